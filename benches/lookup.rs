@@ -1,0 +1,90 @@
+//! What a request pays to find its domain, at ten domains and at a hundred thousand.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use pingora_vhost::model::{
+    Backend, BackendState, Balance, Change, HostBuffer, Scheme, VirtualHost, Weight, normalise_host,
+};
+use pingora_vhost::state::{Reader, Snapshot, publication};
+
+const SIZES: [usize; 2] = [10, 100_000];
+
+/// As a client writes it.
+fn host(index: usize) -> String {
+    format!("Shop-{index}.Example.com:8080")
+}
+
+fn published(domains: usize) -> Reader {
+    let backend = Change::PutBackend(Backend {
+        id: "web".parse().expect("an id"),
+        address: "127.0.0.1:9".parse().expect("an address"),
+        tags: ["a".parse().expect("a tag")].into(),
+        weight: Weight::default(),
+        scheme: Scheme::Http,
+        state: BackendState::Ready,
+    });
+    let domains = (0..domains).map(|index| {
+        Change::PutDomain(VirtualHost {
+            domain: format!("shop-{index}.example.com").parse().expect("a name"),
+            aliases: Vec::new(),
+            live: "a".parse().expect("a tag"),
+            previous: None,
+            http_to_https: true,
+            balance: Balance::RoundRobin,
+        })
+    });
+    let changes = std::iter::once(backend).chain(domains).collect();
+    publication(Snapshot::default().after(changes, 1)).1
+}
+
+/// Ten hosts of the same names at every size, so that only the number of domains differs.
+fn same_hosts() -> Vec<String> {
+    (0..10).map(host).collect()
+}
+
+/// Hosts all over, which no cache holds.
+fn any_hosts(domains: usize) -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(7);
+    (0..8192).map(|_| host(random.usize(..domains))).collect()
+}
+
+fn lookup(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("lookup");
+    for size in SIZES {
+        let reader = published(size);
+        let snapshot = reader.load();
+        for (which, hosts) in [("same hosts", same_hosts()), ("any host", any_hosts(size))] {
+            let mut next = hosts.iter().cycle();
+            group.bench_with_input(
+                BenchmarkId::new(format!("normalise and route, {which}"), size),
+                &snapshot,
+                |bencher, snapshot| {
+                    bencher.iter(|| {
+                        let mut buffer: HostBuffer = [0; 256];
+                        let asked = next.next().expect("it goes round");
+                        let host = normalise_host(black_box(asked), &mut buffer).expect("a host");
+                        black_box(snapshot.route(host).expect("routed"));
+                    });
+                },
+            );
+            let mut next = hosts.iter().cycle();
+            group.bench_with_input(
+                BenchmarkId::new(format!("normalise and pin, {which}"), size),
+                &reader,
+                |bencher, reader| {
+                    bencher.iter(|| {
+                        let mut buffer: HostBuffer = [0; 256];
+                        let asked = next.next().expect("it goes round");
+                        let host = normalise_host(black_box(asked), &mut buffer).expect("a host");
+                        black_box(reader.pin(host).expect("routed"));
+                    });
+                },
+            );
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, lookup);
+criterion_main!(benches);

@@ -1,0 +1,142 @@
+//! The root of the command line.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use super::check::{self, CheckArgs};
+use super::ctl::{self, CtlArgs};
+use super::demo::{self, DemoArgs};
+use super::exit_code;
+use super::serve::{self, ServeArgs};
+
+/// An edge proxy that moves live traffic between versions of a web application.
+#[derive(Debug, Parser)]
+#[command(name = "vhost", version, arg_required_else_help = true, after_help = exit_code::help())]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(ServeArgs),
+    Check(CheckArgs),
+    Demo(DemoArgs),
+    Ctl(CtlArgs),
+}
+
+/// Does what `args` say; the first of them is the program's name. Returns the exit status.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => match cli.command {
+            Command::Serve(args) => serve::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Demo(args) => demo::run(&args),
+            Command::Ctl(args) => ctl::run(args),
+        },
+        Err(error) => {
+            // Who closes the pipe on a help text has read enough of it.
+            let _ = error.print();
+            // Clap's own: 2 for mistakes, 0 for help and version.
+            u8::try_from(error.exit_code()).unwrap_or(exit_code::ExitCode::Usage.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Splits as a shell does, as far as the examples need it: at spaces outside of quotes.
+    fn shell_words(line: &str) -> Vec<String> {
+        let mut quoted = false;
+        let mut words = vec![String::new()];
+        for c in line.chars() {
+            match c {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                c => words.last_mut().expect("there is always one").push(c),
+            }
+        }
+        words
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_ctl_verb_has_an_example_that_parses() {
+        fn walk(command: &clap::Command, path: &str, seen: &mut Vec<String>) {
+            let mut verbs = command.get_subcommands().filter(|c| c.get_name() != "help").peekable();
+            if verbs.peek().is_none() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let examples: Vec<_> =
+                    help.lines().map(str::trim).filter(|line| line.starts_with("vhost ")).collect();
+                assert!(!examples.is_empty(), "`{path}` has no example");
+                for example in examples {
+                    assert!(example.starts_with(path), "`{example}` is no example of `{path}`");
+                    if let Err(error) = Cli::try_parse_from(shell_words(example)) {
+                        panic!("{example}: {error}");
+                    }
+                }
+                seen.push(path.to_owned());
+            }
+            for verb in verbs {
+                walk(verb, &format!("{path} {}", verb.get_name()), seen);
+            }
+        }
+        let mut seen = Vec::new();
+        let root = Cli::command();
+        walk(root.find_subcommand("ctl").expect("it exists"), "vhost ctl", &mut seen);
+        assert_eq!(seen.len(), 20, "{seen:?}");
+    }
+
+    #[test]
+    fn malformed_values_are_usage_errors_in_the_models_words() {
+        for (line, part) in [
+            ("vhost ctl domain show exa_mple..com", "is not a valid domain name"),
+            ("vhost ctl switch example.com -- -b", "is not a valid tag"),
+            ("vhost ctl backend show a/b", "is not a valid backend id"),
+            ("vhost ctl backend add web localhost --tag a", "add the port: `host:port`"),
+            ("vhost ctl backend add web localhost:1 --tag a,", "is not a valid tag"),
+            ("vhost ctl backend add web localhost:1 --weight 0", "use 1 to 1000"),
+            ("vhost ctl backend set web --scheme ftp", "choose `http`, `https` or `h2c`"),
+            ("vhost ctl switch example.com b --timeout 30", "is not a valid duration"),
+            ("vhost ctl domain set example.com --balance random", "round-robin"),
+            ("vhost ctl domain set example.com", "required arguments"),
+            ("vhost ctl backend set web", "required arguments"),
+            ("vhost ctl backend tag web", "required arguments"),
+            ("vhost ctl backend tag web b --remove a", "cannot be used with"),
+            ("vhost ctl switch example.com --no-drain --drain-timeout 1s", "cannot be used with"),
+            ("vhost ctl backend drain web --timeout 1s", "--wait"),
+            ("vhost ctl history --limit 0", "is not in"),
+            ("vhost ctl wait example.com", "--until"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+            let text = error.to_string();
+            assert!(text.contains(part), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_no_mistakes() {
+        for line in ["vhost --help", "vhost --version", "vhost ctl switch --help"] {
+            assert_eq!(parse(line).expect_err(line).exit_code(), 0, "{line}");
+        }
+        for mut command in [Cli::command(), Cli::command().find_subcommand("ctl").unwrap().clone()]
+        {
+            let help = command.render_help().to_string();
+            assert!(help.contains("Exit status:"), "{help}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! `vhost ctl backend …`: arguments and calls.
+
+use clap::{Args, Subcommand};
+
+use super::backend_view::{facts, summary, table, unhealthy_note};
+use super::connect::Session;
+use super::switch_progress::Draining;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::problem::Problem;
+use crate::cli::table::join;
+use crate::cli::time::parse_millis;
+use crate::model::{BackendAddr, BackendId, Scheme, Tag, Weight};
+use crate::rpc::methods::backend::{
+    self, AddParams, BackendInfo, BackendParams, DrainParams, DrainProgress, ReadyParams,
+    SetParams, TagParams,
+};
+use crate::rpc::methods::{Method, NoParams};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackendVerb {
+    List(ListArgs),
+    Show(ShowArgs),
+    Add(AddArgs),
+    Set(SetArgs),
+    Remove(RemoveArgs),
+    Tag(TagArgs),
+    Untag(UntagArgs),
+    Drain(DrainArgs),
+    Ready(ReadyArgs),
+    Disable(DisableArgs),
+}
+
+/// List all backends with their health
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl backend list")]
+pub(super) struct ListArgs {}
+
+/// Show one backend, and why it is unhealthy
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl backend show web-v1")]
+pub(super) struct ShowArgs {
+    /// The backend
+    id: BackendId,
+}
+
+/// Add a backend; it is probed at once
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vhost ctl backend add web-v2 localhost:3002 --tag b
+  vhost ctl backend add app unix:/run/app.sock --tag a,b --weight 3")]
+pub(super) struct AddArgs {
+    /// Its new id
+    id: BackendId,
+    /// Where it listens: `host:port` or `unix:/path`
+    address: BackendAddr,
+    /// A pool it joins; may be repeated, or several with commas
+    #[arg(long = "tag", value_name = "TAG", value_delimiter = ',')]
+    tags: Vec<Tag>,
+    /// Its share of a pool's traffic, 1 to 1000
+    #[arg(long, default_value_t)]
+    weight: Weight,
+    /// How it is spoken to: http, https or h2c
+    #[arg(long, default_value_t)]
+    scheme: Scheme,
+}
+
+/// Change a backend; what is not given stays
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl backend set web-v2 --address localhost:3003")]
+pub(super) struct SetArgs {
+    /// The backend
+    id: BackendId,
+    #[command(flatten)]
+    edits: Edits,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Edits {
+    /// Where it listens: `host:port` or `unix:/path`
+    #[arg(long)]
+    address: Option<BackendAddr>,
+    /// Its share of a pool's traffic, 1 to 1000
+    #[arg(long)]
+    weight: Option<Weight>,
+    /// How it is spoken to: http, https or h2c
+    #[arg(long)]
+    scheme: Option<Scheme>,
+}
+
+/// Drain a backend and remove it
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl backend remove web-v1 --timeout 2m")]
+pub(super) struct RemoveArgs {
+    /// The backend
+    id: BackendId,
+    /// How long its requests may take to end, such as `30s` [default: the server's]
+    #[arg(long, value_name = "TIME", value_parser = parse_millis)]
+    timeout: Option<u64>,
+    /// Remove it although a live tag loses its last healthy backend, or requests there have not
+    /// ended in time
+    #[arg(long)]
+    force: bool,
+}
+
+/// Add tags to a backend, or take some away
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vhost ctl backend tag web-v1 b
+  vhost ctl backend tag web-v1 --remove a")]
+pub(super) struct TagArgs {
+    /// The backend
+    id: BackendId,
+    /// The tags to add
+    #[arg(value_name = "TAG", value_delimiter = ',')]
+    #[arg(required_unless_present = "remove", conflicts_with = "remove")]
+    tags: Vec<Tag>,
+    /// A tag to take away instead; may be repeated, or several with commas
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    remove: Vec<Tag>,
+    /// Do it although a live tag loses its last healthy backend
+    #[arg(long, requires = "remove")]
+    force: bool,
+}
+
+/// Take tags away from a backend
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl backend untag web-v1 a")]
+pub(super) struct UntagArgs {
+    /// The backend
+    id: BackendId,
+    /// The tags to take away
+    #[arg(value_name = "TAG", value_delimiter = ',', required = true)]
+    tags: Vec<Tag>,
+    /// Do it although a live tag loses its last healthy backend
+    #[arg(long)]
+    force: bool,
+}
+
+/// Send a backend no new requests; those it has, it finishes
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl backend drain web-v1 --wait --timeout 2m")]
+pub(super) struct DrainArgs {
+    #[command(flatten)]
+    out: OutArgs,
+}
+
+/// Send a backend neither requests nor probes
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl backend disable web-v1")]
+pub(super) struct DisableArgs {
+    #[command(flatten)]
+    out: OutArgs,
+}
+
+#[derive(Debug, Args)]
+struct OutArgs {
+    /// The backend
+    id: BackendId,
+    /// Return when its requests have ended, not at once
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait, such as `30s` [default: the server's]
+    #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
+    timeout: Option<u64>,
+    /// Do it although a live tag loses its last healthy backend
+    #[arg(long)]
+    force: bool,
+}
+
+/// Send a backend requests again
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl backend ready web-v1 --wait")]
+pub(super) struct ReadyArgs {
+    /// The backend
+    id: BackendId,
+    /// Return when it is healthy, not at once
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait, such as `30s` [default: the server's]
+    #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
+    timeout: Option<u64>,
+}
+
+impl BackendVerb {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        match self {
+            Self::List(ListArgs {}) => {
+                let list = session.call::<backend::List>("list the backends", &NoParams {}).await?;
+                let nothing = "there are no backends; add one with `vhost ctl backend add`";
+                session.printer.list(&list, table(&list.backends), nothing);
+                if let Some(note) = unhealthy_note(&list.backends) {
+                    session.printer.note(&note);
+                }
+            }
+            Self::Show(ShowArgs { id }) => {
+                let action = format!("show `{id}`");
+                let info = session.call::<backend::Show>(&action, &BackendParams { id }).await?;
+                let facts = facts(&info, session.printer.now_ms());
+                session.printer.show(&info, facts);
+            }
+            Self::Add(AddArgs { id, address, tags, weight, scheme }) => {
+                let action = format!("add `{id}`");
+                let tags = tags.into_iter().collect();
+                let params = AddParams { id, address, tags, weight, scheme };
+                change::<backend::Add>(session, &action, &params).await?;
+            }
+            Self::Set(SetArgs { id, edits: Edits { address, weight, scheme } }) => {
+                let action = format!("change `{id}`");
+                let params = SetParams { id, address, weight, scheme };
+                change::<backend::Set>(session, &action, &params).await?;
+            }
+            Self::Remove(args) => args.run(session).await?,
+            Self::Tag(TagArgs { id, tags, remove, .. }) if remove.is_empty() => {
+                let action = format!("add {} to `{id}`", tags_in_words(&tags));
+                let tags = tags.into_iter().collect();
+                let params = TagParams { id, tags, force: false };
+                change::<backend::AddTags>(session, &action, &params).await?;
+            }
+            Self::Tag(TagArgs { id, remove: tags, force, .. })
+            | Self::Untag(UntagArgs { id, tags, force }) => {
+                let action = format!("take {} away from `{id}`", tags_in_words(&tags));
+                let params = TagParams { id, tags: tags.into_iter().collect(), force };
+                change::<backend::RemoveTags>(session, &action, &params).await?;
+            }
+            Self::Drain(DrainArgs { out }) => out.run::<backend::Drain>("drain", session).await?,
+            Self::Disable(DisableArgs { out }) => {
+                out.run::<backend::Disable>("disable", session).await?;
+            }
+            Self::Ready(ReadyArgs { id, wait, timeout }) => {
+                let action = format!("make `{id}` ready");
+                let params = ReadyParams { id, wait, timeout_ms: timeout };
+                change::<backend::Ready>(session, &action, &params).await?;
+            }
+        }
+        Ok(ExitCode::Done)
+    }
+}
+
+impl RemoveArgs {
+    async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
+        let Self { id, timeout, force } = self;
+        let action = format!("remove `{id}`");
+        let params = DrainParams { id, wait: true, timeout_ms: timeout, force };
+        let mut draining = Draining::default();
+        let changed = session
+            .operate::<backend::Remove>(&action, &params, |printer, progress| {
+                draining.report(printer, progress.remaining);
+            })
+            .await?;
+        let line = format!("{}: removed, revision {}", params.id, changed.revision);
+        session.printer.changed(&changed, &line);
+        Ok(())
+    }
+}
+
+impl OutArgs {
+    async fn run<M>(self, verb: &str, session: &mut Session<'_>) -> Result<(), Problem>
+    where
+        M: Method<Params = DrainParams, Result = BackendInfo, Progress = DrainProgress>,
+    {
+        let Self { id, wait, timeout, force } = self;
+        let action = format!("{verb} `{id}`");
+        let params = DrainParams { id, wait, timeout_ms: timeout, force };
+        let mut draining = Draining::default();
+        let info = session
+            .operate::<M>(&action, &params, |printer, progress| {
+                draining.report(printer, progress.remaining);
+            })
+            .await?;
+        session.printer.changed(&info, &summary(&info));
+        Ok(())
+    }
+}
+
+async fn change<M: Method<Result = BackendInfo>>(
+    session: &mut Session<'_>,
+    action: &str,
+    params: &M::Params,
+) -> Result<(), Problem> {
+    let info = session.call::<M>(action, params).await?;
+    session.printer.changed(&info, &summary(&info));
+    Ok(())
+}
+
+fn tags_in_words(tags: &[Tag]) -> String {
+    let word = if tags.len() == 1 { "the tag" } else { "the tags" };
+    format!("{word} {}", join(tags.iter().map(|tag| format!("`{tag}`"))))
+}

@@ -1,0 +1,90 @@
+//! Which socket a command talks to, and the one call it makes there.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::output::Printer;
+use crate::cli::problem::Problem;
+use crate::config::default_admin_socket;
+use crate::rpc::client::Client;
+use crate::rpc::methods::Method;
+
+/// A command's way to the server and to its reader.
+pub(super) struct Session<'w> {
+    socket: PathBuf,
+    /// Where the command prints.
+    pub(super) printer: Printer<'w>,
+}
+
+impl<'w> Session<'w> {
+    /// A session with the server at `socket`, or at the default place.
+    pub(super) fn new(socket: Option<PathBuf>, printer: Printer<'w>) -> Self {
+        Self { socket: socket.unwrap_or_else(default_socket), printer }
+    }
+
+    /// Calls a method. `action` says in an error what could not be done.
+    pub(super) async fn call<M: Method>(
+        &mut self,
+        action: &str,
+        params: &M::Params,
+    ) -> Result<M::Result, Problem> {
+        self.watch::<M>(action, params, |_, _| {}).await
+    }
+
+    /// Calls a method that takes its time and only looks: Ctrl-C ends it.
+    pub(super) async fn watch<M: Method>(
+        &mut self,
+        action: &str,
+        params: &M::Params,
+        mut on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
+    ) -> Result<M::Result, Problem> {
+        let Self { socket, printer } = self;
+        let called = async {
+            let mut client = Client::connect(socket).await?;
+            client.call::<M>(params, |progress| on_progress(printer, progress)).await
+        };
+        called.await.map_err(|error| Problem::calling(action, error))
+    }
+
+    /// Calls a method that the server completes even when the client goes away; Ctrl-C says so.
+    pub(super) async fn operate<M: Method>(
+        &mut self,
+        action: &str,
+        params: &M::Params,
+        on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
+    ) -> Result<M::Result, Problem> {
+        tokio::select! {
+            biased;
+            result = self.watch::<M>(action, params, on_progress) => result,
+            Ok(()) = tokio::signal::ctrl_c() => Err(Problem::interrupted(action)),
+        }
+    }
+}
+
+/// Where the system's own server listens.
+const SYSTEM_SOCKET: &str = "/run/vhost/admin.sock";
+
+/// The socket of a server that this user runs; where there is none, the system's, which members of
+/// `proxy.admin_group` may use.
+fn default_socket() -> PathBuf {
+    nearest(default_admin_socket(), Path::new(SYSTEM_SOCKET))
+}
+
+fn nearest(own: PathBuf, system: &Path) -> PathBuf {
+    if !own.exists() && system.exists() { system.to_owned() } else { own }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_own_server_goes_before_the_systems() {
+        let directory = tempfile::tempdir().unwrap();
+        let (own, system) = (directory.path().join("own"), directory.path().join("system"));
+        assert_eq!(nearest(own.clone(), &system), own, "neither runs: the own one is named");
+        std::fs::write(&system, "").unwrap();
+        assert_eq!(nearest(own.clone(), &system), system);
+        std::fs::write(&own, "").unwrap();
+        assert_eq!(nearest(own.clone(), &system), own);
+    }
+}

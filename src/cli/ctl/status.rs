@@ -1,0 +1,52 @@
+//! `vhost ctl status`.
+
+use clap::Args;
+
+use super::connect::Session;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::problem::Problem;
+use crate::cli::table::{Cell, Table, Tone, join};
+use crate::cli::time::{elapsed, timestamp};
+use crate::rpc::methods::{NoParams, state};
+
+/// Show how the server is
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl status")]
+pub(super) struct StatusArgs {}
+
+impl StatusArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        let server = session.call::<state::Get>("show the status", &NoParams {}).await?;
+        let table = facts(&server, session.printer.now_ms());
+        session.printer.show(&server, table);
+        Ok(ExitCode::Done)
+    }
+}
+
+fn facts(server: &state::ServerInfo, now_ms: u64) -> Table {
+    let mut table = Table::facts();
+    table.fact("version", server.version.as_str());
+    table.fact("process", server.pid.to_string());
+    let (up, since) = (elapsed(now_ms, server.started_ms), timestamp(server.started_ms));
+    table.fact("up", format!("{up}, since {since}"));
+    table.fact("revision", server.revision.to_string());
+    table.fact("listeners", join(&server.listeners));
+    table.fact("domains", server.domains.to_string());
+    let tone = match (server.healthy, server.unhealthy) {
+        (_, 0) => Tone::Plain,
+        (0, _) => Tone::Bad,
+        _ => Tone::Unsure,
+    };
+    let (all, healthy, unhealthy) = (server.backends, server.healthy, server.unhealthy);
+    let backends = format!("{all}: {healthy} healthy, {unhealthy} unhealthy");
+    table.fact("backends", Cell::toned(backends, tone));
+    table.fact("connections", server.connections.to_string());
+    table.fact("in flight", server.in_flight.to_string());
+    table.fact("requests", server.requests.to_string());
+    let refused = server.refused.iter().map(|(reason, number)| format!("{reason} {number}"));
+    table.fact("refused", join(refused));
+    for warning in &server.warnings {
+        table.fact("warning", Cell::toned(warning, Tone::Unsure));
+    }
+    table
+}

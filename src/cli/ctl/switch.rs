@@ -1,0 +1,190 @@
+//! `vhost ctl switch` and `vhost ctl undo`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::connect::Session;
+use super::switch_progress::{Phases, moves};
+use crate::cli::exit_code::ExitCode;
+use crate::cli::problem::Problem;
+use crate::cli::table::{count, join};
+use crate::cli::time::{parse_millis, span};
+use crate::model::{DomainName, Outcome, SwitchProgress, SwitchReport, Tag};
+use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
+use crate::rpc::methods::Method;
+use crate::rpc::methods::switch::{self, StartParams, SwitchOptions, UndoParams};
+
+/// Move a domain to another tag without losing a request
+///
+/// The new tag's backends are probed first; when not enough of them are healthy in time, nothing
+/// changes. Then every new request goes to the new tag, and the command returns when the requests
+/// of the old one have ended.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vhost ctl switch example.com b
+  vhost ctl switch example.com --also shop.example.com --reason 'release 42'")]
+pub(super) struct SwitchArgs {
+    /// The domain to move
+    #[arg(value_name = "DOMAIN")]
+    domain: DomainName,
+    /// The tag to move to [default: the other one]
+    tag: Option<Tag>,
+    /// Another domain that moves in the same step; may be repeated
+    #[arg(long, value_name = "DOMAIN")]
+    also: Vec<DomainName>,
+    #[command(flatten)]
+    options: OptionArgs,
+}
+
+/// Move a domain back to the tag before, through the same gate
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl undo example.com --reason 'checkout is broken'")]
+pub(super) struct UndoArgs {
+    /// The domain to move back
+    #[arg(value_name = "DOMAIN")]
+    domain: DomainName,
+    #[command(flatten)]
+    options: OptionArgs,
+}
+
+#[derive(Debug, Args)]
+struct OptionArgs {
+    /// How long the new tag may take to be healthy, such as `30s` [default: the server's]
+    #[arg(long, value_name = "TIME", value_parser = parse_millis)]
+    timeout: Option<u64>,
+    /// How long the old tag's requests may take to end [default: the server's]
+    #[arg(long, value_name = "TIME", value_parser = parse_millis, conflicts_with = "no_drain")]
+    drain_timeout: Option<u64>,
+    /// Return once switched; the old tag's requests end on their own
+    #[arg(long)]
+    no_drain: bool,
+    /// Skip the gate: switch even to backends that are not healthy
+    #[arg(long)]
+    force: bool,
+    /// Words for the history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl SwitchArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        let Self { domain, tag, also, options } = self;
+        let domains: Vec<_> = std::iter::once(domain).chain(also).collect();
+        let names = join(domains.iter().map(|domain| format!("`{domain}`")));
+        let action = match &tag {
+            Some(tag) => format!("switch {names} to `{tag}`"),
+            None => format!("switch {names}"),
+        };
+        let phases = Phases::new(tag.clone());
+        let params = StartParams { domains, tag, options: options.into() };
+        operate::<switch::Start>(session, &action, &params, phases).await
+    }
+}
+
+impl UndoArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        let Self { domain, options } = self;
+        let action = format!("undo the switch of `{domain}`");
+        let phases = Phases::new(None);
+        let params = UndoParams { domain, options: options.into() };
+        operate::<switch::Undo>(session, &action, &params, phases).await
+    }
+}
+
+impl From<OptionArgs> for SwitchOptions {
+    fn from(args: OptionArgs) -> Self {
+        let OptionArgs { timeout, drain_timeout, no_drain, force, reason } = args;
+        Self { timeout_ms: timeout, drain_timeout_ms: drain_timeout, no_drain, force, reason }
+    }
+}
+
+async fn operate<M>(
+    session: &mut Session<'_>,
+    action: &str,
+    params: &M::Params,
+    mut phases: Phases,
+) -> Result<ExitCode, Problem>
+where
+    M: Method<Result = SwitchReport, Progress = SwitchProgress>,
+{
+    let tag = phases.tag().cloned();
+    let report = session
+        .operate::<M>(action, params, |printer, progress| phases.report(printer, &progress))
+        .await?;
+    for domain in &report.unchanged {
+        let live = tag.as_ref().map_or_else(|| "there".to_owned(), |tag| format!("on `{tag}`"));
+        session.printer.note(&format!("unchanged {domain} is already {live}"));
+    }
+    if let Some(problem) = shortfall(action, &report) {
+        session.printer.for_scripts(&report);
+        return Err(problem);
+    }
+    session.printer.changed(&report, &conclusion(&report));
+    Ok(ExitCode::from(&report.outcome))
+}
+
+/// The last line of a switch that went well.
+fn conclusion(report: &SwitchReport) -> String {
+    let revision = report.revision;
+    if report.steps.is_empty() {
+        return format!("done      nothing changed, revision {revision}");
+    }
+    let steps = moves(&report.steps);
+    let gate = span(Duration::from_millis(report.gate_ms));
+    let switch = span(Duration::from_micros(report.switch_us));
+    let drain = match report.outcome {
+        Outcome::Done => format!("drain {}", span(Duration::from_millis(report.drain_ms))),
+        _ => "drain not waited for".to_owned(),
+    };
+    format!("done      {steps}, revision {revision} (check {gate}, switch {switch}, {drain})")
+}
+
+/// What to say when the switch did not end as it was meant to.
+fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
+    let steps = moves(&report.steps);
+    let domain = report.steps.first().map_or_else(String::new, |step| step.domain.to_string());
+    let (what, message, hint, kind) = match &report.outcome {
+        Outcome::Done | Outcome::NotDrained | Outcome::Draining => return None,
+        Outcome::DrainTimedOut { remaining } => {
+            let requests = count(*remaining, "request");
+            let old = join(
+                report
+                    .steps
+                    .iter()
+                    .map(|step| &step.from)
+                    .collect::<std::collections::BTreeSet<_>>(),
+            );
+            let drain = span(Duration::from_millis(report.drain_ms));
+            (
+                format!("switched, but not drained: {steps} at revision {}", report.revision),
+                format!("{requests} not ended on {old} after {drain}"),
+                format!("they may finish; wait on with `vhost ctl wait {domain} --until drained`"),
+                FaultKind::Timeout,
+            )
+        }
+        Outcome::Interrupted => (
+            format!("switched, but not drained: {steps} at revision {}", report.revision),
+            "the server stopped before the drain had ended".to_owned(),
+            "see `vhost ctl status`".to_owned(),
+            FaultKind::Timeout,
+        ),
+        Outcome::Superseded => (
+            format!("switched, and moved on again: {steps} at revision {}", report.revision),
+            "another switch went on before the drain had ended".to_owned(),
+            format!("see `vhost ctl history {domain}`"),
+            FaultKind::Conflict,
+        ),
+        Outcome::GateFailed { cause } => (
+            format!("cannot {action}"),
+            cause.clone(),
+            "nothing has changed; see `vhost ctl backend list`".to_owned(),
+            FaultKind::Unhealthy,
+        ),
+    };
+    let data = FaultData { kind, hint: Some(hint), request_id: None, backends: Vec::new() };
+    let fault = Fault { code: code::PRODUCT, message, data };
+    let mut problem = Problem::fault(what, fault);
+    problem.exit = ExitCode::from(&report.outcome);
+    Some(problem)
+}

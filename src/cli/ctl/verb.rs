@@ -1,0 +1,136 @@
+//! The verbs of `vhost ctl` and the flags that all of them share.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
+
+use super::connect::Session;
+use super::{backend, domain, history, status, switch};
+use crate::cli::exit_code::{self, ExitCode};
+use crate::cli::output::{ColorChoice, Format, Look, Printer};
+use crate::cli::problem::Problem;
+use crate::clock::now_ms;
+
+/// Operate a running server over its admin socket.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true, after_help = exit_code::help())]
+pub struct CtlArgs {
+    #[command(flatten)]
+    shared: SharedArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct SharedArgs {
+    /// The server's admin socket [default: where the server puts it]
+    #[arg(long, global = true, env = "VHOST_SOCKET", value_name = "PATH", hide_env_values = true)]
+    #[arg(value_hint = ValueHint::FilePath)]
+    socket: Option<PathBuf>,
+    /// How results are written to stdout: table, or json for scripts
+    #[arg(long, short, global = true, value_name = "FORMAT", default_value = "table")]
+    #[arg(hide_possible_values = true)]
+    output: Format,
+    /// Say nothing but results and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Leave out the header of lists
+    #[arg(long, global = true)]
+    no_headers: bool,
+    /// When to use colours: auto, which obeys `NO_COLOR`, always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(hide_possible_values = true)]
+    color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Status(status::StatusArgs),
+    /// Show and change domains
+    #[command(subcommand, arg_required_else_help = true)]
+    Domain(domain::DomainVerb),
+    /// Show and change backends
+    #[command(subcommand, arg_required_else_help = true)]
+    Backend(backend::BackendVerb),
+    Switch(switch::SwitchArgs),
+    Undo(switch::UndoArgs),
+    Wait(domain::WaitArgs),
+    History(history::HistoryArgs),
+}
+
+/// Runs `vhost ctl` on the process's own streams.
+pub fn run(args: CtlArgs) -> u8 {
+    let surroundings = Surroundings {
+        stdout_terminal: io::stdout().is_terminal(),
+        stdout_width: columns(std::env::var("COLUMNS").ok())
+            .or_else(|| comfy_table::Table::new().width()),
+        stderr_terminal: io::stderr().is_terminal(),
+        // https://no-color.org: set and not empty.
+        no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|value| value == "dumb"),
+        now_ms: now_ms(),
+    };
+    let (mut stdout, mut stderr) = (io::stdout().lock(), io::stderr().lock());
+    run_in(args, surroundings, &mut stdout, &mut stderr).into()
+}
+
+/// The width that the environment asks for, as POSIX has it; a shell tells its children only when the
+/// user exports it.
+fn columns(variable: Option<String>) -> Option<u16> {
+    variable?.parse().ok().filter(|columns| *columns > 0)
+}
+
+/// What the process finds around it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings {
+    pub(super) stdout_terminal: bool,
+    pub(super) stdout_width: Option<u16>,
+    pub(super) stderr_terminal: bool,
+    pub(super) no_color: bool,
+    pub(super) now_ms: u64,
+}
+
+/// Runs `vhost ctl` on the given streams.
+pub(super) fn run_in(
+    args: CtlArgs,
+    surroundings: Surroundings,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> ExitCode {
+    let SharedArgs { socket, output, quiet, no_headers, color } = args.shared;
+    let look = Look {
+        format: output,
+        quiet,
+        width: surroundings.stdout_width,
+        header: !no_headers,
+        color: color.applies(surroundings.stdout_terminal, surroundings.no_color),
+        color_words: color.applies(surroundings.stderr_terminal, surroundings.no_color),
+        now_ms: surroundings.now_ms,
+    };
+    let mut session = Session::new(socket, Printer::new(look, stdout, stderr));
+    let code = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(args.verb.run(&mut session)),
+        Err(error) => Err(Problem::starting(&error)),
+    };
+    let code = code.unwrap_or_else(|problem| {
+        session.printer.problem(&problem);
+        problem.exit
+    });
+    session.printer.finish(code)
+}
+
+impl Verb {
+    async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        match self {
+            Self::Status(args) => args.run(session).await,
+            Self::Domain(verb) => verb.run(session).await,
+            Self::Backend(verb) => verb.run(session).await,
+            Self::Switch(args) => args.run(session).await,
+            Self::Undo(args) => args.run(session).await,
+            Self::Wait(args) => args.run(session).await,
+            Self::History(args) => args.run(session).await,
+        }
+    }
+}

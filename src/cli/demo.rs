@@ -1,0 +1,64 @@
+//! `vhost demo`: the tour.
+
+use std::error::Error;
+use std::io;
+
+use tokio::sync::watch;
+
+use super::exit_code::ExitCode;
+use super::problem::complaint;
+use crate::demo::{self, Shown};
+
+/// Show a switch under traffic, without root and without a config.
+///
+/// Starts a proxy and four small backends on free ports, with the state in a temporary folder; sends
+/// traffic, switches from version a to version b under it and back, and says what came of it. Then
+/// it stays up to be tried.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  vhost demo\n  vhost demo --exit")]
+pub struct DemoArgs {
+    /// End after the tour; the status is 0 only when no request failed
+    #[arg(long)]
+    pub exit: bool,
+}
+
+/// Shows the tour. Returns the exit status.
+pub fn run(args: &DemoArgs) -> u8 {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error).into(),
+    };
+    let shown = runtime.block_on(async {
+        let (end, ended) = watch::channel(false);
+        tokio::spawn(async move {
+            until_signal().await;
+            end.send_replace(true);
+        });
+        demo::run(&mut io::stdout(), !args.exit, ended).await
+    });
+    match shown {
+        Ok(Shown::NothingFailed) => ExitCode::Done,
+        Ok(Shown::SomethingFailed) => ExitCode::Failed,
+        Ok(Shown::Interrupted) => ExitCode::Interrupted,
+        Err(error) => complain(&error),
+    }
+    .into()
+}
+
+/// Waits for Ctrl-C, or for the signal that `kill` sends.
+async fn until_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // Where a signal can't be caught, its default ends the demo.
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn complain(error: &dyn Error) -> ExitCode {
+    eprintln!("{}", complaint(error, None));
+    ExitCode::Failed
+}

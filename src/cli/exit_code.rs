@@ -1,0 +1,176 @@
+//! The exit statuses: the only place where failures become numbers.
+
+use std::fmt::Write as _;
+
+use crate::model::Outcome;
+use crate::rpc::client::ClientError;
+use crate::rpc::envelope::FaultKind;
+
+/// How a command ended, for scripts. The numbers are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// It is done.
+    Done,
+    /// It was refused, or it failed.
+    Failed,
+    /// The command line or the config file is wrong.
+    Usage,
+    /// Nothing listens at the admin socket.
+    NoServer,
+    /// There is no such domain, backend or tag.
+    NotFound,
+    /// It exists already, changed meanwhile, or another switch is running.
+    Conflict,
+    /// The gate failed: not healthy in time, and nothing changed.
+    Unhealthy,
+    /// The change was made, but its drain did not end in time.
+    NotDrained,
+    /// Ctrl-C, after the operation had begun: 128 and the number of SIGINT, as shells have it.
+    Interrupted,
+}
+
+impl ExitCode {
+    /// All of them, by number.
+    pub const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::NoServer,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Unhealthy,
+        Self::NotDrained,
+        Self::Interrupted,
+    ];
+
+    /// The number that the shell sees.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NoServer => 3,
+            Self::NotFound => 4,
+            Self::Conflict => 5,
+            Self::Unhealthy => 6,
+            Self::NotDrained => 7,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// What it means, for the help.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "refused or failed",
+            Self::Usage => "wrong usage or invalid config",
+            Self::NoServer => "no server at the socket",
+            Self::NotFound => "not found",
+            Self::Conflict => "exists already, changed meanwhile, or another switch is running",
+            Self::Unhealthy => "not healthy in time; nothing changed",
+            Self::NotDrained => "switched, but not drained in time",
+            Self::Interrupted => "interrupted; the operation goes on at the server",
+        }
+    }
+}
+
+impl From<ExitCode> for u8 {
+    fn from(code: ExitCode) -> Self {
+        code.number()
+    }
+}
+
+impl From<FaultKind> for ExitCode {
+    fn from(kind: FaultKind) -> Self {
+        match kind {
+            FaultKind::NotFound => Self::NotFound,
+            FaultKind::AlreadyExists | FaultKind::Conflict => Self::Conflict,
+            FaultKind::Unhealthy => Self::Unhealthy,
+            FaultKind::Timeout => Self::NotDrained,
+            FaultKind::Invalid | FaultKind::Denied | FaultKind::Internal | FaultKind::Unknown => {
+                Self::Failed
+            }
+        }
+    }
+}
+
+impl From<&ClientError> for ExitCode {
+    fn from(error: &ClientError) -> Self {
+        match error {
+            ClientError::NoServer { .. } => Self::NoServer,
+            ClientError::Fault(fault) => fault.data.kind.into(),
+            ClientError::Denied { .. }
+            | ClientError::Connect { .. }
+            | ClientError::Closed { .. }
+            | ClientError::Protocol { .. } => Self::Failed,
+        }
+    }
+}
+
+impl From<&Outcome> for ExitCode {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Draining | Outcome::Done | Outcome::NotDrained => Self::Done,
+            Outcome::DrainTimedOut { .. } | Outcome::Interrupted => Self::NotDrained,
+            Outcome::GateFailed { .. } => Self::Unhealthy,
+            Outcome::Superseded => Self::Conflict,
+        }
+    }
+}
+
+/// The table as the help shows it.
+pub(super) fn help() -> String {
+    let mut text = "Exit status:".to_owned();
+    for code in ExitCode::ALL {
+        let _ = write!(text, "\n  {:>3}  {}", code.number(), code.meaning());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_never_change() {
+        assert_eq!(ExitCode::ALL.map(ExitCode::number), [0, 1, 2, 3, 4, 5, 6, 7, 130]);
+        for (kind, number) in [
+            (FaultKind::NotFound, 4),
+            (FaultKind::AlreadyExists, 5),
+            (FaultKind::Invalid, 1),
+            (FaultKind::Conflict, 5),
+            (FaultKind::Unhealthy, 6),
+            (FaultKind::Timeout, 7),
+            (FaultKind::Denied, 1),
+            (FaultKind::Internal, 1),
+            (FaultKind::Unknown, 1),
+        ] {
+            assert_eq!(ExitCode::from(kind).number(), number, "{kind:?}");
+        }
+        for (outcome, number) in [
+            (Outcome::Done, 0),
+            (Outcome::NotDrained, 0),
+            (Outcome::DrainTimedOut { remaining: 1 }, 7),
+            (Outcome::GateFailed { cause: String::new() }, 6),
+        ] {
+            assert_eq!(ExitCode::from(&outcome).number(), number, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn the_help_lists_them_all() {
+        assert_eq!(
+            help(),
+            "Exit status:
+    0  done
+    1  refused or failed
+    2  wrong usage or invalid config
+    3  no server at the socket
+    4  not found
+    5  exists already, changed meanwhile, or another switch is running
+    6  not healthy in time; nothing changed
+    7  switched, but not drained in time
+  130  interrupted; the operation goes on at the server"
+        );
+    }
+}

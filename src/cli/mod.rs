@@ -1,0 +1,18 @@
+//! The command line: arguments → one call → output and exit status.
+//!
+//! Data goes to stdout, words to stderr. `ctl` knows the wire types only; it never reaches into the
+//! server.
+
+pub mod args;
+pub mod check;
+pub mod ctl;
+pub mod demo;
+pub mod exit_code;
+mod output;
+mod problem;
+pub mod serve;
+mod table;
+mod time;
+
+pub use args::run;
+pub use exit_code::ExitCode;

@@ -1,0 +1,216 @@
+//! What a command prints: results on stdout, words on stderr, as table or JSON.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::exit_code::ExitCode;
+use super::problem::Problem;
+use super::table::{Cell, Table, Tone, printable};
+use super::time::{age, span};
+use crate::model::{BackendAnswer, HealthReport, HealthStatus};
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Format {
+    /// Columns for people.
+    #[default]
+    Table,
+    /// The server's answer as JSON, for scripts.
+    Json,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl ColorChoice {
+    /// Whether to colour a stream that is a terminal or not. `refused` is what the environment says.
+    pub(super) fn applies(self, terminal: bool, refused: bool) -> bool {
+        match self {
+            Self::Auto => terminal && !refused,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// What the caller asked the output to be like.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent flags of the command line")]
+pub(super) struct Look {
+    /// Table or JSON.
+    pub(super) format: Format,
+    /// No confirmations, notes and progress.
+    pub(super) quiet: bool,
+    /// A header above lists.
+    pub(super) header: bool,
+    /// Columns of the terminal that stdout is, if it is one.
+    pub(super) width: Option<u16>,
+    /// Colour stdout.
+    pub(super) color: bool,
+    /// Colour stderr.
+    pub(super) color_words: bool,
+    /// The time that ages are told from, in milliseconds since the Unix epoch.
+    pub(super) now_ms: u64,
+}
+
+/// Writes a command's output. Nothing it prints can fail half-way: [`Printer::finish`] tells.
+pub(super) struct Printer<'w> {
+    look: Look,
+    stdout: &'w mut dyn Write,
+    stderr: &'w mut dyn Write,
+    failed: Option<io::Error>,
+}
+
+impl<'w> Printer<'w> {
+    /// A printer onto these streams.
+    pub(super) fn new(look: Look, stdout: &'w mut dyn Write, stderr: &'w mut dyn Write) -> Self {
+        Self { look, stdout, stderr, failed: None }
+    }
+
+    /// Prints a list, or `nothing` on stderr when it is empty.
+    pub(super) fn list(&mut self, result: &impl Serialize, table: Table, nothing: &str) {
+        if self.look.format == Format::Table && table.is_empty() {
+            self.note(nothing);
+        } else {
+            self.show(result, table);
+        }
+    }
+
+    /// Prints a result.
+    pub(super) fn show(&mut self, result: &impl Serialize, table: Table) {
+        match self.look.format {
+            Format::Json => self.json(result),
+            Format::Table => {
+                let text = table.render(self.look.header, self.look.color, self.look.width);
+                self.data(&text);
+            }
+        }
+    }
+
+    /// Prints what a change led to: one line for people, the result for scripts.
+    pub(super) fn changed(&mut self, result: &impl Serialize, confirmation: &str) {
+        self.for_scripts(result);
+        self.note(confirmation);
+    }
+
+    /// Prints a result that people are told in other words.
+    pub(super) fn for_scripts(&mut self, result: &impl Serialize) {
+        if self.look.format == Format::Json {
+            self.json(result);
+        }
+    }
+
+    /// Says something to people.
+    pub(super) fn note(&mut self, line: &str) {
+        if self.look.format == Format::Table && !self.look.quiet {
+            self.words(&format!("{}\n", printable(line)));
+        }
+    }
+
+    /// Prints what went wrong.
+    pub(super) fn problem(&mut self, problem: &Problem) {
+        if self.look.format == Format::Json {
+            let text = serde_json::json!({ "error": problem.json }).to_string();
+            return self.words(&format!("{text}\n"));
+        }
+        let (on, off) =
+            if self.look.color_words { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
+        let (what, cause) = (printable(&problem.what), printable(&problem.cause));
+        self.words(&format!("{on}error:{off} {what}\ncause: {cause}\n"));
+        let answers = self.answers(&problem.answers);
+        self.words(&answers);
+        if let Some(hint) = &problem.hint {
+            self.words(&format!("hint: {}\n", printable(hint)));
+        }
+    }
+
+    /// The time that ages are told from.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.look.now_ms
+    }
+
+    /// Ends the output of a command that ended with `code`.
+    pub(super) fn finish(mut self, code: ExitCode) -> ExitCode {
+        let flushed = self.stdout.flush();
+        let _ = self.stderr.flush();
+        match self.failed.take().or(flushed.err()) {
+            // Whoever closed the pipe has read enough.
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.words(&format!("error: cannot write the result\ncause: {error}\n"));
+                if code == ExitCode::Done { ExitCode::Failed } else { code }
+            }
+            _ => code,
+        }
+    }
+
+    fn answers(&self, answers: &[BackendAnswer]) -> String {
+        if answers.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::list(&[]);
+        for BackendAnswer { backend, health } in answers {
+            table.row([
+                Cell::from(format!("  {backend}")),
+                health_cell(health.status),
+                last_answer(health, self.look.now_ms).into(),
+            ]);
+        }
+        table.render(false, self.look.color_words, None)
+    }
+
+    fn json(&mut self, result: &impl Serialize) {
+        match serde_json::to_string_pretty(result) {
+            Ok(text) => self.data(&(text + "\n")),
+            Err(error) => self.failed = Some(error.into()),
+        }
+    }
+
+    fn data(&mut self, text: &str) {
+        if self.failed.is_none()
+            && let Err(error) = self.stdout.write_all(text.as_bytes())
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn words(&mut self, text: &str) {
+        // There is nowhere left to complain to.
+        let _ = self.stderr.write_all(text.as_bytes());
+    }
+}
+
+/// The verdict on a backend.
+pub(super) fn health_cell(status: HealthStatus) -> Cell {
+    let tone = match status {
+        HealthStatus::Healthy => Tone::Good,
+        HealthStatus::Unknown => Tone::Unsure,
+        HealthStatus::Unhealthy => Tone::Bad,
+    };
+    Cell::toned(status.as_str(), tone)
+}
+
+/// What a backend last said, and when.
+pub(super) fn last_answer(health: &HealthReport, now_ms: u64) -> String {
+    if let Some(error) = &health.last_error {
+        return match health.failed_ms.or(health.checked_ms) {
+            Some(at_ms) => format!("{error} ({})", age(now_ms, at_ms)),
+            None => error.clone(),
+        };
+    }
+    let Some(checked_ms) = health.checked_ms else { return "no answer yet".to_owned() };
+    let status = health.last_status.map_or_else(|| "accepted".to_owned(), |s| s.to_string());
+    let took =
+        health.latency_us.map(|us| format!(" in {}", span(std::time::Duration::from_micros(us))));
+    format!("{status}{} ({})", took.unwrap_or_default(), age(now_ms, checked_ms))
+}

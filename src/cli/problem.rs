@@ -1,0 +1,158 @@
+//! What went wrong, as it is told to people and to scripts.
+
+use std::error::Error as _;
+
+use serde_json::{Value, json};
+
+use super::exit_code::ExitCode;
+use crate::model::BackendAnswer;
+use crate::rpc::client::ClientError;
+use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
+
+/// A failed command: what failed, why, and what to do next.
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// What failed.
+    pub(super) what: String,
+    /// Why.
+    pub(super) cause: String,
+    /// Backends with their last answers, where a gate failed on them.
+    pub(super) answers: Vec<BackendAnswer>,
+    /// What to do next.
+    pub(super) hint: Option<String>,
+    /// The exit status.
+    pub(super) exit: ExitCode,
+    /// The same for scripts: the server's error as it came, or one of that shape.
+    pub(super) json: Value,
+}
+
+impl Problem {
+    /// A call that has no result. `action` is what was tried, such as ``remove `example.com` ``.
+    pub(super) fn calling(action: &str, error: ClientError) -> Self {
+        let exit = ExitCode::from(&error);
+        let what = match error {
+            // It may have been done: nobody can say that it could not.
+            ClientError::Closed { .. } => format!("lost the server while it was to {action}"),
+            ClientError::NoServer { .. }
+            | ClientError::Denied { .. }
+            | ClientError::Connect { .. }
+            | ClientError::Protocol { .. }
+            | ClientError::Fault(_) => format!("cannot {action}"),
+        };
+        let kind = match error {
+            ClientError::Fault(fault) => return Self::fault(what, fault),
+            ClientError::NoServer { .. } => "no_server",
+            ClientError::Denied { .. } => "denied",
+            ClientError::Connect { .. } => "internal",
+            ClientError::Closed { .. } => "closed",
+            ClientError::Protocol { .. } => "protocol",
+        };
+        let cause = match error.source() {
+            Some(source) => format!("{error}: {}", words(source)),
+            None => error.to_string(),
+        };
+        let hint = error.hint().map(str::to_owned);
+        let json = json!({
+            "code": code::PRODUCT, "message": cause, "data": { "kind": kind, "hint": hint },
+        });
+        Self { what, cause, answers: Vec::new(), hint, exit, json }
+    }
+
+    /// An error that the server answered with.
+    pub(super) fn fault(what: String, fault: Fault) -> Self {
+        let json = json!(fault);
+        let FaultData { kind, hint, request_id, backends } = fault.data;
+        let hint = match (kind, request_id) {
+            (FaultKind::Internal, Some(id)) => {
+                let log = format!("the server's log has more under request id `{id}`");
+                Some(hint.map_or_else(|| log.clone(), |hint| format!("{hint}; {log}")))
+            }
+            _ => hint,
+        };
+        Self { what, cause: fault.message, answers: backends, hint, exit: kind.into(), json }
+    }
+
+    /// The process could not be set up.
+    pub(super) fn starting(error: &std::io::Error) -> Self {
+        let cause = words(error);
+        Self {
+            what: "cannot start".to_owned(),
+            answers: Vec::new(),
+            hint: None,
+            exit: ExitCode::Failed,
+            json: json!({
+                "code": code::PRODUCT, "message": cause, "data": { "kind": "internal" },
+            }),
+            cause,
+        }
+    }
+
+    /// Ctrl-C while the server works on `action`.
+    pub(super) fn interrupted(action: &str) -> Self {
+        let cause = format!("interrupted; the server goes on to {action}");
+        let hint = "see how it ends with `vhost ctl history`".to_owned();
+        Self {
+            what: "stopped waiting for the server".to_owned(),
+            answers: Vec::new(),
+            exit: ExitCode::Interrupted,
+            json: json!({
+                "code": code::PRODUCT,
+                "message": cause,
+                "data": { "kind": "interrupted", "hint": hint },
+            }),
+            cause,
+            hint: Some(hint),
+        }
+    }
+}
+
+/// An error of this process in three lines: what failed, why, and what to do next.
+pub(super) fn complaint(error: &dyn std::error::Error, hint: Option<&str>) -> String {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(words(cause));
+        source = cause.source();
+    }
+    let mut text = format!("error: {error}");
+    if !causes.is_empty() {
+        text.push_str("\ncause: ");
+        text.push_str(&causes.join(": "));
+    }
+    if let Some(hint) = hint {
+        text.push_str("\nhint: ");
+        text.push_str(hint);
+    }
+    text
+}
+
+/// The kernel's reason, without its number.
+fn words(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((reason, _)) => reason.to_lowercase(),
+        // Not the kernel's: it may hold a path or a name.
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::ServerError;
+
+    #[test]
+    fn a_start_that_fails_is_told_in_three_lines() {
+        let error = ServerError::Listen {
+            key: "proxy.listen_addr_http",
+            address: "127.0.0.1:8080".parse().unwrap(),
+            source: std::io::Error::from_raw_os_error(nix::libc::EADDRINUSE),
+        };
+        assert_eq!(
+            complaint(&error, error.hint().as_deref()),
+            "error: cannot listen at `127.0.0.1:8080` (`proxy.listen_addr_http`)
+cause: address already in use
+hint: something else listens at port 8080; stop it, or change `proxy.listen_addr_http`"
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! `vhost serve`: config → server → signals → stop.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::exit_code::ExitCode;
+use super::problem::complaint;
+use crate::config::{self, Config};
+use crate::server::{Server, ServerError};
+use crate::telemetry;
+
+/// Run the proxy.
+///
+/// Stays in the foreground. SIGTERM and SIGINT stop it: connections are no longer accepted, requests
+/// that run finish within `proxy.shutdown_timeout_secs`. A second signal ends it at once.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  vhost serve --config /etc/vhost/config.toml")]
+pub struct ServeArgs {
+    /// The config file (TOML)
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Runs the proxy until a signal ends it. Returns the exit status.
+pub fn run(args: &ServeArgs) -> u8 {
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(error @ config::ConfigError::Invalid { .. }) => {
+            eprintln!("{error}");
+            return ExitCode::Usage.into();
+        }
+        Err(error) => {
+            complain(&error, error.hint());
+            return ExitCode::Usage.into();
+        }
+    };
+    let logging = match telemetry::init(&config.logging) {
+        Ok(logging) => logging,
+        Err(error) => {
+            complain(&error, error.hint());
+            return ExitCode::Failed.into();
+        }
+    };
+    let exit = serve(config, args);
+    let dropped = logging.dropped_lines();
+    // Last of all, so that every line before is written.
+    drop(logging);
+    if dropped > 0 {
+        eprintln!(
+            "warning: {dropped} log lines were dropped: they came faster than they were written"
+        );
+    }
+    exit.into()
+}
+
+fn serve(config: Config, args: &ServeArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&error, None);
+            return ExitCode::Failed;
+        }
+    };
+    runtime.block_on(async {
+        // Caught before anything listens: a signal that comes early must not be lost.
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                complain(&error, None);
+                return ExitCode::Failed;
+            }
+        };
+        let file = args.config.clone();
+        let started = tokio::task::spawn_blocking(move || Server::start(config, &file)).await;
+        let server = match started {
+            Ok(Ok(server)) => server,
+            Ok(Err(error)) => {
+                complain(&error, error.hint().as_deref());
+                return exit_code(&error);
+            }
+            Err(panic) => {
+                complain(&panic, None);
+                return ExitCode::Failed;
+            }
+        };
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            pid = std::process::id(),
+            admin_socket = %server.admin_socket().display(),
+            revision = server.state().load().revision(),
+            "ready"
+        );
+        notify(&[sd_notify::NotifyState::Ready]);
+        signals.stop().await;
+        notify(&[sd_notify::NotifyState::Stopping]);
+        server.stop(signals.stop()).await;
+        ExitCode::Done
+    })
+}
+
+/// Tells systemd, where it asked to be told.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "cannot tell systemd");
+    }
+}
+
+fn exit_code(error: &ServerError) -> ExitCode {
+    match error {
+        ServerError::Apply(_) => ExitCode::Usage,
+        ServerError::Listen { .. }
+        | ServerError::Store(_)
+        | ServerError::Socket(_)
+        | ServerError::Serve(_)
+        | ServerError::NoRootCertificates
+        | ServerError::Runtime(_) => ExitCode::Failed,
+    }
+}
+
+/// Says what failed, why, and what to do: for people, whatever the log's format and level.
+fn complain(error: &dyn Error, hint: Option<&str>) {
+    eprintln!("{}", complaint(error, hint));
+}
+
+/// The signals that the server heeds.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal to stop. A hang-up is not one: its default would end the server.
+    async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    tracing::warn!("a reload is not possible yet; restart to apply the config file");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Columns for people: two spaces between them, no lines. On a terminal that is too narrow, lists
+//! shorten the columns that they can best do without, and sentences wrap within their column; in a pipe
+//! nothing does either.
+
+use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, presets};
+
+/// A list with a header, or facts about one thing without.
+#[derive(Debug)]
+pub(super) struct Table {
+    header: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+    shorten: &'static [(usize, usize)],
+}
+
+impl Table {
+    /// A list of things, one a row.
+    pub(super) fn list(header: &[&'static str]) -> Self {
+        Self { header: header.to_vec(), rows: Vec::new(), shorten: &[] }
+    }
+
+    /// Where there is too little room, shortens these columns, one after the other, each to no less
+    /// than it says beside. A column that may become nothing is left out.
+    pub(super) fn shortening(self, shorten: &'static [(usize, usize)]) -> Self {
+        Self { shorten, ..self }
+    }
+
+    /// One thing, one of its facts a row.
+    pub(super) fn facts() -> Self {
+        Self::list(&[])
+    }
+
+    /// Adds a row.
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Adds a fact.
+    pub(super) fn fact(&mut self, name: &str, value: impl Into<Cell>) {
+        self.row([name.into(), value.into()]);
+    }
+
+    /// Whether there is nothing to show.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The text, a newline after each row; within `width` columns where that is given.
+    pub(super) fn render(mut self, header: bool, color: bool, width: Option<u16>) -> String {
+        let width = width.filter(|width| self.shorten_to(usize::from(*width)));
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING);
+        match width {
+            Some(width) => {
+                table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic)
+            }
+            None => table.set_content_arrangement(ContentArrangement::Disabled),
+        };
+        if color {
+            table.enforce_styling().style_text_only();
+        } else {
+            table.force_no_tty();
+        }
+        if header && !self.header.is_empty() {
+            let cell = |name| {
+                let cell = comfy_table::Cell::new(name);
+                if color { cell.add_attribute(Attribute::Dim) } else { cell }
+            };
+            table.set_header(self.header.into_iter().map(cell));
+        }
+        table.add_rows(self.rows.into_iter().map(|row| row.into_iter().map(Cell::styled)));
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        if let Some(first) = table.column_mut(0) {
+            first.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        let mut text = table.trim_fmt();
+        text.push('\n');
+        text
+    }
+}
+
+impl Table {
+    /// Shortens columns until the table fits. Tells whether what is still too wide may wrap: not in
+    /// lists, where a row of several lines can't be told from several rows.
+    fn shorten_to(&mut self, width: usize) -> bool {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
+        let mut widths: Vec<usize> = (0..columns).map(|column| self.width_of(column)).collect();
+        for (column, least) in self.shorten {
+            let total =
+                widths.iter().filter(|width| **width > 0).map(|width| width + 2).sum::<usize>();
+            let excess = total.saturating_sub(width + 2);
+            let Some(now) = widths.get_mut(*column).filter(|_| excess > 0) else { continue };
+            let left = now.saturating_sub(excess);
+            // A column of a few letters says nothing.
+            *now = if *least == 0 && left < 8 { 0 } else { left.max((*least).min(*now)) };
+            for row in &mut self.rows {
+                row[*column].shorten(*now);
+            }
+        }
+        let mut column = widths.len();
+        while let Some(before) = column.checked_sub(1) {
+            column = before;
+            if widths[column] == 0 {
+                self.rows.iter_mut().for_each(|row| drop(row.remove(column)));
+                self.header.remove(column);
+            }
+        }
+        self.shorten.is_empty()
+    }
+
+    fn width_of(&self, column: usize) -> usize {
+        let header = self.header.get(column).map_or(0, |name| name.len());
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.text.chars().count()).fold(header, usize::max)
+    }
+}
+
+/// One value of a row, and what it means to the reader.
+#[derive(Debug)]
+pub(super) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+/// What a value means. Colour repeats what the text says; it never says it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// Nothing in particular.
+    Plain,
+    /// As it should be.
+    Good,
+    /// Not known, or partly as it should be.
+    Unsure,
+    /// Somebody should look.
+    Bad,
+}
+
+impl Cell {
+    /// A value with a meaning.
+    pub(super) fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self { tone, ..text.into().into() }
+    }
+
+    fn shorten(&mut self, width: usize) {
+        let length = self.text.chars().count();
+        if length > width {
+            // Names differ at their ends, and addresses by their ports.
+            let head = width.saturating_sub(1) / 2;
+            let tail = width.saturating_sub(1) - head;
+            let (start, end) =
+                (self.text.chars().take(head), self.text.chars().skip(length - tail));
+            self.text = start.chain(['…']).chain(end).collect();
+        }
+    }
+
+    fn styled(self) -> comfy_table::Cell {
+        let cell = comfy_table::Cell::new(self.text);
+        match self.tone {
+            Tone::Plain => cell,
+            Tone::Good => cell.fg(Color::DarkGreen),
+            Tone::Unsure => cell.fg(Color::DarkYellow),
+            Tone::Bad => cell.fg(Color::DarkRed),
+        }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        // A cell that is empty would shift the columns for whoever reads by words.
+        let text = if text.is_empty() { "-".to_owned() } else { printable(&text) };
+        Self { text, tone: Tone::Plain }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+/// The values, with commas between them.
+pub(super) fn join<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
+    values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// `1 request`, `2 requests`.
+pub(super) fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+/// Keeps what a backend or a colleague wrote from moving the cursor or breaking the line.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::list(&["ID", "HEALTH", "TAGS"]);
+        table.row(["web-v1".into(), Cell::toned("healthy", Tone::Good), "a".into()]);
+        table.row(["x".into(), Cell::toned("unhealthy", Tone::Bad), "".into()]);
+        table
+    }
+
+    #[test]
+    fn columns_are_two_spaces_apart_and_lines_end_without_any() {
+        assert_eq!(
+            table().render(true, false, None),
+            "ID      HEALTH     TAGS\nweb-v1  healthy    a\nx       unhealthy  -\n"
+        );
+        assert_eq!(
+            table().render(false, false, None),
+            "web-v1  healthy    a\nx       unhealthy  -\n"
+        );
+    }
+
+    #[test]
+    fn colour_changes_no_column() {
+        let colored = table().render(true, true, None);
+        assert!(colored.contains("\u{1b}["), "{colored:?}");
+        let mut plain = String::new();
+        let mut rest = colored.as_str();
+        while let Some((text, escape)) = rest.split_once("\u{1b}[") {
+            plain.push_str(text);
+            rest = escape.split_once('m').expect("the end of the escape").1;
+        }
+        plain.push_str(rest);
+        assert_eq!(plain, table().render(true, false, None));
+    }
+
+    #[test]
+    fn long_values_stay_on_their_line_in_a_pipe() {
+        let mut table = Table::list(&["A", "B"]);
+        table.row(["x".repeat(300).into(), "two words\nand \u{1b}[31ma break".into()]);
+        let text = table.render(false, false, None);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+
+    fn assert_fits(text: &str) {
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn on_a_terminal_a_list_shortens_what_it_can_best_do_without() {
+        let list = |domain: &str, aliases: &str| {
+            let mut table =
+                Table::list(&["DOMAIN", "LIVE", "ALIASES"]).shortening(&[(2, 0), (0, 24)]);
+            table.row([domain.into(), "shop-blue".into(), aliases.into()]);
+            table.row(["example.com".into(), "b".into(), "".into()]);
+            table.render(true, false, Some(80))
+        };
+        let (domain, aliases) = ("d".repeat(40), "a".repeat(60));
+        let text = list(&domain, &aliases);
+        assert_fits(&text);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let cut = format!("{domain}  shop-blue  {}…{}\n", "a".repeat(13), "a".repeat(13));
+        assert!(text.contains(&cut), "{text}");
+        let text = list(&"d".repeat(90), &aliases);
+        assert_fits(&text);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(
+            text.contains("d…d") && text.contains("d  shop-blue\n") && !text.contains("ALIASES"),
+            "{text}"
+        );
+        assert!(!list("short.test", "www.short.test").contains('…'));
+    }
+
+    #[test]
+    fn on_a_terminal_sentences_wrap_in_their_column() {
+        let mut table = Table::facts();
+        table.fact("last answer", "it did not answer in time ".repeat(5));
+        table.fact("serves", "");
+        let text = table.render(true, false, Some(80));
+        assert_fits(&text);
+        assert!(
+            text.lines().nth(1).is_some_and(|line| line.starts_with(&" ".repeat(13))),
+            "{text}"
+        );
+    }
+}

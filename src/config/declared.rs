@@ -1,0 +1,109 @@
+//! What a config file declares: the domains and backends, as control compares and applies them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Backend, BackendAddr, BackendId, BackendState, Balance, DomainName, Scheme, Tag, VirtualHost,
+    Weight,
+};
+
+/// The domains and backends of a config file, in the file's order.
+///
+/// It is stored as the last applied file, so fields that join later need a serde default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Declared {
+    /// The `[[virtual_hosts]]`; no name occurs twice among them and their aliases.
+    pub domains: Vec<DeclaredDomain>,
+    /// The `[[backends]]`; no id occurs twice.
+    pub backends: Vec<DeclaredBackend>,
+}
+
+impl Declared {
+    /// The declarations as they are stored.
+    ///
+    /// # Panics
+    /// Never: every key is a string.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("declarations have string keys and no custom errors")
+    }
+
+    /// Reads what [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// When the text is not that.
+    pub fn from_json(text: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(text)
+    }
+}
+
+/// One `[[virtual_hosts]]` entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredDomain {
+    /// Its name.
+    pub domain: DomainName,
+    /// Other names that are served, and switched, with it.
+    #[serde(default)]
+    pub aliases: Vec<DomainName>,
+    /// The tag that serves it (`enabled_backends_tag`).
+    pub live: Tag,
+    /// Whether plain HTTP is redirected once the domain is served over HTTPS.
+    pub http_to_https: bool,
+    /// How a backend is chosen.
+    #[serde(default)]
+    pub balance: Balance,
+}
+
+impl From<DeclaredDomain> for VirtualHost {
+    /// The virtual host as a first start makes it: nothing was live before.
+    fn from(declared: DeclaredDomain) -> Self {
+        let DeclaredDomain { domain, aliases, live, http_to_https, balance } = declared;
+        Self { domain, aliases, live, previous: None, http_to_https, balance }
+    }
+}
+
+/// One `[[backends]]` entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredBackend {
+    /// Its name.
+    pub id: BackendId,
+    /// Where it listens.
+    pub address: BackendAddr,
+    /// The pools it belongs to.
+    pub tags: BTreeSet<Tag>,
+    /// Its share of a pool's traffic.
+    #[serde(default)]
+    pub weight: Weight,
+    /// How it is spoken to.
+    #[serde(default)]
+    pub scheme: Scheme,
+}
+
+impl From<DeclaredBackend> for Backend {
+    /// The backend as a first start makes it: ready.
+    fn from(declared: DeclaredBackend) -> Self {
+        let DeclaredBackend { id, address, tags, weight, scheme } = declared;
+        Self { id, address, tags, weight, scheme, state: BackendState::Ready }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stored_comes_back_also_when_keys_have_joined_since() {
+        let stored = r#"{
+            "domains": [{"domain": "example.com", "live": "a", "http_to_https": true}],
+            "backends": [{"id": "web", "address": "localhost:3001", "tags": ["a"]}]
+        }"#;
+        let declared: Declared = serde_json::from_str(stored).expect("the oldest form");
+        let backend = Backend::from(declared.backends[0].clone());
+        assert_eq!((backend.weight.get(), backend.state), (1, BackendState::Ready));
+        let host = VirtualHost::from(declared.domains[0].clone());
+        assert_eq!((host.live.as_str(), host.previous), ("a", None));
+        let json = serde_json::to_string(&declared).expect("plain data");
+        assert_eq!(serde_json::from_str::<Declared>(&json).expect(&json), declared);
+    }
+}

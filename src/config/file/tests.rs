@@ -1,0 +1,481 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+use crate::config::Problem;
+use crate::model::{BackendAddr, Balance, Scheme};
+
+const EXAMPLE: &str = include_str!("../../../config.example.toml");
+
+/// A `[proxy]` that is enough, on lines 1 and 2.
+const PROXY: &str = "[proxy]\nlisten_addr_http = \"127.0.0.1:80\"\n";
+
+fn within(text: &str) -> (Result<Config, ConfigError>, KnownKeys) {
+    parse_within(Path::new("/etc/vhost.toml"), text, &Environment::new(&|_| None, 0))
+}
+
+fn valid(text: &str) -> Config {
+    within(text).0.unwrap_or_else(|error| panic!("{error}\n--- in ---\n{text}"))
+}
+
+fn problems(text: &str) -> Vec<Problem> {
+    match within(text).0 {
+        Err(ConfigError::Invalid { problems, .. }) => problems,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The one problem of `[proxy]` followed by `text`, as it is printed.
+fn problem(text: &str) -> String {
+    let found = problems(&format!("{PROXY}{text}"));
+    assert_eq!(found.len(), 1, "{found:#?}\n{text}");
+    format!("{}: {}", found[0].line, found[0])
+}
+
+/// The example with every key that it leaves out put in.
+fn whole_example() -> String {
+    let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
+        Some(key) if !key.is_empty() && !key.starts_with(' ') => key,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_is_valid_as_shipped() {
+    let config = valid(EXAMPLE);
+    assert_eq!(config.proxy.listen_addr, Some("0.0.0.0:443".parse().unwrap()));
+    assert_eq!(config.proxy.listen_addr_http, Some("0.0.0.0:80".parse().unwrap()));
+    assert_eq!(config.proxy.state_dir, Path::new("/var/lib/vhost"));
+    assert_eq!(config.proxy.admin_socket, Path::new("/run/vhost/admin.sock"));
+    assert_eq!(config.lets_encrypt, None);
+    assert_eq!((config.declared.domains.len(), config.declared.backends.len()), (1, 2));
+}
+
+#[test]
+fn the_example_shows_every_key_and_every_default() {
+    let text = whole_example();
+    let (config, known) = within(&text);
+    let whole = config.unwrap_or_else(|error| panic!("{error}"));
+    let shipped = valid(EXAMPLE);
+    assert_eq!(whole.upstream, shipped.upstream);
+    assert_eq!(whole.switch, shipped.switch);
+    assert_eq!(whole.health_check, shipped.health_check);
+    assert_eq!(whole.logging, shipped.logging);
+    assert_eq!(whole.metrics, shipped.metrics);
+    assert_eq!(whole.declared, shipped.declared);
+    let by_host = |proxy: &ProxySettings| ProxySettings {
+        management_api_addr: None,
+        admin_group: None,
+        trusted_proxies: Vec::new(),
+        threads: 0,
+        ..proxy.clone()
+    };
+    assert_eq!(by_host(&whole.proxy), by_host(&shipped.proxy));
+
+    let mut section = "";
+    let mut shown = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_matches(['[', ']']);
+            shown.insert(("", section));
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            shown.insert((section, key));
+        }
+    }
+    let known: BTreeSet<_> = known
+        .iter()
+        .flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)))
+        .collect();
+    assert!(known.len() > 50, "{known:?}");
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn the_defaults_are_those_of_the_design() {
+    let config = valid(PROXY);
+    let Config { proxy, upstream, switch, health_check, logging, metrics, .. } = config;
+    let secs = Duration::from_secs;
+    assert_eq!(
+        (proxy.shutdown_timeout, proxy.idle_timeout, proxy.header_timeout, proxy.read_timeout),
+        (secs(30), secs(60), secs(10), secs(60))
+    );
+    assert_eq!((proxy.max_header_bytes, proxy.websocket_idle_timeout), (65_536, secs(3600)));
+    assert_eq!((upstream.idle_timeout, upstream.max_tries), (secs(4), 3));
+    assert_eq!((switch.gate_timeout, switch.drain_timeout), (secs(30), secs(30)));
+    assert_eq!((health_check.check, health_check.count_5xx), (HealthCheck::default(), false));
+    assert_eq!(logging.format, LogFormat::Json);
+    assert_eq!((metrics.enabled, metrics.listen_addr.port()), (false, 9090));
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "it is a table of all keys")]
+fn every_key_is_read_into_its_own_setting() {
+    let config = valid(
+        r#"
+        [proxy]
+        listen_addr = "127.0.0.1:1"
+        listen_addr_http = "127.0.0.1:2"
+        management_api_addr = "127.0.0.1:3"
+        admin_socket = "a.sock"
+        admin_group = "deploy"
+        state_dir = "/state"
+        threads = 3
+        shutdown_timeout_secs = 0.25
+        trusted_proxies = ["10.1.2.3/8", "::1"]
+        idle_timeout_secs = 1
+        header_timeout_secs = 2
+        read_timeout_secs = 3
+        write_timeout_secs = 4
+        max_header_bytes = 1_024
+        websocket_idle_timeout_secs = 5
+        [upstream]
+        connect_timeout_secs = 6
+        read_timeout_secs = 7
+        write_timeout_secs = 8
+        idle_timeout_secs = 9
+        max_tries = 10
+        resolve_interval_secs = 11
+        [switch]
+        gate_timeout_secs = 12
+        drain_timeout_secs = 13
+        min_healthy_percent = 50
+        [health_check]
+        kind = "tcp"
+        interval_secs = 14
+        timeout_secs = 15
+        unhealthy_threshold = 16
+        healthy_threshold = 17
+        count_5xx = true
+        [logging]
+        level = "debug"
+        format = "text"
+        output = "file"
+        file_path = "log"
+        [lets_encrypt]
+        email = "a@b.example"
+        staging = true
+        [metrics]
+        enabled = true
+        listen_addr = "[::1]:4"
+        [[virtual_hosts]]
+        domain = "*.B.example"
+        enabled_backends_tag = "x"
+        http_to_https = false
+        aliases = ["*"]
+        balance = "least-connections"
+        [[backends]]
+        id = "one"
+        address = "unix:/run/one"
+        tags = ["x", "y"]
+        weight = 5
+        scheme = "h2c"
+        "#,
+    );
+    let secs = Duration::from_secs;
+    let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let proxy = ProxySettings {
+        listen_addr: Some(addr("127.0.0.1:1")),
+        listen_addr_http: Some(addr("127.0.0.1:2")),
+        management_api_addr: Some(addr("127.0.0.1:3")),
+        admin_socket: "/etc/a.sock".into(),
+        admin_group: Some("deploy".into()),
+        state_dir: "/state".into(),
+        threads: 3,
+        shutdown_timeout: Duration::from_millis(250),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        idle_timeout: secs(1),
+        header_timeout: secs(2),
+        read_timeout: secs(3),
+        write_timeout: secs(4),
+        max_header_bytes: 1024,
+        websocket_idle_timeout: secs(5),
+    };
+    assert_eq!(config.proxy, proxy);
+    let upstream = UpstreamSettings {
+        connect_timeout: secs(6),
+        read_timeout: secs(7),
+        write_timeout: secs(8),
+        idle_timeout: secs(9),
+        max_tries: 10,
+        resolve_interval: secs(11),
+    };
+    assert_eq!(config.upstream, upstream);
+    let switch =
+        SwitchSettings { gate_timeout: secs(12), drain_timeout: secs(13), min_healthy_percent: 50 };
+    assert_eq!(config.switch, switch);
+    let check = HealthCheck {
+        kind: HealthCheckKind::Tcp,
+        interval: secs(14),
+        timeout: secs(15),
+        unhealthy_threshold: 16,
+        healthy_threshold: 17,
+    };
+    assert_eq!(config.health_check, HealthCheckSettings { check, count_5xx: true });
+    let logging = LoggingSettings {
+        level: LogLevel::Debug,
+        format: LogFormat::Text,
+        output: LogOutput::File("/etc/log".into()),
+    };
+    assert_eq!(config.logging, logging);
+    let lets_encrypt = LetsEncryptSettings {
+        email: "a@b.example".into(),
+        staging: true,
+        cache_dir: "/state/certs".into(),
+    };
+    assert_eq!(config.lets_encrypt, Some(lets_encrypt));
+    assert_eq!(config.metrics, MetricsSettings { enabled: true, listen_addr: addr("[::1]:4") });
+    let domain = &config.declared.domains[0];
+    assert_eq!((domain.domain.to_string(), domain.live.as_str()), ("*.b.example".into(), "x"));
+    assert_eq!((domain.http_to_https, domain.balance), (false, Balance::LeastConnections));
+    assert_eq!(domain.aliases[0].to_string(), "*");
+    let backend = &config.declared.backends[0];
+    assert_eq!(backend.address, BackendAddr::Unix(Path::new("/run/one").into()));
+    assert_eq!((backend.weight.get(), backend.scheme, backend.tags.len()), (5, Scheme::H2c, 2));
+}
+
+#[test]
+fn each_mistake_is_a_line_and_a_count_ends_them() {
+    let text = r#"[proxy]
+listen_addr_http = ":80"
+threads = 0
+[[virtual_hosts]]
+domain = "example.com:80"
+enabled_backend_tag = "a"
+[[backends]]
+id = "web-v1"
+address = "localhost"
+tags = ["a", "b c"]
+"#;
+    let error = parse(Path::new("config.toml"), text).expect_err("six mistakes");
+    assert_eq!(
+        error.to_string(),
+        "\
+config.toml:2: proxy.listen_addr_http: `:80`: add the address: `0.0.0.0:80` is every one of IPv4, \
+`[::]:80` of IPv6
+config.toml:3: proxy.threads: `0`: use 1 to 1024
+config.toml:5: virtual_hosts[\"example.com:80\"].domain: `example.com:80`: give the host alone, \
+without a port
+config.toml:6: virtual_hosts[\"example.com:80\"].enabled_backend_tag: unknown key; did you mean \
+`enabled_backends_tag`?
+config.toml:9: backends[\"web-v1\"].address: `localhost`: add the port: `host:port`
+config.toml:10: backends[\"web-v1\"].tags[1]: `b c`: start with a letter or digit and use only \
+letters, digits, `-`, `_` and `.`
+6 problems in config.toml"
+    );
+}
+
+#[test]
+fn each_mistake_says_where_it_is_and_what_would_be_right() {
+    for (text, expected) in [
+        ("threads = 1025", "3: proxy.threads: `1025`: use 1 to 1024"),
+        ("threads = 99999999999999999999999999999999999999999999", "use 1 to 1024"),
+        ("threads = \"2\"", "`2`: write a whole number from 1 to 1024, without quotes"),
+        ("max_header_bytes = 1048577", "use 1024 to 1048576"),
+        ("idle_timeout_secs = 0", "proxy.idle_timeout_secs: `0`: use 0.001 to 86400 seconds"),
+        ("idle_timeout_secs = -1.5", "`-1.5`: use 0.001"),
+        ("idle_timeout_secs = nan", "`nan`: use 0.001"),
+        ("idle_timeout_secs = 1e300", "`1e300`: use 0.001"),
+        ("idle_timeout_secs = \"30s\"", "`30s`: write a number of seconds without quotes and unit"),
+        ("trusted_proxies = \"10.0.0.0/8\"", "write a list: `[\"10.0.0.0/8\"]`"),
+        ("trusted_proxies = [\n\"::1\",\n\"10.0.0/8\"]", "5: proxy.trusted_proxies[1]: `10.0.0/8`"),
+        ("state_dir = \"\"", "proxy.state_dir: ``: it is empty"),
+        ("state_dir = \"a\\u0000b\"", "`a\\u{0}b`: a path cannot hold a zero byte"),
+        ("admin_group = \"\"", "it is empty"),
+        ("listen_addr = \"127.0.0.1:80\"", "`proxy.listen_addr` listens there"),
+        ("management_api_addr = \"0.0.0.0:80\"", "`proxy.listen_addr_http` listens there"),
+        ("[metrics]\nenabled = true\nlisten_addr = \"127.0.0.1:80\"", "5: metrics.listen_addr"),
+        ("listen_addr = \"localhost:443\"", "`127.0.0.1:443` or `[::1]:443`"),
+        ("listen_addr = 443", "`443`: write address and port"),
+        ("[[switch]]", "write a section `[switch]`, once"),
+        ("[switch]\nmin_healthy_percent = 101", "`101`: use 1 to 100"),
+        ("[upstream]\nmax_tries = 0", "`0`: use 1 to 10"),
+        ("[health_check]\nkind = \"grpc\"", "`grpc`: choose `http` or `tcp`"),
+        ("[health_check]\nkind = \"tcp\"\npath = \"/\"", "5: health_check.path: `/`: only for"),
+        ("[health_check]\nkind = \"tcp\"\nexpected_status = \"200\"", "only for `kind"),
+        ("[health_check]\npath = \"up\"", "it starts with `/`"),
+        ("[health_check]\nexpected_status = 200", "`200`: write a text in quotes"),
+        ("[health_check]\ncount_5xx = \"yes\"", "write `true` or `false`, without quotes"),
+        ("[logging]\nlevel = \"verbose\"", "`debug`, `info`, `warn`, `error` or `off`"),
+        ("[logging]\noutput = \"file\"", "3: logging.file_path: missing, and `output = \"file\"`"),
+        ("[lets_encrypt]", "3: lets_encrypt.email: missing; add `email = \"admin@example.com\"`"),
+        ("[lets_encrypt]\nemail = \"admin\"", "`admin`: write an e-mail address"),
+        ("thread = 2", "3: proxy.thread: unknown key; did you mean `threads`?"),
+        ("drain_timeout_secs = 2", "unknown key here; it belongs in `[switch]`"),
+        ("[switch]\nfoo = 2", "the keys here are gate_timeout_secs, drain_timeout_secs, min_"),
+        ("[heath_check]", "3: heath_check: unknown key; did you mean `health_check`?"),
+        ("[virtual_hosts]", "write `[[virtual_hosts]]`, once for each entry"),
+        ("backends = []\nvirtual_hosts = [1]", "unknown key here; it belongs in"),
+        ("[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"", "3: backends[\"x\"].tags: missing"),
+        ("[[backends]]\nid = 5\naddress = \"[::1]:1\"\ntags = []", "4: backends[0].id: `5`: write"),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nweight = 0",
+            "7: backends[\"x\"].weight: `0`: use 1 to 1000",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"ws\"",
+            "`ws`: choose `http`, `https` or `h2c`",
+        ),
+    ] {
+        // Two unknown keys make two problems; the first is the one that is looked for.
+        let found = if text.starts_with("backends =") {
+            problems(&format!("{PROXY}{text}"))[0].to_string()
+        } else {
+            problem(text)
+        };
+        assert!(found.contains(expected), "{text}\n   found: {found}\nexpected: {expected}");
+    }
+}
+
+#[test]
+fn a_file_that_listens_nowhere_is_refused() {
+    for text in ["", "[proxy]\nthreads = 1\n"] {
+        let found = problems(text);
+        assert_eq!((found.len(), found[0].key.as_str()), (1, "proxy"), "{found:?}");
+        assert!(found[0].message.starts_with("nothing to listen at"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_user_without_a_home_must_say_where_the_state_goes() {
+    let nobody = Environment::new(&|_| None, 65534);
+    let (result, _) = parse_within(Path::new("c.toml"), PROXY, &nobody);
+    let error = result.expect_err("no home").to_string();
+    assert!(error.contains("proxy.state_dir: missing"), "{error}");
+    let text = format!("{PROXY}state_dir = \"state\"");
+    let (result, _) = parse_within(Path::new("c.toml"), &text, &nobody);
+    assert_eq!(result.expect("it says").proxy.state_dir, Path::new("state"));
+}
+
+const BACKENDS: &str = r#"
+[[backends]]
+id = "one"
+address = "127.0.0.1:1"
+tags = ["a"]
+[[backends]]
+id = "two"
+address = "127.0.0.1:2"
+tags = ["b"]
+"#;
+
+#[test]
+fn a_tag_that_no_backend_carries_is_told_with_those_that_exist() {
+    let host = "[[virtual_hosts]]\ndomain = \"x.example\"\nenabled_backends_tag = \"c\"\n";
+    let found = problem(&format!("{host}{BACKENDS}"));
+    assert_eq!(
+        found,
+        "5: virtual_hosts[\"x.example\"].enabled_backends_tag: `c`: no backend carries this tag; \
+         there are `a` and `b`"
+    );
+    assert!(problem(host).ends_with("there are no tags at all"));
+    // A backend whose own tags are wrong may have been meant to carry it: one mistake, one problem.
+    let found = problem(&format!("{host}{}", BACKENDS.replace("[\"b\"]", "[\"c \"]")));
+    assert!(found.contains("backends[\"two\"].tags[0]"), "{found}");
+}
+
+#[test]
+fn names_and_ids_occur_once() {
+    let host = |domain: &str, alias: &str| {
+        format!(
+            "[[virtual_hosts]]\ndomain = \"{domain}\"\naliases = [\"{alias}\"]\n\
+             enabled_backends_tag = \"a\"\n"
+        )
+    };
+    let hosts = format!("{}{}", host("x.example", "y.example"), host("z.example", "Y.example."));
+    assert_eq!(
+        problem(&format!("{hosts}{BACKENDS}")),
+        "9: virtual_hosts[\"z.example\"].aliases[0]: `y.example`: line 5 has this name already \
+         (`virtual_hosts[\"x.example\"].aliases[0]`)"
+    );
+    let own_alias = format!("{}{BACKENDS}", host("x.example", "x.example"));
+    assert!(problem(&own_alias).contains("line 4 has this name already"));
+    let found = problem(&BACKENDS.replace("two", "one"));
+    assert_eq!(found, "9: backends[\"one\"].id: `one`: the backend on line 5 has this id");
+}
+
+#[test]
+fn what_is_no_toml_says_where() {
+    for (text, expected) in [
+        ("[switch\nfoo = 1", "3: column 8: `[switch`: unclosed table"),
+        ("admin_group = \"a\n[switch]", "3: column 17: `admin_group = \"a`: invalid basic string"),
+        ("threads: 5", "3: column 10: `threads: 5`: key with no value, expected `=`"),
+    ] {
+        let found = problem(text);
+        assert!(found.starts_with(expected), "{text}\n   found: {found}\nexpected: {expected}");
+    }
+}
+
+#[test]
+fn a_value_without_quotes_and_a_key_given_twice_leave_the_rest_readable() {
+    let found = problems(
+        "[proxy]\nlisten_addr = 0.0.0.0:443\nthreads = 0\nread_timeout_secs = \n\
+         [logging]\nlevel = info\n[[backends]]\nid = web\naddress = localhost\ntags = [\"a b\"]\n\
+         [switch]\ndrain_timeout_secs = 1\ndrain_timeout_secs = 0\nfoo = 1\n[switch]\n",
+    );
+    let told: Vec<_> = found.iter().map(|p| (p.line, p.message.contains("quotes"))).collect();
+    let expected = [
+        (2, true),
+        (3, false),
+        (4, true),
+        (6, true),
+        (8, true),
+        (9, true),
+        (10, false),
+        (13, false),
+        (14, false),
+        (15, false),
+    ];
+    assert_eq!(told, expected, "{found:#?}");
+    assert!(found[7].message.contains("keep one of the two"), "{found:#?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why_and_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("none.toml");
+    let error = load(&path).expect_err("not there");
+    assert!(error.to_string().starts_with("cannot read the config file"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("config.example.toml")));
+    std::fs::write(&path, b"[proxy]\nadmin_group = \"\xff\"\n").unwrap();
+    let error = load(&path).expect_err("not UTF-8").to_string();
+    assert!(error.contains("none.toml:2: column 16: not UTF-8"), "{error}");
+}
+
+#[test]
+fn values_in_problems_are_short_and_harmless() {
+    let found = problem(&format!("admin_socket = \"\\u001b[31m{}\"", "é".repeat(200)));
+    assert!(found.contains("`\\u{1b}[31mé") && found.contains("…`"), "{found}");
+    assert!(!found.contains('\u{1b}'), "{found:?}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "(?s).{0,400}") {
+        let _ = within(&text);
+    }
+
+    #[test]
+    fn no_toml_like_text_makes_the_parser_panic(
+        text in "([\\[\\]{}=\",.#\n '\"a-z0-9_-]|proxy|\\[\\[|\u{e9}){0,200}") {
+        let _ = within(&text);
+    }
+
+    #[test]
+    fn no_mutation_of_the_example_makes_the_parser_panic(
+        cuts in proptest::collection::vec((0usize..9000, 0usize..40, "(?s).{0,6}|\\PC{0,3}|[\\[\\]{}\"=\n]{1,3}"), 1..6),
+    ) {
+        let mut text: Vec<char> = whole_example().chars().collect();
+        for (at, length, new) in cuts {
+            let at = at.min(text.len());
+            let end = (at + length).min(text.len());
+            text.splice(at..end, new.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let (result, _) = within(&text);
+        if let Err(ConfigError::Invalid { problems, .. }) = &result {
+            let lines = text.matches('\n').count() + 1;
+            proptest::prop_assert!(!problems.is_empty());
+            proptest::prop_assert!(problems.iter().all(|p| (1..=lines).contains(&p.line)), "{problems:?}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The config file: TOML text in, a validated [`Config`] or every problem of the file out.
+//!
+//! Knows nothing of the running server: what a file declares is compared and applied by control.
+
+mod declared;
+mod entries;
+mod file;
+mod paths;
+mod problem;
+mod reader;
+mod report;
+mod settings;
+mod value;
+
+pub use declared::{Declared, DeclaredBackend, DeclaredDomain};
+pub use file::{load, parse};
+pub use paths::default_admin_socket;
+pub use problem::{ConfigError, Problem};
+pub use settings::{
+    Config, HealthCheckSettings, LetsEncryptSettings, LogFormat, LogLevel, LogOutput,
+    LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+};

@@ -1,0 +1,110 @@
+//! What can be wrong with a config file, and how it reads.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One thing that is wrong in a config file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The key as a path, such as `proxy.threads` or `backends["web-v1"].address`; entries without a
+    /// name are counted from 0 (`backends[1].id`). Empty when the text is not TOML.
+    pub key: String,
+    /// What is written there, shortened; nothing when the key is missing or its name is the problem.
+    pub value: Option<String>,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() {
+            write!(f, "column {}: ", self.column)?;
+        } else {
+            write!(f, "{}: ", self.key)?;
+        }
+        if let Some(value) = &self.value {
+            write!(f, "`{value}`: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Why a config file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It could not be read.
+    #[error("cannot read the config file `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It says something that is wrong.
+    #[error("{}", Listing { path, problems })]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong, by line.
+        problems: Vec<Problem>,
+    },
+}
+
+impl ConfigError {
+    /// What to do about it, where the error's text does not say.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreadable { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => {
+                    Some("check the path; `config.example.toml` is a file to start from")
+                }
+                io::ErrorKind::PermissionDenied => Some("let the user that runs vhost read it"),
+                _ => None,
+            },
+            Self::Invalid { .. } => None,
+        }
+    }
+}
+
+/// One line for each problem, as compilers write them, and their number.
+struct Listing<'a> {
+    path: &'a Path,
+    problems: &'a [Problem],
+}
+
+impl fmt::Display for Listing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        for problem in self.problems {
+            writeln!(f, "{path}:{}: {problem}", problem.line)?;
+        }
+        match self.problems.len() {
+            1 => write!(f, "1 problem in {path}"),
+            count => write!(f, "{count} problems in {path}"),
+        }
+    }
+}
+
+/// Makes a value fit for a message: one line, not too long, nothing that moves a terminal's cursor.
+pub(super) fn shorten(value: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut short = String::new();
+    for (count, character) in value.chars().enumerate() {
+        if count == LONGEST {
+            short.push('…');
+            break;
+        }
+        if character.is_control() {
+            short.extend(character.escape_default());
+        } else {
+            short.push(character);
+        }
+    }
+    short
+}

@@ -1,0 +1,270 @@
+//! A typed reader of a TOML tree that notes every problem and goes on.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::shorten;
+use super::report::{Near, Report, Span, Stray};
+
+/// Turns a value into what it means, or says what would be right.
+pub(super) trait Read<T>: Fn(&DeValue<'_>) -> Result<T, String> {}
+impl<T, F: Fn(&DeValue<'_>) -> Result<T, String>> Read<T> for F {}
+
+/// A table that is being read.
+pub(super) struct Section<'r, 't> {
+    report: &'r Report,
+    table: Option<&'r DeTable<'t>>,
+    name: &'static str,
+    path: String,
+    span: Span,
+    known: Vec<&'static str>,
+    missing: Vec<(&'static str, &'static str)>,
+}
+
+/// An element of a list, with its place.
+pub(super) type Located<T> = (T, Span);
+
+impl<'r, 't> Section<'r, 't> {
+    /// Reads the whole document.
+    pub(super) fn read_root<T>(
+        report: &'r Report,
+        table: &'r DeTable<'t>,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        Self::new(report, Some(table), "", String::new(), 0..0).read(read)
+    }
+
+    fn new(
+        report: &'r Report,
+        table: Option<&'r DeTable<'t>>,
+        name: &'static str,
+        path: String,
+        span: Span,
+    ) -> Self {
+        Self { report, table, name, path, span, known: Vec::new(), missing: Vec::new() }
+    }
+
+    fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let read = read(&mut self);
+        self.finish();
+        read
+    }
+
+    /// Reads a table that is treated as empty when it is missing.
+    pub(super) fn section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let (table, span) = self.table_at(name).unwrap_or((None, self.span.clone()));
+        Self::new(self.report, table, name, self.path_of(name), span).read(read)
+    }
+
+    /// Reads a table that may be missing.
+    pub(super) fn optional_section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> Option<T> {
+        let (table, span) = self.table_at(name)?;
+        table?;
+        Some(Self::new(self.report, table, name, self.path_of(name), span).read(read))
+    }
+
+    /// Reads an array of tables; problems name an entry by what `name_key` says in it.
+    pub(super) fn entries<T>(
+        &mut self,
+        name: &'static str,
+        name_key: &str,
+        mut read: impl FnMut(&mut Self) -> T,
+    ) -> Vec<T> {
+        let Some(value) = self.value(name) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            self.problem(name, format!("write `[[{name}]]`, once for each entry"));
+            return Vec::new();
+        };
+        let mut entries = Vec::new();
+        for (index, entry) in array.iter().enumerate() {
+            let Some(table) = entry.get_ref().as_table() else {
+                let path = format!("{name}[{index}]");
+                let message = format!("write a table under `[[{name}]]`");
+                self.report.add(&entry.span(), path, text_of(entry.get_ref()), message);
+                continue;
+            };
+            let path = match table.get(name_key).and_then(|value| value.get_ref().as_str()) {
+                Some(own) if !own.is_empty() => format!("{name}[\"{}\"]", shorten(own)),
+                _ => format!("{name}[{index}]"),
+            };
+            let section = Self::new(self.report, Some(table), name, path, entry.span());
+            entries.push(section.read(&mut read));
+        }
+        entries
+    }
+
+    /// Reads a key that may be missing.
+    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl Read<T>) -> Option<T> {
+        let value = self.value(key)?;
+        read(value.get_ref()).map_err(|message| self.problem(key, message)).ok()
+    }
+
+    /// Reads a key that has a default.
+    pub(super) fn or<T>(&mut self, key: &'static str, default: T, read: impl Read<T>) -> T {
+        self.optional(key, read).unwrap_or(default)
+    }
+
+    /// Reads a key that must be there; `example` shows how it is written.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        example: &'static str,
+        read: impl Read<T>,
+    ) -> Option<T> {
+        if self.value(key).is_none() {
+            self.missing.push((key, example));
+        }
+        self.optional(key, read)
+    }
+
+    /// Reads a list; `None` when it is missing or any of it is wrong.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        example: &'static str,
+        read: impl Read<T>,
+    ) -> Option<Vec<Located<T>>> {
+        let value = self.value(key)?;
+        let Some(array) = value.get_ref().as_array() else {
+            self.problem(key, format!("write a list: `{example}`"));
+            return None;
+        };
+        let mut elements = Some(Vec::new());
+        for (index, element) in array.iter().enumerate() {
+            match (read(element.get_ref()), &mut elements) {
+                (Ok(read), Some(elements)) => elements.push((read, element.span())),
+                (Ok(_), None) => {}
+                (Err(message), _) => {
+                    let path = format!("{}[{index}]", self.path_of(key));
+                    self.report.add(&element.span(), path, text_of(element.get_ref()), message);
+                    elements = None;
+                }
+            }
+        }
+        elements
+    }
+
+    /// Reads a list that must be there.
+    pub(super) fn required_list<T>(
+        &mut self,
+        key: &'static str,
+        example: &'static str,
+        read: impl Read<T>,
+    ) -> Option<Vec<Located<T>>> {
+        if self.value(key).is_none() {
+            self.missing.push((key, example));
+        }
+        self.list(key, example, read)
+    }
+
+    /// Whether the key is there, right or wrong.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Where the key's value is, or the section when the key is missing.
+    pub(super) fn span_of(&self, key: &str) -> Span {
+        self.table.and_then(|table| table.get(key)).map_or(self.span.clone(), Spanned::span)
+    }
+
+    /// The key as it reads in a problem.
+    pub(super) fn path_of(&self, key: &str) -> String {
+        match (self.path.as_str(), key) {
+            (path, "") => path.to_owned(),
+            ("", key) => key.to_owned(),
+            (path, key) => format!("{path}.{key}"),
+        }
+    }
+
+    /// Notes a problem of a key.
+    pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
+        let value = self.table.and_then(|table| table.get(key));
+        let value = value.and_then(|value| text_of(value.get_ref()));
+        self.report.add(&self.span_of(key), self.path_of(key), value, message);
+    }
+
+    /// Where problems go that are found by comparing sections.
+    pub(super) fn report(&self) -> &'r Report {
+        self.report
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'r Spanned<DeValue<'t>>> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        self.table?.get(key)
+    }
+
+    /// The table under `name`, with its place; no table when something else is there.
+    fn table_at(&mut self, name: &'static str) -> Option<(Option<&'r DeTable<'t>>, Span)> {
+        let value = self.value(name)?;
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.problem(name, format!("write a section `[{name}]`, once"));
+        }
+        Some((table, value.span()))
+    }
+
+    /// Notes unknown keys, then missing ones. A missing key that an unknown one resembles is the
+    /// same mistake and is not told twice.
+    fn finish(mut self) {
+        for (key, _) in self.table.into_iter().flatten() {
+            let name: &str = key.get_ref();
+            if self.known.contains(&name) {
+                continue;
+            }
+            let near = self.nearest(name);
+            if let Some(near) = &near {
+                self.missing.retain(|(missing, _)| *missing != near.key);
+            }
+            self.report.add_stray(Stray {
+                section: self.name,
+                key: name.to_owned(),
+                path: self.path_of(&shorten(name)),
+                span: key.span(),
+                near,
+            });
+        }
+        for (key, example) in &self.missing {
+            let message = format!("missing; add `{key} = {example}`");
+            self.report.add(&self.span, self.path_of(key), None, message);
+        }
+        self.report.add_known(self.name, &self.known);
+    }
+
+    /// The key that is known here, not given, and most like `name`.
+    fn nearest(&self, name: &str) -> Option<Near> {
+        // No key of ours is half as long, and comparing takes time.
+        if name.len() > 64 {
+            return None;
+        }
+        let (likeness, key) = self
+            .known
+            .iter()
+            .filter(|key| !self.has(key))
+            .map(|key| (strsim::jaro_winkler(name, key), *key))
+            .max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let is_typo = strsim::damerau_levenshtein(name, key) <= 2;
+        (is_typo || likeness > 0.85).then_some(Near { key, is_typo })
+    }
+}
+
+/// A value as a problem shows it; tables and lists speak for themselves.
+pub(super) fn text_of(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(shorten(text)),
+        DeValue::Integer(number) => Some(shorten(&number.to_string())),
+        DeValue::Float(number) => Some(shorten(number.as_str())),
+        DeValue::Boolean(truth) => Some(truth.to_string()),
+        DeValue::Datetime(time) => Some(time.to_string()),
+        DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}

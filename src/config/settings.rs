@@ -1,0 +1,242 @@
+//! The validated configuration, and every default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::Declared;
+use crate::model::HealthCheck;
+
+/// All that a server is told before it starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The client's side, and the process itself.
+    pub proxy: ProxySettings,
+    /// The backends' side.
+    pub upstream: UpstreamSettings,
+    /// The gate and the drain of switches.
+    pub switch: SwitchSettings,
+    /// How health is found.
+    pub health_check: HealthCheckSettings,
+    /// What is logged, how and where.
+    pub logging: LoggingSettings,
+    /// Certificates from Let's Encrypt, where wanted.
+    pub lets_encrypt: Option<LetsEncryptSettings>,
+    /// The metrics endpoint.
+    pub metrics: MetricsSettings,
+    /// The domains and backends.
+    pub declared: Declared,
+}
+
+impl Config {
+    /// A configuration in which everything but `proxy` has its default.
+    pub fn new(proxy: ProxySettings) -> Self {
+        Self {
+            proxy,
+            upstream: UpstreamSettings::default(),
+            switch: SwitchSettings::default(),
+            health_check: HealthCheckSettings::default(),
+            logging: LoggingSettings::default(),
+            lets_encrypt: None,
+            metrics: MetricsSettings::default(),
+            declared: Declared::default(),
+        }
+    }
+}
+
+/// `[proxy]`: the client's side, and the process itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProxySettings {
+    /// Where HTTPS is served.
+    pub listen_addr: Option<SocketAddr>,
+    /// Where plain HTTP is served.
+    pub listen_addr_http: Option<SocketAddr>,
+    /// Where the REST API is served.
+    pub management_api_addr: Option<SocketAddr>,
+    /// The Unix socket that `vhost ctl` talks to.
+    pub admin_socket: PathBuf,
+    /// The group that may use the socket, besides its owner.
+    pub admin_group: Option<String>,
+    /// The directory of the state and its history.
+    pub state_dir: PathBuf,
+    /// Threads that carry traffic.
+    pub threads: usize,
+    /// How long requests may take to end when the server stops.
+    pub shutdown_timeout: Duration,
+    /// Whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a client may keep a connection open between requests.
+    pub idle_timeout: Duration,
+    /// How long a client may take to send a whole request head.
+    pub header_timeout: Duration,
+    /// How long a client may pause within a request's body.
+    pub read_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
+    /// The largest request head.
+    pub max_header_bytes: usize,
+    /// How long a WebSocket may be silent.
+    pub websocket_idle_timeout: Duration,
+}
+
+impl ProxySettings {
+    /// Settings in which everything but the two paths has its default; nothing is listened at.
+    pub fn new(admin_socket: PathBuf, state_dir: PathBuf) -> Self {
+        Self {
+            listen_addr: None,
+            listen_addr_http: None,
+            management_api_addr: None,
+            admin_socket,
+            admin_group: None,
+            state_dir,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            shutdown_timeout: Duration::from_secs(30),
+            trusted_proxies: Vec::new(),
+            idle_timeout: Duration::from_mins(1),
+            header_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_mins(1),
+            write_timeout: Duration::from_mins(1),
+            max_header_bytes: 64 * 1024,
+            websocket_idle_timeout: Duration::from_hours(1),
+        }
+    }
+}
+
+/// `[upstream]`: the backends' side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamSettings {
+    /// How long a connection, with its TLS handshake, may take to come about.
+    pub connect_timeout: Duration,
+    /// How long a backend may send nothing.
+    pub read_timeout: Duration,
+    /// How long a backend may take nothing.
+    pub write_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// How many backends a request is tried on, at most.
+    pub max_tries: usize,
+    /// How often names of backends are resolved again.
+    pub resolve_interval: Duration,
+}
+
+impl Default for UpstreamSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_mins(1),
+            write_timeout: Duration::from_mins(1),
+            // Below the 5 s after which Node closes: a connection that the backend is just closing
+            // costs a request that cannot be sent twice.
+            idle_timeout: Duration::from_secs(4),
+            max_tries: 3,
+            resolve_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `[switch]`: the gate and the drain of switches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SwitchSettings {
+    /// How long the new tag has to prove itself healthy.
+    pub gate_timeout: Duration,
+    /// How long requests on the old tag have to end.
+    pub drain_timeout: Duration,
+    /// The share of the new tag's ready backends that must be proven healthy, 1 to 100.
+    pub min_healthy_percent: u8,
+}
+
+impl Default for SwitchSettings {
+    fn default() -> Self {
+        Self {
+            gate_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+            min_healthy_percent: 100,
+        }
+    }
+}
+
+/// `[health_check]`: how health is found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HealthCheckSettings {
+    /// The active check.
+    pub check: HealthCheck,
+    /// Whether 5xx answers to real traffic count as passive failures.
+    pub count_5xx: bool,
+}
+
+/// `[logging]`: what is logged, how and where.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoggingSettings {
+    /// From which level on.
+    pub level: LogLevel,
+    /// For whom.
+    pub format: LogFormat,
+    /// Where to.
+    pub output: LogOutput,
+}
+
+/// The least important level that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// All there is.
+    Trace,
+    /// Each probe and each decision.
+    Debug,
+    /// Transitions, operator actions and requests.
+    #[default]
+    Info,
+    /// Degraded, but serving.
+    Warn,
+    /// Somebody must act.
+    Error,
+    /// Nothing.
+    Off,
+}
+
+/// What a log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    #[default]
+    Json,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LogOutput {
+    /// Standard error.
+    #[default]
+    Console,
+    /// The end of this file.
+    File(PathBuf),
+}
+
+/// `[lets_encrypt]`: certificates from Let's Encrypt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetsEncryptSettings {
+    /// Whom Let's Encrypt writes to when a certificate runs out.
+    pub email: String,
+    /// Whether to use the staging service, whose certificates nobody trusts.
+    pub staging: bool,
+    /// Where certificates and the account's key are kept.
+    pub cache_dir: PathBuf,
+}
+
+/// `[metrics]`: the metrics endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Where it is served.
+    pub listen_addr: SocketAddr,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        Self { enabled: false, listen_addr: SocketAddr::from(([0, 0, 0, 0], 9090)) }
+    }
+}

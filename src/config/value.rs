@@ -1,0 +1,160 @@
+//! What single values of the file mean: each reader takes one, or says what would be right.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::de::DeValue;
+
+use super::reader::Read;
+use crate::model::{ParseError, Weight};
+
+/// The longest time that a key takes. A longer one is a mistyped unit; time-outs that a day does not
+/// suffice for would keep dead peers.
+const LONGEST_SECS: f64 = 86_400.0;
+const SHORTEST_SECS: f64 = 0.001;
+
+/// The longest path of a Unix socket: the kernel's `sockaddr_un` holds 108 bytes, the last zero.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| "write `true` or `false`, without quotes".into())
+}
+
+/// A whole number within `range`.
+pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl Read<T>
+where
+    T: TryFrom<i128> + PartialOrd + std::fmt::Display,
+{
+    move |value| {
+        let (from, to) = (range.start(), range.end());
+        let Some(number) = whole(value) else {
+            return Err(format!("write a whole number from {from} to {to}, without quotes"));
+        };
+        T::try_from(number)
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| format!("use {from} to {to}"))
+    }
+}
+
+pub(super) fn weight(value: &DeValue<'_>) -> Result<Weight, String> {
+    let number = whole(value).ok_or("write a whole number from 1 to 1000, without quotes")?;
+    // What is no u64 is out of range all the same.
+    Weight::try_from(u64::try_from(number).unwrap_or(0)).map_err(|error| error.reason)
+}
+
+/// A whole number; one too large for any key reads as the largest there is.
+fn whole(value: &DeValue<'_>) -> Option<i128> {
+    let number = value.as_integer()?;
+    Some(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
+}
+
+/// A time in seconds, whole or with decimals.
+pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, String> {
+    let number = match value {
+        DeValue::Integer(_) => whole(value).and_then(|number| number.to_string().parse().ok()),
+        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+        _ => None,
+    };
+    let Some(number) = number else {
+        return Err("write a number of seconds without quotes and unit, such as 30 or 0.5".into());
+    };
+    if !(SHORTEST_SECS..=LONGEST_SECS).contains(&number) {
+        return Err("use 0.001 to 86400 seconds (a day)".into());
+    }
+    Ok(Duration::from_secs_f64(number))
+}
+
+pub(super) fn string(value: &DeValue<'_>) -> Result<String, String> {
+    match value.as_str() {
+        Some("") => Err("it is empty; write a text, or leave the key out".into()),
+        Some(text) => Ok(text.to_owned()),
+        None => Err("write a text in quotes".into()),
+    }
+}
+
+/// A text that has a type of its own.
+pub(super) fn parsed<T: FromStr<Err = ParseError>>(value: &DeValue<'_>) -> Result<T, String> {
+    let text = value.as_str().ok_or("write a text in quotes")?;
+    text.parse().map_err(|error: ParseError| error.reason)
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Clone>(choices: &[(&'static str, T)]) -> impl Read<T> {
+    |value| {
+        let chosen = value.as_str().and_then(|text| choices.iter().find(|(word, _)| *word == text));
+        chosen.map(|(_, meaning)| meaning.clone()).ok_or_else(|| {
+            let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+            match words.split_last() {
+                Some((last, others)) if !others.is_empty() => {
+                    format!("choose {} or {last}", others.join(", "))
+                }
+                _ => format!("choose {}", words.concat()),
+            }
+        })
+    }
+}
+
+/// An address to listen at. Port 0 lets the kernel choose.
+pub(super) fn listen_address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
+    let example = "write address and port: `0.0.0.0:80`, `127.0.0.1:80` or `[::]:80`";
+    let text = value.as_str().ok_or(example)?;
+    text.parse().map_err(|_| match text.rsplit_once(':') {
+        Some(("", port)) if port.parse::<u16>().is_ok() => {
+            format!("add the address: `0.0.0.0:{port}` is every one of IPv4, `[::]:{port}` of IPv6")
+        }
+        Some(("localhost", port)) if port.parse::<u16>().is_ok() => {
+            format!("write the address of localhost: `127.0.0.1:{port}` or `[::1]:{port}`")
+        }
+        _ => example.to_owned(),
+    })
+}
+
+/// A network, or a single address as the network that holds nothing else.
+pub(super) fn network(value: &DeValue<'_>) -> Result<IpNet, String> {
+    let example = "write an address or a network: `10.0.0.7`, `10.0.0.0/8` or `fd00::/8`";
+    let text = value.as_str().ok_or(example)?;
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().or_else(|_| address()).map(|net| net.trunc()).map_err(|_| example.into())
+}
+
+/// A path; a relative one starts at `base`, the directory of the config file.
+pub(super) fn path(base: &Path) -> impl Read<PathBuf> {
+    |value| {
+        let text = value.as_str().ok_or("write a path in quotes")?;
+        if text.is_empty() {
+            return Err("it is empty; write a path, or leave the key out".into());
+        }
+        if text.contains('\0') {
+            return Err("a path cannot hold a zero byte".into());
+        }
+        Ok(base.join(text))
+    }
+}
+
+/// The path of a Unix socket.
+pub(super) fn socket_path(base: &Path) -> impl Read<PathBuf> {
+    |value| {
+        let path = path(base)(value)?;
+        if path.as_os_str().len() > LONGEST_SOCKET_PATH {
+            return Err(format!(
+                "the path of a Unix socket has at most {LONGEST_SOCKET_PATH} bytes"
+            ));
+        }
+        Ok(path)
+    }
+}
+
+pub(super) fn email(value: &DeValue<'_>) -> Result<String, String> {
+    let example = "write an e-mail address: `admin@example.com`";
+    let text = value.as_str().ok_or(example)?;
+    let plausible = text.split_once('@').is_some_and(|(user, host)| {
+        !user.is_empty() && !host.is_empty() && !host.contains('@') && host.contains('.')
+    });
+    let printable = text.chars().all(|c| !c.is_control() && !c.is_whitespace());
+    if plausible && printable { Ok(text.to_owned()) } else { Err(example.into()) }
+}

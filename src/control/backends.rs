@@ -1,0 +1,251 @@
+//! Commands on backends.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::plane::Edit;
+use super::{ControlError, ControlPlane, drain, find, loss};
+use crate::model::{
+    Actor, Backend, BackendAddr, BackendId, BackendState, Change, EventKind, Scheme, Tag, Weight,
+};
+use crate::state::{BackendLive, Snapshot};
+
+/// A backend to be added.
+pub type NewBackend = Backend;
+
+/// What is to change about a backend; what is not given stays.
+#[derive(Debug, Clone, Default)]
+pub struct BackendEdit {
+    /// Where it listens.
+    pub address: Option<BackendAddr>,
+    /// Its share of a pool's traffic.
+    pub weight: Option<Weight>,
+    /// How it is spoken to.
+    pub scheme: Option<Scheme>,
+}
+
+impl ControlPlane {
+    /// Adds a backend.
+    ///
+    /// # Errors
+    /// When the id is taken, or it can't be saved.
+    pub async fn add_backend(
+        &self,
+        actor: Actor,
+        new: NewBackend,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        self.edit(actor, move |snapshot| {
+            if snapshot.backend(&new.id).is_some() {
+                return Err(ControlError::BackendExists { backend: new.id });
+            }
+            let event = EventKind::BackendAdded { backend: new.id.clone() };
+            Ok(Some(Edit::new(vec![Change::PutBackend(new)], event)))
+        })
+        .await
+    }
+
+    /// Changes a backend's address, weight or scheme.
+    ///
+    /// # Errors
+    /// When there is no such backend, or it can't be saved.
+    pub async fn set_backend(
+        &self,
+        actor: Actor,
+        id: BackendId,
+        edit: BackendEdit,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        self.edit(actor, move |snapshot| {
+            let before = &find::backend(snapshot, &id)?.backend;
+            let mut after = before.clone();
+            if let Some(address) = edit.address {
+                after.address = address;
+            }
+            if let Some(weight) = edit.weight {
+                after.weight = weight;
+            }
+            if let Some(scheme) = edit.scheme {
+                after.scheme = scheme;
+            }
+            Ok(put(before, after))
+        })
+        .await
+    }
+
+    /// Adds tags to a backend. Tags it carries already stay.
+    ///
+    /// # Errors
+    /// When there is no such backend, or it can't be saved.
+    pub async fn tag_backend(
+        &self,
+        actor: Actor,
+        id: BackendId,
+        tags: BTreeSet<Tag>,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        self.edit(actor, move |snapshot| {
+            let before = &find::backend(snapshot, &id)?.backend;
+            let mut after = before.clone();
+            after.tags.extend(tags);
+            Ok(put(before, after))
+        })
+        .await
+    }
+
+    /// Takes tags away from a backend.
+    ///
+    /// # Errors
+    /// When there is no such backend, it doesn't carry one of them, a live tag would lose its last
+    /// backend that can serve (unless forced), or it can't be saved.
+    pub async fn untag_backend(
+        &self,
+        actor: Actor,
+        id: BackendId,
+        tags: BTreeSet<Tag>,
+        force: bool,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        self.edit(actor, move |snapshot| {
+            let node = find::backend(snapshot, &id)?;
+            let before = &node.backend;
+            if let Some(tag) = tags.iter().find(|tag| !before.tags.contains(*tag)) {
+                return Err(ControlError::NotTagged { backend: id, tag: tag.clone() });
+            }
+            if !force {
+                loss::check(snapshot, node, &tags)?;
+            }
+            let mut after = before.clone();
+            after.tags.retain(|tag| !tags.contains(tag));
+            Ok(put(before, after))
+        })
+        .await
+    }
+
+    /// Makes a backend ready, draining or disabled. Requests it has go on.
+    ///
+    /// # Errors
+    /// When there is no such backend, a live tag would lose its last backend that can serve (unless
+    /// forced), or it can't be saved.
+    pub async fn set_backend_state(
+        &self,
+        actor: Actor,
+        id: BackendId,
+        state: BackendState,
+        force: bool,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        self.edit(actor, move |snapshot| {
+            let node = find::backend(snapshot, &id)?;
+            let before = &node.backend;
+            let leaves = before.state == BackendState::Ready && state != BackendState::Ready;
+            if leaves && !force {
+                loss::check(snapshot, node, &before.tags)?;
+            }
+            Ok(put(before, Backend { state, ..before.clone() }))
+        })
+        .await
+    }
+
+    /// Drains a backend, then removes it.
+    ///
+    /// # Errors
+    /// As [`Self::set_backend_state`]; when its requests have not ended in time: then it stays,
+    /// draining; and when somebody made it ready again meanwhile: then it stays, ready.
+    pub async fn remove_backend(
+        &self,
+        actor: Actor,
+        id: BackendId,
+        timeout: Option<Duration>,
+        force: bool,
+        progress: impl FnMut(usize) + Send,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        let before = find::backend(&self.snapshot(), &id)?.backend.state;
+        if before == BackendState::Ready {
+            self.set_backend_state(actor.clone(), id.clone(), BackendState::Draining, force)
+                .await?;
+        } else if !force {
+            let snapshot = self.snapshot();
+            let node = find::backend(&snapshot, &id)?;
+            loss::check(&snapshot, node, &node.backend.tags)?;
+        }
+        let drained = self.drain_backend(&id, timeout, progress).await;
+        still_leaving(&self.snapshot(), &id)?;
+        match drained {
+            Ok(()) => {}
+            Err(ControlError::NotDrained { .. }) if force => {}
+            Err(ControlError::NotDrained { remaining, waited, .. }) => {
+                return Err(ControlError::NotRemoved { backend: id, remaining, waited });
+            }
+            Err(error) => return Err(error),
+        }
+        self.edit(actor, move |snapshot| {
+            still_leaving(snapshot, &id)?;
+            let event = EventKind::BackendRemoved { backend: id.clone() };
+            Ok(Some(Edit::new(vec![Change::DropBackend(id)], event)))
+        })
+        .await
+    }
+
+    /// Waits until a backend has no request in flight.
+    ///
+    /// # Errors
+    /// When there is no such backend, or its requests have not ended in time.
+    pub async fn drain_backend(
+        &self,
+        id: &BackendId,
+        timeout: Option<Duration>,
+        progress: impl FnMut(usize) + Send,
+    ) -> Result<(), ControlError> {
+        let live: Arc<BackendLive> = Arc::clone(&find::backend(&self.snapshot(), id)?.live);
+        let timeout = timeout.unwrap_or(self.options().drain_timeout);
+        let started = Instant::now();
+        let ended = drain::until_none(|| live.in_flight(), started + timeout, progress).await;
+        ended.map_err(|remaining| ControlError::NotDrained {
+            what: id.to_string(),
+            remaining,
+            waited: timeout,
+        })
+    }
+}
+
+/// Nobody has made the backend ready again since it began to drain.
+fn still_leaving(snapshot: &Snapshot, id: &BackendId) -> Result<(), ControlError> {
+    match find::backend(snapshot, id)?.backend.state {
+        BackendState::Draining | BackendState::Disabled => Ok(()),
+        BackendState::Ready => Err(ControlError::MadeReady { backend: id.clone() }),
+    }
+}
+
+fn put(before: &Backend, after: Backend) -> Option<Edit> {
+    let changed = differences(before, &after);
+    if changed.is_empty() {
+        return None;
+    }
+    let event = EventKind::BackendSet { backend: after.id.clone(), changed };
+    Some(Edit::new(vec![Change::PutBackend(after)], event))
+}
+
+/// How the history tells what changed about a backend.
+pub(super) fn differences(before: &Backend, after: &Backend) -> Vec<String> {
+    let mut changed = Vec::new();
+    if before.address != after.address {
+        changed.push(format!("address: {} → {}", before.address, after.address));
+    }
+    if before.tags != after.tags {
+        changed.push(format!("tags: {} → {}", tags(&before.tags), tags(&after.tags)));
+    }
+    if before.weight != after.weight {
+        changed.push(format!("weight: {} → {}", before.weight, after.weight));
+    }
+    if before.scheme != after.scheme {
+        changed.push(format!("scheme: {} → {}", before.scheme, after.scheme));
+    }
+    if before.state != after.state {
+        changed.push(format!("state: {} → {}", before.state, after.state));
+    }
+    changed
+}
+
+fn tags(tags: &BTreeSet<Tag>) -> String {
+    if tags.is_empty() {
+        return "none".into();
+    }
+    tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(",")
+}

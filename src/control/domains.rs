@@ -1,0 +1,174 @@
+//! Commands on virtual hosts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::plane::Edit;
+use super::{ControlError, ControlPlane, find};
+use crate::model::{Actor, Balance, Change, DomainName, EventKind, VirtualHost};
+use crate::state::Snapshot;
+
+/// A virtual host to be added.
+#[derive(Debug, Clone)]
+pub struct NewDomain {
+    /// What it will be.
+    pub virtual_host: VirtualHost,
+    /// Add it although no backend carries its tag.
+    pub force: bool,
+}
+
+/// What is to change about a virtual host; what is not given stays.
+#[derive(Debug, Clone, Default)]
+pub struct DomainEdit {
+    /// The whole new list of aliases.
+    pub aliases: Option<Vec<DomainName>>,
+    /// Whether plain HTTP is redirected.
+    pub http_to_https: Option<bool>,
+    /// How a backend is chosen.
+    pub balance: Option<Balance>,
+}
+
+impl ControlPlane {
+    /// Adds a virtual host.
+    ///
+    /// # Errors
+    /// When a name is taken, no backend carries the tag, or it can't be saved.
+    pub async fn add_domain(
+        &self,
+        actor: Actor,
+        new: NewDomain,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        self.edit(actor, move |snapshot| add(snapshot, new).map(Some)).await
+    }
+
+    /// Changes a virtual host's options.
+    ///
+    /// # Errors
+    /// When there is no such domain, an alias is taken, or it can't be saved.
+    pub async fn set_domain(
+        &self,
+        actor: Actor,
+        domain: DomainName,
+        edit: DomainEdit,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        self.edit(actor, move |snapshot| set(snapshot, &domain, edit)).await
+    }
+
+    /// Removes a virtual host with its aliases. Its requests in flight end as they would have.
+    ///
+    /// # Errors
+    /// When there is no such domain, or it can't be saved.
+    pub async fn remove_domain(
+        &self,
+        actor: Actor,
+        domain: DomainName,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        self.edit(actor, move |snapshot| {
+            let domain = find::domain(snapshot, &domain)?.virtual_host.domain.clone();
+            let event = EventKind::DomainRemoved { domain: domain.clone() };
+            Ok(Some(Edit::new(vec![Change::DropDomain(domain)], event)))
+        })
+        .await
+    }
+
+    /// Applies an edit and answers with the state after it, or of now when there was nothing to do.
+    pub(super) async fn edit(
+        &self,
+        actor: Actor,
+        plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        let applied = self.change(actor, plan).await?;
+        Ok(applied.map_or_else(|| self.snapshot(), |applied| applied.snapshot))
+    }
+}
+
+fn add(snapshot: &Snapshot, new: NewDomain) -> Result<Edit, ControlError> {
+    let virtual_host = new.virtual_host;
+    // Otherwise its own name would count as its own, and it would replace what is there.
+    if let Some(owner) = snapshot.domain(&virtual_host.domain) {
+        let owner = owner.virtual_host.domain.clone();
+        return Err(ControlError::DomainExists { name: virtual_host.domain, owner });
+    }
+    check_names(snapshot, &virtual_host)?;
+    if !new.force {
+        find::carried(snapshot, &virtual_host.live)?;
+    }
+    let event = EventKind::DomainAdded {
+        domain: virtual_host.domain.clone(),
+        live: virtual_host.live.clone(),
+    };
+    Ok(Edit::new(vec![Change::PutDomain(virtual_host)], event))
+}
+
+fn set(
+    snapshot: &Snapshot,
+    domain: &DomainName,
+    edit: DomainEdit,
+) -> Result<Option<Edit>, ControlError> {
+    let before = &find::domain(snapshot, domain)?.virtual_host;
+    let mut after = before.clone();
+    if let Some(aliases) = edit.aliases {
+        after.aliases = aliases;
+    }
+    if let Some(http_to_https) = edit.http_to_https {
+        after.http_to_https = http_to_https;
+    }
+    if let Some(balance) = edit.balance {
+        after.balance = balance;
+    }
+    check_names(snapshot, &after)?;
+    let changed = differences(before, &after);
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    let event = EventKind::DomainSet { domain: after.domain.clone(), changed };
+    Ok(Some(Edit::new(vec![Change::PutDomain(after)], event)))
+}
+
+/// How the history tells what changed about a virtual host.
+pub(super) fn differences(before: &VirtualHost, after: &VirtualHost) -> Vec<String> {
+    let mut changed = Vec::new();
+    if before.live != after.live {
+        changed.push(format!("live: {} → {}", before.live, after.live));
+    }
+    if before.aliases != after.aliases {
+        changed.push(format!("aliases: {} → {}", names(&before.aliases), names(&after.aliases)));
+    }
+    if before.http_to_https != after.http_to_https {
+        changed.push(format!("http_to_https: {} → {}", before.http_to_https, after.http_to_https));
+    }
+    if before.balance != after.balance {
+        changed.push(format!("balance: {} → {}", before.balance, after.balance));
+    }
+    changed
+}
+
+fn names(names: &[DomainName]) -> String {
+    if names.is_empty() {
+        return "none".into();
+    }
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Every name of a virtual host is its own, and stands once.
+pub(super) fn check_names(
+    snapshot: &Snapshot,
+    virtual_host: &VirtualHost,
+) -> Result<(), ControlError> {
+    let is_new = snapshot
+        .domain(&virtual_host.domain)
+        .is_none_or(|owner| owner.virtual_host.domain != virtual_host.domain);
+    let mut seen = BTreeSet::new();
+    for name in virtual_host.names() {
+        if !seen.insert(name) {
+            return Err(ControlError::NamedTwice { name: name.clone() });
+        }
+        if let Some(owner) = snapshot.domain(name)
+            && (is_new || owner.virtual_host.domain != virtual_host.domain)
+        {
+            let owner = owner.virtual_host.domain.clone();
+            return Err(ControlError::DomainExists { name: name.clone(), owner });
+        }
+    }
+    Ok(())
+}

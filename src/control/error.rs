@@ -1,0 +1,310 @@
+//! Why a command was refused or failed.
+
+use std::time::Duration;
+
+use crate::model::{BackendAnswer, BackendId, BackendState, DomainName, Tag};
+use crate::store::StoreError;
+
+/// Why a command was refused, or how far it came. Unless it says otherwise, nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is no such virtual host.
+    #[error("unknown domain `{domain}`")]
+    UnknownDomain {
+        /// What was asked for.
+        domain: DomainName,
+        /// The name that is most like it.
+        near: Option<DomainName>,
+    },
+    /// There is no such backend.
+    #[error("unknown backend `{backend}`")]
+    UnknownBackend {
+        /// What was asked for.
+        backend: BackendId,
+        /// The id that is most like it.
+        near: Option<BackendId>,
+    },
+    /// No backend carries the tag.
+    #[error("no backend carries the tag `{tag}`")]
+    UnknownTag {
+        /// What was asked for.
+        tag: Tag,
+        /// The tags that backends carry.
+        known: Vec<Tag>,
+    },
+    /// The name is taken.
+    #[error("{}", taken(.name, .owner))]
+    DomainExists {
+        /// The name.
+        name: DomainName,
+        /// The virtual host that answers for it.
+        owner: DomainName,
+    },
+    /// The id is taken.
+    #[error("the backend `{backend}` exists already")]
+    BackendExists {
+        /// The id.
+        backend: BackendId,
+    },
+    /// A name stands twice in one command.
+    #[error("`{name}` is named twice")]
+    NamedTwice {
+        /// The name.
+        name: DomainName,
+    },
+    /// No domain was named.
+    #[error("no domain is named")]
+    NoDomain,
+    /// The backend does not carry the tag.
+    #[error("the backend `{backend}` does not carry the tag `{tag}`")]
+    NotTagged {
+        /// The backend.
+        backend: BackendId,
+        /// The tag.
+        tag: Tag,
+    },
+    /// A live tag would be left without a backend as fit to serve as this one.
+    #[error("without `{backend}`, `{domain}` has no healthy backend left (tag `{tag}`)")]
+    LastBackend {
+        /// The backend.
+        backend: BackendId,
+        /// The tag that is live.
+        tag: Tag,
+        /// A domain that it serves.
+        domain: DomainName,
+    },
+    /// Another switch of the domain has not ended.
+    #[error("another switch of `{domain}` is under way ({phase})")]
+    SwitchRunning {
+        /// The domain.
+        domain: DomainName,
+        /// Where that switch is.
+        phase: &'static str,
+    },
+    /// The state moved between the check and the switch.
+    #[error("`{what}` changed while the switch was being checked")]
+    Moved {
+        /// What changed.
+        what: String,
+    },
+    /// Which tag is the other one can't be told.
+    #[error("{}", no_other(.domain, .live, .previous.as_ref()))]
+    NoOtherTag {
+        /// The domain.
+        domain: DomainName,
+        /// Its live tag.
+        live: Tag,
+        /// The tag before, which no backend carries any more.
+        previous: Option<Tag>,
+        /// The tags that backends carry.
+        known: Vec<Tag>,
+    },
+    /// There is nothing to go back to.
+    #[error("`{domain}` has never been switched")]
+    NothingToUndo {
+        /// The domain.
+        domain: DomainName,
+    },
+    /// No ready backend carries the tag.
+    #[error("no backend with the tag `{tag}` is ready: {}", states(.backends))]
+    NoneReady {
+        /// The tag.
+        tag: Tag,
+        /// The backends that carry it, with their states.
+        backends: Vec<(BackendId, BackendState)>,
+    },
+    /// The gate failed.
+    #[error(
+        "{healthy} of {total} backends with the tag `{tag}` were healthy within {}, {needed} must be",
+        span(*waited)
+    )]
+    GateFailed {
+        /// The tag that was to be live.
+        tag: Tag,
+        /// Backends proven healthy.
+        healthy: usize,
+        /// Backends that must be.
+        needed: usize,
+        /// Ready backends that carry the tag.
+        total: usize,
+        /// How long the gate was open.
+        waited: Duration,
+        /// Each backend with its last answer.
+        answers: Vec<BackendAnswer>,
+    },
+    /// What was waited for did not become healthy in time.
+    #[error("{} of `{what}` not healthy within {}", count(*unhealthy, "backend"), span(*waited))]
+    NotHealthy {
+        /// A tag or a backend.
+        what: String,
+        /// How many were not.
+        unhealthy: usize,
+        /// How long it was waited.
+        waited: Duration,
+        /// Each backend with its last answer.
+        answers: Vec<BackendAnswer>,
+    },
+    /// Requests had not ended in time. The change that stopped new ones stands.
+    #[error("{} of `{what}` had not ended after {}", count(*remaining, "request"), span(*waited))]
+    NotDrained {
+        /// A domain or a backend.
+        what: String,
+        /// Requests that had not ended.
+        remaining: usize,
+        /// How long it was waited.
+        waited: Duration,
+    },
+    /// A backend that was to be removed still had requests. It stays, draining.
+    #[error(
+        "{} of `{backend}` had not ended after {}; it stays, draining",
+        count(*remaining, "request"), span(*waited)
+    )]
+    NotRemoved {
+        /// The backend.
+        backend: BackendId,
+        /// Requests that had not ended.
+        remaining: usize,
+        /// How long it was waited.
+        waited: Duration,
+    },
+    /// A backend that was to be removed takes requests again.
+    #[error("`{backend}` was made ready again while it drained; it stays")]
+    MadeReady {
+        /// The backend.
+        backend: BackendId,
+    },
+    /// The config file declares what a command has made otherwise.
+    #[error("the config file declares {what}, which a command made otherwise ({})", differs.join("; "))]
+    FileConflict {
+        /// What both made.
+        what: String,
+        /// How they differ, each as `field: made → declared`.
+        differs: Vec<String>,
+    },
+    /// The state could not be persisted.
+    #[error("the change could not be saved")]
+    Store(#[from] StoreError),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl ControlError {
+    /// The error with its causes, in one line.
+    pub fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+
+    /// What to do next, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::UnknownDomain { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::UnknownDomain { .. } => "`vhost ctl domain list` shows all".into(),
+            Self::UnknownBackend { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::UnknownBackend { .. } => "`vhost ctl backend list` shows all".into(),
+            Self::UnknownTag { known, .. } if known.is_empty() => {
+                "add one first: `vhost ctl backend add ID ADDRESS --tag TAG`".into()
+            }
+            Self::UnknownTag { known, .. } => format!("backends carry {}", list(known)),
+            Self::DomainExists { owner, .. } => {
+                format!("change it with `vhost ctl domain set {owner}`, or remove it first")
+            }
+            Self::BackendExists { backend } => {
+                format!("change it with `vhost ctl backend set {backend}`, or remove it first")
+            }
+            Self::NoDomain => "name at least one".into(),
+            Self::NamedTwice { .. } => "name it once".into(),
+            Self::NotTagged { backend, .. } => {
+                format!("`vhost ctl backend show {backend}` shows its tags")
+            }
+            Self::LastBackend { .. } => {
+                "have another one healthy first (`vhost ctl backend ready ID --wait`), or pass \
+                 `--force`"
+                    .into()
+            }
+            Self::SwitchRunning { domain, phase: "draining" } => {
+                format!("`vhost ctl undo {domain}` goes back at once; or wait for it to end")
+            }
+            Self::SwitchRunning { .. } => "wait for it to end, then try again".into(),
+            Self::Moved { .. } => "look at the state and try again".into(),
+            Self::NoOtherTag { known, live, .. } => {
+                let others: Vec<_> = known.iter().filter(|tag| *tag != live).cloned().collect();
+                if others.is_empty() {
+                    "add backends with another tag first".into()
+                } else {
+                    format!("name the tag; backends carry {}", list(&others))
+                }
+            }
+            Self::NothingToUndo { .. } => "name a tag: `vhost ctl switch DOMAIN TAG`".into(),
+            Self::NoneReady { backends, .. } => {
+                let id = backends.first().map_or("ID", |(id, _)| id.as_str());
+                format!("make one ready: `vhost ctl backend ready {id}`")
+            }
+            Self::GateFailed { .. } => {
+                "nothing was changed; look at the backends above, then try again".into()
+            }
+            Self::NotHealthy { .. } => "look at the backends above".into(),
+            Self::NotDrained { .. } => {
+                "they may finish; try again to wait on, stopping their backend cuts them off".into()
+            }
+            Self::NotRemoved { backend, .. } => format!(
+                "they may finish: run it again to wait on; or remove it now with `--force`, or keep \
+                 it with `vhost ctl backend ready {backend}`"
+            ),
+            Self::MadeReady { .. } => "run it again if it is still to go".into(),
+            Self::FileConflict { .. } => {
+                "make the file's entry the same, or take it out and start \
+                                          again; then it is as the command made it"
+                    .into()
+            }
+            Self::Store(error) => error.hint(),
+            Self::Stopping => return None,
+        })
+    }
+}
+
+/// A duration as people write it, without what a clock adds to a round one.
+pub(super) fn span(duration: Duration) -> humantime::FormattedDuration {
+    let millis = u64::try_from((duration.as_micros() + 500) / 1000).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(millis))
+}
+
+fn no_other(domain: &DomainName, live: &Tag, previous: Option<&Tag>) -> String {
+    match previous {
+        Some(previous) => format!("no backend carries `{previous}`, the tag of `{domain}` before"),
+        None => format!("`{domain}` has no other tag: `{live}` is live and it was never switched"),
+    }
+}
+
+/// The states of the backends, as many as fit a line.
+fn states(backends: &[(BackendId, BackendState)]) -> String {
+    const MOST: usize = 4;
+    let shown = backends.iter().take(MOST).map(|(id, state)| format!("`{id}` is {state}"));
+    let more = backends.len().saturating_sub(MOST);
+    let rest = (more > 0).then(|| format!("{more} more are not ready either"));
+    shown.chain(rest).collect::<Vec<_>>().join(", ")
+}
+
+/// `1 request`, `2 requests`.
+fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+fn taken(name: &DomainName, owner: &DomainName) -> String {
+    if name == owner {
+        format!("the domain `{name}` exists already")
+    } else {
+        format!("`{name}` is an alias of `{owner}` already")
+    }
+}
+
+fn list(tags: &[Tag]) -> String {
+    tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ")
+}

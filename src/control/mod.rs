@@ -1,0 +1,27 @@
+//! The one writer: every change is validated, persisted, published, and then answered.
+//!
+//! One file per kind of operation. Each plans its edit as a pure function of the snapshot; the plane
+//! alone commits and publishes. Knows neither JSON nor sockets.
+
+mod backends;
+mod claims;
+mod domains;
+mod drain;
+mod error;
+mod find;
+mod gate;
+mod loss;
+mod plane;
+mod reconcile;
+mod switch;
+mod wait;
+
+pub use backends::{BackendEdit, NewBackend};
+pub use domains::{DomainEdit, NewDomain};
+pub use error::ControlError;
+pub use gate::{ProbeNow, Probed};
+pub use plane::{ControlOptions, ControlPlane};
+pub use switch::{SwitchOptions, SwitchTarget};
+
+#[cfg(test)]
+mod tests;

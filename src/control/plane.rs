@@ -1,0 +1,207 @@
+//! The control plane: validate, persist, publish, answer.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::claims::Claims;
+use super::{ControlError, ProbeNow, find};
+use crate::clock::now_ms;
+use crate::model::{Actor, BackendId, Change, DomainName, Event, EventKind, Outcome};
+use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
+use crate::store::{Commit, Store};
+
+/// What the control plane is told by the config.
+#[derive(Debug, Clone)]
+pub struct ControlOptions {
+    /// How long a new tag may take to be healthy.
+    pub gate_timeout: Duration,
+    /// How long requests of an old tag, or of a backend, may take to end.
+    pub drain_timeout: Duration,
+    /// The share of a new tag's ready backends that must be proven healthy, in percent.
+    pub min_healthy_percent: u8,
+}
+
+/// The one writer of the state. Cloned handles share it.
+#[derive(Clone)]
+pub struct ControlPlane {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    /// Held only while a change is committed and published, and never across an await: changes come
+    /// one after the other, off the threads that carry traffic.
+    writer: Mutex<Writer>,
+    pub(super) reader: Reader,
+    pub(super) options: ControlOptions,
+    pub(super) probe: ProbeNow,
+    pub(super) claims: Claims,
+}
+
+struct Writer {
+    store: Store,
+    publisher: Publisher,
+}
+
+/// An edit that was found right, and how the history will tell it.
+#[derive(Debug)]
+pub(super) struct Edit {
+    pub(super) changes: Vec<Change>,
+    pub(super) event: EventKind,
+    /// The declarations of the config file, when it is they that are applied.
+    pub(super) applied_file: Option<String>,
+}
+
+impl Edit {
+    pub(super) fn new(changes: Vec<Change>, event: EventKind) -> Self {
+        Self { changes, event, applied_file: None }
+    }
+}
+
+/// A change that has been persisted and published.
+#[derive(Debug)]
+pub(super) struct Applied {
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The number of its event.
+    pub(super) event: u64,
+}
+
+impl ControlPlane {
+    /// Takes over the store and the writing end of the publication. `probe` proves backends healthy.
+    pub fn new(
+        store: Store,
+        publisher: Publisher,
+        reader: Reader,
+        options: ControlOptions,
+        probe: ProbeNow,
+    ) -> Self {
+        let writer = Mutex::new(Writer { store, publisher });
+        let claims = Claims::default();
+        Self { inner: Arc::new(Inner { writer, reader, options, probe, claims }) }
+    }
+
+    /// The state of now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.inner.reader.load()
+    }
+
+    /// The virtual host of that name or alias in `snapshot`.
+    ///
+    /// # Errors
+    /// When there is none; with the name that is most like it.
+    pub fn find_domain(
+        &self,
+        snapshot: &Snapshot,
+        name: &DomainName,
+    ) -> Result<Arc<DomainNode>, ControlError> {
+        find::domain(snapshot, name).cloned()
+    }
+
+    /// The backend of that id in `snapshot`.
+    ///
+    /// # Errors
+    /// When there is none; with the id that is most like it.
+    pub fn find_backend(
+        &self,
+        snapshot: &Snapshot,
+        id: &BackendId,
+    ) -> Result<Arc<BackendNode>, ControlError> {
+        find::backend(snapshot, id).cloned()
+    }
+
+    /// What the control plane was told by the config.
+    pub fn options(&self) -> &ControlOptions {
+        &self.inner.options
+    }
+
+    /// The newest events first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn events(
+        &self,
+        domain: Option<DomainName>,
+        limit: usize,
+    ) -> Result<Vec<Event>, ControlError> {
+        self.with_writer(move |writer, _| Ok(writer.store.events(domain.as_ref(), limit)?)).await
+    }
+
+    /// Plans an edit on the state of now and applies it; nobody else changes the state in between.
+    /// `None` from the plan means that there is nothing to do.
+    pub(super) async fn change(
+        &self,
+        actor: Actor,
+        plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
+    ) -> Result<Option<Applied>, ControlError> {
+        self.with_writer(move |writer, reader| {
+            let before = reader.load();
+            match plan(&before)? {
+                Some(edit) => writer.apply(&before, &actor, edit).map(Some),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
+    /// Adds to the history what changed nothing.
+    pub(super) async fn record(&self, actor: Actor, event: EventKind) -> Result<(), ControlError> {
+        self.with_writer(move |writer, reader| {
+            let revision = reader.load().revision();
+            let at_ms = now_ms();
+            writer.store.commit(&Commit {
+                changes: &[],
+                revision,
+                at_ms,
+                actor: &actor,
+                event: &event,
+                applied_file: None,
+            })?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes how a switch went on.
+    pub(super) async fn set_outcome(
+        &self,
+        event: u64,
+        outcome: Outcome,
+    ) -> Result<(), ControlError> {
+        self.with_writer(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?)).await
+    }
+
+    async fn with_writer<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let inner = Arc::clone(&self.inner);
+        let task = tokio::task::spawn_blocking(move || {
+            // A panic while it was held left either the old state or the new one on the disk, and
+            // the snapshot is replaced in one store: there is no half state to fear.
+            let mut writer = inner.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            work(&mut writer, &inner.reader)
+        });
+        task.await.map_err(|_| ControlError::Stopping)?
+    }
+}
+
+impl Writer {
+    fn apply(
+        &mut self,
+        before: &Snapshot,
+        actor: &Actor,
+        edit: Edit,
+    ) -> Result<Applied, ControlError> {
+        let revision = before.revision() + 1;
+        let event = self.store.commit(&Commit {
+            changes: &edit.changes,
+            revision,
+            at_ms: now_ms(),
+            actor,
+            event: &edit.event,
+            applied_file: edit.applied_file.as_deref(),
+        })?;
+        let snapshot = self.publisher.publish(before.after(edit.changes, revision));
+        tracing::info!(revision, actor = %actor, event = ?edit.event, "state changed");
+        Ok(Applied { snapshot, event })
+    }
+}

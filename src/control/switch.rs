@@ -1,0 +1,300 @@
+//! The switch: check, switch, drain.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::plane::{Applied, Edit};
+use super::{ControlError, ControlPlane, drain, find, gate};
+use crate::model::{
+    Actor, BackendId, Change, DomainName, EventKind, Outcome, SwitchProgress, SwitchReport,
+    SwitchStep, Tag, VirtualHost,
+};
+use crate::state::{InFlight, Snapshot};
+
+/// Where domains are to move.
+#[derive(Debug, Clone)]
+pub enum SwitchTarget {
+    /// All to this tag.
+    Tag(Tag),
+    /// Each to its other tag.
+    Other,
+    /// Each back to the tag before.
+    Previous,
+}
+
+/// How a switch is done.
+#[derive(Debug, Clone, Default)]
+pub struct SwitchOptions {
+    /// How long the new tag may take to be healthy; the config's time-out when not given.
+    pub timeout: Option<Duration>,
+    /// How long the old tag's requests may take to end; the config's time-out when not given.
+    pub drain_timeout: Option<Duration>,
+    /// Don't wait for the old tag's requests.
+    pub no_drain: bool,
+    /// Skip the gate.
+    pub force: bool,
+    /// The operator's words.
+    pub reason: Option<String>,
+}
+
+impl ControlPlane {
+    /// Moves domains to another tag: proves it healthy, switches all in one step, drains the old.
+    ///
+    /// The caller must see to it that this runs to its end even when nobody waits any more.
+    ///
+    /// # Errors
+    /// When the domains can't move there, or the gate failed; then nothing has changed. What happens
+    /// after the switch is in the report, not an error.
+    pub async fn switch(
+        &self,
+        actor: Actor,
+        domains: Vec<DomainName>,
+        target: SwitchTarget,
+        options: SwitchOptions,
+        progress: impl Fn(SwitchProgress) + Send + Sync,
+    ) -> Result<SwitchReport, ControlError> {
+        let plan = plan(&self.snapshot(), &domains, &target)?;
+        let undo = matches!(target, SwitchTarget::Previous);
+        if plan.steps.is_empty() {
+            return Ok(unchanged(&self.snapshot(), plan));
+        }
+        let mut claim = self.inner.claims.take(&plan.steps, undo)?;
+        let started = Instant::now();
+        let event = |outcome, reason: &SwitchOptions| EventKind::Switch {
+            steps: plan.steps.clone(),
+            outcome,
+            undo,
+            forced: reason.force,
+            reason: reason.reason.clone(),
+        };
+        let proven = match self.pass_gate(&plan.steps, &options, &progress).await {
+            Ok(proven) => proven,
+            Err(error) => {
+                let outcome = Outcome::GateFailed { cause: error.to_string() };
+                // Why it failed is what the operator must hear, also when it can't be noted.
+                if let Err(unsaved) = self.record(actor, event(outcome, &options)).await {
+                    tracing::error!(
+                        error = unsaved.in_full(),
+                        "a failed gate is not in the history"
+                    );
+                }
+                return Err(error);
+            }
+        };
+        let gate_ms = millis(started.elapsed());
+
+        let switching = Instant::now();
+        let first = if options.no_drain { Outcome::NotDrained } else { Outcome::Draining };
+        let edit = event(first.clone(), &options);
+        let steps = plan.steps.clone();
+        let percent = self.options().min_healthy_percent;
+        let applied = self
+            .change(actor, move |snapshot| {
+                commit(snapshot, &steps, proven.as_ref(), percent, edit).map(Some)
+            })
+            .await?
+            .ok_or(ControlError::Stopping)?;
+        let switch_us = micros(switching.elapsed());
+        let revision = applied.snapshot.revision();
+        // Before it is told: who hears of the switch may undo it at once.
+        claim.drains();
+        progress(SwitchProgress::Switched { steps: plan.steps.clone(), revision, switch_us });
+
+        let mut report = SwitchReport {
+            steps: plan.steps,
+            unchanged: plan.unchanged,
+            revision,
+            outcome: first,
+            gate_ms,
+            switch_us,
+            drain_ms: 0,
+        };
+        if !options.no_drain {
+            let draining = Instant::now();
+            report.outcome = self.drain(&applied, &report.steps, &options, &progress).await;
+            report.drain_ms = millis(draining.elapsed());
+            // The switch is made and on the disk: nobody may be told that it failed.
+            if let Err(unsaved) = self.set_outcome(applied.event, report.outcome.clone()).await {
+                tracing::error!(
+                    error = unsaved.in_full(),
+                    "the end of a drain is not in the history"
+                );
+            }
+        }
+        Ok(report)
+    }
+
+    /// Proves every tag that becomes live. `None` when the gate was skipped.
+    async fn pass_gate(
+        &self,
+        steps: &[SwitchStep],
+        options: &SwitchOptions,
+        progress: &(impl Fn(SwitchProgress) + Send + Sync),
+    ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
+        let snapshot = self.snapshot();
+        let tags: BTreeSet<&Tag> = steps.iter().map(|step| &step.to).collect();
+        if options.force {
+            // Not proven is one thing; that nobody could answer is another.
+            for tag in tags {
+                gate::ready_pool(&snapshot, tag)?;
+            }
+            return Ok(None);
+        }
+        let deadline = Instant::now() + options.timeout.unwrap_or(self.options().gate_timeout);
+        let mut proven = BTreeSet::new();
+        for tag in tags {
+            let timeout = deadline.saturating_duration_since(Instant::now());
+            let percent = self.options().min_healthy_percent;
+            let told = |healthy, needed, total| {
+                progress(SwitchProgress::Checking { healthy, needed, total });
+            };
+            let probe = &self.inner.probe;
+            proven.extend(gate::prove(&snapshot, tag, percent, timeout, probe, told).await?);
+        }
+        Ok(Some(proven))
+    }
+
+    /// Waits for the requests of the tags that were left.
+    async fn drain(
+        &self,
+        applied: &Applied,
+        steps: &[SwitchStep],
+        options: &SwitchOptions,
+        progress: &(impl Fn(SwitchProgress) + Send + Sync),
+    ) -> Outcome {
+        let left: Vec<(&SwitchStep, Arc<InFlight>)> = steps
+            .iter()
+            .filter_map(|step| {
+                let node = applied.snapshot.domain(&step.domain)?;
+                Some((step, Arc::clone(node.in_flight_on(&step.from)?)))
+            })
+            .collect();
+        // Once a domain is back on the tag it left, that tag's requests never end; whoever moved it
+        // there is the one to drain.
+        let is_back = |step: &SwitchStep| {
+            let snapshot = self.snapshot();
+            snapshot.domain(&step.domain).is_some_and(|node| node.virtual_host.live == step.from)
+        };
+        let remaining =
+            || left.iter().filter(|(step, _)| !is_back(step)).map(|(_, count)| count.count()).sum();
+        let timeout = options.drain_timeout.unwrap_or(self.options().drain_timeout);
+        let told = |remaining| progress(SwitchProgress::Draining { remaining });
+        match drain::until_none(remaining, Instant::now() + timeout, told).await {
+            Err(remaining) => Outcome::DrainTimedOut { remaining },
+            Ok(()) if left.iter().any(|(step, _)| is_back(step)) => Outcome::Superseded,
+            Ok(()) => Outcome::Done,
+        }
+    }
+}
+
+/// What a switch will do.
+struct Plan {
+    steps: Vec<SwitchStep>,
+    unchanged: Vec<DomainName>,
+}
+
+fn plan(
+    snapshot: &Snapshot,
+    domains: &[DomainName],
+    target: &SwitchTarget,
+) -> Result<Plan, ControlError> {
+    if domains.is_empty() {
+        return Err(ControlError::NoDomain);
+    }
+    let mut plan = Plan { steps: Vec::new(), unchanged: Vec::new() };
+    let mut seen = BTreeSet::new();
+    for name in domains {
+        let virtual_host = &find::domain(snapshot, name)?.virtual_host;
+        let domain = virtual_host.domain.clone();
+        if !seen.insert(domain.clone()) {
+            return Err(ControlError::NamedTwice { name: name.clone() });
+        }
+        let to = match target {
+            SwitchTarget::Tag(tag) => tag.clone(),
+            SwitchTarget::Other => other_tag(snapshot, virtual_host)?,
+            SwitchTarget::Previous => virtual_host
+                .previous
+                .clone()
+                .ok_or_else(|| ControlError::NothingToUndo { domain: domain.clone() })?,
+        };
+        if to == virtual_host.live {
+            plan.unchanged.push(domain);
+        } else {
+            find::carried(snapshot, &to)?;
+            plan.steps.push(SwitchStep { domain, from: virtual_host.live.clone(), to });
+        }
+    }
+    Ok(plan)
+}
+
+/// The tag before; or, of a domain that was never switched, the only tag beside the live one.
+fn other_tag(snapshot: &Snapshot, virtual_host: &VirtualHost) -> Result<Tag, ControlError> {
+    if let Some(previous) = &virtual_host.previous
+        && snapshot.pool(previous).is_some()
+    {
+        return Ok(previous.clone());
+    }
+    let known: Vec<Tag> = snapshot.tags().into_iter().cloned().collect();
+    let mut others = known.iter().filter(|tag| **tag != virtual_host.live);
+    match (others.next(), others.next()) {
+        (Some(only), None) => Ok(only.clone()),
+        _ => Err(ControlError::NoOtherTag {
+            domain: virtual_host.domain.clone(),
+            live: virtual_host.live.clone(),
+            previous: virtual_host.previous.clone(),
+            known,
+        }),
+    }
+}
+
+fn unchanged(snapshot: &Snapshot, plan: Plan) -> SwitchReport {
+    SwitchReport {
+        steps: plan.steps,
+        unchanged: plan.unchanged,
+        revision: snapshot.revision(),
+        outcome: Outcome::Done,
+        gate_ms: 0,
+        switch_us: 0,
+        drain_ms: 0,
+    }
+}
+
+/// The edit that switches, if what was planned and proven still holds.
+fn commit(
+    snapshot: &Snapshot,
+    steps: &[SwitchStep],
+    proven: Option<&BTreeSet<BackendId>>,
+    percent: u8,
+    event: EventKind,
+) -> Result<Edit, ControlError> {
+    let mut changes = Vec::new();
+    for step in steps {
+        let before = &find::domain(snapshot, &step.domain)?.virtual_host;
+        if before.live != step.from || before.domain != step.domain {
+            return Err(ControlError::Moved { what: step.domain.to_string() });
+        }
+        find::carried(snapshot, &step.to)?;
+        if let Some(proven) = proven {
+            let pool = gate::ready_pool(snapshot, &step.to)?;
+            let healthy = pool.ready().filter(|node| proven.contains(&node.backend.id)).count();
+            if healthy < gate::needed(pool.ready().count(), percent) {
+                return Err(ControlError::Moved { what: step.to.to_string() });
+            }
+        }
+        changes.push(Change::PutDomain(VirtualHost {
+            live: step.to.clone(),
+            previous: Some(step.from.clone()),
+            ..before.clone()
+        }));
+    }
+    Ok(Edit::new(changes, event))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,161 @@
+//! The tour: a proxy, four small backends, traffic, a switch under it, and back again.
+//!
+//! Everything is real: the server as `vhost serve` starts it, backends behind sockets, a switch
+//! over the admin socket. Only the process is one.
+
+mod backend;
+mod report;
+mod traffic;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::{Config, DeclaredBackend, DeclaredDomain, ProxySettings};
+use crate::model::{Balance, DomainName, Scheme, Tag, Weight};
+use crate::rpc::client::{Client, ClientError};
+use crate::rpc::methods::switch;
+use crate::server::{Server, ServerError};
+use report::{Leg, Report};
+use traffic::Traffic;
+
+/// A name that curl and browsers resolve to this machine without being told (RFC 6761 §6.3).
+const DOMAIN: &str = "demo.localhost";
+
+/// How long traffic flows before a switch and after it.
+const LEG: Duration = Duration::from_secs(1);
+
+/// Why the demo could not be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// A backend or a folder for the state can't be had.
+    #[error("cannot set up the demo")]
+    Setup(#[from] std::io::Error),
+    /// The server does not start.
+    #[error("cannot start the server")]
+    Server(#[from] ServerError),
+    /// The switch was refused.
+    #[error("cannot switch")]
+    Switch(#[from] ClientError),
+}
+
+/// How the demo ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Not one request failed.
+    NothingFailed,
+    /// Some did.
+    SomethingFailed,
+    /// It was ended before it could tell.
+    Interrupted,
+}
+
+/// Shows the tour, and where it is to `stay`, stays up until `ended` says so.
+///
+/// # Errors
+/// When the demo can't be set up.
+pub async fn run(
+    talk: &mut impl std::io::Write,
+    stay: bool,
+    mut ended: watch::Receiver<bool>,
+) -> Result<Shown, DemoError> {
+    let (stop_backends, stopped) = watch::channel(false);
+    let mut backends = Vec::new();
+    for (id, tag) in [("web-1", "a"), ("web-2", "a"), ("web-3", "b"), ("web-4", "b")] {
+        let address = backend::start(id, tag, stopped.clone())?;
+        backends.push((id, tag, address));
+    }
+    let folder = tempfile::Builder::new().prefix("vhost-demo-").tempdir()?;
+    let config = config(folder.path(), &backends);
+    let server = tokio::task::spawn_blocking(move || Server::start(config, Path::new("the demo")))
+        .await
+        .map_err(std::io::Error::other)??;
+    let proxy = server
+        .http_addresses()
+        .next()
+        .ok_or_else(|| std::io::Error::other("the server has no HTTP address"))?;
+    report::introduce(talk, proxy, &backends)?;
+
+    let report = tokio::select! {
+        report = show(proxy, server.admin_socket()) => report?,
+        _ = ended.wait_for(|ended| *ended) => return Ok(Shown::Interrupted),
+    };
+    report.tell(talk)?;
+
+    if stay {
+        report::invite(talk, proxy, server.admin_socket())?;
+        // An error means that nobody is left to end it, which ends it too.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+    stop_backends.send_replace(true);
+    server.stop(std::future::pending()).await;
+    Ok(if report.nothing_failed() { Shown::NothingFailed } else { Shown::SomethingFailed })
+}
+
+/// Sends traffic, switches under it, and back.
+async fn show(proxy: SocketAddr, socket: &Path) -> Result<Report, ClientError> {
+    let traffic = Traffic::start(proxy, DOMAIN);
+    tokio::time::sleep(LEG).await;
+    let mut client = Client::connect(socket).await?;
+    let there = leg(&traffic, &mut client, Some("b")).await?;
+    let back = leg(&traffic, &mut client, None).await?;
+    Ok(Report { there, back, totals: traffic.stop().await })
+}
+
+/// Switches to `tag`, or back, under traffic, and lets it flow on a while.
+async fn leg(
+    traffic: &Arc<Traffic>,
+    client: &mut Client,
+    tag: Option<&'static str>,
+) -> Result<Leg, ClientError> {
+    let to = tag.unwrap_or("a");
+    let options = switch::SwitchOptions::default();
+    traffic.expect_any();
+    let switched = if let Some(tag) = tag {
+        let params =
+            switch::StartParams { domains: vec![domain()], tag: Some(parsed(tag)), options };
+        client.call::<switch::Start>(&params, |_| {}).await?
+    } else {
+        let params = switch::UndoParams { domain: domain(), options };
+        client.call::<switch::Undo>(&params, |_| {}).await?
+    };
+    let first = traffic.expect_only(to).await;
+    tokio::time::sleep(LEG).await;
+    Ok(Leg { to, switched, first })
+}
+
+fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
+    let mut proxy = ProxySettings::new(folder.join("admin.sock"), folder.join("state"));
+    proxy.listen_addr_http = Some((Ipv4Addr::LOCALHOST, 0).into());
+    let mut config = Config::new(proxy);
+    config.health_check.check.interval = Duration::from_secs(1);
+    config.declared.domains.push(DeclaredDomain {
+        domain: domain(),
+        aliases: Vec::new(),
+        live: parsed("a"),
+        http_to_https: false,
+        balance: Balance::RoundRobin,
+    });
+    for (id, tag, address) in backends {
+        config.declared.backends.push(DeclaredBackend {
+            id: id.parse().expect("the demo's ids are valid"),
+            address: address.to_string().parse().expect("an address displays as one"),
+            tags: BTreeSet::from([parsed(tag)]),
+            weight: Weight::default(),
+            scheme: Scheme::Http,
+        });
+    }
+    config
+}
+
+fn domain() -> DomainName {
+    DOMAIN.parse().expect("the demo's domain is valid")
+}
+
+fn parsed(tag: &str) -> Tag {
+    tag.parse().expect("the demo's tags are valid")
+}

@@ -1,0 +1,101 @@
+//! What the demo prints.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::DOMAIN;
+use super::traffic::Tally;
+use crate::model::SwitchReport;
+
+/// One switch of the tour.
+pub(super) struct Leg {
+    /// The tag that it went to.
+    pub(super) to: &'static str,
+    /// What the server says of it.
+    pub(super) switched: SwitchReport,
+    /// From its acknowledgement to the first answer of the new tag.
+    pub(super) first: Option<Duration>,
+}
+
+/// What came of the tour.
+pub(super) struct Report {
+    pub(super) there: Leg,
+    pub(super) back: Leg,
+    pub(super) totals: Tally,
+}
+
+/// Says what is about to be shown.
+pub(super) fn introduce(
+    talk: &mut impl Write,
+    proxy: SocketAddr,
+    backends: &[(&str, &str, SocketAddr)],
+) -> io::Result<()> {
+    writeln!(talk, "vhost demo: two versions of a site, and a switch under traffic\n")?;
+    writeln!(talk, "  proxy     http://{DOMAIN}:{}", proxy.port())?;
+    for (id, tag, address) in backends {
+        writeln!(talk, "  backend   {id}  {address}  tag {tag}")?;
+    }
+    writeln!(talk, "\nsending requests, switching a → b, then back …\n")
+}
+
+impl Report {
+    /// Whether not one request failed, and each switch was seen to take effect.
+    pub(super) fn nothing_failed(&self) -> bool {
+        self.failed() == 0 && self.there.first.is_some() && self.back.first.is_some()
+    }
+
+    fn failed(&self) -> u64 {
+        self.totals.failed.values().sum()
+    }
+
+    /// Prints what a deployer wants to see.
+    pub(super) fn tell(&self, talk: &mut impl Write) -> io::Result<()> {
+        writeln!(talk, "  requests sent                     {}", self.totals.sent)?;
+        writeln!(talk, "  failed                            {}", self.failed())?;
+        for (reason, count) in &self.totals.failed {
+            writeln!(talk, "    {count} × {reason}")?;
+        }
+        for (name, leg) in [("switch a → b", &self.there), ("undo   b → a", &self.back)] {
+            let switched = &leg.switched;
+            let micros = Duration::from_micros(switched.switch_us);
+            writeln!(talk, "\n  {name}")?;
+            writeln!(talk, "    health proven in                {} ms", switched.gate_ms)?;
+            writeln!(talk, "    switched in                     {}", ms(micros))?;
+            writeln!(talk, "    old version drained in          {} ms", switched.drain_ms)?;
+            match leg.first {
+                Some(first) => writeln!(
+                    talk,
+                    "    first answer from {}             {} after the switch",
+                    leg.to,
+                    ms(first)
+                )?,
+                None => writeln!(talk, "    no answer from {} within 5 s", leg.to)?,
+            }
+        }
+        talk.flush()
+    }
+}
+
+/// Says what to try from another terminal.
+pub(super) fn invite(talk: &mut impl Write, proxy: SocketAddr, socket: &Path) -> io::Result<()> {
+    let ctl = format!("{} ctl --socket {}", program(), socket.display());
+    writeln!(talk, "\nIt stays up. Try from another terminal:\n")?;
+    writeln!(talk, "  curl http://{DOMAIN}:{}/", proxy.port())?;
+    writeln!(talk, "  {ctl} status")?;
+    writeln!(talk, "  {ctl} switch {DOMAIN} b")?;
+    writeln!(talk, "  {ctl} undo {DOMAIN}")?;
+    writeln!(talk, "  {ctl} history\n")?;
+    writeln!(talk, "Ctrl-C ends it and leaves nothing behind.")?;
+    talk.flush()
+}
+
+/// How this program was called, so that the lines can be typed as they are.
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "vhost".into(), |path| path.display().to_string())
+}
+
+fn ms(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1_000.0)
+}

@@ -1,0 +1,171 @@
+//! Steady traffic, and what came of it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::header;
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::upstreams::peer::HttpPeer;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Clients at once. Half of them keep their connection, half open a new one for each request.
+const CLIENTS: usize = 16;
+
+/// Between two requests of a client.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// Clients that send without an end, until they are stopped.
+pub(super) struct Traffic {
+    tally: Mutex<Tally>,
+    /// The tag that must answer whatever is sent from now on.
+    expected: watch::Sender<Option<Expected>>,
+    stopping: AtomicBool,
+    clients: Mutex<JoinSet<()>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Expected {
+    tag: &'static str,
+    since: Instant,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    pub(super) sent: u64,
+    /// What went wrong, with how often it did.
+    pub(super) failed: BTreeMap<String, u64>,
+    /// From the acknowledgement of the last switch to the first answer of the new tag that was asked
+    /// for after it.
+    first: Option<Duration>,
+}
+
+impl Traffic {
+    /// Starts clients that ask the proxy at `address` for `host`.
+    pub(super) fn start(address: SocketAddr, host: &'static str) -> Arc<Self> {
+        let (expected, _) = watch::channel(None);
+        let traffic = Arc::new(Self {
+            tally: Mutex::default(),
+            expected,
+            stopping: AtomicBool::new(false),
+            clients: Mutex::default(),
+        });
+        let connector = Arc::new(Connector::new(None));
+        for number in 0..CLIENTS {
+            let (traffic, connector) = (Arc::clone(&traffic), Arc::clone(&connector));
+            let keep = number % 2 == 0;
+            let mut clients = lock(&traffic.clients);
+            let traffic = Arc::clone(&traffic);
+            clients.spawn(async move { traffic.client(&connector, address, host, keep).await });
+        }
+        traffic
+    }
+
+    /// Until further notice either version may answer: a switch is about to begin.
+    pub(super) fn expect_any(&self) {
+        self.expected.send_replace(None);
+    }
+
+    /// From now on every request must be answered by `tag`. Returns how soon the first was.
+    pub(super) async fn expect_only(&self, tag: &'static str) -> Option<Duration> {
+        lock(&self.tally).first = None;
+        self.expected.send_replace(Some(Expected { tag, since: Instant::now() }));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            if let Some(first) = lock(&self.tally).first {
+                return Some(first);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        None
+    }
+
+    /// Lets every client finish its request.
+    pub(super) async fn stop(&self) -> Tally {
+        self.stopping.store(true, Ordering::Relaxed);
+        let mut clients = std::mem::take(&mut *lock(&self.clients));
+        while clients.join_next().await.is_some() {}
+        lock(&self.tally).clone()
+    }
+
+    async fn client(
+        &self,
+        connector: &Connector,
+        address: SocketAddr,
+        host: &'static str,
+        keep: bool,
+    ) {
+        while !self.stopping.load(Ordering::Relaxed) {
+            let before = *self.expected.borrow();
+            let answer = ask(connector, address, host, keep).await;
+            // What was sent before a switch may be answered by either version.
+            let expected = before.filter(|before| Some(*before) == *self.expected.borrow());
+            let outcome = answer.and_then(|answer| match expected {
+                Some(expected) if !answer.trim_end().ends_with(expected.tag) => {
+                    Err(format!("answered by the old version: {}", answer.trim_end()))
+                }
+                _ => Ok(()),
+            });
+            self.note(outcome, expected);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn note(&self, outcome: Result<(), String>, expected: Option<Expected>) {
+        let mut tally = lock(&self.tally);
+        tally.sent += 1;
+        match (outcome, expected) {
+            (Err(reason), _) => *tally.failed.entry(reason).or_default() += 1,
+            (Ok(()), Some(expected)) if tally.first.is_none() => {
+                tally.first = Some(expected.since.elapsed());
+            }
+            (Ok(()), _) => {}
+        }
+    }
+}
+
+/// One request. Anything but a whole answer with status 200 is an error.
+async fn ask(
+    connector: &Connector,
+    address: SocketAddr,
+    host: &'static str,
+    keep: bool,
+) -> Result<String, String> {
+    let in_words = |error: Box<pingora::Error>| crate::upstream::reason(&error);
+    let mut peer = HttpPeer::new(address, false, String::new());
+    peer.options.read_timeout = Some(Duration::from_secs(10));
+    if !keep {
+        // A key that no kept connection has.
+        peer.group_key = fastrand::u64(1..);
+    }
+    let (mut session, _) = connector.get_http_session(&peer).await.map_err(in_words)?;
+    let mut request = RequestHeader::build("GET", b"/", Some(2)).map_err(in_words)?;
+    request.insert_header(header::HOST, host).map_err(in_words)?;
+    if !keep {
+        request.insert_header(header::CONNECTION, "close").map_err(in_words)?;
+    }
+    session.write_request_header(Box::new(request)).await.map_err(in_words)?;
+    session.finish_request_body().await.map_err(in_words)?;
+    session.read_response_header().await.map_err(in_words)?;
+    let status = session.response_header().map_or(0, |response| response.status.as_u16());
+    let mut body = Vec::new();
+    while let Some(piece) = session.read_response_body().await.map_err(in_words)? {
+        body.extend_from_slice(&piece);
+    }
+    if keep {
+        connector.release_http_session(session, &peer, None).await;
+    }
+    if status == 200 {
+        String::from_utf8(body).map_err(|_| "the answer is not text".to_owned())
+    } else {
+        Err(format!("status {status}"))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

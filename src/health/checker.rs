@@ -1,0 +1,209 @@
+//! The schedules: one task a backend, following the published snapshot.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::jitter::jittered;
+use super::monitor::{Monitor, Verdict};
+use super::probe::{Probe, Prober};
+use super::resolver::{Names, system_lookup};
+use crate::model::{BackendAddr, BackendState, HealthCheck};
+use crate::state::{BackendNode, Reader, Snapshot};
+
+/// Time between two probes while a verdict is near, and the least time between two probes of a
+/// backend that traffic complains about; unless the interval is shorter.
+const SOON: Duration = Duration::from_millis(500);
+
+/// How backends are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// What a probe does and what its outcome means.
+    pub check: HealthCheck,
+    /// Time between two look-ups of a name.
+    pub resolve_interval: Duration,
+}
+
+/// The handle on the watch. The watch ends with the last handle, and with the publisher of the
+/// snapshots.
+#[derive(Clone)]
+pub struct Checker {
+    watch: Arc<Watch>,
+    /// Nothing is ever sent: its end is the news.
+    _alive: Arc<watch::Sender<()>>,
+}
+
+/// Starts to watch the backends of every snapshot that `reader` gets, on the runtime that this is
+/// called in.
+pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
+    let runtime = Handle::current();
+    let watch = Arc::new(Watch {
+        prober: Prober::new(settings.check.clone()),
+        names: Names::new(settings.resolve_interval, Arc::new(system_lookup), runtime.clone()),
+        check: settings.check,
+        runtime: runtime.clone(),
+        watched: Mutex::default(),
+    });
+    let (alive, ended) = watch::channel(());
+    runtime.spawn(follow(Arc::clone(&watch), reader, ended));
+    Checker { watch, _alive: Arc::new(alive) }
+}
+
+impl Checker {
+    /// Probes the backend now. The outcome counts like the schedule's own, in the order in which
+    /// they end: what the schedule began may prove what this probe completes, and the reverse.
+    pub async fn probe_now(&self, node: &BackendNode) -> Verdict {
+        let monitor = self.watch.monitor(node);
+        let probe = self.watch.probe(&monitor).await;
+        monitor.record(probe)
+    }
+}
+
+struct Watch {
+    check: HealthCheck,
+    prober: Prober,
+    names: Names,
+    runtime: Handle,
+    /// By the address of the `BackendLive`, which is what a backend's observed life is: an edit
+    /// keeps it, a move makes another. The monitor keeps it alive, so the key stays its own.
+    watched: Mutex<HashMap<usize, Watched>>,
+}
+
+struct Watched {
+    monitor: Arc<Monitor>,
+    schedule: Option<Schedule>,
+}
+
+/// Dropping it ends the schedule.
+struct Schedule(AbortHandle);
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn follow(watch: Arc<Watch>, mut reader: Reader, mut ended: watch::Receiver<()>) {
+    let mut followed = Arc::new(Snapshot::default());
+    loop {
+        let snapshot = reader.load();
+        if !snapshot.shares_backends(&followed) {
+            watch.follow(&snapshot);
+        }
+        followed = snapshot;
+        tokio::select! {
+            changed = reader.changed() => if changed.is_err() { break },
+            _ = ended.changed() => break,
+        }
+    }
+    watch.follow(&Snapshot::default());
+}
+
+impl Watch {
+    /// Makes the schedules those of the snapshot's backends.
+    fn follow(self: &Arc<Self>, snapshot: &Snapshot) {
+        let present: HashSet<usize> = snapshot.backends().map(|node| key(node)).collect();
+        let mut watched = self.watched.lock();
+        watched.retain(|key, watched| {
+            let stays = present.contains(key);
+            if !stays {
+                self.names.unfollow(&watched.monitor);
+            }
+            stays
+        });
+        for node in snapshot.backends() {
+            let entry = self.entry(&mut watched, node);
+            let disabled = node.backend.state == BackendState::Disabled;
+            if disabled && entry.schedule.take().is_some() {
+                entry.monitor.forget(&self.check);
+            } else if !disabled && entry.schedule.is_none() {
+                let task = keep_schedule(Arc::clone(self), Arc::clone(&entry.monitor));
+                entry.schedule = Some(Schedule(self.runtime.spawn(task).abort_handle()));
+            }
+        }
+    }
+
+    fn monitor(&self, node: &BackendNode) -> Arc<Monitor> {
+        Arc::clone(&self.entry(&mut self.watched.lock(), node).monitor)
+    }
+
+    fn entry<'a>(
+        &self,
+        watched: &'a mut HashMap<usize, Watched>,
+        node: &BackendNode,
+    ) -> &'a mut Watched {
+        watched.entry(key(node)).or_insert_with(|| {
+            let monitor = Arc::new(Monitor::new(node.clone(), &self.check));
+            self.names.follow(&monitor);
+            Watched { monitor, schedule: None }
+        })
+    }
+
+    async fn probe(self: &Arc<Self>, monitor: &Arc<Monitor>) -> Probe {
+        let node = &monitor.node;
+        if let BackendAddr::Name { host, .. } = &node.backend.address
+            && node.live.endpoints().is_empty()
+        {
+            let failure = self.names.failure(host).await;
+            if node.live.endpoints().is_empty() {
+                return Probe::unresolved(host, failure.as_deref().unwrap_or("not asked yet"));
+            }
+        }
+        // In a task of its own, for Pingora panics where it meets what it doesn't expect, and a
+        // schedule must go on. Dropping the set ends the probe.
+        let mut attempt = JoinSet::new();
+        let (watch, monitor) = (Arc::clone(self), Arc::clone(monitor));
+        let probe = async move {
+            let endpoints = monitor.node.live.endpoints().clone();
+            watch.prober.probe(&monitor.node, &endpoints).await
+        };
+        attempt.spawn_on(probe, &self.runtime);
+        match attempt.join_next().await {
+            Some(Ok(probe)) => probe,
+            _ => Probe::broken(),
+        }
+    }
+}
+
+fn key(node: &BackendNode) -> usize {
+    Arc::as_ptr(&node.live).addr()
+}
+
+async fn keep_schedule(watch: Arc<Watch>, monitor: Arc<Monitor>) {
+    let interval = watch.check.interval;
+    let soon = interval.min(SOON);
+    let live = &monitor.node.live;
+    loop {
+        let probe = watch.probe(&monitor);
+        tokio::pin!(probe);
+        let probe = loop {
+            // Traffic may put the backend out while a probe still waits for its answer.
+            tokio::select! {
+                probe = &mut probe => break probe,
+                () = live.passive_failure_noted() => { monitor.record_traffic(); }
+            }
+        };
+        monitor.record(probe);
+        let ended = Instant::now();
+        let mut next = ended + jittered(if monitor.is_settled() { interval } else { soon });
+        loop {
+            let hurry = tokio::select! {
+                () = sleep_until(next) => break,
+                () = live.passive_failure_noted() => monitor.record_traffic(),
+                () = monitor.moved() => true,
+            };
+            if hurry {
+                next = next.min((ended + soon).max(Instant::now()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

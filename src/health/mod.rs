@@ -1,0 +1,16 @@
+//! Watches backends: probes each on its own schedule, heeds what traffic sees, resolves names, and
+//! publishes what it finds through each backend's [`BackendLive`](crate::state::BackendLive).
+//!
+//! Follows the published snapshot and reads nothing else. Never on the request path.
+
+mod checker;
+mod jitter;
+mod monitor;
+mod probe;
+mod resolver;
+#[cfg(test)]
+mod testing;
+mod threshold;
+
+pub use checker::{Checker, HealthSettings, spawn};
+pub use monitor::Verdict;

@@ -1,0 +1,191 @@
+//! One backend under watch: every outcome of a probe or of traffic comes by here.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tracing::{debug, info, warn};
+
+use super::probe::Probe;
+use super::threshold::Threshold;
+use crate::clock::now_ms;
+use crate::model::{BackendAddr, HealthCheck, HealthReport, HealthStatus};
+use crate::state::{BackendNode, Endpoints};
+
+/// What one probe led to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Whether this very probe passed.
+    pub passed: bool,
+    /// What is known of the backend with it.
+    pub report: HealthReport,
+}
+
+/// What the health room remembers of a backend.
+///
+/// The schedule and the gate of a switch both probe, and both feed this: outcomes count in the
+/// order in which they arrive at the lock. It lives here and not in `BackendLive`, whose atomics
+/// requests read: the request path never sees this lock, and `state` needn't know of thresholds.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    /// As it was when the watch began. Its tags, weight and state may have changed since; its id,
+    /// address and scheme can't, for those make another `BackendLive`.
+    pub(super) node: BackendNode,
+    observed: Mutex<Observed>,
+    moved: Notify,
+}
+
+#[derive(Debug)]
+struct Observed {
+    threshold: Threshold,
+    report: HealthReport,
+}
+
+impl Monitor {
+    pub(super) fn new(node: BackendNode, check: &HealthCheck) -> Self {
+        let observed =
+            Observed { threshold: Threshold::new(check), report: HealthReport::default() };
+        Self { node, observed: Mutex::new(observed), moved: Notify::new() }
+    }
+
+    /// Takes in the outcome of a probe and publishes what it leads to.
+    pub(super) fn record(&self, probe: Probe) -> Verdict {
+        let mut observed = self.observed.lock();
+        self.take_traffic(&mut observed);
+        let passed = probe.error.is_none();
+        let now = now_ms();
+        let changed = if passed {
+            observed.threshold.probe_passed()
+        } else {
+            observed.threshold.probe_failed()
+        };
+        let report = &mut observed.report;
+        report.checked_ms = Some(now);
+        report.latency_us = Some(micros(probe.latency));
+        report.last_status = probe.status;
+        report.failed_ms = (!passed).then_some(now);
+        report.last_error = probe.error;
+        let (id, address) = (&self.node.backend.id, &self.node.backend.address);
+        debug!(
+            backend_id = %id,
+            upstream_addr = %address,
+            passed,
+            status = report.last_status,
+            duration_ms = probe.latency.as_secs_f64() * 1000.0,
+            reason = report.last_error.as_deref(),
+            "backend was probed",
+        );
+        if passed && let Some(address) = probe.address {
+            self.prefer(address);
+        }
+        self.publish(&mut observed, changed, now);
+        Verdict { passed, report: observed.report.clone() }
+    }
+
+    /// Takes in what traffic has seen since. Says whether a probe should follow soon.
+    pub(super) fn record_traffic(&self) -> bool {
+        self.take_traffic(&mut self.observed.lock())
+    }
+
+    /// Forgets what was learnt: nobody watches while the operator has the backend disabled, and
+    /// what was true before says nothing about after.
+    pub(super) fn forget(&self, check: &HealthCheck) {
+        let mut observed = self.observed.lock();
+        *observed = Observed { threshold: Threshold::new(check), report: HealthReport::default() };
+        self.node.live.note_success();
+        self.node.live.set_health_report(HealthReport::default());
+    }
+
+    /// Whether nothing hints at another verdict.
+    pub(super) fn is_settled(&self) -> bool {
+        self.observed.lock().threshold.is_settled()
+    }
+
+    /// Publishes the addresses that the backend's name stands for, unless they are the same.
+    pub(super) fn set_addresses(&self, addresses: &[IpAddr]) {
+        let BackendAddr::Name { port, .. } = self.node.backend.address else { return };
+        let _order = self.observed.lock();
+        let now = self.node.live.endpoints();
+        let is_known = |address: &IpAddr| match &**now {
+            Endpoints::Tcp(known) => known.iter().any(|known| known.ip() == *address),
+            Endpoints::Unix(_) => false,
+        };
+        // The order is the probes' (see `prefer`), so it is no difference.
+        if now.len() != addresses.len() || !addresses.iter().all(is_known) {
+            let next = addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+            self.node.live.set_endpoints(Endpoints::Tcp(next));
+            self.moved.notify_one();
+        }
+    }
+
+    /// Waits until the name stands for other addresses than at the last wait.
+    pub(super) async fn moved(&self) {
+        self.moved.notified().await;
+    }
+
+    /// Puts the address that answered first. `localhost` often stands for `::1` and `127.0.0.1`
+    /// while the backend listens on one of them: traffic should not run into the other at every
+    /// connect.
+    fn prefer(&self, address: SocketAddr) {
+        let now = self.node.live.endpoints();
+        if let Endpoints::Tcp(known) = &**now
+            && let Some(index) = known.iter().position(|known| *known == address)
+            && index > 0
+        {
+            let mut next = known.clone();
+            next[..=index].rotate_right(1);
+            self.node.live.set_endpoints(Endpoints::Tcp(next));
+        }
+    }
+
+    fn take_traffic(&self, observed: &mut Observed) -> bool {
+        let live = &self.node.live;
+        let taken = live.take_passive_failures();
+        if live.passive_failures() == 0 {
+            observed.threshold.traffic_succeeded();
+        }
+        let Some((in_row, why)) = taken else { return false };
+        if observed.threshold.status() == HealthStatus::Unhealthy {
+            return false;
+        }
+        let now = now_ms();
+        let changed = observed.threshold.traffic_failed(in_row);
+        observed.report.last_error = Some(format!("traffic failed: {why}"));
+        observed.report.failed_ms = Some(now);
+        self.publish(observed, changed, now);
+        true
+    }
+
+    fn publish(&self, observed: &mut Observed, changed: bool, now: u64) {
+        let report = &mut observed.report;
+        report.status = observed.threshold.status();
+        if changed {
+            report.since_ms = Some(now);
+        }
+        self.node.live.set_health_report(report.clone());
+        if !changed {
+            return;
+        }
+        let (id, address) = (&self.node.backend.id, &self.node.backend.address);
+        let reason = report.last_error.as_deref().unwrap_or("enough probes in a row passed");
+        match report.status {
+            HealthStatus::Healthy => {
+                // The row that put it out has been paid for.
+                self.node.live.note_success();
+                info!(backend_id = %id, upstream_addr = %address, reason, "backend is healthy");
+            }
+            HealthStatus::Unhealthy => {
+                warn!(backend_id = %id, upstream_addr = %address, reason, "backend is unhealthy");
+            }
+            HealthStatus::Unknown => {}
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! One probe of one backend, with no memory of the last.
+//!
+//! Spoken with Pingora's own connector, so that a backend that passes is one that traffic reaches:
+//! the same TLS, the same HTTP/2. Its constructor loads the system's root certificates and panics
+//! when there are none; whoever starts the server checks that before.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
+use pingora::connectors::http::v2::Connector;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::client::HttpSession;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout};
+
+use crate::model::{BackendAddr, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
+use crate::state::{BackendNode, Endpoints};
+use crate::upstream;
+
+/// What a probe found.
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// How long it took, to the status line.
+    pub(super) latency: Duration,
+    /// The HTTP status, where there was one.
+    pub(super) status: Option<u16>,
+    /// Why it failed, in a few words.
+    pub(super) error: Option<String>,
+    /// Which of several addresses it ended at.
+    pub(super) address: Option<SocketAddr>,
+}
+
+impl Probe {
+    /// The probe that ended in a bug of ours or Pingora's: the backend is not proven fit.
+    pub(super) fn broken() -> Self {
+        let error = Some("the probe itself failed; the log says how".to_owned());
+        Self { latency: Duration::ZERO, status: None, error, address: None }
+    }
+
+    /// The probe of a backend whose name stands for no address.
+    pub(super) fn unresolved(host: &str, why: &str) -> Self {
+        let error = Some(format!("name `{host}` did not resolve: {why}"));
+        Self { latency: Duration::ZERO, status: None, error, address: None }
+    }
+}
+
+/// Makes probes as the settings define them.
+pub(super) struct Prober {
+    check: HealthCheck,
+    /// The HTTP/2 connector also speaks HTTP/1 where the peer's options say so, and its
+    /// `new_http_session` never takes a connection from a pool.
+    connector: Connector,
+}
+
+impl Prober {
+    pub(super) fn new(check: HealthCheck) -> Self {
+        Self { check, connector: Connector::new(None) }
+    }
+
+    /// Tries the addresses in order until one passes. Each gets an equal share of the time that is
+    /// left, so that one that swallows packets doesn't hide the next.
+    pub(super) async fn probe(&self, node: &BackendNode, endpoints: &Endpoints) -> Probe {
+        let started = Instant::now();
+        let count = endpoints.len();
+        let mut last = Probe::unresolved(&node.backend.address.to_string(), "no addresses");
+        for pick in 0..count {
+            let left = self.check.timeout.saturating_sub(started.elapsed());
+            let share = left / u32::try_from(count - pick).unwrap_or(u32::MAX);
+            let answer = match timeout(share, self.ask(node, endpoints, pick)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(format!("timed out after {}", in_words(share))),
+            };
+            let address = match endpoints {
+                Endpoints::Tcp(addresses) => addresses.get(pick).copied(),
+                Endpoints::Unix(_) => None,
+            };
+            let (status, error) = match answer {
+                Ok(status) => (status, self.unexpected(status)),
+                Err(error) => (None, Some(error)),
+            };
+            let passed = error.is_none();
+            let error = match address {
+                Some(address) if count > 1 => error.map(|why| format!("{address}: {why}")),
+                _ => error,
+            };
+            last = Probe { latency: started.elapsed(), status, error, address };
+            if passed {
+                break;
+            }
+        }
+        last
+    }
+
+    async fn ask(
+        &self,
+        node: &BackendNode,
+        endpoints: &Endpoints,
+        pick: usize,
+    ) -> Result<Option<u16>, String> {
+        match &self.check.kind {
+            HealthCheckKind::Tcp => connect(endpoints, pick).await.map(|()| None),
+            HealthCheckKind::Http { path, .. } => {
+                self.get(node, endpoints, pick, path).await.map(Some)
+            }
+        }
+    }
+
+    async fn get(
+        &self,
+        node: &BackendNode,
+        endpoints: &Endpoints,
+        pick: usize,
+        path: &HealthPath,
+    ) -> Result<u16, String> {
+        let mut peer = upstream::peer(node, endpoints, pick).ok_or("not a usable address")?;
+        // With room for one stream the connector doesn't put the connection into its pool.
+        peer.options.max_h2_streams = 1;
+        let mut request = request(&node.backend.address, path)?;
+        let words = |error: pingora::BError| upstream::reason(&error);
+        let mut session: HttpSession =
+            self.connector.new_http_session(&peer).await.map_err(words)?;
+        let is_http1 = session.as_http1().is_some();
+        if is_http1 {
+            // Not allowed in HTTP/2 (RFC 9113 §8.2.2), where dropping the session is enough.
+            request.insert_header(CONNECTION, "close").map_err(words)?;
+        }
+        session.write_request_header(Box::new(request)).await.map_err(words)?;
+        session.finish_request_body().await.map_err(words)?;
+        let status = loop {
+            session.read_response_header().await.map_err(words)?;
+            match session.response_header().map(|header| header.status) {
+                // Over HTTP/2 Pingora has left them out, and panics when asked again.
+                Some(status) if is_http1 && status.is_informational() && status != 101 => {}
+                Some(status) => break status.as_u16(),
+                None => return Err("closed without an answer".into()),
+            }
+        };
+        tokio::spawn(drain(session));
+        Ok(status)
+    }
+
+    fn unexpected(&self, status: Option<u16>) -> Option<String> {
+        let HealthCheckKind::Http { expected, .. } = &self.check.kind else { return None };
+        unexpected(status?, expected)
+    }
+}
+
+fn unexpected(status: u16, expected: &StatusRanges) -> Option<String> {
+    (!expected.contains(status)).then(|| format!("status {status}, expected {expected}"))
+}
+
+async fn connect(endpoints: &Endpoints, pick: usize) -> Result<(), String> {
+    let connected = match endpoints {
+        Endpoints::Tcp(addresses) => TcpStream::connect(&addresses[pick]).await.map(drop),
+        Endpoints::Unix(path) => UnixStream::connect(path).await.map(drop),
+    };
+    connected.map_err(|error| upstream::io_reason(&error))
+}
+
+fn request(address: &BackendAddr, path: &HealthPath) -> Result<RequestHeader, String> {
+    let build = || {
+        let mut request = RequestHeader::build("GET", path.as_str().as_bytes(), None)?;
+        request.insert_header(HOST, host(address))?;
+        request.insert_header(USER_AGENT, AGENT)?;
+        request.insert_header(ACCEPT, "*/*")?;
+        Ok(request)
+    };
+    build().map_err(|error: pingora::BError| format!("the request cannot be made: {error}"))
+}
+
+const AGENT: &str = concat!("vhost-health/", env!("CARGO_PKG_VERSION"));
+
+fn host(address: &BackendAddr) -> String {
+    match address {
+        BackendAddr::Ip(_) | BackendAddr::Name { .. } => address.to_string(),
+        BackendAddr::Unix(_) => "localhost".to_owned(),
+    }
+}
+
+/// Takes in the rest of a small answer before the connection closes: closing on unread bytes resets
+/// it, which many servers log as an error at every probe.
+async fn drain(mut session: HttpSession) {
+    const MOST: usize = 64 * 1024;
+    let rest = async {
+        let mut read = 0;
+        while let Ok(Some(chunk)) = session.read_response_body().await {
+            read += chunk.len();
+            if read > MOST {
+                break;
+            }
+        }
+    };
+    let _ = timeout(Duration::from_secs(1), rest).await;
+}
+
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 1.0 {
+        format!("{} ms", (seconds * 1000.0).round())
+    } else {
+        // At most one decimal, and none where it says nothing.
+        format!("{} s", (seconds * 10.0).round() / 10.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! `vhost`, an edge proxy that moves live traffic between versions of a web application.
+//!
+//! The rooms, in the direction in which data flows:
+//! [`cli`] → `rpc::client` ⇒ `rpc::server` → [`control`] → [`state`] → [`proxy`].
+//! [`model`] holds the values that all of them share; [`store`] persists what control decides;
+//! [`health`] watches backends; [`server`] puts everything together.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod health;
+pub mod metrics;
+pub mod model;
+pub mod proxy;
+pub mod rpc;
+pub mod server;
+pub mod state;
+pub mod store;
+pub mod telemetry;
+pub mod upstream;

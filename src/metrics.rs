@@ -1,0 +1,148 @@
+//! What the server counts, beside the counters that hang on domains and backends.
+//!
+//! Every room may count here; the control side reads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::state::InFlight;
+
+/// Why a request was refused, or failed. The names are stable: logs and scripts carry them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// No virtual host answers for its host.
+    UnknownHost,
+    /// Its host is missing or can't be a host name.
+    BadHost,
+    /// The parser refused it.
+    BadRequest,
+    /// Its method is never proxied.
+    MethodRefused,
+    /// Its head was larger than allowed.
+    HeadTooLarge,
+    /// Its head did not arrive in time.
+    HeadTimeout,
+    /// Its body stopped arriving.
+    BodyTimeout,
+    /// The client went away before its answer was complete.
+    ClientGone,
+    /// The live tag has no backend that can take it.
+    NoBackend,
+    /// No backend could be connected to.
+    ConnectFailed,
+    /// The backend did not answer in time.
+    UpstreamTimeout,
+    /// The backend closed, reset, or broke the protocol.
+    UpstreamFailed,
+    /// The proxy itself failed.
+    Internal,
+}
+
+impl Reason {
+    const ALL: [Self; 13] = [
+        Self::UnknownHost,
+        Self::BadHost,
+        Self::BadRequest,
+        Self::MethodRefused,
+        Self::HeadTooLarge,
+        Self::HeadTimeout,
+        Self::BodyTimeout,
+        Self::ClientGone,
+        Self::NoBackend,
+        Self::ConnectFailed,
+        Self::UpstreamTimeout,
+        Self::UpstreamFailed,
+        Self::Internal,
+    ];
+
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownHost => "unknown_host",
+            Self::BadHost => "bad_host",
+            Self::BadRequest => "bad_request",
+            Self::MethodRefused => "method_refused",
+            Self::HeadTooLarge => "head_too_large",
+            Self::HeadTimeout => "head_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::ClientGone => "client_gone",
+            Self::NoBackend => "no_backend",
+            Self::ConnectFailed => "connect_failed",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The server's own counters. They never restart while it runs.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Open client connections.
+    pub connections: Arc<InFlight>,
+    /// Connections on which a request is being read, answered, or both.
+    pub busy: Arc<InFlight>,
+    stopping: AtomicBool,
+    requests: AtomicU64,
+    refused: [AtomicU64; Reason::ALL.len()],
+}
+
+impl Metrics {
+    /// Says that the server is stopping: from now on no connection is kept.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is stopping.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that has ended.
+    pub fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was refused or failed.
+    pub fn count_refused(&self, reason: Reason) {
+        self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that have ended.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests refused or failed, by the reasons that occurred.
+    pub fn refused(&self) -> BTreeMap<String, u64> {
+        Reason::ALL
+            .iter()
+            .map(|reason| (reason, self.refused[*reason as usize].load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(reason, count)| (reason.to_string(), count))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_own_counter() {
+        let metrics = Metrics::default();
+        for reason in Reason::ALL {
+            metrics.count_refused(reason);
+        }
+        assert_eq!(metrics.refused().len(), Reason::ALL.len());
+        assert!(metrics.refused().values().all(|count| *count == 1));
+    }
+}

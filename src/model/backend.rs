@@ -1,0 +1,311 @@
+//! One server that answers requests: who it is, where it is, and what the operator wants of it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::tag::check_label;
+use super::{ParseError, Tag, serde_as_text};
+
+/// The name of a backend, unique on this server.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendId(Arc<str>);
+
+impl BackendId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for BackendId {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        check_label("backend id", text, 128)?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for BackendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for BackendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+serde_as_text!(BackendId);
+
+/// Where a backend listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BackendAddr {
+    /// A numeric address and port.
+    Ip(SocketAddr),
+    /// A name that is resolved again as its records change.
+    Name {
+        /// The host name, lower case.
+        host: Arc<str>,
+        /// The TCP port.
+        port: u16,
+    },
+    /// A Unix socket, by its absolute path.
+    Unix(Arc<std::path::Path>),
+}
+
+impl FromStr for BackendAddr {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fail = |reason: &str| ParseError::new("backend address", text, reason);
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            // The kernel's sockaddr_un holds 108 bytes, the last of them zero.
+            return if !path.is_absolute() {
+                Err(fail("a Unix socket wants an absolute path: `unix:/run/app.sock`"))
+            } else if text.contains('\0') {
+                Err(fail("a path has no NUL"))
+            } else if path.as_os_str().len() > 107 {
+                Err(fail("the path of a Unix socket has at most 107 bytes"))
+            } else {
+                Ok(Self::Unix(path.into()))
+            };
+        }
+        if text.contains("://") || text.contains('/') {
+            return Err(fail("give `host:port` alone; the scheme is a key of its own"));
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return if address.port() == 0 {
+                Err(fail("port 0 cannot be connected to"))
+            } else {
+                Ok(Self::Ip(address))
+            };
+        }
+        let (host, port) =
+            text.rsplit_once(':').ok_or_else(|| fail("add the port: `host:port`"))?;
+        if host.contains(':') {
+            return Err(fail("write an IPv6 address in brackets: `[::1]:3000`"));
+        }
+        let port = port
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or_else(|| fail("the port is a number from 1 to 65535"))?;
+        let host: super::DomainName = host
+            .parse()
+            .map_err(|e: ParseError| fail(&format!("the host is not a name: {}", e.reason)))?;
+        match host.pattern() {
+            super::Pattern::Exact(host) => Ok(Self::Name { host: host.clone(), port }),
+            _ => Err(fail("a wildcard is no address")),
+        }
+    }
+}
+
+impl fmt::Display for BackendAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => f.pad(&address.to_string()),
+            Self::Name { host, port } => f.pad(&format!("{host}:{port}")),
+            Self::Unix(path) => f.pad(&format!("unix:{}", path.display())),
+        }
+    }
+}
+
+serde_as_text!(BackendAddr);
+
+/// How a backend is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// HTTP/1.1 in the clear.
+    #[default]
+    Http,
+    /// HTTP/1.1 or HTTP/2 over TLS, the certificate checked against the system's roots.
+    Https,
+    /// HTTP/2 in the clear with prior knowledge (RFC 9113 §3.3).
+    H2c,
+}
+
+impl Scheme {
+    /// The name in files, tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::H2c => "h2c",
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Scheme {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "http" => Ok(Self::Http),
+            "https" => Ok(Self::Https),
+            "h2c" => Ok(Self::H2c),
+            _ => Err(ParseError::new("scheme", text, "choose `http`, `https` or `h2c`")),
+        }
+    }
+}
+
+/// A backend's share of its pool's traffic, relative to the others': 1 to 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Weight(u16);
+
+impl Weight {
+    /// The weight as a number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u64> for Weight {
+    type Error = ParseError;
+
+    fn try_from(number: u64) -> Result<Self, ParseError> {
+        u16::try_from(number).ok().filter(|n| (1..=1000).contains(n)).map(Self).ok_or_else(|| {
+            ParseError::new(
+                "weight",
+                &number.to_string(),
+                "use 1 to 1000; to send no traffic, disable the backend",
+            )
+        })
+    }
+}
+
+impl From<Weight> for u64 {
+    fn from(weight: Weight) -> Self {
+        weight.0.into()
+    }
+}
+
+impl FromStr for Weight {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let number: u64 =
+            text.parse().map_err(|_| ParseError::new("weight", text, "use 1 to 1000"))?;
+        number.try_into()
+    }
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What the operator wants of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendState {
+    /// Takes traffic when its health allows.
+    #[default]
+    Ready,
+    /// Takes no new requests; those it has, it finishes.
+    Draining,
+    /// Takes no requests and is not probed.
+    Disabled,
+}
+
+impl BackendState {
+    /// The name in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl fmt::Display for BackendState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A backend as the operator declared it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Its name.
+    pub id: BackendId,
+    /// Where it listens.
+    pub address: BackendAddr,
+    /// The pools it belongs to.
+    pub tags: BTreeSet<Tag>,
+    /// Its share of a pool's traffic.
+    #[serde(default)]
+    pub weight: Weight,
+    /// How it is spoken to.
+    #[serde(default)]
+    pub scheme: Scheme,
+    /// Whether it takes traffic.
+    #[serde(default)]
+    pub state: BackendState,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_as_they_are_written() {
+        for text in ["127.0.0.1:80", "[::1]:3000", "localhost:3001", "unix:/run/app.sock"] {
+            assert_eq!(text.parse::<BackendAddr>().expect(text).to_string(), text);
+        }
+        assert_eq!("WEB.internal:1".parse::<BackendAddr>().unwrap().to_string(), "web.internal:1");
+    }
+
+    #[test]
+    fn a_bad_address_says_what_would_be_right() {
+        for (text, part) in [
+            ("localhost", "add the port"),
+            ("localhost:0", "1 to 65535"),
+            ("localhost:http", "1 to 65535"),
+            ("127.0.0.1:0", "port 0"),
+            ("::1:80", "in brackets"),
+            ("http://localhost:80", "scheme is a key"),
+            ("unix:app.sock", "absolute path"),
+            ("unix:/run/\0app.sock", "no NUL"),
+            ("*:80", "wildcard"),
+            (":80", "not a name"),
+        ] {
+            let error = text.parse::<BackendAddr>().expect_err(text).to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_an_address_panic(text in ".{0,200}") {
+            if let Ok(address) = text.parse::<BackendAddr>() {
+                proptest::prop_assert_eq!(address.to_string().parse::<BackendAddr>(), Ok(address));
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The definition of the active health check, and what it found.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ParseError, serde_as_text};
+
+/// How backends are probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What a probe does.
+    pub kind: HealthCheckKind,
+    /// Time between two probes of one backend.
+    pub interval: Duration,
+    /// Time a probe may take in all.
+    pub timeout: Duration,
+    /// Failures in a row that make a backend unhealthy.
+    pub unhealthy_threshold: u32,
+    /// Successes in a row that make it healthy.
+    pub healthy_threshold: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            kind: HealthCheckKind::default(),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            unhealthy_threshold: 3,
+            healthy_threshold: 2,
+        }
+    }
+}
+
+/// What a probe does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthCheckKind {
+    /// A GET request over the backend's own scheme.
+    Http {
+        /// The path it asks for.
+        path: HealthPath,
+        /// The statuses that count as healthy.
+        expected: StatusRanges,
+    },
+    /// A connection that is accepted.
+    Tcp,
+}
+
+impl Default for HealthCheckKind {
+    fn default() -> Self {
+        Self::Http { path: HealthPath::default(), expected: StatusRanges::default() }
+    }
+}
+
+/// The path of a health check, with its query: starts with `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthPath(String);
+
+impl HealthPath {
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for HealthPath {
+    fn default() -> Self {
+        Self("/".into())
+    }
+}
+
+impl FromStr for HealthPath {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fail = |reason: &str| ParseError::new("health check path", text, reason);
+        if !text.starts_with('/') {
+            return Err(fail("it starts with `/`"));
+        }
+        text.parse::<http::uri::PathAndQuery>()
+            .map_err(|_| fail("it has characters that must be percent-encoded"))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for HealthPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+serde_as_text!(HealthPath);
+
+/// HTTP statuses, such as `200-399` or `200,204,301-308`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusRanges(Vec<(u16, u16)>);
+
+impl StatusRanges {
+    /// Whether `status` is one of them.
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|(from, to)| (*from..=*to).contains(&status))
+    }
+}
+
+impl Default for StatusRanges {
+    fn default() -> Self {
+        Self(vec![(200, 399)])
+    }
+}
+
+impl FromStr for StatusRanges {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fail = || {
+            ParseError::new(
+                "expected status",
+                text,
+                "write statuses from 100 to 599: `200`, `200-399` or `200,204,301-308`",
+            )
+        };
+        let status = |part: &str| {
+            part.trim().parse::<u16>().ok().filter(|n| (100..600).contains(n)).ok_or_else(fail)
+        };
+        text.split(',')
+            .map(|part| {
+                let (from, to) = part.split_once('-').unwrap_or((part, part));
+                let (from, to) = (status(from)?, status(to)?);
+                if from <= to { Ok((from, to)) } else { Err(fail()) }
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl fmt::Display for StatusRanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<_> = self
+            .0
+            .iter()
+            .map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") })
+            .collect();
+        f.pad(&parts.join(","))
+    }
+}
+
+serde_as_text!(StatusRanges);
+
+/// Whether a backend is fit to serve, as observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// Not yet decided by enough probes.
+    #[default]
+    Unknown,
+    /// Enough successes in a row.
+    Healthy,
+    /// Enough failures in a row.
+    Unhealthy,
+}
+
+impl HealthStatus {
+    /// The name in tables, logs and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+impl fmt::Display for HealthStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What is known of a backend's health.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// The verdict.
+    pub status: HealthStatus,
+    /// When the verdict was reached, in milliseconds since the Unix epoch.
+    pub since_ms: Option<u64>,
+    /// When the last probe ended, in milliseconds since the Unix epoch.
+    pub checked_ms: Option<u64>,
+    /// How long the last probe took, in microseconds.
+    pub latency_us: Option<u64>,
+    /// The HTTP status of the last probe, where it got one.
+    pub last_status: Option<u16>,
+    /// Why the last probe, or the traffic since, failed; nothing when it succeeded.
+    pub last_error: Option<String>,
+    /// When `last_error` was seen, in milliseconds since the Unix epoch.
+    pub failed_ms: Option<u64>,
+}

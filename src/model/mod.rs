@@ -1,0 +1,72 @@
+//! Pure values of the product: names, addresses, virtual hosts, backends, health, events.
+//!
+//! Text becomes one of these types at the edge and is not checked again. Nothing here does I/O,
+//! waits, or knows Pingora.
+
+mod backend;
+mod change;
+mod domain_name;
+mod event;
+mod health_check;
+mod switch;
+mod tag;
+mod virtual_host;
+
+pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
+pub use change::Change;
+pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
+pub use event::{Actor, Event, EventKind, Outcome};
+pub use health_check::{
+    HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
+};
+pub use switch::{BackendAnswer, SwitchProgress, SwitchReport, SwitchStep};
+pub use tag::Tag;
+pub use virtual_host::{Balance, VirtualHost};
+
+/// A value that could not be parsed: what it was, and what would have been right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` is not a valid {what}: {reason}")]
+pub struct ParseError {
+    /// The kind of value that was expected, such as `domain name`.
+    pub what: &'static str,
+    /// The text as it was given.
+    pub value: String,
+    /// What is wrong with it, and what would be right.
+    pub reason: String,
+}
+
+impl ParseError {
+    pub(crate) fn new(what: &'static str, value: &str, reason: impl Into<String>) -> Self {
+        Self { what, value: shorten(value), reason: reason.into() }
+    }
+}
+
+/// Keeps a hostile or mistaken value from filling a terminal.
+fn shorten(value: &str) -> String {
+    const LONGEST: usize = 80;
+    if value.chars().count() <= LONGEST {
+        return value.to_owned();
+    }
+    let mut short: String = value.chars().take(LONGEST).collect();
+    short.push('…');
+    short
+}
+
+/// Gives a type that parses from text and displays as the same text its serde, through that text.
+macro_rules! serde_as_text {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use serde_as_text;

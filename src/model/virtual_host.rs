@@ -1,0 +1,78 @@
+//! A domain with its options and its live tag.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DomainName, ParseError, Tag};
+
+/// How a backend is chosen from a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// In turn, by weight.
+    #[default]
+    RoundRobin,
+    /// The one of two random backends with fewer requests in flight for its weight.
+    LeastConnections,
+}
+
+impl Balance {
+    /// The name in files, tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round-robin",
+            Self::LeastConnections => "least-connections",
+        }
+    }
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Balance {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "round-robin" => Ok(Self::RoundRobin),
+            "least-connections" => Ok(Self::LeastConnections),
+            _ => Err(ParseError::new(
+                "balance method",
+                text,
+                "choose `round-robin` or `least-connections`",
+            )),
+        }
+    }
+}
+
+/// A virtual host as the operator declared it, and the tag that serves it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualHost {
+    /// Its name.
+    pub domain: DomainName,
+    /// Other names that are served, and switched, with it.
+    #[serde(default)]
+    pub aliases: Vec<DomainName>,
+    /// The tag whose pool serves it.
+    pub live: Tag,
+    /// The tag that was live before the last switch; `undo` goes back to it.
+    #[serde(default)]
+    pub previous: Option<Tag>,
+    /// Whether plain HTTP is redirected once the domain is served over HTTPS.
+    pub http_to_https: bool,
+    /// How a backend is chosen.
+    #[serde(default)]
+    pub balance: Balance,
+}
+
+impl VirtualHost {
+    /// The domain and its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &DomainName> {
+        std::iter::once(&self.domain).chain(&self.aliases)
+    }
+}

@@ -1,0 +1,88 @@
+//! What a request carries through the phases.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::balance::{Chosen, choose};
+use super::client::{Client, Connection};
+use super::failure::Failure;
+use crate::model::DomainName;
+use crate::state::{BackendNode, InFlightGuard, Pinned};
+
+/// The facts of one request. Whatever is counted for it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct RequestContext {
+    /// When its head had been read.
+    pub(super) started: Instant,
+    /// Its client's connection; nothing on HTTP/2.
+    pub(super) connection: Option<Arc<Connection>>,
+    /// Who sent it, and whether its forwarded headers are believed.
+    pub(super) client: Option<Client>,
+    /// Its domain and pool, once routed.
+    pub(super) pinned: Option<Pinned>,
+    /// The backend it goes to.
+    pub(super) chosen: Option<Chosen>,
+    /// Backends that it could not be sent to.
+    pub(super) tried: Vec<Arc<BackendNode>>,
+    /// Whether it was sent again because a kept connection had been closed.
+    pub(super) replayed: bool,
+    /// Its id, where the client sent none.
+    pub(super) request_id: Option<String>,
+    /// Why it was refused or failed.
+    pub(super) failure: Option<Failure>,
+    /// Keeps the server from stopping before it is answered; nothing where its connection does.
+    pub(super) busy: Option<InFlightGuard>,
+}
+
+impl RequestContext {
+    pub(super) fn new(busy: InFlightGuard) -> Self {
+        Self {
+            started: Instant::now(),
+            connection: None,
+            client: None,
+            pinned: None,
+            chosen: None,
+            tried: Vec::new(),
+            replayed: false,
+            request_id: None,
+            failure: None,
+            busy: Some(busy),
+        }
+    }
+
+    /// Chooses a backend of the pinned pool that has not been tried, and keeps it. When all have
+    /// been, the last one is tried again if its name stands for further addresses.
+    pub(super) fn choose(&mut self) -> bool {
+        self.chosen = self.pinned.as_ref().and_then(|pinned| {
+            let pool = pinned.pool.as_ref()?;
+            choose(pool, pinned.domain.virtual_host.balance, &self.tried)
+        });
+        if self.chosen.is_none()
+            && let Some(last) = self.tried.last()
+            && self.tries_of(last) < last.live.endpoints().len()
+        {
+            self.chosen = Chosen::admit(last);
+        }
+        self.chosen.is_some()
+    }
+
+    /// How often a backend has been tried in vain.
+    pub(super) fn tries_of(&self, node: &Arc<BackendNode>) -> usize {
+        self.tried.iter().filter(|tried| Arc::ptr_eq(tried, node)).count()
+    }
+
+    /// How many tries were made, the one that runs included.
+    pub(super) fn attempts(&self) -> usize {
+        self.tried.len() + usize::from(self.chosen.is_some())
+    }
+
+    /// The domain it was routed to.
+    pub(super) fn domain(&self) -> Option<&DomainName> {
+        self.pinned.as_ref().map(|pinned| &pinned.domain.virtual_host.domain)
+    }
+
+    /// The backend it goes to, or went to last.
+    pub(super) fn backend(&self) -> Option<&Arc<BackendNode>> {
+        self.chosen.as_ref().map(|chosen| &chosen.node).or(self.tried.last())
+    }
+}

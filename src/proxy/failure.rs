@@ -1,0 +1,162 @@
+//! Failures as clients see them: the only place where one becomes a status.
+
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use crate::metrics::Reason;
+use crate::upstream;
+
+/// How a request failed.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) reason: Reason,
+    pub(super) status: Option<u16>,
+    pub(super) error: Option<String>,
+}
+
+/// How soon a client may come again when there is no backend, in seconds.
+const RETRY_AFTER: &str = "5";
+
+/// The status that a reason is answered with; nothing where nobody is left to answer.
+pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
+    match reason {
+        Reason::UnknownHost => Some(StatusCode::NOT_FOUND),
+        Reason::BadHost | Reason::BadRequest => Some(StatusCode::BAD_REQUEST),
+        Reason::MethodRefused => Some(StatusCode::METHOD_NOT_ALLOWED),
+        Reason::HeadTooLarge => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        Reason::HeadTimeout | Reason::BodyTimeout => Some(StatusCode::REQUEST_TIMEOUT),
+        Reason::ClientGone => None,
+        Reason::NoBackend => Some(StatusCode::SERVICE_UNAVAILABLE),
+        Reason::ConnectFailed | Reason::UpstreamFailed => Some(StatusCode::BAD_GATEWAY),
+        Reason::UpstreamTimeout => Some(StatusCode::GATEWAY_TIMEOUT),
+        Reason::Internal => Some(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// What the client is told in the body.
+fn words_for(reason: Reason) -> &'static str {
+    match reason {
+        Reason::UnknownHost => "no site is served under this name\n",
+        Reason::BadHost => "the Host header is missing or not a host name\n",
+        Reason::BadRequest | Reason::ClientGone => "the request is malformed\n",
+        Reason::MethodRefused => "this method is not allowed\n",
+        Reason::HeadTooLarge => "the request headers are too large\n",
+        Reason::HeadTimeout | Reason::BodyTimeout => "the request did not arrive in time\n",
+        Reason::NoBackend => "no server can take this request now\n",
+        Reason::ConnectFailed | Reason::UpstreamFailed => "the server behind this proxy failed\n",
+        Reason::UpstreamTimeout => "the server behind this proxy did not answer in time\n",
+        Reason::Internal => "the proxy failed\n",
+    }
+}
+
+/// Why a request failed that Pingora could not finish. `body_done` is whether the client had sent
+/// its whole body: a backend is silent for as long as its client is.
+pub(super) fn reason_of(error: &Error, body_done: bool) -> Reason {
+    use ErrorType::{
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, InvalidHTTPHeader,
+        ReadTimedout, TLSHandshakeFailure, TLSHandshakeTimedout, WriteTimedout,
+    };
+    match error.esource() {
+        ErrorSource::Upstream => match error.etype() {
+            ConnectError | ConnectNoRoute | ConnectRefused | ConnectTimedout
+            | TLSHandshakeFailure | TLSHandshakeTimedout => Reason::ConnectFailed,
+            ReadTimedout if !body_done => Reason::BodyTimeout,
+            ReadTimedout | WriteTimedout => Reason::UpstreamTimeout,
+            _ => Reason::UpstreamFailed,
+        },
+        ErrorSource::Downstream => match error.etype() {
+            ReadTimedout => Reason::BodyTimeout,
+            // The last is Pingora's own name (`protocols/http/v1/body.rs`).
+            InvalidHTTPHeader
+            | ErrorType::HTTPStatus(_)
+            | ErrorType::H1Error
+            | ErrorType::Custom("InvalidChunk") => Reason::BadRequest,
+            _ => Reason::ClientGone,
+        },
+        ErrorSource::Internal | ErrorSource::Unset => Reason::Internal,
+    }
+}
+
+/// An error as the log tells it; `answering` is whether the backend's answer had begun.
+pub(super) fn words_of(error: &Error, answering: bool) -> String {
+    match error.esource() {
+        ErrorSource::Upstream => match error.root_etype() {
+            ErrorType::ConnectionClosed if answering => "closed within its answer".to_owned(),
+            ErrorType::ReadTimedout if answering => "timed out within its answer".to_owned(),
+            _ => upstream::reason(error),
+        },
+        // What clients do is told best by Pingora itself.
+        ErrorSource::Downstream | ErrorSource::Internal | ErrorSource::Unset => error.to_string(),
+    }
+}
+
+/// Answers with the status of `reason` and keeps the connection, if the client keeps its part.
+///
+/// # Errors
+/// When the client takes no answer any more.
+pub(super) async fn respond(session: &mut Session, reason: Reason) -> Result<Failure> {
+    let status = status_of(reason);
+    if let Some(status) = status {
+        let words = words_for(reason);
+        let mut response = ResponseHeader::build(status, Some(5))?;
+        response.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
+        response.insert_header(header::CONTENT_LENGTH, words.len())?;
+        response.insert_header(header::CACHE_CONTROL, "no-store")?;
+        if reason == Reason::NoBackend {
+            response.insert_header(header::RETRY_AFTER, RETRY_AFTER)?;
+        }
+        if reason == Reason::MethodRefused {
+            // RFC 9110 §15.5.6 wants the list; an empty one says that no method is at fault but this.
+            response
+                .insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+        }
+        // The client may send the body that it asked about, or never; and what follows CONNECT may
+        // be no request at all.
+        if !session.as_mut().is_body_done() || session.req_header().method == Method::CONNECT {
+            session.set_keepalive(None);
+        }
+        let no_body = session.req_header().method == Method::HEAD;
+        session.write_response_header(Box::new(response), no_body).await?;
+        if !no_body {
+            session.write_response_body(Some(Bytes::from_static(words.as_bytes())), true).await?;
+        }
+    }
+    Ok(Failure { reason, status: status.map(|status| status.as_u16()), error: None })
+}
+
+/// A whole response for a client that sent no whole request, so that no session exists.
+pub(super) fn raw_response(status: u16) -> Vec<u8> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let reason = status.canonical_reason().unwrap_or_default();
+    format!(
+        "HTTP/1.1 {} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        status.as_u16()
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_says_in_words_what_a_backend_did() {
+        let closed = || Error::new_up(ErrorType::ConnectionClosed);
+        assert_eq!(words_of(&closed(), false), "closed without an answer");
+        assert_eq!(words_of(&closed(), true), "closed within its answer");
+        let stalled = Error::explain(ErrorType::ReadTimedout, "reading body").into_down();
+        assert_eq!(words_of(&stalled, false), "Downstream ReadTimedout context: reading body");
+    }
+
+    #[test]
+    fn a_backend_is_not_blamed_for_a_silent_client() {
+        let silent = Error::new_up(ErrorType::ReadTimedout);
+        assert_eq!(reason_of(&silent, false), Reason::BodyTimeout);
+        assert_eq!(reason_of(&silent, true), Reason::UpstreamTimeout);
+        let chunk = Error::new_down(ErrorType::Custom("InvalidChunk"));
+        assert_eq!(reason_of(&chunk, false), Reason::BadRequest);
+    }
+}

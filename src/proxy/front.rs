@@ -1,0 +1,221 @@
+//! Owns each connection's beginning: tells HTTP/2 from HTTP/1, reads heads under our time-outs, and
+//! hands ready sessions to Pingora's `HttpProxy`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use tokio::io::AsyncWriteExt;
+
+use super::ProxyOptions;
+use super::client::Connection;
+use super::failure::raw_response;
+use super::head::{Head, HeadLimits, NoHead, first_bytes, rest_of_head};
+use super::phases::Phases;
+use super::pipeline::holds_next_request;
+use crate::metrics::{Metrics, Reason};
+use crate::state::InFlightGuard;
+
+/// What listeners hand their connections to. Clones share everything.
+#[derive(Clone)]
+pub struct Front {
+    pub(super) proxy: Arc<HttpProxy<Phases>>,
+    options: Arc<ProxyOptions>,
+    metrics: Arc<Metrics>,
+    pub(super) limits: HeadLimits,
+}
+
+/// The head of a request, and what keeps the server from stopping before it is answered.
+struct BusyHead {
+    bytes: BytesMut,
+    busy: InFlightGuard,
+}
+
+impl Front {
+    pub(super) fn new(
+        proxy: Arc<HttpProxy<Phases>>,
+        options: Arc<ProxyOptions>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let limits = HeadLimits {
+            idle: options.idle_timeout,
+            total: options.header_timeout,
+            bytes: options.max_header_bytes,
+        };
+        Self { proxy, options, metrics, limits }
+    }
+
+    /// A connection that is known to speak HTTP/1.
+    #[cfg(test)]
+    pub(super) async fn serve_http1(
+        &self,
+        mut stream: Stream,
+        connection: Arc<Connection>,
+        shutdown: &ShutdownWatch,
+    ) {
+        match self.next_head(&mut stream).await {
+            Ok(head) => self.http1(stream, head, connection, shutdown).await,
+            Err(none) => self.turn_away(&mut stream, none, connection.client).await,
+        }
+    }
+
+    /// One HTTP/1 request after the other, until either side closes.
+    async fn http1(
+        &self,
+        mut stream: Stream,
+        mut head: BusyHead,
+        connection: Arc<Connection>,
+        shutdown: &ShutdownWatch,
+    ) {
+        loop {
+            let BusyHead { bytes, mut busy } = head;
+            let mut session = ServerSession::new_http1(stream);
+            session.set_pipelined_prefix(bytes);
+            let mut reusable = self.request(session, &connection, shutdown).await;
+            stream = loop {
+                let Some((back, settings)) = reusable.map(ReusedHttpStream::consume) else {
+                    return;
+                };
+                let Some(settings) = settings.filter(holds_next_request) else { break back };
+                let mut session = ServerSession::new_http1(back);
+                settings.apply_to_session(&mut session);
+                busy = self.metrics.busy.enter();
+                reusable = self.pipelined(session, &connection, shutdown).await;
+            };
+            drop(busy);
+            match self.next_head(&mut stream).await {
+                Ok(next) => head = next,
+                Err(none) => return self.turn_away(&mut stream, none, connection.client).await,
+            }
+        }
+    }
+
+    /// One request whose head was read. Returns its connection, when that can be used again.
+    async fn request(
+        &self,
+        mut session: ServerSession,
+        connection: &Arc<Connection>,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        session.set_keepalive(Some(self.options.idle_timeout.as_secs().max(1)));
+        // Without it a client that sends its next request early loses the answer to its last.
+        session.set_pipelining_enabled(true);
+        connection.accepted.store(false, Ordering::Relaxed);
+        session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
+        let reusable = self.proxy.process_new_http(session, shutdown).await;
+        if !connection.accepted.load(Ordering::Relaxed) {
+            // The parser has answered 400 already and closed.
+            self.refuse(Reason::BadRequest, Some(400), connection.client);
+        }
+        reusable
+    }
+
+    /// A request that came right behind the one before. Pingora holds its first bytes, so it must
+    /// read the rest of its head, too; but not for ever.
+    async fn pipelined(
+        &self,
+        session: ServerSession,
+        connection: &Arc<Connection>,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let request = self.request(session, connection, shutdown);
+        tokio::pin!(request);
+        if let Ok(reusable) = pingora::time::timeout(self.limits.total, &mut request).await {
+            return reusable;
+        }
+        if connection.accepted.load(Ordering::Relaxed) {
+            return request.await;
+        }
+        self.refuse(Reason::HeadTimeout, None, connection.client);
+        None
+    }
+
+    /// The head of the next request on a kept connection.
+    async fn next_head(&self, stream: &mut Stream) -> Result<BusyHead, NoHead> {
+        let first = first_bytes(stream, self.limits.idle).await?;
+        let busy = self.metrics.busy.enter();
+        match rest_of_head(stream, first, false, self.limits).await? {
+            Head::Http1(bytes) | Head::Http2(bytes) => Ok(BusyHead { bytes, busy }),
+        }
+    }
+
+    /// Answers what cannot become a request, where there is somebody to answer.
+    async fn turn_away<S>(&self, stream: &mut S, none: NoHead, client: IpAddr)
+    where
+        S: tokio::io::AsyncWrite + Unpin + ?Sized,
+    {
+        let (reason, status) = match none {
+            NoHead::Ended => return,
+            NoHead::Cut => (Reason::ClientGone, None),
+            NoHead::TimedOut => (Reason::HeadTimeout, Some(408)),
+            NoHead::TooLarge => (Reason::HeadTooLarge, Some(431)),
+            NoHead::NotHttp => (Reason::BadRequest, Some(400)),
+        };
+        self.refuse(reason, status, client);
+        if let Some(status) = status {
+            let answering = async {
+                stream.write_all(&raw_response(status)).await?;
+                stream.shutdown().await
+            };
+            // Whoever doesn't take these few bytes is gone, and that is counted already.
+            let _ = pingora::time::timeout(self.options.write_timeout, answering).await;
+        }
+    }
+
+    pub(super) fn refuse(&self, reason: Reason, status: Option<u16>, client: IpAddr) {
+        self.metrics.count_refused(reason);
+        tracing::info!(%reason, status, client_ip = %client, "request refused");
+    }
+}
+
+#[async_trait]
+impl ServerApp for Front {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let _open = self.metrics.connections.enter();
+        // Pingora's accept loop hands over plain TCP streams and nothing else.
+        let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+        let client = client_ip(&stream)?;
+        let first = first_bytes(&mut stream, self.limits.idle).await.ok()?;
+        let busy = self.metrics.busy.enter();
+        // Boxed: what reading the head needs must not stay with the connection for its life.
+        match Box::pin(rest_of_head(&mut stream, first, true, self.limits)).await {
+            Ok(Head::Http1(bytes)) => {
+                let head = BusyHead { bytes, busy };
+                let trusted = self.options.trusted_proxies.iter().any(|net| net.contains(&client));
+                let accepted = AtomicBool::new(false);
+                let connection = Arc::new(Connection { client, trusted, accepted });
+                Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
+                None
+            }
+            Ok(Head::Http2(preface)) => {
+                // From here on each stream counts itself.
+                drop(busy);
+                stream.rewind(&preface);
+                Box::pin(self.http2(Box::new(stream), client, shutdown)).await;
+                None
+            }
+            Err(none) => {
+                self.turn_away(&mut stream, none, client).await;
+                None
+            }
+        }
+    }
+}
+
+fn client_ip(stream: &L4Stream) -> Option<IpAddr> {
+    use pingora::protocols::GetSocketDigest;
+    let digest = stream.get_socket_digest()?;
+    Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
+}

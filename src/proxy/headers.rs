@@ -1,0 +1,275 @@
+//! Edits of request and response heads on their way through.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{ErrorType, OrErr, Result};
+
+use super::client::Client;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Headers that tell backends about the client, and that only a trusted proxy may have set.
+const CLAIMS: [HeaderName; 6] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// The host that a request is for: its `:authority`, else its Host header, with which an absolute
+/// form agrees (Pingora refuses others). Nothing when it has none, or one that is not text.
+pub(super) fn host_of(request: &RequestHeader) -> Option<&str> {
+    match request.uri.authority() {
+        // What a Host header must not have (RFC 9110 §4.2.4), an authority must not either.
+        Some(authority) if authority.as_str().contains('@') => None,
+        Some(authority) => Some(authority.as_str()),
+        None => std::str::from_utf8(request.headers.get(header::HOST)?.as_bytes()).ok(),
+    }
+}
+
+/// Tells the backend who the client is and what it asked for. What strangers claim about others is
+/// replaced; a trusted proxy's word is kept and added to.
+pub(super) fn forward(
+    request: &mut RequestHeader,
+    client: Client,
+    host: Option<&HeaderValue>,
+) -> Result<()> {
+    let mut chain = String::with_capacity(40);
+    if client.trusted {
+        for value in request.headers.get_all(X_FORWARDED_FOR) {
+            if let Ok(value) = value.to_str()
+                && !value.trim().is_empty()
+            {
+                let _ = write!(chain, "{value}, ");
+            }
+        }
+    } else {
+        for name in &CLAIMS {
+            request.remove_header(name);
+        }
+    }
+    let _ = write_ip(&mut chain, client.ip);
+    request.insert_header(X_FORWARDED_FOR, chain)?;
+    if !client.trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
+        request.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static("http"))?;
+    }
+    if (!client.trusted || !request.headers.contains_key(X_FORWARDED_HOST))
+        && let Some(host) = host
+    {
+        request.insert_header(X_FORWARDED_HOST, host.clone())?;
+    }
+    Ok(())
+}
+
+fn write_ip(to: &mut String, ip: IpAddr) -> std::fmt::Result {
+    write!(to, "{ip}")
+}
+
+/// Makes the request line and framing of what goes to a backend plain: origin form, and one
+/// `Content-Length` with one value (RFC 9110 §8.6 lets equal ones be folded; backends differ).
+pub(super) fn normalise(request: &mut RequestHeader) -> Result<()> {
+    // Pingora keeps an absolute target as it came, with only its path parsed.
+    if !matches!(request.raw_path().first(), Some(b'/' | b'*' | b'?')) {
+        let path = request.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        request.set_raw_path(path.as_bytes())?;
+    }
+    let mut lengths = request.headers.get_all(header::CONTENT_LENGTH).iter();
+    let folded = match (lengths.next(), lengths.next()) {
+        (Some(one), None) => one.as_bytes().contains(&b','),
+        (Some(_), Some(_)) => true,
+        (None, _) => false,
+    };
+    if folded {
+        let first = request.headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+        let length = first
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .and_then(|value| value.split(',').next())
+            .and_then(|value| value.trim().parse::<u64>().ok());
+        let length = length
+            .ok_or_else(|| pingora::Error::explain(ErrorType::InvalidHTTPHeader, "Content-Length"))
+            .map_err(pingora::Error::into_down)?;
+        request.insert_header(header::CONTENT_LENGTH, length)?;
+    }
+    Ok(())
+}
+
+/// Makes the response line and framing those of this hop, not of the backend's (RFC 9110 §6.2). A
+/// client of HTTP/1.0 can't read chunks (RFC 9112 §6.1): without them the body ends with the
+/// connection.
+pub(super) fn frame_for(client: Version, response: &mut ResponseHeader) {
+    if response.version == Version::HTTP_10 {
+        response.set_version(Version::HTTP_11);
+    }
+    if client == Version::HTTP_10 {
+        response.remove_header(&header::TRANSFER_ENCODING);
+        response.remove_header(&header::TRAILER);
+    }
+}
+
+/// Takes out what a backend said about its own connection (RFC 9110 §7.6.1). Pingora does so for
+/// requests only. An upgrade needs what it says, and framing is not a backend's to hide.
+pub(super) fn strip_hop_by_hop(response: &mut ResponseHeader) {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    if response.headers.contains_key(header::CONNECTION) {
+        let nominated: Vec<HeaderName> = response
+            .headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .filter(|name| *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING)
+            .collect();
+        for name in &nominated {
+            response.remove_header(name);
+        }
+        response.remove_header(&header::CONNECTION);
+    }
+    response.remove_header(&KEEP_ALIVE);
+    response.remove_header(&PROXY_CONNECTION);
+}
+
+/// Whether a request asks to become a WebSocket (RFC 6455 §4.1). Other upgrades are not offered to
+/// backends, so their requests are ordinary ones.
+pub(super) fn wants_websocket(request: &RequestHeader) -> bool {
+    request.version == Version::HTTP_11
+        && request
+            .headers
+            .get(header::UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// The request id that a client sent, if it is fit to be logged and passed on.
+pub(super) fn usable_request_id(request: &RequestHeader) -> Option<&str> {
+    let id = request.headers.get(X_REQUEST_ID)?.to_str().ok()?;
+    (!id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic())).then_some(id)
+}
+
+/// The original Host of a request, as a header value.
+pub(super) fn original_host(request: &RequestHeader) -> Result<Option<HeaderValue>> {
+    match request.uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str())
+            .or_err(ErrorType::InvalidHTTPHeader, "authority")
+            .map(Some),
+        None => Ok(request.headers.get(header::HOST).cloned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(path: &str, headers: &[(&str, &str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", path.as_bytes(), None).unwrap();
+        for (name, value) in headers {
+            request.append_header((*name).to_owned(), *value).unwrap();
+        }
+        request
+    }
+
+    fn value<'a>(request: &'a RequestHeader, name: &str) -> Option<&'a str> {
+        request.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    fn client(trusted: bool) -> Client {
+        Client { ip: "192.0.2.1".parse().unwrap(), trusted }
+    }
+
+    #[test]
+    fn a_strangers_claims_are_replaced() {
+        let mut request = request(
+            "/",
+            &[
+                ("Host", "example.com"),
+                ("X-Forwarded-For", "1.2.3.4"),
+                ("X-Forwarded-Proto", "https"),
+                ("X-Forwarded-Host", "evil.example"),
+                ("Forwarded", "for=1.2.3.4"),
+                ("X-Real-IP", "1.2.3.4"),
+            ],
+        );
+        let host = original_host(&request).unwrap();
+        forward(&mut request, client(false), host.as_ref()).unwrap();
+        assert_eq!(value(&request, "x-forwarded-for"), Some("192.0.2.1"));
+        assert_eq!(value(&request, "x-forwarded-proto"), Some("http"));
+        assert_eq!(value(&request, "x-forwarded-host"), Some("example.com"));
+        assert_eq!(value(&request, "forwarded"), None);
+        assert_eq!(value(&request, "x-real-ip"), None);
+    }
+
+    #[test]
+    fn a_trusted_proxys_word_is_kept_and_added_to() {
+        let mut request = request(
+            "/",
+            &[
+                ("Host", "internal"),
+                ("X-Forwarded-For", "1.2.3.4"),
+                ("X-Forwarded-For", ""),
+                ("X-Forwarded-For", "5.6.7.8"),
+                ("X-Forwarded-Proto", "https"),
+                ("X-Forwarded-Host", "example.com"),
+            ],
+        );
+        let host = original_host(&request).unwrap();
+        forward(&mut request, client(true), host.as_ref()).unwrap();
+        assert_eq!(value(&request, "x-forwarded-for"), Some("1.2.3.4, 5.6.7.8, 192.0.2.1"));
+        assert_eq!(value(&request, "x-forwarded-proto"), Some("https"));
+        assert_eq!(value(&request, "x-forwarded-host"), Some("example.com"));
+    }
+
+    #[test]
+    fn absolute_form_becomes_origin_form() {
+        let mut absolute = request("http://example.com/a?b=c", &[("Host", "example.com")]);
+        assert_eq!(host_of(&absolute), Some("example.com"));
+        normalise(&mut absolute).unwrap();
+        assert_eq!(absolute.raw_path(), b"/a?b=c");
+        assert_eq!(host_of(&request("/", &[])), None);
+    }
+
+    #[test]
+    fn what_a_backend_says_about_its_connection_stays_with_it() {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in [
+            ("connection", "close, X-Hop"),
+            ("connection", "content-length"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("content-length", "2"),
+            ("x-end", "1"),
+        ] {
+            response.append_header(name, value).unwrap();
+        }
+        strip_hop_by_hop(&mut response);
+        let left: Vec<_> = response.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["content-length", "x-end"]);
+        let mut upgrade = ResponseHeader::build(101, None).unwrap();
+        upgrade.append_header("connection", "upgrade").unwrap();
+        upgrade.append_header("upgrade", "websocket").unwrap();
+        strip_hop_by_hop(&mut upgrade);
+        assert_eq!(upgrade.headers.len(), 2);
+    }
+
+    #[test]
+    fn equal_lengths_are_folded_into_one() {
+        for lengths in [&["3, 3"][..], &["3", "3"][..]] {
+            let headers: Vec<_> = lengths.iter().map(|l| ("Content-Length", *l)).collect();
+            let mut request = request("/", &headers);
+            normalise(&mut request).unwrap();
+            let all: Vec<_> = request.headers.get_all("content-length").iter().collect();
+            assert_eq!(all, ["3"]);
+        }
+    }
+}

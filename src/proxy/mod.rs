@@ -1,0 +1,95 @@
+//! The request path: an accepted connection becomes requests, each goes to a backend of its
+//! domain's live tag.
+//!
+//! Reads the published state; takes no lock and waits for nothing but the network.
+
+mod access_log;
+mod balance;
+mod client;
+mod context;
+mod failure;
+mod front;
+mod head;
+mod headers;
+mod http2;
+mod phases;
+mod pipeline;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use pingora::apps::HttpServerOptions;
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+
+pub use front::Front;
+
+use crate::metrics::Metrics;
+use crate::state::Reader;
+
+/// What the request path is told by the config.
+#[derive(Debug, Clone)]
+pub struct ProxyOptions {
+    /// Threads that carry traffic.
+    pub threads: usize,
+    /// How long a connection may be silent between requests.
+    pub idle_timeout: Duration,
+    /// How long a request's whole head may take.
+    pub header_timeout: Duration,
+    /// How long a client may be silent in the middle of a request body.
+    pub read_timeout: Duration,
+    /// How long a client may refuse to take bytes of an answer.
+    pub write_timeout: Duration,
+    /// How long an upgraded connection may be silent.
+    pub websocket_idle_timeout: Duration,
+    /// The largest request head, in bytes.
+    pub max_header_bytes: usize,
+    /// Clients whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What is expected of backends.
+    pub upstream: UpstreamOptions,
+}
+
+/// What the request path expects of backends.
+#[derive(Debug, Clone)]
+pub struct UpstreamOptions {
+    /// How long a connection may take to be made, TLS included.
+    pub connect_timeout: Duration,
+    /// How long a backend may be silent.
+    pub read_timeout: Duration,
+    /// How long a backend may refuse to take bytes.
+    pub write_timeout: Duration,
+    /// How long an unused connection is kept; below the backend's own keep-alive time.
+    pub idle_timeout: Duration,
+    /// Backends that a request is tried on, at most.
+    pub max_tries: usize,
+    /// Whether 5xx answers count as failures of the backend.
+    pub count_5xx: bool,
+}
+
+/// Builds the front that listeners hand their connections to.
+pub fn front(options: ProxyOptions, reader: Reader, metrics: Arc<Metrics>) -> Front {
+    let options = Arc::new(options);
+    let conf = Arc::new(ServerConf {
+        threads: options.threads,
+        // Which failures are tried again is decided in the phases; this is only Pingora's ceiling:
+        // the tries, and one replay on a fresh connection.
+        max_retries: options.upstream.max_tries + 1,
+        ..ServerConf::default()
+    });
+    let phases = phases::Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics));
+    let mut proxy = http_proxy(&conf, phases);
+    let mut server_options = HttpServerOptions::default();
+    // CONNECT is refused in the phases: with a log line and a counter.
+    server_options.allow_connect_method_proxying = true;
+    proxy.server_options = Some(server_options);
+    let mut h2_options = default_h2_options();
+    // The protocol's default of 64 KiB makes uploads crawl over real round trips.
+    h2_options.initial_window_size(256 * 1024).initial_connection_window_size(1024 * 1024);
+    proxy.h2_options = Some(h2_options);
+    Front::new(Arc::new(proxy), options, metrics)
+}

@@ -1,0 +1,381 @@
+//! Pingora's phases, each handing over to a plain function of this room.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, StatusCode, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use super::ProxyOptions;
+use super::access_log;
+use super::client::{Client, Connection};
+use super::context::RequestContext;
+use super::failure::{Failure, reason_of, respond, words_of};
+use super::headers::{
+    X_REQUEST_ID, forward, frame_for, host_of, normalise, original_host, strip_hop_by_hop,
+    usable_request_id, wants_websocket,
+};
+use crate::metrics::{Metrics, Reason};
+use crate::model::normalise_host;
+use crate::state::Reader;
+use crate::upstream;
+
+/// How long the rest of a request body that nobody wants may take, so that its connection can be
+/// used again.
+const DRAIN_BODY: Duration = Duration::from_secs(5);
+
+/// The `ProxyHttp` of this product.
+pub(super) struct Phases {
+    options: Arc<ProxyOptions>,
+    reader: Reader,
+    metrics: Arc<Metrics>,
+}
+
+impl Phases {
+    pub(super) fn new(options: Arc<ProxyOptions>, reader: Reader, metrics: Arc<Metrics>) -> Self {
+        Self { options, reader, metrics }
+    }
+
+    /// Finds the domain and a backend for a request, or why there is none.
+    fn route(&self, request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Reason> {
+        if request.method == Method::TRACE || request.method == Method::CONNECT {
+            return Err(Reason::MethodRefused);
+        }
+        let mut buffer = [0; 256];
+        let host = match host_of(request) {
+            Some(host) => normalise_host(host, &mut buffer).map_err(|_| Reason::BadHost)?,
+            // HTTP/1.0 knows no Host; only the default domain can answer it.
+            None if request.version == Version::HTTP_10 => "",
+            None => return Err(Reason::BadHost),
+        };
+        // A backend may have left between the pool that was pinned and the choice; then the world has
+        // changed, and the request, of which nothing was sent yet, is routed by the new one.
+        for _ in 0..3 {
+            ctx.pinned = Some(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
+            if ctx.choose() {
+                return Ok(());
+            }
+        }
+        Err(Reason::NoBackend)
+    }
+
+    /// The client's address and whether it is believed, from its connection or its stream.
+    fn client(&self, session: &Session, connection: Option<&Connection>) -> Option<Client> {
+        if let Some(connection) = connection {
+            return Some(Client { ip: connection.client, trusted: connection.trusted });
+        }
+        let ip: IpAddr = session.client_addr()?.as_inet()?.ip().to_canonical();
+        let trusted = self.options.trusted_proxies.iter().any(|net| net.contains(&ip));
+        Some(Client { ip, trusted })
+    }
+
+    /// Heads that the front read are within the limit; a pipelined one was read by Pingora, whose own
+    /// is far larger. On HTTP/2 the limit is the protocol's.
+    fn head_is_too_large(&self, session: &Session, ctx: &RequestContext) -> bool {
+        ctx.connection.is_some() && session.to_h1_raw().len() > self.options.max_header_bytes
+    }
+
+    fn set_client_timeouts(&self, session: &mut Session) {
+        let options = &self.options;
+        session.set_read_timeout(Some(options.read_timeout));
+        session.set_write_timeout(Some(options.write_timeout));
+        session.set_total_drain_timeout(Some(DRAIN_BODY));
+        // Pingora would close the connection after each `Expect: 100-continue`, because the body is
+        // not read yet when the backend's 100 passes.
+        if session.req_header().headers.contains_key(header::EXPECT) {
+            session.set_close_on_response_before_downstream_finish(false);
+        }
+    }
+
+    /// Notes how a try ended that got no usable answer, for health and for the log.
+    fn blame(ctx: &RequestContext, error: &Error, answering: bool) {
+        if let Some(node) = ctx.backend() {
+            node.live.note_failure(|| words_of(error, answering));
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Phases {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new(self.metrics.busy.enter())
+    }
+
+    /// None: even a disabled compression module would be built for each request.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    fn on_connection_reuse(
+        &self,
+        _session: &mut Session,
+        ctx: &mut RequestContext,
+        connection: Box<dyn std::any::Any + Send + Sync>,
+    ) {
+        if let Ok(connection) = connection.downcast::<Arc<Connection>>() {
+            connection.accepted.store(true, Ordering::Relaxed);
+            ctx.connection = Some(*connection);
+            // Its connection has been busy since the first byte of its head.
+            ctx.busy = None;
+        }
+    }
+
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> Result<bool> {
+        ctx.client = self.client(session, ctx.connection.as_deref());
+        self.set_client_timeouts(session);
+        let routed = if self.head_is_too_large(session, ctx) {
+            // A client that ignores limits is not waited for again.
+            session.set_keepalive(None);
+            Err(Reason::HeadTooLarge)
+        } else {
+            self.route(session.req_header(), ctx)
+        };
+        match routed {
+            Ok(()) => Ok(false),
+            Err(reason) => {
+                ctx.failure = Some(respond(session, reason).await?);
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> Result<Box<HttpPeer>> {
+        let unroutable = || Error::explain(ErrorType::ConnectNoRoute, "no address").into_up();
+        let node = &ctx.chosen.as_ref().ok_or_else(unroutable)?.node;
+        let mut peer = upstream::peer(node, &node.live.endpoints(), ctx.tries_of(node))
+            .ok_or_else(unroutable)?;
+        let upstream = &self.options.upstream;
+        let mut silent = upstream.read_timeout;
+        if wants_websocket(session.req_header()) {
+            silent = self.options.websocket_idle_timeout;
+            upstream::for_upgrade(&mut peer);
+        }
+        peer.options.connection_timeout = Some(upstream.connect_timeout);
+        peer.options.total_connection_timeout = Some(upstream.connect_timeout);
+        peer.options.read_timeout = Some(silent);
+        peer.options.write_timeout = Some(upstream.write_timeout);
+        peer.options.idle_timeout = Some(upstream.idle_timeout);
+        if ctx.replayed {
+            // A key that no kept connection has: the replay goes over a fresh one.
+            peer.group_key ^= fastrand::u64(1..);
+        }
+        Ok(Box::new(peer))
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        _ctx: &mut RequestContext,
+    ) -> Result<()> {
+        // An empty last chunk would be written as a chunk *and* end the body (pingora#935): a second
+        // terminator, which the backend reads as the start of the next request.
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        let host = original_host(session.req_header())?;
+        normalise(request)?;
+        if let Some(client) = ctx.client {
+            forward(request, client, host.as_ref())?;
+        }
+        // One id and no other: the one that is logged.
+        if let Some(id) = usable_request_id(request) {
+            if request.headers.get_all(X_REQUEST_ID).iter().nth(1).is_some() {
+                let id = id.to_owned();
+                request.insert_header(X_REQUEST_ID, id)?;
+            }
+        } else {
+            let id = ctx.request_id.get_or_insert_with(|| format!("{:032x}", fastrand::u128(..)));
+            request.insert_header(X_REQUEST_ID, id.as_str())?;
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        strip_hop_by_hop(response);
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            session.set_read_timeout(Some(self.options.websocket_idle_timeout));
+        }
+        frame_for(session.req_header().version, response);
+        if self.metrics.is_stopping() || ends_with_connection(session, response) {
+            session.set_keepalive(None);
+        }
+        // A client that waits for a 100 does not send the body of what was answered without one.
+        if !response.status.is_informational()
+            && session.response_written().is_none()
+            && session.req_header().headers.contains_key(header::EXPECT)
+        {
+            session.set_read_timeout(Some(DRAIN_BODY.min(self.options.read_timeout)));
+        }
+        if let Some(node) = ctx.backend() {
+            if self.options.upstream.count_5xx && response.status.is_server_error() {
+                node.live.note_failure(|| format!("status {}", response.status.as_u16()));
+            } else if response.status != StatusCode::CONTINUE {
+                node.live.note_success();
+            }
+        }
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut RequestContext,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        Self::blame(ctx, &error, false);
+        if let Some(failed) = ctx.chosen.take() {
+            ctx.tried.push(failed.node);
+        }
+        // Nothing was sent yet, so any method may be tried elsewhere.
+        let again = ctx.tried.len() < self.options.upstream.max_tries && ctx.choose();
+        error.set_retry(again);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut RequestContext,
+        client_reused: bool,
+    ) -> Box<Error> {
+        // What may have been acted on is not sent twice, and what is not kept can't be.
+        let replayable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated()
+            && !ctx.replayed;
+        if replayable {
+            error.retry.decide_reuse(client_reused);
+        } else {
+            error.set_retry(false);
+        }
+        ctx.replayed |= error.retry();
+        let stalled_client =
+            matches!(error.etype(), ErrorType::ReadTimedout) && !session.as_mut().is_body_done();
+        if *error.esource() == ErrorSource::Upstream && !error.retry() && !stalled_client {
+            Self::blame(ctx, &error, session.response_written().is_some());
+        }
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut RequestContext,
+    ) -> FailToProxy {
+        let reason = reason_of(error, session.as_mut().is_body_done());
+        // Pingora closes after a failure, whatever the answer says; so the answer says it. Else a
+        // client sends its next request into a connection that is closing.
+        session.set_keepalive(None);
+        let answering = session.response_written().is_some();
+        let answered = if answering {
+            // Too late for a status; the broken body tells the client.
+            Ok(Failure { reason, status: None, error: None })
+        } else {
+            respond(session, reason).await
+        };
+        let failure = answered.unwrap_or(Failure { reason, status: None, error: None });
+        let error_code = failure.status.unwrap_or(0);
+        ctx.failure = Some(Failure { error: Some(words_of(error, answering)), ..failure });
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// Our own line says more, and says it once.
+    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        ctx: &RequestContext,
+        error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        tracing::debug!(
+            domain = ctx.domain().map(tracing::field::display),
+            backend_id = ctx.tried.last().map(|node| tracing::field::display(&node.backend.id)),
+            attempt = ctx.tried.len(),
+            error = words_of(error, false),
+            "request is tried again"
+        );
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut RequestContext) {
+        self.metrics.count_request();
+        if let Some(failure) = &ctx.failure {
+            self.metrics.count_refused(failure.reason);
+            access_log::failed(session, ctx);
+        }
+    }
+}
+
+/// Whether the client can't tell where this response, or its own request, ends but by the end of
+/// the connection.
+fn ends_with_connection(session: &mut Session, response: &ResponseHeader) -> bool {
+    if response.status.is_informational() {
+        return false;
+    }
+    // A client that waits for a 100 may send its body after a final answer, or never (RFC 9110
+    // §10.1.1).
+    if !session.as_mut().is_body_done() {
+        return true;
+    }
+    let request = session.req_header();
+    request.version == Version::HTTP_10
+        && request.method != Method::HEAD
+        && !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        && !response.headers.contains_key(header::CONTENT_LENGTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::tests::options;
+    use crate::state::{Snapshot, publication};
+
+    #[test]
+    fn no_module_is_built_for_each_request() {
+        use pingora::modules::http::compression::ResponseCompression;
+        let (_publisher, reader) = publication(Snapshot::default());
+        let phases = Phases::new(Arc::new(options()), reader, Arc::default());
+        let mut modules = HttpModules::new();
+        phases.init_downstream_modules(&mut modules);
+        assert!(modules.build_ctx().get::<ResponseCompression>().is_none());
+    }
+}

@@ -1,0 +1,52 @@
+//! A server for tests that reads one request and answers what it was told to.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+
+/// Stands for the request's id in the answers.
+pub(crate) const ID: &str = "$ID";
+
+/// Answers one request, line by line, and closes.
+pub(crate) struct FakeServer {
+    folder: tempfile::TempDir,
+    thread: JoinHandle<Value>,
+}
+
+impl FakeServer {
+    /// Listens; [`ID`] in `answers` becomes the id of the request.
+    pub(crate) fn answering(answers: &[impl ToString]) -> Self {
+        let answers: String = answers.iter().map(|line| line.to_string() + "\n").collect();
+        Self::sending(answers)
+    }
+
+    /// Listens and sends these very bytes, except for [`ID`].
+    pub(crate) fn sending(bytes: String) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let listener = UnixListener::bind(folder.path().join("admin.sock")).expect("bound");
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).expect("a request");
+            let request: Value = serde_json::from_str(&line).expect("JSON");
+            let bytes = bytes.replace(&format!("\"{ID}\""), &request["id"].to_string());
+            // A client that has heard enough may be gone.
+            let _ = stream.write_all(bytes.as_bytes());
+            request
+        });
+        Self { folder, thread }
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("admin.sock")
+    }
+
+    /// The request that came.
+    pub(crate) fn request(self) -> Value {
+        self.thread.join().expect("the server ran to its end")
+    }
+}

@@ -1,0 +1,404 @@
+//! Method → control: one match. No operation lives here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::envelope::{Fault, code};
+use super::methods::{Changed, Method, NoParams, backend, domain, event, state, switch};
+use super::{fault, views};
+use crate::control::{
+    BackendEdit, ControlError, ControlPlane, DomainEdit, NewDomain, SwitchOptions, SwitchTarget,
+};
+use crate::metrics::Metrics;
+use crate::model::{
+    Actor, Backend, BackendId, BackendState, DomainName, HealthStatus, VirtualHost,
+};
+use crate::state::Snapshot;
+
+/// Events that `event.list` answers with when it is not told how many, and at most.
+const EVENTS: usize = 20;
+const MOST_EVENTS: usize = 10_000;
+
+/// What `state.get` tells beside the state.
+#[derive(Debug)]
+pub struct ServerFacts {
+    /// When the server started, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+    /// The addresses it serves plain HTTP at.
+    pub listeners: Vec<String>,
+    /// What its config asks for and it doesn't do.
+    pub notes: Vec<String>,
+    /// Its counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Carries out methods. Cheap to clone.
+#[derive(Clone)]
+pub struct Dispatch {
+    control: ControlPlane,
+    facts: Arc<ServerFacts>,
+}
+
+/// One call: who makes it, and where its progress goes.
+pub(super) struct Call {
+    pub(super) actor: Actor,
+    pub(super) request_id: String,
+    /// Gets what the method reports while it is under way.
+    pub(super) progress: Arc<dyn Fn(Value) + Send + Sync>,
+}
+
+impl Call {
+    /// A sink for the progress of `M`.
+    fn reporter<M: Method>(&self) -> impl Fn(M::Progress) + Send + Sync + 'static {
+        let progress = Arc::clone(&self.progress);
+        move |report| {
+            if let Ok(report) = serde_json::to_value(report) {
+                progress(report);
+            }
+        }
+    }
+}
+
+/// Why a call has no result.
+enum Failure {
+    Params(serde_json::Error),
+    Control(ControlError),
+    Result(serde_json::Error),
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        Self::Control(error)
+    }
+}
+
+impl Dispatch {
+    /// Carries methods out on `control`.
+    pub fn new(control: ControlPlane, facts: ServerFacts) -> Self {
+        Self { control, facts: Arc::new(facts) }
+    }
+
+    /// Carries out one method.
+    pub(super) async fn call(
+        &self,
+        method: &str,
+        params: Value,
+        call: &Call,
+    ) -> Result<Value, Fault> {
+        let result = match method {
+            state::Get::NAME => self.get_state(params),
+            domain::List::NAME => self.list_domains(params),
+            domain::Show::NAME => self.show_domain(params),
+            domain::Add::NAME => self.add_domain(params, call).await,
+            domain::Set::NAME => self.set_domain(params, call).await,
+            domain::Remove::NAME => self.remove_domain(params, call).await,
+            domain::Wait::NAME => self.wait_for_domain(params, call).await,
+            backend::List::NAME => self.list_backends(params),
+            backend::Show::NAME => self.show_backend(params),
+            backend::Add::NAME => self.add_backend(params, call).await,
+            backend::Set::NAME => self.set_backend(params, call).await,
+            backend::Remove::NAME => self.remove_backend(params, call).await,
+            backend::AddTags::NAME => self.tag_backend(params, call).await,
+            backend::RemoveTags::NAME => self.untag_backend(params, call).await,
+            backend::Drain::NAME => {
+                self.stop_backend::<backend::Drain>(params, call, BackendState::Draining).await
+            }
+            backend::Disable::NAME => {
+                self.stop_backend::<backend::Disable>(params, call, BackendState::Disabled).await
+            }
+            backend::Ready::NAME => self.ready_backend(params, call).await,
+            switch::Start::NAME => self.start_switch(params, call).await,
+            switch::Undo::NAME => self.undo_switch(params, call).await,
+            event::List::NAME => self.list_events(params).await,
+            _ => {
+                return Err(fault::of_message(
+                    code::METHOD_NOT_FOUND,
+                    format!("unknown method `{method}`"),
+                    Some("methods are named `noun.verb`, such as `domain.list`"),
+                ));
+            }
+        };
+        result.map_err(|failure| match failure {
+            Failure::Params(error) => fault::of_message(
+                code::INVALID_PARAMS,
+                format!("the parameters of `{method}` are wrong: {error}"),
+                None,
+            ),
+            Failure::Control(error) => fault::of_control(error, &call.request_id),
+            Failure::Result(error) => {
+                fault::of_message(code::INTERNAL_ERROR, error.to_string(), None)
+            }
+        })
+    }
+
+    fn get_state(&self, params: Value) -> Result<Value, Failure> {
+        let NoParams {} = read(params)?;
+        let snapshot = self.control.snapshot();
+        let ready = || snapshot.backends().filter(|node| node.backend.state == BackendState::Ready);
+        let with = |status| ready().filter(|node| node.live.health() == status).count();
+        let in_flight = |node: &Arc<crate::state::DomainNode>| -> usize {
+            node.in_flight().map(|(_, requests)| requests).sum()
+        };
+        let metrics = &self.facts.metrics;
+        write::<state::Get>(&state::ServerInfo {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            started_ms: self.facts.started_ms,
+            revision: snapshot.revision(),
+            listeners: self.facts.listeners.clone(),
+            domains: snapshot.domains().len(),
+            backends: snapshot.backends().len(),
+            healthy: with(HealthStatus::Healthy),
+            unhealthy: with(HealthStatus::Unhealthy),
+            connections: metrics.connections.count(),
+            in_flight: snapshot.domains().map(in_flight).sum(),
+            requests: metrics.requests(),
+            refused: metrics.refused(),
+            warnings: [self.facts.notes.clone(), views::warnings(&snapshot)].concat(),
+        })
+    }
+
+    fn list_domains(&self, params: Value) -> Result<Value, Failure> {
+        let NoParams {} = read(params)?;
+        let snapshot = self.control.snapshot();
+        write::<domain::List>(&domain::DomainList {
+            revision: snapshot.revision(),
+            domains: snapshot.domains().map(|node| views::domain(&snapshot, node)).collect(),
+        })
+    }
+
+    fn show_domain(&self, params: Value) -> Result<Value, Failure> {
+        let domain::DomainParams { domain } = read(params)?;
+        self.domain_info::<domain::Show>(&self.control.snapshot(), &domain)
+    }
+
+    async fn add_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let params: domain::AddParams = read(params)?;
+        let domain = params.domain.clone();
+        let virtual_host = VirtualHost {
+            domain: params.domain,
+            aliases: params.aliases,
+            live: params.tag,
+            previous: None,
+            http_to_https: params.http_to_https.unwrap_or(true),
+            balance: params.balance.unwrap_or_default(),
+        };
+        let new = NewDomain { virtual_host, force: params.force };
+        let snapshot = self.control.add_domain(call.actor.clone(), new).await?;
+        self.domain_info::<domain::Add>(&snapshot, &domain)
+    }
+
+    async fn set_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let domain::SetParams { domain, aliases, http_to_https, balance } = read(params)?;
+        let edit = DomainEdit { aliases, http_to_https, balance };
+        let snapshot = self.control.set_domain(call.actor.clone(), domain.clone(), edit).await?;
+        self.domain_info::<domain::Set>(&snapshot, &domain)
+    }
+
+    async fn remove_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let domain::DomainParams { domain } = read(params)?;
+        let snapshot = self.control.remove_domain(call.actor.clone(), domain).await?;
+        write::<domain::Remove>(&Changed { revision: snapshot.revision() })
+    }
+
+    async fn wait_for_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let domain::WaitParams { domain, until, timeout_ms } = read(params)?;
+        let timeout = timeout_ms.map(Duration::from_millis);
+        let report = call.reporter::<domain::Wait>();
+        let progress = move |remaining| report(domain::WaitProgress { remaining });
+        match until {
+            domain::WaitFor::Healthy => {
+                self.control.wait_healthy(&domain, timeout, progress).await?;
+            }
+            domain::WaitFor::Drained => {
+                self.control.wait_drained(&domain, timeout, progress).await?;
+            }
+        }
+        self.domain_info::<domain::Wait>(&self.control.snapshot(), &domain)
+    }
+
+    fn list_backends(&self, params: Value) -> Result<Value, Failure> {
+        let NoParams {} = read(params)?;
+        let snapshot = self.control.snapshot();
+        write::<backend::List>(&backend::BackendList {
+            revision: snapshot.revision(),
+            backends: snapshot.backends().map(|node| views::backend(&snapshot, node)).collect(),
+        })
+    }
+
+    fn show_backend(&self, params: Value) -> Result<Value, Failure> {
+        let backend::BackendParams { id } = read(params)?;
+        let snapshot = self.control.snapshot();
+        let node = self.control.find_backend(&snapshot, &id)?;
+        let mut info = views::backend(&snapshot, &node);
+        info.serves = views::served_by(&snapshot, &node);
+        write::<backend::Show>(&info)
+    }
+
+    async fn add_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let backend::AddParams { id, address, tags, weight, scheme } = read(params)?;
+        let state = BackendState::Ready;
+        let new = Backend { id: id.clone(), address, tags, weight, scheme, state };
+        let snapshot = self.control.add_backend(call.actor.clone(), new).await?;
+        self.backend_info::<backend::Add>(&snapshot, &id)
+    }
+
+    async fn set_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let backend::SetParams { id, address, weight, scheme } = read(params)?;
+        let edit = BackendEdit { address, weight, scheme };
+        let snapshot = self.control.set_backend(call.actor.clone(), id.clone(), edit).await?;
+        self.backend_info::<backend::Set>(&snapshot, &id)
+    }
+
+    async fn remove_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let backend::DrainParams { id, wait: _, timeout_ms, force } = read(params)?;
+        let timeout = timeout_ms.map(Duration::from_millis);
+        let report = call.reporter::<backend::Remove>();
+        let progress = move |remaining| report(backend::DrainProgress { remaining });
+        let (control, actor) = (self.control.clone(), call.actor.clone());
+        let snapshot =
+            to_its_end(
+                async move { control.remove_backend(actor, id, timeout, force, progress).await },
+            )
+            .await?;
+        write::<backend::Remove>(&Changed { revision: snapshot.revision() })
+    }
+
+    async fn tag_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let backend::TagParams { id, tags, force: _ } = read(params)?;
+        let snapshot = self.control.tag_backend(call.actor.clone(), id.clone(), tags).await?;
+        self.backend_info::<backend::AddTags>(&snapshot, &id)
+    }
+
+    async fn untag_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let backend::TagParams { id, tags, force } = read(params)?;
+        let snapshot =
+            self.control.untag_backend(call.actor.clone(), id.clone(), tags, force).await?;
+        self.backend_info::<backend::RemoveTags>(&snapshot, &id)
+    }
+
+    async fn stop_backend<M>(
+        &self,
+        params: Value,
+        call: &Call,
+        state: BackendState,
+    ) -> Result<Value, Failure>
+    where
+        M: Method<Result = backend::BackendInfo, Progress = backend::DrainProgress>,
+    {
+        let backend::DrainParams { id, wait, timeout_ms, force } = read(params)?;
+        let actor = call.actor.clone();
+        self.control.set_backend_state(actor, id.clone(), state, force).await?;
+        if wait {
+            let report = call.reporter::<M>();
+            let progress = move |remaining| report(backend::DrainProgress { remaining });
+            let timeout = timeout_ms.map(Duration::from_millis);
+            self.control.drain_backend(&id, timeout, progress).await?;
+        }
+        self.backend_info::<M>(&self.control.snapshot(), &id)
+    }
+
+    async fn ready_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let backend::ReadyParams { id, wait, timeout_ms } = read(params)?;
+        let state = BackendState::Ready;
+        self.control.set_backend_state(call.actor.clone(), id.clone(), state, false).await?;
+        if wait {
+            let timeout = timeout_ms.map(Duration::from_millis);
+            self.control.wait_backend_healthy(&id, timeout).await?;
+        }
+        self.backend_info::<backend::Ready>(&self.control.snapshot(), &id)
+    }
+
+    async fn start_switch(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let switch::StartParams { domains, tag, options } = read(params)?;
+        let target = tag.map_or(SwitchTarget::Other, SwitchTarget::Tag);
+        self.switch::<switch::Start>(call, domains, target, options).await
+    }
+
+    async fn undo_switch(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let switch::UndoParams { domain, options } = read(params)?;
+        let target = SwitchTarget::Previous;
+        self.switch::<switch::Undo>(call, vec![domain], target, options).await
+    }
+
+    async fn switch<M>(
+        &self,
+        call: &Call,
+        domains: Vec<DomainName>,
+        target: SwitchTarget,
+        options: switch::SwitchOptions,
+    ) -> Result<Value, Failure>
+    where
+        M: Method<Result = crate::model::SwitchReport, Progress = crate::model::SwitchProgress>,
+    {
+        let options = SwitchOptions {
+            timeout: options.timeout_ms.map(Duration::from_millis),
+            drain_timeout: options.drain_timeout_ms.map(Duration::from_millis),
+            no_drain: options.no_drain,
+            force: options.force,
+            reason: options.reason,
+        };
+        let report = call.reporter::<M>();
+        let (control, actor) = (self.control.clone(), call.actor.clone());
+        let report =
+            to_its_end(
+                async move { control.switch(actor, domains, target, options, report).await },
+            )
+            .await?;
+        write::<M>(&report)
+    }
+
+    async fn list_events(&self, params: Value) -> Result<Value, Failure> {
+        let event::ListParams { domain, limit } = read(params)?;
+        // The history of a domain outlives it, so an unknown name is no error; an alias is its domain.
+        let snapshot = self.control.snapshot();
+        let domain = domain.map(|name| {
+            snapshot.domain(&name).map_or(name, |node| node.virtual_host.domain.clone())
+        });
+        let limit = limit.unwrap_or(EVENTS).min(MOST_EVENTS);
+        let events = self.control.events(domain, limit).await?;
+        write::<event::List>(&event::EventList { revision: snapshot.revision(), events })
+    }
+
+    fn domain_info<M: Method<Result = domain::DomainInfo>>(
+        &self,
+        snapshot: &Snapshot,
+        name: &DomainName,
+    ) -> Result<Value, Failure> {
+        let node = self.control.find_domain(snapshot, name)?;
+        write::<M>(&views::domain(snapshot, &node))
+    }
+
+    fn backend_info<M: Method<Result = backend::BackendInfo>>(
+        &self,
+        snapshot: &Snapshot,
+        id: &BackendId,
+    ) -> Result<Value, Failure> {
+        let node = self.control.find_backend(snapshot, id)?;
+        write::<M>(&views::backend(snapshot, &node))
+    }
+}
+
+/// Lets an operation run to its end although its caller may go away.
+async fn to_its_end<T: Send + 'static>(
+    operation: impl Future<Output = Result<T, ControlError>> + Send + 'static,
+) -> Result<T, ControlError> {
+    tokio::spawn(operation).await.map_err(|_| ControlError::Stopping)?
+}
+
+fn read<P: DeserializeOwned>(params: Value) -> Result<P, Failure> {
+    let params = if params.is_null() {
+        Value::Object(BTreeMap::new().into_iter().collect())
+    } else {
+        params
+    };
+    serde_json::from_value(params).map_err(Failure::Params)
+}
+
+fn write<M: Method>(result: &M::Result) -> Result<Value, Failure> {
+    serde_json::to_value(result).map_err(Failure::Result)
+}

@@ -1,0 +1,176 @@
+//! The JSON-RPC 2.0 envelope: requests, responses, notifications and errors, without their content.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::BackendAnswer;
+
+/// The longest line that either side of the socket reads, in bytes.
+pub const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// The method of the notifications that a long operation sends before its result.
+pub const PROGRESS: &str = "progress";
+
+/// The `jsonrpc` member: always `"2.0"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version;
+
+impl Serialize for Version {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("2.0")
+    }
+}
+
+/// The id of a request: a string, a number or null (JSON-RPC 2.0 §4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RequestId {
+    /// A number.
+    Number(i64),
+    /// A string.
+    Text(String),
+    /// What the server answers with when it could not read the id.
+    Null,
+}
+
+/// A request as the client writes it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Request<'a, P> {
+    /// `"2.0"`.
+    pub jsonrpc: Version,
+    /// What the response will carry.
+    pub id: RequestId,
+    /// The method's name.
+    pub method: &'a str,
+    /// Its parameters.
+    pub params: P,
+}
+
+/// A response as the server writes it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Response {
+    /// `"2.0"`.
+    pub jsonrpc: Version,
+    /// The request's id.
+    pub id: RequestId,
+    /// The result or the error.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// What a response carries: one of the two.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// The method's result.
+    Result(Value),
+    /// Why there is none.
+    Error(Fault),
+}
+
+/// A notification of progress as the server writes it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Notification {
+    /// `"2.0"`.
+    pub jsonrpc: Version,
+    /// [`PROGRESS`].
+    pub method: &'static str,
+    /// Which request it belongs to, and how far it is.
+    pub params: ProgressParams,
+}
+
+/// The parameters of a progress notification.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProgressParams {
+    /// The id of the request that is under way.
+    pub id: RequestId,
+    /// How far it is; the method says what this holds.
+    pub progress: Value,
+}
+
+/// Any line that the server sends, as the client reads it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Incoming {
+    /// The request it answers; absent in notifications.
+    pub id: Option<RequestId>,
+    /// The method of a notification.
+    pub method: Option<String>,
+    /// The parameters of a notification.
+    pub params: Option<Value>,
+    /// The result of a request that succeeded.
+    #[serde(default)]
+    pub result: Option<Value>,
+    /// The error of one that did not.
+    pub error: Option<Fault>,
+}
+
+/// An error as it goes over the wire (JSON-RPC 2.0 §5.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// One of the standard codes, or [`code::PRODUCT`].
+    pub code: i32,
+    /// What failed, and why, in one line.
+    pub message: String,
+    /// What scripts and people need beyond it.
+    pub data: FaultData,
+}
+
+/// The product's part of an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultData {
+    /// The stable name of the error's class.
+    pub kind: FaultKind,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Under which the server's log has more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Backends with their last answers, where a gate failed on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<BackendAnswer>,
+}
+
+/// The classes of errors. Their names are stable: scripts compare them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// There is no such domain, backend or tag. Never of a method: see [`FaultKind::Invalid`].
+    NotFound,
+    /// There is one already.
+    AlreadyExists,
+    /// The request itself is wrong, whatever the state: it is malformed, it asks for what makes no
+    /// sense, or its method or a parameter is not one that this server knows. The code tells these
+    /// apart ([`code::METHOD_NOT_FOUND`], [`code::INVALID_PARAMS`]); a script that takes
+    /// `not_found` for a missing domain must not meet it because the server is older than its client.
+    Invalid,
+    /// The state does not allow it now: it changed, or another operation is under way.
+    Conflict,
+    /// The gate failed: not healthy in time.
+    Unhealthy,
+    /// It did not end in time.
+    Timeout,
+    /// The caller may not.
+    Denied,
+    /// The server failed; its log says how.
+    Internal,
+    /// A class that a newer server has and this client does not know. No server sends it.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Error codes: those of JSON-RPC 2.0 §5.1, and one for the product's own errors.
+pub mod code {
+    /// The line is not JSON.
+    pub const PARSE_ERROR: i32 = -32700;
+    /// The JSON is not a request.
+    pub const INVALID_REQUEST: i32 = -32600;
+    /// There is no such method.
+    pub const METHOD_NOT_FOUND: i32 = -32601;
+    /// The parameters are not the method's.
+    pub const INVALID_PARAMS: i32 = -32602;
+    /// The server failed.
+    pub const INTERNAL_ERROR: i32 = -32603;
+    /// An error of the product; `data.kind` says which.
+    pub const PRODUCT: i32 = -32000;
+}

@@ -1,0 +1,167 @@
+//! Methods on backends.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Changed, NoParams, method};
+use crate::model::{
+    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Scheme, Tag, Weight,
+};
+
+method!(/// All backends, by id.
+    List, "backend.list", NoParams => BackendList);
+method!(/// One backend.
+    Show, "backend.show", BackendParams => BackendInfo);
+method!(/// Adds a backend; it is probed at once.
+    Add, "backend.add", AddParams => BackendInfo);
+method!(/// Changes a backend; what is not given stays.
+    Set, "backend.set", SetParams => BackendInfo);
+method!(/// Drains a backend and removes it.
+    Remove, "backend.remove", DrainParams => Changed, progress DrainProgress);
+method!(/// Adds tags to a backend.
+    AddTags, "backend.tag", TagParams => BackendInfo);
+method!(/// Takes tags away from a backend.
+    RemoveTags, "backend.untag", TagParams => BackendInfo);
+method!(/// Sends a backend no new requests; those it has, it finishes.
+    Drain, "backend.drain", DrainParams => BackendInfo, progress DrainProgress);
+method!(/// Sends a backend requests again.
+    Ready, "backend.ready", ReadyParams => BackendInfo);
+method!(/// Sends a backend neither requests nor probes.
+    Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress);
+
+/// Names one backend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendParams {
+    /// Its id.
+    pub id: BackendId,
+}
+
+/// What `backend.add` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddParams {
+    /// The new id.
+    pub id: BackendId,
+    /// Where it listens.
+    pub address: BackendAddr,
+    /// The pools it joins.
+    #[serde(default)]
+    pub tags: BTreeSet<Tag>,
+    /// Its share of a pool's traffic.
+    #[serde(default)]
+    pub weight: Weight,
+    /// How it is spoken to.
+    #[serde(default)]
+    pub scheme: Scheme,
+}
+
+/// What `backend.set` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetParams {
+    /// The backend.
+    pub id: BackendId,
+    /// Where it listens.
+    #[serde(default)]
+    pub address: Option<BackendAddr>,
+    /// Its share of a pool's traffic.
+    #[serde(default)]
+    pub weight: Option<Weight>,
+    /// How it is spoken to.
+    #[serde(default)]
+    pub scheme: Option<Scheme>,
+}
+
+/// What `backend.tag` and `backend.untag` take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagParams {
+    /// The backend.
+    pub id: BackendId,
+    /// The tags to add or to take away.
+    pub tags: BTreeSet<Tag>,
+    /// Do it although a live tag loses its last healthy backend.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What `backend.drain`, `backend.disable` and `backend.remove` take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrainParams {
+    /// The backend.
+    pub id: BackendId,
+    /// Answer when its requests have ended, not at once. A removal always waits.
+    #[serde(default)]
+    pub wait: bool,
+    /// How long to wait; the drain time-out of the config when not given.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+    /// Do it although a live tag loses its last healthy backend.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What `backend.ready` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadyParams {
+    /// The backend.
+    pub id: BackendId,
+    /// Answer when it is healthy, not at once.
+    #[serde(default)]
+    pub wait: bool,
+    /// How long to wait; the gate time-out of the config when not given.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+}
+
+/// How far a drain is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainProgress {
+    /// Requests that have not ended.
+    pub remaining: usize,
+}
+
+/// The answer of `backend.list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackendList {
+    /// The revision of the state that was listed.
+    pub revision: u64,
+    /// The backends, by id.
+    pub backends: Vec<BackendInfo>,
+}
+
+/// A backend with what is observed of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackendInfo {
+    /// The revision of the state that was read.
+    pub revision: u64,
+    /// Its id.
+    pub id: BackendId,
+    /// Where it listens.
+    pub address: BackendAddr,
+    /// The addresses that its name stands for now, or its socket's path.
+    pub resolved: Vec<String>,
+    /// The pools it belongs to.
+    pub tags: BTreeSet<Tag>,
+    /// Its share of a pool's traffic.
+    pub weight: Weight,
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// What the operator wants of it.
+    pub state: BackendState,
+    /// What was observed of it.
+    pub health: HealthReport,
+    /// Requests that run there.
+    pub in_flight: usize,
+    /// Requests sent there since the server started, tries included.
+    pub requests: u64,
+    /// Tries that failed since the server started.
+    pub failures: u64,
+    /// Domains that it serves now; at most ten, by name. Empty in lists.
+    #[serde(default)]
+    pub serves: Vec<DomainName>,
+}

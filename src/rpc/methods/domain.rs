@@ -1,0 +1,148 @@
+//! Methods on virtual hosts.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Changed, NoParams, method};
+use crate::model::{Balance, DomainName, Tag};
+
+method!(/// All virtual hosts, by name.
+    List, "domain.list", NoParams => DomainList);
+method!(/// One virtual host, by its name or an alias.
+    Show, "domain.show", DomainParams => DomainInfo);
+method!(/// Adds a virtual host.
+    Add, "domain.add", AddParams => DomainInfo);
+method!(/// Changes a virtual host's options; those that are not given stay.
+    Set, "domain.set", SetParams => DomainInfo);
+method!(/// Removes a virtual host with its aliases.
+    Remove, "domain.remove", DomainParams => Changed);
+method!(/// Waits until the live tag is healthy, or until tags that were left have drained.
+    Wait, "domain.wait", WaitParams => DomainInfo, progress WaitProgress);
+
+/// Names one virtual host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainParams {
+    /// Its name or an alias of it.
+    pub domain: DomainName,
+}
+
+/// What `domain.add` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddParams {
+    /// The new name.
+    pub domain: DomainName,
+    /// The tag that is live at once.
+    pub tag: Tag,
+    /// Other names served with it.
+    #[serde(default)]
+    pub aliases: Vec<DomainName>,
+    /// Redirect plain HTTP once it is served over HTTPS; on when not given.
+    #[serde(default)]
+    pub http_to_https: Option<bool>,
+    /// How a backend is chosen; round robin when not given.
+    #[serde(default)]
+    pub balance: Option<Balance>,
+    /// Add it although no backend carries the tag yet.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What `domain.set` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetParams {
+    /// The virtual host.
+    pub domain: DomainName,
+    /// The whole new list of aliases.
+    #[serde(default)]
+    pub aliases: Option<Vec<DomainName>>,
+    /// Whether plain HTTP is redirected.
+    #[serde(default)]
+    pub http_to_https: Option<bool>,
+    /// How a backend is chosen.
+    #[serde(default)]
+    pub balance: Option<Balance>,
+}
+
+/// What `domain.wait` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaitParams {
+    /// The virtual host.
+    pub domain: DomainName,
+    /// What to wait for.
+    pub until: WaitFor,
+    /// How long; the gate's or the drain's own time-out when not given.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+}
+
+/// What `domain.wait` waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WaitFor {
+    /// Every ready backend of the live tag is healthy.
+    Healthy,
+    /// No request runs on a tag that is not live.
+    Drained,
+}
+
+/// How far `domain.wait` is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitProgress {
+    /// Backends not yet healthy, or requests not yet ended.
+    pub remaining: usize,
+}
+
+/// The answer of `domain.list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainList {
+    /// The revision of the state that was listed.
+    pub revision: u64,
+    /// The virtual hosts, by name.
+    pub domains: Vec<DomainInfo>,
+}
+
+/// A virtual host with what serves it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainInfo {
+    /// The revision of the state that was read.
+    pub revision: u64,
+    /// Its name.
+    pub domain: DomainName,
+    /// Other names served with it.
+    pub aliases: Vec<DomainName>,
+    /// The tag that serves it.
+    pub live: Tag,
+    /// The tag before the last switch.
+    pub previous: Option<Tag>,
+    /// Whether plain HTTP is redirected once it is served over HTTPS.
+    pub http_to_https: bool,
+    /// How a backend is chosen.
+    pub balance: Balance,
+    /// Backends that carry the live tag.
+    pub backends: PoolInfo,
+    /// Requests in flight by tag, the live tag first.
+    pub in_flight: Vec<TagInFlight>,
+}
+
+/// How many backends of a pool can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolInfo {
+    /// All that carry the tag.
+    pub total: usize,
+    /// Those that the operator wants to take traffic.
+    pub ready: usize,
+    /// Those of them that are healthy.
+    pub healthy: usize,
+}
+
+/// Requests in flight on one tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagInFlight {
+    /// The tag.
+    pub tag: Tag,
+    /// How many requests of this domain run there.
+    pub requests: usize,
+}

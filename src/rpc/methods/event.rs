@@ -1,0 +1,30 @@
+//! Methods on the history.
+
+use serde::{Deserialize, Serialize};
+
+use super::method;
+use crate::model::{DomainName, Event};
+
+method!(/// What happened, the newest first.
+    List, "event.list", ListParams => EventList);
+
+/// What `event.list` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// Only what concerns this domain.
+    #[serde(default)]
+    pub domain: Option<DomainName>,
+    /// At most so many; 20 when not given.
+    #[serde(default)]
+    pub limit: Option<usize>,
+}
+
+/// The answer of `event.list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventList {
+    /// The revision of the state now.
+    pub revision: u64,
+    /// The events, the newest first.
+    pub events: Vec<Event>,
+}

@@ -1,0 +1,258 @@
+//! The admin socket's file: made private, never taken from a server that is alive.
+
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+
+/// Why the admin socket can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// Another server answers there.
+    #[error("another server listens at the admin socket `{path}`")]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something that is no socket is there.
+    #[error("`{path}` exists and is not a socket")]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is no such group.
+    #[error("there is no group `{group}`")]
+    UnknownGroup {
+        /// The name in `proxy.admin_group`.
+        group: String,
+    },
+    /// The system refuses.
+    #[error("cannot open the admin socket `{path}`")]
+    System {
+        /// The socket.
+        path: PathBuf,
+        /// Its reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl SocketError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => {
+                "stop the other server, or give this one a `proxy.admin_socket` of its own"
+            }
+            Self::NotASocket { .. } => "move it away, or set `proxy.admin_socket` to another path",
+            Self::UnknownGroup { .. } => "set `proxy.admin_group` to a group that exists",
+            Self::System { .. } => {
+                "make its directory writable for this user, or set `proxy.admin_socket`"
+            }
+        }
+    }
+}
+
+/// A bound admin socket. Dropping it removes its file, if that is still its own.
+#[derive(Debug)]
+pub struct AdminSocket {
+    pub(super) listener: UnixListener,
+    pub(super) gate: Gate,
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+/// Who may come in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gate {
+    own: Uid,
+    group: Option<Gid>,
+}
+
+impl AdminSocket {
+    /// Opens the socket at `path`: for its user alone, or for the members of `group` too.
+    ///
+    /// # Errors
+    /// When another server listens there, or the file can't be made.
+    pub fn bind(path: &Path, group: Option<&str>) -> Result<Self, SocketError> {
+        let failed = |source| SocketError::System { path: path.to_owned(), source };
+        let group = group.map(group_id).transpose()?;
+        if let Some(directory) = path.parent() {
+            if !directory.exists() {
+                DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+            }
+            if let Some(group) = group {
+                open_directory(directory, group).map_err(failed)?;
+            }
+        }
+        make_way(path)?;
+        // Made beside its place and moved there when its mode is right: nobody meets it half open.
+        let aside = path.with_extension(format!("{}", std::process::id()));
+        let _ = std::fs::remove_file(&aside);
+        let listener = UnixListener::bind(&aside).map_err(failed)?;
+        let placed = place(&aside, path, group);
+        let _ = std::fs::remove_file(&aside);
+        placed.map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => SocketError::InUse { path: path.to_owned() },
+            _ => failed(source),
+        })?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let inode = inode(path).map_err(failed)?;
+        let gate = Gate { own: Uid::effective(), group };
+        Ok(Self { listener, gate, path: path.to_owned(), inode })
+    }
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        if inode(&self.path).is_ok_and(|now| now == self.inode) {
+            // A file that stays is stale, and the next start replaces it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Gate {
+    /// Whether a process of `uid` that runs with the group `gid` may use the socket. The file's mode asks the same; this holds even
+    /// when somebody has changed that.
+    pub(super) fn admits(&self, uid: u32, gid: u32) -> bool {
+        let uid = Uid::from_raw(uid);
+        let in_group = |group: Gid| group.as_raw() == gid || is_member(uid, group);
+        uid.is_root() || uid == self.own || self.group.is_some_and(in_group)
+    }
+}
+
+fn is_member(uid: Uid, group: Gid) -> bool {
+    let Ok(Some(user)) = User::from_uid(uid) else { return false };
+    let Ok(name) = std::ffi::CString::new(user.name) else { return false };
+    user.gid == group || getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&group))
+}
+
+fn group_id(name: &str) -> Result<Gid, SocketError> {
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid),
+        _ => Err(SocketError::UnknownGroup { group: name.to_owned() }),
+    }
+}
+
+/// Lets the group through a directory that is the server's alone: one that it made now, or on an
+/// earlier start without a group.
+fn open_directory(directory: &Path, group: Gid) -> io::Result<()> {
+    let metadata = std::fs::metadata(directory)?;
+    let (mode, own) = (metadata.mode() & 0o7777, metadata.uid() == Uid::effective().as_raw());
+    let lets_through = mode & 0o001 != 0 || (mode & 0o010 != 0 && metadata.gid() == group.as_raw());
+    if lets_through {
+        return Ok(());
+    }
+    if !own || mode & 0o070 != 0 {
+        // Somebody gave it to others on purpose; it is not ours to change.
+        tracing::warn!(
+            directory = %directory.display(),
+            "the admin group cannot reach the socket through its directory"
+        );
+        return Ok(());
+    }
+    nix::unistd::chown(directory, None, Some(group))?;
+    std::fs::set_permissions(directory, Permissions::from_mode(mode | 0o010))
+}
+
+/// Removes what a server that is gone has left, and nothing else.
+fn make_way(path: &Path) -> Result<(), SocketError> {
+    let failed = |source| SocketError::System { path: path.to_owned(), source };
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(SocketError::NotASocket { path: path.to_owned() });
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(failed)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(failed(error)),
+        // Connected, or too busy to be: somebody is there.
+        Ok(_) | Err(_) => Err(SocketError::InUse { path: path.to_owned() }),
+    }
+}
+
+fn place(aside: &Path, path: &Path, group: Option<Gid>) -> io::Result<()> {
+    if let Some(group) = group {
+        nix::unistd::chown(aside, None, Some(group))?;
+    }
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    std::fs::set_permissions(aside, Permissions::from_mode(mode))?;
+    // Unlike a rename, a link never replaces what another server has put there meanwhile.
+    std::fs::hard_link(aside, path)
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_live_one_never() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run").join("admin.sock");
+        let first = AdminSocket::bind(&path, None).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let error = AdminSocket::bind(&path, None).unwrap_err();
+        assert!(matches!(error, SocketError::InUse { .. }), "{error}");
+        drop(first);
+        assert!(!path.exists());
+        // What a killed server leaves: the file without a listener.
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let second = AdminSocket::bind(&path, None).unwrap();
+        assert!(UnixStream::connect(&path).is_ok());
+        drop(second);
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.sock");
+        std::fs::write(&path, "precious").unwrap();
+        let error = AdminSocket::bind(&path, None).unwrap_err();
+        assert!(matches!(error, SocketError::NotASocket { .. }), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[test]
+    fn only_root_the_server_itself_and_its_group_come_in() {
+        let gate = Gate { own: Uid::from_raw(1000), group: None };
+        assert!(gate.admits(0, 0) && gate.admits(1000, 7));
+        assert!(!gate.admits(1001, 1000) && !gate.admits(1001, 0));
+        // A user that no database knows, such as systemd's dynamic ones.
+        let gate = Gate { own: Uid::from_raw(1000), group: Some(Gid::from_raw(77)) };
+        assert!(gate.admits(4_000_001, 77) && !gate.admits(4_000_001, 78));
+    }
+
+    #[test]
+    fn a_group_that_is_named_later_gets_through_the_directory_too() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("run");
+        let path = directory.join("admin.sock");
+        let mode = || std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777;
+        let own = Group::from_gid(Gid::effective()).unwrap().expect("it has a name").name;
+        drop(AdminSocket::bind(&path, None).unwrap());
+        assert_eq!(mode(), 0o700);
+        drop(AdminSocket::bind(&path, Some(&own)).unwrap());
+        assert_eq!(mode(), 0o710);
+        // What was opened on purpose stays as it is.
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+        drop(AdminSocket::bind(&path, Some(&own)).unwrap());
+        assert_eq!(mode(), 0o755);
+    }
+}

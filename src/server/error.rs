@@ -1,0 +1,76 @@
+//! Why a server could not start.
+
+use std::net::SocketAddr;
+
+use crate::control::ControlError;
+use crate::rpc::SocketError;
+use crate::store::StoreError;
+
+/// Why a server could not start. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address can't be listened at.
+    #[error("cannot listen at `{address}` (`{key}`)")]
+    Listen {
+        /// The key of the config file.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The state can't be used.
+    #[error("cannot use the state")]
+    Store(#[from] StoreError),
+    /// The admin socket can't be opened.
+    #[error("cannot open the admin socket")]
+    Socket(#[from] SocketError),
+    /// The admin socket can't be served.
+    #[error("cannot serve the admin socket")]
+    Serve(#[source] std::io::Error),
+    /// The config file can't be applied to the state.
+    #[error("cannot apply the config file")]
+    Apply(#[from] ControlError),
+    /// There are no root certificates.
+    #[error("the system has no root certificates")]
+    NoRootCertificates,
+    /// The system gives no threads.
+    #[error("cannot start threads")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl ServerError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+        match self {
+            Self::Listen { key, address, source } => Some(match source.kind() {
+                AddrInUse => format!(
+                    "something else listens at port {}; stop it, or change `{key}`",
+                    address.port()
+                ),
+                PermissionDenied => format!(
+                    "ports below 1024 want a privilege: start it by systemd with \
+                     AmbientCapabilities=CAP_NET_BIND_SERVICE or as root, or set `{key}` to a port \
+                     such as 8080"
+                ),
+                AddrNotAvailable => format!("set `{key}` to an address of this machine"),
+                _ => format!("change `{key}`"),
+            }),
+            Self::Store(error) => Some(error.hint()),
+            Self::Socket(error) => Some(error.hint().to_owned()),
+            // The server doesn't run, so a command is no way out of this one.
+            Self::Apply(ControlError::DomainExists { owner, .. }) => Some(format!(
+                "take the name out of the file and start again; `vhost ctl domain show {owner}` \
+                 then shows who has it"
+            )),
+            Self::Apply(error) => error.hint(),
+            Self::NoRootCertificates => {
+                Some("install the package `ca-certificates`, or set SSL_CERT_FILE".into())
+            }
+            Self::Serve(_) => None,
+            Self::Runtime(_) => Some("raise the limit of threads (`ulimit -u`)".into()),
+        }
+    }
+}

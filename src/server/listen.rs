@@ -1,0 +1,90 @@
+//! Listening sockets, bound here so that a failure has a clear error, and handed to Pingora.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pingora::apps::ServerApp;
+use pingora::listeners::ListenerConfig;
+use pingora::protocols::l4::stream::L4BufferSettings;
+use pingora::server::Fds;
+use pingora::server::ShutdownWatch;
+use pingora::services::Service as _;
+use pingora::services::listening::Service;
+use tokio::net::TcpSocket;
+
+use super::ServerError;
+use crate::config::ProxySettings;
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 65_535;
+
+/// A bound address.
+pub(crate) struct Listener {
+    address: SocketAddr,
+    /// Where Pingora finds the socket: its table, keyed by the address as text.
+    fds: Arc<Mutex<Fds>>,
+}
+
+/// Binds every address that is served.
+pub(super) fn bind(settings: &ProxySettings) -> Result<Vec<Listener>, ServerError> {
+    settings
+        .listen_addr_http
+        .iter()
+        .map(|address| {
+            Listener::bind(*address).map_err(|source| ServerError::Listen {
+                key: "proxy.listen_addr_http",
+                address: *address,
+                source,
+            })
+        })
+        .collect()
+}
+
+impl Listener {
+    /// Binds `address`; of port 0 the kernel makes a free one.
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Lets a restart bind while connections of the one before still linger in the kernel.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        let mut fds = Fds::new();
+        fds.add(address.to_string(), listener.into_std()?.into_raw_fd());
+        Ok(Self { address, fds: Arc::new(Mutex::new(fds)) })
+    }
+
+    /// The address, its port as the kernel chose it.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until `stopping` says so; connections go on on their own.
+    pub(crate) fn serve<A>(
+        &self,
+        app: A,
+        stopping: ShutdownWatch,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        A: ServerApp + Send + Sync + 'static,
+    {
+        let mut service = Service::new("http".to_owned(), app);
+        // Heads and bodies are read into buffers of their own; another below them would only be
+        // memory of idle connections.
+        let config = ListenerConfig::tcp(self.address.to_string())
+            .l4_buffer(L4BufferSettings::default().read(0));
+        service.add_listener(config);
+        let fds = Arc::clone(&self.fds);
+        async move { service.start_service(Some(fds), stopping, 1).await }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address)
+    }
+}

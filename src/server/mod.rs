@@ -1,0 +1,289 @@
+//! The composition root: config → rooms → runtimes and listeners → run → drain. No policy.
+
+mod error;
+mod listen;
+mod stop;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+pub use error::ServerError;
+pub(crate) use listen::Listener;
+pub use stop::Stopped;
+
+use crate::clock::now_ms;
+use crate::config::{Config, Declared, HealthCheckSettings};
+use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed};
+use crate::health::{self, Checker, HealthSettings};
+use crate::metrics::Metrics;
+use crate::model::{BackendAddr, BackendState, Change};
+use crate::proxy::{self, ProxyOptions, UpstreamOptions};
+use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
+use crate::state::{Publisher, Reader, Snapshot, publication};
+use crate::store::{Saved, Store};
+
+/// How long a start waits for names of backends to resolve, before it takes traffic without them.
+const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
+
+/// A server that serves. Dropping it ends everything at once; [`Server::stop`] lets requests finish.
+pub struct Server {
+    listeners: Vec<Listener>,
+    admin_socket: PathBuf,
+    shutdown_timeout: Duration,
+    metrics: Arc<Metrics>,
+    reader: Reader,
+    stopping: watch::Sender<bool>,
+    _checker: Checker,
+    _socket: AdminSocket,
+    /// Everything but traffic: the socket, probes, the store.
+    control: Option<Runtime>,
+    /// Traffic alone.
+    traffic: Option<Runtime>,
+}
+
+impl Server {
+    /// Starts everything that `config` says. When this returns, the server takes traffic. `file` is
+    /// where the config came from, for the history.
+    ///
+    /// # Errors
+    /// When something that it needs can't be had; then nothing was changed and nothing listens.
+    pub fn start(config: Config, file: &Path) -> Result<Self, ServerError> {
+        prepare_process()?;
+        let store_and_saved = open_store(&config)?;
+        let socket =
+            AdminSocket::bind(&config.proxy.admin_socket, config.proxy.admin_group.as_deref())?;
+        let control = runtime("vhost-control", 1)?;
+        let traffic = runtime("vhost-proxy", config.proxy.threads)?;
+        let listeners = {
+            let _context = traffic.enter();
+            listen::bind(&config.proxy)?
+        };
+
+        let (store, saved) = store_and_saved;
+        let (publisher, reader) = publish(&saved);
+        let metrics = Arc::new(Metrics::default());
+        let checker = {
+            let _context = control.enter();
+            let HealthCheckSettings { check, .. } = config.health_check.clone();
+            let resolve_interval = config.upstream.resolve_interval;
+            health::spawn(HealthSettings { check, resolve_interval }, reader.clone())
+        };
+        let plane = ControlPlane::new(
+            store,
+            publisher,
+            reader.clone(),
+            control_options(&config),
+            prove_with(&checker),
+        );
+        control.block_on(apply_file(&plane, &saved, &config, file))?;
+        control.block_on(resolved(&reader));
+
+        let (stopping, stopped) = watch::channel(false);
+        let options = proxy_options(&config);
+        // One for all listeners: they share the connections to backends.
+        let front = proxy::front(options, reader.clone(), Arc::clone(&metrics));
+        let facts = ServerFacts {
+            started_ms: now_ms(),
+            listeners: listeners.iter().map(Listener::to_string).collect(),
+            notes: notes(&config),
+            metrics: Arc::clone(&metrics),
+        };
+        for note in &facts.notes {
+            tracing::warn!("{note}");
+        }
+        if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
+            tracing::info!("`http_to_https` does nothing until domains are served over HTTPS");
+        }
+        for listener in &listeners {
+            traffic.spawn(listener.serve(front.clone(), stopped.clone()));
+            tracing::info!(listen_addr = %listener, "serving HTTP");
+        }
+        let dispatch = Dispatch::new(plane, facts);
+        {
+            let _context = control.enter();
+            rpc::serve(&socket, dispatch).map_err(ServerError::Serve)?;
+        }
+        Ok(Self {
+            listeners,
+            admin_socket: config.proxy.admin_socket,
+            shutdown_timeout: config.proxy.shutdown_timeout,
+            metrics,
+            reader,
+            stopping,
+            _checker: checker,
+            _socket: socket,
+            control: Some(control),
+            traffic: Some(traffic),
+        })
+    }
+
+    /// The addresses at which plain HTTP is served, ports as the kernel chose them.
+    pub fn http_addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+        self.listeners.iter().map(Listener::address)
+    }
+
+    /// Where the admin socket is.
+    pub fn admin_socket(&self) -> &Path {
+        &self.admin_socket
+    }
+
+    /// The published state.
+    pub fn state(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A runtime that is dropped waits for its blocking work; whoever stops has waited already.
+        for runtime in [self.traffic.take(), self.control.take()].into_iter().flatten() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What must be true of the process before anything else.
+fn prepare_process() -> Result<(), ServerError> {
+    // Fails when one was installed before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // Pingora's connectors panic without root certificates; here it can still be said why.
+    let mut roots = rustls::RootCertStore::empty();
+    let loaded = pingora::tls::load_platform_certs_incl_env_into_store(&mut roots);
+    if loaded.is_err() || roots.is_empty() {
+        return Err(ServerError::NoRootCertificates);
+    }
+    raise_file_limit();
+    Ok(())
+}
+
+/// Each connection costs two descriptors; the soft limit of most systems is far below the hard one.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+fn runtime(name: &str, threads: usize) -> Result<Runtime, ServerError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(ServerError::Runtime)
+}
+
+fn open_store(config: &Config) -> Result<(Store, Saved), ServerError> {
+    let mut store = Store::open(&config.proxy.state_dir)?;
+    let interrupted = store.mark_interrupted()?;
+    if interrupted > 0 {
+        tracing::warn!(interrupted, "the last stop cut short the drain of switches");
+    }
+    let saved = store.load()?;
+    Ok((store, saved))
+}
+
+fn publish(saved: &Saved) -> (Publisher, Reader) {
+    let domains = saved.domains.iter().cloned().map(Change::PutDomain);
+    let backends = saved.backends.iter().cloned().map(Change::PutBackend);
+    publication(Snapshot::default().after(domains.chain(backends).collect(), saved.revision))
+}
+
+fn prove_with(checker: &Checker) -> ProbeNow {
+    let checker = checker.clone();
+    Arc::new(move |node| {
+        let checker = checker.clone();
+        Box::pin(async move {
+            let verdict = checker.probe_now(&node).await;
+            Probed { succeeded: verdict.passed, report: verdict.report }
+        })
+    })
+}
+
+async fn apply_file(
+    plane: &ControlPlane,
+    saved: &Saved,
+    config: &Config,
+    file: &Path,
+) -> Result<(), ServerError> {
+    let applied: Option<Declared> = saved
+        .applied_file
+        .as_deref()
+        .map(Declared::from_json)
+        .transpose()
+        .map_err(|source| crate::store::StoreError::Row { what: "the applied file", source })?;
+    let path = file.display().to_string();
+    plane.apply_file(path, applied, config.declared.clone()).await?;
+    Ok(())
+}
+
+/// Waits until every ready backend with a name has an address, or it has been long enough.
+async fn resolved(reader: &Reader) {
+    let deadline = tokio::time::Instant::now() + FIRST_LOOKUPS;
+    let unresolved = || {
+        reader.load().backends().any(|node| {
+            matches!(node.backend.address, BackendAddr::Name { .. })
+                && node.backend.state == BackendState::Ready
+                && node.live.endpoints().is_empty()
+        })
+    };
+    while unresolved() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn control_options(config: &Config) -> ControlOptions {
+    ControlOptions {
+        gate_timeout: config.switch.gate_timeout,
+        drain_timeout: config.switch.drain_timeout,
+        min_healthy_percent: config.switch.min_healthy_percent,
+    }
+}
+
+fn proxy_options(config: &Config) -> ProxyOptions {
+    let proxy = &config.proxy;
+    let upstream = &config.upstream;
+    ProxyOptions {
+        threads: proxy.threads,
+        idle_timeout: proxy.idle_timeout,
+        header_timeout: proxy.header_timeout,
+        read_timeout: proxy.read_timeout,
+        write_timeout: proxy.write_timeout,
+        websocket_idle_timeout: proxy.websocket_idle_timeout,
+        max_header_bytes: proxy.max_header_bytes,
+        trusted_proxies: proxy.trusted_proxies.clone(),
+        upstream: UpstreamOptions {
+            connect_timeout: upstream.connect_timeout,
+            read_timeout: upstream.read_timeout,
+            write_timeout: upstream.write_timeout,
+            idle_timeout: upstream.idle_timeout,
+            max_tries: upstream.max_tries,
+            count_5xx: config.health_check.count_5xx,
+        },
+    }
+}
+
+/// What the config asks for and this version does not do.
+fn notes(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |asked: bool, key: &str, what: &str| {
+        if asked {
+            notes.push(format!("`{key}`: {what} yet"));
+        }
+    };
+    note(config.proxy.listen_addr.is_some(), "proxy.listen_addr", "HTTPS is not served");
+    note(
+        config.proxy.management_api_addr.is_some(),
+        "proxy.management_api_addr",
+        "the REST API is not served",
+    );
+    note(config.lets_encrypt.is_some(), "lets_encrypt", "no certificates are obtained");
+    note(config.metrics.enabled, "metrics.enabled", "metrics are not served");
+    notes
+}

@@ -1,0 +1,56 @@
+//! How a server ends: no new connections, what runs finishes, and then at once.
+
+use std::time::{Duration, Instant};
+
+use super::Server;
+
+/// How long idle connections stay open after the stop began. A client may be sending on one at this
+/// very moment; it is answered, with `Connection: close`.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Between two looks at what still runs.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// How a stop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything had ended.
+    Finished,
+    /// So many requests were cut off.
+    CutOff(usize),
+}
+
+impl Server {
+    /// Stops accepting and waits until what runs has ended, the config's time-out is over, or `now`
+    /// is.
+    pub async fn stop(self, now: impl Future<Output = ()>) -> Stopped {
+        let started = Instant::now();
+        self.metrics.stop();
+        self.stopping.send_replace(true);
+        tracing::info!(
+            connections = self.metrics.connections.count(),
+            in_flight = self.metrics.busy.count(),
+            "stopping"
+        );
+        tokio::pin!(now);
+        let mut hurried = false;
+        while !self.has_ended(started) {
+            if hurried || started.elapsed() >= self.shutdown_timeout {
+                let cut = self.metrics.busy.count();
+                tracing::warn!(cut, "stopped before all requests had ended");
+                return Stopped::CutOff(cut);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = &mut now => hurried = true,
+            }
+        }
+        tracing::info!(duration_ms = started.elapsed().as_millis(), "stopped");
+        Stopped::Finished
+    }
+
+    fn has_ended(&self, started: Instant) -> bool {
+        let idle_may_go = self.metrics.connections.count() == 0 || started.elapsed() >= LINGER;
+        self.metrics.busy.count() == 0 && idle_may_go
+    }
+}

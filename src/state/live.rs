@@ -1,0 +1,304 @@
+//! What is observed of backends and domains: counters, health, resolved addresses.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::Notify;
+
+use crate::model::{BackendAddr, BackendState, HealthReport, HealthStatus};
+
+/// A number of requests that have begun and not ended.
+#[derive(Debug, Default)]
+pub struct InFlight(AtomicUsize);
+
+impl InFlight {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Counts one more, until the guard is dropped.
+    pub fn enter(self: &Arc<Self>) -> InFlightGuard {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        InFlightGuard(Arc::clone(self))
+    }
+}
+
+/// Keeps one request counted. It is `Drop` that ends the count, so a request that was aborted or
+/// panicked is not in flight for ever.
+#[derive(Debug)]
+pub struct InFlightGuard(Arc<InFlight>);
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Where a backend can be reached now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoints {
+    /// The addresses its name stands for; empty when the name has not been resolved. The first is
+    /// the one to prefer: it answered the last probe. The others are for further tries.
+    Tcp(Vec<SocketAddr>),
+    /// A Unix socket.
+    Unix(Arc<Path>),
+}
+
+impl Endpoints {
+    fn of(address: &BackendAddr) -> Self {
+        match address {
+            BackendAddr::Ip(address) => Self::Tcp(vec![*address]),
+            BackendAddr::Name { .. } => Self::Tcp(Vec::new()),
+            BackendAddr::Unix(path) => Self::Unix(Arc::clone(path)),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Tcp(addresses) => addresses.len(),
+            Self::Unix(_) => 1,
+        }
+    }
+
+    /// Whether the backend cannot be reached, because its name has not been resolved.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What is observed of one backend. Outlives changes of its weight, tags and state.
+#[derive(Debug)]
+pub struct BackendLive {
+    in_flight: Arc<InFlight>,
+    admitting: AtomicBool,
+    endpoints: ArcSwap<Endpoints>,
+    status: AtomicU8,
+    report: ArcSwap<HealthReport>,
+    /// The row of failures that traffic sees: its number in the upper half, its length in the lower.
+    /// A success ends the row; the number tells a row from the next one of the same length.
+    passive_row: AtomicU64,
+    /// The row as the health room last took it.
+    passive_taken: AtomicU64,
+    passive_reason: ArcSwapOption<String>,
+    passive_noted: Notify,
+    requests: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl BackendLive {
+    /// A backend of which nothing is known yet.
+    pub fn new(address: &BackendAddr, state: BackendState) -> Self {
+        Self::with_in_flight(address, state, Arc::default())
+    }
+
+    /// A backend that moved to another address: what was observed of the old one is void, but the
+    /// requests that run there are still this backend's.
+    pub(super) fn moved(&self, address: &BackendAddr, state: BackendState) -> Self {
+        Self::with_in_flight(address, state, Arc::clone(&self.in_flight))
+    }
+
+    fn with_in_flight(
+        address: &BackendAddr,
+        state: BackendState,
+        in_flight: Arc<InFlight>,
+    ) -> Self {
+        Self {
+            in_flight,
+            admitting: AtomicBool::new(state == BackendState::Ready),
+            endpoints: ArcSwap::from_pointee(Endpoints::of(address)),
+            status: AtomicU8::new(HealthStatus::Unknown as u8),
+            report: ArcSwap::default(),
+            passive_row: AtomicU64::new(0),
+            passive_taken: AtomicU64::new(0),
+            passive_reason: ArcSwapOption::empty(),
+            passive_noted: Notify::new(),
+            requests: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a request in, unless the backend takes none any more.
+    ///
+    /// A request may have pinned a snapshot in which the backend was still ready. It counts itself
+    /// first and looks at the flag after; whoever drains lowers the flag first and reads the count
+    /// after. So either the request turns away, or the drain sees it.
+    pub fn admit(&self) -> Option<InFlightGuard> {
+        let guard = self.in_flight.enter();
+        fence(Ordering::SeqCst);
+        if self.admitting.load(Ordering::SeqCst) {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            Some(guard)
+        } else {
+            None
+        }
+    }
+
+    /// Whether new requests are taken.
+    pub fn is_admitting(&self) -> bool {
+        self.admitting.load(Ordering::Relaxed)
+    }
+
+    /// Follows the desired state; called when a snapshot that holds the backend is published.
+    pub(super) fn set_admitting(&self, admitting: bool) {
+        self.admitting.store(admitting, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Requests that run there.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.count()
+    }
+
+    /// Requests sent there since the server started, tries included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Tries that failed since the server started.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Where the backend can be reached now.
+    pub fn endpoints(&self) -> arc_swap::Guard<Arc<Endpoints>> {
+        self.endpoints.load()
+    }
+
+    /// Replaces the resolved addresses.
+    pub fn set_endpoints(&self, endpoints: Endpoints) {
+        self.endpoints.store(Arc::new(endpoints));
+    }
+
+    /// The verdict on its health.
+    pub fn health(&self) -> HealthStatus {
+        match self.status.load(Ordering::Relaxed) {
+            1 => HealthStatus::Healthy,
+            2 => HealthStatus::Unhealthy,
+            _ => HealthStatus::Unknown,
+        }
+    }
+
+    /// The verdict with its reasons.
+    pub fn health_report(&self) -> HealthReport {
+        HealthReport::clone(&self.report.load())
+    }
+
+    /// Publishes what a probe, or traffic, led to.
+    pub fn set_health_report(&self, report: HealthReport) {
+        self.status.store(report.status as u8, Ordering::Relaxed);
+        self.report.store(Arc::new(report));
+    }
+
+    /// Notes that traffic failed here, and wakes the health room. `reason` is only built for the
+    /// first failure of a row.
+    pub fn note_failure(&self, reason: impl FnOnce() -> String) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if row_length(self.passive_row.fetch_add(1, Ordering::Relaxed)) == 0 {
+            self.passive_reason.store(Some(Arc::new(reason())));
+        }
+        self.passive_noted.notify_one();
+    }
+
+    /// Notes that traffic succeeded here: failures before and after are not in a row.
+    pub fn note_success(&self) {
+        // A plain load first: in good times the cache line stays shared.
+        let mut row = self.passive_row.load(Ordering::Relaxed);
+        while row_length(row) != 0 {
+            let next = (row | u64::from(u32::MAX)).wrapping_add(1);
+            match self.passive_row.compare_exchange_weak(
+                row,
+                next,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => row = now,
+            }
+        }
+    }
+
+    /// Failures of traffic in a row so far, with the first one's reason, when the last call has not
+    /// told of them all.
+    pub fn take_passive_failures(&self) -> Option<(usize, Arc<String>)> {
+        let row = self.passive_row.load(Ordering::Relaxed);
+        let taken = self.passive_taken.swap(row, Ordering::Relaxed);
+        let failures = row_length(row);
+        (row != taken && failures > 0)
+            .then(|| (failures, self.passive_reason.load_full().unwrap_or_default()))
+    }
+
+    /// Failures of traffic in a row, so far.
+    pub fn passive_failures(&self) -> usize {
+        row_length(self.passive_row.load(Ordering::Relaxed))
+    }
+
+    /// Waits until traffic has failed here since the last wait. One task at a time waits.
+    pub async fn passive_failure_noted(&self) {
+        self.passive_noted.notified().await;
+    }
+}
+
+fn row_length(row: u64) -> usize {
+    usize::try_from(row & u64::from(u32::MAX)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_that_is_dropped_without_ceremony_ends_the_count() {
+        let in_flight = Arc::new(InFlight::default());
+        let guard = in_flight.enter();
+        assert_eq!(in_flight.count(), 1);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _guard = guard;
+            panic!("a hook panics");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(in_flight.count(), 0);
+    }
+
+    #[test]
+    fn a_backend_that_drains_admits_nobody() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let live = BackendLive::new(&address, BackendState::Ready);
+        let guard = live.admit().expect("ready backends admit");
+        live.set_admitting(false);
+        assert!(live.admit().is_none());
+        assert_eq!(live.in_flight(), 1, "the refused request does not count");
+        drop(guard);
+        assert_eq!(live.in_flight(), 0);
+    }
+
+    #[test]
+    fn failures_with_a_success_between_are_not_in_a_row() {
+        let live = BackendLive::new(&"127.0.0.1:1".parse().unwrap(), BackendState::Ready);
+        let taken =
+            |live: &BackendLive| live.take_passive_failures().map(|(n, why)| (n, why.to_string()));
+        assert_eq!(taken(&live), None);
+        live.note_failure(|| "refused".into());
+        assert_eq!(taken(&live), Some((1, "refused".into())));
+        assert_eq!(taken(&live), None, "taken once");
+        live.note_success();
+        live.note_failure(|| "timed out".into());
+        assert_eq!(taken(&live), Some((1, "timed out".into())), "another row of the same length");
+        live.note_failure(|| panic!("only the first failure says why"));
+        assert_eq!(taken(&live), Some((2, "timed out".into())), "the row goes on");
+        live.note_success();
+        assert_eq!(live.passive_failures(), 0);
+        assert_eq!(taken(&live), None);
+    }
+
+    #[tokio::test]
+    async fn a_failure_before_the_wait_is_not_missed() {
+        let live = BackendLive::new(&"127.0.0.1:1".parse().unwrap(), BackendState::Ready);
+        live.note_failure(String::new);
+        live.passive_failure_noted().await;
+    }
+}

@@ -1,0 +1,157 @@
+//! All backends that carry one tag, in the order in which they are asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::BackendNode;
+use crate::model::{BackendState, Tag};
+
+/// Above this many turns a pool's weights are scaled down, so that it stays small.
+const LONGEST_ROUND: usize = 4096;
+
+/// The backends of one tag. Derived from the backends, never stored.
+#[derive(Debug)]
+pub struct Pool {
+    tag: Tag,
+    backends: Vec<Arc<BackendNode>>,
+    /// One round of weighted turns: indices into `backends`, those of *ready* ones only.
+    round: Vec<u32>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Pool {
+    pub(super) fn new(tag: Tag, backends: Vec<Arc<BackendNode>>, turn: Arc<AtomicUsize>) -> Self {
+        let round = weighted_round(&backends);
+        Self { tag, backends, round, turn }
+    }
+
+    /// The tag that its backends carry.
+    pub fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    /// Every backend that carries the tag, ready or not.
+    pub fn backends(&self) -> &[Arc<BackendNode>] {
+        &self.backends
+    }
+
+    /// The backends that the operator wants to take traffic.
+    pub fn ready(&self) -> impl Iterator<Item = &Arc<BackendNode>> {
+        self.backends.iter().filter(|node| node.backend.state == BackendState::Ready)
+    }
+
+    /// The ready backends, each as often as its weight says, from the next turn on.
+    pub fn next_round(&self) -> impl Iterator<Item = &Arc<BackendNode>> {
+        self.round_from(self.turn.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The same from a turn at random.
+    pub fn random_round(&self) -> impl Iterator<Item = &Arc<BackendNode>> {
+        self.round_from(fastrand::usize(..))
+    }
+
+    fn round_from(&self, turn: usize) -> impl Iterator<Item = &Arc<BackendNode>> {
+        let start = turn.checked_rem(self.round.len()).unwrap_or(0);
+        let (before, after) = self.round.split_at(start);
+        after.iter().chain(before).map(|index| &self.backends[*index as usize])
+    }
+
+    pub(super) fn turn(&self) -> &Arc<AtomicUsize> {
+        &self.turn
+    }
+}
+
+/// Smooth weighted round robin, unrolled: in each turn every backend gains its weight, the one that
+/// has most is asked and pays the total. Heavy backends are spread over the round, not bunched.
+fn weighted_round(backends: &[Arc<BackendNode>]) -> Vec<u32> {
+    let mut weights: Vec<(u32, i64)> = (0u32..)
+        .zip(backends)
+        .filter(|(_, node)| node.backend.state == BackendState::Ready)
+        .map(|(index, node)| (index, i64::from(node.backend.weight.get())))
+        .collect();
+    let divisor = weights.iter().fold(0, |acc, (_, weight)| greatest_common_divisor(acc, *weight));
+    let total: i64 = weights.iter().map(|(_, weight)| weight / divisor.max(1)).sum();
+    if total == i64::try_from(weights.len()).unwrap_or(i64::MAX) {
+        return weights.into_iter().map(|(index, _)| index).collect();
+    }
+    let room = i64::try_from(LONGEST_ROUND.max(weights.len())).unwrap_or(i64::MAX);
+    for (_, weight) in &mut weights {
+        *weight /= divisor;
+        if total > room {
+            *weight = (*weight * room / total).max(1);
+        }
+    }
+    let total: i64 = weights.iter().map(|(_, weight)| weight).sum();
+    let mut credit = vec![0; weights.len()];
+    (0..total)
+        .map(|_| {
+            for (credit, (_, weight)) in credit.iter_mut().zip(&weights) {
+                *credit += weight;
+            }
+            // The first of the richest, so that equal weights keep their order.
+            let chosen = (0..credit.len()).rev().max_by_key(|i| credit[*i]).unwrap_or(0);
+            credit[chosen] -= total;
+            weights[chosen].0
+        })
+        .collect()
+}
+
+fn greatest_common_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Backend, Weight};
+
+    fn pool(weights: &[u64]) -> Pool {
+        let nodes = weights
+            .iter()
+            .enumerate()
+            .map(|(index, weight)| {
+                Arc::new(BackendNode::new(Backend {
+                    id: format!("b{index}").parse().unwrap(),
+                    address: "127.0.0.1:1".parse().unwrap(),
+                    tags: ["a".parse().unwrap()].into(),
+                    weight: Weight::try_from(*weight).unwrap(),
+                    scheme: crate::model::Scheme::Http,
+                    state: BackendState::Ready,
+                }))
+            })
+            .collect();
+        Pool::new("a".parse().unwrap(), nodes, Arc::default())
+    }
+
+    fn turns(pool: &Pool, count: usize) -> Vec<String> {
+        (0..count)
+            .map(|_| pool.next_round().next().expect("ready").backend.id.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn equal_weights_take_turns() {
+        assert_eq!(turns(&pool(&[7, 7, 7]), 6), ["b0", "b1", "b2", "b0", "b1", "b2"]);
+    }
+
+    #[test]
+    fn weights_are_kept_and_spread() {
+        assert_eq!(turns(&pool(&[50, 10, 10]), 7), ["b0", "b0", "b1", "b0", "b2", "b0", "b0"]);
+    }
+
+    #[test]
+    fn a_round_never_grows_past_its_bound() {
+        let pool = pool(&[1000, 999, 997, 1, 991, 983]);
+        assert!(pool.round.len() <= LONGEST_ROUND + 6, "{}", pool.round.len());
+        for index in 0..6 {
+            assert!(pool.round.contains(&index), "every backend has a turn");
+        }
+    }
+
+    #[test]
+    fn a_pool_without_ready_backends_has_no_turns() {
+        let pool = pool(&[]);
+        assert!(pool.next_round().next().is_none());
+        assert!(pool.random_round().next().is_none());
+    }
+}

@@ -1,0 +1,318 @@
+//! The immutable routing view: domains, backends, pools, and the pure edits that lead to the next.
+//!
+//! Built on persistent maps, so that one change costs the same at ten domains and at a hundred
+//! thousand, and a lookup takes no lock and allocates nothing.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use imbl::ordmap::DiffItem;
+use imbl::shared_ptr::DefaultSharedPtr;
+use imbl::{GenericHashMap, OrdMap};
+
+use super::{BackendLive, InFlight, Pool};
+use crate::model::{
+    Backend, BackendId, BackendState, Change, DomainName, Pattern, Tag, VirtualHost,
+};
+
+type HashMap<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
+
+/// A virtual host as routing sees it.
+#[derive(Debug)]
+pub struct DomainNode {
+    /// What the operator declared, and the live tag.
+    pub virtual_host: VirtualHost,
+    /// Requests in flight by tag: the live one first, then tags left behind that still have some.
+    in_flight: Vec<(Tag, Arc<InFlight>)>,
+}
+
+impl DomainNode {
+    fn new(virtual_host: VirtualHost, before: Option<&Self>) -> Self {
+        let mut in_flight: Vec<(Tag, Arc<InFlight>)> = Vec::with_capacity(1);
+        let known = before.map_or(&[][..], |node| &node.in_flight);
+        let live = known.iter().find(|(tag, _)| *tag == virtual_host.live).cloned();
+        in_flight.push(live.unwrap_or_else(|| (virtual_host.live.clone(), Arc::default())));
+        // The tag that is being left stays on the list even at zero: a request may have read the
+        // snapshot before this one and be about to count itself.
+        let left = before.map(|node| &node.virtual_host.live);
+        in_flight.extend(
+            known
+                .iter()
+                .filter(|(tag, count)| {
+                    *tag != virtual_host.live && (left == Some(tag) || count.count() > 0)
+                })
+                .cloned(),
+        );
+        Self { virtual_host, in_flight }
+    }
+
+    /// Requests in flight on the live tag.
+    pub fn live_in_flight(&self) -> &Arc<InFlight> {
+        &self.in_flight[0].1
+    }
+
+    /// Requests of this domain in flight on `tag`, where some may be.
+    pub fn in_flight_on(&self, tag: &Tag) -> Option<&Arc<InFlight>> {
+        self.in_flight.iter().find(|(of, _)| of == tag).map(|(_, count)| count)
+    }
+
+    /// Requests in flight by tag, the live tag first.
+    pub fn in_flight(&self) -> impl Iterator<Item = (&Tag, usize)> {
+        self.in_flight.iter().map(|(tag, count)| (tag, count.count()))
+    }
+}
+
+/// A backend as routing sees it.
+#[derive(Debug, Clone)]
+pub struct BackendNode {
+    /// What the operator declared.
+    pub backend: Backend,
+    /// What is observed of it, shared by every snapshot that holds the backend.
+    pub live: Arc<BackendLive>,
+    connection_group: u64,
+}
+
+/// Two nodes are the same when nothing about the backend would have to be told to anyone.
+impl PartialEq for BackendNode {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.live, &other.live) && self.backend == other.backend
+    }
+}
+
+impl BackendNode {
+    /// A backend that no snapshot has held before.
+    pub fn new(backend: Backend) -> Self {
+        let live = Arc::new(BackendLive::new(&backend.address, backend.state));
+        Self { connection_group: connection_group(&backend), backend, live }
+    }
+
+    fn following(backend: Backend, before: &Self) -> Self {
+        let same_place =
+            before.backend.address == backend.address && before.backend.scheme == backend.scheme;
+        let live = if same_place {
+            Arc::clone(&before.live)
+        } else {
+            Arc::new(before.live.moved(&backend.address, backend.state))
+        };
+        Self { connection_group: connection_group(&backend), backend, live }
+    }
+
+    /// Tells kept connections apart: another backend, or the same one moved, has another number.
+    pub fn connection_group(&self) -> u64 {
+        self.connection_group
+    }
+}
+
+/// Hashed when the state changes, so that requests need not.
+fn connection_group(backend: &Backend) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (&backend.id, &backend.address, backend.scheme).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The whole state that requests are routed by, at one revision.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    revision: u64,
+    domains: OrdMap<DomainName, Arc<DomainNode>>,
+    backends: OrdMap<BackendId, Arc<BackendNode>>,
+    pools: HashMap<Tag, Arc<Pool>>,
+    exact: HashMap<Arc<str>, Arc<DomainNode>>,
+    wildcard: HashMap<Arc<str>, Arc<DomainNode>>,
+    default: Option<Arc<DomainNode>>,
+}
+
+impl Snapshot {
+    /// The revision of the state.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The virtual host that answers for `host`, which is normalised: the exact name, else the
+    /// wildcard one label up, else the default.
+    pub fn route(&self, host: &str) -> Option<&Arc<DomainNode>> {
+        self.exact
+            .get(host)
+            .or_else(|| {
+                let (label, base) = host.split_once('.')?;
+                if label.is_empty() { None } else { self.wildcard.get(base) }
+            })
+            .or(self.default.as_ref())
+    }
+
+    /// The backends that carry `tag`; nothing when none does.
+    pub fn pool(&self, tag: &Tag) -> Option<&Arc<Pool>> {
+        self.pools.get(tag)
+    }
+
+    /// Every tag that a backend carries, in order.
+    pub fn tags(&self) -> Vec<&Tag> {
+        let mut tags: Vec<_> = self.pools.keys().collect();
+        tags.sort();
+        tags
+    }
+
+    /// The virtual host of that name, which may be an alias.
+    pub fn domain(&self, name: &DomainName) -> Option<&Arc<DomainNode>> {
+        match name.pattern() {
+            Pattern::Exact(name) => self.exact.get(name),
+            Pattern::Wildcard(base) => self.wildcard.get(base),
+            Pattern::Default => self.default.as_ref(),
+        }
+    }
+
+    /// All virtual hosts, by name.
+    pub fn domains(&self) -> impl ExactSizeIterator<Item = &Arc<DomainNode>> {
+        self.domains.values()
+    }
+
+    /// The backend of that id.
+    pub fn backend(&self, id: &BackendId) -> Option<&Arc<BackendNode>> {
+        self.backends.get(id)
+    }
+
+    /// All backends, by id.
+    pub fn backends(&self) -> impl ExactSizeIterator<Item = &Arc<BackendNode>> {
+        self.backends.values()
+    }
+
+    /// Whether `other` holds the very same backends, told without looking at each.
+    pub fn shares_backends(&self, other: &Self) -> bool {
+        self.backends.ptr_eq(&other.backends)
+    }
+
+    /// The snapshot after `changes`. The changes have been checked: names don't collide.
+    #[must_use]
+    pub fn after(&self, changes: Vec<Change>, revision: u64) -> Self {
+        let mut next = self.clone();
+        next.revision = revision;
+        let mut touched = std::collections::BTreeSet::new();
+        for change in changes {
+            match change {
+                Change::PutDomain(virtual_host) => next.put_domain(virtual_host),
+                Change::DropDomain(domain) => next.drop_domain(&domain),
+                Change::PutBackend(backend) => {
+                    touched.extend(backend.tags.iter().cloned());
+                    let node = match next.backends.get(&backend.id) {
+                        Some(before) => {
+                            touched.extend(before.backend.tags.iter().cloned());
+                            BackendNode::following(backend, before)
+                        }
+                        None => BackendNode::new(backend),
+                    };
+                    next.backends.insert(node.backend.id.clone(), Arc::new(node));
+                }
+                Change::DropBackend(id) => {
+                    if let Some(before) = next.backends.remove(&id) {
+                        touched.extend(before.backend.tags.iter().cloned());
+                    }
+                }
+            }
+        }
+        next.rebuild_pools(&touched);
+        next
+    }
+
+    /// Raises the flag of every backend that is ready here; done before this is published.
+    pub(super) fn open_gates(&self, before: &Self) {
+        for item in before.backends.diff(&self.backends) {
+            if let DiffItem::Add(_, node) | DiffItem::Update { new: (_, node), .. } = item
+                && node.backend.state == BackendState::Ready
+            {
+                node.live.set_admitting(true);
+            }
+        }
+    }
+
+    /// Lowers the flag of every backend that is not ready any more; done after this is published.
+    pub(super) fn close_gates(&self, before: &Self) {
+        for item in before.backends.diff(&self.backends) {
+            match item {
+                DiffItem::Remove(_, node) => node.live.set_admitting(false),
+                DiffItem::Update { old: (_, old), new: (_, new) } => {
+                    let moved = !Arc::ptr_eq(&old.live, &new.live);
+                    if moved || new.backend.state != BackendState::Ready {
+                        old.live.set_admitting(false);
+                    }
+                }
+                DiffItem::Add(..) => {}
+            }
+        }
+    }
+
+    fn put_domain(&mut self, virtual_host: VirtualHost) {
+        let before = self.domains.get(&virtual_host.domain).cloned();
+        let node = Arc::new(DomainNode::new(virtual_host, before.as_deref()));
+        if let Some(before) = &before {
+            for name in before.virtual_host.names() {
+                if !node.virtual_host.names().any(|kept| kept == name) {
+                    self.unroute(name, before);
+                }
+            }
+        }
+        for name in node.virtual_host.names() {
+            match name.pattern() {
+                Pattern::Exact(name) => {
+                    self.exact.insert(Arc::clone(name), Arc::clone(&node));
+                }
+                Pattern::Wildcard(base) => {
+                    self.wildcard.insert(Arc::clone(base), Arc::clone(&node));
+                }
+                Pattern::Default => self.default = Some(Arc::clone(&node)),
+            }
+        }
+        self.domains.insert(node.virtual_host.domain.clone(), node);
+    }
+
+    fn drop_domain(&mut self, domain: &DomainName) {
+        if let Some(node) = self.domains.remove(domain) {
+            for name in node.virtual_host.names() {
+                self.unroute(name, &node);
+            }
+        }
+    }
+
+    /// Takes a name away from `owner`, unless another domain has it by now.
+    fn unroute(&mut self, name: &DomainName, owner: &Arc<DomainNode>) {
+        let is_owner =
+            |node: &Arc<DomainNode>| node.virtual_host.domain == owner.virtual_host.domain;
+        if !self.domain(name).is_some_and(is_owner) {
+            return;
+        }
+        match name.pattern() {
+            Pattern::Exact(name) => {
+                self.exact.remove(name);
+            }
+            Pattern::Wildcard(base) => {
+                self.wildcard.remove(base);
+            }
+            Pattern::Default => self.default = None,
+        }
+    }
+
+    fn rebuild_pools(&mut self, tags: &std::collections::BTreeSet<Tag>) {
+        if tags.is_empty() {
+            return;
+        }
+        let mut members: std::collections::BTreeMap<&Tag, Vec<Arc<BackendNode>>> =
+            tags.iter().map(|tag| (tag, Vec::new())).collect();
+        for node in self.backends.values() {
+            for tag in &node.backend.tags {
+                if let Some(pool) = members.get_mut(tag) {
+                    pool.push(Arc::clone(node));
+                }
+            }
+        }
+        for (tag, backends) in members {
+            if backends.is_empty() {
+                self.pools.remove(tag);
+            } else {
+                let turn = self.pools.get(tag).map(|p| Arc::clone(p.turn())).unwrap_or_default();
+                self.pools.insert(tag.clone(), Arc::new(Pool::new(tag.clone(), backends, turn)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

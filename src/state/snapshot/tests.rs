@@ -1,0 +1,145 @@
+use super::*;
+use crate::model::{Balance, Scheme, Weight};
+
+fn host(domain: &str, aliases: &[&str], live: &str) -> Change {
+    Change::PutDomain(VirtualHost {
+        domain: domain.parse().unwrap(),
+        aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
+        live: live.parse().unwrap(),
+        previous: None,
+        http_to_https: true,
+        balance: Balance::RoundRobin,
+    })
+}
+
+fn backend(id: &str, address: &str, tags: &[&str], state: BackendState) -> Change {
+    Change::PutBackend(Backend {
+        id: id.parse().unwrap(),
+        address: address.parse().unwrap(),
+        tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+        weight: Weight::default(),
+        scheme: Scheme::Http,
+        state,
+    })
+}
+
+fn routed(snapshot: &Snapshot, host: &str) -> Option<String> {
+    snapshot.route(host).map(|node| node.virtual_host.domain.to_string())
+}
+
+#[test]
+fn exact_goes_before_wildcard_before_default() {
+    let snapshot = Snapshot::default().after(
+        vec![
+            host("example.com", &["www.example.com"], "a"),
+            host("*.example.com", &[], "a"),
+            host("*", &[], "a"),
+        ],
+        1,
+    );
+    for (asked, domain) in [
+        ("example.com", "example.com"),
+        ("www.example.com", "example.com"),
+        ("shop.example.com", "*.example.com"),
+        ("a.b.example.com", "*"),
+        (".example.com", "*"),
+        ("other.org", "*"),
+    ] {
+        assert_eq!(routed(&snapshot, asked).as_deref(), Some(domain), "{asked}");
+    }
+    let without = snapshot.after(vec![Change::DropDomain("*".parse().unwrap())], 2);
+    assert_eq!(routed(&without, "other.org"), None);
+    assert_eq!(routed(&snapshot, "other.org").as_deref(), Some("*"), "snapshots don't change");
+}
+
+#[test]
+fn an_alias_that_is_taken_away_is_not_routed() {
+    let before = Snapshot::default().after(vec![host("example.com", &["www.example.com"], "a")], 1);
+    let after = before.after(vec![host("example.com", &["web.example.com"], "a")], 2);
+    assert_eq!(routed(&after, "www.example.com"), None);
+    assert_eq!(routed(&after, "web.example.com").as_deref(), Some("example.com"));
+    let gone = after.after(vec![Change::DropDomain("example.com".parse().unwrap())], 3);
+    assert_eq!(routed(&gone, "web.example.com"), None);
+    assert_eq!(gone.domains().len(), 0);
+}
+
+#[test]
+fn pools_follow_the_tags_of_backends() {
+    let tag: Tag = "a".parse().unwrap();
+    let one = Snapshot::default().after(
+        vec![
+            backend("w1", "127.0.0.1:1", &["a"], BackendState::Ready),
+            backend("w2", "127.0.0.1:2", &["a", "b"], BackendState::Ready),
+        ],
+        1,
+    );
+    assert_eq!(one.pool(&tag).unwrap().backends().len(), 2);
+    assert_eq!(one.tags().len(), 2);
+    let two = one.after(vec![backend("w1", "127.0.0.1:1", &["b"], BackendState::Ready)], 2);
+    assert_eq!(two.pool(&tag).unwrap().backends().len(), 1);
+    let three = two.after(vec![Change::DropBackend("w2".parse().unwrap())], 3);
+    assert!(three.pool(&tag).is_none());
+}
+
+#[test]
+fn what_is_observed_outlives_edits_but_not_a_move() {
+    let id: BackendId = "w1".parse().unwrap();
+    let one = Snapshot::default()
+        .after(vec![backend("w1", "127.0.0.1:1", &["a"], BackendState::Ready)], 1);
+    let live = Arc::clone(&one.backend(&id).unwrap().live);
+    let guard = live.admit();
+    let two = one.after(vec![backend("w1", "127.0.0.1:1", &["b"], BackendState::Draining)], 2);
+    assert!(Arc::ptr_eq(&live, &two.backend(&id).unwrap().live));
+    two.close_gates(&one);
+    assert!(live.admit().is_none());
+    let three = two.after(vec![backend("w1", "127.0.0.1:9", &["b"], BackendState::Ready)], 3);
+    let moved = Arc::clone(&three.backend(&id).unwrap().live);
+    assert!(!Arc::ptr_eq(&live, &moved));
+    assert_eq!(moved.in_flight(), 1, "a request at the old address is still this backend's");
+    drop(guard);
+    assert_eq!(moved.in_flight(), 0);
+}
+
+#[test]
+fn requests_of_a_tag_that_was_left_are_still_counted() {
+    let domain: DomainName = "example.com".parse().unwrap();
+    let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+    let one = Snapshot::default().after(vec![host("example.com", &[], "a")], 1);
+    let guard = one.domain(&domain).unwrap().live_in_flight().enter();
+    let two = one.after(vec![host("example.com", &[], "b")], 2);
+    let node = two.domain(&domain).unwrap();
+    assert_eq!(node.in_flight_on(&a).unwrap().count(), 1);
+    assert_eq!(node.in_flight_on(&b).unwrap().count(), 0);
+    // Back again while the request still runs: it is the same count.
+    let three = two.after(vec![host("example.com", &[], "a")], 3);
+    assert_eq!(three.domain(&domain).unwrap().live_in_flight().count(), 1);
+    drop(guard);
+    assert_eq!(three.domain(&domain).unwrap().live_in_flight().count(), 0);
+}
+
+#[test]
+fn a_change_of_domains_shares_the_backends() {
+    let one = Snapshot::default()
+        .after(vec![backend("w1", "127.0.0.1:1", &["a"], BackendState::Ready)], 1);
+    let two = one.after(vec![host("example.com", &[], "a")], 2);
+    assert!(one.shares_backends(&two));
+    let three = two.after(vec![backend("w1", "127.0.0.1:1", &["b"], BackendState::Ready)], 3);
+    assert!(!two.shares_backends(&three));
+}
+
+#[test]
+fn kept_connections_are_told_apart_by_id_address_and_scheme() {
+    let node = |id: &str, address: &str, scheme| {
+        let Change::PutBackend(mut declared) = backend(id, address, &["a"], BackendState::Ready)
+        else {
+            unreachable!("made above")
+        };
+        declared.scheme = scheme;
+        BackendNode::new(declared).connection_group()
+    };
+    let one = node("w1", "127.0.0.1:1", Scheme::Http);
+    assert_eq!(one, node("w1", "127.0.0.1:1", Scheme::Http));
+    assert_ne!(one, node("w2", "127.0.0.1:1", Scheme::Http));
+    assert_ne!(one, node("w1", "127.0.0.1:2", Scheme::Http));
+    assert_ne!(one, node("w1", "127.0.0.1:1", Scheme::H2c));
+}

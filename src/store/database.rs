@@ -1,0 +1,339 @@
+//! The database: its schema, loading, and the one way to commit.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StoreError;
+use super::lock::{self, DirectoryLock};
+use crate::model::{Actor, Backend, Change, DomainName, Event, EventKind, Outcome, VirtualHost};
+
+/// The newest schema that this version reads and writes.
+const SCHEMA: i64 = 1;
+
+/// Marks the file as ours (SQLite's `application_id`): "vhst".
+const APPLICATION_ID: i64 = 0x7668_7374;
+
+const CREATE: &str = "
+    CREATE TABLE domains  (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE backends (id   TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE meta     (key  TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE events (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        revision INTEGER NOT NULL,
+        at_ms    INTEGER NOT NULL,
+        actor    TEXT NOT NULL,
+        value    TEXT NOT NULL
+    );
+    CREATE TABLE event_domains (
+        domain TEXT NOT NULL,
+        event  INTEGER NOT NULL REFERENCES events(id),
+        PRIMARY KEY (domain, event)
+    ) WITHOUT ROWID;
+";
+
+/// The state directory, held for as long as this lives.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    _lock: DirectoryLock,
+}
+
+/// What was found at start.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// The revision of the state.
+    pub revision: u64,
+    /// The virtual hosts.
+    pub domains: Vec<VirtualHost>,
+    /// The backends.
+    pub backends: Vec<Backend>,
+    /// What the config file declared when it was last applied, as its own room wrote it.
+    pub applied_file: Option<String>,
+}
+
+/// What is made to last in one step.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// The edits of the desired state.
+    pub changes: &'a [Change],
+    /// The revision they lead to.
+    pub revision: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Who.
+    pub actor: &'a Actor,
+    /// What.
+    pub event: &'a EventKind,
+    /// The config file's declarations, when it was they that were applied.
+    pub applied_file: Option<&'a str>,
+}
+
+impl Store {
+    /// Opens the state in `directory`, making it when there is none.
+    ///
+    /// # Errors
+    /// When the directory can't be used, another server uses it, or the database is not one that
+    /// this version understands; then it has not been touched.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let lock = lock::acquire(directory)?;
+        let path = directory.join("state.db");
+        private_file(&path)
+            .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
+        let mut connection = Connection::open(&path)?;
+        check_schema(&connection, &path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        create_schema(&mut connection)?;
+        Ok(Self { connection, _lock: lock })
+    }
+
+    /// Reads the desired state.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn load(&self) -> Result<Saved, StoreError> {
+        Ok(Saved {
+            revision: match self.meta("revision")? {
+                None => 0,
+                Some(found) => {
+                    found.parse().map_err(|_| StoreError::Revision { found: found.clone() })?
+                }
+            },
+            domains: self.rows("SELECT value FROM domains ORDER BY name", "a domain")?,
+            backends: self.rows("SELECT value FROM backends ORDER BY id", "a backend")?,
+            applied_file: self.meta("applied_file")?,
+        })
+    }
+
+    /// Writes a change and its event: all of it or nothing. Returns the event's number.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing was written.
+    pub fn commit(&mut self, commit: &Commit<'_>) -> Result<u64, StoreError> {
+        let transaction = self.connection.transaction()?;
+        for change in commit.changes {
+            apply(&transaction, change)?;
+        }
+        set_meta(&transaction, "revision", &commit.revision.to_string())?;
+        if let Some(file) = commit.applied_file {
+            set_meta(&transaction, "applied_file", file)?;
+        }
+        let event = insert_event(&transaction, commit)?;
+        transaction.commit()?;
+        Ok(event)
+    }
+
+    /// Writes how a switch that is in the history went on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn set_outcome(&mut self, event: u64, outcome: &Outcome) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        let value: Option<String> = transaction
+            .query_row("SELECT value FROM events WHERE id = ?1", params![signed(event)], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        if let Some(value) = value {
+            let mut kind: EventKind = read("an event", &value)?;
+            if let EventKind::Switch { outcome: now, .. } = &mut kind {
+                *now = outcome.clone();
+            }
+            transaction.execute(
+                "UPDATE events SET value = ?2 WHERE id = ?1",
+                params![signed(event), write(&kind)],
+            )?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Marks the switches whose drain a stop of the server has cut short. Returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn mark_interrupted(&mut self) -> Result<usize, StoreError> {
+        let open: Vec<u64> = self
+            .events_where("WHERE json_extract(value, '$.outcome.state') = 'draining'", [])?
+            .into_iter()
+            .map(|event| event.id)
+            .collect();
+        for event in &open {
+            self.set_outcome(*event, &Outcome::Interrupted)?;
+        }
+        Ok(open.len())
+    }
+
+    /// The newest events first, at most `limit`, those that concern `domain` or all.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn events(
+        &self,
+        domain: Option<&DomainName>,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        match domain {
+            None => self.events_where("ORDER BY id DESC LIMIT ?1", params![limit]),
+            Some(domain) => self.events_where(
+                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
+                 ORDER BY id DESC LIMIT ?2",
+                params![domain.to_string(), limit],
+            ),
+        }
+    }
+
+    fn events_where(
+        &self,
+        clause: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Vec<Event>, StoreError> {
+        let query = format!("SELECT id, revision, at_ms, actor, value FROM events {clause}");
+        let mut statement = self.connection.prepare_cached(&query)?;
+        let mut rows = statement.query(parameters)?;
+        let mut events = Vec::new();
+        while let Some(row) = rows.next()? {
+            events.push(Event {
+                id: row.get::<_, i64>(0)?.unsigned_abs(),
+                revision: row.get::<_, i64>(1)?.unsigned_abs(),
+                at_ms: row.get::<_, i64>(2)?.unsigned_abs(),
+                actor: read("an actor", &row.get::<_, String>(3)?)?,
+                kind: read("an event", &row.get::<_, String>(4)?)?,
+            });
+        }
+        Ok(events)
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let query = "SELECT value FROM meta WHERE key = ?1";
+        Ok(self.connection.query_row(query, params![key], |row| row.get(0)).optional()?)
+    }
+
+    fn rows<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        what: &'static str,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare(query)?;
+        let mut rows = statement.query([])?;
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            values.push(read(what, &row.get::<_, String>(0)?)?);
+        }
+        Ok(values)
+    }
+}
+
+/// Makes the database file before SQLite does, so that it and the files SQLite puts beside it, which
+/// take its mode, are the user's alone.
+fn private_file(path: &Path) -> std::io::Result<()> {
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// Refuses, before anything is written, what this version doesn't understand.
+fn check_schema(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let path = || PathBuf::from(path);
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let version = match number("user_version") {
+        Err(rusqlite::Error::SqliteFailure(error, _))
+            if error.code == rusqlite::ErrorCode::NotADatabase =>
+        {
+            return Err(StoreError::Foreign { path: path() });
+        }
+        version => version?,
+    };
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 && number("application_id")? != APPLICATION_ID {
+        return Err(StoreError::Foreign { path: path() });
+    }
+    if version > SCHEMA {
+        return Err(StoreError::NewerSchema { path: path(), found: version, known: SCHEMA });
+    }
+    Ok(())
+}
+
+fn create_schema(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction()?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(CREATE)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
+    match change {
+        Change::PutDomain(virtual_host) => transaction
+            .prepare_cached("INSERT OR REPLACE INTO domains (name, value) VALUES (?1, ?2)")?
+            .execute(params![virtual_host.domain.to_string(), write(virtual_host)])?,
+        Change::DropDomain(domain) => transaction
+            .prepare_cached("DELETE FROM domains WHERE name = ?1")?
+            .execute(params![domain.to_string()])?,
+        Change::PutBackend(backend) => transaction
+            .prepare_cached("INSERT OR REPLACE INTO backends (id, value) VALUES (?1, ?2)")?
+            .execute(params![backend.id.as_str(), write(backend)])?,
+        Change::DropBackend(id) => transaction
+            .prepare_cached("DELETE FROM backends WHERE id = ?1")?
+            .execute(params![id.as_str()])?,
+    };
+    Ok(())
+}
+
+fn set_meta(transaction: &Transaction<'_>, key: &str, value: &str) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
+        .execute(params![key, value])?;
+    Ok(())
+}
+
+fn insert_event(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<u64, StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO events (revision, at_ms, actor, value) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            signed(commit.revision),
+            signed(commit.at_ms),
+            write(commit.actor),
+            write(commit.event)
+        ])?;
+    let event = transaction.last_insert_rowid();
+    for domain in commit.event.domains() {
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO event_domains (domain, event) VALUES (?1, ?2)")?
+            .execute(params![domain.to_string(), event])?;
+    }
+    Ok(event.unsigned_abs())
+}
+
+fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| StoreError::Row { what, source })
+}
+
+fn write<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("values of the model have string keys and no custom errors")
+}
+
+/// SQLite's integers are signed; counts and times fit.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

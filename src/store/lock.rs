@@ -1,0 +1,51 @@
+//! Keeps two servers from using one state directory.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::StoreError;
+
+/// Holds the state directory. The kernel lets go when the process ends, however it ends, so there is
+/// no stale lock.
+#[derive(Debug)]
+pub(super) struct DirectoryLock {
+    _held: Flock<File>,
+}
+
+/// Makes the directory when it is missing, private to the user, and takes its lock.
+pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, StoreError> {
+    let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    tighten(directory)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(directory.join("lock"))
+        .map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(held) => Ok(DirectoryLock { _held: held }),
+        Err((_, Errno::EWOULDBLOCK)) => Err(StoreError::InUse { path: directory.to_owned() }),
+        Err((_, errno)) => Err(failed(errno.into())),
+    }
+}
+
+/// Takes away whatever the group and others may; but not of a directory that is not the state's alone,
+/// such as `/tmp`, which others would then miss.
+fn tighten(directory: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+    let now = std::fs::metadata(directory).map_err(failed)?.permissions().mode();
+    if now & 0o077 == 0 {
+        return Ok(());
+    }
+    let is_ours = directory.join("state.db").exists();
+    if !is_ours && std::fs::read_dir(directory).map_err(failed)?.next().is_some() {
+        return Err(StoreError::Shared { path: directory.to_owned() });
+    }
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+}

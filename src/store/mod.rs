@@ -1,0 +1,10 @@
+//! What survives the process: desired state, history, and the last applied config file, in SQLite.
+//!
+//! Says how to load and commit, not when. A commit that returned is on the disk.
+
+mod database;
+mod error;
+mod lock;
+
+pub use database::{Commit, Saved, Store};
+pub use error::StoreError;

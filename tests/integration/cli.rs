@@ -1,0 +1,269 @@
+//! The command line: what goes to stdout, what to stderr, and how it ends.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::harness::*;
+
+/// A server with something of everything.
+fn furnished() -> (Vhost, Vec<Backend>) {
+    let backends: Vec<_> = ["a1", "b1"].iter().map(|id| Backend::start(id)).collect();
+    let vhost = Setup::new()
+        .domain_with("example.com", "a", "aliases = [\"www.example.com\", \"web.example.com\"]")
+        .domain("shop.example.org", "a")
+        .domain("*", "b")
+        .backend("a1", backends[0].address(), &["a", "shop-blue"])
+        .backend("b1", backends[1].address(), &["b"])
+        .backend("web-eu-1", refusing_address(), &["a"])
+        .backend("unresolved", "app.internal.invalid:3000", &["b"])
+        .start();
+    vhost.wait_until_healthy(2);
+    vhost.wait_for_health("web-eu-1", "unhealthy");
+    (vhost, backends)
+}
+
+fn vhost(args: &[&str]) -> CtlOutput {
+    let mut command = Command::new(vhost_binary());
+    command.args(args).env_remove("VHOST_SOCKET");
+    RunningCtl::of(command).wait()
+}
+
+#[test]
+fn without_a_server_it_ends_with_3_and_says_where_it_looked() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("none.sock");
+    let path = socket.to_str().unwrap();
+    let output = vhost(&["ctl", "--socket", path, "status"]);
+    assert_eq!((output.code, output.stdout.as_str()), (3, ""), "{output:?}");
+    assert!(output.stderr.contains(path) && output.stderr.contains("hint:"), "{output:?}");
+    // A file that a killed server left behind is no server either.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert_eq!(vhost(&["ctl", "--socket", path, "status"]).code, 3);
+}
+
+#[test]
+fn the_socket_may_come_from_the_environment() {
+    let server = Setup::new().start();
+    let mut command = Command::new(vhost_binary());
+    command.args(["ctl", "status"]).env("VHOST_SOCKET", server.socket());
+    assert_eq!(RunningCtl::of(command).wait().code, 0);
+}
+
+#[test]
+fn what_does_not_exist_ends_with_4() {
+    let (server, _backends) = furnished();
+    for args in [
+        &["domain", "show", "unknown.test"][..],
+        &["domain", "set", "unknown.test", "--balance", "round-robin"],
+        &["domain", "remove", "unknown.test"],
+        &["switch", "unknown.test", "b"],
+        &["undo", "unknown.test"],
+        &["wait", "unknown.test", "--until", "healthy"],
+        &["backend", "show", "unknown"],
+        &["backend", "drain", "unknown"],
+        &["backend", "remove", "unknown"],
+        &["backend", "tag", "unknown", "x"],
+    ] {
+        let output = server.ctl(args);
+        assert_eq!((output.code, output.stdout.as_str()), (4, ""), "{args:?}: {output:?}");
+        assert!(output.stderr.contains("unknown"), "{args:?}: {output:?}");
+    }
+}
+
+#[test]
+fn a_near_miss_is_offered() {
+    let (server, _backends) = furnished();
+    let output = server.ctl(&["domain", "show", "exmaple.com"]);
+    assert!(output.stderr.contains("example.com"), "{output:?}");
+}
+
+#[test]
+fn what_is_malformed_ends_with_2_before_anything_is_asked() {
+    for args in [
+        &["ctl", "--socket", "/none", "domain", "show", "exa mple.com"][..],
+        &["ctl", "--socket", "/none", "domain", "show", "http://example.com"],
+        &["ctl", "--socket", "/none", "switch", "example.com", "b c"],
+        &["ctl", "--socket", "/none", "backend", "add", "web", "localhost"],
+        &["ctl", "--socket", "/none", "backend", "show", "a/b"],
+        &["ctl", "--socket", "/none", "frobnicate"],
+        &["serve"],
+        &["nonsense"],
+    ] {
+        let output = vhost(args);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{args:?}: {output:?}");
+        assert!(!output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn what_exists_already_ends_with_5() {
+    let (server, _backends) = furnished();
+    for args in [
+        &["domain", "add", "example.com", "--tag", "a"][..],
+        &["domain", "add", "www.example.com", "--tag", "a"],
+        &["backend", "add", "a1", "127.0.0.1:9", "--tag", "a"],
+    ] {
+        let output = server.ctl(args);
+        assert_eq!((output.code, output.stdout.as_str()), (5, ""), "{args:?}: {output:?}");
+    }
+}
+
+#[test]
+fn data_goes_to_stdout_and_words_to_stderr() {
+    let (server, _backends) = furnished();
+    for args in [
+        &["status"][..],
+        &["domain", "list"],
+        &["domain", "show", "example.com"],
+        &["backend", "list"],
+        &["backend", "show", "a1"],
+        &["history"],
+    ] {
+        let output = server.ctl_ok(args);
+        assert!(!output.stdout.is_empty(), "{args:?}");
+    }
+    let output = server.ctl_ok(&["domain", "list"]);
+    assert_eq!(output.stderr, "", "nothing needs to be said");
+    for args in [
+        &["domain", "add", "new.test", "--tag", "a"][..],
+        &["backend", "set", "b1", "--weight", "2"],
+        &["switch", "new.test", "b", "--force"],
+        &["domain", "remove", "new.test"],
+    ] {
+        let output = server.ctl_ok(args);
+        assert_eq!(output.stdout, "", "{args:?}");
+        assert!(!output.stderr.is_empty(), "{args:?} confirms what it did");
+        assert!(!output.stderr.contains('\u{1b}'), "no colour off a terminal: {output:?}");
+    }
+    let quiet = server.ctl_ok(&["--quiet", "backend", "set", "b1", "--weight", "3"]);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn an_empty_list_is_nothing_on_stdout() {
+    let server = Setup::new().start();
+    for args in [&["domain", "list"][..], &["backend", "list"]] {
+        let output = server.ctl_ok(args);
+        assert_eq!(output.stdout, "", "{args:?}");
+        assert!(!output.stderr.is_empty(), "{args:?} says that there is nothing");
+    }
+}
+
+#[test]
+fn json_is_the_result_of_the_method() {
+    let (server, _backends) = furnished();
+    let same = |args: &[&str], method: &str, params: serde_json::Value| {
+        let mut shown = server.ctl_json(args);
+        let mut answered = server.rpc(method, params).unwrap();
+        for value in [&mut shown, &mut answered] {
+            forget_what_moves(value);
+        }
+        assert_eq!(shown, answered, "{args:?}");
+    };
+    same(&["status"], "state.get", json!({}));
+    same(&["domain", "list"], "domain.list", json!({}));
+    same(&["domain", "show", "www.example.com"], "domain.show", json!({"domain": "example.com"}));
+    same(&["backend", "list"], "backend.list", json!({}));
+    same(&["backend", "show", "a1"], "backend.show", json!({"id": "a1"}));
+    same(&["history"], "event.list", json!({}));
+}
+
+/// Takes out what differs between two looks.
+fn forget_what_moves(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.remove("health");
+            fields.values_mut().for_each(forget_what_moves);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(forget_what_moves),
+        _ => {}
+    }
+}
+
+#[test]
+fn tables_fit_in_eighty_columns() {
+    let (server, _backends) = furnished();
+    server.ctl_ok(&["switch", "example.com", "b", "--force"]);
+    for args in [
+        &["status"][..],
+        &["domain", "list"],
+        &["domain", "show", "example.com"],
+        &["backend", "list"],
+        &["backend", "show", "web-eu-1"],
+    ] {
+        let output = server.ctl_ok(args);
+        for line in output.stdout.lines() {
+            assert!(line.chars().count() <= 80, "{args:?}: {line:?}");
+            assert_eq!(line, line.trim_end(), "{args:?}: trailing space in {line:?}");
+        }
+    }
+}
+
+#[test]
+fn lists_show_what_an_operator_looks_for() {
+    let (server, backends) = furnished();
+    let domains = server.ctl_ok(&["domain", "list"]).stdout;
+    assert!(domains.contains("example.com") && domains.contains('*'), "{domains}");
+    let list = server.ctl_ok(&["backend", "list"]).stdout;
+    for part in ["a1", &backends[0].address(), "healthy", "unhealthy", "ready"] {
+        assert!(list.contains(part), "no `{part}` in\n{list}");
+    }
+    let status = server.ctl_ok(&["status"]).stdout;
+    assert!(status.contains(&server.http().to_string()), "{status}");
+    let domain = server.ctl_ok(&["domain", "show", "example.com"]).stdout;
+    assert!(domain.contains("www.example.com"), "{domain}");
+}
+
+#[test]
+fn history_is_newest_first_and_limited() {
+    let (server, _backends) = furnished();
+    for weight in ["2", "3", "4"] {
+        server.ctl_ok(&["backend", "set", "a1", "--weight", weight]);
+    }
+    server.ctl_ok(&["switch", "example.com", "b", "--force"]);
+    let events = server.ctl_json(&["history", "--limit", "2"])["events"].clone();
+    let kinds: Vec<_> = events.as_array().unwrap().iter().map(|e| e["kind"].clone()).collect();
+    assert_eq!(kinds, ["switch", "backend_set"]);
+    assert!(events[0]["revision"].as_u64() > events[1]["revision"].as_u64());
+    let of_domain = server.ctl_json(&["history", "example.com"])["events"].clone();
+    let kinds: Vec<_> = of_domain.as_array().unwrap().iter().map(|e| e["kind"].clone()).collect();
+    assert_eq!(kinds, ["switch", "file_applied"], "what concerns the domain");
+}
+
+#[test]
+fn domains_are_added_changed_and_removed() {
+    let (server, _backends) = furnished();
+    server.ctl_ok(&["domain", "add", "new.test", "--tag", "b", "--alias", "www.new.test"]);
+    assert_eq!(server.get("www.new.test", "/").backend(), Some("b1"));
+    server.ctl_ok(&["domain", "remove", "new.test"]);
+    assert_eq!(server.ctl(&["domain", "show", "new.test"]).code, 4);
+    let unknown_tag = server.ctl(&["domain", "add", "new.test", "--tag", "nobody"]);
+    assert_eq!(unknown_tag.code, 4, "{unknown_tag:?}");
+    assert!(unknown_tag.stderr.contains("shop-blue"), "the tags that there are: {unknown_tag:?}");
+    server.ctl_ok(&["domain", "add", "new.test", "--tag", "nobody", "--force"]);
+    assert_eq!(server.get("new.test", "/").status, 503);
+}
+
+#[test]
+fn a_closed_pipe_is_a_quiet_success() {
+    let (server, _backends) = furnished();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "\"$0\" ctl --socket \"$1\" domain list | true; echo done"])
+        .arg(vhost_binary())
+        .arg(server.socket());
+    let output = RunningCtl::of(command).wait();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("done\n", ""));
+}
+
+#[test]
+fn help_names_the_exit_statuses() {
+    let output = vhost(&["ctl", "--help"]);
+    assert_eq!(output.code, 0);
+    for number in 0..=7 {
+        let listed =
+            output.stdout.lines().any(|line| line.trim_start().starts_with(&format!("{number} ")));
+        assert!(listed, "no exit status {number} in\n{}", output.stdout);
+    }
+}

@@ -1,0 +1,27 @@
+//! What the tests stand on: the real `vhost` as a child process, real backends in this process, and
+//! clients that see every byte. All of it ends when it is dropped.
+
+mod address;
+mod backend;
+mod client;
+mod frames;
+mod namespace;
+mod raw_backend;
+mod self_test;
+mod setup;
+mod tls;
+mod vhost;
+mod wait;
+mod websocket;
+
+pub(crate) use address::{free_address, free_ip, refusing_address};
+pub(crate) use backend::{Backend, check_stream, checksum};
+pub(crate) use client::{Client, Framing, Response, get};
+pub(crate) use frames::{H2, in_runtime, read};
+pub(crate) use namespace::{mount_namespace, unprivileged};
+pub(crate) use raw_backend::{FullBacklog, RawBackend, RawConnection, answer};
+pub(crate) use setup::Setup;
+pub(crate) use tls::Authority;
+pub(crate) use vhost::{CtlOutput, RpcConnection, RunningCtl, Vhost, serve_once, vhost_binary};
+pub(crate) use wait::{eventually, eventually_async, eventually_some};
+pub(crate) use websocket::WebSocket;

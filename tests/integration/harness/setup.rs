@@ -1,0 +1,175 @@
+//! The config file of a test, and how its server is started.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "callers hand over numbers, texts and addresses"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Vhost, free_address};
+
+/// Builds a config file: short intervals, everything in a directory of its own.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    sections: BTreeMap<String, BTreeMap<String, String>>,
+    entries: Vec<String>,
+    pub(super) hosts_file: Option<PathBuf>,
+    pub(super) environment: Vec<(&'static str, PathBuf)>,
+    pub(super) lifetime: Duration,
+    pub(super) http: SocketAddr,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        let http = free_address();
+        let setup = Self {
+            sections: BTreeMap::new(),
+            entries: Vec::new(),
+            hosts_file: None,
+            environment: Vec::new(),
+            lifetime: Duration::from_mins(1),
+            http,
+        };
+        setup
+            .set("proxy.listen_addr", quoted(free_address()))
+            .set("proxy.listen_addr_http", quoted(http))
+            .set("proxy.threads", 2)
+            .set("proxy.shutdown_timeout_secs", 10)
+            .set("logging.level", quoted("debug"))
+            .set("logging.format", quoted("text"))
+            .set("health_check.path", quoted("/health"))
+            .set("health_check.interval_secs", 0.2)
+            .set("health_check.timeout_secs", 2)
+            .set("health_check.healthy_threshold", 1)
+            .set("health_check.unhealthy_threshold", 2)
+            .set("switch.gate_timeout_secs", 5)
+            .set("switch.drain_timeout_secs", 10)
+    }
+
+    /// Where it will serve plain HTTP.
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Serves plain HTTP where another setup does.
+    pub(crate) fn at(mut self, http: SocketAddr) -> Self {
+        self.http = http;
+        self.set("proxy.listen_addr_http", quoted(http))
+    }
+
+    /// Sets `section.key` to a TOML value.
+    pub(crate) fn set(mut self, key: &str, value: impl ToString) -> Self {
+        let (section, key) = key.split_once('.').expect("section.key");
+        self.sections
+            .entry(section.to_owned())
+            .or_default()
+            .insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// Takes `section.key` out, so that its default holds.
+    pub(crate) fn unset(mut self, key: &str) -> Self {
+        let (section, key) = key.split_once('.').expect("section.key");
+        self.sections.entry(section.to_owned()).or_default().remove(key);
+        self
+    }
+
+    /// Probes that only connect, for backends that don't speak HTTP.
+    pub(crate) fn tcp_probes(self) -> Self {
+        self.set("health_check.kind", quoted("tcp")).unset("health_check.path")
+    }
+
+    pub(crate) fn domain(self, name: &str, tag: &str) -> Self {
+        self.domain_with(name, tag, "")
+    }
+
+    /// A domain with more keys, as lines of TOML.
+    pub(crate) fn domain_with(mut self, name: &str, tag: &str, more: &str) -> Self {
+        self.entries.push(format!(
+            "[[virtual_hosts]]\ndomain = \"{name}\"\nenabled_backends_tag = \"{tag}\"\n{more}\n"
+        ));
+        self
+    }
+
+    pub(crate) fn backend(self, id: &str, address: impl ToString, tags: &[&str]) -> Self {
+        self.backend_with(id, address, tags, "")
+    }
+
+    /// A backend with more keys, as lines of TOML.
+    pub(crate) fn backend_with(
+        mut self,
+        id: &str,
+        address: impl ToString,
+        tags: &[&str],
+        more: &str,
+    ) -> Self {
+        let address = address.to_string();
+        self.entries.push(format!(
+            "[[backends]]\nid = \"{id}\"\naddress = \"{address}\"\ntags = {tags:?}\n{more}\n"
+        ));
+        self
+    }
+
+    /// Replaces text in the domains and backends; for tests that edit the file.
+    pub(crate) fn replace(mut self, from: &str, to: &str) -> Self {
+        assert!(self.entries.iter().any(|entry| entry.contains(from)), "no `{from}` to replace");
+        for entry in &mut self.entries {
+            *entry = entry.replace(from, to);
+        }
+        self
+    }
+
+    /// Lets the server see this file as `/etc/hosts`.
+    pub(crate) fn hosts_file(mut self, path: &Path) -> Self {
+        self.hosts_file = Some(path.to_owned());
+        self
+    }
+
+    /// Gives the server an environment variable that names a file.
+    pub(crate) fn env(mut self, name: &'static str, path: PathBuf) -> Self {
+        self.environment.push((name, path));
+        self
+    }
+
+    /// How long the server may live before it is killed, so that no test hangs.
+    pub(crate) fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// The file's text, for a server that keeps its things in `directory`.
+    pub(crate) fn text(&self, directory: &Path) -> String {
+        let mut sections = self.sections.clone();
+        let proxy = sections.entry("proxy".into()).or_default();
+        proxy
+            .entry("state_dir".into())
+            .or_insert_with(|| quoted(directory.join("state").display()));
+        proxy
+            .entry("admin_socket".into())
+            .or_insert_with(|| quoted(directory.join("admin.sock").display()));
+        let mut text = String::new();
+        for (section, keys) in sections {
+            let _ = writeln!(text, "[{section}]");
+            for (key, value) in keys {
+                let _ = writeln!(text, "{key} = {value}");
+            }
+            text.push('\n');
+        }
+        text + &self.entries.join("\n")
+    }
+
+    /// Starts the server and waits until it serves.
+    pub(crate) fn start(&self) -> Vhost {
+        Vhost::start(self)
+    }
+}
+
+/// A TOML string.
+pub(super) fn quoted(text: impl ToString) -> String {
+    format!("{:?}", text.to_string())
+}

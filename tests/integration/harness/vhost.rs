@@ -1,0 +1,510 @@
+//! The real `vhost`, as a child process.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::namespace::mount_namespace;
+use super::{Client, Response, Setup, eventually, eventually_some};
+
+/// How long the server may take to serve, on a slow and busy machine.
+const START: Duration = Duration::from_secs(20);
+
+/// How long an answer on the admin socket may take.
+const ANSWER: Duration = Duration::from_secs(50);
+
+/// Log lines that drown the others when a test has failed.
+const NOISE: [&str; 4] = ["pingora_core::", "pingora_proxy::", "backend was probed", "rpc_method="];
+
+pub(crate) fn vhost_binary() -> &'static str {
+    env!("CARGO_BIN_EXE_vhost")
+}
+
+/// A server that runs, with its directory.
+pub(crate) struct Vhost {
+    child: Child,
+    directory: TempDir,
+    http: SocketAddr,
+    lifetime: Duration,
+    hosts_file: Option<PathBuf>,
+    environment: Vec<(&'static str, PathBuf)>,
+    /// Dropped when the server ends; the watchdog then goes home.
+    watchdog: Option<mpsc::Sender<()>>,
+}
+
+impl Vhost {
+    pub(super) fn start(setup: &Setup) -> Self {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        std::fs::write(directory.path().join("vhost.toml"), setup.text(directory.path()))
+            .expect("config file is written");
+        let mut vhost = Self {
+            child: spawn(directory.path(), setup.hosts_file.as_deref(), &setup.environment),
+            directory,
+            http: setup.http,
+            lifetime: setup.lifetime,
+            hosts_file: setup.hosts_file.clone(),
+            environment: setup.environment.clone(),
+            watchdog: None,
+        };
+        vhost.wait_until_it_serves();
+        vhost
+    }
+
+    fn wait_until_it_serves(&mut self) {
+        self.watch();
+        let socket = self.socket();
+        eventually("vhost serves", START, || {
+            if let Some(status) = self.child.try_wait().expect("child can be waited for") {
+                panic!("vhost ended ({status}) instead of serving:\n{}", self.log());
+            }
+            UnixStream::connect(&socket).is_ok() && TcpStream::connect(self.http).is_ok()
+        });
+        self.rpc("state.get", json!({})).expect("state.get answers");
+    }
+
+    /// Kills the server when it has lived too long: whatever waits for it then fails.
+    fn watch(&mut self) {
+        let (alive, ended) = mpsc::channel();
+        let (pid, lifetime) = (self.pid(), self.lifetime);
+        std::thread::spawn(move || {
+            if ended.recv_timeout(lifetime) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("vhost {pid} lived {lifetime:?}, longer than its test may take: killed");
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+        });
+        self.watchdog = Some(alive);
+    }
+
+    /// Starts the server again with the same file and state, after it has ended.
+    pub(crate) fn restart(&mut self) {
+        assert!(
+            self.child.try_wait().expect("child can be waited for").is_some(),
+            "the server still runs"
+        );
+        self.child = spawn(self.directory.path(), self.hosts_file.as_deref(), &self.environment);
+        self.wait_until_it_serves();
+    }
+
+    /// Replaces the config file, which the server reads at its next start.
+    pub(crate) fn write_config(&self, setup: &Setup) {
+        std::fs::write(self.config_file(), setup.text(self.directory.path()))
+            .expect("config file is written");
+    }
+
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.directory.path().join("vhost.toml")
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("admin.sock")
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// Where plain HTTP is served.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("pids are small"))
+    }
+
+    /// What the server has logged so far.
+    pub(crate) fn log(&self) -> String {
+        let bytes = std::fs::read(self.directory.path().join("stderr")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The lines of the log that contain `part`, once there are some: the log is written behind
+    /// the server's back.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, part: &str) -> Vec<String> {
+        eventually_some(&format!("`{part}` is logged"), Duration::from_secs(10), || {
+            Some(self.log_lines(part)).filter(|lines| !lines.is_empty())
+        })
+    }
+
+    /// The lines of the log so far that contain `part`.
+    pub(crate) fn log_lines(&self, part: &str) -> Vec<String> {
+        self.log().lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("the server runs");
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.watchdog = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The exit status, once the server has ended by itself.
+    pub(crate) fn wait_for_exit(&mut self, deadline: Duration) -> ExitStatus {
+        let status = eventually_some("vhost ends", deadline, || {
+            self.child.try_wait().expect("child can be waited for")
+        });
+        self.watchdog = None;
+        status
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("child can be waited for").is_some()
+    }
+
+    /// A new client connection.
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.http)
+    }
+
+    /// One GET on a connection of its own.
+    pub(crate) fn get(&self, host: &str, path: &str) -> Response {
+        self.connect().get(host, path)
+    }
+
+    /// Runs `vhost ctl --socket … args`.
+    pub(crate) fn ctl(&self, args: &[&str]) -> CtlOutput {
+        self.ctl_in_background(args).wait()
+    }
+
+    /// Runs `vhost ctl`, and fails unless it succeeds.
+    #[track_caller]
+    pub(crate) fn ctl_ok(&self, args: &[&str]) -> CtlOutput {
+        let output = self.ctl(args);
+        assert_eq!(output.code, 0, "vhost ctl {args:?}\n{output:#?}\n{}", self.log());
+        output
+    }
+
+    /// Runs `vhost ctl --output json`, and fails unless it succeeds.
+    #[track_caller]
+    pub(crate) fn ctl_json(&self, args: &[&str]) -> Value {
+        let mut all = vec!["--output", "json"];
+        all.extend(args);
+        let output = self.ctl_ok(&all);
+        serde_json::from_str(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error} in the output of {args:?}: {output:?}"))
+    }
+
+    pub(crate) fn ctl_in_background(&self, args: &[&str]) -> RunningCtl {
+        let child = Command::new(vhost_binary())
+            .args(["ctl", "--socket"])
+            .arg(self.socket())
+            .args(args)
+            .env_remove("VHOST_SOCKET")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("vhost ctl starts");
+        RunningCtl { child: Some(child) }
+    }
+
+    /// One call on the admin socket, on a connection of its own.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write `json!({…})`")]
+    pub(crate) fn rpc(&self, method: &str, params: Value) -> Result<Value, Fault> {
+        self.rpc_connection().call(method, &params)
+    }
+
+    pub(crate) fn rpc_connection(&self) -> RpcConnection {
+        RpcConnection::connect(&self.socket())
+    }
+
+    /// Waits until so many ready backends are healthy.
+    #[track_caller]
+    pub(crate) fn wait_until_healthy(&self, count: usize) {
+        eventually(&format!("{count} backends are healthy"), START, || {
+            let state = self.rpc("state.get", json!({})).expect("state.get answers");
+            state["healthy"] == count
+        });
+    }
+
+    /// What `backend.show` says.
+    #[track_caller]
+    pub(crate) fn backend(&self, id: &str) -> Value {
+        self.rpc("backend.show", json!({ "id": id })).expect("backend.show answers")
+    }
+
+    /// Waits until the backend's health is `status`.
+    #[track_caller]
+    pub(crate) fn wait_for_health(&self, id: &str, status: &str) -> Value {
+        eventually_some(&format!("`{id}` is {status}"), START, || {
+            let backend = self.backend(id);
+            (backend["health"]["status"] == status).then_some(backend)
+        })
+    }
+
+    /// The tag that is live for `domain`.
+    #[track_caller]
+    pub(crate) fn live(&self, domain: &str) -> String {
+        let shown = self.rpc("domain.show", json!({ "domain": domain })).expect("domain.show");
+        shown["live"].as_str().expect("`live` is text").to_owned()
+    }
+
+    /// Requests that run now, over all domains.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let state = self.rpc("state.get", json!({})).expect("state.get answers");
+        state["in_flight"].as_u64().expect("`in_flight` is a number")
+    }
+
+    /// The newest entry of the history.
+    pub(crate) fn newest_event(&self) -> Value {
+        let mut list = self.rpc("event.list", json!({ "limit": 1 })).expect("event.list answers");
+        list["events"][0].take()
+    }
+}
+
+impl Drop for Vhost {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            // Set `VHOST_TEST_LOG` to see Pingora's lines too.
+            let whole = std::env::var_os("VHOST_TEST_LOG").is_some();
+            let log = self.log();
+            let lines: Vec<_> = log
+                .lines()
+                .filter(|line| whole || !NOISE.iter().any(|noise| line.contains(noise)))
+                .map(|line| line.chars().take(400).collect::<String>())
+                .collect();
+            let tail = &lines[lines.len().saturating_sub(60)..];
+            eprintln!("--- the server's last log lines ---\n{}", tail.join("\n"));
+        }
+    }
+}
+
+/// Starts the server, its log going to `directory/stderr`.
+fn spawn(directory: &Path, hosts_file: Option<&Path>, environment: &[(&str, PathBuf)]) -> Child {
+    let log = File::options()
+        .append(true)
+        .create(true)
+        .open(directory.join("stderr"))
+        .expect("log file is made");
+    let mut command = match hosts_file {
+        None => Command::new(vhost_binary()),
+        Some(hosts) => {
+            let mut command = mount_namespace().expect("the test has asked before");
+            command
+                .args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
+                .arg(hosts)
+                .arg(vhost_binary());
+            command
+        }
+    };
+    command
+        .args(["serve", "--config"])
+        .arg(directory.join("vhost.toml"))
+        .envs(environment.iter().map(|(name, path)| (name, path)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("vhost starts")
+}
+
+/// Runs `vhost serve --config FILE` where it is expected to end by itself.
+pub(crate) fn serve_once(config: &Path) -> CtlOutput {
+    let child = Command::new(vhost_binary())
+        .args(["serve", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("vhost serve starts");
+    RunningCtl { child: Some(child) }.wait()
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub(crate) struct CtlOutput {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A command under way.
+pub(crate) struct RunningCtl {
+    child: Option<Child>,
+}
+
+impl RunningCtl {
+    pub(crate) fn of(mut command: Command) -> Self {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        Self { child: Some(child) }
+    }
+
+    /// Waits for its end, at most a minute.
+    pub(crate) fn wait(mut self) -> CtlOutput {
+        let mut child = self.child.take().expect("waited for once");
+        let stdout = drain(child.stdout.take().expect("piped"));
+        let stderr = drain(child.stderr.take().expect("piped"));
+        let mut status = None;
+        for _ in 0..6000 {
+            status = child.try_wait().expect("child can be waited for");
+            if status.is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if status.is_none() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let output = CtlOutput {
+            code: status.and_then(|status| status.code()).unwrap_or(-1),
+            stdout: stdout.join().expect("stdout is read"),
+            stderr: stderr.join().expect("stderr is read"),
+        };
+        assert!(status.is_some(), "the command did not end: {output:?}");
+        output
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().expect("not waited for");
+        child.try_wait().expect("child can be waited for").is_some()
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        let id = self.child.as_ref().expect("not waited for").id();
+        Pid::from_raw(i32::try_from(id).expect("pids are small"))
+    }
+
+    /// Ends it by force.
+    pub(crate) fn kill(mut self) {
+        let mut child = self.child.take().expect("not waited for");
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Drop for RunningCtl {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = pipe.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    })
+}
+
+/// The `error` of a response.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fault {
+    pub(crate) code: i64,
+    pub(crate) kind: String,
+    pub(crate) message: String,
+    pub(crate) whole: Value,
+}
+
+/// A connection to the admin socket that speaks JSON-RPC by hand.
+pub(crate) struct RpcConnection {
+    stream: BufReader<UnixStream>,
+    next_id: u64,
+}
+
+impl RpcConnection {
+    pub(crate) fn connect(socket: &Path) -> Self {
+        Self::try_connect(socket).expect("the admin socket accepts")
+    }
+
+    pub(crate) fn try_connect(socket: &Path) -> std::io::Result<Self> {
+        let stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_write_timeout(Some(ANSWER))?;
+        Ok(Self { stream: BufReader::new(stream), next_id: 1 })
+    }
+
+    /// How long to wait for a line.
+    pub(crate) fn set_patience(&self, patience: Duration) {
+        self.stream.get_ref().set_read_timeout(Some(patience)).expect("a timeout can be set");
+    }
+
+    pub(crate) fn send_line(&mut self, line: &str) -> std::io::Result<()> {
+        let stream = self.stream.get_mut();
+        stream.write_all(line.as_bytes())?;
+        stream.write_all(b"\n")
+    }
+
+    /// The next line that the server sends; nothing at the connection's end.
+    pub(crate) fn read_line(&mut self) -> std::io::Result<Option<Value>> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        serde_json::from_str(&line).map(Some).map_err(std::io::Error::other)
+    }
+
+    /// Sends a request and gives its id.
+    pub(crate) fn send(&mut self, method: &str, params: &Value) -> std::io::Result<u64> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        self.send_line(&request.to_string())?;
+        Ok(id)
+    }
+
+    /// Calls a method; its progress goes to `progress`. An I/O error means that no answer came.
+    pub(crate) fn try_call(
+        &mut self,
+        method: &str,
+        params: &Value,
+        mut progress: impl FnMut(&Value),
+    ) -> std::io::Result<Result<Value, Fault>> {
+        let id = self.send(method, params)?;
+        loop {
+            let line = self.read_line()?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+            if line["id"] == id {
+                return Ok(outcome(line));
+            }
+            assert_eq!(line["method"], "progress", "unexpected line: {line}");
+            assert_eq!(line["params"]["id"], id, "progress of another request: {line}");
+            progress(&line["params"]["progress"]);
+        }
+    }
+
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Result<Value, Fault> {
+        self.try_call(method, params, |_| {}).expect("the server answers")
+    }
+}
+
+fn outcome(mut response: Value) -> Result<Value, Fault> {
+    assert_eq!(response["jsonrpc"], "2.0", "{response}");
+    let error = response["error"].take();
+    if error.is_null() {
+        return Ok(response["result"].take());
+    }
+    Err(Fault {
+        code: error["code"].as_i64().expect("a code"),
+        kind: error["data"]["kind"].as_str().unwrap_or_default().to_owned(),
+        message: error["message"].as_str().expect("a message").to_owned(),
+        whole: error,
+    })
+}

@@ -1,0 +1,193 @@
+//! Who may import whom: the walls between the rooms of `src/`, which one crate can't build itself.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms that every room may use.
+const SHARED: [&str; 4] = ["model", "clock", "metrics", "telemetry"];
+
+/// The parts of `src/`, by the path of their modules, and the parts that they may use besides
+/// [`SHARED`] and themselves. The longest path that fits is the one that counts. A new arrow changes
+/// this table first.
+const MAY_USE: [(&str, &[&str]); 25] = [
+    ("model", &[]),
+    ("clock", &[]),
+    ("metrics", &["state"]),
+    ("telemetry", &["config"]),
+    ("config", &[]),
+    // Where the socket is unless it is told: both ends must agree, and no file is read for it.
+    ("config::default_admin_socket", &[]),
+    ("state", &[]),
+    ("store", &[]),
+    ("upstream", &["state"]),
+    ("control", &["config", "state", "store"]),
+    ("health", &["state", "upstream"]),
+    ("proxy", &["state", "upstream"]),
+    ("rpc", &[]),
+    ("rpc::envelope", &[]),
+    ("rpc::methods", &[]),
+    ("rpc::client", &["rpc::envelope", "rpc::methods"]),
+    // What the composition root needs of the server's end.
+    ("rpc::socket", &[]),
+    (
+        "rpc::server",
+        &["control", "rpc::dispatch", "rpc::envelope", "rpc::fault", "rpc::methods", "rpc::socket"],
+    ),
+    (
+        "rpc::dispatch",
+        &["control", "rpc::envelope", "rpc::fault", "rpc::methods", "rpc::views", "state"],
+    ),
+    ("rpc::views", &["rpc::methods", "state"]),
+    ("rpc::fault", &["control", "rpc::envelope"]),
+    ("cli", &["config", "demo", "rpc::client", "rpc::envelope", "server"]),
+    (
+        "cli::ctl",
+        &["cli", "config::default_admin_socket", "rpc::client", "rpc::envelope", "rpc::methods"],
+    ),
+    ("demo", &["config", "rpc::client", "rpc::methods", "server", "upstream"]),
+    ("server", &["config", "control", "health", "proxy", "rpc", "state", "store"]),
+];
+
+#[test]
+fn no_room_imports_what_the_table_does_not_allow() {
+    let mut broken = Vec::new();
+    let mut seen = BTreeSet::new();
+    for file in sources() {
+        let Some(part) = part_of(&module_of(&file)) else {
+            broken.push(format!("{}: its room is not in the table", file.display()));
+            continue;
+        };
+        seen.insert(part.0);
+        let text = fs::read_to_string(&file).expect("a source file is text");
+        for path in imports(&text) {
+            let Some((used, _)) = part_of(&path) else {
+                broken.push(format!("{}: `crate::{path}` is not in the table", file.display()));
+                continue;
+            };
+            let allowed = used == part.0 || SHARED.contains(&used) || part.1.contains(&used);
+            if !allowed {
+                broken.push(format!("{}: `{}` may not use `{used}`", file.display(), part.0));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(seen.len() > 5, "the sources were not found: {seen:?}");
+}
+
+/// Every source file but the roots, which see everything, and files that hold only tests.
+fn sources() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    let mut directories = vec![root.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).expect("a directory").flatten() {
+            let path = entry.path();
+            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !["lib", "main", "tests", "testing", "fake_server"].contains(&name)
+            {
+                files.push(path.strip_prefix(&root).expect("below the root").to_owned());
+            }
+        }
+    }
+    files.sort();
+    files.into_iter().map(|file| root.join(file)).collect()
+}
+
+/// `src/rpc/methods/mod.rs` is `rpc::methods`.
+fn module_of(file: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let path = file.strip_prefix(root).expect("below the root").with_extension("");
+    let mut names: Vec<_> = path.iter().filter_map(|name| name.to_str()).collect();
+    if names.last() == Some(&"mod") {
+        names.pop();
+    }
+    names.join("::")
+}
+
+/// The part of the table that a path belongs to.
+fn part_of(path: &str) -> Option<(&'static str, &'static [&'static str])> {
+    let fits = |part: &str| {
+        path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    MAY_USE.into_iter().filter(|(part, _)| fits(part)).max_by_key(|(part, _)| part.len())
+}
+
+/// The paths after `crate::` in the code that is not tests, groups in braces taken apart.
+fn imports(text: &str) -> BTreeSet<String> {
+    let code: String = text
+        .lines()
+        .take_while(|line| line.trim() != "#[cfg(test)]")
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let mut paths = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let before = code[..at].chars().next_back();
+        if before.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '_' | '$')) {
+            read_tree("", &code[at + "crate::".len()..], &mut paths);
+        }
+    }
+    paths
+}
+
+/// Reads one path, or a group of them, and gives what follows.
+fn read_tree<'a>(prefix: &str, text: &'a str, paths: &mut BTreeSet<String>) -> &'a str {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        loop {
+            rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+            if let Some(after) = rest.strip_prefix('}') {
+                return after;
+            }
+            let after = read_tree(prefix, rest, paths);
+            if after.len() == rest.len() {
+                return after;
+            }
+            rest = after;
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}::{name}") };
+    match rest.strip_prefix("::") {
+        Some(rest) if !rest.starts_with('<') => read_tree(&path, rest, paths),
+        _ => {
+            paths.insert(path);
+            // `name as other`
+            let alias = rest
+                .trim_start()
+                .strip_prefix("as ")
+                .map(|alias| alias.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'));
+            alias.unwrap_or(rest)
+        }
+    }
+}
+
+#[test]
+fn imports_are_read_as_rust_reads_them() {
+    let text = "
+        use crate::model::{Tag, Weight as W};
+        use crate::{rpc::{client::Client, envelope}, state};
+        // use crate::comment::Line;
+        pub(crate) use other_crate::x;
+        fn f() -> crate::store::Store { $crate::skipped::x() }
+        #[cfg(test)]
+        mod tests { use crate::proxy::x; }
+    ";
+    let expected = [
+        "model::Tag",
+        "model::Weight",
+        "rpc::client::Client",
+        "rpc::envelope",
+        "state",
+        "store::Store",
+    ];
+    assert_eq!(imports(text), expected.map(str::to_owned).into());
+    assert_eq!(part_of("rpc::client::Client").unwrap().0, "rpc::client");
+    assert_eq!(part_of("rpc::clients").unwrap().0, "rpc");
+    assert!(part_of("nowhere").is_none());
+}
