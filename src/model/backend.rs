@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tag::check_label;
@@ -44,7 +45,7 @@ impl fmt::Debug for BackendId {
     }
 }
 
-serde_as_text!(BackendId);
+serde_as_text!(BackendId, "The name of a backend: letters, digits, `-`, `_` and `.`.");
 
 /// Where a backend listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -120,10 +121,10 @@ impl fmt::Display for BackendAddr {
     }
 }
 
-serde_as_text!(BackendAddr);
+serde_as_text!(BackendAddr, "`address:port`, `name:port` or `unix:/path`.");
 
 /// How a backend is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// HTTP/1.1 in the clear.
@@ -166,8 +167,11 @@ impl FromStr for Scheme {
 }
 
 /// A backend's share of its pool's traffic, relative to the others': 1 to 1000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "u64", into = "u64")]
+#[schemars(extend("minimum" = 1, "maximum" = 1000))]
 pub struct Weight(u16);
 
 impl Weight {
@@ -220,7 +224,7 @@ impl fmt::Display for Weight {
 }
 
 /// What the operator wants of a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendState {
     /// Takes traffic when its health allows.
@@ -250,7 +254,7 @@ impl fmt::Display for BackendState {
 }
 
 /// A backend as the operator declared it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Backend {
     /// Its name.
     pub id: BackendId,

@@ -79,7 +79,10 @@ impl fmt::Debug for DomainName {
     }
 }
 
-serde_as_text!(DomainName);
+serde_as_text!(
+    DomainName,
+    "A host name (`example.com`), a wildcard for one label (`*.example.com`), or `*` for every other host."
+);
 
 /// Room for a normalised host name on the stack (RFC 1035: at most 253 characters, plus brackets).
 pub type HostBuffer = [u8; 256];

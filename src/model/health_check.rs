@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ParseError, serde_as_text};
@@ -92,7 +93,7 @@ impl fmt::Display for HealthPath {
     }
 }
 
-serde_as_text!(HealthPath);
+serde_as_text!(HealthPath, "A path with an optional query, such as `/health`.");
 
 /// HTTP statuses, such as `200-399` or `200,204,301-308`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,10 +148,10 @@ impl fmt::Display for StatusRanges {
     }
 }
 
-serde_as_text!(StatusRanges);
+serde_as_text!(StatusRanges, "HTTP statuses and ranges of them: `200`, `200-399`, `200,204`.");
 
 /// Whether a backend is fit to serve, as observed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
     /// Not yet decided by enough probes.
@@ -180,7 +181,7 @@ impl fmt::Display for HealthStatus {
 }
 
 /// What is known of a backend's health.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HealthReport {
     /// The verdict.
     pub status: HealthStatus,

@@ -52,9 +52,20 @@ fn shorten(value: &str) -> String {
     short
 }
 
-/// Gives a type that parses from text and displays as the same text its serde, through that text.
+/// Gives a type that parses from text and displays as the same text its serde, through that text, and
+/// the schema of a text that `description` describes.
 macro_rules! serde_as_text {
-    ($type:ty) => {
+    ($type:ident, $description:literal) => {
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "description": $description })
+            }
+        }
+
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)

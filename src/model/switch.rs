@@ -1,11 +1,12 @@
 //! What a switch reports while it runs and when it ends.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BackendId, DomainName, HealthReport, Outcome, Tag};
 
 /// One domain's move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SwitchStep {
     /// The domain that moves.
     pub domain: DomainName,
@@ -16,7 +17,7 @@ pub struct SwitchStep {
 }
 
 /// A backend with its last answer to a probe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendAnswer {
     /// The backend.
     pub backend: BackendId,
@@ -25,7 +26,7 @@ pub struct BackendAnswer {
 }
 
 /// A phase of a switch that has been reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum SwitchProgress {
     /// The new tag's backends are being probed.
@@ -54,7 +55,7 @@ pub enum SwitchProgress {
 }
 
 /// How a switch ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SwitchReport {
     /// Each domain with the tag before and the tag after; empty when all were there already.
     pub steps: Vec<SwitchStep>,

@@ -44,7 +44,7 @@ impl std::borrow::Borrow<str> for Tag {
     }
 }
 
-serde_as_text!(Tag);
+serde_as_text!(Tag, "A label that groups backends: letters, digits, `-`, `_` and `.`.");
 
 /// Names that people type and scripts quote: no spaces, nothing a shell would change.
 pub(super) fn check_label(

@@ -1,5 +1,6 @@
 //! The JSON-RPC 2.0 envelope: requests, responses, notifications and errors, without their content.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,7 +23,7 @@ impl Serialize for Version {
 }
 
 /// The id of a request: a string, a number or null (JSON-RPC 2.0 §4).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum RequestId {
     /// A number.
@@ -80,7 +81,7 @@ pub struct Notification {
 }
 
 /// The parameters of a progress notification.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ProgressParams {
     /// The id of the request that is under way.
     pub id: RequestId,
@@ -105,7 +106,7 @@ pub struct Incoming {
 }
 
 /// An error as it goes over the wire (JSON-RPC 2.0 §5.1).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// One of the standard codes, or [`code::PRODUCT`].
     pub code: i32,
@@ -116,7 +117,7 @@ pub struct Fault {
 }
 
 /// The product's part of an error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultData {
     /// The stable name of the error's class.
     pub kind: FaultKind,
@@ -132,7 +133,7 @@ pub struct FaultData {
 }
 
 /// The classes of errors. Their names are stable: scripts compare them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// There is no such domain, backend or tag. Never of a method: see [`FaultKind::Invalid`].

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, NoParams, method};
@@ -31,7 +32,7 @@ method!(/// Sends a backend neither requests nor probes.
     Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress);
 
 /// Names one backend.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendParams {
     /// Its id.
@@ -39,7 +40,7 @@ pub struct BackendParams {
 }
 
 /// What `backend.add` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddParams {
     /// The new id.
@@ -58,7 +59,7 @@ pub struct AddParams {
 }
 
 /// What `backend.set` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetParams {
     /// The backend.
@@ -75,7 +76,7 @@ pub struct SetParams {
 }
 
 /// What `backend.tag` and `backend.untag` take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TagParams {
     /// The backend.
@@ -88,7 +89,7 @@ pub struct TagParams {
 }
 
 /// What `backend.drain`, `backend.disable` and `backend.remove` take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DrainParams {
     /// The backend.
@@ -105,7 +106,7 @@ pub struct DrainParams {
 }
 
 /// What `backend.ready` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadyParams {
     /// The backend.
@@ -119,14 +120,14 @@ pub struct ReadyParams {
 }
 
 /// How far a drain is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DrainProgress {
     /// Requests that have not ended.
     pub remaining: usize,
 }
 
 /// The answer of `backend.list`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendList {
     /// The revision of the state that was listed.
     pub revision: u64,
@@ -135,7 +136,7 @@ pub struct BackendList {
 }
 
 /// A backend with what is observed of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendInfo {
     /// The revision of the state that was read.
     pub revision: u64,

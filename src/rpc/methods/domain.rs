@@ -1,5 +1,6 @@
 //! Methods on virtual hosts.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, NoParams, method};
@@ -19,7 +20,7 @@ method!(/// Waits until the live tag is healthy, or until tags that were left ha
     Wait, "domain.wait", WaitParams => DomainInfo, progress WaitProgress);
 
 /// Names one virtual host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DomainParams {
     /// Its name or an alias of it.
@@ -27,7 +28,7 @@ pub struct DomainParams {
 }
 
 /// What `domain.add` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddParams {
     /// The new name.
@@ -49,7 +50,7 @@ pub struct AddParams {
 }
 
 /// What `domain.set` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetParams {
     /// The virtual host.
@@ -66,7 +67,7 @@ pub struct SetParams {
 }
 
 /// What `domain.wait` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitParams {
     /// The virtual host.
@@ -79,7 +80,7 @@ pub struct WaitParams {
 }
 
 /// What `domain.wait` waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WaitFor {
     /// Every ready backend of the live tag is healthy.
@@ -89,14 +90,14 @@ pub enum WaitFor {
 }
 
 /// How far `domain.wait` is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitProgress {
     /// Backends not yet healthy, or requests not yet ended.
     pub remaining: usize,
 }
 
 /// The answer of `domain.list`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DomainList {
     /// The revision of the state that was listed.
     pub revision: u64,
@@ -105,7 +106,7 @@ pub struct DomainList {
 }
 
 /// A virtual host with what serves it now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DomainInfo {
     /// The revision of the state that was read.
     pub revision: u64,
@@ -128,7 +129,7 @@ pub struct DomainInfo {
 }
 
 /// How many backends of a pool can serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolInfo {
     /// All that carry the tag.
     pub total: usize,
@@ -139,7 +140,7 @@ pub struct PoolInfo {
 }
 
 /// Requests in flight on one tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TagInFlight {
     /// The tag.
     pub tag: Tag,

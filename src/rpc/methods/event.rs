@@ -1,5 +1,6 @@
 //! Methods on the history.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::method;
@@ -9,7 +10,7 @@ method!(/// What happened, the newest first.
     List, "event.list", ListParams => EventList);
 
 /// What `event.list` takes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParams {
     /// Only what concerns this domain.
@@ -21,7 +22,7 @@ pub struct ListParams {
 }
 
 /// The answer of `event.list`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventList {
     /// The revision of the state now.
     pub revision: u64,

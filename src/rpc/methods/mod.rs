@@ -10,6 +10,7 @@ pub mod event;
 pub mod state;
 pub mod switch;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,11 +19,11 @@ pub trait Method {
     /// Its name on the wire: `noun.verb`.
     const NAME: &'static str;
     /// What it takes.
-    type Params: Serialize + DeserializeOwned + Send;
+    type Params: Serialize + DeserializeOwned + JsonSchema + Send;
     /// What it answers.
-    type Result: Serialize + DeserializeOwned + Send;
+    type Result: Serialize + DeserializeOwned + JsonSchema + Send;
     /// What it reports while it is under way; `()` for methods that answer at once.
-    type Progress: Serialize + DeserializeOwned + Send;
+    type Progress: Serialize + DeserializeOwned + JsonSchema + Send;
 }
 
 /// Declares a method: its type, name, parameters, result and progress.
@@ -46,12 +47,12 @@ macro_rules! method {
 pub(crate) use method;
 
 /// The parameters of a method that takes none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 
 /// The answer of a change that leaves nothing to show.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 pub struct Changed {
     /// The revision after the change.
     pub revision: u64,

@@ -1,5 +1,6 @@
 //! Methods that move a domain to another tag.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::method;
@@ -11,7 +12,7 @@ method!(/// Moves a domain back to the tag before, through the same gate.
     Undo, "switch.undo", UndoParams => SwitchReport, progress SwitchProgress);
 
 /// What `switch.start` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartParams {
     /// The domains, which all move in one step.
@@ -25,7 +26,7 @@ pub struct StartParams {
 }
 
 /// What `switch.undo` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UndoParams {
     /// The domain that goes back.
@@ -36,7 +37,7 @@ pub struct UndoParams {
 }
 
 /// How a switch is done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchOptions {
     /// How long the new tag may take to be healthy; the config's time-out when not given.
