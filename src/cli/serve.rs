@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit_code::ExitCode;
 use super::problem::complaint;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Source};
 use crate::server::{Server, ServerError};
 use crate::telemetry;
 
@@ -25,7 +25,8 @@ pub struct ServeArgs {
 
 /// Runs the proxy until a signal ends it. Returns the exit status.
 pub fn run(args: &ServeArgs) -> u8 {
-    let config = match config::load(&args.config) {
+    let source = Source::File(args.config.clone());
+    let config = match source.load() {
         Ok(config) => config,
         Err(error @ config::ConfigError::Invalid { .. }) => {
             eprintln!("{error}");
@@ -43,7 +44,7 @@ pub fn run(args: &ServeArgs) -> u8 {
             return ExitCode::Failed.into();
         }
     };
-    let exit = serve(config, args);
+    let exit = serve(config, source);
     let dropped = logging.dropped_lines();
     // Last of all, so that every line before is written.
     drop(logging);
@@ -55,7 +56,7 @@ pub fn run(args: &ServeArgs) -> u8 {
     exit.into()
 }
 
-fn serve(config: Config, args: &ServeArgs) -> ExitCode {
+fn serve(config: Config, source: Source) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -72,8 +73,7 @@ fn serve(config: Config, args: &ServeArgs) -> ExitCode {
                 return ExitCode::Failed;
             }
         };
-        let file = args.config.clone();
-        let started = tokio::task::spawn_blocking(move || Server::start(config, &file)).await;
+        let started = tokio::task::spawn_blocking(move || Server::start(config, &source)).await;
         let server = match started {
             Ok(Ok(server)) => server,
             Ok(Err(error)) => {

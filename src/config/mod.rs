@@ -10,6 +10,7 @@ mod problem;
 mod reader;
 mod report;
 mod settings;
+mod source;
 mod value;
 
 pub use declared::{Declared, DeclaredBackend, DeclaredDomain};
@@ -20,3 +21,4 @@ pub use settings::{
     Config, HealthCheckSettings, LetsEncryptSettings, LogFormat, LogLevel, LogOutput,
     LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
 };
+pub use source::Source;

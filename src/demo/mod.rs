@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::{Config, DeclaredBackend, DeclaredDomain, ProxySettings};
+use crate::config::{Config, DeclaredBackend, DeclaredDomain, ProxySettings, Source};
 use crate::model::{Balance, DomainName, Scheme, Tag, Weight};
 use crate::rpc::client::{Client, ClientError};
 use crate::rpc::methods::switch;
@@ -71,7 +71,8 @@ pub async fn run(
     }
     let folder = tempfile::Builder::new().prefix("vhost-demo-").tempdir()?;
     let config = config(folder.path(), &backends);
-    let server = tokio::task::spawn_blocking(move || Server::start(config, Path::new("the demo")))
+    let source = Source::Made("the demo", Box::new(config.clone()));
+    let server = tokio::task::spawn_blocking(move || Server::start(config, &source))
         .await
         .map_err(std::io::Error::other)??;
     let proxy = server

@@ -16,7 +16,7 @@ pub(crate) use listen::Listener;
 pub use stop::Stopped;
 
 use crate::clock::now_ms;
-use crate::config::{Config, Declared, HealthCheckSettings};
+use crate::config::{Config, Declared, HealthCheckSettings, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed};
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
@@ -46,12 +46,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts everything that `config` says. When this returns, the server takes traffic. `file` is
-    /// where the config came from, for the history.
+    /// Starts everything that `config` says. When this returns, the server takes traffic. `source` is
+    /// where the config came from.
     ///
     /// # Errors
     /// When something that it needs can't be had; then nothing was changed and nothing listens.
-    pub fn start(config: Config, file: &Path) -> Result<Self, ServerError> {
+    pub fn start(config: Config, source: &Source) -> Result<Self, ServerError> {
         prepare_process()?;
         let store_and_saved = open_store(&config)?;
         let socket =
@@ -79,7 +79,7 @@ impl Server {
             control_options(&config),
             prove_with(&checker),
         );
-        control.block_on(apply_file(&plane, &saved, &config, file))?;
+        control.block_on(apply_file(&plane, &saved, &config, source))?;
         control.block_on(resolved(&reader));
 
         let (stopping, stopped) = watch::channel(false);
@@ -210,7 +210,7 @@ async fn apply_file(
     plane: &ControlPlane,
     saved: &Saved,
     config: &Config,
-    file: &Path,
+    source: &Source,
 ) -> Result<(), ServerError> {
     let applied: Option<Declared> = saved
         .applied_file
@@ -218,8 +218,7 @@ async fn apply_file(
         .map(Declared::from_json)
         .transpose()
         .map_err(|source| crate::store::StoreError::Row { what: "the applied file", source })?;
-    let path = file.display().to_string();
-    plane.apply_file(path, applied, config.declared.clone()).await?;
+    plane.apply_file(source.to_string(), applied, config.declared.clone()).await?;
     Ok(())
 }
 

@@ -1,0 +1,37 @@
+//! Where a configuration comes from, so that it can be read again.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::{Config, ConfigError, load};
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A config file.
+    File(PathBuf),
+    /// A part of this process made it, and says so in these words.
+    Made(&'static str, Box<Config>),
+}
+
+impl Source {
+    /// Reads the configuration, as it is now.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or with everything that is wrong in it.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        match self {
+            Self::File(path) => load(path),
+            Self::Made(_, config) => Ok((**config).clone()),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Made(what, _) => f.pad(what),
+        }
+    }
+}
