@@ -127,11 +127,31 @@ impl<'w> Printer<'w> {
         }
     }
 
+    /// Prints one of many results that come one after the other, a line each.
+    pub(super) fn entry(&mut self, result: &impl Serialize, line: &str) {
+        match self.look.format {
+            Format::Json => match serde_json::to_string(result) {
+                Ok(text) => self.data(&(text + "\n")),
+                Err(error) => self.failed = Some(error.into()),
+            },
+            Format::Table | Format::Wide => self.line(line),
+        }
+        // Whoever follows what happens wants it now.
+        if let Err(error) = self.stdout.flush() {
+            self.failed.get_or_insert(error);
+        }
+    }
+
     /// Prints a line of a result that is told in words.
     pub(super) fn line(&mut self, line: &str) {
         if self.look.format != Format::Json {
             self.data(&format!("{}\n", printable(line)));
         }
+    }
+
+    /// Whether what was printed could not be written, so that nothing more need be.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
     }
 
     /// Whether only results and errors are wanted.

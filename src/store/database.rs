@@ -190,6 +190,35 @@ impl Store {
         }
     }
 
+    /// The events after the one of that number, the oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn events_after(
+        &self,
+        event: u64,
+        domain: Option<&DomainName>,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let (event, limit) = (signed(event), i64::try_from(limit).unwrap_or(i64::MAX));
+        match domain {
+            None => self.events_where("WHERE id > ?1 ORDER BY id LIMIT ?2", params![event, limit]),
+            Some(domain) => self.events_where(
+                "WHERE id > ?1 AND id IN (SELECT event FROM event_domains WHERE domain = ?2)
+                 ORDER BY id LIMIT ?3",
+                params![event, domain.to_string(), limit],
+            ),
+        }
+    }
+
+    /// The event of that number.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn event(&self, event: u64) -> Result<Option<Event>, StoreError> {
+        Ok(self.events_where("WHERE id = ?1", params![signed(event)])?.pop())
+    }
+
     fn events_where(
         &self,
         clause: &str,

@@ -5,6 +5,7 @@ mod backend_view;
 mod call;
 mod connect;
 mod domain;
+mod events;
 mod history;
 mod status;
 mod switch;
