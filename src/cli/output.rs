@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::exit_code::ExitCode;
 use super::problem::Problem;
-use super::table::{Cell, Table, Tone, printable};
+use super::table::{Cell, Columns, Table, Tone, printable};
 use super::time::{age, span};
 use crate::model::{BackendAnswer, HealthReport, HealthStatus};
 
@@ -85,6 +85,16 @@ impl<'w> Printer<'w> {
         } else {
             self.show(result, table);
         }
+    }
+
+    /// Prints rows of a list that comes in parts, for people. Tells whether somebody still reads.
+    pub(super) fn part(&mut self, table: Table, columns: &mut Option<Columns>) -> bool {
+        if self.look.format == Format::Table {
+            let Look { header, color, width, .. } = self.look;
+            let text = table.render_part(columns, header, color, width);
+            self.data(&text);
+        }
+        self.failed.is_none()
     }
 
     /// Prints a result.

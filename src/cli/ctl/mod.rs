@@ -5,6 +5,7 @@ mod backend_view;
 mod connect;
 mod domain;
 mod history;
+mod pages;
 mod status;
 mod switch;
 mod switch_progress;
