@@ -59,6 +59,8 @@ fn the_command_shows_all_pages_as_one_list() {
         assert!(all.is_sorted(), "{noun}");
         assert!(list.get("next").is_none(), "{noun}: it is one list");
 
+        let wide = server.ctl_ok(&[noun, "list", "--output", "wide"]).stdout;
+        assert_eq!(wide.lines().count(), count + 1, "{noun}");
         let table = server.ctl_ok(&[noun, "list"]).stdout;
         let rows: Vec<&str> = table.lines().collect();
         assert_eq!(rows.len(), count + 1, "{noun}: one header");

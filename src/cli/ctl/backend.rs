@@ -2,11 +2,12 @@
 
 use clap::{Args, Subcommand};
 
-use super::backend_view::{Unhealthy, facts, summary, table};
+use super::backend_view::{Unhealthy, facts, summary, table, wide_table};
 use super::connect::Session;
 use super::pages::{Paged, print_all};
 use super::switch_progress::Draining;
 use crate::cli::exit_code::ExitCode;
+use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, join};
 use crate::cli::time::parse_millis;
@@ -250,8 +251,12 @@ impl Paged for backend::List {
         list.next = page.next;
     }
 
-    fn table(page: &BackendList) -> Table {
-        table(&page.backends)
+    fn table(page: &BackendList, printer: &Printer<'_>) -> Table {
+        if printer.is_wide() {
+            wide_table(&page.backends, printer.now_ms())
+        } else {
+            table(&page.backends)
+        }
     }
 }
 

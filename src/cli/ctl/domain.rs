@@ -5,6 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::connect::Session;
 use super::pages::{Paged, print_all};
 use crate::cli::exit_code::ExitCode;
+use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::parse_millis;
@@ -178,8 +179,8 @@ impl Paged for domain::List {
         list.next = page.next;
     }
 
-    fn table(page: &DomainList) -> Table {
-        table(&page.domains)
+    fn table(page: &DomainList, printer: &Printer<'_>) -> Table {
+        if printer.is_wide() { wide_table(&page.domains) } else { table(&page.domains) }
     }
 }
 
@@ -241,14 +242,40 @@ fn table(domains: &[DomainInfo]) -> Table {
             [first, _, ..] => format!("{first} +{}", info.aliases.len() - 1),
             few => join(few),
         };
-        table.row([
-            info.domain.to_string().into(),
-            info.live.as_str().into(),
-            join(&info.previous).into(),
-            pool(info.backends),
-            in_flight(info).into(),
-            aliases.into(),
-        ]);
+        table.row(columns(info).into_iter().chain([aliases.into()]));
+    }
+    table
+}
+
+fn columns(info: &DomainInfo) -> [Cell; 5] {
+    [
+        info.domain.to_string().into(),
+        info.live.as_str().into(),
+        join(&info.previous).into(),
+        pool(info.backends),
+        in_flight(info).into(),
+    ]
+}
+
+/// All domains with all their options, on lines as long as it takes.
+fn wide_table(domains: &[DomainInfo]) -> Table {
+    let mut table = Table::list(&[
+        "DOMAIN",
+        "LIVE",
+        "BEFORE",
+        "BACKENDS",
+        "IN-FLIGHT",
+        "BALANCE",
+        "HTTP-TO-HTTPS",
+        "ALIASES",
+    ]);
+    for info in domains {
+        let more = [
+            info.balance.as_str().into(),
+            if info.http_to_https { "yes" } else { "no" }.into(),
+            join(&info.aliases).into(),
+        ];
+        table.row(columns(info).into_iter().chain(more));
     }
     table
 }

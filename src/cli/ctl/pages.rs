@@ -1,6 +1,7 @@
 //! Lists that the server answers page by page.
 
 use super::connect::Session;
+use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::Table;
 use crate::rpc::methods::Method;
@@ -14,7 +15,7 @@ pub(super) trait Paged: Method<Params: Default> {
     fn append(list: &mut Self::Result, page: Self::Result);
 
     /// A page as people read it.
-    fn table(page: &Self::Result) -> Table;
+    fn table(page: &Self::Result, printer: &Printer<'_>) -> Table;
 }
 
 /// Prints all pages: rows as they come, or one result as if there had been one page. Each page is of
@@ -28,16 +29,19 @@ pub(super) async fn print_all<M: Paged>(
     let mut list = session.call::<M>(action, &M::Params::default()).await?;
     look(&list);
     let Some(mut params) = M::next(&list) else {
-        session.printer.list(&list, M::table(&list), nothing);
+        let table = M::table(&list, &session.printer);
+        session.printer.list(&list, table, nothing);
         return Ok(());
     };
     let mut columns = None;
-    let mut is_read = session.printer.part(M::table(&list), &mut columns);
+    let table = M::table(&list, &session.printer);
+    let mut is_read = session.printer.part(table, &mut columns);
     while is_read {
         let page = session.call::<M>(action, &params).await?;
         look(&page);
         let next = M::next(&page);
-        is_read = session.printer.part(M::table(&page), &mut columns);
+        let table = M::table(&page, &session.printer);
+        is_read = session.printer.part(table, &mut columns);
         M::append(&mut list, page);
         match next {
             Some(next) => params = next,
