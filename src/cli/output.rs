@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::exit_code::ExitCode;
 use super::problem::Problem;
-use super::table::{Cell, Table, Tone, printable};
+use super::table::{Cell, Columns, Table, Tone, printable};
 use super::time::{age, span};
 use crate::model::{BackendAnswer, HealthReport, HealthStatus};
 
@@ -89,13 +89,23 @@ impl<'w> Printer<'w> {
         }
     }
 
+    /// Prints rows of a list that comes in parts, for people. Tells whether somebody still reads.
+    pub(super) fn part(&mut self, table: Table, columns: &mut Option<Columns>) -> bool {
+        if self.look.format != Format::Json {
+            let Look { header, color, .. } = self.look;
+            let text = table.render_part(columns, header, color, self.table_width());
+            self.data(&text);
+        }
+        self.failed.is_none()
+    }
+
     /// Prints a result.
     pub(super) fn show(&mut self, result: &impl Serialize, table: Table) {
         match self.look.format {
             Format::Json => self.json(result),
             Format::Table | Format::Wide => {
-                let width = if self.is_wide() { None } else { self.look.width };
-                let text = table.render(self.look.header, self.look.color, width);
+                let Look { header, color, .. } = self.look;
+                let text = table.render(header, color, self.table_width());
                 self.data(&text);
             }
         }
@@ -162,6 +172,11 @@ impl<'w> Printer<'w> {
     /// Whether tables may be wider than a terminal, for what else there is to know.
     pub(super) fn is_wide(&self) -> bool {
         self.look.format == Format::Wide
+    }
+
+    /// The columns that a table has to make do with.
+    fn table_width(&self) -> Option<u16> {
+        if self.is_wide() { None } else { self.look.width }
     }
 
     /// Says something to people.

@@ -169,12 +169,7 @@ impl Dispatch {
     }
 
     fn list_domains(&self, params: Value) -> Result<Value, Failure> {
-        let NoParams {} = read(params)?;
-        let snapshot = self.control.snapshot();
-        write::<domain::List>(&domain::DomainList {
-            revision: snapshot.revision(),
-            domains: snapshot.domains().map(|node| views::domain(&snapshot, node)).collect(),
-        })
+        write::<domain::List>(&views::domains(&self.control.snapshot(), &read(params)?))
     }
 
     fn show_domain(&self, params: Value) -> Result<Value, Failure> {
@@ -228,12 +223,7 @@ impl Dispatch {
     }
 
     fn list_backends(&self, params: Value) -> Result<Value, Failure> {
-        let NoParams {} = read(params)?;
-        let snapshot = self.control.snapshot();
-        write::<backend::List>(&backend::BackendList {
-            revision: snapshot.revision(),
-            backends: snapshot.backends().map(|node| views::backend(&snapshot, node)).collect(),
-        })
+        write::<backend::List>(&views::backends(&self.control.snapshot(), &read(params)?))
     }
 
     fn show_backend(&self, params: Value) -> Result<Value, Failure> {

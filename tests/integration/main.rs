@@ -13,6 +13,7 @@ mod http1;
 mod ipv6;
 mod logging;
 mod must_do;
+mod paging;
 mod readme;
 mod retry;
 mod routing;

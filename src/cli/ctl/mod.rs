@@ -7,6 +7,7 @@ mod connect;
 mod domain;
 mod events;
 mod history;
+mod pages;
 mod status;
 mod switch;
 mod switch_progress;
