@@ -14,6 +14,7 @@ use super::envelope::{
     Fault, Incoming, MAX_LINE, PROGRESS, ProgressParams, Request, RequestId, Version,
 };
 use super::methods::Method;
+use super::version::PeerVersion;
 
 #[cfg(test)]
 pub(crate) mod fake_server;
@@ -76,8 +77,9 @@ impl Client {
                 }
                 (line, _) => line?,
             };
-            let incoming: Incoming = serde_json::from_slice(&line)
-                .map_err(|error| ClientError::Protocol { reason: error.to_string() })?;
+            let incoming: Incoming = serde_json::from_slice(&line).map_err(|error| {
+                ClientError::Protocol { reason: error.to_string(), server: None }
+            })?;
             match incoming {
                 // The id is null when the server could not read the request's.
                 Incoming { error: Some(fault), id: answered, .. }
@@ -93,14 +95,17 @@ impl Client {
                         on_progress(progress);
                     }
                 }
-                Incoming { id: Some(answered), result: Some(result), .. } if answered == id => {
+                Incoming { id: Some(answered), result: Some(result), server, .. }
+                    if answered == id =>
+                {
                     return serde_json::from_value(result).map_err(|error| ClientError::Protocol {
                         reason: format!("`{}`: {error}", M::NAME),
+                        server: server.filter(|server| *server != PeerVersion::OWN),
                     });
                 }
                 _ => {
                     let reason = "it answers something that was not asked".to_owned();
-                    return Err(ClientError::Protocol { reason });
+                    return Err(ClientError::Protocol { reason, server: None });
                 }
             }
         }
@@ -112,7 +117,8 @@ impl Client {
         id: &RequestId,
         params: &impl serde::Serialize,
     ) -> io::Result<()> {
-        let request = Request { jsonrpc: Version, id: id.clone(), method, params };
+        let (id, client) = (id.clone(), PeerVersion::OWN);
+        let request = Request { jsonrpc: Version, id, client, method, params };
         let mut line = serde_json::to_vec(&request)?;
         line.push(b'\n');
         self.writer.write_all(&line).await
@@ -130,6 +136,7 @@ impl Client {
             Some(b'\n') => Ok(line),
             Some(_) if line.len() >= longest => Err(ClientError::Protocol {
                 reason: format!("a line of more than {longest} bytes"),
+                server: None,
             }),
             _ => Err(ClientError::Closed { source: None }),
         }
@@ -170,10 +177,12 @@ pub enum ClientError {
         source: Option<io::Error>,
     },
     /// The reply is not one that the method has.
-    #[error("the reply is not the admin socket's: {reason}")]
+    #[error("{}", unreadable(.reason, *.server))]
     Protocol {
         /// What is wrong with it.
         reason: String,
+        /// The server's version, where it is another one than the client's.
+        server: Option<PeerVersion>,
     },
     /// The server refused or failed.
     #[error("{}", .0.message)]
@@ -207,11 +216,27 @@ impl ClientError {
             Self::Closed { .. } => {
                 "what was asked for may still be running at the server; see `vhost ctl history`"
             }
-            Self::Protocol { .. } => {
+            Self::Protocol { server: Some(server), .. } if *server > PeerVersion::OWN => {
+                "update this `vhost`: it is older than the server"
+            }
+            Self::Protocol { server: Some(_), .. } => {
+                "update the server: it is older than this `vhost`"
+            }
+            Self::Protocol { server: None, .. } => {
                 "check that the socket is a vhost server's and that both are of one version"
             }
             Self::Fault(fault) => return fault.data.hint.as_deref(),
         })
+    }
+}
+
+fn unreadable(reason: &str, server: Option<PeerVersion>) -> String {
+    match server {
+        None => format!("the reply is not the admin socket's: {reason}"),
+        Some(server) => {
+            let own = PeerVersion::OWN;
+            format!("the server is vhost {server}, and this vhost {own} cannot read it: {reason}")
+        }
     }
 }
 
