@@ -163,14 +163,15 @@ pub struct FaultData {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// There is no such domain, backend or tag. Never of a method: see [`FaultKind::Invalid`].
+    // Never of a method: a script that takes `not_found` for a missing domain must not meet it because
+    // the server is older than its client.
+    /// There is no such domain, backend or tag.
     NotFound,
     /// There is one already.
     AlreadyExists,
     /// The request itself is wrong, whatever the state: it is malformed, it asks for what makes no
     /// sense, or its method or a parameter is not one that this server knows. The code tells these
-    /// apart ([`code::METHOD_NOT_FOUND`], [`code::INVALID_PARAMS`]); a script that takes
-    /// `not_found` for a missing domain must not meet it because the server is older than its client.
+    /// apart.
     Invalid,
     /// The state does not allow it now: it changed, or another operation is under way.
     Conflict,
