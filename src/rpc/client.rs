@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -28,6 +29,8 @@ pub struct Client {
     writer: OwnedWriteHalf,
     next_id: i64,
     longest_line: usize,
+    /// The server's version, once it has answered.
+    server: Option<PeerVersion>,
 }
 
 impl Client {
@@ -51,7 +54,8 @@ impl Client {
             }
         };
         let (reader, writer) = stream.into_split();
-        Ok(Self { reader: BufReader::new(reader), writer, next_id: 1, longest_line: MAX_LINE })
+        let reader = BufReader::new(reader);
+        Ok(Self { reader, writer, next_id: 1, longest_line: MAX_LINE, server: None })
     }
 
     /// Calls a method and waits for its result; `on_progress` gets what it reports until then.
@@ -65,9 +69,33 @@ impl Client {
         params: &M::Params,
         mut on_progress: impl FnMut(M::Progress),
     ) -> Result<M::Result, ClientError> {
+        let result = self
+            .call_by_name(M::NAME, params, |progress| {
+                // Reports that a newer server added are no reason to fail.
+                if let Ok(progress) = serde_json::from_value(progress) {
+                    on_progress(progress);
+                }
+            })
+            .await?;
+        serde_json::from_value(result).map_err(|error| ClientError::Protocol {
+            reason: format!("`{}`: {error}", M::NAME),
+            server: self.server.filter(|server| *server != PeerVersion::OWN),
+        })
+    }
+
+    /// As [`Self::call`], for a method that this client need not know.
+    ///
+    /// # Errors
+    /// When the server refuses or fails, or the connection does.
+    pub async fn call_by_name(
+        &mut self,
+        method: &str,
+        params: &(impl Serialize + ?Sized),
+        mut on_progress: impl FnMut(Value),
+    ) -> Result<Value, ClientError> {
         let id = RequestId::Number(self.next_id);
         self.next_id += 1;
-        let sent = self.send(M::NAME, &id, params).await;
+        let sent = self.send(method, &id, params).await;
         loop {
             // A server that turns a client away says why and closes without reading, so the answer
             // counts even when the request could not be written.
@@ -88,9 +116,8 @@ impl Client {
                     return Err(ClientError::Fault(fault));
                 }
                 Incoming { method: Some(method), params, .. } => {
-                    // Reports that a newer server added are no reason to fail.
                     if method == PROGRESS
-                        && let Some(progress) = progress::<M>(&id, params)
+                        && let Some(progress) = progress(&id, params)
                     {
                         on_progress(progress);
                     }
@@ -98,10 +125,8 @@ impl Client {
                 Incoming { id: Some(answered), result: Some(result), server, .. }
                     if answered == id =>
                 {
-                    return serde_json::from_value(result).map_err(|error| ClientError::Protocol {
-                        reason: format!("`{}`: {error}", M::NAME),
-                        server: server.filter(|server| *server != PeerVersion::OWN),
-                    });
+                    self.server = server;
+                    return Ok(result);
                 }
                 _ => {
                     let reason = "it answers something that was not asked".to_owned();
@@ -115,7 +140,7 @@ impl Client {
         &mut self,
         method: &str,
         id: &RequestId,
-        params: &impl serde::Serialize,
+        params: &(impl Serialize + ?Sized),
     ) -> io::Result<()> {
         let (id, client) = (id.clone(), PeerVersion::OWN);
         let request = Request { jsonrpc: Version, id, client, method, params };
@@ -240,9 +265,9 @@ fn unreadable(reason: &str, server: Option<PeerVersion>) -> String {
     }
 }
 
-fn progress<M: Method>(id: &RequestId, params: Option<Value>) -> Option<M::Progress> {
+fn progress(id: &RequestId, params: Option<Value>) -> Option<Value> {
     let params: ProgressParams = serde_json::from_value(params?).ok()?;
-    if params.id == *id { serde_json::from_value(params.progress).ok() } else { None }
+    (params.id == *id).then_some(params.progress)
 }
 
 /// How long a connect waits for room in the listener's backlog, and how often it looks.
