@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod check;
+pub mod completions;
 pub mod ctl;
 pub mod demo;
 pub mod exit_code;

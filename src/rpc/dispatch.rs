@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::envelope::{Fault, code};
-use super::methods::{Changed, Method, NoParams, backend, domain, event, state, switch};
-use super::{fault, views};
+use super::methods::{Changed, Method, NoParams, backend, domain, event, name, state, switch};
+use super::{fault, names, views};
 use crate::control::{
     BackendEdit, ControlError, ControlPlane, DomainEdit, NewDomain, SwitchOptions, SwitchTarget,
 };
@@ -114,6 +114,7 @@ impl Dispatch {
             switch::Start::NAME => self.start_switch(params, call).await,
             switch::Undo::NAME => self.undo_switch(params, call).await,
             event::List::NAME => self.list_events(params).await,
+            name::Complete::NAME => self.complete_name(params),
             _ => {
                 return Err(fault::of_message(
                     code::METHOD_NOT_FOUND,
@@ -160,6 +161,11 @@ impl Dispatch {
             refused: metrics.refused(),
             warnings: [self.facts.notes.clone(), views::warnings(&snapshot)].concat(),
         })
+    }
+
+    fn complete_name(&self, params: Value) -> Result<Value, Failure> {
+        let params = read(params)?;
+        write::<name::Complete>(&names::complete(&self.control.snapshot(), &params))
     }
 
     fn list_domains(&self, params: Value) -> Result<Value, Failure> {

@@ -3,6 +3,7 @@
 mod admin_socket;
 mod balance;
 mod cli;
+mod completion;
 mod config;
 mod crash;
 mod demo;
