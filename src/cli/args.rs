@@ -9,6 +9,7 @@ use super::completions::{self, CompletionsArgs};
 use super::ctl::{self, CtlArgs};
 use super::demo::{self, DemoArgs};
 use super::exit_code;
+use super::man::{self, ManArgs};
 use super::serve::{self, ServeArgs};
 
 /// An edge proxy that moves live traffic between versions of a web application.
@@ -26,6 +27,7 @@ enum Command {
     Demo(DemoArgs),
     Ctl(CtlArgs),
     Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Does what `args` say; the first of them is the program's name. Returns the exit status.
@@ -37,6 +39,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             Command::Demo(args) => demo::run(&args),
             Command::Ctl(args) => ctl::run(args),
             Command::Completions(args) => completions::run(&args, Cli::command()),
+            Command::Man(args) => man::run(&args, Cli::command()),
         },
         Err(error) => {
             // Who closes the pipe on a help text has read enough of it.
