@@ -111,6 +111,19 @@ impl<'w> Printer<'w> {
         }
     }
 
+    /// Prints a result as JSON, whatever was asked for.
+    pub(super) fn raw(&mut self, result: &impl Serialize) {
+        self.json(result);
+    }
+
+    /// Tells how far an operation is, one JSON object a line.
+    pub(super) fn progress(&mut self, progress: &impl Serialize) {
+        if !self.look.quiet {
+            let line = serde_json::json!({ "progress": progress });
+            self.words(&format!("{line}\n"));
+        }
+    }
+
     /// Says something to people.
     pub(super) fn note(&mut self, line: &str) {
         if self.look.format == Format::Table && !self.look.quiet {
