@@ -7,6 +7,7 @@ mod completion;
 mod config;
 mod crash;
 mod demo;
+mod deploy;
 mod harness;
 mod health;
 mod http1;
