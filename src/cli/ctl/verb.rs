@@ -29,7 +29,7 @@ struct SharedArgs {
     #[arg(long, global = true, env = "VHOST_SOCKET", value_name = "PATH", hide_env_values = true)]
     #[arg(value_hint = ValueHint::FilePath)]
     socket: Option<PathBuf>,
-    /// How results are written to stdout: table, or json for scripts
+    /// How results are written to stdout: table, wide for more columns, or json for scripts
     #[arg(long, short, global = true, value_name = "FORMAT", default_value = "table")]
     #[arg(hide_possible_values = true)]
     output: Format,
