@@ -1,8 +1,10 @@
 //! The names that a shell completes a word with, read off one snapshot.
 
+use std::fmt;
+
 use super::methods::name::{CompleteParams, Name, NameList, Noun};
 use super::views;
-use crate::model::{BackendState, Tag};
+use crate::model::{BackendState, DomainName, Pattern, Tag};
 use crate::state::{BackendNode, DomainNode, Snapshot};
 
 /// Names that are answered with when nobody says how many, and at most.
@@ -17,37 +19,80 @@ pub(super) fn complete(snapshot: &Snapshot, params: &CompleteParams) -> NameList
         Noun::Domain => {
             let names = snapshot.domains().flat_map(|node| {
                 let host = &node.virtual_host;
-                let own = std::iter::once((host.domain.to_string(), (node, false)));
-                own.chain(host.aliases.iter().map(move |name| (name.to_string(), (node, true))))
+                let own = std::iter::once((Text::from(&host.domain), (node, false)));
+                own.chain(host.aliases.iter().map(move |name| (Text::from(name), (node, true))))
             });
             chosen(names, prefix, limit, |(node, alias)| about_domain(node, alias))
         }
         Noun::Tag => {
-            let names = snapshot.tags().into_iter().map(|tag| (tag.to_string(), tag));
+            let names = snapshot.tags().into_iter().map(|tag| (Text::Plain(tag.as_str()), tag));
             chosen(names, prefix, limit, |tag| {
                 let pool = views::pool(snapshot, tag);
                 format!("{} of {} healthy", pool.healthy, counted(pool.total, "backend"))
             })
         }
         Noun::Backend => {
-            let names = snapshot.backends().map(|node| (node.backend.id.to_string(), node));
+            let names =
+                snapshot.backends().map(|node| (Text::Plain(node.backend.id.as_str()), node));
             chosen(names, prefix, limit, |node| about_backend(node))
         }
     };
     NameList { revision: snapshot.revision(), names, more }
 }
 
+/// A name that is looked at without being written out, in the order that its text has: there may be a
+/// hundred thousand of them, and a person waits for the key press.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Text<'a> {
+    Default,
+    Wildcard(&'a str),
+    Plain(&'a str),
+}
+
+impl<'a> From<&'a DomainName> for Text<'a> {
+    fn from(name: &'a DomainName) -> Self {
+        match name.pattern() {
+            Pattern::Default => Self::Default,
+            Pattern::Wildcard(base) => Self::Wildcard(base),
+            Pattern::Exact(name) => Self::Plain(name),
+        }
+    }
+}
+
+impl Text<'_> {
+    fn starts_with(self, prefix: &str) -> bool {
+        match self {
+            Self::Default => "*".starts_with(prefix),
+            Self::Wildcard(base) => match prefix.strip_prefix("*.") {
+                Some(rest) => base.starts_with(rest),
+                None => "*".starts_with(prefix),
+            },
+            Self::Plain(name) => name.starts_with(prefix),
+        }
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("*"),
+            Self::Wildcard(base) => write!(f, "*.{base}"),
+            Self::Plain(name) => f.write_str(name),
+        }
+    }
+}
+
 /// The first `limit` names that begin with `prefix`; where there are more, the least and the greatest
 /// of all are among them.
-fn chosen<T: Clone>(
-    all: impl Iterator<Item = (String, T)>,
+fn chosen<'a, T>(
+    all: impl Iterator<Item = (Text<'a>, T)>,
     prefix: &str,
     limit: usize,
     about: impl Fn(T) -> String,
 ) -> (Vec<Name>, bool) {
     let mut fitting = all.filter(|(name, _)| name.starts_with(prefix));
     let mut names: Vec<_> = fitting.by_ref().take(limit).collect();
-    names.sort_by(|(one, _), (other, _)| one.cmp(other));
+    names.sort_by_key(|(name, _)| *name);
     let mut more = false;
     for (name, of) in fitting {
         more = true;
@@ -58,7 +103,8 @@ fn chosen<T: Clone>(
             names[last] = (name, of);
         }
     }
-    (names.into_iter().map(|(name, of)| Name { about: about(of), name }).collect(), more)
+    let told = |(name, of): (Text<'_>, T)| Name { name: name.to_string(), about: about(of) };
+    (names.into_iter().map(told).collect(), more)
 }
 
 fn about_domain(node: &DomainNode, alias: bool) -> String {
