@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::envelope::{Fault, code};
-use super::methods::{Changed, Method, NoParams, backend, domain, event, state, switch};
+use super::methods::{Changed, Method, NoParams, backend, domain, event, name, state, switch};
 use super::progress::ProgressSink;
-use super::{fault, methods, views};
+use super::{fault, methods, names, views};
 use crate::control::{
     BackendEdit, ControlError, ControlPlane, DomainEdit, NewDomain, SwitchOptions, SwitchTarget,
 };
@@ -120,6 +120,7 @@ impl Dispatch {
             switch::Undo::NAME => self.undo_switch(params, call).await,
             event::List::NAME => self.list_events(params).await,
             event::Watch::NAME => self.watch_events(params, call).await,
+            name::Complete::NAME => self.complete_name(params),
             // The catalogue has it and this does not: a test finds it before anybody else.
             _ => {
                 let message = format!("`{method}` is not carried out");
@@ -169,6 +170,11 @@ impl Dispatch {
             warnings: views::warnings(&snapshot),
             notes: self.facts.notes.clone(),
         })
+    }
+
+    fn complete_name(&self, params: Value) -> Result<Value, Failure> {
+        let params = read(params)?;
+        write::<name::Complete>(&names::complete(&self.control.snapshot(), &params))
     }
 
     fn list_domains(&self, params: Value) -> Result<Value, Failure> {

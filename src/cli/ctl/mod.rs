@@ -15,4 +15,5 @@ mod switch_progress;
 mod tests;
 mod verb;
 
+pub(super) use connect::default_socket;
 pub use verb::{CtlArgs, run};

@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{Method, backend, domain, event, state, switch};
+use super::{Method, backend, domain, event, name, state, switch};
 use crate::rpc::envelope::FaultKind;
 
 /// Every method, by noun; within one, in the order of its documentation.
@@ -29,6 +29,7 @@ pub static CATALOGUE: &[Entry] = &[
     Entry::of::<switch::Undo>(),
     Entry::of::<event::List>(),
     Entry::of::<event::Watch>(),
+    Entry::of::<name::Complete>(),
 ];
 
 /// A method without its types.

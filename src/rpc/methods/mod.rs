@@ -8,6 +8,7 @@ pub mod backend;
 mod catalogue;
 pub mod domain;
 pub mod event;
+pub mod name;
 pub mod state;
 pub mod switch;
 
