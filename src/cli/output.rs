@@ -17,6 +17,8 @@ pub(super) enum Format {
     /// Columns for people.
     #[default]
     Table,
+    /// More columns, however wide.
+    Wide,
     /// The server's answer as JSON, for scripts.
     Json,
 }
@@ -80,7 +82,7 @@ impl<'w> Printer<'w> {
 
     /// Prints a list, or `nothing` on stderr when it is empty.
     pub(super) fn list(&mut self, result: &impl Serialize, table: Table, nothing: &str) {
-        if self.look.format == Format::Table && table.is_empty() {
+        if self.look.format != Format::Json && table.is_empty() {
             self.note(nothing);
         } else {
             self.show(result, table);
@@ -91,8 +93,9 @@ impl<'w> Printer<'w> {
     pub(super) fn show(&mut self, result: &impl Serialize, table: Table) {
         match self.look.format {
             Format::Json => self.json(result),
-            Format::Table => {
-                let text = table.render(self.look.header, self.look.color, self.look.width);
+            Format::Table | Format::Wide => {
+                let width = if self.is_wide() { None } else { self.look.width };
+                let text = table.render(self.look.header, self.look.color, width);
                 self.data(&text);
             }
         }
@@ -111,9 +114,39 @@ impl<'w> Printer<'w> {
         }
     }
 
+    /// Prints a result as JSON, whatever was asked for.
+    pub(super) fn raw(&mut self, result: &impl Serialize) {
+        self.json(result);
+    }
+
+    /// Tells how far an operation is, one JSON object a line.
+    pub(super) fn progress(&mut self, progress: &impl Serialize) {
+        if !self.look.quiet {
+            let line = serde_json::json!({ "progress": progress });
+            self.words(&format!("{line}\n"));
+        }
+    }
+
+    /// Prints a line of a result that is told in words.
+    pub(super) fn line(&mut self, line: &str) {
+        if self.look.format != Format::Json {
+            self.data(&format!("{}\n", printable(line)));
+        }
+    }
+
+    /// Whether only results and errors are wanted.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.look.quiet
+    }
+
+    /// Whether tables may be wider than a terminal, for what else there is to know.
+    pub(super) fn is_wide(&self) -> bool {
+        self.look.format == Format::Wide
+    }
+
     /// Says something to people.
     pub(super) fn note(&mut self, line: &str) {
-        if self.look.format == Format::Table && !self.look.quiet {
+        if self.look.format != Format::Json && !self.look.quiet {
             self.words(&format!("{}\n", printable(line)));
         }
     }

@@ -158,7 +158,8 @@ impl Dispatch {
             in_flight: snapshot.domains().map(in_flight).sum(),
             requests: metrics.requests(),
             refused: metrics.refused(),
-            warnings: [self.facts.notes.clone(), views::warnings(&snapshot)].concat(),
+            warnings: views::warnings(&snapshot),
+            notes: self.facts.notes.clone(),
         })
     }
 

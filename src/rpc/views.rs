@@ -96,7 +96,20 @@ pub(super) fn warnings(snapshot: &Snapshot) -> Vec<String> {
     if more > 0 {
         warnings.push(format!("and {more} more domains without a backend that can serve"));
     }
+    let mut unhealthy = snapshot.backends().filter(|node| is_unhealthy(node));
+    for node in unhealthy.by_ref().take(MOST) {
+        warnings.push(format!("backend `{}` is unhealthy", node.backend.id));
+    }
+    let more = unhealthy.count();
+    if more > 0 {
+        warnings.push(format!("and {more} more unhealthy backends"));
+    }
     warnings
+}
+
+/// Whether the operator wants it to serve, and it can't.
+fn is_unhealthy(node: &BackendNode) -> bool {
+    node.backend.state == BackendState::Ready && node.live.health() == HealthStatus::Unhealthy
 }
 
 fn has_server(snapshot: &Snapshot, node: &Arc<DomainNode>) -> bool {

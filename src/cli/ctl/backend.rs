@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::backend_view::{facts, summary, table, unhealthy_note};
+use super::backend_view::{facts, summary, table, unhealthy_note, wide_table};
 use super::connect::Session;
 use super::switch_progress::Draining;
 use crate::cli::exit_code::ExitCode;
@@ -188,7 +188,12 @@ impl BackendVerb {
             Self::List(ListArgs {}) => {
                 let list = session.call::<backend::List>("list the backends", &NoParams {}).await?;
                 let nothing = "there are no backends; add one with `vhost ctl backend add`";
-                session.printer.list(&list, table(&list.backends), nothing);
+                let table = if session.printer.is_wide() {
+                    wide_table(&list.backends, session.printer.now_ms())
+                } else {
+                    table(&list.backends)
+                };
+                session.printer.list(&list, table, nothing);
                 if let Some(note) = unhealthy_note(&list.backends) {
                     session.printer.note(&note);
                 }

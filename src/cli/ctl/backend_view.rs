@@ -28,17 +28,55 @@ pub(super) fn table(backends: &[BackendInfo]) -> Table {
     let mut table = Table::list(&["ID", "ADDRESS", "TAGS", "STATE", "HEALTH", "IN-FLIGHT"])
         .shortening(&[(1, 16), (2, 8), (0, 16)]);
     for info in backends {
-        table.row([
-            info.id.as_str().into(),
-            info.address.to_string().into(),
-            // Without a space, so that the column is one word for `awk`.
-            info.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(",").into(),
-            state(info.state),
-            health(info),
-            info.in_flight.to_string().into(),
-        ]);
+        table.row(columns(info));
     }
     table
+}
+
+fn columns(info: &BackendInfo) -> [Cell; 6] {
+    [
+        info.id.as_str().into(),
+        info.address.to_string().into(),
+        words(&info.tags),
+        state(info.state),
+        health(info),
+        info.in_flight.to_string().into(),
+    ]
+}
+
+/// All backends with what else is known of them, on lines as long as it takes.
+pub(super) fn wide_table(backends: &[BackendInfo], now_ms: u64) -> Table {
+    let mut table = Table::list(&[
+        "ID",
+        "ADDRESS",
+        "TAGS",
+        "STATE",
+        "HEALTH",
+        "IN-FLIGHT",
+        "SCHEME",
+        "WEIGHT",
+        "RESOLVED",
+        "REQUESTS",
+        "FAILED",
+        "LAST ANSWER",
+    ]);
+    for info in backends {
+        let more = [
+            info.scheme.as_str().into(),
+            info.weight.to_string().into(),
+            words(&info.resolved),
+            info.requests.to_string().into(),
+            info.failures.to_string().into(),
+            last_answer(&info.health, now_ms).into(),
+        ];
+        table.row(columns(info).into_iter().chain(more));
+    }
+    table
+}
+
+/// Values without a space between them, so that the column is one word for `awk`.
+fn words<T: ToString>(values: impl IntoIterator<Item = T>) -> Cell {
+    values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(",").into()
 }
 
 /// Where to read why backends are unhealthy.

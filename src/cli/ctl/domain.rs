@@ -138,7 +138,12 @@ impl DomainVerb {
             Self::List(ListArgs {}) => {
                 let list = session.call::<domain::List>("list the domains", &NoParams {}).await?;
                 let nothing = "there are no domains; add one with `vhost ctl domain add`";
-                session.printer.list(&list, table(&list.domains), nothing);
+                let table = if session.printer.is_wide() {
+                    wide_table(&list.domains)
+                } else {
+                    table(&list.domains)
+                };
+                session.printer.list(&list, table, nothing);
             }
             Self::Show(ShowArgs { domain }) => {
                 let action = format!("show `{domain}`");
@@ -225,14 +230,40 @@ fn table(domains: &[DomainInfo]) -> Table {
             [first, _, ..] => format!("{first} +{}", info.aliases.len() - 1),
             few => join(few),
         };
-        table.row([
-            info.domain.to_string().into(),
-            info.live.as_str().into(),
-            join(&info.previous).into(),
-            pool(info.backends),
-            in_flight(info).into(),
-            aliases.into(),
-        ]);
+        table.row(columns(info).into_iter().chain([aliases.into()]));
+    }
+    table
+}
+
+fn columns(info: &DomainInfo) -> [Cell; 5] {
+    [
+        info.domain.to_string().into(),
+        info.live.as_str().into(),
+        join(&info.previous).into(),
+        pool(info.backends),
+        in_flight(info).into(),
+    ]
+}
+
+/// All domains with all their options, on lines as long as it takes.
+fn wide_table(domains: &[DomainInfo]) -> Table {
+    let mut table = Table::list(&[
+        "DOMAIN",
+        "LIVE",
+        "BEFORE",
+        "BACKENDS",
+        "IN-FLIGHT",
+        "BALANCE",
+        "HTTP-TO-HTTPS",
+        "ALIASES",
+    ]);
+    for info in domains {
+        let more = [
+            info.balance.as_str().into(),
+            if info.http_to_https { "yes" } else { "no" }.into(),
+            join(&info.aliases).into(),
+        ];
+        table.row(columns(info).into_iter().chain(more));
     }
     table
 }

@@ -2,6 +2,7 @@
 
 mod backend;
 mod backend_view;
+mod call;
 mod connect;
 mod domain;
 mod history;
