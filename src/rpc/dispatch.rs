@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::envelope::{Fault, code};
-use super::methods::{Changed, Method, NoParams, backend, domain, event, state, switch};
+use super::methods::{Changed, Method, NoParams, backend, config, domain, event, state, switch};
 use super::{fault, views};
 use crate::control::{
     BackendEdit, ControlError, ControlPlane, DomainEdit, NewDomain, SwitchOptions, SwitchTarget,
@@ -34,6 +35,8 @@ pub struct ServerFacts {
     pub notes: Vec<String>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
+    /// Its settings, as they were last read.
+    pub settings: ArcSwap<Vec<config::ShownSetting>>,
 }
 
 /// Carries out methods. Cheap to clone.
@@ -114,6 +117,7 @@ impl Dispatch {
             switch::Start::NAME => self.start_switch(params, call).await,
             switch::Undo::NAME => self.undo_switch(params, call).await,
             event::List::NAME => self.list_events(params).await,
+            config::Show::NAME => self.show_config(params),
             _ => {
                 return Err(fault::of_message(
                     code::METHOD_NOT_FOUND,
@@ -363,6 +367,16 @@ impl Dispatch {
         let limit = limit.unwrap_or(EVENTS).min(MOST_EVENTS);
         let events = self.control.events(domain, limit).await?;
         write::<event::List>(&event::EventList { revision: snapshot.revision(), events })
+    }
+
+    fn show_config(&self, params: Value) -> Result<Value, Failure> {
+        let config::ShowParams { effective } = read(params)?;
+        let settings = self.facts.settings.load();
+        let settings = settings.iter().filter(|setting| effective || setting.set).cloned();
+        write::<config::Show>(&config::ShownConfig {
+            revision: self.control.snapshot().revision(),
+            settings: settings.collect(),
+        })
     }
 
     fn domain_info<M: Method<Result = domain::DomainInfo>>(
