@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::envelope::{Fault, code};
-use super::methods::{Changed, Method, NoParams, backend, domain, event, name, state, switch};
+use super::methods::{
+    Changed, Method, NoParams, backend, config, domain, event, name, state, switch,
+};
 use super::progress::ProgressSink;
 use super::{fault, methods, names, views};
 use crate::control::{
@@ -38,6 +41,8 @@ pub struct ServerFacts {
     pub notes: Vec<String>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
+    /// Its settings, as they were last read.
+    pub settings: ArcSwap<Vec<config::ShownSetting>>,
 }
 
 /// Carries out methods. Cheap to clone.
@@ -121,6 +126,7 @@ impl Dispatch {
             event::List::NAME => self.list_events(params).await,
             event::Watch::NAME => self.watch_events(params, call).await,
             name::Complete::NAME => self.complete_name(params),
+            config::Show::NAME => self.show_config(params),
             // The catalogue has it and this does not: a test finds it before anybody else.
             _ => {
                 let message = format!("`{method}` is not carried out");
@@ -406,6 +412,16 @@ impl Dispatch {
             snapshot.domain(&name).map_or(name, |node| node.virtual_host.domain.clone())
         });
         (domain, limit.unwrap_or(EVENTS).min(MOST_EVENTS))
+    }
+
+    fn show_config(&self, params: Value) -> Result<Value, Failure> {
+        let config::ShowParams { effective } = read(params)?;
+        let settings = self.facts.settings.load();
+        let settings = settings.iter().filter(|setting| effective || setting.set).cloned();
+        write::<config::Show>(&config::ShownConfig {
+            revision: self.control.snapshot().revision(),
+            settings: settings.collect(),
+        })
     }
 
     fn domain_info<M: Method<Result = domain::DomainInfo>>(

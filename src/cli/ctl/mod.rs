@@ -3,6 +3,8 @@
 mod backend;
 mod backend_view;
 mod call;
+mod config;
+mod config_show;
 mod connect;
 mod domain;
 mod events;
