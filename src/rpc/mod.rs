@@ -9,6 +9,7 @@ pub mod envelope;
 mod fault;
 pub mod methods;
 mod names;
+mod progress;
 mod server;
 mod socket;
 mod views;

@@ -3,7 +3,7 @@
 use crate::cli::output::{health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{elapsed, timestamp};
-use crate::model::{BackendState, HealthStatus};
+use crate::model::{BackendId, BackendState, HealthStatus};
 use crate::rpc::methods::backend::BackendInfo;
 
 /// The state of a backend in one line.
@@ -79,19 +79,34 @@ fn words<T: ToString>(values: impl IntoIterator<Item = T>) -> Cell {
     values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(",").into()
 }
 
-/// Where to read why backends are unhealthy.
-pub(super) fn unhealthy_note(backends: &[BackendInfo]) -> Option<String> {
-    let unhealthy = |info: &&BackendInfo| {
-        info.state != BackendState::Disabled && info.health.status == HealthStatus::Unhealthy
-    };
-    let first = backends.iter().find(unhealthy)?;
-    let number = backends.iter().filter(unhealthy).count();
-    let id = &first.id;
-    Some(if number == 1 {
-        format!("`{id}` is unhealthy; `vhost ctl backend show {id}` says why")
-    } else {
-        format!("{number} backends are unhealthy; `vhost ctl backend show {id}` says why")
-    })
+/// How many backends are unhealthy, and the first of them.
+#[derive(Default)]
+pub(super) struct Unhealthy {
+    first: Option<BackendId>,
+    number: usize,
+}
+
+impl Unhealthy {
+    /// Counts those of one page.
+    pub(super) fn count(&mut self, backends: &[BackendInfo]) {
+        let unhealthy = |info: &&BackendInfo| {
+            info.state != BackendState::Disabled && info.health.status == HealthStatus::Unhealthy
+        };
+        for info in backends.iter().filter(unhealthy) {
+            self.first.get_or_insert_with(|| info.id.clone());
+            self.number += 1;
+        }
+    }
+
+    /// Where to read why they are.
+    pub(super) fn note(&self) -> Option<String> {
+        let id = self.first.as_ref()?;
+        let who = match self.number {
+            1 => format!("`{id}` is"),
+            number => format!("{number} backends are"),
+        };
+        Some(format!("{who} unhealthy; `vhost ctl backend show {id}` says why"))
+    }
 }
 
 /// One backend.

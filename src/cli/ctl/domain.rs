@@ -3,14 +3,16 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::connect::Session;
+use super::pages::{Paged, print_all};
 use crate::cli::exit_code::ExitCode;
+use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::parse_millis;
 use crate::model::{Balance, DomainName, Tag};
-use crate::rpc::methods::NoParams;
 use crate::rpc::methods::domain::{
-    self, AddParams, DomainInfo, DomainParams, PoolInfo, SetParams, WaitFor, WaitParams,
+    self, AddParams, DomainInfo, DomainList, DomainParams, ListParams, PoolInfo, SetParams,
+    WaitFor, WaitParams,
 };
 
 #[derive(Debug, Subcommand)]
@@ -136,14 +138,8 @@ impl DomainVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
             Self::List(ListArgs {}) => {
-                let list = session.call::<domain::List>("list the domains", &NoParams {}).await?;
                 let nothing = "there are no domains; add one with `vhost ctl domain add`";
-                let table = if session.printer.is_wide() {
-                    wide_table(&list.domains)
-                } else {
-                    table(&list.domains)
-                };
-                session.printer.list(&list, table, nothing);
+                print_all::<domain::List>(session, "list the domains", nothing, |_| {}).await?;
             }
             Self::Show(ShowArgs { domain }) => {
                 let action = format!("show `{domain}`");
@@ -169,6 +165,22 @@ impl DomainVerb {
             }
         }
         Ok(ExitCode::Done)
+    }
+}
+
+impl Paged for domain::List {
+    fn next(page: &DomainList) -> Option<ListParams> {
+        page.next.clone().map(|next| ListParams { after: Some(next), limit: None })
+    }
+
+    fn append(list: &mut DomainList, page: DomainList) {
+        list.revision = page.revision;
+        list.domains.extend(page.domains);
+        list.next = page.next;
+    }
+
+    fn table(page: &DomainList, printer: &Printer<'_>) -> Table {
+        if printer.is_wide() { wide_table(&page.domains) } else { table(&page.domains) }
     }
 }
 

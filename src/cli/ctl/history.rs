@@ -54,14 +54,19 @@ fn table(events: &[Event], wide: bool) -> Table {
             timestamp(event.at_ms).into(),
             event.revision.to_string().into(),
             who.into(),
-            what(&event.kind, most).into(),
+            what_at_most(&event.kind, most).into(),
         ]);
     }
     table
 }
 
+/// What was done, in a line.
+pub(super) fn what(kind: &EventKind) -> String {
+    what_at_most(kind, MOST_CHANGES)
+}
+
 /// The user's name where this machine knows one: the peer of a Unix socket is on this machine.
-fn who(actor: &Actor) -> String {
+pub(super) fn who(actor: &Actor) -> String {
     match actor {
         Actor::Socket { uid, .. } => match User::from_uid(Uid::from_raw(*uid)) {
             Ok(Some(user)) => user.name,
@@ -71,7 +76,7 @@ fn who(actor: &Actor) -> String {
     }
 }
 
-fn what(kind: &EventKind, most: usize) -> String {
+fn what_at_most(kind: &EventKind, most: usize) -> String {
     match kind {
         EventKind::Switch { steps, outcome, undo, forced, reason } => {
             let verb = if *undo { "undo " } else { "" };

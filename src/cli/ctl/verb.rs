@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
-use super::{backend, call, domain, history, status, switch};
+use super::{backend, call, domain, events, history, status, switch};
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
 use crate::cli::problem::Problem;
@@ -58,6 +58,7 @@ enum Verb {
     Undo(switch::UndoArgs),
     Wait(domain::WaitArgs),
     History(history::HistoryArgs),
+    Events(events::EventsArgs),
     Call(call::CallArgs),
 }
 
@@ -132,6 +133,7 @@ impl Verb {
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
             Self::History(args) => args.run(session).await,
+            Self::Events(args) => args.run(session).await,
             Self::Call(args) => args.run(session).await,
         }
     }
