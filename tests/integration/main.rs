@@ -1,5 +1,6 @@
 //! Drives the real `vhost` against real backends. Each file is one area of behaviour.
 
+mod admin_rpc;
 mod admin_socket;
 mod balance;
 mod cli;
