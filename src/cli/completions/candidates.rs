@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, Command};
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 
 use super::names;
 use crate::cli::ctl::default_socket;
 use crate::model::{BackendId, DomainName, Tag};
 use crate::rpc::methods::name::{Name, Noun};
+use crate::rpc::methods::{CATALOGUE, Entry};
 
 /// What a word may become.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +33,9 @@ const NEW: [(&str, &str); 4] = [
     ("vhost ctl domain set", "aliases"),
     ("vhost ctl backend add", "id"),
 ];
+
+/// The argument that names a method of the admin socket.
+const METHOD: (&str, &str) = ("vhost ctl call", "method");
 
 /// What the last of `words` may become; the first is the program.
 pub(super) fn of(root: Command, words: &[OsString]) -> Candidates {
@@ -88,6 +92,9 @@ fn completing(command: Command, path: &str, socket: &Arc<Path>) -> Command {
 }
 
 fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
+    if (path, arg.get_id().as_str()) == METHOD {
+        return arg.add(ArgValueCandidates::new(methods));
+    }
     let of = arg.get_value_parser().type_id();
     let noun = if of == TypeId::of::<DomainName>() {
         Noun::Domain
@@ -114,6 +121,13 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
         };
         names.into_iter().enumerate().map(candidate).collect()
     }))
+}
+
+fn methods() -> Vec<CompletionCandidate> {
+    let method = |entry: &Entry| {
+        CompletionCandidate::new(entry.name).help(Some(entry.doc.trim().to_owned().into()))
+    };
+    CATALOGUE.iter().map(method).collect()
 }
 
 fn text(word: &OsStr) -> String {
