@@ -59,7 +59,7 @@ fn who(actor: &Actor) -> String {
             Ok(Some(user)) => user.name,
             Ok(None) | Err(_) => format!("uid {uid}"),
         },
-        Actor::File => "config file".to_owned(),
+        Actor::File | Actor::Unknown => actor.to_string(),
     }
 }
 
@@ -75,6 +75,7 @@ fn what(kind: &EventKind) -> String {
             let reason = reason.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
             format!("{verb}{}{gate}, {outcome}{reason}", moves(steps))
         }
+        EventKind::Unknown => "an event that only a newer `vhost` knows".to_owned(),
         EventKind::DomainAdded { domain, live } => format!("{domain} added, live {live}"),
         EventKind::DomainSet { domain, changed } => format!("{domain} {}", join(changed)),
         EventKind::DomainRemoved { domain } => format!("{domain} removed"),

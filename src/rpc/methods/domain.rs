@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, NoParams, method};
+use super::{Changed, NoParams, Open, method};
 use crate::model::{Balance, DomainName, Tag};
 
 method!(/// All virtual hosts, by name.
@@ -126,7 +126,7 @@ pub struct DomainInfo {
     /// Whether plain HTTP is redirected once it is served over HTTPS.
     pub http_to_https: bool,
     /// How a backend is chosen.
-    pub balance: Balance,
+    pub balance: Open<Balance>,
     /// Backends that carry the live tag.
     pub backends: PoolInfo,
     /// Requests in flight by tag, the live tag first.

@@ -8,10 +8,12 @@ pub mod backend;
 mod catalogue;
 pub mod domain;
 pub mod event;
+mod open;
 pub mod state;
 pub mod switch;
 
 pub use catalogue::{CATALOGUE, Entry, find, nearest};
+pub use open::Open;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
