@@ -175,6 +175,12 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
             format!("see `vhost ctl history {domain}`"),
             FaultKind::Conflict,
         ),
+        Outcome::Unknown => (
+            format!("cannot tell how it ended: {steps} at revision {}", report.revision),
+            "the server is newer and names an outcome that this `vhost` does not know".to_owned(),
+            "see `vhost ctl status`; update this `vhost`".to_owned(),
+            FaultKind::Unknown,
+        ),
         Outcome::GateFailed { cause } => (
             format!("cannot {action}"),
             cause.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, method};
+use super::{Changed, Open, method};
 use crate::model::{
     BackendAddr, BackendId, BackendState, DomainName, HealthReport, Scheme, Tag, Weight,
 };
@@ -175,9 +175,9 @@ pub struct BackendInfo {
     /// Its share of a pool's traffic.
     pub weight: Weight,
     /// How it is spoken to.
-    pub scheme: Scheme,
+    pub scheme: Open<Scheme>,
     /// What the operator wants of it.
-    pub state: BackendState,
+    pub state: Open<BackendState>,
     /// What was observed of it.
     pub health: HealthReport,
     /// Requests that run there.

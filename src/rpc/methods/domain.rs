@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, method};
+use super::{Changed, Open, method};
 use crate::model::{Balance, DomainName, Tag};
 
 method!(/// The virtual hosts by name, page by page.
@@ -141,7 +141,7 @@ pub struct DomainInfo {
     /// Whether plain HTTP is redirected once it is served over HTTPS.
     pub http_to_https: bool,
     /// How a backend is chosen.
-    pub balance: Balance,
+    pub balance: Open<Balance>,
     /// Backends that carry the live tag.
     pub backends: PoolInfo,
     /// Requests in flight by tag, the live tag first.

@@ -10,10 +10,12 @@ pub mod config;
 pub mod domain;
 pub mod event;
 pub mod name;
+mod open;
 pub mod state;
 pub mod switch;
 
 pub use catalogue::{CATALOGUE, Entry, find, nearest};
+pub use open::Open;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
