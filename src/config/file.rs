@@ -120,6 +120,7 @@ fn read(root: &mut Section<'_, '_>, base: &Path, environment: &Environment<'_>) 
             .optional_section("lets_encrypt", |s| read_lets_encrypt(s, base, &proxy.state_dir)),
         metrics: root.section("metrics", |s| read_metrics(s, &mut listeners)),
         declared: read_declared(root),
+        effective: Vec::new(),
         proxy,
     }
 }

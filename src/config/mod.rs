@@ -3,6 +3,7 @@
 //! Knows nothing of the running server: what a file declares is compared and applied by control.
 
 mod declared;
+mod effective;
 mod entries;
 mod file;
 mod paths;
@@ -14,6 +15,7 @@ mod source;
 mod value;
 
 pub use declared::{Declared, DeclaredBackend, DeclaredDomain};
+pub use effective::{Origin, Setting};
 pub use file::{load, parse};
 pub use paths::default_admin_socket;
 pub use problem::{ConfigError, Problem};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Declared;
+use super::{Declared, Setting};
 use crate::model::HealthCheck;
 
 /// All that a server is told before it starts.
@@ -28,6 +28,9 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// The domains and backends.
     pub declared: Declared,
+    /// Every key of the sections, with its value and where that came from. Empty where no file and no
+    /// arguments were read. A section that is off as a whole, such as `[lets_encrypt]`, is not in it.
+    pub effective: Vec<Setting>,
 }
 
 impl Config {
@@ -42,6 +45,7 @@ impl Config {
             lets_encrypt: None,
             metrics: MetricsSettings::default(),
             declared: Declared::default(),
+            effective: Vec::new(),
         }
     }
 }

@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::envelope::{Fault, code};
-use super::methods::{Changed, Method, NoParams, backend, domain, event, state, switch};
+use super::methods::{Changed, Method, NoParams, backend, config, domain, event, state, switch};
 use super::{fault, views};
 use crate::control::{
-    BackendEdit, ControlError, ControlPlane, DomainEdit, NewDomain, SwitchOptions, SwitchTarget,
+    BackendEdit, Configuration, ControlError, ControlPlane, DomainEdit, NewDomain, ReloadOptions,
+    SwitchOptions, SwitchTarget,
 };
 use crate::metrics::Metrics;
 use crate::model::{
@@ -40,6 +41,7 @@ pub struct ServerFacts {
 #[derive(Clone)]
 pub struct Dispatch {
     control: ControlPlane,
+    configuration: Configuration,
     facts: Arc<ServerFacts>,
 }
 
@@ -77,9 +79,9 @@ impl From<ControlError> for Failure {
 }
 
 impl Dispatch {
-    /// Carries methods out on `control`.
-    pub fn new(control: ControlPlane, facts: ServerFacts) -> Self {
-        Self { control, facts: Arc::new(facts) }
+    /// Carries methods out on `control` and `configuration`.
+    pub fn new(control: ControlPlane, configuration: Configuration, facts: ServerFacts) -> Self {
+        Self { control, configuration, facts: Arc::new(facts) }
     }
 
     /// Carries out one method.
@@ -113,6 +115,9 @@ impl Dispatch {
             backend::Ready::NAME => self.ready_backend(params, call).await,
             switch::Start::NAME => self.start_switch(params, call).await,
             switch::Undo::NAME => self.undo_switch(params, call).await,
+            config::Reload::NAME => self.reload(params, call).await,
+            config::Diff::NAME => self.diff_config(params).await,
+            config::Export::NAME => self.export_config(params).await,
             event::List::NAME => self.list_events(params).await,
             _ => {
                 return Err(fault::of_message(
@@ -350,6 +355,46 @@ impl Dispatch {
             )
             .await?;
         write::<M>(&report)
+    }
+
+    async fn reload(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let config::ReloadParams { dry_run, force, no_drain, drain_timeout_ms } = read(params)?;
+        if dry_run {
+            return write::<config::Reload>(&self.configuration.preview(force).await?);
+        }
+        let drain_timeout = drain_timeout_ms.map(Duration::from_millis);
+        let options = ReloadOptions { force, no_drain, drain_timeout };
+        let report = call.reporter::<config::Reload>();
+        let (configuration, actor) = (self.configuration.clone(), call.actor.clone());
+        let report =
+            to_its_end(async move { configuration.reload(actor, options, report).await }).await?;
+        write::<config::Reload>(&report)
+    }
+
+    async fn diff_config(&self, params: Value) -> Result<Value, Failure> {
+        let NoParams {} = read(params)?;
+        let (snapshot, differences) = self.control.differences().await?;
+        let pending = self.configuration.preview(true).await;
+        let problem = pending.as_ref().err().map(ControlError::in_full);
+        let pending = pending.ok();
+        write::<config::Diff>(&config::ConfigDiff {
+            revision: snapshot.revision(),
+            source: self.configuration.source().to_string(),
+            differences,
+            needs_restart: pending.as_ref().map(|p| p.needs_restart.clone()).unwrap_or_default(),
+            pending: pending.map(|pending| pending.changed).unwrap_or_default(),
+            problem,
+        })
+    }
+
+    async fn export_config(&self, params: Value) -> Result<Value, Failure> {
+        let NoParams {} = read(params)?;
+        let exported = self.configuration.export().await?;
+        write::<config::Export>(&config::ConfigExport {
+            revision: exported.revision,
+            text: exported.text,
+            warnings: exported.warnings,
+        })
     }
 
     async fn list_events(&self, params: Value) -> Result<Value, Failure> {

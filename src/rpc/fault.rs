@@ -17,11 +17,16 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::NamedTwice { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }
-        | ControlError::LastBackend { .. } => FaultKind::Invalid,
+        | ControlError::LastBackend { .. }
+        | ControlError::Config(_)
+        | ControlError::NoFile { .. } => FaultKind::Invalid,
         ControlError::SwitchRunning { .. }
         | ControlError::Moved { .. }
         | ControlError::MadeReady { .. }
-        | ControlError::FileConflict { .. } => FaultKind::Conflict,
+        | ControlError::FileConflict { .. }
+        | ControlError::FileNameTaken { .. }
+        | ControlError::FileUnserved { .. }
+        | ControlError::NeverStill => FaultKind::Conflict,
         ControlError::NoneReady { .. }
         | ControlError::GateFailed { .. }
         | ControlError::NotHealthy { .. } => FaultKind::Unhealthy,
@@ -41,13 +46,15 @@ pub(super) fn of_control(error: ControlError, request_id: &str) -> Fault {
     } else {
         tracing::info!(request_id, error = %message, "command refused");
     }
+    let problems = error.problems();
     let backends = match error {
         ControlError::GateFailed { answers, .. } | ControlError::NotHealthy { answers, .. } => {
             answers
         }
         _ => Vec::new(),
     };
-    let data = FaultData { kind, hint, request_id: Some(request_id.to_owned()), backends };
+    let request_id = Some(request_id.to_owned());
+    let data = FaultData { kind, hint, request_id, backends, problems };
     Fault { code: code::PRODUCT, message, data }
 }
 
@@ -58,7 +65,8 @@ pub(super) fn of_message(code: i32, message: impl Into<String>, hint: Option<&st
         _ => FaultKind::Invalid,
     };
     let hint = hint.map(str::to_owned);
-    let data = FaultData { kind, hint, request_id: None, backends: Vec::new() };
+    let data =
+        FaultData { kind, hint, request_id: None, backends: Vec::new(), problems: Vec::new() };
     Fault { code, message: message.into(), data }
 }
 
@@ -71,6 +79,7 @@ pub(super) fn denied(uid: u32) -> Fault {
         ),
         request_id: None,
         backends: Vec::new(),
+        problems: Vec::new(),
     };
     Fault { code: code::PRODUCT, message: format!("uid {uid} may not use this socket"), data }
 }
@@ -82,6 +91,7 @@ pub(super) fn full() -> Fault {
         hint: Some("end the clients that keep the admin socket busy, then try again".into()),
         request_id: None,
         backends: Vec::new(),
+        problems: Vec::new(),
     };
     Fault { code: code::PRODUCT, message: "too many connections to the admin socket".into(), data }
 }

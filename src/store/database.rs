@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::lock::{self, DirectoryLock};
-use crate::model::{Actor, Backend, Change, DomainName, Event, EventKind, Outcome, VirtualHost};
+use crate::model::{
+    Actor, Backend, Change, DomainName, EntryKind, Event, EventKind, Outcome, VirtualHost,
+};
 
 /// The newest schema that this version reads and writes.
 const SCHEMA: i64 = 1;
@@ -111,6 +113,14 @@ impl Store {
         })
     }
 
+    /// What the config file declared when it was last applied, as its own room wrote it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn applied_file(&self) -> Result<Option<String>, StoreError> {
+        self.meta("applied_file")
+    }
+
     /// Writes a change and its event: all of it or nothing. Returns the event's number.
     ///
     /// # Errors
@@ -188,6 +198,40 @@ impl Store {
                 params![domain.to_string(), limit],
             ),
         }
+    }
+
+    /// The newest event that is about the domain or the backend alone.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn newest_of(&self, kind: EntryKind, name: &str) -> Result<Option<Event>, StoreError> {
+        let newest = match kind {
+            EntryKind::Domain => self.events_where(
+                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
+                 AND json_extract(value, '$.kind') <> 'file_applied' ORDER BY id DESC LIMIT 1",
+                params![name],
+            ),
+            EntryKind::Backend => self.events_where(
+                "WHERE json_extract(value, '$.backend') = ?1 ORDER BY id DESC LIMIT 1",
+                params![name],
+            ),
+            EntryKind::Setting => Ok(Vec::new()),
+        };
+        Ok(newest?.pop())
+    }
+
+    /// Events that are older than `before`, or all, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn events_before(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let (before, limit) = (before.unwrap_or(u64::MAX), limit.try_into().unwrap_or(u64::MAX));
+        let page = "WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+        self.events_where(page, params![signed(before), signed(limit)])
     }
 
     fn events_where(

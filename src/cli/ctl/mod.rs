@@ -2,9 +2,11 @@
 
 mod backend;
 mod backend_view;
+mod config;
 mod connect;
 mod domain;
 mod history;
+mod reload;
 mod status;
 mod switch;
 mod switch_progress;

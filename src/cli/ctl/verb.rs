@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
-use super::{backend, domain, history, status, switch};
+use super::{backend, config, domain, history, reload, status, switch};
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
 use crate::cli::problem::Problem;
@@ -58,6 +58,10 @@ enum Verb {
     Undo(switch::UndoArgs),
     Wait(domain::WaitArgs),
     History(history::HistoryArgs),
+    Reload(reload::ReloadArgs),
+    /// Compare the config file with the live state, and export it
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(config::ConfigVerb),
 }
 
 /// Runs `vhost ctl` on the process's own streams.
@@ -131,6 +135,8 @@ impl Verb {
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
             Self::History(args) => args.run(session).await,
+            Self::Reload(args) => args.run(session).await,
+            Self::Config(verb) => verb.run(session).await,
         }
     }
 }

@@ -25,7 +25,8 @@ fn base() -> String {
 /// The state after `declared` is applied where `applied` was before.
 fn apply(live: &Snapshot, applied: &Declared, declared: &Declared) -> (Snapshot, Vec<String>) {
     let merged = merge(live, applied, declared).unwrap();
-    (live.after(merged.changes, live.revision() + 1), merged.told)
+    let told = merged.told.iter().map(ToString::to_string).collect();
+    (live.after(merged.changes, live.revision() + 1), told)
 }
 
 fn live_tag(snapshot: &Snapshot, name: &str) -> Option<String> {
@@ -121,7 +122,7 @@ fn a_name_that_a_command_made_otherwise_is_a_conflict() {
     // An alias in the file that a command gave away is one too.
     let text = domain("example.com", "a", "aliases = [\"made.example\"]") + &backend("w1", "a", 1);
     let error = merge(&live, &Declared::default(), &file(&text)).unwrap_err();
-    assert!(matches!(error, ControlError::DomainExists { .. }), "{error}");
+    assert!(matches!(error, ControlError::FileNameTaken { .. }), "{error}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! milliseconds, points in time in milliseconds since the Unix epoch.
 
 pub mod backend;
+pub mod config;
 pub mod domain;
 pub mod event;
 pub mod state;
