@@ -97,7 +97,7 @@ mod tests {
         let mut seen = Vec::new();
         let root = Cli::command();
         walk(root.find_subcommand("ctl").expect("it exists"), "vhost ctl", &mut seen);
-        assert_eq!(seen.len(), 23, "{seen:?}");
+        assert_eq!(seen.len(), 25, "{seen:?}");
     }
 
     #[test]
@@ -120,6 +120,8 @@ mod tests {
             ("vhost ctl backend drain web --timeout 1s", "--wait"),
             ("vhost ctl history --limit 0", "is not in"),
             ("vhost ctl wait example.com", "--until"),
+            ("vhost ctl call domain.list {", "not JSON"),
+            ("vhost ctl call domain.list 1", "in braces"),
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

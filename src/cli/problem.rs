@@ -91,6 +91,21 @@ impl Problem {
         }
     }
 
+    /// What the caller gave is wrong, as only reading it told.
+    pub(super) fn usage(what: &str, cause: String) -> Self {
+        Self {
+            what: what.to_owned(),
+            answers: Vec::new(),
+            problems: Vec::new(),
+            hint: None,
+            exit: ExitCode::Usage,
+            json: json!({
+                "code": code::PRODUCT, "message": cause, "data": { "kind": "invalid" },
+            }),
+            cause,
+        }
+    }
+
     /// Ctrl-C while the server works on `action`.
     pub(super) fn interrupted(action: &str) -> Self {
         let cause = format!("interrupted; the server goes on to {action}");

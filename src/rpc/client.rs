@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -64,9 +65,31 @@ impl Client {
         params: &M::Params,
         mut on_progress: impl FnMut(M::Progress),
     ) -> Result<M::Result, ClientError> {
+        let result = self
+            .call_by_name(M::NAME, params, |progress| {
+                // Reports that a newer server added are no reason to fail.
+                if let Ok(progress) = serde_json::from_value(progress) {
+                    on_progress(progress);
+                }
+            })
+            .await?;
+        serde_json::from_value(result)
+            .map_err(|error| ClientError::Protocol { reason: format!("`{}`: {error}", M::NAME) })
+    }
+
+    /// As [`Self::call`], for a method that this client need not know.
+    ///
+    /// # Errors
+    /// When the server refuses or fails, or the connection does.
+    pub async fn call_by_name(
+        &mut self,
+        method: &str,
+        params: &(impl Serialize + ?Sized),
+        mut on_progress: impl FnMut(Value),
+    ) -> Result<Value, ClientError> {
         let id = RequestId::Number(self.next_id);
         self.next_id += 1;
-        let sent = self.send(M::NAME, &id, params).await;
+        let sent = self.send(method, &id, params).await;
         loop {
             // A server that turns a client away says why and closes without reading, so the answer
             // counts even when the request could not be written.
@@ -86,17 +109,14 @@ impl Client {
                     return Err(ClientError::Fault(fault));
                 }
                 Incoming { method: Some(method), params, .. } => {
-                    // Reports that a newer server added are no reason to fail.
                     if method == PROGRESS
-                        && let Some(progress) = progress::<M>(&id, params)
+                        && let Some(progress) = progress(&id, params)
                     {
                         on_progress(progress);
                     }
                 }
                 Incoming { id: Some(answered), result: Some(result), .. } if answered == id => {
-                    return serde_json::from_value(result).map_err(|error| ClientError::Protocol {
-                        reason: format!("`{}`: {error}", M::NAME),
-                    });
+                    return Ok(result);
                 }
                 _ => {
                     let reason = "it answers something that was not asked".to_owned();
@@ -110,7 +130,7 @@ impl Client {
         &mut self,
         method: &str,
         id: &RequestId,
-        params: &impl serde::Serialize,
+        params: &(impl Serialize + ?Sized),
     ) -> io::Result<()> {
         let request = Request { jsonrpc: Version, id: id.clone(), method, params };
         let mut line = serde_json::to_vec(&request)?;
@@ -215,9 +235,9 @@ impl ClientError {
     }
 }
 
-fn progress<M: Method>(id: &RequestId, params: Option<Value>) -> Option<M::Progress> {
+fn progress(id: &RequestId, params: Option<Value>) -> Option<Value> {
     let params: ProgressParams = serde_json::from_value(params?).ok()?;
-    if params.id == *id { serde_json::from_value(params.progress).ok() } else { None }
+    (params.id == *id).then_some(params.progress)
 }
 
 /// How long a connect waits for room in the listener's backlog, and how often it looks.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::envelope::{Fault, code};
 use super::methods::{Changed, Method, NoParams, backend, config, domain, event, state, switch};
+use super::progress::ProgressSink;
 use super::{fault, views};
 use crate::control::{
     BackendEdit, Configuration, ControlError, ControlPlane, DomainEdit, NewDomain, ReloadOptions,
@@ -23,6 +24,9 @@ use crate::state::Snapshot;
 /// Events that `event.list` answers with when it is not told how many, and at most.
 const EVENTS: usize = 20;
 const MOST_EVENTS: usize = 10_000;
+
+/// How long a watcher hears nothing: what is sent then tells whether it is still there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What `state.get` tells beside the state.
 #[derive(Debug)]
@@ -50,16 +54,16 @@ pub(super) struct Call {
     pub(super) actor: Actor,
     pub(super) request_id: String,
     /// Gets what the method reports while it is under way.
-    pub(super) progress: Arc<dyn Fn(Value) + Send + Sync>,
+    pub(super) progress: ProgressSink,
 }
 
 impl Call {
     /// A sink for the progress of `M`.
     fn reporter<M: Method>(&self) -> impl Fn(M::Progress) + Send + Sync + 'static {
-        let progress = Arc::clone(&self.progress);
+        let progress = self.progress.clone();
         move |report| {
             if let Ok(report) = serde_json::to_value(report) {
-                progress(report);
+                progress.report(report);
             }
         }
     }
@@ -119,6 +123,7 @@ impl Dispatch {
             config::Diff::NAME => self.diff_config(params).await,
             config::Export::NAME => self.export_config(params).await,
             event::List::NAME => self.list_events(params).await,
+            event::Watch::NAME => self.watch_events(params, call).await,
             _ => {
                 return Err(fault::of_message(
                     code::METHOD_NOT_FOUND,
@@ -163,17 +168,13 @@ impl Dispatch {
             in_flight: snapshot.domains().map(in_flight).sum(),
             requests: metrics.requests(),
             refused: metrics.refused(),
-            warnings: [self.facts.notes.clone(), views::warnings(&snapshot)].concat(),
+            warnings: views::warnings(&snapshot),
+            notes: self.facts.notes.clone(),
         })
     }
 
     fn list_domains(&self, params: Value) -> Result<Value, Failure> {
-        let NoParams {} = read(params)?;
-        let snapshot = self.control.snapshot();
-        write::<domain::List>(&domain::DomainList {
-            revision: snapshot.revision(),
-            domains: snapshot.domains().map(|node| views::domain(&snapshot, node)).collect(),
-        })
+        write::<domain::List>(&views::domains(&self.control.snapshot(), &read(params)?))
     }
 
     fn show_domain(&self, params: Value) -> Result<Value, Failure> {
@@ -227,12 +228,7 @@ impl Dispatch {
     }
 
     fn list_backends(&self, params: Value) -> Result<Value, Failure> {
-        let NoParams {} = read(params)?;
-        let snapshot = self.control.snapshot();
-        write::<backend::List>(&backend::BackendList {
-            revision: snapshot.revision(),
-            backends: snapshot.backends().map(|node| views::backend(&snapshot, node)).collect(),
-        })
+        write::<backend::List>(&views::backends(&self.control.snapshot(), &read(params)?))
     }
 
     fn show_backend(&self, params: Value) -> Result<Value, Failure> {
@@ -398,15 +394,42 @@ impl Dispatch {
     }
 
     async fn list_events(&self, params: Value) -> Result<Value, Failure> {
-        let event::ListParams { domain, limit } = read(params)?;
-        // The history of a domain outlives it, so an unknown name is no error; an alias is its domain.
+        let (domain, limit) = self.events_of(read(params)?);
+        let revision = self.control.snapshot().revision();
+        let events = self.control.events(domain, limit).await?;
+        write::<event::List>(&event::EventList { revision, events })
+    }
+
+    async fn watch_events(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let (domain, limit) = self.events_of(read(params)?);
+        let mut watch = self.control.watch_events(domain, limit);
+        'watching: loop {
+            let Ok(events) = tokio::time::timeout(HEARTBEAT, watch.next()).await else {
+                if call.progress.beat().await.is_err() {
+                    break;
+                }
+                continue;
+            };
+            for event in events? {
+                let event = serde_json::to_value(&event).map_err(Failure::Result)?;
+                if call.progress.deliver(event).await.is_err() {
+                    break 'watching;
+                }
+            }
+        }
+        let revision = self.control.snapshot().revision();
+        write::<event::Watch>(&event::EventList { revision, events: Vec::new() })
+    }
+
+    /// Whose events, and how many. The history of a domain outlives it, so an unknown name is no
+    /// error; an alias is its domain.
+    fn events_of(&self, params: event::ListParams) -> (Option<DomainName>, usize) {
+        let event::ListParams { domain, limit } = params;
         let snapshot = self.control.snapshot();
         let domain = domain.map(|name| {
             snapshot.domain(&name).map_or(name, |node| node.virtual_host.domain.clone())
         });
-        let limit = limit.unwrap_or(EVENTS).min(MOST_EVENTS);
-        let events = self.control.events(domain, limit).await?;
-        write::<event::List>(&event::EventList { revision: snapshot.revision(), events })
+        (domain, limit.unwrap_or(EVENTS).min(MOST_EVENTS))
     }
 
     fn domain_info<M: Method<Result = domain::DomainInfo>>(

@@ -14,10 +14,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::dispatch::{Call, Dispatch};
-use super::envelope::{
-    Answer, Fault, Notification, PROGRESS, ProgressParams, RequestId, Response, Version, code,
-};
+use super::envelope::{Answer, Fault, RequestId, Response, Version, code};
 use super::fault;
+use super::progress::ProgressSink;
 use super::socket::{AdminSocket, Gate};
 use crate::model::Actor;
 
@@ -180,7 +179,7 @@ impl Conversation {
         let call = Call {
             actor: self.actor.clone(),
             request_id: format!("{:08x}", fastrand::u32(..)),
-            progress: self.progress_of(parsed.id.clone()),
+            progress: ProgressSink::new(parsed.id.clone(), self.lines.clone()),
         };
         tracing::debug!(
             rpc_method = parsed.method,
@@ -190,19 +189,6 @@ impl Conversation {
         );
         let result = self.dispatch.call(&parsed.method, parsed.params, &call).await;
         parsed.id.map(|id| response(id, result))
-    }
-
-    /// Sends progress of the request `id` to the client, as far as it keeps up.
-    fn progress_of(&self, id: Option<RequestId>) -> Arc<dyn Fn(Value) + Send + Sync> {
-        let lines = self.lines.clone();
-        Arc::new(move |progress| {
-            let Some(id) = id.clone() else { return };
-            let params = ProgressParams { id, progress };
-            let notification = Notification { jsonrpc: Version, method: PROGRESS, params };
-            if let Ok(line) = serde_json::to_string(&notification) {
-                let _ = lines.try_send(line);
-            }
-        })
     }
 
     async fn answer(&self, id: RequestId, result: Result<Value, Fault>) {

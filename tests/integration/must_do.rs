@@ -173,8 +173,9 @@ fn a_backend_that_does_not_read_an_upload_times_out() {
     });
     let vhost = one_raw_backend(&backend)
         .set("upstream.write_timeout_secs", 0.5)
-        // After the write has failed, an answer that explains it is still waited for.
-        .set("upstream.read_timeout_secs", 0.5)
+        // After the write has failed, an answer that explains it is still waited for. Long enough
+        // that silence while writing is not what ends it.
+        .set("upstream.read_timeout_secs", 3)
         .start();
     vhost.wait_until_healthy(1);
     let mut client = vhost.connect();

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::config::default_admin_socket;
@@ -43,6 +45,20 @@ impl<'w> Session<'w> {
             client.call::<M>(params, |progress| on_progress(printer, progress)).await
         };
         called.await.map_err(|error| Problem::calling(action, error))
+    }
+
+    /// Calls a method by its name, whatever it takes and answers.
+    pub(super) async fn call_by_name(
+        &mut self,
+        method: &str,
+        params: &Value,
+    ) -> Result<Value, Problem> {
+        let Self { socket, printer } = self;
+        let called = async {
+            let mut client = Client::connect(socket).await?;
+            client.call_by_name(method, params, |progress| printer.progress(&progress)).await
+        };
+        called.await.map_err(|error| Problem::calling(&format!("call `{method}`"), error))
     }
 
     /// Calls a method that the server completes even when the client goes away; Ctrl-C says so.

@@ -2,10 +2,13 @@
 
 mod backend;
 mod backend_view;
+mod call;
 mod config;
 mod connect;
 mod domain;
+mod events;
 mod history;
+mod pages;
 mod reload;
 mod status;
 mod switch;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
-use super::{backend, config, domain, history, reload, status, switch};
+use super::{backend, call, config, domain, events, history, reload, status, switch};
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
 use crate::cli::problem::Problem;
@@ -29,7 +29,7 @@ struct SharedArgs {
     #[arg(long, global = true, env = "VHOST_SOCKET", value_name = "PATH", hide_env_values = true)]
     #[arg(value_hint = ValueHint::FilePath)]
     socket: Option<PathBuf>,
-    /// How results are written to stdout: table, or json for scripts
+    /// How results are written to stdout: table, wide for more columns, or json for scripts
     #[arg(long, short, global = true, value_name = "FORMAT", default_value = "table")]
     #[arg(hide_possible_values = true)]
     output: Format,
@@ -62,6 +62,8 @@ enum Verb {
     /// Compare the config file with the live state, and export it
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::ConfigVerb),
+    Events(events::EventsArgs),
+    Call(call::CallArgs),
 }
 
 /// Runs `vhost ctl` on the process's own streams.
@@ -137,6 +139,8 @@ impl Verb {
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
             Self::Config(verb) => verb.run(session).await,
+            Self::Events(args) => args.run(session).await,
+            Self::Call(args) => args.run(session).await,
         }
     }
 }

@@ -21,6 +21,11 @@ pub struct ListParams {
     pub limit: Option<usize>,
 }
 
+method!(/// Follows the history: the last events, then each as it happens, as progress. A switch that was
+    /// told while it drained is told again when it has ended. It answers only when the server can't
+    /// go on; close the connection to end it. A `heartbeat` notification comes when nothing happens.
+    Watch, "event.watch", ListParams => EventList, progress Event);
+
 /// The answer of `event.list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventList {
