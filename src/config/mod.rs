@@ -3,20 +3,25 @@
 //! Knows nothing of the running server: what a file declares is compared and applied by control.
 
 mod declared;
+mod document;
 mod effective;
 mod entries;
-mod file;
+mod include;
+mod load;
 mod paths;
+mod plain;
 mod problem;
 mod reader;
+mod references;
 mod report;
+mod sections;
 mod settings;
 mod source;
 mod value;
 
 pub use declared::{Declared, DeclaredBackend, DeclaredDomain};
 pub use effective::{Origin, Setting};
-pub use file::{load, parse};
+pub use load::{Inspection, inspect, load, parse};
 pub use paths::default_admin_socket;
 pub use problem::{ConfigError, Problem};
 pub use settings::{

@@ -254,9 +254,8 @@ impl ControlError {
     /// Everything that is wrong in the config file, each as `file:line: key: what is wrong`.
     pub fn problems(&self) -> Vec<String> {
         match self {
-            Self::Config(ConfigError::Invalid { path, problems }) => {
-                let place = path.display();
-                problems.iter().map(|p| format!("{place}:{}: {p}", p.line)).collect()
+            Self::Config(ConfigError::Invalid { problems, .. }) => {
+                problems.iter().map(|p| format!("{}:{}: {p}", p.file.display(), p.line)).collect()
             }
             _ => Vec::new(),
         }

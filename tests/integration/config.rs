@@ -366,3 +366,79 @@ fn a_directory_that_is_read_only_is_told_to_an_ordinary_user() {
     let output = RunningCtl::of(command).wait();
     assert_told(&output, &[&state.display().to_string(), "ermission denied"]);
 }
+
+/// Runs `vhost check`, with `SECRET` set for it.
+fn check(args: &[&str], file: &Path) -> CtlOutput {
+    let mut command = Command::new(vhost_binary());
+    command.arg("check").args(args).arg(file).env("SECRET", "s3cr3t");
+    RunningCtl::of(command).wait()
+}
+
+#[test]
+fn a_file_for_each_application_is_served_and_checked_as_one() {
+    let backend = Backend::start("shop");
+    let vhost = Setup::new().domain("main.test", "a").backend("a1", "127.0.0.1:9", &["a"]);
+    let mut server = vhost.start();
+    stop(&mut server);
+    let text = std::fs::read_to_string(server.config_file()).unwrap();
+    std::fs::write(server.config_file(), format!("include = [\"conf.d/*.toml\"]\n{text}")).unwrap();
+    std::fs::create_dir(server.directory().join("conf.d")).unwrap();
+    let shop = server.directory().join("conf.d/shop.toml");
+    let declared = format!(
+        "[[virtual_hosts]]\ndomain = \"shop.test\"\nenabled_backends_tag = \"shop\"\n\
+         [[backends]]\nid = \"shop-1\"\naddress = \"{}\"\ntags = [\"shop\"]\n",
+        backend.address()
+    );
+    std::fs::write(&shop, &declared).unwrap();
+    server.restart();
+    server.wait_for_health("shop-1", "healthy");
+    assert_eq!(server.get("shop.test", "/").backend(), Some("shop"));
+
+    std::fs::write(&shop, declared.replace("[\"shop\"]", "[\"s hop\"]")).unwrap();
+    let output = check(&[], &server.config_file());
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
+    let place = format!("{}:7: backends[\"shop-1\"].tags[0]: `s hop`: ", shop.display());
+    assert!(output.stderr.starts_with(&place), "{output:?}");
+}
+
+#[test]
+fn what_the_environment_holds_is_used_and_never_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vhost.toml");
+    let setup = Setup::new().set("proxy.admin_group", "\"${SECRET}\"");
+    std::fs::write(&file, setup.text(directory.path())).unwrap();
+    let output = check(&[], &file);
+    assert_eq!(output.code, 0, "{output:?}");
+    let setup =
+        setup.set("health_check.path", "\"${SECRET}\"").set("proxy.admin_group", "\"${NONE}\"");
+    std::fs::write(&file, setup.text(directory.path())).unwrap();
+    let output = check(&[], &file);
+    assert_eq!(output.code, 2, "{output:?}");
+    for part in ["health_check.path: `${SECRET}`: ", "proxy.admin_group: `${NONE}`: ", "is not set"]
+    {
+        assert!(output.stderr.contains(part), "no `{part}` in {output:?}");
+    }
+    assert!(!output.stderr.contains("s3cr3t"), "{output:?}");
+}
+
+#[test]
+fn an_editor_gets_its_answer_as_json_on_stdout() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bad.toml");
+    std::fs::write(&file, MISTAKES).unwrap();
+    let output = check(&["--format", "json"], &file);
+    assert_eq!((output.code, output.stderr.as_str()), (2, ""), "{output:?}");
+    let answer: serde_json::Value = serde_json::from_str(&output.stdout).expect("one object");
+    let lines: Vec<_> = answer["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(lines, REPORTS.map(|(line, ..)| line as u64));
+    assert_eq!(answer["valid"], false);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
+    let output = check(&["--format", "json"], &example);
+    let answer: serde_json::Value = serde_json::from_str(&output.stdout).expect("one object");
+    assert_eq!((output.code, &answer["valid"], &answer["domains"]), (0, &json!(true), &json!(1)));
+}
