@@ -51,7 +51,8 @@ pub(super) fn compare(running: &[Setting], read: &[Setting]) -> SettingsChange {
         let stays = if fixed.is_some() { now.get(key) } else { new.get(key) };
         change.after.extend(stays.map(|setting| Setting::clone(setting)));
         let (before, after) = (text(now.get(key)), text(new.get(key)));
-        if before == after {
+        // Which files are read is told by what changes in them.
+        if before == after || key == "include" {
             continue;
         }
         let key = key.to_owned();

@@ -118,10 +118,7 @@ impl Store {
             },
             domains: self.rows("SELECT value FROM domains ORDER BY name", "a domain")?,
             backends: self.rows("SELECT value FROM backends ORDER BY id", "a backend")?,
-            applied_file: self
-                .connection
-                .query_row("SELECT value FROM applied_file", [], |row| row.get(0))
-                .optional()?,
+            applied_file: self.applied_file()?,
         })
     }
 
@@ -130,7 +127,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn applied_file(&self) -> Result<Option<String>, StoreError> {
-        self.meta("applied_file")
+        let query = "SELECT value FROM applied_file";
+        Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?)
     }
 
     /// Writes a change and its event: all of it or nothing. Returns the event's number.

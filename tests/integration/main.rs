@@ -15,6 +15,7 @@ mod logging;
 mod must_do;
 mod paging;
 mod readme;
+mod reload;
 mod retry;
 mod routing;
 mod shutdown;
