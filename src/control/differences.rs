@@ -99,7 +99,7 @@ fn made(event: &EventKind, difference: &Difference) -> bool {
     let field = difference.field.as_deref();
     match event {
         EventKind::Switch { outcome, .. } => {
-            field == Some(TAG) && !matches!(outcome, Outcome::GateFailed { .. })
+            field == Some(LIVE) && !matches!(outcome, Outcome::GateFailed { .. })
         }
         EventKind::DomainAdded { .. } | EventKind::BackendAdded { .. } => difference.live.is_some(),
         EventKind::DomainRemoved { .. } | EventKind::BackendRemoved { .. } => {
@@ -115,8 +115,8 @@ fn made(event: &EventKind, difference: &Difference) -> bool {
     }
 }
 
-/// The key of the file that says which tag is live.
-const TAG: &str = "enabled_backends_tag";
+/// The field that a switch changes, as the history names it.
+const LIVE: &str = "live";
 
 /// What differs, by kind and name. Pure.
 fn differences(live: &Snapshot, applied: &Declared) -> Vec<Difference> {
@@ -184,7 +184,7 @@ impl Found {
 
     fn domain(&mut self, file: &DeclaredDomain, live: &VirtualHost) {
         let entry = (EntryKind::Domain, &file.domain);
-        self.field(entry, TAG, (&file.live, &live.live), Tag::to_string);
+        self.field(entry, LIVE, (&file.live, &live.live), Tag::to_string);
         self.field(entry, "aliases", (&file.aliases, &live.aliases), |names| list(names));
         let redirect = (&file.http_to_https, &live.http_to_https);
         self.field(entry, "http_to_https", redirect, ToString::to_string);

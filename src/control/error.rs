@@ -176,8 +176,8 @@ pub enum ControlError {
     },
     /// The config file declares what a command has made otherwise.
     #[error(
-        "the config file declares the {kind} `{name}`, which {} otherwise ({})",
-        made_by(.made.as_ref()), differs.join("; ")
+        "the config file declares the {kind} `{name}`, which {} ({})",
+        made_otherwise(.made.as_ref()), differs.join("; ")
     )]
     FileConflict {
         /// A domain or a backend.
@@ -191,8 +191,8 @@ pub enum ControlError {
     },
     /// The config file declares a name that another domain has.
     #[error(
-        "the config file gives the name `{name}` to `{domain}`, but `{owner}` has it: {} it so",
-        made_by(.made.as_ref())
+        "the config file gives the name `{name}` to `{domain}`, but `{owner}` has it, which {}",
+        made_otherwise(.made.as_ref())
     )]
     FileNameTaken {
         /// The name.
@@ -330,7 +330,10 @@ impl ControlError {
                 "keep a backend with the tag `{tag}` in the file, or move `{domain}` to another tag \
                  first (`vhost ctl switch {domain} TAG`), or pass `--force`"
             ),
-            Self::Config(error) => return error.hint().map(str::to_owned),
+            Self::Config(error) => error.hint().map_or_else(
+                || "nothing was changed; `vhost check` tells the same before a reload".to_owned(),
+                str::to_owned,
+            ),
             Self::NeverStill => "try again".into(),
             Self::Store(error) => error.hint(),
             Self::NoFile { .. } | Self::Stopping => return None,
@@ -351,12 +354,12 @@ fn no_other(domain: &DomainName, live: &Tag, previous: Option<&Tag>) -> String {
     }
 }
 
-fn made_by(made: Option<&Made>) -> String {
+fn made_otherwise(made: Option<&Made>) -> String {
     match made {
-        None => "a command made".to_owned(),
+        None => "a command made otherwise".to_owned(),
         Some(Made { actor, at_ms }) => {
             let at = UNIX_EPOCH + Duration::from_millis(*at_ms);
-            format!("{actor} made on {}", humantime::format_rfc3339_seconds(at))
+            format!("{actor} made otherwise on {}", humantime::format_rfc3339_seconds(at))
         }
     }
 }

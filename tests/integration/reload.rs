@@ -162,7 +162,7 @@ fn a_dry_run_shows_what_a_reload_would_do_and_does_nothing() {
     assert_eq!(dry["needs_restart"][0]["key"], "proxy.threads");
     assert_eq!(site.vhost.live("example.com"), "a");
     let words = site.vhost.ctl_ok(&["reload", "--dry-run"]).stderr;
-    assert!(words.contains("would  domain `example.com`: live: a → b"), "{words}");
+    assert!(words.contains("would     domain `example.com`: live: a → b"), "{words}");
     assert_eq!(site.revision(), revision);
     let real = site.reload();
     assert_eq!((told(&real), &real["needs_restart"]), (told(&dry), &dry["needs_restart"]));
@@ -174,6 +174,7 @@ fn a_bad_file_changes_nothing_and_every_mistake_is_told() {
     let site = Site::start();
     let bad = "[proxy]\nlisten_addr_http = \"nowhere\"\n\n[logging]\nlevel = \"loud\"\n";
     std::fs::write(site.vhost.config_file(), bad).unwrap();
+    site.assert_refused(2, &["is invalid", "vhost check"]);
     let revision = site.revision();
     let output = site.vhost.ctl(&["reload"]);
     assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
@@ -516,7 +517,7 @@ fn diff_says_what_was_done_since_the_file_and_by_whom() {
     assert_eq!(
         found,
         [
-            ["domain", "example.com", "enabled_backends_tag", "a", "b"],
+            ["domain", "example.com", "live", "a", "b"],
             ["domain", "made.test", "-", "-", "live b"],
             ["backend", "a1", "weight", "5", "9"],
             ["backend", "c1", "-", &c1, "-"],

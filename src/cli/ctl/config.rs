@@ -33,7 +33,7 @@ pub(super) struct DiffArgs {
 
 /// Print a config file that reproduces the settings and the live state
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl config export > vhost.toml")]
+#[command(after_help = "Example:\n  vhost ctl config export")]
 pub(super) struct ExportArgs {}
 
 impl ConfigVerb {

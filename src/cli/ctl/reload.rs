@@ -48,10 +48,9 @@ impl ReloadArgs {
             })
             .await
             .map_err(usage_of_invalid)?;
+        let word = if dry_run { "would    " } else { "changed  " };
         for change in &report.changed {
-            session
-                .printer
-                .note(&format!("{}  {change}", if dry_run { "would" } else { "changed" }));
+            session.printer.note(&format!("{word} {change}"));
         }
         tell_restarts(&mut session.printer, &report.needs_restart);
         if let Some(problem) = shortfall(&report) {

@@ -52,7 +52,9 @@ impl Configuration {
         let mut report = self.report(false, &done, &settings);
         *running = settings.after;
         drop(running);
-        progress(ReloadProgress::Applied { revision: report.revision });
+        if !report.changed.is_empty() {
+            progress(ReloadProgress::Applied { revision: report.revision });
+        }
         self.drain(done, &options, &progress, &mut report).await;
         Ok(report)
     }
