@@ -98,6 +98,22 @@ impl<'w> Printer<'w> {
         }
     }
 
+    /// Prints a result that takes several tables, an empty line between them.
+    pub(super) fn show_all(
+        &mut self,
+        result: &impl Serialize,
+        tables: impl IntoIterator<Item = Table>,
+    ) {
+        if self.look.format == Format::Json {
+            return self.json(result);
+        }
+        let shown = tables.into_iter().filter(|table| !table.is_empty());
+        let texts: Vec<_> = shown
+            .map(|table| table.render(self.look.header, self.look.color, self.look.width))
+            .collect();
+        self.data(&texts.join("\n"));
+    }
+
     /// Prints what a change led to: one line for people, the result for scripts.
     pub(super) fn changed(&mut self, result: &impl Serialize, confirmation: &str) {
         self.for_scripts(result);

@@ -29,6 +29,8 @@ pub enum ControlError {
     UnknownTag {
         /// What was asked for.
         tag: Tag,
+        /// The tag that is most like it.
+        near: Option<Tag>,
         /// The tags that backends carry.
         known: Vec<Tag>,
     },
@@ -209,6 +211,7 @@ impl ControlError {
             Self::UnknownDomain { .. } => "`vhost ctl domain list` shows all".into(),
             Self::UnknownBackend { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownBackend { .. } => "`vhost ctl backend list` shows all".into(),
+            Self::UnknownTag { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownTag { known, .. } if known.is_empty() => {
                 "add one first: `vhost ctl backend add ID ADDRESS --tag TAG`".into()
             }
@@ -305,6 +308,11 @@ fn taken(name: &DomainName, owner: &DomainName) -> String {
     }
 }
 
+/// The tags, as many as fit a line.
 fn list(tags: &[Tag]) -> String {
-    tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ")
+    const MOST: usize = 8;
+    let shown = tags.iter().take(MOST).map(|tag| format!("`{tag}`"));
+    let more = tags.len().saturating_sub(MOST);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(rest).collect::<Vec<_>>().join(", ")
 }

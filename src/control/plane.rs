@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::claims::Claims;
 use super::{ControlError, ProbeNow, find};
 use crate::clock::now_ms;
-use crate::model::{Actor, BackendId, Change, DomainName, Event, EventKind, Outcome};
+use crate::model::{Actor, BackendId, Change, DomainName, Event, EventKind, Outcome, Since};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
 use crate::store::{Commit, Store};
+
+/// Events of a domain that are searched for what made its tag live.
+const LOOK_BACK: usize = 200;
 
 /// What the control plane is told by the config.
 #[derive(Debug, Clone)]
@@ -123,6 +126,26 @@ impl ControlPlane {
         limit: usize,
     ) -> Result<Vec<Event>, ControlError> {
         self.with_writer(move |writer, _| Ok(writer.store.events(domain.as_ref(), limit)?)).await
+    }
+
+    /// What made the live tag of `domain` live, as far as the history goes back.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn live_since(&self, domain: DomainName) -> Result<Option<Since>, ControlError> {
+        let events = self.events(Some(domain.clone()), LOOK_BACK).await?;
+        let event = events.into_iter().find(|event| event.kind.sets_live_of(&domain));
+        Ok(event.map(|Event { revision, at_ms, actor, .. }| Since { revision, at_ms, actor }))
+    }
+
+    /// Where the switch of `domain` is that is under way: `checking` or `draining`.
+    pub fn switch_phase(&self, domain: &DomainName) -> Option<&'static str> {
+        self.inner.claims.phase_of(domain)
+    }
+
+    /// The domain or alias in `snapshot` that was probably meant by `host`.
+    pub fn domain_like(&self, snapshot: &Snapshot, host: &str) -> Option<DomainName> {
+        find::domain_like(snapshot, host)
     }
 
     /// Plans an edit on the state of now and applies it; nobody else changes the state in between.

@@ -7,7 +7,9 @@ mod backend;
 mod change;
 mod domain_name;
 mod event;
+mod explanation;
 mod health_check;
+mod likeness;
 mod switch;
 mod tag;
 mod virtual_host;
@@ -16,9 +18,14 @@ pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight}
 pub use change::Change;
 pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
 pub use event::{Actor, Event, EventKind, Outcome};
+pub use explanation::{
+    BackendStanding, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Refusal, RequestTimeouts,
+    RequestUrl, Since, Unfit,
+};
 pub use health_check::{
     HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
 };
+pub use likeness::nearest;
 pub use switch::{BackendAnswer, SwitchProgress, SwitchReport, SwitchStep};
 pub use tag::Tag;
 pub use virtual_host::{Balance, VirtualHost};

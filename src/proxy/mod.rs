@@ -7,6 +7,7 @@ mod access_log;
 mod balance;
 mod client;
 mod context;
+pub mod explain;
 mod failure;
 mod front;
 mod head;

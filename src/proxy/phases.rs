@@ -20,11 +20,10 @@ use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::headers::{
-    X_REQUEST_ID, forward, frame_for, host_of, normalise, original_host, strip_hop_by_hop,
+    X_REQUEST_ID, forward, frame_for, normalise, original_host, routed_host, strip_hop_by_hop,
     usable_request_id, wants_websocket,
 };
 use crate::metrics::{Metrics, Reason};
-use crate::model::normalise_host;
 use crate::state::Reader;
 use crate::upstream;
 
@@ -50,12 +49,7 @@ impl Phases {
             return Err(Reason::MethodRefused);
         }
         let mut buffer = [0; 256];
-        let host = match host_of(request) {
-            Some(host) => normalise_host(host, &mut buffer).map_err(|_| Reason::BadHost)?,
-            // HTTP/1.0 knows no Host; only the default domain can answer it.
-            None if request.version == Version::HTTP_10 => "",
-            None => return Err(Reason::BadHost),
-        };
+        let host = routed_host(request, &mut buffer)?;
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
         for _ in 0..3 {

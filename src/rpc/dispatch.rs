@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::envelope::{Fault, code};
-use super::methods::{Changed, Method, NoParams, backend, domain, event, state, switch};
+use super::methods::{Changed, Method, NoParams, backend, domain, event, route, state, switch};
 use super::{fault, views};
 use crate::control::{
     BackendEdit, ControlError, ControlPlane, DomainEdit, NewDomain, SwitchOptions, SwitchTarget,
@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::model::{
     Actor, Backend, BackendId, BackendState, DomainName, HealthStatus, VirtualHost,
 };
+use crate::proxy::explain::Explainer;
 use crate::state::Snapshot;
 
 /// Events that `event.list` answers with when it is not told how many, and at most.
@@ -34,6 +35,8 @@ pub struct ServerFacts {
     pub notes: Vec<String>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
+    /// Says what would become of a request.
+    pub explainer: Explainer,
 }
 
 /// Carries out methods. Cheap to clone.
@@ -114,6 +117,7 @@ impl Dispatch {
             switch::Start::NAME => self.start_switch(params, call).await,
             switch::Undo::NAME => self.undo_switch(params, call).await,
             event::List::NAME => self.list_events(params).await,
+            route::Explain::NAME => self.explain_route(params).await,
             _ => {
                 return Err(fault::of_message(
                     code::METHOD_NOT_FOUND,
@@ -362,6 +366,19 @@ impl Dispatch {
         let limit = limit.unwrap_or(EVENTS).min(MOST_EVENTS);
         let events = self.control.events(domain, limit).await?;
         write::<event::List>(&event::EventList { revision: snapshot.revision(), events })
+    }
+
+    async fn explain_route(&self, params: Value) -> Result<Value, Failure> {
+        let route::ExplainParams { url, headers } = read(params)?;
+        let snapshot = self.control.snapshot();
+        let mut explanation = self.facts.explainer.explain(&snapshot, &url, &headers);
+        if let (Some(matched), Some(live)) = (&explanation.matched, &mut explanation.live) {
+            live.since = self.control.live_since(matched.domain.clone()).await?;
+            live.switching = self.control.switch_phase(&matched.domain).map(str::to_owned);
+        } else if let Some(host) = &explanation.host {
+            explanation.near = self.control.domain_like(&snapshot, host);
+        }
+        write::<route::Explain>(&explanation)
     }
 
     fn domain_info<M: Method<Result = domain::DomainInfo>>(

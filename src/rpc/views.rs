@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::methods::backend::BackendInfo;
 use super::methods::domain::{DomainInfo, PoolInfo, TagInFlight};
 use crate::model::{BackendState, DomainName, HealthStatus, Tag};
-use crate::state::{BackendNode, DomainNode, Endpoints, Snapshot};
+use crate::state::{BackendNode, DomainNode, Snapshot};
 
 /// Domains that `backend.show` names at most.
 const MOST_SERVED: usize = 10;
@@ -51,10 +51,7 @@ pub(super) fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
         revision: snapshot.revision(),
         id: backend.id.clone(),
         address: backend.address.clone(),
-        resolved: match &**node.live.endpoints() {
-            Endpoints::Tcp(addresses) => addresses.iter().map(ToString::to_string).collect(),
-            Endpoints::Unix(path) => vec![path.display().to_string()],
-        },
+        resolved: node.live.endpoints().texts(),
         tags: backend.tags.clone(),
         weight: backend.weight,
         scheme: backend.scheme,

@@ -21,6 +21,7 @@ use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed};
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
+use crate::proxy::explain::Explainer;
 use crate::proxy::{self, ProxyOptions, UpstreamOptions};
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
@@ -85,12 +86,14 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
         let options = proxy_options(&config);
         // One for all listeners: they share the connections to backends.
+        let explainer = Explainer::new(options.clone());
         let front = proxy::front(options, reader.clone(), Arc::clone(&metrics));
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.iter().map(Listener::to_string).collect(),
             notes: notes(&config),
             metrics: Arc::clone(&metrics),
+            explainer,
         };
         for note in &facts.notes {
             tracing::warn!("{note}");

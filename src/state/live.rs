@@ -65,6 +65,14 @@ impl Endpoints {
         }
     }
 
+    /// Each as text.
+    pub fn texts(&self) -> Vec<String> {
+        match self {
+            Self::Tcp(addresses) => addresses.iter().map(ToString::to_string).collect(),
+            Self::Unix(path) => vec![path.display().to_string()],
+        }
+    }
+
     /// Whether the backend cannot be reached, because its name has not been resolved.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod crash;
 mod demo;
+mod explain;
 mod harness;
 mod health;
 mod http1;

@@ -53,7 +53,7 @@ fn table(events: &[Event]) -> Table {
 }
 
 /// The user's name where this machine knows one: the peer of a Unix socket is on this machine.
-fn who(actor: &Actor) -> String {
+pub(super) fn who(actor: &Actor) -> String {
     match actor {
         Actor::Socket { uid, .. } => match User::from_uid(Uid::from_raw(*uid)) {
             Ok(Some(user)) => user.name,

@@ -4,6 +4,7 @@ mod backend;
 mod backend_view;
 mod connect;
 mod domain;
+mod explain;
 mod history;
 mod status;
 mod switch;

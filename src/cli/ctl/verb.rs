@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
-use super::{backend, domain, history, status, switch};
+use super::{backend, domain, explain, history, status, switch};
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
 use crate::cli::problem::Problem;
@@ -58,6 +58,7 @@ enum Verb {
     Undo(switch::UndoArgs),
     Wait(domain::WaitArgs),
     History(history::HistoryArgs),
+    Explain(explain::ExplainArgs),
 }
 
 /// Runs `vhost ctl` on the process's own streams.
@@ -131,6 +132,7 @@ impl Verb {
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
             Self::History(args) => args.run(session).await,
+            Self::Explain(args) => args.run(session).await,
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod domain;
 pub mod event;
+pub mod route;
 pub mod state;
 pub mod switch;
 
