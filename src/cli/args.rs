@@ -97,7 +97,7 @@ mod tests {
         let mut seen = Vec::new();
         let root = Cli::command();
         walk(root.find_subcommand("ctl").expect("it exists"), "vhost ctl", &mut seen);
-        assert_eq!(seen.len(), 21, "{seen:?}");
+        assert_eq!(seen.len(), 23, "{seen:?}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod exit_code;
 mod output;
 mod problem;
+mod progress;
 pub mod serve;
 mod table;
 mod time;

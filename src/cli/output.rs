@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::exit_code::ExitCode;
 use super::problem::Problem;
+use super::progress::Progress;
 use super::table::{Cell, Table, Tone, printable};
 use super::time::{age, span};
 use crate::model::{BackendAnswer, HealthReport, HealthStatus};
@@ -17,6 +18,8 @@ pub(super) enum Format {
     /// Columns for people.
     #[default]
     Table,
+    /// The same with more columns, however wide.
+    Wide,
     /// The server's answer as JSON, for scripts.
     Json,
 }
@@ -50,6 +53,8 @@ impl ColorChoice {
 pub(super) struct Look {
     /// Table or JSON.
     pub(super) format: Format,
+    /// Whether words go to a terminal.
+    pub(super) words_terminal: bool,
     /// No confirmations, notes and progress.
     pub(super) quiet: bool,
     /// A header above lists.
@@ -69,18 +74,20 @@ pub(super) struct Printer<'w> {
     look: Look,
     stdout: &'w mut dyn Write,
     stderr: &'w mut dyn Write,
+    progress: Progress,
     failed: Option<io::Error>,
 }
 
 impl<'w> Printer<'w> {
     /// A printer onto these streams.
     pub(super) fn new(look: Look, stdout: &'w mut dyn Write, stderr: &'w mut dyn Write) -> Self {
-        Self { look, stdout, stderr, failed: None }
+        let progress = Progress::new(look.words_terminal);
+        Self { look, stdout, stderr, progress, failed: None }
     }
 
     /// Prints a list, or `nothing` on stderr when it is empty.
     pub(super) fn list(&mut self, result: &impl Serialize, table: Table, nothing: &str) {
-        if self.look.format == Format::Table && table.is_empty() {
+        if self.look.format != Format::Json && table.is_empty() {
             self.note(nothing);
         } else {
             self.show(result, table);
@@ -91,7 +98,7 @@ impl<'w> Printer<'w> {
     pub(super) fn show(&mut self, result: &impl Serialize, table: Table) {
         match self.look.format {
             Format::Json => self.json(result),
-            Format::Table => {
+            Format::Table | Format::Wide => {
                 let text = table.render(self.look.header, self.look.color, self.look.width);
                 self.data(&text);
             }
@@ -127,11 +134,94 @@ impl<'w> Printer<'w> {
         }
     }
 
+    /// Prints what an operation led to that was waited for: its last phase for people.
+    pub(super) fn concluded(&mut self, result: &impl Serialize, text: &str) {
+        self.for_scripts(result);
+        self.reached("done", text);
+    }
+
     /// Says something to people.
     pub(super) fn note(&mut self, line: &str) {
-        if self.look.format == Format::Table && !self.look.quiet {
+        if self.talks() {
             self.words(&format!("{}\n", printable(line)));
         }
+    }
+
+    /// Says which phase an operation has reached.
+    pub(super) fn reached(&mut self, phase: &str, text: &str) {
+        let line = self.progress.reached(phase, text);
+        self.note(&line);
+    }
+
+    /// Says how far a phase is, which is soon no longer so.
+    pub(super) fn passing(&mut self, phase: &str, text: &str) {
+        if self.talks()
+            && let Some(line) = self.progress.passing(phase, &printable(text))
+        {
+            self.note(&line);
+        }
+    }
+
+    /// The same of a count that may change by thousands in no time.
+    pub(super) fn counting(&mut self, phase: &str, text: &str) {
+        if self.talks()
+            && let Some(line) = self.progress.counting(phase, &printable(text))
+        {
+            self.note(&line);
+        }
+    }
+
+    /// Tells scripts how far an operation is, as the server told it.
+    pub(super) fn progress(&mut self, progress: &impl Serialize) {
+        if self.look.format == Format::Json {
+            self.report(progress);
+        }
+    }
+
+    /// The same whatever the format.
+    pub(super) fn report(&mut self, progress: &impl Serialize) {
+        if !self.look.quiet {
+            self.words(&format!("{}\n", serde_json::json!({ "progress": progress })));
+        }
+    }
+
+    /// Takes away what [`Self::passing`] left on the terminal.
+    pub(super) fn end_progress(&mut self) {
+        self.progress.end();
+    }
+
+    /// Prints one of many results, as it comes: a line of JSON, or text for people.
+    /// `header` is printed before the first, where lists have one.
+    pub(super) fn item(&mut self, result: &impl Serialize, header: &mut String, line: &str) {
+        if self.look.format != Format::Json {
+            let header = std::mem::take(header);
+            if self.look.header && !header.is_empty() {
+                let (on, off) = if self.look.color { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
+                self.data(&format!("{on}{header}{off}\n"));
+            }
+            let line = fitting(&printable(line), self.look.width);
+            self.data(&format!("{line}\n"));
+        } else if let Ok(text) = serde_json::to_string(result) {
+            self.data(&(text + "\n"));
+        }
+        // Whoever follows reads each when it comes.
+        if let Err(error) = self.stdout.flush() {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Whether nobody reads what is printed any more.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Whether lists show all that they can.
+    pub(super) fn is_wide(&self) -> bool {
+        self.look.format == Format::Wide
+    }
+
+    fn talks(&self) -> bool {
+        self.look.format != Format::Json && !self.look.quiet
     }
 
     /// Prints what went wrong.
@@ -158,6 +248,7 @@ impl<'w> Printer<'w> {
 
     /// Ends the output of a command that ended with `code`.
     pub(super) fn finish(mut self, code: ExitCode) -> ExitCode {
+        self.end_progress();
         let flushed = self.stdout.flush();
         let _ = self.stderr.flush();
         match self.failed.take().or(flushed.err()) {
@@ -185,7 +276,8 @@ impl<'w> Printer<'w> {
         table.render(false, self.look.color_words, None)
     }
 
-    fn json(&mut self, result: &impl Serialize) {
+    /// Prints a result as JSON, whatever the format.
+    pub(super) fn json(&mut self, result: &impl Serialize) {
         match serde_json::to_string_pretty(result) {
             Ok(text) => self.data(&(text + "\n")),
             Err(error) => self.failed = Some(error.into()),
@@ -201,9 +293,20 @@ impl<'w> Printer<'w> {
     }
 
     fn words(&mut self, text: &str) {
-        // There is nowhere left to complain to.
-        let _ = self.stderr.write_all(text.as_bytes());
+        let stderr = &mut self.stderr;
+        self.progress.around(|| {
+            // There is nowhere left to complain to.
+            let _ = stderr.write_all(text.as_bytes());
+        });
     }
+}
+
+/// The line, cut where the terminal ends.
+fn fitting(line: &str, width: Option<u16>) -> String {
+    let Some(width) = width.map(usize::from).filter(|width| line.chars().count() > *width) else {
+        return line.to_owned();
+    };
+    line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// The verdict on a backend.

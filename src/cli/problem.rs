@@ -72,6 +72,22 @@ impl Problem {
         Self { what, cause: fault.message, answers: backends, hint, exit: kind.into(), json }
     }
 
+    /// What was asked for is wrong in itself, and nothing was called.
+    pub(super) fn usage(action: &str, cause: &str, hint: &str) -> Self {
+        let json = json!({
+            "code": code::INVALID_PARAMS, "message": cause,
+            "data": { "kind": "invalid", "hint": hint },
+        });
+        Self {
+            what: format!("cannot {action}"),
+            cause: cause.to_owned(),
+            answers: Vec::new(),
+            hint: Some(hint.to_owned()),
+            exit: ExitCode::Usage,
+            json,
+        }
+    }
+
     /// The process could not be set up.
     pub(super) fn starting(error: &std::io::Error) -> Self {
         let cause = words(error);
@@ -84,6 +100,38 @@ impl Problem {
                 "code": code::PRODUCT, "message": cause, "data": { "kind": "internal" },
             }),
             cause,
+        }
+    }
+
+    /// The server runs, and somebody should look.
+    pub(super) fn needs_a_person(warnings: &[String]) -> Self {
+        let cause = warnings.join("; ");
+        let hint = "look at `vhost ctl backend list` and `vhost ctl domain list`".to_owned();
+        Self {
+            what: "the server needs a person".to_owned(),
+            answers: Vec::new(),
+            exit: ExitCode::Failed,
+            json: json!({
+                "code": code::PRODUCT, "message": cause,
+                "data": { "kind": "needs_a_person", "hint": hint },
+            }),
+            cause,
+            hint: Some(hint),
+        }
+    }
+
+    /// Ctrl-C while nothing was done but to look.
+    pub(super) fn given_up(action: &str) -> Self {
+        let cause = "interrupted".to_owned();
+        Self {
+            what: format!("did not {action}"),
+            answers: Vec::new(),
+            exit: ExitCode::Interrupted,
+            json: json!({
+                "code": code::PRODUCT, "message": cause, "data": { "kind": "interrupted" },
+            }),
+            cause,
+            hint: None,
         }
     }
 

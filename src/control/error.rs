@@ -89,6 +89,15 @@ pub enum ControlError {
         /// What changed.
         what: String,
     },
+    /// What a plan depends on changed since it was made.
+    #[error("the plan is outdated: {what}")]
+    PlanOutdated {
+        /// What changed, as far as it can be told.
+        what: String,
+    },
+    /// The text is no plan's token.
+    #[error("this is not the token of a plan")]
+    NoPlanToken,
     /// Which tag is the other one can't be told.
     #[error("{}", no_other(.domain, .live, .previous.as_ref()))]
     NoOtherTag {
@@ -237,6 +246,12 @@ impl ControlError {
             }
             Self::SwitchRunning { .. } => "wait for it to end, then try again".into(),
             Self::Moved { .. } => "look at the state and try again".into(),
+            Self::PlanOutdated { .. } => {
+                "nothing was changed; plan again: `vhost ctl switch DOMAIN TAG --plan`".into()
+            }
+            Self::NoPlanToken => {
+                "copy the whole token that `vhost ctl switch DOMAIN TAG --plan` printed".into()
+            }
             Self::NoOtherTag { known, live, .. } => {
                 let others: Vec<_> = known.iter().filter(|tag| *tag != live).cloned().collect();
                 if others.is_empty() {

@@ -3,15 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::claims::Claims;
 use super::{ControlError, ProbeNow, find};
 use crate::clock::now_ms;
-use crate::model::{Actor, BackendId, Change, DomainName, Event, EventKind, Outcome, Since};
+use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
 use crate::store::{Commit, Store};
-
-/// Events of a domain that are searched for what made its tag live.
-const LOOK_BACK: usize = 200;
 
 /// What the control plane is told by the config.
 #[derive(Debug, Clone)]
@@ -38,10 +37,12 @@ pub(super) struct Inner {
     pub(super) options: ControlOptions,
     pub(super) probe: ProbeNow,
     pub(super) claims: Claims,
+    /// Told whenever the history has changed.
+    pub(super) noted: watch::Sender<()>,
 }
 
-struct Writer {
-    store: Store,
+pub(super) struct Writer {
+    pub(super) store: Store,
     publisher: Publisher,
 }
 
@@ -79,7 +80,8 @@ impl ControlPlane {
     ) -> Self {
         let writer = Mutex::new(Writer { store, publisher });
         let claims = Claims::default();
-        Self { inner: Arc::new(Inner { writer, reader, options, probe, claims }) }
+        let noted = watch::Sender::default();
+        Self { inner: Arc::new(Inner { writer, reader, options, probe, claims, noted }) }
     }
 
     /// The state of now.
@@ -116,28 +118,6 @@ impl ControlPlane {
         &self.inner.options
     }
 
-    /// The newest events first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn events(
-        &self,
-        domain: Option<DomainName>,
-        limit: usize,
-    ) -> Result<Vec<Event>, ControlError> {
-        self.with_writer(move |writer, _| Ok(writer.store.events(domain.as_ref(), limit)?)).await
-    }
-
-    /// What made the live tag of `domain` live, as far as the history goes back.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn live_since(&self, domain: DomainName) -> Result<Option<Since>, ControlError> {
-        let events = self.events(Some(domain.clone()), LOOK_BACK).await?;
-        let event = events.into_iter().find(|event| event.kind.sets_live_of(&domain));
-        Ok(event.map(|Event { revision, at_ms, actor, .. }| Since { revision, at_ms, actor }))
-    }
-
     /// Where the switch of `domain` is that is under way: `checking` or `draining`.
     pub fn switch_phase(&self, domain: &DomainName) -> Option<&'static str> {
         self.inner.claims.phase_of(domain)
@@ -155,14 +135,17 @@ impl ControlPlane {
         actor: Actor,
         plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
     ) -> Result<Option<Applied>, ControlError> {
-        self.with_writer(move |writer, reader| {
-            let before = reader.load();
-            match plan(&before)? {
-                Some(edit) => writer.apply(&before, &actor, edit).map(Some),
-                None => Ok(None),
-            }
-        })
-        .await
+        let applied = self
+            .with_writer(move |writer, reader| {
+                let before = reader.load();
+                match plan(&before)? {
+                    Some(edit) => writer.apply(&before, &actor, edit).map(Some),
+                    None => Ok(None),
+                }
+            })
+            .await?;
+        self.inner.noted.send_replace(());
+        Ok(applied)
     }
 
     /// Adds to the history what changed nothing.
@@ -180,7 +163,9 @@ impl ControlPlane {
             })?;
             Ok(())
         })
-        .await
+        .await?;
+        self.inner.noted.send_replace(());
+        Ok(())
     }
 
     /// Writes how a switch went on.
@@ -189,10 +174,12 @@ impl ControlPlane {
         event: u64,
         outcome: Outcome,
     ) -> Result<(), ControlError> {
-        self.with_writer(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?)).await
+        self.with_writer(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?)).await?;
+        self.inner.noted.send_replace(());
+        Ok(())
     }
 
-    async fn with_writer<T: Send + 'static>(
+    pub(super) async fn with_writer<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ControlError> {

@@ -26,7 +26,10 @@ pub use health_check::{
     HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
 };
 pub use likeness::nearest;
-pub use switch::{BackendAnswer, SwitchProgress, SwitchReport, SwitchStep};
+pub use switch::{
+    BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,
+    SwitchStep,
+};
 pub use tag::Tag;
 pub use virtual_host::{Balance, VirtualHost};
 

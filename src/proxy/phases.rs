@@ -220,6 +220,9 @@ impl ProxyHttp for Phases {
         strip_hop_by_hop(response);
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(Some(self.options.websocket_idle_timeout));
+            if let Some(pinned) = &mut ctx.pinned {
+                pinned.in_flight.becomes_web_socket();
+            }
         }
         frame_for(session.req_header().version, response);
         if self.metrics.is_stopping() || ends_with_connection(session, response) {

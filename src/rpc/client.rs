@@ -64,9 +64,29 @@ impl Client {
         params: &M::Params,
         mut on_progress: impl FnMut(M::Progress),
     ) -> Result<M::Result, ClientError> {
+        let told = |progress| {
+            if let Ok(progress) = serde_json::from_value(progress) {
+                on_progress(progress);
+            }
+        };
+        let result = self.call_named(M::NAME, params, told).await?;
+        serde_json::from_value(result)
+            .map_err(|error| ClientError::Protocol { reason: format!("`{}`: {error}", M::NAME) })
+    }
+
+    /// The same for a method that only its name is known of.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_named(
+        &mut self,
+        method: &str,
+        params: &impl serde::Serialize,
+        mut on_progress: impl FnMut(Value),
+    ) -> Result<Value, ClientError> {
         let id = RequestId::Number(self.next_id);
         self.next_id += 1;
-        let sent = self.send(M::NAME, &id, params).await;
+        let sent = self.send(method, &id, params).await;
         loop {
             // A server that turns a client away says why and closes without reading, so the answer
             // counts even when the request could not be written.
@@ -88,15 +108,13 @@ impl Client {
                 Incoming { method: Some(method), params, .. } => {
                     // Reports that a newer server added are no reason to fail.
                     if method == PROGRESS
-                        && let Some(progress) = progress::<M>(&id, params)
+                        && let Some(progress) = progress(&id, params)
                     {
                         on_progress(progress);
                     }
                 }
                 Incoming { id: Some(answered), result: Some(result), .. } if answered == id => {
-                    return serde_json::from_value(result).map_err(|error| ClientError::Protocol {
-                        reason: format!("`{}`: {error}", M::NAME),
-                    });
+                    return Ok(result);
                 }
                 _ => {
                     let reason = "it answers something that was not asked".to_owned();
@@ -215,9 +233,9 @@ impl ClientError {
     }
 }
 
-fn progress<M: Method>(id: &RequestId, params: Option<Value>) -> Option<M::Progress> {
+fn progress(id: &RequestId, params: Option<Value>) -> Option<Value> {
     let params: ProgressParams = serde_json::from_value(params?).ok()?;
-    if params.id == *id { serde_json::from_value(params.progress).ok() } else { None }
+    (params.id == *id).then_some(params.progress)
 }
 
 /// How long a connect waits for room in the listener's backlog, and how often it looks.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::envelope::{Fault, code};
 use super::methods::{Changed, Method, NoParams, backend, domain, event, route, state, switch};
+use super::progress::ProgressSink;
 use super::{fault, views};
 use crate::control::{
     BackendEdit, ControlError, ControlPlane, DomainEdit, NewDomain, SwitchOptions, SwitchTarget,
@@ -19,6 +20,8 @@ use crate::model::{
 };
 use crate::proxy::explain::Explainer;
 use crate::state::Snapshot;
+
+mod watch;
 
 /// Events that `event.list` answers with when it is not told how many, and at most.
 const EVENTS: usize = 20;
@@ -37,6 +40,8 @@ pub struct ServerFacts {
     pub metrics: Arc<Metrics>,
     /// Says what would become of a request.
     pub explainer: Explainer,
+    /// Turns to true when the server stops.
+    pub stopping: tokio::sync::watch::Receiver<bool>,
 }
 
 /// Carries out methods. Cheap to clone.
@@ -51,18 +56,24 @@ pub(super) struct Call {
     pub(super) actor: Actor,
     pub(super) request_id: String,
     /// Gets what the method reports while it is under way.
-    pub(super) progress: Arc<dyn Fn(Value) + Send + Sync>,
+    pub(super) progress: ProgressSink,
 }
 
 impl Call {
     /// A sink for the progress of `M`.
     fn reporter<M: Method>(&self) -> impl Fn(M::Progress) + Send + Sync + 'static {
-        let progress = Arc::clone(&self.progress);
+        let progress = self.progress.clone();
         move |report| {
             if let Ok(report) = serde_json::to_value(report) {
-                progress(report);
+                progress.offer(report);
             }
         }
+    }
+
+    /// Sends progress that must not be missed. Tells whether the client still listens.
+    async fn tell<M: Method>(&self, report: M::Progress) -> Result<bool, Failure> {
+        let report = serde_json::to_value(report).map_err(Failure::Result)?;
+        Ok(self.progress.send(report).await)
     }
 }
 
@@ -115,8 +126,11 @@ impl Dispatch {
             }
             backend::Ready::NAME => self.ready_backend(params, call).await,
             switch::Start::NAME => self.start_switch(params, call).await,
+            switch::Plan::NAME => self.plan_switch(params),
+            switch::Apply::NAME => self.apply_switch(params, call).await,
             switch::Undo::NAME => self.undo_switch(params, call).await,
             event::List::NAME => self.list_events(params).await,
+            event::Watch::NAME => self.watch_events(params, call).await,
             route::Explain::NAME => self.explain_route(params).await,
             _ => {
                 return Err(fault::of_message(
@@ -162,7 +176,8 @@ impl Dispatch {
             in_flight: snapshot.domains().map(in_flight).sum(),
             requests: metrics.requests(),
             refused: metrics.refused(),
-            warnings: [self.facts.notes.clone(), views::warnings(&snapshot)].concat(),
+            warnings: views::warnings(&snapshot),
+            notes: self.facts.notes.clone(),
         })
     }
 
@@ -323,6 +338,23 @@ impl Dispatch {
         self.switch::<switch::Start>(call, domains, target, options).await
     }
 
+    fn plan_switch(&self, params: Value) -> Result<Value, Failure> {
+        let switch::StartParams { domains, tag, options } = read(params)?;
+        let target = tag.map_or(SwitchTarget::Other, SwitchTarget::Tag);
+        let plan = self.control.plan_switch(&domains, &target, switch_options(options))?;
+        write::<switch::Plan>(&plan)
+    }
+
+    async fn apply_switch(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let switch::ApplyParams { token } = read(params)?;
+        let report = call.reporter::<switch::Apply>();
+        let (control, actor) = (self.control.clone(), call.actor.clone());
+        let report =
+            to_its_end(async move { control.switch_as_planned(actor, &token, report).await })
+                .await?;
+        write::<switch::Apply>(&report)
+    }
+
     async fn undo_switch(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let switch::UndoParams { domain, options } = read(params)?;
         let target = SwitchTarget::Previous;
@@ -339,13 +371,7 @@ impl Dispatch {
     where
         M: Method<Result = crate::model::SwitchReport, Progress = crate::model::SwitchProgress>,
     {
-        let options = SwitchOptions {
-            timeout: options.timeout_ms.map(Duration::from_millis),
-            drain_timeout: options.drain_timeout_ms.map(Duration::from_millis),
-            no_drain: options.no_drain,
-            force: options.force,
-            reason: options.reason,
-        };
+        let options = switch_options(options);
         let report = call.reporter::<M>();
         let (control, actor) = (self.control.clone(), call.actor.clone());
         let report =
@@ -358,11 +384,8 @@ impl Dispatch {
 
     async fn list_events(&self, params: Value) -> Result<Value, Failure> {
         let event::ListParams { domain, limit } = read(params)?;
-        // The history of a domain outlives it, so an unknown name is no error; an alias is its domain.
         let snapshot = self.control.snapshot();
-        let domain = domain.map(|name| {
-            snapshot.domain(&name).map_or(name, |node| node.virtual_host.domain.clone())
-        });
+        let domain = domain.map(|name| name_in_history(&snapshot, name));
         let limit = limit.unwrap_or(EVENTS).min(MOST_EVENTS);
         let events = self.control.events(domain, limit).await?;
         write::<event::List>(&event::EventList { revision: snapshot.revision(), events })
@@ -397,6 +420,21 @@ impl Dispatch {
     ) -> Result<Value, Failure> {
         let node = self.control.find_backend(snapshot, id)?;
         write::<M>(&views::backend(snapshot, &node))
+    }
+}
+
+/// The history of a domain outlives it, so an unknown name is no error; an alias is its domain.
+fn name_in_history(snapshot: &Snapshot, name: DomainName) -> DomainName {
+    snapshot.domain(&name).map_or(name, |node| node.virtual_host.domain.clone())
+}
+
+fn switch_options(options: switch::SwitchOptions) -> SwitchOptions {
+    SwitchOptions {
+        timeout: options.timeout_ms.map(Duration::from_millis),
+        drain_timeout: options.drain_timeout_ms.map(Duration::from_millis),
+        no_drain: options.no_drain,
+        force: options.force,
+        reason: options.reason,
     }
 }
 

@@ -17,9 +17,11 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::NamedTwice { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }
+        | ControlError::NoPlanToken
         | ControlError::LastBackend { .. } => FaultKind::Invalid,
         ControlError::SwitchRunning { .. }
         | ControlError::Moved { .. }
+        | ControlError::PlanOutdated { .. }
         | ControlError::MadeReady { .. }
         | ControlError::FileConflict { .. } => FaultKind::Conflict,
         ControlError::NoneReady { .. }

@@ -8,6 +8,7 @@ mod dispatch;
 pub mod envelope;
 mod fault;
 pub mod methods;
+mod progress;
 mod server;
 mod socket;
 mod views;

@@ -7,17 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest, Ready};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::dispatch::{Call, Dispatch};
-use super::envelope::{
-    Answer, Fault, Notification, PROGRESS, ProgressParams, RequestId, Response, Version, code,
-};
+use super::envelope::{Answer, Fault, RequestId, Response, Version, code};
 use super::fault;
+use super::progress::ProgressSink;
 use super::socket::{AdminSocket, Gate};
 use crate::model::Actor;
 
@@ -38,6 +37,9 @@ const PLACE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a client that is turned away may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Between two looks whether a client that sends no more still listens.
+const HANG_UP_LOOK: Duration = Duration::from_millis(500);
 
 /// Lines that wait for a slow client before its requests wait too.
 const LINES_AHEAD: usize = 64;
@@ -180,7 +182,7 @@ impl Conversation {
         let call = Call {
             actor: self.actor.clone(),
             request_id: format!("{:08x}", fastrand::u32(..)),
-            progress: self.progress_of(parsed.id.clone()),
+            progress: ProgressSink::new(parsed.id.clone(), self.lines.clone()),
         };
         tracing::debug!(
             rpc_method = parsed.method,
@@ -190,19 +192,6 @@ impl Conversation {
         );
         let result = self.dispatch.call(&parsed.method, parsed.params, &call).await;
         parsed.id.map(|id| response(id, result))
-    }
-
-    /// Sends progress of the request `id` to the client, as far as it keeps up.
-    fn progress_of(&self, id: Option<RequestId>) -> Arc<dyn Fn(Value) + Send + Sync> {
-        let lines = self.lines.clone();
-        Arc::new(move |progress| {
-            let Some(id) = id.clone() else { return };
-            let params = ProgressParams { id, progress };
-            let notification = Notification { jsonrpc: Version, method: PROGRESS, params };
-            if let Ok(line) = serde_json::to_string(&notification) {
-                let _ = lines.try_send(line);
-            }
-        })
     }
 
     async fn answer(&self, id: RequestId, result: Result<Value, Fault>) {
@@ -298,12 +287,32 @@ async fn read_line(reader: &mut BufReader<OwnedReadHalf>) -> Line {
 
 /// Writes until there is nothing more to write, or the client doesn't take it.
 async fn write_lines(mut writer: OwnedWriteHalf, mut lines: mpsc::Receiver<String>) {
-    while let Some(mut line) = lines.recv().await {
+    loop {
+        let next = tokio::select! {
+            biased;
+            line = lines.recv() => line,
+            () = hung_up(&writer) => None,
+        };
+        let Some(mut line) = next else { return };
         line.push('\n');
         match timeout(SLOWEST_READER, writer.write_all(line.as_bytes())).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return,
         }
+    }
+}
+
+/// Waits until the client has closed both ways. Whoever only waits for what may come, and has nothing
+/// to write, would not notice otherwise. One that has closed its own way still listens.
+async fn hung_up(writer: &OwnedWriteHalf) {
+    while let Ok(ready) = writer.ready(Interest::READABLE).await {
+        if ready.is_read_closed()
+            && writer.ready(Interest::WRITABLE).await.is_ok_and(Ready::is_write_closed)
+        {
+            return;
+        }
+        // There are requests to be read, or there will be no more.
+        tokio::time::sleep(HANG_UP_LOOK).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::methods::backend::BackendInfo;
 use super::methods::domain::{DomainInfo, PoolInfo, TagInFlight};
-use crate::model::{BackendState, DomainName, HealthStatus, Tag};
+use crate::model::{BackendState, DomainName, HealthStatus, Tag, VirtualHost};
 use crate::state::{BackendNode, DomainNode, Snapshot};
 
 /// Domains that `backend.show` names at most.
@@ -79,21 +79,32 @@ pub(super) fn served_by(snapshot: &Snapshot, node: &BackendNode) -> Vec<DomainNa
 
 /// What needs a person.
 pub(super) fn warnings(snapshot: &Snapshot) -> Vec<String> {
-    const MOST: usize = 20;
-    let mut warnings = Vec::new();
-    let mut unserved = snapshot.domains().filter(|node| !has_server(snapshot, node));
-    for node in unserved.by_ref().take(MOST) {
-        let virtual_host = &node.virtual_host;
-        warnings.push(format!(
-            "`{}` has no backend that can serve (tag `{}`)",
-            virtual_host.domain, virtual_host.live
-        ));
-    }
-    let more = unserved.count();
-    if more > 0 {
-        warnings.push(format!("and {more} more domains without a backend that can serve"));
-    }
+    let unserved = snapshot.domains().filter(|node| !has_server(snapshot, node)).map(|node| {
+        let VirtualHost { domain, live, .. } = &node.virtual_host;
+        format!("`{domain}` has no backend that can serve (tag `{live}`)")
+    });
+    let is_sick = |node: &&Arc<BackendNode>| {
+        node.backend.state == BackendState::Ready && node.live.health() == HealthStatus::Unhealthy
+    };
+    let sick = snapshot.backends().filter(is_sick).map(|node| {
+        let reason = node.live.health_report().last_error;
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        format!("`{}` is unhealthy{reason}", node.backend.id)
+    });
+    let mut warnings = some(unserved, "domains without a backend that can serve");
+    warnings.extend(some(sick, "unhealthy backends"));
     warnings
+}
+
+/// As many as a person reads, and how many more there are.
+fn some(mut all: impl Iterator<Item = String>, what: &str) -> Vec<String> {
+    const MOST: usize = 20;
+    let mut some: Vec<String> = all.by_ref().take(MOST).collect();
+    let more = all.count();
+    if more > 0 {
+        some.push(format!("and {more} more {what}"));
+    }
+    some
 }
 
 fn has_server(snapshot: &Snapshot, node: &Arc<DomainNode>) -> bool {

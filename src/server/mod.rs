@@ -94,6 +94,7 @@ impl Server {
             notes: notes(&config),
             metrics: Arc::clone(&metrics),
             explainer,
+            stopping: stopped.clone(),
         };
         for note in &facts.notes {
             tracing::warn!("{note}");

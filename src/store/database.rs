@@ -190,6 +190,44 @@ impl Store {
         }
     }
 
+    /// The events after the one of that number, the oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn events_after(
+        &self,
+        after: u64,
+        domain: Option<&DomainName>,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let (after, limit) = (signed(after), i64::try_from(limit).unwrap_or(i64::MAX));
+        match domain {
+            None => self.events_where("WHERE id > ?1 ORDER BY id LIMIT ?2", params![after, limit]),
+            Some(domain) => self.events_where(
+                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1 AND event > ?2)
+                 ORDER BY id LIMIT ?3",
+                params![domain.to_string(), after, limit],
+            ),
+        }
+    }
+
+    /// The event of that number.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn event(&self, id: u64) -> Result<Option<Event>, StoreError> {
+        Ok(self.events_where("WHERE id = ?1", params![signed(id)])?.pop())
+    }
+
+    /// The number of the newest event; 0 when nothing has happened.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn newest_event(&self) -> Result<u64, StoreError> {
+        let query = "SELECT coalesce(max(id), 0) FROM events";
+        Ok(self.connection.query_row(query, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
     fn events_where(
         &self,
         clause: &str,

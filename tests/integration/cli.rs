@@ -186,18 +186,214 @@ fn tables_fit_in_eighty_columns() {
     let (server, _backends) = furnished();
     server.ctl_ok(&["switch", "example.com", "b", "--force"]);
     for args in [
-        &["status"][..],
-        &["domain", "list"],
+        &["domain", "list"][..],
         &["domain", "show", "example.com"],
         &["backend", "list"],
         &["backend", "show", "web-eu-1"],
     ] {
-        let output = server.ctl_ok(args);
-        for line in output.stdout.lines() {
-            assert!(line.chars().count() <= 80, "{args:?}: {line:?}");
-            assert_eq!(line, line.trim_end(), "{args:?}: trailing space in {line:?}");
+        assert_fits(args, &server.ctl_ok(args));
+    }
+}
+
+/// Runs `vhost ctl` as if on a terminal of 80 columns.
+fn ctl_of_eighty(server: &Vhost, args: &[&str]) -> CtlOutput {
+    let mut command = Command::new(vhost_binary());
+    command.args(["ctl", "--socket"]).arg(server.socket()).args(args).env("COLUMNS", "80");
+    RunningCtl::of(command).wait()
+}
+
+#[track_caller]
+fn assert_fits(args: &[&str], output: &CtlOutput) {
+    assert!(!output.stdout.is_empty(), "{args:?}: {output:?}");
+    for line in output.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{args:?}: {line:?}");
+        assert_eq!(line, line.trim_end(), "{args:?}: trailing space in {line:?}");
+    }
+}
+
+#[test]
+fn names_of_any_length_fit_a_terminal() {
+    let backend = Backend::start("a1");
+    let long = |part: &str| part.repeat(6);
+    let (domain, tag, id) =
+        (format!("{}.example.com", long("abcdefgh-")), long("release-"), long("web-eu-"));
+    let server = Setup::new()
+        .domain(&domain.replace("-.", "."), &tag)
+        .backend(&id, backend.address(), &[&tag, "b"])
+        .backend("sick", "app.internal.invalid:3000", &[&tag, &long("other-")])
+        .start();
+    server.wait_until_healthy(1);
+    server.wait_for_health("sick", "unhealthy");
+    let domain = domain.replace("-.", ".");
+    server.ctl_ok(&["switch", &domain, "b", "--reason", &long("because of it ")]);
+    for args in [
+        &["status"][..],
+        &["domain", "list"],
+        &["domain", "show", &domain],
+        &["backend", "list"],
+        &["backend", "show", &id],
+        &["backend", "show", "sick"],
+        &["history"],
+        &["events"],
+        &["explain", &domain],
+        &["switch", &domain, &tag, "--plan"],
+    ] {
+        assert_fits(args, &ctl_of_eighty(&server, args));
+    }
+    for args in [&["domain", "list"][..], &["backend", "list"]] {
+        let lines = ctl_of_eighty(&server, args).stdout.lines().count();
+        let rows = server.ctl_ok(args).stdout.lines().count();
+        assert_eq!(lines, rows, "{args:?}: a row of a list is a line");
+        let wide = ctl_of_eighty(&server, &[args, &["-o", "wide"]].concat()).stdout;
+        assert!(wide.contains(&tag) && !wide.contains('…'), "nothing is shortened: {wide}");
+        assert_eq!(wide.lines().count(), rows);
+    }
+}
+
+#[test]
+fn global_options_stand_before_the_verb_or_after_it() {
+    let (server, _backends) = furnished();
+    for verb in [
+        &["status"][..],
+        &["domain", "list"],
+        &["domain", "show", "example.com"],
+        &["backend", "list"],
+        &["backend", "show", "a1"],
+        &["history"],
+        &["events"],
+        &["explain", "example.com"],
+        &["switch", "example.com", "b", "--plan"],
+        &["call", "state.get"],
+    ] {
+        let run = |args: &[&[&str]]| {
+            let output = server.ctl_ok(&args.concat());
+            assert!(!output.stderr.contains('\u{1b}'), "{output:?}");
+            output.stdout
+        };
+        for flags in
+            [&["-o", "json"][..], &["-o", "wide"], &["--no-headers"], &["--color", "always"]]
+        {
+            let (before, after) = (run(&[flags, verb]), run(&[verb, flags]));
+            let shape = |text: &str| text.lines().count();
+            assert_eq!(shape(&before), shape(&after), "{verb:?} {flags:?}");
+            let is_colored = after.contains("\u{1b}[");
+            assert!(!is_colored || flags[0] == "--color", "{verb:?} {flags:?}: {after}");
+            if flags[1..] == ["json"] && verb[0] != "events" {
+                serde_json::from_str::<serde_json::Value>(&after).expect("JSON");
+            }
+        }
+        assert_eq!(server.ctl_ok(&[verb, &["--quiet"]].concat()).stderr, "", "{verb:?}");
+    }
+}
+
+#[test]
+fn a_check_of_the_status_fails_when_something_needs_a_person() {
+    let backend = Backend::start("a1");
+    let server =
+        Setup::new().domain("example.com", "a").backend("a1", backend.address(), &["a"]).start();
+    server.wait_until_healthy(1);
+    let output = server.ctl_ok(&["status", "--check"]);
+    assert!(output.stdout.contains("HTTPS is not served yet"), "a note needs nobody: {output:?}");
+    assert_eq!(output.stderr, "");
+    backend.set_health(500);
+    server.wait_for_health("a1", "unhealthy");
+    let output = server.ctl(&["status", "--check"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    for part in ["`example.com` has no backend that can serve", "`a1` is unhealthy: status 500"] {
+        assert!(output.stdout.contains(part), "no `{part}`: {output:?}");
+        assert!(output.stderr.contains(part), "no `{part}`: {output:?}");
+    }
+    assert_eq!(server.ctl_ok(&["status"]).stderr, "", "without --check it is only shown");
+    server.ctl_ok(&["backend", "disable", "a1", "--force"]);
+    server.ctl_ok(&["domain", "remove", "example.com"]);
+    server.ctl_ok(&["status", "--check"]);
+}
+
+#[test]
+fn near_misses_are_offered_wherever_a_name_is_looked_up() {
+    let (server, _backends) = furnished();
+    for (args, near) in [
+        (&["domain", "show", "exmaple.com"][..], Some("example.com")),
+        (&["domain", "show", "ww.example.com"], Some("www.example.com")),
+        (&["switch", "shop.exmaple.org", "b"], Some("shop.example.org")),
+        (&["switch", "example.com", "shop-bleu"], Some("shop-blue")),
+        (&["backend", "show", "web-eu1"], Some("web-eu-1")),
+        (&["backend", "drain", "unresolvd"], Some("unresolved")),
+        (&["wait", "exmaple.com", "--until", "healthy"], Some("example.com")),
+        (&["undo", "exmaple.com"], Some("example.com")),
+        (&["domain", "show", "nothing.like.it"], None),
+        (&["backend", "show", "zz"], None),
+    ] {
+        let output = server.ctl(args);
+        assert_eq!(output.code, 4, "{args:?}: {output:?}");
+        let meant = near.map(|near| format!("hint: did you mean `{near}`?\n"));
+        match meant {
+            Some(meant) => assert!(output.stderr.ends_with(&meant), "{args:?}: {output:?}"),
+            None => assert!(!output.stderr.contains("did you mean"), "{args:?}: {output:?}"),
         }
     }
+}
+
+#[test]
+fn any_method_can_be_called_and_its_reports_go_to_stderr() {
+    let (server, _backends) = furnished();
+    let call = |args: &[&str]| server.ctl(&[&["call"], args].concat());
+    let shown = call(&["domain.show", r#"{"domain": "www.example.com"}"#]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(shown["domain"], "example.com");
+    let output = call(&[
+        "switch.start",
+        r#"{"domains": ["shop.example.org"], "tag": "b",
+        "options": {"force": true}}"#,
+    ]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(report["steps"][0]["to"], "b");
+    for line in output.stderr.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        assert!(line["progress"]["phase"].is_string(), "{line}");
+    }
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "echo '{\"id\": \"a1\"}' | \"$0\" ctl --socket \"$1\" call backend.show -"])
+        .arg(vhost_binary())
+        .arg(server.socket());
+    let piped = RunningCtl::of(command).wait();
+    let piped: serde_json::Value = serde_json::from_str(&piped.stdout).unwrap();
+    assert_eq!(piped["id"], "a1");
+    for (args, code, part) in [
+        (&["domain.show", "{"][..], 2, "not JSON"),
+        (&["domain.show", "[1]"], 2, "not a JSON object"),
+        (&["domain.show", r#"{"domain": "nobody.test"}"#], 4, "unknown domain"),
+        (&["domain.show", r#"{"domains": 1}"#], 1, "the parameters of `domain.show` are wrong"),
+        (&["domain.shwo"], 1, "unknown method"),
+    ] {
+        let output = call(args);
+        assert_eq!((output.code, output.stdout.as_str()), (code, ""), "{args:?}: {output:?}");
+        assert!(output.stderr.contains(part), "{args:?}: {output:?}");
+    }
+}
+
+#[test]
+fn phases_are_lines_with_their_time_for_logs_and_json_for_scripts() {
+    let (server, _backends) = furnished();
+    let output = server.ctl_ok(&["switch", "shop.example.org", "b", "--force"]);
+    let phases: Vec<_> = output
+        .stderr
+        .lines()
+        .map(|line| {
+            let (time, rest) = line.split_once(' ').expect("a time");
+            assert!(time.len() == 20 && time.ends_with('Z'), "{line}");
+            rest.split_whitespace().next().unwrap_or_default().to_owned()
+        })
+        .collect();
+    assert_eq!(phases, ["switched", "done"], "{output:?}");
+    let output = server.ctl_ok(&["-o", "json", "undo", "shop.example.org", "--force"]);
+    let progress: serde_json::Value = serde_json::from_str(output.stderr.trim()).unwrap();
+    assert_eq!(progress["progress"]["phase"], "switched");
+    let quiet = server.ctl_ok(&["-q", "-o", "json", "undo", "shop.example.org", "--force"]);
+    assert_eq!(quiet.stderr, "");
+    assert!(serde_json::from_str::<serde_json::Value>(&quiet.stdout).is_ok());
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::backend_view::{facts, summary, table, unhealthy_note};
+use super::backend_view::{facts, summary, table, unhealthy_note, wide_table};
 use super::connect::Session;
-use super::switch_progress::Draining;
+use super::switch_progress::draining;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::join;
@@ -188,7 +188,13 @@ impl BackendVerb {
             Self::List(ListArgs {}) => {
                 let list = session.call::<backend::List>("list the backends", &NoParams {}).await?;
                 let nothing = "there are no backends; add one with `vhost ctl backend add`";
-                session.printer.list(&list, table(&list.backends), nothing);
+                let printer = &mut session.printer;
+                let table = if printer.is_wide() {
+                    wide_table(&list.backends, printer.now_ms())
+                } else {
+                    table(&list.backends)
+                };
+                printer.list(&list, table, nothing);
                 if let Some(note) = unhealthy_note(&list.backends) {
                     session.printer.note(&note);
                 }
@@ -242,14 +248,13 @@ impl RemoveArgs {
         let Self { id, timeout, force } = self;
         let action = format!("remove `{id}`");
         let params = DrainParams { id, wait: true, timeout_ms: timeout, force };
-        let mut draining = Draining::default();
         let changed = session
             .operate::<backend::Remove>(&action, &params, |printer, progress| {
-                draining.report(printer, progress.remaining);
+                draining(printer, progress.remaining);
             })
             .await?;
         let line = format!("{}: removed, revision {}", params.id, changed.revision);
-        session.printer.changed(&changed, &line);
+        session.printer.concluded(&changed, &line);
         Ok(())
     }
 }
@@ -262,13 +267,16 @@ impl OutArgs {
         let Self { id, wait, timeout, force } = self;
         let action = format!("{verb} `{id}`");
         let params = DrainParams { id, wait, timeout_ms: timeout, force };
-        let mut draining = Draining::default();
         let info = session
             .operate::<M>(&action, &params, |printer, progress| {
-                draining.report(printer, progress.remaining);
+                draining(printer, progress.remaining);
             })
             .await?;
-        session.printer.changed(&info, &summary(&info));
+        if wait {
+            session.printer.concluded(&info, &summary(&info));
+        } else {
+            session.printer.changed(&info, &summary(&info));
+        }
         Ok(())
     }
 }

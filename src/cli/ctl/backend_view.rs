@@ -41,6 +41,42 @@ pub(super) fn table(backends: &[BackendInfo]) -> Table {
     table
 }
 
+/// All backends, with all that is known of them.
+pub(super) fn wide_table(backends: &[BackendInfo], now_ms: u64) -> Table {
+    let mut table = Table::list(&[
+        "ID",
+        "ADDRESS",
+        "RESOLVED",
+        "SCHEME",
+        "WEIGHT",
+        "TAGS",
+        "STATE",
+        "HEALTH",
+        "IN-FLIGHT",
+        "REQUESTS",
+        "FAILED",
+        "LAST ANSWER",
+    ]);
+    let words = |words: Vec<String>| Cell::from(words.join(","));
+    for info in backends {
+        table.row([
+            info.id.as_str().into(),
+            info.address.to_string().into(),
+            words(info.resolved.clone()),
+            info.scheme.as_str().into(),
+            info.weight.to_string().into(),
+            words(info.tags.iter().map(ToString::to_string).collect()),
+            state(info.state),
+            health(info),
+            info.in_flight.to_string().into(),
+            info.requests.to_string().into(),
+            info.failures.to_string().into(),
+            last_answer(&info.health, now_ms).into(),
+        ]);
+    }
+    table
+}
+
 /// Where to read why backends are unhealthy.
 pub(super) fn unhealthy_note(backends: &[BackendInfo]) -> Option<String> {
     let unhealthy = |info: &&BackendInfo| {

@@ -138,7 +138,10 @@ impl DomainVerb {
             Self::List(ListArgs {}) => {
                 let list = session.call::<domain::List>("list the domains", &NoParams {}).await?;
                 let nothing = "there are no domains; add one with `vhost ctl domain add`";
-                session.printer.list(&list, table(&list.domains), nothing);
+                let printer = &mut session.printer;
+                let domains = &list.domains;
+                let table = if printer.is_wide() { wide_table(domains) } else { table(domains) };
+                printer.list(&list, table, nothing);
             }
             Self::Show(ShowArgs { domain }) => {
                 let action = format!("show `{domain}`");
@@ -192,15 +195,12 @@ impl WaitArgs {
         };
         let action = format!("wait until `{}` is {word}", self.domain);
         let params = WaitParams { domain: self.domain, until, timeout_ms: self.timeout };
-        let mut last = None;
         let info = session
-            .watch::<domain::Wait>(&action, &params, |printer, progress| {
-                if last.replace(progress.remaining) != Some(progress.remaining) {
-                    printer.note(&format!("waiting   for {}", count(progress.remaining, left)));
-                }
+            .wait::<domain::Wait>(&action, &params, |printer, progress| {
+                printer.counting("waiting", &format!("for {}", count(progress.remaining, left)));
             })
             .await?;
-        session.printer.changed(&info, &summary(&info));
+        session.printer.concluded(&info, &summary(&info));
         Ok(ExitCode::Done)
     }
 }
@@ -219,7 +219,7 @@ fn summary(info: &DomainInfo) -> String {
 
 fn table(domains: &[DomainInfo]) -> Table {
     let mut table = Table::list(&["DOMAIN", "LIVE", "BEFORE", "BACKENDS", "IN-FLIGHT", "ALIASES"])
-        .shortening(&[(5, 0), (0, 24)]);
+        .shortening(&[(5, 0), (0, 24), (2, 6), (1, 8), (4, 8), (3, 12)]);
     for info in domains {
         let aliases = match info.aliases.as_slice() {
             [first, _, ..] => format!("{first} +{}", info.aliases.len() - 1),
@@ -232,6 +232,33 @@ fn table(domains: &[DomainInfo]) -> Table {
             pool(info.backends),
             in_flight(info).into(),
             aliases.into(),
+        ]);
+    }
+    table
+}
+
+/// The domains, with all that is known of them.
+fn wide_table(domains: &[DomainInfo]) -> Table {
+    let mut table = Table::list(&[
+        "DOMAIN",
+        "LIVE",
+        "BEFORE",
+        "BACKENDS",
+        "IN-FLIGHT",
+        "BALANCE",
+        "TO-HTTPS",
+        "ALIASES",
+    ]);
+    for info in domains {
+        table.row([
+            info.domain.to_string().into(),
+            info.live.as_str().into(),
+            join(&info.previous).into(),
+            pool(info.backends),
+            in_flight(info).into(),
+            info.balance.as_str().into(),
+            if info.http_to_https { "yes" } else { "no" }.into(),
+            join(&info.aliases).into(),
         ]);
     }
     table

@@ -34,20 +34,31 @@ impl HistoryArgs {
         };
         let params = ListParams { domain, limit };
         let list = session.call::<event::List>("read the history", &params).await?;
-        session.printer.list(&list, table(&list.events), &nothing);
+        let table = table(&list.events, session.printer.is_wide());
+        session.printer.list(&list, table, &nothing);
         Ok(ExitCode::Done)
     }
 }
 
-fn table(events: &[Event]) -> Table {
-    let mut table = Table::list(&["TIME", "REVISION", "WHO", "WHAT"]);
+fn table(events: &[Event], wide: bool) -> Table {
+    let mut table = if wide {
+        Table::list(&["EVENT", "TIME", "REVISION", "WHO", "WHAT", "PROCESS"])
+    } else {
+        Table::list(&["TIME", "REVISION", "WHO", "WHAT"])
+    };
     for event in events {
-        table.row([
+        let usual = [
             timestamp(event.at_ms).into(),
             event.revision.to_string().into(),
             who(&event.actor).into(),
             what(&event.kind).into(),
-        ]);
+        ];
+        if wide {
+            let number = std::iter::once(event.id.to_string().into());
+            table.row(number.chain(usual).chain([event.actor.to_string().into()]));
+        } else {
+            table.row(usual);
+        }
     }
     table
 }
@@ -63,7 +74,7 @@ pub(super) fn who(actor: &Actor) -> String {
     }
 }
 
-fn what(kind: &EventKind) -> String {
+pub(super) fn what(kind: &EventKind) -> String {
     match kind {
         EventKind::Switch { steps, outcome, undo, forced, reason } => {
             let verb = if *undo { "undo " } else { "" };

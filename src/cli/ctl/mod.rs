@@ -2,10 +2,13 @@
 
 mod backend;
 mod backend_view;
+mod call;
 mod connect;
 mod domain;
+mod events;
 mod explain;
 mod history;
+mod plan;
 mod status;
 mod switch;
 mod switch_progress;

@@ -9,16 +9,26 @@ use crate::cli::table::{Cell, Table, Tone, join};
 use crate::cli::time::{elapsed, timestamp};
 use crate::rpc::methods::{NoParams, state};
 
-/// Show how the server is
+/// Show how the server is, and what needs a person
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl status")]
-pub(super) struct StatusArgs {}
+#[command(after_help = "Examples:
+  vhost ctl status
+  vhost ctl status --check --quiet")]
+pub(super) struct StatusArgs {
+    /// End with 1 when something needs a person: a domain that no backend can serve, or a ready
+    /// backend that is unhealthy; what is only worth knowing does not count
+    #[arg(long)]
+    check: bool,
+}
 
 impl StatusArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let server = session.call::<state::Get>("show the status", &NoParams {}).await?;
         let table = facts(&server, session.printer.now_ms());
         session.printer.show(&server, table);
+        if self.check && !server.warnings.is_empty() {
+            return Err(Problem::needs_a_person(&server.warnings));
+        }
         Ok(ExitCode::Done)
     }
 }
@@ -46,7 +56,10 @@ fn facts(server: &state::ServerInfo, now_ms: u64) -> Table {
     let refused = server.refused.iter().map(|(reason, number)| format!("{reason} {number}"));
     table.fact("refused", join(refused));
     for warning in &server.warnings {
-        table.fact("warning", Cell::toned(warning, Tone::Unsure));
+        table.fact("warning", Cell::toned(warning, Tone::Bad));
+    }
+    for note in &server.notes {
+        table.fact("note", note.as_str());
     }
     table
 }

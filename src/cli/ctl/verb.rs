@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
-use super::{backend, domain, explain, history, status, switch};
+use super::{backend, call, domain, events, explain, history, status, switch};
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
 use crate::cli::problem::Problem;
@@ -29,7 +29,7 @@ struct SharedArgs {
     #[arg(long, global = true, env = "VHOST_SOCKET", value_name = "PATH", hide_env_values = true)]
     #[arg(value_hint = ValueHint::FilePath)]
     socket: Option<PathBuf>,
-    /// How results are written to stdout: table, or json for scripts
+    /// How results are written: table, wide with more columns, or json for scripts
     #[arg(long, short, global = true, value_name = "FORMAT", default_value = "table")]
     #[arg(hide_possible_values = true)]
     output: Format,
@@ -48,17 +48,19 @@ struct SharedArgs {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::StatusArgs),
+    Switch(switch::SwitchArgs),
+    Undo(switch::UndoArgs),
+    Wait(domain::WaitArgs),
     /// Show and change domains
     #[command(subcommand, arg_required_else_help = true)]
     Domain(domain::DomainVerb),
     /// Show and change backends
     #[command(subcommand, arg_required_else_help = true)]
     Backend(backend::BackendVerb),
-    Switch(switch::SwitchArgs),
-    Undo(switch::UndoArgs),
-    Wait(domain::WaitArgs),
     History(history::HistoryArgs),
+    Events(events::EventsArgs),
     Explain(explain::ExplainArgs),
+    Call(call::CallArgs),
 }
 
 /// Runs `vhost ctl` on the process's own streams.
@@ -73,7 +75,8 @@ pub fn run(args: CtlArgs) -> u8 {
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb"),
         now_ms: now_ms(),
     };
-    let (mut stdout, mut stderr) = (io::stdout().lock(), io::stderr().lock());
+    // Not locked: the line that shows progress is drawn by a thread of its own.
+    let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
     run_in(args, surroundings, &mut stdout, &mut stderr).into()
 }
 
@@ -103,8 +106,10 @@ pub(super) fn run_in(
     let SharedArgs { socket, output, quiet, no_headers, color } = args.shared;
     let look = Look {
         format: output,
+        words_terminal: surroundings.stderr_terminal,
         quiet,
-        width: surroundings.stdout_width,
+        // Who asks for more columns has a place for them.
+        width: surroundings.stdout_width.filter(|_| output != Format::Wide),
         header: !no_headers,
         color: color.applies(surroundings.stdout_terminal, surroundings.no_color),
         color_words: color.applies(surroundings.stderr_terminal, surroundings.no_color),
@@ -126,13 +131,15 @@ impl Verb {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
             Self::Status(args) => args.run(session).await,
-            Self::Domain(verb) => verb.run(session).await,
-            Self::Backend(verb) => verb.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
+            Self::Domain(verb) => verb.run(session).await,
+            Self::Backend(verb) => verb.run(session).await,
             Self::History(args) => args.run(session).await,
+            Self::Events(args) => args.run(session).await,
             Self::Explain(args) => args.run(session).await,
+            Self::Call(args) => args.run(session).await,
         }
     }
 }

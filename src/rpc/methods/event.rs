@@ -8,8 +8,10 @@ use crate::model::{DomainName, Event};
 
 method!(/// What happened, the newest first.
     List, "event.list", ListParams => EventList);
+method!(/// Tells the last events, then each as it happens, the oldest first. Ends when the server stops.
+    Watch, "event.watch", ListParams => WatchEnd, progress WatchedEvent);
 
-/// What `event.list` takes.
+/// What `event.list` and `event.watch` take.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParams {
@@ -28,4 +30,25 @@ pub struct EventList {
     pub revision: u64,
     /// The events, the newest first.
     pub events: Vec<Event>,
+}
+
+/// An event that is told to who follows the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WatchedEvent {
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Whether it was told before, when its drain had not ended, and is told again with its outcome.
+    #[serde(default)]
+    pub ended: bool,
+    /// At most so many events have happened since and are still to be told.
+    #[serde(default)]
+    pub behind: u64,
+}
+
+/// The answer of `event.watch`, when the server stops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WatchEnd {
+    /// The number of the last event that was told; 0 when none was.
+    pub last: u64,
 }
