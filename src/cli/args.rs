@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::check::{self, CheckArgs};
+use super::completions::{self, CompletionsArgs};
 use super::ctl::{self, CtlArgs};
 use super::demo::{self, DemoArgs};
 use super::exit_code;
+use super::man::{self, ManArgs};
 use super::serve::{self, ServeArgs};
 
 /// An edge proxy that moves live traffic between versions of a web application.
@@ -24,6 +26,8 @@ enum Command {
     Check(CheckArgs),
     Demo(DemoArgs),
     Ctl(CtlArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Does what `args` say; the first of them is the program's name. Returns the exit status.
@@ -34,6 +38,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             Command::Check(args) => check::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Ctl(args) => ctl::run(args),
+            Command::Completions(args) => completions::run(&args, Cli::command()),
+            Command::Man(args) => man::run(&args, Cli::command()),
         },
         Err(error) => {
             // Who closes the pipe on a help text has read enough of it.
@@ -46,8 +52,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     /// Splits as a shell does, as far as the examples need it: at spaces outside of quotes.
@@ -120,6 +124,8 @@ mod tests {
             ("vhost ctl backend drain web --timeout 1s", "--wait"),
             ("vhost ctl history --limit 0", "is not in"),
             ("vhost ctl wait example.com", "--until"),
+            ("vhost ctl call domain.list {", "not JSON"),
+            ("vhost ctl call domain.list 1", "in braces"),
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -5,9 +5,11 @@
 
 pub mod args;
 pub mod check;
+pub mod completions;
 pub mod ctl;
 pub mod demo;
 pub mod exit_code;
+pub mod man;
 mod output;
 mod problem;
 mod progress;

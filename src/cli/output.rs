@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::exit_code::ExitCode;
 use super::problem::Problem;
 use super::progress::Progress;
-use super::table::{Cell, Table, Tone, printable};
+use super::table::{Cell, Columns, Table, Tone, printable};
 use super::time::{age, span};
 use crate::model::{BackendAnswer, HealthReport, HealthStatus};
 
@@ -18,7 +18,7 @@ pub(super) enum Format {
     /// Columns for people.
     #[default]
     Table,
-    /// The same with more columns, however wide.
+    /// More columns, however wide.
     Wide,
     /// The server's answer as JSON, for scripts.
     Json,
@@ -53,12 +53,12 @@ impl ColorChoice {
 pub(super) struct Look {
     /// Table or JSON.
     pub(super) format: Format,
-    /// Whether words go to a terminal.
-    pub(super) words_terminal: bool,
     /// No confirmations, notes and progress.
     pub(super) quiet: bool,
     /// A header above lists.
     pub(super) header: bool,
+    /// Whether words go to a terminal.
+    pub(super) words_terminal: bool,
     /// Columns of the terminal that stdout is, if it is one.
     pub(super) width: Option<u16>,
     /// Colour stdout.
@@ -94,12 +94,23 @@ impl<'w> Printer<'w> {
         }
     }
 
+    /// Prints rows of a list that comes in parts, for people. Tells whether somebody still reads.
+    pub(super) fn part(&mut self, table: Table, columns: &mut Option<Columns>) -> bool {
+        if self.look.format != Format::Json {
+            let Look { header, color, .. } = self.look;
+            let text = table.render_part(columns, header, color, self.table_width());
+            self.data(&text);
+        }
+        self.failed.is_none()
+    }
+
     /// Prints a result.
     pub(super) fn show(&mut self, result: &impl Serialize, table: Table) {
         match self.look.format {
             Format::Json => self.json(result),
             Format::Table | Format::Wide => {
-                let text = table.render(self.look.header, self.look.color, self.look.width);
+                let Look { header, color, .. } = self.look;
+                let text = table.render(header, color, self.table_width());
                 self.data(&text);
             }
         }
@@ -114,10 +125,10 @@ impl<'w> Printer<'w> {
         if self.look.format == Format::Json {
             return self.json(result);
         }
+        let Look { header, color, .. } = self.look;
+        let width = self.table_width();
         let shown = tables.into_iter().filter(|table| !table.is_empty());
-        let texts: Vec<_> = shown
-            .map(|table| table.render(self.look.header, self.look.color, self.look.width))
-            .collect();
+        let texts: Vec<_> = shown.map(|table| table.render(header, color, width)).collect();
         self.data(&texts.join("\n"));
     }
 
@@ -132,6 +143,62 @@ impl<'w> Printer<'w> {
         if self.look.format == Format::Json {
             self.json(result);
         }
+    }
+
+    /// Prints a result as JSON, whatever was asked for.
+    pub(super) fn raw(&mut self, result: &impl Serialize) {
+        self.json(result);
+    }
+
+    /// Tells how far an operation is, one JSON object a line.
+    pub(super) fn progress(&mut self, progress: &impl Serialize) {
+        if !self.look.quiet {
+            let line = serde_json::json!({ "progress": progress });
+            self.words(&format!("{line}\n"));
+        }
+    }
+
+    /// Prints one of many results that come one after the other, a line each.
+    pub(super) fn entry(&mut self, result: &impl Serialize, line: &str) {
+        match self.look.format {
+            Format::Json => match serde_json::to_string(result) {
+                Ok(text) => self.data(&(text + "\n")),
+                Err(error) => self.failed = Some(error.into()),
+            },
+            Format::Table | Format::Wide => self.line(line),
+        }
+        // Whoever follows what happens wants it now.
+        if let Err(error) = self.stdout.flush() {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Prints a line of a result that is told in words.
+    pub(super) fn line(&mut self, line: &str) {
+        if self.look.format != Format::Json {
+            let line = fitting(&printable(line), self.table_width());
+            self.data(&format!("{line}\n"));
+        }
+    }
+
+    /// Whether what was printed could not be written, so that nothing more need be.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Whether only results and errors are wanted.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.look.quiet
+    }
+
+    /// Whether tables may be wider than a terminal, for what else there is to know.
+    pub(super) fn is_wide(&self) -> bool {
+        self.look.format == Format::Wide
+    }
+
+    /// The columns that a table has to make do with.
+    fn table_width(&self) -> Option<u16> {
+        if self.is_wide() { None } else { self.look.width }
     }
 
     /// Prints what an operation led to that was waited for: its last phase for people.
@@ -172,52 +239,15 @@ impl<'w> Printer<'w> {
     }
 
     /// Tells scripts how far an operation is, as the server told it.
-    pub(super) fn progress(&mut self, progress: &impl Serialize) {
+    pub(super) fn told(&mut self, progress: &impl Serialize) {
         if self.look.format == Format::Json {
-            self.report(progress);
-        }
-    }
-
-    /// The same whatever the format.
-    pub(super) fn report(&mut self, progress: &impl Serialize) {
-        if !self.look.quiet {
-            self.words(&format!("{}\n", serde_json::json!({ "progress": progress })));
+            self.progress(progress);
         }
     }
 
     /// Takes away what [`Self::passing`] left on the terminal.
     pub(super) fn end_progress(&mut self) {
         self.progress.end();
-    }
-
-    /// Prints one of many results, as it comes: a line of JSON, or text for people.
-    /// `header` is printed before the first, where lists have one.
-    pub(super) fn item(&mut self, result: &impl Serialize, header: &mut String, line: &str) {
-        if self.look.format != Format::Json {
-            let header = std::mem::take(header);
-            if self.look.header && !header.is_empty() {
-                let (on, off) = if self.look.color { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
-                self.data(&format!("{on}{header}{off}\n"));
-            }
-            let line = fitting(&printable(line), self.look.width);
-            self.data(&format!("{line}\n"));
-        } else if let Ok(text) = serde_json::to_string(result) {
-            self.data(&(text + "\n"));
-        }
-        // Whoever follows reads each when it comes.
-        if let Err(error) = self.stdout.flush() {
-            self.failed.get_or_insert(error);
-        }
-    }
-
-    /// Whether nobody reads what is printed any more.
-    pub(super) fn is_cut_off(&self) -> bool {
-        self.failed.is_some()
-    }
-
-    /// Whether lists show all that they can.
-    pub(super) fn is_wide(&self) -> bool {
-        self.look.format == Format::Wide
     }
 
     fn talks(&self) -> bool {
@@ -276,8 +306,7 @@ impl<'w> Printer<'w> {
         table.render(false, self.look.color_words, None)
     }
 
-    /// Prints a result as JSON, whatever the format.
-    pub(super) fn json(&mut self, result: &impl Serialize) {
+    fn json(&mut self, result: &impl Serialize) {
         match serde_json::to_string_pretty(result) {
             Ok(text) => self.data(&(text + "\n")),
             Err(error) => self.failed = Some(error.into()),

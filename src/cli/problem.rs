@@ -72,22 +72,6 @@ impl Problem {
         Self { what, cause: fault.message, answers: backends, hint, exit: kind.into(), json }
     }
 
-    /// What was asked for is wrong in itself, and nothing was called.
-    pub(super) fn usage(action: &str, cause: &str, hint: &str) -> Self {
-        let json = json!({
-            "code": code::INVALID_PARAMS, "message": cause,
-            "data": { "kind": "invalid", "hint": hint },
-        });
-        Self {
-            what: format!("cannot {action}"),
-            cause: cause.to_owned(),
-            answers: Vec::new(),
-            hint: Some(hint.to_owned()),
-            exit: ExitCode::Usage,
-            json,
-        }
-    }
-
     /// The process could not be set up.
     pub(super) fn starting(error: &std::io::Error) -> Self {
         let cause = words(error);
@@ -103,20 +87,17 @@ impl Problem {
         }
     }
 
-    /// The server runs, and somebody should look.
-    pub(super) fn needs_a_person(warnings: &[String]) -> Self {
-        let cause = warnings.join("; ");
-        let hint = "look at `vhost ctl backend list` and `vhost ctl domain list`".to_owned();
+    /// What the caller gave is wrong, as only reading it told.
+    pub(super) fn usage(what: &str, cause: String) -> Self {
         Self {
-            what: "the server needs a person".to_owned(),
+            what: what.to_owned(),
             answers: Vec::new(),
-            exit: ExitCode::Failed,
+            hint: None,
+            exit: ExitCode::Usage,
             json: json!({
-                "code": code::PRODUCT, "message": cause,
-                "data": { "kind": "needs_a_person", "hint": hint },
+                "code": code::PRODUCT, "message": cause, "data": { "kind": "invalid" },
             }),
             cause,
-            hint: Some(hint),
         }
     }
 

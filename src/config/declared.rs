@@ -78,13 +78,16 @@ pub struct DeclaredBackend {
     /// How it is spoken to.
     #[serde(default)]
     pub scheme: Scheme,
+    /// Whether it takes traffic, where the file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<BackendState>,
 }
 
 impl From<DeclaredBackend> for Backend {
-    /// The backend as a first start makes it: ready.
+    /// The backend as a first start makes it: ready, unless the file says otherwise.
     fn from(declared: DeclaredBackend) -> Self {
-        let DeclaredBackend { id, address, tags, weight, scheme } = declared;
-        Self { id, address, tags, weight, scheme, state: BackendState::Ready }
+        let DeclaredBackend { id, address, tags, weight, scheme, state } = declared;
+        Self { id, address, tags, weight, scheme, state: state.unwrap_or_default() }
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
 use super::reader::Section;
 use super::report::Span;
-use super::value::{boolean, parsed, weight};
-use crate::model::{BackendId, Balance, DomainName, Scheme, Tag, Weight};
+use super::value::{boolean, choice, parsed, weight};
+use crate::model::{BackendId, BackendState, Balance, DomainName, Scheme, Tag, Weight};
 
 /// Reads all entries and checks them against each other.
 pub(super) fn read_declared(root: &mut Section<'_, '_>) -> Declared {
@@ -47,7 +47,9 @@ fn read_backend(
     }
     let weight = entry.or("weight", Weight::default(), weight);
     let scheme = entry.or("scheme", Scheme::default(), parsed);
-    Some(DeclaredBackend { id: id?, address: address?, tags: own_tags?, weight, scheme })
+    let states = [BackendState::Ready, BackendState::Draining, BackendState::Disabled];
+    let state = entry.optional("state", choice(&states.map(|state| (state.as_str(), state))));
+    Some(DeclaredBackend { id: id?, address: address?, tags: own_tags?, weight, scheme, state })
 }
 
 fn read_domain(

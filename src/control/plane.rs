@@ -10,7 +10,7 @@ use super::{ControlError, ProbeNow, find};
 use crate::clock::now_ms;
 use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
-use crate::store::{Commit, Store};
+use crate::store::{Commit, Store, StoreError};
 
 /// What the control plane is told by the config.
 #[derive(Debug, Clone)]
@@ -37,12 +37,12 @@ pub(super) struct Inner {
     pub(super) options: ControlOptions,
     pub(super) probe: ProbeNow,
     pub(super) claims: Claims,
-    /// Told whenever the history has changed.
-    pub(super) noted: watch::Sender<()>,
+    /// How often the history was written to, for those who watch it.
+    pub(super) written: watch::Sender<u64>,
 }
 
-pub(super) struct Writer {
-    pub(super) store: Store,
+struct Writer {
+    store: Store,
     publisher: Publisher,
 }
 
@@ -80,8 +80,8 @@ impl ControlPlane {
     ) -> Self {
         let writer = Mutex::new(Writer { store, publisher });
         let claims = Claims::default();
-        let noted = watch::Sender::default();
-        Self { inner: Arc::new(Inner { writer, reader, options, probe, claims, noted }) }
+        let written = watch::Sender::default();
+        Self { inner: Arc::new(Inner { writer, reader, options, probe, claims, written }) }
     }
 
     /// The state of now.
@@ -113,11 +113,6 @@ impl ControlPlane {
         find::backend(snapshot, id).cloned()
     }
 
-    /// What the control plane was told by the config.
-    pub fn options(&self) -> &ControlOptions {
-        &self.inner.options
-    }
-
     /// Where the switch of `domain` is that is under way: `checking` or `draining`.
     pub fn switch_phase(&self, domain: &DomainName) -> Option<&'static str> {
         self.inner.claims.phase_of(domain)
@@ -128,6 +123,11 @@ impl ControlPlane {
         find::domain_like(snapshot, host)
     }
 
+    /// What the control plane was told by the config.
+    pub fn options(&self) -> &ControlOptions {
+        &self.inner.options
+    }
+
     /// Plans an edit on the state of now and applies it; nobody else changes the state in between.
     /// `None` from the plan means that there is nothing to do.
     pub(super) async fn change(
@@ -135,22 +135,19 @@ impl ControlPlane {
         actor: Actor,
         plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
     ) -> Result<Option<Applied>, ControlError> {
-        let applied = self
-            .with_writer(move |writer, reader| {
-                let before = reader.load();
-                match plan(&before)? {
-                    Some(edit) => writer.apply(&before, &actor, edit).map(Some),
-                    None => Ok(None),
-                }
-            })
-            .await?;
-        self.inner.noted.send_replace(());
-        Ok(applied)
+        self.writing(move |writer, reader| {
+            let before = reader.load();
+            match plan(&before)? {
+                Some(edit) => writer.apply(&before, &actor, edit).map(Some),
+                None => Ok(None),
+            }
+        })
+        .await
     }
 
     /// Adds to the history what changed nothing.
     pub(super) async fn record(&self, actor: Actor, event: EventKind) -> Result<(), ControlError> {
-        self.with_writer(move |writer, reader| {
+        self.writing(move |writer, reader| {
             let revision = reader.load().revision();
             let at_ms = now_ms();
             writer.store.commit(&Commit {
@@ -163,9 +160,7 @@ impl ControlPlane {
             })?;
             Ok(())
         })
-        .await?;
-        self.inner.noted.send_replace(());
-        Ok(())
+        .await
     }
 
     /// Writes how a switch went on.
@@ -174,12 +169,28 @@ impl ControlPlane {
         event: u64,
         outcome: Outcome,
     ) -> Result<(), ControlError> {
-        self.with_writer(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?)).await?;
-        self.inner.noted.send_replace(());
-        Ok(())
+        self.writing(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?)).await
     }
 
-    pub(super) async fn with_writer<T: Send + 'static>(
+    /// Reads from the store.
+    pub(super) async fn reading<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        self.with_writer(move |writer, _| Ok(work(&writer.store)?)).await
+    }
+
+    /// Writes, and tells those who watch the history.
+    async fn writing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let written = self.with_writer(work).await?;
+        self.inner.written.send_modify(|times| *times += 1);
+        Ok(written)
+    }
+
+    async fn with_writer<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ControlError> {

@@ -70,8 +70,8 @@ fn merge_backends(
         let next = match (old, live.backend(&new.id).map(|node| &node.backend)) {
             (_, None) => fresh,
             (None, Some(made)) => {
-                // A file doesn't declare the state, so it can't contradict it.
-                let declared = Backend { state: made.state, ..fresh };
+                // A file that doesn't declare the state can't contradict it.
+                let declared = Backend { state: new.state.unwrap_or(made.state), ..fresh };
                 let differs = backends::differences(made, &declared);
                 if differs.is_empty() {
                     continue;
@@ -85,7 +85,10 @@ fn merge_backends(
                 tags: pick(&old.tags, &new.tags, &now.tags),
                 weight: pick(&old.weight, &new.weight, &now.weight),
                 scheme: pick(&old.scheme, &new.scheme, &now.scheme),
-                state: now.state,
+                state: match new.state {
+                    Some(state) if old.state != new.state => state,
+                    _ => now.state,
+                },
             },
         };
         match live.backend(&new.id) {

@@ -148,6 +148,7 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
             tags: BTreeSet::from([parsed(tag)]),
             weight: Weight::default(),
             scheme: Scheme::Http,
+            state: None,
         });
     }
     config

@@ -125,11 +125,6 @@ impl EventKind {
         }
     }
 
-    /// Whether it is a switch whose drain has not ended.
-    pub fn is_draining(&self) -> bool {
-        matches!(self, Self::Switch { outcome: Outcome::Draining, .. })
-    }
-
     /// The domains that the event is about.
     pub fn domains(&self) -> Vec<&DomainName> {
         match self {

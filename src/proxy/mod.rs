@@ -16,7 +16,7 @@ mod http2;
 mod phases;
 mod pipeline;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

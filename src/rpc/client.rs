@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -14,6 +15,7 @@ use super::envelope::{
     Fault, Incoming, MAX_LINE, PROGRESS, ProgressParams, Request, RequestId, Version,
 };
 use super::methods::Method;
+use super::version::PeerVersion;
 
 #[cfg(test)]
 pub(crate) mod fake_server;
@@ -27,6 +29,8 @@ pub struct Client {
     writer: OwnedWriteHalf,
     next_id: i64,
     longest_line: usize,
+    /// The server's version, once it has answered.
+    server: Option<PeerVersion>,
 }
 
 impl Client {
@@ -50,7 +54,8 @@ impl Client {
             }
         };
         let (reader, writer) = stream.into_split();
-        Ok(Self { reader: BufReader::new(reader), writer, next_id: 1, longest_line: MAX_LINE })
+        let reader = BufReader::new(reader);
+        Ok(Self { reader, writer, next_id: 1, longest_line: MAX_LINE, server: None })
     }
 
     /// Calls a method and waits for its result; `on_progress` gets what it reports until then.
@@ -64,24 +69,28 @@ impl Client {
         params: &M::Params,
         mut on_progress: impl FnMut(M::Progress),
     ) -> Result<M::Result, ClientError> {
-        let told = |progress| {
-            if let Ok(progress) = serde_json::from_value(progress) {
-                on_progress(progress);
-            }
-        };
-        let result = self.call_named(M::NAME, params, told).await?;
-        serde_json::from_value(result)
-            .map_err(|error| ClientError::Protocol { reason: format!("`{}`: {error}", M::NAME) })
+        let result = self
+            .call_by_name(M::NAME, params, |progress| {
+                // Reports that a newer server added are no reason to fail.
+                if let Ok(progress) = serde_json::from_value(progress) {
+                    on_progress(progress);
+                }
+            })
+            .await?;
+        serde_json::from_value(result).map_err(|error| ClientError::Protocol {
+            reason: format!("`{}`: {error}", M::NAME),
+            server: self.server.filter(|server| *server != PeerVersion::OWN),
+        })
     }
 
-    /// The same for a method that only its name is known of.
+    /// As [`Self::call`], for a method that this client need not know.
     ///
     /// # Errors
-    /// As [`Self::call`].
-    pub async fn call_named(
+    /// When the server refuses or fails, or the connection does.
+    pub async fn call_by_name(
         &mut self,
         method: &str,
-        params: &impl serde::Serialize,
+        params: &(impl Serialize + ?Sized),
         mut on_progress: impl FnMut(Value),
     ) -> Result<Value, ClientError> {
         let id = RequestId::Number(self.next_id);
@@ -96,8 +105,9 @@ impl Client {
                 }
                 (line, _) => line?,
             };
-            let incoming: Incoming = serde_json::from_slice(&line)
-                .map_err(|error| ClientError::Protocol { reason: error.to_string() })?;
+            let incoming: Incoming = serde_json::from_slice(&line).map_err(|error| {
+                ClientError::Protocol { reason: error.to_string(), server: None }
+            })?;
             match incoming {
                 // The id is null when the server could not read the request's.
                 Incoming { error: Some(fault), id: answered, .. }
@@ -106,19 +116,21 @@ impl Client {
                     return Err(ClientError::Fault(fault));
                 }
                 Incoming { method: Some(method), params, .. } => {
-                    // Reports that a newer server added are no reason to fail.
                     if method == PROGRESS
                         && let Some(progress) = progress(&id, params)
                     {
                         on_progress(progress);
                     }
                 }
-                Incoming { id: Some(answered), result: Some(result), .. } if answered == id => {
+                Incoming { id: Some(answered), result: Some(result), server, .. }
+                    if answered == id =>
+                {
+                    self.server = server;
                     return Ok(result);
                 }
                 _ => {
                     let reason = "it answers something that was not asked".to_owned();
-                    return Err(ClientError::Protocol { reason });
+                    return Err(ClientError::Protocol { reason, server: None });
                 }
             }
         }
@@ -128,9 +140,10 @@ impl Client {
         &mut self,
         method: &str,
         id: &RequestId,
-        params: &impl serde::Serialize,
+        params: &(impl Serialize + ?Sized),
     ) -> io::Result<()> {
-        let request = Request { jsonrpc: Version, id: id.clone(), method, params };
+        let (id, client) = (id.clone(), PeerVersion::OWN);
+        let request = Request { jsonrpc: Version, id, client, method, params };
         let mut line = serde_json::to_vec(&request)?;
         line.push(b'\n');
         self.writer.write_all(&line).await
@@ -148,6 +161,7 @@ impl Client {
             Some(b'\n') => Ok(line),
             Some(_) if line.len() >= longest => Err(ClientError::Protocol {
                 reason: format!("a line of more than {longest} bytes"),
+                server: None,
             }),
             _ => Err(ClientError::Closed { source: None }),
         }
@@ -188,10 +202,12 @@ pub enum ClientError {
         source: Option<io::Error>,
     },
     /// The reply is not one that the method has.
-    #[error("the reply is not the admin socket's: {reason}")]
+    #[error("{}", unreadable(.reason, *.server))]
     Protocol {
         /// What is wrong with it.
         reason: String,
+        /// The server's version, where it is another one than the client's.
+        server: Option<PeerVersion>,
     },
     /// The server refused or failed.
     #[error("{}", .0.message)]
@@ -225,11 +241,27 @@ impl ClientError {
             Self::Closed { .. } => {
                 "what was asked for may still be running at the server; see `vhost ctl history`"
             }
-            Self::Protocol { .. } => {
+            Self::Protocol { server: Some(server), .. } if *server > PeerVersion::OWN => {
+                "update this `vhost`: it is older than the server"
+            }
+            Self::Protocol { server: Some(_), .. } => {
+                "update the server: it is older than this `vhost`"
+            }
+            Self::Protocol { server: None, .. } => {
                 "check that the socket is a vhost server's and that both are of one version"
             }
             Self::Fault(fault) => return fault.data.hint.as_deref(),
         })
+    }
+}
+
+fn unreadable(reason: &str, server: Option<PeerVersion>) -> String {
+    match server {
+        None => format!("the reply is not the admin socket's: {reason}"),
+        Some(server) => {
+            let own = PeerVersion::OWN;
+            format!("the server is vhost {server}, and this vhost {own} cannot read it: {reason}")
+        }
     }
 }
 

@@ -287,29 +287,6 @@ fn global_options_stand_before_the_verb_or_after_it() {
 }
 
 #[test]
-fn a_check_of_the_status_fails_when_something_needs_a_person() {
-    let backend = Backend::start("a1");
-    let server =
-        Setup::new().domain("example.com", "a").backend("a1", backend.address(), &["a"]).start();
-    server.wait_until_healthy(1);
-    let output = server.ctl_ok(&["status", "--check"]);
-    assert!(output.stdout.contains("HTTPS is not served yet"), "a note needs nobody: {output:?}");
-    assert_eq!(output.stderr, "");
-    backend.set_health(500);
-    server.wait_for_health("a1", "unhealthy");
-    let output = server.ctl(&["status", "--check"]);
-    assert_eq!(output.code, 1, "{output:?}");
-    for part in ["`example.com` has no backend that can serve", "`a1` is unhealthy: status 500"] {
-        assert!(output.stdout.contains(part), "no `{part}`: {output:?}");
-        assert!(output.stderr.contains(part), "no `{part}`: {output:?}");
-    }
-    assert_eq!(server.ctl_ok(&["status"]).stderr, "", "without --check it is only shown");
-    server.ctl_ok(&["backend", "disable", "a1", "--force"]);
-    server.ctl_ok(&["domain", "remove", "example.com"]);
-    server.ctl_ok(&["status", "--check"]);
-}
-
-#[test]
 fn near_misses_are_offered_wherever_a_name_is_looked_up() {
     let (server, _backends) = furnished();
     for (args, near) in [
@@ -331,46 +308,6 @@ fn near_misses_are_offered_wherever_a_name_is_looked_up() {
             Some(meant) => assert!(output.stderr.ends_with(&meant), "{args:?}: {output:?}"),
             None => assert!(!output.stderr.contains("did you mean"), "{args:?}: {output:?}"),
         }
-    }
-}
-
-#[test]
-fn any_method_can_be_called_and_its_reports_go_to_stderr() {
-    let (server, _backends) = furnished();
-    let call = |args: &[&str]| server.ctl(&[&["call"], args].concat());
-    let shown = call(&["domain.show", r#"{"domain": "www.example.com"}"#]);
-    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
-    assert_eq!(shown["domain"], "example.com");
-    let output = call(&[
-        "switch.start",
-        r#"{"domains": ["shop.example.org"], "tag": "b",
-        "options": {"force": true}}"#,
-    ]);
-    assert_eq!(output.code, 0, "{output:?}");
-    let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
-    assert_eq!(report["steps"][0]["to"], "b");
-    for line in output.stderr.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
-        assert!(line["progress"]["phase"].is_string(), "{line}");
-    }
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "echo '{\"id\": \"a1\"}' | \"$0\" ctl --socket \"$1\" call backend.show -"])
-        .arg(vhost_binary())
-        .arg(server.socket());
-    let piped = RunningCtl::of(command).wait();
-    let piped: serde_json::Value = serde_json::from_str(&piped.stdout).unwrap();
-    assert_eq!(piped["id"], "a1");
-    for (args, code, part) in [
-        (&["domain.show", "{"][..], 2, "not JSON"),
-        (&["domain.show", "[1]"], 2, "not a JSON object"),
-        (&["domain.show", r#"{"domain": "nobody.test"}"#], 4, "unknown domain"),
-        (&["domain.show", r#"{"domains": 1}"#], 1, "the parameters of `domain.show` are wrong"),
-        (&["domain.shwo"], 1, "unknown method"),
-    ] {
-        let output = call(args);
-        assert_eq!((output.code, output.stdout.as_str()), (code, ""), "{args:?}: {output:?}");
-        assert!(output.stderr.contains(part), "{args:?}: {output:?}");
     }
 }
 
@@ -462,4 +399,51 @@ fn help_names_the_exit_statuses() {
             output.stdout.lines().any(|line| line.trim_start().starts_with(&format!("{number} ")));
         assert!(listed, "no exit status {number} in\n{}", output.stdout);
     }
+}
+
+#[test]
+fn a_check_fails_while_something_needs_a_person() {
+    let (server, _backends) = furnished();
+    let output = server.ctl(&["status", "--check"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stdout.contains("warning      backend `web-eu-1` is unhealthy: "), "{output:?}");
+    for id in ["web-eu-1", "unresolved"] {
+        server.ctl_ok(&["backend", "disable", id]);
+    }
+    server.ctl_ok(&["status", "--check"]);
+    let quiet = server.ctl_ok(&["status", "--check", "--quiet"]);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn wide_lists_tell_more() {
+    let (server, _backends) = furnished();
+    let backends = server.ctl_ok(&["backend", "list", "--output", "wide"]).stdout;
+    let line = backends.lines().find(|line| line.starts_with("web-eu-1")).expect("it is listed");
+    assert!(backends.starts_with("ID ") && backends.contains("LAST ANSWER"), "{backends}");
+    assert!(line.contains("refused"), "{backends}");
+    let domains = server.ctl_ok(&["-o", "wide", "domain", "list"]).stdout;
+    assert!(domains.contains("www.example.com, web.example.com\n"), "{domains}");
+    let history = server.ctl_ok(&["history", "--output", "wide"]).stdout;
+    assert!(history.contains("domain `*` added"), "{history}");
+}
+
+#[test]
+fn any_method_can_be_called() {
+    let (server, _backends) = furnished();
+    let shown = server.ctl_ok(&["call", "domain.show", r#"{"domain": "www.example.com"}"#]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    assert_eq!(shown["domain"], "example.com");
+    assert_eq!(server.ctl(&["call", "domain.show", r#"{"domain": "no.test"}"#]).code, 4);
+    let output = server.ctl(&["call", "domain.shwo"]);
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+    assert!(output.stderr.contains("unknown method `domain.shwo`"), "{output:?}");
+    // A long one tells how far it is on the other stream.
+    let params = r#"{"domains": ["example.com"], "tag": "b", "options": {"force": true}}"#;
+    let switched = server.ctl_ok(&["call", "switch.start", params]);
+    let report: serde_json::Value = serde_json::from_str(&switched.stdout).expect("JSON alone");
+    assert_eq!(report["outcome"]["state"], "done", "{switched:?}");
+    let lines: Vec<serde_json::Value> =
+        switched.stderr.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(lines.iter().any(|line| line["progress"]["phase"] == "switched"), "{lines:?}");
 }

@@ -48,7 +48,6 @@ fn each_exit_status_has_a_command_that_ends_with_it() {
     for (code, args) in [
         (0, &["status"][..]),
         (0, &["explain", "example.com"]),
-        (1, &["status", "--check"]),
         (1, &["undo", "example.com"]),
         (1, &["backend", "drain", "a1"]),
         (1, &["call", "no.method"]),
@@ -73,10 +72,13 @@ fn each_exit_status_has_a_command_that_ends_with_it() {
     let mut nowhere = Command::new(vhost_binary());
     nowhere.args(["ctl", "status", "--socket", "/nonexistent/admin.sock"]);
     ends(3, &RunningCtl::of(nowhere).wait());
+    // What is printed is an answer; only the status says what to make of it.
+    for (code, args) in [(1, &["status", "--check"]), (4, &["explain", "unknown.test"])] {
+        let output = vhost.ctl(args);
+        assert_eq!((output.code, output.stderr.as_str()), (code, ""), "{output:?}");
+    }
     let waiting = vhost.ctl_in_background(&["wait", "example.com", "--until", "drained"]);
-    eventually("it waits", SOON, || catches_interrupts(&waiting));
-    kill(waiting.pid(), Signal::SIGINT).unwrap();
-    ends(130, &waiting.wait());
+    ends(130, &interrupt(waiting));
     a.release();
     seen.sort_unstable();
     seen.dedup();
@@ -102,13 +104,24 @@ fn an_interrupted_switch_goes_on_and_its_command_says_so() {
     eventually("the request is held", SOON, || a.held() == 1);
     let switch = vhost.ctl_in_background(&["switch", "example.com", "b"]);
     eventually("it drains", SOON, || vhost.newest_event()["outcome"]["state"] == "draining");
-    eventually("it waits", SOON, || catches_interrupts(&switch));
-    kill(switch.pid(), Signal::SIGINT).unwrap();
-    let output = switch.wait();
+    let output = interrupt(switch);
     assert_eq!((output.code, output.stdout.as_str()), (130, ""), "{output:?}");
     assert!(output.stderr.contains("the server goes on to switch"), "{output:?}");
     a.release();
     eventually("the switch ends", SOON, || vhost.newest_event()["outcome"]["state"] == "done");
+}
+
+/// Presses Ctrl-C as soon as the command handles it, and again until it has: between its first step
+/// towards that and its last, one is lost.
+fn interrupt(mut command: RunningCtl) -> CtlOutput {
+    eventually("it handles Ctrl-C", SOON, || catches_interrupts(&command));
+    eventually("it ends", SOON, || {
+        command.has_ended() || {
+            kill(command.pid(), Signal::SIGINT).unwrap();
+            false
+        }
+    });
+    command.wait()
 }
 
 /// Whether the process handles SIGINT by now, so that one doesn't just end it.

@@ -1,11 +1,14 @@
 //! Drives the real `vhost` against real backends. Each file is one area of behaviour.
 
+mod admin_rpc;
 mod admin_socket;
 mod balance;
 mod cli;
+mod completion;
 mod config;
 mod crash;
 mod demo;
+mod deploy;
 mod exit_status;
 mod explain;
 mod follow;
@@ -15,6 +18,7 @@ mod http1;
 mod ipv6;
 mod logging;
 mod must_do;
+mod paging;
 mod plan;
 mod readme;
 mod retry;

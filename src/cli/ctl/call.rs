@@ -1,54 +1,69 @@
-//! `vhost ctl call`.
+//! `vhost ctl call`: any method of the admin socket.
 
-use clap::{Args, ValueHint};
+use std::io::Read;
+
+use clap::Args;
 use serde_json::{Map, Value};
 
 use super::connect::Session;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 
-/// Call any method of the admin socket, and print its result as JSON
+/// Call any method of the admin socket and print its result as JSON
 ///
-/// What a long method reports meanwhile is printed on stderr, one JSON object a line. Methods,
-/// parameters and results are those of JSON-RPC, as `docs/admin-rpc.md` has them.
+/// `docs/admin-rpc.md` has every method. What a long one reports on its way goes to standard error,
+/// one JSON object a line.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl call state.get
   vhost ctl call domain.show '{\"domain\": \"example.com\"}'
-  vhost ctl call switch.start -")]
+  vhost ctl call domain.add -")]
 pub(super) struct CallArgs {
     /// The method, such as `domain.list`
+    #[arg(value_name = "METHOD")]
     method: String,
-    /// Its parameters, a JSON object; `-` reads them from stdin
-    #[arg(value_hint = ValueHint::Other)]
-    params: Option<String>,
+    /// Its parameters, a JSON object; `-` reads them from standard input
+    #[arg(value_name = "PARAMS", default_value = "{}", value_parser = parse_params)]
+    #[arg(allow_hyphen_values = true, hide_default_value = true)]
+    params: Params,
+}
+
+/// What the parameters are, or where they come from.
+#[derive(Debug, Clone)]
+enum Params {
+    Given(Map<String, Value>),
+    Input,
+}
+
+fn parse_params(text: &str) -> Result<Params, String> {
+    if text == "-" { Ok(Params::Input) } else { parse_object(text).map(Params::Given) }
+}
+
+fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => {
+            Err("write the parameters by name, in braces: `{\"domain\": \"example.com\"}`".into())
+        }
+        Err(error) => Err(format!("not JSON: {error}")),
+    }
 }
 
 impl CallArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let Self { method, params } = self;
-        let action = format!("call `{method}`");
-        let wrong = |cause: String| Problem::usage(&action, &cause, EXAMPLE);
-        let params = match params.as_deref() {
-            None => Value::Object(Map::new()),
-            Some("-") => std::io::read_to_string(std::io::stdin())
-                .map_err(|error| format!("stdin cannot be read: {error}"))
-                .and_then(|text| parse(&text))
-                .map_err(wrong)?,
-            Some(text) => parse(text).map_err(wrong)?,
+        let params = match self.params {
+            Params::Given(members) => members,
+            Params::Input => {
+                let mut text = String::new();
+                std::io::stdin()
+                    .read_to_string(&mut text)
+                    .map_err(|error| error.to_string())
+                    .and_then(|_| parse_object(&text))
+                    .map_err(|cause| Problem::usage("cannot read the parameters", cause))?
+            }
         };
-        let result = session.call_named(&action, &method, &params).await?;
-        session.printer.json(&result);
+        let result = session.call_by_name(&self.method, &Value::Object(params)).await?;
+        session.printer.raw(&result);
         Ok(ExitCode::Done)
-    }
-}
-
-const EXAMPLE: &str = "write a JSON object: '{\"domain\": \"example.com\"}'";
-
-fn parse(text: &str) -> Result<Value, String> {
-    match serde_json::from_str(text) {
-        Ok(params @ Value::Object(_)) => Ok(params),
-        Ok(_) => Err("the parameters are not a JSON object".to_owned()),
-        Err(error) => Err(format!("the parameters are not JSON: {error}")),
     }
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
@@ -34,6 +33,37 @@ impl<'w> Session<'w> {
     }
 
     /// Calls a method that takes its time and only looks: Ctrl-C ends it.
+    pub(super) async fn watch<M: Method>(
+        &mut self,
+        action: &str,
+        params: &M::Params,
+        mut on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
+    ) -> Result<M::Result, Problem> {
+        let Self { socket, printer } = self;
+        let called = async {
+            let mut client = Client::connect(socket).await?;
+            client.call::<M>(params, |progress| on_progress(printer, progress)).await
+        };
+        let called = called.await;
+        self.printer.end_progress();
+        called.map_err(|error| Problem::calling(action, error))
+    }
+
+    /// Calls a method by its name, whatever it takes and answers.
+    pub(super) async fn call_by_name(
+        &mut self,
+        method: &str,
+        params: &Value,
+    ) -> Result<Value, Problem> {
+        let Self { socket, printer } = self;
+        let called = async {
+            let mut client = Client::connect(socket).await?;
+            client.call_by_name(method, params, |progress| printer.progress(&progress)).await
+        };
+        called.await.map_err(|error| Problem::calling(&format!("call `{method}`"), error))
+    }
+
+    /// Calls a method that takes its time and only looks, and shows how far it is. Ctrl-C ends it.
     pub(super) async fn wait<M: Method>(
         &mut self,
         action: &str,
@@ -43,26 +73,6 @@ impl<'w> Session<'w> {
         self.until_interrupted::<M>(action, params, on_progress)
             .await?
             .ok_or_else(|| Problem::given_up(action))
-    }
-
-    async fn watch<M: Method>(
-        &mut self,
-        action: &str,
-        params: &M::Params,
-        mut on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
-    ) -> Result<M::Result, Problem> {
-        let Self { socket, printer } = self;
-        let called = async {
-            let mut client = Client::connect(socket).await?;
-            let told = |progress| {
-                printer.progress(&progress);
-                on_progress(printer, progress);
-            };
-            client.call::<M>(params, told).await
-        };
-        let called = called.await;
-        self.printer.end_progress();
-        called.map_err(|error| Problem::calling(action, error))
     }
 
     /// Calls a method that the server completes even when the client goes away; Ctrl-C says so.
@@ -77,64 +87,20 @@ impl<'w> Session<'w> {
             .ok_or_else(|| Problem::interrupted(action))
     }
 
-    /// Calls a method that reports until the server stops; nothing when Ctrl-C came first, or nobody
-    /// reads any more. Its reports are results, not progress.
-    pub(super) async fn follow<M: Method>(
-        &mut self,
-        action: &str,
-        params: &M::Params,
-        mut on_report: impl FnMut(&mut Printer<'w>, M::Progress),
-    ) -> Result<Option<M::Result>, Problem> {
-        let Self { socket, printer } = self;
-        let unread = Notify::new();
-        let called = async {
-            let mut client = Client::connect(socket).await?;
-            let told = |report| {
-                on_report(printer, report);
-                if printer.is_cut_off() {
-                    unread.notify_one();
-                }
-            };
-            client.call::<M>(params, told).await.map(Some)
-        };
-        let called = tokio::select! {
-            biased;
-            () = unread.notified() => Ok(None),
-            Ok(()) = tokio::signal::ctrl_c() => Ok(None),
-            called = called => called,
-        };
-        called.map_err(|error| Problem::calling(action, error))
-    }
-
-    /// Calls a method that only its name is known of; what it reports goes to stderr as JSON.
-    pub(super) async fn call_named(
-        &mut self,
-        action: &str,
-        method: &str,
-        params: &Value,
-    ) -> Result<Value, Problem> {
-        let Self { socket, printer } = self;
-        let called = async {
-            let mut client = Client::connect(socket).await?;
-            client.call_named(method, params, |report| printer.report(&report)).await
-        };
-        tokio::select! {
-            biased;
-            called = called => called.map_err(|error| Problem::calling(action, error)),
-            Ok(()) = tokio::signal::ctrl_c() => Err(Problem::interrupted(action)),
-        }
-    }
-
     /// Nothing when Ctrl-C came first.
     async fn until_interrupted<M: Method>(
         &mut self,
         action: &str,
         params: &M::Params,
-        on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
+        mut on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
     ) -> Result<Option<M::Result>, Problem> {
+        let told = |printer: &mut Printer<'w>, progress: M::Progress| {
+            printer.told(&progress);
+            on_progress(printer, progress);
+        };
         tokio::select! {
             biased;
-            result = self.watch::<M>(action, params, on_progress) => return result.map(Some),
+            result = self.watch::<M>(action, params, told) => return result.map(Some),
             Ok(()) = tokio::signal::ctrl_c() => {}
         }
         self.printer.end_progress();
@@ -147,7 +113,7 @@ const SYSTEM_SOCKET: &str = "/run/vhost/admin.sock";
 
 /// The socket of a server that this user runs; where there is none, the system's, which members of
 /// `proxy.admin_group` may use.
-fn default_socket() -> PathBuf {
+pub(in crate::cli) fn default_socket() -> PathBuf {
     nearest(default_admin_socket(), Path::new(SYSTEM_SOCKET))
 }
 

@@ -2,19 +2,21 @@
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
+use tokio::sync::Notify;
 
 use super::connect::Session;
 use super::history::{what, who};
 use crate::cli::exit_code::ExitCode;
+use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::time::timestamp;
 use crate::model::{DomainName, Event};
-use crate::rpc::methods::event::{self, ListParams, WatchedEvent};
+use crate::rpc::methods::event::{self, ListParams, WatchParams};
 
-/// Show what happens, the newest last; with `--follow`, as it happens
+/// Show what happens, one line each, the newest last
 ///
-/// With `--output json`, each event is one line. A switch whose drain had not ended when it was told
-/// is told again when it has. Ctrl-C ends it, and so does the server's stop.
+/// With `--output json`, each line is a JSON object. A switch that is told while it drains is told
+/// again when it has ended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl events --follow
@@ -23,62 +25,51 @@ pub(super) struct EventsArgs {
     /// Only what concerns this domain
     #[arg(value_name = "DOMAIN")]
     domain: Option<DomainName>,
-    /// Go on with what happens from now on
+    /// Stay, and show each event as it happens, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// Begin with so many past events, 0 for none [default: the server's, 20]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new())]
+    /// Begin with at most so many that have happened [default: the server's, 20]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
 }
 
 impl EventsArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { domain, follow, limit } = self;
-        let params = ListParams { domain, limit };
-        if follow {
-            return follow_from(session, &params).await;
-        }
-        let list = session.call::<event::List>("read the history", &params).await?;
-        if list.events.is_empty() {
-            session.printer.note("nothing has happened yet");
-        }
-        let mut header = HEADER.to_owned();
-        for event in list.events.into_iter().rev() {
-            let line = line(&event, false);
-            session.printer.item(&event, &mut header, &line);
-        }
-        Ok(ExitCode::Done)
-    }
-}
-
-async fn follow_from(session: &mut Session<'_>, params: &ListParams) -> Result<ExitCode, Problem> {
-    let mut header = HEADER.to_owned();
-    let mut was_behind = false;
-    let end = session
-        .follow::<event::Watch>("follow the history", params, |printer, told| {
-            let is_behind = told.behind >= FAR_BEHIND;
-            if is_behind && !was_behind {
-                printer.note(&format!("behind by up to {} events; catching up", told.behind));
+        if !follow {
+            let params = ListParams { domain, limit };
+            let list = session.call::<event::List>("read the history", &params).await?;
+            if list.events.is_empty() {
+                session.printer.note("nothing has happened yet");
             }
-            was_behind = is_behind;
-            let WatchedEvent { event, ended, .. } = &told;
-            let line = line(event, *ended);
-            printer.item(&told, &mut header, &line);
-        })
-        .await?;
-    if end.is_some() {
-        session.printer.note("the server is stopping");
+            list.events.iter().rev().for_each(|event| show(&mut session.printer, event));
+            return Ok(ExitCode::Done);
+        }
+        let params = WatchParams { domain, limit, count: None };
+        let unread = Notify::new();
+        let show = |printer: &mut Printer<'_>, event: Event| {
+            show(printer, &event);
+            if printer.has_failed() {
+                unread.notify_one();
+            }
+        };
+        tokio::select! {
+            biased;
+            followed = session.watch::<event::Watch>("follow the events", &params, show) => {
+                followed.map(|_| {
+                    session.printer.note("the server is stopping");
+                    ExitCode::Done
+                })
+            }
+            Ok(()) = tokio::signal::ctrl_c() => Ok(ExitCode::Done),
+            // The printer tells why at the end.
+            () = unread.notified() => Ok(ExitCode::Done),
+        }
     }
-    Ok(ExitCode::Done)
 }
 
-const HEADER: &str = "TIME                  REVISION  WHO         WHAT";
-
-/// Events that are still to be told when it is worth a word.
-const FAR_BEHIND: u64 = 200;
-
-fn line(event: &Event, ended: bool) -> String {
-    let (time, who) = (timestamp(event.at_ms), who(&event.actor));
-    let verb = if ended { "ended: " } else { "" };
-    format!("{time}  {:<8}  {who:<10}  {verb}{}", event.revision, what(&event.kind))
+fn show(printer: &mut Printer<'_>, event: &Event) {
+    let (time, revision) = (timestamp(event.at_ms), event.revision);
+    let (who, what) = (who(&event.actor), what(&event.kind));
+    printer.entry(event, &format!("{time}  {revision:>4}  {who:<11}  {what}"));
 }

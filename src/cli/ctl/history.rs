@@ -40,27 +40,29 @@ impl HistoryArgs {
     }
 }
 
+/// The events, each in a line; `wide` tells of each all that it changed, and the process it came from.
 fn table(events: &[Event], wide: bool) -> Table {
-    let mut table = if wide {
-        Table::list(&["EVENT", "TIME", "REVISION", "WHO", "WHAT", "PROCESS"])
-    } else {
-        Table::list(&["TIME", "REVISION", "WHO", "WHAT"])
-    };
+    let mut table = Table::list(&["TIME", "REVISION", "WHO", "WHAT"]);
+    let most = if wide { usize::MAX } else { MOST_CHANGES };
     for event in events {
-        let usual = [
+        let who = who(&event.actor);
+        let who = match event.actor {
+            Actor::Socket { pid: Some(pid), .. } if wide => format!("{who}, pid {pid}"),
+            Actor::Socket { .. } | Actor::File => who,
+        };
+        table.row([
             timestamp(event.at_ms).into(),
             event.revision.to_string().into(),
-            who(&event.actor).into(),
-            what(&event.kind).into(),
-        ];
-        if wide {
-            let number = std::iter::once(event.id.to_string().into());
-            table.row(number.chain(usual).chain([event.actor.to_string().into()]));
-        } else {
-            table.row(usual);
-        }
+            who.into(),
+            what_at_most(&event.kind, most).into(),
+        ]);
     }
     table
+}
+
+/// What was done, in a line.
+pub(super) fn what(kind: &EventKind) -> String {
+    what_at_most(kind, MOST_CHANGES)
 }
 
 /// The user's name where this machine knows one: the peer of a Unix socket is on this machine.
@@ -74,7 +76,7 @@ pub(super) fn who(actor: &Actor) -> String {
     }
 }
 
-pub(super) fn what(kind: &EventKind) -> String {
+fn what_at_most(kind: &EventKind, most: usize) -> String {
     match kind {
         EventKind::Switch { steps, outcome, undo, forced, reason } => {
             let verb = if *undo { "undo " } else { "" };
@@ -93,10 +95,10 @@ pub(super) fn what(kind: &EventKind) -> String {
         EventKind::BackendSet { backend, changed } => format!("{backend} {}", join(changed)),
         EventKind::BackendRemoved { backend } => format!("{backend} removed"),
         EventKind::FileApplied { path, changed, .. } => {
-            // A first start adds everything; `--output json` has it all.
-            let rest = changed.len().saturating_sub(MOST_CHANGES);
+            // A first start adds everything; `--output wide` and `json` have it all.
+            let rest = changed.len().saturating_sub(most);
             let more = (rest > 0).then(|| format!("and {rest} more"));
-            let shown = changed.iter().take(MOST_CHANGES).cloned().chain(more);
+            let shown = changed.iter().take(most).cloned().chain(more);
             format!("{path} applied: {}", join(shown))
         }
     }

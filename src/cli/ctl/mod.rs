@@ -8,6 +8,7 @@ mod domain;
 mod events;
 mod explain;
 mod history;
+mod pages;
 mod plan;
 mod status;
 mod switch;
@@ -16,4 +17,5 @@ mod switch_progress;
 mod tests;
 mod verb;
 
+pub(super) use connect::default_socket;
 pub use verb::{CtlArgs, run};

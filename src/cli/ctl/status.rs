@@ -9,14 +9,14 @@ use crate::cli::table::{Cell, Table, Tone, join};
 use crate::cli::time::{elapsed, timestamp};
 use crate::rpc::methods::{NoParams, state};
 
-/// Show how the server is, and what needs a person
+/// Show how the server is
+///
+/// A warning is what needs a person: a domain that no backend can serve, or a backend that should
+/// serve and is unhealthy.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  vhost ctl status
-  vhost ctl status --check --quiet")]
+#[command(after_help = "Examples:\n  vhost ctl status\n  vhost ctl status --check --quiet")]
 pub(super) struct StatusArgs {
-    /// End with 1 when something needs a person: a domain that no backend can serve, or a ready
-    /// backend that is unhealthy; what is only worth knowing does not count
+    /// End with status 1 when there is a warning; with `--quiet`, show nothing but warnings
     #[arg(long)]
     check: bool,
 }
@@ -25,11 +25,14 @@ impl StatusArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let server = session.call::<state::Get>("show the status", &NoParams {}).await?;
         let table = facts(&server, session.printer.now_ms());
-        session.printer.show(&server, table);
-        if self.check && !server.warnings.is_empty() {
-            return Err(Problem::needs_a_person(&server.warnings));
+        if self.check && session.printer.is_quiet() {
+            session.printer.for_scripts(&server);
+            server.warnings.iter().for_each(|warning| session.printer.line(warning));
+        } else {
+            session.printer.show(&server, table);
         }
-        Ok(ExitCode::Done)
+        let alarm = self.check && !server.warnings.is_empty();
+        Ok(if alarm { ExitCode::Failed } else { ExitCode::Done })
     }
 }
 

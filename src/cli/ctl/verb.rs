@@ -29,7 +29,7 @@ struct SharedArgs {
     #[arg(long, global = true, env = "VHOST_SOCKET", value_name = "PATH", hide_env_values = true)]
     #[arg(value_hint = ValueHint::FilePath)]
     socket: Option<PathBuf>,
-    /// How results are written: table, wide with more columns, or json for scripts
+    /// How results are written to stdout: table, wide for more columns, or json for scripts
     #[arg(long, short, global = true, value_name = "FORMAT", default_value = "table")]
     #[arg(hide_possible_values = true)]
     output: Format,
@@ -108,8 +108,7 @@ pub(super) fn run_in(
         format: output,
         words_terminal: surroundings.stderr_terminal,
         quiet,
-        // Who asks for more columns has a place for them.
-        width: surroundings.stdout_width.filter(|_| output != Format::Wide),
+        width: surroundings.stdout_width,
         header: !no_headers,
         color: color.applies(surroundings.stdout_terminal, surroundings.no_color),
         color_words: color.applies(surroundings.stderr_terminal, surroundings.no_color),

@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::config::Problem;
-use crate::model::{BackendAddr, Balance, Scheme};
+use crate::config::{Declared, DeclaredBackend, Problem};
+use crate::model::{BackendAddr, BackendState, Balance, Scheme};
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 
@@ -63,7 +63,16 @@ fn the_example_shows_every_key_and_every_default() {
     assert_eq!(whole.health_check, shipped.health_check);
     assert_eq!(whole.logging, shipped.logging);
     assert_eq!(whole.metrics, shipped.metrics);
-    assert_eq!(whole.declared, shipped.declared);
+    let without_state = |declared: &Declared| Declared {
+        backends: declared
+            .backends
+            .iter()
+            .map(|b| DeclaredBackend { state: None, ..b.clone() })
+            .collect(),
+        ..declared.clone()
+    };
+    assert_eq!(without_state(&whole.declared), shipped.declared);
+    assert_eq!(whole.declared.backends[0].state, Some(BackendState::default()));
     let by_host = |proxy: &ProxySettings| ProxySettings {
         management_api_addr: None,
         admin_group: None,
@@ -170,6 +179,7 @@ fn every_key_is_read_into_its_own_setting() {
         tags = ["x", "y"]
         weight = 5
         scheme = "h2c"
+        state = "draining"
         "#,
     );
     let secs = Duration::from_secs;
@@ -232,6 +242,7 @@ fn every_key_is_read_into_its_own_setting() {
     let backend = &config.declared.backends[0];
     assert_eq!(backend.address, BackendAddr::Unix(Path::new("/run/one").into()));
     assert_eq!((backend.weight.get(), backend.scheme, backend.tags.len()), (5, Scheme::H2c, 2));
+    assert_eq!(backend.state, Some(BackendState::Draining));
 }
 
 #[test]
@@ -315,6 +326,10 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         (
             "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"ws\"",
             "`ws`: choose `http`, `https` or `h2c`",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nstate = \"off\"",
+            "`off`: choose `ready`, `draining` or `disabled`",
         ),
     ] {
         // Two unknown keys make two problems; the first is the one that is looked for.

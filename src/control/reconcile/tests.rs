@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::model::BackendState;
 
 fn file(text: &str) -> Declared {
     let text = format!("[proxy]\nlisten_addr_http = \"127.0.0.1:8080\"\n{text}");
@@ -146,15 +147,31 @@ fn a_conflict_says_what_differs_and_a_drained_backend_is_none() {
     let made = file(&(base() + &backend("w3", "c", 1)));
     let (live, _) = apply(&Snapshot::default(), &Declared::default(), &made);
     let mut drained = live.backend(&"w3".parse().unwrap()).unwrap().backend.clone();
-    drained.state = crate::model::BackendState::Draining;
+    drained.state = BackendState::Draining;
     let live = live.after(vec![Change::PutBackend(drained)], 2);
     let (after, told) = apply(&live, &file(&base()), &made);
     assert!(told.is_empty(), "{told:?}");
     let state = after.backend(&"w3".parse().unwrap()).unwrap().backend.state;
-    assert_eq!(state, crate::model::BackendState::Draining);
+    assert_eq!(state, BackendState::Draining);
     let otherwise = file(&(base() + &backend("w3", "c", 2)));
     assert_eq!(
         merge(&live, &file(&base()), &otherwise).unwrap_err().to_string(),
         "the config file declares the backend `w3`, which a command made otherwise (weight: 1 → 2)"
     );
+}
+
+#[test]
+fn a_state_that_the_file_says_is_applied_when_the_file_changes_it() {
+    let with = |state: &str| file(&(base() + &backend("w3", "c", 1) + state));
+    let state_of = |live: &Snapshot| live.backend(&"w3".parse().unwrap()).unwrap().backend.state;
+    let silent = with("");
+    let draining = with("state = \"draining\"\n");
+    let (live, _) = apply(&Snapshot::default(), &Declared::default(), &silent);
+    assert_eq!(state_of(&live), BackendState::Ready);
+    let (live, told) = apply(&live, &silent, &draining);
+    assert_eq!(state_of(&live), BackendState::Draining, "{told:?}");
+    let (live, _) = apply(&live, &draining, &silent);
+    assert_eq!(state_of(&live), BackendState::Draining, "a file that is silent decides nothing");
+    let error = merge(&live, &Declared::default(), &with("state = \"ready\"\n")).unwrap_err();
+    assert!(error.to_string().contains("draining"), "{error}");
 }

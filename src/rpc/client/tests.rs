@@ -23,7 +23,7 @@ async fn a_call_is_one_line_and_its_result_is_typed() {
     assert_eq!(remove(&server).await.unwrap(), Changed { revision: 7 });
     assert_eq!(
         server.request(),
-        json!({"jsonrpc": "2.0", "id": 1, "method": "domain.remove",
+        json!({"jsonrpc": "2.0", "id": 1, "client": PeerVersion::OWN, "method": "domain.remove",
                "params": {"domain": "example.com"}})
     );
 }
@@ -130,7 +130,7 @@ async fn an_endless_line_is_given_up() {
         client.longest_line = longest;
         match client.call::<domain::Remove>(&params(), |()| {}).await {
             Ok(_) => assert!(fits),
-            Err(ClientError::Protocol { reason }) if !fits => {
+            Err(ClientError::Protocol { reason, .. }) if !fits => {
                 assert!(reason.contains("more than"), "{reason}");
             }
             Err(error) => panic!("{error:?}"),

@@ -5,31 +5,52 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, NoParams, method};
+use super::{Changed, method};
 use crate::model::{
     BackendAddr, BackendId, BackendState, DomainName, HealthReport, Scheme, Tag, Weight,
 };
 
-method!(/// All backends, by id.
-    List, "backend.list", NoParams => BackendList);
+method!(/// The backends by id, page by page.
+    List, "backend.list", ListParams => BackendList);
 method!(/// One backend.
-    Show, "backend.show", BackendParams => BackendInfo);
+    Show, "backend.show", BackendParams => BackendInfo,
+    faults [NotFound]);
 method!(/// Adds a backend; it is probed at once.
-    Add, "backend.add", AddParams => BackendInfo);
+    Add, "backend.add", AddParams => BackendInfo,
+    faults [AlreadyExists]);
 method!(/// Changes a backend; what is not given stays.
-    Set, "backend.set", SetParams => BackendInfo);
+    Set, "backend.set", SetParams => BackendInfo,
+    faults [NotFound]);
 method!(/// Drains a backend and removes it.
-    Remove, "backend.remove", DrainParams => Changed, progress DrainProgress);
+    Remove, "backend.remove", DrainParams => Changed, progress DrainProgress,
+    faults [NotFound, Conflict, Timeout]);
 method!(/// Adds tags to a backend.
-    AddTags, "backend.tag", TagParams => BackendInfo);
+    AddTags, "backend.tag", TagParams => BackendInfo,
+    faults [NotFound]);
 method!(/// Takes tags away from a backend.
-    RemoveTags, "backend.untag", TagParams => BackendInfo);
+    RemoveTags, "backend.untag", TagParams => BackendInfo,
+    faults [NotFound]);
 method!(/// Sends a backend no new requests; those it has, it finishes.
-    Drain, "backend.drain", DrainParams => BackendInfo, progress DrainProgress);
+    Drain, "backend.drain", DrainParams => BackendInfo, progress DrainProgress,
+    faults [NotFound, Timeout]);
 method!(/// Sends a backend requests again.
-    Ready, "backend.ready", ReadyParams => BackendInfo);
+    Ready, "backend.ready", ReadyParams => BackendInfo,
+    faults [NotFound, Unhealthy, Timeout]);
 method!(/// Sends a backend neither requests nor probes.
-    Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress);
+    Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress,
+    faults [NotFound, Timeout]);
+
+/// What `backend.list` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// Begin behind this id: the `next` of the page before. It need not exist any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<BackendId>,
+    /// How many at most; 1000 when not given, and never more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
 
 /// Names one backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -129,10 +150,13 @@ pub struct DrainProgress {
 /// The answer of `backend.list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendList {
-    /// The revision of the state that was listed.
+    /// The revision of the state that was listed. Each page is of the state of its time.
     pub revision: u64,
     /// The backends, by id.
     pub backends: Vec<BackendInfo>,
+    /// Where the next page begins: its `after`. Absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<BackendId>,
 }
 
 /// A backend with what is observed of it.

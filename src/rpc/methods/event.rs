@@ -8,10 +8,13 @@ use crate::model::{DomainName, Event};
 
 method!(/// What happened, the newest first.
     List, "event.list", ListParams => EventList);
-method!(/// Tells the last events, then each as it happens, the oldest first. Ends when the server stops.
-    Watch, "event.watch", ListParams => WatchEnd, progress WatchedEvent);
 
-/// What `event.list` and `event.watch` take.
+method!(/// Follows the history: the last events, then each as it happens, as progress. A switch that was
+    /// told while it drained is told again when it has ended. Without `count` it goes on until the
+    /// server stops or the connection is closed; while nothing happens, a `heartbeat` notification comes now and then.
+    Watch, "event.watch", WatchParams => Watched, progress Event);
+
+/// What `event.list` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParams {
@@ -23,6 +26,28 @@ pub struct ListParams {
     pub limit: Option<usize>,
 }
 
+/// What `event.watch` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchParams {
+    /// Only what concerns this domain.
+    #[serde(default)]
+    pub domain: Option<DomainName>,
+    /// Begin with at most so many that have happened; 20 when not given.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Answer after so many.
+    #[serde(default)]
+    pub count: Option<usize>,
+}
+
+/// The answer of `event.watch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Watched {
+    /// How many were told.
+    pub told: usize,
+}
+
 /// The answer of `event.list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventList {
@@ -30,25 +55,4 @@ pub struct EventList {
     pub revision: u64,
     /// The events, the newest first.
     pub events: Vec<Event>,
-}
-
-/// An event that is told to who follows the history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct WatchedEvent {
-    /// What happened.
-    #[serde(flatten)]
-    pub event: Event,
-    /// Whether it was told before, when its drain had not ended, and is told again with its outcome.
-    #[serde(default)]
-    pub ended: bool,
-    /// At most so many events have happened since and are still to be told.
-    #[serde(default)]
-    pub behind: u64,
-}
-
-/// The answer of `event.watch`, when the server stops.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct WatchEnd {
-    /// The number of the last event that was told; 0 when none was.
-    pub last: u64,
 }

@@ -40,10 +40,9 @@ pub struct ServerInfo {
     /// Requests that were refused or failed since the start, by reason; reasons that never occurred
     /// are left out.
     pub refused: BTreeMap<String, u64>,
-    /// What needs a person: domains that no backend can serve, and ready backends that are unhealthy.
+    /// What needs a person.
     pub warnings: Vec<String>,
-    /// What is worth knowing and needs nobody now, such as what the config asks for and this version
-    /// does not do.
+    /// What the config asks for and this version does not do.
     #[serde(default)]
     pub notes: Vec<String>,
 }

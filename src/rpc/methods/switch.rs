@@ -7,13 +7,18 @@ use super::method;
 use crate::model::{DomainName, SwitchPlan, SwitchProgress, SwitchReport, Tag};
 
 method!(/// Moves domains to a tag: checks it, switches in one step, drains the old one.
-    Start, "switch.start", StartParams => SwitchReport, progress SwitchProgress);
-method!(/// Says what `switch.start` would do, with what is known now, and changes nothing.
-    Plan, "switch.plan", StartParams => SwitchPlan);
-method!(/// Makes the switch that was planned, if what it depends on has not changed since.
-    Apply, "switch.apply", ApplyParams => SwitchReport, progress SwitchProgress);
+    Start, "switch.start", StartParams => SwitchReport, progress SwitchProgress,
+    faults [NotFound, Conflict, Unhealthy]);
+method!(/// Says what `switch.start` would do, with what is known now: it changes nothing and probes nothing.
+    Plan, "switch.plan", StartParams => SwitchPlan,
+    faults [NotFound]);
+method!(/// Makes the switch that was planned, if what it depends on has not changed since: its domains, and
+    /// the backends of the tags that they leave and join.
+    Apply, "switch.apply", ApplyParams => SwitchReport, progress SwitchProgress,
+    faults [NotFound, Conflict, Unhealthy]);
 method!(/// Moves a domain back to the tag before, through the same gate.
-    Undo, "switch.undo", UndoParams => SwitchReport, progress SwitchProgress);
+    Undo, "switch.undo", UndoParams => SwitchReport, progress SwitchProgress,
+    faults [NotFound, Conflict, Unhealthy]);
 
 /// What `switch.start` and `switch.plan` take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
