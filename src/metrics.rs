@@ -90,6 +90,8 @@ pub struct Metrics {
     pub connections: Arc<InFlight>,
     /// Connections on which a request is being read, answered, or both.
     pub busy: Arc<InFlight>,
+    /// Calls at the admin socket that are being carried out and answered.
+    pub calls: Arc<InFlight>,
     stopping: AtomicBool,
     requests: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],

@@ -24,6 +24,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("control", &["config", "state", "store"]),
     ("health", &["state", "upstream"]),
     ("proxy", &["state", "upstream"]),
+    // What would become of a request, for the control side to ask.
+    ("proxy::explain", &["proxy", "state"]),
     ("rpc", &[]),
     ("rpc::version", &[]),
     ("rpc::envelope", &["rpc::version"]),
@@ -47,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "rpc::dispatch",
         &[
             "control",
+            "proxy::explain",
             "rpc::envelope",
             "rpc::fault",
             "rpc::methods",
@@ -67,7 +70,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("cli::completions", &["cli", "cli::ctl", "rpc::client", "rpc::methods"]),
     ("demo", &["config", "rpc::client", "rpc::methods", "server", "upstream"]),
-    ("server", &["config", "control", "health", "proxy", "rpc", "state", "store"]),
+    (
+        "server",
+        &["config", "control", "health", "proxy", "proxy::explain", "rpc", "state", "store"],
+    ),
 ];
 
 #[test]

@@ -12,6 +12,7 @@ pub mod exit_code;
 pub mod man;
 mod output;
 mod problem;
+mod progress;
 pub mod schema;
 pub mod serve;
 mod table;

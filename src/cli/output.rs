@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::exit_code::ExitCode;
 use super::problem::Problem;
+use super::progress::Progress;
 use super::table::{Cell, Columns, Table, Tone, printable};
 use super::time::{age, span};
 use crate::model::{BackendAnswer, HealthReport, HealthStatus};
@@ -56,6 +57,8 @@ pub(super) struct Look {
     pub(super) quiet: bool,
     /// A header above lists.
     pub(super) header: bool,
+    /// Whether words go to a terminal.
+    pub(super) words_terminal: bool,
     /// Columns of the terminal that stdout is, if it is one.
     pub(super) width: Option<u16>,
     /// Colour stdout.
@@ -71,13 +74,15 @@ pub(super) struct Printer<'w> {
     look: Look,
     stdout: &'w mut dyn Write,
     stderr: &'w mut dyn Write,
+    progress: Progress,
     failed: Option<io::Error>,
 }
 
 impl<'w> Printer<'w> {
     /// A printer onto these streams.
     pub(super) fn new(look: Look, stdout: &'w mut dyn Write, stderr: &'w mut dyn Write) -> Self {
-        Self { look, stdout, stderr, failed: None }
+        let progress = Progress::new(look.words_terminal);
+        Self { look, stdout, stderr, progress, failed: None }
     }
 
     /// Prints a list, or `nothing` on stderr when it is empty.
@@ -117,6 +122,22 @@ impl<'w> Printer<'w> {
             Format::Json => self.json(result),
             Format::Table | Format::Wide => self.data(text),
         }
+    }
+
+    /// Prints a result that takes several tables, an empty line between them.
+    pub(super) fn show_all(
+        &mut self,
+        result: &impl Serialize,
+        tables: impl IntoIterator<Item = Table>,
+    ) {
+        if self.look.format == Format::Json {
+            return self.json(result);
+        }
+        let Look { header, color, .. } = self.look;
+        let width = self.table_width();
+        let shown = tables.into_iter().filter(|table| !table.is_empty());
+        let texts: Vec<_> = shown.map(|table| table.render(header, color, width)).collect();
+        self.data(&texts.join("\n"));
     }
 
     /// Prints what a change led to: one line for people, the result for scripts.
@@ -163,7 +184,8 @@ impl<'w> Printer<'w> {
     /// Prints a line of a result that is told in words.
     pub(super) fn line(&mut self, line: &str) {
         if self.look.format != Format::Json {
-            self.data(&format!("{}\n", printable(line)));
+            let line = fitting(&printable(line), self.table_width());
+            self.data(&format!("{line}\n"));
         }
     }
 
@@ -187,11 +209,57 @@ impl<'w> Printer<'w> {
         if self.is_wide() { None } else { self.look.width }
     }
 
+    /// Prints what an operation led to that was waited for: its last phase for people.
+    pub(super) fn concluded(&mut self, result: &impl Serialize, text: &str) {
+        self.for_scripts(result);
+        self.reached("done", text);
+    }
+
     /// Says something to people.
     pub(super) fn note(&mut self, line: &str) {
-        if self.look.format != Format::Json && !self.look.quiet {
+        if self.talks() {
             self.words(&format!("{}\n", printable(line)));
         }
+    }
+
+    /// Says which phase an operation has reached.
+    pub(super) fn reached(&mut self, phase: &str, text: &str) {
+        let line = self.progress.reached(phase, text);
+        self.note(&line);
+    }
+
+    /// Says how far a phase is, which is soon no longer so.
+    pub(super) fn passing(&mut self, phase: &str, text: &str) {
+        if self.talks()
+            && let Some(line) = self.progress.passing(phase, &printable(text))
+        {
+            self.note(&line);
+        }
+    }
+
+    /// The same of a count that may change by thousands in no time.
+    pub(super) fn counting(&mut self, phase: &str, text: &str) {
+        if self.talks()
+            && let Some(line) = self.progress.counting(phase, &printable(text))
+        {
+            self.note(&line);
+        }
+    }
+
+    /// Tells scripts how far an operation is, as the server told it.
+    pub(super) fn told(&mut self, progress: &impl Serialize) {
+        if self.look.format == Format::Json {
+            self.progress(progress);
+        }
+    }
+
+    /// Takes away what [`Self::passing`] left on the terminal.
+    pub(super) fn end_progress(&mut self) {
+        self.progress.end();
+    }
+
+    fn talks(&self) -> bool {
+        self.look.format != Format::Json && !self.look.quiet
     }
 
     /// Prints what went wrong.
@@ -221,6 +289,7 @@ impl<'w> Printer<'w> {
 
     /// Ends the output of a command that ended with `code`.
     pub(super) fn finish(mut self, code: ExitCode) -> ExitCode {
+        self.end_progress();
         let flushed = self.stdout.flush();
         let _ = self.stderr.flush();
         match self.failed.take().or(flushed.err()) {
@@ -264,9 +333,20 @@ impl<'w> Printer<'w> {
     }
 
     fn words(&mut self, text: &str) {
-        // There is nowhere left to complain to.
-        let _ = self.stderr.write_all(text.as_bytes());
+        let stderr = &mut self.stderr;
+        self.progress.around(|| {
+            // There is nowhere left to complain to.
+            let _ = stderr.write_all(text.as_bytes());
+        });
     }
+}
+
+/// The line, cut where the terminal ends.
+fn fitting(line: &str, width: Option<u16>) -> String {
+    let Some(width) = width.map(usize::from).filter(|width| line.chars().count() > *width) else {
+        return line.to_owned();
+    };
+    line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// The verdict on a backend.

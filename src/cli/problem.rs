@@ -106,6 +106,22 @@ impl Problem {
         }
     }
 
+    /// Ctrl-C while nothing was done but to look.
+    pub(super) fn given_up(action: &str) -> Self {
+        let cause = "interrupted".to_owned();
+        Self {
+            what: format!("did not {action}"),
+            answers: Vec::new(),
+            problems: Vec::new(),
+            exit: ExitCode::Interrupted,
+            json: json!({
+                "code": code::PRODUCT, "message": cause, "data": { "kind": "interrupted" },
+            }),
+            cause,
+            hint: None,
+        }
+    }
+
     /// Ctrl-C while the server works on `action`.
     pub(super) fn interrupted(action: &str) -> Self {
         let cause = format!("interrupted; the server goes on to {action}");

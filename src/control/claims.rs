@@ -35,19 +35,30 @@ impl Claims {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let busy = steps.iter().find_map(|step| {
             let other = held.get(&step.domain)?;
-            (!(undo && other.drains)).then_some((step, other.drains))
+            (!(undo && other.drains)).then_some((step, other.phase()))
         });
-        if let Some((step, drains)) = busy {
-            return Err(ControlError::SwitchRunning {
-                domain: step.domain.clone(),
-                phase: if drains { "draining" } else { "checking" },
-            });
+        if let Some((step, phase)) = busy {
+            return Err(ControlError::SwitchRunning { domain: step.domain.clone(), phase });
         }
         let domains: Vec<_> = steps.iter().map(|step| step.domain.clone()).collect();
         for domain in &domains {
             held.insert(domain.clone(), Held { by, drains: false });
         }
         Ok(Claim { held: Arc::clone(&self.held), by, domains })
+    }
+}
+
+impl Claims {
+    /// Where the switch of `domain` is that is under way.
+    pub(super) fn phase_of(&self, domain: &DomainName) -> Option<&'static str> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.get(domain).map(Held::phase)
+    }
+}
+
+impl Held {
+    fn phase(&self) -> &'static str {
+        if self.drains { "draining" } else { "checking" }
     }
 }
 

@@ -30,6 +30,8 @@ pub enum ControlError {
     UnknownTag {
         /// What was asked for.
         tag: Tag,
+        /// The tag that is most like it.
+        near: Option<Tag>,
         /// The tags that backends carry.
         known: Vec<Tag>,
     },
@@ -88,6 +90,15 @@ pub enum ControlError {
         /// What changed.
         what: String,
     },
+    /// What a plan depends on changed since it was made.
+    #[error("the plan is outdated: {what}")]
+    PlanOutdated {
+        /// What changed, as far as it can be told.
+        what: String,
+    },
+    /// The text is no plan's token.
+    #[error("this is not the token of a plan")]
+    NoPlanToken,
     /// Which tag is the other one can't be told.
     #[error("{}", no_other(.domain, .live, .previous.as_ref()))]
     NoOtherTag {
@@ -268,6 +279,7 @@ impl ControlError {
             Self::UnknownDomain { .. } => "`vhost ctl domain list` shows all".into(),
             Self::UnknownBackend { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownBackend { .. } => "`vhost ctl backend list` shows all".into(),
+            Self::UnknownTag { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownTag { known, .. } if known.is_empty() => {
                 "add one first: `vhost ctl backend add ID ADDRESS --tag TAG`".into()
             }
@@ -293,6 +305,12 @@ impl ControlError {
             }
             Self::SwitchRunning { .. } => "wait for it to end, then try again".into(),
             Self::Moved { .. } => "look at the state and try again".into(),
+            Self::PlanOutdated { .. } => {
+                "nothing was changed; plan again: `vhost ctl switch DOMAIN TAG --plan`".into()
+            }
+            Self::NoPlanToken => {
+                "copy the whole token that `vhost ctl switch DOMAIN TAG --plan` printed".into()
+            }
             Self::NoOtherTag { known, live, .. } => {
                 let others: Vec<_> = known.iter().filter(|tag| *tag != live).cloned().collect();
                 if others.is_empty() {
@@ -409,6 +427,11 @@ fn taken(name: &DomainName, owner: &DomainName) -> String {
     }
 }
 
+/// The tags, as many as fit a line.
 fn list(tags: &[Tag]) -> String {
-    tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ")
+    const MOST: usize = 8;
+    let shown = tags.iter().take(MOST).map(|tag| format!("`{tag}`"));
+    let more = tags.len().saturating_sub(MOST);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(rest).collect::<Vec<_>>().join(", ")
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ControlError;
-use crate::model::{BackendId, DomainName, Tag};
+use crate::model::{BackendId, DomainName, Pattern, Tag, nearest};
 use crate::state::{BackendNode, DomainNode, Snapshot};
 
 /// A backend carries the tag.
@@ -11,8 +11,10 @@ pub(super) fn carried(snapshot: &Snapshot, tag: &Tag) -> Result<(), ControlError
     if snapshot.pool(tag).is_some() {
         return Ok(());
     }
-    let known = snapshot.tags().into_iter().cloned().collect();
-    Err(ControlError::UnknownTag { tag: tag.clone(), known })
+    let known: Vec<Tag> = snapshot.tags().into_iter().cloned().collect();
+    let near = nearest(tag.as_str(), known.iter().map(Tag::as_str));
+    let near = near.and_then(|near| near.parse().ok());
+    Err(ControlError::UnknownTag { tag: tag.clone(), near, known })
 }
 
 /// The virtual host of that name or alias.
@@ -20,10 +22,17 @@ pub(super) fn domain<'a>(
     snapshot: &'a Snapshot,
     name: &DomainName,
 ) -> Result<&'a Arc<DomainNode>, ControlError> {
-    snapshot.domain(name).ok_or_else(|| {
-        let names = snapshot.domains().flat_map(|node| node.virtual_host.names());
-        ControlError::UnknownDomain { domain: name.clone(), near: nearest(name, names) }
+    snapshot.domain(name).ok_or_else(|| ControlError::UnknownDomain {
+        domain: name.clone(),
+        near: domain_like(snapshot, &name.to_string()),
     })
+}
+
+/// The domain or alias that was probably meant.
+pub(super) fn domain_like(snapshot: &Snapshot, wanted: &str) -> Option<DomainName> {
+    let wanted = wanted.strip_prefix("*.").unwrap_or(wanted);
+    let names = snapshot.domains().flat_map(|node| node.virtual_host.names());
+    nearest(wanted, names.map(Named)).map(|Named(name)| name.clone())
 }
 
 /// The backend of that id.
@@ -32,21 +41,20 @@ pub(super) fn backend<'a>(
     id: &BackendId,
 ) -> Result<&'a Arc<BackendNode>, ControlError> {
     snapshot.backend(id).ok_or_else(|| {
-        let ids = snapshot.backends().map(|node| &node.backend.id);
-        ControlError::UnknownBackend { backend: id.clone(), near: nearest(id, ids) }
+        let ids = snapshot.backends().map(|node| node.backend.id.as_str());
+        let near = nearest(id.as_str(), ids).and_then(|near| near.parse().ok());
+        ControlError::UnknownBackend { backend: id.clone(), near }
     })
 }
 
-/// The name that was probably meant.
-fn nearest<'a, T: Clone + ToString + 'a>(
-    wanted: &T,
-    names: impl Iterator<Item = &'a T>,
-) -> Option<T> {
-    const ALIKE: f64 = 0.85;
-    let wanted = wanted.to_string();
-    names
-        .map(|name| (strsim::jaro_winkler(&wanted, &name.to_string()), name))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name.clone())
+/// A domain name by the text that people mistype: a wildcard by the name below it.
+struct Named<'a>(&'a DomainName);
+
+impl AsRef<str> for Named<'_> {
+    fn as_ref(&self) -> &str {
+        match self.0.pattern() {
+            Pattern::Exact(name) | Pattern::Wildcard(name) => name,
+            Pattern::Default => "",
+        }
+    }
 }

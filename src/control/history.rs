@@ -3,10 +3,13 @@
 use tokio::sync::watch;
 
 use super::{ControlError, ControlPlane};
-use crate::model::{DomainName, Event, EventKind, Outcome};
+use crate::model::{DomainName, Event, EventKind, Outcome, Since};
 
 /// Events that a watcher is given at once; one that is slow gets the rest when it asks again.
 const AT_ONCE: usize = 100;
+
+/// Events of a domain that are searched for what made its tag live.
+const LOOK_BACK: usize = 200;
 
 impl ControlPlane {
     /// The newest events first.
@@ -19,6 +22,16 @@ impl ControlPlane {
         limit: usize,
     ) -> Result<Vec<Event>, ControlError> {
         self.reading(move |store| store.events(domain.as_ref(), limit)).await
+    }
+
+    /// What made the live tag of `domain` live, as far as the history goes back.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn live_since(&self, domain: DomainName) -> Result<Option<Since>, ControlError> {
+        let events = self.events(Some(domain.clone()), LOOK_BACK).await?;
+        let event = events.into_iter().find(|event| event.kind.sets_live_of(&domain));
+        Ok(event.map(|Event { revision, at_ms, actor, .. }| Since { revision, at_ms, actor }))
     }
 
     /// Follows the history, beginning with the last `limit` events. Nothing is lost in between: a

@@ -15,11 +15,13 @@ mod find;
 mod gate;
 mod history;
 mod loss;
+mod plan;
 mod plane;
 mod reconcile;
 mod reload;
 mod settings;
 mod switch;
+mod token;
 mod wait;
 
 pub use backends::{BackendEdit, NewBackend};

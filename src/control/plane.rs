@@ -118,6 +118,16 @@ impl ControlPlane {
         find::backend(snapshot, id).cloned()
     }
 
+    /// Where the switch of `domain` is that is under way: `checking` or `draining`.
+    pub fn switch_phase(&self, domain: &DomainName) -> Option<&'static str> {
+        self.inner.claims.phase_of(domain)
+    }
+
+    /// The domain or alias in `snapshot` that was probably meant by `host`.
+    pub fn domain_like(&self, snapshot: &Snapshot, host: &str) -> Option<DomainName> {
+        find::domain_like(snapshot, host)
+    }
+
     /// What the control plane was told by the config.
     pub fn options(&self) -> Arc<ControlOptions> {
         self.inner.options.load_full()

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::plan::Plan;
 use super::plane::{Applied, Edit};
-use super::{ControlError, ControlPlane, drain, find, gate};
+use super::token::PlanToken;
+use super::{ControlError, ControlPlane, drain, find, gate, plan};
 use crate::model::{
     Actor, BackendId, Change, DomainName, EventKind, Outcome, SwitchProgress, SwitchReport,
     SwitchStep, Tag, VirtualHost,
@@ -54,11 +56,41 @@ impl ControlPlane {
         options: SwitchOptions,
         progress: impl Fn(SwitchProgress) + Send + Sync,
     ) -> Result<SwitchReport, ControlError> {
-        let plan = plan(&self.snapshot(), &domains, &target)?;
+        let plan = plan::plan(&self.snapshot(), &domains, &target)?;
         let undo = matches!(target, SwitchTarget::Previous);
         if plan.steps.is_empty() {
             return Ok(unchanged(&self.snapshot(), plan));
         }
+        self.carry_out(actor, plan, undo, options, None, progress).await
+    }
+
+    /// Makes the switch that [`Self::plan_switch`] gave `token` for: that one and no other.
+    ///
+    /// # Errors
+    /// When the text is no token, and when what the plan depends on has changed; otherwise as
+    /// [`Self::switch`].
+    pub async fn switch_as_planned(
+        &self,
+        actor: Actor,
+        token: &str,
+        progress: impl Fn(SwitchProgress) + Send + Sync,
+    ) -> Result<SwitchReport, ControlError> {
+        let token: PlanToken = token.parse()?;
+        plan::check(&self.snapshot(), &token)?;
+        let plan = Plan { steps: token.steps.clone(), unchanged: Vec::new() };
+        let options = token.options.clone();
+        self.carry_out(actor, plan, false, options, Some(token), progress).await
+    }
+
+    async fn carry_out(
+        &self,
+        actor: Actor,
+        plan: Plan,
+        undo: bool,
+        options: SwitchOptions,
+        planned: Option<PlanToken>,
+        progress: impl Fn(SwitchProgress) + Send + Sync,
+    ) -> Result<SwitchReport, ControlError> {
         let mut claim = self.inner.claims.take(&plan.steps, undo)?;
         let started = Instant::now();
         let event = |outcome, reason: &SwitchOptions| EventKind::Switch {
@@ -91,6 +123,8 @@ impl ControlPlane {
         let percent = self.options().min_healthy_percent;
         let applied = self
             .change(actor, move |snapshot| {
+                // Again, now that nobody else can change the state.
+                planned.as_ref().map_or(Ok(()), |token| plan::check(snapshot, token))?;
                 commit(snapshot, &steps, proven.as_ref(), percent, edit).map(Some)
             })
             .await?
@@ -185,66 +219,6 @@ impl ControlPlane {
             Ok(()) if left.iter().any(|(step, _)| is_back(step)) => Outcome::Superseded,
             Ok(()) => Outcome::Done,
         }
-    }
-}
-
-/// What a switch will do.
-struct Plan {
-    steps: Vec<SwitchStep>,
-    unchanged: Vec<DomainName>,
-}
-
-fn plan(
-    snapshot: &Snapshot,
-    domains: &[DomainName],
-    target: &SwitchTarget,
-) -> Result<Plan, ControlError> {
-    if domains.is_empty() {
-        return Err(ControlError::NoDomain);
-    }
-    let mut plan = Plan { steps: Vec::new(), unchanged: Vec::new() };
-    let mut seen = BTreeSet::new();
-    for name in domains {
-        let virtual_host = &find::domain(snapshot, name)?.virtual_host;
-        let domain = virtual_host.domain.clone();
-        if !seen.insert(domain.clone()) {
-            return Err(ControlError::NamedTwice { name: name.clone() });
-        }
-        let to = match target {
-            SwitchTarget::Tag(tag) => tag.clone(),
-            SwitchTarget::Other => other_tag(snapshot, virtual_host)?,
-            SwitchTarget::Previous => virtual_host
-                .previous
-                .clone()
-                .ok_or_else(|| ControlError::NothingToUndo { domain: domain.clone() })?,
-        };
-        if to == virtual_host.live {
-            plan.unchanged.push(domain);
-        } else {
-            find::carried(snapshot, &to)?;
-            plan.steps.push(SwitchStep { domain, from: virtual_host.live.clone(), to });
-        }
-    }
-    Ok(plan)
-}
-
-/// The tag before; or, of a domain that was never switched, the only tag beside the live one.
-fn other_tag(snapshot: &Snapshot, virtual_host: &VirtualHost) -> Result<Tag, ControlError> {
-    if let Some(previous) = &virtual_host.previous
-        && snapshot.pool(previous).is_some()
-    {
-        return Ok(previous.clone());
-    }
-    let known: Vec<Tag> = snapshot.tags().into_iter().cloned().collect();
-    let mut others = known.iter().filter(|tag| **tag != virtual_host.live);
-    match (others.next(), others.next()) {
-        (Some(only), None) => Ok(only.clone()),
-        _ => Err(ControlError::NoOtherTag {
-            domain: virtual_host.domain.clone(),
-            live: virtual_host.live.clone(),
-            previous: virtual_host.previous.clone(),
-            known,
-        }),
     }
 }
 

@@ -117,6 +117,31 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Whether it chose the tag that serves `domain`.
+    pub fn sets_live_of(&self, domain: &DomainName) -> bool {
+        match self {
+            Self::Switch { steps, outcome, .. } => {
+                !matches!(outcome, Outcome::GateFailed { .. })
+                    && steps.iter().any(|step| step.domain == *domain)
+            }
+            Self::DomainAdded { domain: added, .. } => added == domain,
+            Self::FileApplied { changed, .. } => {
+                let name = format!("`{domain}`");
+                let tells = |phrase: &String| {
+                    phrase.contains(&name)
+                        && (phrase.ends_with(" added") || phrase.contains("live: "))
+                };
+                changed.iter().any(tells)
+            }
+            Self::DomainSet { .. }
+            | Self::DomainRemoved { .. }
+            | Self::BackendAdded { .. }
+            | Self::BackendSet { .. }
+            | Self::BackendRemoved { .. }
+            | Self::Unknown => false,
+        }
+    }
+
     /// The domains that the event is about.
     pub fn domains(&self) -> Vec<&DomainName> {
         match self {

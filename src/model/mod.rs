@@ -7,7 +7,9 @@ mod backend;
 mod change;
 mod domain_name;
 mod event;
+mod explanation;
 mod health_check;
+mod likeness;
 mod reload;
 mod switch;
 mod tag;
@@ -17,13 +19,21 @@ pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight}
 pub use change::Change;
 pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
 pub use event::{Actor, Event, EventKind, Made, Outcome};
+pub use explanation::{
+    BackendStanding, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Refusal, RequestTimeouts,
+    RequestUrl, Since, Unfit,
+};
 pub use health_check::{
     HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
 };
+pub use likeness::nearest;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
-pub use switch::{BackendAnswer, SwitchProgress, SwitchReport, SwitchStep};
+pub use switch::{
+    BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,
+    SwitchStep,
+};
 pub use tag::Tag;
 pub use virtual_host::{Balance, VirtualHost};
 

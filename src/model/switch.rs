@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackendId, DomainName, HealthReport, Outcome, Tag};
+use super::{BackendAddr, BackendId, BackendState, DomainName, HealthReport, Outcome, Tag, Weight};
 
 /// One domain's move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,4 +71,76 @@ pub struct SwitchReport {
     pub switch_us: u64,
     /// How long the drain took, in milliseconds.
     pub drain_ms: u64,
+}
+
+/// What a switch would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SwitchPlan {
+    /// The revision of the state that it was worked out on.
+    pub revision: u64,
+    /// Each domain that would move.
+    pub steps: Vec<PlannedStep>,
+    /// The domains that were asked for and already have the tag.
+    pub unchanged: Vec<DomainName>,
+    /// What each tag that is left or joined can carry, as it is now.
+    pub capacity: Vec<Capacity>,
+    /// The backends of the tags that would become live.
+    pub backends: Vec<PlannedBackend>,
+    /// How long they may take to be healthy.
+    pub gate_timeout_ms: u64,
+    /// How long requests of the old tags may take to end; nothing when that is not waited for.
+    pub drain_timeout_ms: Option<u64>,
+    /// What to think about before.
+    pub warnings: Vec<String>,
+    /// What `switch.apply` takes to do this and nothing else; nothing when there is nothing to do.
+    pub token: Option<String>,
+}
+
+/// One domain's move, and what it would leave behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedStep {
+    /// The domain that would move.
+    pub domain: DomainName,
+    /// The tag that is live.
+    pub from: Tag,
+    /// The tag that would be.
+    pub to: Tag,
+    /// Requests in flight that would be drained, WebSockets included.
+    pub requests: usize,
+    /// How many of them are WebSockets, which end when they like.
+    pub web_sockets: usize,
+}
+
+/// What a tag can carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Capacity {
+    /// The tag.
+    pub tag: Tag,
+    /// Backends that carry it.
+    pub total: usize,
+    /// Those that the operator wants to take traffic.
+    pub ready: usize,
+    /// Those of them that are healthy.
+    pub healthy: usize,
+    /// The weights of the healthy ones, added up.
+    pub weight: u64,
+}
+
+/// A backend that would serve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedBackend {
+    /// The backend.
+    pub id: BackendId,
+    /// The tag for which it would.
+    pub tag: Tag,
+    /// Where it listens.
+    pub address: BackendAddr,
+    /// Its share of the pool's traffic.
+    pub weight: Weight,
+    /// What the operator wants of it.
+    pub state: BackendState,
+    /// What is known of it now, and since when.
+    pub health: HealthReport,
+    /// Requests that run there already.
+    pub in_flight: usize,
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::model::{Balance, HealthStatus};
-use crate::state::{BackendNode, InFlightGuard, Pool};
+use crate::model::Balance;
+use crate::state::{BackendNode, InFlightGuard, Pool, Standing};
 
 /// A backend that was chosen, with the request counted in flight there.
 #[derive(Debug)]
@@ -33,16 +33,14 @@ pub(super) fn choose(pool: &Pool, balance: Balance, tried: &[Arc<BackendNode>]) 
     }
     let mut unknown = None;
     for node in pool.next_round().filter(|node| fresh(node)) {
-        match node.live.health() {
-            HealthStatus::Healthy => {
+        match node.standing() {
+            Standing::Fit => {
                 if let Some(chosen) = Chosen::admit(node) {
                     return Some(chosen);
                 }
             }
-            HealthStatus::Unknown if unknown.is_none() && node.live.is_admitting() => {
-                unknown = Some(node);
-            }
-            HealthStatus::Unknown | HealthStatus::Unhealthy => {}
+            Standing::Fallback if unknown.is_none() => unknown = Some(node),
+            Standing::Fallback | Standing::Unhealthy | Standing::Out => {}
         }
     }
     Chosen::admit(unknown?)
@@ -54,9 +52,7 @@ fn less_loaded_of_two(
     pool: &Pool,
     fresh: impl Fn(&Arc<BackendNode>) -> bool,
 ) -> Option<&Arc<BackendNode>> {
-    let fit = |node: &&Arc<BackendNode>| {
-        node.live.health() == HealthStatus::Healthy && node.live.is_admitting() && fresh(node)
-    };
+    let fit = |node: &&Arc<BackendNode>| node.standing() == Standing::Fit && fresh(node);
     let one = pool.random_round().find(fit)?;
     let other = pool.random_round().filter(|node| !Arc::ptr_eq(node, one)).find(fit);
     let Some(other) = other else { return Some(one) };
@@ -69,7 +65,7 @@ fn less_loaded_of_two(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Backend, BackendState, Change, HealthReport, Scheme, Weight};
+    use crate::model::{Backend, BackendState, Change, HealthReport, HealthStatus, Scheme, Weight};
     use crate::state::Snapshot;
 
     fn pool_of(health: &[HealthStatus]) -> Arc<Pool> {

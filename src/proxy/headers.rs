@@ -8,6 +8,8 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
 
 use super::client::Client;
+use crate::metrics::Reason;
+use crate::model::{HostBuffer, normalise_host};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -35,6 +37,19 @@ pub(super) fn host_of(request: &RequestHeader) -> Option<&str> {
         Some(authority) if authority.as_str().contains('@') => None,
         Some(authority) => Some(authority.as_str()),
         None => std::str::from_utf8(request.headers.get(header::HOST)?.as_bytes()).ok(),
+    }
+}
+
+/// The host that a request is routed by, normalised, or why it can't be.
+pub(super) fn routed_host<'a>(
+    request: &RequestHeader,
+    buffer: &'a mut HostBuffer,
+) -> std::result::Result<&'a str, Reason> {
+    match host_of(request) {
+        Some(host) => normalise_host(host, buffer).map_err(|_| Reason::BadHost),
+        // HTTP/1.0 knows no Host; only the default domain can answer it.
+        None if request.version == Version::HTTP_10 => Ok(""),
+        None => Err(Reason::BadHost),
     }
 }
 

@@ -7,6 +7,7 @@ mod access_log;
 mod balance;
 mod client;
 mod context;
+pub mod explain;
 mod failure;
 mod front;
 mod head;
@@ -15,7 +16,7 @@ mod http2;
 mod phases;
 mod pipeline;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,12 +19,11 @@ use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::headers::{
-    X_REQUEST_ID, forward, frame_for, host_of, normalise, original_host, strip_hop_by_hop,
+    X_REQUEST_ID, forward, frame_for, normalise, original_host, routed_host, strip_hop_by_hop,
     usable_request_id, wants_websocket,
 };
 use super::{ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
-use crate::model::normalise_host;
 use crate::state::Reader;
 use crate::upstream;
 
@@ -50,12 +49,7 @@ impl Phases {
             return Err(Reason::MethodRefused);
         }
         let mut buffer = [0; 256];
-        let host = match host_of(request) {
-            Some(host) => normalise_host(host, &mut buffer).map_err(|_| Reason::BadHost)?,
-            // HTTP/1.0 knows no Host; only the default domain can answer it.
-            None if request.version == Version::HTTP_10 => "",
-            None => return Err(Reason::BadHost),
-        };
+        let host = routed_host(request, &mut buffer)?;
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
         for _ in 0..3 {
@@ -225,6 +219,9 @@ impl ProxyHttp for Phases {
         strip_hop_by_hop(response);
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(Some(ctx.options.websocket_idle_timeout));
+            if let Some(pinned) = &mut ctx.pinned {
+                pinned.in_flight.becomes_web_socket();
+            }
         }
         frame_for(session.req_header().version, response);
         if self.metrics.is_stopping() || ends_with_connection(session, response) {

@@ -23,7 +23,7 @@ use crate::state::{Endpoints, Publisher, Reader, Snapshot, publication};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-pub(super) fn options() -> ProxyOptions {
+pub(crate) fn options() -> ProxyOptions {
     ProxyOptions {
         threads: 1,
         idle_timeout: DEADLINE,

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::envelope::{Fault, code};
 use super::methods::{
-    Changed, Method, NoParams, backend, config, domain, event, name, state, switch,
+    Changed, Method, NoParams, backend, config, domain, event, name, route, state, switch,
 };
 use super::progress::ProgressSink;
 use super::{fault, methods, names, views};
@@ -21,7 +22,8 @@ use crate::metrics::Metrics;
 use crate::model::{
     Actor, Backend, BackendId, BackendState, DomainName, HealthStatus, VirtualHost,
 };
-use crate::state::Snapshot;
+use crate::proxy::explain::Explainer;
+use crate::state::{InFlightGuard, Snapshot};
 
 /// Events that `event.list` answers with when it is not told how many, and at most.
 const EVENTS: usize = 20;
@@ -41,6 +43,10 @@ pub struct ServerFacts {
     pub notes: Vec<String>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
+    /// Says what would become of a request.
+    pub explainer: Explainer,
+    /// Turns to true when the server stops.
+    pub stopping: watch::Receiver<bool>,
 }
 
 /// Carries out methods. Cheap to clone.
@@ -90,6 +96,11 @@ impl Dispatch {
         Self { control, configuration, facts: Arc::new(facts) }
     }
 
+    /// Counts a call, so that a stop of the server leaves it a moment to be answered.
+    pub(super) fn enter(&self) -> InFlightGuard {
+        self.facts.metrics.calls.enter()
+    }
+
     /// Carries out one method.
     pub(super) async fn call(
         &self,
@@ -121,12 +132,15 @@ impl Dispatch {
             }
             backend::Ready::NAME => self.ready_backend(params, call).await,
             switch::Start::NAME => self.start_switch(params, call).await,
+            switch::Plan::NAME => self.plan_switch(params),
+            switch::Apply::NAME => self.apply_switch(params, call).await,
             switch::Undo::NAME => self.undo_switch(params, call).await,
             config::Reload::NAME => self.reload(params, call).await,
             config::Diff::NAME => self.diff_config(params).await,
             config::Export::NAME => self.export_config(params).await,
             event::List::NAME => self.list_events(params).await,
             event::Watch::NAME => self.watch_events(params, call).await,
+            route::Explain::NAME => self.explain_route(params).await,
             name::Complete::NAME => self.complete_name(params),
             config::Show::NAME => self.show_config(params).await,
             // The catalogue has it and this does not: a test finds it before anybody else.
@@ -332,6 +346,23 @@ impl Dispatch {
         self.switch::<switch::Start>(call, domains, target, options).await
     }
 
+    fn plan_switch(&self, params: Value) -> Result<Value, Failure> {
+        let switch::StartParams { domains, tag, options } = read(params)?;
+        let target = tag.map_or(SwitchTarget::Other, SwitchTarget::Tag);
+        let plan = self.control.plan_switch(&domains, &target, switch_options(options))?;
+        write::<switch::Plan>(&plan)
+    }
+
+    async fn apply_switch(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let switch::ApplyParams { token } = read(params)?;
+        let report = call.reporter::<switch::Apply>();
+        let (control, actor) = (self.control.clone(), call.actor.clone());
+        let report =
+            to_its_end(async move { control.switch_as_planned(actor, &token, report).await })
+                .await?;
+        write::<switch::Apply>(&report)
+    }
+
     async fn undo_switch(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let switch::UndoParams { domain, options } = read(params)?;
         let target = SwitchTarget::Previous;
@@ -348,13 +379,7 @@ impl Dispatch {
     where
         M: Method<Result = crate::model::SwitchReport, Progress = crate::model::SwitchProgress>,
     {
-        let options = SwitchOptions {
-            timeout: options.timeout_ms.map(Duration::from_millis),
-            drain_timeout: options.drain_timeout_ms.map(Duration::from_millis),
-            no_drain: options.no_drain,
-            force: options.force,
-            reason: options.reason,
-        };
+        let options = switch_options(options);
         let report = call.reporter::<M>();
         let (control, actor) = (self.control.clone(), call.actor.clone());
         let report =
@@ -418,8 +443,13 @@ impl Dispatch {
         let (domain, limit) = self.events_of(domain, limit);
         let mut watch = self.control.watch_events(domain, limit);
         let mut told = 0;
+        let mut stopping = self.facts.stopping.clone();
         'watching: loop {
-            let Ok(events) = tokio::time::timeout(HEARTBEAT, watch.next()).await else {
+            let news = tokio::select! {
+                news = tokio::time::timeout(HEARTBEAT, watch.next()) => news,
+                Ok(_) = stopping.wait_for(|stopping| *stopping) => break,
+            };
+            let Ok(events) = news else {
                 if call.progress.beat().await.is_err() {
                     break;
                 }
@@ -472,6 +502,19 @@ impl Dispatch {
         })
     }
 
+    async fn explain_route(&self, params: Value) -> Result<Value, Failure> {
+        let route::ExplainParams { url, headers } = read(params)?;
+        let snapshot = self.control.snapshot();
+        let mut explanation = self.facts.explainer.explain(&snapshot, &url, &headers);
+        if let (Some(matched), Some(live)) = (&explanation.matched, &mut explanation.live) {
+            live.since = self.control.live_since(matched.domain.clone()).await?;
+            live.switching = self.control.switch_phase(&matched.domain).map(str::to_owned);
+        } else if let Some(host) = &explanation.host {
+            explanation.near = self.control.domain_like(&snapshot, host);
+        }
+        write::<route::Explain>(&explanation)
+    }
+
     fn domain_info<M: Method<Result = domain::DomainInfo>>(
         &self,
         snapshot: &Snapshot,
@@ -488,6 +531,16 @@ impl Dispatch {
     ) -> Result<Value, Failure> {
         let node = self.control.find_backend(snapshot, id)?;
         write::<M>(&views::backend(snapshot, &node))
+    }
+}
+
+fn switch_options(options: switch::SwitchOptions) -> SwitchOptions {
+    SwitchOptions {
+        timeout: options.timeout_ms.map(Duration::from_millis),
+        drain_timeout: options.drain_timeout_ms.map(Duration::from_millis),
+        no_drain: options.no_drain,
+        force: options.force,
+        reason: options.reason,
     }
 }
 

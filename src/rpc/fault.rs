@@ -19,11 +19,13 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::NamedTwice { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }
+        | ControlError::NoPlanToken
         | ControlError::LastBackend { .. }
         | ControlError::Config(_)
         | ControlError::NoFile { .. } => FaultKind::Invalid,
         ControlError::SwitchRunning { .. }
         | ControlError::Moved { .. }
+        | ControlError::PlanOutdated { .. }
         | ControlError::MadeReady { .. }
         | ControlError::FileConflict { .. }
         | ControlError::FileNameTaken { .. }

@@ -7,7 +7,7 @@ use super::methods::PAGE;
 use super::methods::backend::{self, BackendInfo, BackendList};
 use super::methods::domain::{self, DomainInfo, DomainList, PoolInfo, TagInFlight};
 use crate::model::{BackendState, DomainName, HealthStatus, Tag};
-use crate::state::{BackendNode, DomainNode, Endpoints, Snapshot};
+use crate::state::{BackendNode, DomainNode, Snapshot};
 
 /// Domains that `backend.show` names at most.
 const MOST_SERVED: usize = 10;
@@ -90,10 +90,7 @@ pub(super) fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
         revision: snapshot.revision(),
         id: backend.id.clone(),
         address: backend.address.clone(),
-        resolved: match &**node.live.endpoints() {
-            Endpoints::Tcp(addresses) => addresses.iter().map(ToString::to_string).collect(),
-            Endpoints::Unix(path) => vec![path.display().to_string()],
-        },
+        resolved: node.live.endpoints().texts(),
         tags: backend.tags.clone(),
         weight: backend.weight,
         scheme: backend.scheme.into(),
@@ -137,7 +134,9 @@ pub(super) fn warnings(snapshot: &Snapshot) -> Vec<String> {
     }
     let mut unhealthy = snapshot.backends().filter(|node| is_unhealthy(node));
     for node in unhealthy.by_ref().take(MOST) {
-        warnings.push(format!("backend `{}` is unhealthy", node.backend.id));
+        let reason = node.live.health_report().last_error;
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        warnings.push(format!("backend `{}` is unhealthy{reason}", node.backend.id));
     }
     let more = unhealthy.count();
     if more > 0 {

@@ -24,6 +24,7 @@ use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
+use crate::proxy::explain::Explainer;
 use crate::proxy::{self, ProxyOptions, UpstreamOptions};
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
@@ -96,12 +97,15 @@ impl Server {
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config)));
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
         // One for all listeners: they share the connections to backends.
+        let explainer = Explainer::new(Arc::clone(&options));
         let front = proxy::front(Arc::clone(&options), reader.clone(), Arc::clone(&metrics));
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.iter().map(Listener::to_string).collect(),
             notes: notes(&config),
             metrics: Arc::clone(&metrics),
+            explainer,
+            stopping: stopped.clone(),
         };
         for note in &facts.notes {
             tracing::warn!("{note}");

@@ -50,7 +50,8 @@ impl Server {
     }
 
     fn has_ended(&self, started: Instant) -> bool {
-        let idle_may_go = self.metrics.connections.count() == 0 || started.elapsed() >= LINGER;
+        let idle = self.metrics.connections.count() + self.metrics.calls.count();
+        let idle_may_go = idle == 0 || started.elapsed() >= LINGER;
         self.metrics.busy.count() == 0 && idle_may_go
     }
 }

@@ -12,29 +12,53 @@ use crate::model::{BackendAddr, BackendState, HealthReport, HealthStatus};
 
 /// A number of requests that have begun and not ended.
 #[derive(Debug, Default)]
-pub struct InFlight(AtomicUsize);
+pub struct InFlight {
+    requests: AtomicUsize,
+    web_sockets: AtomicUsize,
+}
 
 impl InFlight {
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// How many of them have become WebSockets.
+    pub fn web_sockets(&self) -> usize {
+        self.web_sockets.load(Ordering::Relaxed)
     }
 
     /// Counts one more, until the guard is dropped.
     pub fn enter(self: &Arc<Self>) -> InFlightGuard {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        InFlightGuard(Arc::clone(self))
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        InFlightGuard { among: Arc::clone(self), is_web_socket: false }
     }
 }
 
 /// Keeps one request counted. It is `Drop` that ends the count, so a request that was aborted or
 /// panicked is not in flight for ever.
 #[derive(Debug)]
-pub struct InFlightGuard(Arc<InFlight>);
+pub struct InFlightGuard {
+    among: Arc<InFlight>,
+    is_web_socket: bool,
+}
+
+impl InFlightGuard {
+    /// The request has become a WebSocket.
+    pub fn becomes_web_socket(&mut self) {
+        if !self.is_web_socket {
+            self.is_web_socket = true;
+            self.among.web_sockets.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
+        if self.is_web_socket {
+            self.among.web_sockets.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.among.requests.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -62,6 +86,14 @@ impl Endpoints {
         match self {
             Self::Tcp(addresses) => addresses.len(),
             Self::Unix(_) => 1,
+        }
+    }
+
+    /// Each as text.
+    pub fn texts(&self) -> Vec<String> {
+        match self {
+            Self::Tcp(addresses) => addresses.iter().map(ToString::to_string).collect(),
+            Self::Unix(path) => vec![path.display().to_string()],
         }
     }
 

@@ -9,6 +9,6 @@ mod publication;
 mod snapshot;
 
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard};
-pub use pool::Pool;
+pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
 pub use snapshot::{BackendNode, DomainNode, Snapshot};

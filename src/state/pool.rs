@@ -4,10 +4,35 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::BackendNode;
-use crate::model::{BackendState, Tag};
+use crate::model::{BackendState, HealthStatus, Tag};
 
 /// Above this many turns a pool's weights are scaled down, so that it stays small.
 const LONGEST_ROUND: usize = 4096;
+
+/// Where a backend stands when a request of its pool is given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is asked in its turn.
+    Fit,
+    /// Nothing is known of it: it is asked while no other is fit.
+    Fallback,
+    /// It is unhealthy.
+    Unhealthy,
+    /// It takes no new requests.
+    Out,
+}
+
+impl BackendNode {
+    /// Where it stands now.
+    pub fn standing(&self) -> Standing {
+        match self.live.health() {
+            HealthStatus::Unhealthy => Standing::Unhealthy,
+            _ if !self.live.is_admitting() => Standing::Out,
+            HealthStatus::Healthy => Standing::Fit,
+            HealthStatus::Unknown => Standing::Fallback,
+        }
+    }
+}
 
 /// The backends of one tag. Derived from the backends, never stored.
 #[derive(Debug)]

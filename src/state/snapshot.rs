@@ -14,7 +14,7 @@ use imbl::{GenericHashMap, OrdMap};
 
 use super::{BackendLive, InFlight, Pool};
 use crate::model::{
-    Backend, BackendId, BackendState, Change, DomainName, Pattern, Tag, VirtualHost,
+    Backend, BackendId, BackendState, Change, DomainName, MatchedBy, Pattern, Tag, VirtualHost,
 };
 
 type HashMap<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
@@ -136,13 +136,21 @@ impl Snapshot {
     /// The virtual host that answers for `host`, which is normalised: the exact name, else the
     /// wildcard one label up, else the default.
     pub fn route(&self, host: &str) -> Option<&Arc<DomainNode>> {
-        self.exact
-            .get(host)
-            .or_else(|| {
-                let (label, base) = host.split_once('.')?;
-                if label.is_empty() { None } else { self.wildcard.get(base) }
-            })
-            .or(self.default.as_ref())
+        self.route_by(host).map(|(_, node)| node)
+    }
+
+    /// The same, and how it was found.
+    pub fn route_by(&self, host: &str) -> Option<(MatchedBy, &Arc<DomainNode>)> {
+        if let Some(node) = self.exact.get(host) {
+            return Some((MatchedBy::Exact, node));
+        }
+        if let Some((label, base)) = host.split_once('.')
+            && !label.is_empty()
+            && let Some(node) = self.wildcard.get(base)
+        {
+            return Some((MatchedBy::Wildcard, node));
+        }
+        self.default.as_ref().map(|node| (MatchedBy::Default, node))
     }
 
     /// The backends that carry `tag`; nothing when none does.

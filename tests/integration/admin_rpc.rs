@@ -95,6 +95,7 @@ fn settle(value: &mut Value) {
                     "uid" => *value = json!(1000),
                     "connections" => *value = json!(12),
                     "request_id" => *value = json!("5f3a9c01"),
+                    "token" => *value = json!(TOKEN),
                     name if name.ends_with("_ms") && value.as_u64() > Some(1 << 40) => {
                         *value = json!(1_767_225_600_000_u64);
                     }
@@ -107,6 +108,9 @@ fn settle(value: &mut Value) {
         _ => {}
     }
 }
+
+/// The token of a plan as it is shown.
+const TOKEN: &str = "W1tbImV4YW1wbGUuY29tIiwiYSIsImIiXV0sbnVsbCxudWxsLDAsMCxudWxsLDcxMDRd";
 
 /// What a backend that was added just now has; it may have been probed already.
 const NOT_PROBED: &str = r#"{"status":"unknown","since_ms":null,"checked_ms":null,"latency_us":null,
@@ -126,6 +130,7 @@ fn replay(document: &Value) -> Vec<Example> {
     let stage = Stage::set();
     let mut connection = stage.vhost.rpc_connection();
     let mut examples = Vec::new();
+    let mut token = Value::Null;
     for entry in include_str!("admin_rpc/requests.jsonl").lines() {
         let entry: Value = serde_json::from_str(entry).expect("a line of the file is JSON");
         let line = match entry.get("line") {
@@ -134,7 +139,14 @@ fn replay(document: &Value) -> Vec<Example> {
                 "jsonrpc": "2.0", "id": 1, "method": entry["method"], "params": entry["params"],
             }),
         };
-        let real = stage.answers(&mut connection, &line);
+        let mut sent = line.clone();
+        if sent["params"]["token"].is_string() {
+            sent["params"]["token"] = token.clone();
+        }
+        let real = stage.answers(&mut connection, &sent);
+        if let Some(plan) = real.iter().find(|answer| answer["result"]["token"].is_string()) {
+            token = plan["result"]["token"].clone();
+        }
         check(document, &line, &real);
         let mut answers: Vec<Value> = real.iter().map(|answer| stage.settled(answer)).collect();
         one_of_each_phase(&mut answers);
@@ -143,7 +155,7 @@ fn replay(document: &Value) -> Vec<Example> {
             result[member] = serde_json::from_str(NOT_PROBED).expect("JSON");
         }
         let about = entry["about"].as_str().map(str::to_owned);
-        examples.push(Example { about, line, answers });
+        examples.push(Example { about, line: stage.settled(&line), answers });
     }
     examples
 }

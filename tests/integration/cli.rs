@@ -186,18 +186,151 @@ fn tables_fit_in_eighty_columns() {
     let (server, _backends) = furnished();
     server.ctl_ok(&["switch", "example.com", "b", "--force"]);
     for args in [
-        &["status"][..],
-        &["domain", "list"],
+        &["domain", "list"][..],
         &["domain", "show", "example.com"],
         &["backend", "list"],
         &["backend", "show", "web-eu-1"],
     ] {
-        let output = server.ctl_ok(args);
-        for line in output.stdout.lines() {
-            assert!(line.chars().count() <= 80, "{args:?}: {line:?}");
-            assert_eq!(line, line.trim_end(), "{args:?}: trailing space in {line:?}");
+        assert_fits(args, &server.ctl_ok(args));
+    }
+}
+
+/// Runs `vhost ctl` as if on a terminal of 80 columns.
+fn ctl_of_eighty(server: &Vhost, args: &[&str]) -> CtlOutput {
+    let mut command = Command::new(vhost_binary());
+    command.args(["ctl", "--socket"]).arg(server.socket()).args(args).env("COLUMNS", "80");
+    RunningCtl::of(command).wait()
+}
+
+#[track_caller]
+fn assert_fits(args: &[&str], output: &CtlOutput) {
+    assert!(!output.stdout.is_empty(), "{args:?}: {output:?}");
+    for line in output.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{args:?}: {line:?}");
+        assert_eq!(line, line.trim_end(), "{args:?}: trailing space in {line:?}");
+    }
+}
+
+#[test]
+fn names_of_any_length_fit_a_terminal() {
+    let backend = Backend::start("a1");
+    let long = |part: &str| part.repeat(6);
+    let (domain, tag, id) =
+        (format!("{}.example.com", long("abcdefgh-")), long("release-"), long("web-eu-"));
+    let server = Setup::new()
+        .domain(&domain.replace("-.", "."), &tag)
+        .backend(&id, backend.address(), &[&tag, "b"])
+        .backend("sick", "app.internal.invalid:3000", &[&tag, &long("other-")])
+        .start();
+    server.wait_until_healthy(1);
+    server.wait_for_health("sick", "unhealthy");
+    let domain = domain.replace("-.", ".");
+    server.ctl_ok(&["switch", &domain, "b", "--reason", &long("because of it ")]);
+    for args in [
+        &["status"][..],
+        &["domain", "list"],
+        &["domain", "show", &domain],
+        &["backend", "list"],
+        &["backend", "show", &id],
+        &["backend", "show", "sick"],
+        &["history"],
+        &["events"],
+        &["explain", &domain],
+        &["switch", &domain, &tag, "--plan"],
+    ] {
+        assert_fits(args, &ctl_of_eighty(&server, args));
+    }
+    for args in [&["domain", "list"][..], &["backend", "list"]] {
+        let lines = ctl_of_eighty(&server, args).stdout.lines().count();
+        let rows = server.ctl_ok(args).stdout.lines().count();
+        assert_eq!(lines, rows, "{args:?}: a row of a list is a line");
+        let wide = ctl_of_eighty(&server, &[args, &["-o", "wide"]].concat()).stdout;
+        assert!(wide.contains(&tag) && !wide.contains('…'), "nothing is shortened: {wide}");
+        assert_eq!(wide.lines().count(), rows);
+    }
+}
+
+#[test]
+fn global_options_stand_before_the_verb_or_after_it() {
+    let (server, _backends) = furnished();
+    for verb in [
+        &["status"][..],
+        &["domain", "list"],
+        &["domain", "show", "example.com"],
+        &["backend", "list"],
+        &["backend", "show", "a1"],
+        &["history"],
+        &["events"],
+        &["explain", "example.com"],
+        &["switch", "example.com", "b", "--plan"],
+        &["call", "state.get"],
+    ] {
+        let run = |args: &[&[&str]]| {
+            let output = server.ctl_ok(&args.concat());
+            assert!(!output.stderr.contains('\u{1b}'), "{output:?}");
+            output.stdout
+        };
+        for flags in
+            [&["-o", "json"][..], &["-o", "wide"], &["--no-headers"], &["--color", "always"]]
+        {
+            let (before, after) = (run(&[flags, verb]), run(&[verb, flags]));
+            let shape = |text: &str| text.lines().count();
+            assert_eq!(shape(&before), shape(&after), "{verb:?} {flags:?}");
+            let is_colored = after.contains("\u{1b}[");
+            assert!(!is_colored || flags[0] == "--color", "{verb:?} {flags:?}: {after}");
+            if flags[1..] == ["json"] && verb[0] != "events" {
+                serde_json::from_str::<serde_json::Value>(&after).expect("JSON");
+            }
+        }
+        assert_eq!(server.ctl_ok(&[verb, &["--quiet"]].concat()).stderr, "", "{verb:?}");
+    }
+}
+
+#[test]
+fn near_misses_are_offered_wherever_a_name_is_looked_up() {
+    let (server, _backends) = furnished();
+    for (args, near) in [
+        (&["domain", "show", "exmaple.com"][..], Some("example.com")),
+        (&["domain", "show", "ww.example.com"], Some("www.example.com")),
+        (&["switch", "shop.exmaple.org", "b"], Some("shop.example.org")),
+        (&["switch", "example.com", "shop-bleu"], Some("shop-blue")),
+        (&["backend", "show", "web-eu1"], Some("web-eu-1")),
+        (&["backend", "drain", "unresolvd"], Some("unresolved")),
+        (&["wait", "exmaple.com", "--until", "healthy"], Some("example.com")),
+        (&["undo", "exmaple.com"], Some("example.com")),
+        (&["domain", "show", "nothing.like.it"], None),
+        (&["backend", "show", "zz"], None),
+    ] {
+        let output = server.ctl(args);
+        assert_eq!(output.code, 4, "{args:?}: {output:?}");
+        let meant = near.map(|near| format!("hint: did you mean `{near}`?\n"));
+        match meant {
+            Some(meant) => assert!(output.stderr.ends_with(&meant), "{args:?}: {output:?}"),
+            None => assert!(!output.stderr.contains("did you mean"), "{args:?}: {output:?}"),
         }
     }
+}
+
+#[test]
+fn phases_are_lines_with_their_time_for_logs_and_json_for_scripts() {
+    let (server, _backends) = furnished();
+    let output = server.ctl_ok(&["switch", "shop.example.org", "b", "--force"]);
+    let phases: Vec<_> = output
+        .stderr
+        .lines()
+        .map(|line| {
+            let (time, rest) = line.split_once(' ').expect("a time");
+            assert!(time.len() == 20 && time.ends_with('Z'), "{line}");
+            rest.split_whitespace().next().unwrap_or_default().to_owned()
+        })
+        .collect();
+    assert_eq!(phases, ["switched", "done"], "{output:?}");
+    let output = server.ctl_ok(&["-o", "json", "undo", "shop.example.org", "--force"]);
+    let progress: serde_json::Value = serde_json::from_str(output.stderr.trim()).unwrap();
+    assert_eq!(progress["progress"]["phase"], "switched");
+    let quiet = server.ctl_ok(&["-q", "-o", "json", "undo", "shop.example.org", "--force"]);
+    assert_eq!(quiet.stderr, "");
+    assert!(serde_json::from_str::<serde_json::Value>(&quiet.stdout).is_ok());
 }
 
 #[test]
@@ -273,7 +406,7 @@ fn a_check_fails_while_something_needs_a_person() {
     let (server, _backends) = furnished();
     let output = server.ctl(&["status", "--check"]);
     assert_eq!(output.code, 1, "{output:?}");
-    assert!(output.stdout.contains("warning      backend `web-eu-1` is unhealthy\n"), "{output:?}");
+    assert!(output.stdout.contains("warning      backend `web-eu-1` is unhealthy: "), "{output:?}");
     for id in ["web-eu-1", "unresolved"] {
         server.ctl_ok(&["backend", "disable", id]);
     }

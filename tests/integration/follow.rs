@@ -1,9 +1,11 @@
 //! The history as it grows.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -129,6 +131,51 @@ fn nothing_is_lost_and_nothing_told_twice() {
         let first = ids[0];
         assert_eq!(ids, (first..=last).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_slow_watcher_holds_up_nobody_and_misses_nothing() {
+    let (vhost, _backends) = serve();
+    let mut slow = BufReader::new(UnixStream::connect(vhost.socket()).unwrap());
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": "event.watch", "params": {}});
+    slow.get_mut().write_all(format!("{request}\n").as_bytes()).unwrap();
+    // Far more than the socket and the server's queue hold.
+    let reason = "x".repeat(30_000);
+    let start = Instant::now();
+    for turn in 0..80 {
+        let tag = ["b", "a"][turn % 2];
+        let params = json!({"domains": ["example.com"], "tag": tag,
+            "options": {"force": true, "no_drain": true, "reason": reason}});
+        vhost.rpc("switch.start", params).unwrap();
+    }
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    let newest = vhost.newest_event()["id"].as_u64().unwrap();
+    let mut seen = Vec::new();
+    while seen.last() != Some(&newest) {
+        let mut line = String::new();
+        slow.read_line(&mut line).unwrap();
+        let message: Value = serde_json::from_str(&line).unwrap();
+        let id = message["params"]["progress"]["id"].as_u64();
+        seen.push(id.unwrap_or_else(|| panic!("{line}")));
+    }
+    assert_eq!(seen, (1..=newest).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_stop_of_the_server_is_a_clean_end() {
+    let (mut vhost, _backends) = serve();
+    let mut followers: Vec<_> =
+        (0..5).map(|number| Follower::start(&vhost, &format!("f{number}"), &[])).collect();
+    for follower in &followers {
+        eventually("it follows", PATIENCE, || follower.text().contains("applied"));
+    }
+    vhost.signal(Signal::SIGTERM);
+    for follower in &mut followers {
+        assert_eq!(follower.end(), Some(0));
+        let words = std::fs::read_to_string(&follower.err).unwrap();
+        assert_eq!(words, "the server is stopping\n");
+    }
+    assert!(vhost.wait_for_exit(PATIENCE).success());
 }
 
 #[test]

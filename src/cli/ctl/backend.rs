@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::backend_view::{Unhealthy, facts, summary, table, wide_table};
 use super::connect::Session;
 use super::pages::{Paged, print_all};
-use super::switch_progress::Draining;
+use super::switch_progress::draining;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
@@ -265,14 +265,13 @@ impl RemoveArgs {
         let Self { id, timeout, force } = self;
         let action = format!("remove `{id}`");
         let params = DrainParams { id, wait: true, timeout_ms: timeout, force };
-        let mut draining = Draining::default();
         let changed = session
             .operate::<backend::Remove>(&action, &params, |printer, progress| {
-                draining.report(printer, progress.remaining);
+                draining(printer, progress.remaining);
             })
             .await?;
         let line = format!("{}: removed, revision {}", params.id, changed.revision);
-        session.printer.changed(&changed, &line);
+        session.printer.concluded(&changed, &line);
         Ok(())
     }
 }
@@ -285,13 +284,16 @@ impl OutArgs {
         let Self { id, wait, timeout, force } = self;
         let action = format!("{verb} `{id}`");
         let params = DrainParams { id, wait, timeout_ms: timeout, force };
-        let mut draining = Draining::default();
         let info = session
             .operate::<M>(&action, &params, |printer, progress| {
-                draining.report(printer, progress.remaining);
+                draining(printer, progress.remaining);
             })
             .await?;
-        session.printer.changed(&info, &summary(&info));
+        if wait {
+            session.printer.concluded(&info, &summary(&info));
+        } else {
+            session.printer.changed(&info, &summary(&info));
+        }
         Ok(())
     }
 }

@@ -44,7 +44,9 @@ impl<'w> Session<'w> {
             let mut client = Client::connect(socket).await?;
             client.call::<M>(params, |progress| on_progress(printer, progress)).await
         };
-        called.await.map_err(|error| Problem::calling(action, error))
+        let called = called.await;
+        self.printer.end_progress();
+        called.map_err(|error| Problem::calling(action, error))
     }
 
     /// Calls a method by its name, whatever it takes and answers.
@@ -61,6 +63,18 @@ impl<'w> Session<'w> {
         called.await.map_err(|error| Problem::calling(&format!("call `{method}`"), error))
     }
 
+    /// Calls a method that takes its time and only looks, and shows how far it is. Ctrl-C ends it.
+    pub(super) async fn wait<M: Method>(
+        &mut self,
+        action: &str,
+        params: &M::Params,
+        on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
+    ) -> Result<M::Result, Problem> {
+        self.until_interrupted::<M>(action, params, on_progress)
+            .await?
+            .ok_or_else(|| Problem::given_up(action))
+    }
+
     /// Calls a method that the server completes even when the client goes away; Ctrl-C says so.
     pub(super) async fn operate<M: Method>(
         &mut self,
@@ -68,11 +82,29 @@ impl<'w> Session<'w> {
         params: &M::Params,
         on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
     ) -> Result<M::Result, Problem> {
+        self.until_interrupted::<M>(action, params, on_progress)
+            .await?
+            .ok_or_else(|| Problem::interrupted(action))
+    }
+
+    /// Nothing when Ctrl-C came first.
+    async fn until_interrupted<M: Method>(
+        &mut self,
+        action: &str,
+        params: &M::Params,
+        mut on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
+    ) -> Result<Option<M::Result>, Problem> {
+        let told = |printer: &mut Printer<'w>, progress: M::Progress| {
+            printer.told(&progress);
+            on_progress(printer, progress);
+        };
         tokio::select! {
             biased;
-            result = self.watch::<M>(action, params, on_progress) => result,
-            Ok(()) = tokio::signal::ctrl_c() => Err(Problem::interrupted(action)),
+            result = self.watch::<M>(action, params, told) => return result.map(Some),
+            Ok(()) = tokio::signal::ctrl_c() => {}
         }
+        self.printer.end_progress();
+        Ok(None)
     }
 }
 

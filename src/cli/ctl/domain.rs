@@ -209,15 +209,12 @@ impl WaitArgs {
         };
         let action = format!("wait until `{}` is {word}", self.domain);
         let params = WaitParams { domain: self.domain, until, timeout_ms: self.timeout };
-        let mut last = None;
         let info = session
-            .watch::<domain::Wait>(&action, &params, |printer, progress| {
-                if last.replace(progress.remaining) != Some(progress.remaining) {
-                    printer.note(&format!("waiting   for {}", count(progress.remaining, left)));
-                }
+            .wait::<domain::Wait>(&action, &params, |printer, progress| {
+                printer.counting("waiting", &format!("for {}", count(progress.remaining, left)));
             })
             .await?;
-        session.printer.changed(&info, &summary(&info));
+        session.printer.concluded(&info, &summary(&info));
         Ok(ExitCode::Done)
     }
 }
@@ -236,7 +233,7 @@ fn summary(info: &DomainInfo) -> String {
 
 fn table(domains: &[DomainInfo]) -> Table {
     let mut table = Table::list(&["DOMAIN", "LIVE", "BEFORE", "BACKENDS", "IN-FLIGHT", "ALIASES"])
-        .shortening(&[(5, 0), (0, 24)]);
+        .shortening(&[(5, 0), (0, 24), (2, 6), (1, 8), (4, 8), (3, 12)]);
     for info in domains {
         let aliases = match info.aliases.as_slice() {
             [first, _, ..] => format!("{first} +{}", info.aliases.len() - 1),

@@ -56,7 +56,10 @@ impl EventsArgs {
         tokio::select! {
             biased;
             followed = session.watch::<event::Watch>("follow the events", &params, show) => {
-                followed.map(|_| ExitCode::Done)
+                followed.map(|_| {
+                    session.printer.note("the server is stopping");
+                    ExitCode::Done
+                })
             }
             Ok(()) = tokio::signal::ctrl_c() => Ok(ExitCode::Done),
             // The printer tells why at the end.

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::connect::Session;
-use super::switch_progress::Draining;
+use super::switch_progress::draining;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
@@ -40,11 +40,10 @@ impl ReloadArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { dry_run, force, drain_timeout, no_drain } = self;
         let params = ReloadParams { dry_run, force, no_drain, drain_timeout_ms: drain_timeout };
-        let mut phases = Phases::default();
         let action = "reload the config";
         let report = session
             .operate::<config::Reload>(action, &params, |printer, progress| {
-                phases.report(printer, &progress);
+                tell(printer, &progress);
             })
             .await
             .map_err(usage_of_invalid)?;
@@ -115,22 +114,15 @@ fn shortfall(report: &ReloadReport) -> Option<Problem> {
 }
 
 /// Tells the phases of a reload, as they are reached.
-#[derive(Default)]
-struct Phases {
-    draining: Draining,
-}
-
-impl Phases {
-    fn report(&mut self, printer: &mut Printer<'_>, progress: &ReloadProgress) {
-        match progress {
-            ReloadProgress::Checking { tag, healthy, needed: _, total } => {
-                let backends = count(*total, "backend");
-                printer.note(&format!("checking  {healthy} of {backends} of `{tag}` healthy"));
-            }
-            ReloadProgress::Applied { revision } => {
-                printer.note(&format!("applied   at revision {revision}"));
-            }
-            ReloadProgress::Draining { remaining } => self.draining.report(printer, *remaining),
+fn tell(printer: &mut Printer<'_>, progress: &ReloadProgress) {
+    match progress {
+        ReloadProgress::Checking { tag, healthy, needed: _, total } => {
+            let backends = count(*total, "backend");
+            printer.passing("checking", &format!("{healthy} of {backends} of `{tag}` healthy"));
         }
+        ReloadProgress::Applied { revision } => {
+            printer.reached("applied", &format!("at revision {revision}"));
+        }
+        ReloadProgress::Draining { remaining } => draining(printer, *remaining),
     }
 }

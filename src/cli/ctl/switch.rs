@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::connect::Session;
-use super::switch_progress::{Phases, moves};
+use super::plan;
+use super::switch_progress::{self, moves};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{count, join};
@@ -13,7 +14,7 @@ use crate::cli::time::{parse_millis, span};
 use crate::model::{DomainName, Outcome, SwitchProgress, SwitchReport, Tag};
 use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
 use crate::rpc::methods::Method;
-use crate::rpc::methods::switch::{self, StartParams, SwitchOptions, UndoParams};
+use crate::rpc::methods::switch::{self, ApplyParams, StartParams, SwitchOptions, UndoParams};
 
 /// Move a domain to another tag without losing a request
 ///
@@ -23,16 +24,25 @@ use crate::rpc::methods::switch::{self, StartParams, SwitchOptions, UndoParams};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl switch example.com b
-  vhost ctl switch example.com --also shop.example.com --reason 'release 42'")]
+  vhost ctl switch example.com --also shop.example.com --reason 'release 42'
+  vhost ctl switch example.com b --plan
+  vhost ctl switch --apply W1tbImV4YW1wbGUuY29tIiwiYSIsImIiXV1d")]
 pub(super) struct SwitchArgs {
     /// The domain to move
-    #[arg(value_name = "DOMAIN")]
-    domain: DomainName,
+    #[arg(value_name = "DOMAIN", required_unless_present = "apply")]
+    domain: Option<DomainName>,
     /// The tag to move to [default: the other one]
     tag: Option<Tag>,
     /// Another domain that moves in the same step; may be repeated
     #[arg(long, value_name = "DOMAIN")]
     also: Vec<DomainName>,
+    /// Only say what would happen, by what is known now, with a token for `--apply`
+    #[arg(long)]
+    plan: bool,
+    /// Make the switch that `--plan` gave this token for, unless the state it depends on changed:
+    /// the domains, and the backends of the tags they leave and join
+    #[arg(long, value_name = "TOKEN", exclusive = true)]
+    apply: Option<String>,
     #[command(flatten)]
     options: OptionArgs,
 }
@@ -69,16 +79,25 @@ struct OptionArgs {
 
 impl SwitchArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let Self { domain, tag, also, options } = self;
-        let domains: Vec<_> = std::iter::once(domain).chain(also).collect();
+        let Self { domain, tag, also, plan, apply, options } = self;
+        if let Some(token) = apply {
+            let params = ApplyParams { token };
+            return operate::<switch::Apply>(session, "apply the plan", &params, None).await;
+        }
+        let domains: Vec<_> = domain.into_iter().chain(also).collect();
         let names = join(domains.iter().map(|domain| format!("`{domain}`")));
         let action = match &tag {
             Some(tag) => format!("switch {names} to `{tag}`"),
             None => format!("switch {names}"),
         };
-        let phases = Phases::new(tag.clone());
-        let params = StartParams { domains, tag, options: options.into() };
-        operate::<switch::Start>(session, &action, &params, phases).await
+        let params = StartParams { domains, tag: tag.clone(), options: options.into() };
+        if plan {
+            let action = format!("plan to {action}");
+            let plan = session.call::<switch::Plan>(&action, &params).await?;
+            plan::show(&mut session.printer, &plan);
+            return Ok(ExitCode::Done);
+        }
+        operate::<switch::Start>(session, &action, &params, tag.as_ref()).await
     }
 }
 
@@ -86,9 +105,8 @@ impl UndoArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { domain, options } = self;
         let action = format!("undo the switch of `{domain}`");
-        let phases = Phases::new(None);
         let params = UndoParams { domain, options: options.into() };
-        operate::<switch::Undo>(session, &action, &params, phases).await
+        operate::<switch::Undo>(session, &action, &params, None).await
     }
 }
 
@@ -103,41 +121,41 @@ async fn operate<M>(
     session: &mut Session<'_>,
     action: &str,
     params: &M::Params,
-    mut phases: Phases,
+    tag: Option<&Tag>,
 ) -> Result<ExitCode, Problem>
 where
     M: Method<Result = SwitchReport, Progress = SwitchProgress>,
 {
-    let tag = phases.tag().cloned();
     let report = session
-        .operate::<M>(action, params, |printer, progress| phases.report(printer, &progress))
+        .operate::<M>(action, params, |printer, progress| {
+            switch_progress::report(printer, tag, &progress);
+        })
         .await?;
     for domain in &report.unchanged {
-        let live = tag.as_ref().map_or_else(|| "there".to_owned(), |tag| format!("on `{tag}`"));
-        session.printer.note(&format!("unchanged {domain} is already {live}"));
+        let live = tag.map_or_else(|| "there".to_owned(), |tag| format!("on `{tag}`"));
+        session.printer.reached("unchanged", &format!("{domain} is already {live}"));
     }
     if let Some(problem) = shortfall(action, &report) {
         session.printer.for_scripts(&report);
         return Err(problem);
     }
-    session.printer.changed(&report, &conclusion(&report));
+    session.printer.concluded(&report, &conclusion(&report));
     Ok(ExitCode::from(&report.outcome))
 }
 
-/// The last line of a switch that went well.
+/// The last line of a switch that went well; what moved was told before.
 fn conclusion(report: &SwitchReport) -> String {
     let revision = report.revision;
     if report.steps.is_empty() {
-        return format!("done      nothing changed, revision {revision}");
+        return format!("nothing changed, revision {revision}");
     }
-    let steps = moves(&report.steps);
     let gate = span(Duration::from_millis(report.gate_ms));
     let switch = span(Duration::from_micros(report.switch_us));
     let drain = match report.outcome {
         Outcome::Done => format!("drain {}", span(Duration::from_millis(report.drain_ms))),
         _ => "drain not waited for".to_owned(),
     };
-    format!("done      {steps}, revision {revision} (check {gate}, switch {switch}, {drain})")
+    format!("revision {revision} (check {gate}, switch {switch}, {drain})")
 }
 
 /// What to say when the switch did not end as it was meant to.

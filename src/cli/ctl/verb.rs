@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
-use super::{backend, call, config, domain, events, history, reload, status, switch};
+use super::{backend, call, config, domain, events, explain, history, reload, status, switch};
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
 use crate::cli::problem::Problem;
@@ -48,21 +48,22 @@ struct SharedArgs {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::StatusArgs),
+    Switch(switch::SwitchArgs),
+    Undo(switch::UndoArgs),
+    Wait(domain::WaitArgs),
     /// Show and change domains
     #[command(subcommand, arg_required_else_help = true)]
     Domain(domain::DomainVerb),
     /// Show and change backends
     #[command(subcommand, arg_required_else_help = true)]
     Backend(backend::BackendVerb),
-    Switch(switch::SwitchArgs),
-    Undo(switch::UndoArgs),
-    Wait(domain::WaitArgs),
     History(history::HistoryArgs),
     Reload(reload::ReloadArgs),
     /// Show the settings, compare the file with the live state, export a file
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::ConfigVerb),
     Events(events::EventsArgs),
+    Explain(explain::ExplainArgs),
     Call(call::CallArgs),
 }
 
@@ -78,7 +79,8 @@ pub fn run(args: CtlArgs) -> u8 {
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb"),
         now_ms: now_ms(),
     };
-    let (mut stdout, mut stderr) = (io::stdout().lock(), io::stderr().lock());
+    // Not locked: the line that shows progress is drawn by a thread of its own.
+    let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
     run_in(args, surroundings, &mut stdout, &mut stderr).into()
 }
 
@@ -108,6 +110,7 @@ pub(super) fn run_in(
     let SharedArgs { socket, output, quiet, no_headers, color } = args.shared;
     let look = Look {
         format: output,
+        words_terminal: surroundings.stderr_terminal,
         quiet,
         width: surroundings.stdout_width,
         header: !no_headers,
@@ -131,15 +134,16 @@ impl Verb {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
             Self::Status(args) => args.run(session).await,
-            Self::Domain(verb) => verb.run(session).await,
-            Self::Backend(verb) => verb.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
+            Self::Domain(verb) => verb.run(session).await,
+            Self::Backend(verb) => verb.run(session).await,
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
             Self::Config(verb) => verb.run(session).await,
             Self::Events(args) => args.run(session).await,
+            Self::Explain(args) => args.run(session).await,
             Self::Call(args) => args.run(session).await,
         }
     }

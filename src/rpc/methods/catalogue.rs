@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{Method, backend, config, domain, event, name, state, switch};
+use super::{Method, backend, config, domain, event, name, route, state, switch};
 use crate::rpc::envelope::FaultKind;
 
 /// Every method, by noun; within one, in the order of its documentation.
@@ -25,6 +25,8 @@ pub static CATALOGUE: &[Entry] = &[
     Entry::of::<backend::Drain>(),
     Entry::of::<backend::Ready>(),
     Entry::of::<backend::Disable>(),
+    Entry::of::<switch::Plan>(),
+    Entry::of::<switch::Apply>(),
     Entry::of::<switch::Start>(),
     Entry::of::<switch::Undo>(),
     Entry::of::<config::Reload>(),
@@ -33,6 +35,7 @@ pub static CATALOGUE: &[Entry] = &[
     Entry::of::<config::Show>(),
     Entry::of::<event::List>(),
     Entry::of::<event::Watch>(),
+    Entry::of::<route::Explain>(),
     Entry::of::<name::Complete>(),
 ];
 

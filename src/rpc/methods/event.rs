@@ -11,7 +11,7 @@ method!(/// What happened, the newest first.
 
 method!(/// Follows the history: the last events, then each as it happens, as progress. A switch that was
     /// told while it drained is told again when it has ended. Without `count` it goes on until the
-    /// connection is closed; while nothing happens, a `heartbeat` notification comes now and then.
+    /// server stops or the connection is closed; while nothing happens, a `heartbeat` notification comes now and then.
     Watch, "event.watch", WatchParams => Watched, progress Event);
 
 /// What `event.list` takes.

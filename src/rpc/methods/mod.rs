@@ -11,6 +11,7 @@ pub mod domain;
 pub mod event;
 pub mod name;
 mod open;
+pub mod route;
 pub mod state;
 pub mod switch;
 

@@ -4,16 +4,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::method;
-use crate::model::{DomainName, SwitchProgress, SwitchReport, Tag};
+use crate::model::{DomainName, SwitchPlan, SwitchProgress, SwitchReport, Tag};
 
 method!(/// Moves domains to a tag: checks it, switches in one step, drains the old one.
     Start, "switch.start", StartParams => SwitchReport, progress SwitchProgress,
+    faults [NotFound, Conflict, Unhealthy]);
+method!(/// Says what `switch.start` would do, with what is known now: it changes nothing and probes nothing.
+    Plan, "switch.plan", StartParams => SwitchPlan,
+    faults [NotFound]);
+method!(/// Makes the switch that was planned, if what it depends on has not changed since: its domains, and
+    /// the backends of the tags that they leave and join.
+    Apply, "switch.apply", ApplyParams => SwitchReport, progress SwitchProgress,
     faults [NotFound, Conflict, Unhealthy]);
 method!(/// Moves a domain back to the tag before, through the same gate.
     Undo, "switch.undo", UndoParams => SwitchReport, progress SwitchProgress,
     faults [NotFound, Conflict, Unhealthy]);
 
-/// What `switch.start` takes.
+/// What `switch.start` and `switch.plan` take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartParams {
@@ -25,6 +32,14 @@ pub struct StartParams {
     /// How it is done.
     #[serde(default)]
     pub options: SwitchOptions,
+}
+
+/// What `switch.apply` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyParams {
+    /// The plan's token, in which the options are.
+    pub token: String,
 }
 
 /// What `switch.undo` takes.

@@ -32,7 +32,10 @@ impl Conversation {
             let longest = self.limits.request;
             match timeout(self.limits.idle, lines::read(&mut reader, longest)).await {
                 // What a call needs is kept apart, so that an idle connection costs little.
-                Ok(Line::Request(line)) => Box::pin(self.carry_out(&line)).await,
+                Ok(Line::Request(line)) => {
+                    let _answering = self.dispatch.enter();
+                    Box::pin(self.carry_out(&line)).await;
+                }
                 Ok(Line::TooLong) => {
                     let message = format!("a request has at most {longest} bytes");
                     let hint = Some("send it in parts");

@@ -1,0 +1,164 @@
+//! `vhost ctl explain`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::connect::Session;
+use super::history::who;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::problem::Problem;
+use crate::cli::table::{Cell, Table, Tone, join};
+use crate::cli::time::{elapsed, span, timestamp};
+use crate::model::{
+    BackendStanding, Explanation, HeaderLine, HealthStatus, LiveTag, Match, RequestTimeouts,
+    RequestUrl, Unfit,
+};
+use crate::rpc::methods::route::{self, ExplainParams};
+
+/// Say which domain, tag and backends would serve a URL, and why
+///
+/// The server answers with the very code that routes requests, and sends none. It ends with 0 when a
+/// backend would be asked, with 4 when no domain matches, and with 1 when no backend could serve.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vhost ctl explain http://www.example.com/cart
+  vhost ctl explain 127.0.0.1:8080/cart -H 'Host: example.com'")]
+pub(super) struct ExplainArgs {
+    /// What a client would ask for: `http://host/path`, or `host/path`
+    url: RequestUrl,
+    /// A header that it would send, as `Name: value`; may be repeated
+    #[arg(long = "header", short = 'H', value_name = "HEADER")]
+    headers: Vec<HeaderLine>,
+}
+
+impl ExplainArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        let Self { url, headers } = self;
+        let action = format!("explain `{url}`");
+        let params = ExplainParams { url, headers };
+        let explanation = session.call::<route::Explain>(&action, &params).await?;
+        let now_ms = session.printer.now_ms();
+        let tables = [facts(&explanation), backends(&explanation.backends, now_ms)];
+        session.printer.show_all(&explanation, tables);
+        Ok(match &explanation {
+            Explanation { refused: None, .. } => ExitCode::Done,
+            Explanation { host: Some(_), matched: None, .. } => ExitCode::NotFound,
+            Explanation { refused: Some(_), .. } => ExitCode::Failed,
+        })
+    }
+}
+
+fn facts(explanation: &Explanation) -> Table {
+    let mut table = Table::facts();
+    let (answer, tone) = answer(explanation);
+    table.fact("answer", Cell::toned(answer, tone));
+    table.fact("host", explanation.host.as_deref().unwrap_or("none that can be a host name"));
+    table.fact("domain", domain(explanation));
+    if let Some(live) = &explanation.live {
+        table.fact("tag", live.tag.as_str());
+        table.fact("live since", since(live));
+        if let Some(phase) = &live.switching {
+            table.fact("switch", Cell::toned(switching(phase), Tone::Unsure));
+        }
+    }
+    if let Some(balance) = explanation.balance {
+        table.fact("balance", balance.as_str());
+        table.fact("tries", format!("at most {}", explanation.tries));
+        let RequestTimeouts { connect_ms, read_ms, write_ms, idle_ms, .. } = explanation.timeouts;
+        let [connect, read, write, idle] =
+            [connect_ms, read_ms, write_ms, idle_ms].map(|ms| span(Duration::from_millis(ms)));
+        let backend = format!("connect {connect}, read {read}, write {write}, kept idle {idle}");
+        table.fact("backend times", backend);
+        let RequestTimeouts { client_read_ms, client_write_ms, .. } = explanation.timeouts;
+        let [read, write] =
+            [client_read_ms, client_write_ms].map(|ms| span(Duration::from_millis(ms)));
+        table.fact("client times", format!("read {read}, write {write}"));
+        let trusted = if explanation.trusted_proxies.is_empty() {
+            "no client".to_owned()
+        } else {
+            join(&explanation.trusted_proxies)
+        };
+        let forwarded = format!("X-Forwarded-For, -Proto and -Host are set; believed of {trusted}");
+        table.fact("forwarded", forwarded);
+    }
+    for note in &explanation.notes {
+        table.fact("note", note.as_str());
+    }
+    table
+}
+
+fn answer(explanation: &Explanation) -> (String, Tone) {
+    if let Some(refusal) = &explanation.refused {
+        return (format!("{} {}", refusal.status, refusal.reason), Tone::Bad);
+    }
+    let fit = explanation.backends.iter().filter(|backend| backend.unfit.is_none()).count();
+    let all = explanation.backends.len();
+    (format!("of a backend; {fit} of {all} could serve"), Tone::Good)
+}
+
+fn domain(explanation: &Explanation) -> String {
+    match (&explanation.matched, &explanation.near) {
+        (Some(Match { domain, name, by, alias: true }), _) => {
+            format!("{domain}, {} by its alias {name}", by.as_str())
+        }
+        (Some(Match { domain, by, .. }), _) => format!("{domain}, {}", by.as_str()),
+        (None, Some(near)) => format!("none; did you mean `{near}`?"),
+        (None, None) => "none".to_owned(),
+    }
+}
+
+fn since(live: &LiveTag) -> String {
+    match &live.since {
+        Some(since) => {
+            let (at, who) = (timestamp(since.at_ms), who(&since.actor));
+            format!("{at}, revision {}, by {who}", since.revision)
+        }
+        None => "before the history begins".to_owned(),
+    }
+}
+
+fn switching(phase: &str) -> String {
+    match phase {
+        "checking" => "checking another tag; until it is done this one serves".to_owned(),
+        _ => format!("{phase} the tag before"),
+    }
+}
+
+fn backends(backends: &[BackendStanding], now_ms: u64) -> Table {
+    let mut table = Table::list(&["BACKEND", "ADDRESS", "SCHEME", "WEIGHT", "SERVES", "WHY"])
+        .shortening(&[(1, 16), (0, 16), (5, 12)]);
+    for backend in backends {
+        let serves = match backend.unfit {
+            None => Cell::toned("yes", Tone::Good),
+            Some(_) => Cell::toned("no", Tone::Bad),
+        };
+        table.row([
+            backend.id.as_str().into(),
+            backend.address.to_string().into(),
+            backend.scheme.as_str().into(),
+            backend.weight.to_string().into(),
+            serves,
+            why(backend, now_ms).into(),
+        ]);
+    }
+    table
+}
+
+fn why(backend: &BackendStanding, now_ms: u64) -> String {
+    let health = &backend.health;
+    let age = health.since_ms.map(|since| format!(" for {}", elapsed(now_ms, since)));
+    let age = age.unwrap_or_default();
+    match (backend.unfit, &health.last_error) {
+        (Some(Unfit::Draining), _) => "draining".to_owned(),
+        (Some(Unfit::Disabled), _) => "disabled".to_owned(),
+        (Some(Unfit::Unhealthy), Some(error)) => format!("unhealthy{age}: {error}"),
+        (Some(Unfit::Unhealthy), None) => format!("unhealthy{age}"),
+        (Some(Unfit::Unknown), _) => "health unknown, and others are healthy".to_owned(),
+        (Some(Unfit::Unresolved), _) => "its name is not resolved".to_owned(),
+        (None, _) if health.status == HealthStatus::Unknown => {
+            "health unknown, and none is healthy".to_owned()
+        }
+        (None, _) => format!("{}{age}", health.status),
+    }
+}

@@ -1,0 +1,319 @@
+//! What would become of a request: what is asked, and the answer.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Actor, BackendAddr, BackendId, BackendState, Balance, DomainName, HealthReport, ParseError,
+    Scheme, Tag, Weight, serde_as_text,
+};
+
+/// The URL of a request: `http://host/path`, or `host/path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestUrl {
+    https: bool,
+    authority: String,
+    path: String,
+}
+
+impl RequestUrl {
+    /// Whether it begins with `https://`.
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// The host, with its port where it has one, as a client sends it.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The path and the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl FromStr for RequestUrl {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fail = |reason: &str| ParseError::new("URL", text, reason);
+        let (https, rest) = match text.split_once("://") {
+            None => (false, text),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
+            Some(_) => return Err(fail("it begins with `http://`, `https://` or the host")),
+        };
+        if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(fail("a URL has no spaces"));
+        }
+        // What stands behind `#` never leaves the client.
+        let rest = rest.split('#').next().unwrap_or_default();
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if authority.is_empty() {
+            return Err(fail("it names no host; write `example.com/path`"));
+        }
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        if path.parse::<http::uri::PathAndQuery>().is_err() {
+            return Err(fail("its path has characters that must be percent-encoded"));
+        }
+        Ok(Self { https, authority: authority.to_owned(), path })
+    }
+}
+
+impl fmt::Display for RequestUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
+    }
+}
+
+serde_as_text!(RequestUrl, "`http://host/path`, `https://host/path`, or `host/path`.");
+
+/// A header of a request: `Name: value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine {
+    name: http::HeaderName,
+    value: http::HeaderValue,
+}
+
+impl HeaderLine {
+    /// Its name, in lower case.
+    pub fn name(&self) -> &http::HeaderName {
+        &self.name
+    }
+
+    /// Its value.
+    pub fn value(&self) -> &http::HeaderValue {
+        &self.value
+    }
+}
+
+impl FromStr for HeaderLine {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fail = |reason: &str| ParseError::new("header", text, reason);
+        let (name, value) =
+            text.split_once(':').ok_or_else(|| fail("write it as `Name: value`"))?;
+        let name = name.trim().parse().map_err(|_| fail("the name is none that a header has"))?;
+        let value =
+            value.trim().parse().map_err(|_| fail("the value is none that a header has"))?;
+        Ok(Self { name, value })
+    }
+}
+
+impl fmt::Display for HeaderLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.value.to_str().unwrap_or_default())
+    }
+}
+
+serde_as_text!(HeaderLine, "`Name: value`.");
+
+/// What would become of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Explanation {
+    /// The revision of the state that was asked.
+    pub revision: u64,
+    /// The host it is routed by: lower case, without port; nothing when it has none that can be one.
+    pub host: Option<String>,
+    /// Its path and query; they don't decide where it goes.
+    pub path: String,
+    /// The virtual host that answers for the host.
+    pub matched: Option<Match>,
+    /// Where nothing matched, the name that is most like the host.
+    pub near: Option<DomainName>,
+    /// The tag that serves it.
+    pub live: Option<LiveTag>,
+    /// How a backend of the tag is chosen.
+    pub balance: Option<Balance>,
+    /// Every backend that carries the tag.
+    pub backends: Vec<BackendStanding>,
+    /// The time-outs that apply.
+    pub timeouts: RequestTimeouts,
+    /// Backends that it would be tried on, at most.
+    pub tries: usize,
+    /// Clients whose forwarded headers are believed, as networks.
+    pub trusted_proxies: Vec<String>,
+    /// What the client would get instead of a backend's answer; nothing when it would be served.
+    pub refused: Option<Refusal>,
+    /// What else there is to know.
+    pub notes: Vec<String>,
+}
+
+/// Which virtual host answers, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Match {
+    /// The virtual host.
+    pub domain: DomainName,
+    /// The one of its names that matched.
+    pub name: DomainName,
+    /// How that name matched.
+    pub by: MatchedBy,
+    /// Whether that name is an alias.
+    pub alias: bool,
+}
+
+/// How a host found its virtual host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MatchedBy {
+    /// By its very name.
+    Exact,
+    /// By a wildcard one label up.
+    Wildcard,
+    /// By nothing else: the default answers.
+    Default,
+}
+
+impl MatchedBy {
+    /// The name in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Wildcard => "wildcard",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// The tag that serves a domain, and why it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveTag {
+    /// The tag.
+    pub tag: Tag,
+    /// The tag before.
+    pub previous: Option<Tag>,
+    /// What made it live, as far as the history goes back.
+    pub since: Option<Since>,
+    /// Where a switch of the domain is that is under way: `checking` or `draining`.
+    pub switching: Option<String>,
+}
+
+/// When something came to be as it is, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Since {
+    /// At which revision.
+    pub revision: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// By whom.
+    pub actor: Actor,
+}
+
+/// Whether a backend could serve a request, and why not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BackendStanding {
+    /// The backend.
+    pub id: BackendId,
+    /// Where it listens.
+    pub address: BackendAddr,
+    /// The addresses that its name stands for now, or its socket's path.
+    pub resolved: Vec<String>,
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// Its share of the pool's traffic.
+    pub weight: Weight,
+    /// What the operator wants of it.
+    pub state: BackendState,
+    /// What was observed of it.
+    pub health: HealthReport,
+    /// Requests that run there.
+    pub in_flight: usize,
+    /// Why it could not serve; nothing when it could.
+    pub unfit: Option<Unfit>,
+}
+
+/// Why a backend of a pool gets no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unfit {
+    /// The operator drains it.
+    Draining,
+    /// The operator disabled it.
+    Disabled,
+    /// It is unhealthy.
+    Unhealthy,
+    /// Nothing is known of it, and there are healthy ones.
+    Unknown,
+    /// Its name has not been resolved.
+    Unresolved,
+}
+
+/// The time-outs that apply to a request, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestTimeouts {
+    /// Connecting to a backend, TLS included.
+    pub connect_ms: u64,
+    /// The backend is silent. For a WebSocket, its own.
+    pub read_ms: u64,
+    /// The backend takes no bytes.
+    pub write_ms: u64,
+    /// The client is silent in the middle of its body.
+    pub client_read_ms: u64,
+    /// The client takes no bytes.
+    pub client_write_ms: u64,
+    /// An unused connection to a backend is kept.
+    pub idle_ms: u64,
+}
+
+/// What a client gets when no backend answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refusal {
+    /// The status.
+    pub status: u16,
+    /// The reason, as logs and counters name it.
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_may_be_as_short_as_its_host() {
+        for (text, whole) in [
+            ("example.com", "http://example.com/"),
+            ("example.com:8080/a?b=c#d", "http://example.com:8080/a?b=c"),
+            ("HTTPS://Example.com?x", "https://Example.com/?x"),
+            ("[::1]:80/x", "http://[::1]:80/x"),
+            ("bücher.example/", "http://bücher.example/"),
+        ] {
+            assert_eq!(text.parse::<RequestUrl>().map(|url| url.to_string()), Ok(whole.into()));
+        }
+        for (text, part) in [
+            ("", "names no host"),
+            ("/path", "names no host"),
+            ("ftp://example.com", "begins with `http://`"),
+            ("example.com/a b", "no spaces"),
+            ("example.com/<>", "percent-encoded"),
+        ] {
+            let error = text.parse::<RequestUrl>().expect_err(text).to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_header_has_a_name_and_a_value() {
+        let header: HeaderLine = "Host:  example.com ".parse().unwrap();
+        assert_eq!(header.to_string(), "host: example.com");
+        for text in ["Host", ": x", "a b: c", "a: \u{7}"] {
+            assert!(text.parse::<HeaderLine>().is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_a_url_panic(text in ".{0,200}") {
+            if let Ok(url) = text.parse::<RequestUrl>() {
+                proptest::prop_assert_eq!(url.to_string().parse::<RequestUrl>(), Ok(url));
+            }
+            let _ = text.parse::<HeaderLine>();
+        }
+    }
+}

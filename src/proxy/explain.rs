@@ -1,0 +1,183 @@
+//! Says what would become of a request, by the functions that route one.
+
+use std::time::Duration;
+
+use http::{HeaderName, Method, header};
+use pingora::http::RequestHeader;
+
+use super::failure::status_of;
+use super::headers::{routed_host, wants_websocket};
+use super::{ProxyOptions, SharedOptions};
+use crate::metrics::Reason;
+use crate::model::{
+    BackendStanding, BackendState, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Pattern,
+    Refusal, RequestTimeouts, RequestUrl, Unfit,
+};
+use crate::state::{BackendNode, DomainNode, Pool, Snapshot, Standing};
+
+/// Explains requests as the request path of these options would route them.
+#[derive(Debug, Clone)]
+pub struct Explainer {
+    options: SharedOptions,
+}
+
+impl Explainer {
+    /// For the request path that goes by `options`.
+    pub fn new(options: SharedOptions) -> Self {
+        Self { options }
+    }
+
+    /// What would become of a GET of `url` with `headers`. When and by whom its tag became live is
+    /// the history's to add.
+    pub fn explain(
+        &self,
+        snapshot: &Snapshot,
+        url: &RequestUrl,
+        headers: &[HeaderLine],
+    ) -> Explanation {
+        let options = self.options.load();
+        let request = request(url, headers);
+        let mut explanation = Explanation {
+            revision: snapshot.revision(),
+            host: None,
+            path: url.path().to_owned(),
+            matched: None,
+            near: None,
+            live: None,
+            balance: None,
+            backends: Vec::new(),
+            timeouts: timeouts(&options, request.as_ref()),
+            tries: options.upstream.max_tries,
+            trusted_proxies: options.trusted_proxies.iter().map(ToString::to_string).collect(),
+            refused: None,
+            notes: Vec::new(),
+        };
+        let routed = match &request {
+            Some(request) => route(snapshot, request, &mut explanation),
+            None => Err(Reason::BadRequest),
+        };
+        explanation.refused = routed.err().map(refusal);
+        if url.is_https() {
+            explanation.notes.push("HTTPS is not served yet; this is for plain HTTP".to_owned());
+        }
+        explanation
+    }
+}
+
+fn timeouts(options: &ProxyOptions, request: Option<&RequestHeader>) -> RequestTimeouts {
+    let upstream = &options.upstream;
+    let (silent_backend, silent_client) = if request.is_some_and(wants_websocket) {
+        (options.websocket_idle_timeout, options.websocket_idle_timeout)
+    } else {
+        (upstream.read_timeout, options.read_timeout)
+    };
+    RequestTimeouts {
+        connect_ms: millis(upstream.connect_timeout),
+        read_ms: millis(silent_backend),
+        write_ms: millis(upstream.write_timeout),
+        client_read_ms: millis(silent_client),
+        client_write_ms: millis(options.write_timeout),
+        idle_ms: millis(upstream.idle_timeout),
+    }
+}
+
+/// The request as it would arrive. Nothing when no parser would take it.
+fn request(url: &RequestUrl, headers: &[HeaderLine]) -> Option<RequestHeader> {
+    let mut request = RequestHeader::build(Method::GET, url.path().as_bytes(), None).ok()?;
+    request.insert_header(header::HOST, url.authority()).ok()?;
+    for header in headers {
+        let name: HeaderName = header.name().clone();
+        if name == header::HOST {
+            request.insert_header(name, header.value().clone()).ok()?;
+        } else {
+            request.append_header(name, header.value().clone()).ok()?;
+        }
+    }
+    Some(request)
+}
+
+/// Follows the request as far as it gets.
+fn route(
+    snapshot: &Snapshot,
+    request: &RequestHeader,
+    explanation: &mut Explanation,
+) -> Result<(), Reason> {
+    let mut buffer = [0; 256];
+    let host = routed_host(request, &mut buffer)?;
+    explanation.host = Some(host.to_owned());
+    let (by, node) = snapshot.route_by(host).ok_or(Reason::UnknownHost)?;
+    let virtual_host = &node.virtual_host;
+    explanation.matched = Some(matched(node, by, host));
+    explanation.live = Some(LiveTag {
+        tag: virtual_host.live.clone(),
+        previous: virtual_host.previous.clone(),
+        since: None,
+        switching: None,
+    });
+    explanation.balance = Some(virtual_host.balance);
+    let pool = snapshot.pool(&virtual_host.live).ok_or(Reason::NoBackend)?;
+    explanation.backends = standings(pool);
+    if explanation.backends.iter().any(|backend| backend.unfit.is_none()) {
+        return Ok(());
+    }
+    // One of them would be chosen, and there is no address to connect to.
+    let unresolved = |backend: &BackendStanding| backend.unfit == Some(Unfit::Unresolved);
+    let is_chosen = explanation.backends.iter().any(unresolved);
+    Err(if is_chosen { Reason::ConnectFailed } else { Reason::NoBackend })
+}
+
+fn matched(node: &DomainNode, by: MatchedBy, host: &str) -> Match {
+    let virtual_host = &node.virtual_host;
+    let fits = |name: &&crate::model::DomainName| match (by, name.pattern()) {
+        (MatchedBy::Exact, Pattern::Exact(name)) => **name == *host,
+        (MatchedBy::Wildcard, Pattern::Wildcard(base)) => {
+            host.split_once('.').is_some_and(|(_, rest)| *rest == **base)
+        }
+        (MatchedBy::Default, Pattern::Default) => true,
+        _ => false,
+    };
+    let name = virtual_host.names().find(fits).unwrap_or(&virtual_host.domain).clone();
+    let domain = virtual_host.domain.clone();
+    Match { alias: name != domain, name, domain, by }
+}
+
+fn standings(pool: &Pool) -> Vec<BackendStanding> {
+    let any_fit = pool.backends().iter().any(|node| node.standing() == Standing::Fit);
+    pool.backends().iter().map(|node| standing(node, any_fit)).collect()
+}
+
+fn standing(node: &BackendNode, any_fit: bool) -> BackendStanding {
+    let (backend, live) = (&node.backend, &node.live);
+    let unfit = match (backend.state, node.standing()) {
+        (BackendState::Disabled, _) => Some(Unfit::Disabled),
+        // Ready and out: it has just begun to drain, in a newer snapshot.
+        (BackendState::Draining, _) | (BackendState::Ready, Standing::Out) => Some(Unfit::Draining),
+        (BackendState::Ready, Standing::Unhealthy) => Some(Unfit::Unhealthy),
+        (BackendState::Ready, Standing::Fallback) if any_fit => Some(Unfit::Unknown),
+        (BackendState::Ready, Standing::Fit | Standing::Fallback) => {
+            live.endpoints().is_empty().then_some(Unfit::Unresolved)
+        }
+    };
+    BackendStanding {
+        id: backend.id.clone(),
+        address: backend.address.clone(),
+        resolved: live.endpoints().texts(),
+        scheme: backend.scheme,
+        weight: backend.weight,
+        state: backend.state,
+        health: live.health_report(),
+        in_flight: live.in_flight(),
+        unfit,
+    }
+}
+
+fn refusal(reason: Reason) -> Refusal {
+    Refusal {
+        status: status_of(reason).map_or(0, |status| status.as_u16()),
+        reason: reason.to_string(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,130 @@
+//! `vhost ctl explain` says what a request would meet, and a request meets it.
+
+use serde_json::{Value, json};
+
+use crate::harness::*;
+
+/// Domains of every kind, and backends in every state.
+fn furnished() -> (Vhost, Vec<Backend>) {
+    let backends: Vec<_> = ["a1", "a2", "b1", "d1"].iter().map(|id| Backend::start(id)).collect();
+    let vhost = Setup::new()
+        .domain_with("example.com", "a", "aliases = [\"www.example.com\", \"*.old.test\"]")
+        .domain("*.example.org", "b")
+        .domain("dead.test", "dead")
+        .domain("out.test", "out")
+        .domain("lost.test", "lost")
+        .backend("a1", backends[0].address(), &["a"])
+        .backend_with("a2", backends[1].address(), &["a"], "weight = 3")
+        .backend("a3", refusing_address(), &["a"])
+        .backend("b1", backends[2].address(), &["b"])
+        .backend("dead1", refusing_address(), &["dead"])
+        .backend("d1", backends[3].address(), &["out"])
+        .backend("lost1", "app.internal.invalid:3000", &["lost"])
+        .start();
+    vhost.wait_until_healthy(4);
+    for id in ["a3", "dead1", "lost1"] {
+        vhost.wait_for_health(id, "unhealthy");
+    }
+    vhost.ctl_ok(&["backend", "drain", "a2"]);
+    vhost.ctl_ok(&["backend", "disable", "d1", "--force"]);
+    (vhost, backends)
+}
+
+fn explain(vhost: &Vhost, args: &[&str]) -> (i32, Value) {
+    let output = vhost.ctl(&[&["-o", "json", "explain"], args].concat());
+    let value =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (output.code, value)
+}
+
+#[test]
+fn what_is_explained_is_what_a_request_meets() {
+    let (vhost, _backends) = furnished();
+    for (host, code, matched) in [
+        ("example.com", 0, json!(["example.com", "example.com", "exact", false])),
+        ("EXAMPLE.com.:8080", 0, json!(["example.com", "example.com", "exact", false])),
+        ("www.example.com", 0, json!(["example.com", "www.example.com", "exact", true])),
+        ("x.old.test", 0, json!(["example.com", "*.old.test", "wildcard", true])),
+        ("x.example.org", 0, json!(["*.example.org", "*.example.org", "wildcard", false])),
+        ("y.x.example.org", 4, json!(null)),
+        ("exmaple.com", 4, json!(null)),
+        ("dead.test", 1, json!(["dead.test", "dead.test", "exact", false])),
+        ("out.test", 1, json!(["out.test", "out.test", "exact", false])),
+        ("lost.test", 1, json!(["lost.test", "lost.test", "exact", false])),
+        ("exa_mple!", 1, json!(null)),
+    ] {
+        let (ended, explained) = explain(&vhost, &["any.test/", "-H", &format!("Host: {host}")]);
+        let found = match &explained["matched"] {
+            Value::Null => Value::Null,
+            m => json!([m["domain"], m["name"], m["by"], m["alias"]]),
+        };
+        assert_eq!((ended, &found), (code, &matched), "{host}: {explained:#}");
+        let response = vhost.get(host, "/");
+        let refused = &explained["refused"];
+        let expected = refused["status"].as_u64().unwrap_or(200);
+        assert_eq!(u64::from(response.status), expected, "{host}: {explained:#}");
+        if let Some(backend) = response.backend() {
+            let backends = explained["backends"].as_array().unwrap();
+            let one = backends.iter().find(|one| one["id"] == backend).expect("it is among them");
+            assert_eq!(one["unfit"], Value::Null, "{host}");
+        }
+    }
+    let reasons = vhost.rpc("state.get", json!({})).unwrap()["refused"].clone();
+    for (host, reason) in
+        [("dead.test", "no_backend"), ("exmaple.com", "unknown_host"), ("exa_mple!", "bad_host")]
+    {
+        let (_, explained) = explain(&vhost, &[host]);
+        assert_eq!(explained["refused"]["reason"], reason, "{host}");
+        assert!(reasons[reason].as_u64() > Some(0), "{reasons}");
+    }
+}
+
+#[test]
+fn each_backend_that_could_not_serve_says_why() {
+    let (vhost, _backends) = furnished();
+    let (_, explained) = explain(&vhost, &["http://example.com/a?b"]);
+    let unfit: Vec<_> = explained["backends"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| json!([one["id"], one["unfit"]]))
+        .collect();
+    assert_eq!(unfit, [json!(["a1", null]), json!(["a2", "draining"]), json!(["a3", "unhealthy"])]);
+    assert_eq!(explained["path"], "/a?b");
+    assert_eq!(explained["backends"][2]["health"]["last_error"], "connection refused");
+    let (_, explained) = explain(&vhost, &["out.test"]);
+    assert_eq!(explained["backends"][0]["unfit"], "disabled");
+}
+
+#[test]
+fn the_table_says_who_made_the_tag_live_and_fits_a_terminal() {
+    let (vhost, _backends) = furnished();
+    let from_file = vhost.ctl_ok(&["explain", "example.com"]).stdout;
+    assert!(from_file.contains("by config file"), "{from_file}");
+    vhost.ctl_ok(&["switch", "example.com", "b"]);
+    let output = vhost.ctl_ok(&["explain", "www.example.com"]);
+    let live = output.stdout.lines().find(|line| line.starts_with("live since")).unwrap();
+    let revision = vhost.newest_event()["revision"].clone();
+    assert!(live.contains(&format!("revision {revision}, by ")), "{live}");
+    assert!(!live.contains("config file"), "{live}");
+    for line in output.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+    let near = vhost.ctl(&["explain", "exmaple.com"]);
+    assert!(near.stdout.contains("did you mean `example.com`?"), "{near:?}");
+    let far = vhost.ctl(&["explain", "nothing-like-it.net"]);
+    assert!(!far.stdout.contains("did you mean"), "{far:?}");
+}
+
+#[test]
+fn a_switch_under_way_is_told() {
+    let (vhost, backends) = furnished();
+    backends[2].set_health(500);
+    let switch = vhost.ctl_in_background(&["switch", "example.com", "b", "--timeout", "30s"]);
+    eventually("the check is told", std::time::Duration::from_secs(10), || {
+        let (_, explained) = explain(&vhost, &["example.com"]);
+        explained["live"]["tag"] == "a" && explained["live"]["switching"] == "checking"
+    });
+    backends[2].set_health(200);
+    assert_eq!(switch.wait().code, 0);
+}
