@@ -3,43 +3,128 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::problem::complaint;
-use crate::config;
+use clap::{ValueEnum, ValueHint};
+use serde::Serialize;
 
-/// The file is fit to be served.
-const VALID: u8 = 0;
-/// It is not: the status of a usage error or an invalid config.
-const INVALID: u8 = 2;
+use super::exit_code::ExitCode;
+use super::problem::complaint;
+use crate::config::{self, ConfigError, Inspection, Problem};
 
 /// Check a config file without starting anything.
 ///
-/// Prints every problem with its line, its key and what would be right. The exit status is 0 when
-/// the file is valid and 2 when it is not. `vhost serve` and a reload do the same checks.
+/// Prints every problem of the file, and of those that it includes, with its line, its key and what
+/// would be right. The exit status is 0 when the file is valid and 2 when it is not. `vhost serve` and
+/// a reload do the same checks. Environment variables that the file refers to must be set.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  vhost check /etc/vhost/config.toml\n  \
+                        vhost check --format json /etc/vhost/config.toml")]
 pub struct CheckArgs {
     /// The config file (TOML)
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
+    /// How problems are told: text on stderr, or json on stdout for editors
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: CheckFormat,
 }
 
-/// Checks the file and reports on standard error; the answer is the exit status.
+/// How `vhost check` tells what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// A line for each problem.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Checks the file and reports; the answer is the exit status.
 pub fn run(args: &CheckArgs) -> u8 {
-    check(&args.file, &mut io::stderr().lock())
+    let valid = match args.format {
+        CheckFormat::Text => check(&args.file, &mut io::stderr().lock()),
+        CheckFormat::Json => check_as_json(&args.file, &mut io::stdout().lock()),
+    };
+    if valid { ExitCode::Done.into() } else { ExitCode::Usage.into() }
 }
 
-fn check(file: &Path, talk: &mut impl Write) -> u8 {
-    let (status, text) = match config::load(file) {
+fn check(file: &Path, talk: &mut impl Write) -> bool {
+    let (valid, text) = match config::load(file) {
         Ok(config) => {
             let domains = counted(config.declared.domains.len(), "domain");
             let backends = counted(config.declared.backends.len(), "backend");
-            (VALID, format!("{}: ok: {domains}, {backends}", file.display()))
+            (true, format!("{}: ok: {domains}, {backends}", file.display()))
         }
-        Err(error @ config::ConfigError::Invalid { .. }) => (INVALID, error.to_string()),
-        Err(error) => (INVALID, complaint(&error, error.hint())),
+        Err(error @ ConfigError::Invalid { .. }) => (false, error.to_string()),
+        Err(error) => (false, complaint(&error, error.hint())),
     };
     // Nobody to talk to is no reason to answer otherwise.
     let _ = writeln!(talk, "{text}");
-    status
+    valid
+}
+
+/// The answer for editors. Fields may join, none goes.
+#[derive(Debug, Serialize)]
+struct Answer {
+    valid: bool,
+    /// The files that were read, the main one first.
+    files: Vec<String>,
+    problems: Vec<Diagnostic>,
+    /// How many domains and backends could be read.
+    domains: usize,
+    backends: usize,
+}
+
+/// A problem and its place; lines and columns count from 1, columns in characters, the end is
+/// exclusive.
+#[derive(Debug, Serialize)]
+struct Diagnostic {
+    file: String,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+    /// Empty when the file is not TOML there.
+    key: String,
+    /// What is written there, shortened.
+    value: Option<String>,
+    message: String,
+}
+
+impl From<Problem> for Diagnostic {
+    fn from(problem: Problem) -> Self {
+        let Problem { file, line, column, end_line, end_column, key, value, message } = problem;
+        let file = file.display().to_string();
+        Self { file, line, column, end_line, end_column, key, value, message }
+    }
+}
+
+fn check_as_json(file: &Path, data: &mut impl Write) -> bool {
+    let answer = match config::inspect(file) {
+        Ok(Inspection { files, problems, domains, backends }) => Answer {
+            valid: problems.is_empty(),
+            files: files.iter().map(|file| file.display().to_string()).collect(),
+            problems: problems.into_iter().map(Diagnostic::from).collect(),
+            domains,
+            backends,
+        },
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            let diagnostic = Diagnostic {
+                file: file.display().to_string(),
+                line: 1,
+                column: 1,
+                end_line: 1,
+                end_column: 1,
+                key: String::new(),
+                value: None,
+                message: format!("{error}{}", cause.unwrap_or_default()),
+            };
+            let problems = vec![diagnostic];
+            Answer { valid: false, files: Vec::new(), problems, domains: 0, backends: 0 }
+        }
+    };
+    let written = serde_json::to_writer_pretty(&mut *data, &answer);
+    // Whoever closed the pipe has read enough.
+    let _ = written.map_err(io::Error::from).and_then(|()| writeln!(data));
+    answer.valid
 }
 
 fn counted(count: usize, noun: &str) -> String {
@@ -50,14 +135,14 @@ fn counted(count: usize, noun: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check_text(text: &str) -> (u8, String) {
+    fn check_text(text: &str) -> (bool, String) {
         let directory = tempfile::tempdir().expect("a directory for the test");
         let file = directory.path().join("vhost.toml");
         std::fs::write(&file, text).expect("it can be written to");
         let mut talk = Vec::new();
-        let status = check(&file, &mut talk);
+        let valid = check(&file, &mut talk);
         let talk = String::from_utf8(talk).expect("UTF-8");
-        (status, talk.replace(&format!("{}/", directory.path().display()), ""))
+        (valid, talk.replace(&format!("{}/", directory.path().display()), ""))
     }
 
     #[test]
@@ -65,13 +150,13 @@ mod tests {
         let text = "proxy = { listen_addr_http = \"[::1]:80\", state_dir = \"/state\" }\n\
                     [[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []";
         let expected = "vhost.toml: ok: 0 domains, 1 backend\n";
-        assert_eq!(check_text(text), (0, expected.to_owned()));
+        assert_eq!(check_text(text), (true, expected.to_owned()));
     }
 
     #[test]
     fn an_invalid_file_is_told_by_its_problems() {
-        let (status, talk) = check_text("[proxy]\nlisten_addr = 1\nstate_dir = \"/state\"\n");
-        assert_eq!(status, 2);
+        let (valid, talk) = check_text("[proxy]\nlisten_addr = 1\nstate_dir = \"/state\"\n");
+        assert!(!valid);
         assert!(talk.starts_with("vhost.toml:2: proxy.listen_addr: `1`: write"), "{talk}");
         assert!(talk.ends_with("\n1 problem in vhost.toml\n"), "{talk}");
     }
@@ -79,9 +164,51 @@ mod tests {
     #[test]
     fn a_missing_file_is_told_with_cause_and_hint() {
         let mut talk = Vec::new();
-        assert_eq!(check(Path::new("/no/such/file"), &mut talk), 2);
+        assert!(!check(Path::new("/no/such/file"), &mut talk));
         let talk = String::from_utf8(talk).expect("UTF-8");
         let starts: Vec<_> = talk.lines().map(|line| line.split(' ').next().unwrap()).collect();
         assert_eq!(starts, ["error:", "cause:", "hint:"], "{talk}");
+    }
+
+    #[test]
+    fn editors_get_one_object_with_every_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("vhost.toml");
+        let answer = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let mut data = Vec::new();
+            let valid = check_as_json(&file, &mut data);
+            let answer: serde_json::Value = serde_json::from_slice(&data).expect("one object");
+            assert_eq!(answer["valid"], valid);
+            answer
+        };
+        let path = file.display().to_string();
+        let bad = answer("[proxy]\nlisten_addr = 1\nstate_dir = \"/state\"\n");
+        let message = bad["problems"][0]["message"].clone();
+        assert_eq!(
+            bad,
+            serde_json::json!({
+                "valid": false, "files": [path], "domains": 0, "backends": 0,
+                "problems": [{
+                    "file": path, "line": 2, "column": 15, "end_line": 2, "end_column": 16,
+                    "key": "proxy.listen_addr", "value": "1", "message": message,
+                }],
+            })
+        );
+        let good = answer(
+            "proxy = { listen_addr_http = \"[::1]:80\", state_dir = \"/state\" }\n\
+             [[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []",
+        );
+        let expected = serde_json::json!({
+            "valid": true, "files": [path], "problems": [], "domains": 0, "backends": 1,
+        });
+        assert_eq!(good, expected);
+        let broken = answer("[proxy\n");
+        assert_eq!((&broken["problems"][0]["line"], &broken["valid"]), (&1.into(), &false.into()));
+        let mut data = Vec::new();
+        assert!(!check_as_json(Path::new("/no/such/file"), &mut data));
+        let answer: serde_json::Value = serde_json::from_slice(&data).expect("one object");
+        let message = answer["problems"][0]["message"].as_str().expect("a text");
+        assert!(message.contains("`/no/such/file`: No such file"), "{message}");
     }
 }

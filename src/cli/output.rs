@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::exit_code::ExitCode;
 use super::problem::Problem;
-use super::table::{Cell, Table, Tone, printable};
+use super::table::{Cell, Columns, Table, Tone, printable};
 use super::time::{age, span};
 use crate::model::{BackendAnswer, HealthReport, HealthStatus};
 
@@ -17,6 +17,8 @@ pub(super) enum Format {
     /// Columns for people.
     #[default]
     Table,
+    /// More columns, however wide.
+    Wide,
     /// The server's answer as JSON, for scripts.
     Json,
 }
@@ -80,19 +82,30 @@ impl<'w> Printer<'w> {
 
     /// Prints a list, or `nothing` on stderr when it is empty.
     pub(super) fn list(&mut self, result: &impl Serialize, table: Table, nothing: &str) {
-        if self.look.format == Format::Table && table.is_empty() {
+        if self.look.format != Format::Json && table.is_empty() {
             self.note(nothing);
         } else {
             self.show(result, table);
         }
     }
 
+    /// Prints rows of a list that comes in parts, for people. Tells whether somebody still reads.
+    pub(super) fn part(&mut self, table: Table, columns: &mut Option<Columns>) -> bool {
+        if self.look.format != Format::Json {
+            let Look { header, color, .. } = self.look;
+            let text = table.render_part(columns, header, color, self.table_width());
+            self.data(&text);
+        }
+        self.failed.is_none()
+    }
+
     /// Prints a result.
     pub(super) fn show(&mut self, result: &impl Serialize, table: Table) {
         match self.look.format {
             Format::Json => self.json(result),
-            Format::Table => {
-                let text = table.render(self.look.header, self.look.color, self.look.width);
+            Format::Table | Format::Wide => {
+                let Look { header, color, .. } = self.look;
+                let text = table.render(header, color, self.table_width());
                 self.data(&text);
             }
         }
@@ -124,9 +137,51 @@ impl<'w> Printer<'w> {
         }
     }
 
+    /// Prints one of many results that come one after the other, a line each.
+    pub(super) fn entry(&mut self, result: &impl Serialize, line: &str) {
+        match self.look.format {
+            Format::Json => match serde_json::to_string(result) {
+                Ok(text) => self.data(&(text + "\n")),
+                Err(error) => self.failed = Some(error.into()),
+            },
+            Format::Table | Format::Wide => self.line(line),
+        }
+        // Whoever follows what happens wants it now.
+        if let Err(error) = self.stdout.flush() {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Prints a line of a result that is told in words.
+    pub(super) fn line(&mut self, line: &str) {
+        if self.look.format != Format::Json {
+            self.data(&format!("{}\n", printable(line)));
+        }
+    }
+
+    /// Whether what was printed could not be written, so that nothing more need be.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Whether only results and errors are wanted.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.look.quiet
+    }
+
+    /// Whether tables may be wider than a terminal, for what else there is to know.
+    pub(super) fn is_wide(&self) -> bool {
+        self.look.format == Format::Wide
+    }
+
+    /// The columns that a table has to make do with.
+    fn table_width(&self) -> Option<u16> {
+        if self.is_wide() { None } else { self.look.width }
+    }
+
     /// Says something to people.
     pub(super) fn note(&mut self, line: &str) {
-        if self.look.format == Format::Table && !self.look.quiet {
+        if self.look.format != Format::Json && !self.look.quiet {
             self.words(&format!("{}\n", printable(line)));
         }
     }

@@ -44,6 +44,29 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// As [`Self::render`], of a list that comes in parts: the first fills in `columns`, and the later
+    /// ones keep to them.
+    pub(super) fn render_part(
+        mut self,
+        columns: &mut Option<Columns>,
+        header: bool,
+        color: bool,
+        width: Option<u16>,
+    ) -> String {
+        let is_first = columns.is_none();
+        let columns = columns.get_or_insert_with(|| {
+            Columns(self.widths_within(width.map_or(usize::MAX, usize::from)))
+        });
+        if width.is_some() {
+            self.cut(&columns.0);
+        }
+        let kept: Vec<usize> = columns.0.iter().copied().filter(|width| *width > 0).collect();
+        for row in &mut self.rows {
+            row.iter_mut().zip(&kept).for_each(|(cell, width)| cell.pad(*width));
+        }
+        self.render(header && is_first, color, None)
+    }
+
     /// The text, a newline after each row; within `width` columns where that is given.
     pub(super) fn render(mut self, header: bool, color: bool, width: Option<u16>) -> String {
         let width = width.filter(|width| self.shorten_to(usize::from(*width)));
@@ -84,29 +107,36 @@ impl Table {
     /// Shortens columns until the table fits. Tells whether what is still too wide may wrap: not in
     /// lists, where a row of several lines can't be told from several rows.
     fn shorten_to(&mut self, width: usize) -> bool {
+        self.cut(&self.widths_within(width));
+        self.shorten.is_empty()
+    }
+
+    /// The widths with which the table fits, as far as columns may be shortened.
+    fn widths_within(&self, width: usize) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let mut widths: Vec<usize> = (0..columns).map(|column| self.width_of(column)).collect();
         for (column, least) in self.shorten {
             let total =
                 widths.iter().filter(|width| **width > 0).map(|width| width + 2).sum::<usize>();
-            let excess = total.saturating_sub(width + 2);
+            let excess = total.saturating_sub(width.saturating_add(2));
             let Some(now) = widths.get_mut(*column).filter(|_| excess > 0) else { continue };
             let left = now.saturating_sub(excess);
             // A column of a few letters says nothing.
             *now = if *least == 0 && left < 8 { 0 } else { left.max((*least).min(*now)) };
-            for row in &mut self.rows {
-                row[*column].shorten(*now);
-            }
         }
-        let mut column = widths.len();
-        while let Some(before) = column.checked_sub(1) {
-            column = before;
-            if widths[column] == 0 {
-                self.rows.iter_mut().for_each(|row| drop(row.remove(column)));
-                self.header.remove(column);
-            }
+        widths
+    }
+
+    /// Shortens the columns that may be shortened to these widths, and leaves out those of none.
+    fn cut(&mut self, widths: &[usize]) {
+        for (column, _) in self.shorten {
+            let Some(width) = widths.get(*column) else { continue };
+            self.rows.iter_mut().for_each(|row| row[*column].shorten(*width));
         }
-        self.shorten.is_empty()
+        for column in (0..widths.len()).rev().filter(|column| widths[*column] == 0) {
+            self.rows.iter_mut().for_each(|row| drop(row.remove(column)));
+            self.header.remove(column);
+        }
     }
 
     fn width_of(&self, column: usize) -> usize {
@@ -115,6 +145,10 @@ impl Table {
         cells.map(|cell| cell.text.chars().count()).fold(header, usize::max)
     }
 }
+
+/// The widths of a list's columns, so that its parts stand below each other.
+#[derive(Debug)]
+pub(super) struct Columns(Vec<usize>);
 
 /// One value of a row, and what it means to the reader.
 #[derive(Debug)]
@@ -152,6 +186,11 @@ impl Cell {
                 (self.text.chars().take(head), self.text.chars().skip(length - tail));
             self.text = start.chain(['…']).chain(end).collect();
         }
+    }
+
+    fn pad(&mut self, width: usize) {
+        let length = self.text.chars().count();
+        self.text.extend(std::iter::repeat_n(' ', width.saturating_sub(length)));
     }
 
     fn styled(self) -> comfy_table::Cell {
@@ -267,6 +306,28 @@ mod tests {
             "{text}"
         );
         assert!(!list("short.test", "www.short.test").contains('…'));
+    }
+
+    #[test]
+    fn parts_of_a_list_stand_below_each_other() {
+        let part = |columns: &mut Option<Columns>, domain: &str, width| {
+            let mut table =
+                Table::list(&["DOMAIN", "LIVE", "ALIASES"]).shortening(&[(2, 0), (0, 24)]);
+            table.row([domain.into(), "a".into(), "www".into()]);
+            table.render_part(columns, true, false, width)
+        };
+        let mut columns = None;
+        let first = part(&mut columns, "shop.example.com", None);
+        assert_eq!(first, "DOMAIN            LIVE  ALIASES\nshop.example.com  a     www\n");
+        assert_eq!(part(&mut columns, "x.test", None), "x.test            a     www\n");
+        let long = "d".repeat(90);
+        assert_eq!(part(&mut columns, &long, None), format!("{long}  a     www\n"));
+
+        let mut columns = None;
+        assert!(!part(&mut columns, &long, Some(80)).contains("ALIASES"));
+        let later = part(&mut columns, "x.test", Some(80));
+        assert_eq!(later.split_whitespace().collect::<Vec<_>>(), ["x.test", "a"]);
+        assert_fits(&part(&mut columns, &long, Some(80)));
     }
 
     #[test]

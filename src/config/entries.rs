@@ -1,75 +1,94 @@
 //! `[[virtual_hosts]]` and `[[backends]]`: what each says, and what they say together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
+use super::problem::shorten;
 use super::reader::Section;
-use super::report::Span;
+use super::report::{Place, Span};
 use super::value::{boolean, choice, parsed, weight};
 use crate::model::{BackendId, BackendState, Balance, DomainName, Scheme, Tag, Weight};
 
-/// Reads all entries and checks them against each other.
-pub(super) fn read_declared(root: &mut Section<'_, '_>) -> Declared {
+/// The tags that backends carry, each as it is shown.
+pub(super) type Tags = BTreeMap<Tag, String>;
+
+/// Reads the entries of all files and checks them against each other. Where the files are not
+/// complete, nothing is said of tags that are missing.
+pub(super) fn read_declared(roots: &mut [Section<'_, '_>], is_complete: bool) -> Declared {
+    let mut declared = Declared::default();
     let mut ids = BTreeMap::new();
-    let mut tags = Some(BTreeSet::new());
-    let backends = root.entries("backends", "id", |entry| read_backend(entry, &mut ids, &mut tags));
-    let mut names = BTreeMap::new();
-    let domains = root
-        .entries("virtual_hosts", "domain", |entry| read_domain(entry, &mut names, tags.as_ref()));
-    Declared {
-        domains: domains.into_iter().flatten().collect(),
-        backends: backends.into_iter().flatten().collect(),
+    let mut tags = is_complete.then(Tags::new);
+    for root in &mut *roots {
+        let read = |entry: &mut Section<'_, '_>| read_backend(entry, &mut ids, &mut tags);
+        declared.backends.extend(root.entries("backends", "id", read).into_iter().flatten());
     }
+    let mut names = BTreeMap::new();
+    for root in roots {
+        let read = |entry: &mut Section<'_, '_>| read_domain(entry, &mut names, tags.as_ref());
+        declared
+            .domains
+            .extend(root.entries("virtual_hosts", "domain", read).into_iter().flatten());
+    }
+    declared
 }
 
 /// Reads a backend. `tags` gathers the tags that exist; nothing is known of them once one backend's
 /// are wrong.
 fn read_backend(
     entry: &mut Section<'_, '_>,
-    ids: &mut BTreeMap<BackendId, usize>,
-    tags: &mut Option<BTreeSet<Tag>>,
+    ids: &mut BTreeMap<BackendId, Place>,
+    tags: &mut Option<Tags>,
 ) -> Option<DeclaredBackend> {
     let id = entry.required("id", "\"web-1\"", parsed::<BackendId>);
     if let Some(id) = &id {
-        let line = entry.report().line(&entry.span_of("id"));
-        match ids.get(id) {
-            Some(first) => entry.problem("id", format!("the backend on line {first} has this id")),
-            None => _ = ids.insert(id.clone(), line),
+        let place = entry.report().place(&entry.span_of("id"));
+        if let Some(first) = ids.get(id) {
+            let first = entry.report().tell(first);
+            entry.problem("id", format!("the backend on {first} has this id"));
+        } else {
+            ids.insert(id.clone(), place);
         }
     }
     let address = entry.required("address", "\"127.0.0.1:3001\"", parsed);
-    let own_tags = entry
-        .required_list("tags", "[\"a\"]", parsed::<Tag>)
-        .map(|list| list.into_iter().map(|(tag, _)| tag).collect::<BTreeSet<_>>());
+    let own_tags = entry.required_elements("tags", "[\"a\"]", parsed::<Tag>);
     match (&own_tags, &mut *tags) {
-        (Some(own), Some(all)) => all.extend(own.iter().cloned()),
+        (Some(own), Some(all)) => {
+            for (index, (tag, _)) in own.iter().enumerate() {
+                if !all.contains_key(tag) {
+                    let shown = entry.shown_element("tags", index).unwrap_or_default();
+                    all.insert(tag.clone(), shown);
+                }
+            }
+        }
         _ => *tags = None,
     }
     let weight = entry.or("weight", Weight::default(), weight);
     let scheme = entry.or("scheme", Scheme::default(), parsed);
     let states = [BackendState::Ready, BackendState::Draining, BackendState::Disabled];
     let state = entry.optional("state", choice(&states.map(|state| (state.as_str(), state))));
-    Some(DeclaredBackend { id: id?, address: address?, tags: own_tags?, weight, scheme, state })
+    let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
+    Some(DeclaredBackend { id: id?, address: address?, tags, weight, scheme, state })
 }
 
 fn read_domain(
     entry: &mut Section<'_, '_>,
-    names: &mut BTreeMap<DomainName, (usize, String)>,
-    tags: Option<&BTreeSet<Tag>>,
+    names: &mut BTreeMap<DomainName, (Place, String)>,
+    tags: Option<&Tags>,
 ) -> Option<DeclaredDomain> {
     let domain = entry.required("domain", "\"example.com\"", parsed::<DomainName>);
     if let Some(domain) = &domain {
         let (span, path) = (entry.span_of("domain"), entry.path_of("domain"));
-        claim_name(entry, names, domain, &span, path);
+        let shown = entry.written("domain").map(shorten);
+        claim_name(entry, names, domain, &span, path, shown);
     }
-    let aliases = entry.list("aliases", "[\"www.example.com\"]", parsed::<DomainName>);
+    let aliases = entry.elements("aliases", "[\"www.example.com\"]", parsed::<DomainName>);
     for (index, (alias, span)) in aliases.iter().flatten().enumerate() {
         let path = format!("{}[{index}]", entry.path_of("aliases"));
-        claim_name(entry, names, alias, span, path);
+        claim_name(entry, names, alias, span, path, entry.shown_reference("aliases", index));
     }
     let live = entry.required("enabled_backends_tag", "\"a\"", parsed::<Tag>);
     if let (Some(live), Some(tags)) = (&live, tags)
-        && !tags.contains(live)
+        && !tags.contains_key(live)
     {
         let message = format!("no backend carries this tag; {}", list_tags(tags));
         entry.problem("enabled_backends_tag", message);
@@ -86,9 +105,9 @@ fn read_domain(
 }
 
 /// Says which tags exist; some of them, when there are many.
-fn list_tags(tags: &BTreeSet<Tag>) -> String {
+pub(super) fn list_tags(tags: &Tags) -> String {
     const MOST: usize = 10;
-    let mut words: Vec<_> = tags.iter().take(MOST).map(|tag| format!("`{tag}`")).collect();
+    let mut words: Vec<_> = tags.values().take(MOST).map(|tag| format!("`{tag}`")).collect();
     if tags.len() > MOST {
         words.push(format!("{} more", tags.len() - MOST));
     }
@@ -99,19 +118,22 @@ fn list_tags(tags: &BTreeSet<Tag>) -> String {
     }
 }
 
-/// Makes sure that a name stands for one virtual host only.
+/// Makes sure that a name stands for one virtual host only. `written` is what the file says where it
+/// refers to the environment.
 fn claim_name(
     entry: &Section<'_, '_>,
-    names: &mut BTreeMap<DomainName, (usize, String)>,
+    names: &mut BTreeMap<DomainName, (Place, String)>,
     name: &DomainName,
     span: &Span,
     path: String,
+    written: Option<String>,
 ) {
-    let line = entry.report().line(span);
     if let Some((first, first_path)) = names.get(name) {
-        let message = format!("line {first} has this name already (`{first_path}`)");
-        entry.report().add(span, path, Some(name.to_string()), message);
+        let first = entry.report().tell(first);
+        let message = format!("{first} has this name already (`{first_path}`)");
+        let shown = written.unwrap_or_else(|| name.to_string());
+        entry.report().add(span, path, Some(shown), message);
     } else {
-        names.insert(name.clone(), (line, path));
+        names.insert(name.clone(), (entry.report().place(span), path));
     }
 }

@@ -19,6 +19,22 @@ impl<'a> Environment<'a> {
         Self::new(&|name| std::env::var(name).ok(), nix::unistd::geteuid().as_raw())
     }
 
+    /// What a variable holds, where it is set and text.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        (self.variable)(name)
+    }
+
+    /// Whether a variable, of systemd or of the session, decides where the admin socket is.
+    pub(super) fn decides_admin_socket(&self) -> bool {
+        self.admin_socket() != Self::new(&|_| None, self.uid).admin_socket()
+    }
+
+    /// Whether a variable, of systemd or XDG's, decides where the state is.
+    pub(super) fn decides_state_dir(&self) -> bool {
+        self.systemd_directory("STATE_DIRECTORY").is_some()
+            || (self.uid != 0 && self.absolute("XDG_STATE_HOME").is_some())
+    }
+
     /// Where the admin socket is: beside nothing else of value, in a directory that goes with the
     /// service, the boot or the login session.
     pub(super) fn admin_socket(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! What can be wrong with a config file, and how it reads.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,10 +8,16 @@ use std::path::{Path, PathBuf};
 /// One thing that is wrong in a config file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
+    /// The line that what is wrong ends in.
+    pub end_line: usize,
+    /// The column after its end.
+    pub end_column: usize,
     /// The key as a path, such as `proxy.threads` or `backends["web-v1"].address`; entries without a
     /// name are counted from 0 (`backends[1].id`). Empty when the text is not TOML.
     pub key: String,
@@ -51,8 +58,14 @@ pub enum ConfigError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Everything that is wrong, by line.
+        /// Everything that is wrong, in it and in the files that it includes; by file and line.
         problems: Vec<Problem>,
+    },
+    /// Arguments of the command line that each are right don't fit together.
+    #[error("the arguments do not fit together: {}", .problems.join("; "))]
+    Arguments {
+        /// Everything that is wrong.
+        problems: Vec<String>,
     },
 }
 
@@ -68,6 +81,7 @@ impl ConfigError {
                 _ => None,
             },
             Self::Invalid { .. } => None,
+            Self::Arguments { .. } => Some("`vhost serve --help` shows examples"),
         }
     }
 }
@@ -80,13 +94,18 @@ struct Listing<'a> {
 
 impl fmt::Display for Listing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
         for problem in self.problems {
-            writeln!(f, "{path}:{}: {problem}", problem.line)?;
+            writeln!(f, "{}:{}: {problem}", problem.file.display(), problem.line)?;
         }
         match self.problems.len() {
-            1 => write!(f, "1 problem in {path}"),
-            count => write!(f, "{count} problems in {path}"),
+            1 => f.write_str("1 problem in ")?,
+            count => write!(f, "{count} problems in ")?,
+        }
+        let files: BTreeSet<_> = self.problems.iter().map(|problem| &problem.file).collect();
+        match files.first() {
+            Some(only) if files.len() == 1 => only.display().fmt(f),
+            Some(_) => write!(f, "{} files", files.len()),
+            None => self.path.display().fmt(f),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! A typed reader of a TOML tree that notes every problem and goes on.
 
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::effective::Origin;
+use super::plain::Plain;
 use super::problem::shorten;
 use super::report::{Near, Report, Span, Stray};
 
@@ -19,19 +22,17 @@ pub(super) struct Section<'r, 't> {
     span: Span,
     known: Vec<&'static str>,
     missing: Vec<(&'static str, &'static str)>,
+    /// Whether its keys are settings, not an entry's.
+    is_listed: bool,
 }
 
 /// An element of a list, with its place.
 pub(super) type Located<T> = (T, Span);
 
 impl<'r, 't> Section<'r, 't> {
-    /// Reads the whole document.
-    pub(super) fn read_root<T>(
-        report: &'r Report,
-        table: &'r DeTable<'t>,
-        read: impl FnOnce(&mut Self) -> T,
-    ) -> T {
-        Self::new(report, Some(table), "", String::new(), 0..0).read(read)
+    /// The whole document. Call [`Self::finish`] when all of it has been read.
+    pub(super) fn root(report: &'r Report, table: &'r DeTable<'t>) -> Self {
+        Self::new(report, Some(table), "", String::new(), 0..0)
     }
 
     fn new(
@@ -41,7 +42,16 @@ impl<'r, 't> Section<'r, 't> {
         path: String,
         span: Span,
     ) -> Self {
-        Self { report, table, name, path, span, known: Vec::new(), missing: Vec::new() }
+        Self {
+            report,
+            table,
+            name,
+            path,
+            span,
+            known: Vec::new(),
+            missing: Vec::new(),
+            is_listed: true,
+        }
     }
 
     fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
@@ -88,32 +98,88 @@ impl<'r, 't> Section<'r, 't> {
             let Some(table) = entry.get_ref().as_table() else {
                 let path = format!("{name}[{index}]");
                 let message = format!("write a table under `[[{name}]]`");
-                self.report.add(&entry.span(), path, text_of(entry.get_ref()), message);
+                self.report.add(&entry.span(), path, self.report.shown(entry), message);
                 continue;
             };
-            let path = match table.get(name_key).and_then(|value| value.get_ref().as_str()) {
-                Some(own) if !own.is_empty() => format!("{name}[\"{}\"]", shorten(own)),
+            let own = table.get(name_key).filter(|value| value.get_ref().is_str());
+            let path = match own.and_then(|value| self.report.shown(value)) {
+                Some(own) if !own.is_empty() => format!("{name}[\"{own}\"]"),
                 _ => format!("{name}[{index}]"),
             };
-            let section = Self::new(self.report, Some(table), name, path, entry.span());
+            let mut section = Self::new(self.report, Some(table), name, path, entry.span());
+            section.is_listed = false;
             entries.push(section.read(&mut read));
         }
         entries
     }
 
     /// Reads a key that may be missing.
-    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl Read<T>) -> Option<T> {
-        let value = self.value(key)?;
-        read(value.get_ref()).map_err(|message| self.problem(key, message)).ok()
+    pub(super) fn optional<T: Plain>(
+        &mut self,
+        key: &'static str,
+        read: impl Read<T>,
+    ) -> Option<T> {
+        let value = self.take(key, &read);
+        if value.is_none() {
+            self.list_default(key, None, Origin::Default);
+        }
+        value
     }
 
     /// Reads a key that has a default.
-    pub(super) fn or<T>(&mut self, key: &'static str, default: T, read: impl Read<T>) -> T {
-        self.optional(key, read).unwrap_or(default)
+    pub(super) fn or<T: Plain>(&mut self, key: &'static str, default: T, read: impl Read<T>) -> T {
+        self.or_from(key, default, Origin::Default, read)
+    }
+
+    /// Reads a key that has a default, which comes from somewhere.
+    pub(super) fn or_from<T: Plain>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        from: Origin,
+        read: impl Read<T>,
+    ) -> T {
+        self.take(key, &read).unwrap_or_else(|| {
+            self.list_default(key, Some(default.plain()), from);
+            default
+        })
+    }
+
+    /// Reads a key that may be missing, and leaves its default to the caller.
+    pub(super) fn take<T: Plain>(&mut self, key: &'static str, read: &impl Read<T>) -> Option<T> {
+        let value = self.value(key)?;
+        match self.report.references.read(value, read) {
+            Ok(read) => {
+                if self.is_listed {
+                    self.list(key, value, read.plain());
+                }
+                Some(read)
+            }
+            Err(message) => {
+                self.problem(key, message);
+                None
+            }
+        }
+    }
+
+    /// Lists the default of a key that the file doesn't have.
+    pub(super) fn list_default(&self, key: &str, value: Option<Value>, from: Origin) {
+        if self.is_listed && !self.has(key) {
+            self.report.add_setting(self.path_of(key), value, Err(from));
+        }
+    }
+
+    /// Lists a key that the file has.
+    fn list(&self, key: &str, value: &Spanned<DeValue<'_>>, plain: Value) {
+        let (plain, from) = match self.report.references.written(value) {
+            Some(written) => (written.into(), Err(Origin::Environment)),
+            None => (plain, Ok(&value.span())),
+        };
+        self.report.add_setting(self.path_of(key), Some(plain), from);
     }
 
     /// Reads a key that must be there; `example` shows how it is written.
-    pub(super) fn required<T>(
+    pub(super) fn required<T: Plain>(
         &mut self,
         key: &'static str,
         example: &'static str,
@@ -122,11 +188,11 @@ impl<'r, 't> Section<'r, 't> {
         if self.value(key).is_none() {
             self.missing.push((key, example));
         }
-        self.optional(key, read)
+        self.take(key, &read)
     }
 
     /// Reads a list; `None` when it is missing or any of it is wrong.
-    pub(super) fn list<T>(
+    pub(super) fn elements<T: Plain>(
         &mut self,
         key: &'static str,
         example: &'static str,
@@ -138,22 +204,34 @@ impl<'r, 't> Section<'r, 't> {
             return None;
         };
         let mut elements = Some(Vec::new());
+        let (mut listed, mut refers) = (Vec::new(), false);
         for (index, element) in array.iter().enumerate() {
-            match (read(element.get_ref()), &mut elements) {
+            if let Some(written) = self.report.references.written(element) {
+                refers = true;
+                listed.push(written.into());
+            } else if let (true, Ok(read)) = (self.is_listed, read(element.get_ref())) {
+                listed.push(read.plain());
+            }
+            match (self.report.references.read(element, &read), &mut elements) {
                 (Ok(read), Some(elements)) => elements.push((read, element.span())),
                 (Ok(_), None) => {}
                 (Err(message), _) => {
                     let path = format!("{}[{index}]", self.path_of(key));
-                    self.report.add(&element.span(), path, text_of(element.get_ref()), message);
+                    self.report.add(&element.span(), path, self.report.shown(element), message);
                     elements = None;
                 }
             }
+        }
+        if self.is_listed {
+            let span = value.span();
+            let from = if refers { Err(Origin::Environment) } else { Ok(&span) };
+            self.report.add_setting(self.path_of(key), Some(listed.into()), from);
         }
         elements
     }
 
     /// Reads a list that must be there.
-    pub(super) fn required_list<T>(
+    pub(super) fn required_elements<T: Plain>(
         &mut self,
         key: &'static str,
         example: &'static str,
@@ -162,7 +240,7 @@ impl<'r, 't> Section<'r, 't> {
         if self.value(key).is_none() {
             self.missing.push((key, example));
         }
-        self.list(key, example, read)
+        self.elements(key, example, read)
     }
 
     /// Whether the key is there, right or wrong.
@@ -187,8 +265,32 @@ impl<'r, 't> Section<'r, 't> {
     /// Notes a problem of a key.
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
         let value = self.table.and_then(|table| table.get(key));
-        let value = value.and_then(|value| text_of(value.get_ref()));
+        let value = value.and_then(|value| self.report.shown(value));
         self.report.add(&self.span_of(key), self.path_of(key), value, message);
+    }
+
+    /// What the key says, where it refers to the environment.
+    pub(super) fn written(&self, key: &str) -> Option<&'r str> {
+        self.report.references.written(self.table?.get(key)?)
+    }
+
+    /// What an element of a list says, where it refers to the environment.
+    pub(super) fn shown_reference(&self, key: &str, index: usize) -> Option<String> {
+        let list = self.table?.get(key)?.get_ref().as_array()?;
+        self.report.references.written(list.get(index)?).map(shorten)
+    }
+
+    /// Counts a key as known.
+    pub(super) fn knows(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+    }
+
+    /// An element of a list, as a problem shows it.
+    pub(super) fn shown_element(&self, key: &str, index: usize) -> Option<String> {
+        let list = self.table?.get(key)?.get_ref().as_array()?;
+        self.report.shown(list.get(index)?)
     }
 
     /// Where problems go that are found by comparing sections.
@@ -197,9 +299,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     fn value(&mut self, key: &'static str) -> Option<&'r Spanned<DeValue<'t>>> {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
+        self.knows(key);
         self.table?.get(key)
     }
 
@@ -215,7 +315,7 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Notes unknown keys, then missing ones. A missing key that an unknown one resembles is the
     /// same mistake and is not told twice.
-    fn finish(mut self) {
+    pub(super) fn finish(mut self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name: &str = key.get_ref();
             if self.known.contains(&name) {
@@ -254,17 +354,5 @@ impl<'r, 't> Section<'r, 't> {
             .max_by(|a, b| a.0.total_cmp(&b.0))?;
         let is_typo = strsim::damerau_levenshtein(name, key) <= 2;
         (is_typo || likeness > 0.85).then_some(Near { key, is_typo })
-    }
-}
-
-/// A value as a problem shows it; tables and lists speak for themselves.
-pub(super) fn text_of(value: &DeValue<'_>) -> Option<String> {
-    match value {
-        DeValue::String(text) => Some(shorten(text)),
-        DeValue::Integer(number) => Some(shorten(&number.to_string())),
-        DeValue::Float(number) => Some(shorten(number.as_str())),
-        DeValue::Boolean(truth) => Some(truth.to_string()),
-        DeValue::Datetime(time) => Some(time.to_string()),
-        DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }

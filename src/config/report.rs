@@ -3,8 +3,15 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::problem::Problem;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::effective::{Origin, Setting};
+use super::problem::{Problem, shorten};
+use super::references::References;
 
 /// A place in the text, in bytes.
 pub(super) type Span = Range<usize>;
@@ -12,13 +19,24 @@ pub(super) type Span = Range<usize>;
 /// The keys that each section knows, by the section's name.
 pub(super) type KnownKeys = BTreeMap<&'static str, Vec<&'static str>>;
 
-/// Gathers what is wrong with one text.
+/// Gathers what is wrong with one text, and what its settings are.
 pub(super) struct Report {
+    file: Arc<Path>,
     line_starts: Vec<usize>,
     text: String,
+    /// What the texts of the file refer to.
+    pub(super) references: References,
     problems: RefCell<Vec<Problem>>,
     strays: RefCell<Vec<Stray>>,
     known: RefCell<KnownKeys>,
+    settings: RefCell<Vec<Setting>>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    file: Arc<Path>,
+    line: usize,
 }
 
 /// A key that its section does not know. Judged at the end, when all sections' keys are known.
@@ -37,14 +55,17 @@ pub(super) struct Near {
 }
 
 impl Report {
-    pub(super) fn new(text: &str) -> Self {
+    pub(super) fn new(file: &Path, text: &str) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         Self {
+            file: file.into(),
             line_starts: std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect(),
             text: text.to_owned(),
+            references: References::default(),
             problems: RefCell::default(),
             strays: RefCell::default(),
             known: RefCell::default(),
+            settings: RefCell::default(),
         }
     }
 
@@ -56,16 +77,67 @@ impl Report {
         value: Option<String>,
         message: impl Into<String>,
     ) {
-        let line = self.line(span);
+        let (line, column) = self.position(span.start);
+        let (end_line, end_column) = self.position(span.end.max(span.start));
+        self.problems.borrow_mut().push(Problem {
+            file: self.file.to_path_buf(),
+            line,
+            column,
+            end_line,
+            end_column,
+            key,
+            value,
+            message: message.into(),
+        });
+    }
+
+    /// A problem at a byte of a text that can't be read any further.
+    pub(super) fn problem_at(&self, byte: usize, message: &str) -> Problem {
+        self.add(&(byte..byte), String::new(), None, message);
+        self.problems.borrow_mut().remove(0)
+    }
+
+    /// Line and column of a byte, both from 1; the column in characters.
+    fn position(&self, byte: usize) -> (usize, usize) {
+        let line = self.line(&(byte..byte));
         let start = self.line_starts[line - 1];
-        let column = self.text.get(start..span.start).map_or(0, |before| before.chars().count());
-        let problem = Problem { line, column: column + 1, key, value, message: message.into() };
-        self.problems.borrow_mut().push(problem);
+        let before = self.text.get(start..byte).map_or(0, |before| before.chars().count());
+        (line, before + 1)
     }
 
     /// The line of `span`, from 1.
     pub(super) fn line(&self, span: &Span) -> usize {
         self.line_starts.partition_point(|start| *start <= span.start).max(1)
+    }
+
+    /// The place of `span`, for problems of other files.
+    pub(super) fn place(&self, span: &Span) -> Place {
+        Place { file: Arc::clone(&self.file), line: self.line(span) }
+    }
+
+    /// How a place reads in a problem of this file.
+    pub(super) fn tell(&self, place: &Place) -> String {
+        if place.file == self.file {
+            format!("line {}", place.line)
+        } else {
+            format!("line {} of `{}`", place.line, place.file.display())
+        }
+    }
+
+    /// A value as a problem shows it: as it is written where it refers to the environment. Tables and
+    /// lists speak for themselves.
+    pub(super) fn shown(&self, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        if let Some(written) = self.references.written(value) {
+            return Some(shorten(written));
+        }
+        match value.get_ref() {
+            DeValue::String(text) => Some(shorten(text)),
+            DeValue::Integer(number) => Some(shorten(&number.to_string())),
+            DeValue::Float(number) => Some(shorten(number.as_str())),
+            DeValue::Boolean(truth) => Some(truth.to_string()),
+            DeValue::Datetime(time) => Some(time.to_string()),
+            DeValue::Array(_) | DeValue::Table(_) => None,
+        }
     }
 
     /// Notes a key that its section does not know.
@@ -84,24 +156,43 @@ impl Report {
         }
     }
 
-    /// All problems by line, with the keys that are known.
-    pub(super) fn finish(self) -> (Vec<Problem>, KnownKeys) {
-        let known = self.known.take();
+    /// Notes what holds for a key; `span` is where the file says so.
+    pub(super) fn add_setting(
+        &self,
+        key: String,
+        value: Option<serde_json::Value>,
+        from: Result<&Span, Origin>,
+    ) {
+        let from = from.map_or_else(
+            |origin| origin,
+            |span| Origin::File { path: self.file.to_path_buf(), line: self.line(span) },
+        );
+        self.settings.borrow_mut().push(Setting { key, value, from });
+    }
+
+    /// The keys that this text's sections know.
+    pub(super) fn known(&self) -> KnownKeys {
+        self.known.borrow().clone()
+    }
+
+    /// All problems by line, and all settings; `known` is what the sections of all files know.
+    pub(super) fn finish(self, known: &KnownKeys) -> (Vec<Problem>, Vec<Setting>) {
+        let own = self.known.take();
         for stray in self.strays.take() {
-            let message = stray.message(&known);
+            let message = stray.message(known, own.get(stray.section));
             self.add(&stray.span, stray.path, None, message);
         }
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| (problem.line, problem.column));
-        (problems, known)
+        (problems, self.settings.into_inner())
     }
 }
 
 impl Stray {
-    fn message(&self, known: &KnownKeys) -> String {
+    fn message(&self, known: &KnownKeys, here: Option<&Vec<&'static str>>) -> String {
         let elsewhere: Vec<_> = known
             .iter()
-            .filter(|(_, keys)| keys.contains(&self.key.as_str()))
+            .filter(|(section, keys)| !section.is_empty() && keys.contains(&self.key.as_str()))
             .map(|(section, _)| format!("`[{section}]`"))
             .collect();
         match &self.near {
@@ -111,8 +202,14 @@ impl Stray {
             _ if !elsewhere.is_empty() => {
                 format!("unknown key here; it belongs in {}", elsewhere.join(" or "))
             }
+            _ if !self.section.is_empty()
+                && known.get("").is_some_and(|keys| keys.contains(&self.key.as_str())) =>
+            {
+                "unknown key here; it belongs in the head of the file, above all sections"
+                    .to_owned()
+            }
             _ => {
-                let keys = known.get(self.section).map(|keys| keys.join(", ")).unwrap_or_default();
+                let keys = here.map(|keys| keys.join(", ")).unwrap_or_default();
                 format!("unknown key; the keys here are {keys}")
             }
         }

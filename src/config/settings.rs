@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Declared;
+use super::{Declared, Setting};
 use crate::model::HealthCheck;
 
 /// All that a server is told before it starts.
@@ -28,6 +28,11 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// The domains and backends.
     pub declared: Declared,
+    /// Every key of the sections, with its value and where that came from. Empty where no file and no
+    /// arguments were read. A section that is off as a whole, such as `[lets_encrypt]`, is not in it.
+    pub effective: Vec<Setting>,
+    /// The files that were read, the main one first.
+    pub files: Vec<PathBuf>,
 }
 
 impl Config {
@@ -42,6 +47,8 @@ impl Config {
             lets_encrypt: None,
             metrics: MetricsSettings::default(),
             declared: Declared::default(),
+            effective: Vec::new(),
+            files: Vec::new(),
         }
     }
 }
@@ -195,6 +202,24 @@ pub enum LogLevel {
     Off,
 }
 
+impl LogLevel {
+    /// All of them, the wordiest first.
+    pub const ALL: [Self; 6] =
+        [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Off];
+
+    /// The name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -203,6 +228,19 @@ pub enum LogFormat {
     /// One JSON object a line.
     #[default]
     Json,
+}
+
+impl LogFormat {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// The name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// Where log lines go.

@@ -10,6 +10,7 @@ mod drain;
 mod error;
 mod find;
 mod gate;
+mod history;
 mod loss;
 mod plane;
 mod reconcile;
@@ -20,6 +21,7 @@ pub use backends::{BackendEdit, NewBackend};
 pub use domains::{DomainEdit, NewDomain};
 pub use error::ControlError;
 pub use gate::{ProbeNow, Probed};
+pub use history::EventWatch;
 pub use plane::{ControlOptions, ControlPlane};
 pub use switch::{SwitchOptions, SwitchTarget};
 

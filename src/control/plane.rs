@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::claims::Claims;
 use super::{ControlError, ProbeNow, find};
 use crate::clock::now_ms;
-use crate::model::{Actor, BackendId, Change, DomainName, Event, EventKind, Outcome};
+use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
-use crate::store::{Commit, Store};
+use crate::store::{Commit, Store, StoreError};
 
 /// What the control plane is told by the config.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub(super) struct Inner {
     pub(super) options: ControlOptions,
     pub(super) probe: ProbeNow,
     pub(super) claims: Claims,
+    /// How often the history was written to, for those who watch it.
+    pub(super) written: watch::Sender<u64>,
 }
 
 struct Writer {
@@ -76,7 +80,8 @@ impl ControlPlane {
     ) -> Self {
         let writer = Mutex::new(Writer { store, publisher });
         let claims = Claims::default();
-        Self { inner: Arc::new(Inner { writer, reader, options, probe, claims }) }
+        let written = watch::Sender::default();
+        Self { inner: Arc::new(Inner { writer, reader, options, probe, claims, written }) }
     }
 
     /// The state of now.
@@ -113,18 +118,6 @@ impl ControlPlane {
         &self.inner.options
     }
 
-    /// The newest events first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn events(
-        &self,
-        domain: Option<DomainName>,
-        limit: usize,
-    ) -> Result<Vec<Event>, ControlError> {
-        self.with_writer(move |writer, _| Ok(writer.store.events(domain.as_ref(), limit)?)).await
-    }
-
     /// Plans an edit on the state of now and applies it; nobody else changes the state in between.
     /// `None` from the plan means that there is nothing to do.
     pub(super) async fn change(
@@ -132,7 +125,7 @@ impl ControlPlane {
         actor: Actor,
         plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
     ) -> Result<Option<Applied>, ControlError> {
-        self.with_writer(move |writer, reader| {
+        self.writing(move |writer, reader| {
             let before = reader.load();
             match plan(&before)? {
                 Some(edit) => writer.apply(&before, &actor, edit).map(Some),
@@ -144,7 +137,7 @@ impl ControlPlane {
 
     /// Adds to the history what changed nothing.
     pub(super) async fn record(&self, actor: Actor, event: EventKind) -> Result<(), ControlError> {
-        self.with_writer(move |writer, reader| {
+        self.writing(move |writer, reader| {
             let revision = reader.load().revision();
             let at_ms = now_ms();
             writer.store.commit(&Commit {
@@ -166,7 +159,25 @@ impl ControlPlane {
         event: u64,
         outcome: Outcome,
     ) -> Result<(), ControlError> {
-        self.with_writer(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?)).await
+        self.writing(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?)).await
+    }
+
+    /// Reads from the store.
+    pub(super) async fn reading<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        self.with_writer(move |writer, _| Ok(work(&writer.store)?)).await
+    }
+
+    /// Writes, and tells those who watch the history.
+    async fn writing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let written = self.with_writer(work).await?;
+        self.inner.written.send_modify(|times| *times += 1);
+        Ok(written)
     }
 
     async fn with_writer<T: Send + 'static>(

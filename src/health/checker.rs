@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -20,6 +20,10 @@ use crate::state::{BackendNode, Reader, Snapshot};
 /// Time between two probes while a verdict is near, and the least time between two probes of a
 /// backend that traffic complains about; unless the interval is shorter.
 const SOON: Duration = Duration::from_millis(500);
+
+/// Probes of schedules that run at once. One takes several kilobytes and a file descriptor: after a
+/// start with ten thousand backends they would take more than all that is kept.
+const AT_ONCE: usize = 1000;
 
 /// How backends are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,7 @@ pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
         names: Names::new(settings.resolve_interval, Arc::new(system_lookup), runtime.clone()),
         check: settings.check,
         runtime: runtime.clone(),
+        turns: Semaphore::new(AT_ONCE),
         watched: Mutex::default(),
     });
     let (alive, ended) = watch::channel(());
@@ -70,6 +75,8 @@ struct Watch {
     prober: Prober,
     names: Names,
     runtime: Handle,
+    /// Whose schedule may probe. Nobody who asks for a probe now waits for it.
+    turns: Semaphore,
     /// By the address of the `BackendLive`, which is what a backend's observed life is: an edit
     /// keeps it, a move makes another. The monitor keeps it alive, so the key stays its own.
     watched: Mutex<HashMap<usize, Watched>>,
@@ -180,7 +187,10 @@ async fn keep_schedule(watch: Arc<Watch>, monitor: Arc<Monitor>) {
     let soon = interval.min(SOON);
     let live = &monitor.node.live;
     loop {
-        let probe = watch.probe(&monitor);
+        let probe = async {
+            let _turn = watch.turns.acquire().await;
+            watch.probe(&monitor).await
+        };
         tokio::pin!(probe);
         let probe = loop {
             // Traffic may put the backend out while a probe still waits for its answer.

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::envelope::{Fault, code};
-use super::methods::{Changed, Method, NoParams, backend, domain, event, state, switch};
-use super::{fault, methods, views};
+use super::methods::{
+    Changed, Method, NoParams, backend, config, domain, event, name, state, switch,
+};
+use super::progress::ProgressSink;
+use super::{fault, methods, names, views};
 use crate::control::{
     BackendEdit, ControlError, ControlPlane, DomainEdit, NewDomain, SwitchOptions, SwitchTarget,
 };
@@ -23,6 +27,9 @@ use crate::state::Snapshot;
 const EVENTS: usize = 20;
 const MOST_EVENTS: usize = 10_000;
 
+/// How long a watcher hears nothing: what is sent then tells whether it is still there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
 /// What `state.get` tells beside the state.
 #[derive(Debug)]
 pub struct ServerFacts {
@@ -34,6 +41,8 @@ pub struct ServerFacts {
     pub notes: Vec<String>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
+    /// Its settings, as they were last read.
+    pub settings: ArcSwap<Vec<config::ShownSetting>>,
 }
 
 /// Carries out methods. Cheap to clone.
@@ -48,16 +57,16 @@ pub(super) struct Call {
     pub(super) actor: Actor,
     pub(super) request_id: String,
     /// Gets what the method reports while it is under way.
-    pub(super) progress: Arc<dyn Fn(Value) + Send + Sync>,
+    pub(super) progress: ProgressSink,
 }
 
 impl Call {
     /// A sink for the progress of `M`.
     fn reporter<M: Method>(&self) -> impl Fn(M::Progress) + Send + Sync + 'static {
-        let progress = Arc::clone(&self.progress);
+        let progress = self.progress.clone();
         move |report| {
             if let Ok(report) = serde_json::to_value(report) {
-                progress(report);
+                progress.report(report);
             }
         }
     }
@@ -115,6 +124,9 @@ impl Dispatch {
             switch::Start::NAME => self.start_switch(params, call).await,
             switch::Undo::NAME => self.undo_switch(params, call).await,
             event::List::NAME => self.list_events(params).await,
+            event::Watch::NAME => self.watch_events(params, call).await,
+            name::Complete::NAME => self.complete_name(params),
+            config::Show::NAME => self.show_config(params),
             // The catalogue has it and this does not: a test finds it before anybody else.
             _ => {
                 let message = format!("`{method}` is not carried out");
@@ -161,17 +173,18 @@ impl Dispatch {
             in_flight: snapshot.domains().map(in_flight).sum(),
             requests: metrics.requests(),
             refused: metrics.refused(),
-            warnings: [self.facts.notes.clone(), views::warnings(&snapshot)].concat(),
+            warnings: views::warnings(&snapshot),
+            notes: self.facts.notes.clone(),
         })
     }
 
+    fn complete_name(&self, params: Value) -> Result<Value, Failure> {
+        let params = read(params)?;
+        write::<name::Complete>(&names::complete(&self.control.snapshot(), &params))
+    }
+
     fn list_domains(&self, params: Value) -> Result<Value, Failure> {
-        let NoParams {} = read(params)?;
-        let snapshot = self.control.snapshot();
-        write::<domain::List>(&domain::DomainList {
-            revision: snapshot.revision(),
-            domains: snapshot.domains().map(|node| views::domain(&snapshot, node)).collect(),
-        })
+        write::<domain::List>(&views::domains(&self.control.snapshot(), &read(params)?))
     }
 
     fn show_domain(&self, params: Value) -> Result<Value, Failure> {
@@ -225,12 +238,7 @@ impl Dispatch {
     }
 
     fn list_backends(&self, params: Value) -> Result<Value, Failure> {
-        let NoParams {} = read(params)?;
-        let snapshot = self.control.snapshot();
-        write::<backend::List>(&backend::BackendList {
-            revision: snapshot.revision(),
-            backends: snapshot.backends().map(|node| views::backend(&snapshot, node)).collect(),
-        })
+        write::<backend::List>(&views::backends(&self.control.snapshot(), &read(params)?))
     }
 
     fn show_backend(&self, params: Value) -> Result<Value, Failure> {
@@ -357,14 +365,63 @@ impl Dispatch {
 
     async fn list_events(&self, params: Value) -> Result<Value, Failure> {
         let event::ListParams { domain, limit } = read(params)?;
-        // The history of a domain outlives it, so an unknown name is no error; an alias is its domain.
+        let (domain, limit) = self.events_of(domain, limit);
+        let revision = self.control.snapshot().revision();
+        let events = self.control.events(domain, limit).await?;
+        write::<event::List>(&event::EventList { revision, events })
+    }
+
+    async fn watch_events(&self, params: Value, call: &Call) -> Result<Value, Failure> {
+        let event::WatchParams { domain, limit, count } = read(params)?;
+        let (domain, limit) = self.events_of(domain, limit);
+        let mut watch = self.control.watch_events(domain, limit);
+        let mut told = 0;
+        'watching: loop {
+            let Ok(events) = tokio::time::timeout(HEARTBEAT, watch.next()).await else {
+                if call.progress.beat().await.is_err() {
+                    break;
+                }
+                continue;
+            };
+            for event in events? {
+                if count.is_some_and(|count| told >= count) {
+                    break 'watching;
+                }
+                let event = serde_json::to_value(&event).map_err(Failure::Result)?;
+                if call.progress.deliver(event).await.is_err() {
+                    break 'watching;
+                }
+                told += 1;
+            }
+            if count.is_some_and(|count| told >= count) {
+                break;
+            }
+        }
+        write::<event::Watch>(&event::Watched { told })
+    }
+
+    /// Whose events, and how many. The history of a domain outlives it, so an unknown name is no
+    /// error; an alias is its domain.
+    fn events_of(
+        &self,
+        domain: Option<DomainName>,
+        limit: Option<usize>,
+    ) -> (Option<DomainName>, usize) {
         let snapshot = self.control.snapshot();
         let domain = domain.map(|name| {
             snapshot.domain(&name).map_or(name, |node| node.virtual_host.domain.clone())
         });
-        let limit = limit.unwrap_or(EVENTS).min(MOST_EVENTS);
-        let events = self.control.events(domain, limit).await?;
-        write::<event::List>(&event::EventList { revision: snapshot.revision(), events })
+        (domain, limit.unwrap_or(EVENTS).min(MOST_EVENTS))
+    }
+
+    fn show_config(&self, params: Value) -> Result<Value, Failure> {
+        let config::ShowParams { effective } = read(params)?;
+        let settings = self.facts.settings.load();
+        let settings = settings.iter().filter(|setting| effective || setting.set).cloned();
+        write::<config::Show>(&config::ShownConfig {
+            revision: self.control.snapshot().revision(),
+            settings: settings.collect(),
+        })
     }
 
     fn domain_info<M: Method<Result = domain::DomainInfo>>(

@@ -29,6 +29,9 @@ pub mod limit {
 /// The method of the notifications that a long operation sends before its result.
 pub const PROGRESS: &str = "progress";
 
+/// The method of the notifications that tell nothing but that the server is there.
+pub const HEARTBEAT: &str = "heartbeat";
+
 /// The `jsonrpc` member: always `"2.0"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version;
@@ -91,15 +94,15 @@ pub enum Answer {
     Error(Fault),
 }
 
-/// A notification of progress as the server writes it.
+/// A notification as the server writes it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Notification {
+pub struct Notification<P> {
     /// `"2.0"`.
     pub jsonrpc: Version,
-    /// [`PROGRESS`].
+    /// [`PROGRESS`] or [`HEARTBEAT`].
     pub method: &'static str,
-    /// Which request it belongs to, and how far it is.
-    pub params: ProgressParams,
+    /// What it tells; of [`PROGRESS`], [`ProgressParams`].
+    pub params: P,
 }
 
 /// The parameters of a progress notification.

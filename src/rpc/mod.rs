@@ -8,6 +8,8 @@ mod dispatch;
 pub mod envelope;
 mod fault;
 pub mod methods;
+mod names;
+mod progress;
 mod server;
 mod socket;
 pub mod version;

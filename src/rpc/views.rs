@@ -1,17 +1,56 @@
 //! The state as methods answer with it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::methods::backend::BackendInfo;
-use super::methods::domain::{DomainInfo, PoolInfo, TagInFlight};
+use super::methods::PAGE;
+use super::methods::backend::{self, BackendInfo, BackendList};
+use super::methods::domain::{self, DomainInfo, DomainList, PoolInfo, TagInFlight};
 use crate::model::{BackendState, DomainName, HealthStatus, Tag};
 use crate::state::{BackendNode, DomainNode, Endpoints, Snapshot};
 
 /// Domains that `backend.show` names at most.
 const MOST_SERVED: usize = 10;
 
+/// One page of the virtual hosts.
+pub(super) fn domains(snapshot: &Snapshot, params: &domain::ListParams) -> DomainList {
+    // Many domains share a tag: its backends are counted once a page.
+    let mut pools: HashMap<&Tag, PoolInfo> = HashMap::new();
+    let mut nodes = snapshot.domains_after(params.after.as_ref());
+    let domains: Vec<_> = nodes
+        .by_ref()
+        .take(page_size(params.limit))
+        .map(|node| {
+            let live = &node.virtual_host.live;
+            let backends = *pools.entry(live).or_insert_with(|| pool(snapshot, live));
+            served(snapshot, node, backends)
+        })
+        .collect();
+    let goes_on = nodes.next().is_some();
+    let next = domains.last().filter(|_| goes_on).map(|last| last.domain.clone());
+    DomainList { revision: snapshot.revision(), domains, next }
+}
+
+/// One page of the backends, without the domains they serve.
+pub(super) fn backends(snapshot: &Snapshot, params: &backend::ListParams) -> BackendList {
+    let mut nodes = snapshot.backends_after(params.after.as_ref());
+    let page = nodes.by_ref().take(page_size(params.limit));
+    let backends: Vec<_> = page.map(|node| backend(snapshot, node)).collect();
+    let goes_on = nodes.next().is_some();
+    let next = backends.last().filter(|_| goes_on).map(|last| last.id.clone());
+    BackendList { revision: snapshot.revision(), backends, next }
+}
+
+fn page_size(limit: Option<usize>) -> usize {
+    limit.unwrap_or(PAGE).clamp(1, PAGE)
+}
+
 /// A virtual host with what serves it now.
 pub(super) fn domain(snapshot: &Snapshot, node: &DomainNode) -> DomainInfo {
+    served(snapshot, node, pool(snapshot, &node.virtual_host.live))
+}
+
+fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainInfo {
     let virtual_host = &node.virtual_host;
     let live = &virtual_host.live;
     DomainInfo {
@@ -22,7 +61,7 @@ pub(super) fn domain(snapshot: &Snapshot, node: &DomainNode) -> DomainInfo {
         previous: virtual_host.previous.clone(),
         http_to_https: virtual_host.http_to_https,
         balance: virtual_host.balance.into(),
-        backends: pool(snapshot, live),
+        backends,
         in_flight: node
             .in_flight()
             .filter(|(tag, requests)| *tag == live || *requests > 0)
@@ -96,7 +135,20 @@ pub(super) fn warnings(snapshot: &Snapshot) -> Vec<String> {
     if more > 0 {
         warnings.push(format!("and {more} more domains without a backend that can serve"));
     }
+    let mut unhealthy = snapshot.backends().filter(|node| is_unhealthy(node));
+    for node in unhealthy.by_ref().take(MOST) {
+        warnings.push(format!("backend `{}` is unhealthy", node.backend.id));
+    }
+    let more = unhealthy.count();
+    if more > 0 {
+        warnings.push(format!("and {more} more unhealthy backends"));
+    }
     warnings
+}
+
+/// Whether the operator wants it to serve, and it can't.
+fn is_unhealthy(node: &BackendNode) -> bool {
+    node.backend.state == BackendState::Ready && node.live.health() == HealthStatus::Unhealthy
 }
 
 fn has_server(snapshot: &Snapshot, node: &Arc<DomainNode>) -> bool {

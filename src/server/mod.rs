@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -16,12 +17,13 @@ pub(crate) use listen::Listener;
 pub use stop::Stopped;
 
 use crate::clock::now_ms;
-use crate::config::{Config, Declared, HealthCheckSettings, Source};
+use crate::config::{Config, Declared, HealthCheckSettings, Origin, Setting, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed};
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
 use crate::proxy::{self, ProxyOptions, UpstreamOptions};
+use crate::rpc::methods::config::ShownSetting;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::store::{Saved, Store};
@@ -91,6 +93,7 @@ impl Server {
             listeners: listeners.iter().map(Listener::to_string).collect(),
             notes: notes(&config),
             metrics: Arc::clone(&metrics),
+            settings: ArcSwap::from_pointee(shown_settings(&config)),
         };
         for note in &facts.notes {
             tracing::warn!("{note}");
@@ -266,6 +269,17 @@ fn proxy_options(config: &Config) -> ProxyOptions {
             count_5xx: config.health_check.count_5xx,
         },
     }
+}
+
+/// The settings as the admin socket tells them.
+fn shown_settings(config: &Config) -> Vec<ShownSetting> {
+    let shown = |setting: &Setting| ShownSetting {
+        key: setting.key.clone(),
+        value: setting.value.clone(),
+        from: setting.from.to_string(),
+        set: setting.from != Origin::Default,
+    };
+    config.effective.iter().map(shown).collect()
 }
 
 /// What the config asks for and this version does not do.

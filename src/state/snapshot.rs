@@ -3,7 +3,9 @@
 //! Built on persistent maps, so that one change costs the same at ten domains and at a hundred
 //! thousand, and a lookup takes no lock and allocates nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::ordmap::DiffItem;
@@ -16,6 +18,9 @@ use crate::model::{
 };
 
 type HashMap<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
+
+/// The backends that changed, by the tags that they carry or carried.
+type Touched = BTreeMap<Tag, BTreeSet<BackendId>>;
 
 /// A virtual host as routing sees it.
 #[derive(Debug)]
@@ -166,6 +171,15 @@ impl Snapshot {
         self.domains.values()
     }
 
+    /// The virtual hosts by name, from the first whose name comes after that one.
+    pub fn domains_after(
+        &self,
+        name: Option<&DomainName>,
+    ) -> impl Iterator<Item = &Arc<DomainNode>> {
+        let start = name.map_or(Bound::Unbounded, Bound::Excluded);
+        self.domains.range::<_, DomainName>((start, Bound::Unbounded)).map(|(_, node)| node)
+    }
+
     /// The backend of that id.
     pub fn backend(&self, id: &BackendId) -> Option<&Arc<BackendNode>> {
         self.backends.get(id)
@@ -174,6 +188,15 @@ impl Snapshot {
     /// All backends, by id.
     pub fn backends(&self) -> impl ExactSizeIterator<Item = &Arc<BackendNode>> {
         self.backends.values()
+    }
+
+    /// The backends by id, from the first whose id comes after that one.
+    pub fn backends_after(
+        &self,
+        id: Option<&BackendId>,
+    ) -> impl Iterator<Item = &Arc<BackendNode>> {
+        let start = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.backends.range::<_, BackendId>((start, Bound::Unbounded)).map(|(_, node)| node)
     }
 
     /// Whether `other` holds the very same backends, told without looking at each.
@@ -186,16 +209,21 @@ impl Snapshot {
     pub fn after(&self, changes: Vec<Change>, revision: u64) -> Self {
         let mut next = self.clone();
         next.revision = revision;
-        let mut touched = std::collections::BTreeSet::new();
+        let mut touched = Touched::new();
+        let mut touch = |backend: &Backend| {
+            for tag in &backend.tags {
+                touched.entry(tag.clone()).or_default().insert(backend.id.clone());
+            }
+        };
         for change in changes {
             match change {
                 Change::PutDomain(virtual_host) => next.put_domain(virtual_host),
                 Change::DropDomain(domain) => next.drop_domain(&domain),
                 Change::PutBackend(backend) => {
-                    touched.extend(backend.tags.iter().cloned());
+                    touch(&backend);
                     let node = match next.backends.get(&backend.id) {
                         Some(before) => {
-                            touched.extend(before.backend.tags.iter().cloned());
+                            touch(&before.backend);
                             BackendNode::following(backend, before)
                         }
                         None => BackendNode::new(backend),
@@ -204,12 +232,12 @@ impl Snapshot {
                 }
                 Change::DropBackend(id) => {
                     if let Some(before) = next.backends.remove(&id) {
-                        touched.extend(before.backend.tags.iter().cloned());
+                        touch(&before.backend);
                     }
                 }
             }
         }
-        next.rebuild_pools(&touched);
+        next.rebuild_pools(touched);
         next
     }
 
@@ -290,25 +318,21 @@ impl Snapshot {
         }
     }
 
-    fn rebuild_pools(&mut self, tags: &std::collections::BTreeSet<Tag>) {
-        if tags.is_empty() {
-            return;
-        }
-        let mut members: std::collections::BTreeMap<&Tag, Vec<Arc<BackendNode>>> =
-            tags.iter().map(|tag| (tag, Vec::new())).collect();
-        for node in self.backends.values() {
-            for tag in &node.backend.tags {
-                if let Some(pool) = members.get_mut(tag) {
-                    pool.push(Arc::clone(node));
-                }
-            }
-        }
-        for (tag, backends) in members {
+    /// Only what changed is looked at: one edit costs what its pools cost, not what all backends do.
+    fn rebuild_pools(&mut self, touched: Touched) {
+        for (tag, ids) in touched {
+            let before = self.pools.get(&tag);
+            let turn = before.map(|pool| Arc::clone(pool.turn())).unwrap_or_default();
+            let stay = before.into_iter().flat_map(|pool| pool.backends());
+            let stay = stay.filter(|node| !ids.contains(&node.backend.id));
+            let come = ids.iter().filter_map(|id| self.backends.get(id));
+            let come = come.filter(|node| node.backend.tags.contains(&tag));
+            let mut backends: Vec<_> = stay.chain(come).cloned().collect();
+            backends.sort_unstable_by(|one, other| one.backend.id.cmp(&other.backend.id));
             if backends.is_empty() {
-                self.pools.remove(tag);
+                self.pools.remove(&tag);
             } else {
-                let turn = self.pools.get(tag).map(|p| Arc::clone(p.turn())).unwrap_or_default();
-                self.pools.insert(tag.clone(), Arc::new(Pool::new(tag.clone(), backends, turn)));
+                self.pools.insert(tag.clone(), Arc::new(Pool::new(tag, backends, turn)));
             }
         }
     }

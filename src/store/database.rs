@@ -13,7 +13,7 @@ use super::lock::{self, DirectoryLock};
 use crate::model::{Actor, Backend, Change, DomainName, Event, EventKind, Outcome, VirtualHost};
 
 /// The newest schema that this version reads and writes.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// Marks the file as ours (SQLite's `application_id`): "vhst".
 const APPLICATION_ID: i64 = 0x7668_7374;
@@ -22,6 +22,7 @@ const CREATE: &str = "
     CREATE TABLE domains  (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE backends (id   TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE meta     (key  TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE applied_file (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);
     CREATE TABLE events (
         id       INTEGER PRIMARY KEY AUTOINCREMENT,
         revision INTEGER NOT NULL,
@@ -34,6 +35,14 @@ const CREATE: &str = "
         event  INTEGER NOT NULL REFERENCES events(id),
         PRIMARY KEY (domain, event)
     ) WITHOUT ROWID;
+";
+
+/// Until schema 2 the file was a row of `meta`. To find a key in a table without row ids, SQLite reads
+/// the values that it passes: each commit read the whole file to write the revision beside it.
+const FROM_1_TO_2: &str = "
+    CREATE TABLE applied_file (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);
+    INSERT INTO applied_file SELECT 1, value FROM meta WHERE key = 'applied_file';
+    DELETE FROM meta WHERE key = 'applied_file';
 ";
 
 /// The state directory, held for as long as this lives.
@@ -107,7 +116,10 @@ impl Store {
             },
             domains: self.rows("SELECT value FROM domains ORDER BY name", "a domain")?,
             backends: self.rows("SELECT value FROM backends ORDER BY id", "a backend")?,
-            applied_file: self.meta("applied_file")?,
+            applied_file: self
+                .connection
+                .query_row("SELECT value FROM applied_file", [], |row| row.get(0))
+                .optional()?,
         })
     }
 
@@ -122,7 +134,9 @@ impl Store {
         }
         set_meta(&transaction, "revision", &commit.revision.to_string())?;
         if let Some(file) = commit.applied_file {
-            set_meta(&transaction, "applied_file", file)?;
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO applied_file (id, value) VALUES (1, ?1)")?
+                .execute(params![file])?;
         }
         let event = insert_event(&transaction, commit)?;
         transaction.commit()?;
@@ -188,6 +202,35 @@ impl Store {
                 params![domain.to_string(), limit],
             ),
         }
+    }
+
+    /// The events after the one of that number, the oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn events_after(
+        &self,
+        event: u64,
+        domain: Option<&DomainName>,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let (event, limit) = (signed(event), i64::try_from(limit).unwrap_or(i64::MAX));
+        match domain {
+            None => self.events_where("WHERE id > ?1 ORDER BY id LIMIT ?2", params![event, limit]),
+            Some(domain) => self.events_where(
+                "WHERE id > ?1 AND id IN (SELECT event FROM event_domains WHERE domain = ?2)
+                 ORDER BY id LIMIT ?3",
+                params![event, domain.to_string(), limit],
+            ),
+        }
+    }
+
+    /// The event of that number.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn event(&self, event: u64) -> Result<Option<Event>, StoreError> {
+        Ok(self.events_where("WHERE id = ?1", params![signed(event)])?.pop())
     }
 
     fn events_where(
@@ -268,11 +311,15 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), StoreError> 
 fn create_schema(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        transaction.execute_batch(CREATE)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", SCHEMA)?;
+    match version {
+        0 => {
+            transaction.execute_batch(CREATE)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        }
+        1 => transaction.execute_batch(FROM_1_TO_2)?,
+        _ => return Ok(()),
     }
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
     transaction.commit()?;
     Ok(())
 }

@@ -267,3 +267,50 @@ fn help_names_the_exit_statuses() {
         assert!(listed, "no exit status {number} in\n{}", output.stdout);
     }
 }
+
+#[test]
+fn a_check_fails_while_something_needs_a_person() {
+    let (server, _backends) = furnished();
+    let output = server.ctl(&["status", "--check"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stdout.contains("warning      backend `web-eu-1` is unhealthy\n"), "{output:?}");
+    for id in ["web-eu-1", "unresolved"] {
+        server.ctl_ok(&["backend", "disable", id]);
+    }
+    server.ctl_ok(&["status", "--check"]);
+    let quiet = server.ctl_ok(&["status", "--check", "--quiet"]);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn wide_lists_tell_more() {
+    let (server, _backends) = furnished();
+    let backends = server.ctl_ok(&["backend", "list", "--output", "wide"]).stdout;
+    let line = backends.lines().find(|line| line.starts_with("web-eu-1")).expect("it is listed");
+    assert!(backends.starts_with("ID ") && backends.contains("LAST ANSWER"), "{backends}");
+    assert!(line.contains("refused"), "{backends}");
+    let domains = server.ctl_ok(&["-o", "wide", "domain", "list"]).stdout;
+    assert!(domains.contains("www.example.com, web.example.com\n"), "{domains}");
+    let history = server.ctl_ok(&["history", "--output", "wide"]).stdout;
+    assert!(history.contains("domain `*` added"), "{history}");
+}
+
+#[test]
+fn any_method_can_be_called() {
+    let (server, _backends) = furnished();
+    let shown = server.ctl_ok(&["call", "domain.show", r#"{"domain": "www.example.com"}"#]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    assert_eq!(shown["domain"], "example.com");
+    assert_eq!(server.ctl(&["call", "domain.show", r#"{"domain": "no.test"}"#]).code, 4);
+    let output = server.ctl(&["call", "domain.shwo"]);
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+    assert!(output.stderr.contains("unknown method `domain.shwo`"), "{output:?}");
+    // A long one tells how far it is on the other stream.
+    let params = r#"{"domains": ["example.com"], "tag": "b", "options": {"force": true}}"#;
+    let switched = server.ctl_ok(&["call", "switch.start", params]);
+    let report: serde_json::Value = serde_json::from_str(&switched.stdout).expect("JSON alone");
+    assert_eq!(report["outcome"]["state"], "done", "{switched:?}");
+    let lines: Vec<serde_json::Value> =
+        switched.stderr.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(lines.iter().any(|line| line["progress"]["phase"] == "switched"), "{lines:?}");
+}

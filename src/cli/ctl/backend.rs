@@ -2,19 +2,21 @@
 
 use clap::{Args, Subcommand};
 
-use super::backend_view::{facts, summary, table, unhealthy_note};
+use super::backend_view::{Unhealthy, facts, summary, table, wide_table};
 use super::connect::Session;
+use super::pages::{Paged, print_all};
 use super::switch_progress::Draining;
 use crate::cli::exit_code::ExitCode;
+use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
-use crate::cli::table::join;
+use crate::cli::table::{Table, join};
 use crate::cli::time::parse_millis;
 use crate::model::{BackendAddr, BackendId, Scheme, Tag, Weight};
+use crate::rpc::methods::Method;
 use crate::rpc::methods::backend::{
-    self, AddParams, BackendInfo, BackendParams, DrainParams, DrainProgress, ReadyParams,
-    SetParams, TagParams,
+    self, AddParams, BackendInfo, BackendList, BackendParams, DrainParams, DrainProgress,
+    ListParams, ReadyParams, SetParams, TagParams,
 };
-use crate::rpc::methods::{Method, NoParams};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BackendVerb {
@@ -186,10 +188,11 @@ impl BackendVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
             Self::List(ListArgs {}) => {
-                let list = session.call::<backend::List>("list the backends", &NoParams {}).await?;
                 let nothing = "there are no backends; add one with `vhost ctl backend add`";
-                session.printer.list(&list, table(&list.backends), nothing);
-                if let Some(note) = unhealthy_note(&list.backends) {
+                let mut unhealthy = Unhealthy::default();
+                let look = |page: &BackendList| unhealthy.count(&page.backends);
+                print_all::<backend::List>(session, "list the backends", nothing, look).await?;
+                if let Some(note) = unhealthy.note() {
                     session.printer.note(&note);
                 }
             }
@@ -234,6 +237,26 @@ impl BackendVerb {
             }
         }
         Ok(ExitCode::Done)
+    }
+}
+
+impl Paged for backend::List {
+    fn next(page: &BackendList) -> Option<ListParams> {
+        page.next.clone().map(|next| ListParams { after: Some(next), limit: None })
+    }
+
+    fn append(list: &mut BackendList, page: BackendList) {
+        list.revision = page.revision;
+        list.backends.extend(page.backends);
+        list.next = page.next;
+    }
+
+    fn table(page: &BackendList, printer: &Printer<'_>) -> Table {
+        if printer.is_wide() {
+            wide_table(&page.backends, printer.now_ms())
+        } else {
+            table(&page.backends)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cli::output::{health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{elapsed, timestamp};
-use crate::model::{BackendState, HealthStatus};
+use crate::model::{BackendId, BackendState, HealthStatus};
 use crate::rpc::methods::Open;
 use crate::rpc::methods::backend::BackendInfo;
 
@@ -29,32 +29,85 @@ pub(super) fn table(backends: &[BackendInfo]) -> Table {
     let mut table = Table::list(&["ID", "ADDRESS", "TAGS", "STATE", "HEALTH", "IN-FLIGHT"])
         .shortening(&[(1, 16), (2, 8), (0, 16)]);
     for info in backends {
-        table.row([
-            info.id.as_str().into(),
-            info.address.to_string().into(),
-            // Without a space, so that the column is one word for `awk`.
-            info.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(",").into(),
-            state(&info.state),
-            health(info),
-            info.in_flight.to_string().into(),
-        ]);
+        table.row(columns(info));
     }
     table
 }
 
-/// Where to read why backends are unhealthy.
-pub(super) fn unhealthy_note(backends: &[BackendInfo]) -> Option<String> {
-    let unhealthy = |info: &&BackendInfo| {
-        info.state != BackendState::Disabled && info.health.status == HealthStatus::Unhealthy
-    };
-    let first = backends.iter().find(unhealthy)?;
-    let number = backends.iter().filter(unhealthy).count();
-    let id = &first.id;
-    Some(if number == 1 {
-        format!("`{id}` is unhealthy; `vhost ctl backend show {id}` says why")
-    } else {
-        format!("{number} backends are unhealthy; `vhost ctl backend show {id}` says why")
-    })
+fn columns(info: &BackendInfo) -> [Cell; 6] {
+    [
+        info.id.as_str().into(),
+        info.address.to_string().into(),
+        words(&info.tags),
+        state(&info.state),
+        health(info),
+        info.in_flight.to_string().into(),
+    ]
+}
+
+/// All backends with what else is known of them, on lines as long as it takes.
+pub(super) fn wide_table(backends: &[BackendInfo], now_ms: u64) -> Table {
+    let mut table = Table::list(&[
+        "ID",
+        "ADDRESS",
+        "TAGS",
+        "STATE",
+        "HEALTH",
+        "IN-FLIGHT",
+        "SCHEME",
+        "WEIGHT",
+        "RESOLVED",
+        "REQUESTS",
+        "FAILED",
+        "LAST ANSWER",
+    ]);
+    for info in backends {
+        let more = [
+            info.scheme.to_string().into(),
+            info.weight.to_string().into(),
+            words(&info.resolved),
+            info.requests.to_string().into(),
+            info.failures.to_string().into(),
+            last_answer(&info.health, now_ms).into(),
+        ];
+        table.row(columns(info).into_iter().chain(more));
+    }
+    table
+}
+
+/// Values without a space between them, so that the column is one word for `awk`.
+fn words<T: ToString>(values: impl IntoIterator<Item = T>) -> Cell {
+    values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(",").into()
+}
+
+/// How many backends are unhealthy, and the first of them.
+#[derive(Default)]
+pub(super) struct Unhealthy {
+    first: Option<BackendId>,
+    number: usize,
+}
+
+impl Unhealthy {
+    /// Counts those of one page.
+    pub(super) fn count(&mut self, backends: &[BackendInfo]) {
+        let unhealthy = |info: &&BackendInfo| {
+            info.state != BackendState::Disabled && info.health.status == HealthStatus::Unhealthy
+        };
+        for info in backends.iter().filter(unhealthy) {
+            self.first.get_or_insert_with(|| info.id.clone());
+            self.number += 1;
+        }
+    }
+
+    /// Where to read why they are.
+    pub(super) fn note(&self) -> Option<String> {
+        let id = self.first.as_ref()?;
+        let who = match self.number {
+            1 => format!("`{id}` is"),
+            number => format!("{number} backends are"),
+        };
+        Some(format!("{who} unhealthy; `vhost ctl backend show {id}` says why"))
+    }
 }
 
 /// One backend.

@@ -17,7 +17,7 @@ use crate::cli::problem::Problem;
 #[command(after_help = "Examples:
   vhost ctl call state.get
   vhost ctl call domain.show '{\"domain\": \"example.com\"}'
-  vhost ctl call switch.start - < switch.json")]
+  vhost ctl call domain.add -")]
 pub(super) struct CallArgs {
     /// The method, such as `domain.list`
     #[arg(value_name = "METHOD")]

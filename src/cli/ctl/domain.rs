@@ -3,14 +3,16 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::connect::Session;
+use super::pages::{Paged, print_all};
 use crate::cli::exit_code::ExitCode;
+use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::parse_millis;
 use crate::model::{Balance, DomainName, Tag};
-use crate::rpc::methods::NoParams;
 use crate::rpc::methods::domain::{
-    self, AddParams, DomainInfo, DomainParams, PoolInfo, SetParams, WaitFor, WaitParams,
+    self, AddParams, DomainInfo, DomainList, DomainParams, ListParams, PoolInfo, SetParams,
+    WaitFor, WaitParams,
 };
 
 #[derive(Debug, Subcommand)]
@@ -136,9 +138,8 @@ impl DomainVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
             Self::List(ListArgs {}) => {
-                let list = session.call::<domain::List>("list the domains", &NoParams {}).await?;
                 let nothing = "there are no domains; add one with `vhost ctl domain add`";
-                session.printer.list(&list, table(&list.domains), nothing);
+                print_all::<domain::List>(session, "list the domains", nothing, |_| {}).await?;
             }
             Self::Show(ShowArgs { domain }) => {
                 let action = format!("show `{domain}`");
@@ -164,6 +165,22 @@ impl DomainVerb {
             }
         }
         Ok(ExitCode::Done)
+    }
+}
+
+impl Paged for domain::List {
+    fn next(page: &DomainList) -> Option<ListParams> {
+        page.next.clone().map(|next| ListParams { after: Some(next), limit: None })
+    }
+
+    fn append(list: &mut DomainList, page: DomainList) {
+        list.revision = page.revision;
+        list.domains.extend(page.domains);
+        list.next = page.next;
+    }
+
+    fn table(page: &DomainList, printer: &Printer<'_>) -> Table {
+        if printer.is_wide() { wide_table(&page.domains) } else { table(&page.domains) }
     }
 }
 
@@ -225,14 +242,40 @@ fn table(domains: &[DomainInfo]) -> Table {
             [first, _, ..] => format!("{first} +{}", info.aliases.len() - 1),
             few => join(few),
         };
-        table.row([
-            info.domain.to_string().into(),
-            info.live.as_str().into(),
-            join(&info.previous).into(),
-            pool(info.backends),
-            in_flight(info).into(),
-            aliases.into(),
-        ]);
+        table.row(columns(info).into_iter().chain([aliases.into()]));
+    }
+    table
+}
+
+fn columns(info: &DomainInfo) -> [Cell; 5] {
+    [
+        info.domain.to_string().into(),
+        info.live.as_str().into(),
+        join(&info.previous).into(),
+        pool(info.backends),
+        in_flight(info).into(),
+    ]
+}
+
+/// All domains with all their options, on lines as long as it takes.
+fn wide_table(domains: &[DomainInfo]) -> Table {
+    let mut table = Table::list(&[
+        "DOMAIN",
+        "LIVE",
+        "BEFORE",
+        "BACKENDS",
+        "IN-FLIGHT",
+        "BALANCE",
+        "HTTP-TO-HTTPS",
+        "ALIASES",
+    ]);
+    for info in domains {
+        let more = [
+            info.balance.to_string().into(),
+            if info.http_to_https { "yes" } else { "no" }.into(),
+            join(&info.aliases).into(),
+        ];
+        table.row(columns(info).into_iter().chain(more));
     }
     table
 }

@@ -34,26 +34,39 @@ impl HistoryArgs {
         };
         let params = ListParams { domain, limit };
         let list = session.call::<event::List>("read the history", &params).await?;
-        session.printer.list(&list, table(&list.events), &nothing);
+        let table = table(&list.events, session.printer.is_wide());
+        session.printer.list(&list, table, &nothing);
         Ok(ExitCode::Done)
     }
 }
 
-fn table(events: &[Event]) -> Table {
+/// The events, each in a line; `wide` tells of each all that it changed, and the process it came from.
+fn table(events: &[Event], wide: bool) -> Table {
     let mut table = Table::list(&["TIME", "REVISION", "WHO", "WHAT"]);
+    let most = if wide { usize::MAX } else { MOST_CHANGES };
     for event in events {
+        let who = who(&event.actor);
+        let who = match event.actor {
+            Actor::Socket { pid: Some(pid), .. } if wide => format!("{who}, pid {pid}"),
+            Actor::Socket { .. } | Actor::File | Actor::Unknown => who,
+        };
         table.row([
             timestamp(event.at_ms).into(),
             event.revision.to_string().into(),
-            who(&event.actor).into(),
-            what(&event.kind).into(),
+            who.into(),
+            what_at_most(&event.kind, most).into(),
         ]);
     }
     table
 }
 
+/// What was done, in a line.
+pub(super) fn what(kind: &EventKind) -> String {
+    what_at_most(kind, MOST_CHANGES)
+}
+
 /// The user's name where this machine knows one: the peer of a Unix socket is on this machine.
-fn who(actor: &Actor) -> String {
+pub(super) fn who(actor: &Actor) -> String {
     match actor {
         Actor::Socket { uid, .. } => match User::from_uid(Uid::from_raw(*uid)) {
             Ok(Some(user)) => user.name,
@@ -63,7 +76,7 @@ fn who(actor: &Actor) -> String {
     }
 }
 
-fn what(kind: &EventKind) -> String {
+fn what_at_most(kind: &EventKind, most: usize) -> String {
     match kind {
         EventKind::Switch { steps, outcome, undo, forced, reason } => {
             let verb = if *undo { "undo " } else { "" };
@@ -83,10 +96,10 @@ fn what(kind: &EventKind) -> String {
         EventKind::BackendSet { backend, changed } => format!("{backend} {}", join(changed)),
         EventKind::BackendRemoved { backend } => format!("{backend} removed"),
         EventKind::FileApplied { path, changed, .. } => {
-            // A first start adds everything; `--output json` has it all.
-            let rest = changed.len().saturating_sub(MOST_CHANGES);
+            // A first start adds everything; `--output wide` and `json` have it all.
+            let rest = changed.len().saturating_sub(most);
             let more = (rest > 0).then(|| format!("and {rest} more"));
-            let shown = changed.iter().take(MOST_CHANGES).cloned().chain(more);
+            let shown = changed.iter().take(most).cloned().chain(more);
             format!("{path} applied: {}", join(shown))
         }
     }

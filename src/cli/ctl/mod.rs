@@ -3,9 +3,13 @@
 mod backend;
 mod backend_view;
 mod call;
+mod config;
+mod config_show;
 mod connect;
 mod domain;
+mod events;
 mod history;
+mod pages;
 mod status;
 mod switch;
 mod switch_progress;
@@ -13,4 +17,5 @@ mod switch_progress;
 mod tests;
 mod verb;
 
+pub(super) use connect::default_socket;
 pub use verb::{CtlArgs, run};

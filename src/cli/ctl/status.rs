@@ -10,16 +10,29 @@ use crate::cli::time::{elapsed, timestamp};
 use crate::rpc::methods::{NoParams, state};
 
 /// Show how the server is
+///
+/// A warning is what needs a person: a domain that no backend can serve, or a backend that should
+/// serve and is unhealthy.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl status")]
-pub(super) struct StatusArgs {}
+#[command(after_help = "Examples:\n  vhost ctl status\n  vhost ctl status --check --quiet")]
+pub(super) struct StatusArgs {
+    /// End with status 1 when there is a warning; with `--quiet`, show nothing but warnings
+    #[arg(long)]
+    check: bool,
+}
 
 impl StatusArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let server = session.call::<state::Get>("show the status", &NoParams {}).await?;
         let table = facts(&server, session.printer.now_ms());
-        session.printer.show(&server, table);
-        Ok(ExitCode::Done)
+        if self.check && session.printer.is_quiet() {
+            session.printer.for_scripts(&server);
+            server.warnings.iter().for_each(|warning| session.printer.line(warning));
+        } else {
+            session.printer.show(&server, table);
+        }
+        let alarm = self.check && !server.warnings.is_empty();
+        Ok(if alarm { ExitCode::Failed } else { ExitCode::Done })
     }
 }
 
@@ -46,7 +59,10 @@ fn facts(server: &state::ServerInfo, now_ms: u64) -> Table {
     let refused = server.refused.iter().map(|(reason, number)| format!("{reason} {number}"));
     table.fact("refused", join(refused));
     for warning in &server.warnings {
-        table.fact("warning", Cell::toned(warning, Tone::Unsure));
+        table.fact("warning", Cell::toned(warning, Tone::Bad));
+    }
+    for note in &server.notes {
+        table.fact("note", note.as_str());
     }
     table
 }

@@ -218,7 +218,8 @@ fn status_shows_what_needs_a_person() {
         "listeners": ["0.0.0.0:80"], "domains": 2, "backends": 4, "healthy": 3, "unhealthy": 1,
         "connections": 17, "in_flight": 5, "requests": 120_394,
         "refused": {"unknown_host": 31, "no_backend": 2},
-        "warnings": ["`listen_addr` is not served yet"],
+        "warnings": ["backend `web-v4` is unhealthy"],
+        "notes": ["`listen_addr`: HTTPS is not served yet"],
     });
     let ran = ctl("status", &[result(&server)]);
     assert_eq!(
@@ -235,9 +236,14 @@ connections  17
 in flight    5
 requests     120394
 refused      no_backend 2, unknown_host 31
-warning      `listen_addr` is not served yet
+warning      backend `web-v4` is unhealthy
+note         `listen_addr`: HTTPS is not served yet
 "
     );
+    assert_eq!(ran.code, 0);
+    let checked = ctl("status --check --quiet", &[result(&server)]);
+    assert_eq!(checked.stdout, "backend `web-v4` is unhealthy\n");
+    assert_eq!(checked.code, 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
-use super::{backend, call, domain, history, status, switch};
+use super::{backend, call, config, domain, events, history, status, switch};
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
 use crate::cli::problem::Problem;
@@ -29,7 +29,7 @@ struct SharedArgs {
     #[arg(long, global = true, env = "VHOST_SOCKET", value_name = "PATH", hide_env_values = true)]
     #[arg(value_hint = ValueHint::FilePath)]
     socket: Option<PathBuf>,
-    /// How results are written to stdout: table, or json for scripts
+    /// How results are written to stdout: table, wide for more columns, or json for scripts
     #[arg(long, short, global = true, value_name = "FORMAT", default_value = "table")]
     #[arg(hide_possible_values = true)]
     output: Format,
@@ -54,10 +54,14 @@ enum Verb {
     /// Show and change backends
     #[command(subcommand, arg_required_else_help = true)]
     Backend(backend::BackendVerb),
+    /// Show the server's settings
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(config::ConfigVerb),
     Switch(switch::SwitchArgs),
     Undo(switch::UndoArgs),
     Wait(domain::WaitArgs),
     History(history::HistoryArgs),
+    Events(events::EventsArgs),
     Call(call::CallArgs),
 }
 
@@ -128,10 +132,12 @@ impl Verb {
             Self::Status(args) => args.run(session).await,
             Self::Domain(verb) => verb.run(session).await,
             Self::Backend(verb) => verb.run(session).await,
+            Self::Config(verb) => verb.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
             Self::History(args) => args.run(session).await,
+            Self::Events(args) => args.run(session).await,
             Self::Call(args) => args.run(session).await,
         }
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, NoParams, Open, method};
+use super::{Changed, Open, method};
 use crate::model::{
     BackendAddr, BackendId, BackendState, DomainName, HealthReport, Scheme, Tag, Weight,
 };
 
-method!(/// All backends, by id.
-    List, "backend.list", NoParams => BackendList);
+method!(/// The backends by id, page by page.
+    List, "backend.list", ListParams => BackendList);
 method!(/// One backend.
     Show, "backend.show", BackendParams => BackendInfo,
     faults [NotFound]);
@@ -39,6 +39,18 @@ method!(/// Sends a backend requests again.
 method!(/// Sends a backend neither requests nor probes.
     Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress,
     faults [NotFound, Timeout]);
+
+/// What `backend.list` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// Begin behind this id: the `next` of the page before. It need not exist any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<BackendId>,
+    /// How many at most; 1000 when not given, and never more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
 
 /// Names one backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -138,10 +150,13 @@ pub struct DrainProgress {
 /// The answer of `backend.list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendList {
-    /// The revision of the state that was listed.
+    /// The revision of the state that was listed. Each page is of the state of its time.
     pub revision: u64,
     /// The backends, by id.
     pub backends: Vec<BackendInfo>,
+    /// Where the next page begins: its `after`. Absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<BackendId>,
 }
 
 /// A backend with what is observed of it.

@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{Method, backend, domain, event, state, switch};
+use super::{Method, backend, config, domain, event, name, state, switch};
 use crate::rpc::envelope::FaultKind;
 
 /// Every method, by noun; within one, in the order of its documentation.
@@ -27,7 +27,10 @@ pub static CATALOGUE: &[Entry] = &[
     Entry::of::<backend::Disable>(),
     Entry::of::<switch::Start>(),
     Entry::of::<switch::Undo>(),
+    Entry::of::<config::Show>(),
     Entry::of::<event::List>(),
+    Entry::of::<event::Watch>(),
+    Entry::of::<name::Complete>(),
 ];
 
 /// A method without its types.

@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, NoParams, Open, method};
+use super::{Changed, Open, method};
 use crate::model::{Balance, DomainName, Tag};
 
-method!(/// All virtual hosts, by name.
-    List, "domain.list", NoParams => DomainList);
+method!(/// The virtual hosts by name, page by page.
+    List, "domain.list", ListParams => DomainList);
 method!(/// One virtual host, by its name or an alias.
     Show, "domain.show", DomainParams => DomainInfo,
     faults [NotFound]);
@@ -23,6 +23,18 @@ method!(/// Removes a virtual host with its aliases.
 method!(/// Waits until the live tag is healthy, or until tags that were left have drained.
     Wait, "domain.wait", WaitParams => DomainInfo, progress WaitProgress,
     faults [NotFound, Unhealthy, Timeout]);
+
+/// What `domain.list` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// Begin behind this name: the `next` of the page before. It need not exist any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<DomainName>,
+    /// How many at most; 1000 when not given, and never more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
 
 /// Names one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -104,10 +116,13 @@ pub struct WaitProgress {
 /// The answer of `domain.list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DomainList {
-    /// The revision of the state that was listed.
+    /// The revision of the state that was listed. Each page is of the state of its time.
     pub revision: u64,
     /// The virtual hosts, by name.
     pub domains: Vec<DomainInfo>,
+    /// Where the next page begins: its `after`. Absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<DomainName>,
 }
 
 /// A virtual host with what serves it now.

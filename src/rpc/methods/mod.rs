@@ -6,8 +6,10 @@
 
 pub mod backend;
 mod catalogue;
+pub mod config;
 pub mod domain;
 pub mod event;
+pub mod name;
 mod open;
 pub mod state;
 pub mod switch;
@@ -68,6 +70,10 @@ pub(crate) use method;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
+
+/// Entries that a list answers with when it is not told how many, and at most. An answer stays small
+/// enough to be read, and written, in one go, however much there is.
+pub const PAGE: usize = 1000;
 
 /// The answer of a change that leaves nothing to show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]

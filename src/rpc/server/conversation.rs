@@ -1,7 +1,5 @@
 //! One client's side of the socket: requests become calls, results become answers.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 use tokio::io::BufReader;
 use tokio::net::unix::OwnedReadHalf;
@@ -9,14 +7,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::Limits;
-use super::lines::{self, Line, Outgoing};
+use super::lines::{self, Line};
 use super::request::{self, Parsed, Refused};
 use crate::model::Actor;
 use crate::rpc::dispatch::{Call, Dispatch};
-use crate::rpc::envelope::{
-    Answer, Fault, Notification, PROGRESS, ProgressParams, RequestId, Response, Version, code,
-};
+use crate::rpc::envelope::{Answer, Fault, RequestId, Response, Version, code};
 use crate::rpc::fault;
+use crate::rpc::progress::Outgoing;
+use crate::rpc::progress::ProgressSink;
 use crate::rpc::version::PeerVersion;
 
 /// One client's side of the socket.
@@ -114,7 +112,7 @@ impl Conversation {
         let call = Call {
             actor: self.actor.clone(),
             request_id: format!("{:08x}", fastrand::u32(..)),
-            progress: self.progress_of(id.clone()),
+            progress: ProgressSink::new(id.clone(), self.lines.clone()),
         };
         tracing::debug!(rpc_method = method, request_id = call.request_id, actor = %call.actor, "rpc");
         let result = self.dispatch.call(&method, params, &call).await;
@@ -147,19 +145,6 @@ impl Conversation {
     fn log(&self, method: Option<&str>, fault: &Fault) {
         let Fault { code, message, .. } = fault;
         tracing::info!(rpc_method = method, actor = %self.actor, code, error = message, "rpc refused");
-    }
-
-    /// Sends progress of the request `id` to the client, as far as it keeps up.
-    fn progress_of(&self, id: Option<RequestId>) -> Arc<dyn Fn(Value) + Send + Sync> {
-        let lines = self.lines.clone();
-        Arc::new(move |progress| {
-            let Some(id) = id.clone() else { return };
-            let params = ProgressParams { id, progress };
-            let notification = Notification { jsonrpc: Version, method: PROGRESS, params };
-            if let Ok(text) = serde_json::to_string(&notification) {
-                let _ = lines.try_send(Outgoing { text, written: None });
-            }
-        })
     }
 
     /// A response as text, or in its place that it is too long.

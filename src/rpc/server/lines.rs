@@ -4,15 +4,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// A line for the client, without its end.
-pub(super) struct Outgoing {
-    pub(super) text: String,
-    /// Told when the client's side has taken it.
-    pub(super) written: Option<oneshot::Sender<()>>,
-}
+use crate::rpc::progress::Outgoing;
 
 /// What was read.
 pub(super) enum Line {

@@ -94,6 +94,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         started_ms: 0,
         listeners: Vec::new(),
         notes: Vec::new(),
+        settings: arc_swap::ArcSwap::default(),
         metrics: Arc::new(Metrics::default()),
     };
     Dispatch::new(control, facts)

@@ -143,3 +143,37 @@ fn kept_connections_are_told_apart_by_id_address_and_scheme() {
     assert_ne!(one, node("w1", "127.0.0.1:2", Scheme::Http));
     assert_ne!(one, node("w1", "127.0.0.1:1", Scheme::H2c));
 }
+
+proptest::proptest! {
+    /// An edit looks only at the pools it touches; the outcome is as if all were made anew.
+    #[test]
+    fn pools_hold_whoever_carries_the_tag_in_the_order_of_ids(
+        edits in proptest::collection::vec((0..6_usize, proptest::option::of(0..8_usize)), 1..40),
+        at_once in 1..8_usize,
+    ) {
+        let changes: Vec<Change> = edits
+            .into_iter()
+            .map(|(id, tags)| {
+                let id = format!("b{id}");
+                let Some(tags) = tags else { return Change::DropBackend(id.parse().unwrap()) };
+                let carried: Vec<&str> =
+                    ["a", "b", "c"].into_iter().enumerate().filter(|(bit, _)| tags >> bit & 1 == 1).map(|(_, tag)| tag).collect();
+                backend(&id, "127.0.0.1:1", &carried, BackendState::Ready)
+            })
+            .collect();
+        let mut snapshot = Snapshot::default();
+        for changes in changes.chunks(at_once) {
+            snapshot = snapshot.after(changes.to_vec(), snapshot.revision() + 1);
+            for tag in ["a", "b", "c"] {
+                let tag: Tag = tag.parse().unwrap();
+                let carry: Vec<_> = snapshot
+                    .backends()
+                    .filter(|node| node.backend.tags.contains(&tag))
+                    .cloned()
+                    .collect();
+                let pool = snapshot.pool(&tag).map(|pool| pool.backends().to_vec());
+                proptest::prop_assert_eq!(pool, Some(carry).filter(|carry| !carry.is_empty()));
+            }
+        }
+    }
+}

@@ -94,6 +94,26 @@ fn a_newer_database_is_refused_and_not_touched() {
 }
 
 #[test]
+fn a_database_of_the_first_schema_keeps_its_applied_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    commit(&mut store, &[Change::PutDomain(virtual_host("b"))], 7, &switch(Outcome::Done));
+    store
+        .connection
+        .execute_batch(
+            "DROP TABLE applied_file;
+             INSERT INTO meta VALUES ('applied_file', 'a file');
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let saved = Store::open(directory.path()).unwrap().load().unwrap();
+        assert_eq!((saved.revision, saved.applied_file.as_deref()), (7, Some("a file")));
+    }
+}
+
+#[test]
 fn a_foreign_file_is_refused_and_not_touched() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.db");

@@ -35,9 +35,14 @@ fn any_name() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Every method that comes to an end by itself; a watch goes on until the connection is closed.
+fn answering() -> impl Iterator<Item = &'static str> {
+    CATALOGUE.iter().map(|entry| entry.name).filter(|name| *name != "event.watch")
+}
+
 /// A request, or nearly one.
 fn nearly_a_request() -> impl Strategy<Value = Value> {
-    let methods: Vec<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
+    let methods: Vec<&str> = answering().collect();
     let method = prop_oneof![
         4 => prop::sample::select(methods).prop_map(Value::from),
         1 => any_json(),
@@ -61,11 +66,10 @@ fn nearly_a_request() -> impl Strategy<Value = Value> {
 
 /// A request of every kind, with a few bytes of it changed.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
-    let requests: Vec<Vec<u8>> = CATALOGUE
-        .iter()
-        .map(|entry| {
+    let requests: Vec<Vec<u8>> = answering()
+        .map(|name| {
             let params = json!({"domain": "example.com", "id": "web", "tags": ["a"]});
-            request(&json!(1), entry.name, &params).to_string().into_bytes()
+            request(&json!(1), name, &params).to_string().into_bytes()
         })
         .collect();
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..6);

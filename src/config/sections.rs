@@ -1,16 +1,14 @@
 //! The sections of the config file, from TOML to settings. `entries` reads what it declares.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use ipnet::IpNet;
 
-use super::entries::read_declared;
+use super::effective::Origin;
 use super::paths::Environment;
-use super::problem::{ConfigError, shorten};
+use super::plain::Plain;
 use super::reader::Section;
-use super::report::{KnownKeys, Report};
 use super::settings::{
     Config, HealthCheckSettings, LetsEncryptSettings, LogFormat, LogLevel, LogOutput,
     LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
@@ -24,114 +22,38 @@ use crate::model::{HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
 
-/// Reads a config file.
-///
-/// # Errors
-/// When the file cannot be read, or with everything that is wrong in it.
-pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    match String::from_utf8(bytes) {
-        Ok(text) => parse(path, &text),
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let bytes = error.into_bytes();
-            let report = Report::new(&String::from_utf8_lossy(&bytes[..valid]));
-            report.add(&(valid..valid), String::new(), None, "not UTF-8 from here on");
-            Err(ConfigError::Invalid { path: path.to_owned(), problems: report.finish().0 })
-        }
-    }
-}
-
-/// Reads the text of a config file; `path` is where it came from. Relative paths in it start at
-/// the directory of `path`.
-///
-/// # Errors
-/// With everything that is wrong in it.
-pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-    parse_within(path, text, &Environment::of_process()).0
-}
-
-/// As [`parse`], in any environment, with the keys that were known.
-fn parse_within(
-    path: &Path,
-    text: &str,
-    environment: &Environment<'_>,
-) -> (Result<Config, ConfigError>, KnownKeys) {
-    let report = Report::new(text);
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let mut readable = true;
-    let mut broken_lines = BTreeSet::new();
-    for error in &errors {
-        let (message, leaves_rest) = explain(error.message());
-        readable &= leaves_rest;
-        let span = error.span().unwrap_or(0..0);
-        let line = report.line(&span);
-        // What follows on the same line is mostly the first mistake's echo.
-        if broken_lines.insert(line) {
-            let written = text.lines().nth(line - 1).map(|line| shorten(line.trim()));
-            report.add(&span, String::new(), written, message);
-        }
-    }
-    let base = path.parent().unwrap_or(Path::new(""));
-    let config = readable.then(|| {
-        Section::read_root(&report, document.get_ref(), |root| read(root, base, environment))
-    });
-    let (mut problems, known) = report.finish();
-    problems.retain(|p| p.key.is_empty() || !broken_lines.contains(&p.line));
-    let result = match config {
-        Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(ConfigError::Invalid { path: path.to_owned(), problems }),
-    };
-    (result, known)
-}
-
-/// What the parser's message means for people, and whether the rest of the file still means what it
-/// says. After other mistakes, such as a bracket left open, the parser can only guess.
-fn explain(message: &str) -> (String, bool) {
-    let is_about_a_value = [
-        "string values must be quoted",
-        "missing opening quote",
-        "invalid float",
-        "invalid integer",
-        "unexpected leading zero",
-    ]
-    .iter()
-    .any(|start| message.starts_with(start));
-    if is_about_a_value {
-        (format!("no valid value; a text needs quotes ({message})"), true)
-    } else if message.starts_with("duplicate key") {
-        ("this key was there before; keep one of the two".to_owned(), true)
-    } else {
-        (message.to_owned(), false)
-    }
-}
-
 /// Reads all sections. What is wrong has its default in the answer, and is in the report.
-fn read(root: &mut Section<'_, '_>, base: &Path, environment: &Environment<'_>) -> Config {
+pub(super) fn read_settings(
+    root: &mut Section<'_, '_>,
+    base: &Path,
+    environment: &Environment<'_>,
+) -> Config {
     let mut listeners = Vec::new();
-    let proxy = root.section("proxy", |s| read_proxy(s, &mut listeners, base, environment));
+    let (proxy, state_dir) =
+        root.section("proxy", |s| read_proxy(s, &mut listeners, base, environment));
     Config {
         upstream: root.section("upstream", read_upstream),
         switch: root.section("switch", read_switch),
         health_check: root.section("health_check", read_health_check),
         logging: root.section("logging", |s| read_logging(s, base)),
         lets_encrypt: root
-            .optional_section("lets_encrypt", |s| read_lets_encrypt(s, base, &proxy.state_dir)),
+            .optional_section("lets_encrypt", |s| read_lets_encrypt(s, base, &proxy, &state_dir)),
         metrics: root.section("metrics", |s| read_metrics(s, &mut listeners)),
-        declared: read_declared(root),
-        proxy,
+        ..Config::new(proxy)
     }
 }
 
+/// Reads the section; with it, the state directory as it may be shown.
 fn read_proxy(
     section: &mut Section<'_, '_>,
     listeners: &mut Listeners,
     base: &Path,
     environment: &Environment<'_>,
-) -> ProxySettings {
+) -> (ProxySettings, PathBuf) {
+    let by_environment = |is: bool| if is { Origin::Environment } else { Origin::Default };
+    let socket_from = by_environment(environment.decides_admin_socket());
+    let state_from = by_environment(environment.decides_state_dir());
     let default_state_dir = environment.state_dir();
-    let state_dir = section.optional("state_dir", path(base));
     if default_state_dir.is_none() && !section.has("state_dir") {
         section.problem(
             "state_dir",
@@ -144,14 +66,17 @@ fn read_proxy(
         listen_addr: listener(section, "listen_addr", listeners),
         listen_addr_http: listener(section, "listen_addr_http", listeners),
         management_api_addr: listener(section, "management_api_addr", listeners),
-        admin_socket: section.or("admin_socket", d.admin_socket, socket_path(base)),
+        admin_socket: section.or_from(
+            "admin_socket",
+            d.admin_socket,
+            socket_from,
+            socket_path(base),
+        ),
         admin_group: section.optional("admin_group", string),
-        state_dir: state_dir.unwrap_or(d.state_dir),
+        state_dir: section.or_from("state_dir", d.state_dir, state_from, path(base)),
         threads: section.or("threads", d.threads, integer(1..=1024)),
         shutdown_timeout: section.or("shutdown_timeout_secs", d.shutdown_timeout, seconds),
-        trusted_proxies: section
-            .list("trusted_proxies", "[\"10.0.0.0/8\"]", network)
-            .map_or(d.trusted_proxies, |list| list.into_iter().map(|(net, _)| net).collect()),
+        trusted_proxies: read_trusted_proxies(section, d.trusted_proxies),
         idle_timeout: section.or("idle_timeout_secs", d.idle_timeout, seconds),
         header_timeout: section.or("header_timeout_secs", d.header_timeout, seconds),
         read_timeout: section.or("read_timeout_secs", d.read_timeout, seconds),
@@ -170,7 +95,15 @@ fn read_proxy(
              `listen_addr = \"0.0.0.0:443\"` for HTTPS",
         );
     }
-    settings
+    let shown = section.written("state_dir").map_or(settings.state_dir.clone(), PathBuf::from);
+    (settings, shown)
+}
+
+fn read_trusted_proxies(section: &mut Section<'_, '_>, default: Vec<IpNet>) -> Vec<IpNet> {
+    section.list_default("trusted_proxies", Some(default.plain()), Origin::Default);
+    section
+        .elements("trusted_proxies", "[\"10.0.0.0/8\"]", network)
+        .map_or(default, |list| list.into_iter().map(|(network, _)| network).collect())
 }
 
 /// The addresses that are listened at, with the keys that say so.
@@ -183,11 +116,21 @@ fn listener(
     listeners: &mut Listeners,
 ) -> Option<SocketAddr> {
     let address = section.optional(key, listen_address)?;
+    claim_listener(section, key, address, listeners);
+    Some(address)
+}
+
+/// Makes sure that an address is listened at once.
+fn claim_listener(
+    section: &Section<'_, '_>,
+    key: &str,
+    address: SocketAddr,
+    listeners: &mut Listeners,
+) {
     if let Some((_, other)) = listeners.iter().find(|(other, _)| collide(address, *other)) {
         section.problem(key, format!("`{other}` listens there; choose another port"));
     }
     listeners.push((address, section.path_of(key)));
-    Some(address)
 }
 
 /// Whether the kernel would refuse the second of the two. Port 0 is another port each time.
@@ -224,7 +167,8 @@ fn read_switch(section: &mut Section<'_, '_>) -> SwitchSettings {
 
 fn read_health_check(section: &mut Section<'_, '_>) -> HealthCheckSettings {
     let d = HealthCheckSettings::default();
-    let is_http = section.or("kind", true, choice(&[("http", true), ("tcp", false)]));
+    let kinds = ["http", "tcp"];
+    let is_http = section.or("kind", kinds[0], choice(&kinds.map(|kind| (kind, kind)))) == "http";
     let path = section.or("path", HealthPath::default(), parsed);
     let expected = section.or("expected_status", StatusRanges::default(), parsed);
     if !is_http {
@@ -255,16 +199,11 @@ fn read_health_check(section: &mut Section<'_, '_>) -> HealthCheckSettings {
 }
 
 fn read_logging(section: &mut Section<'_, '_>, base: &Path) -> LoggingSettings {
-    let levels = [
-        ("trace", LogLevel::Trace),
-        ("debug", LogLevel::Debug),
-        ("info", LogLevel::Info),
-        ("warn", LogLevel::Warn),
-        ("error", LogLevel::Error),
-        ("off", LogLevel::Off),
-    ];
-    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-    let to_file = section.or("output", false, choice(&[("console", false), ("file", true)]));
+    let levels = LogLevel::ALL.map(|level| (level.as_str(), level));
+    let formats = LogFormat::ALL.map(|format| (format.as_str(), format));
+    let outputs = ["console", "file"];
+    let output = section.or("output", outputs[0], choice(&outputs.map(|output| (output, output))));
+    let to_file = output == "file";
     let file_path = section.optional("file_path", path(base));
     if to_file && !section.has("file_path") {
         section.problem(
@@ -283,26 +222,28 @@ fn read_logging(section: &mut Section<'_, '_>, base: &Path) -> LoggingSettings {
 fn read_lets_encrypt(
     section: &mut Section<'_, '_>,
     base: &Path,
-    state_dir: &Path,
+    proxy: &ProxySettings,
+    shown_state_dir: &Path,
 ) -> LetsEncryptSettings {
-    let default_cache: PathBuf = state_dir.join("certs");
+    let below = |state_dir: &Path| state_dir.join("certs");
+    let email = section.required("email", "\"admin@example.com\"", email).unwrap_or_default();
+    let staging = section.or("staging", false, boolean);
+    let shown = below(shown_state_dir).plain();
+    section.list_default("cache_dir", Some(shown), Origin::Default);
+    let cache_dir = section.take("cache_dir", &path(base));
     LetsEncryptSettings {
-        email: section.required("email", "\"admin@example.com\"", email).unwrap_or_default(),
-        staging: section.or("staging", false, boolean),
-        cache_dir: section.or("cache_dir", default_cache, path(base)),
+        email,
+        staging,
+        cache_dir: cache_dir.unwrap_or_else(|| below(&proxy.state_dir)),
     }
 }
 
 fn read_metrics(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> MetricsSettings {
     let d = MetricsSettings::default();
     let enabled = section.or("enabled", d.enabled, boolean);
-    let listen_addr = if enabled {
-        listener(section, "listen_addr", listeners)
-    } else {
-        section.optional("listen_addr", listen_address)
-    };
-    MetricsSettings { enabled, listen_addr: listen_addr.unwrap_or(d.listen_addr) }
+    let listen_addr = section.or("listen_addr", d.listen_addr, listen_address);
+    if enabled && section.has("listen_addr") {
+        claim_listener(section, "listen_addr", listen_addr, listeners);
+    }
+    MetricsSettings { enabled, listen_addr }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,9 +1,13 @@
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Declared, DeclaredBackend, Problem};
-use crate::model::{BackendAddr, BackendState, Balance, Scheme};
+use crate::config::{
+    Declared, DeclaredBackend, HealthCheckSettings, LetsEncryptSettings, LogFormat, LogLevel,
+    LogOutput, LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+};
+use crate::model::{BackendAddr, BackendState, Balance, HealthCheck, HealthCheckKind, Scheme};
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 
@@ -11,7 +15,10 @@ const EXAMPLE: &str = include_str!("../../../config.example.toml");
 const PROXY: &str = "[proxy]\nlisten_addr_http = \"127.0.0.1:80\"\n";
 
 fn within(text: &str) -> (Result<Config, ConfigError>, KnownKeys) {
-    parse_within(Path::new("/etc/vhost.toml"), text, &Environment::new(&|_| None, 0))
+    let path = Path::new("/etc/vhost.toml");
+    let loaded = read_text(path, text, &Environment::new(&|_| None, 0));
+    let known = loaded.known.clone();
+    (loaded.into_result(path), known)
 }
 
 fn valid(text: &str) -> Config {
@@ -354,11 +361,11 @@ fn a_file_that_listens_nowhere_is_refused() {
 #[test]
 fn a_user_without_a_home_must_say_where_the_state_goes() {
     let nobody = Environment::new(&|_| None, 65534);
-    let (result, _) = parse_within(Path::new("c.toml"), PROXY, &nobody);
-    let error = result.expect_err("no home").to_string();
+    let path = Path::new("c.toml");
+    let error = read_text(path, PROXY, &nobody).into_result(path).expect_err("no home").to_string();
     assert!(error.contains("proxy.state_dir: missing"), "{error}");
     let text = format!("{PROXY}state_dir = \"state\"");
-    let (result, _) = parse_within(Path::new("c.toml"), &text, &nobody);
+    let result = read_text(path, &text, &nobody).into_result(path);
     assert_eq!(result.expect("it says").proxy.state_dir, Path::new("state"));
 }
 

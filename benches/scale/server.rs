@@ -1,0 +1,236 @@
+//! The real `vhost`, as a child process, and the ways to talk to it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::shape::Shape;
+
+/// Longer than anything here may take: a hang ends with a message.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A server with its directory. Dropping it ends the process.
+pub(crate) struct Server {
+    binary: PathBuf,
+    child: Child,
+    directory: TempDir,
+    http: SocketAddr,
+}
+
+/// The file of a server that has not started yet.
+pub(crate) struct Prepared {
+    binary: PathBuf,
+    directory: TempDir,
+    http: SocketAddr,
+}
+
+impl Prepared {
+    /// Writes the file. The state is beside it, on the disk that holds the build.
+    pub(crate) fn new(binary: &Path, shape: Shape, backend: SocketAddr) -> Self {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let http = free.local_addr().expect("bound");
+        let prepared = Self { binary: binary.to_owned(), directory, http };
+        let text = shape.file(prepared.directory.path(), http, backend);
+        std::fs::write(prepared.file(), text).expect("the file is written");
+        prepared
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        file(self.directory.path())
+    }
+
+    /// Starts the server; the answer is how long it took until `host` was served (any answer at all
+    /// when there is none).
+    pub(crate) fn start(self, host: Option<&str>) -> (Server, Duration) {
+        let started = Instant::now();
+        let Self { binary, directory, http } = self;
+        let child = spawn(&binary, directory.path());
+        let mut server = Server { binary, child, directory, http };
+        server.wait_until_it_serves(host);
+        (server, started.elapsed())
+    }
+}
+
+impl Server {
+    /// Stops the server and starts it again on the same file and state. The answer is how long the
+    /// start took.
+    pub(crate) fn restart(&mut self, host: Option<&str>) -> Duration {
+        kill(self.pid(), Signal::SIGTERM).expect("it runs");
+        self.child.wait().expect("it ends");
+        let started = Instant::now();
+        self.child = spawn(&self.binary, self.directory.path());
+        self.wait_until_it_serves(host);
+        started.elapsed()
+    }
+
+    fn wait_until_it_serves(&mut self, host: Option<&str>) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                panic!("vhost ended ({status}):\n{}", tail(self.directory.path()));
+            }
+            if let Some(line) = first_line(self.http, host.unwrap_or("nobody.invalid"))
+                && (host.is_none() || line.contains(" 200 "))
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "vhost serves nothing after {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    pub(crate) fn connection(&self) -> Connection {
+        Connection::open(&self.directory.path().join("admin.sock"))
+    }
+
+    /// `vhost ctl ARGS` at this server.
+    pub(crate) fn ctl(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(["ctl", "--socket"]).arg(self.directory.path().join("admin.sock"));
+        command.args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// Waits until every backend has been found healthy.
+    pub(crate) fn wait_until_proven(&self, backends: usize) {
+        let mut connection = self.connection();
+        let deadline = Instant::now() + PATIENCE;
+        while connection.call("state.get", &json!({}))["healthy"] != json!(backends) {
+            assert!(Instant::now() < deadline, "the backends are not healthy");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Resident memory in bytes, once it has stopped moving.
+    pub(crate) fn memory(&self) -> u64 {
+        let mut last = self.resident();
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = self.resident();
+            if now.abs_diff(last) < 256 * 1024 {
+                return now;
+            }
+            last = now;
+        }
+    }
+
+    fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection to the admin socket.
+pub(crate) struct Connection {
+    reader: BufReader<UnixStream>,
+}
+
+impl Connection {
+    fn open(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).expect("the admin socket answers");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        Self { reader: BufReader::new(stream) }
+    }
+
+    /// Calls a method and gives its result.
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.send(&request(method, params));
+        loop {
+            let mut answer = self.receive();
+            if answer.get("id").is_some() {
+                assert!(answer.get("error").is_none(), "{method}: {answer}");
+                return answer["result"].take();
+            }
+        }
+    }
+
+    /// Sends requests as one batch; the answer is read with [`Connection::end_batch`].
+    pub(crate) fn begin_batch(&mut self, requests: Vec<Value>) {
+        self.send(&Value::Array(requests));
+    }
+
+    /// Reads the answer to a batch, in which nothing has failed.
+    pub(crate) fn end_batch(&mut self) {
+        let answer = self.receive();
+        for answer in answer.as_array().expect("a batch is answered by a batch") {
+            assert!(answer.get("error").is_none(), "{answer}");
+        }
+    }
+
+    fn send(&mut self, message: &Value) {
+        let line = format!("{message}\n");
+        self.reader.get_mut().write_all(line.as_bytes()).expect("the server reads");
+    }
+
+    fn receive(&mut self) -> Value {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).expect("the server answers");
+        serde_json::from_str(&line).expect("JSON")
+    }
+}
+
+pub(crate) fn request(method: &str, params: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+}
+
+fn file(directory: &Path) -> PathBuf {
+    directory.join("vhost.toml")
+}
+
+fn log(directory: &Path) -> PathBuf {
+    directory.join("log")
+}
+
+fn tail(directory: &Path) -> String {
+    let text = std::fs::read_to_string(log(directory)).unwrap_or_default();
+    text.lines().rev().take(5).collect::<Vec<_>>().join("\n")
+}
+
+fn spawn(binary: &Path, directory: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(log(directory)).expect("a log file");
+    Command::new(binary)
+        .args(["serve", "--config"])
+        .arg(file(directory))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("vhost starts")
+}
+
+/// The status line that a request for `host` gets.
+fn first_line(http: SocketAddr, host: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(http).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.lines().next().map(str::to_owned)
+}

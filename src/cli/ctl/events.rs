@@ -1,0 +1,72 @@
+//! `vhost ctl events`.
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use tokio::sync::Notify;
+
+use super::connect::Session;
+use super::history::{what, who};
+use crate::cli::exit_code::ExitCode;
+use crate::cli::output::Printer;
+use crate::cli::problem::Problem;
+use crate::cli::time::timestamp;
+use crate::model::{DomainName, Event};
+use crate::rpc::methods::event::{self, ListParams, WatchParams};
+
+/// Show what happens, one line each, the newest last
+///
+/// With `--output json`, each line is a JSON object. A switch that is told while it drains is told
+/// again when it has ended.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vhost ctl events --follow
+  vhost ctl events example.com --follow --limit 1 --output json")]
+pub(super) struct EventsArgs {
+    /// Only what concerns this domain
+    #[arg(value_name = "DOMAIN")]
+    domain: Option<DomainName>,
+    /// Stay, and show each event as it happens, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+    /// Begin with at most so many that have happened [default: the server's, 20]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    limit: Option<usize>,
+}
+
+impl EventsArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        let Self { domain, follow, limit } = self;
+        if !follow {
+            let params = ListParams { domain, limit };
+            let list = session.call::<event::List>("read the history", &params).await?;
+            if list.events.is_empty() {
+                session.printer.note("nothing has happened yet");
+            }
+            list.events.iter().rev().for_each(|event| show(&mut session.printer, event));
+            return Ok(ExitCode::Done);
+        }
+        let params = WatchParams { domain, limit, count: None };
+        let unread = Notify::new();
+        let show = |printer: &mut Printer<'_>, event: Event| {
+            show(printer, &event);
+            if printer.has_failed() {
+                unread.notify_one();
+            }
+        };
+        tokio::select! {
+            biased;
+            followed = session.watch::<event::Watch>("follow the events", &params, show) => {
+                followed.map(|_| ExitCode::Done)
+            }
+            Ok(()) = tokio::signal::ctrl_c() => Ok(ExitCode::Done),
+            // The printer tells why at the end.
+            () = unread.notified() => Ok(ExitCode::Done),
+        }
+    }
+}
+
+fn show(printer: &mut Printer<'_>, event: &Event) {
+    let (time, revision) = (timestamp(event.at_ms), event.revision);
+    let (who, what) = (who(&event.actor), what(&event.kind));
+    printer.entry(event, &format!("{time}  {revision:>4}  {who:<11}  {what}"));
+}

@@ -1,0 +1,199 @@
+//! From a path to a configuration: the file, the files that it includes, and what they say together.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::declared::{DeclaredBackend, DeclaredDomain};
+use super::document::{Document, text_of};
+use super::effective::{Origin, Setting};
+use super::entries::read_declared;
+use super::include::{read_included, refuse_main_keys};
+use super::paths::Environment;
+use super::plain::Plain;
+use super::problem::{ConfigError, Problem};
+use super::reader::Section;
+use super::report::KnownKeys;
+use super::sections::read_settings;
+use super::settings::Config;
+
+/// What became of a config file, for whoever wants to know all of it.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The files that were read, the main one first.
+    pub files: Vec<PathBuf>,
+    /// Everything that is wrong, by file and line.
+    pub problems: Vec<Problem>,
+    /// How many domains could be read.
+    pub domains: usize,
+    /// How many backends could be read.
+    pub backends: usize,
+}
+
+/// Reads a config file and those that it includes.
+///
+/// # Errors
+/// When the file cannot be read, or with everything that is wrong in it.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    read_file(path)?.into_result(path)
+}
+
+/// Reads the text of a config file; `path` is where it came from. Relative paths in it start at
+/// the directory of `path`.
+///
+/// # Errors
+/// With everything that is wrong in it.
+pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    read_text(path, text, &Environment::of_process()).into_result(path)
+}
+
+/// Reads a config file to say everything about it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn inspect(path: &Path) -> Result<Inspection, ConfigError> {
+    let loaded = read_file(path)?;
+    let declared = loaded.config.as_ref().map(|config| &config.declared);
+    Ok(Inspection {
+        domains: declared.map_or(0, |declared| declared.domains.len()),
+        backends: declared.map_or(0, |declared| declared.backends.len()),
+        files: loaded.files,
+        problems: loaded.problems,
+    })
+}
+
+/// All that came of reading.
+pub(super) struct Loaded {
+    /// The configuration, with defaults in the place of what is wrong; nothing when there is no sense
+    /// in the file.
+    pub(super) config: Option<Config>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) problems: Vec<Problem>,
+    #[cfg(test)]
+    pub(super) known: KnownKeys,
+}
+
+impl Loaded {
+    pub(super) fn into_result(self, path: &Path) -> Result<Config, ConfigError> {
+        match self.config {
+            Some(config) if self.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Invalid { path: path.to_owned(), problems: self.problems }),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Loaded, ConfigError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    Ok(match text_of(path, bytes) {
+        Ok(text) => read_text(path, &text, &Environment::of_process()),
+        Err(problem) => Loaded {
+            config: None,
+            files: vec![path.to_owned()],
+            problems: vec![*problem],
+            #[cfg(test)]
+            known: KnownKeys::new(),
+        },
+    })
+}
+
+/// Reads a text and the files that it includes, in any environment.
+pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) -> Loaded {
+    let mut files = vec![path.to_owned()];
+    let main = Document::parse(path, text, environment);
+    if !main.is_readable {
+        let (report, _) = main.into_report();
+        let (problems, _) = report.finish(&KnownKeys::new());
+        return Loaded {
+            config: None,
+            files,
+            problems,
+            #[cfg(test)]
+            known: KnownKeys::new(),
+        };
+    }
+    let mut root = Section::root(&main.report, main.table.get_ref());
+    let included = read_included(&mut root, path);
+    files.extend(included.files);
+    let documents: Vec<_> = included
+        .texts
+        .iter()
+        .map(|(path, text)| Document::parse(path, text, environment))
+        .collect();
+
+    let mut config = read_settings(&mut root, path.parent().unwrap_or(Path::new("")), environment);
+    let is_complete =
+        !included.is_incomplete && documents.iter().all(|document| document.is_readable);
+    let mut roots = vec![root];
+    let readable = documents.iter().filter(|document| document.is_readable);
+    roots.extend(readable.map(|d| Section::root(&d.report, d.table.get_ref())));
+    config.declared = read_declared(&mut roots, is_complete);
+    let mut roots = roots.into_iter();
+    let known_at_root = roots.next().map(Section::finish).map(|()| main.report.known());
+    let known = known_at_root.unwrap_or_default();
+    for mut root in roots {
+        refuse_main_keys(&mut root, path, known.get("").map_or(&[], Vec::as_slice));
+        root.finish();
+    }
+
+    let mut problems = Vec::new();
+    for document in std::iter::once(main).chain(documents) {
+        let (report, broken_lines) = document.into_report();
+        let (mut found, settings) = report.finish(&known);
+        Document::without_echoes(&broken_lines, &mut found);
+        problems.extend(found);
+        config.effective.extend(settings);
+    }
+    problems.extend(included.problems);
+    // In the order of the files, which is not that in which they were found wrong.
+    problems.sort_by_key(|problem| files.iter().position(|file| *file == problem.file));
+    config.files.clone_from(&files);
+    Loaded {
+        config: Some(config),
+        files,
+        problems,
+        #[cfg(test)]
+        known,
+    }
+}
+
+/// The listing of a file that says nothing.
+pub(super) fn list_nothing(environment: &Environment<'_>) -> Vec<Setting> {
+    read_text(Path::new(""), "", environment).config.map(|c| c.effective).unwrap_or_default()
+}
+
+/// The default of every key that has one wherever the server runs, by its path, such as
+/// `proxy.idle_timeout_secs` or `backends.weight`.
+pub(super) fn defaults() -> Vec<(String, Value)> {
+    // All sections that may be missing, and entries with nothing but what they need.
+    const BARE: &str = "[proxy]\nlisten_addr = \"127.0.0.1:1\"\n\
+        [lets_encrypt]\nemail = \"a@example.com\"\n\
+        [[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n\
+        [[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
+    // Of the machine, not of its user.
+    const OF_THE_HOST: &str = "proxy.threads";
+    let home = |name: &str| (name == "HOME").then(|| "/home".to_owned());
+    let [root, user] =
+        [0, 1].map(|uid| read_text(Path::new(""), BARE, &Environment::new(&home, uid)).config);
+    let (Some(root), Some(user)) = (root, user) else { return Vec::new() };
+    let mut defaults: Vec<_> = root
+        .effective
+        .into_iter()
+        .filter(|setting| setting.from == Origin::Default && user.effective.contains(setting))
+        .filter(|setting| setting.key != OF_THE_HOST)
+        .filter_map(|setting| Some((setting.key, setting.value?)))
+        .collect();
+    for DeclaredDomain { aliases, http_to_https, balance, .. } in root.declared.domains {
+        defaults.push(("virtual_hosts.aliases".to_owned(), aliases.plain()));
+        defaults.push(("virtual_hosts.http_to_https".to_owned(), http_to_https.plain()));
+        defaults.push(("virtual_hosts.balance".to_owned(), balance.plain()));
+    }
+    for DeclaredBackend { weight, scheme, .. } in root.declared.backends {
+        defaults.push(("backends.weight".to_owned(), weight.plain()));
+        defaults.push(("backends.scheme".to_owned(), scheme.plain()));
+    }
+    defaults
+}
+
+#[cfg(test)]
+mod tests;

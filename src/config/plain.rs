@@ -1,0 +1,54 @@
+//! Settings as plain values: what `config show` prints and what stands in the schema.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::settings::{LogFormat, LogLevel};
+use crate::model::{
+    BackendAddr, BackendId, BackendState, Balance, DomainName, HealthPath, Scheme, StatusRanges,
+    Tag, Weight,
+};
+
+/// What a file would have to say to mean this value; written as JSON it is TOML too.
+pub(super) trait Plain {
+    /// The value as the file says it.
+    fn plain(&self) -> Value;
+}
+
+macro_rules! plain_by {
+    ($how:expr => $($type:ty),+) => {
+        $(impl Plain for $type {
+            fn plain(&self) -> Value {
+                let how: fn(&Self) -> Value = $how;
+                how(self)
+            }
+        })+
+    };
+}
+
+plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, &str);
+plain_by!(|value| Value::from(value.as_str()) => String);
+plain_by!(|value| Value::from(value.to_string()) => SocketAddr, IpNet, HealthPath, StatusRanges,
+    BackendId, BackendAddr, DomainName, Tag, Scheme);
+plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, Balance, BackendState);
+plain_by!(|value| Value::from(value.get()) => Weight);
+plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);
+
+impl Plain for Duration {
+    fn plain(&self) -> Value {
+        match self.subsec_nanos() {
+            0 => self.as_secs().into(),
+            _ => self.as_secs_f64().into(),
+        }
+    }
+}
+
+impl<T: Plain> Plain for Vec<T> {
+    fn plain(&self) -> Value {
+        self.iter().map(Plain::plain).collect()
+    }
+}

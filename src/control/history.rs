@@ -1,0 +1,112 @@
+//! The history, as it is and as it grows.
+
+use tokio::sync::watch;
+
+use super::{ControlError, ControlPlane};
+use crate::model::{DomainName, Event, EventKind, Outcome};
+
+/// Events that a watcher is given at once; one that is slow gets the rest when it asks again.
+const AT_ONCE: usize = 100;
+
+impl ControlPlane {
+    /// The newest events first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn events(
+        &self,
+        domain: Option<DomainName>,
+        limit: usize,
+    ) -> Result<Vec<Event>, ControlError> {
+        self.reading(move |store| store.events(domain.as_ref(), limit)).await
+    }
+
+    /// Follows the history, beginning with the last `limit` events. Nothing is lost in between: a
+    /// watcher reads from the store, and is only woken by what is written.
+    pub fn watch_events(&self, domain: Option<DomainName>, limit: usize) -> EventWatch {
+        EventWatch {
+            plane: self.clone(),
+            domain,
+            written: self.inner.written.subscribe(),
+            place: Place::Before { limit },
+            open: Vec::new(),
+        }
+    }
+}
+
+/// Someone's place in the history.
+pub struct EventWatch {
+    plane: ControlPlane,
+    domain: Option<DomainName>,
+    written: watch::Receiver<u64>,
+    place: Place,
+    /// Switches that were told before they had ended.
+    open: Vec<u64>,
+}
+
+enum Place {
+    /// Nothing was told yet; the newest `limit` come first.
+    Before { limit: usize },
+    /// Everything up to this event was told.
+    After { event: u64 },
+}
+
+impl EventWatch {
+    /// What happened next, the oldest first. A switch comes twice when it was told before it ended:
+    /// with its outcome the second time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn next(&mut self) -> Result<Vec<Event>, ControlError> {
+        loop {
+            self.written.mark_unchanged();
+            let news = self.read().await?;
+            if !news.is_empty() {
+                return Ok(news);
+            }
+            // The sender is in the plane that this holds.
+            let _ = self.written.changed().await;
+        }
+    }
+
+    async fn read(&mut self) -> Result<Vec<Event>, ControlError> {
+        let domain = self.domain.clone();
+        let mut news = Vec::new();
+        match self.place {
+            Place::Before { limit } => {
+                let newest = move |store: &crate::store::Store| {
+                    let last = store.events(None, 1)?.first().map_or(0, |event| event.id);
+                    Ok((last, store.events(domain.as_ref(), limit)?))
+                };
+                let (last, mut events) = self.plane.reading(newest).await?;
+                events.reverse();
+                news.extend(events);
+                self.place = Place::After { event: last };
+            }
+            Place::After { event } => {
+                let open = self.open.clone();
+                let after = move |store: &crate::store::Store| {
+                    let mut events = Vec::new();
+                    for id in open {
+                        events.extend(store.event(id)?.filter(|event| !is_open(event)));
+                    }
+                    let fresh = store.events_after(event, domain.as_ref(), AT_ONCE)?;
+                    Ok((events, fresh))
+                };
+                let (ended, fresh) = self.plane.reading(after).await?;
+                self.open.retain(|id| ended.iter().all(|event| event.id != *id));
+                let last = fresh.last().map_or(event, |event| event.id);
+                news.extend(ended.into_iter().chain(fresh));
+                self.place = Place::After { event: last };
+            }
+        }
+        let open = news.iter().filter(|event| is_open(event)).map(|event| event.id);
+        self.open.extend(open);
+        Ok(news)
+    }
+}
+
+/// Whether its outcome is still to come.
+fn is_open(event: &Event) -> bool {
+    matches!(event.kind, EventKind::Switch { outcome: Outcome::Draining, .. })
+}
