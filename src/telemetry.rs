@@ -5,16 +5,19 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tracing::Subscriber;
+use arc_swap::ArcSwap;
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing::{Level, Metadata, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::{self, MakeWriter};
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, LogLevel, LogOutput, LoggingSettings};
@@ -64,12 +67,69 @@ impl TelemetryError {
 pub struct TelemetryGuard {
     _worker: WorkerGuard,
     dropped: ErrorCounter,
+    level: LevelHandle,
 }
 
 impl TelemetryGuard {
     /// Lines that were dropped because the output was too slow.
     pub fn dropped_lines(&self) -> usize {
         self.dropped.dropped_lines()
+    }
+
+    /// A handle that changes the level.
+    pub fn level(&self) -> LevelHandle {
+        self.level.clone()
+    }
+}
+
+/// Changes the level of a process that logs. Clones change the same.
+#[derive(Debug, Clone, Default)]
+pub struct LevelHandle(Arc<ArcSwap<Targets>>);
+
+impl LevelHandle {
+    fn new(level: LogLevel) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(targets(level))))
+    }
+
+    /// Logs from this level on.
+    pub fn set(&self, level: LogLevel) {
+        self.0.store(Arc::new(targets(level)));
+        // Each place that logs has noted whether it is heard.
+        tracing::callsite::rebuild_interest_cache();
+        log::set_max_level(most_of_log());
+    }
+}
+
+/// What is told, by the level of now. Not `tracing_subscriber::reload`, which takes a lock for each
+/// line.
+impl<S: Subscriber> Layer<S> for LevelHandle {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let targets = self.0.load();
+        if targets.would_enable(metadata.target(), metadata.level()) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.0.load().would_enable(metadata.target(), metadata.level())
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        <Targets as Layer<S>>::max_level_hint(&self.0.load())
+    }
+}
+
+/// The most that the `log` crate's users need to tell.
+fn most_of_log() -> log::LevelFilter {
+    match LevelFilter::current().into_level() {
+        None => log::LevelFilter::Off,
+        Some(Level::ERROR) => log::LevelFilter::Error,
+        Some(Level::WARN) => log::LevelFilter::Warn,
+        Some(Level::INFO) => log::LevelFilter::Info,
+        Some(Level::DEBUG) => log::LevelFilter::Debug,
+        Some(Level::TRACE) => log::LevelFilter::Trace,
     }
 }
 
@@ -88,8 +148,11 @@ pub fn init(settings: &LoggingSettings) -> Result<TelemetryGuard, TelemetryError
         .thread_name("vhost-log")
         .finish(sink);
     let dropped = writer.error_counter();
-    subscriber(settings, writer, colour).try_init().map_err(|_| TelemetryError::SetUpBefore)?;
-    Ok(TelemetryGuard { _worker: worker, dropped })
+    let level = LevelHandle::new(settings.level);
+    subscriber(settings, level.clone(), writer, colour)
+        .try_init()
+        .map_err(|_| TelemetryError::SetUpBefore)?;
+    Ok(TelemetryGuard { _worker: worker, dropped, level })
 }
 
 /// Appends, so that several processes and a rotation by copy and truncate do no harm.
@@ -109,6 +172,7 @@ fn wants_colour() -> bool {
 
 fn subscriber<W>(
     settings: &LoggingSettings,
+    level: LevelHandle,
     writer: W,
     colour: bool,
 ) -> impl Subscriber + Send + Sync + use<W>
@@ -120,7 +184,7 @@ where
         LogFormat::Text => lines.fmt_fields(debug_fn(write_field).delimited(" ")).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(targets(settings.level)).with(lines)
+    tracing_subscriber::registry().with(level).with(lines)
 }
 
 /// Writes a field as text. What clients sent may be in it, so nothing in it ends the line or moves a
@@ -206,7 +270,8 @@ mod tests {
         let lines = Lines::default();
         let settings = LoggingSettings { level, format, output: LogOutput::Console };
         let writer = lines.clone();
-        let subscriber = subscriber(&settings, move || writer.clone(), false);
+        let level = LevelHandle::new(level);
+        let subscriber = subscriber(&settings, level, move || writer.clone(), false);
         tracing::subscriber::with_default(subscriber, log);
         String::from_utf8(lines.0.lock().unwrap().clone()).expect("UTF-8")
     }

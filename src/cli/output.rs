@@ -111,6 +111,14 @@ impl<'w> Printer<'w> {
         }
     }
 
+    /// Prints a result that is a text of its own: the text for people, the result for scripts.
+    pub(super) fn text(&mut self, result: &impl Serialize, text: &str) {
+        match self.look.format {
+            Format::Json => self.json(result),
+            Format::Table | Format::Wide => self.data(text),
+        }
+    }
+
     /// Prints what a change led to: one line for people, the result for scripts.
     pub(super) fn changed(&mut self, result: &impl Serialize, confirmation: &str) {
         self.for_scripts(result);
@@ -196,6 +204,9 @@ impl<'w> Printer<'w> {
             if self.look.color_words { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
         let (what, cause) = (printable(&problem.what), printable(&problem.cause));
         self.words(&format!("{on}error:{off} {what}\ncause: {cause}\n"));
+        for line in &problem.problems {
+            self.words(&format!("  {}\n", printable(line)));
+        }
         let answers = self.answers(&problem.answers);
         self.words(&answers);
         if let Some(hint) = &problem.hint {

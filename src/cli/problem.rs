@@ -18,6 +18,8 @@ pub(super) struct Problem {
     pub(super) cause: String,
     /// Backends with their last answers, where a gate failed on them.
     pub(super) answers: Vec<BackendAnswer>,
+    /// Everything that is wrong in a config file.
+    pub(super) problems: Vec<String>,
     /// What to do next.
     pub(super) hint: Option<String>,
     /// The exit status.
@@ -55,13 +57,13 @@ impl Problem {
         let json = json!({
             "code": code::PRODUCT, "message": cause, "data": { "kind": kind, "hint": hint },
         });
-        Self { what, cause, answers: Vec::new(), hint, exit, json }
+        Self { what, cause, answers: Vec::new(), problems: Vec::new(), hint, exit, json }
     }
 
     /// An error that the server answered with.
     pub(super) fn fault(what: String, fault: Fault) -> Self {
         let json = json!(fault);
-        let FaultData { kind, hint, request_id, backends } = fault.data;
+        let FaultData { kind, hint, request_id, backends, problems } = fault.data;
         let hint = match (kind, request_id) {
             (FaultKind::Internal, Some(id)) => {
                 let log = format!("the server's log has more under request id `{id}`");
@@ -69,7 +71,8 @@ impl Problem {
             }
             _ => hint,
         };
-        Self { what, cause: fault.message, answers: backends, hint, exit: kind.into(), json }
+        let exit = kind.into();
+        Self { what, cause: fault.message, answers: backends, problems, hint, exit, json }
     }
 
     /// The process could not be set up.
@@ -78,6 +81,7 @@ impl Problem {
         Self {
             what: "cannot start".to_owned(),
             answers: Vec::new(),
+            problems: Vec::new(),
             hint: None,
             exit: ExitCode::Failed,
             json: json!({
@@ -92,6 +96,7 @@ impl Problem {
         Self {
             what: what.to_owned(),
             answers: Vec::new(),
+            problems: Vec::new(),
             hint: None,
             exit: ExitCode::Usage,
             json: json!({
@@ -108,6 +113,7 @@ impl Problem {
         Self {
             what: "stopped waiting for the server".to_owned(),
             answers: Vec::new(),
+            problems: Vec::new(),
             exit: ExitCode::Interrupted,
             json: json!({
                 "code": code::PRODUCT,

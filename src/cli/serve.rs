@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit_code::ExitCode;
@@ -13,13 +14,15 @@ use super::problem::complaint;
 use crate::config::{
     Arguments, BackendArgument, Config, ConfigError, LogFormat, Route, Source, listen_address,
 };
-use crate::server::{Server, ServerError};
-use crate::telemetry;
+use crate::model::Actor;
+use crate::server::{Configuration, ReloadOptions, Server, ServerError};
+use crate::telemetry::{self, LevelHandle};
 
 /// Run the proxy.
 ///
 /// Stays in the foreground. SIGTERM and SIGINT stop it: connections are no longer accepted, requests
-/// that run finish within `proxy.shutdown_timeout_secs`. A second signal ends it at once.
+/// that run finish within `proxy.shutdown_timeout_secs`. A second signal ends it at once. SIGHUP reads
+/// the config again, as `vhost ctl reload` does.
 ///
 /// What to serve is in a config file, or for small things in the arguments: `--http`, `--route` and
 /// `--backend`. Arguments count as a file does: at the next start, what changed in them is applied,
@@ -95,7 +98,7 @@ pub fn run(args: ServeArgs) -> u8 {
             return ExitCode::Failed.into();
         }
     };
-    let exit = serve(config, source);
+    let exit = serve(config, source, logging.level());
     let dropped = logging.dropped_lines();
     // Last of all, so that every line before is written.
     drop(logging);
@@ -107,7 +110,7 @@ pub fn run(args: ServeArgs) -> u8 {
     exit.into()
 }
 
-fn serve(config: Config, source: Source) -> ExitCode {
+fn serve(config: Config, source: Source, level: LevelHandle) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -124,7 +127,8 @@ fn serve(config: Config, source: Source) -> ExitCode {
                 return ExitCode::Failed;
             }
         };
-        let started = tokio::task::spawn_blocking(move || Server::start(config, &source)).await;
+        let start = move || Server::start(config, source, Some(level));
+        let started = tokio::task::spawn_blocking(start).await;
         let server = match started {
             Ok(Ok(server)) => server,
             Ok(Err(error)) => {
@@ -143,16 +147,18 @@ fn serve(config: Config, source: Source) -> ExitCode {
             revision = server.state().load().revision(),
             "ready"
         );
-        notify(&[sd_notify::NotifyState::Ready]);
-        signals.stop().await;
-        notify(&[sd_notify::NotifyState::Stopping]);
+        notify(&[NotifyState::Ready]);
+        while let Heard::Reload = signals.next().await {
+            tokio::spawn(reload(server.configuration().clone()));
+        }
+        notify(&[NotifyState::Stopping]);
         server.stop(signals.stop()).await;
         ExitCode::Done
     })
 }
 
 /// Tells systemd, where it asked to be told.
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "cannot tell systemd");
     }
@@ -191,16 +197,51 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal to stop. A hang-up is not one: its default would end the server.
-    async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    tracing::warn!("a reload is not possible yet; restart to apply the config file");
-                }
-            }
+    /// Waits for the next signal.
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.terminate.recv() => Heard::Stop,
+            _ = self.interrupt.recv() => Heard::Stop,
+            _ = self.hangup.recv() => Heard::Reload,
         }
     }
+
+    /// Waits for a signal to stop. A hang-up is not one: its default would end the server.
+    async fn stop(&mut self) {
+        while let Heard::Reload = self.next().await {
+            tracing::warn!("the config is not read again: the server is stopping");
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Heard {
+    Stop,
+    Reload,
+}
+
+/// Applies what changed in the config, and logs what `vhost ctl reload` would print. What was removed
+/// ends as it does; nobody waits for it.
+async fn reload(configuration: Configuration) {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
+    let options = ReloadOptions { no_drain: true, ..ReloadOptions::default() };
+    match configuration.reload(Actor::File, options, |_| {}).await {
+        Ok(report) => {
+            for change in &report.changed {
+                tracing::info!(%change, "the config changed");
+            }
+            let (revision, changes) = (report.revision, report.changed.len());
+            tracing::info!(source = report.source, revision, changes, "config reloaded");
+        }
+        Err(error) => {
+            for problem in error.problems() {
+                tracing::error!(problem, "the config is wrong");
+            }
+            let hint = error.hint();
+            tracing::error!(error = error.in_full(), hint, "config not reloaded: nothing changed");
+        }
+    }
+    notify(&[NotifyState::Ready]);
 }

@@ -1,8 +1,9 @@
 //! Why a command was refused or failed.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use crate::model::{BackendAnswer, BackendId, BackendState, DomainName, Tag};
+use crate::config::ConfigError;
+use crate::model::{BackendAnswer, BackendId, BackendState, DomainName, EntryKind, Made, Tag};
 use crate::store::StoreError;
 
 /// Why a command was refused, or how far it came. Unless it says otherwise, nothing has changed.
@@ -174,13 +175,57 @@ pub enum ControlError {
         backend: BackendId,
     },
     /// The config file declares what a command has made otherwise.
-    #[error("the config file declares {what}, which a command made otherwise ({})", differs.join("; "))]
+    #[error(
+        "the config file declares the {kind} `{name}`, which {} ({})",
+        made_otherwise(.made.as_ref()), differs.join("; ")
+    )]
     FileConflict {
-        /// What both made.
-        what: String,
+        /// A domain or a backend.
+        kind: EntryKind,
+        /// Its name.
+        name: String,
         /// How they differ, each as `field: made → declared`.
         differs: Vec<String>,
+        /// Who made it, where the history tells.
+        made: Option<Made>,
     },
+    /// The config file declares a name that another domain has.
+    #[error(
+        "the config file gives the name `{name}` to `{domain}`, but `{owner}` has it, which {}",
+        made_otherwise(.made.as_ref())
+    )]
+    FileNameTaken {
+        /// The name.
+        name: DomainName,
+        /// The domain that the file gives it to.
+        domain: DomainName,
+        /// The domain that has it.
+        owner: DomainName,
+        /// Who made it so, where the history tells.
+        made: Option<Made>,
+    },
+    /// The config file takes the last backend away from a live tag.
+    #[error("{}", unserved(.domain, .tag, .backends))]
+    FileUnserved {
+        /// The domain that would not be served.
+        domain: DomainName,
+        /// Its live tag.
+        tag: Tag,
+        /// The backends that carry the tag now.
+        backends: Vec<BackendId>,
+    },
+    /// The config can't be read, or says what is wrong.
+    #[error("{}", bad_config(.0))]
+    Config(#[source] ConfigError),
+    /// There is no config file to read again.
+    #[error("{what} made the configuration of this server: there is no file to read again")]
+    NoFile {
+        /// Who did.
+        what: String,
+    },
+    /// Others changed the state each time that a reload was about to be applied.
+    #[error("the state changed again and again while the config file was being checked")]
+    NeverStill,
     /// The state could not be persisted.
     #[error("the change could not be saved")]
     Store(#[from] StoreError),
@@ -193,6 +238,10 @@ impl ControlError {
     /// The error with its causes, in one line.
     pub fn in_full(&self) -> String {
         let mut text = self.to_string();
+        if let Self::Config(ConfigError::Invalid { .. }) = self {
+            // Its problems are told one by one.
+            return text;
+        }
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
             text.push_str(": ");
@@ -200,6 +249,16 @@ impl ControlError {
             source = cause.source();
         }
         text
+    }
+
+    /// Everything that is wrong in the config file, each as `file:line: key: what is wrong`.
+    pub fn problems(&self) -> Vec<String> {
+        match self {
+            Self::Config(ConfigError::Invalid { problems, .. }) => {
+                problems.iter().map(|p| format!("{}:{}: {p}", p.file.display(), p.line)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// What to do next, where there is something.
@@ -259,13 +318,25 @@ impl ControlError {
                  it with `vhost ctl backend ready {backend}`"
             ),
             Self::MadeReady { .. } => "run it again if it is still to go".into(),
-            Self::FileConflict { .. } => {
-                "make the file's entry the same, or take it out and start \
-                                          again; then it is as the command made it"
-                    .into()
-            }
+            Self::FileConflict { kind, name, .. } => format!(
+                "make the file's entry as it is live (`vhost ctl config export` shows it), or take \
+                 it out of the file, or remove it first: `vhost ctl {kind} remove {name}`"
+            ),
+            Self::FileNameTaken { owner, .. } => format!(
+                "take the name out of the file, or take it from `{owner}` first: `vhost ctl domain \
+                 show {owner}`"
+            ),
+            Self::FileUnserved { domain, tag, .. } => format!(
+                "keep a backend with the tag `{tag}` in the file, or move `{domain}` to another tag \
+                 first (`vhost ctl switch {domain} TAG`), or pass `--force`"
+            ),
+            Self::Config(error) => error.hint().map_or_else(
+                || "nothing was changed; `vhost check` tells the same before a reload".to_owned(),
+                str::to_owned,
+            ),
+            Self::NeverStill => "try again".into(),
             Self::Store(error) => error.hint(),
-            Self::Stopping => return None,
+            Self::NoFile { .. } | Self::Stopping => return None,
         })
     }
 }
@@ -280,6 +351,39 @@ fn no_other(domain: &DomainName, live: &Tag, previous: Option<&Tag>) -> String {
     match previous {
         Some(previous) => format!("no backend carries `{previous}`, the tag of `{domain}` before"),
         None => format!("`{domain}` has no other tag: `{live}` is live and it was never switched"),
+    }
+}
+
+fn made_otherwise(made: Option<&Made>) -> String {
+    match made {
+        None => "a command made otherwise".to_owned(),
+        Some(Made { actor, at_ms }) => {
+            let at = UNIX_EPOCH + Duration::from_millis(*at_ms);
+            format!("{actor} made otherwise on {}", humantime::format_rfc3339_seconds(at))
+        }
+    }
+}
+
+fn unserved(domain: &DomainName, tag: &Tag, backends: &[BackendId]) -> String {
+    const MOST: usize = 4;
+    let listed: Vec<_> = backends.iter().take(MOST).map(|id| format!("`{id}`")).collect();
+    let more = if backends.len() > MOST { " and others" } else { "" };
+    let now = if backends.is_empty() {
+        "no backend does".to_owned()
+    } else {
+        format!("now it is {}{more}", listed.join(", "))
+    };
+    format!(
+        "with the config file, no backend would carry `{tag}`, the live tag of `{domain}` ({now})"
+    )
+}
+
+fn bad_config(error: &ConfigError) -> String {
+    match error {
+        ConfigError::Invalid { path, .. } => {
+            format!("the config file `{}` is invalid", path.display())
+        }
+        ConfigError::Unreadable { .. } | ConfigError::Arguments { .. } => error.to_string(),
     }
 }
 

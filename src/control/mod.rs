@@ -5,24 +5,32 @@
 
 mod backends;
 mod claims;
+mod configuration;
+mod differences;
 mod domains;
 mod drain;
 mod error;
+mod export;
 mod find;
 mod gate;
 mod history;
 mod loss;
 mod plane;
 mod reconcile;
+mod reload;
+mod settings;
 mod switch;
 mod wait;
 
 pub use backends::{BackendEdit, NewBackend};
+pub use configuration::{Configuration, Settle};
 pub use domains::{DomainEdit, NewDomain};
 pub use error::ControlError;
+pub use export::Exported;
 pub use gate::{ProbeNow, Probed};
 pub use history::EventWatch;
 pub use plane::{ControlOptions, ControlPlane};
+pub use reload::ReloadOptions;
 pub use switch::{SwitchOptions, SwitchTarget};
 
 #[cfg(test)]

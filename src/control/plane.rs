@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::claims::Claims;
@@ -34,15 +35,15 @@ pub(super) struct Inner {
     /// one after the other, off the threads that carry traffic.
     writer: Mutex<Writer>,
     pub(super) reader: Reader,
-    pub(super) options: ControlOptions,
+    pub(super) options: ArcSwap<ControlOptions>,
     pub(super) probe: ProbeNow,
     pub(super) claims: Claims,
     /// How often the history was written to, for those who watch it.
     pub(super) written: watch::Sender<u64>,
 }
 
-struct Writer {
-    store: Store,
+pub(super) struct Writer {
+    pub(super) store: Store,
     publisher: Publisher,
 }
 
@@ -53,11 +54,14 @@ pub(super) struct Edit {
     pub(super) event: EventKind,
     /// The declarations of the config file, when it is they that are applied.
     pub(super) applied_file: Option<String>,
+    /// The state that the changes lead to, where it was built to be looked at. Only good while the
+    /// state that it was built on is the one of now.
+    pub(super) next: Option<Snapshot>,
 }
 
 impl Edit {
     pub(super) fn new(changes: Vec<Change>, event: EventKind) -> Self {
-        Self { changes, event, applied_file: None }
+        Self { changes, event, applied_file: None, next: None }
     }
 }
 
@@ -80,6 +84,7 @@ impl ControlPlane {
     ) -> Self {
         let writer = Mutex::new(Writer { store, publisher });
         let claims = Claims::default();
+        let options = ArcSwap::from_pointee(options);
         let written = watch::Sender::default();
         Self { inner: Arc::new(Inner { writer, reader, options, probe, claims, written }) }
     }
@@ -114,8 +119,13 @@ impl ControlPlane {
     }
 
     /// What the control plane was told by the config.
-    pub fn options(&self) -> &ControlOptions {
-        &self.inner.options
+    pub fn options(&self) -> Arc<ControlOptions> {
+        self.inner.options.load_full()
+    }
+
+    /// Tells the control plane what the config says now.
+    pub fn set_options(&self, options: ControlOptions) {
+        self.inner.options.store(Arc::new(options));
     }
 
     /// Plans an edit on the state of now and applies it; nobody else changes the state in between.
@@ -125,12 +135,21 @@ impl ControlPlane {
         actor: Actor,
         plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
     ) -> Result<Option<Applied>, ControlError> {
+        let plan = move |snapshot: &Snapshot| Ok((plan(snapshot)?, ()));
+        Ok(self.change_and(actor, plan).await?.0)
+    }
+
+    /// As [`Self::change`], with what else the plan has found.
+    pub(super) async fn change_and<T: Send + 'static>(
+        &self,
+        actor: Actor,
+        plan: impl FnOnce(&Snapshot) -> Result<(Option<Edit>, T), ControlError> + Send + 'static,
+    ) -> Result<(Option<Applied>, T), ControlError> {
         self.writing(move |writer, reader| {
             let before = reader.load();
-            match plan(&before)? {
-                Some(edit) => writer.apply(&before, &actor, edit).map(Some),
-                None => Ok(None),
-            }
+            let (edit, found) = plan(&before)?;
+            let applied = edit.map(|edit| writer.apply(&before, &actor, edit)).transpose()?;
+            Ok((applied, found))
         })
         .await
     }
@@ -180,7 +199,7 @@ impl ControlPlane {
         Ok(written)
     }
 
-    async fn with_writer<T: Send + 'static>(
+    pub(super) async fn with_writer<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ControlError> {
@@ -202,17 +221,22 @@ impl Writer {
         actor: &Actor,
         edit: Edit,
     ) -> Result<Applied, ControlError> {
-        let revision = before.revision() + 1;
-        let event = self.store.commit(&Commit {
-            changes: &edit.changes,
+        let Edit { changes, event, applied_file, next } = edit;
+        let revision = before.revision() + u64::from(!changes.is_empty());
+        let number = self.store.commit(&Commit {
+            changes: &changes,
             revision,
             at_ms: now_ms(),
             actor,
-            event: &edit.event,
-            applied_file: edit.applied_file.as_deref(),
+            event: &event,
+            applied_file: applied_file.as_deref(),
         })?;
-        let snapshot = self.publisher.publish(before.after(edit.changes, revision));
-        tracing::info!(revision, actor = %actor, event = ?edit.event, "state changed");
-        Ok(Applied { snapshot, event })
+        tracing::info!(revision, actor = %actor, ?event, "state changed");
+        let snapshot = if changes.is_empty() {
+            self.publisher.now()
+        } else {
+            self.publisher.publish(next.unwrap_or_else(|| before.after(changes, revision)))
+        };
+        Ok(Applied { snapshot, event: number })
     }
 }

@@ -72,7 +72,7 @@ pub async fn run(
     let folder = tempfile::Builder::new().prefix("vhost-demo-").tempdir()?;
     let config = config(folder.path(), &backends);
     let source = Source::Made("the demo", Box::new(config.clone()));
-    let server = tokio::task::spawn_blocking(move || Server::start(config, &source))
+    let server = tokio::task::spawn_blocking(move || Server::start(config, source, None))
         .await
         .map_err(std::io::Error::other)??;
     let proxy = server

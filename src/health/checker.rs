@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -48,9 +49,9 @@ pub struct Checker {
 pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
     let runtime = Handle::current();
     let watch = Arc::new(Watch {
-        prober: Prober::new(settings.check.clone()),
+        prober: ArcSwap::from_pointee(Prober::new(settings.check.clone())),
         names: Names::new(settings.resolve_interval, Arc::new(system_lookup), runtime.clone()),
-        check: settings.check,
+        check: watch::Sender::new(Arc::new(settings.check)),
         runtime: runtime.clone(),
         turns: Semaphore::new(AT_ONCE),
         watched: Mutex::default(),
@@ -61,6 +62,24 @@ pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
 }
 
 impl Checker {
+    /// Watches by other settings from now on. What is known of backends stays until probes made by
+    /// them say otherwise.
+    pub fn set(&self, settings: HealthSettings) {
+        let HealthSettings { check, resolve_interval } = settings;
+        let watch = &self.watch;
+        watch.names.set_interval(resolve_interval);
+        if **watch.check.borrow() == check {
+            return;
+        }
+        watch.prober.store(Arc::new(watch.prober.load().with_check(check.clone())));
+        let watched = watch.watched.lock();
+        // Under the lock: a backend that joins now finds the one or is told of the other.
+        watch.check.send_replace(Arc::new(check.clone()));
+        for one in watched.values() {
+            one.monitor.set_check(&check);
+        }
+    }
+
     /// Probes the backend now. The outcome counts like the schedule's own, in the order in which
     /// they end: what the schedule began may prove what this probe completes, and the reverse.
     pub async fn probe_now(&self, node: &BackendNode) -> Verdict {
@@ -71,8 +90,8 @@ impl Checker {
 }
 
 struct Watch {
-    check: HealthCheck,
-    prober: Prober,
+    check: watch::Sender<Arc<HealthCheck>>,
+    prober: ArcSwap<Prober>,
     names: Names,
     runtime: Handle,
     /// Whose schedule may probe. Nobody who asks for a probe now waits for it.
@@ -128,7 +147,7 @@ impl Watch {
             let entry = self.entry(&mut watched, node);
             let disabled = node.backend.state == BackendState::Disabled;
             if disabled && entry.schedule.take().is_some() {
-                entry.monitor.forget(&self.check);
+                entry.monitor.forget(&self.check.borrow());
             } else if !disabled && entry.schedule.is_none() {
                 let task = keep_schedule(Arc::clone(self), Arc::clone(&entry.monitor));
                 entry.schedule = Some(Schedule(self.runtime.spawn(task).abort_handle()));
@@ -146,7 +165,7 @@ impl Watch {
         node: &BackendNode,
     ) -> &'a mut Watched {
         watched.entry(key(node)).or_insert_with(|| {
-            let monitor = Arc::new(Monitor::new(node.clone(), &self.check));
+            let monitor = Arc::new(Monitor::new(node.clone(), &self.check.borrow()));
             self.names.follow(&monitor);
             Watched { monitor, schedule: None }
         })
@@ -168,7 +187,7 @@ impl Watch {
         let (watch, monitor) = (Arc::clone(self), Arc::clone(monitor));
         let probe = async move {
             let endpoints = monitor.node.live.endpoints().clone();
-            watch.prober.probe(&monitor.node, &endpoints).await
+            watch.prober.load_full().probe(&monitor.node, &endpoints).await
         };
         attempt.spawn_on(probe, &self.runtime);
         match attempt.join_next().await {
@@ -183,8 +202,7 @@ fn key(node: &BackendNode) -> usize {
 }
 
 async fn keep_schedule(watch: Arc<Watch>, monitor: Arc<Monitor>) {
-    let interval = watch.check.interval;
-    let soon = interval.min(SOON);
+    let mut check = watch.check.subscribe();
     let live = &monitor.node.live;
     loop {
         let probe = async {
@@ -200,6 +218,8 @@ async fn keep_schedule(watch: Arc<Watch>, monitor: Arc<Monitor>) {
             }
         };
         monitor.record(probe);
+        let interval = check.borrow_and_update().interval;
+        let soon = interval.min(SOON);
         let ended = Instant::now();
         let mut next = ended + jittered(if monitor.is_settled() { interval } else { soon });
         loop {
@@ -207,6 +227,11 @@ async fn keep_schedule(watch: Arc<Watch>, monitor: Arc<Monitor>) {
                 () = sleep_until(next) => break,
                 () = live.passive_failure_noted() => monitor.record_traffic(),
                 () = monitor.moved() => true,
+                Ok(()) = check.changed() => {
+                    let interval = check.borrow_and_update().interval;
+                    next = next.min(Instant::now() + jittered(interval));
+                    false
+                }
             };
             if hurry {
                 next = next.min((ended + soon).max(Instant::now()));

@@ -97,6 +97,11 @@ impl Monitor {
         self.node.live.set_health_report(HealthReport::default());
     }
 
+    /// Goes by the thresholds of `check` from the next outcome on.
+    pub(super) fn set_check(&self, check: &HealthCheck) {
+        self.observed.lock().threshold.follow(check);
+    }
+
     /// Whether nothing hints at another verdict.
     pub(super) fn is_settled(&self) -> bool {
         self.observed.lock().threshold.is_settled()

@@ -5,6 +5,7 @@
 //! when there are none; whoever starts the server checks that before.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
@@ -50,12 +51,17 @@ pub(super) struct Prober {
     check: HealthCheck,
     /// The HTTP/2 connector also speaks HTTP/1 where the peer's options say so, and its
     /// `new_http_session` never takes a connection from a pool.
-    connector: Connector,
+    connector: Arc<Connector>,
 }
 
 impl Prober {
     pub(super) fn new(check: HealthCheck) -> Self {
-        Self { check, connector: Connector::new(None) }
+        Self { check, connector: Arc::new(Connector::new(None)) }
+    }
+
+    /// Makes probes as another check defines them.
+    pub(super) fn with_check(&self, check: HealthCheck) -> Self {
+        Self { check, connector: Arc::clone(&self.connector) }
     }
 
     /// Tries the addresses in order until one passes. Each gets an equal share of the time that is

@@ -40,7 +40,7 @@ pub(super) fn system_lookup(host: Arc<str>) -> Pin<Box<dyn Future<Output = Answe
 
 /// The names that backends are known by, each looked up by a task of its own.
 pub(super) struct Names {
-    interval: Duration,
+    interval: watch::Sender<Duration>,
     lookup: Lookup,
     runtime: Handle,
     hosts: Mutex<HashMap<Arc<str>, Host>>,
@@ -73,7 +73,13 @@ struct State {
 
 impl Names {
     pub(super) fn new(interval: Duration, lookup: Lookup, runtime: Handle) -> Self {
+        let interval = watch::Sender::new(interval);
         Self { interval, lookup, runtime, hosts: Mutex::default() }
+    }
+
+    /// Looks names up as often as this from now on.
+    pub(super) fn set_interval(&self, interval: Duration) {
+        self.interval.send_if_modified(|now| std::mem::replace(now, interval) != interval);
     }
 
     /// Keeps the backend's addresses up to date, if it has a name.
@@ -89,7 +95,7 @@ impl Names {
             let task = resolve_again_and_again(
                 Arc::clone(&shared),
                 Arc::clone(&self.lookup),
-                self.interval,
+                self.interval.subscribe(),
             );
             Host { task: self.runtime.spawn(task).abort_handle(), shared }
         });
@@ -122,7 +128,11 @@ impl Names {
     }
 }
 
-async fn resolve_again_and_again(shared: Arc<Shared>, lookup: Lookup, interval: Duration) {
+async fn resolve_again_and_again(
+    shared: Arc<Shared>,
+    lookup: Lookup,
+    mut interval: watch::Receiver<Duration>,
+) {
     loop {
         let answer = match timeout(LOOKUP_TIMEOUT, lookup(Arc::clone(&shared.host))).await {
             Ok(Ok(addresses)) if addresses.is_empty() => Err("it has no addresses".to_owned()),
@@ -130,9 +140,14 @@ async fn resolve_again_and_again(shared: Arc<Shared>, lookup: Lookup, interval: 
             Ok(Err(error)) => Err(lookup_reason(&error)),
             Err(_) => Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
         };
-        let pause = if answer.is_ok() { interval } else { interval.min(RETRY) };
+        let pause = *interval.borrow_and_update();
+        let pause = if answer.is_ok() { pause } else { pause.min(RETRY) };
         shared.take(answer);
-        sleep(super::jitter::jittered(pause)).await;
+        tokio::select! {
+            () = sleep(super::jitter::jittered(pause)) => {}
+            // Without its sender nobody wants the addresses, and the task is about to end.
+            Ok(()) = interval.changed() => {}
+        }
     }
 }
 

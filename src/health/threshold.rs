@@ -20,14 +20,22 @@ pub(super) struct Threshold {
 
 impl Threshold {
     pub(super) fn new(check: &HealthCheck) -> Self {
-        Self {
-            healthy_after: check.healthy_threshold.max(1) as usize,
-            unhealthy_after: check.unhealthy_threshold.max(1) as usize,
+        let mut new = Self {
+            healthy_after: 1,
+            unhealthy_after: 1,
             status: HealthStatus::Unknown,
             passed: 0,
             failed: 0,
             traffic_failed: 0,
-        }
+        };
+        new.follow(check);
+        new
+    }
+
+    /// Goes by the thresholds of `check` from the next outcome on.
+    pub(super) fn follow(&mut self, check: &HealthCheck) {
+        self.healthy_after = check.healthy_threshold.max(1) as usize;
+        self.unhealthy_after = check.unhealthy_threshold.max(1) as usize;
     }
 
     /// A probe passed. Says whether that changed the verdict.

@@ -36,6 +36,15 @@ impl fmt::Display for Actor {
     }
 }
 
+/// Who made something as it is, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Made {
+    /// Who.
+    pub actor: Actor,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+}
+
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]

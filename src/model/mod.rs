@@ -8,6 +8,7 @@ mod change;
 mod domain_name;
 mod event;
 mod health_check;
+mod reload;
 mod switch;
 mod tag;
 mod virtual_host;
@@ -15,9 +16,12 @@ mod virtual_host;
 pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
 pub use change::Change;
 pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
-pub use event::{Actor, Event, EventKind, Outcome};
+pub use event::{Actor, Event, EventKind, Made, Outcome};
 pub use health_check::{
     HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
+};
+pub use reload::{
+    Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
 pub use switch::{BackendAnswer, SwitchProgress, SwitchReport, SwitchStep};
 pub use tag::Tag;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::ProxyOptions;
 use super::balance::{Chosen, choose};
 use super::client::{Client, Connection};
 use super::failure::Failure;
@@ -14,6 +15,8 @@ use crate::state::{BackendNode, InFlightGuard, Pinned};
 pub(super) struct RequestContext {
     /// When its head had been read.
     pub(super) started: Instant,
+    /// The options that it goes by to its end.
+    pub(super) options: Arc<ProxyOptions>,
     /// Its client's connection; nothing on HTTP/2.
     pub(super) connection: Option<Arc<Connection>>,
     /// Who sent it, and whether its forwarded headers are believed.
@@ -35,9 +38,10 @@ pub(super) struct RequestContext {
 }
 
 impl RequestContext {
-    pub(super) fn new(busy: InFlightGuard) -> Self {
+    pub(super) fn new(options: Arc<ProxyOptions>, busy: InFlightGuard) -> Self {
         Self {
             started: Instant::now(),
+            options,
             connection: None,
             client: None,
             pinned: None,

@@ -15,7 +15,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
-use super::ProxyOptions;
+use super::SharedOptions;
 use super::client::Connection;
 use super::failure::raw_response;
 use super::head::{Head, HeadLimits, NoHead, first_bytes, rest_of_head};
@@ -28,9 +28,8 @@ use crate::state::InFlightGuard;
 #[derive(Clone)]
 pub struct Front {
     pub(super) proxy: Arc<HttpProxy<Phases>>,
-    options: Arc<ProxyOptions>,
+    options: SharedOptions,
     metrics: Arc<Metrics>,
-    pub(super) limits: HeadLimits,
 }
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
@@ -42,15 +41,20 @@ struct BusyHead {
 impl Front {
     pub(super) fn new(
         proxy: Arc<HttpProxy<Phases>>,
-        options: Arc<ProxyOptions>,
+        options: SharedOptions,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let limits = HeadLimits {
+        Self { proxy, options, metrics }
+    }
+
+    /// What is asked of the next head.
+    pub(super) fn limits(&self) -> HeadLimits {
+        let options = self.options.load();
+        HeadLimits {
             idle: options.idle_timeout,
             total: options.header_timeout,
             bytes: options.max_header_bytes,
-        };
-        Self { proxy, options, metrics, limits }
+        }
     }
 
     /// A connection that is known to speak HTTP/1.
@@ -105,7 +109,7 @@ impl Front {
         connection: &Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        session.set_keepalive(Some(self.options.idle_timeout.as_secs().max(1)));
+        session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
         // Without it a client that sends its next request early loses the answer to its last.
         session.set_pipelining_enabled(true);
         connection.accepted.store(false, Ordering::Relaxed);
@@ -128,7 +132,7 @@ impl Front {
     ) -> Option<ReusedHttpStream> {
         let request = self.request(session, connection, shutdown);
         tokio::pin!(request);
-        if let Ok(reusable) = pingora::time::timeout(self.limits.total, &mut request).await {
+        if let Ok(reusable) = pingora::time::timeout(self.limits().total, &mut request).await {
             return reusable;
         }
         if connection.accepted.load(Ordering::Relaxed) {
@@ -140,9 +144,9 @@ impl Front {
 
     /// The head of the next request on a kept connection.
     async fn next_head(&self, stream: &mut Stream) -> Result<BusyHead, NoHead> {
-        let first = first_bytes(stream, self.limits.idle).await?;
+        let first = first_bytes(stream, self.limits().idle).await?;
         let busy = self.metrics.busy.enter();
-        match rest_of_head(stream, first, false, self.limits).await? {
+        match rest_of_head(stream, first, false, self.limits()).await? {
             Head::Http1(bytes) | Head::Http2(bytes) => Ok(BusyHead { bytes, busy }),
         }
     }
@@ -166,7 +170,7 @@ impl Front {
                 stream.shutdown().await
             };
             // Whoever doesn't take these few bytes is gone, and that is counted already.
-            let _ = pingora::time::timeout(self.options.write_timeout, answering).await;
+            let _ = pingora::time::timeout(self.options.load().write_timeout, answering).await;
         }
     }
 
@@ -187,13 +191,14 @@ impl ServerApp for Front {
         // Pingora's accept loop hands over plain TCP streams and nothing else.
         let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let client = client_ip(&stream)?;
-        let first = first_bytes(&mut stream, self.limits.idle).await.ok()?;
+        let first = first_bytes(&mut stream, self.limits().idle).await.ok()?;
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
-        match Box::pin(rest_of_head(&mut stream, first, true, self.limits)).await {
+        match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
             Ok(Head::Http1(bytes)) => {
                 let head = BusyHead { bytes, busy };
-                let trusted = self.options.trusted_proxies.iter().any(|net| net.contains(&client));
+                let trusted =
+                    self.options.load().trusted_proxies.iter().any(|net| net.contains(&client));
                 let accepted = AtomicBool::new(false);
                 let connection = Arc::new(Connection { client, trusted, accepted });
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;

@@ -67,7 +67,7 @@ impl Front {
             socket_digest: stream.get_socket_digest(),
         });
         let shaking = handshake(stream, self.proxy.h2_options.clone());
-        let Ok(Ok(mut conn)) = timeout(self.limits.total, shaking).await else {
+        let Ok(Ok(mut conn)) = timeout(self.limits().total, shaking).await else {
             self.refuse(Reason::BadRequest, None, client);
             return;
         };
@@ -87,7 +87,7 @@ impl Front {
                     continue;
                 }
                 accepted = HttpSession::from_h2_conn(&mut conn, Arc::clone(&digest)) => accepted,
-                () = streams.idle(self.limits.idle) => {
+                () = streams.idle(self.limits().idle) => {
                     if closing {
                         // The client had all the time to close.
                         return;

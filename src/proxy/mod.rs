@@ -20,6 +20,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use pingora::apps::HttpServerOptions;
 use pingora::protocols::http::v2::server::default_h2_options;
@@ -71,14 +72,19 @@ pub struct UpstreamOptions {
     pub count_5xx: bool,
 }
 
+/// The options, as a reload may replace them. What has begun goes on with those it began with: a
+/// request, and a connection until its next head.
+pub type SharedOptions = Arc<ArcSwap<ProxyOptions>>;
+
+/// Which failures are tried again is decided in the phases; this is only Pingora's ceiling, above the
+/// most tries that a config may ask for.
+const MOST_RETRIES: usize = 100;
+
 /// Builds the front that listeners hand their connections to.
-pub fn front(options: ProxyOptions, reader: Reader, metrics: Arc<Metrics>) -> Front {
-    let options = Arc::new(options);
+pub fn front(options: SharedOptions, reader: Reader, metrics: Arc<Metrics>) -> Front {
     let conf = Arc::new(ServerConf {
-        threads: options.threads,
-        // Which failures are tried again is decided in the phases; this is only Pingora's ceiling:
-        // the tries, and one replay on a fresh connection.
-        max_retries: options.upstream.max_tries + 1,
+        threads: options.load().threads,
+        max_retries: MOST_RETRIES,
         ..ServerConf::default()
     });
     let phases = phases::Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics));

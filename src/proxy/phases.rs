@@ -14,7 +14,6 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::ProxyOptions;
 use super::access_log;
 use super::client::{Client, Connection};
 use super::context::RequestContext;
@@ -23,6 +22,7 @@ use super::headers::{
     X_REQUEST_ID, forward, frame_for, host_of, normalise, original_host, strip_hop_by_hop,
     usable_request_id, wants_websocket,
 };
+use super::{ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
 use crate::model::normalise_host;
 use crate::state::Reader;
@@ -34,13 +34,13 @@ const DRAIN_BODY: Duration = Duration::from_secs(5);
 
 /// The `ProxyHttp` of this product.
 pub(super) struct Phases {
-    options: Arc<ProxyOptions>,
+    options: SharedOptions,
     reader: Reader,
     metrics: Arc<Metrics>,
 }
 
 impl Phases {
-    pub(super) fn new(options: Arc<ProxyOptions>, reader: Reader, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(options: SharedOptions, reader: Reader, metrics: Arc<Metrics>) -> Self {
         Self { options, reader, metrics }
     }
 
@@ -68,23 +68,22 @@ impl Phases {
     }
 
     /// The client's address and whether it is believed, from its connection or its stream.
-    fn client(&self, session: &Session, connection: Option<&Connection>) -> Option<Client> {
-        if let Some(connection) = connection {
+    fn client(session: &Session, ctx: &RequestContext) -> Option<Client> {
+        if let Some(connection) = &ctx.connection {
             return Some(Client { ip: connection.client, trusted: connection.trusted });
         }
         let ip: IpAddr = session.client_addr()?.as_inet()?.ip().to_canonical();
-        let trusted = self.options.trusted_proxies.iter().any(|net| net.contains(&ip));
+        let trusted = ctx.options.trusted_proxies.iter().any(|net| net.contains(&ip));
         Some(Client { ip, trusted })
     }
 
     /// Heads that the front read are within the limit; a pipelined one was read by Pingora, whose own
     /// is far larger. On HTTP/2 the limit is the protocol's.
-    fn head_is_too_large(&self, session: &Session, ctx: &RequestContext) -> bool {
-        ctx.connection.is_some() && session.to_h1_raw().len() > self.options.max_header_bytes
+    fn head_is_too_large(session: &Session, ctx: &RequestContext) -> bool {
+        ctx.connection.is_some() && session.to_h1_raw().len() > ctx.options.max_header_bytes
     }
 
-    fn set_client_timeouts(&self, session: &mut Session) {
-        let options = &self.options;
+    fn set_client_timeouts(session: &mut Session, options: &ProxyOptions) {
         session.set_read_timeout(Some(options.read_timeout));
         session.set_write_timeout(Some(options.write_timeout));
         session.set_total_drain_timeout(Some(DRAIN_BODY));
@@ -108,7 +107,7 @@ impl ProxyHttp for Phases {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> RequestContext {
-        RequestContext::new(self.metrics.busy.enter())
+        RequestContext::new(self.options.load_full(), self.metrics.busy.enter())
     }
 
     /// None: even a disabled compression module would be built for each request.
@@ -133,9 +132,9 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> Result<bool> {
-        ctx.client = self.client(session, ctx.connection.as_deref());
-        self.set_client_timeouts(session);
-        let routed = if self.head_is_too_large(session, ctx) {
+        ctx.client = Self::client(session, ctx);
+        Self::set_client_timeouts(session, &ctx.options);
+        let routed = if Self::head_is_too_large(session, ctx) {
             // A client that ignores limits is not waited for again.
             session.set_keepalive(None);
             Err(Reason::HeadTooLarge)
@@ -160,10 +159,10 @@ impl ProxyHttp for Phases {
         let node = &ctx.chosen.as_ref().ok_or_else(unroutable)?.node;
         let mut peer = upstream::peer(node, &node.live.endpoints(), ctx.tries_of(node))
             .ok_or_else(unroutable)?;
-        let upstream = &self.options.upstream;
+        let upstream = &ctx.options.upstream;
         let mut silent = upstream.read_timeout;
         if wants_websocket(session.req_header()) {
-            silent = self.options.websocket_idle_timeout;
+            silent = ctx.options.websocket_idle_timeout;
             upstream::for_upgrade(&mut peer);
         }
         peer.options.connection_timeout = Some(upstream.connect_timeout);
@@ -225,7 +224,7 @@ impl ProxyHttp for Phases {
     ) -> Result<()> {
         strip_hop_by_hop(response);
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
-            session.set_read_timeout(Some(self.options.websocket_idle_timeout));
+            session.set_read_timeout(Some(ctx.options.websocket_idle_timeout));
         }
         frame_for(session.req_header().version, response);
         if self.metrics.is_stopping() || ends_with_connection(session, response) {
@@ -236,10 +235,10 @@ impl ProxyHttp for Phases {
             && session.response_written().is_none()
             && session.req_header().headers.contains_key(header::EXPECT)
         {
-            session.set_read_timeout(Some(DRAIN_BODY.min(self.options.read_timeout)));
+            session.set_read_timeout(Some(DRAIN_BODY.min(ctx.options.read_timeout)));
         }
         if let Some(node) = ctx.backend() {
-            if self.options.upstream.count_5xx && response.status.is_server_error() {
+            if ctx.options.upstream.count_5xx && response.status.is_server_error() {
                 node.live.note_failure(|| format!("status {}", response.status.as_u16()));
             } else if response.status != StatusCode::CONTINUE {
                 node.live.note_success();
@@ -260,7 +259,7 @@ impl ProxyHttp for Phases {
             ctx.tried.push(failed.node);
         }
         // Nothing was sent yet, so any method may be tried elsewhere.
-        let again = ctx.tried.len() < self.options.upstream.max_tries && ctx.choose();
+        let again = ctx.tried.len() < ctx.options.upstream.max_tries && ctx.choose();
         error.set_retry(again);
         error
     }
@@ -365,6 +364,8 @@ fn ends_with_connection(session: &mut Session, response: &ResponseHeader) -> boo
 
 #[cfg(test)]
 mod tests {
+    use arc_swap::ArcSwap;
+
     use super::*;
     use crate::proxy::tests::options;
     use crate::state::{Snapshot, publication};
@@ -373,7 +374,8 @@ mod tests {
     fn no_module_is_built_for_each_request() {
         use pingora::modules::http::compression::ResponseCompression;
         let (_publisher, reader) = publication(Snapshot::default());
-        let phases = Phases::new(Arc::new(options()), reader, Arc::default());
+        let phases =
+            Phases::new(Arc::new(ArcSwap::from_pointee(options())), reader, Arc::default());
         let mut modules = HttpModules::new();
         phases.init_downstream_modules(&mut modules);
         assert!(modules.build_ctx().get::<ResponseCompression>().is_none());

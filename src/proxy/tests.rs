@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -77,6 +78,7 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
     }
     let (publisher, reader) = publication(snapshot);
     let metrics = Arc::<Metrics>::default();
+    let options = Arc::new(ArcSwap::from_pointee(options));
     let front = Arc::new(front(options, reader.clone(), Arc::clone(&metrics)));
     Proxy { front, metrics, reader, _publisher: publisher }
 }

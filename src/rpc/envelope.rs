@@ -160,6 +160,9 @@ pub struct FaultData {
     /// Backends with their last answers, where a gate failed on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient")]
     pub backends: Vec<BackendAnswer>,
+    /// Everything that is wrong in a config file, each as `file:line: key: what is wrong`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// The classes of errors. Their names are stable: scripts compare them.

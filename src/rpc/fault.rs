@@ -19,11 +19,16 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::NamedTwice { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }
-        | ControlError::LastBackend { .. } => FaultKind::Invalid,
+        | ControlError::LastBackend { .. }
+        | ControlError::Config(_)
+        | ControlError::NoFile { .. } => FaultKind::Invalid,
         ControlError::SwitchRunning { .. }
         | ControlError::Moved { .. }
         | ControlError::MadeReady { .. }
-        | ControlError::FileConflict { .. } => FaultKind::Conflict,
+        | ControlError::FileConflict { .. }
+        | ControlError::FileNameTaken { .. }
+        | ControlError::FileUnserved { .. }
+        | ControlError::NeverStill => FaultKind::Conflict,
         ControlError::NoneReady { .. }
         | ControlError::GateFailed { .. }
         | ControlError::NotHealthy { .. } => FaultKind::Unhealthy,
@@ -43,13 +48,15 @@ pub(super) fn of_control(error: ControlError, request_id: &str) -> Fault {
     } else {
         tracing::info!(request_id, error = %message, "command refused");
     }
+    let problems = error.problems();
     let backends = match error {
         ControlError::GateFailed { answers, .. } | ControlError::NotHealthy { answers, .. } => {
             answers
         }
         _ => Vec::new(),
     };
-    let data = FaultData { kind, hint, request_id: Some(request_id.to_owned()), backends };
+    let request_id = Some(request_id.to_owned());
+    let data = FaultData { kind, hint, request_id, backends, problems };
     Fault { code: code::PRODUCT, message, data }
 }
 

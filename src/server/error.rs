@@ -61,9 +61,17 @@ impl ServerError {
             Self::Store(error) => Some(error.hint()),
             Self::Socket(error) => Some(error.hint().to_owned()),
             // The server doesn't run, so a command is no way out of this one.
-            Self::Apply(ControlError::DomainExists { owner, .. }) => Some(format!(
+            Self::Apply(ControlError::FileConflict { kind, name, .. }) => Some(format!(
+                "take the entry out of the file and start again; `vhost ctl {kind} show {name}` then \
+                 shows how it is"
+            )),
+            Self::Apply(ControlError::FileNameTaken { owner, .. }) => Some(format!(
                 "take the name out of the file and start again; `vhost ctl domain show {owner}` \
                  then shows who has it"
+            )),
+            Self::Apply(ControlError::FileUnserved { tag, .. }) => Some(format!(
+                "keep a backend with the tag `{tag}` in the file; once the server runs, `vhost ctl \
+                 switch` moves the domain, and the backend can go"
             )),
             Self::Apply(error) => error.hint(),
             Self::NoRootCertificates => {

@@ -16,17 +16,19 @@ pub use error::ServerError;
 pub(crate) use listen::Listener;
 pub use stop::Stopped;
 
+pub use crate::control::{Configuration, ReloadOptions};
+
 use crate::clock::now_ms;
-use crate::config::{Config, Declared, HealthCheckSettings, Origin, Setting, Source};
-use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed};
+use crate::config::{Config, Declared, Source};
+use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
 use crate::proxy::{self, ProxyOptions, UpstreamOptions};
-use crate::rpc::methods::config::ShownSetting;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::store::{Saved, Store};
+use crate::telemetry::LevelHandle;
 
 /// How long a start waits for names of backends to resolve, before it takes traffic without them.
 const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
@@ -35,7 +37,9 @@ const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
 pub struct Server {
     listeners: Vec<Listener>,
     admin_socket: PathBuf,
-    shutdown_timeout: Duration,
+    /// How long requests may take to end, as the config says now.
+    shutdown_timeout: Arc<ArcSwap<Duration>>,
+    configuration: Configuration,
     metrics: Arc<Metrics>,
     reader: Reader,
     stopping: watch::Sender<bool>,
@@ -49,11 +53,15 @@ pub struct Server {
 
 impl Server {
     /// Starts everything that `config` says. When this returns, the server takes traffic. `source` is
-    /// where the config came from.
+    /// where the config came from, and comes from at a reload; `level` is whose level a reload changes.
     ///
     /// # Errors
     /// When something that it needs can't be had; then nothing was changed and nothing listens.
-    pub fn start(config: Config, source: &Source) -> Result<Self, ServerError> {
+    pub fn start(
+        mut config: Config,
+        source: Source,
+        level: Option<LevelHandle>,
+    ) -> Result<Self, ServerError> {
         prepare_process()?;
         let store_and_saved = open_store(&config)?;
         let socket =
@@ -70,9 +78,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let checker = {
             let _context = control.enter();
-            let HealthCheckSettings { check, .. } = config.health_check.clone();
-            let resolve_interval = config.upstream.resolve_interval;
-            health::spawn(HealthSettings { check, resolve_interval }, reader.clone())
+            health::spawn(health_settings(&config), reader.clone())
         };
         let plane = ControlPlane::new(
             store,
@@ -81,19 +87,21 @@ impl Server {
             control_options(&config),
             prove_with(&checker),
         );
-        control.block_on(apply_file(&plane, &saved, &config, source))?;
+        let declared = std::mem::take(&mut config.declared);
+        control.block_on(apply_file(&plane, &saved, declared, &source))?;
+        drop(saved);
         control.block_on(resolved(&reader));
 
         let (stopping, stopped) = watch::channel(false);
-        let options = proxy_options(&config);
+        let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config)));
+        let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
         // One for all listeners: they share the connections to backends.
-        let front = proxy::front(options, reader.clone(), Arc::clone(&metrics));
+        let front = proxy::front(Arc::clone(&options), reader.clone(), Arc::clone(&metrics));
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.iter().map(Listener::to_string).collect(),
             notes: notes(&config),
             metrics: Arc::clone(&metrics),
-            settings: ArcSwap::from_pointee(shown_settings(&config)),
         };
         for note in &facts.notes {
             tracing::warn!("{note}");
@@ -105,7 +113,21 @@ impl Server {
             traffic.spawn(listener.serve(front.clone(), stopped.clone()));
             tracing::info!(listen_addr = %listener, "serving HTTP");
         }
-        let dispatch = Dispatch::new(plane, facts);
+        let settle: Settle = {
+            let (plane, checker) = (plane.clone(), checker.clone());
+            let shutdown_timeout = Arc::clone(&shutdown_timeout);
+            Box::new(move |config| {
+                options.store(Arc::new(proxy_options(config)));
+                plane.set_options(control_options(config));
+                checker.set(health_settings(config));
+                shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
+                if let Some(level) = &level {
+                    level.set(config.logging.level);
+                }
+            })
+        };
+        let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
+        let dispatch = Dispatch::new(plane, configuration.clone(), facts);
         {
             let _context = control.enter();
             rpc::serve(&socket, dispatch).map_err(ServerError::Serve)?;
@@ -113,7 +135,8 @@ impl Server {
         Ok(Self {
             listeners,
             admin_socket: config.proxy.admin_socket,
-            shutdown_timeout: config.proxy.shutdown_timeout,
+            shutdown_timeout,
+            configuration,
             metrics,
             reader,
             stopping,
@@ -132,6 +155,11 @@ impl Server {
     /// Where the admin socket is.
     pub fn admin_socket(&self) -> &Path {
         &self.admin_socket
+    }
+
+    /// The config, to be read again.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
     }
 
     /// The published state.
@@ -212,7 +240,7 @@ fn prove_with(checker: &Checker) -> ProbeNow {
 async fn apply_file(
     plane: &ControlPlane,
     saved: &Saved,
-    config: &Config,
+    declared: Declared,
     source: &Source,
 ) -> Result<(), ServerError> {
     let applied: Option<Declared> = saved
@@ -221,7 +249,7 @@ async fn apply_file(
         .map(Declared::from_json)
         .transpose()
         .map_err(|source| crate::store::StoreError::Row { what: "the applied file", source })?;
-    plane.apply_file(source.to_string(), applied, config.declared.clone()).await?;
+    plane.apply_file(source.to_string(), applied, declared).await?;
     Ok(())
 }
 
@@ -237,6 +265,13 @@ async fn resolved(reader: &Reader) {
     };
     while unresolved() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn health_settings(config: &Config) -> HealthSettings {
+    HealthSettings {
+        check: config.health_check.check.clone(),
+        resolve_interval: config.upstream.resolve_interval,
     }
 }
 
@@ -269,17 +304,6 @@ fn proxy_options(config: &Config) -> ProxyOptions {
             count_5xx: config.health_check.count_5xx,
         },
     }
-}
-
-/// The settings as the admin socket tells them.
-fn shown_settings(config: &Config) -> Vec<ShownSetting> {
-    let shown = |setting: &Setting| ShownSetting {
-        key: setting.key.clone(),
-        value: setting.value.clone(),
-        from: setting.from.to_string(),
-        set: setting.from != Origin::Default,
-    };
-    config.effective.iter().map(shown).collect()
 }
 
 /// What the config asks for and this version does not do.

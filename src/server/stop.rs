@@ -35,7 +35,7 @@ impl Server {
         tokio::pin!(now);
         let mut hurried = false;
         while !self.has_ended(started) {
-            if hurried || started.elapsed() >= self.shutdown_timeout {
+            if hurried || started.elapsed() >= **self.shutdown_timeout.load() {
                 let cut = self.metrics.busy.count();
                 tracing::warn!(cut, "stopped before all requests had ended");
                 return Stopped::CutOff(cut);

@@ -24,6 +24,11 @@ pub struct Publisher {
 }
 
 impl Publisher {
+    /// The snapshot that was published last.
+    pub fn now(&self) -> Arc<Snapshot> {
+        self.reader.load()
+    }
+
     /// Makes `snapshot` the one that every request from now on sees.
     ///
     /// Answers with it as readers hold it. When this returns, a count of requests in flight that reads zero stays zero for what the new

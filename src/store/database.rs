@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::lock::{self, DirectoryLock};
-use crate::model::{Actor, Backend, Change, DomainName, Event, EventKind, Outcome, VirtualHost};
+use crate::model::{
+    Actor, Backend, Change, DomainName, EntryKind, Event, EventKind, Outcome, VirtualHost,
+};
 
 /// The newest schema that this version reads and writes.
 const SCHEMA: i64 = 2;
@@ -116,11 +118,17 @@ impl Store {
             },
             domains: self.rows("SELECT value FROM domains ORDER BY name", "a domain")?,
             backends: self.rows("SELECT value FROM backends ORDER BY id", "a backend")?,
-            applied_file: self
-                .connection
-                .query_row("SELECT value FROM applied_file", [], |row| row.get(0))
-                .optional()?,
+            applied_file: self.applied_file()?,
         })
+    }
+
+    /// What the config file declared when it was last applied, as its own room wrote it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn applied_file(&self) -> Result<Option<String>, StoreError> {
+        let query = "SELECT value FROM applied_file";
+        Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?)
     }
 
     /// Writes a change and its event: all of it or nothing. Returns the event's number.
@@ -202,6 +210,40 @@ impl Store {
                 params![domain.to_string(), limit],
             ),
         }
+    }
+
+    /// The newest event that is about the domain or the backend alone.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn newest_of(&self, kind: EntryKind, name: &str) -> Result<Option<Event>, StoreError> {
+        let newest = match kind {
+            EntryKind::Domain => self.events_where(
+                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
+                 AND json_extract(value, '$.kind') <> 'file_applied' ORDER BY id DESC LIMIT 1",
+                params![name],
+            ),
+            EntryKind::Backend => self.events_where(
+                "WHERE json_extract(value, '$.backend') = ?1 ORDER BY id DESC LIMIT 1",
+                params![name],
+            ),
+            EntryKind::Setting => Ok(Vec::new()),
+        };
+        Ok(newest?.pop())
+    }
+
+    /// Events that are older than `before`, or all, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn events_before(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let (before, limit) = (before.unwrap_or(u64::MAX), limit.try_into().unwrap_or(u64::MAX));
+        let page = "WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+        self.events_where(page, params![signed(before), signed(limit)])
     }
 
     /// The events after the one of that number, the oldest first, at most `limit`.

@@ -18,6 +18,7 @@ mod logging;
 mod must_do;
 mod paging;
 mod readme;
+mod reload;
 mod retry;
 mod routing;
 mod shutdown;

@@ -10,6 +10,7 @@ mod domain;
 mod events;
 mod history;
 mod pages;
+mod reload;
 mod status;
 mod switch;
 mod switch_progress;

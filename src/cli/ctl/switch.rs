@@ -188,7 +188,13 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
             FaultKind::Unhealthy,
         ),
     };
-    let data = FaultData { kind, hint: Some(hint), request_id: None, backends: Vec::new() };
+    let data = FaultData {
+        kind,
+        hint: Some(hint),
+        request_id: None,
+        backends: Vec::new(),
+        problems: Vec::new(),
+    };
     let fault = Fault { code: code::PRODUCT, message, data };
     let mut problem = Problem::fault(what, fault);
     problem.exit = ExitCode::from(&report.outcome);

@@ -25,7 +25,8 @@ fn base() -> String {
 /// The state after `declared` is applied where `applied` was before.
 fn apply(live: &Snapshot, applied: &Declared, declared: &Declared) -> (Snapshot, Vec<String>) {
     let merged = merge(live, applied, declared).unwrap();
-    (live.after(merged.changes, live.revision() + 1), merged.told)
+    let told = merged.told.iter().map(ToString::to_string).collect();
+    (live.after(merged.changes, live.revision() + 1), told)
 }
 
 fn live_tag(snapshot: &Snapshot, name: &str) -> Option<String> {
@@ -121,7 +122,7 @@ fn a_name_that_a_command_made_otherwise_is_a_conflict() {
     // An alias in the file that a command gave away is one too.
     let text = domain("example.com", "a", "aliases = [\"made.example\"]") + &backend("w1", "a", 1);
     let error = merge(&live, &Declared::default(), &file(&text)).unwrap_err();
-    assert!(matches!(error, ControlError::DomainExists { .. }), "{error}");
+    assert!(matches!(error, ControlError::FileNameTaken { .. }), "{error}");
 }
 
 #[test]
@@ -174,4 +175,261 @@ fn a_state_that_the_file_says_is_applied_when_the_file_changes_it() {
     assert_eq!(state_of(&live), BackendState::Draining, "a file that is silent decides nothing");
     let error = merge(&live, &Declared::default(), &with("state = \"ready\"\n")).unwrap_err();
     assert!(error.to_string().contains("draining"), "{error}");
+}
+
+/// Random files, random commands in between, and what must hold whatever they are.
+mod properties {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::model::{Balance, Scheme, Weight};
+
+    const NAMES: [&str; 5] = ["one.test", "two.test", "*.test", "three.test", "*"];
+    const IDS: [&str; 4] = ["w1", "w2", "w3", "w4"];
+    const TAGS: [&str; 3] = ["a", "b", "c"];
+
+    fn tag() -> impl Strategy<Value = Tag> {
+        select(TAGS.as_slice()).prop_map(|tag| tag.parse().unwrap())
+    }
+
+    fn backend_entry() -> impl Strategy<Value = DeclaredBackend> {
+        let state = proptest::option::of(select(vec![BackendState::Ready, BackendState::Draining]));
+        (select(IDS.as_slice()), proptest::collection::btree_set(tag(), 0..3), 1..4_u64, state)
+            .prop_map(|(id, tags, weight, state)| DeclaredBackend {
+                id: id.parse().unwrap(),
+                address: "127.0.0.1:3000".parse().unwrap(),
+                tags,
+                weight: Weight::try_from(weight).unwrap(),
+                scheme: Scheme::Http,
+                state,
+            })
+    }
+
+    fn domain_entry() -> impl Strategy<Value = DeclaredDomain> {
+        let names = vec(select(NAMES.as_slice()), 1..3);
+        (names, tag(), any::<bool>()).prop_map(|(names, live, http_to_https)| {
+            let mut names = names.into_iter().map(|name| name.parse().unwrap());
+            DeclaredDomain {
+                domain: names.next().unwrap(),
+                aliases: names.collect(),
+                live,
+                http_to_https,
+                balance: Balance::RoundRobin,
+            }
+        })
+    }
+
+    /// A file as the config room lets it through: no id and no name occurs twice.
+    fn any_file() -> impl Strategy<Value = Declared> {
+        (vec(domain_entry(), 0..4), vec(backend_entry(), 0..5)).prop_map(|(domains, backends)| {
+            let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
+            let mut file = Declared::default();
+            for domain in domains {
+                let own: BTreeSet<_> =
+                    [&domain.domain].into_iter().chain(&domain.aliases).cloned().collect();
+                if own.len() == 1 + domain.aliases.len() && own.is_disjoint(&names) {
+                    names.extend(own);
+                    file.domains.push(domain);
+                }
+            }
+            file.backends.extend(backends.into_iter().filter(|b| ids.insert(b.id.clone())));
+            file
+        })
+    }
+
+    /// What a command may do: to put an entry as it likes, to drop one, to switch.
+    #[derive(Debug, Clone)]
+    enum Command {
+        Domain(DeclaredDomain),
+        Backend(DeclaredBackend),
+        Remove(usize),
+        Switch(usize, Tag),
+    }
+
+    fn command() -> impl Strategy<Value = Command> {
+        prop_oneof![
+            domain_entry().prop_map(Command::Domain),
+            backend_entry().prop_map(Command::Backend),
+            (0..9_usize).prop_map(Command::Remove),
+            ((0..5_usize), tag()).prop_map(|(index, tag)| Command::Switch(index, tag)),
+        ]
+    }
+
+    /// Carries out a command as far as control would allow it.
+    fn carry_out(live: &Snapshot, command: Command) -> Snapshot {
+        let change = match command {
+            Command::Domain(declared) => {
+                let virtual_host = VirtualHost::from(declared);
+                let taken = live
+                    .domain(&virtual_host.domain)
+                    .is_some_and(|node| node.virtual_host.domain != virtual_host.domain);
+                if taken || crate::control::domains::check_names(live, &virtual_host).is_err() {
+                    return live.clone();
+                }
+                Change::PutDomain(virtual_host)
+            }
+            Command::Backend(declared) => Change::PutBackend(declared.into()),
+            Command::Remove(index) => match NAMES.get(index) {
+                Some(name) => Change::DropDomain(name.parse().unwrap()),
+                None => Change::DropBackend(IDS[index - NAMES.len()].parse().unwrap()),
+            },
+            Command::Switch(index, tag) => {
+                let name = NAMES[index].parse().unwrap();
+                let Some(node) = live.domain(&name) else { return live.clone() };
+                let before = node.virtual_host.clone();
+                let previous = Some(before.live.clone());
+                Change::PutDomain(VirtualHost { live: tag, previous, ..before })
+            }
+        };
+        live.after(vec![change], live.revision() + 1)
+    }
+
+    fn hosts(live: &Snapshot) -> BTreeMap<DomainName, VirtualHost> {
+        live.domains().map(|n| (n.virtual_host.domain.clone(), n.virtual_host.clone())).collect()
+    }
+
+    fn all_backends(live: &Snapshot) -> BTreeMap<BackendId, Backend> {
+        live.backends().map(|n| (n.backend.id.clone(), n.backend.clone())).collect()
+    }
+
+    fn started(file: &Declared, commands: Vec<Command>) -> Snapshot {
+        let (live, _) = apply(&Snapshot::default(), &Declared::default(), file);
+        commands.into_iter().fold(live, |live, command| carry_out(&live, command))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn the_same_file_changes_nothing(
+            file in any_file(),
+            commands in vec(command(), 0..6),
+            shuffled in any::<u64>(),
+        ) {
+            let live = started(&file, commands);
+            let mut other = file.clone();
+            if shuffled % 2 == 0 {
+                other.domains.reverse();
+                other.backends.reverse();
+            }
+            prop_assert!(same(&file, &other));
+            let merged = merge(&live, &file, &other).expect("nothing to contradict");
+            prop_assert!(merged.changes.is_empty() && merged.told.is_empty(), "{merged:?}");
+        }
+
+        #[test]
+        fn a_fresh_state_becomes_what_the_file_says(file in any_file()) {
+            let live = started(&file, Vec::new());
+            prop_assert_eq!(hosts(&live).len(), file.domains.len());
+            for domain in file.domains {
+                let name = domain.domain.clone();
+                prop_assert_eq!(&hosts(&live)[&name], &VirtualHost::from(domain));
+            }
+            for backend in &file.backends {
+                prop_assert_eq!(&all_backends(&live)[&backend.id], &Backend::from(backend.clone()));
+            }
+        }
+
+        #[test]
+        fn each_field_is_the_files_where_the_file_changed_it_and_stays_where_it_did_not(
+            before in any_file(),
+            commands in vec(command(), 0..6),
+            after in any_file(),
+        ) {
+            let live = started(&before, commands);
+            let Ok(merged) = merge(&live, &before, &after) else { return Ok(()) };
+            let next = live.after(merged.changes.clone(), live.revision() + 1);
+            let (olds, news) = (domains_of(&before), domains_of(&after));
+            let (was, is) = (hosts(&live), hosts(&next));
+            for name in NAMES.map(|name| name.parse::<DomainName>().unwrap()) {
+                let (old, new) = (olds.get(&name).copied(), news.get(&name).copied());
+                match (old, new, was.get(&name), is.get(&name)) {
+                    // What the file says nothing of is as it was.
+                    (None, None, was, is) => prop_assert_eq!(was, is),
+                    // What it drops is gone.
+                    (Some(_), None, _, is) => prop_assert_eq!(is, None),
+                    (old, Some(new), None, is) => {
+                        let stays = old == Some(new);
+                        prop_assert_eq!(is.is_none(), stays, "what a command removed stays so");
+                    }
+                    (None, Some(new), Some(was), Some(is)) => {
+                        prop_assert_eq!(was, is);
+                        prop_assert_eq!(&is.live, &new.live);
+                    }
+                    (Some(old), Some(new), Some(was), Some(is)) => {
+                        prop_assert_eq!(&is.live, &pick(&old.live, &new.live, &was.live));
+                        prop_assert_eq!(&is.aliases, &pick(&old.aliases, &new.aliases, &was.aliases));
+                        let moved = merged.steps.iter().any(|step| step.domain == name);
+                        prop_assert_eq!(moved, is.live != was.live);
+                    }
+                    (_, Some(_), Some(_), None) => prop_assert!(false, "`{name}` is lost"),
+                }
+            }
+            // Every name routes to its domain, and to one only.
+            for host in is.values() {
+                for name in host.names() {
+                    let owner = next.domain(name).expect("it routes");
+                    prop_assert_eq!(&owner.virtual_host.domain, &host.domain);
+                }
+            }
+            let (olds, news) = (backends_of(&before), backends_of(&after));
+            let (was, is) = (all_backends(&live), all_backends(&next));
+            for id in IDS.map(|id| id.parse::<BackendId>().unwrap()) {
+                match (olds.get(&id), news.get(&id), was.get(&id), is.get(&id)) {
+                    (None, None, was, is) => prop_assert_eq!(was, is),
+                    (Some(_), None, _, is) => prop_assert_eq!(is, None),
+                    (Some(old), Some(new), Some(was), Some(is)) => {
+                        prop_assert_eq!(&is.tags, &pick(&old.tags, &new.tags, &was.tags));
+                        prop_assert_eq!(is.weight, pick(&old.weight, &new.weight, &was.weight));
+                        if old.state == new.state || new.state.is_none() {
+                            prop_assert_eq!(is.state, was.state);
+                        }
+                    }
+                    (_, Some(_), _, _) => {}
+                }
+            }
+            // And then the file is applied.
+            let again = merge(&next, &after, &after).expect("nothing to contradict");
+            prop_assert!(again.changes.is_empty());
+        }
+
+        #[test]
+        fn the_order_of_a_file_does_not_matter(
+            before in any_file(),
+            commands in vec(command(), 0..6),
+            after in any_file(),
+        ) {
+            let live = started(&before, commands);
+            let mut turned = after.clone();
+            turned.domains.reverse();
+            turned.backends.reverse();
+            let outcome = |file: &Declared| {
+                let merged = merge(&live, &before, file).ok()?;
+                let next = live.after(merged.changes, live.revision() + 1);
+                Some((hosts(&next), all_backends(&next)))
+            };
+            prop_assert_eq!(outcome(&after), outcome(&turned));
+        }
+
+        #[test]
+        fn without_force_a_live_tag_never_loses_its_last_backend(
+            before in any_file(),
+            commands in vec(command(), 0..6),
+            after in any_file(),
+        ) {
+            let live = started(&before, commands);
+            let Ok(merged) = merge(&live, &before, &after) else { return Ok(()) };
+            let next = live.after(merged.changes.clone(), live.revision() + 1);
+            if check_served(&live, &next, &merged).is_err() { return Ok(()) }
+            for (name, was) in hosts(&live) {
+                let Some(is) = hosts(&next).remove(&name) else { continue };
+                let served = |snapshot: &Snapshot, tag: &Tag| snapshot.pool(tag).is_some();
+                if served(&live, &was.live) {
+                    prop_assert!(served(&next, &is.live), "`{name}` on `{}`", is.live);
+                }
+            }
+        }
+    }
 }

@@ -1,10 +1,66 @@
-//! Methods on the configuration.
+//! Methods on the config that the server runs by.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::method;
+use super::{NoParams, method};
+use crate::model::{Difference, EntryChange, NeedsRestart, ReloadProgress, ReloadReport};
+
+method!(/// Reads the config again and applies what changed in it; drains what it removes.
+    Reload, "config.reload", ReloadParams => ReloadReport, progress ReloadProgress,
+    faults [NotFound, AlreadyExists, Conflict, Unhealthy, Timeout]);
+method!(/// Where the live state differs from the config as it was last applied.
+    Diff, "config.diff", NoParams => ConfigDiff);
+method!(/// The settings and the live state as the text of a config file.
+    Export, "config.export", NoParams => ConfigExport);
+
+/// What `config.reload` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadParams {
+    /// Only say what it would do; nothing is probed.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Skip the gate of domains that move to another tag, and take the last backend from a live tag
+    /// if the config says so.
+    #[serde(default)]
+    pub force: bool,
+    /// Answer once applied; requests of what was removed end on their own.
+    #[serde(default)]
+    pub no_drain: bool,
+    /// How long they may take to end; the config's time-out when not given.
+    #[serde(default)]
+    pub drain_timeout_ms: Option<u64>,
+}
+
+/// The answer of `config.diff`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigDiff {
+    /// The revision of the state that was compared.
+    pub revision: u64,
+    /// Where the config comes from: a path, mostly.
+    pub source: String,
+    /// What differs, by kind and name.
+    pub differences: Vec<Difference>,
+    /// What a reload would change now.
+    pub pending: Vec<EntryChange>,
+    /// Settings that the config changes and that want a restart.
+    pub needs_restart: Vec<NeedsRestart>,
+    /// Why the config, as it is now, can't be applied.
+    pub problem: Option<String>,
+}
+
+/// The answer of `config.export`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigExport {
+    /// The revision of the state that was exported.
+    pub revision: u64,
+    /// The config file.
+    pub text: String,
+    /// Why the file would not be accepted as it is.
+    pub warnings: Vec<String>,
+}
 
 method!(/// What the server was told, and by whom.
     Show, "config.show", ShowParams => ShownConfig);

@@ -58,7 +58,7 @@ impl Conversation {
             return;
         }
         match request::json(line) {
-            Err(fault) => self.refuse(fault).await,
+            Err(fault) => self.refuse(*fault).await,
             Ok(Value::Array(batch)) => self.batch(batch).await,
             Ok(request) => {
                 if let Some(text) = self.request(request).await {

@@ -26,18 +26,20 @@ pub(super) struct Refused {
 }
 
 /// Reads the JSON of a line.
-pub(super) fn json(line: &[u8]) -> Result<Value, Fault> {
+pub(super) fn json(line: &[u8]) -> Result<Value, Box<Fault>> {
     let room = Cell::new(MOST_VALUES);
     let mut deserializer = serde_json::Deserializer::from_slice(line);
     Bounded(&room)
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| {
-            if error.is_data() {
-                return fault::of_message(code::INVALID_REQUEST, error.to_string(), None);
-            }
-            let hint = Some("send one JSON-RPC 2.0 message a line");
-            fault::of_message(code::PARSE_ERROR, format!("not JSON: {error}"), hint)
+            let fault = if error.is_data() {
+                fault::of_message(code::INVALID_REQUEST, error.to_string(), None)
+            } else {
+                let hint = Some("send one JSON-RPC 2.0 message a line");
+                fault::of_message(code::PARSE_ERROR, format!("not JSON: {error}"), hint)
+            };
+            Box::new(fault)
         })
 }
 

@@ -7,7 +7,8 @@ use tokio::net::unix::OwnedReadHalf;
 
 use super::request::{json as read_json, parse};
 use super::*;
-use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed};
+use crate::config::{Config, ProxySettings, Source};
+use crate::control::{Configuration, ControlOptions, ControlPlane, ProbeNow, Probed};
 use crate::metrics::Metrics;
 use crate::model::{Actor, Backend, BackendState, HealthReport};
 use crate::rpc::ServerFacts;
@@ -94,10 +95,12 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         started_ms: 0,
         listeners: Vec::new(),
         notes: Vec::new(),
-        settings: arc_swap::ArcSwap::default(),
         metrics: Arc::new(Metrics::default()),
     };
-    Dispatch::new(control, facts)
+    let config = Config::new(ProxySettings::new(PathBuf::new(), PathBuf::new()));
+    let source = Source::Made("the test", Box::new(config));
+    let configuration = Configuration::new(control.clone(), source, Vec::new(), Box::new(|_| {}));
+    Dispatch::new(control, configuration, facts)
 }
 
 /// A client that sees every byte.

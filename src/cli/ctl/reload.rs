@@ -1,0 +1,136 @@
+//! `vhost ctl reload`.
+
+use clap::Args;
+
+use super::connect::Session;
+use super::switch_progress::Draining;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::output::Printer;
+use crate::cli::problem::Problem;
+use crate::cli::table::count;
+use crate::cli::time::{parse_millis, span};
+use crate::model::{NeedsRestart, Outcome, ReloadProgress, ReloadReport};
+use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
+use crate::rpc::methods::config::{self, ReloadParams};
+
+/// Read the config file again and apply what changed in it
+///
+/// What was done with `vhost ctl`, such as a switch, stays. A domain that the file moves to another tag
+/// goes through the same gate as a switch. All of the file is applied or nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vhost ctl reload --dry-run
+  vhost ctl reload")]
+pub(super) struct ReloadArgs {
+    /// Only show what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// Skip the gate, and let a domain lose its last backend
+    #[arg(long)]
+    force: bool,
+    /// How long requests of what the file removes may take to end [default: the server's]
+    #[arg(long, value_name = "TIME", value_parser = parse_millis, conflicts_with = "no_drain")]
+    drain_timeout: Option<u64>,
+    /// Return once applied; requests of what the file removes end on their own
+    #[arg(long)]
+    no_drain: bool,
+}
+
+impl ReloadArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        let Self { dry_run, force, drain_timeout, no_drain } = self;
+        let params = ReloadParams { dry_run, force, no_drain, drain_timeout_ms: drain_timeout };
+        let mut phases = Phases::default();
+        let action = "reload the config";
+        let report = session
+            .operate::<config::Reload>(action, &params, |printer, progress| {
+                phases.report(printer, &progress);
+            })
+            .await
+            .map_err(usage_of_invalid)?;
+        let word = if dry_run { "would    " } else { "changed  " };
+        for change in &report.changed {
+            session.printer.note(&format!("{word} {change}"));
+        }
+        tell_restarts(&mut session.printer, &report.needs_restart);
+        if let Some(problem) = shortfall(&report) {
+            session.printer.for_scripts(&report);
+            return Err(problem);
+        }
+        session.printer.changed(&report, &conclusion(&report));
+        Ok(ExitCode::Done)
+    }
+}
+
+/// A config that is wrong is the caller's mistake, as it is at `vhost check`.
+fn usage_of_invalid(problem: Problem) -> Problem {
+    let is_config = problem.json["code"] == code::PRODUCT
+        && problem.json["data"]["kind"] == serde_json::json!(FaultKind::Invalid);
+    if is_config { Problem { exit: ExitCode::Usage, ..problem } } else { problem }
+}
+
+/// Says which settings wait for a restart.
+pub(super) fn tell_restarts(printer: &mut Printer<'_>, waiting: &[NeedsRestart]) {
+    for NeedsRestart { key, running, file, hint } in waiting {
+        let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        printer.note(&format!(
+            "not yet   `{key}` is {}, the file says {}: {hint}",
+            word(running),
+            word(file)
+        ));
+    }
+}
+
+fn conclusion(report: &ReloadReport) -> String {
+    let ReloadReport { source, revision, changed, needs_restart, .. } = report;
+    let what = match changed.len() {
+        0 if needs_restart.is_empty() => "nothing changed".to_owned(),
+        0 => "nothing took effect".to_owned(),
+        changes => count(changes, "change"),
+    };
+    let drain = match report.outcome {
+        Outcome::NotDrained => ", drain not waited for".to_owned(),
+        _ if report.drain_ms > 0 => {
+            format!(", drain {}", span(std::time::Duration::from_millis(report.drain_ms)))
+        }
+        _ => String::new(),
+    };
+    let verb = if report.dry_run { "checked " } else { "done    " };
+    format!("{verb}  {source}: {what}, revision {revision}{drain}")
+}
+
+/// What to say when the reload is done and its drain is not.
+fn shortfall(report: &ReloadReport) -> Option<Problem> {
+    let Outcome::DrainTimedOut { remaining } = report.outcome else { return None };
+    let drain = span(std::time::Duration::from_millis(report.drain_ms));
+    let message = format!(
+        "{} of what the file removed had not ended after {drain}",
+        count(remaining, "request")
+    );
+    let hint = Some("they may finish; stopping their backends cuts them off".to_owned());
+    let (request_id, backends, problems) = (None, Vec::new(), Vec::new());
+    let data = FaultData { kind: FaultKind::Timeout, hint, request_id, backends, problems };
+    let what = format!("reloaded, but not drained: revision {}", report.revision);
+    Some(Problem::fault(what, Fault { code: code::PRODUCT, message, data }))
+}
+
+/// Tells the phases of a reload, as they are reached.
+#[derive(Default)]
+struct Phases {
+    draining: Draining,
+}
+
+impl Phases {
+    fn report(&mut self, printer: &mut Printer<'_>, progress: &ReloadProgress) {
+        match progress {
+            ReloadProgress::Checking { tag, healthy, needed: _, total } => {
+                let backends = count(*total, "backend");
+                printer.note(&format!("checking  {healthy} of {backends} of `{tag}` healthy"));
+            }
+            ReloadProgress::Applied { revision } => {
+                printer.note(&format!("applied   at revision {revision}"));
+            }
+            ReloadProgress::Draining { remaining } => self.draining.report(printer, *remaining),
+        }
+    }
+}

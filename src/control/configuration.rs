@@ -1,0 +1,88 @@
+//! The config that a server runs by: read again, merged, put into effect, compared, exported.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::{ControlError, ControlPlane};
+use crate::config::{Config, Declared, Setting, Source};
+
+/// Puts settings into effect. Given by the server, so that control need not know who goes by them.
+pub type Settle = Box<dyn Fn(&Config) + Send + Sync>;
+
+/// The config that a server runs by. Cloned handles share it.
+#[derive(Clone)]
+pub struct Configuration {
+    pub(super) control: ControlPlane,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    source: Source,
+    settle: Settle,
+    /// Held by a reload until its changes are in effect: one comes after the other.
+    running: Mutex<Vec<Setting>>,
+}
+
+impl Configuration {
+    /// The config that was read from `source` and is in effect.
+    pub fn new(
+        control: ControlPlane,
+        source: Source,
+        running: Vec<Setting>,
+        settle: Settle,
+    ) -> Self {
+        let inner = Arc::new(Inner { source, settle, running: Mutex::new(running) });
+        Self { control, inner }
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> &Source {
+        &self.inner.source
+    }
+
+    /// The settings that are in effect.
+    pub async fn settings(&self) -> Vec<Setting> {
+        self.running().await.clone()
+    }
+
+    pub(super) async fn running(&self) -> tokio::sync::MutexGuard<'_, Vec<Setting>> {
+        self.inner.running.lock().await
+    }
+
+    pub(super) fn settle(&self, config: &Config) {
+        (self.inner.settle)(config);
+    }
+
+    /// Reads the config as it is now.
+    pub(super) async fn read(&self) -> Result<Config, ControlError> {
+        let source = self.inner.source.clone();
+        off_the_runtime(move || match source {
+            Source::File(_) => source.load().map_err(ControlError::Config),
+            Source::Arguments(_) | Source::Made(..) => {
+                Err(ControlError::NoFile { what: source.to_string() })
+            }
+        })
+        .await
+    }
+}
+
+impl ControlPlane {
+    /// What the config declared when it was last applied.
+    pub(super) async fn applied(&self) -> Result<Option<Declared>, ControlError> {
+        let text = self.with_writer(|writer, _| Ok(writer.store.applied_file()?)).await?;
+        let parse = |text: String| Declared::from_json(&text);
+        let parsed = off_the_runtime(move || Ok(text.map(parse).transpose())).await?;
+        parsed.map_err(|source| {
+            let what = "the applied file";
+            ControlError::Store(crate::store::StoreError::Row { what, source })
+        })
+    }
+}
+
+/// Does what takes its time with a large config.
+pub(super) async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ControlError> + Send + 'static,
+) -> Result<T, ControlError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| ControlError::Stopping)?
+}

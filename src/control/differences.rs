@@ -1,0 +1,208 @@
+//! Where the live state differs from the config as it was last applied, since when and by whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{ControlError, ControlPlane};
+use crate::config::{Declared, DeclaredBackend, DeclaredDomain};
+use crate::model::{
+    Backend, Difference, EntryKind, Event, EventKind, Made, Outcome, Tag, VirtualHost,
+};
+use crate::state::Snapshot;
+
+/// Events that are read at once, and at most. Older ones tell nothing that anybody waits for.
+const PAGE: usize = 1000;
+const PAGES: usize = 100;
+
+impl ControlPlane {
+    /// Where the live state differs from what the config declared when it was last applied.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn differences(&self) -> Result<(Arc<Snapshot>, Vec<Difference>), ControlError> {
+        let applied = self.applied().await?.unwrap_or_default();
+        let snapshot = self.snapshot();
+        let mut search = Search::new(differences(&snapshot, &applied));
+        let mut before = None;
+        for _ in 0..PAGES {
+            if search.is_over() {
+                break;
+            }
+            let page = self
+                .with_writer(move |writer, _| Ok(writer.store.events_before(before, PAGE)?))
+                .await?;
+            before = page.last().map(|event| event.id);
+            search.look_at(&page);
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        Ok((snapshot, search.differences))
+    }
+}
+
+/// Differences of which it is searched who made them.
+struct Search {
+    differences: Vec<Difference>,
+    open: BTreeMap<(EntryKind, String), Vec<usize>>,
+}
+
+impl Search {
+    fn new(differences: Vec<Difference>) -> Self {
+        let mut open: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, difference) in differences.iter().enumerate() {
+            open.entry((difference.kind, difference.name.clone())).or_default().push(index);
+        }
+        Self { differences, open }
+    }
+
+    fn is_over(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Looks at events, the newest first.
+    fn look_at(&mut self, events: &[Event]) {
+        for event in events {
+            for entry in entries_of(&event.kind) {
+                let Some(indices) = self.open.get_mut(&entry) else { continue };
+                indices.retain(|index| {
+                    let difference = &mut self.differences[*index];
+                    let found = made(&event.kind, difference);
+                    if found {
+                        let (actor, at_ms) = (event.actor.clone(), event.at_ms);
+                        difference.made = Some(Made { actor, at_ms });
+                    }
+                    !found
+                });
+                if indices.is_empty() {
+                    self.open.remove(&entry);
+                }
+            }
+        }
+    }
+}
+
+/// The entries that an event is about.
+fn entries_of(event: &EventKind) -> Vec<(EntryKind, String)> {
+    match event {
+        EventKind::BackendAdded { backend }
+        | EventKind::BackendSet { backend, .. }
+        | EventKind::BackendRemoved { backend } => vec![(EntryKind::Backend, backend.to_string())],
+        // What the file did is no difference from it.
+        EventKind::FileApplied { .. } => Vec::new(),
+        other => other.domains().iter().map(|d| (EntryKind::Domain, d.to_string())).collect(),
+    }
+}
+
+/// Whether an event about the entry made the difference.
+fn made(event: &EventKind, difference: &Difference) -> bool {
+    let field = difference.field.as_deref();
+    match event {
+        EventKind::Switch { outcome, .. } => {
+            field == Some(LIVE) && !matches!(outcome, Outcome::GateFailed { .. })
+        }
+        EventKind::DomainAdded { .. } | EventKind::BackendAdded { .. } => difference.live.is_some(),
+        EventKind::DomainRemoved { .. } | EventKind::BackendRemoved { .. } => {
+            difference.live.is_none()
+        }
+        EventKind::DomainSet { changed, .. } | EventKind::BackendSet { changed, .. } => field
+            .is_some_and(|field| {
+                changed.iter().any(|change| {
+                    change.strip_prefix(field).is_some_and(|rest| rest.starts_with(':'))
+                })
+            }),
+        EventKind::FileApplied { .. } | EventKind::Unknown => false,
+    }
+}
+
+/// The field that a switch changes, as the history names it.
+const LIVE: &str = "live";
+
+/// What differs, by kind and name. Pure.
+fn differences(live: &Snapshot, applied: &Declared) -> Vec<Difference> {
+    let mut found = Found::default();
+    let declared: BTreeSet<_> = applied.domains.iter().map(|domain| &domain.domain).collect();
+    for domain in &applied.domains {
+        let now = live.domain(&domain.domain).map(|node| &node.virtual_host);
+        if let Some(now) = now.filter(|now| now.domain == domain.domain) {
+            found.domain(domain, now);
+        } else {
+            let said = Some(format!("live {}", domain.live));
+            found.add(EntryKind::Domain, &domain.domain, None, said, None);
+        }
+    }
+    for node in live.domains().filter(|node| !declared.contains(&node.virtual_host.domain)) {
+        let VirtualHost { domain, live, .. } = &node.virtual_host;
+        found.add(EntryKind::Domain, domain, None, None, Some(format!("live {live}")));
+    }
+    let declared: BTreeSet<_> = applied.backends.iter().map(|backend| &backend.id).collect();
+    for backend in &applied.backends {
+        if let Some(node) = live.backend(&backend.id) {
+            found.backend(backend, &node.backend);
+        } else {
+            let said = Some(backend.address.to_string());
+            found.add(EntryKind::Backend, &backend.id, None, said, None);
+        }
+    }
+    for node in live.backends().filter(|node| !declared.contains(&node.backend.id)) {
+        let Backend { id, address, .. } = &node.backend;
+        found.add(EntryKind::Backend, id, None, None, Some(address.to_string()));
+    }
+    let mut differences = found.0;
+    differences.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    differences
+}
+
+#[derive(Default)]
+struct Found(Vec<Difference>);
+
+impl Found {
+    fn add(
+        &mut self,
+        kind: EntryKind,
+        name: &impl ToString,
+        field: Option<&str>,
+        file: Option<String>,
+        live: Option<String>,
+    ) {
+        let (name, field) = (name.to_string(), field.map(str::to_owned));
+        self.0.push(Difference { kind, name, field, file, live, made: None });
+    }
+
+    /// Notes a field, if its values differ.
+    fn field<T: PartialEq>(
+        &mut self,
+        (kind, name): (EntryKind, &impl ToString),
+        field: &str,
+        (file, live): (&T, &T),
+        text: impl Fn(&T) -> String,
+    ) {
+        if file != live {
+            self.add(kind, name, Some(field), Some(text(file)), Some(text(live)));
+        }
+    }
+
+    fn domain(&mut self, file: &DeclaredDomain, live: &VirtualHost) {
+        let entry = (EntryKind::Domain, &file.domain);
+        self.field(entry, LIVE, (&file.live, &live.live), Tag::to_string);
+        self.field(entry, "aliases", (&file.aliases, &live.aliases), |names| list(names));
+        let redirect = (&file.http_to_https, &live.http_to_https);
+        self.field(entry, "http_to_https", redirect, ToString::to_string);
+        self.field(entry, "balance", (&file.balance, &live.balance), ToString::to_string);
+    }
+
+    fn backend(&mut self, file: &DeclaredBackend, live: &Backend) {
+        let entry = (EntryKind::Backend, &file.id);
+        self.field(entry, "address", (&file.address, &live.address), ToString::to_string);
+        self.field(entry, "tags", (&file.tags, &live.tags), |tags| list(tags));
+        self.field(entry, "weight", (&file.weight, &live.weight), ToString::to_string);
+        self.field(entry, "scheme", (&file.scheme, &live.scheme), ToString::to_string);
+        let state = (&file.state.unwrap_or_default(), &live.state);
+        self.field(entry, "state", state, ToString::to_string);
+    }
+}
+
+fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
+    let texts: Vec<_> = values.into_iter().map(|value| value.to_string()).collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join(",") }
+}

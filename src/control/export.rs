@@ -1,0 +1,130 @@
+//! The settings and the live state as the text of a config file.
+
+use std::fmt::Write as _;
+
+use super::configuration::off_the_runtime;
+use super::{Configuration, ControlError};
+use crate::config::{Origin, Setting};
+use crate::model::{Backend, BackendState, Balance, Scheme, VirtualHost, Weight};
+use crate::state::Snapshot;
+
+/// A config file that reproduces the live state.
+#[derive(Debug)]
+pub struct Exported {
+    /// The revision of the state.
+    pub revision: u64,
+    /// The file.
+    pub text: String,
+    /// Why the file would not be accepted as it is.
+    pub warnings: Vec<String>,
+}
+
+impl Configuration {
+    /// The settings that somebody set, and every domain and backend as it is live.
+    ///
+    /// # Errors
+    /// When the server is stopping.
+    pub async fn export(&self) -> Result<Exported, ControlError> {
+        let settings = self.settings().await;
+        let live = self.control.snapshot();
+        off_the_runtime(move || Ok(export(&settings, &live))).await
+    }
+}
+
+fn export(settings: &[Setting], live: &Snapshot) -> Exported {
+    let mut text = String::new();
+    write_settings(&mut text, settings);
+    let mut warnings = Vec::new();
+    for node in live.domains() {
+        let virtual_host = &node.virtual_host;
+        write_domain(&mut text, virtual_host);
+        if live.pool(&virtual_host.live).is_none() {
+            warnings.push(format!(
+                "no backend carries `{}`, the live tag of `{}`: a config file wants one",
+                virtual_host.live, virtual_host.domain
+            ));
+        }
+    }
+    for node in live.backends() {
+        write_backend(&mut text, &node.backend);
+    }
+    Exported { revision: live.revision(), text, warnings }
+}
+
+/// Each section with the keys that were set, in the order in which the file has them.
+fn write_settings(text: &mut String, settings: &[Setting]) {
+    let mut open = "";
+    for setting in settings.iter().filter(|setting| was_set(setting)) {
+        let Some((section, key)) = setting.key.split_once('.') else { continue };
+        let value = setting.value.as_ref().and_then(|value| toml::Value::try_from(value).ok());
+        let Some(value) = value else { continue };
+        if section != open {
+            begin(text, &format!("[{section}]"));
+            open = section;
+        }
+        write_key(text, key, value);
+    }
+}
+
+/// Whether a file or an argument said so. What a variable decides is said by the file where it
+/// refers to it, and is then written as the reference: it may be a secret.
+fn was_set(setting: &Setting) -> bool {
+    match setting.from {
+        Origin::File { .. } | Origin::CommandLine => true,
+        Origin::Environment => {
+            setting.value.as_ref().is_some_and(|value| value.to_string().contains("${"))
+        }
+        Origin::Default => false,
+    }
+}
+
+fn write_domain(text: &mut String, virtual_host: &VirtualHost) {
+    let VirtualHost { domain, aliases, live, previous: _, http_to_https, balance } = virtual_host;
+    begin(text, "[[virtual_hosts]]");
+    write_key(text, "domain", escaped(domain));
+    if !aliases.is_empty() {
+        write_key(text, "aliases", aliases.iter().map(escaped).collect::<Vec<_>>());
+    }
+    write_key(text, "enabled_backends_tag", escaped(live));
+    if !http_to_https {
+        write_key(text, "http_to_https", false);
+    }
+    if *balance != Balance::default() {
+        write_key(text, "balance", balance.as_str());
+    }
+}
+
+fn write_backend(text: &mut String, backend: &Backend) {
+    let Backend { id, address, tags, weight, scheme, state } = backend;
+    begin(text, "[[backends]]");
+    write_key(text, "id", escaped(id));
+    write_key(text, "address", escaped(address));
+    write_key(text, "tags", tags.iter().map(escaped).collect::<Vec<_>>());
+    if *weight != Weight::default() {
+        write_key(text, "weight", i64::from(weight.get()));
+    }
+    if *scheme != Scheme::default() {
+        write_key(text, "scheme", scheme.as_str());
+    }
+    if *state != BackendState::default() {
+        write_key(text, "state", state.as_str());
+    }
+}
+
+fn begin(text: &mut String, header: &str) {
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(header);
+    text.push('\n');
+}
+
+fn write_key(text: &mut String, key: &str, value: impl Into<toml::Value>) {
+    // Writing to a text never fails.
+    let _ = writeln!(text, "{key} = {}", value.into());
+}
+
+/// A value of the state, which is no reference to the environment whatever it looks like.
+fn escaped(value: &impl ToString) -> toml::Value {
+    toml::Value::String(value.to_string().replace("${", "$${"))
+}

@@ -1,0 +1,275 @@
+//! The three-way merge of a config file: what changed *in the file* since it was last applied is
+//! applied, and nothing else moves. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ControlError, backends, domains};
+use crate::config::{Declared, DeclaredBackend, DeclaredDomain};
+use crate::model::{
+    Backend, BackendId, Change, DomainName, EntryAction, EntryChange, EntryKind, SwitchStep, Tag,
+    VirtualHost,
+};
+use crate::state::Snapshot;
+
+/// What the live state must change by.
+#[derive(Debug, Default)]
+pub(super) struct Merged {
+    pub(super) changes: Vec<Change>,
+    /// The same as it is told.
+    pub(super) told: Vec<EntryChange>,
+    /// The domains among it.
+    pub(super) domains: Vec<DomainName>,
+    /// Those of them that were there before and move to another tag.
+    pub(super) steps: Vec<SwitchStep>,
+}
+
+/// Merges what `declared` changes about `applied` into `live`.
+///
+/// # Errors
+/// When the file now declares what a command has made otherwise, or a name is taken.
+pub(super) fn merge(
+    live: &Snapshot,
+    applied: &Declared,
+    declared: &Declared,
+) -> Result<Merged, ControlError> {
+    let mut merged = Merged::default();
+    merge_backends(live, applied, declared, &mut merged)?;
+    merge_domains(live, applied, declared, &mut merged)?;
+    check_names(live, &merged.changes)?;
+    Ok(merged)
+}
+
+/// Whether both declare the same, in whatever order.
+pub(super) fn same(one: &Declared, other: &Declared) -> bool {
+    one == other
+        || one.domains.len() == other.domains.len()
+            && one.backends.len() == other.backends.len()
+            && domains_of(one) == domains_of(other)
+            && backends_of(one) == backends_of(other)
+}
+
+/// Checks that every domain that was served still is: some backend of `next`, the state after
+/// `merged`, carries its live tag.
+pub(super) fn check_served(
+    live: &Snapshot,
+    next: &Snapshot,
+    merged: &Merged,
+) -> Result<(), ControlError> {
+    let lost: BTreeSet<&Tag> =
+        live.tags().into_iter().filter(|tag| next.pool(tag).is_none()).collect();
+    let unserved = |name: &DomainName, tag: &Tag| {
+        let carriers = live.pool(tag).into_iter().flat_map(|pool| pool.backends());
+        ControlError::FileUnserved {
+            domain: name.clone(),
+            tag: tag.clone(),
+            backends: carriers.map(|node| node.backend.id.clone()).collect(),
+        }
+    };
+    if let Some(step) = merged.steps.iter().find(|step| next.pool(&step.to).is_none()) {
+        return Err(unserved(&step.domain, &step.to));
+    }
+    if lost.is_empty() {
+        return Ok(());
+    }
+    // Only what is live now can lose its service.
+    let loser = next.domains().map(|node| &node.virtual_host).find(|virtual_host| {
+        lost.contains(&virtual_host.live)
+            && live.domain(&virtual_host.domain).is_some_and(|before| {
+                before.virtual_host.domain == virtual_host.domain
+                    && before.virtual_host.live == virtual_host.live
+            })
+    });
+    loser.map_or(Ok(()), |virtual_host| Err(unserved(&virtual_host.domain, &virtual_host.live)))
+}
+
+fn domains_of(declared: &Declared) -> BTreeMap<&DomainName, &DeclaredDomain> {
+    declared.domains.iter().map(|domain| (&domain.domain, domain)).collect()
+}
+
+fn backends_of(declared: &Declared) -> BTreeMap<&BackendId, &DeclaredBackend> {
+    declared.backends.iter().map(|backend| (&backend.id, backend)).collect()
+}
+
+impl Merged {
+    fn tell(
+        &mut self,
+        kind: EntryKind,
+        name: &impl ToString,
+        action: EntryAction,
+        changes: Vec<String>,
+    ) {
+        self.told.push(EntryChange { kind, name: name.to_string(), action, changes });
+    }
+}
+
+fn merge_backends(
+    live: &Snapshot,
+    applied: &Declared,
+    declared: &Declared,
+    merged: &mut Merged,
+) -> Result<(), ControlError> {
+    let before = backends_of(applied);
+    for new in &declared.backends {
+        let old = before.get(&new.id).copied();
+        if old == Some(new) {
+            continue;
+        }
+        let now = live.backend(&new.id).map(|node| &node.backend);
+        let next = match (old, now) {
+            (_, None) => Backend::from(new.clone()),
+            (None, Some(made)) => {
+                // A file that doesn't declare the state can't contradict it.
+                let state = new.state.unwrap_or(made.state);
+                let declared = Backend { state, ..Backend::from(new.clone()) };
+                let differs = backends::differences(made, &declared);
+                if differs.is_empty() {
+                    continue;
+                }
+                let (kind, name) = (EntryKind::Backend, new.id.to_string());
+                return Err(ControlError::FileConflict { kind, name, differs, made: None });
+            }
+            (Some(old), Some(now)) => Backend {
+                id: now.id.clone(),
+                address: pick(&old.address, &new.address, &now.address),
+                tags: pick(&old.tags, &new.tags, &now.tags),
+                weight: pick(&old.weight, &new.weight, &now.weight),
+                scheme: pick(&old.scheme, &new.scheme, &now.scheme),
+                state: match new.state {
+                    Some(state) if old.state != new.state => state,
+                    _ => now.state,
+                },
+            },
+        };
+        match now {
+            None => merged.tell(EntryKind::Backend, &new.id, EntryAction::Added, Vec::new()),
+            Some(now) => {
+                let changed = backends::differences(now, &next);
+                if changed.is_empty() {
+                    continue;
+                }
+                merged.tell(EntryKind::Backend, &new.id, EntryAction::Changed, changed);
+            }
+        }
+        merged.changes.push(Change::PutBackend(next));
+    }
+    let kept: BTreeSet<&BackendId> = declared.backends.iter().map(|backend| &backend.id).collect();
+    for old in before.into_keys().filter(|id| !kept.contains(id)) {
+        if live.backend(old).is_some() {
+            merged.tell(EntryKind::Backend, old, EntryAction::Removed, Vec::new());
+            merged.changes.push(Change::DropBackend(old.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn merge_domains(
+    live: &Snapshot,
+    applied: &Declared,
+    declared: &Declared,
+    merged: &mut Merged,
+) -> Result<(), ControlError> {
+    let before = domains_of(applied);
+    for new in &declared.domains {
+        let old = before.get(&new.domain).copied();
+        if old == Some(new) {
+            continue;
+        }
+        let now = own(live, &new.domain);
+        let next = match (old, now) {
+            (_, None) => VirtualHost::from(new.clone()),
+            (None, Some(made)) => {
+                let differs = domains::differences(made, &VirtualHost::from(new.clone()));
+                if differs.is_empty() {
+                    continue;
+                }
+                let (kind, name) = (EntryKind::Domain, new.domain.to_string());
+                return Err(ControlError::FileConflict { kind, name, differs, made: None });
+            }
+            (Some(old), Some(now)) => {
+                let live = pick(&old.live, &new.live, &now.live);
+                let moved = live != now.live;
+                VirtualHost {
+                    domain: now.domain.clone(),
+                    aliases: pick(&old.aliases, &new.aliases, &now.aliases),
+                    previous: if moved { Some(now.live.clone()) } else { now.previous.clone() },
+                    live,
+                    http_to_https: pick(&old.http_to_https, &new.http_to_https, &now.http_to_https),
+                    balance: pick(&old.balance, &new.balance, &now.balance),
+                }
+            }
+        };
+        match now {
+            None => merged.tell(EntryKind::Domain, &new.domain, EntryAction::Added, Vec::new()),
+            Some(now) => {
+                let changed = domains::differences(now, &next);
+                if changed.is_empty() {
+                    continue;
+                }
+                merged.tell(EntryKind::Domain, &new.domain, EntryAction::Changed, changed);
+                if now.live != next.live {
+                    let (from, to) = (now.live.clone(), next.live.clone());
+                    merged.steps.push(SwitchStep { domain: next.domain.clone(), from, to });
+                }
+            }
+        }
+        merged.domains.push(next.domain.clone());
+        merged.changes.push(Change::PutDomain(next));
+    }
+    let kept: BTreeSet<&DomainName> =
+        declared.domains.iter().map(|domain| &domain.domain).collect();
+    for old in before.into_keys().filter(|name| !kept.contains(name)) {
+        if own(live, old).is_some() {
+            merged.tell(EntryKind::Domain, old, EntryAction::Removed, Vec::new());
+            merged.domains.push(old.clone());
+            merged.changes.push(Change::DropDomain(old.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The virtual host of that very name, not of an alias.
+fn own<'a>(live: &'a Snapshot, name: &DomainName) -> Option<&'a VirtualHost> {
+    let virtual_host = &live.domain(name)?.virtual_host;
+    (virtual_host.domain == *name).then_some(virtual_host)
+}
+
+/// The file's value where the file has changed it, else the live one.
+fn pick<T: PartialEq + Clone>(old: &T, new: &T, live: &T) -> T {
+    if old == new { live.clone() } else { new.clone() }
+}
+
+/// After the merge every name still belongs to one domain. What is dropped or put anew gives its
+/// names away first, so a name may move from one domain of the file to another.
+fn check_names(live: &Snapshot, changes: &[Change]) -> Result<(), ControlError> {
+    let mut gone: BTreeSet<&DomainName> = BTreeSet::new();
+    let mut put: Vec<&VirtualHost> = Vec::new();
+    for change in changes {
+        match change {
+            Change::PutDomain(virtual_host) => {
+                gone.insert(&virtual_host.domain);
+                put.push(virtual_host);
+            }
+            Change::DropDomain(domain) => _ = gone.insert(domain),
+            Change::PutBackend(_) | Change::DropBackend(_) => {}
+        }
+    }
+    let mut owners: BTreeMap<&DomainName, &DomainName> = BTreeMap::new();
+    for virtual_host in put {
+        for name in virtual_host.names() {
+            let now = live.domain(name).map(|node| &node.virtual_host.domain);
+            let stays = now.filter(|owner| !gone.contains(owner));
+            if let Some(owner) = owners.insert(name, &virtual_host.domain).or(stays) {
+                return Err(ControlError::FileNameTaken {
+                    name: name.clone(),
+                    domain: virtual_host.domain.clone(),
+                    owner: owner.clone(),
+                    made: None,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

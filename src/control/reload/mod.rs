@@ -1,0 +1,175 @@
+//! The reload: read, merge, prove, apply, drain. All of it or nothing.
+
+mod apply;
+mod left;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::configuration::Configuration;
+use super::settings::{SettingsChange, compare};
+use super::{ControlError, ControlPlane, drain};
+use crate::config::{Config, Declared};
+use crate::model::{Actor, EntryKind, Made, Outcome, ReloadProgress, ReloadReport};
+use crate::state::Snapshot;
+use apply::{Done, Merge};
+
+/// How a reload is done.
+#[derive(Debug, Clone, Default)]
+pub struct ReloadOptions {
+    /// Skip the gate, and take the last backend from a live tag if the config says so.
+    pub force: bool,
+    /// Don't wait for the requests of what was removed or left.
+    pub no_drain: bool,
+    /// How long they may take to end; the config's time-out when not given.
+    pub drain_timeout: Option<Duration>,
+}
+
+impl Configuration {
+    /// Reads the config again and applies what changed in it. What can't change while the server
+    /// runs is told.
+    ///
+    /// The caller must see to it that this runs to its end even when nobody waits any more.
+    ///
+    /// # Errors
+    /// When the config is wrong, contradicts what was done by commands, would leave a domain without
+    /// a backend or move it to one that is not healthy. Then nothing has changed.
+    pub async fn reload(
+        &self,
+        actor: Actor,
+        options: ReloadOptions,
+        progress: impl Fn(ReloadProgress) + Send + Sync,
+    ) -> Result<ReloadReport, ControlError> {
+        // Until the changes are in effect: the next reload compares with them.
+        let mut running = self.running().await;
+        let (config, settings, merge) = self.read_and_compare(&running).await?;
+        let done = merge.apply(actor, options.force, &settings.changed, &progress).await;
+        let done = match done {
+            Ok(done) => done,
+            Err(error) => return Err(self.control.with_maker(error).await),
+        };
+        self.put_into_effect(&config, &settings);
+        let mut report = self.report(false, &done, &settings);
+        *running = settings.after;
+        drop(running);
+        if !report.changed.is_empty() {
+            progress(ReloadProgress::Applied { revision: report.revision });
+        }
+        self.drain(done, &options, &progress, &mut report).await;
+        Ok(report)
+    }
+
+    /// Says what [`Self::reload`] would do now, without probing anything.
+    ///
+    /// # Errors
+    /// As of a reload, but for the gate's.
+    pub async fn preview(&self, force: bool) -> Result<ReloadReport, ControlError> {
+        let running = self.running().await;
+        let (_, settings, merge) = self.read_and_compare(&running).await?;
+        match merge.preview(force).await {
+            Ok(done) => Ok(self.report(true, &done, &settings)),
+            Err(error) => Err(self.control.with_maker(error).await),
+        }
+    }
+
+    async fn read_and_compare(
+        &self,
+        running: &[crate::config::Setting],
+    ) -> Result<(Config, SettingsChange, Merge<'_>), ControlError> {
+        let mut config = self.read().await?;
+        let settings = compare(running, &config.effective);
+        let declared = Arc::new(std::mem::take(&mut config.declared));
+        let applied = Arc::new(self.control.applied().await?.unwrap_or_default());
+        let path = self.source().to_string();
+        Ok((config, settings, Merge { control: &self.control, path, applied, declared }))
+    }
+
+    fn report(&self, dry_run: bool, done: &Done, settings: &SettingsChange) -> ReloadReport {
+        ReloadReport {
+            source: self.source().to_string(),
+            dry_run,
+            revision: done.revision,
+            changed: [done.told.as_slice(), &settings.changed].concat(),
+            needs_restart: settings.needs_restart.clone(),
+            steps: done.steps.clone(),
+            outcome: Outcome::Done,
+            drain_ms: 0,
+        }
+    }
+
+    fn put_into_effect(&self, config: &Config, settings: &SettingsChange) {
+        if !settings.changed.is_empty() {
+            self.settle(config);
+        }
+        for fixed in &settings.needs_restart {
+            let (key, value) = (&fixed.key, &fixed.file);
+            tracing::warn!(key, value, hint = fixed.hint, "a setting is not in effect");
+        }
+    }
+
+    async fn drain(
+        &self,
+        done: Done,
+        options: &ReloadOptions,
+        progress: &(impl Fn(ReloadProgress) + Send + Sync),
+        report: &mut ReloadReport,
+    ) {
+        let Done { left, mut claim, .. } = done;
+        if let Some(claim) = &mut claim {
+            claim.drains();
+        }
+        let remaining = || left.remaining(&self.control.snapshot());
+        if options.no_drain {
+            if remaining() > 0 {
+                report.outcome = Outcome::NotDrained;
+            }
+            return;
+        }
+        let started = Instant::now();
+        let timeout = options.drain_timeout.unwrap_or(self.control.options().drain_timeout);
+        let told = |remaining| progress(ReloadProgress::Draining { remaining });
+        if let Err(remaining) = drain::until_none(remaining, started + timeout, told).await {
+            report.outcome = Outcome::DrainTimedOut { remaining };
+        }
+        report.drain_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    }
+}
+
+impl ControlPlane {
+    /// Applies what changed in the config file at `path` since `applied`, the declarations that were
+    /// applied last. All of it or nothing. For a start: nobody is served yet, so nothing is proven.
+    ///
+    /// # Errors
+    /// When the file now declares what a command has made otherwise, a name is taken, a domain would
+    /// lose its last backend, or the change can't be saved.
+    pub async fn apply_file(
+        &self,
+        path: String,
+        applied: Option<Declared>,
+        declared: Declared,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        let applied = Arc::new(applied.unwrap_or_default());
+        let merge = Merge { control: self, path, applied, declared: Arc::new(declared) };
+        match merge.at_start().await {
+            Ok(()) => Ok(self.snapshot()),
+            Err(error) => Err(self.with_maker(error).await),
+        }
+    }
+
+    /// Says who made what the config contradicts.
+    async fn with_maker(&self, mut error: ControlError) -> ControlError {
+        let (kind, name, made) = match &mut error {
+            ControlError::FileConflict { kind, name, made, .. } => (*kind, name.clone(), made),
+            ControlError::FileNameTaken { owner, made, .. } => {
+                (EntryKind::Domain, owner.to_string(), made)
+            }
+            _ => return error,
+        };
+        let newest = self.with_writer(move |writer, _| Ok(writer.store.newest_of(kind, &name)?));
+        // The conflict is what must be heard, also where the history can't be read.
+        if let Ok(Some(event)) = newest.await {
+            *made = Some(Made { actor: event.actor, at_ms: event.at_ms });
+        }
+        error
+    }
+}

@@ -1,0 +1,165 @@
+//! What a reload of the config reports while it runs and when it ends, and how live differs from it.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Made, Outcome, SwitchStep};
+
+/// What an entry of the config is about.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A key outside of the lists.
+    Setting,
+    /// A `[[virtual_hosts]]` entry.
+    Domain,
+    /// A `[[backends]]` entry.
+    Backend,
+}
+
+impl EntryKind {
+    /// The name in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Setting => "setting",
+            Self::Domain => "domain",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryAction {
+    /// It is new.
+    Added,
+    /// Some of it changed.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+impl EntryAction {
+    /// The name in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// One entry that a changed config changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EntryChange {
+    /// What it is about.
+    pub kind: EntryKind,
+    /// The domain, the backend's id, or the setting's key.
+    pub name: String,
+    /// What becomes of it.
+    pub action: EntryAction,
+    /// What changes about it, each as `field: before → after`; of a setting without the field.
+    pub changes: Vec<String>,
+}
+
+impl fmt::Display for EntryChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, action, changes } = self;
+        match action {
+            EntryAction::Changed => write!(f, "{kind} `{name}`: {}", changes.join(", ")),
+            EntryAction::Added | EntryAction::Removed => {
+                write!(f, "{kind} `{name}` {}", action.as_str())
+            }
+        }
+    }
+}
+
+/// A setting that changed in the config and can't change while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NeedsRestart {
+    /// The key, such as `proxy.listen_addr_http`.
+    pub key: String,
+    /// The value that the server runs with; nothing where it has none.
+    pub running: Option<String>,
+    /// The value that the config says now.
+    pub file: Option<String>,
+    /// What to do.
+    pub hint: String,
+}
+
+/// A phase of a reload that has been reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum ReloadProgress {
+    /// The backends of a tag that the config makes live are being probed.
+    Checking {
+        /// The tag.
+        tag: super::Tag,
+        /// Backends proven healthy so far.
+        healthy: usize,
+        /// Backends that must be.
+        needed: usize,
+        /// Backends that carry the tag and are ready.
+        total: usize,
+    },
+    /// The changes are in effect.
+    Applied {
+        /// The revision at which they are.
+        revision: u64,
+    },
+    /// Requests of what was removed or left are still running.
+    Draining {
+        /// How many.
+        remaining: usize,
+    },
+}
+
+/// How a reload ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReloadReport {
+    /// Where the config comes from: a path, mostly.
+    pub source: String,
+    /// Whether this only says what a reload would do.
+    pub dry_run: bool,
+    /// The revision of the state now.
+    pub revision: u64,
+    /// What changed since the config was last applied, and is in effect now.
+    pub changed: Vec<EntryChange>,
+    /// What changed and is not in effect.
+    pub needs_restart: Vec<NeedsRestart>,
+    /// The domains among it that moved from one tag to another.
+    pub steps: Vec<SwitchStep>,
+    /// How the drain of what was removed or left ended; `done` where there was nothing to drain.
+    pub outcome: Outcome,
+    /// How long the drain took, in milliseconds.
+    pub drain_ms: u64,
+}
+
+/// One difference between the live state and the config as it was last applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Difference {
+    /// What it is about.
+    pub kind: EntryKind,
+    /// The domain or the backend's id.
+    pub name: String,
+    /// The field that differs; nothing where only one of the two has the entry at all.
+    pub field: Option<String>,
+    /// What the config says; nothing where it has no such entry.
+    pub file: Option<String>,
+    /// What is live; nothing where there is no such entry.
+    pub live: Option<String>,
+    /// Who made it differ, and when; where the history tells.
+    pub made: Option<Made>,
+}
