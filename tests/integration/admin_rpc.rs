@@ -38,7 +38,9 @@ impl Stage {
     fn set() -> Self {
         let backends: Vec<Backend> =
             ["web-a", "web-b", "web-c"].iter().map(|id| Backend::start(id)).collect();
+        let https = free_address().to_string();
         let setup = Setup::new()
+            .set("proxy.listen_addr", format!("\"{https}\""))
             .domain_with("example.com", "a", "aliases = [\"www.example.com\"]")
             .backend("web-a", backends[0].address(), &["a"])
             .backend("web-b", backends[1].address(), &["b"]);
@@ -46,6 +48,7 @@ impl Stage {
         vhost.wait_until_healthy(2);
         let mut addresses =
             BTreeMap::from([(setup.http_address().to_string(), "0.0.0.0:80".into())]);
+        addresses.insert(https, "0.0.0.0:443".into());
         for (number, backend) in backends.iter().enumerate() {
             addresses.insert(backend.address().clone(), format!("127.0.0.1:{}", 3001 + number));
         }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
 
@@ -85,11 +86,24 @@ struct Machine {
     ports: [u16; 2],
 }
 
+/// A port of localhost that nobody else is given while these tests run: below those that the kernel
+/// chooses from, and never the same twice.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 10_000 + std::process::id() % 20_000;
+    loop {
+        let next = u32::from(NEXT.fetch_add(1, Ordering::SeqCst));
+        let port = u16::try_from(start + next).expect("far fewer are asked for");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 impl Machine {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let free = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-        let ports = free.map(|free| free.local_addr().unwrap().port());
+        let ports = [free_port(), free_port()];
         let text = repository("docs/deploy.md");
         let entries = here(blocks(&text, "toml")[0], root.path(), ports);
         let server = Setup::new()
