@@ -29,6 +29,8 @@ use crate::telemetry::{self, LevelHandle};
 /// and a switch made meanwhile stays. Everything that they don't say has its default; log lines are
 /// text on a terminal, else JSON.
 #[derive(Debug, Clone, clap::Args)]
+#[command(override_usage = "vhost serve --config <FILE>
+       vhost serve --http <ADDRESS> [--route <DOMAIN=TAG>]... [--backend <ID=ADDRESS[,TAG...]>]...")]
 #[command(after_help = "Examples:
   vhost serve --config /etc/vhost/config.toml
   vhost serve --http 127.0.0.1:8080 --route example.com=a --backend web1=localhost:3001,a

@@ -487,9 +487,15 @@ impl Dispatch {
     }
 
     async fn show_config(&self, params: Value) -> Result<Value, Failure> {
-        let config::ShowParams { effective } = read(params)?;
+        let config::ShowParams { effective, key } = read(params)?;
+        let is_asked = |name: &str| {
+            let rest = key.as_deref().map_or(Some(""), |key| name.strip_prefix(key));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         let settings = self.configuration.settings().await;
-        let settings = settings.into_iter().filter(|setting| effective || setting.is_set());
+        let settings = settings
+            .into_iter()
+            .filter(|setting| (effective || setting.is_set()) && is_asked(&setting.key));
         let settings = settings.map(|setting| config::ShownSetting {
             set: setting.is_set(),
             from: setting.from.to_string(),

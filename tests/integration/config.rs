@@ -541,6 +541,11 @@ fn the_settings_are_shown_with_where_they_came_from() {
     let all = vhost.ctl_ok(&["config", "show", "--effective"]).stdout;
     assert_eq!(line(&all, "upstream.max_tries").expect("every key")[1..], ["3", "default"]);
     assert!(!all.contains("10.1.2.0"), "{all}");
+    let one = vhost.ctl_ok(&["--no-headers", "config", "show", "--effective", "proxy.threads"]);
+    assert_eq!(one.stdout.lines().count(), 1, "{one:?}");
+    let section = vhost.ctl_json(&["config", "show", "--effective", "switch"]);
+    assert_eq!(section["settings"].as_array().unwrap().len(), 3, "{section}");
+    assert_eq!(vhost.ctl_json(&["config", "show", "prox"])["settings"], json!([]));
     let json = vhost.ctl_json(&["config", "show", "--effective"]);
     let mut answered = vhost.rpc("config.show", json!({"effective": true})).unwrap();
     assert_eq!(json, answered);

@@ -13,8 +13,13 @@ use crate::rpc::methods::config::{self, ShowParams, ShownSetting};
 /// What a text of the file takes from the environment is shown as it is written, `${NAME}`. Domains and
 /// backends are shown by `domain list` and `backend list`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  vhost ctl config show\n  vhost ctl config show --effective")]
+#[command(
+    after_help = "Examples:\n  vhost ctl config show\n  vhost ctl config show --effective\n  vhost ctl config show health_check --effective"
+)]
 pub(super) struct ShowArgs {
+    /// Only this key, or the keys of this section
+    #[arg(value_name = "KEY")]
+    key: Option<String>,
     /// Every key, also those that have their default
     #[arg(long)]
     effective: bool,
@@ -22,9 +27,14 @@ pub(super) struct ShowArgs {
 
 impl ShowArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let params = ShowParams { effective: self.effective };
+        let nothing = match (&self.key, self.effective) {
+            (Some(key), true) => format!("there is no key `{key}`"),
+            (Some(key), false) => format!("nothing is set at `{key}`; try `--effective`"),
+            (None, _) => "every setting has its default".to_owned(),
+        };
+        let params = ShowParams { effective: self.effective, key: self.key };
         let shown = session.call::<config::Show>("show the settings", &params).await?;
-        session.printer.list(&shown, table(&shown.settings), "every setting has its default");
+        session.printer.list(&shown, table(&shown.settings), &nothing);
         Ok(ExitCode::Done)
     }
 }

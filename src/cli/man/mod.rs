@@ -1,5 +1,6 @@
 //! `vhost man`: a manual page for every command, from the definition that also makes its `--help`.
 
+mod config_page;
 mod page;
 
 use std::fs;
@@ -22,7 +23,8 @@ pub struct ManArgs {
 
 /// Prints or writes the pages of `root`. Returns the exit status.
 pub fn run(args: &ManArgs, root: clap::Command) -> u8 {
-    let pages = page::all(root);
+    let mut pages = page::all(root);
+    pages.push(("vhost-config.5".to_owned(), config_page::render()));
     let written = match &args.directory {
         Some(directory) => write(directory, &pages),
         None => io::stdout().lock().write_all(pages.first().map_or(&[], |(_, page)| page)),

@@ -470,34 +470,4 @@ fn values_in_problems_are_short_and_harmless() {
     assert!(!found.contains('\u{1b}'), "{found:?}");
 }
 
-proptest::proptest! {
-    #[test]
-    fn no_text_makes_the_parser_panic(text in "(?s).{0,400}") {
-        let _ = within(&text);
-    }
-
-    #[test]
-    fn no_toml_like_text_makes_the_parser_panic(
-        text in "([\\[\\]{}=\",.#\n '\"a-z0-9_-]|proxy|\\[\\[|\u{e9}){0,200}") {
-        let _ = within(&text);
-    }
-
-    #[test]
-    fn no_mutation_of_the_example_makes_the_parser_panic(
-        cuts in proptest::collection::vec((0usize..9000, 0usize..40, "(?s).{0,6}|\\PC{0,3}|[\\[\\]{}\"=\n]{1,3}"), 1..6),
-    ) {
-        let mut text: Vec<char> = whole_example().chars().collect();
-        for (at, length, new) in cuts {
-            let at = at.min(text.len());
-            let end = (at + length).min(text.len());
-            text.splice(at..end, new.chars());
-        }
-        let text: String = text.into_iter().collect();
-        let (result, _) = within(&text);
-        if let Err(ConfigError::Invalid { problems, .. }) = &result {
-            let lines = text.matches('\n').count() + 1;
-            proptest::prop_assert!(!problems.is_empty());
-            proptest::prop_assert!(problems.iter().all(|p| (1..=lines).contains(&p.line)), "{problems:?}");
-        }
-    }
-}
+mod fuzz;

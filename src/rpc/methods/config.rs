@@ -72,6 +72,9 @@ pub struct ShowParams {
     /// Every key, also those that have their default.
     #[serde(default)]
     pub effective: bool,
+    /// Only this key, or the keys of this section: `proxy.threads`, `proxy`.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 /// The settings of the server. Domains and backends are state: other methods show them.

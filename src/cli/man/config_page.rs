@@ -1,0 +1,210 @@
+//! `vhost-config(5)`: the config file, from its schema.
+
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use serde_json::Value;
+
+use crate::config;
+
+/// The sections, and the lists of entries, as a reader meets them.
+const SECTIONS: [&str; 9] = [
+    "proxy",
+    "upstream",
+    "switch",
+    "health_check",
+    "logging",
+    "metrics",
+    "lets_encrypt",
+    "virtual_hosts",
+    "backends",
+];
+
+/// The page.
+pub(super) fn render() -> Vec<u8> {
+    let schema = config::schema();
+    let mut page = Roff::new();
+    page.control("TH", ["VHOST-CONFIG", "5", "", "vhost", "vhost manual"]);
+    section(&mut page, "NAME", &["vhost-config - the config file of vhost"]);
+    section(&mut page, "DESCRIPTION", DESCRIPTION);
+    page.control("SH", ["KEYS"]);
+    page.text(words("At the head of the file, above all sections:"));
+    key(&mut page, "include", &schema["properties"]["include"], false);
+    for name in SECTIONS {
+        keys(&mut page, name, &schema["properties"][name]);
+    }
+    section(&mut page, "INCLUDE FILES", INCLUDE_FILES);
+    section(&mut page, "ENVIRONMENT REFERENCES", ENVIRONMENT_REFERENCES);
+    page.control("SH", ["EXAMPLES"]);
+    page.control("nf", []);
+    for line in EXAMPLE.lines() {
+        page.text([roman(line)]);
+    }
+    page.control("fi", []);
+    page.control("SH", ["FILES"]);
+    for (path, text) in FILES {
+        entry(&mut page, [bold(path)], text);
+    }
+    page.control("SH", ["SEE ALSO"]);
+    let others =
+        ["vhost-serve", "vhost-check", "vhost-schema", "vhost-ctl-config", "vhost-ctl-reload"];
+    for name in others {
+        page.control("BR", [name, "(1),"]);
+    }
+    page.control("BR", ["vhost", "(1)"]);
+    page.render().into_bytes()
+}
+
+/// A section of the file.
+fn keys(page: &mut Roff, name: &str, section: &Value) {
+    let (heading, shape) = match section.get("items") {
+        Some(entry) => (format!("[[{name}]]"), entry),
+        None => (format!("[{name}]"), section),
+    };
+    page.control("SS", [heading.as_str()]);
+    page.text(words(description(shape)));
+    let required = shape["required"].as_array();
+    for (name, property) in shape["properties"].as_object().into_iter().flatten() {
+        let required = required.is_some_and(|keys| keys.contains(&Value::from(name.as_str())));
+        key(page, name, property, required);
+    }
+}
+
+/// A key: its name and what it takes, what it does, and what holds without it.
+fn key(page: &mut Roff, name: &str, property: &Value, required: bool) {
+    let takes = [bold(name), roman(" = "), italic(takes(property))];
+    let text = description(property);
+    let rest = match property.get("default") {
+        Some(default) => format!("Default: `{default}`."),
+        None if required => "Required.".to_owned(),
+        None if text.contains("The default is ") || text.contains("Off unless") => String::new(),
+        None => "No default.".to_owned(),
+    };
+    entry(page, takes, format!("{text} {rest}").trim_end());
+}
+
+/// The kind of value that a key takes, as a reader would write it.
+fn takes(property: &Value) -> String {
+    if let Some(items) = property.get("items") {
+        return format!("[{}, ...]", takes(items));
+    }
+    if let Some(words) = property["anyOf"][0]["enum"].as_array() {
+        return words.iter().map(Value::to_string).collect::<Vec<_>>().join(" | ");
+    }
+    let (from, to) = (&property["minimum"], &property["maximum"]);
+    match property["type"].as_str() {
+        Some("boolean") => "true | false".to_owned(),
+        Some("integer") => format!("{from} to {to}"),
+        Some("number") => format!("{from} to {to} seconds"),
+        _ => "\"text\"".to_owned(),
+    }
+}
+
+fn description(schema: &Value) -> &str {
+    schema["description"].as_str().unwrap_or_default()
+}
+
+fn section(page: &mut Roff, heading: &str, paragraphs: &[&str]) {
+    page.control("SH", [heading]);
+    for (index, paragraph) in paragraphs.iter().enumerate() {
+        if index > 0 {
+            page.control("PP", []);
+        }
+        page.text(words(paragraph));
+    }
+}
+
+fn entry(page: &mut Roff, term: impl IntoIterator<Item = Inline>, text: &str) {
+    page.control("TP", []);
+    page.text(term.into_iter().collect::<Vec<_>>());
+    page.text(words(text));
+}
+
+/// Text with code in backticks, which a page shows in bold.
+fn words(text: &str) -> Vec<Inline> {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let parts = text.split('`').enumerate().filter(|(_, part)| !part.is_empty());
+    parts.map(|(index, part)| if index % 2 == 1 { bold(part) } else { roman(part) }).collect()
+}
+
+const DESCRIPTION: &[&str] = &[
+    "The config file of `vhost serve` is TOML. It says what the server is, in sections such as \
+     `[proxy]`, and declares the domains and backends that it starts with, in `[[virtual_hosts]]` and \
+     `[[backends]]`. `vhost check` says everything that is wrong with a file.",
+    "The file declares, the admin socket operates: on a start and on a reload, what changed in the \
+     file since it was last applied is applied, and nothing else moves. So neither undoes a switch.",
+    "Times are in seconds, whole or with decimals. Relative paths start at the file's directory.",
+    "`vhost schema` prints the file's JSON Schema, for completion and checks in editors: for those \
+     that know Taplo, make `#:schema ./vhost.schema.json` the first line of the file.",
+];
+
+const INCLUDE_FILES: &[&str] = &[
+    "`include` names files that belong to this one, such as one for each application. A name may be a \
+     pattern with `*`, `?` and `[...]`; its files are read by name, and none may match. A name without \
+     them must be there. Files that begin with a dot match no pattern.",
+    "An included file holds `[[virtual_hosts]]` and `[[backends]]` and nothing else. A domain's tag \
+     may be carried by a backend of another file; names and ids occur once over all files.",
+];
+
+const ENVIRONMENT_REFERENCES: &[&str] = &[
+    "In every text, `${NAME}` stands for what the environment variable NAME holds when the file is \
+     read; `$${` stands for `${` itself. A variable that is not set is an error. Numbers and \
+     true or false can't be referred to.",
+    "Messages, `vhost check` and `vhost ctl config show` tell the reference and never what it stands \
+     for. What domains and backends became by it is the server's state, and shown as that.",
+    "A server has the environment that it was started with: to read another value, restart it.",
+];
+
+const EXAMPLE: &str = r#"include = ["conf.d/*.toml"]
+
+[proxy]
+listen_addr_http = "0.0.0.0:80"
+admin_group = "deploy"
+
+[[virtual_hosts]]
+domain = "example.com"
+aliases = ["www.example.com"]
+enabled_backends_tag = "a"
+
+[[backends]]
+id = "web-v1"
+address = "localhost:3001"
+tags = ["a"]
+
+[[backends]]
+id = "web-v2"
+address = "${WEB_V2}:3001"
+tags = ["b"]"#;
+
+const FILES: [(&str, &str); 2] = [
+    ("/etc/vhost/config.toml", "The config file that the systemd unit names."),
+    ("/var/lib/vhost", "State and history of the system's server."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_every_section_and_key_of_the_schema() {
+        let schema = config::schema();
+        let page = String::from_utf8(render()).expect("UTF-8");
+        let sections = schema["properties"].as_object().expect("sections");
+        for (name, section) in sections.iter().filter(|(name, _)| *name != "include") {
+            assert!(SECTIONS.contains(&name.as_str()), "no section `{name}` on the page");
+            let shape = section.get("items").unwrap_or(section);
+            for key in shape["properties"].as_object().expect("keys").keys() {
+                let term = format!("\\fB{key}\\fR = ");
+                assert!(page.contains(&term), "no `{name}.{key}` in\n{page}");
+            }
+        }
+        for part in ["\\fI1 to 1024\\fR", "Default: \\fB60\\fR", "Required.", "conf.d/*.toml"] {
+            assert!(page.contains(part), "no `{part}` in\n{page}");
+        }
+    }
+
+    #[test]
+    fn the_example_is_a_config_file() {
+        let example = EXAMPLE.replace("${WEB_V2}", "web-v2.internal");
+        let file = std::path::Path::new("/nonexistent/vhost.toml");
+        config::parse(file, &example).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
