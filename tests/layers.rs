@@ -10,7 +10,7 @@ const SHARED: [&str; 4] = ["model", "clock", "metrics", "telemetry"];
 /// The parts of `src/`, by the path of their modules, and the parts that they may use besides
 /// [`SHARED`] and themselves. The longest path that fits is the one that counts. A new arrow changes
 /// this table first.
-const MAY_USE: [(&str, &[&str]); 26] = [
+const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &[]),
     ("metrics", &["state"]),
@@ -25,9 +25,10 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     ("health", &["state", "upstream"]),
     ("proxy", &["state", "upstream"]),
     ("rpc", &[]),
-    ("rpc::envelope", &[]),
-    ("rpc::methods", &[]),
-    ("rpc::client", &["rpc::envelope", "rpc::methods"]),
+    ("rpc::version", &[]),
+    ("rpc::envelope", &["rpc::version"]),
+    ("rpc::methods", &["rpc::envelope"]),
+    ("rpc::client", &["rpc::envelope", "rpc::methods", "rpc::version"]),
     // What the composition root needs of the server's end.
     ("rpc::socket", &[]),
     (
@@ -39,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "rpc::fault",
             "rpc::progress",
             "rpc::socket",
+            "rpc::version",
         ],
     ),
     (
@@ -49,18 +51,21 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "rpc::fault",
             "rpc::methods",
             "rpc::progress",
+            "rpc::names",
             "rpc::views",
             "state",
         ],
     ),
     ("rpc::progress", &["rpc::envelope"]),
+    ("rpc::names", &["rpc::methods", "rpc::views", "state"]),
     ("rpc::views", &["rpc::methods", "state"]),
-    ("rpc::fault", &["control", "rpc::envelope"]),
+    ("rpc::fault", &["control", "rpc::envelope", "rpc::methods", "rpc::version"]),
     ("cli", &["config", "demo", "rpc::client", "rpc::envelope", "server"]),
     (
         "cli::ctl",
         &["cli", "config::default_admin_socket", "rpc::client", "rpc::envelope", "rpc::methods"],
     ),
+    ("cli::completions", &["cli", "cli::ctl", "rpc::client", "rpc::methods"]),
     ("demo", &["config", "rpc::client", "rpc::methods", "server", "upstream"]),
     ("server", &["config", "control", "health", "proxy", "rpc", "state", "store"]),
 ];
@@ -129,7 +134,7 @@ fn part_of(path: &str) -> Option<(&'static str, &'static [&'static str])> {
     let fits = |part: &str| {
         path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     };
-    MAY_USE.into_iter().filter(|(part, _)| fits(part)).max_by_key(|(part, _)| part.len())
+    MAY_USE.iter().copied().filter(|(part, _)| fits(part)).max_by_key(|(part, _)| part.len())
 }
 
 /// The paths after `crate::` in the code that is not tests, groups in braces taken apart.

@@ -2,12 +2,15 @@
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::check::{self, CheckArgs};
+use super::completions::{self, CompletionsArgs};
 use super::ctl::{self, CtlArgs};
 use super::demo::{self, DemoArgs};
 use super::exit_code;
+use super::man::{self, ManArgs};
+use super::schema::{self, SchemaArgs};
 use super::serve::{self, ServeArgs};
 
 /// An edge proxy that moves live traffic between versions of a web application.
@@ -22,18 +25,24 @@ pub struct Cli {
 enum Command {
     Serve(ServeArgs),
     Check(CheckArgs),
+    Schema(SchemaArgs),
     Demo(DemoArgs),
     Ctl(CtlArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Does what `args` say; the first of them is the program's name. Returns the exit status.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match Cli::try_parse_from(args) {
         Ok(cli) => match cli.command {
-            Command::Serve(args) => serve::run(&args),
+            Command::Serve(args) => serve::run(args),
             Command::Check(args) => check::run(&args),
+            Command::Schema(args) => schema::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Ctl(args) => ctl::run(args),
+            Command::Completions(args) => completions::run(&args, Cli::command()),
+            Command::Man(args) => man::run(&args, Cli::command()),
         },
         Err(error) => {
             // Who closes the pipe on a help text has read enough of it.
@@ -46,8 +55,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     /// Splits as a shell does, as far as the examples need it: at spaces outside of quotes.
@@ -83,6 +90,8 @@ mod tests {
                     help.lines().map(str::trim).filter(|line| line.starts_with("vhost ")).collect();
                 assert!(!examples.is_empty(), "`{path}` has no example");
                 for example in examples {
+                    // What follows is the shell's.
+                    let example = example.split(" > ").next().unwrap_or(example);
                     assert!(example.starts_with(path), "`{example}` is no example of `{path}`");
                     if let Err(error) = Cli::try_parse_from(shell_words(example)) {
                         panic!("{example}: {error}");
@@ -97,7 +106,11 @@ mod tests {
         let mut seen = Vec::new();
         let root = Cli::command();
         walk(root.find_subcommand("ctl").expect("it exists"), "vhost ctl", &mut seen);
-        assert_eq!(seen.len(), 25, "{seen:?}");
+        for verb in ["serve", "check", "schema"] {
+            let command = root.find_subcommand(verb).expect("it exists");
+            walk(command, &format!("vhost {verb}"), &mut Vec::new());
+        }
+        assert_eq!(seen.len(), 26, "{seen:?}");
     }
 
     #[test]
@@ -111,6 +124,18 @@ mod tests {
             ("vhost ctl backend add web localhost:1 --weight 0", "use 1 to 1000"),
             ("vhost ctl backend set web --scheme ftp", "choose `http`, `https` or `h2c`"),
             ("vhost ctl switch example.com b --timeout 30", "is not a valid duration"),
+            ("vhost serve", "--config <FILE>"),
+            ("vhost serve --config x --http 127.0.0.1:1", "cannot be used with"),
+            ("vhost serve --config x --state-dir x", "cannot be used with"),
+            ("vhost serve --route example.com=a", "--http"),
+            ("vhost serve --http :80", "add the address: `0.0.0.0:80`"),
+            ("vhost serve --http 127.0.0.1:1 --route example.com", "`example.com=a`"),
+            ("vhost serve --http 127.0.0.1:1 --route a_b..c=a", "is not a valid domain name"),
+            ("vhost serve --http 127.0.0.1:1 --route example.com=", "is not a valid tag"),
+            ("vhost serve --http 127.0.0.1:1 --backend w", "`web1=localhost:3001,a`"),
+            ("vhost serve --http 127.0.0.1:1 --backend w=localhost,a", "add the port"),
+            ("vhost serve --http 127.0.0.1:1 --backend w=::1:1,a", "in brackets"),
+            ("vhost serve --http 127.0.0.1:1 --backend w=a:1,a,", "is not a valid tag"),
             ("vhost ctl domain set example.com --balance random", "round-robin"),
             ("vhost ctl domain set example.com", "required arguments"),
             ("vhost ctl backend set web", "required arguments"),

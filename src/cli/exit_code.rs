@@ -114,6 +114,7 @@ impl From<&Outcome> for ExitCode {
             Outcome::DrainTimedOut { .. } | Outcome::Interrupted => Self::NotDrained,
             Outcome::GateFailed { .. } => Self::Unhealthy,
             Outcome::Superseded => Self::Conflict,
+            Outcome::Unknown => Self::Failed,
         }
     }
 }

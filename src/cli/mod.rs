@@ -5,11 +5,14 @@
 
 pub mod args;
 pub mod check;
+pub mod completions;
 pub mod ctl;
 pub mod demo;
 pub mod exit_code;
+pub mod man;
 mod output;
 mod problem;
+pub mod schema;
 pub mod serve;
 mod table;
 mod time;

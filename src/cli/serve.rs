@@ -1,14 +1,19 @@
 //! `vhost serve`: config → server → signals → stop.
 
 use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::ValueHint;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit_code::ExitCode;
 use super::problem::complaint;
-use crate::config::{self, Config, Source};
+use crate::config::{
+    Arguments, BackendArgument, Config, ConfigError, LogFormat, Route, Source, listen_address,
+};
 use crate::model::Actor;
 use crate::server::{Configuration, ReloadOptions, Server, ServerError};
 use crate::telemetry::{self, LevelHandle};
@@ -17,21 +22,67 @@ use crate::telemetry::{self, LevelHandle};
 ///
 /// Stays in the foreground. SIGTERM and SIGINT stop it: connections are no longer accepted, requests
 /// that run finish within `proxy.shutdown_timeout_secs`. A second signal ends it at once. SIGHUP reads
-/// the config again, as `vhost ctl reload` does.
+/// the config file again, as `vhost ctl reload` does.
+///
+/// What to serve is in a config file, or for small things in the arguments: `--http`, `--route` and
+/// `--backend`. Arguments count as a file does: at the next start, what changed in them is applied,
+/// and a switch made meanwhile stays. Everything that they don't say has its default; log lines are
+/// text on a terminal, else JSON.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  vhost serve --config /etc/vhost/config.toml")]
+#[command(after_help = "Examples:
+  vhost serve --config /etc/vhost/config.toml
+  vhost serve --http 127.0.0.1:8080 --route example.com=a --backend web1=localhost:3001,a
+  vhost serve --http [::]:8080 --route '*=a' --backend web1=unix:/run/app.sock,a --state-dir ./state")]
 pub struct ServeArgs {
     /// The config file (TOML)
-    #[arg(long, short, value_name = "FILE")]
-    pub config: PathBuf,
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(required_unless_present = "http")]
+    #[arg(conflicts_with_all = ["http", "routes", "backends", "state_dir", "admin_socket"])]
+    pub config: Option<PathBuf>,
+    /// Serve plain HTTP at this address, without a config file
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
+    pub http: Option<SocketAddr>,
+    /// Serve this domain from the backends of this tag; repeatable
+    #[arg(long = "route", value_name = "DOMAIN=TAG", requires = "http")]
+    pub routes: Vec<Route>,
+    /// A backend with its tags; repeatable. The address is `host:port` or `unix:/path`
+    #[arg(long = "backend", value_name = "ID=ADDRESS[,TAG…]", requires = "http")]
+    pub backends: Vec<BackendArgument>,
+    /// Where the state is kept [default: where a server whose file doesn't say keeps it, such as
+    /// /var/lib/vhost or ~/.local/state/vhost]
+    #[arg(long, value_name = "DIR", requires = "http", value_hint = ValueHint::DirPath)]
+    pub state_dir: Option<PathBuf>,
+    /// The Unix socket for `vhost ctl` [default: where `vhost ctl` looks for it]
+    #[arg(long, value_name = "PATH", requires = "http", value_hint = ValueHint::FilePath)]
+    pub admin_socket: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    /// Where the configuration comes from; nothing when the arguments don't say, which their parser
+    /// doesn't let through.
+    fn source(self, terminal: bool) -> Option<Source> {
+        let Self { config, http, routes, backends, state_dir, admin_socket } = self;
+        match (config, http) {
+            (Some(file), _) => Some(Source::File(file)),
+            (None, Some(http)) => {
+                let log_format = if terminal { LogFormat::Text } else { LogFormat::Json };
+                let arguments =
+                    Arguments { http, routes, backends, state_dir, admin_socket, log_format };
+                Some(Source::Arguments(arguments.with_absolute_paths()))
+            }
+            (None, None) => None,
+        }
+    }
 }
 
 /// Runs the proxy until a signal ends it. Returns the exit status.
-pub fn run(args: &ServeArgs) -> u8 {
-    let source = Source::File(args.config.clone());
+pub fn run(args: ServeArgs) -> u8 {
+    let Some(source) = args.source(io::stderr().is_terminal()) else {
+        return ExitCode::Usage.into();
+    };
     let config = match source.load() {
         Ok(config) => config,
-        Err(error @ config::ConfigError::Invalid { .. }) => {
+        Err(error @ ConfigError::Invalid { .. }) => {
             eprintln!("{error}");
             return ExitCode::Usage.into();
         }

@@ -17,6 +17,13 @@ pub struct Setting {
     pub from: Origin,
 }
 
+impl Setting {
+    /// Whether somebody said so: not a default.
+    pub fn is_set(&self) -> bool {
+        self.from != Origin::Default
+    }
+}
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {

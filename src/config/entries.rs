@@ -10,7 +10,7 @@ use super::value::{boolean, choice, parsed, weight};
 use crate::model::{BackendId, BackendState, Balance, DomainName, Scheme, Tag, Weight};
 
 /// The tags that backends carry, each as it is shown.
-type Tags = BTreeMap<Tag, String>;
+pub(super) type Tags = BTreeMap<Tag, String>;
 
 /// Reads the entries of all files and checks them against each other. Where the files are not
 /// complete, nothing is said of tags that are missing.
@@ -105,7 +105,7 @@ fn read_domain(
 }
 
 /// Says which tags exist; some of them, when there are many.
-fn list_tags(tags: &Tags) -> String {
+pub(super) fn list_tags(tags: &Tags) -> String {
     const MOST: usize = 10;
     let mut words: Vec<_> = tags.values().take(MOST).map(|tag| format!("`{tag}`")).collect();
     if tags.len() > MOST {

@@ -2,10 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use super::declared::{DeclaredBackend, DeclaredDomain};
 use super::document::{Document, text_of};
+use super::effective::{Origin, Setting};
 use super::entries::read_declared;
 use super::include::{read_included, refuse_main_keys};
 use super::paths::Environment;
+use super::plain::Plain;
 use super::problem::{ConfigError, Problem};
 use super::reader::Section;
 use super::report::KnownKeys;
@@ -150,6 +155,44 @@ pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) 
         #[cfg(test)]
         known,
     }
+}
+
+/// The listing of a file that says nothing.
+pub(super) fn list_nothing(environment: &Environment<'_>) -> Vec<Setting> {
+    read_text(Path::new(""), "", environment).config.map(|c| c.effective).unwrap_or_default()
+}
+
+/// The default of every key that has one wherever the server runs, by its path, such as
+/// `proxy.idle_timeout_secs` or `backends.weight`.
+pub(super) fn defaults() -> Vec<(String, Value)> {
+    // All sections that may be missing, and entries with nothing but what they need.
+    const BARE: &str = "[proxy]\nlisten_addr = \"127.0.0.1:1\"\n\
+        [lets_encrypt]\nemail = \"a@example.com\"\n\
+        [[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n\
+        [[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
+    // Of the machine, not of its user.
+    const OF_THE_HOST: &str = "proxy.threads";
+    let home = |name: &str| (name == "HOME").then(|| "/home".to_owned());
+    let [root, user] =
+        [0, 1].map(|uid| read_text(Path::new(""), BARE, &Environment::new(&home, uid)).config);
+    let (Some(root), Some(user)) = (root, user) else { return Vec::new() };
+    let mut defaults: Vec<_> = root
+        .effective
+        .into_iter()
+        .filter(|setting| setting.from == Origin::Default && user.effective.contains(setting))
+        .filter(|setting| setting.key != OF_THE_HOST)
+        .filter_map(|setting| Some((setting.key, setting.value?)))
+        .collect();
+    for DeclaredDomain { aliases, http_to_https, balance, .. } in root.declared.domains {
+        defaults.push(("virtual_hosts.aliases".to_owned(), aliases.plain()));
+        defaults.push(("virtual_hosts.http_to_https".to_owned(), http_to_https.plain()));
+        defaults.push(("virtual_hosts.balance".to_owned(), balance.plain()));
+    }
+    for DeclaredBackend { weight, scheme, .. } in root.declared.backends {
+        defaults.push(("backends.weight".to_owned(), weight.plain()));
+        defaults.push(("backends.scheme".to_owned(), scheme.plain()));
+    }
+    defaults
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of the running server: what a file declares is compared and applied by control.
 
+mod arguments;
 mod declared;
 mod document;
 mod effective;
@@ -14,16 +15,19 @@ mod problem;
 mod reader;
 mod references;
 mod report;
+mod schema;
 mod sections;
 mod settings;
 mod source;
 mod value;
 
+pub use arguments::{Arguments, BackendArgument, Route, listen_address};
 pub use declared::{Declared, DeclaredBackend, DeclaredDomain};
 pub use effective::{Origin, Setting};
 pub use load::{Inspection, inspect, load, parse};
 pub use paths::default_admin_socket;
 pub use problem::{ConfigError, Problem};
+pub use schema::schema;
 pub use settings::{
     Config, HealthCheckSettings, LetsEncryptSettings, LogFormat, LogLevel, LogOutput,
     LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,

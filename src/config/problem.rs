@@ -61,6 +61,12 @@ pub enum ConfigError {
         /// Everything that is wrong, in it and in the files that it includes; by file and line.
         problems: Vec<Problem>,
     },
+    /// Arguments of the command line that each are right don't fit together.
+    #[error("the arguments do not fit together: {}", .problems.join("; "))]
+    Arguments {
+        /// Everything that is wrong.
+        problems: Vec<String>,
+    },
 }
 
 impl ConfigError {
@@ -75,6 +81,7 @@ impl ConfigError {
                 _ => None,
             },
             Self::Invalid { .. } => None,
+            Self::Arguments { .. } => Some("`vhost serve --help` shows examples"),
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Config, ConfigError, load};
+use super::{Arguments, Config, ConfigError, load};
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// A config file.
     File(PathBuf),
+    /// The arguments of the command line.
+    Arguments(Arguments),
     /// A part of this process made it, and says so in these words.
     Made(&'static str, Box<Config>),
 }
@@ -18,10 +20,11 @@ impl Source {
     /// Reads the configuration, as it is now.
     ///
     /// # Errors
-    /// When the file cannot be read, or with everything that is wrong in it.
+    /// When the file cannot be read, or with everything that is wrong in it or in the arguments.
     pub fn load(&self) -> Result<Config, ConfigError> {
         match self {
             Self::File(path) => load(path),
+            Self::Arguments(arguments) => arguments.to_config(),
             Self::Made(_, config) => Ok((**config).clone()),
         }
     }
@@ -31,6 +34,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
+            Self::Arguments(_) => f.pad("command line"),
             Self::Made(what, _) => f.pad(what),
         }
     }

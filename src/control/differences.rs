@@ -111,7 +111,7 @@ fn made(event: &EventKind, difference: &Difference) -> bool {
                     change.strip_prefix(field).is_some_and(|rest| rest.starts_with(':'))
                 })
             }),
-        EventKind::FileApplied { .. } => false,
+        EventKind::FileApplied { .. } | EventKind::Unknown => false,
     }
 }
 

@@ -218,7 +218,7 @@ pub enum ControlError {
     #[error("{}", bad_config(.0))]
     Config(#[source] ConfigError),
     /// There is no config file to read again.
-    #[error("{what} made the configuration of this server: there is no file to read again")]
+    #[error("this server was started without a config file ({what}): there is none to read again")]
     NoFile {
         /// Who did.
         what: String,
@@ -383,7 +383,7 @@ fn bad_config(error: &ConfigError) -> String {
         ConfigError::Invalid { path, .. } => {
             format!("the config file `{}` is invalid", path.display())
         }
-        ConfigError::Unreadable { .. } => error.to_string(),
+        ConfigError::Unreadable { .. } | ConfigError::Arguments { .. } => error.to_string(),
     }
 }
 

@@ -20,6 +20,9 @@ pub enum Actor {
     },
     /// The config file.
     File,
+    /// One that only a newer version knows.
+    #[serde(other)]
+    Unknown,
 }
 
 impl fmt::Display for Actor {
@@ -28,6 +31,7 @@ impl fmt::Display for Actor {
             Self::Socket { uid, pid: Some(pid) } => f.pad(&format!("uid {uid}, pid {pid}")),
             Self::Socket { uid, pid: None } => f.pad(&format!("uid {uid}")),
             Self::File => f.pad("config file"),
+            Self::Unknown => f.pad("unknown"),
         }
     }
 }
@@ -107,6 +111,9 @@ pub enum EventKind {
         #[serde(default)]
         domains: Vec<DomainName>,
     },
+    /// What only a newer version knows.
+    #[serde(other)]
+    Unknown,
 }
 
 impl EventKind {
@@ -118,9 +125,10 @@ impl EventKind {
             | Self::DomainSet { domain, .. }
             | Self::DomainRemoved { domain } => vec![domain],
             Self::FileApplied { domains, .. } => domains.iter().collect(),
-            Self::BackendAdded { .. } | Self::BackendSet { .. } | Self::BackendRemoved { .. } => {
-                Vec::new()
-            }
+            Self::BackendAdded { .. }
+            | Self::BackendSet { .. }
+            | Self::BackendRemoved { .. }
+            | Self::Unknown => Vec::new(),
         }
     }
 }
@@ -149,6 +157,9 @@ pub enum Outcome {
     Superseded,
     /// Switched, and the server stopped before the drain had ended.
     Interrupted,
+    /// One that only a newer version knows.
+    #[serde(other)]
+    Unknown,
 }
 
 impl fmt::Display for Outcome {
@@ -161,6 +172,7 @@ impl fmt::Display for Outcome {
             Self::GateFailed { .. } => f.pad("gate failed"),
             Self::Superseded => f.pad("superseded"),
             Self::Interrupted => f.pad("interrupted"),
+            Self::Unknown => f.pad("unknown"),
         }
     }
 }

@@ -154,13 +154,15 @@ serde_as_text!(StatusRanges, "HTTP statuses and ranges of them: `200`, `200-399`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
-    /// Not yet decided by enough probes.
-    #[default]
-    Unknown,
     /// Enough successes in a row.
     Healthy,
     /// Enough failures in a row.
     Unhealthy,
+    /// Not yet decided by enough probes.
+    // Or a verdict that a newer server has.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 impl HealthStatus {

@@ -15,6 +15,7 @@ use super::envelope::{
     Fault, Incoming, MAX_LINE, PROGRESS, ProgressParams, Request, RequestId, Version,
 };
 use super::methods::Method;
+use super::version::PeerVersion;
 
 #[cfg(test)]
 pub(crate) mod fake_server;
@@ -28,6 +29,8 @@ pub struct Client {
     writer: OwnedWriteHalf,
     next_id: i64,
     longest_line: usize,
+    /// The server's version, once it has answered.
+    server: Option<PeerVersion>,
 }
 
 impl Client {
@@ -51,7 +54,8 @@ impl Client {
             }
         };
         let (reader, writer) = stream.into_split();
-        Ok(Self { reader: BufReader::new(reader), writer, next_id: 1, longest_line: MAX_LINE })
+        let reader = BufReader::new(reader);
+        Ok(Self { reader, writer, next_id: 1, longest_line: MAX_LINE, server: None })
     }
 
     /// Calls a method and waits for its result; `on_progress` gets what it reports until then.
@@ -73,8 +77,10 @@ impl Client {
                 }
             })
             .await?;
-        serde_json::from_value(result)
-            .map_err(|error| ClientError::Protocol { reason: format!("`{}`: {error}", M::NAME) })
+        serde_json::from_value(result).map_err(|error| ClientError::Protocol {
+            reason: format!("`{}`: {error}", M::NAME),
+            server: self.server.filter(|server| *server != PeerVersion::OWN),
+        })
     }
 
     /// As [`Self::call`], for a method that this client need not know.
@@ -99,8 +105,9 @@ impl Client {
                 }
                 (line, _) => line?,
             };
-            let incoming: Incoming = serde_json::from_slice(&line)
-                .map_err(|error| ClientError::Protocol { reason: error.to_string() })?;
+            let incoming: Incoming = serde_json::from_slice(&line).map_err(|error| {
+                ClientError::Protocol { reason: error.to_string(), server: None }
+            })?;
             match incoming {
                 // The id is null when the server could not read the request's.
                 Incoming { error: Some(fault), id: answered, .. }
@@ -115,12 +122,15 @@ impl Client {
                         on_progress(progress);
                     }
                 }
-                Incoming { id: Some(answered), result: Some(result), .. } if answered == id => {
+                Incoming { id: Some(answered), result: Some(result), server, .. }
+                    if answered == id =>
+                {
+                    self.server = server;
                     return Ok(result);
                 }
                 _ => {
                     let reason = "it answers something that was not asked".to_owned();
-                    return Err(ClientError::Protocol { reason });
+                    return Err(ClientError::Protocol { reason, server: None });
                 }
             }
         }
@@ -132,7 +142,8 @@ impl Client {
         id: &RequestId,
         params: &(impl Serialize + ?Sized),
     ) -> io::Result<()> {
-        let request = Request { jsonrpc: Version, id: id.clone(), method, params };
+        let (id, client) = (id.clone(), PeerVersion::OWN);
+        let request = Request { jsonrpc: Version, id, client, method, params };
         let mut line = serde_json::to_vec(&request)?;
         line.push(b'\n');
         self.writer.write_all(&line).await
@@ -150,6 +161,7 @@ impl Client {
             Some(b'\n') => Ok(line),
             Some(_) if line.len() >= longest => Err(ClientError::Protocol {
                 reason: format!("a line of more than {longest} bytes"),
+                server: None,
             }),
             _ => Err(ClientError::Closed { source: None }),
         }
@@ -190,10 +202,12 @@ pub enum ClientError {
         source: Option<io::Error>,
     },
     /// The reply is not one that the method has.
-    #[error("the reply is not the admin socket's: {reason}")]
+    #[error("{}", unreadable(.reason, *.server))]
     Protocol {
         /// What is wrong with it.
         reason: String,
+        /// The server's version, where it is another one than the client's.
+        server: Option<PeerVersion>,
     },
     /// The server refused or failed.
     #[error("{}", .0.message)]
@@ -227,11 +241,27 @@ impl ClientError {
             Self::Closed { .. } => {
                 "what was asked for may still be running at the server; see `vhost ctl history`"
             }
-            Self::Protocol { .. } => {
+            Self::Protocol { server: Some(server), .. } if *server > PeerVersion::OWN => {
+                "update this `vhost`: it is older than the server"
+            }
+            Self::Protocol { server: Some(_), .. } => {
+                "update the server: it is older than this `vhost`"
+            }
+            Self::Protocol { server: None, .. } => {
                 "check that the socket is a vhost server's and that both are of one version"
             }
             Self::Fault(fault) => return fault.data.hint.as_deref(),
         })
+    }
+}
+
+fn unreadable(reason: &str, server: Option<PeerVersion>) -> String {
+    match server {
+        None => format!("the reply is not the admin socket's: {reason}"),
+        Some(server) => {
+            let own = PeerVersion::OWN;
+            format!("the server is vhost {server}, and this vhost {own} cannot read it: {reason}")
+        }
     }
 }
 

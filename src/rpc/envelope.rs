@@ -4,10 +4,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::version::PeerVersion;
 use crate::model::BackendAnswer;
 
-/// The longest line that either side of the socket reads, in bytes.
+/// The longest line that a client reads, in bytes. [`limit`] keeps the server's lines below it.
 pub const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// What the server bounds, so that no client makes it hold more than it can.
+pub mod limit {
+    /// The longest line that the server reads, in bytes: room for a batch of several thousand changes.
+    pub const REQUEST: usize = 4 * 1024 * 1024;
+    /// The most requests in a batch.
+    pub const BATCH: usize = 10_000;
+    /// The longest result, in bytes.
+    pub const RESULT: usize = 40 * 1024 * 1024;
+    /// When the answers of a batch have come to so many bytes, the rest of it is not carried out.
+    pub const BATCH_ANSWER: usize = 16 * 1024 * 1024;
+    /// The longest text that is an id, in bytes.
+    pub const ID: usize = 1024;
+    /// Connections at once.
+    pub const CONNECTIONS: usize = 2048;
+}
 
 /// The method of the notifications that a long operation sends before its result.
 pub const PROGRESS: &str = "progress";
@@ -44,6 +61,8 @@ pub struct Request<'a, P> {
     pub jsonrpc: Version,
     /// What the response will carry.
     pub id: RequestId,
+    /// Whose request it is.
+    pub client: PeerVersion,
     /// The method's name.
     pub method: &'a str,
     /// Its parameters.
@@ -57,6 +76,9 @@ pub struct Response {
     pub jsonrpc: Version,
     /// The request's id.
     pub id: RequestId,
+    /// Whose answer it is, for a client that said its own version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<PeerVersion>,
     /// The result or the error.
     #[serde(flatten)]
     pub answer: Answer,
@@ -97,6 +119,9 @@ pub struct ProgressParams {
 pub struct Incoming {
     /// The request it answers; absent in notifications.
     pub id: Option<RequestId>,
+    /// Whose answer it is.
+    #[serde(default, deserialize_with = "lenient")]
+    pub server: Option<PeerVersion>,
     /// The method of a notification.
     pub method: Option<String>,
     /// The parameters of a notification.
@@ -116,13 +141,15 @@ pub struct Fault {
     /// What failed, and why, in one line.
     pub message: String,
     /// What scripts and people need beyond it.
+    #[serde(default)]
     pub data: FaultData,
 }
 
 /// The product's part of an error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultData {
     /// The stable name of the error's class.
+    #[serde(default)]
     pub kind: FaultKind,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,7 +158,7 @@ pub struct FaultData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Backends with their last answers, where a gate failed on them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient")]
     pub backends: Vec<BackendAnswer>,
     /// Everything that is wrong in a config file, each as `file:line: key: what is wrong`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -139,17 +166,18 @@ pub struct FaultData {
 }
 
 /// The classes of errors. Their names are stable: scripts compare them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// There is no such domain, backend or tag. Never of a method: see [`FaultKind::Invalid`].
+    // Never of a method: a script that takes `not_found` for a missing domain must not meet it because
+    // the server is older than its client.
+    /// There is no such domain, backend or tag.
     NotFound,
     /// There is one already.
     AlreadyExists,
     /// The request itself is wrong, whatever the state: it is malformed, it asks for what makes no
     /// sense, or its method or a parameter is not one that this server knows. The code tells these
-    /// apart ([`code::METHOD_NOT_FOUND`], [`code::INVALID_PARAMS`]); a script that takes
-    /// `not_found` for a missing domain must not meet it because the server is older than its client.
+    /// apart.
     Invalid,
     /// The state does not allow it now: it changed, or another operation is under way.
     Conflict,
@@ -162,11 +190,22 @@ pub enum FaultKind {
     /// The server failed; its log says how.
     Internal,
     /// A class that a newer server has and this client does not know. No server sends it.
+    #[default]
     #[serde(other)]
     Unknown,
 }
 
-/// Error codes: those of JSON-RPC 2.0 §5.1, and one for the product's own errors.
+/// Reads what a newer peer may write otherwise; what cannot be read is as if it were not there.
+fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned + Default,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+/// Error codes: those of JSON-RPC 2.0 §5.1, and the product's own.
 pub mod code {
     /// The line is not JSON.
     pub const PARSE_ERROR: i32 = -32700;
@@ -180,4 +219,6 @@ pub mod code {
     pub const INTERNAL_ERROR: i32 = -32603;
     /// An error of the product; `data.kind` says which.
     pub const PRODUCT: i32 = -32000;
+    /// Client and server are of versions too far apart.
+    pub const VERSION: i32 = -32001;
 }

@@ -1,6 +1,8 @@
 //! Errors as they go over the wire: the only place where one gets its code and kind.
 
 use super::envelope::{Fault, FaultData, FaultKind, code};
+use super::methods::nearest;
+use super::version::PeerVersion;
 use crate::control::ControlError;
 
 /// The class of a control error.
@@ -65,35 +67,82 @@ pub(super) fn of_message(code: i32, message: impl Into<String>, hint: Option<&st
         _ => FaultKind::Invalid,
     };
     let hint = hint.map(str::to_owned);
-    let data =
-        FaultData { kind, hint, request_id: None, backends: Vec::new(), problems: Vec::new() };
-    Fault { code, message: message.into(), data }
+    let data = FaultData { kind, hint, ..FaultData::default() };
+    Fault { code, message: shorten(&message.into()), data }
+}
+
+/// There is no such method.
+pub(super) fn unknown_method(method: &str) -> Fault {
+    let hint = match nearest(method) {
+        Some(entry) => format!("did you mean `{}`?", entry.name),
+        None => "methods are named `noun.verb`, such as `domain.list`".to_owned(),
+    };
+    let message = format!("unknown method `{}`", shorten(method));
+    of_message(code::METHOD_NOT_FOUND, message, Some(&hint))
+}
+
+/// What a client is told whose version is too far from the server's.
+pub(super) fn version_apart(client: PeerVersion) -> Fault {
+    let server = PeerVersion::OWN;
+    let message = format!("this server is vhost {server} and understands no client of {client}");
+    let older = if client < server { "the client" } else { "the server" };
+    let neighbours = server.neighbours();
+    let hint = format!("update {older}, which is older; the server takes clients of {neighbours}");
+    of_message(code::VERSION, message, Some(&hint))
+}
+
+/// Adds to a fault what a client of this version must know: that the server may be too old for what
+/// it asked.
+pub(super) fn seen_by(mut fault: Fault, client: Option<PeerVersion>) -> Fault {
+    let unknown = matches!(fault.code, code::METHOD_NOT_FOUND | code::INVALID_PARAMS);
+    if let Some(client) = client.filter(|client| unknown && *client > PeerVersion::OWN) {
+        let server = PeerVersion::OWN;
+        fault.data.hint = Some(format!(
+            "this server is vhost {server}, older than the client's {client}, and may not know it \
+             yet: update the server"
+        ));
+    }
+    fault
 }
 
 /// What a caller who may not be here is told.
 pub(super) fn denied(uid: u32) -> Fault {
-    let data = FaultData {
-        kind: FaultKind::Denied,
-        hint: Some(
-            "run it as root, as the server's user, or as a member of `proxy.admin_group`".into(),
-        ),
-        request_id: None,
-        backends: Vec::new(),
-        problems: Vec::new(),
-    };
-    Fault { code: code::PRODUCT, message: format!("uid {uid} may not use this socket"), data }
+    let message = format!("uid {uid} may not use this socket");
+    let hint = "run it as root, as the server's user, or as a member of `proxy.admin_group`";
+    of_product(FaultKind::Denied, message, hint)
 }
 
 /// What a caller is told when too many are there already.
 pub(super) fn full() -> Fault {
-    let data = FaultData {
-        kind: FaultKind::Denied,
-        hint: Some("end the clients that keep the admin socket busy, then try again".into()),
-        request_id: None,
-        backends: Vec::new(),
-        problems: Vec::new(),
-    };
-    Fault { code: code::PRODUCT, message: "too many connections to the admin socket".into(), data }
+    let message = "too many connections to the admin socket".to_owned();
+    let hint = "end the clients that keep the admin socket busy, then try again";
+    of_product(FaultKind::Denied, message, hint)
+}
+
+/// The result is longer than a line may be.
+pub(super) fn result_too_long(bytes: usize, most: usize) -> Fault {
+    let message = format!("the result has {bytes} bytes, and {most} is the most");
+    of_product(FaultKind::Invalid, message, "ask for less at once")
+}
+
+/// The batch's answers have come to too much before this request of it.
+pub(super) fn batch_cut_off(most: usize) -> Fault {
+    let message = format!("not carried out: the answers before it have more than {most} bytes");
+    of_product(FaultKind::Invalid, message, "send the rest in another batch")
+}
+
+fn of_product(kind: FaultKind, message: String, hint: &str) -> Fault {
+    let data = FaultData { kind, hint: Some(hint.to_owned()), ..FaultData::default() };
+    Fault { code: code::PRODUCT, message, data }
+}
+
+/// Keeps what a client has sent from coming back at any length.
+fn shorten(text: &str) -> String {
+    const LONGEST: usize = 400;
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
 }
 
 #[cfg(test)]

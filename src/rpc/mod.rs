@@ -1,6 +1,6 @@
 //! JSON-RPC 2.0 over the admin socket: one message a line.
 //!
-//! `envelope` and `methods` are the wire, held once for both ends. `client` is the CLI's end;
+//! `envelope`, `methods` and `version` are the wire, held once for both ends. `client` is the CLI's end;
 //! `socket`, `server`, `dispatch`, `views` and `fault` are the server's.
 
 pub mod client;
@@ -8,9 +8,11 @@ mod dispatch;
 pub mod envelope;
 mod fault;
 pub mod methods;
+mod names;
 mod progress;
 mod server;
 mod socket;
+pub mod version;
 mod views;
 
 pub use dispatch::{Dispatch, ServerFacts};

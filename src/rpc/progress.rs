@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::envelope::{HEARTBEAT, Notification, PROGRESS, ProgressParams, RequestId, Version};
 
@@ -11,7 +11,14 @@ use super::envelope::{HEARTBEAT, Notification, PROGRESS, ProgressParams, Request
 pub(super) struct ProgressSink {
     /// Without an id it was a notification, and nobody is told.
     id: Option<RequestId>,
-    lines: mpsc::Sender<String>,
+    lines: mpsc::Sender<Outgoing>,
+}
+
+/// A line for the client, without its end.
+pub(super) struct Outgoing {
+    pub(super) text: String,
+    /// Told when the client's side has taken it.
+    pub(super) written: Option<oneshot::Sender<()>>,
 }
 
 /// The client takes no more.
@@ -20,7 +27,7 @@ pub(super) struct Gone;
 
 impl ProgressSink {
     /// For the request `id` on the connection that `lines` go to.
-    pub(super) fn new(id: Option<RequestId>, lines: mpsc::Sender<String>) -> Self {
+    pub(super) fn new(id: Option<RequestId>, lines: mpsc::Sender<Outgoing>) -> Self {
         Self { id, lines }
     }
 
@@ -47,11 +54,12 @@ impl ProgressSink {
         }
     }
 
-    fn line(&self, progress: Value) -> Option<String> {
+    fn line(&self, progress: Value) -> Option<Outgoing> {
         to_line(PROGRESS, ProgressParams { id: self.id.clone()?, progress })
     }
 }
 
-fn to_line<P: Serialize>(method: &'static str, params: P) -> Option<String> {
-    serde_json::to_string(&Notification { jsonrpc: Version, method, params }).ok()
+fn to_line<P: Serialize>(method: &'static str, params: P) -> Option<Outgoing> {
+    let text = serde_json::to_string(&Notification { jsonrpc: Version, method, params }).ok()?;
+    Some(Outgoing { text, written: None })
 }

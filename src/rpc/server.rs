@@ -6,40 +6,68 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::dispatch::{Call, Dispatch};
-use super::envelope::{Answer, Fault, RequestId, Response, Version, code};
+use self::conversation::{Conversation, response};
+use super::dispatch::Dispatch;
+use super::envelope::{RequestId, limit};
 use super::fault;
-use super::progress::ProgressSink;
 use super::socket::{AdminSocket, Gate};
 use crate::model::Actor;
 
-/// The longest request, in bytes: room for a batch of several thousand changes.
-const MAX_REQUEST: usize = 4 * 1024 * 1024;
+mod conversation;
+mod lines;
+mod request;
+#[cfg(test)]
+mod tests;
 
-/// Connections at once.
-const MAX_CONNECTIONS: usize = 2048;
+/// How many may come, how much they may ask for, and how long they may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// The longest request, in bytes.
+    request: usize,
+    /// The most requests in a batch.
+    batch: usize,
+    /// The longest result, in bytes.
+    result: usize,
+    /// The answers after which the rest of a batch is not carried out, in bytes.
+    batch_answer: usize,
+    /// Connections at once.
+    connections: usize,
+    /// How long a connection may be silent between requests.
+    idle: Duration,
+    /// How long a client may take to read an answer.
+    slowest_reader: Duration,
+    /// How long a client waits for a place before it is told that there is none.
+    place_wait: Duration,
+}
 
-/// How long a connection may be silent between requests.
-const IDLE: Duration = Duration::from_mins(10);
-
-/// How long a client may take to read an answer.
-const SLOWEST_READER: Duration = Duration::from_secs(30);
-
-/// How long a client waits for a place before it is told that there is none.
-const PLACE_WAIT: Duration = Duration::from_secs(10);
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request: limit::REQUEST,
+            batch: limit::BATCH,
+            result: limit::RESULT,
+            batch_answer: limit::BATCH_ANSWER,
+            connections: limit::CONNECTIONS,
+            idle: Duration::from_mins(10),
+            slowest_reader: Duration::from_secs(30),
+            place_wait: Duration::from_secs(10),
+        }
+    }
+}
 
 /// How long a client that is turned away may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Lines that wait for a slow client before its requests wait too.
+/// Notifications of progress that wait for a slow client; those beyond are left out.
 const LINES_AHEAD: usize = 64;
+
+/// What the reader of a connection holds: most requests fit, and an idle connection costs little.
+const READ_AHEAD: usize = 1024;
 
 /// Serves the socket until the runtime that this is called in ends.
 ///
@@ -47,27 +75,27 @@ const LINES_AHEAD: usize = 64;
 /// When the socket can't be handed to the runtime.
 pub fn serve(socket: &AdminSocket, dispatch: Dispatch) -> std::io::Result<()> {
     let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
-    tokio::spawn(accept(listener, socket.gate, dispatch));
+    tokio::spawn(accept(listener, socket.gate, dispatch, Limits::default()));
     Ok(())
 }
 
-async fn accept(listener: UnixListener, gate: Gate, dispatch: Dispatch) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut patience = PLACE_WAIT;
+async fn accept(listener: UnixListener, gate: Gate, dispatch: Dispatch, limits: Limits) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut patience = limits.place_wait;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Ok(place) = timeout(patience, Arc::clone(&places).acquire_owned()).await {
-                    patience = PLACE_WAIT;
+                    patience = limits.place_wait;
                     let dispatch = dispatch.clone();
                     tokio::spawn(async move {
-                        connection(stream, gate, dispatch).await;
+                        connection(stream, gate, dispatch, limits).await;
                         drop(place);
                     });
                 } else {
                     // Those behind it have waited as long.
                     patience = Duration::ZERO;
-                    turn_away(stream).await;
+                    turn_away(stream, limits.connections).await;
                 }
             }
             Err(error) => {
@@ -81,244 +109,27 @@ async fn accept(listener: UnixListener, gate: Gate, dispatch: Dispatch) {
 
 /// Tells a client that there is no place for it. A new connection has room for the line, so this
 /// doesn't wait for the client.
-async fn turn_away(mut stream: UnixStream) {
-    tracing::warn!(
-        connections = MAX_CONNECTIONS,
-        "refused at the admin socket: too many connections"
-    );
-    if let Ok(mut line) = serde_json::to_vec(&response(RequestId::Null, Err(fault::full()))) {
+async fn turn_away(mut stream: UnixStream, connections: usize) {
+    tracing::warn!(connections, "refused at the admin socket: too many connections");
+    if let Ok(mut line) = serde_json::to_vec(&response(RequestId::Null, None, Err(fault::full()))) {
         line.push(b'\n');
         let _ = timeout(LAST_WORDS, stream.write_all(&line)).await;
     }
 }
 
-async fn connection(stream: UnixStream, gate: Gate, dispatch: Dispatch) {
+async fn connection(stream: UnixStream, gate: Gate, dispatch: Dispatch, limits: Limits) {
     let Ok(peer) = stream.peer_cred() else { return };
     let (reader, writer) = stream.into_split();
     let (lines, outgoing) = mpsc::channel(LINES_AHEAD);
-    let writing = tokio::spawn(write_lines(writer, outgoing));
-    let conversation =
-        Conversation { dispatch, actor: Actor::Socket { uid: peer.uid(), pid: peer.pid() }, lines };
+    let writing = tokio::spawn(lines::write(writer, outgoing, limits.slowest_reader));
+    let actor = Actor::Socket { uid: peer.uid(), pid: peer.pid() };
+    let conversation = Conversation { dispatch, actor, lines, limits };
     if gate.admits(peer.uid(), peer.gid()) {
-        conversation.hold(BufReader::new(reader)).await;
+        conversation.hold(BufReader::with_capacity(READ_AHEAD, reader)).await;
     } else {
         tracing::warn!(peer_uid = peer.uid(), "refused at the admin socket");
-        conversation.answer(RequestId::Null, Err(fault::denied(peer.uid()))).await;
+        conversation.refuse(fault::denied(peer.uid())).await;
         drop(conversation);
     }
     let _ = writing.await;
-}
-
-/// One client's side of the socket.
-struct Conversation {
-    dispatch: Dispatch,
-    actor: Actor,
-    lines: mpsc::Sender<String>,
-}
-
-impl Conversation {
-    async fn hold(self, mut reader: BufReader<OwnedReadHalf>) {
-        // Nobody hears the answer of a client that no longer takes any, so nothing more is done for it.
-        while !self.lines.is_closed() {
-            match timeout(IDLE, read_line(&mut reader)).await {
-                Ok(Line::Request(line)) => self.carry_out(&line).await,
-                Ok(Line::TooLong) => {
-                    let message = format!("a request has at most {MAX_REQUEST} bytes");
-                    let hint = Some("send it in parts");
-                    let fault = fault::of_message(code::INVALID_REQUEST, message, hint);
-                    return self.answer(RequestId::Null, Err(fault)).await;
-                }
-                Ok(Line::End) | Err(_) => return,
-            }
-        }
-    }
-
-    /// One line: a request, or a batch of them.
-    async fn carry_out(&self, line: &[u8]) {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            return;
-        }
-        match serde_json::from_slice(line) {
-            Err(error) => {
-                let message = format!("not JSON: {error}");
-                let hint = Some("send one JSON-RPC 2.0 message a line");
-                let fault = fault::of_message(code::PARSE_ERROR, message, hint);
-                self.answer(RequestId::Null, Err(fault)).await;
-            }
-            Ok(Value::Array(batch)) if batch.is_empty() => {
-                let fault = fault::of_message(code::INVALID_REQUEST, "the batch is empty", None);
-                self.answer(RequestId::Null, Err(fault)).await;
-            }
-            Ok(Value::Array(batch)) => {
-                let mut responses = Vec::new();
-                for request in batch {
-                    responses.extend(self.request(request).await);
-                }
-                // A batch of notifications alone has no answer (JSON-RPC 2.0 §6).
-                if !responses.is_empty() {
-                    self.send(&responses).await;
-                }
-            }
-            Ok(request) => {
-                if let Some(response) = self.request(request).await {
-                    self.send(&response).await;
-                }
-            }
-        }
-    }
-
-    /// Carries out one request. A notification, a request without an id, has no response.
-    async fn request(&self, request: Value) -> Option<Response> {
-        let parsed = match parse(request) {
-            Ok(parsed) => parsed,
-            Err(refused) => {
-                let Refused { id, fault } = *refused;
-                return id.map(|id| response(id, Err(fault)));
-            }
-        };
-        let call = Call {
-            actor: self.actor.clone(),
-            request_id: format!("{:08x}", fastrand::u32(..)),
-            progress: ProgressSink::new(parsed.id.clone(), self.lines.clone()),
-        };
-        tracing::debug!(
-            rpc_method = parsed.method,
-            request_id = call.request_id,
-            actor = %call.actor,
-            "rpc"
-        );
-        let result = self.dispatch.call(&parsed.method, parsed.params, &call).await;
-        parsed.id.map(|id| response(id, result))
-    }
-
-    async fn answer(&self, id: RequestId, result: Result<Value, Fault>) {
-        self.send(&response(id, result)).await;
-    }
-
-    async fn send<T: serde::Serialize>(&self, message: &T) {
-        if let Ok(line) = serde_json::to_string(message) {
-            let _ = self.lines.send(line).await;
-        }
-    }
-}
-
-struct Parsed {
-    id: Option<RequestId>,
-    method: String,
-    params: Value,
-}
-
-/// What is not carried out, and whom to tell; nobody, of a notification.
-struct Refused {
-    id: Option<RequestId>,
-    fault: Fault,
-}
-
-/// Reads a request object (JSON-RPC 2.0 §4).
-fn parse(request: Value) -> Result<Parsed, Box<Refused>> {
-    let invalid = |id, message: &str| {
-        let fault = fault::of_message(code::INVALID_REQUEST, message, Some("see JSON-RPC 2.0 §4"));
-        Box::new(Refused { id: Some(id), fault })
-    };
-    let Value::Object(mut members) = request else {
-        return Err(invalid(RequestId::Null, "a request is an object"));
-    };
-    let id =
-        match members.remove("id") {
-            None => None,
-            Some(id) => Some(serde_json::from_value::<RequestId>(id).map_err(|_| {
-                invalid(RequestId::Null, "`id` is a whole number, a string or null")
-            })?),
-        };
-    let whose = id.clone().unwrap_or(RequestId::Null);
-    if members.remove("jsonrpc") != Some(Value::from("2.0")) {
-        return Err(invalid(whose, "`jsonrpc` is not `2.0`"));
-    }
-    let Some(Value::String(method)) = members.remove("method") else {
-        return Err(invalid(whose, "`method` is missing or not a string"));
-    };
-    let params = members.remove("params").unwrap_or(Value::Null);
-    if params.is_object() || params.is_null() {
-        Ok(Parsed { id, method, params })
-    } else {
-        let hint = Some("name each");
-        let fault = fault::of_message(code::INVALID_PARAMS, "`params` is not an object", hint);
-        Err(Box::new(Refused { id, fault }))
-    }
-}
-
-fn response(id: RequestId, result: Result<Value, Fault>) -> Response {
-    let answer = match result {
-        Ok(result) => Answer::Result(result),
-        Err(fault) => Answer::Error(fault),
-    };
-    Response { jsonrpc: Version, id, answer }
-}
-
-enum Line {
-    Request(Vec<u8>),
-    TooLong,
-    End,
-}
-
-async fn read_line(reader: &mut BufReader<OwnedReadHalf>) -> Line {
-    let mut line = Vec::new();
-    loop {
-        let Ok(available) = reader.fill_buf().await else { return Line::End };
-        if available.is_empty() {
-            // Half a message at the end is none.
-            return Line::End;
-        }
-        let newline = available.iter().position(|byte| *byte == b'\n');
-        let taken = newline.unwrap_or(available.len());
-        if line.len() + taken > MAX_REQUEST {
-            return Line::TooLong;
-        }
-        line.extend_from_slice(&available[..taken]);
-        reader.consume(newline.map_or(taken, |newline| newline + 1));
-        if newline.is_some() {
-            return Line::Request(line);
-        }
-    }
-}
-
-/// Writes until there is nothing more to write, or the client doesn't take it.
-async fn write_lines(mut writer: OwnedWriteHalf, mut lines: mpsc::Receiver<String>) {
-    while let Some(mut line) = lines.recv().await {
-        line.push('\n');
-        match timeout(SLOWEST_READER, writer.write_all(line.as_bytes())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_notification_has_no_answer_even_when_its_parameters_are_wrong() {
-        let refused = |request| parse(request).err().expect("params are named");
-        let request = json!({"jsonrpc": "2.0", "id": 7, "method": "domain.show", "params": ["x"]});
-        let with_id = refused(request.clone());
-        assert_eq!(with_id.id, Some(RequestId::Number(7)));
-        assert_eq!(with_id.fault.code, code::INVALID_PARAMS);
-        let mut notification = request;
-        notification.as_object_mut().unwrap().remove("id");
-        assert_eq!(refused(notification).id, None);
-        // What is no request at all is answered, to nobody in particular.
-        assert_eq!(refused(json!({"method": "domain.show"})).id, Some(RequestId::Null));
-    }
-
-    #[tokio::test]
-    async fn a_client_without_a_place_is_told_so() {
-        let (theirs, ours) = UnixStream::pair().unwrap();
-        turn_away(ours).await;
-        let mut line = String::new();
-        BufReader::new(theirs).read_line(&mut line).await.unwrap();
-        assert!(line.contains("too many connections") && line.ends_with('\n'), "{line}");
-    }
 }

@@ -116,6 +116,11 @@ impl Drop for AdminSocket {
 }
 
 impl Gate {
+    #[cfg(test)]
+    pub(super) fn of_this_process() -> Self {
+        Self { own: Uid::effective(), group: None }
+    }
+
     /// Whether a process of `uid` that runs with the group `gid` may use the socket. The file's mode asks the same; this holds even
     /// when somebody has changed that.
     pub(super) fn admits(&self, uid: u32, gid: u32) -> bool {

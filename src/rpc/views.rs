@@ -60,7 +60,7 @@ fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainI
         live: live.clone(),
         previous: virtual_host.previous.clone(),
         http_to_https: virtual_host.http_to_https,
-        balance: virtual_host.balance,
+        balance: virtual_host.balance.into(),
         backends,
         in_flight: node
             .in_flight()
@@ -96,8 +96,8 @@ pub(super) fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
         },
         tags: backend.tags.clone(),
         weight: backend.weight,
-        scheme: backend.scheme,
-        state: backend.state,
+        scheme: backend.scheme.into(),
+        state: backend.state.into(),
         health: node.live.health_report(),
         in_flight: node.live.in_flight(),
         requests: node.live.requests(),

@@ -176,9 +176,11 @@ impl BackendLive {
 
     /// The verdict on its health.
     pub fn health(&self) -> HealthStatus {
+        const HEALTHY: u8 = HealthStatus::Healthy as u8;
+        const UNHEALTHY: u8 = HealthStatus::Unhealthy as u8;
         match self.status.load(Ordering::Relaxed) {
-            1 => HealthStatus::Healthy,
-            2 => HealthStatus::Unhealthy,
+            HEALTHY => HealthStatus::Healthy,
+            UNHEALTHY => HealthStatus::Unhealthy,
             _ => HealthStatus::Unknown,
         }
     }

@@ -442,3 +442,118 @@ fn an_editor_gets_its_answer_as_json_on_stdout() {
     let answer: serde_json::Value = serde_json::from_str(&output.stdout).expect("one object");
     assert_eq!((output.code, &answer["valid"], &answer["domains"]), (0, &json!(true), &json!(1)));
 }
+
+#[test]
+fn the_schema_is_one_json_document() {
+    let mut command = Command::new(vhost_binary());
+    command.arg("schema");
+    let output = RunningCtl::of(command).wait();
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
+    let schema: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+    assert_eq!(schema["properties"]["proxy"]["properties"]["threads"]["maximum"], 1024);
+}
+
+/// A server that the arguments describe, in `directory`; killed when it goes.
+fn serve_with(directory: &Path, args: &[&str]) -> RunningCtl {
+    let mut command = Command::new(vhost_binary());
+    command
+        .arg("serve")
+        .args(args)
+        .arg("--state-dir")
+        .arg(directory.join("state"))
+        .arg("--admin-socket")
+        .arg(directory.join("admin.sock"));
+    RunningCtl::of(command)
+}
+
+/// `vhost ctl` with the server in `directory`.
+fn ctl_in(directory: &Path, args: &[&str]) -> CtlOutput {
+    let mut command = Command::new(vhost_binary());
+    command.arg("ctl").arg("--socket").arg(directory.join("admin.sock")).args(args);
+    RunningCtl::of(command).wait()
+}
+
+fn serves(server: &mut RunningCtl, directory: &Path) {
+    eventually("it serves", Duration::from_secs(20), || {
+        assert!(!server.has_ended(), "it ended instead of serving");
+        ctl_in(directory, &["status"]).code == 0
+    });
+}
+
+#[test]
+fn the_impatient_serve_without_a_file_and_arguments_count_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (a, b) = (Backend::start("a1"), Backend::start("b1"));
+    let http = free_address();
+    let address = http.to_string();
+    let backends = [format!("a1={},a", a.address()), format!("b1={},b", b.address())];
+    let mut args = vec!["--http", &address, "--route", "example.com=a"];
+    args.extend(backends.iter().flat_map(|backend| ["--backend", backend.as_str()]));
+    let mut server = serve_with(directory.path(), &args);
+    serves(&mut server, directory.path());
+    assert_eq!(Client::connect(http).get("example.com", "/").backend(), Some("a1"));
+    assert_eq!(ctl_in(directory.path(), &["switch", "example.com", "b"]).code, 0);
+    assert_eq!(Client::connect(http).get("example.com", "/").backend(), Some("b1"));
+    nix::sys::signal::kill(server.pid(), nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(server.wait().code, 0);
+
+    args.extend(["--route", "new.test=a"]);
+    let mut server = serve_with(directory.path(), &args);
+    serves(&mut server, directory.path());
+    let get = |host: &str| Client::connect(http).get(host, "/").backend().map(str::to_owned);
+    assert_eq!(get("example.com").as_deref(), Some("b1"), "the switch stays");
+    assert_eq!(get("new.test").as_deref(), Some("a1"), "the new argument is applied");
+    server.kill();
+}
+
+#[test]
+fn arguments_that_do_not_fit_together_are_usage_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = free_address().to_string();
+    let args = ["--http", &address, "--route", "example.com=c", "--backend", "w=localhost:1,a"];
+    let output = serve_with(directory.path(), &args).wait();
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
+    for part in ["error: the arguments", "`--route example.com=c`", "the only tag is `a`", "hint:"]
+    {
+        assert!(output.stderr.contains(part), "no `{part}` in {output:?}");
+    }
+    assert!(!directory.path().join("state").exists(), "nothing is made");
+}
+
+#[test]
+fn the_settings_are_shown_with_where_they_came_from() {
+    let setup = Setup::new()
+        .set("proxy.trusted_proxies", "[\"${PROXIES}\"]")
+        .env("PROXIES", "10.1.2.0/24".into());
+    let vhost = setup.start();
+    let shown = vhost.ctl_ok(&["config", "show"]).stdout;
+    let line = |text: &str, key: &str| {
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        text.lines().map(words).find(|words| words[0] == key)
+    };
+    assert_eq!(
+        line(&shown, "proxy.trusted_proxies").expect("it is set")[1..],
+        ["[\"${PROXIES}\"]", "environment"]
+    );
+    let from = format!("{}:", vhost.config_file().display());
+    assert!(line(&shown, "logging.level").expect("it is set")[2].starts_with(&from), "{shown}");
+    assert_eq!(line(&shown, "upstream.max_tries"), None, "it has its default");
+    let all = vhost.ctl_ok(&["config", "show", "--effective"]).stdout;
+    assert_eq!(line(&all, "upstream.max_tries").expect("every key")[1..], ["3", "default"]);
+    assert!(!all.contains("10.1.2.0"), "{all}");
+    let json = vhost.ctl_json(&["config", "show", "--effective"]);
+    let mut answered = vhost.rpc("config.show", json!({"effective": true})).unwrap();
+    assert_eq!(json, answered);
+    let count = answered["settings"].as_array().unwrap().len();
+    assert!(count > 35, "{count}");
+    answered = vhost.rpc("config.show", json!({})).unwrap();
+    assert!(answered["settings"].as_array().unwrap().iter().all(|s| s["set"] == true));
+    let mut command = Command::new(vhost_binary());
+    command
+        .args(["ctl", "--socket"])
+        .arg(vhost.socket())
+        .args(["config", "show"])
+        .env("COLUMNS", "80");
+    let output = RunningCtl::of(command).wait();
+    assert!(output.stdout.lines().all(|line| line.chars().count() <= 80), "{}", output.stdout);
+}

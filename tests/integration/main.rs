@@ -1,11 +1,14 @@
 //! Drives the real `vhost` against real backends. Each file is one area of behaviour.
 
+mod admin_rpc;
 mod admin_socket;
 mod balance;
 mod cli;
+mod completion;
 mod config;
 mod crash;
 mod demo;
+mod deploy;
 mod follow;
 mod harness;
 mod health;

@@ -4,6 +4,7 @@ use crate::cli::output::{health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{elapsed, timestamp};
 use crate::model::{BackendId, BackendState, HealthStatus};
+use crate::rpc::methods::Open;
 use crate::rpc::methods::backend::BackendInfo;
 
 /// The state of a backend in one line.
@@ -14,9 +15,9 @@ pub(super) fn summary(info: &BackendInfo) -> String {
         let word = if info.tags.len() == 1 { "tag" } else { "tags" };
         format!("{word} {}", join(&info.tags))
     };
-    let doing = match info.state {
-        BackendState::Ready => format!("health {}", info.health.status),
-        BackendState::Draining | BackendState::Disabled => {
+    let doing = match info.state.known() {
+        Some(BackendState::Ready) => format!("health {}", info.health.status),
+        Some(BackendState::Draining | BackendState::Disabled) | None => {
             format!("{} in flight", count(info.in_flight, "request"))
         }
     };
@@ -38,7 +39,7 @@ fn columns(info: &BackendInfo) -> [Cell; 6] {
         info.id.as_str().into(),
         info.address.to_string().into(),
         words(&info.tags),
-        state(info.state),
+        state(&info.state),
         health(info),
         info.in_flight.to_string().into(),
     ]
@@ -62,7 +63,7 @@ pub(super) fn wide_table(backends: &[BackendInfo], now_ms: u64) -> Table {
     ]);
     for info in backends {
         let more = [
-            info.scheme.as_str().into(),
+            info.scheme.to_string().into(),
             info.weight.to_string().into(),
             words(&info.resolved),
             info.requests.to_string().into(),
@@ -117,8 +118,8 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
     table.fact("resolved", join(&info.resolved));
     table.fact("tags", join(&info.tags));
     table.fact("weight", info.weight.to_string());
-    table.fact("scheme", info.scheme.as_str());
-    table.fact("state", state(info.state));
+    table.fact("scheme", info.scheme.to_string());
+    table.fact("state", state(&info.state));
     table.fact("health", health(info));
     if let Some(since_ms) = info.health.since_ms {
         let since = timestamp(since_ms);
@@ -133,18 +134,20 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
     table
 }
 
-fn state(state: BackendState) -> Cell {
-    let tone = match state {
-        BackendState::Ready => Tone::Plain,
-        BackendState::Draining | BackendState::Disabled => Tone::Unsure,
+fn state(state: &Open<BackendState>) -> Cell {
+    let tone = match state.known() {
+        Some(BackendState::Ready) => Tone::Plain,
+        Some(BackendState::Draining | BackendState::Disabled) | None => Tone::Unsure,
     };
-    Cell::toned(state.as_str(), tone)
+    Cell::toned(state.to_string(), tone)
 }
 
 /// What was last observed of a backend that is not probed says nothing any more.
 fn health(info: &BackendInfo) -> Cell {
-    match info.state {
-        BackendState::Disabled => "-".into(),
-        BackendState::Ready | BackendState::Draining => health_cell(info.health.status),
+    match info.state.known() {
+        Some(BackendState::Disabled) => "-".into(),
+        Some(BackendState::Ready | BackendState::Draining) | None => {
+            health_cell(info.health.status)
+        }
     }
 }

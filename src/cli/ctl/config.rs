@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::config_show::ShowArgs;
 use super::connect::Session;
 use super::history::who;
 use super::reload::tell_restarts;
@@ -15,6 +16,7 @@ use crate::rpc::methods::config::{self, ConfigDiff};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigVerb {
+    Show(ShowArgs),
     Diff(DiffArgs),
     Export(ExportArgs),
 }
@@ -39,6 +41,7 @@ pub(super) struct ExportArgs {}
 impl ConfigVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
+            Self::Show(args) => args.run(session).await,
             Self::Diff(args) => args.run(session).await,
             Self::Export(args) => args.run(session).await,
         }

@@ -81,7 +81,7 @@ const SYSTEM_SOCKET: &str = "/run/vhost/admin.sock";
 
 /// The socket of a server that this user runs; where there is none, the system's, which members of
 /// `proxy.admin_group` may use.
-fn default_socket() -> PathBuf {
+pub(in crate::cli) fn default_socket() -> PathBuf {
     nearest(default_admin_socket(), Path::new(SYSTEM_SOCKET))
 }
 

@@ -271,7 +271,7 @@ fn wide_table(domains: &[DomainInfo]) -> Table {
     ]);
     for info in domains {
         let more = [
-            info.balance.as_str().into(),
+            info.balance.to_string().into(),
             if info.http_to_https { "yes" } else { "no" }.into(),
             join(&info.aliases).into(),
         ];
@@ -288,7 +288,7 @@ fn facts(info: &DomainInfo) -> Table {
     table.fact("before", join(&info.previous));
     table.fact("backends", pool(info.backends));
     table.fact("in flight", in_flight(info));
-    table.fact("balance", info.balance.as_str());
+    table.fact("balance", info.balance.to_string());
     table.fact("http to https", if info.http_to_https { "yes" } else { "no" });
     table.fact("revision", info.revision.to_string());
     table

@@ -11,7 +11,7 @@ use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::time::timestamp;
 use crate::model::{DomainName, Event};
-use crate::rpc::methods::event::{self, ListParams};
+use crate::rpc::methods::event::{self, ListParams, WatchParams};
 
 /// Show what happens, one line each, the newest last
 ///
@@ -36,8 +36,8 @@ pub(super) struct EventsArgs {
 impl EventsArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { domain, follow, limit } = self;
-        let params = ListParams { domain, limit };
         if !follow {
+            let params = ListParams { domain, limit };
             let list = session.call::<event::List>("read the history", &params).await?;
             if list.events.is_empty() {
                 session.printer.note("nothing has happened yet");
@@ -45,6 +45,7 @@ impl EventsArgs {
             list.events.iter().rev().for_each(|event| show(&mut session.printer, event));
             return Ok(ExitCode::Done);
         }
+        let params = WatchParams { domain, limit, count: None };
         let unread = Notify::new();
         let show = |printer: &mut Printer<'_>, event: Event| {
             show(printer, &event);

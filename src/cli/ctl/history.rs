@@ -48,7 +48,7 @@ fn table(events: &[Event], wide: bool) -> Table {
         let who = who(&event.actor);
         let who = match event.actor {
             Actor::Socket { pid: Some(pid), .. } if wide => format!("{who}, pid {pid}"),
-            Actor::Socket { .. } | Actor::File => who,
+            Actor::Socket { .. } | Actor::File | Actor::Unknown => who,
         };
         table.row([
             timestamp(event.at_ms).into(),
@@ -72,7 +72,7 @@ pub(super) fn who(actor: &Actor) -> String {
             Ok(Some(user)) => user.name,
             Ok(None) | Err(_) => format!("uid {uid}"),
         },
-        Actor::File => "config file".to_owned(),
+        Actor::File | Actor::Unknown => actor.to_string(),
     }
 }
 
@@ -88,6 +88,7 @@ fn what_at_most(kind: &EventKind, most: usize) -> String {
             let reason = reason.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
             format!("{verb}{}{gate}, {outcome}{reason}", moves(steps))
         }
+        EventKind::Unknown => "an event that only a newer `vhost` knows".to_owned(),
         EventKind::DomainAdded { domain, live } => format!("{domain} added, live {live}"),
         EventKind::DomainSet { domain, changed } => format!("{domain} {}", join(changed)),
         EventKind::DomainRemoved { domain } => format!("{domain} removed"),

@@ -4,6 +4,7 @@ mod backend;
 mod backend_view;
 mod call;
 mod config;
+mod config_show;
 mod connect;
 mod domain;
 mod events;
@@ -17,4 +18,5 @@ mod switch_progress;
 mod tests;
 mod verb;
 
+pub(super) use connect::default_socket;
 pub use verb::{CtlArgs, run};

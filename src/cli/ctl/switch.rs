@@ -175,6 +175,12 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
             format!("see `vhost ctl history {domain}`"),
             FaultKind::Conflict,
         ),
+        Outcome::Unknown => (
+            format!("cannot tell how it ended: {steps} at revision {}", report.revision),
+            "the server is newer and names an outcome that this `vhost` does not know".to_owned(),
+            "see `vhost ctl status`; update this `vhost`".to_owned(),
+            FaultKind::Unknown,
+        ),
         Outcome::GateFailed { cause } => (
             format!("cannot {action}"),
             cause.clone(),
@@ -182,13 +188,7 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
             FaultKind::Unhealthy,
         ),
     };
-    let data = FaultData {
-        kind,
-        hint: Some(hint),
-        request_id: None,
-        backends: Vec::new(),
-        problems: Vec::new(),
-    };
+    let data = FaultData { kind, hint: Some(hint), ..FaultData::default() };
     let fault = Fault { code: code::PRODUCT, message, data };
     let mut problem = Problem::fault(what, fault);
     problem.exit = ExitCode::from(&report.outcome);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, method};
+use super::{Changed, Open, method};
 use crate::model::{
     BackendAddr, BackendId, BackendState, DomainName, HealthReport, Scheme, Tag, Weight,
 };
@@ -13,23 +13,32 @@ use crate::model::{
 method!(/// The backends by id, page by page.
     List, "backend.list", ListParams => BackendList);
 method!(/// One backend.
-    Show, "backend.show", BackendParams => BackendInfo);
+    Show, "backend.show", BackendParams => BackendInfo,
+    faults [NotFound]);
 method!(/// Adds a backend; it is probed at once.
-    Add, "backend.add", AddParams => BackendInfo);
+    Add, "backend.add", AddParams => BackendInfo,
+    faults [AlreadyExists]);
 method!(/// Changes a backend; what is not given stays.
-    Set, "backend.set", SetParams => BackendInfo);
+    Set, "backend.set", SetParams => BackendInfo,
+    faults [NotFound]);
 method!(/// Drains a backend and removes it.
-    Remove, "backend.remove", DrainParams => Changed, progress DrainProgress);
+    Remove, "backend.remove", DrainParams => Changed, progress DrainProgress,
+    faults [NotFound, Conflict, Timeout]);
 method!(/// Adds tags to a backend.
-    AddTags, "backend.tag", TagParams => BackendInfo);
+    AddTags, "backend.tag", TagParams => BackendInfo,
+    faults [NotFound]);
 method!(/// Takes tags away from a backend.
-    RemoveTags, "backend.untag", TagParams => BackendInfo);
+    RemoveTags, "backend.untag", TagParams => BackendInfo,
+    faults [NotFound]);
 method!(/// Sends a backend no new requests; those it has, it finishes.
-    Drain, "backend.drain", DrainParams => BackendInfo, progress DrainProgress);
+    Drain, "backend.drain", DrainParams => BackendInfo, progress DrainProgress,
+    faults [NotFound, Timeout]);
 method!(/// Sends a backend requests again.
-    Ready, "backend.ready", ReadyParams => BackendInfo);
+    Ready, "backend.ready", ReadyParams => BackendInfo,
+    faults [NotFound, Unhealthy, Timeout]);
 method!(/// Sends a backend neither requests nor probes.
-    Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress);
+    Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress,
+    faults [NotFound, Timeout]);
 
 /// What `backend.list` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -166,9 +175,9 @@ pub struct BackendInfo {
     /// Its share of a pool's traffic.
     pub weight: Weight,
     /// How it is spoken to.
-    pub scheme: Scheme,
+    pub scheme: Open<Scheme>,
     /// What the operator wants of it.
-    pub state: BackendState,
+    pub state: Open<BackendState>,
     /// What was observed of it.
     pub health: HealthReport,
     /// Requests that run there.

@@ -2,12 +2,16 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{NoParams, method};
 use crate::model::{Difference, EntryChange, NeedsRestart, ReloadProgress, ReloadReport};
 
+method!(/// What the server was told, and by whom.
+    Show, "config.show", ShowParams => ShownConfig);
 method!(/// Reads the config again and applies what changed in it; drains what it removes.
-    Reload, "config.reload", ReloadParams => ReloadReport, progress ReloadProgress);
+    Reload, "config.reload", ReloadParams => ReloadReport, progress ReloadProgress,
+    faults [Conflict, Unhealthy]);
 method!(/// Where the live state differs from the config as it was last applied.
     Diff, "config.diff", NoParams => ConfigDiff);
 method!(/// The settings and the live state as the text of a config file.
@@ -58,4 +62,36 @@ pub struct ConfigExport {
     pub text: String,
     /// Why the file would not be accepted as it is.
     pub warnings: Vec<String>,
+}
+
+/// What to show of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShowParams {
+    /// Every key, also those that have their default.
+    #[serde(default)]
+    pub effective: bool,
+}
+
+/// The settings of the server. Domains and backends are state: other methods show them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShownConfig {
+    /// The revision of the state.
+    pub revision: u64,
+    /// The keys, in the order of the sections.
+    pub settings: Vec<ShownSetting>,
+}
+
+/// A key of the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShownSetting {
+    /// Section and key, such as `proxy.threads`.
+    pub key: String,
+    /// The value as a file would say it; null where there is neither value nor default. A text that
+    /// refers to the environment stands here as it is written, such as `${NAME}`.
+    pub value: Option<Value>,
+    /// Where the value came from: `default`, `FILE:LINE`, `environment` or `command line`.
+    pub from: String,
+    /// Whether somebody said so: not a default.
+    pub set: bool,
 }

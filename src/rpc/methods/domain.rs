@@ -3,21 +3,26 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, method};
+use super::{Changed, Open, method};
 use crate::model::{Balance, DomainName, Tag};
 
 method!(/// The virtual hosts by name, page by page.
     List, "domain.list", ListParams => DomainList);
 method!(/// One virtual host, by its name or an alias.
-    Show, "domain.show", DomainParams => DomainInfo);
+    Show, "domain.show", DomainParams => DomainInfo,
+    faults [NotFound]);
 method!(/// Adds a virtual host.
-    Add, "domain.add", AddParams => DomainInfo);
+    Add, "domain.add", AddParams => DomainInfo,
+    faults [NotFound, AlreadyExists]);
 method!(/// Changes a virtual host's options; those that are not given stay.
-    Set, "domain.set", SetParams => DomainInfo);
+    Set, "domain.set", SetParams => DomainInfo,
+    faults [NotFound, AlreadyExists]);
 method!(/// Removes a virtual host with its aliases.
-    Remove, "domain.remove", DomainParams => Changed);
+    Remove, "domain.remove", DomainParams => Changed,
+    faults [NotFound]);
 method!(/// Waits until the live tag is healthy, or until tags that were left have drained.
-    Wait, "domain.wait", WaitParams => DomainInfo, progress WaitProgress);
+    Wait, "domain.wait", WaitParams => DomainInfo, progress WaitProgress,
+    faults [NotFound, Unhealthy, Timeout]);
 
 /// What `domain.list` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -136,7 +141,7 @@ pub struct DomainInfo {
     /// Whether plain HTTP is redirected once it is served over HTTPS.
     pub http_to_https: bool,
     /// How a backend is chosen.
-    pub balance: Balance,
+    pub balance: Open<Balance>,
     /// Backends that carry the live tag.
     pub backends: PoolInfo,
     /// Requests in flight by tag, the live tag first.

@@ -9,6 +9,11 @@ use crate::model::{DomainName, Event};
 method!(/// What happened, the newest first.
     List, "event.list", ListParams => EventList);
 
+method!(/// Follows the history: the last events, then each as it happens, as progress. A switch that was
+    /// told while it drained is told again when it has ended. Without `count` it goes on until the
+    /// connection is closed; while nothing happens, a `heartbeat` notification comes now and then.
+    Watch, "event.watch", WatchParams => Watched, progress Event);
+
 /// What `event.list` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -21,10 +26,27 @@ pub struct ListParams {
     pub limit: Option<usize>,
 }
 
-method!(/// Follows the history: the last events, then each as it happens, as progress. A switch that was
-    /// told while it drained is told again when it has ended. It answers only when the server can't
-    /// go on; close the connection to end it. A `heartbeat` notification comes when nothing happens.
-    Watch, "event.watch", ListParams => EventList, progress Event);
+/// What `event.watch` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchParams {
+    /// Only what concerns this domain.
+    #[serde(default)]
+    pub domain: Option<DomainName>,
+    /// Begin with at most so many that have happened; 20 when not given.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Answer after so many.
+    #[serde(default)]
+    pub count: Option<usize>,
+}
+
+/// The answer of `event.watch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Watched {
+    /// How many were told.
+    pub told: usize,
+}
 
 /// The answer of `event.list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

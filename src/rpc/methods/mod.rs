@@ -5,20 +5,32 @@
 //! milliseconds, points in time in milliseconds since the Unix epoch.
 
 pub mod backend;
+mod catalogue;
 pub mod config;
 pub mod domain;
 pub mod event;
+pub mod name;
+mod open;
 pub mod state;
 pub mod switch;
 
+pub use catalogue::{CATALOGUE, Entry, find, nearest};
+pub use open::Open;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::envelope::FaultKind;
 
 /// A method of the admin socket.
 pub trait Method {
     /// Its name on the wire: `noun.verb`.
     const NAME: &'static str;
+    /// What it does, for its documentation.
+    const DOC: &'static str;
+    /// The kinds of errors that it may answer with beside [`FaultKind::Invalid`], which wrong
+    /// parameters are, and [`FaultKind::Internal`].
+    const FAULTS: &'static [FaultKind];
     /// What it takes.
     type Params: Serialize + DeserializeOwned + JsonSchema + Send;
     /// What it answers.
@@ -27,18 +39,25 @@ pub trait Method {
     type Progress: Serialize + DeserializeOwned + JsonSchema + Send;
 }
 
-/// Declares a method: its type, name, parameters, result and progress.
+/// Declares a method: its type, name, parameters, result, progress, and the kinds of its errors. It is
+/// carried out once it is in the [`CATALOGUE`].
 macro_rules! method {
-    ($(#[$doc:meta])* $type:ident, $name:literal, $params:ty => $result:ty) => {
-        method!($(#[$doc])* $type, $name, $params => $result, progress ());
+    ($(#[doc = $doc:literal])* $type:ident, $name:literal, $params:ty => $result:ty
+        $(, faults [$($fault:ident),*])?) => {
+        method!($(#[doc = $doc])* $type, $name, $params => $result, progress ()
+            $(, faults [$($fault),*])?);
     };
-    ($(#[$doc:meta])* $type:ident, $name:literal, $params:ty => $result:ty, progress $progress:ty) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $type:ident, $name:literal, $params:ty => $result:ty,
+        progress $progress:ty $(, faults [$($fault:ident),*])?) => {
+        $(#[doc = $doc])*
         #[derive(Debug)]
         pub enum $type {}
 
         impl $crate::rpc::methods::Method for $type {
             const NAME: &'static str = $name;
+            const DOC: &'static str = concat!($($doc, "\n"),*);
+            const FAULTS: &'static [$crate::rpc::envelope::FaultKind] =
+                &[$($($crate::rpc::envelope::FaultKind::$fault),*)?];
             type Params = $params;
             type Result = $result;
             type Progress = $progress;

@@ -7,9 +7,11 @@ use super::method;
 use crate::model::{DomainName, SwitchProgress, SwitchReport, Tag};
 
 method!(/// Moves domains to a tag: checks it, switches in one step, drains the old one.
-    Start, "switch.start", StartParams => SwitchReport, progress SwitchProgress);
+    Start, "switch.start", StartParams => SwitchReport, progress SwitchProgress,
+    faults [NotFound, Conflict, Unhealthy]);
 method!(/// Moves a domain back to the tag before, through the same gate.
-    Undo, "switch.undo", UndoParams => SwitchReport, progress SwitchProgress);
+    Undo, "switch.undo", UndoParams => SwitchReport, progress SwitchProgress,
+    faults [NotFound, Conflict, Unhealthy]);
 
 /// What `switch.start` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -115,6 +115,12 @@ impl Setup {
         self
     }
 
+    /// Domains and backends as they stand in a config file.
+    pub(crate) fn entries(mut self, text: &str) -> Self {
+        self.entries.push(text.to_owned());
+        self
+    }
+
     /// Replaces text in the domains and backends; for tests that edit the file.
     pub(crate) fn replace(mut self, from: &str, to: &str) -> Self {
         assert!(self.entries.iter().any(|entry| entry.contains(from)), "no `{from}` to replace");

@@ -1,0 +1,184 @@
+//! One command's page.
+
+use clap::Command;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::cli::exit_code::ExitCode;
+
+/// The page of every command, each with its file's name: the program's own first.
+pub(super) fn all(root: Command) -> Vec<(String, Vec<u8>)> {
+    let mut root = root.disable_help_subcommand(true);
+    root.build();
+    let mut pages = Vec::new();
+    add(&root, None, &mut pages);
+    pages
+}
+
+fn add(command: &Command, parent: Option<&str>, pages: &mut Vec<(String, Vec<u8>)>) {
+    let name = name_of(command);
+    pages.push((format!("{name}.1"), render(command, name, parent)));
+    for verb in visible(command) {
+        add(verb, Some(name), pages);
+    }
+}
+
+/// `vhost-ctl-switch` for `vhost ctl switch`.
+fn name_of(command: &Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
+}
+
+fn visible(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|verb| !verb.is_hide_set())
+}
+
+fn render(command: &Command, name: &str, parent: Option<&str>) -> Vec<u8> {
+    let man = Man::new(command.clone());
+    // No date and no version: a page changes when its command does. `Man` would leave the empty date
+    // out, and what follows would take its place.
+    let title = name.to_uppercase();
+    let mut page = format!(".TH {title} 1 \"\" vhost \"vhost manual\"\n").into_bytes();
+    let sections =
+        [Man::render_name_section, Man::render_synopsis_section, Man::render_description_section];
+    for section in sections {
+        section(&man, &mut page).expect(MEMORY);
+    }
+    if command.get_arguments().any(|arg| !arg.is_hide_set()) {
+        man.render_options_section(&mut page).expect(MEMORY);
+    }
+    if visible(command).next().is_some() {
+        man.render_subcommands_section(&mut page).expect(MEMORY);
+    }
+    let mut rest = Roff::new();
+    notes(command, &mut rest);
+    list("EXIT STATUS", exit_statuses(name), &mut rest);
+    list("ENVIRONMENT", environment(name), &mut rest);
+    list("FILES", files(name), &mut rest);
+    see_also(command, name, parent, &mut rest);
+    rest.to_writer(&mut page).expect(MEMORY);
+    page
+}
+
+const MEMORY: &str = "memory can be written to";
+
+/// What the help says below the options: its paragraphs are sections here.
+fn notes(command: &Command, page: &mut Roff) {
+    let help = command.get_after_long_help().or_else(|| command.get_after_help());
+    let help = help.map(ToString::to_string).unwrap_or_default();
+    for paragraph in help.split("\n\n") {
+        let (heading, lines) = paragraph.split_once('\n').unwrap_or((paragraph, ""));
+        match heading.trim() {
+            "Example:" | "Examples:" => {
+                page.control("SH", ["EXAMPLES"]);
+                page.control("nf", []);
+                for line in lines.lines() {
+                    page.text([roman(line.strip_prefix("  ").unwrap_or(line))]);
+                }
+                page.control("fi", []);
+            }
+            // The statuses have a section on every page.
+            "" | "Exit status:" => {}
+            heading => {
+                page.control("SH", [heading.trim_end_matches(':').to_uppercase().as_str()]);
+                for line in lines.lines() {
+                    page.text([roman(line.trim())]);
+                }
+            }
+        }
+    }
+}
+
+fn list<'a>(heading: &str, entries: impl IntoIterator<Item = (String, &'a str)>, page: &mut Roff) {
+    let mut entries = entries.into_iter().peekable();
+    if entries.peek().is_none() {
+        return;
+    }
+    page.control("SH", [heading]);
+    for (term, text) in entries {
+        page.control("TP", []);
+        page.text([bold(term)]);
+        page.text([roman(text)]);
+    }
+}
+
+/// Whether a command talks to the admin socket; so does the program as a whole.
+fn calls_server(name: &str) -> bool {
+    name == "vhost" || name.starts_with("vhost-ctl")
+}
+
+fn exit_statuses(name: &str) -> impl Iterator<Item = (String, &'static str)> {
+    let all = calls_server(name);
+    let demo = name == "vhost-demo";
+    ExitCode::ALL
+        .into_iter()
+        .filter(move |code| match code {
+            ExitCode::Done | ExitCode::Failed | ExitCode::Usage => true,
+            ExitCode::Interrupted => all || demo,
+            _ => all,
+        })
+        .map(|code| (code.number().to_string(), code.meaning()))
+}
+
+fn environment(name: &str) -> Vec<(String, &'static str)> {
+    let socket = ("VHOST_SOCKET", "The admin socket, where --socket does not name it.");
+    let entries: &[(&str, &str)] = match name {
+        _ if calls_server(name) => &[
+            socket,
+            (
+                "NO_COLOR",
+                "When set and not empty: no colours, unless --color always asks for them.",
+            ),
+            ("COLUMNS", "The width of tables, where it is not the terminal's."),
+        ],
+        "vhost-completions" => &[socket],
+        "vhost-serve" => &[
+            (
+                "RUNTIME_DIRECTORY, STATE_DIRECTORY",
+                "Set by systemd: where the admin socket and the state are when the config file does \
+                 not say.",
+            ),
+            ("XDG_RUNTIME_DIR, XDG_STATE_HOME", "The same for a server that a user runs."),
+            ("NOTIFY_SOCKET", "Set by systemd: told when the server is ready and when it stops."),
+        ],
+        _ => &[],
+    };
+    entries.iter().map(|(variable, text)| ((*variable).to_owned(), *text)).collect()
+}
+
+fn files(name: &str) -> Vec<(String, &'static str)> {
+    const SOCKETS: [(&str, &str); 2] = [
+        ("/run/vhost/admin.sock", "The admin socket of the system's server."),
+        (
+            "$XDG_RUNTIME_DIR/vhost/admin.sock",
+            "That of a server that a user runs; looked at first.",
+        ),
+    ];
+    const SERVERS: [(&str, &str); 2] = [
+        ("/etc/vhost/config.toml", "The config file that the systemd unit names."),
+        ("/var/lib/vhost", "State and history of the system's server."),
+    ];
+    let entries: Vec<_> = match name {
+        "vhost" | "vhost-serve" => SERVERS.into_iter().chain(SOCKETS).collect(),
+        _ if calls_server(name) => SOCKETS.into(),
+        _ => Vec::new(),
+    };
+    entries.into_iter().map(|(path, text)| (path.to_owned(), text)).collect()
+}
+
+fn see_also(command: &Command, name: &str, parent: Option<&str>, page: &mut Roff) {
+    let mut pages: Vec<_> = parent.into_iter().map(|name| format!("{name}(1)")).collect();
+    if parent.is_some_and(|parent| parent != "vhost") {
+        pages.push("vhost(1)".to_owned());
+    }
+    pages.extend(visible(command).map(|verb| format!("{}(1)", name_of(verb))));
+    if !name.starts_with("vhost-ctl-") {
+        pages.push("vhost-config(5)".to_owned());
+    }
+    page.control("SH", ["SEE ALSO"]);
+    let last = pages.len() - 1;
+    for (index, name) in pages.iter().enumerate() {
+        let (name, section) = name.split_at(name.len() - "(1)".len());
+        let comma = if index < last { "," } else { "" };
+        page.control("BR", [name, format!("{section}{comma}").as_str()]);
+    }
+}

@@ -1,0 +1,261 @@
+//! A configuration without a file: from the arguments of `vhost serve`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use toml::de::DeValue;
+
+use super::effective::{Origin, Setting};
+use super::entries::list_tags;
+use super::load::list_nothing;
+use super::paths::Environment;
+use super::plain::Plain;
+use super::settings::{Config, LogFormat, ProxySettings};
+use super::{ConfigError, DeclaredBackend, DeclaredDomain, value};
+use crate::model::{BackendAddr, BackendId, Balance, DomainName, ParseError, Scheme, Tag, Weight};
+
+/// What `vhost serve` may be told without a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arguments {
+    /// Where plain HTTP is served.
+    pub http: SocketAddr,
+    /// The domains.
+    pub routes: Vec<Route>,
+    /// The backends.
+    pub backends: Vec<BackendArgument>,
+    /// Where the state is kept, instead of the default place.
+    pub state_dir: Option<PathBuf>,
+    /// Where the admin socket is, instead of the default place.
+    pub admin_socket: Option<PathBuf>,
+    /// What log lines look like.
+    pub log_format: LogFormat,
+}
+
+/// A domain and the tag that serves it: `example.com=a`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The domain.
+    pub domain: DomainName,
+    /// Its tag.
+    pub tag: Tag,
+}
+
+/// A backend with its tags: `web1=localhost:3001,a`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendArgument {
+    /// Its name.
+    pub id: BackendId,
+    /// Where it listens.
+    pub address: BackendAddr,
+    /// The pools it belongs to.
+    pub tags: BTreeSet<Tag>,
+}
+
+impl FromStr for Route {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let (domain, tag) = text.rsplit_once('=').ok_or_else(|| {
+            ParseError::new("route", text, "write domain and tag: `example.com=a`")
+        })?;
+        Ok(Self { domain: domain.parse()?, tag: tag.parse()? })
+    }
+}
+
+impl FromStr for BackendArgument {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let (id, rest) = text.split_once('=').ok_or_else(|| {
+            let example = "write id, address and tags: `web1=localhost:3001,a`";
+            ParseError::new("backend", text, example)
+        })?;
+        let (address, tags) = match rest.split_once(',') {
+            Some((address, tags)) => (address, tags.split(',').map(str::parse).collect()),
+            None => (rest, Ok(BTreeSet::new())),
+        };
+        Ok(Self { id: id.parse()?, address: address.parse()?, tags: tags? })
+    }
+}
+
+/// Reads an address to listen at, as the file's keys do.
+///
+/// # Errors
+/// When it is none; with what would be right.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    value::listen_address(&DeValue::String(text.into()))
+}
+
+impl Arguments {
+    /// The configuration that these arguments stand for.
+    ///
+    /// # Errors
+    /// With everything that doesn't fit together.
+    pub fn to_config(&self) -> Result<Config, ConfigError> {
+        self.within(&Environment::of_process())
+    }
+
+    fn within(&self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
+        let mut problems = self.problems();
+        let state_dir = self.state_dir.clone().or_else(|| environment.state_dir());
+        if state_dir.is_none() {
+            let reason =
+                "this user has no home directory to keep the state in; add `--state-dir DIR`";
+            problems.push(reason.to_owned());
+        }
+        let (Some(state_dir), true) = (state_dir, problems.is_empty()) else {
+            return Err(ConfigError::Arguments { problems });
+        };
+        let admin_socket = self.admin_socket.clone().unwrap_or_else(|| environment.admin_socket());
+        let mut proxy = ProxySettings::new(admin_socket, state_dir);
+        proxy.listen_addr_http = Some(self.http);
+        let mut config = Config::new(proxy);
+        config.logging.format = self.log_format;
+        for Route { domain, tag } in self.routes.iter().cloned() {
+            config.declared.domains.push(DeclaredDomain {
+                domain,
+                aliases: Vec::new(),
+                live: tag,
+                http_to_https: true,
+                balance: Balance::default(),
+            });
+        }
+        for BackendArgument { id, address, tags } in self.backends.iter().cloned() {
+            config.declared.backends.push(DeclaredBackend {
+                id,
+                address,
+                tags,
+                weight: Weight::default(),
+                scheme: Scheme::default(),
+                state: None,
+            });
+        }
+        config.effective = self.listing(environment);
+        Ok(config)
+    }
+
+    /// What the file's reader finds when it compares entries.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut ids = BTreeSet::new();
+        let mut tags = BTreeMap::new();
+        for BackendArgument { id, tags: own, .. } in &self.backends {
+            if !ids.insert(id) {
+                problems.push(format!("two backends have the id `{id}`"));
+            }
+            tags.extend(own.iter().map(|tag| (tag.clone(), tag.to_string())));
+        }
+        let mut names = BTreeSet::new();
+        for Route { domain, tag } in &self.routes {
+            if !names.insert(domain) {
+                problems.push(format!("two routes have the domain `{domain}`"));
+            }
+            if !tags.contains_key(tag) {
+                let others = list_tags(&tags);
+                problems.push(format!(
+                    "`--route {domain}={tag}`: no backend carries this tag; {others}"
+                ));
+            }
+        }
+        problems
+    }
+
+    /// Every setting: the defaults, and what the arguments say.
+    fn listing(&self, environment: &Environment<'_>) -> Vec<Setting> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(Plain::plain);
+        let mut said = BTreeMap::from([
+            ("proxy.listen_addr_http", (Some(self.http.plain()), Origin::CommandLine)),
+            ("proxy.state_dir", (path(&self.state_dir), Origin::CommandLine)),
+            ("proxy.admin_socket", (path(&self.admin_socket), Origin::CommandLine)),
+            ("logging.format", (Some(self.log_format.plain()), Origin::Default)),
+        ]);
+        let mut listing = list_nothing(environment);
+        for setting in &mut listing {
+            if let Some((Some(value), from)) = said.remove(setting.key.as_str()) {
+                (setting.value, setting.from) = (Some(value), from);
+            }
+        }
+        listing
+    }
+}
+
+impl Arguments {
+    /// The paths made absolute, so that they mean the same when they are read again.
+    #[must_use]
+    pub fn with_absolute_paths(mut self) -> Self {
+        for path in [&mut self.state_dir, &mut self.admin_socket].into_iter().flatten() {
+            *path = std::path::absolute(Path::new(path)).unwrap_or_else(|_| path.clone());
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(routes: &[&str], backends: &[&str]) -> Arguments {
+        Arguments {
+            http: "127.0.0.1:8080".parse().unwrap(),
+            routes: routes.iter().map(|text| text.parse().expect(text)).collect(),
+            backends: backends.iter().map(|text| text.parse().expect(text)).collect(),
+            state_dir: None,
+            admin_socket: None,
+            log_format: LogFormat::Text,
+        }
+    }
+
+    #[test]
+    fn arguments_mean_what_a_file_would() {
+        let arguments = Arguments {
+            state_dir: Some("/state".into()),
+            ..arguments(
+                &["Example.com=a", "*=b"],
+                &["w1=localhost:3001,a,b", "w2=[::1]:1", "w3=unix:/a,b"],
+            )
+        };
+        let environment = Environment::new(&|_| None, 0);
+        let config = arguments.within(&environment).unwrap();
+        let text = "[proxy]\nlisten_addr_http = \"127.0.0.1:8080\"\nstate_dir = \"/state\"\n\
+                    [logging]\nformat = \"text\"\n\
+                    [[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n\
+                    [[virtual_hosts]]\ndomain = \"*\"\nenabled_backends_tag = \"b\"\n\
+                    [[backends]]\nid = \"w1\"\naddress = \"localhost:3001\"\ntags = [\"a\", \"b\"]\n\
+                    [[backends]]\nid = \"w2\"\naddress = \"[::1]:1\"\ntags = []\n\
+                    [[backends]]\nid = \"w3\"\naddress = \"unix:/a\"\ntags = [\"b\"]\n";
+        let path = Path::new("vhost.toml");
+        let loaded = crate::config::load::read_text(path, text, &environment);
+        let file = loaded.into_result(path).unwrap_or_else(|error| panic!("{error}"));
+        let plain =
+            |config: &Config| Config { effective: Vec::new(), files: Vec::new(), ..config.clone() };
+        assert_eq!(plain(&config), plain(&file));
+        let values = |config: &Config| {
+            config.effective.iter().map(|s| (s.key.clone(), s.value.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&config), values(&file));
+        let said: Vec<_> = config
+            .effective
+            .iter()
+            .filter(|setting| setting.from == Origin::CommandLine)
+            .map(|setting| setting.key.as_str())
+            .collect();
+        assert_eq!(said, ["proxy.listen_addr_http", "proxy.state_dir"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_told_all_at_once() {
+        let arguments =
+            arguments(&["x.test=a", "X.test=c"], &["w1=localhost:3001,a", "w1=localhost:3002,b"]);
+        let error = arguments.within(&Environment::new(&|_| None, 7)).unwrap_err().to_string();
+        for part in [
+            "two backends have the id `w1`",
+            "two routes have the domain `x.test`",
+            "`--route x.test=c`: no backend carries this tag; there are `a` and `b`",
+            "no home directory to keep the state in; add `--state-dir DIR`",
+        ] {
+            assert!(error.contains(part), "no `{part}` in {error}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The JSON Schema of the file: what it may say, for editors and the manual page.
+//!
+//! The structs are the file's shape and nothing else; nobody fills them. Defaults come from the
+//! settings, ranges and words are held to the readers' by tests.
+
+mod kinds;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::load::defaults;
+use kinds::{
+    Address, BackendAddress, BalanceWord, Email, HealthKind, HealthPathText, Id, Level, Listen,
+    LogFormatWord, LogOutputWord, Name, Network, Pathname, Pattern, SchemeWord, Seconds, StateWord,
+    Statuses, TagText, Whole,
+};
+
+/// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
+pub fn schema() -> Value {
+    let generator = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+    let mut schema = generator.into_generator().into_root_schema_for::<ConfigFile>().to_value();
+    forget_defaults(&mut schema);
+    for (key, value) in defaults() {
+        if let Some(Value::Object(found)) = property(&mut schema, &key) {
+            found.insert("default".to_owned(), value);
+        }
+    }
+    schema
+}
+
+/// The property that a path such as `proxy.threads` or `backends.weight` leads to.
+fn property<'s>(schema: &'s mut Value, path: &str) -> Option<&'s mut Value> {
+    path.split('.').try_fold(schema, |schema, key| {
+        let schema = if schema.get("items").is_some() { schema.get_mut("items")? } else { schema };
+        schema.get_mut("properties")?.get_mut(key)
+    })
+}
+
+/// Takes out the defaults of Rust's types, which aren't the file's.
+fn forget_defaults(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(Value::Object(properties)) = fields.get_mut("properties") {
+                for property in properties.values_mut().filter_map(Value::as_object_mut) {
+                    property.remove("default");
+                }
+            }
+            fields.values_mut().for_each(forget_defaults);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_defaults),
+        _ => {}
+    }
+}
+
+/// The config file of vhost. Times are in seconds, whole or with decimals. Relative paths start at the
+/// file's directory. In every text, `${NAME}` stands for what the environment variable NAME holds.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, title = "vhost config")]
+// A file that is included has no sections.
+#[schemars(extend("anyOf" = [
+    { "required": ["proxy"] },
+    { "propertyNames": { "enum": ["virtual_hosts", "backends"] } },
+]))]
+#[expect(dead_code, reason = "it is a shape")]
+struct ConfigFile {
+    /// Files that belong to this one: names, or patterns such as `conf.d/*.toml`. They hold
+    /// `[[virtual_hosts]]` and `[[backends]]` and nothing else.
+    #[schemars(default)]
+    include: Vec<Pattern>,
+    #[schemars(default)]
+    proxy: Proxy,
+    #[schemars(default)]
+    upstream: Upstream,
+    #[schemars(default)]
+    switch: Switch,
+    #[schemars(default)]
+    health_check: HealthCheck,
+    #[schemars(default)]
+    logging: Logging,
+    #[schemars(default)]
+    metrics: Metrics,
+    #[schemars(default)]
+    lets_encrypt: LetsEncrypt,
+    /// The domains.
+    #[schemars(default)]
+    virtual_hosts: Vec<VirtualHost>,
+    /// The servers that answer requests.
+    #[schemars(default)]
+    backends: Vec<Backend>,
+}
+
+/// The clients' side, and the process itself. At least one of `listen_addr` and `listen_addr_http` is
+/// needed.
+#[derive(Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [
+    { "required": ["listen_addr"] },
+    { "required": ["listen_addr_http"] },
+]))]
+#[expect(dead_code, reason = "it is a shape")]
+struct Proxy {
+    /// Where HTTPS is served. `[::]:443` is every address of IPv6.
+    #[schemars(default)]
+    listen_addr: Listen,
+    /// Where plain HTTP is served: HTTP/1.1, and HTTP/2 with prior knowledge.
+    #[schemars(default)]
+    listen_addr_http: Listen,
+    /// Where the REST API is served. Off unless it is set.
+    #[schemars(default)]
+    management_api_addr: Listen,
+    /// The Unix socket that `vhost ctl` talks to. The default is `admin.sock` in `$RUNTIME_DIRECTORY`
+    /// under systemd, else in `/run/vhost` as root, else in `$XDG_RUNTIME_DIR/vhost`, else in
+    /// `/tmp/vhost-UID`. `vhost ctl` doesn't read this file: with another path here, give it
+    /// `--socket` or `VHOST_SOCKET`.
+    #[schemars(default)]
+    admin_socket: Address,
+    /// A group whose members may use the admin socket too. Without it, only the server's own user.
+    #[schemars(default)]
+    admin_group: Name,
+    /// Where the state and its history are kept. The default is `$STATE_DIRECTORY` under systemd,
+    /// else `/var/lib/vhost` as root, else `$XDG_STATE_HOME/vhost`, else `~/.local/state/vhost`.
+    #[schemars(default)]
+    state_dir: Pathname,
+    /// Threads that carry traffic. The default is the number of cores.
+    #[schemars(default)]
+    threads: Whole<1, 1024>,
+    /// How long running requests may take to end when the server is stopped.
+    #[schemars(default)]
+    shutdown_timeout_secs: Seconds,
+    /// Networks or addresses of proxies in front of this one, whose `X-Forwarded-*` headers are
+    /// believed. Those of anyone else are replaced.
+    #[schemars(default)]
+    trusted_proxies: Vec<Network>,
+    /// How long a client may keep a connection open between requests, and before the first.
+    #[schemars(default)]
+    idle_timeout_secs: Seconds,
+    /// How long a client may take to send a request's whole head.
+    #[schemars(default)]
+    header_timeout_secs: Seconds,
+    /// How long a client may pause within a request's body.
+    #[schemars(default)]
+    read_timeout_secs: Seconds,
+    /// How long a client may take nothing of an answer.
+    #[schemars(default)]
+    write_timeout_secs: Seconds,
+    /// The largest request head in bytes. A larger one gets 431.
+    #[schemars(default)]
+    max_header_bytes: Whole<1024, 1_048_576>,
+    /// How long a WebSocket may be silent.
+    #[schemars(default)]
+    websocket_idle_timeout_secs: Seconds,
+}
+
+/// The backends' side.
+#[derive(Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is a shape")]
+struct Upstream {
+    /// How long a connection, with its TLS handshake, may take to come about.
+    #[schemars(default)]
+    connect_timeout_secs: Seconds,
+    /// How long a backend may send nothing within a request.
+    #[schemars(default)]
+    read_timeout_secs: Seconds,
+    /// How long a backend may take nothing within a request.
+    #[schemars(default)]
+    write_timeout_secs: Seconds,
+    /// How long an unused connection is kept. Stay below the backends' own keep-alive time (5 s in
+    /// Node.js): on a connection that the backend is just closing, a POST fails.
+    #[schemars(default)]
+    idle_timeout_secs: Seconds,
+    /// How many backends a request is tried on when connecting fails.
+    #[schemars(default)]
+    max_tries: Whole<1, 10>,
+    /// How often the names of backends are resolved again.
+    #[schemars(default)]
+    resolve_interval_secs: Seconds,
+}
+
+/// What `vhost ctl switch` does, unless it is told otherwise.
+#[derive(Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is a shape")]
+struct Switch {
+    /// How long the new tag has to prove itself healthy. If it doesn't, nothing changes.
+    #[schemars(default)]
+    gate_timeout_secs: Seconds,
+    /// How long requests on the old tag have to end before the switch stops waiting for them.
+    #[schemars(default)]
+    drain_timeout_secs: Seconds,
+    /// The share of the new tag's ready backends that must be proven healthy.
+    #[schemars(default)]
+    min_healthy_percent: Whole<1, 100>,
+}
+
+/// How the health of backends is found.
+#[derive(Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = { "properties": { "kind": { "const": "tcp" } }, "required": ["kind"] },
+    "then" = { "properties": { "path": false, "expected_status": false } },
+))]
+#[expect(dead_code, reason = "it is a shape")]
+struct HealthCheck {
+    /// What a probe does: `http` asks for `path`, `tcp` only connects.
+    #[schemars(default)]
+    kind: HealthKind,
+    /// What a probe asks for. Not with `kind = "tcp"`.
+    #[schemars(default)]
+    path: HealthPathText,
+    /// The statuses that are healthy: `200`, `200-399`, `200,204,301-308`. Not with `kind = "tcp"`.
+    #[schemars(default)]
+    expected_status: Statuses,
+    /// The time between two probes of a backend.
+    #[schemars(default)]
+    interval_secs: Seconds,
+    /// The time a probe may take.
+    #[schemars(default)]
+    timeout_secs: Seconds,
+    /// Failures in a row that make a backend unhealthy.
+    #[schemars(default)]
+    unhealthy_threshold: Whole<1, 1000>,
+    /// Successes in a row that make a backend healthy.
+    #[schemars(default)]
+    healthy_threshold: Whole<1, 1000>,
+    /// Whether 5xx answers to real traffic count as failures. Failed connections always do.
+    #[schemars(default)]
+    count_5xx: bool,
+}
+
+/// What is logged, how and where.
+#[derive(Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = { "properties": { "output": { "const": "file" } }, "required": ["output"] },
+    "then" = { "required": ["file_path"] },
+))]
+#[expect(dead_code, reason = "it is a shape")]
+struct Logging {
+    /// The least important level that is logged.
+    #[schemars(default)]
+    level: Level,
+    /// `json` is one object a line, `text` is for people.
+    #[schemars(default)]
+    format: LogFormatWord,
+    /// `console` is standard error, `file` the end of `file_path`, which must be given then.
+    #[schemars(default)]
+    output: LogOutputWord,
+    /// The log file. After a rotation it is not opened again: rotate it by copying and truncating
+    /// (copytruncate).
+    #[schemars(default)]
+    file_path: Pathname,
+}
+
+/// Metrics for Prometheus, at `/metrics`.
+#[derive(Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is a shape")]
+struct Metrics {
+    /// Whether they are served.
+    #[schemars(default)]
+    enabled: bool,
+    /// Where they are served.
+    #[schemars(default)]
+    listen_addr: Listen,
+}
+
+/// Certificates from Let's Encrypt. Without this section there are none.
+#[derive(Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is a shape")]
+struct LetsEncrypt {
+    /// Whom Let's Encrypt writes to when a certificate runs out.
+    email: Email,
+    /// Whether to use the staging service: its limits are generous, but browsers do not trust it.
+    #[schemars(default)]
+    staging: bool,
+    /// Where certificates and keys are kept. The default is `certs` in the state directory.
+    #[schemars(default)]
+    cache_dir: Pathname,
+}
+
+/// A domain. vhost applies what changed here since the file was last applied; what was done with
+/// `vhost ctl`, such as a switch, stays.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is a shape")]
+struct VirtualHost {
+    /// An exact name, a wildcard for one label (`*.example.com`), or `*` for every other host.
+    domain: kinds::Domain,
+    /// The tag that serves the domain. At least one backend must carry it.
+    enabled_backends_tag: TagText,
+    /// Redirect plain HTTP once the domain is served over HTTPS.
+    #[schemars(default)]
+    http_to_https: bool,
+    /// Other names that are served, and switched, with it.
+    #[schemars(default)]
+    aliases: Vec<kinds::Domain>,
+    /// `round-robin`, or `least-connections`: the less busy of two at random.
+    #[schemars(default)]
+    balance: BalanceWord,
+}
+
+/// A server that answers requests.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is a shape")]
+struct Backend {
+    /// Unique, and never reused for another server: history and metrics go by it.
+    id: Id,
+    /// `address:port`, `name:port` (resolved again as its records change) or `unix:/path`.
+    address: BackendAddress,
+    /// The pools it belongs to.
+    tags: Vec<TagText>,
+    /// Its share of a pool's traffic, relative to the others'.
+    #[schemars(default)]
+    weight: Whole<1, 1000>,
+    /// `http`, `https` (the certificate is checked), or `h2c` (HTTP/2 without TLS, as for gRPC).
+    #[schemars(default)]
+    scheme: SchemeWord,
+    /// `ready`, `draining` (no new requests) or `disabled` (not probed either). Where the file doesn't
+    /// say, a new backend is ready, and what `vhost ctl backend drain` and the like did stays.
+    #[schemars(default)]
+    state: StateWord,
+}
+
+/// A schema for a text of the file: it fits, or it refers to the environment.
+fn text(schema: &Value) -> Map<String, Value> {
+    let refers = json!({ "type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}" });
+    Map::from_iter([("anyOf".to_owned(), json!([schema, refers]))])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::LazyLock;
+
+use super::*;
+use crate::config::load::read_text;
+use crate::config::paths::Environment;
+
+const EXAMPLE: &str = include_str!("../../../config.example.toml");
+
+/// The example with every key that it leaves out put in.
+fn whole_example() -> String {
+    let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
+        Some(key) if !key.is_empty() && !key.starts_with(' ') => key,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+static VALIDATOR: LazyLock<jsonschema::Validator> =
+    LazyLock::new(|| jsonschema::validator_for(&schema()).expect("it is a schema"));
+
+/// What the schema has against a text, none when it fits.
+fn refusals(text: &str) -> Vec<String> {
+    let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let value = serde_json::to_value(table).expect("no dates");
+    VALIDATOR.iter_errors(&value).map(|error| error.to_string()).collect()
+}
+
+fn reads(text: &str) -> bool {
+    let environment = Environment::new(&|name| (name == "SET").then(|| "x".to_owned()), 0);
+    read_text(Path::new("/etc/vhost.toml"), text, &environment).problems.is_empty()
+}
+
+/// Every key with its schema; keys of entries and sections by their path.
+fn properties() -> BTreeMap<String, Value> {
+    fn walk(schema: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
+        let schema =
+            schema.get("items").filter(|items| items.get("properties").is_some()).unwrap_or(schema);
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            walk(property, &path, found);
+            found.insert(path, property.clone());
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(&schema(), "", &mut found);
+    found
+}
+
+#[test]
+fn it_has_the_keys_that_the_reader_knows_and_describes_each() {
+    let text = whole_example();
+    let loaded = read_text(Path::new("/etc/vhost.toml"), &text, &Environment::new(&|_| None, 0));
+    let known: BTreeSet<_> = loaded
+        .known
+        .iter()
+        .flat_map(|(section, keys)| {
+            keys.iter().map(move |key| match *section {
+                "" => (*key).to_owned(),
+                section => format!("{section}.{key}"),
+            })
+        })
+        .collect();
+    let properties = properties();
+    assert_eq!(properties.keys().cloned().collect::<BTreeSet<_>>(), known);
+    for (key, property) in properties {
+        let section = property.get("items").unwrap_or(&property);
+        let description = property.get("description").or(section.get("description"));
+        assert!(
+            description.is_some_and(|text| text.as_str().is_some_and(|t| t.len() > 8)),
+            "{key}"
+        );
+        if section.get("properties").is_some() {
+            assert_eq!(section["additionalProperties"], false, "{key}");
+        }
+    }
+    assert_eq!(schema()["additionalProperties"], false);
+    assert_eq!(schema()["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}
+
+#[test]
+fn the_example_and_an_included_file_fit_it() {
+    assert_eq!(refusals(EXAMPLE), [""; 0]);
+    assert_eq!(refusals(&whole_example()), [""; 0]);
+    let entries = EXAMPLE.split_once("\n[[virtual_hosts]]\n").expect("it has entries").1;
+    assert_eq!(refusals(&format!("[[virtual_hosts]]\n{entries}")), [""; 0]);
+    let texts = "[proxy]\nlisten_addr = \"${SET}\"\n[logging]\nlevel = \"${SET}\"\n\
+                 [health_check]\npath = \"/${SET}\"\n[[backends]]\nid = \"b-${SET}\"\n\
+                 address = \"${SET}:1\"\ntags = [\"${SET}\"]\n";
+    assert_eq!(refusals(texts), [""; 0]);
+}
+
+#[test]
+fn its_defaults_are_those_of_the_settings_and_the_example_shows_them() {
+    let properties = properties();
+    let default = |key: &str| properties[key].get("default").cloned();
+    for (key, value) in [
+        ("proxy.idle_timeout_secs", json!(60)),
+        ("proxy.max_header_bytes", json!(65_536)),
+        ("proxy.trusted_proxies", json!([])),
+        ("upstream.max_tries", json!(3)),
+        ("health_check.expected_status", json!("200-399")),
+        ("logging.format", json!("json")),
+        ("metrics.listen_addr", json!("0.0.0.0:9090")),
+        ("lets_encrypt.staging", json!(false)),
+        ("virtual_hosts.http_to_https", json!(true)),
+        ("backends.weight", json!(1)),
+        ("include", json!([])),
+    ] {
+        assert_eq!(default(key), Some(value), "{key}");
+    }
+    for key in ["proxy.threads", "proxy.state_dir", "proxy.listen_addr", "lets_encrypt.cache_dir"] {
+        assert_eq!(default(key), None, "{key} depends on the host, or has none");
+    }
+    for (key, value) in defaults() {
+        assert_eq!(default(&key), Some(value), "{key}");
+    }
+}
+
+#[test]
+fn its_ranges_and_words_are_those_of_the_reader() {
+    /// A file with one key said.
+    fn file(key: &str, value: &str) -> String {
+        let proxy = "listen_addr = \"127.0.0.1:1\"\n";
+        let domain = "[[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n";
+        let backend = "[[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
+        let (section, key) = key.split_once('.').expect("a key of a section");
+        let said = format!("{key} = {value}\n");
+        let of = |name: &str| if name == section { said.as_str() } else { "" };
+        let other = match section {
+            "proxy" | "virtual_hosts" | "backends" => String::new(),
+            "lets_encrypt" => format!("[lets_encrypt]\nemail = \"a@b.example\"\n{said}"),
+            "logging" if key == "output" => format!("[logging]\nfile_path = \"/log\"\n{said}"),
+            section => format!("[{section}]\n{said}"),
+        };
+        let (in_proxy, in_domain, in_backend) = (of("proxy"), of("virtual_hosts"), of("backends"));
+        format!("[proxy]\n{proxy}{in_proxy}{other}{domain}{in_domain}{backend}{in_backend}")
+    }
+    let mut tried = 0;
+    for (key, property) in properties() {
+        let agree = |value: &str, expected: bool| {
+            let text = file(&key, value);
+            assert_eq!(reads(&text), expected, "{key} = {value}");
+            assert_eq!(
+                refusals(&text).is_empty(),
+                expected,
+                "{key} = {value}: {:?}",
+                refusals(&text)
+            );
+        };
+        if let (Some(from), Some(to)) = (property["minimum"].as_f64(), property["maximum"].as_f64())
+        {
+            for (value, fits) in [(from, true), (to, true), (from - 1.0, false), (to + 1.0, false)]
+            {
+                agree(&value.to_string(), fits);
+            }
+            agree("\"1\"", false);
+            tried += 1;
+        }
+        for word in property["anyOf"][0]["enum"].as_array().into_iter().flatten() {
+            agree(&word.to_string(), true);
+            agree("\"no such word\"", false);
+            agree("1", false);
+            tried += 1;
+        }
+        if property["type"] == "boolean" {
+            agree("true", true);
+            agree("\"true\"", false);
+            tried += 1;
+        }
+    }
+    assert!(tried > 40, "{tried}");
+}
+
+#[test]
+fn what_the_reader_refuses_by_kind_and_range_it_refuses_too() {
+    const PROXY: &str = "[proxy]\nlisten_addr = \"127.0.0.1:1\"\n";
+    for text in [
+        "thread = 1",
+        "threads = 1.5",
+        "idle_timeout_secs = \"30s\"",
+        "trusted_proxies = \"10.0.0.0/8\"",
+        "trusted_proxies = [\"example.com\"]",
+        "state_dir = \"\"",
+        "admin_group = \"\"",
+        "listen_addr_http = \":80\"",
+        "listen_addr_http = \"localhost:80\"",
+        "listen_addr_http = 80",
+        "[switch]\nfoo = 1",
+        "[switches]",
+        "[[switch]]",
+        "[health_check]\nkind = \"tcp\"\npath = \"/\"",
+        "[health_check]\nkind = \"tcp\"\nexpected_status = \"200\"",
+        "[health_check]\npath = \"up\"",
+        "[health_check]\nexpected_status = \"600\"",
+        "[health_check]\nexpected_status = 200",
+        "[logging]\noutput = \"file\"",
+        "[lets_encrypt]",
+        "[lets_encrypt]\nemail = \"admin\"",
+        "[virtual_hosts]",
+        "[[virtual_hosts]]\ndomain = \"example.com:80\"\nenabled_backends_tag = \"a\"",
+        "[[virtual_hosts]]\ndomain = \"http://x\"\nenabled_backends_tag = \"a\"",
+        "[[virtual_hosts]]\nenabled_backends_tag = \"a\"",
+        "[[virtual_hosts]]\ndomain = \"x\"\nenabled_backends_tag = \"a b\"",
+        "[[virtual_hosts]]\ndomain = \"x\"\nenabled_backends_tag = \"a\"\naliases = [1]",
+        "[[backends]]\nid = \"x\"\naddress = \"localhost\"\ntags = []",
+        "[[backends]]\nid = \"x\"\naddress = \"http://localhost:80\"\ntags = []",
+        "[[backends]]\nid = \"x\"\naddress = \"unix:app.sock\"\ntags = []",
+        "[[backends]]\nid = \"-x\"\naddress = \"[::1]:1\"\ntags = []",
+        "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"",
+        "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = \"a\"",
+    ] {
+        let text = format!("{PROXY}{text}");
+        assert!(!reads(&text), "the reader takes it: {text}");
+        assert!(!refusals(&text).is_empty(), "the schema takes it: {text}");
+    }
+    for text in ["[proxy]\nthreads = 1\n", "[switch]\n", "include = []\n"] {
+        assert!(!reads(text) && !refusals(text).is_empty(), "{text}");
+    }
+    assert!(!refusals(&format!("include = \"conf.d/*.toml\"\n{PROXY}")).is_empty());
+}
