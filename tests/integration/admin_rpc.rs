@@ -39,6 +39,7 @@ impl Stage {
         let backends: Vec<Backend> =
             ["web-a", "web-b", "web-c"].iter().map(|id| Backend::start(id)).collect();
         let setup = Setup::new()
+            .unset("proxy.listen_addr")
             .domain_with("example.com", "a", "aliases = [\"www.example.com\"]")
             .backend("web-a", backends[0].address(), &["a"])
             .backend("web-b", backends[1].address(), &["b"]);
