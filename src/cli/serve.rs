@@ -22,7 +22,7 @@ use crate::telemetry::{self, LevelHandle};
 ///
 /// Stays in the foreground. SIGTERM and SIGINT stop it: connections are no longer accepted, requests
 /// that run finish within `proxy.shutdown_timeout_secs`. A second signal ends it at once. SIGHUP reads
-/// the config file again, as `vhost ctl reload` does.
+/// the config again, as `vhost ctl reload` does.
 ///
 /// What to serve is in a config file, or for small things in the arguments: `--http`, `--route` and
 /// `--backend`. Arguments count as a file does: at the next start, what changed in them is applied,

@@ -18,7 +18,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Whether somebody said so: not a default.
+    /// Whether somebody said so: it is no default.
     pub fn is_set(&self) -> bool {
         self.from != Origin::Default
     }

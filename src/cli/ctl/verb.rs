@@ -54,14 +54,14 @@ enum Verb {
     /// Show and change backends
     #[command(subcommand, arg_required_else_help = true)]
     Backend(backend::BackendVerb),
-    /// Show the settings, compare the config file with the live state, export it
-    #[command(subcommand, arg_required_else_help = true)]
-    Config(config::ConfigVerb),
     Switch(switch::SwitchArgs),
     Undo(switch::UndoArgs),
     Wait(domain::WaitArgs),
     History(history::HistoryArgs),
     Reload(reload::ReloadArgs),
+    /// Show the settings, compare the file with the live state, export a file
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(config::ConfigVerb),
     Events(events::EventsArgs),
     Call(call::CallArgs),
 }
@@ -133,12 +133,12 @@ impl Verb {
             Self::Status(args) => args.run(session).await,
             Self::Domain(verb) => verb.run(session).await,
             Self::Backend(verb) => verb.run(session).await,
-            Self::Config(verb) => verb.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
+            Self::Config(verb) => verb.run(session).await,
             Self::Events(args) => args.run(session).await,
             Self::Call(args) => args.run(session).await,
         }

@@ -33,13 +33,13 @@ pub(super) fn json(line: &[u8]) -> Result<Value, Box<Fault>> {
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| {
-            if error.is_data() {
-                let message = error.to_string();
-                return Box::new(fault::of_message(code::INVALID_REQUEST, message, None));
-            }
-            let hint = Some("send one JSON-RPC 2.0 message a line");
-            let message = format!("not JSON: {error}");
-            Box::new(fault::of_message(code::PARSE_ERROR, message, hint))
+            let fault = if error.is_data() {
+                fault::of_message(code::INVALID_REQUEST, error.to_string(), None)
+            } else {
+                let hint = Some("send one JSON-RPC 2.0 message a line");
+                fault::of_message(code::PARSE_ERROR, format!("not JSON: {error}"), hint)
+            };
+            Box::new(fault)
         })
 }
 

@@ -7,6 +7,7 @@ use tokio::net::unix::OwnedReadHalf;
 
 use super::request::{json as read_json, parse};
 use super::*;
+use crate::config::{Config, ProxySettings, Source};
 use crate::control::{Configuration, ControlOptions, ControlPlane, ProbeNow, Probed};
 use crate::metrics::Metrics;
 use crate::model::{Actor, Backend, BackendState, HealthReport};
@@ -96,14 +97,10 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         notes: Vec::new(),
         metrics: Arc::new(Metrics::default()),
     };
-    let source = crate::config::Source::Made("a test", Box::new(config(folder)));
-    let configuration = Configuration::new(control.clone(), source, Vec::new(), Box::new(|_| ()));
+    let config = Config::new(ProxySettings::new(PathBuf::new(), PathBuf::new()));
+    let source = Source::Made("the test", Box::new(config));
+    let configuration = Configuration::new(control.clone(), source, Vec::new(), Box::new(|_| {}));
     Dispatch::new(control, configuration, facts)
-}
-
-fn config(folder: &std::path::Path) -> crate::config::Config {
-    let proxy = crate::config::ProxySettings::new(folder.join("socket"), folder.join("state"));
-    crate::config::Config::new(proxy)
 }
 
 /// A client that sees every byte.
