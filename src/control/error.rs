@@ -336,7 +336,11 @@ impl ControlError {
             ),
             Self::NeverStill => "try again".into(),
             Self::Store(error) => error.hint(),
-            Self::NoFile { .. } | Self::Stopping => return None,
+            Self::NoFile { .. } => {
+                "`vhost ctl` changes domains and backends; for settings, start it with others"
+                    .into()
+            }
+            Self::Stopping => return None,
         })
     }
 }

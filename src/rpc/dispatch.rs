@@ -383,8 +383,12 @@ impl Dispatch {
         let NoParams {} = read(params)?;
         let (snapshot, differences) = self.control.differences().await?;
         let pending = self.configuration.preview(true).await;
-        let problem = pending.as_ref().err().map(ControlError::in_full);
-        let pending = pending.ok();
+        let (pending, problem) = match pending {
+            Ok(pending) => (Some(pending), None),
+            // Nothing can be pending.
+            Err(ControlError::NoFile { .. }) => (None, None),
+            Err(error) => (None, Some(error.in_full())),
+        };
         write::<config::Diff>(&config::ConfigDiff {
             revision: snapshot.revision(),
             source: self.configuration.source().to_string(),
