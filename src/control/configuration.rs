@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{ControlError, ControlPlane};
 use crate::config::{Config, Declared, Setting, Source};
@@ -20,8 +21,10 @@ pub struct Configuration {
 struct Inner {
     source: Source,
     settle: Settle,
+    /// The settings that are in effect.
+    settings: ArcSwap<Vec<Setting>>,
     /// Held by a reload until its changes are in effect: one comes after the other.
-    running: Mutex<Vec<Setting>>,
+    turn: Mutex<()>,
 }
 
 impl Configuration {
@@ -29,10 +32,11 @@ impl Configuration {
     pub fn new(
         control: ControlPlane,
         source: Source,
-        running: Vec<Setting>,
+        settings: Vec<Setting>,
         settle: Settle,
     ) -> Self {
-        let inner = Arc::new(Inner { source, settle, running: Mutex::new(running) });
+        let settings = ArcSwap::from_pointee(settings);
+        let inner = Arc::new(Inner { source, settle, settings, turn: Mutex::default() });
         Self { control, inner }
     }
 
@@ -42,16 +46,19 @@ impl Configuration {
     }
 
     /// The settings that are in effect.
-    pub async fn settings(&self) -> Vec<Setting> {
-        self.running().await.clone()
+    pub fn settings(&self) -> Arc<Vec<Setting>> {
+        self.inner.settings.load_full()
     }
 
-    pub(super) async fn running(&self) -> tokio::sync::MutexGuard<'_, Vec<Setting>> {
-        self.inner.running.lock().await
+    /// Waits until no other reload is under way.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.inner.turn.lock().await
     }
 
-    pub(super) fn settle(&self, config: &Config) {
+    /// Puts the settings of `config` into effect; `settings` are those that then are.
+    pub(super) fn settle(&self, config: &Config, settings: Vec<Setting>) {
         (self.inner.settle)(config);
+        self.inner.settings.store(Arc::new(settings));
     }
 
     /// Reads the config as it is now.

@@ -229,7 +229,7 @@ pub enum ControlError {
     #[error("{}", bad_config(.0))]
     Config(#[source] ConfigError),
     /// There is no config file to read again.
-    #[error("{what} made the configuration of this server: there is no file to read again")]
+    #[error("this server was started without a config file ({what}): there is none to read again")]
     NoFile {
         /// Who did.
         what: String,
@@ -354,7 +354,11 @@ impl ControlError {
             ),
             Self::NeverStill => "try again".into(),
             Self::Store(error) => error.hint(),
-            Self::NoFile { .. } | Self::Stopping => return None,
+            Self::NoFile { .. } => {
+                "`vhost ctl` changes domains and backends; for settings, start it with others"
+                    .into()
+            }
+            Self::Stopping => return None,
         })
     }
 }

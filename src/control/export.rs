@@ -25,7 +25,7 @@ impl Configuration {
     /// # Errors
     /// When the server is stopping.
     pub async fn export(&self) -> Result<Exported, ControlError> {
-        let settings = self.settings().await;
+        let settings = self.settings();
         let live = self.control.snapshot();
         off_the_runtime(move || Ok(export(&settings, &live))).await
     }

@@ -142,7 +142,7 @@ impl Dispatch {
             event::Watch::NAME => self.watch_events(params, call).await,
             route::Explain::NAME => self.explain_route(params).await,
             name::Complete::NAME => self.complete_name(params),
-            config::Show::NAME => self.show_config(params).await,
+            config::Show::NAME => self.show_config(params),
             // The catalogue has it and this does not: a test finds it before anybody else.
             _ => {
                 let message = format!("`{method}` is not carried out");
@@ -408,8 +408,12 @@ impl Dispatch {
         let NoParams {} = read(params)?;
         let (snapshot, differences) = self.control.differences().await?;
         let pending = self.configuration.preview(true).await;
-        let problem = pending.as_ref().err().map(ControlError::in_full);
-        let pending = pending.ok();
+        let (pending, problem) = match pending {
+            Ok(pending) => (Some(pending), None),
+            // Nothing can be pending.
+            Err(ControlError::NoFile { .. }) => (None, None),
+            Err(error) => (None, Some(error.in_full())),
+        };
         write::<config::Diff>(&config::ConfigDiff {
             revision: snapshot.revision(),
             source: self.configuration.source().to_string(),
@@ -486,21 +490,21 @@ impl Dispatch {
         (domain, limit.unwrap_or(EVENTS).min(MOST_EVENTS))
     }
 
-    async fn show_config(&self, params: Value) -> Result<Value, Failure> {
+    fn show_config(&self, params: Value) -> Result<Value, Failure> {
         let config::ShowParams { effective, key } = read(params)?;
         let is_asked = |name: &str| {
             let rest = key.as_deref().map_or(Some(""), |key| name.strip_prefix(key));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let settings = self.configuration.settings().await;
+        let settings = self.configuration.settings();
         let settings = settings
-            .into_iter()
+            .iter()
             .filter(|setting| (effective || setting.is_set()) && is_asked(&setting.key));
         let settings = settings.map(|setting| config::ShownSetting {
-            set: setting.is_set(),
+            key: setting.key.clone(),
+            value: setting.value.clone(),
             from: setting.from.to_string(),
-            key: setting.key,
-            value: setting.value,
+            set: setting.is_set(),
         });
         write::<config::Show>(&config::ShownConfig {
             revision: self.control.snapshot().revision(),

@@ -494,6 +494,9 @@ fn the_impatient_serve_without_a_file_and_arguments_count_as_one() {
     assert_eq!(Client::connect(http).get("example.com", "/").backend(), Some("a1"));
     assert_eq!(ctl_in(directory.path(), &["switch", "example.com", "b"]).code, 0);
     assert_eq!(Client::connect(http).get("example.com", "/").backend(), Some("b1"));
+    let reload = ctl_in(directory.path(), &["reload"]);
+    assert_eq!(reload.code, 2, "{reload:?}");
+    assert!(reload.stderr.contains("without a config file (command line)"), "{reload:?}");
     nix::sys::signal::kill(server.pid(), nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(server.wait().code, 0);
 

@@ -396,6 +396,9 @@ fn settings_take_effect_at_a_reload() {
     assert_eq!(site.vhost.get("example.com", "/hold").status, 504, "a backend may be silent less");
     let long = format!("X-Long: {}\r\n", "x".repeat(2000));
     assert_eq!(site.vhost.connect().get_with("example.com", "/", &long).status, 431);
+    let shown = site.vhost.ctl_ok(&["config", "show"]).stdout;
+    let line = shown.lines().find(|line| line.contains("read_timeout_secs")).expect("it is set");
+    assert!(line.contains("0.3"), "{line}");
     let event = site.vhost.newest_event();
     assert!(event["changed"].to_string().contains("upstream.read_timeout_secs"), "{event:#}");
     site.edit(|setup| setup.set("logging.level", "\"off\""));
@@ -537,6 +540,35 @@ fn diff_says_what_was_done_since_the_file_and_by_whom() {
     std::fs::write(site.vhost.config_file(), "nonsense").unwrap();
     let words = site.vhost.ctl_ok(&["config", "diff"]).stderr;
     assert!(words.contains("a reload would fail"), "{words}");
+}
+
+#[test]
+fn a_reload_that_waits_for_its_gate_keeps_nobody_else_waiting() {
+    let mut site = Site::start_with(|setup| setup.set("switch.gate_timeout_secs", 30));
+    let fresh = Backend::start("d1");
+    fresh.set_health(500);
+    site.edit(|setup| {
+        setup.replace("enabled_backends_tag = \"a\"", "enabled_backends_tag = \"d\"").backend(
+            "d1",
+            fresh.address(),
+            &["d"],
+        )
+    });
+    let mut reload = site.vhost.ctl_in_background(&["reload"]);
+    eventually("the gate is open", SOON, || fresh.probes() > 0);
+    site.vhost.ctl_ok(&["config", "export"]);
+    site.vhost.ctl_ok(&["config", "diff"]);
+    site.vhost.ctl_ok(&["reload", "--dry-run"]);
+    site.vhost.ctl_ok(&["domain", "add", "made.test", "--tag", "b"]);
+    let refused = site.vhost.ctl(&["switch", "example.com", "b"]);
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(!reload.has_ended());
+    // The state has changed since the plan was made, so it is made and proven anew.
+    fresh.set_health(200);
+    let output = reload.wait();
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(site.vhost.live("example.com"), "d");
+    assert_eq!(site.vhost.live("made.test"), "b");
 }
 
 /// Starts another server, with nothing but this text.

@@ -107,8 +107,7 @@ fn shortfall(report: &ReloadReport) -> Option<Problem> {
         count(remaining, "request")
     );
     let hint = Some("they may finish; stopping their backends cuts them off".to_owned());
-    let (request_id, backends, problems) = (None, Vec::new(), Vec::new());
-    let data = FaultData { kind: FaultKind::Timeout, hint, request_id, backends, problems };
+    let data = FaultData { kind: FaultKind::Timeout, hint, ..FaultData::default() };
     let what = format!("reloaded, but not drained: revision {}", report.revision);
     Some(Problem::fault(what, Fault { code: code::PRODUCT, message, data }))
 }

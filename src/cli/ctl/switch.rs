@@ -206,13 +206,7 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
             FaultKind::Unhealthy,
         ),
     };
-    let data = FaultData {
-        kind,
-        hint: Some(hint),
-        request_id: None,
-        backends: Vec::new(),
-        problems: Vec::new(),
-    };
+    let data = FaultData { kind, hint: Some(hint), ..FaultData::default() };
     let fault = Fault { code: code::PRODUCT, message, data };
     let mut problem = Problem::fault(what, fault);
     problem.exit = ExitCode::from(&report.outcome);

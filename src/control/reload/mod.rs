@@ -41,17 +41,16 @@ impl Configuration {
         progress: impl Fn(ReloadProgress) + Send + Sync,
     ) -> Result<ReloadReport, ControlError> {
         // Until the changes are in effect: the next reload compares with them.
-        let mut running = self.running().await;
-        let (config, settings, merge) = self.read_and_compare(&running).await?;
+        let turn = self.turn().await;
+        let (config, settings, merge) = self.read_and_compare().await?;
         let done = merge.apply(actor, options.force, &settings.changed, &progress).await;
         let done = match done {
             Ok(done) => done,
             Err(error) => return Err(self.control.with_maker(error).await),
         };
-        self.put_into_effect(&config, &settings);
         let mut report = self.report(false, &done, &settings);
-        *running = settings.after;
-        drop(running);
+        self.put_into_effect(&config, settings);
+        drop(turn);
         if !report.changed.is_empty() {
             progress(ReloadProgress::Applied { revision: report.revision });
         }
@@ -64,20 +63,16 @@ impl Configuration {
     /// # Errors
     /// As of a reload, but for the gate's.
     pub async fn preview(&self, force: bool) -> Result<ReloadReport, ControlError> {
-        let running = self.running().await;
-        let (_, settings, merge) = self.read_and_compare(&running).await?;
+        let (_, settings, merge) = self.read_and_compare().await?;
         match merge.preview(force).await {
             Ok(done) => Ok(self.report(true, &done, &settings)),
             Err(error) => Err(self.control.with_maker(error).await),
         }
     }
 
-    async fn read_and_compare(
-        &self,
-        running: &[crate::config::Setting],
-    ) -> Result<(Config, SettingsChange, Merge<'_>), ControlError> {
+    async fn read_and_compare(&self) -> Result<(Config, SettingsChange, Merge<'_>), ControlError> {
         let mut config = self.read().await?;
-        let settings = compare(running, &config.effective);
+        let settings = compare(&self.settings(), &config.effective);
         let declared = Arc::new(std::mem::take(&mut config.declared));
         let applied = Arc::new(self.control.applied().await?.unwrap_or_default());
         let path = self.source().to_string();
@@ -97,10 +92,8 @@ impl Configuration {
         }
     }
 
-    fn put_into_effect(&self, config: &Config, settings: &SettingsChange) {
-        if !settings.changed.is_empty() {
-            self.settle(config);
-        }
+    fn put_into_effect(&self, config: &Config, settings: SettingsChange) {
+        self.settle(config, settings.after);
         for fixed in &settings.needs_restart {
             let (key, value) = (&fixed.key, &fixed.file);
             tracing::warn!(key, value, hint = fixed.hint, "a setting is not in effect");

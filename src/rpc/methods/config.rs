@@ -7,9 +7,11 @@ use serde_json::Value;
 use super::{NoParams, method};
 use crate::model::{Difference, EntryChange, NeedsRestart, ReloadProgress, ReloadReport};
 
+method!(/// What the server was told, and by whom.
+    Show, "config.show", ShowParams => ShownConfig);
 method!(/// Reads the config again and applies what changed in it; drains what it removes.
     Reload, "config.reload", ReloadParams => ReloadReport, progress ReloadProgress,
-    faults [NotFound, AlreadyExists, Conflict, Unhealthy, Timeout]);
+    faults [Conflict, Unhealthy]);
 method!(/// Where the live state differs from the config as it was last applied.
     Diff, "config.diff", NoParams => ConfigDiff);
 method!(/// The settings and the live state as the text of a config file.
@@ -61,9 +63,6 @@ pub struct ConfigExport {
     /// Why the file would not be accepted as it is.
     pub warnings: Vec<String>,
 }
-
-method!(/// What the server was told, and by whom.
-    Show, "config.show", ShowParams => ShownConfig);
 
 /// What to show of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
