@@ -173,7 +173,7 @@ impl<'r, 't> Section<'r, 't> {
     fn list(&self, key: &str, value: &Spanned<DeValue<'_>>, plain: Value) {
         let (plain, from) = match self.report.references.written(value) {
             Some(written) => (written.into(), Err(Origin::Environment)),
-            None => (plain, Ok(&value.span())),
+            None => (written(plain), Ok(&value.span())),
         };
         self.report.add_setting(self.path_of(key), Some(plain), from);
     }
@@ -210,7 +210,7 @@ impl<'r, 't> Section<'r, 't> {
                 refers = true;
                 listed.push(written.into());
             } else if let (true, Ok(read)) = (self.is_listed, read(element.get_ref())) {
-                listed.push(read.plain());
+                listed.push(written(read.plain()));
             }
             match (self.report.references.read(element, &read), &mut elements) {
                 (Ok(read), Some(elements)) => elements.push((read, element.span())),
@@ -354,5 +354,13 @@ impl<'r, 't> Section<'r, 't> {
             .max_by(|a, b| a.0.total_cmp(&b.0))?;
         let is_typo = strsim::damerau_levenshtein(name, key) <= 2;
         (is_typo || likeness > 0.85).then_some(Near { key, is_typo })
+    }
+}
+
+/// A value as a file has to write it, so that nothing in it is taken for a reference.
+fn written(value: Value) -> Value {
+    match value {
+        Value::String(text) => text.replace("${", "$${").into(),
+        other => other,
     }
 }

@@ -63,6 +63,15 @@ fn every_key_says_its_value_and_where_it_came_from() {
 }
 
 #[test]
+fn a_value_is_listed_so_that_a_file_with_it_means_the_same() {
+    let text = "[proxy]\nlisten_addr = \"127.0.0.1:1\"\nadmin_group = \"a$${TAG}\"\n\
+                state_dir = \"/$${TAG}/${TAG}\"\n";
+    let settings = settings(text);
+    assert_eq!(told(&settings, "proxy.admin_group").0, "\"a$${TAG}\"");
+    assert_eq!(told(&settings, "proxy.state_dir").0, "\"/$${TAG}/${TAG}\"");
+}
+
+#[test]
 fn the_list_has_every_key_that_the_sections_know() {
     let text = include_str!("../../../config.example.toml").replace("\n#[lets", "\n[lets");
     let text = text.replace("\n#email", "\nemail");
