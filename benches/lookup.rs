@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use pingora_vhost::model::{
-    Backend, BackendState, Balance, Change, HostBuffer, Scheme, VirtualHost, Weight, normalise_host,
+    Backend, BackendState, Balance, Change, HostBuffer, Scheme, TlsMode, VirtualHost, Weight,
+    normalise_host,
 };
 use pingora_vhost::state::{Reader, Snapshot, publication};
 
@@ -32,6 +33,8 @@ fn published(domains: usize) -> Reader {
             previous: None,
             http_to_https: true,
             balance: Balance::RoundRobin,
+            tls: TlsMode::Auto,
+            hsts_max_age_secs: 0,
         })
     });
     let changes = std::iter::once(backend).chain(domains).collect();

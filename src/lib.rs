@@ -5,6 +5,7 @@
 //! [`model`] holds the values that all of them share; [`store`] persists what control decides;
 //! [`health`] watches backends; [`server`] puts everything together.
 
+pub mod atomic_file;
 pub mod cli;
 pub mod clock;
 pub mod config;

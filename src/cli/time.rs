@@ -11,6 +11,11 @@ pub(super) fn timestamp(at_ms: u64) -> String {
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
+/// The day of it, in UTC.
+pub(super) fn date(at_ms: u64) -> String {
+    timestamp(at_ms).chars().take_while(|c| *c != 'T').collect()
+}
+
 /// How long ago it was.
 pub(super) fn age(now_ms: u64, at_ms: u64) -> String {
     format!("{} ago", elapsed(now_ms, at_ms))

@@ -14,7 +14,9 @@ use super::paths::Environment;
 use super::plain::Plain;
 use super::settings::{Config, LogFormat, ProxySettings};
 use super::{ConfigError, DeclaredBackend, DeclaredDomain, value};
-use crate::model::{BackendAddr, BackendId, Balance, DomainName, ParseError, Scheme, Tag, Weight};
+use crate::model::{
+    BackendAddr, BackendId, Balance, DomainName, ParseError, Scheme, Tag, TlsMode, Weight,
+};
 
 /// What `vhost serve` may be told without a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +122,8 @@ impl Arguments {
                 live: tag,
                 http_to_https: true,
                 balance: Balance::default(),
+                tls: TlsMode::default(),
+                hsts_max_age_secs: 0,
             });
         }
         for BackendArgument { id, address, tags } in self.backends.iter().cloned() {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendState, Balance, DomainName, Scheme, Tag, VirtualHost,
-    Weight,
+    Backend, BackendAddr, BackendId, BackendState, Balance, DomainName, Scheme, Tag, TlsMode,
+    VirtualHost, Weight,
 };
 
 /// The domains and backends of a config file, in the file's order.
@@ -53,13 +53,36 @@ pub struct DeclaredDomain {
     /// How a backend is chosen.
     #[serde(default)]
     pub balance: Balance,
+    /// Where its certificate comes from.
+    #[serde(default)]
+    pub tls: TlsMode,
+    /// For how long browsers are told to ask over HTTPS only (RFC 6797), in seconds; 0 is not at all.
+    #[serde(default)]
+    pub hsts_max_age_secs: u32,
 }
 
 impl From<DeclaredDomain> for VirtualHost {
     /// The virtual host as a first start makes it: nothing was live before.
     fn from(declared: DeclaredDomain) -> Self {
-        let DeclaredDomain { domain, aliases, live, http_to_https, balance } = declared;
-        Self { domain, aliases, live, previous: None, http_to_https, balance }
+        let DeclaredDomain {
+            domain,
+            aliases,
+            live,
+            http_to_https,
+            balance,
+            tls,
+            hsts_max_age_secs,
+        } = declared;
+        Self {
+            domain,
+            aliases,
+            live,
+            previous: None,
+            http_to_https,
+            balance,
+            tls,
+            hsts_max_age_secs,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::problem::shorten;
 use super::reader::Section;
 use super::report::{Place, Span};
 use super::value::{boolean, choice, parsed, weight};
-use crate::model::{BackendId, BackendState, Balance, DomainName, Scheme, Tag, Weight};
+use crate::model::{BackendId, BackendState, Balance, DomainName, Scheme, Tag, TlsMode, Weight};
 
 /// The tags that backends carry, each as it is shown.
 pub(super) type Tags = BTreeMap<Tag, String>;
@@ -101,6 +101,8 @@ fn read_domain(
         live: live?,
         http_to_https,
         balance,
+        tls: TlsMode::default(),
+        hsts_max_age_secs: 0,
     })
 }
 

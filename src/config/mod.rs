@@ -29,7 +29,8 @@ pub use paths::default_admin_socket;
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use settings::{
-    Config, HealthCheckSettings, LetsEncryptSettings, LogFormat, LogLevel, LogOutput,
-    LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    CertificateFiles, Config, EabSettings, HealthCheckSettings, IssuerSettings,
+    LetsEncryptSettings, LogFormat, LogLevel, LogOutput, LoggingSettings, MetricsSettings,
+    OnDemandSettings, ProxySettings, SwitchSettings, UpstreamSettings,
 };
 pub use source::Source;

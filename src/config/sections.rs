@@ -10,14 +10,20 @@ use super::paths::Environment;
 use super::plain::Plain;
 use super::reader::Section;
 use super::settings::{
-    Config, HealthCheckSettings, LetsEncryptSettings, LogFormat, LogLevel, LogOutput,
-    LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    Config, HealthCheckSettings, IssuerSettings, LetsEncryptSettings, LogFormat, LogLevel,
+    LogOutput, LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
 };
 use super::value::{
     boolean, choice, email, integer, listen_address, network, parsed, path, seconds, socket_path,
     string,
 };
-use crate::model::{HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
+use crate::model::{
+    ChallengeKind, HealthCheck, HealthCheckKind, HealthPath, KeyType, StatusRanges,
+};
+
+/// The directories of Let's Encrypt.
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
@@ -31,16 +37,21 @@ pub(super) fn read_settings(
     let mut listeners = Vec::new();
     let (proxy, state_dir) =
         root.section("proxy", |s| read_proxy(s, &mut listeners, base, environment));
-    Config {
+    let lets_encrypt =
+        root.optional_section("lets_encrypt", |s| read_lets_encrypt(s, base, &proxy, &state_dir));
+    let mut config = Config {
         upstream: root.section("upstream", read_upstream),
         switch: root.section("switch", read_switch),
         health_check: root.section("health_check", read_health_check),
         logging: root.section("logging", |s| read_logging(s, base)),
-        lets_encrypt: root
-            .optional_section("lets_encrypt", |s| read_lets_encrypt(s, base, &proxy, &state_dir)),
         metrics: root.section("metrics", |s| read_metrics(s, &mut listeners)),
         ..Config::new(proxy)
+    };
+    if let Some((settings, cache_dir)) = lets_encrypt {
+        config.lets_encrypt = Some(settings);
+        config.cache_dir = cache_dir;
     }
+    config
 }
 
 /// Reads the section; with it, the state directory as it may be shown.
@@ -87,6 +98,9 @@ fn read_proxy(
             d.websocket_idle_timeout,
             seconds,
         ),
+        tls_handshake_timeout: d.tls_handshake_timeout,
+        max_tls_handshakes: d.max_tls_handshakes,
+        default_certificate: d.default_certificate,
     };
     if !section.has("listen_addr") && !section.has("listen_addr_http") {
         section.problem(
@@ -224,18 +238,25 @@ fn read_lets_encrypt(
     base: &Path,
     proxy: &ProxySettings,
     shown_state_dir: &Path,
-) -> LetsEncryptSettings {
+) -> (LetsEncryptSettings, PathBuf) {
     let below = |state_dir: &Path| state_dir.join("certs");
     let email = section.required("email", "\"admin@example.com\"", email).unwrap_or_default();
     let staging = section.or("staging", false, boolean);
     let shown = below(shown_state_dir).plain();
     section.list_default("cache_dir", Some(shown), Origin::Default);
     let cache_dir = section.take("cache_dir", &path(base));
-    LetsEncryptSettings {
+    let directory_url = if staging { LETS_ENCRYPT_STAGING } else { LETS_ENCRYPT };
+    let issuer = IssuerSettings {
+        directory_url: directory_url.to_owned(),
         email,
-        staging,
-        cache_dir: cache_dir.unwrap_or_else(|| below(&proxy.state_dir)),
-    }
+        ca_root: None,
+        profile: None,
+        key_type: KeyType::default(),
+        eab: None,
+        challenges: vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01],
+    };
+    let settings = LetsEncryptSettings { issuers: vec![issuer], dns_hook: None, on_demand: None };
+    (settings, cache_dir.unwrap_or_else(|| below(&proxy.state_dir)))
 }
 
 fn read_metrics(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> MetricsSettings {

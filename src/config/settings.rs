@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Declared, Setting};
-use crate::model::HealthCheck;
+use crate::model::{ChallengeKind, HealthCheck, KeyType};
 
 /// All that a server is told before it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub logging: LoggingSettings,
     /// Certificates from Let's Encrypt, where wanted.
     pub lets_encrypt: Option<LetsEncryptSettings>,
+    /// Where certificates, keys and accounts are kept.
+    pub cache_dir: PathBuf,
     /// The metrics endpoint.
     pub metrics: MetricsSettings,
     /// The domains and backends.
@@ -39,6 +41,7 @@ impl Config {
     /// A configuration in which everything but `proxy` has its default.
     pub fn new(proxy: ProxySettings) -> Self {
         Self {
+            cache_dir: proxy.state_dir.join("certs"),
             proxy,
             upstream: UpstreamSettings::default(),
             switch: SwitchSettings::default(),
@@ -86,6 +89,21 @@ pub struct ProxySettings {
     pub max_header_bytes: usize,
     /// How long a WebSocket may be silent.
     pub websocket_idle_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub tls_handshake_timeout: Duration,
+    /// TLS handshakes that may be under way at once.
+    pub max_tls_handshakes: usize,
+    /// The certificate for clients that name no host, or one that nobody has declared.
+    pub default_certificate: Option<CertificateFiles>,
+}
+
+/// A certificate in files of the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate with its chain, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
 }
 
 impl ProxySettings {
@@ -107,6 +125,9 @@ impl ProxySettings {
             write_timeout: Duration::from_mins(1),
             max_header_bytes: 64 * 1024,
             websocket_idle_timeout: Duration::from_hours(1),
+            tls_handshake_timeout: Duration::from_secs(10),
+            max_tls_handshakes: 4096,
+            default_certificate: None,
         }
     }
 }
@@ -253,15 +274,54 @@ pub enum LogOutput {
     File(PathBuf),
 }
 
-/// `[lets_encrypt]`: certificates from Let's Encrypt.
+/// `[lets_encrypt]`: certificates from an ACME CA.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LetsEncryptSettings {
-    /// Whom Let's Encrypt writes to when a certificate runs out.
+    /// The CA, and those that are tried when it fails, in order. Never empty.
+    pub issuers: Vec<IssuerSettings>,
+    /// The program that sets and clears DNS records: `present NAME VALUE` and `cleanup NAME VALUE`.
+    pub dns_hook: Option<PathBuf>,
+    /// Certificates for names that nobody has declared, where wanted.
+    pub on_demand: Option<OnDemandSettings>,
+}
+
+/// One ACME CA, and how it is dealt with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerSettings {
+    /// Its directory (RFC 8555 §7.1.1).
+    pub directory_url: String,
+    /// Whom it may write to.
     pub email: String,
-    /// Whether to use the staging service, whose certificates nobody trusts.
-    pub staging: bool,
-    /// Where certificates and the account's key are kept.
-    pub cache_dir: PathBuf,
+    /// The roots that its own HTTPS is trusted by, PEM; the system's when not given.
+    pub ca_root: Option<PathBuf>,
+    /// The profile that is asked for.
+    pub profile: Option<String>,
+    /// The kind of key that certificates have.
+    pub key_type: KeyType,
+    /// The binding to an account that exists outside of ACME (RFC 8555 §7.3.4).
+    pub eab: Option<EabSettings>,
+    /// The challenges that may be used, in the order in which they are tried.
+    pub challenges: Vec<ChallengeKind>,
+}
+
+/// A binding to an account that exists outside of ACME.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EabSettings {
+    /// The key's id.
+    pub kid: String,
+    /// A file with the key, in base64url.
+    pub hmac_key_file: PathBuf,
+}
+
+/// `on_demand_ask` and its limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnDemandSettings {
+    /// The URL that is asked with `?domain=NAME`, and allows a name by the status 200.
+    pub ask: String,
+    /// Names that may be asked about in a minute.
+    pub per_minute: u32,
+    /// Names that may have a certificate this way, in all.
+    pub most: usize,
 }
 
 /// `[metrics]`: the metrics endpoint.

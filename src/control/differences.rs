@@ -88,8 +88,8 @@ fn entries_of(event: &EventKind) -> Vec<(EntryKind, String)> {
         EventKind::BackendAdded { backend }
         | EventKind::BackendSet { backend, .. }
         | EventKind::BackendRemoved { backend } => vec![(EntryKind::Backend, backend.to_string())],
-        // What the file did is no difference from it.
-        EventKind::FileApplied { .. } => Vec::new(),
+        // What the file did is no difference from it, and certificates are not in it.
+        EventKind::FileApplied { .. } | EventKind::Certificate { .. } => Vec::new(),
         other => other.domains().iter().map(|d| (EntryKind::Domain, d.to_string())).collect(),
     }
 }
@@ -111,7 +111,7 @@ fn made(event: &EventKind, difference: &Difference) -> bool {
                     change.strip_prefix(field).is_some_and(|rest| rest.starts_with(':'))
                 })
             }),
-        EventKind::FileApplied { .. } | EventKind::Unknown => false,
+        EventKind::FileApplied { .. } | EventKind::Certificate { .. } | EventKind::Unknown => false,
     }
 }
 
@@ -189,6 +189,9 @@ impl Found {
         let redirect = (&file.http_to_https, &live.http_to_https);
         self.field(entry, "http_to_https", redirect, ToString::to_string);
         self.field(entry, "balance", (&file.balance, &live.balance), ToString::to_string);
+        self.field(entry, "tls", (&file.tls, &live.tls), ToString::to_string);
+        let hsts = (&file.hsts_max_age_secs, &live.hsts_max_age_secs);
+        self.field(entry, "hsts_max_age_secs", hsts, ToString::to_string);
     }
 
     fn backend(&mut self, file: &DeclaredBackend, live: &Backend) {

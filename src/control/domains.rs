@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::plane::Edit;
 use super::{ControlError, ControlPlane, find};
-use crate::model::{Actor, Balance, Change, DomainName, EventKind, VirtualHost};
+use crate::model::{Actor, Balance, Change, DomainName, EventKind, TlsMode, VirtualHost};
 use crate::state::Snapshot;
 
 /// A virtual host to be added.
@@ -26,6 +26,10 @@ pub struct DomainEdit {
     pub http_to_https: Option<bool>,
     /// How a backend is chosen.
     pub balance: Option<Balance>,
+    /// Where its certificate comes from.
+    pub tls: Option<TlsMode>,
+    /// For how long browsers are told to ask over HTTPS only, in seconds.
+    pub hsts_max_age_secs: Option<u32>,
 }
 
 impl ControlPlane {
@@ -116,6 +120,12 @@ fn set(
     if let Some(balance) = edit.balance {
         after.balance = balance;
     }
+    if let Some(tls) = edit.tls {
+        after.tls = tls;
+    }
+    if let Some(secs) = edit.hsts_max_age_secs {
+        after.hsts_max_age_secs = secs;
+    }
     check_names(snapshot, &after)?;
     let changed = differences(before, &after);
     if changed.is_empty() {
@@ -139,6 +149,13 @@ pub(super) fn differences(before: &VirtualHost, after: &VirtualHost) -> Vec<Stri
     }
     if before.balance != after.balance {
         changed.push(format!("balance: {} → {}", before.balance, after.balance));
+    }
+    if before.tls != after.tls {
+        changed.push(format!("tls: {} → {}", before.tls, after.tls));
+    }
+    let hsts = (before.hsts_max_age_secs, after.hsts_max_age_secs);
+    if hsts.0 != hsts.1 {
+        changed.push(format!("hsts_max_age_secs: {} → {}", hsts.0, hsts.1));
     }
     changed
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::configuration::off_the_runtime;
 use super::{Configuration, ControlError};
 use crate::config::{Origin, Setting};
-use crate::model::{Backend, BackendState, Balance, Scheme, VirtualHost, Weight};
+use crate::model::{Backend, BackendState, Balance, Scheme, TlsMode, VirtualHost, Weight};
 use crate::state::Snapshot;
 
 /// A config file that reproduces the live state.
@@ -79,7 +79,16 @@ fn was_set(setting: &Setting) -> bool {
 }
 
 fn write_domain(text: &mut String, virtual_host: &VirtualHost) {
-    let VirtualHost { domain, aliases, live, previous: _, http_to_https, balance } = virtual_host;
+    let VirtualHost {
+        domain,
+        aliases,
+        live,
+        previous: _,
+        http_to_https,
+        balance,
+        tls,
+        hsts_max_age_secs,
+    } = virtual_host;
     begin(text, "[[virtual_hosts]]");
     write_key(text, "domain", escaped(domain));
     if !aliases.is_empty() {
@@ -91,6 +100,18 @@ fn write_domain(text: &mut String, virtual_host: &VirtualHost) {
     }
     if *balance != Balance::default() {
         write_key(text, "balance", balance.as_str());
+    }
+    if *hsts_max_age_secs > 0 {
+        write_key(text, "hsts_max_age_secs", i64::from(*hsts_max_age_secs));
+    }
+    match tls {
+        TlsMode::Auto => {}
+        TlsMode::Internal | TlsMode::Off => write_key(text, "tls", escaped(tls)),
+        TlsMode::Files { cert, key } => {
+            let paths = [("cert", cert), ("key", key)]
+                .map(|(name, path)| (name.to_owned(), escaped(&path.display())));
+            write_key(text, "tls", toml::Table::from_iter(paths));
+        }
     }
 }
 

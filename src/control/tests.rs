@@ -90,6 +90,8 @@ fn virtual_host(domain: &str) -> VirtualHost {
         previous: None,
         http_to_https: false,
         balance: crate::model::Balance::RoundRobin,
+        tls: crate::model::TlsMode::Auto,
+        hsts_max_age_secs: 0,
     }
 }
 

@@ -140,6 +140,8 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
         live: parsed("a"),
         http_to_https: false,
         balance: Balance::RoundRobin,
+        tls: crate::model::TlsMode::Auto,
+        hsts_max_age_secs: 0,
     });
     for (id, tag, address) in backends {
         config.declared.backends.push(DeclaredBackend {

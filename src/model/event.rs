@@ -20,6 +20,8 @@ pub enum Actor {
     },
     /// The config file.
     File,
+    /// The server itself, when it looks after certificates.
+    Certificates,
     /// One that only a newer version knows.
     #[serde(other)]
     Unknown,
@@ -31,6 +33,7 @@ impl fmt::Display for Actor {
             Self::Socket { uid, pid: Some(pid) } => f.pad(&format!("uid {uid}, pid {pid}")),
             Self::Socket { uid, pid: None } => f.pad(&format!("uid {uid}")),
             Self::File => f.pad("config file"),
+            Self::Certificates => f.pad("vhost itself"),
             Self::Unknown => f.pad("unknown"),
         }
     }
@@ -111,6 +114,14 @@ pub enum EventKind {
         #[serde(default)]
         domains: Vec<DomainName>,
     },
+    /// Something happened to the certificate of a name.
+    Certificate {
+        /// The name.
+        domain: DomainName,
+        /// What.
+        #[serde(flatten)]
+        news: super::CertificateNews,
+    },
     /// What only a newer version knows.
     #[serde(other)]
     Unknown,
@@ -138,6 +149,7 @@ impl EventKind {
             | Self::BackendAdded { .. }
             | Self::BackendSet { .. }
             | Self::BackendRemoved { .. }
+            | Self::Certificate { .. }
             | Self::Unknown => false,
         }
     }
@@ -148,7 +160,8 @@ impl EventKind {
             Self::Switch { steps, .. } => steps.iter().map(|step| &step.domain).collect(),
             Self::DomainAdded { domain, .. }
             | Self::DomainSet { domain, .. }
-            | Self::DomainRemoved { domain } => vec![domain],
+            | Self::DomainRemoved { domain }
+            | Self::Certificate { domain, .. } => vec![domain],
             Self::FileApplied { domains, .. } => domains.iter().collect(),
             Self::BackendAdded { .. }
             | Self::BackendSet { .. }

@@ -3,7 +3,9 @@
 //! Text becomes one of these types at the edge and is not checked again. Nothing here does I/O,
 //! waits, or knows Pingora.
 
+mod acme;
 mod backend;
+mod certificate;
 mod change;
 mod domain_name;
 mod event;
@@ -15,7 +17,12 @@ mod switch;
 mod tag;
 mod virtual_host;
 
+pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
 pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
+pub use certificate::{
+    CertificateFacts, CertificateNews, CertificateReport, CertificateSource, CertificateState,
+    ChallengeKind, KeyType, TlsMode,
+};
 pub use change::Change;
 pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
 pub use event::{Actor, Event, EventKind, Made, Outcome};

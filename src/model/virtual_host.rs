@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DomainName, ParseError, Tag};
+use super::{DomainName, ParseError, Tag, TlsMode};
 
 /// How a backend is chosen from a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +69,12 @@ pub struct VirtualHost {
     /// How a backend is chosen.
     #[serde(default)]
     pub balance: Balance,
+    /// Where its certificate comes from.
+    #[serde(default)]
+    pub tls: TlsMode,
+    /// For how long browsers are told to ask over HTTPS only (RFC 6797), in seconds; 0 is not at all.
+    #[serde(default)]
+    pub hsts_max_age_secs: u32,
 }
 
 impl VirtualHost {

@@ -71,6 +71,8 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
         previous: None,
         http_to_https: false,
         balance: Balance::RoundRobin,
+        tls: crate::model::TlsMode::Auto,
+        hsts_max_age_secs: 0,
     }));
     let snapshot = Snapshot::default().after(changes, 1);
     for (node, (_, status)) in snapshot.backends().zip(backends) {

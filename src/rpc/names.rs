@@ -143,6 +143,8 @@ mod tests {
             previous: None,
             http_to_https: true,
             balance: Balance::RoundRobin,
+            tls: crate::model::TlsMode::Auto,
+            hsts_max_age_secs: 0,
         })
     }
 

@@ -115,6 +115,8 @@ mod tests {
             previous: None,
             http_to_https: false,
             balance: crate::model::Balance::RoundRobin,
+            tls: crate::model::TlsMode::Auto,
+            hsts_max_age_secs: 0,
         })
     }
 

@@ -9,8 +9,8 @@ use super::switch_progress::moves;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, join};
-use crate::cli::time::timestamp;
-use crate::model::{Actor, DomainName, Event, EventKind, Outcome};
+use crate::cli::time::{date, timestamp};
+use crate::model::{Actor, CertificateNews, DomainName, Event, EventKind, Outcome};
 use crate::rpc::methods::event::{self, ListParams};
 
 /// Show what changed, when, and by whom, the newest first
@@ -48,7 +48,7 @@ fn table(events: &[Event], wide: bool) -> Table {
         let who = who(&event.actor);
         let who = match event.actor {
             Actor::Socket { pid: Some(pid), .. } if wide => format!("{who}, pid {pid}"),
-            Actor::Socket { .. } | Actor::File | Actor::Unknown => who,
+            Actor::Socket { .. } | Actor::File | Actor::Certificates | Actor::Unknown => who,
         };
         table.row([
             timestamp(event.at_ms).into(),
@@ -72,7 +72,7 @@ pub(super) fn who(actor: &Actor) -> String {
             Ok(Some(user)) => user.name,
             Ok(None) | Err(_) => format!("uid {uid}"),
         },
-        Actor::File | Actor::Unknown => actor.to_string(),
+        Actor::File | Actor::Certificates | Actor::Unknown => actor.to_string(),
     }
 }
 
@@ -102,7 +102,28 @@ fn what_at_most(kind: &EventKind, most: usize) -> String {
             let shown = changed.iter().take(most).cloned().chain(more);
             format!("{path} applied: {}", join(shown))
         }
+        EventKind::Certificate { domain, news } => certificate(domain, news),
     }
+}
+
+fn certificate(domain: &DomainName, news: &CertificateNews) -> String {
+    let what = match news {
+        CertificateNews::Served { source, issuer, not_after_ms, renewed, .. } => {
+            let verb = if *renewed { "replaced" } else { "served" };
+            format!("{verb} ({source}, by {issuer}, until {})", date(*not_after_ms))
+        }
+        CertificateNews::Failed { error, attempt, next_ms } => {
+            let next = match next_ms {
+                Some(at) => format!("next attempt {}", timestamp(*at)),
+                None => "needs a person".to_owned(),
+            };
+            format!("attempt {attempt} failed: {error}; {next}")
+        }
+        CertificateNews::Rejected { error } => format!("rejected: {error}"),
+        CertificateNews::Revoked { reason, .. } => format!("revoked ({reason})"),
+        CertificateNews::Unknown => "something that only a newer `vhost` knows".to_owned(),
+    };
+    format!("{domain} certificate {what}")
 }
 
 /// Changes of a config file that one line tells.

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    Declared, DeclaredBackend, HealthCheckSettings, LetsEncryptSettings, LogFormat, LogLevel,
-    LogOutput, LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    Declared, DeclaredBackend, HealthCheckSettings, IssuerSettings, LetsEncryptSettings, LogFormat,
+    LogLevel, LogOutput, LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings,
+    UpstreamSettings,
 };
-use crate::model::{BackendAddr, BackendState, Balance, HealthCheck, HealthCheckKind, Scheme};
+use crate::model::{
+    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HealthCheckKind, KeyType,
+    Scheme,
+};
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 
@@ -207,6 +211,9 @@ fn every_key_is_read_into_its_own_setting() {
         write_timeout: secs(4),
         max_header_bytes: 1024,
         websocket_idle_timeout: secs(5),
+        tls_handshake_timeout: secs(10),
+        max_tls_handshakes: 4096,
+        default_certificate: None,
     };
     assert_eq!(config.proxy, proxy);
     let upstream = UpstreamSettings {
@@ -236,11 +243,20 @@ fn every_key_is_read_into_its_own_setting() {
     };
     assert_eq!(config.logging, logging);
     let lets_encrypt = LetsEncryptSettings {
-        email: "a@b.example".into(),
-        staging: true,
-        cache_dir: "/state/certs".into(),
+        issuers: vec![IssuerSettings {
+            directory_url: "https://acme-staging-v02.api.letsencrypt.org/directory".into(),
+            email: "a@b.example".into(),
+            ca_root: None,
+            profile: None,
+            key_type: KeyType::P256,
+            eab: None,
+            challenges: vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01],
+        }],
+        dns_hook: None,
+        on_demand: None,
     };
     assert_eq!(config.lets_encrypt, Some(lets_encrypt));
+    assert_eq!(config.cache_dir, Path::new("/state/certs"));
     assert_eq!(config.metrics, MetricsSettings { enabled: true, listen_addr: addr("[::1]:4") });
     let domain = &config.declared.domains[0];
     assert_eq!((domain.domain.to_string(), domain.live.as_str()), ("*.b.example".into(), "x"));

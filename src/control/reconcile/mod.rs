@@ -195,6 +195,12 @@ fn merge_domains(
                     live,
                     http_to_https: pick(&old.http_to_https, &new.http_to_https, &now.http_to_https),
                     balance: pick(&old.balance, &new.balance, &now.balance),
+                    tls: pick(&old.tls, &new.tls, &now.tls),
+                    hsts_max_age_secs: pick(
+                        &old.hsts_max_age_secs,
+                        &new.hsts_max_age_secs,
+                        &now.hsts_max_age_secs,
+                    ),
                 }
             }
         };

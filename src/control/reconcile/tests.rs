@@ -217,6 +217,8 @@ mod properties {
                 live,
                 http_to_https,
                 balance: Balance::RoundRobin,
+                tls: crate::model::TlsMode::Auto,
+                hsts_max_age_secs: 0,
             }
         })
     }

@@ -6,6 +6,7 @@
 
 pub mod backend;
 mod catalogue;
+pub mod cert;
 pub mod config;
 pub mod domain;
 pub mod event;

@@ -9,6 +9,8 @@ fn host(domain: &str, aliases: &[&str], live: &str) -> Change {
         previous: None,
         http_to_https: true,
         balance: Balance::RoundRobin,
+        tls: crate::model::TlsMode::Auto,
+        hsts_max_age_secs: 0,
     })
 }
 

@@ -9,6 +9,8 @@ fn virtual_host(live: &str) -> VirtualHost {
         previous: None,
         http_to_https: true,
         balance: Balance::LeastConnections,
+        tls: crate::model::TlsMode::Auto,
+        hsts_max_age_secs: 0,
     }
 }
 

@@ -1,0 +1,95 @@
+//! What is known of the dealings with an ACME CA (RFC 8555).
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is known of an ACME certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AcmeDetail {
+    /// The directory of the CA.
+    pub directory_url: String,
+    /// The account it was ordered with.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// The challenge that worked last.
+    #[serde(default)]
+    pub challenge: Option<String>,
+    /// When the CA wants it to be renewed (RFC 9773): the window, in milliseconds since the Unix
+    /// epoch.
+    #[serde(default)]
+    pub window_ms: Option<(u64, u64)>,
+    /// Why, as the CA explains it on a page of its own.
+    #[serde(default)]
+    pub explanation_url: Option<String>,
+    /// The last attempts, the newest first.
+    #[serde(default)]
+    pub log: Vec<Attempt>,
+}
+
+/// One attempt to get a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attempt {
+    /// When it ended, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The directory of the CA that was asked.
+    pub directory_url: String,
+    /// Why it failed; nothing where it didn't.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// Why a certificate is revoked (RFC 5280 §5.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevocationReason {
+    /// No reason is given.
+    #[default]
+    Unspecified,
+    /// Somebody else may have the key.
+    KeyCompromise,
+    /// Another certificate took its place.
+    Superseded,
+    /// The name is not served any more.
+    CessationOfOperation,
+}
+
+/// The account at one CA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountInfo {
+    /// The directory of the CA.
+    pub directory_url: String,
+    /// The address that the CA was told.
+    pub email: String,
+    /// The account's URI; nothing where there is none yet.
+    #[serde(default)]
+    pub uri: Option<String>,
+    /// The thumbprint of its key (RFC 7638).
+    #[serde(default)]
+    pub thumbprint: Option<String>,
+    /// The TXT value, at `_validation-persist.NAME`, that lets it get certificates by dns-persist-01.
+    #[serde(default)]
+    pub dns_persist: Option<String>,
+    /// The value of a CAA record that lets nobody else get certificates (RFC 8657).
+    #[serde(default)]
+    pub caa: Option<String>,
+}
+
+impl RevocationReason {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::KeyCompromise => "key-compromise",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessation-of-operation",
+        }
+    }
+}
+
+impl fmt::Display for RevocationReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,303 @@
+//! Certificates as people see them: where one comes from, what is served, and what is being done.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DomainName, ParseError};
+
+/// Where the certificate of a virtual host is to come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsMode {
+    /// From the ACME CA, where one is configured and may sign the name; else, for names that no
+    /// public CA would sign, from the server's own CA.
+    #[default]
+    Auto,
+    /// From the server's own CA.
+    Internal,
+    /// From nowhere: the domain is not served over HTTPS.
+    Off,
+    /// From files of the operator, which are read again when they change.
+    Files {
+        /// The certificate with its chain, PEM.
+        cert: PathBuf,
+        /// Its private key, PEM.
+        key: PathBuf,
+    },
+}
+
+impl fmt::Display for TlsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::Internal => f.pad("internal"),
+            Self::Off => f.pad("off"),
+            Self::Files { cert, key } => f.pad(&format!("{}, {}", cert.display(), key.display())),
+        }
+    }
+}
+
+impl FromStr for TlsMode {
+    type Err = ParseError;
+
+    /// Reads the modes that are one word; files are two paths.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "internal" => Ok(Self::Internal),
+            "off" => Ok(Self::Off),
+            _ => Err(ParseError::new("TLS mode", text, "choose `auto`, `internal` or `off`")),
+        }
+    }
+}
+
+/// The kind of key that a certificate is ordered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyType {
+    /// ECDSA on P-256.
+    #[default]
+    P256,
+    /// ECDSA on P-384.
+    P384,
+}
+
+impl KeyType {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::P256, Self::P384];
+
+    /// The name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P256 => "p256",
+            Self::P384 => "p384",
+        }
+    }
+}
+
+/// A way to prove to a CA that a name is ours.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum ChallengeKind {
+    /// A file under `/.well-known/acme-challenge/` over plain HTTP (RFC 8555 §8.3).
+    #[serde(rename = "http-01")]
+    Http01,
+    /// A certificate of its own over TLS (RFC 8737).
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+    /// A TXT record for each order (RFC 8555 §8.4).
+    #[serde(rename = "dns-01")]
+    Dns01,
+    /// One TXT record for good (draft-ietf-acme-dns-persist).
+    #[serde(rename = "dns-persist-01")]
+    DnsPersist01,
+}
+
+impl ChallengeKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::TlsAlpn01, Self::Http01, Self::Dns01, Self::DnsPersist01];
+
+    /// The name in the file, and in ACME.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+            Self::Dns01 => "dns-01",
+            Self::DnsPersist01 => "dns-persist-01",
+        }
+    }
+}
+
+impl fmt::Display for ChallengeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Where a certificate that is served comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateSource {
+    /// An ACME CA.
+    Acme,
+    /// The server's own CA.
+    Internal,
+    /// Files of the operator.
+    Files,
+    /// `vhost ctl cert import`.
+    Imported,
+    /// One that only a newer version knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl CertificateSource {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Acme => "acme",
+            Self::Internal => "internal",
+            Self::Files => "files",
+            Self::Imported => "imported",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for CertificateSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How it stands with the certificate of a name: what is served and what is being done, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateState {
+    /// There is none yet; it is about to be ordered.
+    Pending,
+    /// The first one is being ordered.
+    Ordering,
+    /// A good one is served.
+    Valid,
+    /// A good one is served, and its successor is being ordered.
+    Renewing,
+    /// The last attempt failed; there will be another. What there is is still served.
+    Failed,
+    /// It will not come about until a person does something.
+    Blocked,
+    /// What is served has run out.
+    Expired,
+    /// None is wanted: the domain has HTTPS switched off, or nothing says where one comes from.
+    None,
+    /// One that only a newer version knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl CertificateState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ordering => "ordering",
+            Self::Valid => "valid",
+            Self::Renewing => "renewing",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+            Self::Expired => "expired",
+            Self::None => "none",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for CertificateState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a certificate says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateFacts {
+    /// The names it is for.
+    pub names: Vec<String>,
+    /// Who signed it: the issuer's common name, or its organisation.
+    pub issuer: String,
+    /// Its serial number, in hexadecimal.
+    pub serial: String,
+    /// The SHA-256 of the certificate, in hexadecimal.
+    pub sha256: String,
+    /// The kind of its key, such as `P-256` or `RSA 2048`.
+    pub key_type: String,
+    /// From when it is valid, in milliseconds since the Unix epoch.
+    pub not_before_ms: u64,
+    /// Until when it is valid, in milliseconds since the Unix epoch.
+    pub not_after_ms: u64,
+    /// The subjects of the certificates sent with it, its issuer's first.
+    pub chain: Vec<String>,
+}
+
+/// How it stands with the certificate of one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateReport {
+    /// The name.
+    pub name: DomainName,
+    /// The virtual host it belongs to; the name itself, or that of which it is an alias.
+    pub domain: DomainName,
+    /// Where it comes from; nothing where none is to come.
+    pub source: Option<CertificateSource>,
+    /// How it stands.
+    pub state: CertificateState,
+    /// What is served, where something is.
+    pub served: Option<CertificateFacts>,
+    /// What is being done now, such as `waiting for the CA to look at http-01`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// When something is to be done next: a renewal, or another attempt. Milliseconds since the Unix
+    /// epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ms: Option<u64>,
+    /// Attempts since the last success.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Why the last attempt failed, in the words of whoever refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// What a person can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Whether clients that were not told to do so trust what is served: plain HTTP is redirected then.
+    #[serde(default)]
+    pub trusted: bool,
+}
+
+/// What happened to a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum CertificateNews {
+    /// A new one is served.
+    Served {
+        /// Where it comes from.
+        source: CertificateSource,
+        /// Who signed it.
+        issuer: String,
+        /// Its serial number, in hexadecimal.
+        serial: String,
+        /// Until when it is valid, in milliseconds since the Unix epoch.
+        not_after_ms: u64,
+        /// Whether it took the place of another.
+        renewed: bool,
+    },
+    /// An attempt to get one failed.
+    Failed {
+        /// Why.
+        error: String,
+        /// Which attempt in a row it was.
+        attempt: u32,
+        /// When the next one is made, in milliseconds since the Unix epoch; nothing where a person has
+        /// to act first.
+        next_ms: Option<u64>,
+    },
+    /// Files of the operator, or a stored certificate, can't be used. What was served before still is.
+    Rejected {
+        /// Why.
+        error: String,
+    },
+    /// It was revoked.
+    Revoked {
+        /// Its serial number, in hexadecimal.
+        serial: String,
+        /// Why, as RFC 5280 §5.3.1 names it.
+        reason: String,
+    },
+    /// One that only a newer version knows.
+    #[serde(other)]
+    Unknown,
+}

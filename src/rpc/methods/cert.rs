@@ -1,0 +1,176 @@
+//! Methods on certificates.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{NoParams, method};
+use crate::model::{AccountInfo, AcmeDetail, CertificateReport, DomainName, RevocationReason};
+
+method!(/// How it stands with the certificate of each name, page by page.
+    List, "cert.list", ListParams => CertificateList);
+method!(/// How it stands with the certificate of one name, with all that is known of it.
+    Show, "cert.show", NameParams => CertificateDetail,
+    faults [NotFound]);
+method!(/// Orders a certificate now. It is under way when this answers; `cert.wait` waits for it.
+    Renew, "cert.renew", RenewParams => CertificateReport,
+    faults [NotFound, Conflict]);
+method!(/// Waits until a good certificate is served for a name and none is being ordered.
+    Wait, "cert.wait", WaitParams => CertificateReport, progress WaitProgress,
+    faults [NotFound, Conflict, Timeout]);
+method!(/// Takes in a certificate and its key, and serves them from now on.
+    Import, "cert.import", ImportParams => CertificateReport,
+    faults [NotFound, Conflict]);
+method!(/// The certificate that is served for a name with its chain, and its key where it is asked for.
+    Export, "cert.export", ExportParams => Exported,
+    faults [NotFound]);
+method!(/// Has the CA revoke the certificate that is served for a name.
+    Revoke, "cert.revoke", RevokeParams => CertificateReport,
+    faults [NotFound, Conflict]);
+method!(/// The root certificate of the server's own CA.
+    Ca, "cert.ca", NoParams => Authority);
+method!(/// The accounts at the ACME CAs, and the DNS records that go with them.
+    Account, "cert.account", NoParams => AccountList,
+    faults [Conflict]);
+
+/// What `cert.list` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// Begin behind this name: the `next` of the page before. It need not exist any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<DomainName>,
+    /// How many at most; 1000 when not given, and never more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// The answer of `cert.list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateList {
+    /// The certificates, by name.
+    pub certificates: Vec<CertificateReport>,
+    /// Where the next page begins: its `after`. Absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<DomainName>,
+}
+
+/// Names one certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NameParams {
+    /// A domain, or an alias of one.
+    pub name: DomainName,
+}
+
+/// The answer of `cert.show`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateDetail {
+    /// What `cert.list` tells.
+    #[serde(flatten)]
+    pub report: CertificateReport,
+    /// What an ACME certificate has beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<AcmeDetail>,
+}
+
+/// What `cert.renew` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenewParams {
+    /// A domain, or an alias of one.
+    pub name: DomainName,
+    /// Order although what is served is still good, and although orders were made lately.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What `cert.wait` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaitParams {
+    /// A domain, or an alias of one.
+    pub name: DomainName,
+    /// How long; two minutes when not given.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+}
+
+/// How far `cert.wait` is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitProgress {
+    /// What is being done.
+    pub step: String,
+}
+
+/// What `cert.import` takes.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportParams {
+    /// A domain, or an alias of one, that the certificate is for.
+    pub name: DomainName,
+    /// The certificate with its chain, PEM.
+    pub cert: String,
+    /// Its private key, PEM.
+    pub key: String,
+}
+
+impl std::fmt::Debug for ImportParams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImportParams").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What `cert.export` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportParams {
+    /// A domain, or an alias of one.
+    pub name: DomainName,
+    /// With the private key.
+    #[serde(default)]
+    pub key: bool,
+}
+
+/// The answer of `cert.export`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exported {
+    /// The certificate with its chain, PEM.
+    pub cert: String,
+    /// Its private key, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl std::fmt::Debug for Exported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exported").field("cert", &self.cert).finish_non_exhaustive()
+    }
+}
+
+/// What `cert.revoke` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeParams {
+    /// A domain, or an alias of one.
+    pub name: DomainName,
+    /// Why (RFC 5280 §5.3.1); `unspecified` when not given. After `key-compromise` a new one, with
+    /// another key, is ordered at once.
+    #[serde(default)]
+    pub reason: RevocationReason,
+}
+
+/// The answer of `cert.ca`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Authority {
+    /// The root certificate, PEM, for trust stores.
+    pub cert: String,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+/// The answer of `cert.account`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountList {
+    /// One for each CA that is configured, in the order in which they are tried.
+    pub accounts: Vec<AccountInfo>,
+}
