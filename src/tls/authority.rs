@@ -1,0 +1,189 @@
+//! The server's own CA: for names that no public CA would sign, and for machines that trust it.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::pki_types::PrivateKeyDer;
+use time::OffsetDateTime;
+
+use super::{Certificate, CertificateError};
+use crate::atomic_file;
+use crate::model::DomainName;
+
+/// How long the root is valid.
+const ROOT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// How long a certificate is valid. They are never stored: each start makes its own.
+const LEAF: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Clocks of clients may be behind by so much.
+const SKEW: Duration = Duration::from_secs(3600);
+
+/// The files, in their directory.
+const CERTIFICATE: &str = "root.pem";
+const BUNDLE: &str = "root-with-key.pem";
+
+/// Why the CA can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// A file can't be read or written.
+    #[error("cannot use `{path}`")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The stored root is damaged.
+    #[error("the root in `{path}` is damaged; move it away, and another is made")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: CertificateError,
+    },
+    /// A certificate can't be made.
+    #[error("cannot make a certificate")]
+    Make(#[source] rcgen::Error),
+    /// What was made can't be used.
+    #[error("cannot use what was made")]
+    Made(#[source] CertificateError),
+}
+
+impl From<rcgen::Error> for AuthorityError {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Make(error)
+    }
+}
+
+/// A CA of our own, with its root and key.
+pub struct Authority {
+    pem: String,
+    root: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Reads the CA from `directory`, or makes one there. Works on a blocking thread.
+    ///
+    /// # Errors
+    /// When it can't be read or written, or what is there is damaged.
+    pub fn open(directory: &Path) -> Result<Self, AuthorityError> {
+        let path = directory.join(BUNDLE);
+        match std::fs::read_to_string(&path) {
+            Ok(bundle) => Self::read(&bundle, &path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(directory),
+            Err(source) => Err(AuthorityError::File { path, source }),
+        }
+    }
+
+    fn read(bundle: &str, path: &Path) -> Result<Self, AuthorityError> {
+        let damaged = |source| AuthorityError::Damaged { path: path.to_owned(), source };
+        let root = Certificate::from_bundle(bundle).map_err(damaged)?;
+        let text = |error: rcgen::Error| damaged(CertificateError::Damaged(error.to_string()));
+        let key = KeyPair::from_pem(bundle).map_err(text)?;
+        let start = bundle.find("-----BEGIN CERTIFICATE-----").unwrap_or(0);
+        let pem = bundle[start..].to_owned();
+        let issuer = Issuer::from_ca_cert_der(root.leaf(), key).map_err(text)?;
+        Ok(Self { pem, root, issuer })
+    }
+
+    fn make(directory: &Path) -> Result<Self, AuthorityError> {
+        let now = OffsetDateTime::now_utc();
+        let mut parameters = CertificateParams::default();
+        // Its own name: roots of several servers may be in one trust store.
+        let name = format!("vhost local authority {:08x}", fastrand::u32(..));
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        parameters.not_before = now - SKEW;
+        parameters.not_after = now + ROOT;
+        let key = KeyPair::generate()?;
+        let pem = parameters.self_signed(&key)?.pem();
+        let files = [(BUNDLE, key.serialize_pem() + &pem), (CERTIFICATE, pem.clone())];
+        atomic_file::private_directory(directory)
+            .map_err(|source| AuthorityError::File { path: directory.to_owned(), source })?;
+        for (name, content) in &files {
+            let path = directory.join(name);
+            atomic_file::write(&path, content.as_bytes())
+                .map_err(|source| AuthorityError::File { path, source })?;
+        }
+        Self::read(&files[0].1, &directory.join(BUNDLE))
+    }
+
+    /// The root certificate, PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The root.
+    pub fn root(&self) -> &Certificate {
+        &self.root
+    }
+
+    /// Makes a certificate for a name, with a new key.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers, or the name is one that no certificate holds.
+    pub fn issue(&self, name: &DomainName) -> Result<Certificate, AuthorityError> {
+        let text = name.to_string();
+        let text = text.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let now = OffsetDateTime::now_utc();
+        let mut parameters = CertificateParams::new([text.clone()])?;
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        if text.parse::<IpAddr>().is_err() && text.len() <= 64 {
+            parameters.distinguished_name.push(DnType::CommonName, text);
+        }
+        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        parameters.use_authority_key_identifier_extension = true;
+        parameters.not_before = now - SKEW;
+        parameters.not_after = now + LEAF;
+        let key = KeyPair::generate()?;
+        let leaf = parameters.signed_by(&key, &self.issuer)?;
+        let key = PrivateKeyDer::try_from(key.serialize_der())
+            .map_err(|error| AuthorityError::Made(CertificateError::BadKey(error.to_owned())))?;
+        Certificate::new(vec![leaf.der().clone()], key).map_err(AuthorityError::Made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_made_once_and_signs_what_it_is_asked_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("ca");
+        let first = Authority::open(&place).unwrap();
+        let again = Authority::open(&place).unwrap();
+        assert_eq!(first.pem(), again.pem());
+        assert!(!first.pem().contains("PRIVATE"));
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(first.root().leaf().clone()).unwrap();
+        for name in ["localhost", "*.localhost", "127.0.0.1", "[::1]", "shop.localhost"] {
+            let name: DomainName = name.parse().unwrap();
+            let certificate = again.issue(&name).unwrap();
+            assert!(certificate.covers(&name), "{name}: {:?}", certificate.facts());
+            assert_eq!(certificate.facts().issuer, first.root().facts().issuer);
+        }
+    }
+
+    #[test]
+    fn a_damaged_root_is_told_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(BUNDLE), "nonsense").unwrap();
+        let error = Authority::open(directory.path()).err().expect("it is damaged");
+        assert!(error.to_string().contains("move it away"), "{error}");
+        let left = std::fs::read_to_string(directory.path().join(BUNDLE)).unwrap();
+        assert_eq!(left, "nonsense");
+    }
+}

@@ -1,0 +1,205 @@
+//! Certificates by name, behind one atomic pointer: what handshakes see.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use imbl::GenericHashMap;
+use imbl::shared_ptr::DefaultSharedPtr;
+use tokio::sync::{mpsc, watch};
+
+use super::{Served, Trust};
+use crate::model::{DomainName, Pattern};
+
+type HashMap<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
+
+/// Names that clients have asked for and nobody has seen to yet; more are refused.
+const DEMANDS: usize = 256;
+
+/// What there is for a name.
+#[derive(Debug, Clone)]
+pub enum Slot {
+    /// A certificate.
+    Ready(Arc<Served>),
+    /// None yet, but it may come any moment.
+    Pending,
+    /// None, and none is about to come.
+    Unavailable,
+}
+
+/// The certificates that are served. Cloned handles share them; reading takes no lock.
+#[derive(Debug, Clone)]
+pub struct CertStore {
+    published: Arc<ArcSwap<Published>>,
+    changed: watch::Sender<()>,
+    demands: mpsc::Sender<String>,
+}
+
+/// Names that clients ask for and that nobody has declared.
+pub type Demands = mpsc::Receiver<String>;
+
+/// One state of the certificates, whole. Persistent maps: replacing one of ten thousand costs what
+/// replacing one of ten does.
+#[derive(Debug, Clone, Default)]
+struct Published {
+    exact: HashMap<Arc<str>, Slot>,
+    wildcard: HashMap<Arc<str>, Slot>,
+    /// For names that only the domain `*` answers for.
+    any: Option<Slot>,
+    /// For clients that name no host, or one that nobody has declared.
+    default: Option<Arc<Served>>,
+}
+
+impl CertStore {
+    /// An empty store, and the end at which names come out that are demanded of it.
+    pub fn new() -> (Self, Demands) {
+        let (demands, demanded) = mpsc::channel(DEMANDS);
+        let store = Self { published: Arc::default(), changed: watch::Sender::new(()), demands };
+        (store, demanded)
+    }
+
+    /// What there is for `host`, which is normalised: under its own name, else under the wildcard one
+    /// label up. What is ready goes before what is not.
+    pub fn find(&self, host: &str) -> Option<Slot> {
+        let published = self.published.load();
+        let own = published.exact.get(host);
+        if let Some(Slot::Ready(_)) = own {
+            return own.cloned();
+        }
+        let parent = host.split_once('.').filter(|(label, _)| !label.is_empty());
+        let wildcard = parent.and_then(|(_, parent)| published.wildcard.get(parent));
+        match wildcard {
+            Some(Slot::Ready(_)) => wildcard.cloned(),
+            _ => own.or(wildcard).cloned(),
+        }
+    }
+
+    /// What there is for names that only the domain `*` answers for.
+    pub fn any(&self) -> Option<Slot> {
+        self.published.load().any.clone()
+    }
+
+    /// What there is under this very name.
+    pub fn at(&self, name: &DomainName) -> Option<Slot> {
+        self.published.load().at(name).cloned()
+    }
+
+    /// The certificate for clients that name no host, or an unknown one.
+    pub fn default_certificate(&self) -> Option<Arc<Served>> {
+        self.published.load().default.clone()
+    }
+
+    /// Whether clients that were not told to do so trust what is served for `host`.
+    pub fn is_trusted(&self, host: &str) -> bool {
+        let is_trusted = |slot: &Slot| match slot {
+            Slot::Ready(served) => served.trust == Trust::Public,
+            Slot::Pending | Slot::Unavailable => false,
+        };
+        self.find(host).or_else(|| self.any()).is_some_and(|slot| is_trusted(&slot))
+    }
+
+    /// Puts what there is for each name in one step; `None` takes the name out.
+    pub fn publish(&self, changes: &[(DomainName, Option<Slot>)]) {
+        self.published.rcu(|before| {
+            let mut next = Published::clone(before);
+            for (name, slot) in changes {
+                next.put(name, slot.clone());
+            }
+            next
+        });
+        self.changed.send_replace(());
+    }
+
+    /// Puts the certificate for clients that name no host, or an unknown one.
+    pub fn publish_default(&self, served: Option<Arc<Served>>) {
+        self.published
+            .rcu(|before| Published { default: served.clone(), ..Published::clone(before) });
+    }
+
+    /// Tells of each change from now on.
+    pub fn watch(&self) -> watch::Receiver<()> {
+        let mut changes = self.changed.subscribe();
+        changes.mark_unchanged();
+        changes
+    }
+
+    /// Asks for a certificate for a name that nobody has declared. `false` when nobody listens, or
+    /// too many names are waiting already.
+    pub fn demand(&self, host: &str) -> bool {
+        self.demands.try_send(host.to_owned()).is_ok()
+    }
+}
+
+impl Published {
+    fn at(&self, name: &DomainName) -> Option<&Slot> {
+        match name.pattern() {
+            Pattern::Exact(name) => self.exact.get(name),
+            Pattern::Wildcard(parent) => self.wildcard.get(parent),
+            Pattern::Default => self.any.as_ref(),
+        }
+    }
+
+    fn put(&mut self, name: &DomainName, slot: Option<Slot>) {
+        let (map, key) = match name.pattern() {
+            Pattern::Exact(name) => (&mut self.exact, name),
+            Pattern::Wildcard(parent) => (&mut self.wildcard, parent),
+            Pattern::Default => {
+                self.any = slot;
+                return;
+            }
+        };
+        match slot {
+            Some(slot) => map.insert(Arc::clone(key), slot),
+            None => map.remove(key),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::self_signed;
+    use super::super::{Serving, Trust};
+    use super::*;
+
+    fn ready(name: &str) -> Slot {
+        let serving = Serving::new().unwrap();
+        Slot::Ready(Arc::new(serving.serve(self_signed(&[name]), Trust::Public)))
+    }
+
+    fn put(store: &CertStore, name: &str, slot: Option<Slot>) {
+        store.publish(&[(name.parse().unwrap(), slot)]);
+    }
+
+    fn name_of(slot: Option<Slot>) -> Option<String> {
+        match slot? {
+            Slot::Ready(served) => Some(served.certificate.facts().names[0].clone()),
+            Slot::Pending => Some("pending".into()),
+            Slot::Unavailable => Some("unavailable".into()),
+        }
+    }
+
+    #[test]
+    fn its_own_name_goes_before_the_wildcard_and_ready_before_either() {
+        let (store, _demands) = CertStore::new();
+        put(&store, "*.example.com", Some(ready("*.example.com")));
+        put(&store, "www.example.com", Some(Slot::Pending));
+        let found = |host: &str| name_of(store.find(host));
+        assert_eq!(found("www.example.com").as_deref(), Some("*.example.com"));
+        put(&store, "www.example.com", Some(ready("www.example.com")));
+        assert_eq!(found("www.example.com").as_deref(), Some("www.example.com"));
+        assert_eq!(found("a.www.example.com"), None);
+        assert_eq!(found(".example.com"), None);
+        put(&store, "www.example.com", None);
+        put(&store, "*.example.com", Some(Slot::Unavailable));
+        assert_eq!(found("www.example.com").as_deref(), Some("unavailable"));
+        assert!(!store.is_trusted("www.example.com"));
+    }
+
+    #[test]
+    fn demands_are_bounded() {
+        let (store, demands) = CertStore::new();
+        assert!((0..DEMANDS).all(|n| store.demand(&format!("{n}.example"))));
+        assert!(!store.demand("one.more.example"));
+        drop(demands);
+        assert!(!store.demand("nobody.listens.example"));
+    }
+}

@@ -1,0 +1,14 @@
+//! Certificates, and what a handshake needs of them: read from PEM, made by the server's own CA, and
+//! published to whoever serves. Who gets which, and when, is decided in `certs`.
+
+mod authority;
+mod cert_store;
+mod certificate;
+mod serving;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use authority::{Authority, AuthorityError};
+pub use cert_store::{CertStore, Demands, Slot};
+pub use certificate::{Certificate, CertificateError};
+pub use serving::{Served, Serving, Trust};

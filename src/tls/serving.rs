@@ -1,0 +1,89 @@
+//! What a handshake goes by: one `ServerConfig` for each certificate, alike in all else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+use super::Certificate;
+
+/// What all handshakes have in common: versions, suites, protocols, and the keys of session tickets.
+#[derive(Clone)]
+pub struct Serving {
+    /// Serves nothing: a handshake by it ends with an alert, and tells nothing.
+    refusing: Arc<ServerConfig>,
+}
+
+/// Whether clients trust a certificate that were not told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// They do, as far as can be known: plain HTTP may be redirected.
+    Public,
+    /// They don't.
+    Private,
+}
+
+/// A certificate that is served.
+#[derive(Clone)]
+pub struct Served {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Whether clients trust it.
+    pub trust: Trust,
+    config: Arc<ServerConfig>,
+}
+
+impl Serving {
+    /// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, tickets whose keys are replaced every few hours.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn new() -> Result<Self, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Nobody));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = ring::Ticketer::new()?;
+        Ok(Self { refusing: Arc::new(config) })
+    }
+
+    /// Makes a certificate ready to be served.
+    pub fn serve(&self, certificate: Certificate, trust: Trust) -> Served {
+        let mut config = ServerConfig::clone(&self.refusing);
+        config.cert_resolver =
+            Arc::new(SingleCertAndKey::from(Arc::clone(certificate.certified_key())));
+        Served { certificate, trust, config: Arc::new(config) }
+    }
+
+    /// A config by which no handshake succeeds.
+    pub fn refusing(&self) -> &Arc<ServerConfig> {
+        &self.refusing
+    }
+}
+
+impl Served {
+    /// The config of handshakes that serve it.
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Served").field(&self.certificate).field(&self.trust).finish()
+    }
+}
+
+/// Has no certificate for anybody.
+#[derive(Debug)]
+struct Nobody;
+
+impl ResolvesServerCert for Nobody {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+}
