@@ -5,7 +5,9 @@
 //! [`model`] holds the values that all of them share; [`store`] persists what control decides;
 //! [`health`] watches backends; [`server`] puts everything together.
 
+pub mod acme;
 pub mod atomic_file;
+pub mod certs;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -38,10 +38,22 @@ pub enum Reason {
     UpstreamFailed,
     /// The proxy itself failed.
     Internal,
+    /// A TLS client named a host that nobody serves, or none.
+    UnknownServerName,
+    /// There is no certificate for the host that a TLS client named.
+    NoCertificate,
+    /// The TLS handshake failed.
+    HandshakeFailed,
+    /// The TLS handshake did not end in time.
+    HandshakeTimeout,
+    /// Too many TLS handshakes were under way.
+    TooManyHandshakes,
+    /// Somebody asked for the answer to a challenge that no CA has set.
+    UnknownChallenge,
 }
 
 impl Reason {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 19] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -55,6 +67,12 @@ impl Reason {
         Self::UpstreamTimeout,
         Self::UpstreamFailed,
         Self::Internal,
+        Self::UnknownServerName,
+        Self::NoCertificate,
+        Self::HandshakeFailed,
+        Self::HandshakeTimeout,
+        Self::TooManyHandshakes,
+        Self::UnknownChallenge,
     ];
 
     /// The stable name.
@@ -73,6 +91,12 @@ impl Reason {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamFailed => "upstream_failed",
             Self::Internal => "internal",
+            Self::UnknownServerName => "unknown_server_name",
+            Self::NoCertificate => "no_certificate",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::TooManyHandshakes => "too_many_handshakes",
+            Self::UnknownChallenge => "unknown_challenge",
         }
     }
 }

@@ -20,11 +20,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Where the socket is unless it is told: both ends must agree, and no file is read for it.
     ("config::default_admin_socket", &[]),
     ("state", &[]),
+    ("tls", &[]),
+    ("acme", &["config"]),
+    // What the request path answers CAs with.
+    ("acme::challenge", &[]),
+    ("certs", &["acme", "config", "state", "tls"]),
     ("store", &[]),
     ("upstream", &["state"]),
     ("control", &["config", "state", "store"]),
     ("health", &["state", "upstream"]),
-    ("proxy", &["state", "upstream"]),
+    ("proxy", &["acme", "state", "tls", "upstream"]),
     // What would become of a request, for the control side to ask.
     ("proxy::explain", &["proxy", "state"]),
     ("rpc", &[]),
@@ -49,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "rpc::dispatch",
         &[
+            "certs",
             "control",
             "proxy::explain",
             "rpc::envelope",
@@ -63,7 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rpc::progress", &["rpc::envelope"]),
     ("rpc::names", &["rpc::methods", "rpc::views", "state"]),
     ("rpc::views", &["rpc::methods", "state"]),
-    ("rpc::fault", &["control", "rpc::envelope", "rpc::methods", "rpc::version"]),
+    ("rpc::fault", &["certs", "control", "rpc::envelope", "rpc::methods", "rpc::version"]),
     ("cli", &["config", "demo", "rpc::client", "rpc::envelope", "server"]),
     (
         "cli::ctl",
@@ -73,7 +79,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("demo", &["config", "rpc::client", "rpc::methods", "server", "upstream"]),
     (
         "server",
-        &["config", "control", "health", "proxy", "proxy::explain", "rpc", "state", "store"],
+        &[
+            "acme",
+            "certs",
+            "config",
+            "control",
+            "health",
+            "proxy",
+            "proxy::explain",
+            "rpc",
+            "state",
+            "store",
+            "tls",
+        ],
     ),
 ];
 

@@ -174,6 +174,8 @@ fn exit_code(error: &ServerError) -> ExitCode {
         | ServerError::Socket(_)
         | ServerError::Serve(_)
         | ServerError::NoRootCertificates
+        | ServerError::CacheDir { .. }
+        | ServerError::Tls(_)
         | ServerError::Runtime(_) => ExitCode::Failed,
     }
 }

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::{ControlError, ControlPlane};
-use crate::model::{DomainName, Event, EventKind, Outcome, Since};
+use crate::model::{Actor, CertificateNews, DomainName, Event, EventKind, Outcome, Since};
 
 /// Events that a watcher is given at once; one that is slow gets the rest when it asks again.
 const AT_ONCE: usize = 100;
@@ -12,6 +12,14 @@ const AT_ONCE: usize = 100;
 const LOOK_BACK: usize = 200;
 
 impl ControlPlane {
+    /// Adds to the history what happened to a certificate. What can't be added is logged.
+    pub async fn note_certificate(&self, actor: Actor, domain: DomainName, news: CertificateNews) {
+        let event = EventKind::Certificate { domain, news };
+        if let Err(error) = self.record(actor, event).await {
+            tracing::error!(error = error.in_full(), "cannot add to the history");
+        }
+    }
+
     /// The newest events first.
     ///
     /// # Errors

@@ -39,7 +39,13 @@ pub(super) fn failed(session: &Session, ctx: &RequestContext) {
         | Reason::HeadTooLarge
         | Reason::HeadTimeout
         | Reason::BodyTimeout
-        | Reason::ClientGone => line!(info, "request refused"),
+        | Reason::ClientGone
+        | Reason::UnknownServerName
+        | Reason::NoCertificate
+        | Reason::HandshakeFailed
+        | Reason::HandshakeTimeout
+        | Reason::TooManyHandshakes
+        | Reason::UnknownChallenge => line!(info, "request refused"),
         // Ours, or a backend's.
         Reason::NoBackend
         | Reason::ConnectFailed

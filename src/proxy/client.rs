@@ -10,6 +10,8 @@ pub(super) struct Connection {
     pub(super) client: IpAddr,
     /// Whether its forwarded headers are believed.
     pub(super) trusted: bool,
+    /// Whether it came over TLS.
+    pub(super) secure: bool,
     /// Set once Pingora's parser has accepted the request that was handed over.
     pub(super) accepted: AtomicBool,
 }
@@ -19,4 +21,5 @@ pub(super) struct Connection {
 pub(super) struct Client {
     pub(super) ip: IpAddr,
     pub(super) trusted: bool,
+    pub(super) secure: bool,
 }

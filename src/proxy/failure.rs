@@ -1,11 +1,12 @@
 //! Failures as clients see them: the only place where one becomes a status.
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use super::answer::send;
 use crate::metrics::Reason;
 use crate::upstream;
 
@@ -23,12 +24,18 @@ const RETRY_AFTER: &str = "5";
 /// The status that a reason is answered with; nothing where nobody is left to answer.
 pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
     match reason {
-        Reason::UnknownHost => Some(StatusCode::NOT_FOUND),
+        Reason::UnknownHost | Reason::UnknownChallenge => Some(StatusCode::NOT_FOUND),
         Reason::BadHost | Reason::BadRequest => Some(StatusCode::BAD_REQUEST),
         Reason::MethodRefused => Some(StatusCode::METHOD_NOT_ALLOWED),
         Reason::HeadTooLarge => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         Reason::HeadTimeout | Reason::BodyTimeout => Some(StatusCode::REQUEST_TIMEOUT),
-        Reason::ClientGone => None,
+        // Nobody is left, or nobody who could be answered in HTTP.
+        Reason::ClientGone
+        | Reason::UnknownServerName
+        | Reason::NoCertificate
+        | Reason::HandshakeFailed
+        | Reason::HandshakeTimeout
+        | Reason::TooManyHandshakes => None,
         Reason::NoBackend => Some(StatusCode::SERVICE_UNAVAILABLE),
         Reason::ConnectFailed | Reason::UpstreamFailed => Some(StatusCode::BAD_GATEWAY),
         Reason::UpstreamTimeout => Some(StatusCode::GATEWAY_TIMEOUT),
@@ -41,7 +48,14 @@ fn words_for(reason: Reason) -> &'static str {
     match reason {
         Reason::UnknownHost => "no site is served under this name\n",
         Reason::BadHost => "the Host header is missing or not a host name\n",
-        Reason::BadRequest | Reason::ClientGone => "the request is malformed\n",
+        Reason::UnknownChallenge => "no certificate is being ordered with this token\n",
+        Reason::BadRequest
+        | Reason::ClientGone
+        | Reason::UnknownServerName
+        | Reason::NoCertificate
+        | Reason::HandshakeFailed
+        | Reason::HandshakeTimeout
+        | Reason::TooManyHandshakes => "the request is malformed\n",
         Reason::MethodRefused => "this method is not allowed\n",
         Reason::HeadTooLarge => "the request headers are too large\n",
         Reason::HeadTimeout | Reason::BodyTimeout => "the request did not arrive in time\n",
@@ -102,8 +116,6 @@ pub(super) async fn respond(session: &mut Session, reason: Reason) -> Result<Fai
     if let Some(status) = status {
         let words = words_for(reason);
         let mut response = ResponseHeader::build(status, Some(5))?;
-        response.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
-        response.insert_header(header::CONTENT_LENGTH, words.len())?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
         if reason == Reason::NoBackend {
             response.insert_header(header::RETRY_AFTER, RETRY_AFTER)?;
@@ -113,16 +125,7 @@ pub(super) async fn respond(session: &mut Session, reason: Reason) -> Result<Fai
             response
                 .insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
         }
-        // The client may send the body that it asked about, or never; and what follows CONNECT may
-        // be no request at all.
-        if !session.as_mut().is_body_done() || session.req_header().method == Method::CONNECT {
-            session.set_keepalive(None);
-        }
-        let no_body = session.req_header().method == Method::HEAD;
-        session.write_response_header(Box::new(response), no_body).await?;
-        if !no_body {
-            session.write_response_body(Some(Bytes::from_static(words.as_bytes())), true).await?;
-        }
+        send(session, response, Bytes::from_static(words.as_bytes())).await?;
     }
     Ok(Failure { reason, status: status.map(|status| status.as_u16()), error: None })
 }

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
-use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
@@ -18,6 +18,7 @@ use tokio::io::AsyncWriteExt;
 use super::SharedOptions;
 use super::client::Connection;
 use super::failure::raw_response;
+use super::handshake::{Handshakes, Shaken};
 use super::head::{Head, HeadLimits, NoHead, first_bytes, rest_of_head};
 use super::phases::Phases;
 use super::pipeline::holds_next_request;
@@ -36,6 +37,19 @@ pub struct Front {
 struct BusyHead {
     bytes: BytesMut,
     busy: InFlightGuard,
+}
+
+/// What listeners of HTTPS hand their connections to.
+#[derive(Clone)]
+pub struct TlsFront {
+    front: Front,
+    handshakes: Arc<Handshakes>,
+}
+
+impl TlsFront {
+    pub(super) fn new(front: Front, handshakes: Handshakes) -> Self {
+        Self { front, handshakes: Arc::new(handshakes) }
+    }
 }
 
 impl Front {
@@ -151,6 +165,12 @@ impl Front {
         }
     }
 
+    /// What is known of a client before its first request.
+    fn connection(&self, client: IpAddr, secure: bool) -> Arc<Connection> {
+        let trusted = self.options.load().trusted_proxies.iter().any(|net| net.contains(&client));
+        Arc::new(Connection { client, trusted, secure, accepted: AtomicBool::new(false) })
+    }
+
     /// Answers what cannot become a request, where there is somebody to answer.
     async fn turn_away<S>(&self, stream: &mut S, none: NoHead, client: IpAddr)
     where
@@ -197,10 +217,7 @@ impl ServerApp for Front {
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
             Ok(Head::Http1(bytes)) => {
                 let head = BusyHead { bytes, busy };
-                let trusted =
-                    self.options.load().trusted_proxies.iter().any(|net| net.contains(&client));
-                let accepted = AtomicBool::new(false);
-                let connection = Arc::new(Connection { client, trusted, accepted });
+                let connection = self.connection(client, false);
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
                 None
             }
@@ -208,7 +225,7 @@ impl ServerApp for Front {
                 // From here on each stream counts itself.
                 drop(busy);
                 stream.rewind(&preface);
-                Box::pin(self.http2(Box::new(stream), client, shutdown)).await;
+                Box::pin(self.http2(Box::new(stream), client, false, shutdown)).await;
                 None
             }
             Err(none) => {
@@ -216,6 +233,48 @@ impl ServerApp for Front {
                 None
             }
         }
+    }
+}
+
+#[async_trait]
+impl ServerApp for TlsFront {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let front = &self.front;
+        let _open = front.metrics.connections.enter();
+        let stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+        let client = client_ip(&stream)?;
+        let limits = front.options.load().handshakes;
+        // Boxed: what a handshake needs must not stay with the connection for its life.
+        let (mut stream, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await {
+            Shaken::Ready(stream, busy) => (stream as Stream, busy),
+            Shaken::Plain(mut stream) => {
+                front.turn_away(&mut stream, NoHead::NotHttp, client).await;
+                return None;
+            }
+            Shaken::Refused(reason) => {
+                front.refuse(reason, None, client);
+                return None;
+            }
+            Shaken::Proven | Shaken::Ended => return None,
+        };
+        // Its first request counts itself.
+        drop(busy);
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            Box::pin(front.http2(stream, client, true, shutdown)).await;
+            return None;
+        }
+        match Box::pin(front.next_head(&mut stream)).await {
+            Ok(head) => {
+                let connection = front.connection(client, true);
+                Box::pin(front.http1(stream, head, connection, shutdown)).await;
+            }
+            Err(none) => front.turn_away(&mut stream, none, client).await,
+        }
+        None
     }
 }
 

@@ -148,7 +148,8 @@ fn end(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-async fn read_some<S>(stream: &mut S, into: &mut BytesMut) -> std::io::Result<usize>
+/// Reads what there is, through a buffer that all connections of a thread share.
+pub(super) async fn read_some<S>(stream: &mut S, into: &mut BytesMut) -> std::io::Result<usize>
 where
     S: AsyncRead + Unpin + ?Sized,
 {

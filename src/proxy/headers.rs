@@ -77,7 +77,8 @@ pub(super) fn forward(
     let _ = write_ip(&mut chain, client.ip);
     request.insert_header(X_FORWARDED_FOR, chain)?;
     if !client.trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
-        request.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static("http"))?;
+        let scheme = if client.secure { "https" } else { "http" };
+        request.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
     }
     if (!client.trusted || !request.headers.contains_key(X_FORWARDED_HOST))
         && let Some(host) = host
@@ -85,6 +86,11 @@ pub(super) fn forward(
         request.insert_header(X_FORWARDED_HOST, host.clone())?;
     }
     Ok(())
+}
+
+/// The scheme that a proxy in front says the client used.
+pub(super) fn forwarded_proto(request: &RequestHeader) -> Option<&str> {
+    request.headers.get(X_FORWARDED_PROTO)?.to_str().ok()
 }
 
 fn write_ip(to: &mut String, ip: IpAddr) -> std::fmt::Result {
@@ -200,7 +206,7 @@ mod tests {
     }
 
     fn client(trusted: bool) -> Client {
-        Client { ip: "192.0.2.1".parse().unwrap(), trusted }
+        Client { ip: "192.0.2.1".parse().unwrap(), trusted, secure: false }
     }
 
     #[test]

@@ -59,7 +59,13 @@ impl Drop for OpenStream {
 
 impl Front {
     /// Requests side by side, until either side closes. Each counts itself as busy.
-    pub(super) async fn http2(&self, stream: Stream, client: IpAddr, shutdown: &ShutdownWatch) {
+    pub(super) async fn http2(
+        &self,
+        stream: Stream,
+        client: IpAddr,
+        secure: bool,
+        shutdown: &ShutdownWatch,
+    ) {
         let digest = Arc::new(Digest {
             ssl_digest: stream.get_ssl_digest(),
             timing_digest: stream.get_timing_digest(),
@@ -68,7 +74,10 @@ impl Front {
         });
         let shaking = handshake(stream, self.proxy.h2_options.clone());
         let Ok(Ok(mut conn)) = timeout(self.limits().total, shaking).await else {
-            self.refuse(Reason::BadRequest, None, client);
+            // In the clear the preface was seen already. Over TLS a client may go without it: when it
+            // does not trust the certificate.
+            let reason = if secure { Reason::ClientGone } else { Reason::BadRequest };
+            self.refuse(reason, None, client);
             return;
         };
         let mut stopping = shutdown.clone();

@@ -4,17 +4,20 @@
 //! Reads the published state; takes no lock and waits for nothing but the network.
 
 mod access_log;
+mod answer;
 mod balance;
 mod client;
 mod context;
 pub mod explain;
 mod failure;
 mod front;
+mod handshake;
 mod head;
 mod headers;
 mod http2;
 mod phases;
 mod pipeline;
+mod redirect;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -28,10 +31,13 @@ use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 
-pub use front::Front;
+pub use front::{Front, TlsFront};
+pub use handshake::HandshakeLimits;
 
+use crate::acme::Challenges;
 use crate::metrics::Metrics;
 use crate::state::Reader;
+use crate::tls::{CertStore, Serving};
 
 /// What the request path is told by the config.
 #[derive(Debug, Clone)]
@@ -52,8 +58,24 @@ pub struct ProxyOptions {
     pub max_header_bytes: usize,
     /// Clients whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What is expected of TLS clients before they speak HTTP.
+    pub handshakes: HandshakeLimits,
     /// What is expected of backends.
     pub upstream: UpstreamOptions,
+}
+
+/// What HTTPS is served with, and what plain HTTP is redirected by.
+pub struct Https {
+    /// The certificates by name.
+    pub certificates: CertStore,
+    /// What CAs ask for.
+    pub challenges: Challenges,
+    /// What all handshakes have in common.
+    pub serving: Serving,
+    /// The port of the HTTPS listener.
+    pub port: u16,
+    /// Whether an ACME CA is configured, so that challenges are ours to answer.
+    pub acme: bool,
 }
 
 /// What the request path expects of backends.
@@ -82,13 +104,18 @@ pub type SharedOptions = Arc<ArcSwap<ProxyOptions>>;
 const MOST_RETRIES: usize = 100;
 
 /// Builds the front that listeners hand their connections to.
-pub fn front(options: SharedOptions, reader: Reader, metrics: Arc<Metrics>) -> Front {
+pub fn front(
+    options: SharedOptions,
+    reader: Reader,
+    metrics: Arc<Metrics>,
+    https: Option<Arc<Https>>,
+) -> Front {
     let conf = Arc::new(ServerConf {
         threads: options.load().threads,
         max_retries: MOST_RETRIES,
         ..ServerConf::default()
     });
-    let phases = phases::Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics));
+    let phases = phases::Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics), https);
     let mut proxy = http_proxy(&conf, phases);
     let mut server_options = HttpServerOptions::default();
     // CONNECT is refused in the phases: with a log line and a counter.
@@ -99,4 +126,14 @@ pub fn front(options: SharedOptions, reader: Reader, metrics: Arc<Metrics>) -> F
     h2_options.initial_window_size(256 * 1024).initial_connection_window_size(1024 * 1024);
     proxy.h2_options = Some(h2_options);
     Front::new(Arc::new(proxy), options, metrics)
+}
+
+/// Builds the front of HTTPS listeners: handshakes, and then what `front` does.
+pub fn tls_front(
+    front: Front,
+    https: Arc<Https>,
+    reader: Reader,
+    metrics: Arc<Metrics>,
+) -> TlsFront {
+    TlsFront::new(front, handshake::Handshakes::new(https, reader, metrics))
 }

@@ -19,11 +19,13 @@ use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::headers::{
-    X_REQUEST_ID, forward, frame_for, normalise, original_host, routed_host, strip_hop_by_hop,
-    usable_request_id, wants_websocket,
+    X_REQUEST_ID, forward, forwarded_proto, frame_for, normalise, original_host, routed_host,
+    strip_hop_by_hop, usable_request_id, wants_websocket,
 };
-use super::{ProxyOptions, SharedOptions};
+use super::redirect::{challenge_token, location, prove, redirect};
+use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
+use crate::model::TlsMode;
 use crate::state::Reader;
 use crate::upstream;
 
@@ -36,39 +38,64 @@ pub(super) struct Phases {
     options: SharedOptions,
     reader: Reader,
     metrics: Arc<Metrics>,
+    https: Option<Arc<Https>>,
 }
 
 impl Phases {
-    pub(super) fn new(options: SharedOptions, reader: Reader, metrics: Arc<Metrics>) -> Self {
-        Self { options, reader, metrics }
+    pub(super) fn new(
+        options: SharedOptions,
+        reader: Reader,
+        metrics: Arc<Metrics>,
+        https: Option<Arc<Https>>,
+    ) -> Self {
+        Self { options, reader, metrics, https }
     }
 
-    /// Finds the domain and a backend for a request, or why there is none.
-    fn route(&self, request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Reason> {
+    /// Finds the domain and a backend for a request, or what is answered without one.
+    fn route(&self, request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Stop> {
         if request.method == Method::TRACE || request.method == Method::CONNECT {
-            return Err(Reason::MethodRefused);
+            return Err(Reason::MethodRefused.into());
         }
         let mut buffer = [0; 256];
         let host = routed_host(request, &mut buffer)?;
+        let token = challenge_token(request);
+        if let (Some(https), Some(token)) = (&self.https, token)
+            && let Some(answer) = https.challenges.http01(host, token)
+        {
+            return Err(Stop::Prove(answer));
+        }
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
         for _ in 0..3 {
-            ctx.pinned = Some(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
+            let pinned = self.reader.pin(host).ok_or(Reason::UnknownHost)?;
+            if let Some(https) = &self.https {
+                let domain = &pinned.domain.virtual_host;
+                if token.is_some() && https.acme && domain.tls == TlsMode::Auto {
+                    return Err(Reason::UnknownChallenge.into());
+                }
+                let to_https = domain.http_to_https && !host.is_empty();
+                if to_https && !is_secure(request, ctx) && https.certificates.is_trusted(host) {
+                    return Err(Stop::Redirect(location(host, https.port, request)));
+                }
+            }
+            ctx.pinned = Some(pinned);
             if ctx.choose() {
                 return Ok(());
             }
         }
-        Err(Reason::NoBackend)
+        Err(Reason::NoBackend.into())
     }
 
     /// The client's address and whether it is believed, from its connection or its stream.
     fn client(session: &Session, ctx: &RequestContext) -> Option<Client> {
         if let Some(connection) = &ctx.connection {
-            return Some(Client { ip: connection.client, trusted: connection.trusted });
+            let Connection { client: ip, trusted, secure, .. } = **connection;
+            return Some(Client { ip, trusted, secure });
         }
         let ip: IpAddr = session.client_addr()?.as_inet()?.ip().to_canonical();
         let trusted = ctx.options.trusted_proxies.iter().any(|net| net.contains(&ip));
-        Some(Client { ip, trusted })
+        let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        Some(Client { ip, trusted, secure })
     }
 
     /// Heads that the front read are within the limit; a pipelined one was read by Pingora, whose own
@@ -131,16 +158,18 @@ impl ProxyHttp for Phases {
         let routed = if Self::head_is_too_large(session, ctx) {
             // A client that ignores limits is not waited for again.
             session.set_keepalive(None);
-            Err(Reason::HeadTooLarge)
+            Err(Reason::HeadTooLarge.into())
         } else {
             self.route(session.req_header(), ctx)
         };
         match routed {
             Ok(()) => Ok(false),
-            Err(reason) => {
+            Err(Stop::Refuse(reason)) => {
                 ctx.failure = Some(respond(session, reason).await?);
                 Ok(true)
             }
+            Err(Stop::Redirect(location)) => redirect(session, location).await.map(|()| true),
+            Err(Stop::Prove(answer)) => prove(session, &answer).await.map(|()| true),
         }
     }
 
@@ -233,6 +262,13 @@ impl ProxyHttp for Phases {
             && session.req_header().headers.contains_key(header::EXPECT)
         {
             session.set_read_timeout(Some(DRAIN_BODY.min(ctx.options.read_timeout)));
+        }
+        if ctx.client.is_some_and(|client| client.secure)
+            && let Some(pinned) = &ctx.pinned
+            && pinned.domain.virtual_host.hsts_max_age_secs > 0
+        {
+            let value = format!("max-age={}", pinned.domain.virtual_host.hsts_max_age_secs);
+            response.insert_header(header::STRICT_TRANSPORT_SECURITY, value)?;
         }
         if let Some(node) = ctx.backend() {
             if ctx.options.upstream.count_5xx && response.status.is_server_error() {
@@ -341,6 +377,29 @@ impl ProxyHttp for Phases {
     }
 }
 
+/// What is answered without a backend.
+enum Stop {
+    Refuse(Reason),
+    /// To this location.
+    Redirect(String),
+    /// With what a CA wants to see.
+    Prove(Arc<str>),
+}
+
+impl From<Reason> for Stop {
+    fn from(reason: Reason) -> Self {
+        Self::Refuse(reason)
+    }
+}
+
+/// Whether the client's own connection is protected: it came over TLS, or a proxy that is believed
+/// says that it did there.
+fn is_secure(request: &RequestHeader, ctx: &RequestContext) -> bool {
+    ctx.client.is_some_and(|client| {
+        client.secure || (client.trusted && forwarded_proto(request) == Some("https"))
+    })
+}
+
 /// Whether the client can't tell where this response, or its own request, ends but by the end of
 /// the connection.
 fn ends_with_connection(session: &mut Session, response: &ResponseHeader) -> bool {
@@ -372,7 +431,7 @@ mod tests {
         use pingora::modules::http::compression::ResponseCompression;
         let (_publisher, reader) = publication(Snapshot::default());
         let phases =
-            Phases::new(Arc::new(ArcSwap::from_pointee(options())), reader, Arc::default());
+            Phases::new(Arc::new(ArcSwap::from_pointee(options())), reader, Arc::default(), None);
         let mut modules = HttpModules::new();
         phases.init_downstream_modules(&mut modules);
         assert!(modules.build_ctx().get::<ResponseCompression>().is_none());

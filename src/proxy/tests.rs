@@ -31,6 +31,7 @@ pub(crate) fn options() -> ProxyOptions {
         read_timeout: DEADLINE,
         write_timeout: DEADLINE,
         websocket_idle_timeout: DEADLINE,
+        handshakes: crate::proxy::HandshakeLimits { total: Duration::from_secs(5), at_once: 100 },
         max_header_bytes: 4096,
         trusted_proxies: Vec::new(),
         upstream: UpstreamOptions {
@@ -81,7 +82,7 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
     let (publisher, reader) = publication(snapshot);
     let metrics = Arc::<Metrics>::default();
     let options = Arc::new(ArcSwap::from_pointee(options));
-    let front = Arc::new(front(options, reader.clone(), Arc::clone(&metrics)));
+    let front = Arc::new(front(options, reader.clone(), Arc::clone(&metrics), None));
     Proxy { front, metrics, reader, _publisher: publisher }
 }
 
@@ -99,6 +100,7 @@ impl Proxy {
             let connection = Arc::new(Connection {
                 client: "192.0.2.1".parse().unwrap(),
                 trusted: false,
+                secure: false,
                 accepted: AtomicBool::new(false),
             });
             let (_stopping, stopped) = watch::channel(false);
@@ -112,7 +114,7 @@ impl Proxy {
         let front = Arc::clone(&self.front);
         let serving = tokio::spawn(async move {
             let (_stopping, stopped) = watch::channel(false);
-            front.http2(Box::new(server), "192.0.2.1".parse().unwrap(), &stopped).await;
+            front.http2(Box::new(server), "192.0.2.1".parse().unwrap(), false, &stopped).await;
         });
         Client { stream, got: Vec::new(), serving }
     }

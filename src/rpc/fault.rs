@@ -3,6 +3,7 @@
 use super::envelope::{Fault, FaultData, FaultKind, code};
 use super::methods::nearest;
 use super::version::PeerVersion;
+use crate::certs::CertError;
 use crate::control::ControlError;
 
 /// The class of a control error.
@@ -59,6 +60,38 @@ pub(super) fn of_control(error: ControlError, request_id: &str) -> Fault {
     };
     let request_id = Some(request_id.to_owned());
     let data = FaultData { kind, hint, request_id, backends, problems };
+    Fault { code: code::PRODUCT, message, data }
+}
+
+/// The class of an error of a command on certificates.
+fn kind_of_cert(error: &CertError) -> FaultKind {
+    match error {
+        CertError::UnknownName { .. } | CertError::NoCertificate { .. } => FaultKind::NotFound,
+        CertError::Unusable(_) | CertError::OtherName { .. } | CertError::RanOut { .. } => {
+            FaultKind::Invalid
+        }
+        CertError::NotAcme { .. }
+        | CertError::StillGood { .. }
+        | CertError::TooOften { .. }
+        | CertError::WantsOther { .. }
+        | CertError::NoCa
+        | CertError::Refused { .. } => FaultKind::Conflict,
+        CertError::TimedOut { .. } => FaultKind::Timeout,
+        CertError::Authority(_) | CertError::File(_) | CertError::Stopping => FaultKind::Internal,
+    }
+}
+
+/// An error of a command on certificates for the caller.
+pub(super) fn of_cert(error: &CertError, request_id: &str) -> Fault {
+    let kind = kind_of_cert(error);
+    let message = error.in_full();
+    if kind == FaultKind::Internal {
+        tracing::error!(request_id, error = %message, "command failed");
+    } else {
+        tracing::info!(request_id, error = %message, "command refused");
+    }
+    let request_id = Some(request_id.to_owned());
+    let data = FaultData { kind, hint: error.hint(), request_id, ..FaultData::default() };
     Fault { code: code::PRODUCT, message, data }
 }
 

@@ -35,6 +35,18 @@ pub enum ServerError {
     /// There are no root certificates.
     #[error("the system has no root certificates")]
     NoRootCertificates,
+    /// Certificates can't be kept.
+    #[error("cannot keep certificates in `{path}`")]
+    CacheDir {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// TLS can't be served.
+    #[error("cannot serve TLS")]
+    Tls(#[source] rustls::Error),
     /// The system gives no threads.
     #[error("cannot start threads")]
     Runtime(#[source] std::io::Error),
@@ -77,7 +89,12 @@ impl ServerError {
             Self::NoRootCertificates => {
                 Some("install the package `ca-certificates`, or set SSL_CERT_FILE".into())
             }
-            Self::Serve(_) => None,
+            Self::CacheDir { .. } => Some(
+                "make the directory writable for the server's user, or set \
+                 `lets_encrypt.cache_dir` to another; certificates that can't be kept are not ordered"
+                    .into(),
+            ),
+            Self::Serve(_) | Self::Tls(_) => None,
             Self::Runtime(_) => Some("raise the limit of threads (`ulimit -u`)".into()),
         }
     }

@@ -29,19 +29,31 @@ pub(crate) struct Listener {
     fds: Arc<Mutex<Fds>>,
 }
 
+/// The addresses that are served.
+pub(super) struct Listeners {
+    pub(super) http: Vec<Listener>,
+    pub(super) https: Vec<Listener>,
+}
+
 /// Binds every address that is served.
-pub(super) fn bind(settings: &ProxySettings) -> Result<Vec<Listener>, ServerError> {
-    settings
-        .listen_addr_http
-        .iter()
-        .map(|address| {
-            Listener::bind(*address).map_err(|source| ServerError::Listen {
-                key: "proxy.listen_addr_http",
-                address: *address,
-                source,
-            })
-        })
-        .collect()
+pub(super) fn bind(settings: &ProxySettings) -> Result<Listeners, ServerError> {
+    let bind = |key: &'static str, address: Option<SocketAddr>| {
+        let bind = |address: SocketAddr| {
+            Listener::bind(address).map_err(|source| ServerError::Listen { key, address, source })
+        };
+        address.into_iter().map(bind).collect::<Result<Vec<_>, ServerError>>()
+    };
+    Ok(Listeners {
+        http: bind("proxy.listen_addr_http", settings.listen_addr_http)?,
+        https: bind("proxy.listen_addr", settings.listen_addr)?,
+    })
+}
+
+impl Listeners {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Listener> {
+        self.http.iter().chain(&self.https)
+    }
 }
 
 impl Listener {

@@ -1,6 +1,7 @@
 //! The composition root: config → rooms → runtimes and listeners → run → drain. No policy.
 
 mod error;
+mod https;
 mod listen;
 mod stop;
 
@@ -14,10 +15,12 @@ use tokio::sync::watch;
 
 pub use error::ServerError;
 pub(crate) use listen::Listener;
+use listen::Listeners;
 pub use stop::Stopped;
 
 pub use crate::control::{Configuration, ReloadOptions};
 
+use crate::certs::Journal;
 use crate::clock::now_ms;
 use crate::config::{Config, Declared, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
@@ -25,7 +28,7 @@ use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
 use crate::proxy::explain::Explainer;
-use crate::proxy::{self, ProxyOptions, UpstreamOptions};
+use crate::proxy::{self, HandshakeLimits, ProxyOptions, UpstreamOptions};
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::store::{Saved, Store};
@@ -36,7 +39,7 @@ const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
 
 /// A server that serves. Dropping it ends everything at once; [`Server::stop`] lets requests finish.
 pub struct Server {
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     admin_socket: PathBuf,
     /// How long requests may take to end, as the config says now.
     shutdown_timeout: Arc<ArcSwap<Duration>>,
@@ -95,13 +98,19 @@ impl Server {
 
         let (stopping, stopped) = watch::channel(false);
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config)));
+        let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
         // One for all listeners: they share the connections to backends.
         let explainer = Explainer::new(Arc::clone(&options));
-        let front = proxy::front(Arc::clone(&options), reader.clone(), Arc::clone(&metrics));
+        let front = proxy::front(
+            Arc::clone(&options),
+            reader.clone(),
+            Arc::clone(&metrics),
+            https.served.clone(),
+        );
         let facts = ServerFacts {
             started_ms: now_ms(),
-            listeners: listeners.iter().map(Listener::to_string).collect(),
+            listeners: listeners.all().map(Listener::to_string).collect(),
             notes: notes(&config),
             metrics: Arc::clone(&metrics),
             explainer,
@@ -110,13 +119,27 @@ impl Server {
         for note in &facts.notes {
             tracing::warn!("{note}");
         }
-        if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
-            tracing::info!("`http_to_https` does nothing until domains are served over HTTPS");
-        }
-        for listener in &listeners {
+        for listener in &listeners.http {
             traffic.spawn(listener.serve(front.clone(), stopped.clone()));
             tracing::info!(listen_addr = %listener, "serving HTTP");
         }
+        if let Some(served) = https.served {
+            for listener in &listeners.https {
+                let front = proxy::tls_front(
+                    front.clone(),
+                    Arc::clone(&served),
+                    reader.clone(),
+                    Arc::clone(&metrics),
+                );
+                traffic.spawn(listener.serve(front, stopped.clone()));
+                tracing::info!(listen_addr = %listener, "serving HTTPS");
+            }
+        } else if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
+            tracing::info!(
+                "`http_to_https` does nothing: there is no `proxy.listen_addr` for HTTPS"
+            );
+        }
+        control.spawn(https.opened.keep());
         let settle: Settle = {
             let (plane, checker) = (plane.clone(), checker.clone());
             let shutdown_timeout = Arc::clone(&shutdown_timeout);
@@ -131,7 +154,7 @@ impl Server {
             })
         };
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
-        let dispatch = Dispatch::new(plane, configuration.clone(), facts);
+        let dispatch = Dispatch::new(plane, configuration.clone(), https.certificates, facts);
         {
             let _context = control.enter();
             rpc::serve(&socket, dispatch).map_err(ServerError::Serve)?;
@@ -153,7 +176,12 @@ impl Server {
 
     /// The addresses at which plain HTTP is served, ports as the kernel chose them.
     pub fn http_addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
-        self.listeners.iter().map(Listener::address)
+        self.listeners.http.iter().map(Listener::address)
+    }
+
+    /// The addresses at which HTTPS is served, ports as the kernel chose them.
+    pub fn https_addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+        self.listeners.https.iter().map(Listener::address)
     }
 
     /// Where the admin socket is.
@@ -230,6 +258,15 @@ fn publish(saved: &Saved) -> (Publisher, Reader) {
     publication(Snapshot::default().after(domains.chain(backends).collect(), saved.revision))
 }
 
+/// Where certificates tell what happens to them.
+fn journal_to(plane: &ControlPlane) -> Journal {
+    let plane = plane.clone();
+    Arc::new(move |actor, domain, news| {
+        let plane = plane.clone();
+        Box::pin(async move { plane.note_certificate(actor, domain, news).await })
+    })
+}
+
 fn prove_with(checker: &Checker) -> ProbeNow {
     let checker = checker.clone();
     Arc::new(move |node| {
@@ -298,6 +335,10 @@ fn proxy_options(config: &Config) -> ProxyOptions {
         write_timeout: proxy.write_timeout,
         websocket_idle_timeout: proxy.websocket_idle_timeout,
         max_header_bytes: proxy.max_header_bytes,
+        handshakes: HandshakeLimits {
+            total: proxy.tls_handshake_timeout,
+            at_once: proxy.max_tls_handshakes,
+        },
         trusted_proxies: proxy.trusted_proxies.clone(),
         upstream: UpstreamOptions {
             connect_timeout: upstream.connect_timeout,
@@ -318,13 +359,11 @@ fn notes(config: &Config) -> Vec<String> {
             notes.push(format!("`{key}`: {what} yet"));
         }
     };
-    note(config.proxy.listen_addr.is_some(), "proxy.listen_addr", "HTTPS is not served");
     note(
         config.proxy.management_api_addr.is_some(),
         "proxy.management_api_addr",
         "the REST API is not served",
     );
-    note(config.lets_encrypt.is_some(), "lets_encrypt", "no certificates are obtained");
     note(config.metrics.enabled, "metrics.enabled", "metrics are not served");
     notes
 }

@@ -31,6 +31,13 @@ pub struct DomainNode {
     in_flight: Vec<(Tag, Arc<InFlight>)>,
 }
 
+/// Two nodes are the same when nothing about the domain would have to be told to anyone.
+impl PartialEq for DomainNode {
+    fn eq(&self, other: &Self) -> bool {
+        self.virtual_host == other.virtual_host
+    }
+}
+
 impl DomainNode {
     fn new(virtual_host: VirtualHost, before: Option<&Self>) -> Self {
         let mut in_flight: Vec<(Tag, Arc<InFlight>)> = Vec::with_capacity(1);
@@ -205,6 +212,21 @@ impl Snapshot {
     ) -> impl Iterator<Item = &Arc<BackendNode>> {
         let start = id.map_or(Bound::Unbounded, Bound::Excluded);
         self.backends.range::<_, BackendId>((start, Bound::Unbounded)).map(|(_, node)| node)
+    }
+
+    /// The virtual hosts that differ from those of `before`, each as it was and as it is; told without
+    /// looking at those that are the same.
+    pub fn domains_changed_since<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (Option<&'a VirtualHost>, Option<&'a VirtualHost>)> {
+        before.domains.diff(&self.domains).map(|item| match item {
+            DiffItem::Add(_, now) => (None, Some(&now.virtual_host)),
+            DiffItem::Remove(_, was) => (Some(&was.virtual_host), None),
+            DiffItem::Update { old: (_, was), new: (_, now) } => {
+                (Some(&was.virtual_host), Some(&now.virtual_host))
+            }
+        })
     }
 
     /// Whether `other` holds the very same backends, told without looking at each.

@@ -1,6 +1,8 @@
 //! Certificates by name, behind one atomic pointer: what handshakes see.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use imbl::GenericHashMap;
@@ -22,6 +24,8 @@ pub enum Slot {
     Ready(Arc<Served>),
     /// None yet, but it may come any moment.
     Pending,
+    /// None until somebody asks for it: see [`CertStore::demand`].
+    OnDemand,
     /// None, and none is about to come.
     Unavailable,
 }
@@ -30,6 +34,8 @@ pub enum Slot {
 #[derive(Debug, Clone)]
 pub struct CertStore {
     published: Arc<ArcSwap<Published>>,
+    /// The revision of the state whose names are all in here.
+    caught_up: Arc<AtomicU64>,
     changed: watch::Sender<()>,
     demands: mpsc::Sender<String>,
 }
@@ -53,7 +59,12 @@ impl CertStore {
     /// An empty store, and the end at which names come out that are demanded of it.
     pub fn new() -> (Self, Demands) {
         let (demands, demanded) = mpsc::channel(DEMANDS);
-        let store = Self { published: Arc::default(), changed: watch::Sender::new(()), demands };
+        let store = Self {
+            published: Arc::default(),
+            caught_up: Arc::default(),
+            changed: watch::Sender::new(()),
+            demands,
+        };
         (store, demanded)
     }
 
@@ -91,14 +102,31 @@ impl CertStore {
     /// Whether clients that were not told to do so trust what is served for `host`.
     pub fn is_trusted(&self, host: &str) -> bool {
         let is_trusted = |slot: &Slot| match slot {
-            Slot::Ready(served) => served.trust == Trust::Public,
-            Slot::Pending | Slot::Unavailable => false,
+            Slot::Ready(served) => {
+                served.trust == Trust::Public && served.certificate.not_after() > SystemTime::now()
+            }
+            Slot::Pending | Slot::OnDemand | Slot::Unavailable => false,
         };
         self.find(host).or_else(|| self.any()).is_some_and(|slot| is_trusted(&slot))
     }
 
+    /// Whether the names of the state of this revision are all in here, so that one that isn't is not
+    /// about to come.
+    pub fn has_caught_up(&self, revision: u64) -> bool {
+        self.caught_up.load(Ordering::Acquire) >= revision
+    }
+
+    /// Says that the names of the state of this revision are all in here.
+    pub fn catch_up(&self, revision: u64) {
+        self.caught_up.store(revision, Ordering::Release);
+        self.changed.send_replace(());
+    }
+
     /// Puts what there is for each name in one step; `None` takes the name out.
     pub fn publish(&self, changes: &[(DomainName, Option<Slot>)]) {
+        if changes.is_empty() {
+            return;
+        }
         self.published.rcu(|before| {
             let mut next = Published::clone(before);
             for (name, slot) in changes {
@@ -172,7 +200,7 @@ mod tests {
     fn name_of(slot: Option<Slot>) -> Option<String> {
         match slot? {
             Slot::Ready(served) => Some(served.certificate.facts().names[0].clone()),
-            Slot::Pending => Some("pending".into()),
+            Slot::Pending | Slot::OnDemand => Some("pending".into()),
             Slot::Unavailable => Some("unavailable".into()),
         }
     }

@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{Method, backend, config, domain, event, name, route, state, switch};
+use super::{Method, backend, cert, config, domain, event, name, route, state, switch};
 use crate::rpc::envelope::FaultKind;
 
 /// Every method, by noun; within one, in the order of its documentation.
@@ -33,6 +33,15 @@ pub static CATALOGUE: &[Entry] = &[
     Entry::of::<config::Diff>(),
     Entry::of::<config::Export>(),
     Entry::of::<config::Show>(),
+    Entry::of::<cert::List>(),
+    Entry::of::<cert::Show>(),
+    Entry::of::<cert::Renew>(),
+    Entry::of::<cert::Wait>(),
+    Entry::of::<cert::Import>(),
+    Entry::of::<cert::Export>(),
+    Entry::of::<cert::Revoke>(),
+    Entry::of::<cert::Ca>(),
+    Entry::of::<cert::Account>(),
     Entry::of::<event::List>(),
     Entry::of::<event::Watch>(),
     Entry::of::<route::Explain>(),

@@ -14,9 +14,10 @@ method!(/// How it stands with the certificate of one name, with all that is kno
 method!(/// Orders a certificate now. It is under way when this answers; `cert.wait` waits for it.
     Renew, "cert.renew", RenewParams => CertificateReport,
     faults [NotFound, Conflict]);
-method!(/// Waits until a good certificate is served for a name and none is being ordered.
+method!(/// Waits until nothing is being done about the certificate of a name: it is good, or the last
+    /// attempt failed.
     Wait, "cert.wait", WaitParams => CertificateReport, progress WaitProgress,
-    faults [NotFound, Conflict, Timeout]);
+    faults [NotFound, Timeout]);
 method!(/// Takes in a certificate and its key, and serves them from now on.
     Import, "cert.import", ImportParams => CertificateReport,
     faults [NotFound, Conflict]);

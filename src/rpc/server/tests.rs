@@ -81,6 +81,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         Box::pin(std::future::ready(Probed { succeeded: false, report }))
     });
     let store = Store::open(&folder.join("state")).unwrap();
+    let certificates = crate::certs::testing::certificates(folder, reader.clone());
     let control = ControlPlane::new(store, publisher, reader, options, probe);
     let backend = Backend {
         id: "web".parse().unwrap(),
@@ -104,7 +105,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     let config = Config::new(ProxySettings::new(PathBuf::new(), PathBuf::new()));
     let source = Source::Made("the test", Box::new(config));
     let configuration = Configuration::new(control.clone(), source, Vec::new(), Box::new(|_| {}));
-    Dispatch::new(control, configuration, facts)
+    Dispatch::new(control, configuration, certificates, facts)
 }
 
 /// A client that sees every byte.

@@ -1,0 +1,174 @@
+//! What is known of the certificate of one name, and how that is told.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::plan::Plan;
+use super::shared::millis;
+use crate::acme::Meta;
+use crate::model::{
+    CertificateReport, CertificateSource, CertificateState, ChallengeKind, DomainName,
+};
+use crate::tls::{Served, Slot, Trust};
+
+/// What is known of the certificate of one name.
+pub(super) struct Entry {
+    /// The virtual host that it belongs to.
+    pub(super) domain: DomainName,
+    /// Where it is to come from.
+    pub(super) plan: Plan,
+    /// What is served, and where it came from.
+    pub(super) served: Option<(CertificateSource, Arc<Served>)>,
+    /// The directory of the CA that what is served, or `meta`, is of.
+    pub(super) directory_url: Option<String>,
+    /// What is stored beside an ACME certificate.
+    pub(super) meta: Meta,
+    /// What is being done.
+    pub(super) work: Work,
+    /// What went wrong last.
+    pub(super) trouble: Option<Trouble>,
+    /// The challenge that failed last: another one is tried first.
+    pub(super) failed_challenge: Option<ChallengeKind>,
+    /// Whether a client asked for it, and nobody declared it.
+    pub(super) on_demand: bool,
+}
+
+/// What is being done about a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Nothing until then; nothing at all where there is no time.
+    Rest(Option<SystemTime>),
+    /// It waits for its turn.
+    Queued,
+    /// It is being ordered.
+    Running(String),
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) text: String,
+    pub(super) hint: Option<String>,
+    /// Whether a person has to act.
+    pub(super) blocks: bool,
+}
+
+impl Entry {
+    pub(super) fn new(domain: DomainName, plan: Plan) -> Self {
+        Self {
+            domain,
+            plan,
+            served: None,
+            directory_url: None,
+            meta: Meta::default(),
+            work: Work::Rest(None),
+            trouble: None,
+            failed_challenge: None,
+            on_demand: false,
+        }
+    }
+
+    /// When something is to be done next.
+    pub(super) fn due(&self) -> Option<SystemTime> {
+        match self.work {
+            Work::Rest(next) => next,
+            Work::Queued | Work::Running(_) => None,
+        }
+    }
+
+    /// What handshakes see.
+    pub(super) fn slot(&self) -> Slot {
+        if let Some((_, served)) = &self.served {
+            return Slot::Ready(Arc::clone(served));
+        }
+        match (&self.plan, &self.work) {
+            (_, Work::Queued | Work::Running(_)) => Slot::Pending,
+            (Plan::OnDemand | Plan::Internal { .. }, _) if self.trouble.is_none() => Slot::OnDemand,
+            (Plan::Acme, Work::Rest(Some(_))) if self.trouble.is_none() => Slot::Pending,
+            _ => Slot::Unavailable,
+        }
+    }
+
+    fn state(&self, now: SystemTime) -> CertificateState {
+        let good = self.served.as_ref().is_some_and(|(_, s)| s.certificate.not_after() > now);
+        match (&self.work, &self.trouble) {
+            (Work::Queued | Work::Running(_), _) if good => CertificateState::Renewing,
+            (Work::Running(_), _) => CertificateState::Ordering,
+            (_, Some(trouble)) if trouble.blocks && !good => CertificateState::Blocked,
+            (Work::Rest(_), Some(_)) => CertificateState::Failed,
+            _ if self.served.is_some() && !good => CertificateState::Expired,
+            _ if good => CertificateState::Valid,
+            _ => CertificateState::Pending,
+        }
+    }
+
+    /// How it stands, for people.
+    pub(super) fn report(&self, name: &DomainName, now: SystemTime) -> CertificateReport {
+        let planned = match &self.plan {
+            Plan::Acme | Plan::OnDemand | Plan::Blocked { .. } => Some(CertificateSource::Acme),
+            Plan::Internal { .. } => Some(CertificateSource::Internal),
+            Plan::Files { .. } => Some(CertificateSource::Files),
+            Plan::Nowhere { .. } => None,
+        };
+        let served = self.served.as_ref();
+        CertificateReport {
+            name: name.clone(),
+            domain: self.domain.clone(),
+            source: served.map(|(source, _)| *source).or(planned),
+            state: self.state(now),
+            served: served.map(|(_, served)| served.certificate.facts().clone()),
+            step: match &self.work {
+                Work::Rest(_) => None,
+                Work::Queued => Some("waiting for its turn".to_owned()),
+                Work::Running(step) => Some(step.clone()),
+            },
+            next_ms: self.due().map(millis),
+            attempts: self.meta.attempts,
+            last_error: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
+            hint: self.trouble.as_ref().and_then(|trouble| trouble.hint.clone()),
+            trusted: served.is_some_and(|(_, served)| {
+                served.trust == Trust::Public && served.certificate.not_after() > now
+            }),
+        }
+    }
+}
+
+impl Entry {
+    /// Takes in what is in the files of the operator: a certificate, or what is wrong and the last good
+    /// one.
+    pub(super) fn take_file(
+        &mut self,
+        name: &DomainName,
+        opened: Result<Arc<Served>, (Option<String>, Option<Arc<Served>>)>,
+    ) {
+        let (served, mut error) = match opened {
+            Ok(served) => (Some(served), None),
+            Err((error, good)) => (good, error),
+        };
+        let (fitting, other) = match served {
+            // Behind the domain `*` any name may be asked for.
+            Some(served) if served.certificate.covers(name) || is_default(name) => {
+                (Some(served), None)
+            }
+            other => (None, other),
+        };
+        if let Some(other) = other {
+            let names = other.certificate.facts().names.join(", ");
+            error.get_or_insert_with(|| format!("the certificate is for other names: {names}"));
+        }
+        if let Some(served) = fitting {
+            self.served = Some((CertificateSource::Files, served));
+        }
+        self.trouble = error.map(|text| Trouble {
+            text,
+            hint: Some(
+                "put the right files in their place; they are read again by themselves".into(),
+            ),
+            blocks: true,
+        });
+    }
+}
+
+fn is_default(name: &DomainName) -> bool {
+    name.pattern() == crate::model::Pattern::Default
+}

@@ -1,0 +1,177 @@
+//! Certificates in files of the operator: read, watched, and the last good pair kept.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::CertificateFiles;
+use crate::tls::{Certificate, Served, Serving, Trust};
+
+/// The pairs of files that are watched.
+#[derive(Default)]
+pub(super) struct Files {
+    pairs: HashMap<(PathBuf, PathBuf), Pair>,
+}
+
+/// What is known of a pair.
+struct Pair {
+    seen: Stamps,
+    /// The last good one.
+    good: Option<Arc<Served>>,
+    error: Option<String>,
+    /// Whether the error was told.
+    told: bool,
+}
+
+/// What a look at a pair brings.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A pair that is good, and new.
+    Good(Arc<Served>),
+    /// A pair that can't be used; what was there before still is.
+    Bad(String),
+}
+
+/// What tells that a file is not the one it was.
+type Stamps = [Option<(i64, i64, u64, u64)>; 2];
+
+impl Files {
+    /// The certificate in a pair of files, which is watched from now on. Blocks.
+    pub(super) fn open(
+        &mut self,
+        files: &CertificateFiles,
+        serving: &Serving,
+    ) -> Result<Arc<Served>, (String, Option<Arc<Served>>)> {
+        let key = (files.cert.clone(), files.key.clone());
+        let pair = self.pairs.entry(key).or_insert_with(|| {
+            let seen = stamps(&files.cert, &files.key);
+            let (good, error) = match read(&files.cert, &files.key, serving) {
+                Ok(served) => (Some(Arc::new(served)), None),
+                Err(error) => (None, Some(error)),
+            };
+            Pair { seen, good, error, told: true }
+        });
+        match (&pair.error, &pair.good) {
+            (None, Some(good)) => Ok(Arc::clone(good)),
+            (error, good) => Err((error.clone().unwrap_or_default(), good.clone())),
+        }
+    }
+
+    /// Stops watching all pairs but these.
+    pub(super) fn keep(&mut self, wanted: impl Fn(&Path, &Path) -> bool) {
+        self.pairs.retain(|(cert, key), _| wanted(cert, key));
+    }
+
+    /// The pairs that are watched.
+    pub(super) fn watched(&self) -> Vec<(PathBuf, PathBuf)> {
+        self.pairs.keys().cloned().collect()
+    }
+
+    /// Takes in how the pairs were just now: those that have become good or bad.
+    pub(super) fn look(
+        &mut self,
+        now: Vec<((PathBuf, PathBuf), Stamps)>,
+        serving: &Serving,
+    ) -> Vec<(CertificateFiles, Found)> {
+        let mut found = Vec::new();
+        for ((cert, key), stamps) in now {
+            let Some(pair) = self.pairs.get_mut(&(cert.clone(), key.clone())) else { continue };
+            let is_new = stamps != pair.seen;
+            if !is_new && pair.told {
+                continue;
+            }
+            pair.seen = stamps;
+            let files = CertificateFiles { cert, key };
+            match read(&files.cert, &files.key, serving) {
+                Ok(served) => {
+                    let served = Arc::new(served);
+                    pair.error = None;
+                    pair.told = true;
+                    pair.good = Some(Arc::clone(&served));
+                    found.push((files, Found::Good(served)));
+                }
+                // The other file may follow in a moment: it is told when it is the same at the next look.
+                Err(_) if is_new => pair.told = false,
+                Err(error) => {
+                    pair.told = true;
+                    pair.error = Some(error.clone());
+                    found.push((files, Found::Bad(error)));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// How the files of these pairs are now. Blocks.
+pub(super) fn look_at(pairs: Vec<(PathBuf, PathBuf)>) -> Vec<((PathBuf, PathBuf), Stamps)> {
+    pairs
+        .into_iter()
+        .map(|(cert, key)| (stamps(&cert, &key), (cert, key)))
+        .map(|(s, p)| (p, s))
+        .collect()
+}
+
+fn stamps(cert: &Path, key: &Path) -> Stamps {
+    [cert, key].map(|path| {
+        let meta = fs::metadata(path).ok()?;
+        Some((meta.mtime(), meta.mtime_nsec(), meta.len(), meta.ino()))
+    })
+}
+
+fn read(cert: &Path, key: &Path, serving: &Serving) -> Result<Served, String> {
+    let content =
+        |path: &Path| fs::read(path).map_err(|error| format!("`{}`: {error}", path.display()));
+    let certificate = Certificate::from_pem(&content(cert)?, &content(key)?)
+        .map_err(|error| format!("`{}` and `{}`: {error}", cert.display(), key.display()))?;
+    Ok(serving.serve(certificate, Trust::Public))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing::self_signed_pem;
+
+    fn write(files: &CertificateFiles, names: &[&str]) {
+        let (cert, key) = self_signed_pem(names);
+        fs::write(&files.cert, cert).unwrap();
+        fs::write(&files.key, key).unwrap();
+    }
+
+    #[test]
+    fn the_last_good_pair_is_kept_and_a_bad_one_told_once_it_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = CertificateFiles {
+            cert: directory.path().join("cert.pem"),
+            key: directory.path().join("key.pem"),
+        };
+        write(&files, &["one.example"]);
+        let serving = Serving::new().unwrap();
+        let mut watched = Files::default();
+        let first = watched.open(&files, &serving).unwrap();
+        let look = |watched: &mut Files| {
+            let now = look_at(watched.watched());
+            watched.look(now, &serving)
+        };
+        assert!(look(&mut watched).is_empty(), "nothing has changed");
+
+        fs::write(&files.cert, self_signed_pem(&["two.example"]).0).unwrap();
+        assert!(look(&mut watched).is_empty(), "its key may follow");
+        let told = look(&mut watched);
+        assert!(
+            matches!(&told[..], [(_, Found::Bad(error))] if error.contains("belong")),
+            "{told:?}"
+        );
+        assert!(look(&mut watched).is_empty(), "told once");
+        let (_, kept) = watched.open(&files, &serving).unwrap_err();
+        assert!(Arc::ptr_eq(&kept.unwrap(), &first));
+
+        write(&files, &["three.example"]);
+        let told = look(&mut watched);
+        assert!(matches!(&told[..], [(_, Found::Good(_))]), "{told:?}");
+        watched.keep(|_, _| false);
+        assert!(watched.watched().is_empty());
+    }
+}

@@ -1,0 +1,184 @@
+//! What is done for a certificate beside the keeper: the long talks with CAs.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::shared::{Shared, millis};
+use crate::acme::{AcmeError, Ca, ErrorKind, Meta, OrderRequest, RenewalWindow, ask, schedule};
+use crate::model::{Attempt, ChallengeKind, DomainName};
+use crate::tls::{Certificate, Served};
+
+/// Attempts that are told of a name.
+const LOGGED: usize = 10;
+
+/// Times of issuances that are remembered of a name.
+const REMEMBERED: usize = 20;
+
+/// An order that is to be made.
+pub(super) struct Order {
+    pub(super) name: DomainName,
+    pub(super) ca: Ca,
+    pub(super) meta: Meta,
+    /// What it takes the place of, when it is the same CA's.
+    pub(super) replaces: Option<Arc<Served>>,
+    pub(super) failed_challenge: Option<ChallengeKind>,
+    /// Must be asked first, for a name that nobody declared.
+    pub(super) ask: Option<String>,
+}
+
+/// How a job ended.
+pub(super) enum Ended {
+    /// A certificate was ordered, and is stored.
+    Obtained(Box<Obtained>),
+    /// It could not be.
+    Failed { directory_url: String, failure: Failure },
+    /// The name is not allowed.
+    Denied(String),
+    /// The CA was asked when it wants the certificate renewed.
+    Window(Option<RenewalWindow>),
+}
+
+pub(super) struct Obtained {
+    pub(super) served: Arc<Served>,
+    pub(super) meta: Meta,
+    pub(super) directory_url: String,
+}
+
+/// Why an order failed.
+pub(super) struct Failure {
+    pub(super) text: String,
+    pub(super) hint: Option<String>,
+    pub(super) kind: ErrorKind,
+    pub(super) retry_after: Option<SystemTime>,
+    pub(super) challenge: Option<ChallengeKind>,
+}
+
+impl From<AcmeError> for Failure {
+    fn from(error: AcmeError) -> Self {
+        Self {
+            text: error.to_string(),
+            hint: error.hint(),
+            kind: error.kind(),
+            retry_after: error.retry_after(),
+            challenge: error.challenge(),
+        }
+    }
+}
+
+impl Failure {
+    fn ours(text: String) -> Self {
+        let kind = ErrorKind::Transient;
+        Self { text, hint: None, kind, retry_after: None, challenge: None }
+    }
+}
+
+/// Orders a certificate and stores it. `step` is told what is being done.
+pub(super) async fn order(
+    shared: Arc<Shared>,
+    order: Order,
+    step: impl Fn(&str) + Send + Sync + 'static,
+) -> Ended {
+    if let Some(url) = &order.ask {
+        step("asking whether the name is allowed");
+        match ask(url, &order.name.to_string()).await {
+            Ok(true) => {}
+            Ok(false) => return Ended::Denied("the name is not allowed".to_owned()),
+            Err(error) => return Ended::Denied(format!("nobody says that it is allowed: {error}")),
+        }
+    }
+    let directory_url = order.ca.directory_url().to_owned();
+    match obtain(&shared, order, &step).await {
+        Ok(obtained) => Ended::Obtained(Box::new(obtained)),
+        Err(failure) => Ended::Failed { directory_url, failure },
+    }
+}
+
+async fn obtain(
+    shared: &Arc<Shared>,
+    order: Order,
+    step: &(impl Fn(&str) + Send + Sync),
+) -> Result<Obtained, Failure> {
+    let Order { name, ca, mut meta, replaces, failed_challenge, ask: _ } = order;
+    let request = OrderRequest {
+        name: name.clone(),
+        replaces: replaces.map(|served| served.certificate.leaf().clone()),
+        prefer: meta.challenge,
+        avoid: failed_challenge,
+    };
+    let issued = ca.issue(request, step).await?;
+    let certificate = Certificate::from_bundle(&issued.bundle)
+        .map_err(|error| Failure::ours(format!("the CA's certificate can't be used: {error}")))?;
+    if !certificate.covers(&name) {
+        let names = certificate.facts().names.join(", ");
+        return Err(Failure::ours(format!("the CA's certificate is for other names: {names}")));
+    }
+    let url = ca.directory_url().to_owned();
+    let now = millis(SystemTime::now());
+    meta.account = Some(issued.account);
+    meta.challenge = issued.challenge.or(meta.challenge);
+    meta.attempts = 0;
+    meta.next_ms = None;
+    meta.last_error = None;
+    meta.issued_ms.push(now);
+    let forgotten = meta.issued_ms.len().saturating_sub(REMEMBERED);
+    meta.issued_ms.drain(..forgotten);
+    log(&mut meta, Attempt { at_ms: now, directory_url: url.clone(), error: None });
+    step("asking the CA when to renew it");
+    take_window(&mut meta, ca.renewal_window(certificate.leaf()).await.ok().flatten());
+    step("storing it");
+    let (storage, bundle) = (shared.settings.storage.clone(), issued.bundle);
+    let (stored_meta, stored_url, stored_name) = (meta.clone(), url.clone(), name);
+    let saved = tokio::task::spawn_blocking(move || {
+        storage.save(&stored_url, &stored_name, &bundle, &stored_meta)
+    });
+    saved
+        .await
+        .unwrap_or_else(|_| Err(std::io::Error::other("the server is stopping")))
+        .map_err(|error| Failure::ours(format!("the certificate can't be stored: {error}")))?;
+    let served = Arc::new(shared.serving.serve(certificate, shared.trust_in(&url)));
+    Ok(Obtained { served, meta, directory_url: url })
+}
+
+/// Asks the CA when it wants a certificate renewed.
+pub(super) async fn window(ca: Ca, served: Arc<Served>) -> Ended {
+    let window = ca.renewal_window(served.certificate.leaf()).await;
+    if let Err(error) = &window {
+        tracing::debug!(%error, "no renewal information");
+    }
+    Ended::Window(window.ok().flatten())
+}
+
+/// Adds an attempt to those that are told.
+pub(super) fn log(meta: &mut Meta, attempt: Attempt) {
+    meta.log.insert(0, attempt);
+    meta.log.truncate(LOGGED);
+}
+
+/// Takes in when the CA wants the certificate renewed. The time within is chosen once, and kept for as
+/// long as the window is the same (RFC 9773 §4.2).
+pub(super) fn take_window(meta: &mut Meta, window: Option<RenewalWindow>) {
+    let Some(window) = window else { return };
+    let bounds = (millis(window.start), millis(window.end));
+    if meta.window_ms != Some(bounds) {
+        meta.window_ms = Some(bounds);
+        meta.renew_ms = None;
+    }
+    meta.explanation_url = window.explanation_url;
+}
+
+/// When a certificate is to be renewed; the choice is kept in `meta`.
+pub(super) fn renewal(meta: &mut Meta, certificate: &Certificate) -> SystemTime {
+    use super::shared::time;
+    if let Some(at) = meta.renew_ms {
+        return time(at);
+    }
+    let window = meta.window_ms.map(|(start, end)| (time(start), time(end)));
+    let at = schedule::renew_at(
+        certificate.not_before(),
+        certificate.not_after(),
+        window,
+        fastrand::f64(),
+    );
+    meta.renew_ms = Some(millis(at));
+    at
+}

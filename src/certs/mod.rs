@@ -1,0 +1,23 @@
+//! Keeps a certificate for each name that is served: decides where one comes from, gets it in time,
+//! publishes it, and tells how it stands with it.
+//!
+//! One task does all of it, the keeper; commands reach it as messages. It follows the published state,
+//! so nobody tells it of domains. Talking to CAs is `acme`'s, serving is `proxy`'s.
+
+mod command;
+mod demand;
+mod entry;
+mod error;
+mod files;
+mod handle;
+mod job;
+mod keeper;
+mod plan;
+mod shared;
+mod shelf;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use error::CertError;
+pub use handle::{Certificates, Exported, Opened};
+pub use shared::{CertSettings, Journal};

@@ -1,0 +1,101 @@
+//! What the keeper, its handle and its jobs share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::entry::Entry;
+use crate::acme::{Ca, Storage};
+use crate::config::{CertificateFiles, OnDemandSettings};
+use crate::model::{Actor, CertificateNews, DomainName};
+use crate::state::Reader;
+use crate::tls::{Authority, AuthorityError, CertStore, Serving, Trust};
+
+/// Adds to the history what happened to a certificate. Given by the server, so that nothing here needs
+/// to know who keeps it.
+pub type Journal = Arc<
+    dyn Fn(Actor, DomainName, CertificateNews) -> Pin<Box<dyn Future<Output = ()> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// What certificates are kept by.
+pub struct CertSettings {
+    /// The ACME CAs, in the order in which they are tried.
+    pub cas: Vec<Ca>,
+    /// Certificates for names that nobody has declared.
+    pub on_demand: Option<OnDemandSettings>,
+    /// Where ACME's and imported certificates are.
+    pub storage: Storage,
+    /// The directory of our own CA.
+    pub authority_dir: PathBuf,
+    /// The certificate for clients that name no host, or an unknown one.
+    pub default_certificate: Option<CertificateFiles>,
+}
+
+pub(super) struct Shared {
+    pub(super) settings: CertSettings,
+    pub(super) reader: Reader,
+    pub(super) store: CertStore,
+    pub(super) serving: Serving,
+    /// By name. Only the keeper writes; it is read by whoever asks how it stands, never by a request.
+    pub(super) table: RwLock<BTreeMap<DomainName, Entry>>,
+    /// Tells of each change of the table.
+    pub(super) changed: watch::Sender<()>,
+    authority: Mutex<Option<Arc<Authority>>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        settings: CertSettings,
+        reader: Reader,
+        store: CertStore,
+        serving: Serving,
+    ) -> Self {
+        Self {
+            settings,
+            reader,
+            store,
+            serving,
+            table: RwLock::default(),
+            changed: watch::Sender::new(()),
+            authority: Mutex::default(),
+        }
+    }
+
+    /// Our own CA, which is made when it is first needed. Blocks.
+    pub(super) fn authority(&self) -> Result<Arc<Authority>, AuthorityError> {
+        let mut authority = self.authority.lock();
+        if let Some(authority) = &*authority {
+            return Ok(Arc::clone(authority));
+        }
+        let opened = Arc::new(Authority::open(&self.settings.authority_dir)?);
+        *authority = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Whether clients trust what a CA signs.
+    pub(super) fn trust_in(&self, directory_url: &str) -> Trust {
+        let ca = self.settings.cas.iter().find(|ca| ca.directory_url() == directory_url);
+        match ca {
+            Some(ca) if !ca.is_staging() => Trust::Public,
+            _ => Trust::Private,
+        }
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(super) fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The reverse of [`millis`].
+pub(super) fn time(millis: u64) -> SystemTime {
+    UNIX_EPOCH + std::time::Duration::from_millis(millis)
+}

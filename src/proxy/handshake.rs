@@ -1,0 +1,251 @@
+//! TLS handshakes: reads the hello, chooses a certificate or waits for one, and hands on a stream.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use pingora::listeners::tls::Acceptor as PingoraAcceptor;
+use pingora::protocols::GetSocketDigest;
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::protocols::tls::TlsStream;
+use pingora::time::timeout;
+use rustls::ServerConfig;
+use rustls::server::{Acceptor, ClientHello};
+use tokio::io::AsyncWriteExt;
+
+use super::Https;
+use super::head::read_some;
+use crate::metrics::{Metrics, Reason};
+use crate::model::{MatchedBy, TlsMode, normalise_host};
+use crate::state::{InFlight, InFlightGuard, Reader};
+use crate::tls::{Served, Slot};
+
+/// The largest hello that is read: several times what the largest post-quantum ones take.
+const MOST_HELLO: usize = 64 * 1024;
+
+/// How long a handshake waits for a certificate that is being obtained.
+const HOLD: Duration = Duration::from_secs(10);
+
+/// The protocol of the challenge tls-alpn-01 (RFC 8737 §6.2).
+const ACME_TLS: &[u8] = b"acme-tls/1";
+
+/// Makes handshakes on one listener.
+pub(super) struct Handshakes {
+    https: Arc<Https>,
+    reader: Reader,
+    under_way: Arc<InFlight>,
+    metrics: Arc<Metrics>,
+}
+
+/// The limits of a handshake.
+#[derive(Debug, Clone, Copy)]
+pub struct HandshakeLimits {
+    /// How long it may take, but for the wait for a certificate.
+    pub total: Duration,
+    /// How many may be under way at once.
+    pub at_once: usize,
+}
+
+/// What comes of a handshake.
+pub(super) enum Shaken {
+    /// A client that speaks HTTP now. The guard keeps the server from stopping under it.
+    Ready(Box<TlsStream<L4Stream>>, InFlightGuard),
+    /// A CA that has seen what it wanted.
+    Proven,
+    /// The client went away before it said anything.
+    Ended,
+    /// No handshake.
+    Refused(Reason),
+    /// The client spoke HTTP without TLS; it can still be answered.
+    Plain(L4Stream),
+}
+
+/// What of a hello decides.
+struct Hello {
+    server_name: Option<String>,
+    proves: bool,
+}
+
+/// Why there is no hello.
+enum NoHello {
+    Ended,
+    Plain,
+    Refused(Reason),
+}
+
+impl Handshakes {
+    pub(super) fn new(https: Arc<Https>, reader: Reader, metrics: Arc<Metrics>) -> Self {
+        Self { https, reader, under_way: Arc::default(), metrics }
+    }
+
+    /// Makes the handshake of one connection.
+    pub(super) async fn shake(&self, mut stream: L4Stream, limits: HandshakeLimits) -> Shaken {
+        let _counted = self.under_way.enter();
+        if self.under_way.count() > limits.at_once {
+            return Shaken::Refused(Reason::TooManyHandshakes);
+        }
+        let mut seen = BytesMut::new();
+        let reading = timeout(limits.total, hello(&mut stream, &mut seen));
+        let hello = match reading.await {
+            Ok(Ok(hello)) => hello,
+            Ok(Err(NoHello::Ended)) => return Shaken::Ended,
+            Ok(Err(NoHello::Plain)) => {
+                return Shaken::Plain(stream);
+            }
+            Ok(Err(NoHello::Refused(reason))) => return Shaken::Refused(reason),
+            Err(_) if seen.is_empty() => return Shaken::Ended,
+            Err(_) => return Shaken::Refused(Reason::HandshakeTimeout),
+        };
+        let busy = self.metrics.busy.enter();
+        stream.rewind(&seen);
+        drop(seen);
+        let (config, refused) = match self.choose(&hello, &stream).await {
+            Ok(config) => (config, None),
+            Err(reason) => (Arc::clone(self.https.serving.refusing()), Some(reason)),
+        };
+        let acceptor = PingoraAcceptor::from_server_config(config);
+        let shaken = timeout(limits.total, Box::pin(acceptor.tls_handshake(stream))).await;
+        match (shaken, refused) {
+            (_, Some(reason)) => Shaken::Refused(reason),
+            (Ok(Ok(_)), None) if hello.proves => Shaken::Proven,
+            (Ok(Ok(stream)), None) => Shaken::Ready(Box::new(stream), busy),
+            (Ok(Err(error)), None) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                Shaken::Refused(Reason::HandshakeFailed)
+            }
+            (Err(_), None) => Shaken::Refused(Reason::HandshakeTimeout),
+        }
+    }
+
+    /// The config of the handshake: with the certificate that the client should see.
+    async fn choose(&self, hello: &Hello, stream: &L4Stream) -> Result<Arc<ServerConfig>, Reason> {
+        let mut buffer = [0; 256];
+        let mut own_ip = String::new();
+        let name = match &hello.server_name {
+            Some(name) => normalise_host(name, &mut buffer).map_err(|_| Reason::UnknownServerName),
+            // RFC 6066 §3 has no names for addresses: who asks for one names none.
+            None => local_ip(stream)
+                .map(|ip| {
+                    own_ip = ip;
+                    own_ip.as_str()
+                })
+                .ok_or(Reason::UnknownServerName),
+        }?;
+        if hello.proves {
+            let challenge = self.https.challenges.tls_alpn01(name);
+            return challenge.ok_or(Reason::UnknownChallenge);
+        }
+        match self.certificate(name, hello.server_name.is_some()).await {
+            Ok(served) => Ok(Arc::clone(served.config())),
+            Err(Reason::UnknownServerName) => self
+                .https
+                .certificates
+                .default_certificate()
+                .map(|served| Arc::clone(served.config()))
+                .ok_or(Reason::UnknownServerName),
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// The certificate for a name, where its domain has one or is about to.
+    async fn certificate(&self, name: &str, is_named: bool) -> Result<Arc<Served>, Reason> {
+        let certificates = &self.https.certificates;
+        let mut changes = None;
+        let waiting = async {
+            let mut has_demanded = false;
+            loop {
+                // The domain first: the certificates of one that has just gone are still there.
+                let (by_default, revision) = self.served_by_default(name, is_named)?;
+                // Before the look at what there is: after it, that could have come in between.
+                let is_known = certificates.has_caught_up(revision);
+                let own = certificates.find(name);
+                match own.or_else(|| by_default.then(|| certificates.any()).flatten()) {
+                    Some(Slot::Ready(served)) => return Ok(served),
+                    Some(Slot::Unavailable) => return Err(Reason::NoCertificate),
+                    Some(Slot::OnDemand) if !has_demanded => {
+                        has_demanded = true;
+                        if !certificates.demand(name) {
+                            return Err(Reason::NoCertificate);
+                        }
+                    }
+                    None if is_known => return Err(Reason::NoCertificate),
+                    Some(Slot::Pending | Slot::OnDemand) | None => {}
+                }
+                match &mut changes {
+                    // Looks once more: what came before the watch began is not told.
+                    none @ None => *none = Some(certificates.watch()),
+                    Some(changes) => {
+                        changes.changed().await.map_err(|_| Reason::NoCertificate)?;
+                    }
+                }
+            }
+        };
+        timeout(HOLD, waiting).await.unwrap_or(Err(Reason::NoCertificate))
+    }
+
+    /// Whether it is only the domain `*` that answers for the name, at which revision; an error when
+    /// nobody does over HTTPS.
+    fn served_by_default(&self, name: &str, is_named: bool) -> Result<(bool, u64), Reason> {
+        let snapshot = self.reader.load();
+        let (by, node) = snapshot.route_by(name).ok_or(Reason::UnknownServerName)?;
+        let by_default = by == MatchedBy::Default;
+        let is_off = node.virtual_host.tls == TlsMode::Off;
+        if is_off || (by_default && !is_named) {
+            return Err(Reason::UnknownServerName);
+        }
+        Ok((by_default, snapshot.revision()))
+    }
+}
+
+/// Reads until the hello is whole; what was read is in `seen`.
+async fn hello(stream: &mut L4Stream, seen: &mut BytesMut) -> Result<Hello, NoHello> {
+    let mut acceptor = Acceptor::default();
+    loop {
+        let before = seen.len();
+        match read_some(stream, seen).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) if before == 0 => return Err(NoHello::Ended),
+            Ok(0) | Err(_) => return Err(NoHello::Refused(Reason::HandshakeFailed)),
+        }
+        if before == 0 && seen[0].is_ascii_uppercase() {
+            return Err(NoHello::Plain);
+        }
+        let mut fresh = &seen[before..];
+        while !fresh.is_empty() {
+            if acceptor.read_tls(&mut fresh).is_err() {
+                return Err(NoHello::Refused(Reason::HandshakeFailed));
+            }
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(Hello::of(&accepted.client_hello())),
+            Ok(None) if seen.len() < MOST_HELLO => {}
+            Ok(None) => return Err(NoHello::Refused(Reason::HandshakeFailed)),
+            Err((error, mut alert)) => {
+                tracing::debug!(%error, "TLS hello refused");
+                let mut bytes = Vec::new();
+                while alert.write(&mut bytes).is_ok_and(|written| written > 0) {}
+                // Whoever doesn't take it is gone already.
+                let _: io::Result<()> = stream.write_all(&bytes).await;
+                let _: io::Result<()> = stream.shutdown().await;
+                return Err(NoHello::Refused(Reason::HandshakeFailed));
+            }
+        }
+    }
+}
+
+impl Hello {
+    fn of(hello: &ClientHello<'_>) -> Self {
+        // A client of RFC 8737 offers that protocol and no other.
+        let mut protocols = hello.alpn().into_iter().flatten();
+        let proves = protocols.next() == Some(ACME_TLS) && protocols.next().is_none();
+        Self { server_name: hello.server_name().map(str::to_owned), proves }
+    }
+}
+
+/// The address that the client connected to, as a domain would be named by it.
+fn local_ip(stream: &L4Stream) -> Option<String> {
+    let digest = stream.get_socket_digest()?;
+    let ip = digest.local_addr()?.as_inet()?.ip().to_canonical();
+    Some(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() })
+}

@@ -1,0 +1,66 @@
+//! What plain HTTP is answered with where HTTPS is served, or is about to be.
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
+
+use super::answer::send;
+
+/// Where a CA looks for the answer to http-01 (RFC 8555 §8.3).
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
+
+/// The port that `https://` means when none is given.
+const HTTPS_PORT: u16 = 443;
+
+/// The token of a request for the answer to a challenge.
+pub(super) fn challenge_token(request: &RequestHeader) -> Option<&str> {
+    request.uri.path().strip_prefix(CHALLENGES)
+}
+
+/// The same resource over HTTPS.
+pub(super) fn location(host: &str, port: u16, request: &RequestHeader) -> String {
+    let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = if path.starts_with('/') { path } else { "/" };
+    if port == HTTPS_PORT {
+        format!("https://{host}{path}")
+    } else {
+        format!("https://{host}:{port}{path}")
+    }
+}
+
+/// Sends the client to HTTPS for good, with its method and body (RFC 9110 §15.4.9).
+///
+/// # Errors
+/// When the client takes no answer any more.
+pub(super) async fn redirect(session: &mut Session, location: String) -> Result<()> {
+    let mut response = ResponseHeader::build(StatusCode::PERMANENT_REDIRECT, Some(4))?;
+    let body = Bytes::from(format!("this site is served at {location}\n"));
+    response.insert_header(header::LOCATION, location)?;
+    send(session, response, body).await
+}
+
+/// Answers a CA.
+///
+/// # Errors
+/// When it takes no answer any more.
+pub(super) async fn prove(session: &mut Session, answer: &str) -> Result<()> {
+    let mut response = ResponseHeader::build(StatusCode::OK, Some(4))?;
+    response.insert_header(header::CACHE_CONTROL, "no-store")?;
+    send(session, response, Bytes::copy_from_slice(answer.as_bytes())).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_location_is_the_same_resource() {
+        let mut request = RequestHeader::build("GET", b"/a%20b?c=d", None).unwrap();
+        assert_eq!(location("example.com", 443, &request), "https://example.com/a%20b?c=d");
+        assert_eq!(location("[::1]", 8443, &request), "https://[::1]:8443/a%20b?c=d");
+        request = RequestHeader::build("OPTIONS", b"*", None).unwrap();
+        assert_eq!(location("example.com", 443, &request), "https://example.com/");
+    }
+}
