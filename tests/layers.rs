@@ -24,7 +24,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("upstream", &["state"]),
     ("control", &["config", "state", "store"]),
     ("health", &["state", "upstream"]),
-    ("proxy", &["state", "upstream"]),
+    ("acme", &["config"]),
+    // What the proxy answers to a CA that looks.
+    ("acme::challenge", &[]),
+    ("proxy", &["acme::challenge", "state", "upstream"]),
     // What would become of a request, for the control side to ask.
     ("proxy::explain", &["proxy", "state"]),
     ("rpc", &[]),
