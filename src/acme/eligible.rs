@@ -98,7 +98,6 @@ fn is_private(address: IpAddr) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::acme::testing::{ca, issuer};
     use crate::acme::{Ca, ErrorKind, Listeners};
 

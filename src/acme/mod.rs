@@ -22,6 +22,8 @@ pub mod schedule;
 pub mod storage;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 pub use ask::ask;

@@ -72,7 +72,8 @@ async fn an_account_is_made_once_and_kept() {
     let made = |seen: Vec<String>| seen.iter().filter(|seen| *seen == "POST /account").count();
     assert_eq!(made(server.requests()), 1);
     let together = posts(201, &[("location", "http://ca.test/account/1")], "{}").await;
-    let ca = at(&together, &tempfile::tempdir().unwrap());
+    let files = tempfile::tempdir().unwrap();
+    let ca = at(&together, &files);
     let (one, two) = tokio::join!(ca.register(), ca.register());
     assert_eq!(one.unwrap(), two.unwrap());
     assert_eq!(made(together.requests()), 1, "by two at once");

@@ -33,7 +33,7 @@ pub(super) fn name_of(stem: &str) -> Option<DomainName> {
         (Some(base), _) => format!("*.{base}"),
         (_, Some(rest)) => format!("_{rest}"),
         _ if stem == "_default" => "*".to_owned(),
-        _ if stem.starts_with('_') => return None,
+        _ if stem.starts_with(['_', '*']) => return None,
         _ => stem.to_owned(),
     };
     // One that is written in another way would be found twice.
