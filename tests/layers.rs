@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("upstream", &["state"]),
     ("control", &["config", "state", "store"]),
     ("health", &["state", "upstream"]),
-    ("proxy", &["acme", "state", "tls", "upstream"]),
+    ("proxy", &["acme::challenge", "state", "tls", "upstream"]),
     // What would become of a request, for the control side to ask.
     ("proxy::explain", &["proxy", "state"]),
     ("rpc", &[]),

@@ -1,19 +1,233 @@
-//! Pending challenges that the proxy answers.
+//! The challenges that are pending: what the proxy answers to a CA that looks.
+//!
+//! Read for every request below `/.well-known/acme-challenge/` and every handshake that asks for
+//! `acme-tls/1`, so reading takes no lock. Written a few times for each order.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Pending challenges. Cloned handles share them.
-#[derive(Debug, Clone, Default)]
-pub struct Challenges;
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+/// The protocol that a handshake for TLS-ALPN-01 asks for (RFC 8737 §6.2).
+pub const ACME_TLS: &[u8] = b"acme-tls/1";
+
+/// The challenges that are pending. A clone shares them.
+#[derive(Clone, Default)]
+pub struct Challenges(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    pending: ArcSwap<Pending>,
+    next: AtomicU64,
+}
+
+/// By host, the newest last: two CAs may look at one name at once.
+#[derive(Clone, Default)]
+struct Pending {
+    http01: HashMap<Arc<str>, Vec<Http01>>,
+    tls_alpn01: HashMap<Arc<str>, Vec<TlsAlpn01>>,
+}
+
+#[derive(Clone)]
+struct Http01 {
+    id: u64,
+    token: Arc<str>,
+    key_authorization: Arc<str>,
+}
+
+#[derive(Clone)]
+struct TlsAlpn01 {
+    id: u64,
+    config: Arc<ServerConfig>,
+}
 
 impl Challenges {
-    /// The key authorization for a token at a host.
-    pub fn http01(&self, _host: &str, _token: &str) -> Option<Arc<str>> {
-        None
+    /// The key authorization that answers a request for `token` at `host`, a normalised name.
+    pub fn http01(&self, host: &str, token: &str) -> Option<Arc<str>> {
+        let pending = self.0.pending.load();
+        let found = pending.http01.get(host)?.iter().find(|one| &*one.token == token)?;
+        Some(Arc::clone(&found.key_authorization))
     }
 
-    /// The config of a handshake that proves a name.
-    pub fn tls_alpn01(&self, _host: &str) -> Option<Arc<rustls::ServerConfig>> {
-        None
+    /// What a handshake that asks for nothing but `acme-tls/1` at `host` is answered with: a
+    /// configuration with that protocol alone and the challenge's certificate. For an IP address the
+    /// host is its reverse name, such as `1.0.0.127.in-addr.arpa` (RFC 8738 §6).
+    pub fn tls_alpn01(&self, host: &str) -> Option<Arc<ServerConfig>> {
+        let pending = self.0.pending.load();
+        Some(Arc::clone(&pending.tls_alpn01.get(host)?.last()?.config))
+    }
+
+    /// Whether nothing is pending.
+    pub fn is_empty(&self) -> bool {
+        let pending = self.0.pending.load();
+        pending.http01.is_empty() && pending.tls_alpn01.is_empty()
+    }
+
+    /// Answers for `token` at `host` until what this gives is dropped.
+    pub(super) fn add_http01(&self, host: &str, token: &str, key_authorization: &str) -> Posted {
+        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let host: Arc<str> = host.into();
+        let one = Http01 { id, token: token.into(), key_authorization: key_authorization.into() };
+        self.change(|pending| {
+            pending.http01.entry(Arc::clone(&host)).or_default().push(one.clone());
+        });
+        Posted { challenges: self.clone(), host, id }
+    }
+
+    /// Answers for `host` with `config` until what this gives is dropped.
+    pub(super) fn add_tls_alpn01(&self, host: &str, config: Arc<ServerConfig>) -> Posted {
+        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let host: Arc<str> = host.into();
+        let one = TlsAlpn01 { id, config };
+        self.change(|pending| {
+            pending.tls_alpn01.entry(Arc::clone(&host)).or_default().push(one.clone());
+        });
+        Posted { challenges: self.clone(), host, id }
+    }
+
+    fn remove(&self, host: &str, id: u64) {
+        self.change(|pending| {
+            if let Some(tokens) = pending.http01.get_mut(host) {
+                tokens.retain(|one| one.id != id);
+                if tokens.is_empty() {
+                    pending.http01.remove(host);
+                }
+            }
+            if let Some(configs) = pending.tls_alpn01.get_mut(host) {
+                configs.retain(|one| one.id != id);
+                if configs.is_empty() {
+                    pending.tls_alpn01.remove(host);
+                }
+            }
+        });
+    }
+
+    fn change(&self, change: impl Fn(&mut Pending)) {
+        self.0.pending.rcu(|pending| {
+            let mut pending = Pending::clone(pending);
+            change(&mut pending);
+            pending
+        });
+    }
+}
+
+impl fmt::Debug for Challenges {
+    /// Tokens and keys are nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pending = self.0.pending.load();
+        f.debug_struct("Challenges")
+            .field("http01", &pending.http01.len())
+            .field("tls_alpn01", &pending.tls_alpn01.len())
+            .finish()
+    }
+}
+
+/// A challenge that is answered while this lives.
+#[must_use]
+pub(super) struct Posted {
+    challenges: Challenges,
+    host: Arc<str>,
+    id: u64,
+}
+
+impl Drop for Posted {
+    fn drop(&mut self) {
+        self.challenges.remove(&self.host, self.id);
+    }
+}
+
+/// The configuration that proves `name`, a host name or an IP address without brackets, by a
+/// certificate with `digest` in it (RFC 8737 §3).
+///
+/// # Errors
+/// When no certificate can be made for the name.
+pub(super) fn tls_alpn01_config(name: &str, digest: &[u8]) -> Result<Arc<ServerConfig>, String> {
+    let words = |error: rcgen::Error| error.to_string();
+    let key = rcgen::KeyPair::generate().map_err(words)?;
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).map_err(words)?;
+    params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(digest)];
+    let certificate = params.self_signed(&key).map_err(words)?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let key = ring::sign::any_supported_type(&key).map_err(|error| error.to_string())?;
+    // Not `from_der`, which has webpki look at it and refuse the critical extension.
+    let certified = CertifiedKey::new(vec![certificate.der().clone()], key);
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    config.alpn_protocols = vec![ACME_TLS.to_vec()];
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_answered_at_its_host_while_it_is_posted() {
+        let challenges = Challenges::default();
+        assert!(challenges.is_empty());
+        let one = challenges.add_http01("a.test", "token", "token.key");
+        let twice = challenges.clone().add_http01("a.test", "token", "token.key");
+        let other = challenges.add_http01("b.test", "other", "other.key");
+        assert_eq!(challenges.http01("a.test", "token").as_deref(), Some("token.key"));
+        assert_eq!(challenges.http01("b.test", "token"), None);
+        assert_eq!(challenges.http01("a.test", "other"), None);
+        drop(one);
+        assert!(challenges.http01("a.test", "token").is_some(), "the other still wants it");
+        drop((twice, other));
+        assert!(challenges.is_empty());
+    }
+
+    #[test]
+    fn a_challenge_certificate_speaks_nothing_else() {
+        let challenges = Challenges::default();
+        let digest = [7; 32];
+        let old = tls_alpn01_config("a.test", &[1; 32]).unwrap();
+        let config = tls_alpn01_config("a.test", &digest).unwrap();
+        let first = challenges.add_tls_alpn01("a.test", old);
+        let second = challenges.add_tls_alpn01("a.test", Arc::clone(&config));
+        let found = challenges.tls_alpn01("a.test").unwrap();
+        assert!(Arc::ptr_eq(&found, &config), "the newest");
+        assert_eq!(found.alpn_protocols, [ACME_TLS]);
+        assert!(challenges.tls_alpn01("b.test").is_none());
+        drop((first, second));
+        assert!(challenges.is_empty());
+        assert!(tls_alpn01_config("127.0.0.1", &digest).is_ok());
+        assert!(tls_alpn01_config("::1", &digest).is_ok());
+    }
+
+    #[test]
+    fn many_may_write_at_once() {
+        let challenges = Challenges::default();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let challenges = &challenges;
+                scope.spawn(move || {
+                    for n in 0..100 {
+                        let host = format!("{thread}.{n}.test");
+                        let posted = challenges.add_http01(&host, "t", "k");
+                        assert!(challenges.http01(&host, "t").is_some());
+                        drop(posted);
+                        assert!(challenges.http01(&host, "t").is_none());
+                    }
+                });
+            }
+        });
+        assert!(challenges.is_empty());
+    }
+
+    #[test]
+    fn nothing_secret_is_in_debug() {
+        let challenges = Challenges::default();
+        let _posted = challenges.add_http01("a.test", "token", "secret");
+        assert_eq!(format!("{challenges:?}"), "Challenges { http01: 1, tls_alpn01: 0 }");
     }
 }

@@ -16,7 +16,7 @@ use super::job::{self, Ended, Failure, Obtained};
 use super::plan::{Plan, plan};
 use super::shared::{Journal, Shared, millis, time};
 use super::shelf::Shelf;
-use crate::acme::{ErrorKind, schedule};
+use crate::acme::{ErrorKind, Meta, RenewalWindow, schedule};
 use crate::config::CertificateFiles;
 use crate::model::{
     Actor, Attempt, CertificateNews, CertificateReport, CertificateSource, DomainName, Pattern,
@@ -267,6 +267,10 @@ impl Keeper {
                 entry.served = Some((CertificateSource::Acme, Arc::clone(served)));
                 next = job::renewal(&mut entry.meta, &served.certificate);
                 next = next.min(now + look_again());
+                if shelved.directory_url.is_empty() {
+                    entry.directory_url = None;
+                    next = now;
+                }
             }
             if let (Some(error), Some(at)) = (&entry.meta.last_error, entry.meta.next_ms) {
                 // A restart is no reason to ask again sooner.
@@ -661,7 +665,7 @@ impl Keeper {
         self.shared.changed.send_replace(());
     }
 
-    async fn take_window(&mut self, name: &DomainName, window: Option<crate::acme::RenewalWindow>) {
+    async fn take_window(&mut self, name: &DomainName, window: Option<RenewalWindow>) {
         let now = SystemTime::now();
         let again = window.as_ref().map_or_else(look_again, |window| window.look_again);
         self.edit(name, |entry| {
@@ -792,7 +796,10 @@ impl Keeper {
         reply: Reply,
     ) {
         let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
-        let saved = tokio::task::spawn_blocking(move || storage.save_imported(&own, &bundle)).await;
+        let saved = tokio::task::spawn_blocking(move || {
+            storage.save_imported(&own, &bundle, &Meta::default())
+        })
+        .await;
         let saved = saved.unwrap_or_else(|_| Err(std::io::Error::other("the server is stopping")));
         if let Err(error) = saved {
             let _ = reply.send(Err(error.into()));

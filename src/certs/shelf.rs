@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::shared::Shared;
-use crate::acme::{Loaded, Meta, Stored};
+use crate::acme::{Ca, Loaded, Meta, Stored};
 use crate::model::DomainName;
 use crate::tls::{Certificate, Served, Trust};
 
-/// A certificate from the disk, ready to be served.
+/// A certificate from the disk, ready to be served, or what is known of attempts to get one.
 pub(super) struct Shelved {
     pub(super) served: Option<Arc<Served>>,
     pub(super) meta: Meta,
+    /// The CA that signed it; empty where that is not configured any more.
     pub(super) directory_url: String,
 }
 
@@ -26,21 +27,25 @@ impl Shelf {
     /// Reads everything that is stored. Blocks; uses all cores, for there may be ten thousand.
     pub(super) fn open(shared: &Shared) -> Self {
         let mut shelf = Self::default();
-        // The last is what counts: the CA that is tried first.
-        for ca in shared.settings.cas.iter().rev() {
-            let url = ca.directory_url();
-            let trust = shared.trust_in(url);
-            for (name, served, meta) in read(shared, shared.settings.storage.load(url), trust) {
-                let is_better = served.is_some()
-                    || shelf.acme.get(&name).is_none_or(|other| other.served.is_none());
-                if is_better {
-                    let directory_url = url.to_owned();
-                    shelf.acme.insert(name, Shelved { served, meta, directory_url });
-                }
+        let storage = &shared.settings.storage;
+        let urls: Vec<_> = shared.settings.cas.iter().map(Ca::directory_url).collect();
+        for url in &urls {
+            let loaded = storage.load(url);
+            for (name, meta) in &loaded.tried {
+                // How the last attempts ended where none succeeded yet.
+                shelf.put(name, None, meta.clone(), url);
+            }
+            for (name, served, meta) in read(shared, loaded, shared.trust_in(url)) {
+                shelf.put(&name, served, meta, url);
             }
         }
-        let imported = shared.settings.storage.load_imported();
-        for (name, served, _) in read(shared, imported, Trust::Public) {
+        // What a CA signed that is not asked any more is served until another has.
+        if !urls.is_empty() {
+            for (name, served, _) in read(shared, storage.load_others(&urls), Trust::Private) {
+                shelf.put(&name, served, Meta::default(), "");
+            }
+        }
+        for (name, served, _) in read(shared, storage.load_imported(), Trust::Public) {
             if let Some(served) = served {
                 shelf.imported.insert(name, served);
             }
@@ -54,11 +59,10 @@ impl Shelf {
         let mut shelf = Self::default();
         for ca in &shared.settings.cas {
             let url = ca.directory_url();
-            let Some(stored) = storage.load_one(url, name) else { continue };
-            let served = serve(shared, &stored, shared.trust_in(url));
-            let directory_url = url.to_owned();
-            shelf.acme.insert(name.clone(), Shelved { served, meta: stored.meta, directory_url });
-            break;
+            if let Some(stored) = storage.load_one(url, name) {
+                let served = serve(shared, &stored, shared.trust_in(url));
+                shelf.put(name, served, stored.meta, url);
+            }
         }
         if let Some(stored) = storage.load_one_imported(name)
             && let Some(served) = serve(shared, &stored, Trust::Public)
@@ -66,6 +70,23 @@ impl Shelf {
             shelf.imported.insert(name.clone(), served);
         }
         shelf
+    }
+
+    /// Puts what was found, unless there is something better: a certificate is better than none, and
+    /// the CA that is tried first better than the next.
+    fn put(
+        &mut self,
+        name: &DomainName,
+        served: Option<Arc<Served>>,
+        meta: Meta,
+        directory_url: &str,
+    ) {
+        let before = self.acme.get(name);
+        if before.is_some_and(|before| before.served.is_some() || served.is_none()) {
+            return;
+        }
+        let directory_url = directory_url.to_owned();
+        self.acme.insert(name.clone(), Shelved { served, meta, directory_url });
     }
 }
 
@@ -90,10 +111,6 @@ fn read(shared: &Shared, loaded: Loaded, trust: Trust) -> Vec<Read> {
 }
 
 fn serve(shared: &Shared, stored: &Stored, trust: Trust) -> Option<Arc<Served>> {
-    // What was stored without a certificate tells how the last attempts ended.
-    if stored.bundle.is_empty() {
-        return None;
-    }
     let problem = match Certificate::from_bundle(&stored.bundle) {
         Ok(certificate) if certificate.covers(&stored.name) => {
             return Some(Arc::new(shared.serving.serve(certificate, trust)));

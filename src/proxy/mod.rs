@@ -34,7 +34,7 @@ use pingora::server::configuration::ServerConf;
 pub use front::{Front, TlsFront};
 pub use handshake::HandshakeLimits;
 
-use crate::acme::Challenges;
+use crate::acme::challenge::Challenges;
 use crate::metrics::Metrics;
 use crate::state::Reader;
 use crate::tls::{CertStore, Serving};

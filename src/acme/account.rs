@@ -1,0 +1,316 @@
+//! The account at a CA: one for each directory, kept in a file.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use super::ca::Shared;
+use super::connection::Seen;
+use super::error::AcmeError;
+use super::storage;
+use crate::atomic_file;
+use crate::config::EabSettings;
+use crate::model::AccountInfo;
+
+/// A conversation with a CA by somebody whom it knows.
+pub(super) struct Session {
+    pub(super) account: Account,
+    pub(super) seen: Seen,
+}
+
+impl Session {
+    pub(super) fn error(&self, error: instant_acme::Error) -> AcmeError {
+        AcmeError::of(error, &self.seen)
+    }
+}
+
+/// What is kept of an account. Not `Debug`: the credentials are its key.
+#[derive(Serialize, Deserialize)]
+struct AccountFile {
+    directory_url: String,
+    email: String,
+    uri: String,
+    thumbprint: String,
+    /// How the CA is called in DNS records, once it has said so.
+    #[serde(default)]
+    issuer_domain: Option<String>,
+    credentials: AccountCredentials,
+}
+
+impl Shared {
+    /// Begins a conversation, with an account that is made when there is none.
+    pub(super) async fn session(&self) -> Result<Session, AcmeError> {
+        if let Some(session) = self.known().await? {
+            return Ok(session);
+        }
+        let _one_at_a_time = self.registering.lock().await;
+        let path = self.account_path();
+        let _one_process_at_a_time = {
+            let path = path.with_extension("lock");
+            blocking(move || lock(&path)).await.map_err(|error| cannot_keep(&error))?
+        };
+        match self.known().await? {
+            Some(session) => Ok(session),
+            None => self.register_at(path).await,
+        }
+    }
+
+    /// What is known of the account, without asking the CA.
+    pub(super) fn account_info(&self) -> AccountInfo {
+        let url = &self.issuer.directory_url;
+        let file = read(&self.account_path()).ok().flatten();
+        let domain = self.issuer_domain(file.as_ref().and_then(|file| file.issuer_domain.clone()));
+        let record = |rest: &dyn Fn(&str) -> String| file.as_ref().map(|file| rest(&file.uri));
+        AccountInfo {
+            directory_url: url.clone(),
+            email: file.as_ref().map_or_else(|| self.issuer.email.clone(), |f| f.email.clone()),
+            uri: file.as_ref().map(|file| file.uri.clone()),
+            thumbprint: file.as_ref().map(|file| file.thumbprint.clone()),
+            dns_persist: record(&|uri| format!("{domain}; accounturi={uri}; policy=wildcard")),
+            caa: record(&|uri| format!("0 issue \"{domain}; accounturi={uri}\"")),
+        }
+    }
+
+    /// Forgets an account that the CA does not know, unless there is another one already.
+    pub(super) async fn forget_account(&self, uri: &str) -> Result<(), AcmeError> {
+        let _one_at_a_time = self.registering.lock().await;
+        warn!(directory_url = self.issuer.directory_url, uri, "the CA does not know the account");
+        let (path, uri) = (self.account_path(), uri.to_owned());
+        let forget = move || match read(&path)? {
+            Some(file) if file.uri == uri => atomic_file::remove(&path),
+            _ => Ok(()),
+        };
+        blocking(forget).await.map_err(|error| cannot_keep(&error))
+    }
+
+    /// Keeps how the CA is called in DNS records, once it has said so.
+    pub(super) async fn keep_issuer_domain(&self, seen: &Seen) {
+        let Some(domain) = seen.issuer_domain() else { return };
+        let path = self.account_path();
+        let keep = move || match read(&path)? {
+            Some(file) if file.issuer_domain.as_ref() != Some(&domain) => {
+                write(&path, &AccountFile { issuer_domain: Some(domain), ..file })
+            }
+            _ => Ok(()),
+        };
+        // It only goes into what is shown.
+        if let Err(error) = blocking(keep).await {
+            warn!(directory_url = self.issuer.directory_url, %error, "the account cannot be kept");
+        }
+    }
+
+    /// The account of the file, where there is one.
+    async fn known(&self) -> Result<Option<Session>, AcmeError> {
+        let path = self.account_path();
+        let file = {
+            let path = path.clone();
+            blocking(move || read(&path)).await.map_err(|error| cannot_keep(&error))?
+        };
+        let Some(file) = file else { return Ok(None) };
+        if file.directory_url != self.issuer.directory_url {
+            let words = format!("`{}` is the account at `{}`", path.display(), file.directory_url);
+            return Err(AcmeError::blocked(words)
+                .with_hint("move the file away, or use another `cache_dir`"));
+        }
+        let (http, seen) = self.connection().await?.converse();
+        let account = Account::builder_with_http(http).from_credentials(file.credentials).await;
+        let account = account.map_err(|error| AcmeError::of(error, &seen).at_the_account())?;
+        let session = Session { account, seen };
+        if file.email != self.issuer.email {
+            self.change_email(&session, path).await;
+        }
+        Ok(Some(session))
+    }
+
+    async fn register_at(&self, path: PathBuf) -> Result<Session, AcmeError> {
+        let eab = match self.issuer.eab.clone() {
+            Some(eab) => {
+                Some(blocking(move || Ok(binding(&eab))).await.unwrap_or_else(|error| {
+                    Err(AcmeError::file("the external account's key", &error))
+                })?)
+            }
+            None => None,
+        };
+        let (http, seen) = self.connection().await?.converse();
+        let contact = format!("mailto:{}", self.issuer.email);
+        let contact = [contact.as_str()];
+        let new = NewAccount {
+            contact: if self.issuer.email.is_empty() { &[] } else { &contact },
+            terms_of_service_agreed: true,
+            only_return_existing: false,
+        };
+        let url = self.issuer.directory_url.clone();
+        let made = Account::builder_with_http(http).create(&new, url, eab.as_ref()).await;
+        let (account, credentials) =
+            made.map_err(|error| AcmeError::of(error, &seen).at_the_account())?;
+        let file = AccountFile {
+            directory_url: self.issuer.directory_url.clone(),
+            email: self.issuer.email.clone(),
+            uri: account.id().to_owned(),
+            thumbprint: account.key_thumbprint().to_owned(),
+            issuer_domain: seen.issuer_domain(),
+            credentials,
+        };
+        blocking(move || write(&path, &file)).await.map_err(|error| cannot_keep(&error))?;
+        info!(
+            directory_url = self.issuer.directory_url,
+            uri = account.id(),
+            "an account was made at the CA"
+        );
+        Ok(Session { account, seen })
+    }
+
+    /// Tells the CA another address. That it fails is no reason not to order.
+    async fn change_email(&self, session: &Session, path: PathBuf) {
+        let email = self.issuer.email.clone();
+        let contact = format!("mailto:{email}");
+        let contact = [contact.as_str()];
+        let contacts: &[&str] = if email.is_empty() { &[] } else { &contact };
+        let told = session.account.update_contacts(contacts).await;
+        let told = match told.map_err(|error| session.error(error).to_string()) {
+            Ok(()) => {
+                let keep = move || match read(&path)? {
+                    Some(file) => write(&path, &AccountFile { email, ..file }),
+                    None => Ok(()),
+                };
+                blocking(keep).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            warn!(
+                directory_url = self.issuer.directory_url,
+                error, "the CA cannot be told another address"
+            );
+        }
+    }
+
+    fn account_path(&self) -> PathBuf {
+        self.storage.account(&self.issuer.directory_url)
+    }
+
+    /// How the CA is called in DNS records; `said` is what it said itself.
+    fn issuer_domain(&self, said: Option<String>) -> String {
+        if self.is_public() {
+            return "letsencrypt.org".to_owned();
+        }
+        let host = || {
+            let uri = self.issuer.directory_url.parse::<http::Uri>().ok();
+            uri.and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default()
+        };
+        said.unwrap_or_else(host)
+    }
+}
+
+/// Does work that blocks where it may.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+fn cannot_keep(error: &io::Error) -> AcmeError {
+    AcmeError::file("the account cannot be kept", error)
+}
+
+/// Reads the account. A file that makes no sense is put aside: what is in it is lost either way.
+fn read(path: &Path) -> io::Result<Option<AccountFile>> {
+    let json = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        json => json?,
+    };
+    match serde_json::from_slice(&json) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) => {
+            // Its text could quote the key.
+            warn!(path = %path.display(), line = error.line(), "the account's file is broken");
+            fs::rename(path, path.with_extension("json.bad"))?;
+            Ok(None)
+        }
+    }
+}
+
+fn write(path: &Path, file: &AccountFile) -> io::Result<()> {
+    storage::write(path, &serde_json::to_vec_pretty(file)?)
+}
+
+/// Waits for a lock that the kernel lets go when the process ends.
+fn lock(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        atomic_file::private_directory(directory)?;
+    }
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+fn binding(eab: &EabSettings) -> Result<ExternalAccountKey, AcmeError> {
+    let path = eab.hmac_key_file.display();
+    let blocked = |why: &dyn std::fmt::Display| {
+        AcmeError::blocked(format!("the external account's key `{path}`: {why}"))
+            .with_hint("`eab_hmac_key_file` holds the key as the CA gave it out, in base64url")
+    };
+    let text = fs::read_to_string(&eab.hmac_key_file).map_err(|error| blocked(&error))?;
+    let key = decode(&text).filter(|key| !key.is_empty());
+    let key = key.ok_or_else(|| blocked(&"it is not in base64url"))?;
+    Ok(ExternalAccountKey::new(eab.kid.clone(), &key))
+}
+
+/// Reads base64, of either alphabet (RFC 4648 §4 and §5), padded or not.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut bits, mut count) = (0_u32, 0);
+    for byte in text.trim().trim_end_matches('=').bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' | b'+' => 62,
+            b'_' | b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).ok()?);
+        }
+    }
+    (count < 6).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_cas_give_it_out() {
+        for (text, bytes) in [
+            ("", Some(&b""[..])),
+            ("Zg==", Some(b"f")),
+            ("Zm9v\n", Some(b"foo")),
+            ("Zm9vYg", Some(b"foob")),
+            ("-_-_", Some(&[0xfb, 0xff, 0xbf])),
+            ("+/+/", Some(&[0xfb, 0xff, 0xbf])),
+            ("Zm9v Yg", None),
+            ("Z", None),
+        ] {
+            assert_eq!(decode(text).as_deref(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_put_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("account.json");
+        assert!(read(&path).unwrap().is_none());
+        fs::write(&path, "{\"uri\":").unwrap();
+        assert!(read(&path).unwrap().is_none());
+        assert!(!path.exists());
+        assert!(directory.path().join("account.json.bad").exists());
+    }
+}

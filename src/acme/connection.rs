@@ -1,0 +1,306 @@
+//! HTTP to a CA: with time-outs, and with errors that say what happened.
+//!
+//! instant-acme expects JSON from everywhere and drops the headers of errors; what lies between us and
+//! a CA sends HTML, and the headers say when to come back.
+
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER, USER_AGENT};
+use http::response::Parts;
+use http::{HeaderValue, Method, Request};
+use http_body_util::{BodyExt, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
+use parking_lot::Mutex;
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use serde_json::Value;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::http_date;
+
+/// Who we say we are.
+pub(super) const AGENT: &str = concat!("vhost/", env!("CARGO_PKG_VERSION"));
+
+/// A connector for `http` and `https`; without TLS settings it trusts nobody.
+pub(super) fn connector(
+    tls: Option<ClientConfig>,
+    patience: Duration,
+) -> Result<HttpsConnector<HttpConnector>, String> {
+    let tls = match tls {
+        Some(tls) => tls,
+        None => ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth(),
+    };
+    let mut tcp = HttpConnector::new();
+    tcp.set_connect_timeout(Some(patience));
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+    Ok(builder.https_or_http().enable_http1().wrap_connector(tcp))
+}
+
+/// The last cause of an error, which is the one that says something.
+pub(super) fn words(error: &(dyn StdError + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    let text = last.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// Why there is no answer that a CA would give.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub(super) struct Refused {
+    pub(super) words: String,
+    pub(super) hint: Option<String>,
+}
+
+/// What a CA said besides its answers, in one conversation.
+#[derive(Clone, Default)]
+pub(super) struct Seen(Arc<Mutex<Last>>);
+
+#[derive(Default)]
+struct Last {
+    retry_after: Option<SystemTime>,
+    issuer_domain: Option<String>,
+}
+
+impl Seen {
+    /// Before when the CA does not want to be asked again, if its last answer was an error.
+    pub(super) fn retry_after(&self) -> Option<SystemTime> {
+        self.0.lock().retry_after
+    }
+
+    /// How the CA is called in DNS records.
+    pub(super) fn issuer_domain(&self) -> Option<String> {
+        self.0.lock().issuer_domain.clone()
+    }
+}
+
+/// The connections to one CA. A clone shares them.
+#[derive(Clone)]
+pub(super) struct Connection {
+    http: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
+    directory: Arc<Directory>,
+}
+
+struct Directory {
+    url: String,
+    /// The last one that was fetched, and when: each conversation begins with it.
+    kept: Mutex<Option<(Instant, Bytes)>>,
+    told_of_the_clock: AtomicBool,
+}
+
+impl Connection {
+    pub(super) fn new(directory_url: String, tls: ClientConfig) -> Result<Self, String> {
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(30));
+        let directory = Directory {
+            url: directory_url,
+            kept: Mutex::new(None),
+            told_of_the_clock: AtomicBool::new(false),
+        };
+        let http = builder.build(connector(Some(tls), Duration::from_secs(10))?);
+        Ok(Self { http, directory: Arc::new(directory) })
+    }
+
+    /// Begins a conversation, of which `Seen` will know more than its answers.
+    pub(super) fn converse(&self) -> (Box<dyn HttpClient>, Seen) {
+        let seen = Seen::default();
+        (Box::new(Conversation { connection: self.clone(), seen: seen.clone() }), seen)
+    }
+}
+
+#[derive(Clone)]
+struct Conversation {
+    connection: Connection,
+    seen: Seen,
+}
+
+impl HttpClient for Conversation {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let this = self.clone();
+        Box::pin(async move { this.exchange(request).await })
+    }
+}
+
+impl Conversation {
+    async fn exchange(
+        &self,
+        mut request: Request<BodyWrapper<Bytes>>,
+    ) -> Result<BytesResponse, Error> {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let directory = &self.connection.directory;
+        let host = request.uri().authority().map_or_else(String::new, ToString::to_string);
+        let method = request.method().clone();
+        let is_directory = method == Method::GET && request.uri() == directory.url.as_str();
+        if is_directory && let Some(body) = directory.fresh() {
+            self.hear(&body);
+            let (parts, ()) = http::Response::new(()).into_parts();
+            return Ok(BytesResponse { parts, body: Box::new(body) });
+        }
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let (mut parts, body) = match timeout(PATIENCE, self.send(request)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(why)) => {
+                return Err(refused(format!("cannot reach `{host}`: {why}"), trust_hint(&why)));
+            }
+            Err(_) => {
+                let words = format!("no answer from `{host}` within {} s", PATIENCE.as_secs());
+                return Err(refused(words, None));
+            }
+        };
+        self.note(&parts);
+        if parts.status.is_client_error() || parts.status.is_server_error() {
+            return problem(&host, &method, parts, &body);
+        }
+        check(&host, &method, is_directory, &parts, &body)?;
+        self.hear(&body);
+        if is_directory {
+            *directory.kept.lock() = Some((Instant::now(), body.clone()));
+        } else if method == Method::GET && !parts.headers.contains_key(RETRY_AFTER) {
+            // Renewal information, which instant-acme does not take without one.
+            parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("21600"));
+        }
+        Ok(BytesResponse { parts, body: Box::new(body) })
+    }
+
+    async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<(Parts, Bytes), String> {
+        const LARGEST: usize = 1024 * 1024;
+        let answer = self.connection.http.request(request).await.map_err(|error| words(&error))?;
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, LARGEST).collect().await;
+        Ok((parts, body.map_err(|error| words(error.as_ref()))?.to_bytes()))
+    }
+
+    /// Notes what headers say: when to come back, and how late it is.
+    fn note(&self, parts: &Parts) {
+        const TOLERANCE: Duration = Duration::from_secs(60);
+        let now = SystemTime::now();
+        let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let failed = parts.status.is_client_error() || parts.status.is_server_error();
+        self.seen.0.lock().retry_after = text(RETRY_AFTER)
+            .filter(|_| failed)
+            .and_then(|value| http_date::retry_after(value, now));
+        let Some(theirs) = text(DATE).and_then(http_date::http_date) else { return };
+        let apart = now.duration_since(theirs).unwrap_or_else(|error| error.duration());
+        let told = &self.connection.directory.told_of_the_clock;
+        if apart > TOLERANCE && !told.swap(true, Ordering::Relaxed) {
+            warn!(
+                directory_url = self.connection.directory.url,
+                seconds = apart.as_secs(),
+                "the clock is not that of the CA"
+            );
+        }
+    }
+
+    /// Notes how the CA is called in DNS records, which instant-acme does not pass on: for
+    /// dns-persist-01 in the challenge, and for CAA records in the directory.
+    fn hear(&self, body: &Bytes) {
+        let said = |name: &str| body.windows(name.len()).any(|part| part == name.as_bytes());
+        if !said("issuer-domain-names") && !said("caaIdentities") {
+            return;
+        }
+        let Ok(value) = serde_json::from_slice::<Value>(body) else { return };
+        let of_challenge = value["challenges"]
+            .as_array()
+            .and_then(|all| all.iter().find_map(|one| one["issuer-domain-names"][0].as_str()));
+        let mut last = self.seen.0.lock();
+        if let Some(name) = of_challenge {
+            last.issuer_domain = Some(name.to_owned());
+        } else if let Some(name) = value["meta"]["caaIdentities"][0].as_str() {
+            last.issuer_domain.get_or_insert_with(|| name.to_owned());
+        }
+    }
+}
+
+impl Directory {
+    fn fresh(&self) -> Option<Bytes> {
+        const FRESH: Duration = Duration::from_mins(10);
+        let kept = self.kept.lock();
+        kept.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, body)| body.clone())
+    }
+}
+
+/// An answer that is an error, as the problem that it is or should have been.
+fn problem(host: &str, method: &Method, parts: Parts, body: &[u8]) -> Result<BytesResponse, Error> {
+    let status = parts.status;
+    let mut value = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if serde_json::from_value::<Problem>(value.clone()).is_err() {
+        let detail = format!("`{host}` answered {status}, and not as an ACME CA does");
+        value = serde_json::json!({ "detail": detail });
+    }
+    if value["status"].is_null() {
+        value["status"] = status.as_u16().into();
+    }
+    if *method == Method::POST {
+        // Of these instant-acme wants to see for itself whether it is about the nonce.
+        let body = Bytes::from(value.to_string());
+        return Ok(BytesResponse { parts, body: Box::new(body) });
+    }
+    Err(Error::Api(serde_json::from_value(value)?))
+}
+
+/// Whether an answer that is no error is one that a CA gives.
+fn check(
+    host: &str,
+    method: &Method,
+    is_directory: bool,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<(), Error> {
+    let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let hint = || {
+        Some(format!(
+            "check `directory_url`, and whether something between this server and `{host}` answers \
+             in its place"
+        ))
+    };
+    if parts.status.is_redirection() {
+        let to = text(LOCATION).unwrap_or("nowhere");
+        return Err(refused(format!("`{host}` redirects to `{to}`, which a CA does not"), hint()));
+    }
+    if text(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html")) {
+        return Err(refused(format!("`{host}` answered with a web page"), hint()));
+    }
+    if *method == Method::GET {
+        let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        if !value.is_object() {
+            return Err(refused(format!("the answer of `{host}` is not JSON"), hint()));
+        }
+        if is_directory && !value["newNonce"].is_string() {
+            return Err(refused(format!("what `{host}` sent is no ACME directory"), hint()));
+        }
+    }
+    Ok(())
+}
+
+fn trust_hint(why: &str) -> Option<String> {
+    why.contains("certificate").then(|| {
+        "set `ca_root` to a file with the root that the CA's own HTTPS is trusted by".to_owned()
+    })
+}
+
+fn refused(words: String, hint: Option<String>) -> Error {
+    Error::Other(Box::new(Refused { words, hint }))
+}
+
+#[cfg(test)]
+mod tests;

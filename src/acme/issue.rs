@@ -1,0 +1,341 @@
+//! One certificate, from the order to the chain.
+//!
+//! Whatever is needed to go on is on disk before the step that needs it: the key before it is signed
+//! for, the order's URL and the answers before the CA is asked to look.
+
+use std::time::Duration;
+
+use instant_acme::{
+    CertificateIdentifier, Error, Identifier, NewOrder, Order, OrderStatus, RetryPolicy,
+};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::account::{Session, blocking};
+use super::bundle;
+use super::ca::{Issued, OrderRequest, Shared};
+use super::challenge::Posted;
+use super::error::{AcmeError, ErrorKind};
+use super::order_file::{Answer, OrderFile};
+use super::prove::why;
+use crate::clock::now_ms;
+use crate::model::{ChallengeKind, DomainName};
+
+/// Does a step again while all that the CA has against it is its nonce: it was not looked at then.
+/// instant-acme gives up after three.
+macro_rules! retried {
+    ($step:expr) => {{
+        let mut left = 5;
+        loop {
+            match $step.await {
+                Err(error) if left > 0 && $crate::acme::error::is_bad_nonce(&error) => left -= 1,
+                done => break done,
+            }
+        }
+    }};
+}
+pub(super) use retried;
+
+/// How an order is waited for. A CA that says when to ask again is asked then.
+const PATIENCE: RetryPolicy = RetryPolicy::new()
+    .initial_delay(Duration::from_millis(250))
+    .backoff(1.2)
+    .timeout(Duration::from_secs(180));
+
+/// An order that is being worked on.
+pub(super) struct Run {
+    pub(super) order: Order,
+    pub(super) file: OrderFile,
+    pub(super) posted: Vec<Posted>,
+    /// Whether somebody else began with it.
+    pub(super) resumed: bool,
+}
+
+impl Shared {
+    pub(super) async fn issue(
+        &self,
+        request: &OrderRequest,
+        step: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Issued, AcmeError> {
+        self.can_sign(&request.name)?;
+        step("opening the account");
+        let session = self.session().await?;
+        match self.attempt(&session, request, step).await {
+            Err(error) if error.is("accountDoesNotExist") => {
+                self.forget_account(session.account.id()).await?;
+                let session = self.session().await?;
+                self.attempt(&session, request, step).await
+            }
+            done => done,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        session: &Session,
+        request: &OrderRequest,
+        step: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Issued, AcmeError> {
+        let name = &request.name;
+        let mut run = match self.resume(session, name).await? {
+            Some(run) => run,
+            None => {
+                step("ordering");
+                self.start(session, request).await?
+            }
+        };
+        // What an earlier process posted is ours from here on.
+        let earlier = self.kept.lock().remove(name).unwrap_or_default();
+        run.posted.extend(earlier);
+        let result = self.carry_on(session, &mut run, request, step).await;
+        self.clean_up(name, &run.file.answers).await;
+        match result {
+            Ok(issued) => {
+                info!(
+                    %name,
+                    directory_url = self.issuer.directory_url,
+                    challenge = issued.challenge.map(ChallengeKind::as_str),
+                    "certificate obtained"
+                );
+                linger(run.posted);
+                Ok(issued)
+            }
+            Err(error) => {
+                if is_over(&mut run.order, &error) {
+                    self.forget_order(name).await;
+                } else {
+                    self.kept.lock().insert(name.clone(), run.posted);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Places an order, and keeps it.
+    async fn start(&self, session: &Session, request: &OrderRequest) -> Result<Run, AcmeError> {
+        let name = &request.name;
+        let key = bundle::new_key(self.issuer.key_type).map_err(AcmeError::transient)?;
+        let order = self.place(session, request).await?;
+        let file = OrderFile {
+            name: name.clone(),
+            account: session.account.id().to_owned(),
+            url: order.url().to_owned(),
+            key,
+            created_ms: now_ms(),
+            answers: Vec::new(),
+        };
+        self.keep_order(&file).await?;
+        Ok(Run { order, file, posted: Vec::new(), resumed: false })
+    }
+
+    async fn place(&self, session: &Session, request: &OrderRequest) -> Result<Order, AcmeError> {
+        let name = &request.name;
+        let identifiers = match bundle::ip(name) {
+            Some(ip) => [Identifier::Ip(ip)],
+            None => [Identifier::Dns(name.to_string())],
+        };
+        let profile = self.profile(session, bundle::ip(name).is_some())?;
+        let order = |replaces: Option<CertificateIdentifier<'static>>| {
+            let mut order = NewOrder::new(&identifiers);
+            if let Some(profile) = &profile {
+                order = order.profile(profile);
+            }
+            if let Some(replaces) = replaces {
+                order = order.replaces(replaces);
+            }
+            order
+        };
+        // A certificate without a key identifier can't be named, and needs no exemption from limits.
+        let replaces = request.replaces.as_ref();
+        let replaces = replaces.and_then(|leaf| CertificateIdentifier::try_from(leaf).ok());
+        if let Some(replaces) = replaces {
+            let replaces = replaces.into_owned();
+            let replacing = order(Some(replaces));
+            match retried!(session.account.new_order(&replacing)) {
+                Ok(placed) => return Ok(placed),
+                Err(error) if is_about_replacing(&error) => {
+                    info!(%name, %error, "ordering without saying what is replaced");
+                }
+                Err(error) => return Err(session.error(error).at_the_order()),
+            }
+        }
+        let plain = order(None);
+        let placed = retried!(session.account.new_order(&plain));
+        placed.map_err(|error| session.error(error).at_the_order())
+    }
+
+    /// The profile to ask for; an address needs certificates of a few days.
+    fn profile(&self, session: &Session, address: bool) -> Result<Option<String>, AcmeError> {
+        let has = |name: &str| session.account.profiles().any(|profile| profile.name == name);
+        match &self.issuer.profile {
+            Some(profile) if has(profile) => Ok(Some(profile.clone())),
+            Some(profile) => {
+                let names: Vec<_> = session.account.profiles().map(|p| p.name).collect();
+                if names.is_empty() {
+                    warn!(
+                        directory_url = self.issuer.directory_url,
+                        profile, "the CA has no profiles: ordering without"
+                    );
+                    return Ok(None);
+                }
+                let words = format!("the CA has no profile `{profile}`");
+                Err(AcmeError::blocked(words)
+                    .with_hint(format!("set `profile` to one of {}", names.join(", "))))
+            }
+            None if address && has("shortlived") => Ok(Some("shortlived".to_owned())),
+            None => Ok(None),
+        }
+    }
+
+    /// The order that an earlier attempt left, if the CA still has it.
+    async fn resume(&self, session: &Session, name: &DomainName) -> Result<Option<Run>, AcmeError> {
+        let (storage, of) = (self.storage.clone(), name.clone());
+        let url = self.issuer.directory_url.clone();
+        let file = match blocking(move || storage.load_order(&url, &of)).await {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                warn!(%name, %error, "an order's file cannot be read");
+                self.forget_order(name).await;
+                return Ok(None);
+            }
+        };
+        if file.is_old() || file.account != session.account.id() {
+            self.clean_up(name, &file.answers).await;
+            self.forget_order(name).await;
+            return Ok(None);
+        }
+        match retried!(session.account.order(file.url.clone())) {
+            Ok(order) => {
+                info!(%name, directory_url = self.issuer.directory_url, "order resumed");
+                Ok(Some(Run { order, file, posted: Vec::new(), resumed: true }))
+            }
+            Err(error) => {
+                let unreadable = matches!(error, Error::Json(_));
+                let error = session.error(error);
+                if unreadable || matches!(error.status(), Some(400 | 401 | 403 | 404)) {
+                    if error.is("accountDoesNotExist") {
+                        return Err(error);
+                    }
+                    self.clean_up(name, &file.answers).await;
+                    self.forget_order(name).await;
+                    return Ok(None);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Does what the order's status asks for, until there is a certificate.
+    async fn carry_on(
+        &self,
+        session: &Session,
+        run: &mut Run,
+        request: &OrderRequest,
+        step: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Issued, AcmeError> {
+        let name = &request.name;
+        let mut used = None;
+        if run.order.state().status == OrderStatus::Pending {
+            used = match self.prove(session, run, request, step).await {
+                Ok(used) => used,
+                // A CA may look at once, and say so here.
+                Err(error) if error.kind() == ErrorKind::Validation => {
+                    return Err(why(&mut run.order, name, error).await);
+                }
+                Err(error) => return Err(error),
+            };
+            match used {
+                Some(kind) => step(&format!("waiting for the CA to look at {kind}")),
+                None => step("waiting for the CA"),
+            }
+            let waited = retried!(run.order.poll_ready(&PATIENCE));
+            if run.order.state().status != OrderStatus::Invalid {
+                waited.map_err(|error| session.error(error).with_challenge(used))?;
+            }
+        }
+        // A resumed one was proven by what it left.
+        let used = used.or_else(|| run.file.answers.last().map(Answer::kind));
+        if run.order.state().status == OrderStatus::Invalid {
+            let otherwise = run.order.state().error.as_ref().map(AcmeError::of_problem);
+            let otherwise = otherwise.unwrap_or_else(|| {
+                AcmeError::new(ErrorKind::Validation, "the CA did not accept the order")
+            });
+            return Err(why(&mut run.order, name, otherwise.with_challenge(used)).await);
+        }
+        step("waiting for the certificate");
+        if run.order.state().status == OrderStatus::Ready {
+            let csr = bundle::signing_request(name, &run.file.key).map_err(AcmeError::transient)?;
+            match retried!(run.order.finalize_csr(&csr)).map_err(|error| session.error(error)) {
+                // It is being made already: a status that was read before that.
+                Err(error) if error.is("orderNotReady") => {}
+                done => done?,
+            }
+        }
+        let chain = retried!(run.order.poll_certificate(&PATIENCE));
+        let chain = chain.map_err(|error| session.error(error))?;
+        match bundle::bundle(name, &run.file.key, &chain) {
+            Ok(bundle) => Ok(Issued { bundle, challenge: used, account: run.file.account.clone() }),
+            Err(why) => {
+                // The same would come of it again.
+                self.forget_order(name).await;
+                Err(AcmeError::transient(why))
+            }
+        }
+    }
+
+    pub(super) async fn keep_order(&self, file: &OrderFile) -> Result<(), AcmeError> {
+        let (storage, file) = (self.storage.clone(), file.clone());
+        let url = self.issuer.directory_url.clone();
+        let kept = blocking(move || storage.save_order(&url, &file)).await;
+        kept.map_err(|error| AcmeError::file("the order cannot be kept", &error))
+    }
+
+    async fn forget_order(&self, name: &DomainName) {
+        let (storage, of) = (self.storage.clone(), name.clone());
+        let url = self.issuer.directory_url.clone();
+        if let Err(error) = blocking(move || storage.remove_order(&url, &of)).await {
+            warn!(%name, %error, "an order that is over cannot be removed");
+        }
+    }
+}
+
+/// Fetches what is not there yet, so that going through them does not fail half-way.
+pub(super) async fn fetch_authorizations(order: &mut Order) -> Result<(), Error> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        authorization?;
+    }
+    Ok(())
+}
+
+/// Whether an order is not to be gone on with after an error.
+fn is_over(order: &mut Order, error: &AcmeError) -> bool {
+    order.state().status == OrderStatus::Invalid
+        || matches!(error.kind(), ErrorKind::Validation | ErrorKind::Blocked)
+}
+
+/// Whether an order was refused for what it replaces. CAs tell it in several ways.
+fn is_about_replacing(error: &Error) -> bool {
+    match error {
+        Error::Unsupported(_) => true,
+        Error::Other(error) => error.to_string().contains("replaces field mismatch"),
+        Error::Api(problem) => {
+            let about = |text: &Option<String>, part| {
+                text.as_deref().is_some_and(|text| text.contains(part))
+            };
+            about(&problem.r#type, "alreadyReplaced")
+                || about(&problem.detail, "replace")
+                || about(&problem.detail, "ARI")
+        }
+        _ => false,
+    }
+}
+
+/// Keeps answering for a while: a CA looks from several places, and not at once.
+fn linger(posted: Vec<Posted>) {
+    tokio::spawn(async move {
+        sleep(Duration::from_mins(1)).await;
+        drop(posted);
+    });
+}

@@ -1,0 +1,371 @@
+//! The files below `cache_dir`. Everything here blocks.
+//!
+//! ```text
+//! <ca>/account.json             <ca>: the host and path of the CA's directory URL
+//! <ca>/certs/example.com.pem    key, leaf and chain in one file, so that they can't come apart
+//! <ca>/certs/example.com.json   what can be found out again: attempts, times, the CA's wishes
+//! <ca>/orders/example.com.json  an order under way: its URL, the new key, the answers to challenges
+//! imported/example.com.pem
+//! ```
+//!
+//! A wildcard's files are called `_wildcard.example.com`. Directories are of mode 0700 and files of
+//! 0600; a file is replaced whole or not at all.
+
+mod layout;
+mod prepare;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::order_file::OrderFile;
+use crate::atomic_file;
+use crate::model::{Attempt, ChallengeKind, DomainName};
+
+/// The files below `cache_dir`. A clone means the same ones.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    root: Arc<Path>,
+}
+
+/// A bundle that was found.
+#[derive(Clone)]
+pub struct Stored {
+    /// The name it is for, as its file is called.
+    pub name: DomainName,
+    /// The key, the certificate and its chain, PEM. Nobody has looked into it yet.
+    pub bundle: String,
+    /// What is known of it.
+    pub meta: Meta,
+}
+
+impl fmt::Debug for Stored {
+    /// The key stays out of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored")
+            .field("name", &self.name)
+            .field("meta", &self.meta)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All that was found of one CA.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The bundles, by name.
+    pub stored: Vec<Stored>,
+    /// The names that were tried, but have no bundle.
+    pub tried: Vec<(DomainName, Meta)>,
+    /// Files that can't be used, and why. They were left alone.
+    pub problems: Vec<(PathBuf, String)>,
+}
+
+/// What is known of a certificate, besides itself. None of it is needed to serve.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Meta {
+    /// The account it was ordered with.
+    pub account: Option<String>,
+    /// The challenge that worked.
+    pub challenge: Option<ChallengeKind>,
+    /// When certificates for the name were issued, in milliseconds since the Unix epoch.
+    pub issued_ms: Vec<u64>,
+    /// Attempts since the last success.
+    pub attempts: u32,
+    /// When something is to be done next, in milliseconds since the Unix epoch.
+    pub next_ms: Option<u64>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// When the CA wants it to be renewed, in milliseconds since the Unix epoch.
+    pub window_ms: Option<(u64, u64)>,
+    /// The time in that window that was chosen.
+    pub renew_ms: Option<u64>,
+    /// The CA's page about the window.
+    pub explanation_url: Option<String>,
+    /// The last attempts, the newest first.
+    pub log: Vec<Attempt>,
+}
+
+impl Storage {
+    /// The files below a directory, which is not looked at yet.
+    pub fn new(cache_dir: PathBuf) -> Self {
+        Self { root: cache_dir.into() }
+    }
+
+    /// Makes the directory, checks that it can be written to, gives it and its files their modes back
+    /// and removes what a crash left half-written.
+    ///
+    /// # Errors
+    /// When it can't be made or written to. A mode that can't be set is only warned of.
+    pub fn prepare(&self) -> io::Result<()> {
+        prepare::prepare(&self.root)
+    }
+
+    /// Every bundle of a CA.
+    pub fn load(&self, directory_url: &str) -> Loaded {
+        load(&self.certs(directory_url))
+    }
+
+    /// Keeps a bundle with its metadata, and forgets the order that it came from.
+    ///
+    /// # Errors
+    /// When the bundle can't be written; what there was is still there then. When only the rest
+    /// fails, the bundle is the new one.
+    pub fn save(
+        &self,
+        directory_url: &str,
+        name: &DomainName,
+        bundle: &str,
+        meta: &Meta,
+    ) -> io::Result<()> {
+        save(&self.certs(directory_url), name, bundle, meta)?;
+        // Kept until now, so that a crash or a full disk does not lose a key that has been signed.
+        match self.load_order(directory_url, name) {
+            Ok(Some(order)) if bundle.starts_with(order.key.trim_end()) => {
+                self.remove_order(directory_url, name)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps metadata, of a name that may have no bundle.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn save_meta(&self, directory_url: &str, name: &DomainName, meta: &Meta) -> io::Result<()> {
+        save_meta(&self.certs(directory_url), name, meta)
+    }
+
+    /// Puts a bundle that can't be used out of the way: it becomes `….pem.bad`.
+    ///
+    /// # Errors
+    /// When it can't be renamed.
+    pub fn set_aside(&self, directory_url: &str, name: &DomainName) -> io::Result<()> {
+        set_aside(&self.certs(directory_url), name)
+    }
+
+    /// Removes a bundle, its metadata and its order. It may be gone already.
+    ///
+    /// # Errors
+    /// When a file can't be removed.
+    pub fn remove(&self, directory_url: &str, name: &DomainName) -> io::Result<()> {
+        self.remove_order(directory_url, name)?;
+        remove(&self.certs(directory_url), name)
+    }
+
+    /// What is kept of one name; nothing when there is nothing that can be read.
+    pub fn load_one(&self, directory_url: &str, name: &DomainName) -> Option<Stored> {
+        load_one(&self.certs(directory_url), name)
+    }
+
+    /// Every bundle of a CA that is not among these: of one that was configured before.
+    pub fn load_others(&self, directory_urls: &[&str]) -> Loaded {
+        let known: Vec<_> = directory_urls.iter().map(|url| self.ca(url)).collect();
+        let directories = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let others = directories
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir() && *path != self.imported() && !known.contains(path));
+        let mut all = Loaded::default();
+        for other in others {
+            // Whatever else is wrong there is not ours to tell of.
+            all.stored.extend(load(&other.join("certs")).stored);
+        }
+        all
+    }
+
+    /// An imported bundle; nothing when there is none that can be read.
+    pub fn load_one_imported(&self, name: &DomainName) -> Option<Stored> {
+        load_one(&self.imported(), name)
+    }
+
+    /// Every imported bundle.
+    pub fn load_imported(&self) -> Loaded {
+        load(&self.imported())
+    }
+
+    /// Keeps an imported bundle with its metadata.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub fn save_imported(&self, name: &DomainName, bundle: &str, meta: &Meta) -> io::Result<()> {
+        save(&self.imported(), name, bundle, meta)
+    }
+
+    /// Keeps the metadata of an imported bundle.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn save_imported_meta(&self, name: &DomainName, meta: &Meta) -> io::Result<()> {
+        save_meta(&self.imported(), name, meta)
+    }
+
+    /// Puts an imported bundle that can't be used out of the way.
+    ///
+    /// # Errors
+    /// When it can't be renamed.
+    pub fn set_imported_aside(&self, name: &DomainName) -> io::Result<()> {
+        set_aside(&self.imported(), name)
+    }
+
+    /// Removes an imported bundle and its metadata. It may be gone already.
+    ///
+    /// # Errors
+    /// When a file can't be removed.
+    pub fn remove_imported(&self, name: &DomainName) -> io::Result<()> {
+        remove(&self.imported(), name)
+    }
+
+    /// The account at a CA, and the lock beside it.
+    pub(super) fn account(&self, directory_url: &str) -> PathBuf {
+        self.ca(directory_url).join("account.json")
+    }
+
+    /// The order that is under way for a name.
+    pub(super) fn load_order(
+        &self,
+        directory_url: &str,
+        name: &DomainName,
+    ) -> io::Result<Option<OrderFile>> {
+        match fs::read(self.order(directory_url, name)) {
+            Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn save_order(&self, directory_url: &str, order: &OrderFile) -> io::Result<()> {
+        let path = self.order(directory_url, &order.name);
+        write(&path, &serde_json::to_vec(order)?)
+    }
+
+    pub(super) fn remove_order(&self, directory_url: &str, name: &DomainName) -> io::Result<()> {
+        atomic_file::remove(&self.order(directory_url, name))
+    }
+
+    /// Every order that is under way at a CA; files that can't be read are passed over.
+    pub(super) fn orders(&self, directory_url: &str) -> Vec<OrderFile> {
+        let files = fs::read_dir(self.ca(directory_url).join("orders"));
+        let names = files.into_iter().flatten().flatten().filter_map(|file| {
+            let file = file.file_name();
+            layout::name_of(file.to_str()?.strip_suffix(".json")?)
+        });
+        names.filter_map(|name| self.load_order(directory_url, &name).ok().flatten()).collect()
+    }
+
+    fn ca(&self, directory_url: &str) -> PathBuf {
+        self.root.join(layout::ca(directory_url))
+    }
+
+    fn certs(&self, directory_url: &str) -> PathBuf {
+        self.ca(directory_url).join("certs")
+    }
+
+    fn order(&self, directory_url: &str, name: &DomainName) -> PathBuf {
+        self.ca(directory_url).join("orders").join(layout::file(name, "json"))
+    }
+
+    fn imported(&self) -> PathBuf {
+        self.root.join(layout::IMPORTED)
+    }
+}
+
+/// Writes a file into a directory that is made when it is missing.
+pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        atomic_file::private_directory(directory)?;
+    }
+    atomic_file::write(path, content)
+}
+
+fn save(directory: &Path, name: &DomainName, bundle: &str, meta: &Meta) -> io::Result<()> {
+    write(&directory.join(layout::file(name, "pem")), bundle.as_bytes())?;
+    save_meta(directory, name, meta)
+}
+
+fn save_meta(directory: &Path, name: &DomainName, meta: &Meta) -> io::Result<()> {
+    write(&directory.join(layout::file(name, "json")), &serde_json::to_vec_pretty(meta)?)
+}
+
+fn set_aside(directory: &Path, name: &DomainName) -> io::Result<()> {
+    let from = directory.join(layout::file(name, "pem"));
+    fs::rename(&from, directory.join(layout::file(name, "pem.bad")))?;
+    fs::File::open(directory)?.sync_all()
+}
+
+fn remove(directory: &Path, name: &DomainName) -> io::Result<()> {
+    atomic_file::remove(&directory.join(layout::file(name, "pem")))?;
+    atomic_file::remove(&directory.join(layout::file(name, "json")))
+}
+
+fn load_one(directory: &Path, name: &DomainName) -> Option<Stored> {
+    let bundle = fs::read_to_string(directory.join(layout::file(name, "pem"))).ok()?;
+    let meta = fs::read(directory.join(layout::file(name, "json"))).ok();
+    let meta = meta.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    Some(Stored { name: name.clone(), bundle, meta })
+}
+
+fn load(directory: &Path) -> Loaded {
+    let mut loaded = Loaded::default();
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return loaded,
+        Err(error) => {
+            loaded.problems.push((directory.to_owned(), error.to_string()));
+            return loaded;
+        }
+    };
+    let mut bundles = BTreeMap::new();
+    let mut metas = BTreeMap::new();
+    for entry in entries {
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            Err(error) => {
+                loaded.problems.push((directory.to_owned(), error.to_string()));
+                continue;
+            }
+        };
+        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if atomic_file::is_unfinished(file) || file.ends_with(".bad") {
+            continue;
+        }
+        let read = match file.rsplit_once('.') {
+            Some((stem, "pem")) => read_bundle(stem, &path).map(|(name, bundle)| {
+                bundles.insert(name, bundle);
+            }),
+            Some((stem, "json")) => read_meta(stem, &path).map(|(name, meta)| {
+                metas.insert(name, meta);
+            }),
+            _ => Err("it is not a file of ours".to_owned()),
+        };
+        if let Err(why) = read {
+            loaded.problems.push((path, why));
+        }
+    }
+    let stored = bundles.into_iter().map(|(name, bundle)| {
+        let meta = metas.remove(&name).unwrap_or_default();
+        Stored { name, bundle, meta }
+    });
+    loaded.stored = stored.collect();
+    loaded.tried = metas.into_iter().collect();
+    loaded
+}
+
+fn read_bundle(stem: &str, path: &Path) -> Result<(DomainName, String), String> {
+    let name = layout::name_of(stem).ok_or("it is not called after a name")?;
+    let bundle = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    Ok((name, bundle))
+}
+
+fn read_meta(stem: &str, path: &Path) -> Result<(DomainName, Meta), String> {
+    let name = layout::name_of(stem).ok_or("it is not called after a name")?;
+    let json = fs::read(path).map_err(|error| error.to_string())?;
+    let meta = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+    Ok((name, meta))
+}

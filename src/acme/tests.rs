@@ -1,0 +1,293 @@
+//! Issuance at a real CA: Pebble, where it is installed.
+
+mod pebble;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use self::pebble::{KID, MAC, Pebble, Wanted};
+use super::{AcmeError, Ca, ErrorKind, Issued, Meta, OrderRequest};
+use crate::config::EabSettings;
+use crate::model::{ChallengeKind, DomainName, KeyType, RevocationReason};
+
+fn request(name: &str) -> OrderRequest {
+    OrderRequest { name: name.parse().unwrap(), replaces: None, prefer: None, avoid: None }
+}
+
+async fn issue(ca: &Ca, request: OrderRequest) -> Result<Issued, AcmeError> {
+    ca.issue(request, &|_| {}).await
+}
+
+fn leaf(issued: &Issued) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(issued.bundle.as_bytes()).unwrap()
+}
+
+fn orders(pebble: &Pebble) -> usize {
+    pebble.storage().orders(&pebble.issuer().directory_url).len()
+}
+
+fn save(pebble: &Pebble, name: &str, issued: &Issued) {
+    let name: DomainName = name.parse().unwrap();
+    let url = pebble.issuer().directory_url;
+    pebble.storage().save(&url, &name, &issued.bundle, &Meta::default()).unwrap();
+}
+
+#[tokio::test]
+async fn names_and_addresses_are_proven_by_either_challenge() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    for (n, key_type) in KeyType::ALL.into_iter().enumerate() {
+        let mut issuer = pebble.issuer();
+        issuer.key_type = key_type;
+        let ca = pebble.ca(issuer, None);
+        for kind in [ChallengeKind::Http01, ChallengeKind::TlsAlpn01] {
+            for name in [format!("a{n}.test"), "127.0.0.1".to_owned()] {
+                let request = OrderRequest { prefer: Some(kind), ..request(&name) };
+                let issued = issue(&ca, request).await.unwrap();
+                assert_eq!(issued.challenge, Some(kind), "{name}");
+                assert_eq!(Some(issued.account.clone()), ca.account().uri);
+                assert_eq!(orders(&pebble), 1, "until it is kept");
+                save(&pebble, &name, &issued);
+                assert_eq!(orders(&pebble), 0);
+            }
+        }
+    }
+    assert!(!pebble.challenges.is_empty(), "answered for a while longer");
+}
+
+#[tokio::test]
+async fn many_are_ordered_at_once_though_nonces_are_refused() {
+    let wanted = Wanted { nonces_refused: 20, ..Wanted::default() };
+    let Some(pebble) = Pebble::start(wanted).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    let tasks: Vec<_> = (0..16)
+        .map(|n| {
+            let ca = ca.clone();
+            tokio::spawn(async move { issue(&ca, request(&format!("{n}.test"))).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_earlier_proof_is_enough() {
+    let Some(pebble) = Pebble::start(Wanted { reuse: 100, ..Wanted::default() }).await else {
+        return;
+    };
+    let ca = pebble.ca(pebble.issuer(), None);
+    for challenge in [Some(ChallengeKind::TlsAlpn01), None] {
+        let issued = issue(&ca, request("a.test")).await.unwrap();
+        assert_eq!(issued.challenge, challenge);
+        save(&pebble, "a.test", &issued);
+    }
+}
+
+#[tokio::test]
+async fn an_external_account_is_bound() {
+    let Some(pebble) = Pebble::start(Wanted { eab: true, ..Wanted::default() }).await else {
+        return;
+    };
+    let missing = pebble.ca(pebble.issuer(), None).register().await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Blocked);
+    assert!(missing.hint().unwrap().contains("eab_kid"), "{missing}");
+    let file = pebble.files.path().join("eab.key");
+    let with = |kid: &str, mac: &str| {
+        fs::write(&file, format!("{mac}\n")).unwrap();
+        let mut issuer = pebble.issuer();
+        issuer.eab = Some(EabSettings { kid: kid.to_owned(), hmac_key_file: file.clone() });
+        pebble.ca(issuer, None)
+    };
+    for (kid, mac) in [(KID, "AAAA"), ("kid-2", MAC), (KID, "not base64")] {
+        let error = with(kid, mac).register().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Blocked, "{error}");
+        eprintln!("{error}");
+    }
+    let ca = with(KID, MAC);
+    assert!(ca.register().await.unwrap().uri.is_some());
+    issue(&ca, request("a.test")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_fails_is_told_in_the_cas_words() {
+    let Some(pebble) = Pebble::start(Wanted { deaf: true, ..Wanted::default() }).await else {
+        return;
+    };
+    let ca = pebble.ca(pebble.issuer(), None);
+    for kind in [ChallengeKind::Http01, ChallengeKind::TlsAlpn01] {
+        let error = issue(&ca, OrderRequest { prefer: Some(kind), ..request("a.test") }).await;
+        let error = error.unwrap_err();
+        eprintln!("{error} / {:?}", error.hint());
+        assert_eq!(error.kind(), ErrorKind::Validation, "{error}");
+        assert_eq!(error.challenge(), Some(kind));
+        assert!(error.hint().is_some());
+        assert_eq!(orders(&pebble), 0);
+        assert!(pebble.challenges.is_empty());
+    }
+    let error = issue(&ca, request("blocked.test")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Blocked);
+    assert!(error.to_string().starts_with("rejectedIdentifier: "), "{error}");
+}
+
+#[tokio::test]
+async fn a_crash_at_any_step_costs_nothing() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    for (n, crash_at) in
+        ["opening", "ordering", "answering", "waiting for the CA", "waiting for the cert"]
+            .into_iter()
+            .enumerate()
+    {
+        let name = format!("crash{n}.test");
+        let (ca, of) = (pebble.ca(pebble.issuer(), None), request(&name));
+        let successor = pebble.ca(pebble.issuer(), None);
+        let starts = successor.clone();
+        // Panics with whatever lives in the future, as near to a crash as it gets. Pebble looks at
+        // once, so the successor must be there by then.
+        let crashed = tokio::spawn(async move {
+            let step = |step: &str| {
+                if step.starts_with(crash_at) {
+                    starts.restore();
+                    panic!("as wanted");
+                }
+            };
+            ca.issue(of, &step).await
+        });
+        assert!(crashed.await.unwrap_err().is_panic(), "{crash_at}");
+        let placed = pebble.logged("Added order");
+        let left = orders(&pebble);
+        assert_eq!(left, usize::from(n > 1), "{crash_at}");
+        let host = pebble.challenges.tls_alpn01(&name);
+        assert_eq!(host.is_some(), n > 2, "{crash_at}: the CA may be looking");
+        let issued = issue(&successor, request(&name)).await.unwrap();
+        let again = pebble.logged("Added order") - placed;
+        assert_eq!(again, usize::from(left == 0), "{crash_at}");
+        save(&pebble, &name, &issued);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_not_kept_is_fetched_again() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    let first = issue(&ca, request("a.test")).await.unwrap();
+    let again = issue(&pebble.ca(pebble.issuer(), None), request("a.test")).await.unwrap();
+    assert_eq!(first.bundle, again.bundle);
+    assert_eq!(pebble.logged("Issued certificate"), 1);
+}
+
+#[tokio::test]
+async fn a_ca_that_lost_its_memory_is_met_anew() {
+    let Some(mut pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    let first = issue(&ca, request("a.test")).await.unwrap();
+    pebble.restart().await;
+    // The order that was not kept is of the account that is gone.
+    let second = issue(&ca, request("a.test")).await.unwrap();
+    assert_ne!(first.bundle, second.bundle);
+    assert_ne!(first.account, second.account);
+    assert_eq!(ca.account().uri, Some(second.account));
+}
+
+#[tokio::test]
+async fn wildcards_are_proven_by_the_hook() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let hook = hook(&pebble);
+    let ca = pebble.ca(pebble.issuer(), Some(hook));
+    let dns = |name| OrderRequest { prefer: Some(ChallengeKind::Dns01), ..request(name) };
+    // Two values at one name at once.
+    let both = tokio::join!(issue(&ca, dns("*.a.test")), issue(&ca, dns("a.test")));
+    for issued in [both.0.unwrap(), both.1.unwrap()] {
+        assert_eq!(issued.challenge, Some(ChallengeKind::Dns01));
+    }
+    let log = fs::read_to_string(pebble.files.path().join("hook.log")).unwrap();
+    assert_eq!(log.matches("present _acme-challenge.a.test").count(), 2);
+    assert_eq!(log.matches("cleanup _acme-challenge.a.test").count(), 2);
+    fs::write(pebble.files.path().join("fail"), "").unwrap();
+    let error = issue(&ca, dns("*.b.test")).await.unwrap_err();
+    assert!(error.to_string().contains("no such zone"), "{error}");
+    assert_eq!(error.challenge(), Some(ChallengeKind::Dns01));
+    let log = fs::read_to_string(pebble.files.path().join("hook.log")).unwrap();
+    assert_eq!(log.matches("cleanup _acme-challenge.b.test").count(), 1, "always");
+}
+
+#[tokio::test]
+async fn an_unfit_wildcard_is_not_even_ordered() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let error = issue(&pebble.ca(pebble.issuer(), None), request("*.a.test")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Blocked);
+    assert!(!pebble.files.path().join("cache").exists());
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_and_revoked() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    let first = issue(&ca, request("a.test")).await.unwrap();
+    save(&pebble, "a.test", &first);
+    // Whether or not this Pebble has renewal information.
+    let window = ca.renewal_window(&leaf(&first)).await.unwrap();
+    assert!(window.is_none_or(|window| window.start < window.end));
+    for _ in 0..2 {
+        // The second time it has been replaced already.
+        let replaces = Some(leaf(&first));
+        let second = issue(&ca, OrderRequest { replaces, ..request("a.test") }).await.unwrap();
+        assert_ne!(first.bundle, second.bundle);
+        save(&pebble, "a.test", &second);
+    }
+    for _ in 0..2 {
+        ca.revoke(&leaf(&first), RevocationReason::Superseded).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_ca_is_trusted_by_its_root_only() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let mut issuer = pebble.issuer();
+    let other = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).unwrap();
+    fs::write(pebble.files.path().join("other.pem"), other.cert.pem()).unwrap();
+    issuer.ca_root = Some(pebble.files.path().join("other.pem"));
+    let error = pebble.ca(issuer, None).register().await.unwrap_err();
+    eprintln!("{error} / {:?}", error.hint());
+    assert!(error.hint().unwrap().contains("ca_root"), "{error}");
+}
+
+#[tokio::test]
+async fn steps_are_told() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    let steps = parking_lot::Mutex::new(Vec::new());
+    ca.issue(request("a.test"), &|step| steps.lock().push(step.to_owned())).await.unwrap();
+    assert_eq!(
+        *steps.lock(),
+        [
+            "opening the account",
+            "ordering",
+            "answering tls-alpn-01",
+            "waiting for the CA to look at tls-alpn-01",
+            "waiting for the certificate"
+        ]
+    );
+}
+
+/// A hook that speaks to Pebble's DNS, and fails when there is a file called `fail`.
+fn hook(pebble: &Pebble) -> PathBuf {
+    let path = pebble.files.path().join("hook");
+    let url = format!("http://127.0.0.1:{}", pebble.dns_management);
+    let script = format!(
+        r#"#!/bin/sh
+cd "{}"
+echo "$@" >> hook.log
+[ "$1" = present ] || exit 0
+[ ! -e fail ] || {{ echo no such zone >&2; exit 1; }}
+curl -sf -d "{{\"host\":\"$2.\",\"value\":\"$3\"}}" {url}/set-txt
+"#,
+        pebble.files.path().display()
+    );
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
