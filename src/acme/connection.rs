@@ -192,7 +192,7 @@ impl Conversation {
 
     /// Notes what headers say: when to come back, and how late it is.
     fn note(&self, parts: &Parts) {
-        const TOLERANCE: Duration = Duration::from_secs(60);
+        const TOLERANCE: Duration = Duration::from_mins(1);
         let now = SystemTime::now();
         let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let failed = parts.status.is_client_error() || parts.status.is_server_error();

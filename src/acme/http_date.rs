@@ -40,16 +40,16 @@ mod tests {
 
     use super::*;
 
-    fn at(seconds: u64) -> Option<SystemTime> {
-        Some(UNIX_EPOCH + Duration::from_secs(seconds))
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
     #[test]
     fn both_forms_are_read() {
         for (text, expected) in [
-            ("120", at(120)),
-            (" 0 ", at(0)),
-            ("Fri, 31 Dec 1999 23:59:59 GMT", at(946_684_799)),
+            ("120", Some(at(120))),
+            (" 0 ", Some(at(0))),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", Some(at(946_684_799))),
             ("Fri, 31 Foo 1999 23:59:59 GMT", None),
             ("Fri, 31 Dec 1999 23:59:59 CET", None),
             ("", None),
@@ -65,7 +65,7 @@ mod tests {
     fn limits_say_when_they_end() {
         let detail = "too many certificates (5) already issued for this exact set of identifiers in \
                       the last 168h0m0s, retry after 2025-01-31 08:30:00 UTC: see https://x.test";
-        assert_eq!(in_detail(detail), at(1_738_312_200));
+        assert_eq!(in_detail(detail), Some(at(1_738_312_200)));
         assert_eq!(in_detail("retry after lunch"), None);
         assert_eq!(in_detail("retry after é2025-01-31 08:30:0"), None);
     }

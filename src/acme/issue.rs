@@ -40,7 +40,7 @@ pub(super) use retried;
 const PATIENCE: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(250))
     .backoff(1.2)
-    .timeout(Duration::from_secs(180));
+    .timeout(Duration::from_mins(3));
 
 /// An order that is being worked on.
 pub(super) struct Run {
@@ -77,12 +77,11 @@ impl Shared {
         step: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Issued, AcmeError> {
         let name = &request.name;
-        let mut run = match self.resume(session, name).await? {
-            Some(run) => run,
-            None => {
-                step("ordering");
-                self.start(session, request).await?
-            }
+        let mut run = if let Some(run) = self.resume(session, name).await? {
+            run
+        } else {
+            step("ordering");
+            self.start(session, request).await?
         };
         // What an earlier process posted is ours from here on.
         let earlier = self.kept.lock().remove(name).unwrap_or_default();

@@ -59,19 +59,15 @@ pub fn renew_at(
     window: Option<(SystemTime, SystemTime)>,
     draw: f64,
 ) -> SystemTime {
+    const SHORT: Duration = Duration::from_hours(10 * 24);
     let Ok(lifetime) = not_after.duration_since(not_before) else { return not_before };
-    match window.filter(|window| is_sane(*window, not_after)) {
-        Some((start, end)) => {
-            let within = end.duration_since(start).unwrap_or_default();
-            // A CA whose window leaves no time for a second attempt is not waited for.
-            (start + within.mul_f64(unit(draw))).min(not_after - lifetime / 20)
-        }
-        None => {
-            const SHORT: Duration = Duration::from_hours(10 * 24);
-            let left = if lifetime < SHORT { lifetime / 2 } else { lifetime / 3 };
-            not_after - left - lifetime / 100 + (lifetime / 50).mul_f64(unit(draw))
-        }
+    if let Some((start, end)) = window.filter(|window| is_sane(*window, not_after)) {
+        let within = end.duration_since(start).unwrap_or_default();
+        // A CA whose window leaves no time for a second attempt is not waited for.
+        return (start + within.mul_f64(unit(draw))).min(not_after - lifetime / 20);
     }
+    let left = if lifetime < SHORT { lifetime / 2 } else { lifetime / 3 };
+    not_after - left - lifetime / 100 + (lifetime / 50).mul_f64(unit(draw))
 }
 
 /// Whether a window is one that a CA can mean.

@@ -332,7 +332,7 @@ fn load(directory: &Path) -> Loaded {
             }
         };
         let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if atomic_file::is_unfinished(file) || file.ends_with(".bad") {
+        if atomic_file::is_unfinished(file) {
             continue;
         }
         let read = match file.rsplit_once('.') {
@@ -342,6 +342,8 @@ fn load(directory: &Path) -> Loaded {
             Some((stem, "json")) => read_meta(stem, &path).map(|(name, meta)| {
                 metas.insert(name, meta);
             }),
+            // Set aside, which was told then.
+            Some((_, "bad")) => Ok(()),
             _ => Err("it is not a file of ours".to_owned()),
         };
         if let Err(why) = read {

@@ -40,13 +40,13 @@ fn save(pebble: &Pebble, name: &str, issued: &Issued) {
 async fn names_and_addresses_are_proven_by_either_challenge() {
     let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
     for (n, key_type) in KeyType::ALL.into_iter().enumerate() {
-        let mut issuer = pebble.issuer();
-        issuer.key_type = key_type;
-        let ca = pebble.ca(issuer, None);
+        let mut settings = pebble.issuer();
+        settings.key_type = key_type;
+        let ca = pebble.ca(settings, None);
         for kind in [ChallengeKind::Http01, ChallengeKind::TlsAlpn01] {
             for name in [format!("a{n}.test"), "127.0.0.1".to_owned()] {
-                let request = OrderRequest { prefer: Some(kind), ..request(&name) };
-                let issued = issue(&ca, request).await.unwrap();
+                let wanted = OrderRequest { prefer: Some(kind), ..request(&name) };
+                let issued = issue(&ca, wanted).await.unwrap();
                 assert_eq!(issued.challenge, Some(kind), "{name}");
                 assert_eq!(Some(issued.account.clone()), ca.account().uri);
                 assert_eq!(orders(&pebble), 1, "until it is kept");

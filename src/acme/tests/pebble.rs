@@ -88,6 +88,9 @@ impl Pebble {
             "externalAccountBindingRequired": wanted.eab,
             "externalAccountMACKeys": { KID: MAC },
             "domainBlocklist": ["blocked.test"], "certificateValidityPeriod": 3600,
+            // Heeded by newer ones only, which choose one by chance when they are not told.
+            "profiles": { "shortlived": { "description": "short", "validityPeriod": 3600 } },
+            "retryAfter": { "authz": 1, "order": 1 },
         }});
         fs::write(files.path().join("pebble.json"), config.to_string()).unwrap();
         let mut pebble = Self {
