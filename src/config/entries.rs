@@ -1,6 +1,7 @@
 //! `[[virtual_hosts]]` and `[[backends]]`: what each says, and what they say together.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
 use super::problem::shorten;
@@ -117,7 +118,9 @@ fn read_tls(entry: &mut Section<'_, '_>, domain: Option<&DomainName>) -> TlsMode
         let files = entry.table("virtual_hosts.tls", |files| {
             let cert = files.required("cert", "\"/etc/ssl/example.com.pem\"", path(base));
             let key = files.required("key", "\"/etc/ssl/example.com.key\"", path(base));
-            cert.zip(key)
+            // They are stored, and must mean the same to a server that is started elsewhere.
+            let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+            cert.map(absolute).zip(key.map(absolute))
         });
         let files = files.flatten();
         return files.map_or(TlsMode::Auto, |(cert, key)| TlsMode::Files { cert, key });

@@ -33,10 +33,16 @@ pub enum TlsMode {
 impl TlsMode {
     /// Why a domain can't have its certificate from there, and what would be right.
     pub fn problem_of(&self, domain: &DomainName) -> Option<&'static str> {
-        (*self == Self::Internal && domain.pattern() == Pattern::Default).then_some(
-            "the server's own CA signs only names that are declared, and `*` is none; choose `auto` \
-             or `off`, give it the files of a certificate, or declare the names",
-        )
+        match self {
+            Self::Internal if domain.pattern() == Pattern::Default => Some(
+                "the server's own CA signs only names that are declared, and `*` is none; choose \
+                 `auto` or `off`, give it the files of a certificate, or declare the names",
+            ),
+            Self::Files { cert, key } if cert.is_relative() || key.is_relative() => {
+                Some("write the whole paths, from `/` on")
+            }
+            Self::Auto | Self::Internal | Self::Off | Self::Files { .. } => None,
+        }
     }
 }
 

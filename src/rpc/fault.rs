@@ -17,6 +17,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         }
         ControlError::NoDomain
         | ControlError::NamedTwice { .. }
+        | ControlError::Option { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }
         | ControlError::NoPlanToken

@@ -427,6 +427,40 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("[logging]\noutput = \"file\"", "3: logging.file_path: missing, and `output = \"file\"`"),
         ("[lets_encrypt]", "3: lets_encrypt.email: missing; add `email = \"admin@example.com\"`"),
         ("[lets_encrypt]\nemail = \"admin\"", "`admin`: write an e-mail address"),
+        ("thread = 2", "3: proxy.thread: unknown key; did you mean `threads`?"),
+        ("drain_timeout_secs = 2", "unknown key here; it belongs in `[switch]`"),
+        ("[switch]\nfoo = 2", "the keys here are gate_timeout_secs, drain_timeout_secs, min_"),
+        ("[heath_check]", "3: heath_check: unknown key; did you mean `health_check`?"),
+        ("[virtual_hosts]", "write `[[virtual_hosts]]`, once for each entry"),
+        ("backends = []\nvirtual_hosts = [1]", "unknown key here; it belongs in"),
+        ("[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"", "3: backends[\"x\"].tags: missing"),
+        ("[[backends]]\nid = 5\naddress = \"[::1]:1\"\ntags = []", "4: backends[0].id: `5`: write"),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nweight = 0",
+            "7: backends[\"x\"].weight: `0`: use 1 to 1000",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"ws\"",
+            "`ws`: choose `http`, `https` or `h2c`",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nstate = \"off\"",
+            "`off`: choose `ready`, `draining` or `disabled`",
+        ),
+    ] {
+        // Two unknown keys make two problems; the first is the one that is looked for.
+        let found = if text.starts_with("backends =") {
+            problems(&format!("{PROXY}{text}"))[0].to_string()
+        } else {
+            problem(text)
+        };
+        assert!(found.contains(expected), "{text}\n   found: {found}\nexpected: {expected}");
+    }
+}
+
+#[test]
+fn what_is_said_of_cas_and_of_handshakes_is_checked() {
+    for (text, expected) in [
         (
             "default_cert = \"a\"",
             "proxy.default_key: missing, and `default_cert` needs it; add `default_key = ",
@@ -486,33 +520,8 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
             "[lets_encrypt]\nemail = \"a@b.c\"\n[[lets_encrypt.fallback]]\ndirectory_url = \"https://a.b\"\nchallenges = [\"dns-01\"]",
             "].challenges[0]: `dns-01`: it needs a program",
         ),
-        ("thread = 2", "3: proxy.thread: unknown key; did you mean `threads`?"),
-        ("drain_timeout_secs = 2", "unknown key here; it belongs in `[switch]`"),
-        ("[switch]\nfoo = 2", "the keys here are gate_timeout_secs, drain_timeout_secs, min_"),
-        ("[heath_check]", "3: heath_check: unknown key; did you mean `health_check`?"),
-        ("[virtual_hosts]", "write `[[virtual_hosts]]`, once for each entry"),
-        ("backends = []\nvirtual_hosts = [1]", "unknown key here; it belongs in"),
-        ("[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"", "3: backends[\"x\"].tags: missing"),
-        ("[[backends]]\nid = 5\naddress = \"[::1]:1\"\ntags = []", "4: backends[0].id: `5`: write"),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nweight = 0",
-            "7: backends[\"x\"].weight: `0`: use 1 to 1000",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"ws\"",
-            "`ws`: choose `http`, `https` or `h2c`",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nstate = \"off\"",
-            "`off`: choose `ready`, `draining` or `disabled`",
-        ),
     ] {
-        // Two unknown keys make two problems; the first is the one that is looked for.
-        let found = if text.starts_with("backends =") {
-            problems(&format!("{PROXY}{text}"))[0].to_string()
-        } else {
-            problem(text)
-        };
+        let found = problem(text);
         assert!(found.contains(expected), "{text}\n   found: {found}\nexpected: {expected}");
     }
 }
