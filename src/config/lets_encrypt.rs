@@ -65,8 +65,14 @@ pub(super) fn read_lets_encrypt(
     common.key_type = first.key_type;
     common.challenges.clone_from(&first.challenges);
     let on_demand = read_on_demand(section);
+    let mut tried = vec![first.directory_url.clone()];
     let fallback = section.listed_entries("lets_encrypt.fallback", "directory_url", |entry| {
-        read_fallback(entry, base, &common)
+        let issuer = read_fallback(entry, base, &common);
+        if tried.contains(&issuer.directory_url) {
+            entry.problem("directory_url", "this CA is tried already; name each once");
+        }
+        tried.push(issuer.directory_url.clone());
+        issuer
     });
     let issuers = std::iter::once(first).chain(fallback).collect();
     let settings = LetsEncryptSettings { issuers, dns_hook, on_demand };
@@ -76,9 +82,11 @@ pub(super) fn read_lets_encrypt(
 fn read_fallback(entry: &mut Section<'_, '_>, base: &Path, common: &Common) -> IssuerSettings {
     let example = "\"https://acme.example.com/directory\"";
     let directory_url = entry.required("directory_url", example, url(&["https://"], A_DIRECTORY));
+    // One that is wrong is like no other.
+    let directory_url = directory_url.unwrap_or_else(|| entry.path_of("directory_url"));
     let email = entry.optional("email", email).unwrap_or_else(|| common.email.clone());
     let common = Common { email, ..common.clone() };
-    read_issuer(entry, base, directory_url.unwrap_or_default(), &common)
+    read_issuer(entry, base, directory_url, &common)
 }
 
 /// Reads what a CA's own section and a fallback's entry have alike.

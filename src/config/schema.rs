@@ -157,7 +157,7 @@ struct Proxy {
     /// How long a TLS handshake may take.
     #[schemars(default)]
     tls_handshake_timeout_secs: Seconds,
-    /// TLS handshakes that may be under way at once. Further clients wait for their turn.
+    /// TLS handshakes that may be under way at once.
     #[schemars(default)]
     max_tls_handshakes: Whole<1, 1_000_000>,
     /// The certificate, with its chain, for clients that name no host, or one that is not declared:
@@ -331,7 +331,7 @@ struct LetsEncrypt {
     /// binding). With `eab_hmac_key_file`.
     #[schemars(default)]
     eab_kid: Name,
-    /// The file with that key, in base64url.
+    /// The file with the key of `eab_kid`, in base64url.
     #[schemars(default)]
     eab_hmac_key_file: Pathname,
     /// The ways in which names are proven to be yours, in the order in which they are tried. `dns-01`
@@ -384,7 +384,7 @@ struct Fallback {
     /// binding). With `eab_hmac_key_file`.
     #[schemars(default)]
     eab_kid: Name,
-    /// The file with that key, in base64url.
+    /// The file with the key of `eab_kid`, in base64url.
     #[schemars(default)]
     eab_hmac_key_file: Pathname,
     /// The ways in which names are proven to be yours. The default is those of `[lets_encrypt]`.

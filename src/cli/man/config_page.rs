@@ -77,7 +77,7 @@ fn keys(page: &mut Roff, name: &str, section: &Value) {
 /// A key: its name and what it takes, what it does, and what holds without it.
 fn key(page: &mut Roff, name: &str, property: &Value, required: bool) {
     let takes = [bold(name), roman(" = "), italic(takes(property))];
-    let text = description(property);
+    let text = description(property).split_whitespace().collect::<Vec<_>>().join(" ");
     let rest = match property.get("default") {
         Some(default) => format!("Default: `{default}`."),
         None if required => "Required.".to_owned(),

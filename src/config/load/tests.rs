@@ -513,6 +513,11 @@ fn what_is_said_of_cas_and_of_handshakes_is_checked() {
             "lets_encrypt.fallback[0].directory_url: missing; add",
         ),
         (
+            "[lets_encrypt]\nemail = \"a@b.c\"\ndirectory_url = \"https://a.b\"\n\
+             [[lets_encrypt.fallback]]\ndirectory_url = \"https://a.b\"",
+            "7: lets_encrypt.fallback[\"https://a.b\"].directory_url: `https://a.b`: this CA is tried",
+        ),
+        (
             "[lets_encrypt]\nemail = \"a@b.c\"\n[[lets_encrypt.fallback]]\ndirectory_url = \"https://a.b\"\nemial = \"a@b.c\"",
             "7: lets_encrypt.fallback[\"https://a.b\"].emial: unknown key; did you mean `email`?",
         ),
