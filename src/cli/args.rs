@@ -110,7 +110,7 @@ mod tests {
             let command = root.find_subcommand(verb).expect("it exists");
             walk(command, &format!("vhost {verb}"), &mut Vec::new());
         }
-        assert_eq!(seen.len(), 27, "{seen:?}");
+        assert_eq!(seen.len(), 36, "{seen:?}");
     }
 
     #[test]
@@ -126,7 +126,9 @@ mod tests {
             ("vhost ctl switch example.com b --timeout 30", "is not a valid duration"),
             ("vhost serve", "--config <FILE>"),
             ("vhost serve --config x --http 127.0.0.1:1", "cannot be used with"),
+            ("vhost serve --config x --https 127.0.0.1:1", "cannot be used with"),
             ("vhost serve --config x --state-dir x", "cannot be used with"),
+            ("vhost serve --https :443", "add the address: `0.0.0.0:443`"),
             ("vhost serve --route example.com=a", "--http"),
             ("vhost serve --http :80", "add the address: `0.0.0.0:80`"),
             ("vhost serve --http 127.0.0.1:1 --route example.com", "`example.com=a`"),
@@ -143,6 +145,18 @@ mod tests {
             ("vhost ctl backend tag web b --remove a", "cannot be used with"),
             ("vhost ctl switch example.com --no-drain --drain-timeout 1s", "cannot be used with"),
             ("vhost ctl backend drain web --timeout 1s", "--wait"),
+            ("vhost ctl domain set example.com --tls on", "choose `auto`, `internal` or `off`"),
+            ("vhost ctl domain set example.com --tls-cert a", "--tls-key <FILE>"),
+            (
+                "vhost ctl domain set a.test --tls off --tls-cert a --tls-key b",
+                "cannot be used with",
+            ),
+            ("vhost ctl domain set example.com --hsts-max-age 1y", "invalid value '1y'"),
+            ("vhost ctl domain set example.com --hsts-max-age 126144001", "is not in"),
+            ("vhost ctl domain add example.com --tag a --timeout 1m", "--wait-cert"),
+            ("vhost ctl cert renew example.com --timeout 1m", "--wait"),
+            ("vhost ctl cert import example.com --cert a", "--key <FILE>"),
+            ("vhost ctl cert revoke example.com --reason whim", "key-compromise"),
             ("vhost ctl history --limit 0", "is not in"),
             ("vhost ctl wait example.com", "--until"),
             ("vhost ctl call domain.list {", "not JSON"),

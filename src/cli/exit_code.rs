@@ -21,7 +21,7 @@ pub enum ExitCode {
     NotFound,
     /// It exists already, changed meanwhile, or another switch is running.
     Conflict,
-    /// The gate failed: not healthy in time, and nothing changed.
+    /// The gate failed: not healthy in time, and nothing changed. Or there was no certificate in time.
     Unhealthy,
     /// The change was made, but its drain did not end in time.
     NotDrained,
@@ -58,6 +58,12 @@ impl ExitCode {
         }
     }
 
+    /// The same for a wait in which nothing drains: what is not there in time is not good in time.
+    #[must_use]
+    pub fn of_good_in_time(self) -> Self {
+        if self == Self::NotDrained { Self::Unhealthy } else { self }
+    }
+
     /// What it means, for the help.
     pub fn meaning(self) -> &'static str {
         match self {
@@ -67,7 +73,9 @@ impl ExitCode {
             Self::NoServer => "no server at the socket",
             Self::NotFound => "not found",
             Self::Conflict => "exists already, changed meanwhile, or another switch is running",
-            Self::Unhealthy => "not healthy in time; nothing changed",
+            Self::Unhealthy => {
+                "not healthy in time, and nothing changed; or no certificate in time"
+            }
             Self::NotDrained => "switched, but not drained in time",
             Self::Interrupted => "interrupted; the operation goes on at the server",
         }
@@ -169,7 +177,7 @@ mod tests {
     3  no server at the socket
     4  not found
     5  exists already, changed meanwhile, or another switch is running
-    6  not healthy in time; nothing changed
+    6  not healthy in time, and nothing changed; or no certificate in time
     7  switched, but not drained in time
   130  interrupted; the operation goes on at the server"
         );

@@ -106,6 +106,27 @@ impl Problem {
         }
     }
 
+    /// It was tried, and did not come about. `action` is what was tried.
+    pub(super) fn failed(
+        action: impl std::fmt::Display,
+        cause: String,
+        hint: Option<String>,
+    ) -> Self {
+        Self {
+            what: format!("cannot {action}"),
+            answers: Vec::new(),
+            problems: Vec::new(),
+            exit: ExitCode::Failed,
+            json: json!({
+                "code": code::PRODUCT,
+                "message": cause,
+                "data": { "kind": "failed", "hint": hint },
+            }),
+            cause,
+            hint,
+        }
+    }
+
     /// Ctrl-C while nothing was done but to look.
     pub(super) fn given_up(action: &str) -> Self {
         let cause = "interrupted".to_owned();
@@ -163,7 +184,7 @@ pub(super) fn complaint(error: &dyn std::error::Error, hint: Option<&str>) -> St
 }
 
 /// The kernel's reason, without its number.
-fn words(error: &dyn std::error::Error) -> String {
+pub(super) fn words(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((reason, _)) => reason.to_lowercase(),

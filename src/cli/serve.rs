@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::ValueHint;
+use clap::{ArgGroup, ValueHint};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -24,38 +24,44 @@ use crate::telemetry::{self, LevelHandle};
 /// that run finish within `proxy.shutdown_timeout_secs`. A second signal ends it at once. SIGHUP reads
 /// the config again, as `vhost ctl reload` does.
 ///
-/// What to serve is in a config file, or for small things in the arguments: `--http`, `--route` and
-/// `--backend`. Arguments count as a file does: at the next start, what changed in them is applied,
+/// What to serve is in a config file, or for small things in the arguments: `--http`, `--https`,
+/// `--route` and `--backend`. Arguments count as a file does: at the next start, what changed in them is applied,
 /// and a switch made meanwhile stays. Everything that they don't say has its default; log lines are
 /// text on a terminal, else JSON.
 #[derive(Debug, Clone, clap::Args)]
 #[command(override_usage = "vhost serve --config <FILE>
-       vhost serve --http <ADDRESS> [--route <DOMAIN=TAG>]... [--backend <ID=ADDRESS[,TAG...]>]...")]
+       vhost serve --http <ADDRESS> [--https <ADDRESS>] [--route <DOMAIN=TAG>]... [--backend <ID=ADDRESS[,TAG...]>]...")]
+#[command(group = ArgGroup::new("listen").args(["http", "https"]).multiple(true))]
 #[command(after_help = "Examples:
   vhost serve --config /etc/vhost/config.toml
   vhost serve --http 127.0.0.1:8080 --route example.com=a --backend web1=localhost:3001,a
+  vhost serve --https 127.0.0.1:8443 --route app.localhost=a --backend web1=localhost:3001,a
   vhost serve --http [::]:8080 --route '*=a' --backend web1=unix:/run/app.sock,a --state-dir ./state")]
 pub struct ServeArgs {
     /// The config file (TOML)
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    #[arg(required_unless_present = "http")]
-    #[arg(conflicts_with_all = ["http", "routes", "backends", "state_dir", "admin_socket"])]
+    #[arg(required_unless_present = "listen")]
+    #[arg(conflicts_with_all = ["listen", "routes", "backends", "state_dir", "admin_socket"])]
     pub config: Option<PathBuf>,
     /// Serve plain HTTP at this address, without a config file
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub http: Option<SocketAddr>,
+    /// Serve HTTPS at this address, without a config file: with certificates of the server's own CA
+    /// (`vhost ctl cert ca`) for names such as `app.localhost`, and with those that are imported
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
+    pub https: Option<SocketAddr>,
     /// Serve this domain from the backends of this tag; repeatable
-    #[arg(long = "route", value_name = "DOMAIN=TAG", requires = "http")]
+    #[arg(long = "route", value_name = "DOMAIN=TAG", requires = "listen")]
     pub routes: Vec<Route>,
     /// A backend with its tags; repeatable. The address is `host:port` or `unix:/path`
-    #[arg(long = "backend", value_name = "ID=ADDRESS[,TAG…]", requires = "http")]
+    #[arg(long = "backend", value_name = "ID=ADDRESS[,TAG…]", requires = "listen")]
     pub backends: Vec<BackendArgument>,
     /// Where the state is kept [default: where a server whose file doesn't say keeps it, such as
     /// /var/lib/vhost or ~/.local/state/vhost]
-    #[arg(long, value_name = "DIR", requires = "http", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", requires = "listen", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
     /// The Unix socket for `vhost ctl` [default: where `vhost ctl` looks for it]
-    #[arg(long, value_name = "PATH", requires = "http", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "PATH", requires = "listen", value_hint = ValueHint::FilePath)]
     pub admin_socket: Option<PathBuf>,
 }
 
@@ -63,17 +69,15 @@ impl ServeArgs {
     /// Where the configuration comes from; nothing when the arguments don't say, which their parser
     /// doesn't let through.
     fn source(self, terminal: bool) -> Option<Source> {
-        let Self { config, http, routes, backends, state_dir, admin_socket } = self;
-        match (config, http) {
-            (Some(file), _) => Some(Source::File(file)),
-            (None, Some(http)) => {
-                let log_format = if terminal { LogFormat::Text } else { LogFormat::Json };
-                let arguments =
-                    Arguments { http, routes, backends, state_dir, admin_socket, log_format };
-                Some(Source::Arguments(arguments.with_absolute_paths()))
-            }
-            (None, None) => None,
+        let Self { config, http, https, routes, backends, state_dir, admin_socket } = self;
+        if let Some(file) = config {
+            return Some(Source::File(file));
         }
+        http.or(https)?;
+        let log_format = if terminal { LogFormat::Text } else { LogFormat::Json };
+        let arguments =
+            Arguments { http, https, routes, backends, state_dir, admin_socket, log_format };
+        Some(Source::Arguments(arguments.with_absolute_paths()))
     }
 }
 

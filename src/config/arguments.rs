@@ -12,6 +12,7 @@ use super::entries::list_tags;
 use super::load::list_nothing;
 use super::paths::Environment;
 use super::plain::Plain;
+use super::sections::collide;
 use super::settings::{Config, LogFormat, ProxySettings};
 use super::{ConfigError, DeclaredBackend, DeclaredDomain, value};
 use crate::model::{
@@ -22,7 +23,9 @@ use crate::model::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arguments {
     /// Where plain HTTP is served.
-    pub http: SocketAddr,
+    pub http: Option<SocketAddr>,
+    /// Where HTTPS is served.
+    pub https: Option<SocketAddr>,
     /// The domains.
     pub routes: Vec<Route>,
     /// The backends.
@@ -112,7 +115,8 @@ impl Arguments {
         };
         let admin_socket = self.admin_socket.clone().unwrap_or_else(|| environment.admin_socket());
         let mut proxy = ProxySettings::new(admin_socket, state_dir);
-        proxy.listen_addr_http = Some(self.http);
+        proxy.listen_addr_http = self.http;
+        proxy.listen_addr = self.https;
         let mut config = Config::new(proxy);
         config.logging.format = self.log_format;
         for Route { domain, tag } in self.routes.iter().cloned() {
@@ -143,6 +147,14 @@ impl Arguments {
     /// What the file's reader finds when it compares entries.
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
+        if let (Some(http), Some(https)) = (self.http, self.https)
+            && collide(http, https)
+        {
+            problems.push(format!(
+                "`--http {http}` and `--https {https}` listen at the same port; choose another for \
+                 one of them"
+            ));
+        }
         let mut ids = BTreeSet::new();
         let mut tags = BTreeMap::new();
         for BackendArgument { id, tags: own, .. } in &self.backends {
@@ -169,8 +181,10 @@ impl Arguments {
     /// Every setting: the defaults, and what the arguments say.
     fn listing(&self, environment: &Environment<'_>) -> Vec<Setting> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(Plain::plain);
+        let address = |address: Option<SocketAddr>| address.map(|address| address.plain());
         let mut said = BTreeMap::from([
-            ("proxy.listen_addr_http", (Some(self.http.plain()), Origin::CommandLine)),
+            ("proxy.listen_addr", (address(self.https), Origin::CommandLine)),
+            ("proxy.listen_addr_http", (address(self.http), Origin::CommandLine)),
             ("proxy.state_dir", (path(&self.state_dir), Origin::CommandLine)),
             ("proxy.admin_socket", (path(&self.admin_socket), Origin::CommandLine)),
             ("logging.format", (Some(self.log_format.plain()), Origin::Default)),
@@ -202,7 +216,8 @@ mod tests {
 
     fn arguments(routes: &[&str], backends: &[&str]) -> Arguments {
         Arguments {
-            http: "127.0.0.1:8080".parse().unwrap(),
+            http: Some("127.0.0.1:8080".parse().unwrap()),
+            https: Some("[::1]:8443".parse().unwrap()),
             routes: routes.iter().map(|text| text.parse().expect(text)).collect(),
             backends: backends.iter().map(|text| text.parse().expect(text)).collect(),
             state_dir: None,
@@ -222,7 +237,7 @@ mod tests {
         };
         let environment = Environment::new(&|_| None, 0);
         let config = arguments.within(&environment).unwrap();
-        let text = "[proxy]\nlisten_addr_http = \"127.0.0.1:8080\"\nstate_dir = \"/state\"\n\
+        let text = "[proxy]\nlisten_addr = \"[::1]:8443\"\nlisten_addr_http = \"127.0.0.1:8080\"\nstate_dir = \"/state\"\n\
                     [logging]\nformat = \"text\"\n\
                     [[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n\
                     [[virtual_hosts]]\ndomain = \"*\"\nenabled_backends_tag = \"b\"\n\
@@ -245,15 +260,21 @@ mod tests {
             .filter(|setting| setting.from == Origin::CommandLine)
             .map(|setting| setting.key.as_str())
             .collect();
-        assert_eq!(said, ["proxy.listen_addr_http", "proxy.state_dir"]);
+        assert_eq!(said, ["proxy.listen_addr", "proxy.listen_addr_http", "proxy.state_dir"]);
+        let only_https = Arguments { http: None, ..arguments };
+        let proxy = only_https.within(&environment).unwrap().proxy;
+        assert_eq!((proxy.listen_addr_http, proxy.listen_addr), (None, only_https.https));
     }
 
     #[test]
     fn what_does_not_fit_together_is_told_all_at_once() {
-        let arguments =
-            arguments(&["x.test=a", "X.test=c"], &["w1=localhost:3001,a", "w1=localhost:3002,b"]);
+        let arguments = Arguments {
+            https: Some("0.0.0.0:8080".parse().unwrap()),
+            ..arguments(&["x.test=a", "X.test=c"], &["w1=localhost:3001,a", "w1=localhost:3002,b"])
+        };
         let error = arguments.within(&Environment::new(&|_| None, 7)).unwrap_err().to_string();
         for part in [
+            "`--http 127.0.0.1:8080` and `--https 0.0.0.0:8080` listen at the same port; choose",
             "two backends have the id `w1`",
             "two routes have the domain `x.test`",
             "`--route x.test=c`: no backend carries this tag; there are `a` and `b`",

@@ -1,13 +1,16 @@
 //! `[[virtual_hosts]]` and `[[backends]]`: what each says, and what they say together.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
 use super::problem::shorten;
 use super::reader::Section;
 use super::report::{Place, Span};
-use super::value::{boolean, choice, parsed, weight};
-use crate::model::{BackendId, BackendState, Balance, DomainName, Scheme, Tag, TlsMode, Weight};
+use super::value::{boolean, choice, integer, parsed, path, tls_mode, weight};
+use crate::model::{
+    BackendId, BackendState, Balance, DomainName, LONGEST_HSTS_SECS, Scheme, Tag, TlsMode, Weight,
+};
 
 /// The tags that backends carry, each as it is shown.
 pub(super) type Tags = BTreeMap<Tag, String>;
@@ -95,15 +98,38 @@ fn read_domain(
     }
     let http_to_https = entry.or("http_to_https", true, boolean);
     let balance = entry.or("balance", Balance::default(), parsed);
+    let tls = read_tls(entry, domain.as_ref());
+    let hsts_max_age_secs = entry.or("hsts_max_age_secs", 0, integer(0..=LONGEST_HSTS_SECS));
     Some(DeclaredDomain {
         domain: domain?,
         aliases: aliases.into_iter().flatten().map(|(alias, _)| alias).collect(),
         live: live?,
         http_to_https,
         balance,
-        tls: TlsMode::default(),
-        hsts_max_age_secs: 0,
+        tls,
+        hsts_max_age_secs,
     })
+}
+
+/// Reads where a certificate comes from: a word, or the files of one.
+fn read_tls(entry: &mut Section<'_, '_>, domain: Option<&DomainName>) -> TlsMode {
+    if entry.has_table("tls") {
+        let base = entry.report().directory();
+        let files = entry.table("virtual_hosts.tls", |files| {
+            let cert = files.required("cert", "\"/etc/ssl/example.com.pem\"", path(base));
+            let key = files.required("key", "\"/etc/ssl/example.com.key\"", path(base));
+            // They are stored, and must mean the same to a server that is started elsewhere.
+            let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+            cert.map(absolute).zip(key.map(absolute))
+        });
+        let files = files.flatten();
+        return files.map_or(TlsMode::Auto, |(cert, key)| TlsMode::Files { cert, key });
+    }
+    let tls = entry.or("tls", TlsMode::default(), tls_mode);
+    if let Some(problem) = domain.and_then(|domain| tls.problem_of(domain)) {
+        entry.problem("tls", problem);
+    }
+    tls
 }
 
 /// Says which tags exist; some of them, when there are many.

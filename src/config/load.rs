@@ -183,10 +183,21 @@ pub(super) fn defaults() -> Vec<(String, Value)> {
         .filter(|setting| setting.key != OF_THE_HOST)
         .filter_map(|setting| Some((setting.key, setting.value?)))
         .collect();
-    for DeclaredDomain { aliases, http_to_https, balance, .. } in root.declared.domains {
+    for domain in root.declared.domains {
+        let DeclaredDomain {
+            domain: _,
+            aliases,
+            live: _,
+            http_to_https,
+            balance,
+            tls,
+            hsts_max_age_secs,
+        } = domain;
         defaults.push(("virtual_hosts.aliases".to_owned(), aliases.plain()));
         defaults.push(("virtual_hosts.http_to_https".to_owned(), http_to_https.plain()));
         defaults.push(("virtual_hosts.balance".to_owned(), balance.plain()));
+        defaults.push(("virtual_hosts.tls".to_owned(), tls.plain()));
+        defaults.push(("virtual_hosts.hsts_max_age_secs".to_owned(), hsts_max_age_secs.plain()));
     }
     for DeclaredBackend { weight, scheme, .. } in root.declared.backends {
         defaults.push(("backends.weight".to_owned(), weight.plain()));

@@ -8,6 +8,7 @@ mod document;
 mod effective;
 mod entries;
 mod include;
+mod lets_encrypt;
 mod load;
 mod paths;
 mod plain;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::settings::{LogFormat, LogLevel};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, Balance, DomainName, HealthPath, Scheme, StatusRanges,
-    Tag, Weight,
+    BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HealthPath, KeyType,
+    Scheme, StatusRanges, Tag, TlsMode, Weight,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
@@ -34,7 +34,8 @@ plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
 plain_by!(|value| Value::from(value.to_string()) => SocketAddr, IpNet, HealthPath, StatusRanges,
     BackendId, BackendAddr, DomainName, Tag, Scheme);
-plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, Balance, BackendState);
+plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, Balance, BackendState,
+    KeyType, ChallengeKind);
 plain_by!(|value| Value::from(value.get()) => Weight);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);
 
@@ -43,6 +44,15 @@ impl Plain for Duration {
         match self.subsec_nanos() {
             0 => self.as_secs().into(),
             _ => self.as_secs_f64().into(),
+        }
+    }
+}
+
+impl Plain for TlsMode {
+    fn plain(&self) -> Value {
+        match self {
+            Self::Auto | Self::Internal | Self::Off => self.to_string().into(),
+            Self::Files { cert, key } => json!({ "cert": cert.plain(), "key": key.plain() }),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A typed reader of a TOML tree that notes every problem and goes on.
 
-use serde_json::Value;
+use std::cell::RefCell;
+
+use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -22,8 +24,18 @@ pub(super) struct Section<'r, 't> {
     span: Span,
     known: Vec<&'static str>,
     missing: Vec<(&'static str, &'static str)>,
-    /// Whether its keys are settings, not an entry's.
-    is_listed: bool,
+    listing: Listing,
+}
+
+/// Where it is listed what keys say.
+enum Listing {
+    /// As settings.
+    Settings,
+    /// In one setting that has all entries: here what this one says, and whether it refers to the
+    /// environment.
+    Entry(RefCell<(Map<String, Value>, bool)>),
+    /// Nowhere: domains and backends are state.
+    Nowhere,
 }
 
 /// An element of a list, with its place.
@@ -50,7 +62,7 @@ impl<'r, 't> Section<'r, 't> {
             span,
             known: Vec::new(),
             missing: Vec::new(),
-            is_listed: true,
+            listing: Listing::Settings,
         }
     }
 
@@ -81,6 +93,26 @@ impl<'r, 't> Section<'r, 't> {
         Some(Self::new(self.report, table, name, self.path_of(name), span).read(read))
     }
 
+    /// Reads the table that is a value of an entry; `name` is its path.
+    pub(super) fn table<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> Option<T> {
+        let key = last_of(name);
+        let (table, span) = self.table_at(key)?;
+        let mut section = Self::new(self.report, table, name, self.path_of(key), span);
+        section.listing = Listing::Nowhere;
+        Some(section.read(read))
+    }
+
+    /// Whether the key has a table.
+    pub(super) fn has_table(&self, key: &str) -> bool {
+        self.table
+            .and_then(|table| table.get(key))
+            .is_some_and(|value| value.get_ref().as_table().is_some())
+    }
+
     /// Reads an array of tables; problems name an entry by what `name_key` says in it.
     pub(super) fn entries<T>(
         &mut self,
@@ -88,9 +120,54 @@ impl<'r, 't> Section<'r, 't> {
         name_key: &str,
         mut read: impl FnMut(&mut Self) -> T,
     ) -> Vec<T> {
-        let Some(value) = self.value(name) else { return Vec::new() };
+        self.entries_within(name, name_key, || Listing::Nowhere, |entry, _| read(entry))
+    }
+
+    /// As [`Self::entries`], of entries that are a setting together; `name` is their path.
+    pub(super) fn listed_entries<T>(
+        &mut self,
+        name: &'static str,
+        name_key: &str,
+        mut read: impl FnMut(&mut Self) -> T,
+    ) -> Vec<T> {
+        let (mut listed, mut refers, mut first) = (Vec::new(), false, None);
+        let entries = self.entries_within(
+            name,
+            name_key,
+            || Listing::Entry(RefCell::default()),
+            |entry, span| {
+                let read = read(entry);
+                if let Listing::Entry(said) = &entry.listing {
+                    let (said, entry_refers) = said.take();
+                    refers |= entry_refers;
+                    listed.push(Value::Object(said));
+                }
+                first.get_or_insert(span);
+                read
+            },
+        );
+        let key = last_of(name);
+        match &first {
+            Some(span) => {
+                let from = if refers { Err(Origin::Environment) } else { Ok(span) };
+                self.add_setting(key, Some(listed.into()), from);
+            }
+            None => self.list_default(key, Some(listed.into()), Origin::Default),
+        }
+        entries
+    }
+
+    fn entries_within<T>(
+        &mut self,
+        name: &'static str,
+        name_key: &str,
+        listing: impl Fn() -> Listing,
+        mut read: impl FnMut(&mut Self, Span) -> T,
+    ) -> Vec<T> {
+        let key = last_of(name);
+        let Some(value) = self.value(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
-            self.problem(name, format!("write `[[{name}]]`, once for each entry"));
+            self.problem(key, format!("write `[[{name}]]`, once for each entry"));
             return Vec::new();
         };
         let mut entries = Vec::new();
@@ -107,8 +184,8 @@ impl<'r, 't> Section<'r, 't> {
                 _ => format!("{name}[{index}]"),
             };
             let mut section = Self::new(self.report, Some(table), name, path, entry.span());
-            section.is_listed = false;
-            entries.push(section.read(&mut read));
+            section.listing = listing();
+            entries.push(section.read(|section| read(section, entry.span())));
         }
         entries
     }
@@ -150,9 +227,7 @@ impl<'r, 't> Section<'r, 't> {
         let value = self.value(key)?;
         match self.report.references.read(value, read) {
             Ok(read) => {
-                if self.is_listed {
-                    self.list(key, value, read.plain());
-                }
+                self.list(key, value, read.plain());
                 Some(read)
             }
             Err(message) => {
@@ -164,8 +239,24 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Lists the default of a key that the file doesn't have.
     pub(super) fn list_default(&self, key: &str, value: Option<Value>, from: Origin) {
-        if self.is_listed && !self.has(key) {
-            self.report.add_setting(self.path_of(key), value, Err(from));
+        if !self.has(key) {
+            self.add_setting(key, value, Err(from));
+        }
+    }
+
+    /// Lists what holds for a key.
+    fn add_setting(&self, key: &str, value: Option<Value>, from: Result<&Span, Origin>) {
+        match &self.listing {
+            Listing::Settings => self.report.add_setting(self.path_of(key), value, from),
+            Listing::Entry(said) => {
+                // What an entry doesn't say is not told of it.
+                if let Some(value) = value.filter(|_| from != Err(Origin::Default)) {
+                    let (entry, refers) = &mut *said.borrow_mut();
+                    entry.insert(key.to_owned(), value);
+                    *refers |= from == Err(Origin::Environment);
+                }
+            }
+            Listing::Nowhere => {}
         }
     }
 
@@ -175,7 +266,7 @@ impl<'r, 't> Section<'r, 't> {
             Some(written) => (written.into(), Err(Origin::Environment)),
             None => (written(plain), Ok(&value.span())),
         };
-        self.report.add_setting(self.path_of(key), Some(plain), from);
+        self.add_setting(key, Some(plain), from);
     }
 
     /// Reads a key that must be there; `example` shows how it is written.
@@ -209,7 +300,7 @@ impl<'r, 't> Section<'r, 't> {
             if let Some(written) = self.report.references.written(element) {
                 refers = true;
                 listed.push(written.into());
-            } else if let (true, Ok(read)) = (self.is_listed, read(element.get_ref())) {
+            } else if let Ok(read) = read(element.get_ref()) {
                 listed.push(written(read.plain()));
             }
             match (self.report.references.read(element, &read), &mut elements) {
@@ -222,11 +313,9 @@ impl<'r, 't> Section<'r, 't> {
                 }
             }
         }
-        if self.is_listed {
-            let span = value.span();
-            let from = if refers { Err(Origin::Environment) } else { Ok(&span) };
-            self.report.add_setting(self.path_of(key), Some(listed.into()), from);
-        }
+        let span = value.span();
+        let from = if refers { Err(Origin::Environment) } else { Ok(&span) };
+        self.add_setting(key, Some(listed.into()), from);
         elements
     }
 
@@ -267,6 +356,16 @@ impl<'r, 't> Section<'r, 't> {
         let value = self.table.and_then(|table| table.get(key));
         let value = value.and_then(|value| self.report.shown(value));
         self.report.add(&self.span_of(key), self.path_of(key), value, message);
+    }
+
+    /// Makes sure that of two keys both are there or none; each with an example.
+    pub(super) fn both(&self, one: (&str, &str), other: (&str, &str)) {
+        for ((key, example), (present, _)) in [(one, other), (other, one)] {
+            if self.has(present) && !self.has(key) {
+                let message = format!("missing, and `{present}` needs it; add `{key} = {example}`");
+                self.problem(key, message);
+            }
+        }
     }
 
     /// What the key says, where it refers to the environment.
@@ -355,6 +454,11 @@ impl<'r, 't> Section<'r, 't> {
         let is_typo = strsim::damerau_levenshtein(name, key) <= 2;
         (is_typo || likeness > 0.85).then_some(Near { key, is_typo })
     }
+}
+
+/// The key that a path ends with.
+fn last_of(path: &'static str) -> &'static str {
+    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// A value as a file has to write it, so that nothing in it is taken for a reference.

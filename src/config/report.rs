@@ -110,6 +110,11 @@ impl Report {
         self.line_starts.partition_point(|start| *start <= span.start).max(1)
     }
 
+    /// Where relative paths start: the directory of the file.
+    pub(super) fn directory(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
     /// The place of `span`, for problems of other files.
     pub(super) fn place(&self, span: &Span) -> Place {
         Place { file: Arc::clone(&self.file), line: self.line(span) }
@@ -192,7 +197,9 @@ impl Stray {
     fn message(&self, known: &KnownKeys, here: Option<&Vec<&'static str>>) -> String {
         let elsewhere: Vec<_> = known
             .iter()
-            .filter(|(section, keys)| !section.is_empty() && keys.contains(&self.key.as_str()))
+            // Tables within sections have no header that would help.
+            .filter(|(section, _)| !section.is_empty() && !section.contains('.'))
+            .filter(|(_, keys)| keys.contains(&self.key.as_str()))
             .map(|(section, _)| format!("`[{section}]`"))
             .collect();
         match &self.near {

@@ -10,10 +10,11 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::load::defaults;
+use crate::model::LONGEST_HSTS_SECS;
 use kinds::{
-    Address, BackendAddress, BalanceWord, Email, HealthKind, HealthPathText, Id, Level, Listen,
-    LogFormatWord, LogOutputWord, Name, Network, Pathname, Pattern, SchemeWord, Seconds, StateWord,
-    Statuses, TagText, Whole,
+    Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind, HealthPathText,
+    HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord, LogOutputWord, Name, Network,
+    Pathname, Pattern, SchemeWord, Seconds, StateWord, Statuses, TagText, Tls, Whole,
 };
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
@@ -98,6 +99,9 @@ struct ConfigFile {
     { "required": ["listen_addr"] },
     { "required": ["listen_addr_http"] },
 ]))]
+#[schemars(extend("dependentRequired" = {
+    "default_cert": ["default_key"], "default_key": ["default_cert"],
+}))]
 #[expect(dead_code, reason = "it is a shape")]
 struct Proxy {
     /// Where HTTPS is served. `[::]:443` is every address of IPv6.
@@ -150,6 +154,19 @@ struct Proxy {
     /// How long a WebSocket may be silent.
     #[schemars(default)]
     websocket_idle_timeout_secs: Seconds,
+    /// How long a TLS handshake may take.
+    #[schemars(default)]
+    tls_handshake_timeout_secs: Seconds,
+    /// TLS handshakes that may be under way at once.
+    #[schemars(default)]
+    max_tls_handshakes: Whole<1, 1_000_000>,
+    /// The certificate, with its chain, for clients that name no host, or one that is not declared:
+    /// PEM. Without it they are refused.
+    #[schemars(default)]
+    default_cert: Pathname,
+    /// The private key of `default_cert`: PEM.
+    #[schemars(default)]
+    default_key: Pathname,
 }
 
 /// The backends' side.
@@ -266,19 +283,113 @@ struct Metrics {
     listen_addr: Listen,
 }
 
-/// Certificates from Let's Encrypt. Without this section there are none.
+/// Certificates from Let's Encrypt, or from another CA that speaks ACME. Without this section there are
+/// none; those of files, of the server's own CA and of `vhost ctl cert import` need no section.
 #[derive(Default, JsonSchema)]
 #[schemars(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = { "properties": { "staging": { "const": true } }, "required": ["staging"] },
+    "then" = { "properties": { "directory_url": false } },
+    "allOf" = [{
+        "if": {
+            "properties": { "challenges": { "contains": { "const": "dns-01" } } },
+            "required": ["challenges"],
+        },
+        "then": { "required": ["dns_hook"] },
+    }],
+    "dependentRequired" = {
+        "eab_kid": ["eab_hmac_key_file"], "eab_hmac_key_file": ["eab_kid"],
+        "on_demand_per_minute": ["on_demand_ask"], "on_demand_most": ["on_demand_ask"],
+    },
+))]
 #[expect(dead_code, reason = "it is a shape")]
 struct LetsEncrypt {
-    /// Whom Let's Encrypt writes to when a certificate runs out.
+    /// Whom the CA writes to about the account and its certificates.
     email: Email,
     /// Whether to use the staging service: its limits are generous, but browsers do not trust it.
     #[schemars(default)]
     staging: bool,
-    /// Where certificates and keys are kept. The default is `certs` in the state directory.
+    /// Where certificates, keys and accounts are kept, and certificates that were imported. The default
+    /// is `certs` in the state directory, also where there is no such section.
     #[schemars(default)]
     cache_dir: Pathname,
+    /// The directory of another CA (RFC 8555). The default is that of Let's Encrypt. Not with
+    /// `staging = true`.
+    #[schemars(default)]
+    directory_url: HttpsUrl,
+    /// The roots by which the CA's own HTTPS is trusted, PEM, such as for a CA within a company. The
+    /// default is the system's roots.
+    #[schemars(default)]
+    ca_root: Pathname,
+    /// The profile to ask the CA for, such as `shortlived`. The default is the CA's own choice.
+    #[schemars(default)]
+    profile: Name,
+    /// The kind of key that certificates have: ECDSA on P-256 or P-384.
+    #[schemars(default)]
+    key_type: KeyTypeWord,
+    /// The id of the key that binds the account to one that the CA has of you (external account
+    /// binding). With `eab_hmac_key_file`.
+    #[schemars(default)]
+    eab_kid: Name,
+    /// The file with the key of `eab_kid`, in base64url.
+    #[schemars(default)]
+    eab_hmac_key_file: Pathname,
+    /// The ways in which names are proven to be yours, in the order in which they are tried. `dns-01`
+    /// needs `dns_hook`, and is one of them by default where that is set.
+    #[schemars(default, length(min = 1), extend("uniqueItems" = true))]
+    challenges: Vec<ChallengeWord>,
+    /// The program that sets and clears DNS records for `dns-01`, which wildcards need. It is called
+    /// with `present NAME VALUE` and `cleanup NAME VALUE`.
+    #[schemars(default)]
+    dns_hook: Pathname,
+    /// Who is asked, with `?domain=NAME`, whether a name that is not declared may have a certificate at
+    /// its first visitor; the domain `*` then serves it. The status 200 allows it, any other refuses.
+    /// Off unless it is set.
+    #[schemars(default)]
+    on_demand_ask: HttpUrl,
+    /// Names that may be asked about in a minute. With `on_demand_ask`.
+    #[schemars(default)]
+    on_demand_per_minute: Whole<1, 1_000_000>,
+    /// Names that may have a certificate this way, in all. With `on_demand_ask`.
+    #[schemars(default)]
+    on_demand_most: Whole<1, 1_000_000>,
+    /// CAs that are tried, in this order, when the one before keeps failing.
+    #[schemars(default)]
+    fallback: Vec<Fallback>,
+}
+
+/// A CA that is tried when the ones before it keep failing.
+#[derive(Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[schemars(extend("dependentRequired" = {
+    "eab_kid": ["eab_hmac_key_file"], "eab_hmac_key_file": ["eab_kid"],
+}))]
+#[expect(dead_code, reason = "it is a shape")]
+struct Fallback {
+    /// Its directory (RFC 8555).
+    directory_url: HttpsUrl,
+    /// Whom it writes to. The default is the `email` of `[lets_encrypt]`.
+    #[schemars(default)]
+    email: Email,
+    /// The roots by which its own HTTPS is trusted, PEM. The default is the system's roots.
+    #[schemars(default)]
+    ca_root: Pathname,
+    /// The profile to ask it for. The default is the CA's own choice.
+    #[schemars(default)]
+    profile: Name,
+    /// The kind of key that its certificates have. The default is that of `[lets_encrypt]`.
+    #[schemars(default)]
+    key_type: KeyTypeWord,
+    /// The id of the key that binds the account to one that the CA has of you (external account
+    /// binding). With `eab_hmac_key_file`.
+    #[schemars(default)]
+    eab_kid: Name,
+    /// The file with the key of `eab_kid`, in base64url.
+    #[schemars(default)]
+    eab_hmac_key_file: Pathname,
+    /// The ways in which names are proven to be yours. The default is those of `[lets_encrypt]`.
+    #[schemars(default, length(min = 1), extend("uniqueItems" = true))]
+    challenges: Vec<ChallengeWord>,
 }
 
 /// A domain. vhost applies what changed here since the file was last applied; what was done with
@@ -300,6 +411,27 @@ struct VirtualHost {
     /// `round-robin`, or `least-connections`: the less busy of two at random.
     #[schemars(default)]
     balance: BalanceWord,
+    /// Where the certificate comes from: `auto`, from the CA of `[lets_encrypt]`, and for names that no
+    /// public CA signs, such as `app.internal`, from the server's own; `internal`, always from the
+    /// server's own (not for `*`); `off`, no HTTPS; or the files of one, which are read again when they
+    /// change.
+    #[schemars(default)]
+    tls: Tls,
+    /// For how long browsers are told to ask over HTTPS only (`Strict-Transport-Security`), in seconds;
+    /// 0 is not at all. They can't be told otherwise before it is over.
+    #[schemars(default)]
+    hsts_max_age_secs: Whole<0, { LONGEST_HSTS_SECS }>,
+}
+
+/// The files of a certificate.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is a shape")]
+struct TlsFiles {
+    /// The certificate with its chain, PEM.
+    cert: Pathname,
+    /// Its private key, PEM.
+    key: Pathname,
 }
 
 /// A server that answers requests.

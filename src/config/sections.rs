@@ -6,24 +6,18 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::effective::Origin;
+use super::lets_encrypt::read_lets_encrypt;
 use super::paths::Environment;
 use super::plain::Plain;
 use super::reader::Section;
 use super::settings::{
-    Config, HealthCheckSettings, IssuerSettings, LetsEncryptSettings, LogFormat, LogLevel,
-    LogOutput, LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    CertificateFiles, Config, HealthCheckSettings, LogFormat, LogLevel, LogOutput, LoggingSettings,
+    MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
 };
 use super::value::{
-    boolean, choice, email, integer, listen_address, network, parsed, path, seconds, socket_path,
-    string,
+    boolean, choice, integer, listen_address, network, parsed, path, seconds, socket_path, string,
 };
-use crate::model::{
-    ChallengeKind, HealthCheck, HealthCheckKind, HealthPath, KeyType, StatusRanges,
-};
-
-/// The directories of Let's Encrypt.
-const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
-const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
+use crate::model::{HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
@@ -98,9 +92,17 @@ fn read_proxy(
             d.websocket_idle_timeout,
             seconds,
         ),
-        tls_handshake_timeout: d.tls_handshake_timeout,
-        max_tls_handshakes: d.max_tls_handshakes,
-        default_certificate: d.default_certificate,
+        tls_handshake_timeout: section.or(
+            "tls_handshake_timeout_secs",
+            d.tls_handshake_timeout,
+            seconds,
+        ),
+        max_tls_handshakes: section.or(
+            "max_tls_handshakes",
+            d.max_tls_handshakes,
+            integer(1..=1_000_000),
+        ),
+        default_certificate: read_default_certificate(section, base),
     };
     if !section.has("listen_addr") && !section.has("listen_addr_http") {
         section.problem(
@@ -111,6 +113,19 @@ fn read_proxy(
     }
     let shown = section.written("state_dir").map_or(settings.state_dir.clone(), PathBuf::from);
     (settings, shown)
+}
+
+fn read_default_certificate(
+    section: &mut Section<'_, '_>,
+    base: &Path,
+) -> Option<CertificateFiles> {
+    let cert = section.optional("default_cert", path(base));
+    let key = section.optional("default_key", path(base));
+    section.both(
+        ("default_cert", "\"/etc/ssl/default.pem\""),
+        ("default_key", "\"/etc/ssl/default.key\""),
+    );
+    Some(CertificateFiles { cert: cert?, key: key? })
 }
 
 fn read_trusted_proxies(section: &mut Section<'_, '_>, default: Vec<IpNet>) -> Vec<IpNet> {
@@ -148,7 +163,7 @@ fn claim_listener(
 }
 
 /// Whether the kernel would refuse the second of the two. Port 0 is another port each time.
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+pub(super) fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     let either_is_any =
         a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified());
     a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || either_is_any)
@@ -231,32 +246,6 @@ fn read_logging(section: &mut Section<'_, '_>, base: &Path) -> LoggingSettings {
         format: section.or("format", LogFormat::default(), choice(&formats)),
         output: file_path.filter(|_| to_file).map_or(LogOutput::Console, LogOutput::File),
     }
-}
-
-fn read_lets_encrypt(
-    section: &mut Section<'_, '_>,
-    base: &Path,
-    proxy: &ProxySettings,
-    shown_state_dir: &Path,
-) -> (LetsEncryptSettings, PathBuf) {
-    let below = |state_dir: &Path| state_dir.join("certs");
-    let email = section.required("email", "\"admin@example.com\"", email).unwrap_or_default();
-    let staging = section.or("staging", false, boolean);
-    let shown = below(shown_state_dir).plain();
-    section.list_default("cache_dir", Some(shown), Origin::Default);
-    let cache_dir = section.take("cache_dir", &path(base));
-    let directory_url = if staging { LETS_ENCRYPT_STAGING } else { LETS_ENCRYPT };
-    let issuer = IssuerSettings {
-        directory_url: directory_url.to_owned(),
-        email,
-        ca_root: None,
-        profile: None,
-        key_type: KeyType::default(),
-        eab: None,
-        challenges: vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01],
-    };
-    let settings = LetsEncryptSettings { issuers: vec![issuer], dns_hook: None, on_demand: None };
-    (settings, cache_dir.unwrap_or_else(|| below(&proxy.state_dir)))
 }
 
 fn read_metrics(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> MetricsSettings {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::reader::Read;
-use crate::model::{ParseError, Weight};
+use crate::model::{ParseError, TlsMode, Weight};
 
 /// The longest time that a key takes. A longer one is a mistyped unit; time-outs that a day does not
 /// suffice for would keep dead peers.
@@ -146,6 +146,31 @@ pub(super) fn socket_path(base: &Path) -> impl Read<PathBuf> {
             ));
         }
         Ok(path)
+    }
+}
+
+/// Where a certificate comes from, where that is one word.
+pub(super) fn tls_mode(value: &DeValue<'_>) -> Result<TlsMode, String> {
+    value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
+        "choose `auto`, `internal` or `off`, or name the files of a certificate: \
+         `{ cert = \"/etc/ssl/example.com.pem\", key = \"/etc/ssl/example.com.key\" }`"
+            .into()
+    })
+}
+
+/// A URL that begins with one of `schemes`; `example` is one.
+pub(super) fn url(schemes: &'static [&'static str], example: &'static str) -> impl Read<String> {
+    move |value| {
+        let text = value.as_str().filter(|text| {
+            let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
+            let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+            host.is_some_and(|host| !host.is_empty() && !host.starts_with(':'))
+                && text.chars().all(|c| c.is_ascii_graphic())
+        });
+        text.map(str::to_owned).ok_or_else(|| {
+            let schemes: Vec<_> = schemes.iter().map(|scheme| format!("`{scheme}`")).collect();
+            format!("write a URL that begins with {}: `{example}`", schemes.join(" or "))
+        })
     }
 }
 

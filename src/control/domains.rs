@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::plane::Edit;
 use super::{ControlError, ControlPlane, find};
-use crate::model::{Actor, Balance, Change, DomainName, EventKind, TlsMode, VirtualHost};
+use crate::model::{
+    Actor, Balance, Change, DomainName, EventKind, LONGEST_HSTS_SECS, TlsMode, VirtualHost,
+};
 use crate::state::Snapshot;
 
 /// A virtual host to be added.
@@ -94,6 +96,7 @@ fn add(snapshot: &Snapshot, new: NewDomain) -> Result<Edit, ControlError> {
         return Err(ControlError::DomainExists { name: virtual_host.domain, owner });
     }
     check_names(snapshot, &virtual_host)?;
+    check_options(&virtual_host)?;
     if !new.force {
         find::carried(snapshot, &virtual_host.live)?;
     }
@@ -127,12 +130,29 @@ fn set(
         after.hsts_max_age_secs = secs;
     }
     check_names(snapshot, &after)?;
+    check_options(&after)?;
     let changed = differences(before, &after);
     if changed.is_empty() {
         return Ok(None);
     }
     let event = EventKind::DomainSet { domain: after.domain.clone(), changed };
     Ok(Some(Edit::new(vec![Change::PutDomain(after)], event)))
+}
+
+/// The options are such as a config file may have.
+fn check_options(virtual_host: &VirtualHost) -> Result<(), ControlError> {
+    let VirtualHost { domain, tls, hsts_max_age_secs, .. } = virtual_host;
+    let refuse = |option, value: String, remedy: String| {
+        Err(ControlError::Option { domain: domain.clone(), option, value, remedy })
+    };
+    if let Some(remedy) = tls.problem_of(domain) {
+        return refuse("tls", format!("`{tls}`"), remedy.to_owned());
+    }
+    if *hsts_max_age_secs > LONGEST_HSTS_SECS {
+        let remedy = format!("use 0 to {LONGEST_HSTS_SECS} seconds (four years)");
+        return refuse("hsts_max_age_secs", format!("`{hsts_max_age_secs}`"), remedy);
+    }
+    Ok(())
 }
 
 /// How the history tells what changed about a virtual host.

@@ -55,6 +55,18 @@ pub enum ControlError {
         /// The name.
         name: DomainName,
     },
+    /// A domain can't have an option so.
+    #[error("`{domain}` cannot have `{option}` at {value}")]
+    Option {
+        /// The domain.
+        domain: DomainName,
+        /// The option, as the file names it.
+        option: &'static str,
+        /// What it was to be.
+        value: String,
+        /// What would be right.
+        remedy: String,
+    },
     /// No domain was named.
     #[error("no domain is named")]
     NoDomain,
@@ -292,6 +304,7 @@ impl ControlError {
             }
             Self::NoDomain => "name at least one".into(),
             Self::NamedTwice { .. } => "name it once".into(),
+            Self::Option { remedy, .. } => remedy.clone(),
             Self::NotTagged { backend, .. } => {
                 format!("`vhost ctl backend show {backend}` shows its tags")
             }

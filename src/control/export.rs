@@ -149,3 +149,40 @@ fn write_key(text: &mut String, key: &str, value: impl Into<toml::Value>) {
 fn escaped(value: &impl ToString) -> toml::Value {
     toml::Value::String(value.to_string().replace("${", "$${"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse;
+    use crate::model::Change;
+
+    #[test]
+    fn an_exported_file_means_the_same() {
+        let text = "[proxy]\nlisten_addr = \"127.0.0.1:1\"\nmax_tls_handshakes = 7\n\
+             default_cert = \"d.pem\"\ndefault_key = \"d.key\"\n\
+             [lets_encrypt]\nemail = \"a@b.example\"\nchallenges = [\"http-01\"]\n\
+             on_demand_ask = \"http://localhost/a\"\n\
+             [[lets_encrypt.fallback]]\ndirectory_url = \"https://c.example/d\"\nca_root = \"c.pem\"\n\
+             [[virtual_hosts]]\ndomain = \"a.example\"\nenabled_backends_tag = \"a\"\n\
+             tls = { cert = \"a$${x}.pem\", key = 'k\"ey' }\nhsts_max_age_secs = 5\n\
+             [[virtual_hosts]]\ndomain = \"b.example\"\nenabled_backends_tag = \"a\"\ntls = \"internal\"\n\
+             [[virtual_hosts]]\ndomain = \"c.example\"\nenabled_backends_tag = \"a\"\ntls = \"off\"\n\
+             [[virtual_hosts]]\ndomain = \"d.example\"\nenabled_backends_tag = \"a\"\n\
+             [[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
+        let file = parse(Path::new("/etc/vhost.toml"), text).unwrap_or_else(|e| panic!("{e}"));
+        let backends = file.declared.backends.iter().cloned().map(Into::into);
+        let domains = file.declared.domains.iter().cloned().map(Into::into);
+        let changes = backends.map(Change::PutBackend).chain(domains.map(Change::PutDomain));
+        let live = Snapshot::default().after(changes.collect::<Vec<_>>(), 1);
+        let exported = export(&file.effective, &live);
+        assert!(exported.warnings.is_empty(), "{:?}", exported.warnings);
+        let elsewhere = Path::new("/elsewhere/vhost.toml");
+        let again =
+            parse(elsewhere, &exported.text).unwrap_or_else(|e| panic!("{e}\n{}", exported.text));
+        let domains = |config: &crate::config::Config| config.declared.domains.clone();
+        assert_eq!(domains(&again), domains(&file));
+        assert_eq!((again.proxy, again.lets_encrypt), (file.proxy, file.lets_encrypt));
+    }
+}

@@ -8,7 +8,7 @@ use crate::config::Setting;
 use crate::model::{EntryAction, EntryChange, EntryKind, NeedsRestart};
 
 /// The keys that can't change while the server runs, and what to do about each.
-const FIXED: [(&str, &str); 15] = [
+const FIXED: [(&str, &str); 29] = [
     ("proxy.listen_addr", RESTART),
     ("proxy.listen_addr_http", RESTART),
     ("proxy.management_api_addr", RESTART),
@@ -16,6 +16,8 @@ const FIXED: [(&str, &str); 15] = [
     ("proxy.admin_group", RESTART),
     ("proxy.state_dir", "stop the server, move the directory there, and start it again"),
     ("proxy.threads", RESTART),
+    ("proxy.default_cert", RESTART),
+    ("proxy.default_key", RESTART),
     ("logging.output", RESTART),
     ("logging.format", RESTART),
     ("logging.file_path", RESTART),
@@ -24,6 +26,18 @@ const FIXED: [(&str, &str); 15] = [
     ("lets_encrypt.email", RESTART),
     ("lets_encrypt.staging", RESTART),
     ("lets_encrypt.cache_dir", RESTART),
+    ("lets_encrypt.directory_url", RESTART),
+    ("lets_encrypt.ca_root", RESTART),
+    ("lets_encrypt.profile", RESTART),
+    ("lets_encrypt.key_type", RESTART),
+    ("lets_encrypt.eab_kid", RESTART),
+    ("lets_encrypt.eab_hmac_key_file", RESTART),
+    ("lets_encrypt.challenges", RESTART),
+    ("lets_encrypt.dns_hook", RESTART),
+    ("lets_encrypt.on_demand_ask", RESTART),
+    ("lets_encrypt.on_demand_per_minute", RESTART),
+    ("lets_encrypt.on_demand_most", RESTART),
+    ("lets_encrypt.fallback", RESTART),
 ];
 
 const RESTART: &str = "restart the server";
@@ -99,6 +113,21 @@ mod tests {
         let again = compare(&change.after, &read);
         assert!(again.changed.is_empty(), "{again:?}");
         assert_eq!(again.needs_restart, change.needs_restart);
+    }
+
+    #[test]
+    fn every_fixed_key_is_a_key_of_the_file() {
+        let schema = crate::config::schema();
+        for (key, _) in FIXED {
+            let (section, key) = key.split_once('.').expect("a section and a key");
+            let property = &schema["properties"][section]["properties"][key];
+            assert!(property.is_object(), "{section}.{key}");
+        }
+        // All that is said of CAs holds from the start on.
+        for key in schema["properties"]["lets_encrypt"]["properties"].as_object().unwrap().keys() {
+            let key = format!("lets_encrypt.{key}");
+            assert!(FIXED.iter().any(|(fixed, _)| *fixed == key), "{key}");
+        }
     }
 
     #[test]

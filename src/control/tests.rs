@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Actor, Backend, BackendState, HealthReport, HealthStatus, Outcome, VirtualHost,
+    Actor, Backend, BackendState, HealthReport, HealthStatus, Outcome, TlsMode, VirtualHost,
 };
 use crate::state::{Reader, Snapshot, publication};
 use crate::store::Store;
@@ -90,7 +90,7 @@ fn virtual_host(domain: &str) -> VirtualHost {
         previous: None,
         http_to_https: false,
         balance: crate::model::Balance::RoundRobin,
-        tls: crate::model::TlsMode::Auto,
+        tls: TlsMode::Auto,
         hsts_max_age_secs: 0,
     }
 }
@@ -103,6 +103,35 @@ async fn a_change_that_cannot_be_saved_did_not_happen() {
     let error = plane.switch(&["example.com"], "b").await.unwrap_err();
     assert!(error.in_full().contains("the disk is full"), "{}", error.in_full());
     assert_eq!((plane.live("example.com"), plane.reader.load().revision()), ("a".into(), before));
+}
+
+#[tokio::test]
+async fn a_domain_gets_no_options_that_a_file_could_not_have() {
+    let plane = Plane::start().await;
+    let refused = |result: Result<_, ControlError>| match result {
+        Err(error @ ControlError::Option { .. }) => {
+            (error.in_full(), error.hint().unwrap_or_default())
+        }
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it is done"),
+    };
+    let virtual_host = VirtualHost { tls: TlsMode::Internal, ..virtual_host("*") };
+    let (message, hint) =
+        refused(plane.control.add_domain(ACTOR, NewDomain { virtual_host, force: false }).await);
+    assert_eq!(message, "`*` cannot have `tls` at `internal`");
+    assert!(hint.contains("declare the names"), "{hint}");
+    let relative = TlsMode::Files { cert: "a.pem".into(), key: "/a.key".into() };
+    for (edit, words) in [
+        (DomainEdit { tls: Some(relative), ..DomainEdit::default() }, "from `/` on"),
+        (
+            DomainEdit { hsts_max_age_secs: Some(u32::MAX), ..DomainEdit::default() },
+            "use 0 to 126144000 seconds",
+        ),
+    ] {
+        let domain = "example.com".parse().unwrap();
+        let (_, hint) = refused(plane.control.set_domain(ACTOR, domain, edit).await);
+        assert!(hint.contains(words), "{hint}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DomainName, ParseError};
+use super::{DomainName, ParseError, Pattern};
 
 /// Where the certificate of a virtual host is to come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +28,22 @@ pub enum TlsMode {
         /// Its private key, PEM.
         key: PathBuf,
     },
+}
+
+impl TlsMode {
+    /// Why a domain can't have its certificate from there, and what would be right.
+    pub fn problem_of(&self, domain: &DomainName) -> Option<&'static str> {
+        match self {
+            Self::Internal if domain.pattern() == Pattern::Default => Some(
+                "the server's own CA signs only names that are declared, and `*` is none; choose \
+                 `auto` or `off`, give it the files of a certificate, or declare the names",
+            ),
+            Self::Files { cert, key } if cert.is_relative() || key.is_relative() => {
+                Some("write the whole paths, from `/` on")
+            }
+            Self::Auto | Self::Internal | Self::Off | Self::Files { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for TlsMode {

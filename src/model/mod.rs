@@ -42,7 +42,7 @@ pub use switch::{
     SwitchStep,
 };
 pub use tag::Tag;
-pub use virtual_host::{Balance, VirtualHost};
+pub use virtual_host::{Balance, LONGEST_HSTS_SECS, VirtualHost};
 
 /// A value that could not be parsed: what it was, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{DomainName, ParseError, Tag, TlsMode};
 
+/// The longest time for which browsers are told to ask over HTTPS only: four years. What is longer is
+/// a mistyped unit.
+pub const LONGEST_HSTS_SECS: u32 = 4 * 365 * 86_400;
+
 /// How a backend is chosen from a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

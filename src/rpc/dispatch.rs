@@ -24,7 +24,7 @@ use crate::control::{
 };
 use crate::metrics::Metrics;
 use crate::model::{
-    Actor, Backend, BackendId, BackendState, DomainName, HealthStatus, TlsMode, VirtualHost,
+    Actor, Backend, BackendId, BackendState, DomainName, HealthStatus, VirtualHost,
 };
 use crate::proxy::explain::Explainer;
 use crate::state::{InFlightGuard, Snapshot};
@@ -245,8 +245,8 @@ impl Dispatch {
             previous: None,
             http_to_https: params.http_to_https.unwrap_or(true),
             balance: params.balance.unwrap_or_default(),
-            tls: TlsMode::default(),
-            hsts_max_age_secs: 0,
+            tls: params.tls.unwrap_or_default(),
+            hsts_max_age_secs: params.hsts_max_age_secs.unwrap_or(0),
         };
         let new = NewDomain { virtual_host, force: params.force };
         let snapshot = self.control.add_domain(call.actor.clone(), new).await?;
@@ -254,9 +254,9 @@ impl Dispatch {
     }
 
     async fn set_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let domain::SetParams { domain, aliases, http_to_https, balance } = read(params)?;
-        let edit =
-            DomainEdit { aliases, http_to_https, balance, tls: None, hsts_max_age_secs: None };
+        let domain::SetParams { domain, aliases, http_to_https, balance, tls, hsts_max_age_secs } =
+            read(params)?;
+        let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs };
         let snapshot = self.control.set_domain(call.actor.clone(), domain.clone(), edit).await?;
         self.domain_info::<domain::Set>(&snapshot, &domain)
     }

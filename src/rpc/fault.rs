@@ -18,6 +18,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         }
         ControlError::NoDomain
         | ControlError::NamedTwice { .. }
+        | ControlError::Option { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }
         | ControlError::NoPlanToken

@@ -61,6 +61,8 @@ fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainI
         previous: virtual_host.previous.clone(),
         http_to_https: virtual_host.http_to_https,
         balance: virtual_host.balance.into(),
+        tls: virtual_host.tls.clone().into(),
+        hsts_max_age_secs: virtual_host.hsts_max_age_secs,
         backends,
         in_flight: node
             .in_flight()

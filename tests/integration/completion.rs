@@ -259,6 +259,8 @@ fn descriptions_are_shown_where_the_shell_can() {
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(answer("fish", &["switch", "example.c"]), "example.com\tlive a\n");
+    assert_eq!(answer("bash", &["cert", "renew", "example.c"]), "example.com\n");
+    assert_eq!(answer("bash", &["cert", "import", "x", "--key", ""]), ":files\n");
     assert_eq!(answer("zsh", &["switch", "example.c"]), "example.com:live a\n");
     assert_eq!(answer("bash", &["switch", "example.c"]), "example.com\n");
     assert_eq!(answer("fish", &["switch", "www"]), "www.example.com\talias of example.com\n");

@@ -1,19 +1,25 @@
 //! `vhost ctl domain …` and `vhost ctl wait`.
 
-use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint, value_parser};
 
 use super::connect::Session;
 use super::pages::{Paged, print_all};
+use super::{cert, cert_view};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::parse_millis;
-use crate::model::{Balance, DomainName, Tag};
+use crate::model::{Balance, DomainName, LONGEST_HSTS_SECS, Tag, TlsMode};
 use crate::rpc::methods::domain::{
     self, AddParams, DomainInfo, DomainList, DomainParams, ListParams, PoolInfo, SetParams,
     WaitFor, WaitParams,
 };
+
+/// The longest time that a domain's HSTS has, as the parser of arguments wants it.
+const HSTS: i64 = LONGEST_HSTS_SECS as i64;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DomainVerb {
@@ -42,7 +48,9 @@ pub(super) struct ShowArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl domain add example.com --tag a --alias www.example.com
-  vhost ctl domain add '*.example.com' --tag a --balance least-connections")]
+  vhost ctl domain add '*.example.com' --tag a --balance least-connections
+  vhost ctl domain add shop.example.com --tag a --wait-cert --timeout 5m
+  vhost ctl domain add old.example.com --tag a --tls-cert old.pem --tls-key old.key")]
 pub(super) struct AddArgs {
     /// `example.com`, `*.example.com` for one label more, or `*` for every other host
     #[arg(value_name = "DOMAIN")]
@@ -58,6 +66,12 @@ pub(super) struct AddArgs {
     /// Add it although no backend carries the tag yet
     #[arg(long)]
     force: bool,
+    /// Return once a good certificate is served for it
+    #[arg(long)]
+    wait_cert: bool,
+    /// How long to wait for the certificate, such as `30s` [default: 2m]
+    #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait_cert")]
+    timeout: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -68,13 +82,26 @@ struct OptionArgs {
     /// How a backend is chosen: round-robin or least-connections
     #[arg(long, value_name = "METHOD")]
     balance: Option<Balance>,
+    /// Where its certificate comes from: auto, internal (the server's own CA) or off
+    #[arg(long, value_name = "MODE", conflicts_with_all = ["tls_cert", "tls_key"])]
+    tls: Option<TlsMode>,
+    /// The file of its certificate with the chain, PEM, which is read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
+    tls_cert: Option<PathBuf>,
+    /// The file of the certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    tls_key: Option<PathBuf>,
+    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=HSTS))]
+    hsts_max_age: Option<u32>,
 }
 
 /// Change a domain's options; its live tag moves with `vhost ctl switch`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl domain set example.com --alias www.example.com --alias shop.example.com
-  vhost ctl domain set example.com --no-aliases --balance least-connections")]
+  vhost ctl domain set example.com --no-aliases --balance least-connections
+  vhost ctl domain set example.com --tls off --hsts-max-age 0")]
 pub(super) struct SetArgs {
     /// The domain
     #[arg(value_name = "DOMAIN")]
@@ -98,6 +125,18 @@ struct Edits {
     /// How a backend is chosen: round-robin or least-connections
     #[arg(long, value_name = "METHOD")]
     balance: Option<Balance>,
+    /// Where its certificate comes from: auto, internal (the server's own CA) or off
+    #[arg(long, value_name = "MODE", conflicts_with_all = ["tls_cert", "tls_key"])]
+    tls: Option<TlsMode>,
+    /// The file of its certificate with the chain, PEM, which is read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
+    tls_cert: Option<PathBuf>,
+    /// The file of the certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    tls_key: Option<PathBuf>,
+    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=HSTS))]
+    hsts_max_age: Option<u32>,
 }
 
 /// Remove a domain with its aliases
@@ -148,8 +187,20 @@ impl DomainVerb {
             }
             Self::Add(args) => {
                 let action = format!("add `{}`", args.domain);
+                let (wait, timeout) = (args.wait_cert, args.timeout);
                 let info = session.call::<domain::Add>(&action, &args.into()).await?;
-                session.printer.changed(&info, &summary(&info));
+                if !wait {
+                    session.printer.changed(&info, &summary(&info));
+                    return Ok(ExitCode::Done);
+                }
+                // For scripts it is the result also when there is no certificate in the end.
+                session.printer.for_scripts(&info);
+                session.printer.reached("added", &summary(&info));
+                let report = cert::wait(session, &info.domain, timeout).await?;
+                if let Some(problem) = cert::shortfall(&report) {
+                    return Err(problem);
+                }
+                session.printer.reached("done", &cert_view::summary(&report));
             }
             Self::Set(args) => {
                 let action = format!("change `{}`", args.domain);
@@ -186,19 +237,49 @@ impl Paged for domain::List {
 
 impl From<AddArgs> for AddParams {
     fn from(args: AddArgs) -> Self {
-        let AddArgs { domain, tag, aliases, options, force } = args;
-        let OptionArgs { http_to_https, balance } = options;
-        Self { domain, tag, aliases, http_to_https, balance, force }
+        let AddArgs { domain, tag, aliases, options, force, wait_cert: _, timeout: _ } = args;
+        let OptionArgs { http_to_https, balance, tls, tls_cert, tls_key, hsts_max_age } = options;
+        Self {
+            domain,
+            tag,
+            aliases,
+            http_to_https,
+            balance,
+            tls: files(tls_cert, tls_key).or(tls),
+            hsts_max_age_secs: hsts_max_age,
+            force,
+        }
     }
 }
 
 impl From<SetArgs> for SetParams {
     fn from(args: SetArgs) -> Self {
         let SetArgs { domain, edits } = args;
-        let Edits { aliases, no_aliases, http_to_https, balance } = edits;
-        let aliases = (no_aliases || !aliases.is_empty()).then_some(aliases);
-        Self { domain, aliases, http_to_https, balance }
+        let Edits {
+            aliases,
+            no_aliases,
+            http_to_https,
+            balance,
+            tls,
+            tls_cert,
+            tls_key,
+            hsts_max_age,
+        } = edits;
+        Self {
+            domain,
+            aliases: (no_aliases || !aliases.is_empty()).then_some(aliases),
+            http_to_https,
+            balance,
+            tls: files(tls_cert, tls_key).or(tls),
+            hsts_max_age_secs: hsts_max_age,
+        }
     }
+}
+
+/// The files as the server finds them, wherever it was started.
+fn files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsMode> {
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    Some(TlsMode::Files { cert: absolute(cert?), key: absolute(key?) })
 }
 
 impl WaitArgs {
@@ -264,12 +345,16 @@ fn wide_table(domains: &[DomainInfo]) -> Table {
         "IN-FLIGHT",
         "BALANCE",
         "HTTP-TO-HTTPS",
+        "TLS",
+        "HSTS",
         "ALIASES",
     ]);
     for info in domains {
         let more = [
             info.balance.to_string().into(),
             if info.http_to_https { "yes" } else { "no" }.into(),
+            info.tls.to_string().into(),
+            hsts(info).into(),
             join(&info.aliases).into(),
         ];
         table.row(columns(info).into_iter().chain(more));
@@ -287,8 +372,18 @@ fn facts(info: &DomainInfo) -> Table {
     table.fact("in flight", in_flight(info));
     table.fact("balance", info.balance.to_string());
     table.fact("http to https", if info.http_to_https { "yes" } else { "no" });
+    table.fact("tls", info.tls.to_string());
+    table.fact("hsts", hsts(info));
     table.fact("revision", info.revision.to_string());
     table
+}
+
+/// For how long browsers keep to HTTPS.
+fn hsts(info: &DomainInfo) -> String {
+    match info.hsts_max_age_secs {
+        0 => "no".to_owned(),
+        secs => format!("{secs} s"),
+    }
 }
 
 /// How much of a pool can serve: healthy of those that should.

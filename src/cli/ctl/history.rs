@@ -108,22 +108,23 @@ fn what_at_most(kind: &EventKind, most: usize) -> String {
 
 fn certificate(domain: &DomainName, news: &CertificateNews) -> String {
     let what = match news {
+        // What matters most stands first: on a terminal the line ends soon.
         CertificateNews::Served { source, issuer, not_after_ms, renewed, .. } => {
-            let verb = if *renewed { "replaced" } else { "served" };
-            format!("{verb} ({source}, by {issuer}, until {})", date(*not_after_ms))
+            let renewed = if *renewed { "renewed, " } else { "" };
+            format!("{renewed}until {}, by {issuer} ({source})", date(*not_after_ms))
         }
         CertificateNews::Failed { error, attempt, next_ms } => {
             let next = match next_ms {
-                Some(at) => format!("next attempt {}", timestamp(*at)),
+                Some(at) => format!("next {}", timestamp(*at)),
                 None => "needs a person".to_owned(),
             };
-            format!("attempt {attempt} failed: {error}; {next}")
+            format!("failed: {error} (attempt {attempt}, {next})")
         }
         CertificateNews::Rejected { error } => format!("rejected: {error}"),
         CertificateNews::Revoked { reason, .. } => format!("revoked ({reason})"),
         CertificateNews::Unknown => "something that only a newer `vhost` knows".to_owned(),
     };
-    format!("{domain} certificate {what}")
+    format!("{domain} cert {what}")
 }
 
 /// Changes of a config file that one line tells.

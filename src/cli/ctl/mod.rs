@@ -3,6 +3,8 @@
 mod backend;
 mod backend_view;
 mod call;
+mod cert;
+mod cert_view;
 mod config;
 mod config_show;
 mod connect;

@@ -82,6 +82,7 @@ fn domain() -> Value {
     json!({
         "revision": 7, "domain": "example.com", "aliases": ["www.example.com"], "live": "a",
         "previous": "b", "http_to_https": true, "balance": "round-robin",
+        "tls": "auto", "hsts_max_age_secs": 0,
         "backends": {"total": 2, "ready": 2, "healthy": 2},
         "in_flight": [{"tag": "a", "requests": 12}, {"tag": "b", "requests": 0}],
     })
@@ -165,6 +166,8 @@ backends       2/2 healthy
 in flight      12
 balance        round-robin
 http to https  yes
+tls            auto
+hsts           no
 revision       7
 "
     );
@@ -411,6 +414,21 @@ fn every_verb_says_to_the_server_what_was_typed() {
             domain(),
             "domain.set",
             json!({"domain": "*", "aliases": null, "http_to_https": true, "balance": null}),
+        ),
+        (
+            "domain set * --tls off --hsts-max-age 60",
+            domain(),
+            "domain.set",
+            json!({"domain": "*", "aliases": null, "http_to_https": null, "balance": null,
+                "tls": "off", "hsts_max_age_secs": 60}),
+        ),
+        (
+            "domain add b.test --tag a --tls-cert /c.pem --tls-key /k.pem",
+            domain(),
+            "domain.add",
+            json!({"domain": "b.test", "tag": "a", "aliases": [], "http_to_https": null,
+                "balance": null, "force": false,
+                "tls": {"files": {"cert": "/c.pem", "key": "/k.pem"}}}),
         ),
         (
             "backend add web [::1]:80 --tag b,a --tag c --weight 3 --scheme h2c",
@@ -805,3 +823,5 @@ fn config_diff_fits_a_terminal() {
     let ran = ctl("config diff --check", &[result(&diff)]);
     assert_eq!(ran.code, 1);
 }
+
+mod cert;

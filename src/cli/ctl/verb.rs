@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
-use super::{backend, call, config, domain, events, explain, history, reload, status, switch};
+use super::{
+    backend, call, cert, config, domain, events, explain, history, reload, status, switch,
+};
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
 use crate::cli::problem::Problem;
@@ -57,6 +59,9 @@ enum Verb {
     /// Show and change backends
     #[command(subcommand, arg_required_else_help = true)]
     Backend(backend::BackendVerb),
+    /// Show, order, import and export certificates
+    #[command(subcommand, arg_required_else_help = true)]
+    Cert(cert::CertVerb),
     History(history::HistoryArgs),
     Reload(reload::ReloadArgs),
     /// Show the settings, compare the file with the live state, export a file
@@ -139,6 +144,7 @@ impl Verb {
             Self::Wait(args) => args.run(session).await,
             Self::Domain(verb) => verb.run(session).await,
             Self::Backend(verb) => verb.run(session).await,
+            Self::Cert(verb) => verb.run(session).await,
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
             Self::Config(verb) => verb.run(session).await,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::config;
 
 /// The sections, and the lists of entries, as a reader meets them.
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "proxy",
     "upstream",
     "switch",
@@ -14,6 +14,7 @@ const SECTIONS: [&str; 9] = [
     "logging",
     "metrics",
     "lets_encrypt",
+    "lets_encrypt.fallback",
     "virtual_hosts",
     "backends",
 ];
@@ -29,7 +30,7 @@ pub(super) fn render() -> Vec<u8> {
     page.text(words("At the head of the file, above all sections:"));
     key(&mut page, "include", &schema["properties"]["include"], false);
     for name in SECTIONS {
-        keys(&mut page, name, &schema["properties"][name]);
+        keys(&mut page, name, at(&schema, name));
     }
     section(&mut page, "INCLUDE FILES", INCLUDE_FILES);
     section(&mut page, "ENVIRONMENT REFERENCES", ENVIRONMENT_REFERENCES);
@@ -53,6 +54,11 @@ pub(super) fn render() -> Vec<u8> {
     page.render().into_bytes()
 }
 
+/// The schema of a section, or of a list within one.
+fn at<'s>(schema: &'s Value, path: &str) -> &'s Value {
+    path.split('.').fold(schema, |schema, name| &schema["properties"][name])
+}
+
 /// A section of the file.
 fn keys(page: &mut Roff, name: &str, section: &Value) {
     let (heading, shape) = match section.get("items") {
@@ -71,7 +77,7 @@ fn keys(page: &mut Roff, name: &str, section: &Value) {
 /// A key: its name and what it takes, what it does, and what holds without it.
 fn key(page: &mut Roff, name: &str, property: &Value, required: bool) {
     let takes = [bold(name), roman(" = "), italic(takes(property))];
-    let text = description(property);
+    let text = description(property).split_whitespace().collect::<Vec<_>>().join(" ");
     let rest = match property.get("default") {
         Some(default) => format!("Default: `{default}`."),
         None if required => "Required.".to_owned(),
@@ -84,10 +90,14 @@ fn key(page: &mut Roff, name: &str, property: &Value, required: bool) {
 /// The kind of value that a key takes, as a reader would write it.
 fn takes(property: &Value) -> String {
     if let Some(items) = property.get("items") {
+        if items.get("properties").is_some() {
+            return "entries, see below".to_owned();
+        }
         return format!("[{}, ...]", takes(items));
     }
     if let Some(words) = property["anyOf"][0]["enum"].as_array() {
-        return words.iter().map(Value::to_string).collect::<Vec<_>>().join(" | ");
+        let table = property["anyOf"].as_array().into_iter().flatten().find_map(table);
+        return words.iter().map(Value::to_string).chain(table).collect::<Vec<_>>().join(" | ");
     }
     let (from, to) = (&property["minimum"], &property["maximum"]);
     match property["type"].as_str() {
@@ -96,6 +106,13 @@ fn takes(property: &Value) -> String {
         Some("number") => format!("{from} to {to} seconds"),
         _ => "\"text\"".to_owned(),
     }
+}
+
+/// A table that is a value, as a reader would write it.
+fn table(schema: &Value) -> Option<String> {
+    let keys = schema["properties"].as_object()?;
+    let keys: Vec<_> = keys.iter().map(|(key, of)| format!("{key} = {}", takes(of))).collect();
+    Some(format!("{{ {} }}", keys.join(", ")))
 }
 
 fn description(schema: &Value) -> &str {
@@ -196,7 +213,13 @@ mod tests {
                 assert!(page.contains(&term), "no `{name}.{key}` in\n{page}");
             }
         }
-        for part in ["\\fI1 to 1024\\fR", "Default: \\fB60\\fR", "Required.", "conf.d/*.toml"] {
+        let fallback = at(&schema, "lets_encrypt.fallback");
+        for key in fallback["items"]["properties"].as_object().expect("keys").keys() {
+            assert!(page.contains(&format!("\\fB{key}\\fR = ")), "no `fallback.{key}`");
+        }
+        for part in
+            ["{ cert = ", "\\fI1 to 1024\\fR", "Default: \\fB60\\fR", "Required.", "conf.d/*.toml"]
+        {
             assert!(page.contains(part), "no `{part}` in\n{page}");
         }
     }

@@ -63,6 +63,28 @@ fn every_key_says_its_value_and_where_it_came_from() {
 }
 
 #[test]
+fn the_fallbacks_are_one_setting_that_says_what_the_file_says_of_them() {
+    let text = "[proxy]\nlisten_addr = \"127.0.0.1:1\"\n[lets_encrypt]\nemail = \"a@b.example\"\n";
+    let none = settings(text);
+    assert_eq!(told(&none, "lets_encrypt.fallback"), ("[]".into(), "default".into()));
+    let challenges = "[\"tls-alpn-01\",\"http-01\"]";
+    assert_eq!(told(&none, "lets_encrypt.challenges"), (challenges.into(), "default".into()));
+    let fallback = "[[lets_encrypt.fallback]]\ndirectory_url = \"https://c.example\"\n\
+                    ca_root = \"c.pem\"\n";
+    let listed = "[{\"ca_root\":\"/etc/c.pem\",\"directory_url\":\"https://c.example\"}]";
+    assert_eq!(
+        told(&settings(&format!("{text}{fallback}")), "lets_encrypt.fallback"),
+        (listed.into(), "/etc/vhost.toml:5".into())
+    );
+    let refers = settings(&format!(
+        "{text}{fallback}eab_hmac_key_file = \"/${{SECRET}}\"\neab_kid = \"a\"\n"
+    ));
+    let (value, from) = told(&refers, "lets_encrypt.fallback");
+    assert_eq!(from, "environment");
+    assert!(value.contains("/${SECRET}") && !value.contains(SECRET), "{value}");
+}
+
+#[test]
 fn a_value_is_listed_so_that_a_file_with_it_means_the_same() {
     let text = "[proxy]\nlisten_addr = \"127.0.0.1:1\"\nadmin_group = \"a$${TAG}\"\n\
                 state_dir = \"/$${TAG}/${TAG}\"\n";
@@ -74,12 +96,13 @@ fn a_value_is_listed_so_that_a_file_with_it_means_the_same() {
 #[test]
 fn the_list_has_every_key_that_the_sections_know() {
     let text = include_str!("../../../config.example.toml").replace("\n#[lets", "\n[lets");
-    let text = text.replace("\n#email", "\nemail");
+    let text = text.replacen("\n#email", "\nemail", 1);
     let loaded = loaded(&text);
     let known: Vec<_> = loaded
         .known
         .iter()
         .filter(|(section, _)| !["", "virtual_hosts", "backends"].contains(section))
+        .filter(|(section, _)| !section.contains('.'))
         .flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")))
         .collect();
     let settings = loaded.into_result(Path::new("")).unwrap_or_else(|e| panic!("{e}")).effective;

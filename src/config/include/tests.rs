@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::config::load::{inspect, load};
 use crate::config::{Config, ConfigError, Problem};
+use crate::model::TlsMode;
 
 const MAIN: &str = "include = [\"conf.d/*.toml\"]\n[proxy]\nlisten_addr_http = \"127.0.0.1:80\"\nstate_dir = \"/state\"\n";
 
@@ -82,6 +83,16 @@ fn a_pattern_without_matches_is_fine_and_a_name_without_a_file_is_not() {
     assert!(files.told()[0].ends_with("write `conf.d/*.toml`"), "{:?}", files.told());
     let files = Files::new(&[("vhost.toml", &MAIN.replace("*.toml", "***"))]);
     assert!(files.told()[0].contains("no valid pattern"), "{:?}", files.told());
+}
+
+#[test]
+fn the_files_of_a_certificate_are_found_from_the_file_that_names_them() {
+    let tls = "tls = { cert = \"a.pem\", key = \"/a.key\" }\n";
+    let included = format!("{}{tls}{}", domain("a.example", "a"), backend("one", "a"));
+    let files = Files::new(&[("vhost.toml", MAIN), ("conf.d/a.toml", &included)]);
+    let cert = files.0.path().join("conf.d/a.pem");
+    let expected = TlsMode::Files { cert, key: "/a.key".into() };
+    assert_eq!(files.valid().declared.domains[0].tls, expected);
 }
 
 #[test]

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    Declared, DeclaredBackend, HealthCheckSettings, IssuerSettings, LetsEncryptSettings, LogFormat,
-    LogLevel, LogOutput, LoggingSettings, MetricsSettings, ProxySettings, SwitchSettings,
-    UpstreamSettings,
+    CertificateFiles, Declared, DeclaredBackend, EabSettings, HealthCheckSettings, IssuerSettings,
+    LetsEncryptSettings, LogFormat, LogLevel, LogOutput, LoggingSettings, MetricsSettings,
+    OnDemandSettings, ProxySettings, SwitchSettings, UpstreamSettings,
 };
 use crate::model::{
     BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HealthCheckKind, KeyType,
-    Scheme,
+    Scheme, TlsMode,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -89,6 +89,7 @@ fn the_example_shows_every_key_and_every_default() {
         admin_group: None,
         trusted_proxies: Vec::new(),
         threads: 0,
+        default_certificate: None,
         ..proxy.clone()
     };
     assert_eq!(by_host(&whole.proxy), by_host(&shipped.proxy));
@@ -98,7 +99,7 @@ fn the_example_shows_every_key_and_every_default() {
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         if let Some(name) = line.strip_prefix('[') {
             section = name.trim_matches(['[', ']']);
-            shown.insert(("", section));
+            shown.insert(section.rsplit_once('.').unwrap_or(("", section)));
         } else if let Some((key, _)) = line.split_once(" = ") {
             shown.insert((section, key));
         }
@@ -149,6 +150,10 @@ fn every_key_is_read_into_its_own_setting() {
         write_timeout_secs = 4
         max_header_bytes = 1_024
         websocket_idle_timeout_secs = 5
+        tls_handshake_timeout_secs = 0.5
+        max_tls_handshakes = 6
+        default_cert = "default.pem"
+        default_key = "/default.key"
         [upstream]
         connect_timeout_secs = 6
         read_timeout_secs = 7
@@ -174,7 +179,29 @@ fn every_key_is_read_into_its_own_setting() {
         file_path = "log"
         [lets_encrypt]
         email = "a@b.example"
-        staging = true
+        cache_dir = "certs"
+        directory_url = "https://acme.example.com:14000/dir"
+        ca_root = "root.pem"
+        profile = "shortlived"
+        key_type = "p384"
+        eab_kid = "kid"
+        eab_hmac_key_file = "eab"
+        challenges = ["dns-01", "http-01"]
+        dns_hook = "hook"
+        on_demand_ask = "http://[::1]:3000/allowed"
+        on_demand_per_minute = 2
+        on_demand_most = 3
+        [[lets_encrypt.fallback]]
+        directory_url = "https://b.example/directory"
+        email = "b@b.example"
+        ca_root = "/b.pem"
+        profile = "classic"
+        key_type = "p256"
+        eab_kid = "b"
+        eab_hmac_key_file = "/b"
+        challenges = ["tls-alpn-01"]
+        [[lets_encrypt.fallback]]
+        directory_url = "https://c.example/directory"
         [metrics]
         enabled = true
         listen_addr = "[::1]:4"
@@ -184,6 +211,8 @@ fn every_key_is_read_into_its_own_setting() {
         http_to_https = false
         aliases = ["*"]
         balance = "least-connections"
+        tls = { cert = "tls/b.pem", key = "/b.key" }
+        hsts_max_age_secs = 31_536_000
         [[backends]]
         id = "one"
         address = "unix:/run/one"
@@ -211,9 +240,12 @@ fn every_key_is_read_into_its_own_setting() {
         write_timeout: secs(4),
         max_header_bytes: 1024,
         websocket_idle_timeout: secs(5),
-        tls_handshake_timeout: secs(10),
-        max_tls_handshakes: 4096,
-        default_certificate: None,
+        tls_handshake_timeout: Duration::from_millis(500),
+        max_tls_handshakes: 6,
+        default_certificate: Some(CertificateFiles {
+            cert: "/etc/default.pem".into(),
+            key: "/default.key".into(),
+        }),
     };
     assert_eq!(config.proxy, proxy);
     let upstream = UpstreamSettings {
@@ -242,30 +274,91 @@ fn every_key_is_read_into_its_own_setting() {
         output: LogOutput::File("/etc/log".into()),
     };
     assert_eq!(config.logging, logging);
+    let eab =
+        |kid: &str, file: &str| Some(EabSettings { kid: kid.into(), hmac_key_file: file.into() });
+    let first = IssuerSettings {
+        directory_url: "https://acme.example.com:14000/dir".into(),
+        email: "a@b.example".into(),
+        ca_root: Some("/etc/root.pem".into()),
+        profile: Some("shortlived".into()),
+        key_type: KeyType::P384,
+        eab: eab("kid", "/etc/eab"),
+        challenges: vec![ChallengeKind::Dns01, ChallengeKind::Http01],
+    };
+    let second = IssuerSettings {
+        directory_url: "https://b.example/directory".into(),
+        email: "b@b.example".into(),
+        ca_root: Some("/b.pem".into()),
+        profile: Some("classic".into()),
+        key_type: KeyType::P256,
+        eab: eab("b", "/b"),
+        challenges: vec![ChallengeKind::TlsAlpn01],
+    };
+    let third = IssuerSettings {
+        directory_url: "https://c.example/directory".into(),
+        ca_root: None,
+        profile: None,
+        eab: None,
+        ..first.clone()
+    };
+    let on_demand =
+        OnDemandSettings { ask: "http://[::1]:3000/allowed".into(), per_minute: 2, most: 3 };
     let lets_encrypt = LetsEncryptSettings {
-        issuers: vec![IssuerSettings {
-            directory_url: "https://acme-staging-v02.api.letsencrypt.org/directory".into(),
-            email: "a@b.example".into(),
-            ca_root: None,
-            profile: None,
-            key_type: KeyType::P256,
-            eab: None,
-            challenges: vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01],
-        }],
-        dns_hook: None,
-        on_demand: None,
+        issuers: vec![first, second, third],
+        dns_hook: Some("/etc/hook".into()),
+        on_demand: Some(on_demand),
     };
     assert_eq!(config.lets_encrypt, Some(lets_encrypt));
-    assert_eq!(config.cache_dir, Path::new("/state/certs"));
+    assert_eq!(config.cache_dir, Path::new("/etc/certs"));
     assert_eq!(config.metrics, MetricsSettings { enabled: true, listen_addr: addr("[::1]:4") });
     let domain = &config.declared.domains[0];
     assert_eq!((domain.domain.to_string(), domain.live.as_str()), ("*.b.example".into(), "x"));
     assert_eq!((domain.http_to_https, domain.balance), (false, Balance::LeastConnections));
     assert_eq!(domain.aliases[0].to_string(), "*");
+    let files = TlsMode::Files { cert: "/etc/tls/b.pem".into(), key: "/b.key".into() };
+    assert_eq!((&domain.tls, domain.hsts_max_age_secs), (&files, 31_536_000));
     let backend = &config.declared.backends[0];
     assert_eq!(backend.address, BackendAddr::Unix(Path::new("/run/one").into()));
     assert_eq!((backend.weight.get(), backend.scheme, backend.tags.len()), (5, Scheme::H2c, 2));
     assert_eq!(backend.state, Some(BackendState::Draining));
+}
+
+#[test]
+fn a_ca_is_lets_encrypt_unless_the_file_says_otherwise() {
+    let read = |text: &str| {
+        let config = valid(&format!("{PROXY}[lets_encrypt]\nemail = \"a@b.example\"\n{text}"));
+        (config.lets_encrypt.expect("it is there"), config.cache_dir)
+    };
+    let (plain, cache_dir) = read("");
+    assert_eq!(cache_dir, Path::new("/var/lib/vhost/certs"));
+    assert_eq!(valid(PROXY).cache_dir, cache_dir, "also without the section");
+    assert_eq!((&plain.dns_hook, &plain.on_demand, plain.issuers.len()), (&None, &None, 1));
+    let issuer = &plain.issuers[0];
+    assert_eq!(issuer.directory_url, "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(issuer.challenges, [ChallengeKind::TlsAlpn01, ChallengeKind::Http01]);
+    assert_eq!(issuer.key_type, KeyType::P256);
+    let (staging, _) = read("staging = true");
+    let directory = &staging.issuers[0].directory_url;
+    assert_eq!(directory, "https://acme-staging-v02.api.letsencrypt.org/directory");
+    let (hooked, _) = read("dns_hook = \"/hook\"\non_demand_ask = \"https://a.example\"");
+    let all = [ChallengeKind::TlsAlpn01, ChallengeKind::Http01, ChallengeKind::Dns01];
+    assert_eq!(hooked.issuers[0].challenges, all);
+    let on_demand = hooked.on_demand.expect("it is asked");
+    assert_eq!((on_demand.per_minute, on_demand.most), (10, 1000));
+}
+
+#[test]
+fn a_domain_says_in_a_word_or_by_files_where_its_certificate_comes_from() {
+    let tls = |said: &str| {
+        let host = "[[virtual_hosts]]\ndomain = \"x.example\"\nenabled_backends_tag = \"a\"\n";
+        valid(&format!("{PROXY}{host}{said}\n{BACKENDS}")).declared.domains.remove(0).tls
+    };
+    assert_eq!(tls(""), TlsMode::Auto);
+    assert_eq!(tls("tls = \"auto\""), TlsMode::Auto);
+    assert_eq!(tls("tls = \"internal\""), TlsMode::Internal);
+    assert_eq!(tls("tls = \"off\""), TlsMode::Off);
+    let files = TlsMode::Files { cert: "/etc/a".into(), key: "/etc/b".into() };
+    assert_eq!(tls("tls.cert = \"a\"\ntls.key = \"b\""), files, "without a CA");
 }
 
 #[test]
@@ -366,6 +459,79 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
 }
 
 #[test]
+fn what_is_said_of_cas_and_of_handshakes_is_checked() {
+    for (text, expected) in [
+        (
+            "default_cert = \"a\"",
+            "proxy.default_key: missing, and `default_cert` needs it; add `default_key = ",
+        ),
+        ("default_key = \"a\"", "proxy.default_cert: missing, and `default_key` needs it"),
+        ("max_tls_handshakes = 0", "`0`: use 1 to 1000000"),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\ndirectory_url = \"http://a.b\"",
+            "5: lets_encrypt.directory_url: `http://a.b`: write a URL that begins with `https://`: `https://acme",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\nstaging = true\ndirectory_url = \"https://a.b\"",
+            "6: lets_encrypt.directory_url: `https://a.b`: `staging = true` is a CA of its own",
+        ),
+        ("[lets_encrypt]\nemail = \"a@b.c\"\nkey_type = \"rsa\"", "`rsa`: choose `p256` or `p384`"),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\neab_kid = \"a\"",
+            "lets_encrypt.eab_hmac_key_file: missing, and `eab_kid` needs it",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = []",
+            "lets_encrypt.challenges: it is empty; name at least one",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = [\"dns\"]",
+            "lets_encrypt.challenges[0]: `dns`: choose `tls-alpn-01`, `http-01`, `dns-01` or `dns-persist-01`",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = [\"http-01\", \"http-01\"]",
+            "lets_encrypt.challenges[1]: `http-01`: it is there already",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = [\"dns-01\"]",
+            "lets_encrypt.challenges[0]: `dns-01`: it needs a program that sets DNS records; add `dns_hook",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\non_demand_ask = \"localhost:80\"",
+            "write a URL that begins with `https://` or `http://`",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\non_demand_most = 5",
+            "lets_encrypt.on_demand_most: `5`: only with `on_demand_ask`",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\n[lets_encrypt.fallback]",
+            "write `[[lets_encrypt.fallback]]`, once for each entry",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\n[[lets_encrypt.fallback]]",
+            "lets_encrypt.fallback[0].directory_url: missing; add",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\ndirectory_url = \"https://a.b\"\n\
+             [[lets_encrypt.fallback]]\ndirectory_url = \"https://a.b\"",
+            "7: lets_encrypt.fallback[\"https://a.b\"].directory_url: `https://a.b`: this CA is tried",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\n[[lets_encrypt.fallback]]\ndirectory_url = \"https://a.b\"\nemial = \"a@b.c\"",
+            "7: lets_encrypt.fallback[\"https://a.b\"].emial: unknown key; did you mean `email`?",
+        ),
+        (
+            "[lets_encrypt]\nemail = \"a@b.c\"\n[[lets_encrypt.fallback]]\ndirectory_url = \"https://a.b\"\nchallenges = [\"dns-01\"]",
+            "].challenges[0]: `dns-01`: it needs a program",
+        ),
+    ] {
+        let found = problem(text);
+        assert!(found.contains(expected), "{text}\n   found: {found}\nexpected: {expected}");
+    }
+}
+
+#[test]
 fn a_file_that_listens_nowhere_is_refused() {
     for text in ["", "[proxy]\nthreads = 1\n"] {
         let found = problems(text);
@@ -429,6 +595,39 @@ fn names_and_ids_occur_once() {
     assert!(problem(&own_alias).contains("line 4 has this name already"));
     let found = problem(&BACKENDS.replace("two", "one"));
     assert_eq!(found, "9: backends[\"one\"].id: `one`: the backend on line 5 has this id");
+}
+
+#[test]
+fn what_a_domain_says_of_its_certificate_is_checked() {
+    let host = |domain: &str, said: &str| {
+        format!("[[virtual_hosts]]\ndomain = \"{domain}\"\nenabled_backends_tag = \"a\"\n{said}\n")
+    };
+    for (domain, said, expected) in [
+        ("x.example", "tls = \"on\"", "6: virtual_hosts[\"x.example\"].tls: `on`: choose `auto`"),
+        ("x.example", "tls = true", "or name the files of a certificate: `{ cert = "),
+        (
+            "x.example",
+            "tls = { cert = \"a\" }",
+            "6: virtual_hosts[\"x.example\"].tls.key: missing; add",
+        ),
+        (
+            "x.example",
+            "tls = { cert = \"a\", key = \"b\", ca = \"c\" }",
+            "virtual_hosts[\"x.example\"].tls.ca: unknown key; the keys here are cert, key",
+        ),
+        ("x.example", "tls = { cert = 1, key = \"b\" }", ".tls.cert: `1`: write a path in quotes"),
+        (
+            "*",
+            "tls = \"internal\"",
+            "virtual_hosts[\"*\"].tls: `internal`: the server's own CA signs",
+        ),
+        ("x.example", "hsts_max_age_secs = 126144001", "`126144001`: use 0 to 126144000"),
+    ] {
+        let found = problem(&format!("{}{BACKENDS}", host(domain, said)));
+        assert!(found.contains(expected), "{said}\n   found: {found}\nexpected: {expected}");
+    }
+    let files = host("*", "tls = { cert = \"a\", key = \"b\" }");
+    valid(&format!("{PROXY}{files}{BACKENDS}"));
 }
 
 #[test]

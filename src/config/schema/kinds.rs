@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::text;
+use super::{TlsFiles, text};
 use crate::config::settings::{LogFormat, LogLevel};
-use crate::model::{BackendState, Balance, Scheme};
+use crate::model::{BackendState, Balance, ChallengeKind, KeyType, Scheme};
 
 /// Declares kinds, each a type without values whose schema is what the expression says.
 macro_rules! kinds {
@@ -50,6 +50,10 @@ kinds! {
     TagText: like("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
     Id: like("[A-Za-z0-9][A-Za-z0-9._-]{0,127}");
     BackendAddress: like(r"unix:/.*|[^\s/]+:[0-9]{1,5}");
+    HttpsUrl: like(r"https://[^\s/?#:][^\s]*");
+    HttpUrl: like(r"https?://[^\s/?#:][^\s]*");
+    KeyTypeWord: words(KeyType::ALL.map(KeyType::as_str));
+    ChallengeWord: words(ChallengeKind::ALL.map(ChallengeKind::as_str));
     HealthKind: words(["http", "tcp"]);
     LogOutputWord: words(["console", "file"]);
     Level: words(LogLevel::ALL.map(LogLevel::as_str));
@@ -60,6 +64,29 @@ kinds! {
         [BackendState::Ready, BackendState::Draining, BackendState::Disabled]
             .map(BackendState::as_str)
     );
+}
+
+/// Where a certificate comes from: a word, or the files of one.
+#[derive(Default)]
+pub(super) struct Tls;
+
+impl JsonSchema for Tls {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Tls".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = words(["auto", "internal", "off"]);
+        let files = generator.subschema_for::<TlsFiles>();
+        if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+            choices.push(files.to_value());
+        }
+        schema
+    }
 }
 
 /// A whole number in a range.

@@ -17,6 +17,13 @@ fn whole_example() -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// A text in which a domain has its certificate from files.
+fn with_files_of_a_certificate(text: &str) -> String {
+    let files = "# tls = {";
+    assert!(text.contains(files), "{text}");
+    text.replace(files, &files[2..]).replace("\ntls = \"auto\"", "")
+}
+
 static VALIDATOR: LazyLock<jsonschema::Validator> =
     LazyLock::new(|| jsonschema::validator_for(&schema()).expect("it is a schema"));
 
@@ -37,6 +44,9 @@ fn properties() -> BTreeMap<String, Value> {
     fn walk(schema: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
         let schema =
             schema.get("items").filter(|items| items.get("properties").is_some()).unwrap_or(schema);
+        // A value that may be a table.
+        let choices = schema["anyOf"].as_array().into_iter().flatten();
+        let schema = choices.into_iter().find(|s| s.get("properties").is_some()).unwrap_or(schema);
         for (key, property) in schema["properties"].as_object().into_iter().flatten() {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             walk(property, &path, found);
@@ -50,7 +60,7 @@ fn properties() -> BTreeMap<String, Value> {
 
 #[test]
 fn it_has_the_keys_that_the_reader_knows_and_describes_each() {
-    let text = whole_example();
+    let text = with_files_of_a_certificate(&whole_example());
     let loaded = read_text(Path::new("/etc/vhost.toml"), &text, &Environment::new(&|_| None, 0));
     let known: BTreeSet<_> = loaded
         .known
@@ -83,6 +93,7 @@ fn it_has_the_keys_that_the_reader_knows_and_describes_each() {
 fn the_example_and_an_included_file_fit_it() {
     assert_eq!(refusals(EXAMPLE), [""; 0]);
     assert_eq!(refusals(&whole_example()), [""; 0]);
+    assert_eq!(refusals(&with_files_of_a_certificate(&whole_example())), [""; 0]);
     let entries = EXAMPLE.split_once("\n[[virtual_hosts]]\n").expect("it has entries").1;
     assert_eq!(refusals(&format!("[[virtual_hosts]]\n{entries}")), [""; 0]);
     let texts = "[proxy]\nlisten_addr = \"${SET}\"\n[logging]\nlevel = \"${SET}\"\n\
@@ -105,6 +116,10 @@ fn its_defaults_are_those_of_the_settings_and_the_example_shows_them() {
         ("metrics.listen_addr", json!("0.0.0.0:9090")),
         ("lets_encrypt.staging", json!(false)),
         ("virtual_hosts.http_to_https", json!(true)),
+        ("virtual_hosts.tls", json!("auto")),
+        ("virtual_hosts.hsts_max_age_secs", json!(0)),
+        ("lets_encrypt.challenges", json!(["tls-alpn-01", "http-01"])),
+        ("lets_encrypt.fallback", json!([])),
         ("backends.weight", json!(1)),
         ("include", json!([])),
     ] {
@@ -130,7 +145,19 @@ fn its_ranges_and_words_are_those_of_the_reader() {
         let of = |name: &str| if name == section { said.as_str() } else { "" };
         let other = match section {
             "proxy" | "virtual_hosts" | "backends" => String::new(),
-            "lets_encrypt" => format!("[lets_encrypt]\nemail = \"a@b.example\"\n{said}"),
+            "lets_encrypt" => {
+                let ask = if key.starts_with("on_demand") {
+                    "on_demand_ask = \"http://localhost\"\n"
+                } else {
+                    ""
+                };
+                let within = match key.strip_prefix("fallback.") {
+                    Some(_) => "[[lets_encrypt.fallback]]\ndirectory_url = \"https://a.b/c\"\n",
+                    None => "",
+                };
+                let said = said.strip_prefix("fallback.").unwrap_or(&said);
+                format!("[lets_encrypt]\nemail = \"a@b.example\"\n{ask}{within}{said}")
+            }
             "logging" if key == "output" => format!("[logging]\nfile_path = \"/log\"\n{said}"),
             section => format!("[{section}]\n{said}"),
         };
@@ -198,6 +225,28 @@ fn what_the_reader_refuses_by_kind_and_range_it_refuses_too() {
         "[logging]\noutput = \"file\"",
         "[lets_encrypt]",
         "[lets_encrypt]\nemail = \"admin\"",
+        "default_cert = \"/a\"",
+        "default_key = \"/a\"",
+        "[lets_encrypt]\nemail = \"a@b.c\"\ndirectory_url = \"http://a.b/c\"",
+        "[lets_encrypt]\nemail = \"a@b.c\"\ndirectory_url = \"https:///c\"",
+        "[lets_encrypt]\nemail = \"a@b.c\"\ndirectory_url = \"https://a.b/c\"\nstaging = true",
+        "[lets_encrypt]\nemail = \"a@b.c\"\neab_kid = \"a\"",
+        "[lets_encrypt]\nemail = \"a@b.c\"\neab_hmac_key_file = \"a\"",
+        "[lets_encrypt]\nemail = \"a@b.c\"\nkey_type = \"rsa\"",
+        "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = []",
+        "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = [\"http-01\", \"http-01\"]",
+        "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = [\"dns-01\"]",
+        "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = \"http-01\"",
+        "[lets_encrypt]\nemail = \"a@b.c\"\non_demand_ask = \"a.b/c\"",
+        "[lets_encrypt]\nemail = \"a@b.c\"\non_demand_most = 1",
+        "[lets_encrypt]\nemail = \"a@b.c\"\n[[lets_encrypt.fallback]]",
+        "[lets_encrypt]\nemail = \"a@b.c\"\n[lets_encrypt.fallback]\ndirectory_url = \"https://a.b/c\"",
+        "[lets_encrypt]\nemail = \"a@b.c\"\n[[lets_encrypt.fallback]]\ndirectory_url = \"https://a.b/c\"\n\
+         dns_hook = \"/a\"",
+        "[[virtual_hosts]]\ndomain = \"x\"\nenabled_backends_tag = \"a\"\ntls = { cert = \"a\" }",
+        "[[virtual_hosts]]\ndomain = \"x\"\nenabled_backends_tag = \"a\"\n\
+         tls = { cert = \"a\", key = \"b\", chain = \"c\" }",
+        "[[virtual_hosts]]\ndomain = \"x\"\nenabled_backends_tag = \"a\"\ntls = []",
         "[virtual_hosts]",
         "[[virtual_hosts]]\ndomain = \"example.com:80\"\nenabled_backends_tag = \"a\"",
         "[[virtual_hosts]]\ndomain = \"http://x\"\nenabled_backends_tag = \"a\"",

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, Open, method};
-use crate::model::{Balance, DomainName, Tag};
+use crate::model::{Balance, DomainName, Tag, TlsMode};
 
 method!(/// The virtual hosts by name, page by page.
     List, "domain.list", ListParams => DomainList);
@@ -61,6 +61,13 @@ pub struct AddParams {
     /// How a backend is chosen; round robin when not given.
     #[serde(default)]
     pub balance: Option<Balance>,
+    /// Where its certificate comes from; `auto` when not given. Paths of files are absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsMode>,
+    /// For how long browsers are told to ask over HTTPS only (RFC 6797), in seconds, at most four
+    /// years; not at all when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hsts_max_age_secs: Option<u32>,
     /// Add it although no backend carries the tag yet.
     #[serde(default)]
     pub force: bool,
@@ -81,6 +88,12 @@ pub struct SetParams {
     /// How a backend is chosen.
     #[serde(default)]
     pub balance: Option<Balance>,
+    /// Where its certificate comes from. Paths of files are absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsMode>,
+    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hsts_max_age_secs: Option<u32>,
 }
 
 /// What `domain.wait` takes.
@@ -142,6 +155,12 @@ pub struct DomainInfo {
     pub http_to_https: bool,
     /// How a backend is chosen.
     pub balance: Open<Balance>,
+    /// Where its certificate comes from.
+    #[serde(default)]
+    pub tls: Open<TlsMode>,
+    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all.
+    #[serde(default)]
+    pub hsts_max_age_secs: u32,
     /// Backends that carry the live tag.
     pub backends: PoolInfo,
     /// Requests in flight by tag, the live tag first.

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::IntoDeserializer;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A value in a result, or the name of one that this version doesn't know. In parameters the values
 /// themselves stand, so that a server refuses what it doesn't know.
@@ -25,6 +26,12 @@ impl<T: Copy> Open<T> {
             Self::Known(value) => Some(*value),
             Self::Other(_) => None,
         }
+    }
+}
+
+impl<T: Default> Default for Open<T> {
+    fn default() -> Self {
+        Self::Known(T::default())
     }
 }
 
@@ -49,12 +56,20 @@ impl<T: fmt::Display> fmt::Display for Open<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Open<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Open<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        let known: Result<T, serde::de::value::Error> =
-            T::deserialize(name.clone().into_deserializer());
-        Ok(known.map_or(Self::Other(name), Self::Known))
+        let value = Value::deserialize(deserializer)?;
+        let known = T::deserialize(&value);
+        match (known, value) {
+            (Ok(known), _) => Ok(Self::Known(known)),
+            (Err(_), Value::String(name)) => Ok(Self::Other(name)),
+            // One that holds more than its name.
+            (Err(error), Value::Object(members)) => match members.into_iter().next() {
+                Some((name, _)) => Ok(Self::Other(name)),
+                None => Err(D::Error::custom(error)),
+            },
+            (Err(error), _) => Err(D::Error::custom(error)),
+        }
     }
 }
 
@@ -69,5 +84,28 @@ impl<T: JsonSchema> JsonSchema for Open<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         T::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Balance, TlsMode};
+
+    #[test]
+    fn what_a_newer_server_means_is_kept_by_its_name() {
+        let balance = |value| serde_json::from_value::<Open<Balance>>(value);
+        assert_eq!(balance(json!("round-robin")).unwrap(), Balance::RoundRobin);
+        assert_eq!(balance(json!("sticky")).unwrap().to_string(), "sticky");
+        assert!(balance(json!(1)).is_err());
+        let tls = |value| serde_json::from_value::<Open<TlsMode>>(value);
+        let files = json!({"files": {"cert": "/a", "key": "/b"}});
+        let known = tls(files.clone()).unwrap();
+        assert_eq!(known, TlsMode::Files { cert: "/a".into(), key: "/b".into() });
+        assert_eq!(json!(known), files);
+        assert_eq!(tls(json!({"vault": {"path": "x"}})).unwrap().to_string(), "vault");
+        assert!(tls(json!({})).is_err());
     }
 }

@@ -220,7 +220,8 @@ fn one_of(variant: &Value) -> String {
     let Some((tag, value)) =
         properties.iter().find_map(|(name, schema)| Some((name, schema.get("const")?)))
     else {
-        return format!("- {}{colon}{about}\n", kind_of(variant));
+        let kind = if properties.is_empty() { kind_of(variant) } else { shape_of(variant) };
+        return format!("- {kind}{colon}{about}\n");
     };
     let mut text = format!("- `\"{tag}\": {value}`{colon}{about}\n");
     for (name, schema) in properties.iter().filter(|(name, _)| *name != tag) {
@@ -228,6 +229,17 @@ fn one_of(variant: &Value) -> String {
         let _ = writeln!(text, "  - `{name}`, {}: {about}", kind_of(schema));
     }
     text
+}
+
+/// An object with its fields, in code.
+fn shape_of(schema: &Value) -> String {
+    fn inside(schema: &Value) -> String {
+        let Some(properties) = schema["properties"].as_object() else { return kind_of(schema) };
+        let fields: Vec<_> =
+            properties.iter().map(|(name, of)| format!("\"{name}\": {}", inside(of))).collect();
+        format!("{{{}}}", fields.join(", "))
+    }
+    format!("`{}`", inside(schema))
 }
 
 /// The fields of an object as a table.

@@ -1,0 +1,301 @@
+//! Certificates as people read them.
+
+use std::fmt::Write as _;
+
+use crate::cli::table::{Cell, Table, Tone, count, join};
+use crate::cli::time::{age, date, elapsed, timestamp};
+use crate::model::{
+    AccountInfo, Attempt, CertificateFacts, CertificateReport, CertificateSource, CertificateState,
+    DomainName,
+};
+use crate::rpc::methods::cert::{AccountList, CertificateDetail};
+
+/// How it stands, in one line.
+pub(super) fn summary(report: &CertificateReport) -> String {
+    let CertificateReport { name, state, served, step, last_error, .. } = report;
+    let mut line = format!("{name}: {state}");
+    if let Some(CertificateFacts { issuer, not_after_ms, .. }) = served {
+        let _ = write!(line, ", until {}, by {issuer}", date(*not_after_ms));
+    }
+    match (state, step, last_error) {
+        (_, Some(step), _) => {
+            let _ = write!(line, ", {step}");
+        }
+        (CertificateState::Failed | CertificateState::Blocked, None, Some(error)) => {
+            let _ = write!(line, ", {error}");
+        }
+        _ => {}
+    }
+    line
+}
+
+/// All certificates, within the width of a terminal.
+pub(super) fn table(reports: &[CertificateReport], now_ms: u64) -> Table {
+    let mut table = Table::list(&["DOMAIN", "STATUS", "SOURCE", "ISSUER", "EXPIRES", "NEXT"])
+        .shortening(&[(2, 0), (3, 0), (5, 24), (0, 18)]);
+    for report in reports {
+        table.row(columns(report, now_ms));
+    }
+    table
+}
+
+/// All certificates with what else a list can tell of them.
+pub(super) fn wide_table(reports: &[CertificateReport], now_ms: u64) -> Table {
+    let mut table = Table::list(&[
+        "DOMAIN", "STATUS", "SOURCE", "ISSUER", "EXPIRES", "NEXT", "OF", "TRUSTED", "KEY",
+        "SERIAL", "FAILED", "ERROR",
+    ]);
+    for report in reports {
+        let of_served = |fact: fn(&CertificateFacts) -> &str| {
+            Cell::from(report.served.as_ref().map(fact).unwrap_or_default())
+        };
+        let error = report.last_error.clone().unwrap_or_default();
+        let more = [
+            report.domain.to_string().into(),
+            yes(report.trusted).into(),
+            of_served(|facts| &facts.key_type),
+            of_served(|facts| &facts.serial),
+            report.attempts.to_string().into(),
+            error.into(),
+        ];
+        table.row(columns(report, now_ms).into_iter().chain(more));
+    }
+    table
+}
+
+fn columns(report: &CertificateReport, now_ms: u64) -> [Cell; 6] {
+    let served = report.served.as_ref();
+    [
+        report.name.to_string().into(),
+        state(report.state),
+        source(report.source).into(),
+        served.map(|facts| facts.issuer.as_str()).unwrap_or_default().into(),
+        served.map(|facts| expires(facts, now_ms)).unwrap_or_default().into(),
+        next(report, now_ms).into(),
+    ]
+}
+
+fn state(state: CertificateState) -> Cell {
+    let tone = match state {
+        CertificateState::Valid => Tone::Good,
+        CertificateState::Pending | CertificateState::Ordering | CertificateState::Renewing => {
+            Tone::Unsure
+        }
+        CertificateState::Failed | CertificateState::Blocked | CertificateState::Expired => {
+            Tone::Bad
+        }
+        CertificateState::None | CertificateState::Unknown => Tone::Plain,
+    };
+    Cell::toned(state.as_str(), tone)
+}
+
+fn source(source: Option<CertificateSource>) -> &'static str {
+    source.map(CertificateSource::as_str).unwrap_or_default()
+}
+
+/// The day, and how far it is away.
+fn expires(facts: &CertificateFacts, now_ms: u64) -> String {
+    format!("{} ({})", date(facts.not_after_ms), left(facts.not_after_ms, now_ms))
+}
+
+fn left(until_ms: u64, now_ms: u64) -> String {
+    const HOUR_MS: u64 = 3_600_000;
+    match until_ms.saturating_sub(now_ms) {
+        0 => "over".to_owned(),
+        days if days >= 48 * HOUR_MS => format!("{} d", days / (24 * HOUR_MS)),
+        hours if hours >= HOUR_MS => format!("{} h", hours / HOUR_MS),
+        _ => "< 1 h".to_owned(),
+    }
+}
+
+/// What happens to it next, or why nothing does.
+fn next(report: &CertificateReport, now_ms: u64) -> String {
+    if let Some(step) = &report.step {
+        return step.clone();
+    }
+    let at = report.next_ms.map(|at_ms| soon(at_ms, now_ms));
+    let because = report.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    match (report.state, at) {
+        (CertificateState::Blocked, _) => format!("needs you{because}"),
+        (CertificateState::Failed, Some(at)) => format!("retry {at}{because}"),
+        (CertificateState::Failed, None) => format!("failed{because}"),
+        (CertificateState::Pending, Some(at)) => format!("order {at}{because}"),
+        (CertificateState::Pending, None) => "order soon".to_owned(),
+        (CertificateState::Valid | CertificateState::Expired, Some(at)) => format!("renew {at}"),
+        (CertificateState::Valid | CertificateState::Expired, None)
+            if report.source == Some(CertificateSource::Imported) =>
+        {
+            "not renewed".to_owned()
+        }
+        (_, Some(at)) => at,
+        (_, None) => String::new(),
+    }
+}
+
+/// The time of the day where it is within a day, else the day; in UTC.
+fn soon(at_ms: u64, now_ms: u64) -> String {
+    const DAY_MS: u64 = 86_400_000;
+    if at_ms <= now_ms {
+        return "now".to_owned();
+    }
+    if at_ms - now_ms >= DAY_MS {
+        return date(at_ms);
+    }
+    let time = timestamp(at_ms);
+    let minutes = time.split_once('T').and_then(|(_, time)| time.get(..5)).unwrap_or_default();
+    format!("{minutes}Z")
+}
+
+/// Those that a person should look at.
+#[derive(Debug, Default)]
+pub(super) struct Troubled {
+    first: Option<DomainName>,
+    number: usize,
+}
+
+impl Troubled {
+    /// Looks at a part of the list.
+    pub(super) fn look(&mut self, reports: &[CertificateReport]) {
+        let troubled = |report: &&CertificateReport| match report.state {
+            CertificateState::Failed | CertificateState::Blocked | CertificateState::Expired => {
+                true
+            }
+            CertificateState::Pending
+            | CertificateState::Ordering
+            | CertificateState::Valid
+            | CertificateState::Renewing
+            | CertificateState::None
+            | CertificateState::Unknown => false,
+        };
+        for report in reports.iter().filter(troubled) {
+            self.first.get_or_insert_with(|| report.name.clone());
+            self.number += 1;
+        }
+    }
+
+    /// Where to read more of them.
+    pub(super) fn note(&self) -> Option<String> {
+        let name = self.first.as_ref()?;
+        let who = match self.number {
+            1 => format!("`{name}` needs"),
+            number => format!("{number} names need"),
+        };
+        Some(format!("{who} a look; `vhost ctl cert show {name}` says why"))
+    }
+}
+
+/// One certificate, with all that is known of it.
+pub(super) fn facts(detail: &CertificateDetail, now_ms: u64) -> Table {
+    let CertificateDetail { report, acme } = detail;
+    let mut table = Table::facts();
+    table.fact("name", report.name.to_string());
+    if report.domain != report.name {
+        table.fact("alias of", report.domain.to_string());
+    }
+    table.fact("status", state(report.state));
+    table.fact("source", source(report.source));
+    if let Some(served) = &report.served {
+        served_facts(&mut table, served, now_ms);
+        table.fact("trusted", if report.trusted { "yes" } else { "no, by browsers as they come" });
+    }
+    if let Some(step) = &report.step {
+        table.fact("under way", step.as_str());
+    }
+    if let Some(next_ms) = report.next_ms {
+        let what = match report.state {
+            CertificateState::Failed | CertificateState::Pending => "next attempt",
+            _ => "renewal",
+        };
+        table.fact(what, timestamp(next_ms));
+    }
+    if let Some(acme) = acme {
+        table.fact("CA", acme.directory_url.as_str());
+        table.fact("account", acme.account.clone().unwrap_or_default());
+        table.fact("challenge", acme.challenge.clone().unwrap_or_default());
+        if let Some((from_ms, to_ms)) = acme.window_ms {
+            let window = format!("{} to {}", timestamp(from_ms), timestamp(to_ms));
+            table.fact("CA's window", window);
+        }
+        if let Some(url) = &acme.explanation_url {
+            table.fact("explained at", url.as_str());
+        }
+    }
+    if report.attempts > 0 {
+        let times = usize::try_from(report.attempts).unwrap_or(usize::MAX);
+        table.fact("failed", format!("{} since the last success", count(times, "attempt")));
+    }
+    if let Some(error) = &report.last_error {
+        table.fact("last error", error.as_str());
+    }
+    if let Some(hint) = &report.hint {
+        table.fact("to do", hint.as_str());
+    }
+    table
+}
+
+fn served_facts(table: &mut Table, served: &CertificateFacts, now_ms: u64) {
+    let CertificateFacts {
+        names,
+        issuer,
+        serial,
+        sha256,
+        key_type,
+        not_before_ms,
+        not_after_ms,
+        chain,
+    } = served;
+    table.fact("issuer", issuer.as_str());
+    table.fact("names", join(names));
+    table.fact("key type", key_type.as_str());
+    table.fact("serial", serial.as_str());
+    table.fact("SHA-256", sha256.as_str());
+    table.fact("chain", join(chain));
+    table.fact("valid from", timestamp(*not_before_ms));
+    let ends = if now_ms < *not_after_ms {
+        format!("{} left", elapsed(*not_after_ms, now_ms))
+    } else {
+        age(now_ms, *not_after_ms)
+    };
+    table.fact("valid until", format!("{}, {ends}", timestamp(*not_after_ms)));
+}
+
+/// The last attempts, where a CA was asked.
+pub(super) fn attempts(detail: &CertificateDetail) -> Table {
+    let mut table = Table::list(&["ATTEMPT", "CA", "ENDED"]).shortening(&[(1, 16), (2, 24)]);
+    for attempt in detail.acme.iter().flat_map(|acme| &acme.log) {
+        let Attempt { at_ms, directory_url, error } = attempt;
+        let ended = match error {
+            None => Cell::toned("well", Tone::Good),
+            Some(error) => error.as_str().into(),
+        };
+        table.row([timestamp(*at_ms).into(), directory_url.as_str().into(), ended]);
+    }
+    table
+}
+
+/// The accounts with their DNS records, as lines that can be copied.
+pub(super) fn accounts(list: &AccountList, name: Option<&DomainName>) -> String {
+    // What stands in a zone for a wildcard stands at the name below which it is.
+    let name = name.map(ToString::to_string);
+    let name = name.as_deref().map_or("NAME", |name| name.trim_start_matches("*."));
+    let texts = list.accounts.iter().map(|account| {
+        let AccountInfo { directory_url, email, uri, thumbprint, dns_persist, caa } = account;
+        let mut table = Table::facts();
+        table.fact("CA", directory_url.as_str());
+        table.fact("e-mail", email.as_str());
+        table.fact("account", uri.as_deref().unwrap_or("none yet"));
+        table.fact("thumbprint", thumbprint.as_deref().unwrap_or_default());
+        if let Some(value) = dns_persist {
+            table.fact("TXT record", format!("_validation-persist.{name} TXT \"{value}\""));
+        }
+        if let Some(value) = caa {
+            table.fact("CAA record", format!("{name} CAA 0 issue \"{value}\""));
+        }
+        table.render(false, false, None)
+    });
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
