@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Vhost, free_address};
+use super::{Vhost, free_ip, free_ports};
 
 /// Builds a config file: short intervals, everything in a directory of its own.
 #[derive(Clone)]
@@ -22,11 +22,12 @@ pub(crate) struct Setup {
     pub(super) environment: Vec<(&'static str, PathBuf)>,
     pub(super) lifetime: Duration,
     pub(super) http: SocketAddr,
+    pub(super) https: SocketAddr,
 }
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        let http = free_address();
+        let [http, https] = free_ports(free_ip());
         let setup = Self {
             sections: BTreeMap::new(),
             entries: Vec::new(),
@@ -34,9 +35,10 @@ impl Setup {
             environment: Vec::new(),
             lifetime: Duration::from_mins(1),
             http,
+            https,
         };
         setup
-            .set("proxy.listen_addr", quoted(free_address()))
+            .set("proxy.listen_addr", quoted(https))
             .set("proxy.listen_addr_http", quoted(http))
             .set("proxy.threads", 2)
             .set("proxy.shutdown_timeout_secs", 10)
@@ -54,6 +56,11 @@ impl Setup {
     /// Where it will serve plain HTTP.
     pub(crate) fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where it will serve HTTPS: another port of the same IP.
+    pub(crate) fn https_address(&self) -> SocketAddr {
+        self.https
     }
 
     /// Serves plain HTTP where another setup does.
