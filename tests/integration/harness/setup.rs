@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Vhost, free_ip, free_ports};
+use super::{DnsHook, Pebble, Vhost, free_ip, free_ports};
 
 /// Builds a config file: short intervals, everything in a directory of its own.
 #[derive(Clone)]
@@ -61,6 +61,29 @@ impl Setup {
     /// Where it will serve HTTPS: another port of the same IP.
     pub(crate) fn https_address(&self) -> SocketAddr {
         self.https
+    }
+
+    /// Certificates come from this CA.
+    pub(crate) fn acme(self, pebble: &Pebble) -> Self {
+        self.set("lets_encrypt.email", quoted("admin@example.com"))
+            .set("lets_encrypt.directory_url", quoted(pebble.directory_url()))
+            .set("lets_encrypt.ca_root", quoted(pebble.ca_root().display()))
+    }
+
+    /// Shows the CA the account outside of ACME that it knows.
+    pub(crate) fn eab(self, pebble: &Pebble) -> Self {
+        self.set("lets_encrypt.eab_kid", quoted(Pebble::eab_kid()))
+            .set("lets_encrypt.eab_hmac_key_file", quoted(pebble.eab_key_file().display()))
+    }
+
+    /// Proves names in these ways only.
+    pub(crate) fn challenges(self, kinds: &[&str]) -> Self {
+        self.set("lets_encrypt.challenges", format!("{kinds:?}"))
+    }
+
+    /// Sets and clears DNS records by this program.
+    pub(crate) fn dns_hook(self, hook: &DnsHook) -> Self {
+        self.set("lets_encrypt.dns_hook", quoted(hook.path().display()))
     }
 
     /// Serves plain HTTP where another setup does.
