@@ -179,10 +179,9 @@ impl Client<TlsStream> {
     }
 }
 
-/// The serial number of the first certificate, in lower-case hexadecimal without zeros in front.
+/// The serial number of the first certificate, in hexadecimal, as the admin socket writes it.
 pub(crate) fn serial_of(chain: &[CertificateDer<'_>]) -> String {
-    let leaf = leaf_of(chain);
-    format!("{:x}", leaf.tbs_certificate.serial)
+    leaf_of(chain).raw_serial().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The names and IPs that the first certificate is for, sorted.
