@@ -5,6 +5,7 @@ mod acme_self_test;
 mod address;
 mod ask;
 mod backend;
+mod certificates;
 mod client;
 mod dns_hook;
 mod frames;
