@@ -1,8 +1,10 @@
 //! Drives the real `vhost` against real backends. Each file is one area of behaviour.
 
+mod acme;
 mod admin_rpc;
 mod admin_socket;
 mod balance;
+mod cert_cli;
 mod cli;
 mod completion;
 mod config;
@@ -27,5 +29,6 @@ mod routing;
 mod shutdown;
 mod soak;
 mod switch;
+mod tls;
 mod upstream_tls;
 mod web_socket;

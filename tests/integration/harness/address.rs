@@ -24,6 +24,14 @@ pub(crate) fn free_address() -> SocketAddr {
     }
 }
 
+/// Addresses of one IP at which nobody listens yet.
+pub(crate) fn free_ports<const N: usize>(ip: IpAddr) -> [SocketAddr; N] {
+    // All are held until all are found.
+    let listeners: [_; N] =
+        std::array::from_fn(|_| TcpListener::bind((ip, 0)).expect("a free address"));
+    listeners.map(|listener| listener.local_addr().expect("a bound listener has an address"))
+}
+
 /// An address that refuses connections.
 pub(crate) fn refusing_address() -> SocketAddr {
     free_address()

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use serde_json::Value;
 
+use super::TlsStream;
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -84,9 +86,27 @@ pub(crate) fn get(address: SocketAddr, host: &str, path: &str) -> Response {
     Client::connect(address).get(host, path)
 }
 
+/// What a [`Client`] can speak over: a socket, or TLS on top of one.
+pub(crate) trait Channel: Read + Write {
+    /// The socket below.
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Channel for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Channel for TlsStream {
+    fn socket(&self) -> &TcpStream {
+        &self.sock
+    }
+}
+
 /// One connection.
-pub(crate) struct Client {
-    stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    stream: S,
     buffer: Vec<u8>,
 }
 
@@ -113,15 +133,31 @@ impl Client {
         Self::over(socket.into())
     }
 
-    fn over(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).expect("TCP_NODELAY can be set");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    /// Whether the connection is open with nothing to read.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("can be set");
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("can be set");
+        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
+impl<S: Channel> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        let socket = stream.socket();
+        socket.set_nodelay(true).expect("TCP_NODELAY can be set");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        socket.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
         Self { stream, buffer: Vec::new() }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &S {
         &self.stream
+    }
+
+    /// What is below, for another protocol.
+    pub(crate) fn into_stream(self) -> S {
+        self.stream
     }
 
     #[track_caller]
@@ -130,7 +166,8 @@ impl Client {
     }
 
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        self.stream.write_all(bytes.as_ref())?;
+        self.stream.flush()
     }
 
     #[track_caller]
@@ -278,10 +315,10 @@ impl Client {
         let start = Instant::now();
         loop {
             let left = deadline.checked_sub(start.elapsed()).filter(|left| !left.is_zero())?;
-            self.stream.set_read_timeout(Some(left)).expect("a timeout can be set");
+            self.stream.socket().set_read_timeout(Some(left)).expect("a timeout can be set");
             let mut bytes = [0; 1024];
             let read = self.stream.read(&mut bytes);
-            self.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+            self.stream.socket().set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
             match read {
                 Ok(0) => return Some(start.elapsed()),
                 Ok(_) => {}
@@ -295,20 +332,12 @@ impl Client {
         }
     }
 
-    /// Whether the connection is open with nothing to read.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.stream.set_nonblocking(true).expect("can be set");
-        let peeked = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false).expect("can be set");
-        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-    }
-
     /// Closes so that the server sees a reset, as when a client's process dies.
     pub(crate) fn reset(self) {
         // Unread bytes in the receive buffer turn the close into a reset; SO_LINGER does always.
         let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-        let _ =
-            nix::sys::socket::setsockopt(&self.stream, nix::sys::socket::sockopt::Linger, &linger);
+        let socket = self.stream.socket();
+        let _ = nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Linger, &linger);
     }
 }
 

@@ -1,4 +1,4 @@
-//! An HTTP/2 client (prior knowledge) that shows and sends frames.
+//! An HTTP/2 client (prior knowledge, or over TLS) that shows and sends frames.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -26,6 +27,7 @@ pub(crate) fn in_runtime<T>(future: impl Future<Output = T>) -> T {
 
 /// One HTTP/2 connection.
 pub(crate) struct H2 {
+    scheme: &'static str,
     requests: SendRequest<Bytes>,
     /// Ends when the connection does, with its error.
     connection: JoinHandle<Result<(), h2::Error>>,
@@ -43,9 +45,16 @@ impl H2 {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the proxy accepts");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
+        Self::over(stream, "http").await
+    }
+
+    pub(super) async fn over<S>(stream: S, scheme: &'static str) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (requests, connection) =
             timeout(PATIENCE, h2::client::handshake(stream)).await.expect("in time").expect("h2");
-        Self { requests, connection: tokio::spawn(connection) }
+        Self { scheme, requests, connection: tokio::spawn(connection) }
     }
 
     /// Starts a request; `end` when it has no body.
@@ -60,7 +69,8 @@ impl H2 {
     }
 
     pub(crate) async fn get(&mut self, host: &str, path: &str) -> Result<H2Response, h2::Error> {
-        let request = Request::get(format!("http://{host}{path}")).body(()).expect("a request");
+        let uri = format!("{}://{host}{path}", self.scheme);
+        let request = Request::get(uri).body(()).expect("a request");
         let (response, _) = self.start(request, true).await?;
         read(response).await
     }

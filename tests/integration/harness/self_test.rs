@@ -98,3 +98,84 @@ fn a_stopped_backend_refuses_and_can_start_again() {
     let _backend = Backend::builder("again").at(address).start();
     assert_eq!(get(address, "x", "/").backend(), Some("again"));
 }
+
+#[test]
+fn a_tls_client_tells_what_was_agreed_on() {
+    let authority = Authority::new();
+    let tls = authority.serves("shop.test", &["h2", "http/1.1"]);
+    let backend = Backend::builder("self").tls(tls).start();
+    let address = backend.socket_addr();
+    let client = TlsClient::trusting(&authority.pem());
+
+    let mut connection =
+        client.clone().alpn(&["http/1.1"]).connect(address, Some("shop.test")).unwrap();
+    let Handshake { chain, alpn, version, resumed } = connection.handshake();
+    assert_eq!((names_of(&chain), alpn.as_deref()), (vec!["shop.test".into()], Some("http/1.1")));
+    assert_eq!((version, resumed), (rustls::ProtocolVersion::TLSv1_3, false));
+    assert_eq!(connection.get("shop.test", "/").backend(), Some("self"));
+    check_stream(&connection.get("shop.test", "/stream?chunks=30&ms=1").body, 30).unwrap();
+    backend.hang_up();
+    assert!(connection.closed_within(Duration::from_secs(5)).is_some());
+
+    let old = client.clone().only(&rustls::version::TLS12).connect(address, Some("shop.test"));
+    assert_eq!(old.unwrap().handshake().version, rustls::ProtocolVersion::TLSv1_2);
+    client.connect(address, Some("other.test")).err().expect("another name");
+    client.connect(address, None).err().expect("not for the IP");
+    let any = TlsClient::accepts_any();
+    assert_eq!(any.connect(address, None).unwrap().handshake().serial(), serial_of(&chain));
+    let error = any.alpn(&["acme-tls/1"]).connect(address, Some("shop.test")).err().unwrap();
+    assert_eq!(alert_of(&error), Some(rustls::AlertDescription::NoApplicationProtocol));
+
+    for resuming in [false, true] {
+        let client = if resuming { client.clone().resuming() } else { client.clone() };
+        for earlier in [false, true] {
+            let mut connection = client.connect(address, Some("shop.test")).unwrap();
+            assert_eq!(connection.handshake().resumed, resuming && earlier);
+            // Tickets come with the answer.
+            connection.get("shop.test", "/");
+        }
+    }
+}
+
+#[test]
+fn http2_and_web_sockets_go_over_tls() {
+    let authority = Authority::new();
+    let tls = authority.serves("shop.test", &["h2", "http/1.1"]);
+    let backend = Backend::builder("self").tls(tls).start();
+    let client = TlsClient::trusting(&authority.pem());
+    in_runtime(async {
+        let (mut connection, handshake) =
+            client.connect_h2(backend.socket_addr(), Some("shop.test")).await.unwrap();
+        assert_eq!(handshake.alpn.as_deref(), Some("h2"));
+        let response = connection.get("shop.test", "/x").await.unwrap();
+        assert_eq!(response.headers["x-backend"], "self");
+    });
+    let mut socket = client.open_web_socket(backend.socket_addr(), "shop.test").unwrap();
+    assert_eq!(socket.backend, "self");
+    socket.echo("one").unwrap();
+    assert!(socket.stays_open_for(Duration::from_millis(50)));
+    socket.close().unwrap();
+}
+
+#[test]
+fn certificate_files_can_be_replaced() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let first = authority.issue(&["shop.test", "127.0.0.1"]);
+    let files = first.write_to(directory.path(), "shop");
+    assert!(files.tls_line().contains("shop.pem"));
+    assert_eq!(std::fs::read_to_string(&files.cert).unwrap(), first.cert());
+    let second = authority.issue_in(2000..2001, &["shop.test"]);
+    assert_ne!(first.serial(), second.serial());
+    files.replace(&second);
+    assert_eq!(std::fs::read_to_string(&files.key).unwrap(), second.key());
+}
+
+#[test]
+fn both_listeners_share_an_ip_that_nobody_else_has() {
+    let setup = Setup::new();
+    let (http, https) = (setup.http_address(), setup.https_address());
+    assert!(http.ip() == https.ip() && http.port() != https.port());
+    assert_ne!(Setup::new().http_address().ip(), http.ip());
+    let vhost = setup.start();
+    assert_eq!((vhost.http(), vhost.https()), (http, https));
+}

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Vhost, free_address};
+use super::{DnsHook, Pebble, Vhost, free_ip, free_ports};
 
 /// Builds a config file: short intervals, everything in a directory of its own.
 #[derive(Clone)]
@@ -22,11 +22,12 @@ pub(crate) struct Setup {
     pub(super) environment: Vec<(&'static str, PathBuf)>,
     pub(super) lifetime: Duration,
     pub(super) http: SocketAddr,
+    pub(super) https: SocketAddr,
 }
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        let http = free_address();
+        let [http, https] = free_ports(free_ip());
         let setup = Self {
             sections: BTreeMap::new(),
             entries: Vec::new(),
@@ -34,9 +35,10 @@ impl Setup {
             environment: Vec::new(),
             lifetime: Duration::from_mins(1),
             http,
+            https,
         };
         setup
-            .set("proxy.listen_addr", quoted(free_address()))
+            .set("proxy.listen_addr", quoted(https))
             .set("proxy.listen_addr_http", quoted(http))
             .set("proxy.threads", 2)
             .set("proxy.shutdown_timeout_secs", 10)
@@ -54,6 +56,34 @@ impl Setup {
     /// Where it will serve plain HTTP.
     pub(crate) fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where it will serve HTTPS: another port of the same IP.
+    pub(crate) fn https_address(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// Certificates come from this CA.
+    pub(crate) fn acme(self, pebble: &Pebble) -> Self {
+        self.set("lets_encrypt.email", quoted("admin@example.com"))
+            .set("lets_encrypt.directory_url", quoted(pebble.directory_url()))
+            .set("lets_encrypt.ca_root", quoted(pebble.ca_root().display()))
+    }
+
+    /// Shows the CA the account outside of ACME that it knows.
+    pub(crate) fn eab(self, pebble: &Pebble) -> Self {
+        self.set("lets_encrypt.eab_kid", quoted(Pebble::eab_kid()))
+            .set("lets_encrypt.eab_hmac_key_file", quoted(pebble.eab_key_file().display()))
+    }
+
+    /// Proves names in these ways only.
+    pub(crate) fn challenges(self, kinds: &[&str]) -> Self {
+        self.set("lets_encrypt.challenges", format!("{kinds:?}"))
+    }
+
+    /// Sets and clears DNS records by this program.
+    pub(crate) fn dns_hook(self, hook: &DnsHook) -> Self {
+        self.set("lets_encrypt.dns_hook", quoted(hook.path().display()))
     }
 
     /// Serves plain HTTP where another setup does.

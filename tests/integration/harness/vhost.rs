@@ -35,6 +35,7 @@ pub(crate) struct Vhost {
     child: Child,
     directory: TempDir,
     http: SocketAddr,
+    https: SocketAddr,
     lifetime: Duration,
     hosts_file: Option<PathBuf>,
     environment: Vec<(&'static str, PathBuf)>,
@@ -51,6 +52,7 @@ impl Vhost {
             child: spawn(directory.path(), setup.hosts_file.as_deref(), &setup.environment),
             directory,
             http: setup.http,
+            https: setup.https,
             lifetime: setup.lifetime,
             hosts_file: setup.hosts_file.clone(),
             environment: setup.environment.clone(),
@@ -120,6 +122,11 @@ impl Vhost {
     /// Where plain HTTP is served.
     pub(crate) fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where HTTPS is served.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.https
     }
 
     pub(crate) fn pid(&self) -> Pid {
