@@ -46,7 +46,6 @@ const PATIENCE: RetryPolicy = RetryPolicy::new()
 pub(super) struct Run {
     pub(super) order: Order,
     pub(super) file: OrderFile,
-    pub(super) posted: Vec<Posted>,
     /// Whether somebody else began with it.
     pub(super) resumed: bool,
 }
@@ -83,9 +82,6 @@ impl Shared {
             step("ordering");
             self.start(session, request).await?
         };
-        // What an earlier process posted is ours from here on.
-        let earlier = self.kept.lock().remove(name).unwrap_or_default();
-        run.posted.extend(earlier);
         let result = self.carry_on(session, &mut run, request, step).await;
         self.clean_up(name, &run.file.answers).await;
         match result {
@@ -96,14 +92,12 @@ impl Shared {
                     challenge = issued.challenge.map(ChallengeKind::as_str),
                     "certificate obtained"
                 );
-                linger(run.posted);
+                linger(self.stop_answering(name));
                 Ok(issued)
             }
             Err(error) => {
                 if is_over(&mut run.order, &error) {
                     self.forget_order(name).await;
-                } else {
-                    self.kept.lock().insert(name.clone(), run.posted);
                 }
                 Err(error)
             }
@@ -124,7 +118,7 @@ impl Shared {
             answers: Vec::new(),
         };
         self.keep_order(&file).await?;
-        Ok(Run { order, file, posted: Vec::new(), resumed: false })
+        Ok(Run { order, file, resumed: false })
     }
 
     async fn place(&self, session: &Session, request: &OrderRequest) -> Result<Order, AcmeError> {
@@ -207,7 +201,7 @@ impl Shared {
         match retried!(session.account.order(file.url.clone())) {
             Ok(order) => {
                 info!(%name, directory_url = self.issuer.directory_url, "order resumed");
-                Ok(Some(Run { order, file, posted: Vec::new(), resumed: true }))
+                Ok(Some(Run { order, file, resumed: true }))
             }
             Err(error) => {
                 let unreadable = matches!(error, Error::Json(_));
@@ -290,7 +284,9 @@ impl Shared {
         kept.map_err(|error| AcmeError::file("the order cannot be kept", &error))
     }
 
+    /// Forgets an order, and what was answered for it.
     async fn forget_order(&self, name: &DomainName) {
+        drop(self.stop_answering(name));
         let (storage, of) = (self.storage.clone(), name.clone());
         let url = self.issuer.directory_url.clone();
         if let Err(error) = blocking(move || storage.remove_order(&url, &of)).await {
@@ -332,7 +328,7 @@ fn is_about_replacing(error: &Error) -> bool {
 }
 
 /// Keeps answering for a while: a CA looks from several places, and not at once.
-fn linger(posted: Vec<Posted>) {
+fn linger(posted: Vec<(Answer, Posted)>) {
     tokio::spawn(async move {
         sleep(Duration::from_mins(1)).await;
         drop(posted);

@@ -45,6 +45,7 @@ pub(super) struct Pebble {
     binary: PathBuf,
     wanted: Wanted,
     directory: u16,
+    management: u16,
     dns: u16,
     pub(super) dns_management: u16,
     children: Vec<Child>,
@@ -99,6 +100,7 @@ impl Pebble {
             binary: binary.into(),
             wanted,
             directory,
+            management,
             dns: free_port(),
             dns_management: free_port(),
             children: Vec::new(),
@@ -148,6 +150,18 @@ impl Pebble {
         wait_for(self.directory).await;
     }
 
+    /// Posts to its management, with what every Debian has.
+    pub(super) fn manage(&self, path: &str, body: &serde_json::Value) {
+        let url = format!("https://127.0.0.1:{}{path}", self.management);
+        post(&["--cacert", "ca.pem"], self.files.path(), &url, body);
+    }
+
+    /// Posts to the management of its DNS.
+    pub(super) fn manage_dns(&self, path: &str, body: &serde_json::Value) {
+        let url = format!("http://127.0.0.1:{}{path}", self.dns_management);
+        post(&[], self.files.path(), &url, body);
+    }
+
     /// How many times its log has this text.
     pub(super) fn logged(&self, text: &str) -> usize {
         fs::read_to_string(self.files.path().join("log")).unwrap().matches(text).count()
@@ -168,6 +182,12 @@ impl Pebble {
         let both = Listeners { http: true, tls: true };
         Ca::new(issuer, dns_hook, both, self.storage(), self.challenges.clone())
     }
+}
+
+fn post(more: &[&str], directory: &Path, url: &str, body: &serde_json::Value) {
+    let mut command = Command::new("curl");
+    command.args(more).args(["-sf", "-d", &body.to_string(), url]).current_dir(directory);
+    assert!(command.status().unwrap().success(), "{url}");
 }
 
 fn free_port() -> u16 {
@@ -201,7 +221,7 @@ fn write_certificates(directory: &Path) {
 
 /// Answers http-01 as the proxy does.
 async fn serve_http(challenges: &Challenges, wanted: Wanted) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let challenges = challenges.clone();
     tokio::spawn(async move {
@@ -229,7 +249,7 @@ async fn serve_http(challenges: &Challenges, wanted: Wanted) -> u16 {
 
 /// Answers tls-alpn-01 as the proxy does.
 async fn serve_tls(challenges: &Challenges, wanted: Wanted) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let challenges = challenges.clone();
     tokio::spawn(async move {
