@@ -186,8 +186,9 @@ impl Pebble {
 
 fn post(more: &[&str], directory: &Path, url: &str, body: &serde_json::Value) {
     let mut command = Command::new("curl");
-    command.args(more).args(["-sf", "-d", &body.to_string(), url]).current_dir(directory);
-    assert!(command.status().unwrap().success(), "{url}");
+    command.args(more).args(["-s", "--fail-with-body", "-d", &body.to_string(), url]);
+    let output = command.current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{url}: {output:?}");
 }
 
 fn free_port() -> u16 {
@@ -206,6 +207,8 @@ async fn wait_for(port: u16) {
 fn write_certificates(directory: &Path) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    // Or OpenSSL takes what it signs for signed by itself: rcgen calls them alike.
+    params.distinguished_name.push(rcgen::DnType::CommonName, "the test's CA");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let ca = params.self_signed(&key).unwrap();
     let issuer = rcgen::Issuer::new(params, key);
