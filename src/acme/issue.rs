@@ -108,15 +108,18 @@ impl Shared {
     async fn start(&self, session: &Session, request: &OrderRequest) -> Result<Run, AcmeError> {
         let name = &request.name;
         let key = bundle::new_key(self.issuer.key_type).map_err(AcmeError::transient)?;
-        let order = self.place(session, request).await?;
-        let file = OrderFile {
+        let mut file = OrderFile {
             name: name.clone(),
             account: session.account.id().to_owned(),
-            url: order.url().to_owned(),
+            url: String::new(),
             key,
             created_ms: now_ms(),
             answers: Vec::new(),
         };
+        // A disk that is full or read-only is found out while it costs nothing.
+        self.keep_order(&file).await?;
+        let order = self.place(session, request).await?;
+        order.url().clone_into(&mut file.url);
         self.keep_order(&file).await?;
         Ok(Run { order, file, resumed: false })
     }
@@ -193,7 +196,7 @@ impl Shared {
                 return Ok(None);
             }
         };
-        if file.is_old() || file.account != session.account.id() {
+        if file.url.is_empty() || file.is_old() || file.account != session.account.id() {
             self.clean_up(name, &file.answers).await;
             self.forget_order(name).await;
             return Ok(None);
@@ -232,8 +235,10 @@ impl Shared {
         if run.order.state().status == OrderStatus::Pending {
             used = match self.prove(session, run, request, step).await {
                 Ok(used) => used,
-                // A CA may look at once, and say so here.
-                Err(error) if error.kind() == ErrorKind::Validation => {
+                // A CA may look at once, and say so here. In either case it is not to wait for us.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Validation | ErrorKind::Blocked) =>
+                {
                     return Err(why(&mut run.order, name, error).await);
                 }
                 Err(error) => return Err(error),

@@ -170,7 +170,7 @@ fn answer(
     challenge: &ChallengeHandle<'_>,
 ) -> Result<Answer, AcmeError> {
     let name = match identifier {
-        Identifier::Dns(name) => name.clone(),
+        Identifier::Dns(name) => name.to_ascii_lowercase(),
         Identifier::Ip(ip) => ip.to_string(),
         _ => return Err(AcmeError::blocked("the CA wants something proven that was not ordered")),
     };

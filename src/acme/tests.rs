@@ -218,6 +218,18 @@ async fn wildcards_are_proven_by_the_hook() {
 }
 
 #[tokio::test]
+async fn nothing_is_ordered_that_could_not_be_kept() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    ca.register().await.unwrap();
+    let directory = fs::read_dir(pebble.files.path().join("cache")).unwrap().next().unwrap();
+    fs::write(directory.unwrap().path().join("orders"), "a file in its place").unwrap();
+    let error = issue(&ca, request("a.test")).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("cache_dir"), "{error}");
+    assert_eq!(pebble.logged("Added order"), 0);
+}
+
+#[tokio::test]
 async fn an_unfit_wildcard_is_not_even_ordered() {
     let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
     let error = issue(&pebble.ca(pebble.issuer(), None), request("*.a.test")).await.unwrap_err();
