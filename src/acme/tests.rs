@@ -196,6 +196,24 @@ async fn a_ca_that_lost_its_memory_is_met_anew() {
 }
 
 #[tokio::test]
+async fn a_ca_that_goes_away_is_come_back_to() {
+    let Some(mut pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    let step = |step: &str| {
+        if step == "waiting for the certificate" {
+            pebble.kill();
+        }
+    };
+    let error = ca.issue(request("a.test"), &step).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert!(error.to_string().starts_with("cannot reach `127.0.0.1:"), "{error}");
+    assert_eq!(orders(&pebble), 1);
+    assert!(!pebble.challenges.is_empty(), "it may be looking still");
+    pebble.restart().await;
+    issue(&ca, request("a.test")).await.unwrap();
+}
+
+#[tokio::test]
 async fn wildcards_are_proven_by_the_hook() {
     let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
     let hook = hook(&pebble);

@@ -141,6 +141,12 @@ impl Pebble {
         self.children.push(command.spawn().unwrap());
     }
 
+    /// Ends it without a word.
+    pub(super) fn kill(&self) {
+        let pid = self.children.last().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    }
+
     /// Starts it again with nothing in its memory.
     pub(super) async fn restart(&mut self) {
         let mut old = self.children.pop().unwrap();
