@@ -17,10 +17,11 @@ const REMEMBERED: usize = 20;
 /// An order that is to be made.
 pub(super) struct Order {
     pub(super) name: DomainName,
-    pub(super) ca: Ca,
+    /// The CA that is asked, and those that are when it can't be.
+    pub(super) cas: Vec<Ca>,
     pub(super) meta: Meta,
-    /// What it takes the place of, when it is the same CA's.
-    pub(super) replaces: Option<Arc<Served>>,
+    /// What it takes the place of, and the directory of the CA that signed that.
+    pub(super) replaces: Option<(String, Arc<Served>)>,
     pub(super) failed_challenge: Option<ChallengeKind>,
     /// Must be asked first, for a name that nobody declared.
     pub(super) ask: Option<String>,
@@ -86,24 +87,38 @@ pub(super) async fn order(
             Err(error) => return Ended::Denied(format!("nobody says that it is allowed: {error}")),
         }
     }
-    let directory_url = order.ca.directory_url().to_owned();
-    match obtain(&shared, order, &step).await {
-        Ok(obtained) => Ended::Obtained(Box::new(obtained)),
-        Err(failure) => Ended::Failed { directory_url, failure },
+    let mut first = None;
+    for ca in &order.cas {
+        match obtain(&shared, &order, ca, &step).await {
+            Ok(obtained) => return Ended::Obtained(Box::new(obtained)),
+            Err(failure) => {
+                let directory_url = ca.directory_url().to_owned();
+                // What is wrong with the name is wrong at every CA, and each counts failures.
+                let is_names = failure.kind == ErrorKind::Validation;
+                tracing::debug!(name = %order.name, directory_url, error = failure.text, "CA failed");
+                first.get_or_insert(Ended::Failed { directory_url, failure });
+                if is_names {
+                    break;
+                }
+            }
+        }
     }
+    first.unwrap_or_else(|| Ended::Denied("no CA is configured".to_owned()))
 }
 
 async fn obtain(
     shared: &Arc<Shared>,
-    order: Order,
+    order: &Order,
+    ca: &Ca,
     step: &(impl Fn(&str) + Send + Sync),
 ) -> Result<Obtained, Failure> {
-    let Order { name, ca, mut meta, replaces, failed_challenge, ask: _ } = order;
+    let (name, mut meta) = (order.name.clone(), order.meta.clone());
+    let replaces = order.replaces.as_ref().filter(|(of, _)| of == ca.directory_url());
     let request = OrderRequest {
         name: name.clone(),
-        replaces: replaces.map(|served| served.certificate.leaf().clone()),
+        replaces: replaces.map(|(_, served)| served.certificate.leaf().clone()),
         prefer: meta.challenge,
-        avoid: failed_challenge,
+        avoid: order.failed_challenge,
     };
     let issued = ca.issue(request, step).await?;
     let certificate = Certificate::from_bundle(&issued.bundle)

@@ -509,13 +509,12 @@ impl Keeper {
             if self.paused.contains_key(&index) || !self.has_room(index, ca.is_public()) {
                 return false;
             }
-            let is_its = entry.directory_url.as_deref() == Some(ca.directory_url());
-            let replaces = entry.served.as_ref().filter(|_| is_its);
+            let replaces = entry.directory_url.clone().zip(entry.served.as_ref());
             job::Order {
                 name: name.clone(),
-                ca: ca.clone(),
+                cas: cas[index..].iter().chain(&cas[..index]).cloned().collect(),
                 meta: entry.meta.clone(),
-                replaces: replaces.map(|(_, served)| Arc::clone(served)),
+                replaces: replaces.map(|(url, (_, served))| (url, Arc::clone(served))),
                 failed_challenge: entry.failed_challenge,
                 ask: shared
                     .settings
@@ -749,6 +748,10 @@ impl Keeper {
         let is_imported = matches!(served, Some((CertificateSource::Imported, _)));
         match &plan {
             Plan::Internal { .. } if !is_imported => {
+                if let (Some((_, served)), false) = (&served, force) {
+                    let until = date(served.certificate.not_after());
+                    return Err(CertError::StillGood { name: name.clone(), until });
+                }
                 self.start(name, now);
                 return self.edit(name, |_| {}).ok_or_else(unknown);
             }

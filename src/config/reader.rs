@@ -1,5 +1,7 @@
 //! A typed reader of a TOML tree that notes every problem and goes on.
 
+mod entries;
+
 use std::cell::RefCell;
 
 use serde_json::{Map, Value};
@@ -91,103 +93,6 @@ impl<'r, 't> Section<'r, 't> {
         let (table, span) = self.table_at(name)?;
         table?;
         Some(Self::new(self.report, table, name, self.path_of(name), span).read(read))
-    }
-
-    /// Reads the table that is a value of an entry; `name` is its path.
-    pub(super) fn table<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(&mut Self) -> T,
-    ) -> Option<T> {
-        let key = last_of(name);
-        let (table, span) = self.table_at(key)?;
-        let mut section = Self::new(self.report, table, name, self.path_of(key), span);
-        section.listing = Listing::Nowhere;
-        Some(section.read(read))
-    }
-
-    /// Whether the key has a table.
-    pub(super) fn has_table(&self, key: &str) -> bool {
-        self.table
-            .and_then(|table| table.get(key))
-            .is_some_and(|value| value.get_ref().as_table().is_some())
-    }
-
-    /// Reads an array of tables; problems name an entry by what `name_key` says in it.
-    pub(super) fn entries<T>(
-        &mut self,
-        name: &'static str,
-        name_key: &str,
-        mut read: impl FnMut(&mut Self) -> T,
-    ) -> Vec<T> {
-        self.entries_within(name, name_key, || Listing::Nowhere, |entry, _| read(entry))
-    }
-
-    /// As [`Self::entries`], of entries that are a setting together; `name` is their path.
-    pub(super) fn listed_entries<T>(
-        &mut self,
-        name: &'static str,
-        name_key: &str,
-        mut read: impl FnMut(&mut Self) -> T,
-    ) -> Vec<T> {
-        let (mut listed, mut refers, mut first) = (Vec::new(), false, None);
-        let entries = self.entries_within(
-            name,
-            name_key,
-            || Listing::Entry(RefCell::default()),
-            |entry, span| {
-                let read = read(entry);
-                if let Listing::Entry(said) = &entry.listing {
-                    let (said, entry_refers) = said.take();
-                    refers |= entry_refers;
-                    listed.push(Value::Object(said));
-                }
-                first.get_or_insert(span);
-                read
-            },
-        );
-        let key = last_of(name);
-        match &first {
-            Some(span) => {
-                let from = if refers { Err(Origin::Environment) } else { Ok(span) };
-                self.add_setting(key, Some(listed.into()), from);
-            }
-            None => self.list_default(key, Some(listed.into()), Origin::Default),
-        }
-        entries
-    }
-
-    fn entries_within<T>(
-        &mut self,
-        name: &'static str,
-        name_key: &str,
-        listing: impl Fn() -> Listing,
-        mut read: impl FnMut(&mut Self, Span) -> T,
-    ) -> Vec<T> {
-        let key = last_of(name);
-        let Some(value) = self.value(key) else { return Vec::new() };
-        let Some(array) = value.get_ref().as_array() else {
-            self.problem(key, format!("write `[[{name}]]`, once for each entry"));
-            return Vec::new();
-        };
-        let mut entries = Vec::new();
-        for (index, entry) in array.iter().enumerate() {
-            let Some(table) = entry.get_ref().as_table() else {
-                let path = format!("{name}[{index}]");
-                let message = format!("write a table under `[[{name}]]`");
-                self.report.add(&entry.span(), path, self.report.shown(entry), message);
-                continue;
-            };
-            let own = table.get(name_key).filter(|value| value.get_ref().is_str());
-            let path = match own.and_then(|value| self.report.shown(value)) {
-                Some(own) if !own.is_empty() => format!("{name}[\"{own}\"]"),
-                _ => format!("{name}[{index}]"),
-            };
-            let mut section = Self::new(self.report, Some(table), name, path, entry.span());
-            section.listing = listing();
-            entries.push(section.read(|section| read(section, entry.span())));
-        }
-        entries
     }
 
     /// Reads a key that may be missing.
@@ -454,11 +359,6 @@ impl<'r, 't> Section<'r, 't> {
         let is_typo = strsim::damerau_levenshtein(name, key) <= 2;
         (is_typo || likeness > 0.85).then_some(Near { key, is_typo })
     }
-}
-
-/// The key that a path ends with.
-fn last_of(path: &'static str) -> &'static str {
-    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// A value as a file has to write it, so that nothing in it is taken for a reference.

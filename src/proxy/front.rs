@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -24,6 +25,9 @@ use super::phases::Phases;
 use super::pipeline::holds_next_request;
 use crate::metrics::{Metrics, Reason};
 use crate::state::InFlightGuard;
+
+/// How long a client may refuse to hear that its connection ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What listeners hand their connections to. Clones share everything.
 #[derive(Clone)]
@@ -177,7 +181,11 @@ impl Front {
         S: tokio::io::AsyncWrite + Unpin + ?Sized,
     {
         let (reason, status) = match none {
-            NoHead::Ended => return,
+            NoHead::Ended => {
+                // Over TLS the end is told, so that nobody else can make one (RFC 8446 §6.1).
+                let _ = pingora::time::timeout(FAREWELL, stream.shutdown()).await;
+                return;
+            }
             NoHead::Cut => (Reason::ClientGone, None),
             NoHead::TimedOut => (Reason::HeadTimeout, Some(408)),
             NoHead::TooLarge => (Reason::HeadTooLarge, Some(431)),

@@ -1,19 +1,16 @@
 //! `vhost ctl cert …`: arguments and calls.
 
-use std::fs::{self, Permissions};
-use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
+use super::cert_files::{lines, read, unwritten, write};
 use super::cert_view::{Troubled, accounts, attempts, facts, summary, table, wide_table};
 use super::connect::Session;
 use super::pages::{Paged, print_all};
-use crate::atomic_file;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
-use crate::cli::problem::{Problem, words};
+use crate::cli::problem::Problem;
 use crate::cli::table::Table;
 use crate::cli::time::{date, parse_millis};
 use crate::model::{CertificateReport, CertificateState, DomainName, RevocationReason};
@@ -364,42 +361,4 @@ impl Paged for cert::List {
             table(&page.certificates, now_ms)
         }
     }
-}
-
-/// A file's text. What is wrong with it is told without any of it: it may be a key.
-fn read(path: &Path) -> Result<String, Unread<'_>> {
-    fs::read_to_string(path).map_err(|error| {
-        let cause = match error.kind() {
-            ErrorKind::InvalidData => "it is no text; give it as PEM".to_owned(),
-            _ => words(&error),
-        };
-        Unread { path, cause }
-    })
-}
-
-/// A file that could not be read, and why.
-struct Unread<'p> {
-    path: &'p Path,
-    cause: String,
-}
-
-impl From<Unread<'_>> for Problem {
-    fn from(Unread { path, cause }: Unread<'_>) -> Self {
-        Self::usage(&format!("cannot read `{}`", path.display()), cause)
-    }
-}
-
-/// Writes a text to a file; the answer is why that can't be done.
-fn write(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
-    atomic_file::write(path, lines(text).as_bytes())?;
-    fs::set_permissions(path, Permissions::from_mode(mode))
-}
-
-fn unwritten(path: &Path, error: &std::io::Error) -> Problem {
-    Problem::failed(format!("write `{}`", path.display()), words(error), None)
-}
-
-/// A text that ends with its last line.
-fn lines(text: &str) -> String {
-    format!("{}\n", text.trim_end_matches('\n'))
 }

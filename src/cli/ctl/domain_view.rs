@@ -1,0 +1,127 @@
+//! Domains as people read them.
+
+use crate::cli::table::{Cell, Table, Tone, count, join};
+use crate::rpc::methods::domain::{DomainInfo, PoolInfo, TagInFlight};
+
+/// The state of a domain in one line.
+pub(super) fn summary(info: &DomainInfo) -> String {
+    let PoolInfo { ready, healthy, .. } = info.backends;
+    let backends = match ready {
+        0 => "no ready backends".to_owned(),
+        _ => format!("{healthy} of {} healthy", count(ready, "backend")),
+    };
+    let draining = left_behind(info);
+    let draining = if draining.is_empty() { draining } else { format!(", {draining} in flight") };
+    format!("{}: live {}, {backends}{draining}, revision {}", info.domain, info.live, info.revision)
+}
+
+/// All domains, within the width of a terminal.
+pub(super) fn table(domains: &[DomainInfo]) -> Table {
+    let mut table = Table::list(&["DOMAIN", "LIVE", "BEFORE", "BACKENDS", "IN-FLIGHT", "ALIASES"])
+        .shortening(&[(5, 0), (0, 24), (2, 6), (1, 8), (4, 8), (3, 12)]);
+    for info in domains {
+        let aliases = match info.aliases.as_slice() {
+            [first, _, ..] => format!("{first} +{}", info.aliases.len() - 1),
+            few => join(few),
+        };
+        table.row(columns(info).into_iter().chain([aliases.into()]));
+    }
+    table
+}
+
+fn columns(info: &DomainInfo) -> [Cell; 5] {
+    [
+        info.domain.to_string().into(),
+        info.live.as_str().into(),
+        join(&info.previous).into(),
+        pool(info.backends),
+        in_flight(info).into(),
+    ]
+}
+
+/// All domains with all their options, on lines as long as it takes.
+pub(super) fn wide_table(domains: &[DomainInfo]) -> Table {
+    let mut table = Table::list(&[
+        "DOMAIN",
+        "LIVE",
+        "BEFORE",
+        "BACKENDS",
+        "IN-FLIGHT",
+        "BALANCE",
+        "HTTP-TO-HTTPS",
+        "TLS",
+        "HSTS",
+        "ALIASES",
+    ]);
+    for info in domains {
+        let more = [
+            info.balance.to_string().into(),
+            if info.http_to_https { "yes" } else { "no" }.into(),
+            info.tls.to_string().into(),
+            hsts(info).into(),
+            join(&info.aliases).into(),
+        ];
+        table.row(columns(info).into_iter().chain(more));
+    }
+    table
+}
+
+/// One domain.
+pub(super) fn facts(info: &DomainInfo) -> Table {
+    let mut table = Table::facts();
+    table.fact("domain", info.domain.to_string());
+    table.fact("aliases", join(&info.aliases));
+    table.fact("live", info.live.as_str());
+    table.fact("before", join(&info.previous));
+    table.fact("backends", pool(info.backends));
+    table.fact("in flight", in_flight(info));
+    table.fact("balance", info.balance.to_string());
+    table.fact("http to https", if info.http_to_https { "yes" } else { "no" });
+    table.fact("tls", info.tls.to_string());
+    table.fact("hsts", hsts(info));
+    table.fact("revision", info.revision.to_string());
+    table
+}
+
+/// For how long browsers keep to HTTPS.
+fn hsts(info: &DomainInfo) -> String {
+    match info.hsts_max_age_secs {
+        0 => "no".to_owned(),
+        secs => format!("{secs} s"),
+    }
+}
+
+/// How much of a pool can serve: healthy of those that should.
+fn pool(pool: PoolInfo) -> Cell {
+    let PoolInfo { total, ready, healthy } = pool;
+    let tone = if healthy == 0 {
+        Tone::Bad
+    } else if healthy < ready {
+        Tone::Unsure
+    } else {
+        Tone::Good
+    };
+    let text = match (ready, total - ready.min(total)) {
+        (0, 0) => "none".to_owned(),
+        (0, out) => format!("none ready, {out} out"),
+        (_, 0) => format!("{healthy}/{ready} healthy"),
+        (_, out) => format!("{healthy}/{ready} healthy, {out} out"),
+    };
+    Cell::toned(text, tone)
+}
+
+/// Requests on the live tag, and those that still run on tags it left.
+fn in_flight(info: &DomainInfo) -> String {
+    let live: usize = on_live(info).map(|of| of.requests).sum();
+    let left = left_behind(info);
+    if left.is_empty() { live.to_string() } else { format!("{live}, {left}") }
+}
+
+fn on_live(info: &DomainInfo) -> impl Iterator<Item = &TagInFlight> {
+    info.in_flight.iter().filter(|of| of.tag == info.live)
+}
+
+fn left_behind(info: &DomainInfo) -> String {
+    let left = info.in_flight.iter().filter(|of| of.tag != info.live && of.requests > 0);
+    join(left.map(|of| format!("{} on {}", of.requests, of.tag)))
+}
