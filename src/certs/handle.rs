@@ -133,8 +133,11 @@ impl Certificates {
         name: DomainName,
         force: bool,
     ) -> Result<CertificateReport, CertError> {
-        let known = self.name(name)?;
-        self.command(|reply| Command::Renew { name: known, force, reply }).await
+        let (report, _) = self.show(&name)?;
+        if report.state == CertificateState::None {
+            return Err(CertError::NoCertificate { name, hint: report.hint });
+        }
+        self.command(|reply| Command::Renew { name, force, reply }).await
     }
 
     /// Waits until nothing is being done for a name, and tells how it stands then; `step` is told what
@@ -286,7 +289,10 @@ impl Certificates {
                         hint: "revoke it where it was made, and put another in its place".into(),
                     });
                 }
-                _ => return Err(CertError::NoCertificate { name, hint: None }),
+                _ => {
+                    let hint = Some(format!("`vhost ctl cert show {name}` says how it stands"));
+                    return Err(CertError::NoCertificate { name, hint });
+                }
             }
         };
         let ca = self.shared.settings.cas.iter().find(|ca| ca.directory_url() == url);
