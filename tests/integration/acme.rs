@@ -717,7 +717,9 @@ fn whatever_moment_the_server_dies_at_the_orders_end_well() {
     // The first account may have been made and not written down; an order made and not either.
     let (accounts, made) = (site.pebble.accounts_made(), site.pebble.orders_made());
     assert!(accounts <= 1 + ROUNDS, "{accounts} accounts");
-    assert!(made <= NAMES + ROUNDS, "{made} orders");
+    // Where a kill comes between the answer to a new order and the note of it, the order is lost; the
+    // names order side by side, so one kill may lose several.
+    assert!(made <= NAMES + 2 * ROUNDS, "{made} orders");
 }
 
 /// Requests that the CA has answered so far.
