@@ -134,7 +134,7 @@ pub(super) async fn why(order: &mut Order, name: &DomainName, otherwise: AcmeErr
         }
         for challenge in &authorization.challenges {
             let Some(problem) = &challenge.error else { continue };
-            let error = AcmeError::of_problem(problem);
+            let error = AcmeError::of_problem(problem).at_the_challenge();
             errors.push((authorization.identifier().to_string(), error, kind_of(challenge)));
         }
         if authorization.status == AuthorizationStatus::Pending {
