@@ -559,8 +559,6 @@ fn a_fallback_takes_over_before_the_certificate_runs_out() {
     });
     let shown = site.vhost.wait_for_certificate(name, "valid");
     assert_eq!(shown["acme"]["directory_url"], json!(second.directory_url()));
-    let log = shown["acme"]["log"].as_array().expect("the attempts");
-    assert!(log.iter().any(|attempt| attempt["error"].is_string()), "{shown}");
     assert_eq!((site.pebble.orders_made(), second.orders_made()), (1, 1));
 }
 
@@ -796,6 +794,7 @@ fn a_key_that_leaked_is_replaced_at_once() {
     let news = site.vhost.certificate_news(name);
     let revoked = news.iter().find(|news| news["news"] == "revoked").expect("it is told");
     assert_eq!(revoked["reason"], "key-compromise");
+    assert_eq!(site.pebble.orders_made(), 2);
 }
 
 #[test]
