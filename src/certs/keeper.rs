@@ -565,9 +565,9 @@ impl Keeper {
                 self.ordering -= 1;
                 self.obtained(name, *obtained).await;
             }
-            Ended::Failed { directory_url, failure } => {
+            Ended::Failed { directory_url, failure, log } => {
                 self.ordering -= 1;
-                self.failed(name, directory_url, failure).await;
+                self.failed(name, directory_url, failure, log).await;
             }
             Ended::Denied(why) => {
                 self.ordering -= 1;
@@ -604,7 +604,13 @@ impl Keeper {
         self.save_meta(name).await;
     }
 
-    async fn failed(&mut self, name: &DomainName, directory_url: String, failure: Failure) {
+    async fn failed(
+        &mut self,
+        name: &DomainName,
+        directory_url: String,
+        failure: Failure,
+        log: Vec<Attempt>,
+    ) {
         let now = SystemTime::now();
         let Failure { text, hint, kind, retry_after, challenge } = failure;
         let Some((attempt, not_after)) = self.shared.table.read().get(name).map(|entry| {
@@ -634,11 +640,7 @@ impl Keeper {
             entry.meta.attempts = attempt;
             entry.meta.next_ms = Some(millis(next));
             entry.meta.last_error = Some(text.clone());
-            let (at_ms, error) = (millis(now), Some(text.clone()));
-            job::log(
-                &mut entry.meta,
-                Attempt { at_ms, directory_url: directory_url.clone(), error },
-            );
+            entry.meta.log = log;
             entry.trouble = Some(Trouble { text, hint, blocks });
             entry.failed_challenge = challenge.or(entry.failed_challenge);
             entry.directory_url.get_or_insert(directory_url);

@@ -723,6 +723,8 @@ fn whatever_moment_the_server_dies_at_the_orders_end_well() {
     // The first account may have been made and not written down; an order made and not either.
     let (accounts, made) = (site.pebble.accounts_made(), site.pebble.orders_made());
     assert!(accounts <= 1 + ROUNDS, "{accounts} accounts");
+    // Where a kill comes between the answer to a new order and the note of it, the order is lost, and
+    // so it is where the CA looks before the restart; the names order side by side.
     assert!(made <= NAMES * (1 + ROUNDS), "{made} orders");
 }
 
