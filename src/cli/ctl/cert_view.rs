@@ -288,8 +288,8 @@ pub(super) fn accounts(list: &AccountList, name: Option<&DomainName>) -> String 
         if let Some(value) = dns_persist {
             table.fact("TXT record", format!("_validation-persist.{name} TXT \"{value}\""));
         }
-        if let Some(value) = caa {
-            table.fact("CAA record", format!("{name} CAA 0 issue \"{value}\""));
+        if let Some(content) = caa {
+            table.fact("CAA record", format!("{name} CAA {content}"));
         }
         table.render(false, false, None)
     });

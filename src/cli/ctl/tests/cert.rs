@@ -327,7 +327,7 @@ fn the_own_ca_is_pem_and_the_accounts_come_with_records() {
     let list = json!({"accounts": [
         {"directory_url": "https://acme.example/dir", "email": "a@b.c", "uri": "https://acme.example/1",
          "thumbprint": "tp", "dns_persist": "ca.example; accounturi=https://acme.example/1",
-         "caa": "ca.example; accounturi=https://acme.example/1"},
+         "caa": "0 issue \"ca.example; accounturi=https://acme.example/1\""},
         {"directory_url": "https://other.example/dir", "email": "a@b.c"},
     ]});
     let ran = ctl("cert account *.example.com", &[result(&list)]);
