@@ -282,7 +282,11 @@ impl Certificates {
                 Some((Some((source, _)), _)) => {
                     return Err(CertError::NotAcme {
                         name,
-                        source_word: source.to_string(),
+                        source_word: match source {
+                            CertificateSource::Internal => "the server's own CA".to_owned(),
+                            CertificateSource::Imported => "an import".to_owned(),
+                            other => other.to_string(),
+                        },
                         hint: "revoke it where it was made, and put another in its place".into(),
                     });
                 }

@@ -1,7 +1,8 @@
 //! `docs/admin-rpc.md` and its `OpenRPC` document: generated from the methods' types, with examples that
 //! a real server has answered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -35,7 +36,10 @@ struct Stage {
     _pebble: Pebble,
     /// A certificate for `shop.test` that did not come from a CA of the server's, and its key.
     imported: Issued,
-    addresses: BTreeMap<String, String>,
+    /// In the order in which they are replaced: one may be the beginning of another.
+    addresses: Vec<(String, String)>,
+    /// The newest event that was shown.
+    newest: Cell<Option<u64>>,
 }
 
 impl Stage {
@@ -55,20 +59,22 @@ impl Stage {
         for name in ["example.com", "www.example.com"] {
             vhost.wait_for_certificate(name, "valid");
         }
-        let mut addresses = BTreeMap::from([
+        let mut addresses = vec![
             (setup.http_address().to_string(), "0.0.0.0:80".to_owned()),
             (https.to_string(), "0.0.0.0:443".to_owned()),
             (format!("https://www.example.com:{}", https.port()), "https://www.example.com".into()),
             (pebble.address().to_string(), "acme.example.net".to_owned()),
             (pebble.ca_root().display().to_string(), "/etc/vhost/ca-root.pem".to_owned()),
-        ]);
+            (pebble.address().ip().to_string(), "acme.example.net".to_owned()),
+        ];
         for (number, backend) in backends.iter().enumerate() {
-            addresses.insert(backend.address().clone(), format!("127.0.0.1:{}", 3001 + number));
+            addresses.push((backend.address().clone(), format!("127.0.0.1:{}", 3001 + number)));
         }
         let directory = vhost.directory().display().to_string();
-        addresses.insert(directory, "/etc/vhost".to_owned());
+        addresses.push((directory, "/etc/vhost".to_owned()));
         let imported = Authority::new().issue(&["shop.test"]);
-        Self { vhost, _backends: backends, _pebble: pebble, imported, addresses }
+        let newest = Cell::new(None);
+        Self { vhost, _backends: backends, _pebble: pebble, imported, addresses, newest }
     }
 
     /// Sends the line and gives what came back, as the page has it.
@@ -102,7 +108,7 @@ impl Stage {
             text = text.replace(real, shown);
         }
         let mut answer = serde_json::from_str(&text).expect("JSON");
-        settle::settle(&mut answer);
+        settle::settle(&mut answer, &self.newest);
         answer
     }
 }

@@ -1,6 +1,8 @@
 //! What stands on the page for what is another one at each run.
 
-use serde_json::{Value, json};
+use std::cell::Cell;
+
+use serde_json::{Map, Value, json};
 
 /// The token of a plan.
 const TOKEN: &str = "W1tbImV4YW1wbGUuY29tIiwiYSIsImIiXV0sbnVsbCxudWxsLDAsMCxudWxsLDcxMDRd";
@@ -15,21 +17,34 @@ const DAY: u64 = 24 * 3_600_000;
 /// The day of [`NOT_AFTER`].
 const LAST_DAY: &str = "2026-03-31";
 
-/// Puts them in their place.
-pub(super) fn settle(value: &mut Value) {
+/// The number of the event that is shown first, which is the newest.
+const NEWEST: u64 = 11;
+
+/// Puts them in their place. `newest` is the event that was shown first, once one was.
+pub(super) fn settle(value: &mut Value, newest: &Cell<Option<u64>>) {
     match value {
-        Value::Array(elements) => elements.iter_mut().for_each(settle),
+        Value::Array(elements) => elements.iter_mut().for_each(|value| settle(value, newest)),
         Value::String(text) => *text = settled(text),
         Value::Object(members) => {
+            if let Some(id) = event(members) {
+                let first = newest.get().unwrap_or(id);
+                newest.set(Some(first));
+                members["id"] = json!(NEWEST + id - first);
+            }
             for (name, value) in members.iter_mut() {
-                settle_member(name, value);
+                settle_member(name, value, newest);
             }
         }
         _ => {}
     }
 }
 
-fn settle_member(name: &str, value: &mut Value) {
+/// The number of an event, which depends on how many certificates came before.
+fn event(members: &Map<String, Value>) -> Option<u64> {
+    members.get("actor").and_then(|_| members.get("id"))?.as_u64()
+}
+
+fn settle_member(name: &str, value: &mut Value, newest: &Cell<Option<u64>>) {
     let is_point = value.as_u64() > Some(1 << 40);
     match name {
         "pid" => *value = json!(4242),
@@ -53,7 +68,7 @@ fn settle_member(name: &str, value: &mut Value) {
         name if name.ends_with("_ms") && is_point => *value = json!(NOW),
         name if name.ends_with("_ms") && value.is_u64() => *value = json!(12),
         name if name.ends_with("_us") && value.is_u64() => *value = json!(850),
-        _ => settle(value),
+        _ => settle(value, newest),
     }
 }
 
