@@ -1,7 +1,7 @@
 //! `docs/admin-rpc.md` and its `OpenRPC` document: generated from the methods' types, with examples that
 //! a real server has answered.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -38,8 +38,8 @@ struct Stage {
     imported: Issued,
     /// In the order in which they are replaced: one may be the beginning of another.
     addresses: Vec<(String, String)>,
-    /// The newest event that was shown.
-    newest: Cell<Option<u64>>,
+    /// The numbers of the events that were shown.
+    events: RefCell<Vec<u64>>,
 }
 
 impl Stage {
@@ -73,8 +73,14 @@ impl Stage {
         let directory = vhost.directory().display().to_string();
         addresses.push((directory, "/etc/vhost".to_owned()));
         let imported = Authority::new().issue(&["shop.test"]);
-        let newest = Cell::new(None);
-        Self { vhost, _backends: backends, _pebble: pebble, imported, addresses, newest }
+        Self {
+            vhost,
+            _backends: backends,
+            _pebble: pebble,
+            imported,
+            addresses,
+            events: RefCell::default(),
+        }
     }
 
     /// Sends the line and gives what came back, as the page has it.
@@ -108,7 +114,7 @@ impl Stage {
             text = text.replace(real, shown);
         }
         let mut answer = serde_json::from_str(&text).expect("JSON");
-        settle::settle(&mut answer, &self.newest);
+        settle::settle(&mut answer, &self.events);
         answer
     }
 }

@@ -1,6 +1,6 @@
 //! What stands on the page for what is another one at each run.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use serde_json::{Map, Value, json};
 
@@ -20,19 +20,22 @@ const LAST_DAY: &str = "2026-03-31";
 /// The number of the event that is shown first, which is the newest.
 const NEWEST: u64 = 11;
 
-/// Puts them in their place. `newest` is the event that was shown first, once one was.
-pub(super) fn settle(value: &mut Value, newest: &Cell<Option<u64>>) {
+/// Puts them in their place. `events` are those that were shown, in the order of the page.
+pub(super) fn settle(value: &mut Value, events: &RefCell<Vec<u64>>) {
     match value {
-        Value::Array(elements) => elements.iter_mut().for_each(|value| settle(value, newest)),
+        Value::Array(elements) => elements.iter_mut().for_each(|value| settle(value, events)),
         Value::String(text) => *text = settled(text),
         Value::Object(members) => {
             if let Some(id) = event(members) {
-                let first = newest.get().unwrap_or(id);
-                newest.set(Some(first));
-                members["id"] = json!(NEWEST + id - first);
+                let mut events = events.borrow_mut();
+                let place = events.iter().position(|shown| *shown == id).unwrap_or_else(|| {
+                    events.push(id);
+                    events.len() - 1
+                });
+                members["id"] = json!(NEWEST - u64::try_from(place).expect("few events"));
             }
             for (name, value) in members.iter_mut() {
-                settle_member(name, value, newest);
+                settle_member(name, value, events);
             }
         }
         _ => {}
@@ -44,7 +47,7 @@ fn event(members: &Map<String, Value>) -> Option<u64> {
     members.get("actor").and_then(|_| members.get("id"))?.as_u64()
 }
 
-fn settle_member(name: &str, value: &mut Value, newest: &Cell<Option<u64>>) {
+fn settle_member(name: &str, value: &mut Value, events: &RefCell<Vec<u64>>) {
     let is_point = value.as_u64() > Some(1 << 40);
     match name {
         "pid" => *value = json!(4242),
@@ -68,7 +71,7 @@ fn settle_member(name: &str, value: &mut Value, newest: &Cell<Option<u64>>) {
         name if name.ends_with("_ms") && is_point => *value = json!(NOW),
         name if name.ends_with("_ms") && value.is_u64() => *value = json!(12),
         name if name.ends_with("_us") && value.is_u64() => *value = json!(850),
-        _ => settle(value, newest),
+        _ => settle(value, events),
     }
 }
 
