@@ -63,40 +63,51 @@ impl Explainer {
         };
         explanation.refused = routed.err().map(refusal);
         if let Some(request) = &request {
-            let note = if url.is_https() {
-                self.handshake(snapshot, &explanation)
+            if url.is_https() {
+                self.handshake(snapshot, &mut explanation);
             } else {
-                self.redirect(snapshot, &explanation, request)
-            };
-            explanation.notes.extend(note);
+                let note = self.redirect(snapshot, &explanation, request);
+                explanation.notes.extend(note);
+            }
         }
         explanation
     }
 
-    /// What would become of the handshake before a request over HTTPS, where it is not simply made.
-    fn handshake(&self, snapshot: &Snapshot, explanation: &Explanation) -> Option<String> {
+    /// Adds what would become of the handshake before a request over HTTPS, where it is not simply made.
+    fn handshake(&self, snapshot: &Snapshot, explanation: &mut Explanation) {
         let Some(https) = &self.https else {
-            return Some("HTTPS is not served: there is no `proxy.listen_addr`".to_owned());
+            let note = "HTTPS is not served: there is no `proxy.listen_addr`";
+            explanation.notes.push(note.to_owned());
+            return;
         };
-        let host = explanation.host.as_deref()?;
-        let (by, node) = snapshot.route_by(host)?;
-        if node.virtual_host.tls == TlsMode::Off {
-            return Some(format!("`{host}` is not served over HTTPS: `tls` is off"));
-        }
+        let Some(host) = explanation.host.clone() else { return };
+        let Some((by, node)) = snapshot.route_by(&host) else { return };
         let any = || (by == MatchedBy::Default).then(|| https.certificates.any()).flatten();
-        match https.certificates.find(host).or_else(any) {
-            Some(Slot::Ready(_)) => None,
-            Some(Slot::Pending) => {
-                Some(format!("the certificate of `{host}` is being obtained; clients wait for it"))
+        let name = explanation.matched.as_ref().map_or(host.clone(), |m| m.name.to_string());
+        let (refused, note) = if node.virtual_host.tls == TlsMode::Off {
+            let has_default = https.certificates.default_certificate().is_some();
+            let refused = (!has_default).then_some(Reason::UnknownServerName);
+            (refused, format!("`{name}` has no HTTPS: its `tls` is off"))
+        } else {
+            match https.certificates.find(&host).or_else(any) {
+                Some(Slot::Ready(_)) => return,
+                Some(Slot::Pending) => {
+                    let note =
+                        format!("the certificate of `{host}` is on its way; clients wait for it");
+                    (None, note)
+                }
+                Some(Slot::OnDemand) => {
+                    (None, format!("the certificate of `{host}` comes when a client asks for it"))
+                }
+                Some(Slot::Unavailable) | None => {
+                    let see = format!("`vhost ctl cert show '{name}'` says why");
+                    (Some(Reason::NoCertificate), format!("there is no certificate; {see}"))
+                }
             }
-            Some(Slot::OnDemand) => {
-                Some(format!("the certificate of `{host}` is obtained when a client asks for it"))
-            }
-            Some(Slot::Unavailable) | None => Some(format!(
-                "there is no certificate for `{host}`, so the handshake is refused; `vhost ctl cert \
-                 show {}` says why",
-                explanation.matched.as_ref().map_or(host.into(), |found| found.name.to_string()),
-            )),
+        };
+        explanation.notes.push(note);
+        if let Some(reason) = refused {
+            explanation.refused = Some(refusal(reason));
         }
     }
 

@@ -71,7 +71,7 @@ fn columns(report: &CertificateReport, now_ms: u64) -> [Cell; 6] {
         source(report.source).into(),
         served.map(|facts| facts.issuer.as_str()).unwrap_or_default().into(),
         served.map(|facts| expires(facts, now_ms)).unwrap_or_default().into(),
-        next(report, now_ms).into(),
+        Cell::sentence(next(report, now_ms)),
     ]
 }
 
@@ -222,13 +222,14 @@ pub(super) fn facts(detail: &CertificateDetail, now_ms: u64) -> Table {
     }
     if report.attempts > 0 {
         let times = usize::try_from(report.attempts).unwrap_or(usize::MAX);
-        table.fact("failed", format!("{} since the last success", count(times, "attempt")));
+        table.fact("failed", format!("{} in a row", count(times, "time")));
     }
     if let Some(error) = &report.last_error {
         table.fact("last error", error.as_str());
     }
     if let Some(hint) = &report.hint {
-        table.fact("to do", hint.as_str());
+        let what = if report.state == CertificateState::None { "why" } else { "to do" };
+        table.fact(what, hint.as_str());
     }
     table
 }
@@ -266,7 +267,7 @@ pub(super) fn attempts(detail: &CertificateDetail) -> Table {
         let Attempt { at_ms, directory_url, error } = attempt;
         let ended = match error {
             None => Cell::toned("well", Tone::Good),
-            Some(error) => error.as_str().into(),
+            Some(error) => Cell::sentence(error.as_str()),
         };
         table.row([timestamp(*at_ms).into(), directory_url.as_str().into(), ended]);
     }

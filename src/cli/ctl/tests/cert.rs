@@ -168,7 +168,7 @@ name          new.example.com
 status        failed
 source        acme
 next attempt  2026-07-01T14:32:00Z
-failed        3 attempts since the last success
+failed        3 times in a row
 last error    dns: no A or AAAA record
 to do         add the record
 "
