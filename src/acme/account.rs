@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
@@ -145,8 +146,13 @@ impl Shared {
         };
         let url = self.issuer.directory_url.clone();
         let made = Account::builder_with_http(http).create(&new, url, eab.as_ref()).await;
-        let (account, credentials) =
-            made.map_err(|error| AcmeError::of(error, &seen).at_the_account())?;
+        let (account, credentials) = made.map_err(|error| {
+            let error = AcmeError::of(error, &seen).at_the_account();
+            if eab.is_some() && error.is("unauthorized") {
+                return error.with_hint("check `eab_kid`, and the key in `eab_hmac_key_file`");
+            }
+            error
+        })?;
         let file = AccountFile {
             directory_url: self.issuer.directory_url.clone(),
             email: self.issuer.email.clone(),
@@ -243,7 +249,9 @@ fn lock(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         atomic_file::private_directory(directory)?;
     }
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(path)?;
     file.lock()?;
     Ok(file)
 }

@@ -15,6 +15,8 @@ use super::account::blocking;
 use super::challenge::{Challenges, Posted};
 use super::connection::Connection;
 use super::error::AcmeError;
+use super::order_file::Answer;
+use super::prove;
 use super::renewal::{self, RenewalWindow};
 use super::storage::Storage;
 use super::trust;
@@ -74,11 +76,12 @@ pub(super) struct Shared {
     pub(super) dns_hook: Option<PathBuf>,
     pub(super) listeners: Listeners,
     pub(super) storage: Storage,
-    pub(super) challenges: Challenges,
+    challenges: Challenges,
     /// Held while an account is made or forgotten.
     pub(super) registering: AsyncMutex<()>,
-    /// Answers of orders that will be gone on with.
-    pub(super) kept: Mutex<HashMap<DomainName, Vec<Posted>>>,
+    /// What is answered for the orders that are under way. Here and not in the future that works on an
+    /// order: when that is dropped, the CA may still be about to look.
+    posted: Mutex<HashMap<DomainName, Vec<(Answer, Posted)>>>,
     connection: OnceCell<Connection>,
 }
 
@@ -98,7 +101,7 @@ impl Ca {
             storage,
             challenges,
             registering: AsyncMutex::default(),
-            kept: Mutex::default(),
+            posted: Mutex::default(),
             connection: OnceCell::new(),
         }))
     }
@@ -205,15 +208,11 @@ impl Ca {
             if order.is_old() {
                 continue;
             }
-            let posted = order.answers.iter().filter_map(|answer| match self.0.post(answer) {
-                Ok(posted) => posted,
-                Err(error) => {
+            for answer in &order.answers {
+                if let Err(error) = self.0.keep_answering(&order.name, answer) {
                     warn!(name = %order.name, error, "a challenge cannot be answered again");
-                    None
                 }
-            });
-            let posted = posted.collect();
-            self.0.kept.lock().insert(order.name, posted);
+            }
         }
     }
 }
@@ -229,6 +228,25 @@ impl Shared {
         [LetsEncrypt::Production, LetsEncrypt::Staging]
             .iter()
             .any(|known| known.url() == self.issuer.directory_url)
+    }
+
+    /// Answers a challenge until [`stop_answering`](Self::stop_answering); DNS records are set elsewhere.
+    pub(super) fn keep_answering(&self, name: &DomainName, answer: &Answer) -> Result<(), String> {
+        let known =
+            |posted: &Vec<(Answer, Posted)>| posted.iter().any(|(known, _)| known == answer);
+        if self.posted.lock().get(name).is_some_and(known) {
+            return Ok(());
+        }
+        if let Some(posted) = prove::post(&self.challenges, answer)? {
+            let mut all = self.posted.lock();
+            all.entry(name.clone()).or_default().push((answer.clone(), posted));
+        }
+        Ok(())
+    }
+
+    /// Gives out what is answered for a name: it ends when that is dropped.
+    pub(super) fn stop_answering(&self, name: &DomainName) -> Vec<(Answer, Posted)> {
+        self.posted.lock().remove(name).unwrap_or_default()
     }
 
     pub(super) async fn connection(&self) -> Result<&Connection, AcmeError> {

@@ -70,7 +70,7 @@ impl Challenges {
     }
 
     /// Answers for `token` at `host` until what this gives is dropped.
-    pub(super) fn add_http01(&self, host: &str, token: &str, key_authorization: &str) -> Posted {
+    pub(crate) fn add_http01(&self, host: &str, token: &str, key_authorization: &str) -> Posted {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let host: Arc<str> = host.into();
         let one = Http01 { id, token: token.into(), key_authorization: key_authorization.into() };
@@ -81,7 +81,7 @@ impl Challenges {
     }
 
     /// Answers for `host` with `config` until what this gives is dropped.
-    pub(super) fn add_tls_alpn01(&self, host: &str, config: Arc<ServerConfig>) -> Posted {
+    pub(crate) fn add_tls_alpn01(&self, host: &str, config: Arc<ServerConfig>) -> Posted {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let host: Arc<str> = host.into();
         let one = TlsAlpn01 { id, config };
@@ -130,7 +130,7 @@ impl fmt::Debug for Challenges {
 
 /// A challenge that is answered while this lives.
 #[must_use]
-pub(super) struct Posted {
+pub(crate) struct Posted {
     challenges: Challenges,
     host: Arc<str>,
     id: u64,
@@ -147,7 +147,7 @@ impl Drop for Posted {
 ///
 /// # Errors
 /// When no certificate can be made for the name.
-pub(super) fn tls_alpn01_config(name: &str, digest: &[u8]) -> Result<Arc<ServerConfig>, String> {
+pub(crate) fn tls_alpn01_config(name: &str, digest: &[u8]) -> Result<Arc<ServerConfig>, String> {
     let words = |error: rcgen::Error| error.to_string();
     let key = rcgen::KeyPair::generate().map_err(words)?;
     let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).map_err(words)?;

@@ -166,6 +166,14 @@ impl AcmeError {
         self
     }
 
+    /// At a challenge it is the proof that is malformed, or what leads to it, not our request.
+    pub(super) fn at_the_challenge(mut self) -> Self {
+        if self.is("malformed") {
+            self.kind = ErrorKind::Validation;
+        }
+        self
+    }
+
     /// Whether the CA called it by this type, given without `urn:ietf:params:acme:error:`.
     pub(super) fn is(&self, name: &str) -> bool {
         self.problem.as_ref().is_some_and(|(of, _)| of == name)
@@ -297,6 +305,7 @@ mod tests {
             assert_eq!(of_type(name).kind(), ErrorKind::Transient, "{name}");
         }
         assert_eq!(of_type("unauthorized").at_the_account().kind(), ErrorKind::Blocked);
+        assert_eq!(of_type("malformed").at_the_challenge().kind(), ErrorKind::Validation);
         assert_eq!(problem(r#"{"status":503}"#).kind(), ErrorKind::Transient);
         assert_eq!(problem(r#"{"status":503}"#).to_string(), "status 503");
     }

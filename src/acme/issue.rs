@@ -46,7 +46,6 @@ const PATIENCE: RetryPolicy = RetryPolicy::new()
 pub(super) struct Run {
     pub(super) order: Order,
     pub(super) file: OrderFile,
-    pub(super) posted: Vec<Posted>,
     /// Whether somebody else began with it.
     pub(super) resumed: bool,
 }
@@ -83,9 +82,6 @@ impl Shared {
             step("ordering");
             self.start(session, request).await?
         };
-        // What an earlier process posted is ours from here on.
-        let earlier = self.kept.lock().remove(name).unwrap_or_default();
-        run.posted.extend(earlier);
         let result = self.carry_on(session, &mut run, request, step).await;
         self.clean_up(name, &run.file.answers).await;
         match result {
@@ -96,14 +92,12 @@ impl Shared {
                     challenge = issued.challenge.map(ChallengeKind::as_str),
                     "certificate obtained"
                 );
-                linger(run.posted);
+                linger(self.stop_answering(name));
                 Ok(issued)
             }
             Err(error) => {
                 if is_over(&mut run.order, &error) {
                     self.forget_order(name).await;
-                } else {
-                    self.kept.lock().insert(name.clone(), run.posted);
                 }
                 Err(error)
             }
@@ -114,17 +108,20 @@ impl Shared {
     async fn start(&self, session: &Session, request: &OrderRequest) -> Result<Run, AcmeError> {
         let name = &request.name;
         let key = bundle::new_key(self.issuer.key_type).map_err(AcmeError::transient)?;
-        let order = self.place(session, request).await?;
-        let file = OrderFile {
+        let mut file = OrderFile {
             name: name.clone(),
             account: session.account.id().to_owned(),
-            url: order.url().to_owned(),
+            url: String::new(),
             key,
             created_ms: now_ms(),
             answers: Vec::new(),
         };
+        // A disk that is full or read-only is found out while it costs nothing.
         self.keep_order(&file).await?;
-        Ok(Run { order, file, posted: Vec::new(), resumed: false })
+        let order = self.place(session, request).await?;
+        order.url().clone_into(&mut file.url);
+        self.keep_order(&file).await?;
+        Ok(Run { order, file, resumed: false })
     }
 
     async fn place(&self, session: &Session, request: &OrderRequest) -> Result<Order, AcmeError> {
@@ -199,7 +196,7 @@ impl Shared {
                 return Ok(None);
             }
         };
-        if file.is_old() || file.account != session.account.id() {
+        if file.url.is_empty() || file.is_old() || file.account != session.account.id() {
             self.clean_up(name, &file.answers).await;
             self.forget_order(name).await;
             return Ok(None);
@@ -207,7 +204,7 @@ impl Shared {
         match retried!(session.account.order(file.url.clone())) {
             Ok(order) => {
                 info!(%name, directory_url = self.issuer.directory_url, "order resumed");
-                Ok(Some(Run { order, file, posted: Vec::new(), resumed: true }))
+                Ok(Some(Run { order, file, resumed: true }))
             }
             Err(error) => {
                 let unreadable = matches!(error, Error::Json(_));
@@ -238,8 +235,10 @@ impl Shared {
         if run.order.state().status == OrderStatus::Pending {
             used = match self.prove(session, run, request, step).await {
                 Ok(used) => used,
-                // A CA may look at once, and say so here.
-                Err(error) if error.kind() == ErrorKind::Validation => {
+                // A CA may look at once, and say so here. In either case it is not to wait for us.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Validation | ErrorKind::Blocked) =>
+                {
                     return Err(why(&mut run.order, name, error).await);
                 }
                 Err(error) => return Err(error),
@@ -290,7 +289,9 @@ impl Shared {
         kept.map_err(|error| AcmeError::file("the order cannot be kept", &error))
     }
 
+    /// Forgets an order, and what was answered for it.
     async fn forget_order(&self, name: &DomainName) {
+        drop(self.stop_answering(name));
         let (storage, of) = (self.storage.clone(), name.clone());
         let url = self.issuer.directory_url.clone();
         if let Err(error) = blocking(move || storage.remove_order(&url, &of)).await {
@@ -332,7 +333,7 @@ fn is_about_replacing(error: &Error) -> bool {
 }
 
 /// Keeps answering for a while: a CA looks from several places, and not at once.
-fn linger(posted: Vec<Posted>) {
+fn linger(posted: Vec<(Answer, Posted)>) {
     tokio::spawn(async move {
         sleep(Duration::from_mins(1)).await;
         drop(posted);

@@ -13,7 +13,7 @@ pub(super) struct OrderFile {
     pub(super) name: DomainName,
     /// The account it was placed with.
     pub(super) account: String,
-    /// Where the CA keeps it.
+    /// Where the CA keeps it; empty before it is placed.
     pub(super) url: String,
     /// The private key that the certificate will be for, PKCS#8 as PEM.
     pub(super) key: String,

@@ -9,8 +9,9 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::account::Session;
+use super::bundle;
 use super::ca::{OrderRequest, Shared};
-use super::challenge::{Posted, tls_alpn01_config};
+use super::challenge::{Challenges, Posted, tls_alpn01_config};
 use super::dns;
 use super::error::{AcmeError, ErrorKind};
 use super::issue::{Run, fetch_authorizations, retried};
@@ -50,8 +51,7 @@ impl Shared {
                 // Before the CA is asked to look: what looks may find another process.
                 self.keep_order(&run.file).await?;
             }
-            let posted = self.post(&answer);
-            run.posted.extend(posted.map_err(AcmeError::transient)?);
+            self.keep_answering(&request.name, &answer).map_err(AcmeError::transient)?;
             if let (Answer::Dns01 { fqdn, value }, Some(hook)) = (&answer, &self.dns_hook) {
                 dns::run(hook, "present", fqdn, value)
                     .await
@@ -92,20 +92,6 @@ impl Shared {
         })
     }
 
-    /// Answers a challenge as long as what this gives lives; DNS records are not its business.
-    pub(super) fn post(&self, answer: &Answer) -> Result<Option<Posted>, String> {
-        match answer {
-            Answer::Http01 { host, token, key_authorization } => {
-                Ok(Some(self.challenges.add_http01(host, token, key_authorization)))
-            }
-            Answer::TlsAlpn01 { name, digest } => {
-                let config = tls_alpn01_config(name, digest)?;
-                Ok(Some(self.challenges.add_tls_alpn01(&server_name(name), config)))
-            }
-            Answer::Dns01 { .. } | Answer::DnsPersist01 => Ok(None),
-        }
-    }
-
     /// Takes DNS records away again. That it fails is only told: the next order does not mind.
     pub(super) async fn clean_up(&self, name: &DomainName, answers: &[Answer]) {
         for answer in answers {
@@ -116,6 +102,20 @@ impl Shared {
                 warn!(%name, %error, "a DNS record was not taken away");
             }
         }
+    }
+}
+
+/// Answers a challenge as long as what this gives lives.
+pub(super) fn post(challenges: &Challenges, answer: &Answer) -> Result<Option<Posted>, String> {
+    match answer {
+        Answer::Http01 { host, token, key_authorization } => {
+            Ok(Some(challenges.add_http01(host, token, key_authorization)))
+        }
+        Answer::TlsAlpn01 { name, digest } => {
+            let config = tls_alpn01_config(name, digest)?;
+            Ok(Some(challenges.add_tls_alpn01(&server_name(name), config)))
+        }
+        Answer::Dns01 { .. } | Answer::DnsPersist01 => Ok(None),
     }
 }
 
@@ -134,7 +134,7 @@ pub(super) async fn why(order: &mut Order, name: &DomainName, otherwise: AcmeErr
         }
         for challenge in &authorization.challenges {
             let Some(problem) = &challenge.error else { continue };
-            let error = AcmeError::of_problem(problem);
+            let error = AcmeError::of_problem(problem).at_the_challenge();
             errors.push((authorization.identifier().to_string(), error, kind_of(challenge)));
         }
         if authorization.status == AuthorizationStatus::Pending {
@@ -170,7 +170,7 @@ fn answer(
     challenge: &ChallengeHandle<'_>,
 ) -> Result<Answer, AcmeError> {
     let name = match identifier {
-        Identifier::Dns(name) => name.clone(),
+        Identifier::Dns(name) => name.to_ascii_lowercase(),
         Identifier::Ip(ip) => ip.to_string(),
         _ => return Err(AcmeError::blocked("the CA wants something proven that was not ordered")),
     };
@@ -258,13 +258,14 @@ async fn with_addresses(error: AcmeError, name: &DomainName) -> AcmeError {
         Some(ChallengeKind::TlsAlpn01) => 443,
         Some(ChallengeKind::Http01) | None => 80,
     };
-    let host = super::bundle::plain(name);
+    let host = bundle::plain(name);
     let found =
         timeout(Duration::from_secs(3), tokio::net::lookup_host((host.as_str(), port))).await;
     let mut addresses: Vec<_> =
         found.into_iter().flatten().flatten().map(|address| address.ip().to_string()).collect();
     addresses.dedup();
     let leads = match addresses.as_slice() {
+        _ if bundle::ip(name).is_some() => format!("`{host}` must lead here"),
         [] => format!("`{host}` does not resolve here: it needs an A or AAAA record"),
         all => format!("`{host}` resolves to {} here", all.join(", ")),
     };

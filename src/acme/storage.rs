@@ -234,7 +234,10 @@ impl Storage {
         name: &DomainName,
     ) -> io::Result<Option<OrderFile>> {
         match fs::read(self.order(directory_url, name)) {
-            Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
+            Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| {
+                // Its own text could quote the key.
+                io::Error::other(format!("line {} is not as it was written", error.line()))
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

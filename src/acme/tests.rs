@@ -5,6 +5,7 @@ mod pebble;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -44,7 +45,9 @@ async fn names_and_addresses_are_proven_by_either_challenge() {
         settings.key_type = key_type;
         let ca = pebble.ca(settings, None);
         for kind in [ChallengeKind::Http01, ChallengeKind::TlsAlpn01] {
-            for name in [format!("a{n}.test"), "127.0.0.1".to_owned()] {
+            // Pebble uses a proof again every now and then, even when it is told not to.
+            let nth = 2 * n + usize::from(kind == ChallengeKind::Http01) + 1;
+            for name in [format!("a{nth}.test"), format!("127.0.0.{nth}")] {
                 let wanted = OrderRequest { prefer: Some(kind), ..request(&name) };
                 let issued = issue(&ca, wanted).await.unwrap();
                 assert_eq!(issued.challenge, Some(kind), "{name}");
@@ -193,6 +196,24 @@ async fn a_ca_that_lost_its_memory_is_met_anew() {
 }
 
 #[tokio::test]
+async fn a_ca_that_goes_away_is_come_back_to() {
+    let Some(mut pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    let step = |step: &str| {
+        if step == "waiting for the certificate" {
+            pebble.kill();
+        }
+    };
+    let error = ca.issue(request("a.test"), &step).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert!(error.to_string().starts_with("cannot reach `127.0.0.1:"), "{error}");
+    assert_eq!(orders(&pebble), 1);
+    assert!(!pebble.challenges.is_empty(), "it may be looking still");
+    pebble.restart().await;
+    issue(&ca, request("a.test")).await.unwrap();
+}
+
+#[tokio::test]
 async fn wildcards_are_proven_by_the_hook() {
     let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
     let hook = hook(&pebble);
@@ -212,6 +233,18 @@ async fn wildcards_are_proven_by_the_hook() {
     assert_eq!(error.challenge(), Some(ChallengeKind::Dns01));
     let log = fs::read_to_string(pebble.files.path().join("hook.log")).unwrap();
     assert_eq!(log.matches("cleanup _acme-challenge.b.test").count(), 1, "always");
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_that_could_not_be_kept() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    ca.register().await.unwrap();
+    let directory = fs::read_dir(pebble.files.path().join("cache")).unwrap().next().unwrap();
+    fs::write(directory.unwrap().path().join("orders"), "a file in its place").unwrap();
+    let error = issue(&ca, request("a.test")).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("cache_dir"), "{error}");
+    assert_eq!(pebble.logged("Added order"), 0);
 }
 
 #[tokio::test]
@@ -241,6 +274,86 @@ async fn a_certificate_is_replaced_and_revoked() {
     for _ in 0..2 {
         ca.revoke(&leaf(&first), RevocationReason::Superseded).await.unwrap();
     }
+    let window = ca.renewal_window(&leaf(&first)).await.unwrap();
+    assert!(window.is_none_or(|window| window.start < SystemTime::now()), "revoked");
+}
+
+#[tokio::test]
+async fn a_renewal_window_that_makes_no_sense_is_none() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    let issued = issue(&ca, request("a.test")).await.unwrap();
+    let Some(window) = ca.renewal_window(&leaf(&issued)).await.unwrap() else {
+        eprintln!("SKIPPED: this Pebble has no renewal information");
+        return;
+    };
+    assert!(window.look_again.as_secs() >= 3000, "{window:?}");
+    assert!(window.end > SystemTime::now(), "{window:?}");
+    let certificate = issued.bundle.split_once("-----BEGIN CERT").unwrap().1;
+    let certificate = format!("-----BEGIN CERT{certificate}");
+    let certificate = certificate.split_inclusive("-----END CERTIFICATE-----\n").next().unwrap();
+    let at = |start: &str, end: &str| {
+        let info = serde_json::json!({ "suggestedWindow": { "start": start, "end": end } });
+        serde_json::json!({ "certificate": certificate, "ariResponse": info.to_string() })
+    };
+    let set = |body: serde_json::Value| pebble.manage("/set-renewal-info/", &body);
+    set(at("2000-01-02T00:00:00Z", "2000-01-01T00:00:00Z"));
+    assert_eq!(ca.renewal_window(&leaf(&issued)).await.unwrap(), None, "inverted");
+    set(at("2000-01-01T00:00:00Z", "2000-01-02T00:00:00Z"));
+    let past = ca.renewal_window(&leaf(&issued)).await.unwrap().expect("to be renewed at once");
+    assert!(past.end < SystemTime::now());
+    set(serde_json::json!({ "certificate": certificate, "ariResponse": "<garbage>" }));
+    assert_eq!(ca.renewal_window(&leaf(&issued)).await.unwrap_err().kind(), ErrorKind::Transient);
+}
+
+#[tokio::test]
+async fn one_record_proves_a_name_for_good() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let mut settings = pebble.issuer();
+    settings.challenges = vec![ChallengeKind::DnsPersist01];
+    let ca = pebble.ca(settings, None);
+    ca.register().await.unwrap();
+    let failed = issue(&ca, request("*.a.test")).await.unwrap_err();
+    if failed.kind() == ErrorKind::Blocked {
+        assert!(failed.to_string().contains("proven by dns-01"), "{failed}");
+        eprintln!("SKIPPED: this Pebble has no dns-persist-01");
+        return;
+    }
+    assert_eq!(failed.challenge(), Some(ChallengeKind::DnsPersist01), "{failed}");
+    let value = ca.account().dns_persist.unwrap();
+    let record = serde_json::json!({ "host": "_validation-persist.a.test.", "value": value });
+    pebble.manage_dns("/set-txt", &record);
+    for name in ["*.a.test", "a.test"] {
+        let issued = issue(&ca, request(name)).await.unwrap();
+        assert_eq!(issued.challenge, Some(ChallengeKind::DnsPersist01));
+        save(&pebble, name, &issued);
+    }
+}
+
+#[tokio::test]
+async fn work_that_is_dropped_goes_on_later() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let ca = pebble.ca(pebble.issuer(), None);
+    for milliseconds in [5, 10, 20, 40, 60, 80, 100, 150, 200, 250, 300, 350] {
+        let brief = Duration::from_millis(milliseconds);
+        let _ = tokio::time::timeout(brief, issue(&ca, request("a.test"))).await;
+    }
+    let issued = issue(&ca, request("a.test")).await.unwrap();
+    save(&pebble, "a.test", &issued);
+    // The first may have been dropped between the CA's answer and the file.
+    assert!(pebble.logged("Added order") <= 3, "{}", pebble.logged("Added order"));
+    assert_eq!(pebble.logged("Issued certificate"), 1);
+}
+
+#[tokio::test]
+async fn a_ca_is_told_another_address() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let account = pebble.ca(pebble.issuer(), None).register().await.unwrap();
+    let mut issuer = pebble.issuer();
+    issuer.email = "other@example.com".to_owned();
+    let changed = pebble.ca(issuer, None).register().await.unwrap();
+    assert_eq!(changed.uri, account.uri);
+    assert_eq!(changed.email, "other@example.com");
 }
 
 #[tokio::test]

@@ -136,14 +136,11 @@ impl Certificates {
         name: DomainName,
         force: bool,
     ) -> Result<CertificateReport, CertError> {
-        let known = self.name(name)?;
-        if !self.shared.table.read().contains_key(&known)
-            && let Some(node) = self.shared.reader.load().domain(&known)
-            && let Some(hint) = self.nowhere(&known, &node.virtual_host).hint
-        {
-            return Err(CertError::NoCertificate { name: known, hint: Some(hint) });
+        let (report, _) = self.show(&name)?;
+        if report.state == CertificateState::None {
+            return Err(CertError::NoCertificate { name, hint: report.hint });
         }
-        self.command(|reply| Command::Renew { name: known, force, reply }).await
+        self.command(|reply| Command::Renew { name, force, reply }).await
     }
 
     /// Waits until nothing is being done for a name, and tells how it stands then; `step` is told what

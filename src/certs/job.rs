@@ -31,8 +31,8 @@ pub(super) struct Order {
 pub(super) enum Ended {
     /// A certificate was ordered, and is stored.
     Obtained(Box<Obtained>),
-    /// It could not be.
-    Failed { directory_url: String, failure: Failure },
+    /// It could not be: why, at the CA that was asked first, and all attempts.
+    Failed { directory_url: String, failure: Failure, log: Vec<Attempt> },
     /// The name is not allowed.
     Denied(String),
     /// The CA was asked when it wants the certificate renewed.
@@ -87,23 +87,33 @@ pub(super) async fn order(
             Err(error) => return Ended::Denied(format!("nobody says that it is allowed: {error}")),
         }
     }
-    let mut first = None;
-    for ca in &order.cas {
-        match obtain(&shared, &order, ca, &step).await {
+    let mut first: Option<(String, Failure)> = None;
+    let mut order = order;
+    for ca in std::mem::take(&mut order.cas) {
+        match obtain(&shared, &order, &ca, &step).await {
             Ok(obtained) => return Ended::Obtained(Box::new(obtained)),
             Err(failure) => {
                 let directory_url = ca.directory_url().to_owned();
                 // What is wrong with the name is wrong at every CA, and each counts failures.
                 let is_names = failure.kind == ErrorKind::Validation;
                 tracing::debug!(name = %order.name, directory_url, error = failure.text, "CA failed");
-                first.get_or_insert(Ended::Failed { directory_url, failure });
+                let (at_ms, error) = (millis(SystemTime::now()), Some(failure.text.clone()));
+                log(
+                    &mut order.meta,
+                    Attempt { at_ms, directory_url: directory_url.clone(), error },
+                );
+                first.get_or_insert((directory_url, failure));
                 if is_names {
                     break;
                 }
             }
         }
     }
-    first.unwrap_or_else(|| Ended::Denied("no CA is configured".to_owned()))
+    let log = order.meta.log;
+    match first {
+        Some((directory_url, failure)) => Ended::Failed { directory_url, failure, log },
+        None => Ended::Denied("no CA is configured".to_owned()),
+    }
 }
 
 async fn obtain(
@@ -134,6 +144,10 @@ async fn obtain(
     meta.attempts = 0;
     meta.next_ms = None;
     meta.last_error = None;
+    // Those of the one before.
+    meta.window_ms = None;
+    meta.renew_ms = None;
+    meta.explanation_url = None;
     meta.issued_ms.push(now);
     let forgotten = meta.issued_ms.len().saturating_sub(REMEMBERED);
     meta.issued_ms.drain(..forgotten);
@@ -164,7 +178,7 @@ pub(super) async fn window(ca: Ca, served: Arc<Served>) -> Ended {
 }
 
 /// Adds an attempt to those that are told.
-pub(super) fn log(meta: &mut Meta, attempt: Attempt) {
+fn log(meta: &mut Meta, attempt: Attempt) {
     meta.log.insert(0, attempt);
     meta.log.truncate(LOGGED);
 }

@@ -565,9 +565,9 @@ impl Keeper {
                 self.ordering -= 1;
                 self.obtained(name, *obtained).await;
             }
-            Ended::Failed { directory_url, failure } => {
+            Ended::Failed { directory_url, failure, log } => {
                 self.ordering -= 1;
-                self.failed(name, directory_url, failure).await;
+                self.failed(name, directory_url, failure, log).await;
             }
             Ended::Denied(why) => {
                 self.ordering -= 1;
@@ -578,73 +578,75 @@ impl Keeper {
 
     async fn obtained(&mut self, name: &DomainName, obtained: Obtained) {
         let Obtained { served, mut meta, directory_url } = obtained;
+        // A name that is gone by now has its certificate on the disk, for when it comes back.
+        let renewed = match self.shared.table.read().get(name) {
+            Some(entry) => entry.served.is_some(),
+            None => return,
+        };
         let next = job::renewal(&mut meta, &served.certificate);
         let next = next.min(SystemTime::now() + look_again());
-        let mut renewed = false;
-        let report = self.edit(name, |entry| {
-            renewed = entry.served.is_some();
-            entry.served = Some((CertificateSource::Acme, Arc::clone(&served)));
-            entry.directory_url = Some(directory_url.clone());
-            entry.meta = meta.clone();
-            entry.trouble = None;
-            entry.failed_challenge = None;
-            entry.work = Work::Rest(Some(next));
-        });
-        // A name that is gone by now has its certificate on the disk, for when it comes back.
-        if report.is_none() {
-            return;
-        }
-        let facts = served.certificate.facts();
-        tracing::info!(%name, issuer = facts.issuer, serial = facts.serial, "certificate is served");
-        self.save_meta(name).await;
         self.tell(
             Actor::Certificates,
             name,
             served_news(&served, CertificateSource::Acme, renewed),
-        );
+        )
+        .await;
+        self.edit(name, |entry| {
+            entry.served = Some((CertificateSource::Acme, Arc::clone(&served)));
+            entry.directory_url = Some(directory_url);
+            entry.meta = meta;
+            entry.trouble = None;
+            entry.failed_challenge = None;
+            entry.work = Work::Rest(Some(next));
+        });
+        let facts = served.certificate.facts();
+        tracing::info!(%name, issuer = facts.issuer, serial = facts.serial, "certificate is served");
+        self.save_meta(name).await;
     }
 
-    async fn failed(&mut self, name: &DomainName, directory_url: String, failure: Failure) {
+    async fn failed(
+        &mut self,
+        name: &DomainName,
+        directory_url: String,
+        failure: Failure,
+        log: Vec<Attempt>,
+    ) {
         let now = SystemTime::now();
         let Failure { text, hint, kind, retry_after, challenge } = failure;
-        let mut told = None;
-        self.edit(name, |entry| {
-            let not_after = entry.served.as_ref().map(|(_, s)| s.certificate.not_after());
-            entry.meta.attempts += 1;
-            let attempt = entry.meta.attempts;
-            let next =
-                schedule::retry_at(now, attempt, kind, retry_after, not_after, fastrand::f64());
-            entry.meta.next_ms = Some(millis(next));
-            entry.meta.last_error = Some(text.clone());
-            let error = Some(text.clone());
-            let at_ms = millis(now);
-            job::log(
-                &mut entry.meta,
-                Attempt { at_ms, directory_url: directory_url.clone(), error },
-            );
-            let blocks = kind == ErrorKind::Blocked;
-            entry.trouble = Some(Trouble { text: text.clone(), hint: hint.clone(), blocks });
-            entry.failed_challenge = challenge.or(entry.failed_challenge);
-            entry.work = Work::Rest(Some(next));
-            entry.directory_url.get_or_insert_with(|| directory_url.clone());
-            let next_ms = (!blocks).then(|| millis(next));
-            told = Some((
-                attempt,
-                next,
-                CertificateNews::Failed { error: text.clone(), attempt, next_ms },
-            ));
-        });
-        let Some((attempt, next, news)) = told else { return };
+        let Some((attempt, not_after)) = self.shared.table.read().get(name).map(|entry| {
+            let served = entry.served.as_ref();
+            (entry.meta.attempts + 1, served.map(|(_, served)| served.certificate.not_after()))
+        }) else {
+            return;
+        };
+        let next = schedule::retry_at(now, attempt, kind, retry_after, not_after, fastrand::f64());
+        let blocks = kind == ErrorKind::Blocked;
+        let next_ms = (!blocks).then(|| millis(next));
+        self.tell(
+            Actor::Certificates,
+            name,
+            CertificateNews::Failed { error: text.clone(), attempt, next_ms },
+        )
+        .await;
+        let retry_in_ms = next.duration_since(now).unwrap_or_default().as_millis();
+        tracing::warn!(%name, directory_url, attempt, retry_in_ms, error = text, "no certificate");
         if let (ErrorKind::RateLimited { whole_account: true }, Some(index)) = (
             kind,
             self.shared.settings.cas.iter().position(|ca| ca.directory_url() == directory_url),
         ) {
             self.paused.insert(index, next);
         }
-        let retry_in_ms = next.duration_since(now).unwrap_or_default().as_millis();
-        tracing::warn!(%name, directory_url, attempt, retry_in_ms, error = text, "no certificate");
+        self.edit(name, |entry| {
+            entry.meta.attempts = attempt;
+            entry.meta.next_ms = Some(millis(next));
+            entry.meta.last_error = Some(text.clone());
+            entry.meta.log = log;
+            entry.trouble = Some(Trouble { text, hint, blocks });
+            entry.failed_challenge = challenge.or(entry.failed_challenge);
+            entry.directory_url.get_or_insert(directory_url);
+            entry.work = Work::Rest(Some(next));
+        });
         self.save_meta(name).await;
-        self.tell(Actor::Certificates, name, news);
     }
 
     fn denied(&mut self, name: &DomainName, why: &str) {
@@ -694,9 +696,9 @@ impl Keeper {
         }
     }
 
-    /// Adds to the history, which nobody waits for.
-    fn tell(&self, actor: Actor, name: &DomainName, news: CertificateNews) {
-        tokio::spawn((self.journal)(actor, name.clone(), news));
+    /// Adds to the history.
+    async fn tell(&self, actor: Actor, name: &DomainName, news: CertificateNews) {
+        (self.journal)(actor, name.clone(), news).await;
     }
 
     // --- commands, demands, files ---
@@ -723,7 +725,7 @@ impl Keeper {
                 });
                 let reason = reason.to_string();
                 tracing::warn!(%name, serial, reason, "certificate was revoked");
-                self.tell(actor, &name, CertificateNews::Revoked { serial, reason });
+                self.tell(actor, &name, CertificateNews::Revoked { serial, reason }).await;
                 let _ = reply.send(report.ok_or(CertError::UnknownName { name, near: None }));
             }
         }
@@ -827,7 +829,7 @@ impl Keeper {
         let serial = &served.certificate.facts().serial;
         tracing::info!(%name, serial, "certificate was imported");
         let news = served_news(&served, CertificateSource::Imported, renewed);
-        (self.journal)(actor, name.clone(), news).await;
+        self.tell(actor, &name, news).await;
         let _ = reply.send(report.ok_or(CertError::UnknownName { name, near: None }));
     }
 
@@ -891,11 +893,11 @@ impl Keeper {
         let looked = tokio::task::spawn_blocking(move || files::look_at(watched)).await;
         let Ok(looked) = looked else { return };
         for (files, found) in self.files.look(looked, &self.shared.serving) {
-            self.take_files(&files, &found);
+            self.take_files(&files, &found).await;
         }
     }
 
-    fn take_files(&mut self, files: &CertificateFiles, found: &Found) {
+    async fn take_files(&mut self, files: &CertificateFiles, found: &Found) {
         if self.shared.settings.default_certificate.as_ref() == Some(files) {
             match found {
                 Found::Good(served) => {
@@ -938,7 +940,7 @@ impl Keeper {
                 _ => tracing::info!(%name, "certificate files were read again"),
             }
             if let Some(news) = news {
-                self.tell(Actor::Certificates, &name, news);
+                self.tell(Actor::Certificates, &name, news).await;
             }
         }
     }

@@ -159,3 +159,19 @@ async fn a_ca_that_is_not_there_is_named() {
     assert!(error.to_string().starts_with("cannot reach `127.0.0.1:"), "{error}");
     assert_eq!(error.kind(), ErrorKind::Transient);
 }
+
+#[tokio::test]
+#[ignore = "takes half a minute"]
+async fn a_ca_that_says_nothing_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Scripted::start(|_| answer(200, &[], "")).await;
+    let files = tempfile::tempdir().unwrap();
+    // Only for the root that it writes.
+    drop(at(&server, &files));
+    let mut issuer = issuer(&format!("http://{}/dir", listener.local_addr().unwrap()));
+    issuer.ca_root = Some(files.path().join("root.pem"));
+    let ca = ca(issuer, None, Listeners { http: true, tls: true }, files.path());
+    let error = ca.register().await.unwrap_err();
+    assert!(error.to_string().contains("no answer from"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Transient);
+}

@@ -45,6 +45,7 @@ pub(super) struct Pebble {
     binary: PathBuf,
     wanted: Wanted,
     directory: u16,
+    management: u16,
     dns: u16,
     pub(super) dns_management: u16,
     children: Vec<Child>,
@@ -99,6 +100,7 @@ impl Pebble {
             binary: binary.into(),
             wanted,
             directory,
+            management,
             dns: free_port(),
             dns_management: free_port(),
             children: Vec::new(),
@@ -139,6 +141,12 @@ impl Pebble {
         self.children.push(command.spawn().unwrap());
     }
 
+    /// Ends it without a word.
+    pub(super) fn kill(&self) {
+        let pid = self.children.last().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    }
+
     /// Starts it again with nothing in its memory.
     pub(super) async fn restart(&mut self) {
         let mut old = self.children.pop().unwrap();
@@ -146,6 +154,18 @@ impl Pebble {
         old.wait().unwrap();
         self.start_ca();
         wait_for(self.directory).await;
+    }
+
+    /// Posts to its management, with what every Debian has.
+    pub(super) fn manage(&self, path: &str, body: &serde_json::Value) {
+        let url = format!("https://127.0.0.1:{}{path}", self.management);
+        post(&["--cacert", "ca.pem"], self.files.path(), &url, body);
+    }
+
+    /// Posts to the management of its DNS.
+    pub(super) fn manage_dns(&self, path: &str, body: &serde_json::Value) {
+        let url = format!("http://127.0.0.1:{}{path}", self.dns_management);
+        post(&[], self.files.path(), &url, body);
     }
 
     /// How many times its log has this text.
@@ -170,6 +190,13 @@ impl Pebble {
     }
 }
 
+fn post(more: &[&str], directory: &Path, url: &str, body: &serde_json::Value) {
+    let mut command = Command::new("curl");
+    command.args(more).args(["-s", "--fail-with-body", "-d", &body.to_string(), url]);
+    let output = command.current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{url}: {output:?}");
+}
+
 fn free_port() -> u16 {
     StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
@@ -186,6 +213,8 @@ async fn wait_for(port: u16) {
 fn write_certificates(directory: &Path) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    // Or OpenSSL takes what it signs for signed by itself: rcgen calls them alike.
+    params.distinguished_name.push(rcgen::DnType::CommonName, "the test's CA");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let ca = params.self_signed(&key).unwrap();
     let issuer = rcgen::Issuer::new(params, key);
@@ -201,7 +230,7 @@ fn write_certificates(directory: &Path) {
 
 /// Answers http-01 as the proxy does.
 async fn serve_http(challenges: &Challenges, wanted: Wanted) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let challenges = challenges.clone();
     tokio::spawn(async move {
@@ -229,7 +258,7 @@ async fn serve_http(challenges: &Challenges, wanted: Wanted) -> u16 {
 
 /// Answers tls-alpn-01 as the proxy does.
 async fn serve_tls(challenges: &Challenges, wanted: Wanted) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let challenges = challenges.clone();
     tokio::spawn(async move {
