@@ -92,7 +92,7 @@ fn on_a_terminal_the_list_fits_eighty_columns() {
         "\
 DOMAIN           STATUS  EXPIRES            NEXT
 example.com      valid   2026-09-28 (89 d)  renew 2026-08-30
-new.example.com  failed  -                  retry 14:32Z: dns…o A or AAAA record
+new.example.com  failed  -                  retry 14:32Z: dns: no A or AAAA rec…
 "
     );
     for list in [few, list(), all] {
