@@ -123,7 +123,7 @@ impl Entry {
                 Work::Queued => Some("waiting for its turn".to_owned()),
                 Work::Running(step) => Some(step.clone()),
             },
-            next_ms: self.due().map(millis),
+            next_ms: self.next_ms(),
             attempts: self.meta.attempts,
             last_error: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
             hint: self.trouble.as_ref().and_then(|trouble| trouble.hint.clone()),
@@ -135,6 +135,18 @@ impl Entry {
 }
 
 impl Entry {
+    /// When it is renewed, or tried again. That the CA is asked meanwhile whether it wants it renewed
+    /// sooner is nothing to wait for.
+    fn next_ms(&self) -> Option<u64> {
+        let due = self.due().map(millis)?;
+        match (&self.served, &self.trouble) {
+            (Some((CertificateSource::Acme, _)), None) => {
+                Some(self.meta.renew_ms.map_or(due, |at| at.max(due)))
+            }
+            _ => Some(due),
+        }
+    }
+
     /// Takes in what is in the files of the operator: a certificate, or what is wrong and the last good
     /// one.
     pub(super) fn take_file(&mut self, name: &DomainName, files: InFiles) {

@@ -24,8 +24,14 @@ pub enum CertError {
         /// What would change that.
         hint: Option<String>,
     },
+    /// The key of the certificate is not kept.
+    #[error("the key of the certificate of `{name}` is in the server's memory alone")]
+    KeyNotKept {
+        /// The name.
+        name: DomainName,
+    },
     /// The name's certificate doesn't come from an ACME CA.
-    #[error("the certificate of `{name}` does not come from an ACME CA but from: {source_word}")]
+    #[error("the certificate of `{name}` comes from {source_word}, not from an ACME CA")]
     NotAcme {
         /// The name.
         name: DomainName,
@@ -117,6 +123,9 @@ impl CertError {
             }
             Self::NoCertificate { hint, .. } | Self::Refused { hint, .. } => hint.clone(),
             Self::NotAcme { hint, .. } => Some(hint.clone()),
+            Self::KeyNotKept { .. } => {
+                Some("another one is made at each start: there is nothing to back up".into())
+            }
             Self::StillGood { .. } => Some("it renews by itself; pass `--force` to renew it now".into()),
             Self::TooOften { .. } => {
                 Some("wait, or pass `--force`, which may have the CA refuse the name for a week".into())

@@ -24,6 +24,9 @@ const WAIT: Duration = Duration::from_mins(2);
 /// Commands that wait for their turn.
 const COMMANDS: usize = 64;
 
+/// What to do about a certificate that no CA of ours has signed.
+const REVOKE_ELSEWHERE: &str = "revoke it where it was made, and put another in its place";
+
 /// Certificates that are loaded and published, and not kept yet.
 pub struct Opened {
     keeper: Keeper,
@@ -237,6 +240,9 @@ impl Certificates {
         if !with_key {
             return Ok(Exported { cert, key: None });
         }
+        if source == CertificateSource::Internal {
+            return Err(CertError::KeyNotKept { name });
+        }
         let shared = Arc::clone(&self.shared);
         let key = tokio::task::spawn_blocking(move || {
             let storage = &shared.settings.storage;
@@ -255,10 +261,8 @@ impl Certificates {
             }
         });
         let text = key.await.map_err(|_| CertError::Stopping)??;
-        let key = text.as_deref().and_then(key_of).ok_or_else(|| CertError::Refused {
-            message: "the key of this certificate is kept in memory alone".to_owned(),
-            hint: Some("another one is made at each start; there is nothing to back up".into()),
-        })?;
+        let gone = || std::io::Error::new(std::io::ErrorKind::NotFound, "its key is gone");
+        let key = text.as_deref().and_then(key_of).ok_or_else(gone)?;
         Ok(Exported { cert, key: Some(key) })
     }
 
@@ -281,10 +285,19 @@ impl Certificates {
                     (Arc::clone(served), url.clone())
                 }
                 Some((Some((source, _)), _)) => {
+                    let (word, hint) = match source {
+                        CertificateSource::Internal => (
+                            "the server's own CA",
+                            "`vhost ctl cert renew --force` makes another; the server's own CA \
+                             revokes nothing",
+                        ),
+                        CertificateSource::Imported => ("an import", REVOKE_ELSEWHERE),
+                        _ => ("files", REVOKE_ELSEWHERE),
+                    };
                     return Err(CertError::NotAcme {
                         name,
-                        source_word: source.to_string(),
-                        hint: "revoke it where it was made, and put another in its place".into(),
+                        source_word: word.to_owned(),
+                        hint: hint.to_owned(),
                     });
                 }
                 _ => {

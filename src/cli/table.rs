@@ -155,6 +155,8 @@ pub(super) struct Columns(Vec<usize>);
 pub(super) struct Cell {
     text: String,
     tone: Tone,
+    /// What matters comes first, as in a sentence.
+    reads_on: bool,
 }
 
 /// What a value means. Colour repeats what the text says; it never says it alone.
@@ -176,11 +178,17 @@ impl Cell {
         Self { tone, ..text.into().into() }
     }
 
+    /// A value that is shortened at its end.
+    pub(super) fn sentence(text: impl Into<String>) -> Self {
+        Self { reads_on: true, ..text.into().into() }
+    }
+
     fn shorten(&mut self, width: usize) {
         let length = self.text.chars().count();
         if length > width {
             // Names differ at their ends, and addresses by their ports.
-            let head = width.saturating_sub(1) / 2;
+            let room = width.saturating_sub(1);
+            let head = if self.reads_on { room } else { room / 2 };
             let tail = width.saturating_sub(1) - head;
             let (start, end) =
                 (self.text.chars().take(head), self.text.chars().skip(length - tail));
@@ -208,7 +216,7 @@ impl From<String> for Cell {
     fn from(text: String) -> Self {
         // A cell that is empty would shift the columns for whoever reads by words.
         let text = if text.is_empty() { "-".to_owned() } else { printable(&text) };
-        Self { text, tone: Tone::Plain }
+        Self { text, tone: Tone::Plain, reads_on: false }
     }
 }
 
@@ -306,6 +314,13 @@ mod tests {
             "{text}"
         );
         assert!(!list("short.test", "www.short.test").contains('…'));
+    }
+
+    #[test]
+    fn a_sentence_is_shortened_at_its_end() {
+        let mut table = Table::list(&["NAME", "NEXT"]).shortening(&[(1, 12)]);
+        table.row(["example.com".into(), Cell::sentence("retry 10:05Z: it is not there")]);
+        assert_eq!(table.render(false, false, Some(25)), "example.com  retry 10:05…\n");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The tour: a proxy, four small backends, traffic, a switch under it, and back again.
 //!
-//! Everything is real: the server as `vhost serve` starts it, backends behind sockets, a switch
-//! over the admin socket. Only the process is one.
+//! Everything is real: the server as `vhost serve` starts it, HTTPS with a certificate of its own CA,
+//! backends behind sockets, a switch over the admin socket. Only the process is one.
 
 mod backend;
 mod report;
@@ -9,7 +9,7 @@ mod traffic;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use tokio::sync::watch;
 use crate::config::{Config, DeclaredBackend, DeclaredDomain, ProxySettings, Source};
 use crate::model::{Balance, DomainName, Scheme, Tag, Weight};
 use crate::rpc::client::{Client, ClientError};
-use crate::rpc::methods::switch;
+use crate::rpc::methods::{NoParams, cert, switch};
 use crate::server::{Server, ServerError};
 use report::{Leg, Report};
-use traffic::Traffic;
+use traffic::{Site, Traffic};
 
 /// A name that curl and browsers resolve to this machine without being told (RFC 6761 §6.3).
 const DOMAIN: &str = "demo.localhost";
@@ -38,9 +38,9 @@ pub enum DemoError {
     /// The server does not start.
     #[error("cannot start the server")]
     Server(#[from] ServerError),
-    /// The switch was refused.
-    #[error("cannot switch")]
-    Switch(#[from] ClientError),
+    /// The server refused what it was asked for.
+    #[error("cannot show it")]
+    Refused(#[from] ClientError),
 }
 
 /// How the demo ended.
@@ -75,20 +75,22 @@ pub async fn run(
     let server = tokio::task::spawn_blocking(move || Server::start(config, source, None))
         .await
         .map_err(std::io::Error::other)??;
-    let proxy = server
-        .http_addresses()
-        .next()
-        .ok_or_else(|| std::io::Error::other("the server has no HTTP address"))?;
-    report::introduce(talk, proxy, &backends)?;
+    let site = Site {
+        http: server.http_addresses().next().ok_or_else(nowhere)?,
+        https: server.https_addresses().next().ok_or_else(nowhere)?,
+        root: root_of(&server, folder.path()).await?,
+        host: DOMAIN,
+    };
+    report::introduce(talk, &site, &backends)?;
 
     let report = tokio::select! {
-        report = show(proxy, server.admin_socket()) => report?,
+        report = show(&site, server.admin_socket()) => report?,
         _ = ended.wait_for(|ended| *ended) => return Ok(Shown::Interrupted),
     };
     report.tell(talk)?;
 
     if stay {
-        report::invite(talk, proxy, server.admin_socket())?;
+        report::invite(talk, &site, server.admin_socket())?;
         // An error means that nobody is left to end it, which ends it too.
         let _ = ended.wait_for(|ended| *ended).await;
     }
@@ -97,9 +99,22 @@ pub async fn run(
     Ok(if report.nothing_failed() { Shown::NothingFailed } else { Shown::SomethingFailed })
 }
 
+fn nowhere() -> std::io::Error {
+    std::io::Error::other("the server has no address")
+}
+
+/// Writes the root of the server's own CA to a file, as `vhost ctl cert ca` gives it.
+async fn root_of(server: &Server, folder: &Path) -> Result<PathBuf, DemoError> {
+    let mut client = Client::connect(server.admin_socket()).await?;
+    let authority = client.call::<cert::Ca>(&NoParams {}, |_| {}).await?;
+    let path = folder.join("ca.pem");
+    std::fs::write(&path, authority.cert)?;
+    Ok(path)
+}
+
 /// Sends traffic, switches under it, and back.
-async fn show(proxy: SocketAddr, socket: &Path) -> Result<Report, ClientError> {
-    let traffic = Traffic::start(proxy, DOMAIN);
+async fn show(site: &Site, socket: &Path) -> Result<Report, ClientError> {
+    let traffic = Traffic::start(site);
     tokio::time::sleep(LEG).await;
     let mut client = Client::connect(socket).await?;
     let there = leg(&traffic, &mut client, Some("b")).await?;
@@ -131,6 +146,7 @@ async fn leg(
 
 fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
     let mut proxy = ProxySettings::new(folder.join("admin.sock"), folder.join("state"));
+    proxy.listen_addr = Some((Ipv4Addr::LOCALHOST, 0).into());
     proxy.listen_addr_http = Some((Ipv4Addr::LOCALHOST, 0).into());
     let mut config = Config::new(proxy);
     config.health_check.check.interval = Duration::from_secs(1);

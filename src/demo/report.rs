@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::DOMAIN;
-use super::traffic::Tally;
+use super::traffic::{Site, Tally};
 use crate::model::SwitchReport;
 
 /// One switch of the tour.
@@ -29,11 +29,12 @@ pub(super) struct Report {
 /// Says what is about to be shown.
 pub(super) fn introduce(
     talk: &mut impl Write,
-    proxy: SocketAddr,
+    site: &Site,
     backends: &[(&str, &str, SocketAddr)],
 ) -> io::Result<()> {
     writeln!(talk, "vhost demo: two versions of a site, and a switch under traffic\n")?;
-    writeln!(talk, "  proxy     http://{DOMAIN}:{}", proxy.port())?;
+    writeln!(talk, "  proxy     http://{DOMAIN}:{}", site.http.port())?;
+    writeln!(talk, "            https://{DOMAIN}:{}", site.https.port())?;
     for (id, tag, address) in backends {
         writeln!(talk, "  backend   {id}  {address}  tag {tag}")?;
     }
@@ -53,6 +54,7 @@ impl Report {
     /// Prints what a deployer wants to see.
     pub(super) fn tell(&self, talk: &mut impl Write) -> io::Result<()> {
         writeln!(talk, "  requests sent                     {}", self.totals.sent)?;
+        writeln!(talk, "    over HTTPS                      {}", self.totals.over_https)?;
         writeln!(talk, "  failed                            {}", self.failed())?;
         for (reason, count) in &self.totals.failed {
             writeln!(talk, "    {count} × {reason}")?;
@@ -79,11 +81,14 @@ impl Report {
 }
 
 /// Says what to try from another terminal.
-pub(super) fn invite(talk: &mut impl Write, proxy: SocketAddr, socket: &Path) -> io::Result<()> {
+pub(super) fn invite(talk: &mut impl Write, site: &Site, socket: &Path) -> io::Result<()> {
     let ctl = format!("{} ctl --socket {}", program(), socket.display());
     writeln!(talk, "\nIt stays up. Try from another terminal:\n")?;
-    writeln!(talk, "  curl http://{DOMAIN}:{}/", proxy.port())?;
+    writeln!(talk, "  curl http://{DOMAIN}:{}/", site.http.port())?;
+    let root = site.root.display();
+    writeln!(talk, "  curl --cacert {root} https://{DOMAIN}:{}/", site.https.port())?;
     writeln!(talk, "  {ctl} status")?;
+    writeln!(talk, "  {ctl} cert list")?;
     writeln!(talk, "  {ctl} switch {DOMAIN} b")?;
     writeln!(talk, "  {ctl} undo {DOMAIN}")?;
     writeln!(talk, "  {ctl} history\n")?;

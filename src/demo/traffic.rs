@@ -2,22 +2,44 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header;
+use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Clients at once. Half of them keep their connection, half open a new one for each request.
+/// Clients at once. Half of them keep their connection, half open a new one for each request; half of
+/// either speak TLS.
 const CLIENTS: usize = 16;
 
 /// Between two requests of a client.
 const PAUSE: Duration = Duration::from_millis(4);
+
+/// What clients ask for, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    pub(super) http: SocketAddr,
+    pub(super) https: SocketAddr,
+    /// The file of the one root that clients trust.
+    pub(super) root: PathBuf,
+    pub(super) host: &'static str,
+}
+
+/// How one of the clients asks.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    /// It keeps its connection.
+    keep: bool,
+    /// It speaks TLS.
+    tls: bool,
+}
 
 /// Clients that send without an end, until they are stopped.
 pub(super) struct Traffic {
@@ -37,6 +59,8 @@ struct Expected {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     pub(super) sent: u64,
+    /// How many of them over TLS.
+    pub(super) over_https: u64,
     /// What went wrong, with how often it did.
     pub(super) failed: BTreeMap<String, u64>,
     /// From the acknowledgement of the last switch to the first answer of the new tag that was asked
@@ -45,8 +69,8 @@ pub(super) struct Tally {
 }
 
 impl Traffic {
-    /// Starts clients that ask the proxy at `address` for `host`.
-    pub(super) fn start(address: SocketAddr, host: &'static str) -> Arc<Self> {
+    /// Starts clients that ask the proxy for the site.
+    pub(super) fn start(site: &Site) -> Arc<Self> {
         let (expected, _) = watch::channel(None);
         let traffic = Arc::new(Self {
             tally: Mutex::default(),
@@ -54,13 +78,15 @@ impl Traffic {
             stopping: AtomicBool::new(false),
             clients: Mutex::default(),
         });
-        let connector = Arc::new(Connector::new(None));
+        let mut options = ConnectorOptions::new(CLIENTS);
+        options.ca_file = Some(site.root.display().to_string());
+        let connector = Arc::new(Connector::new(Some(options)));
         for number in 0..CLIENTS {
-            let (traffic, connector) = (Arc::clone(&traffic), Arc::clone(&connector));
-            let keep = number % 2 == 0;
-            let mut clients = lock(&traffic.clients);
-            let traffic = Arc::clone(&traffic);
-            clients.spawn(async move { traffic.client(&connector, address, host, keep).await });
+            let (own, connector, site) =
+                (Arc::clone(&traffic), Arc::clone(&connector), site.clone());
+            let manner = Manner { keep: number % 2 == 0, tls: number / 2 % 2 == 0 };
+            lock(&traffic.clients)
+                .spawn(async move { own.client(&connector, &site, manner).await });
         }
         traffic
     }
@@ -92,16 +118,10 @@ impl Traffic {
         lock(&self.tally).clone()
     }
 
-    async fn client(
-        &self,
-        connector: &Connector,
-        address: SocketAddr,
-        host: &'static str,
-        keep: bool,
-    ) {
+    async fn client(&self, connector: &Connector, site: &Site, manner: Manner) {
         while !self.stopping.load(Ordering::Relaxed) {
             let before = *self.expected.borrow();
-            let answer = ask(connector, address, host, keep).await;
+            let answer = ask(connector, site, manner).await;
             // What was sent before a switch may be answered by either version.
             let expected = before.filter(|before| Some(*before) == *self.expected.borrow());
             let outcome = answer.and_then(|answer| match expected {
@@ -110,14 +130,15 @@ impl Traffic {
                 }
                 _ => Ok(()),
             });
-            self.note(outcome, expected);
+            self.note(outcome, expected, manner);
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    fn note(&self, outcome: Result<(), String>, expected: Option<Expected>) {
+    fn note(&self, outcome: Result<(), String>, expected: Option<Expected>, manner: Manner) {
         let mut tally = lock(&self.tally);
         tally.sent += 1;
+        tally.over_https += u64::from(manner.tls);
         match (outcome, expected) {
             (Err(reason), _) => *tally.failed.entry(reason).or_default() += 1,
             (Ok(()), Some(expected)) if tally.first.is_none() => {
@@ -129,14 +150,11 @@ impl Traffic {
 }
 
 /// One request. Anything but a whole answer with status 200 is an error.
-async fn ask(
-    connector: &Connector,
-    address: SocketAddr,
-    host: &'static str,
-    keep: bool,
-) -> Result<String, String> {
+async fn ask(connector: &Connector, site: &Site, manner: Manner) -> Result<String, String> {
     let in_words = |error: Box<pingora::Error>| crate::upstream::reason(&error);
-    let mut peer = HttpPeer::new(address, false, String::new());
+    let Manner { keep, tls } = manner;
+    let address = if tls { site.https } else { site.http };
+    let mut peer = HttpPeer::new(address, tls, site.host.to_owned());
     peer.options.read_timeout = Some(Duration::from_secs(10));
     if !keep {
         // A key that no kept connection has.
@@ -144,7 +162,7 @@ async fn ask(
     }
     let (mut session, _) = connector.get_http_session(&peer).await.map_err(in_words)?;
     let mut request = RequestHeader::build("GET", b"/", Some(2)).map_err(in_words)?;
-    request.insert_header(header::HOST, host).map_err(in_words)?;
+    request.insert_header(header::HOST, site.host).map_err(in_words)?;
     if !keep {
         request.insert_header(header::CONNECTION, "close").map_err(in_words)?;
     }

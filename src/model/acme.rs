@@ -71,7 +71,7 @@ pub struct AccountInfo {
     /// The TXT value, at `_validation-persist.NAME`, that lets it get certificates by dns-persist-01.
     #[serde(default)]
     pub dns_persist: Option<String>,
-    /// The value of a CAA record that lets nobody else get certificates (RFC 8657).
+    /// What stands in a CAA record that lets nobody else get certificates (RFC 8657).
     #[serde(default)]
     pub caa: Option<String>,
 }

@@ -265,7 +265,7 @@ pub struct RequestTimeouts {
 /// What a client gets when no backend answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refusal {
-    /// The status.
+    /// The status; 0 where the connection ends without an answer, as when a TLS handshake is refused.
     pub status: u16,
     /// The reason, as logs and counters name it.
     pub reason: String,

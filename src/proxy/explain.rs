@@ -1,5 +1,7 @@
 //! Says what would become of a request, by the functions that route one.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, Method, header};
@@ -7,24 +9,27 @@ use pingora::http::RequestHeader;
 
 use super::failure::status_of;
 use super::headers::{routed_host, wants_websocket};
-use super::{ProxyOptions, SharedOptions};
+use super::redirect::location;
+use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::Reason;
 use crate::model::{
     BackendStanding, BackendState, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Pattern,
-    Refusal, RequestTimeouts, RequestUrl, Unfit,
+    Refusal, RequestTimeouts, RequestUrl, TlsMode, Unfit,
 };
 use crate::state::{BackendNode, DomainNode, Pool, Snapshot, Standing};
+use crate::tls::Slot;
 
 /// Explains requests as the request path of these options would route them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Explainer {
     options: SharedOptions,
+    https: Option<Arc<Https>>,
 }
 
 impl Explainer {
-    /// For the request path that goes by `options`.
-    pub fn new(options: SharedOptions) -> Self {
-        Self { options }
+    /// For the request path that goes by `options`, and serves HTTPS with `https` where it does.
+    pub fn new(options: SharedOptions, https: Option<Arc<Https>>) -> Self {
+        Self { options, https }
     }
 
     /// What would become of a GET of `url` with `headers`. When and by whom its tag became live is
@@ -57,10 +62,75 @@ impl Explainer {
             None => Err(Reason::BadRequest),
         };
         explanation.refused = routed.err().map(refusal);
-        if url.is_https() {
-            explanation.notes.push("HTTPS is not served yet; this is for plain HTTP".to_owned());
+        if let Some(request) = &request {
+            if url.is_https() {
+                self.handshake(snapshot, &mut explanation);
+            } else {
+                let note = self.redirect(snapshot, &explanation, request);
+                explanation.notes.extend(note);
+            }
         }
         explanation
+    }
+
+    /// Adds what would become of the handshake before a request over HTTPS, where it is not simply made.
+    fn handshake(&self, snapshot: &Snapshot, explanation: &mut Explanation) {
+        let Some(https) = &self.https else {
+            let note = "HTTPS is not served: there is no `proxy.listen_addr`";
+            explanation.notes.push(note.to_owned());
+            return;
+        };
+        let Some(host) = explanation.host.clone() else { return };
+        let Some((by, node)) = snapshot.route_by(&host) else { return };
+        let any = || (by == MatchedBy::Default).then(|| https.certificates.any()).flatten();
+        let name = explanation.matched.as_ref().map_or(host.clone(), |m| m.name.to_string());
+        let (refused, note) = if node.virtual_host.tls == TlsMode::Off {
+            let has_default = https.certificates.default_certificate().is_some();
+            let refused = (!has_default).then_some(Reason::UnknownServerName);
+            (refused, format!("`{name}` has no HTTPS: its `tls` is off"))
+        } else {
+            match https.certificates.find(&host).or_else(any) {
+                Some(Slot::Ready(_)) => return,
+                Some(Slot::Pending) => {
+                    let note =
+                        format!("the certificate of `{host}` is on its way; clients wait for it");
+                    (None, note)
+                }
+                Some(Slot::OnDemand) => {
+                    (None, format!("the certificate of `{host}` comes when a client asks for it"))
+                }
+                Some(Slot::Unavailable) | None => {
+                    let see = format!("`vhost ctl cert show '{name}'` says why");
+                    (Some(Reason::NoCertificate), format!("there is no certificate; {see}"))
+                }
+            }
+        };
+        explanation.notes.push(note);
+        if let Some(reason) = refused {
+            explanation.refused = Some(refusal(reason));
+        }
+    }
+
+    /// Where a request over plain HTTP is sent instead.
+    fn redirect(
+        &self,
+        snapshot: &Snapshot,
+        explanation: &Explanation,
+        request: &RequestHeader,
+    ) -> Option<String> {
+        let (https, host) = (self.https.as_ref()?, explanation.host.as_deref()?);
+        let (_, node) = snapshot.route_by(host)?;
+        let redirects = node.virtual_host.http_to_https && https.certificates.is_trusted(host);
+        redirects.then(|| {
+            let location = location(host, https.port, request);
+            format!("plain HTTP is redirected to {location}; this is what is served there")
+        })
+    }
+}
+
+impl fmt::Debug for Explainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Explainer").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

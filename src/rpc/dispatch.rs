@@ -41,7 +41,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 pub struct ServerFacts {
     /// When the server started, in milliseconds since the Unix epoch.
     pub started_ms: u64,
-    /// The addresses it serves plain HTTP at.
+    /// The addresses it serves at: those of plain HTTP, then those of HTTPS.
     pub listeners: Vec<String>,
     /// What its config asks for and it doesn't do.
     pub notes: Vec<String>,

@@ -67,7 +67,9 @@ pub(super) fn of_control(error: ControlError, request_id: &str) -> Fault {
 /// The class of an error of a command on certificates.
 fn kind_of_cert(error: &CertError) -> FaultKind {
     match error {
-        CertError::UnknownName { .. } | CertError::NoCertificate { .. } => FaultKind::NotFound,
+        CertError::UnknownName { .. }
+        | CertError::NoCertificate { .. }
+        | CertError::KeyNotKept { .. } => FaultKind::NotFound,
         CertError::Unusable(_) | CertError::OtherName { .. } | CertError::RanOut { .. } => {
             FaultKind::Invalid
         }

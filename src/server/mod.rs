@@ -101,7 +101,7 @@ impl Server {
         let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
         // One for all listeners: they share the connections to backends.
-        let explainer = Explainer::new(Arc::clone(&options));
+        let explainer = Explainer::new(Arc::clone(&options), https.served.clone());
         let front = proxy::front(
             Arc::clone(&options),
             reader.clone(),

@@ -110,6 +110,8 @@ fn what_does_not_come_from_a_ca_is_neither_renewed_nor_revoked() {
             assert!(!is_there || output.stderr.contains("hint: "), "{verb} {name}: {output:?}");
         }
     }
+    let off = vhost.ctl(&["cert", "renew", "off.example.com"]);
+    assert!(off.stderr.contains("HTTPS is off for this domain"), "{off:?}");
     assert_eq!(vhost.ctl(&["cert", "revoke", "own.example.com"]).code, 5);
     let output = vhost.ctl(&["cert", "account"]);
     assert_eq!(output.stdout, "", "{output:?}");
@@ -134,6 +136,9 @@ fn an_export_has_the_key_only_when_it_is_asked_for() {
     assert!(plain.contains("BEGIN CERTIFICATE") && !plain.contains("PRIVATE KEY"), "{plain}");
     let whole = vhost.ctl_ok(&["cert", "export", "imported.example.com", "--key"]).stdout;
     assert!(whole.contains("BEGIN CERTIFICATE") && whole.contains("PRIVATE KEY"));
+    let kept_nowhere = vhost.ctl(&["cert", "export", "own.example.com", "--key"]);
+    assert_eq!((kept_nowhere.code, kept_nowhere.stdout.as_str()), (4, ""), "{kept_nowhere:?}");
+    assert!(kept_nowhere.stderr.contains("in the server's memory alone"), "{kept_nowhere:?}");
     // What was exported can be imported.
     let output = vhost.import("imported.example.com", &whole, &whole);
     assert_eq!(output.code, 0, "{output:?}");

@@ -26,6 +26,12 @@ fn the_demo_shows_a_switch_and_loses_nothing() {
             .collect();
         assert!(numbers.contains(&"0"), "{line}");
     }
+    let number = |of: &str| -> u64 {
+        let line = output.stdout.lines().find_map(|line| line.trim().strip_prefix(of));
+        line.expect("it is counted").trim().parse().expect("a number")
+    };
+    let (all, over_https) = (number("requests sent"), number("over HTTPS"));
+    assert!(0 < over_https && over_https < all, "{output:?}");
     let left = std::fs::read_dir(home.path()).unwrap().count();
     assert_eq!(left, 0, "its folder is removed");
 }
@@ -48,32 +54,34 @@ fn the_demo_stays_up_for_ctl_and_curl_and_ends_cleanly() {
         }
     });
     let mut said = Vec::new();
-    let (mut ctl, mut curl) = (None, None);
     // Kept until the end: a demo whose reader has gone has nobody to show anything to.
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for line in lines.by_ref() {
-        let line = line.unwrap();
-        if line.contains("vhost ctl --socket ") && ctl.is_none() {
-            ctl = Some(line.clone());
-        }
-        if line.contains("curl ") && curl.is_none() {
-            curl = Some(line.clone());
-        }
-        said.push(line);
-        if ctl.is_some() && curl.is_some() {
+        said.push(line.unwrap());
+        if said.last().is_some_and(|line| line.starts_with("Ctrl-C")) {
             break;
         }
     }
-    let (Some(ctl), Some(curl)) = (ctl, curl) else { panic!("no commands to try: {said:#?}") };
-    let socket = ctl.split("--socket ").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let mut status = Command::new(vhost_binary());
-    status.args(["ctl", "--socket", socket.expect("a path"), "status"]);
-    assert_eq!(RunningCtl::of(status).wait().code, 0, "{ctl}");
-    let curl = &curl[curl.find("curl ").expect("it is there")..];
-    let mut shell = Command::new("sh");
-    shell.args(["-c", curl]);
-    let output = RunningCtl::of(shell).wait();
-    assert_eq!(output.code, 0, "{curl}: {output:?}");
+    let commands: Vec<_> = said
+        .iter()
+        .map(|line| line.trim())
+        .filter(|line| line.starts_with("curl ") || line.contains("vhost ctl --socket "))
+        .collect();
+    for part in ["curl http://", "curl --cacert ", " status", " cert list", " switch ", " undo "] {
+        assert!(commands.iter().any(|line| line.contains(part)), "no `{part}`: {said:#?}");
+    }
+    for command in commands {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]);
+        let output = RunningCtl::of(shell).wait();
+        assert_eq!(output.code, 0, "{command}: {output:?}");
+        if command.starts_with("curl ") {
+            assert!(output.stdout.contains(", version "), "{command}: {output:?}");
+        }
+        if command.ends_with(" cert list") {
+            assert!(output.stdout.contains("demo.localhost  valid   internal"), "{output:?}");
+        }
+    }
     kill(pid, Signal::SIGINT).unwrap();
     let rest = std::thread::spawn(move || lines.map_while(Result::ok).count());
     let status = eventually_some("it ends", Duration::from_secs(20), || child.try_wait().unwrap());

@@ -122,6 +122,38 @@ fn the_table_says_who_made_the_tag_live_and_fits_a_terminal() {
 }
 
 #[test]
+fn what_becomes_of_https_and_of_the_redirect_to_it_is_told() {
+    let (backend, authority) = (Backend::start("web"), Authority::new());
+    let directory = tempfile::tempdir().unwrap();
+    let files = authority.issue(&["files.test"]).write_to(directory.path(), "files");
+    let setup = Setup::new()
+        .domain_with("files.test", "a", &files.tls_line())
+        .domain("none.example.com", "a")
+        .domain_with("off.test", "a", "tls = \"off\"")
+        .backend("web", backend.address(), &["a"]);
+    let vhost = setup.start();
+    vhost.wait_until_healthy(1);
+    for (url, code, reason, note) in [
+        ("https://files.test/", 0, json!(null), None),
+        ("https://none.example.com/", 1, json!("no_certificate"), Some("there is no certificate")),
+        ("https://off.test/", 1, json!("unknown_server_name"), Some("its `tls` is off")),
+        ("http://files.test/a?b", 0, json!(null), Some("redirected to https://files.test:")),
+        ("http://none.example.com/", 0, json!(null), None),
+    ] {
+        let (ended, explained) = explain(&vhost, &[url]);
+        let notes: Vec<_> = explained["notes"].as_array().unwrap().iter().collect();
+        assert_eq!((ended, &explained["refused"]["reason"]), (code, &reason), "{explained:#}");
+        let found = notes.first().and_then(|note| note.as_str());
+        assert_eq!(notes.len(), usize::from(note.is_some()), "{explained:#}");
+        assert!(note.is_none_or(|note| found.unwrap().contains(note)), "{explained:#}");
+    }
+    let redirect = vhost.get("files.test", "/a?b");
+    assert_eq!(redirect.status, 308);
+    let output = vhost.ctl(&["explain", "https://none.example.com/"]);
+    assert!(output.stdout.starts_with("answer         none: no_certificate\n"), "{output:?}");
+}
+
+#[test]
 fn a_switch_under_way_is_told() {
     let (vhost, backends) = furnished();
     backends[2].set_health(500);

@@ -34,7 +34,7 @@ pub(super) fn table(reports: &[CertificateReport], now_ms: u64) -> Table {
     let mut table = Table::list(&["DOMAIN", "STATUS", "SOURCE", "ISSUER", "EXPIRES", "NEXT"])
         .shortening(&[(2, 0), (3, 0), (5, 24), (0, 18)]);
     for report in reports {
-        table.row(columns(report, now_ms));
+        table.row(columns(report, report.last_error.as_deref(), now_ms));
     }
     table
 }
@@ -58,12 +58,14 @@ pub(super) fn wide_table(reports: &[CertificateReport], now_ms: u64) -> Table {
             report.attempts.to_string().into(),
             error.into(),
         ];
-        table.row(columns(report, now_ms).into_iter().chain(more));
+        // What went wrong has a column of its own.
+        table.row(columns(report, None, now_ms).into_iter().chain(more));
     }
     table
 }
 
-fn columns(report: &CertificateReport, now_ms: u64) -> [Cell; 6] {
+/// What every list tells; `error` goes with what happens next.
+fn columns(report: &CertificateReport, error: Option<&str>, now_ms: u64) -> [Cell; 6] {
     let served = report.served.as_ref();
     [
         report.name.to_string().into(),
@@ -71,7 +73,7 @@ fn columns(report: &CertificateReport, now_ms: u64) -> [Cell; 6] {
         source(report.source).into(),
         served.map(|facts| facts.issuer.as_str()).unwrap_or_default().into(),
         served.map(|facts| expires(facts, now_ms)).unwrap_or_default().into(),
-        next(report, now_ms).into(),
+        Cell::sentence(next(report, error, now_ms)),
     ]
 }
 
@@ -109,12 +111,12 @@ fn left(until_ms: u64, now_ms: u64) -> String {
 }
 
 /// What happens to it next, or why nothing does.
-fn next(report: &CertificateReport, now_ms: u64) -> String {
+fn next(report: &CertificateReport, error: Option<&str>, now_ms: u64) -> String {
     if let Some(step) = &report.step {
         return step.clone();
     }
     let at = report.next_ms.map(|at_ms| soon(at_ms, now_ms));
-    let because = report.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    let because = error.map(|error| format!(": {error}")).unwrap_or_default();
     match (report.state, at) {
         (CertificateState::Blocked, _) => format!("needs you{because}"),
         (CertificateState::Failed, Some(at)) => format!("retry {at}{because}"),
@@ -222,13 +224,14 @@ pub(super) fn facts(detail: &CertificateDetail, now_ms: u64) -> Table {
     }
     if report.attempts > 0 {
         let times = usize::try_from(report.attempts).unwrap_or(usize::MAX);
-        table.fact("failed", format!("{} since the last success", count(times, "attempt")));
+        table.fact("failed", format!("{} in a row", count(times, "time")));
     }
     if let Some(error) = &report.last_error {
         table.fact("last error", error.as_str());
     }
     if let Some(hint) = &report.hint {
-        table.fact("to do", hint.as_str());
+        let what = if report.state == CertificateState::None { "why" } else { "to do" };
+        table.fact(what, hint.as_str());
     }
     table
 }
@@ -266,7 +269,7 @@ pub(super) fn attempts(detail: &CertificateDetail) -> Table {
         let Attempt { at_ms, directory_url, error } = attempt;
         let ended = match error {
             None => Cell::toned("well", Tone::Good),
-            Some(error) => error.as_str().into(),
+            Some(error) => Cell::sentence(error.as_str()),
         };
         table.row([timestamp(*at_ms).into(), directory_url.as_str().into(), ended]);
     }
@@ -288,8 +291,8 @@ pub(super) fn accounts(list: &AccountList, name: Option<&DomainName>) -> String 
         if let Some(value) = dns_persist {
             table.fact("TXT record", format!("_validation-persist.{name} TXT \"{value}\""));
         }
-        if let Some(value) = caa {
-            table.fact("CAA record", format!("{name} CAA 0 issue \"{value}\""));
+        if let Some(content) = caa {
+            table.fact("CAA record", format!("{name} CAA {content}"));
         }
         table.render(false, false, None)
     });

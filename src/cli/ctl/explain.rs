@@ -90,7 +90,11 @@ fn facts(explanation: &Explanation) -> Table {
 
 fn answer(explanation: &Explanation) -> (String, Tone) {
     if let Some(refusal) = &explanation.refused {
-        return (format!("{} {}", refusal.status, refusal.reason), Tone::Bad);
+        let text = match refusal.status {
+            0 => format!("none: {}", refusal.reason),
+            status => format!("{status} {}", refusal.reason),
+        };
+        return (text, Tone::Bad);
     }
     let fit = explanation.backends.iter().filter(|backend| backend.unfit.is_none()).count();
     let all = explanation.backends.len();

@@ -98,6 +98,7 @@ pub struct WaitParams {
 
 /// How far `cert.wait` is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CertificateWaitProgress")]
 pub struct WaitProgress {
     /// What is being done.
     pub step: String,

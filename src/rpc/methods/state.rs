@@ -21,7 +21,7 @@ pub struct ServerInfo {
     pub started_ms: u64,
     /// The revision of the state.
     pub revision: u64,
-    /// The addresses it serves plain HTTP at.
+    /// The addresses it serves at: those of plain HTTP, then those of HTTPS.
     pub listeners: Vec<String>,
     /// How many virtual hosts there are.
     pub domains: usize,

@@ -97,9 +97,10 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         listeners: Vec::new(),
         notes: Vec::new(),
         metrics: Arc::new(Metrics::default()),
-        explainer: crate::proxy::explain::Explainer::new(std::sync::Arc::new(
-            arc_swap::ArcSwap::from_pointee(crate::proxy::tests::options()),
-        )),
+        explainer: crate::proxy::explain::Explainer::new(
+            std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(crate::proxy::tests::options())),
+            None,
+        ),
         stopping: tokio::sync::watch::channel(false).1,
     };
     let config = Config::new(ProxySettings::new(PathBuf::new(), PathBuf::new()));

@@ -273,7 +273,11 @@ fn kind_of(schema: &Value) -> String {
         return format!("`{}`", schema["const"]);
     }
     let one = |kind: &str| match kind {
-        "array" => format!("array of {}", kind_of(&schema["items"])),
+        "array" => {
+            let first = &schema["prefixItems"][0];
+            let items = if first.is_null() { &schema["items"] } else { first };
+            format!("array of {}", kind_of(items))
+        }
         "object" if schema["additionalProperties"].is_object() => {
             format!("object of {}", kind_of(&schema["additionalProperties"]))
         }

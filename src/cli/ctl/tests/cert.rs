@@ -92,7 +92,7 @@ fn on_a_terminal_the_list_fits_eighty_columns() {
         "\
 DOMAIN           STATUS  EXPIRES            NEXT
 example.com      valid   2026-09-28 (89 d)  renew 2026-08-30
-new.example.com  failed  -                  retry 14:32Z: dns…o A or AAAA record
+new.example.com  failed  -                  retry 14:32Z: dns: no A or AAAA rec…
 "
     );
     for list in [few, list(), all] {
@@ -168,7 +168,7 @@ name          new.example.com
 status        failed
 source        acme
 next attempt  2026-07-01T14:32:00Z
-failed        3 attempts since the last success
+failed        3 times in a row
 last error    dns: no A or AAAA record
 to do         add the record
 "
@@ -327,7 +327,7 @@ fn the_own_ca_is_pem_and_the_accounts_come_with_records() {
     let list = json!({"accounts": [
         {"directory_url": "https://acme.example/dir", "email": "a@b.c", "uri": "https://acme.example/1",
          "thumbprint": "tp", "dns_persist": "ca.example; accounturi=https://acme.example/1",
-         "caa": "ca.example; accounturi=https://acme.example/1"},
+         "caa": "0 issue \"ca.example; accounturi=https://acme.example/1\""},
         {"directory_url": "https://other.example/dir", "email": "a@b.c"},
     ]});
     let ran = ctl("cert account *.example.com", &[result(&list)]);
