@@ -106,7 +106,7 @@ fn nowhere() -> std::io::Error {
 /// Writes the root of the server's own CA to a file, as `vhost ctl cert ca` gives it.
 async fn root_of(server: &Server, folder: &Path) -> Result<PathBuf, DemoError> {
     let mut client = Client::connect(server.admin_socket()).await?;
-    let authority = client.call::<cert::Ca>(&NoParams {}, |_| {}).await?;
+    let authority = client.call::<cert::Ca>(&NoParams {}, |()| {}).await?;
     let path = folder.join("ca.pem");
     std::fs::write(&path, authority.cert)?;
     Ok(path)

@@ -81,10 +81,10 @@ impl Explainer {
             return;
         };
         let Some(host) = explanation.host.clone() else { return };
-        let Some((by, node)) = snapshot.route_by(&host) else { return };
+        let Some((by, domain)) = snapshot.route_by(&host) else { return };
         let any = || (by == MatchedBy::Default).then(|| https.certificates.any()).flatten();
         let name = explanation.matched.as_ref().map_or(host.clone(), |m| m.name.to_string());
-        let (refused, note) = if node.virtual_host.tls == TlsMode::Off {
+        let (refused, note) = if domain.virtual_host.tls == TlsMode::Off {
             let has_default = https.certificates.default_certificate().is_some();
             let refused = (!has_default).then_some(Reason::UnknownServerName);
             (refused, format!("`{name}` has no HTTPS: its `tls` is off"))
