@@ -31,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("health", &["state", "upstream"]),
     ("proxy", &["acme::challenge", "state", "tls", "upstream"]),
     // What would become of a request, for the control side to ask.
-    ("proxy::explain", &["proxy", "state"]),
+    ("proxy::explain", &["proxy", "state", "tls"]),
     ("rpc", &[]),
     ("rpc::version", &[]),
     ("rpc::envelope", &["rpc::version"]),
