@@ -76,12 +76,29 @@ impl Shared {
         step: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Issued, AcmeError> {
         let name = &request.name;
-        let mut run = if let Some(run) = self.resume(session, name).await? {
-            run
-        } else {
-            step("ordering");
-            self.start(session, request).await?
-        };
+        if let Some(run) = self.resume(session, name).await? {
+            match self.run(session, run, request, step).await {
+                // The CA may have looked while nobody was there to answer: that is no reason to wait.
+                Err(error) if matches!(error.kind(), ErrorKind::Validation) => {
+                    info!(%name, %error, "an order of before has failed: another one is placed");
+                }
+                done => return done,
+            }
+        }
+        step("ordering");
+        let run = self.start(session, request).await?;
+        self.run(session, run, request, step).await
+    }
+
+    /// Goes through with an order, whatever state it is in.
+    async fn run(
+        &self,
+        session: &Session,
+        mut run: Run,
+        request: &OrderRequest,
+        step: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Issued, AcmeError> {
+        let name = &request.name;
         let result = self.carry_on(session, &mut run, request, step).await;
         self.clean_up(name, &run.file.answers).await;
         match result {
