@@ -7,12 +7,12 @@ use crate::config::OnDemandSettings;
 use crate::model::{DomainName, Pattern};
 
 /// How long a name stays denied.
-const DENIED: Duration = Duration::from_secs(300);
+const DENIED: Duration = Duration::from_mins(5);
 
 /// Denied names that are remembered. Beyond that nobody is asked any more for a while.
 const MOST_DENIED: usize = 10_000;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The limits of what clients can make us do.
 #[derive(Debug, Default)]

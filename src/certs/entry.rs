@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::files::InFiles;
 use super::plan::Plan;
 use super::shared::millis;
 use crate::acme::Meta;
@@ -148,16 +149,9 @@ impl Entry {
 
     /// Takes in what is in the files of the operator: a certificate, or what is wrong and the last good
     /// one.
-    pub(super) fn take_file(
-        &mut self,
-        name: &DomainName,
-        opened: Result<Arc<Served>, (Option<String>, Option<Arc<Served>>)>,
-    ) {
-        let (served, mut error) = match opened {
-            Ok(served) => (Some(served), None),
-            Err((error, good)) => (good, error),
-        };
-        let (fitting, other) = match served {
+    pub(super) fn take_file(&mut self, name: &DomainName, files: InFiles) {
+        let InFiles { good, mut error } = files;
+        let (fitting, other) = match good {
             // Behind the domain `*` any name may be asked for.
             Some(served) if served.certificate.covers(name) || is_default(name) => {
                 (Some(served), None)

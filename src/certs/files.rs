@@ -25,6 +25,15 @@ struct Pair {
     told: bool,
 }
 
+/// What is in a pair of files.
+#[derive(Debug, Clone)]
+pub(super) struct InFiles {
+    /// The last certificate that was good.
+    pub(super) good: Option<Arc<Served>>,
+    /// What is wrong with what is there now.
+    pub(super) error: Option<String>,
+}
+
 /// What a look at a pair brings.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -39,11 +48,7 @@ type Stamps = [Option<(i64, i64, u64, u64)>; 2];
 
 impl Files {
     /// The certificate in a pair of files, which is watched from now on. Blocks.
-    pub(super) fn open(
-        &mut self,
-        files: &CertificateFiles,
-        serving: &Serving,
-    ) -> Result<Arc<Served>, (String, Option<Arc<Served>>)> {
+    pub(super) fn open(&mut self, files: &CertificateFiles, serving: &Serving) -> InFiles {
         let key = (files.cert.clone(), files.key.clone());
         let pair = self.pairs.entry(key).or_insert_with(|| {
             let seen = stamps(&files.cert, &files.key);
@@ -53,10 +58,7 @@ impl Files {
             };
             Pair { seen, good, error, told: true }
         });
-        match (&pair.error, &pair.good) {
-            (None, Some(good)) => Ok(Arc::clone(good)),
-            (error, good) => Err((error.clone().unwrap_or_default(), good.clone())),
-        }
+        InFiles { good: pair.good.clone(), error: pair.error.clone() }
     }
 
     /// Stops watching all pairs but these.
@@ -150,7 +152,7 @@ mod tests {
         write(&files, &["one.example"]);
         let serving = Serving::new().unwrap();
         let mut watched = Files::default();
-        let first = watched.open(&files, &serving).unwrap();
+        let first = watched.open(&files, &serving).good.unwrap();
         let look = |watched: &mut Files| {
             let now = look_at(watched.watched());
             watched.look(now, &serving)
@@ -165,8 +167,8 @@ mod tests {
             "{told:?}"
         );
         assert!(look(&mut watched).is_empty(), "told once");
-        let (_, kept) = watched.open(&files, &serving).unwrap_err();
-        assert!(Arc::ptr_eq(&kept.unwrap(), &first));
+        let kept = watched.open(&files, &serving);
+        assert!(kept.error.is_some() && Arc::ptr_eq(&kept.good.unwrap(), &first));
 
         write(&files, &["three.example"]);
         let told = look(&mut watched);

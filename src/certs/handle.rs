@@ -19,7 +19,7 @@ use crate::state::Reader;
 use crate::tls::{CertStore, Certificate, Demands, Serving, Trust};
 
 /// How long a wait is when nobody says.
-const WAIT: Duration = Duration::from_secs(120);
+const WAIT: Duration = Duration::from_mins(2);
 
 /// Commands that wait for their turn.
 const COMMANDS: usize = 64;
@@ -180,13 +180,11 @@ impl Certificates {
                 changed.changed().await.map_err(|_| CertError::Stopping)?;
             }
         };
-        match tokio::time::timeout(timeout, waiting).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                let step = last.lock().clone();
-                Err(CertError::TimedOut { name: name.clone(), timeout, step })
-            }
+        if let Ok(ended) = tokio::time::timeout(timeout, waiting).await {
+            return ended;
         }
+        let step = last.lock().clone();
+        Err(CertError::TimedOut { name: name.clone(), timeout, step })
     }
 
     /// Takes in a certificate and its key, and serves them from now on.

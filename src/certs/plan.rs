@@ -90,7 +90,7 @@ pub(super) fn may_be_public(name: &DomainName) -> bool {
     let is_below = |suffix: &&str| {
         base.strip_suffix(*suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    base.contains('.') && !NEVER_PUBLIC.iter().any(|suffix| is_below(&suffix))
+    base.contains('.') && !NEVER_PUBLIC.iter().any(is_below)
 }
 
 #[cfg(test)]

@@ -35,17 +35,17 @@ impl Shelf {
                 // How the last attempts ended where none succeeded yet.
                 shelf.put(name, None, meta.clone(), url);
             }
-            for (name, served, meta) in read(shared, loaded, shared.trust_in(url)) {
+            for (name, served, meta) in read(shared, &loaded, shared.trust_in(url)) {
                 shelf.put(&name, served, meta, url);
             }
         }
         // What a CA signed that is not asked any more is served until another has.
         if !urls.is_empty() {
-            for (name, served, _) in read(shared, storage.load_others(&urls), Trust::Private) {
+            for (name, served, _) in read(shared, &storage.load_others(&urls), Trust::Private) {
                 shelf.put(&name, served, Meta::default(), "");
             }
         }
-        for (name, served, _) in read(shared, storage.load_imported(), Trust::Public) {
+        for (name, served, _) in read(shared, &storage.load_imported(), Trust::Public) {
             if let Some(served) = served {
                 shelf.imported.insert(name, served);
             }
@@ -92,7 +92,7 @@ impl Shelf {
 
 type Read = (DomainName, Option<Arc<Served>>, Meta);
 
-fn read(shared: &Shared, loaded: Loaded, trust: Trust) -> Vec<Read> {
+fn read(shared: &Shared, loaded: &Loaded, trust: Trust) -> Vec<Read> {
     for (path, problem) in &loaded.problems {
         tracing::error!(path = %path.display(), problem, "stored certificate left alone");
     }

@@ -260,7 +260,7 @@ impl ServerApp for TlsFront {
         let (mut stream, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await {
             Shaken::Ready(stream, busy) => (stream as Stream, busy),
             Shaken::Plain(mut stream) => {
-                front.turn_away(&mut stream, NoHead::NotHttp, client).await;
+                front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
                 return None;
             }
             Shaken::Refused(reason) => {

@@ -58,7 +58,7 @@ pub(super) enum Shaken {
     /// No handshake.
     Refused(Reason),
     /// The client spoke HTTP without TLS; it can still be answered.
-    Plain(L4Stream),
+    Plain(Box<L4Stream>),
 }
 
 /// What of a hello decides.
@@ -91,7 +91,7 @@ impl Handshakes {
             Ok(Ok(hello)) => hello,
             Ok(Err(NoHello::Ended)) => return Shaken::Ended,
             Ok(Err(NoHello::Plain)) => {
-                return Shaken::Plain(stream);
+                return Shaken::Plain(Box::new(stream));
             }
             Ok(Err(NoHello::Refused(reason))) => return Shaken::Refused(reason),
             Err(_) if seen.is_empty() => return Shaken::Ended,

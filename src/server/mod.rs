@@ -119,26 +119,7 @@ impl Server {
         for note in &facts.notes {
             tracing::warn!("{note}");
         }
-        for listener in &listeners.http {
-            traffic.spawn(listener.serve(front.clone(), stopped.clone()));
-            tracing::info!(listen_addr = %listener, "serving HTTP");
-        }
-        if let Some(served) = https.served {
-            for listener in &listeners.https {
-                let front = proxy::tls_front(
-                    front.clone(),
-                    Arc::clone(&served),
-                    reader.clone(),
-                    Arc::clone(&metrics),
-                );
-                traffic.spawn(listener.serve(front, stopped.clone()));
-                tracing::info!(listen_addr = %listener, "serving HTTPS");
-            }
-        } else if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
-            tracing::info!(
-                "`http_to_https` does nothing: there is no `proxy.listen_addr` for HTTPS"
-            );
-        }
+        serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
         let settle: Settle = {
             let (plane, checker) = (plane.clone(), checker.clone());
@@ -240,6 +221,32 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, ServerError> {
         .enable_all()
         .build()
         .map_err(ServerError::Runtime)
+}
+
+/// Serves what is bound.
+fn serve(
+    traffic: &Runtime,
+    listeners: &Listeners,
+    front: &proxy::Front,
+    https: Option<&Arc<proxy::Https>>,
+    reader: &Reader,
+    stopped: &watch::Receiver<bool>,
+    metrics: &Arc<Metrics>,
+) {
+    for listener in &listeners.http {
+        traffic.spawn(listener.serve(front.clone(), stopped.clone()));
+        tracing::info!(listen_addr = %listener, "serving HTTP");
+    }
+    if let Some(https) = https {
+        let front =
+            proxy::tls_front(front.clone(), Arc::clone(https), reader.clone(), Arc::clone(metrics));
+        for listener in &listeners.https {
+            traffic.spawn(listener.serve(front.clone(), stopped.clone()));
+            tracing::info!(listen_addr = %listener, "serving HTTPS");
+        }
+    } else if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
+        tracing::info!("`http_to_https` does nothing: there is no `proxy.listen_addr` for HTTPS");
+    }
 }
 
 fn open_store(config: &Config) -> Result<(Store, Saved), ServerError> {

@@ -17,13 +17,13 @@ use crate::atomic_file;
 use crate::model::DomainName;
 
 /// How long the root is valid.
-const ROOT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const ROOT: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// How long a certificate is valid. They are never stored: each start makes its own.
-const LEAF: Duration = Duration::from_secs(30 * 24 * 3600);
+const LEAF: Duration = Duration::from_hours(30 * 24);
 
 /// Clocks of clients may be behind by so much.
-const SKEW: Duration = Duration::from_secs(3600);
+const SKEW: Duration = Duration::from_hours(1);
 
 /// The files, in their directory.
 const CERTIFICATE: &str = "root.pem";

@@ -138,9 +138,9 @@ impl CertStore {
     }
 
     /// Puts the certificate for clients that name no host, or an unknown one.
-    pub fn publish_default(&self, served: Option<Arc<Served>>) {
+    pub fn publish_default(&self, served: Option<&Arc<Served>>) {
         self.published
-            .rcu(|before| Published { default: served.clone(), ..Published::clone(before) });
+            .rcu(|before| Published { default: served.cloned(), ..Published::clone(before) });
     }
 
     /// Tells of each change from now on.

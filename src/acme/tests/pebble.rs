@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -47,6 +48,7 @@ pub(super) struct Pebble {
     directory: u16,
     management: u16,
     dns: u16,
+    pub(super) ip: Ipv4Addr,
     pub(super) dns_management: u16,
     children: Vec<Child>,
 }
@@ -79,11 +81,12 @@ impl Pebble {
         let challenges = Challenges::default();
         let (http, tls) =
             (serve_http(&challenges, wanted).await, serve_tls(&challenges, wanted).await);
-        write_certificates(files.path());
-        let (directory, management) = (free_port(), free_port());
+        let ip = own_ip();
+        write_certificates(files.path(), ip);
+        let (directory, management) = (free_port(ip), free_port(ip));
         let config = serde_json::json!({ "pebble": {
-            "listenAddress": format!("127.0.0.1:{directory}"),
-            "managementListenAddress": format!("127.0.0.1:{management}"),
+            "listenAddress": format!("{ip}:{directory}"),
+            "managementListenAddress": format!("{ip}:{management}"),
             "certificate": "srv.pem", "privateKey": "srv.key",
             "httpPort": http, "tlsPort": tls, "ocspResponderURL": "",
             "externalAccountBindingRequired": wanted.eab,
@@ -99,31 +102,32 @@ impl Pebble {
             challenges,
             binary: binary.into(),
             wanted,
+            ip,
             directory,
             management,
-            dns: free_port(),
-            dns_management: free_port(),
+            dns: free_port(ip),
+            dns_management: free_port(ip),
             children: Vec::new(),
         };
         pebble.start_dns();
         pebble.start_ca();
-        wait_for(pebble.dns_management).await;
-        wait_for(pebble.directory).await;
+        wait_for(ip, pebble.dns_management).await;
+        wait_for(ip, pebble.directory).await;
         Some(pebble)
     }
 
     fn start_dns(&mut self) {
         let mut command = Command::new("pebble-challtestsrv");
         command.args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""]);
-        command.args(["-defaultIPv4", "127.0.0.1", "-dns01", &format!("127.0.0.1:{}", self.dns)]);
-        command.args(["-management", &format!("127.0.0.1:{}", self.dns_management)]);
+        command.args(["-defaultIPv4", "127.0.0.1", "-dns01", &format!("{}:{}", self.ip, self.dns)]);
+        command.args(["-management", &format!("{}:{}", self.ip, self.dns_management)]);
         self.spawn(command);
     }
 
     fn start_ca(&mut self) {
         let mut command = Command::new(&self.binary);
         command.args(["-strict", "-config", "pebble.json", "-dnsserver"]);
-        command.arg(format!("127.0.0.1:{}", self.dns));
+        command.arg(format!("{}:{}", self.ip, self.dns));
         command.env("PEBBLE_VA_NOSLEEP", "1");
         command.env("PEBBLE_WFE_NONCEREJECT", self.wanted.nonces_refused.to_string());
         command.env("PEBBLE_AUTHZREUSE", self.wanted.reuse.to_string());
@@ -153,18 +157,18 @@ impl Pebble {
         old.kill().unwrap();
         old.wait().unwrap();
         self.start_ca();
-        wait_for(self.directory).await;
+        wait_for(self.ip, self.directory).await;
     }
 
     /// Posts to its management, with what every Debian has.
     pub(super) fn manage(&self, path: &str, body: &serde_json::Value) {
-        let url = format!("https://127.0.0.1:{}{path}", self.management);
+        let url = format!("https://{}:{}{path}", self.ip, self.management);
         post(&["--cacert", "ca.pem"], self.files.path(), &url, body);
     }
 
     /// Posts to the management of its DNS.
     pub(super) fn manage_dns(&self, path: &str, body: &serde_json::Value) {
-        let url = format!("http://127.0.0.1:{}{path}", self.dns_management);
+        let url = format!("http://{}:{}{path}", self.ip, self.dns_management);
         post(&[], self.files.path(), &url, body);
     }
 
@@ -174,7 +178,7 @@ impl Pebble {
     }
 
     pub(super) fn issuer(&self) -> IssuerSettings {
-        let mut issuer = issuer(&format!("https://127.0.0.1:{}/dir", self.directory));
+        let mut issuer = issuer(&format!("https://{}:{}/dir", self.ip, self.directory));
         issuer.ca_root = Some(self.files.path().join("ca.pem"));
         issuer
     }
@@ -197,20 +201,29 @@ fn post(more: &[&str], directory: &Path, url: &str, body: &serde_json::Value) {
     assert!(output.status.success(), "{url}: {output:?}");
 }
 
-fn free_port() -> u16 {
-    StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+/// An address of the loopback network that no other Pebble has. A port that is found free there stays
+/// free: other connections come from 127.0.0.1.
+fn own_ip() -> Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id() * 251);
+    let [_, second, third, last] = number.to_be_bytes();
+    Ipv4Addr::new(127, 220 + second % 30, third, 1 + last % 254)
 }
 
-async fn wait_for(port: u16) {
+fn free_port(ip: Ipv4Addr) -> u16 {
+    StdListener::bind((ip, 0)).unwrap().local_addr().unwrap().port()
+}
+
+async fn wait_for(ip: Ipv4Addr, port: u16) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
-        assert!(Instant::now() < deadline, "nothing listens at {port}");
+    while tokio::net::TcpStream::connect((ip, port)).await.is_err() {
+        assert!(Instant::now() < deadline, "nothing listens at {ip}:{port}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 /// The CA that the directory's own HTTPS is trusted by, and the directory's certificate.
-fn write_certificates(directory: &Path) {
+fn write_certificates(directory: &Path, ip: Ipv4Addr) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
     // Or OpenSSL takes what it signs for signed by itself: rcgen calls them alike.
@@ -219,7 +232,7 @@ fn write_certificates(directory: &Path) {
     let ca = params.self_signed(&key).unwrap();
     let issuer = rcgen::Issuer::new(params, key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let names = vec!["localhost".to_owned(), ip.to_string()];
     let mut params = rcgen::CertificateParams::new(names).unwrap();
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let server = params.signed_by(&key, &issuer).unwrap();

@@ -1,0 +1,157 @@
+//! What people tell the keeper to do.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::super::command::{Command, Reply};
+use super::super::entry::{Entry, Work};
+use super::super::error::CertError;
+use super::super::job;
+use super::super::plan::Plan;
+use super::super::shared::millis;
+use super::{Keeper, date, served_news};
+use crate::acme::Meta;
+use crate::model::{
+    Actor, CertificateNews, CertificateReport, CertificateSource, DomainName, RevocationReason,
+};
+use crate::tls::Served;
+
+/// Certificates issued for one name within [`WEEK`], at most, while the one before was good.
+const PER_WEEK: usize = 4;
+const WEEK: Duration = Duration::from_hours(7 * 24);
+
+impl Keeper {
+    pub(super) async fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Renew { name, force, reply } => {
+                // Whoever asked may be gone; what was asked for is done all the same.
+                let _ = reply.send(self.renew(&name, force));
+            }
+            Command::Import { actor, name, served, bundle, reply } => {
+                self.import(actor, name, served, bundle, reply).await;
+            }
+            Command::Revoked { actor, name, serial, reason, reply } => {
+                let again = reason == RevocationReason::KeyCompromise;
+                let report = self.edit(&name, |entry| {
+                    entry.meta.window_ms = None;
+                    entry.meta.renew_ms = Some(0);
+                    if again {
+                        // Nobody is to be shown the key again.
+                        entry.served = None;
+                    }
+                    entry.work = Work::Rest(Some(SystemTime::now()));
+                });
+                let reason = reason.to_string();
+                tracing::warn!(%name, serial, reason, "certificate was revoked");
+                self.tell(actor, &name, CertificateNews::Revoked { serial, reason }).await;
+                let _ = reply.send(report.ok_or(CertError::UnknownName { name, near: None }));
+            }
+        }
+    }
+
+    pub(super) fn renew(
+        &mut self,
+        name: &DomainName,
+        force: bool,
+    ) -> Result<CertificateReport, CertError> {
+        let now = SystemTime::now();
+        let unknown = || CertError::UnknownName { name: name.clone(), near: None };
+        let (plan, served, renewal, issued, running, on_demand) = {
+            let mut table = self.shared.table.write();
+            let entry = table.get_mut(name).ok_or_else(unknown)?;
+            let renewal = match &entry.served {
+                Some((_, served)) => job::renewal(&mut entry.meta, &served.certificate),
+                None => now,
+            };
+            let week = now.checked_sub(WEEK).map_or(0, millis);
+            let issued = entry.meta.issued_ms.iter().filter(|at| **at >= week).count();
+            let running = matches!(entry.work, Work::Queued | Work::Running(_));
+            let (plan, served) = (entry.plan.clone(), entry.served.clone());
+            (plan, served, renewal, issued, running, entry.on_demand)
+        };
+        let is_imported = matches!(served, Some((CertificateSource::Imported, _)));
+        match &plan {
+            Plan::Internal { .. } if !is_imported => {
+                if let (Some((_, served)), false) = (&served, force) {
+                    let until = date(served.certificate.not_after());
+                    return Err(CertError::StillGood { name: name.clone(), until });
+                }
+                self.start(name, now);
+                return self.edit(name, |_| {}).ok_or_else(unknown);
+            }
+            Plan::Acme => {}
+            Plan::OnDemand if on_demand => {}
+            Plan::Blocked { error, hint } => {
+                return Err(CertError::Refused { message: error.clone(), hint: hint.clone() });
+            }
+            Plan::OnDemand | Plan::Internal { .. } | Plan::Files { .. } | Plan::Nowhere { .. } => {
+                return Err(CertError::NotAcme {
+                    name: name.clone(),
+                    source_word: if is_imported { "an import" } else { "files" }.to_owned(),
+                    hint: "put a new one in its place; files are read again by themselves".into(),
+                });
+            }
+        }
+        let good = served.as_ref().filter(|(_, served)| served.certificate.not_after() > now);
+        if let (Some((_, served)), false) = (good, force)
+            && (renewal > now || is_imported)
+        {
+            let until = date(served.certificate.not_after());
+            return Err(CertError::StillGood { name: name.clone(), until });
+        }
+        if issued >= PER_WEEK && good.is_some() && !force {
+            return Err(CertError::TooOften { name: name.clone(), count: issued });
+        }
+        if !running {
+            // Nothing that failed before is held against what a person asks for.
+            self.edit(name, |entry| {
+                entry.meta.attempts = 0;
+                entry.work = Work::Rest(None);
+            });
+            self.queue(name, served.is_none());
+            self.start_orders(now);
+        }
+        self.edit(name, |_| {}).ok_or_else(unknown)
+    }
+
+    pub(super) async fn import(
+        &mut self,
+        actor: Actor,
+        name: DomainName,
+        served: Arc<Served>,
+        bundle: String,
+        reply: Reply,
+    ) {
+        let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
+        let saved = tokio::task::spawn_blocking(move || {
+            storage.save_imported(&own, &bundle, &Meta::default())
+        })
+        .await;
+        let saved = saved.unwrap_or_else(|_| Err(std::io::Error::other("the server is stopping")));
+        if let Err(error) = saved {
+            let _ = reply.send(Err(error.into()));
+            return;
+        }
+        let renewed =
+            self.shared.table.read().get(&name).is_some_and(|entry| entry.served.is_some());
+        if !self.shared.table.read().contains_key(&name) {
+            let domain = self.followed.domain(&name).map(|node| node.virtual_host.domain.clone());
+            let Some(domain) = domain else {
+                let _ = reply.send(Err(CertError::UnknownName { name, near: None }));
+                return;
+            };
+            let entry = Entry::new(domain, Plan::Nowhere { hint: "it was imported" });
+            self.put(&name, entry);
+        }
+        let report = self.edit(&name, |entry| {
+            entry.served = Some((CertificateSource::Imported, Arc::clone(&served)));
+            entry.work = Work::Rest(None);
+            entry.trouble = None;
+        });
+        let serial = &served.certificate.facts().serial;
+        tracing::info!(%name, serial, "certificate was imported");
+        let news = served_news(&served, CertificateSource::Imported, renewed);
+        self.tell(actor, &name, news).await;
+        let _ = reply.send(report.ok_or(CertError::UnknownName { name, near: None }));
+    }
+}

@@ -1,0 +1,181 @@
+//! What is due: orders, renewals, questions to CAs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::super::entry::Work;
+use super::super::job;
+use super::super::plan::Plan;
+use super::Keeper;
+use crate::model::{CertificateSource, DomainName};
+use crate::tls::Served;
+
+/// Orders that are made at once.
+pub(super) const AT_ONCE: usize = 8;
+
+/// Orders at one CA within [`SPAN`], at most. Let's Encrypt allows 300 in 3 hours to an account.
+const AT_PUBLIC: usize = 10;
+const AT_PRIVATE: usize = 100;
+const SPAN: Duration = Duration::from_secs(10);
+
+/// Failed attempts after which the next CA is tried.
+const PATIENCE: u32 = 3;
+
+impl Keeper {
+    pub(super) fn start_due(&mut self) {
+        let now = SystemTime::now();
+        while self.due.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, name)) = self.due.pop_first() else { break };
+            self.start(&name, now);
+        }
+        let forgotten = self.demand_limits.forgotten(Instant::now());
+        let forgotten: Vec<_> = forgotten.into_iter().map(|name| (name, None)).collect();
+        self.shared.store.publish(&forgotten);
+        self.start_orders(now);
+    }
+
+    /// Begins what is due for a name.
+    pub(super) fn start(&mut self, name: &DomainName, now: SystemTime) {
+        let (plan, served, renewal, has_trouble) = {
+            let mut table = self.shared.table.write();
+            let Some(entry) = table.get_mut(name) else { return };
+            let served = entry.served.clone();
+            let renewal = match &served {
+                Some((CertificateSource::Acme, served)) => {
+                    job::renewal(&mut entry.meta, &served.certificate)
+                }
+                _ => now,
+            };
+            // The time has been taken out of what is due.
+            entry.work = Work::Rest(None);
+            (entry.plan.clone(), served, renewal, entry.trouble.is_some())
+        };
+        match plan {
+            Plan::Internal { .. } => {
+                let mut entry = self.shared.table.write().remove(name);
+                if let Some(entry) = &mut entry {
+                    self.make(name, entry);
+                }
+                if let Some(entry) = entry {
+                    let slot = self.put(name, entry);
+                    self.shared.store.publish(&[(name.clone(), Some(slot))]);
+                }
+            }
+            Plan::Acme | Plan::OnDemand => match served {
+                Some((_, served)) if renewal > now && !has_trouble => self.ask_window(name, served),
+                Some(_) => self.queue(name, false),
+                None => self.queue(name, true),
+            },
+            Plan::Files { .. } | Plan::Blocked { .. } | Plan::Nowhere { .. } => {}
+        }
+    }
+
+    pub(super) fn queue(&mut self, name: &DomainName, is_first: bool) {
+        let queue = if is_first { &mut self.first } else { &mut self.renewals };
+        if !queue.contains(name) {
+            queue.push_back(name.clone());
+        }
+        self.edit(name, |entry| entry.work = Work::Queued);
+    }
+
+    /// Asks the CA whether it wants a certificate renewed sooner than was thought.
+    pub(super) fn ask_window(&mut self, name: &DomainName, served: Arc<Served>) {
+        let url = self.shared.table.read().get(name).and_then(|e| e.directory_url.clone());
+        let ca =
+            self.shared.settings.cas.iter().find(|ca| Some(ca.directory_url()) == url.as_deref());
+        match ca.cloned() {
+            Some(ca) => {
+                let name = name.clone();
+                self.jobs.spawn(async move { (name, job::window(ca, served).await) });
+            }
+            // Of a CA that is not configured any more: another one's takes its place.
+            None => self.queue(name, false),
+        }
+    }
+
+    /// Begins as many of the orders that wait as may be.
+    pub(super) fn start_orders(&mut self, now: SystemTime) {
+        self.paused.retain(|_, until| *until > now);
+        for is_first in [true, false] {
+            let queue = if is_first { &mut self.first } else { &mut self.renewals };
+            let mut waiting = std::mem::take(queue);
+            let mut left = VecDeque::new();
+            while let Some(name) = waiting.pop_front() {
+                if self.ordering >= AT_ONCE {
+                    left.push_back(name);
+                    left.append(&mut waiting);
+                    break;
+                }
+                if !self.start_order(&name) {
+                    left.push_back(name);
+                }
+            }
+            let queue = if is_first { &mut self.first } else { &mut self.renewals };
+            left.append(queue);
+            *queue = left;
+        }
+    }
+
+    /// Begins an order, unless its CA is to be left alone; then `false`.
+    pub(super) fn start_order(&mut self, name: &DomainName) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let order = {
+            let table = shared.table.read();
+            let Some(entry) = table.get(name).filter(|entry| entry.work == Work::Queued) else {
+                return true;
+            };
+            let cas = &shared.settings.cas;
+            let index =
+                usize::try_from(entry.meta.attempts / PATIENCE).unwrap_or(0) % cas.len().max(1);
+            let Some(ca) = cas.get(index) else { return true };
+            if self.paused.contains_key(&index) || !self.has_room(index, ca.is_public()) {
+                return false;
+            }
+            let replaces = entry.directory_url.clone().zip(entry.served.as_ref());
+            job::Order {
+                name: name.clone(),
+                cas: cas[index..].iter().chain(&cas[..index]).cloned().collect(),
+                meta: entry.meta.clone(),
+                replaces: replaces.map(|(url, (_, served))| (url, Arc::clone(served))),
+                failed_challenge: entry.failed_challenge,
+                ask: shared
+                    .settings
+                    .on_demand
+                    .as_ref()
+                    .filter(|_| entry.on_demand)
+                    .map(|on_demand| on_demand.ask.clone()),
+            }
+        };
+        self.ordering += 1;
+        self.edit(name, |entry| entry.work = Work::Running("beginning".to_owned()));
+        let (name, told) = (name.clone(), Arc::clone(&self.shared));
+        self.jobs.spawn(async move {
+            let own = name.clone();
+            let step = move |step: &str| {
+                if let Some(entry) = told.table.write().get_mut(&own)
+                    && matches!(entry.work, Work::Running(_))
+                {
+                    entry.work = Work::Running(step.to_owned());
+                }
+                told.changed.send_replace(());
+            };
+            (name, job::order(shared, order, step).await)
+        });
+        true
+    }
+
+    /// Whether a CA may be asked for one more; it is counted if so.
+    pub(super) fn has_room(&mut self, ca: usize, is_public: bool) -> bool {
+        let now = Instant::now();
+        let begun = self.begun.entry(ca).or_default();
+        while begun.front().is_some_and(|at| now.duration_since(*at) >= SPAN) {
+            begun.pop_front();
+        }
+        let has_room = begun.len() < if is_public { AT_PUBLIC } else { AT_PRIVATE };
+        if has_room {
+            begun.push_back(now);
+        }
+        has_room
+    }
+}

@@ -1,0 +1,158 @@
+//! How it ended: what comes of orders.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::super::entry::{Trouble, Work};
+use super::super::job;
+use super::super::job::{Ended, Failure, Obtained};
+use super::super::shared::millis;
+use super::{Keeper, look_again, served_news};
+use crate::acme::{ErrorKind, RenewalWindow, schedule};
+use crate::model::{Actor, Attempt, CertificateNews, CertificateSource, DomainName};
+use crate::tls::Slot;
+
+impl Keeper {
+    pub(super) async fn ended(&mut self, name: &DomainName, ended: Ended) {
+        match ended {
+            Ended::Window(window) => self.take_window(name, window).await,
+            Ended::Obtained(obtained) => {
+                self.ordering -= 1;
+                self.obtained(name, *obtained).await;
+            }
+            Ended::Failed { directory_url, failure, log } => {
+                self.ordering -= 1;
+                self.failed(name, directory_url, failure, log).await;
+            }
+            Ended::Denied(why) => {
+                self.ordering -= 1;
+                self.denied(name, &why);
+            }
+        }
+    }
+
+    pub(super) async fn obtained(&mut self, name: &DomainName, obtained: Obtained) {
+        let Obtained { served, mut meta, directory_url } = obtained;
+        // A name that is gone by now has its certificate on the disk, for when it comes back.
+        let renewed = match self.shared.table.read().get(name) {
+            Some(entry) => entry.served.is_some(),
+            None => return,
+        };
+        let next = job::renewal(&mut meta, &served.certificate);
+        let next = next.min(SystemTime::now() + look_again());
+        self.tell(
+            Actor::Certificates,
+            name,
+            served_news(&served, CertificateSource::Acme, renewed),
+        )
+        .await;
+        self.edit(name, |entry| {
+            entry.served = Some((CertificateSource::Acme, Arc::clone(&served)));
+            entry.directory_url = Some(directory_url);
+            entry.meta = meta;
+            entry.trouble = None;
+            entry.failed_challenge = None;
+            entry.work = Work::Rest(Some(next));
+        });
+        let facts = served.certificate.facts();
+        tracing::info!(%name, issuer = facts.issuer, serial = facts.serial, "certificate is served");
+        self.save_meta(name).await;
+    }
+
+    pub(super) async fn failed(
+        &mut self,
+        name: &DomainName,
+        directory_url: String,
+        failure: Failure,
+        log: Vec<Attempt>,
+    ) {
+        let now = SystemTime::now();
+        let Failure { text, hint, kind, retry_after, challenge } = failure;
+        let Some((attempt, not_after)) = self.shared.table.read().get(name).map(|entry| {
+            let served = entry.served.as_ref();
+            (entry.meta.attempts + 1, served.map(|(_, served)| served.certificate.not_after()))
+        }) else {
+            return;
+        };
+        let next = schedule::retry_at(now, attempt, kind, retry_after, not_after, fastrand::f64());
+        let blocks = kind == ErrorKind::Blocked;
+        let next_ms = (!blocks).then(|| millis(next));
+        self.tell(
+            Actor::Certificates,
+            name,
+            CertificateNews::Failed { error: text.clone(), attempt, next_ms },
+        )
+        .await;
+        let retry_in_ms = next.duration_since(now).unwrap_or_default().as_millis();
+        tracing::warn!(%name, directory_url, attempt, retry_in_ms, error = text, "no certificate");
+        if let (ErrorKind::RateLimited { whole_account: true }, Some(index)) = (
+            kind,
+            self.shared.settings.cas.iter().position(|ca| ca.directory_url() == directory_url),
+        ) {
+            self.paused.insert(index, next);
+        }
+        self.edit(name, |entry| {
+            entry.meta.attempts = attempt;
+            entry.meta.next_ms = Some(millis(next));
+            entry.meta.last_error = Some(text.clone());
+            entry.meta.log = log;
+            entry.trouble = Some(Trouble { text, hint, blocks });
+            entry.failed_challenge = challenge.or(entry.failed_challenge);
+            entry.directory_url.get_or_insert(directory_url);
+            entry.work = Work::Rest(Some(next));
+        });
+        self.save_meta(name).await;
+    }
+
+    pub(super) fn denied(&mut self, name: &DomainName, why: &str) {
+        tracing::info!(%name, reason = why, "certificate on demand denied");
+        let served = self.shared.table.read().get(name).is_some_and(|entry| entry.served.is_some());
+        if served {
+            // What there is is served until it runs out.
+            self.edit(name, |entry| {
+                entry.trouble = Some(Trouble { text: why.to_owned(), hint: None, blocks: true });
+                entry.work = Work::Rest(Some(SystemTime::now() + Duration::from_hours(1)));
+            });
+            return;
+        }
+        self.forget(name);
+        self.demand_limits.deny(name.clone(), Instant::now());
+        self.shared.store.publish(&[(name.clone(), Some(Slot::Unavailable))]);
+        self.shared.changed.send_replace(());
+    }
+
+    pub(super) async fn take_window(&mut self, name: &DomainName, window: Option<RenewalWindow>) {
+        let now = SystemTime::now();
+        let again = window.as_ref().map_or_else(look_again, |window| window.look_again);
+        self.edit(name, |entry| {
+            job::take_window(&mut entry.meta, window);
+            let renewal = match &entry.served {
+                Some((_, served)) => job::renewal(&mut entry.meta, &served.certificate),
+                None => now,
+            };
+            entry.work = Work::Rest(Some(renewal.min(now + again)));
+        });
+        self.save_meta(name).await;
+    }
+
+    /// Stores what is known of an ACME certificate beside it.
+    pub(super) async fn save_meta(&self, name: &DomainName) {
+        let found = self
+            .shared
+            .table
+            .read()
+            .get(name)
+            .and_then(|entry| Some((entry.directory_url.clone()?, entry.meta.clone())));
+        let Some((url, meta)) = found else { return };
+        let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
+        let saved = tokio::task::spawn_blocking(move || storage.save_meta(&url, &own, &meta)).await;
+        if let Ok(Err(error)) = saved {
+            tracing::error!(%name, %error, "cannot store how it stands with a certificate");
+        }
+    }
+
+    /// Adds to the history.
+    pub(super) async fn tell(&self, actor: Actor, name: &DomainName, news: CertificateNews) {
+        (self.journal)(actor, name.clone(), news).await;
+    }
+}

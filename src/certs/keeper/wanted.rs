@@ -1,0 +1,230 @@
+//! Which names want a certificate, and from where: the keeper follows the state.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::super::entry::{Entry, Trouble, Work};
+use super::super::error::CertError;
+use super::super::files::InFiles;
+use super::super::job;
+use super::super::plan::{Plan, plan};
+use super::super::shared::time;
+use super::super::shelf::Shelf;
+use super::{Keeper, look_again};
+use crate::acme::schedule;
+use crate::config::CertificateFiles;
+use crate::model::{CertificateSource, DomainName, Pattern, TlsMode};
+use crate::tls::{Slot, Trust};
+
+/// Names that come together and get a certificate of our own CA at once. Those of a larger crowd get
+/// theirs when somebody asks for it.
+const EAGER: usize = 100;
+
+impl Keeper {
+    /// Takes in the state of now: names that came, went, or want their certificate from elsewhere. All
+    /// that is stored is in the stored, or is read as it is needed.
+    pub(super) fn follow(&mut self, stored: Option<&Shelf>) {
+        let snapshot = self.shared.reader.load();
+        let before = std::mem::replace(&mut self.followed, Arc::clone(&snapshot));
+        let mut gone: BTreeSet<DomainName> = BTreeSet::new();
+        let mut wanted: Vec<(DomainName, DomainName, TlsMode)> = Vec::new();
+        for (was, now) in snapshot.domains_changed_since(&before) {
+            gone.extend(was.into_iter().flat_map(|was| was.names().cloned()));
+            if let Some(now) = now {
+                let names = now.names();
+                wanted
+                    .extend(names.map(|name| (name.clone(), now.domain.clone(), now.tls.clone())));
+            }
+        }
+        if !gone.is_empty() {
+            // What was made on demand goes with its domain, or when that says something else.
+            let table = self.shared.table.read();
+            let below = table.iter().filter(|(_, e)| e.on_demand && gone.contains(&e.domain));
+            let below: Vec<_> = below.map(|(name, _)| name.clone()).collect();
+            gone.extend(below);
+        }
+        for (name, ..) in &wanted {
+            gone.remove(name);
+        }
+        let mut changes: Vec<(DomainName, Option<Slot>)> = Vec::new();
+        for name in gone {
+            self.forget(&name);
+            changes.push((name, None));
+        }
+        let mut made = 0;
+        for (name, domain, tls) in wanted {
+            let slot = self.want(&name, domain, &tls, stored, &mut made);
+            changes.push((name, slot));
+        }
+        if let Some(stored) = stored {
+            changes.extend(self.restore_demanded(stored));
+        }
+        if !changes.is_empty() {
+            let table = self.shared.table.read();
+            let default = self.shared.settings.default_certificate.as_ref();
+            self.files.keep(|cert, key| {
+                default.is_some_and(|files| files.cert == cert && files.key == key)
+                    || table.values().any(|entry| {
+                        matches!(&entry.plan, Plan::Files { cert: c, key: k } if c == cert && k == key)
+                    })
+            });
+        }
+        self.shared.store.publish(&changes);
+        self.shared.store.catch_up(snapshot.revision());
+        self.shared.changed.send_replace(());
+    }
+
+    /// Sees to a name that is served. What handshakes are to see of it, where anything.
+    pub(super) fn want(
+        &mut self,
+        name: &DomainName,
+        domain: DomainName,
+        tls: &TlsMode,
+        stored: Option<&Shelf>,
+        made: &mut usize,
+    ) -> Option<Slot> {
+        let settings = &self.shared.settings;
+        let plan = plan(name, tls, &settings.cas, settings.on_demand.is_some());
+        if let Some(entry) = self.shared.table.write().get_mut(name)
+            && entry.plan == plan
+            && !entry.on_demand
+        {
+            entry.domain = domain;
+            return Some(entry.slot());
+        }
+        self.forget(name);
+        let own;
+        let stored = if let Some(stored) = stored {
+            stored
+        } else {
+            own = Shelf::of(&self.shared, name);
+            &own
+        };
+        let mut entry = Entry::new(domain, plan);
+        if *tls == TlsMode::Auto
+            && let Some(served) = stored.imported.get(name)
+        {
+            entry.served = Some((CertificateSource::Imported, Arc::clone(served)));
+            entry.work = Work::Rest(None);
+            return Some(self.put(name, entry));
+        }
+        match entry.plan.clone() {
+            Plan::Nowhere { .. } => return None,
+            Plan::OnDemand => {}
+            Plan::Blocked { error, hint } => {
+                tracing::warn!(%name, error, "no certificate can be ordered");
+                entry.trouble = Some(Trouble { text: error, hint, blocks: true });
+            }
+            // Each name below it gets its own, when somebody asks.
+            Plan::Internal { .. } if matches!(name.pattern(), Pattern::Wildcard(_)) => {}
+            Plan::Internal { .. } => {
+                *made += 1;
+                if *made <= EAGER {
+                    self.make(name, &mut entry);
+                }
+            }
+            Plan::Files { cert, key } => {
+                let files = CertificateFiles { cert, key };
+                entry.take_file(name, self.files.open(&files, &self.shared.serving));
+                if let Some(trouble) = &entry.trouble {
+                    tracing::error!(%name, error = trouble.text, "certificate files can't be used");
+                }
+            }
+            Plan::Acme => Self::take_shelved(name, &mut entry, stored),
+        }
+        Some(self.put(name, entry))
+    }
+
+    /// Goes on with an ACME certificate where it was left.
+    fn take_shelved(name: &DomainName, entry: &mut Entry, stored: &Shelf) {
+        let now = SystemTime::now();
+        let mut next = now;
+        if let Some(shelved) = stored.acme.get(name) {
+            entry.meta = shelved.meta.clone();
+            entry.directory_url = Some(shelved.directory_url.clone());
+            if let Some(served) = &shelved.served {
+                entry.served = Some((CertificateSource::Acme, Arc::clone(served)));
+                next = job::renewal(&mut entry.meta, &served.certificate);
+                next = next.min(now + look_again());
+                if shelved.directory_url.is_empty() {
+                    entry.directory_url = None;
+                    next = now;
+                }
+            }
+            if let (Some(error), Some(at)) = (&entry.meta.last_error, entry.meta.next_ms) {
+                // A restart is no reason to ask again sooner.
+                entry.trouble = Some(Trouble { text: error.clone(), hint: None, blocks: false });
+                next = time(at).min(now + Duration::from_hours(24));
+            }
+        }
+        entry.work = Work::Rest(Some(next));
+    }
+
+    /// Names that were demanded before and still have their certificate.
+    pub(super) fn restore_demanded(&mut self, stored: &Shelf) -> Vec<(DomainName, Option<Slot>)> {
+        let Some(default) = self.default_domain() else { return Vec::new() };
+        let mut changes = Vec::new();
+        for name in stored.acme.keys() {
+            let host = name.to_string();
+            let is_known = self.shared.table.read().contains_key(name);
+            let routed = self.followed.route(&host).map(|node| &node.virtual_host.domain);
+            if is_known || routed != Some(&default) {
+                continue;
+            }
+            let mut entry = Entry::new(default.clone(), Plan::OnDemand);
+            entry.on_demand = true;
+            Self::take_shelved(name, &mut entry, stored);
+            if entry.served.is_some() {
+                let slot = self.put(name, entry);
+                changes.push((name.clone(), Some(slot)));
+            }
+        }
+        changes
+    }
+
+    /// The domain `*`, where certificates are ordered on demand for it.
+    pub(super) fn default_domain(&self) -> Option<DomainName> {
+        let domain: DomainName = "*".parse().ok()?;
+        let node = self.followed.domain(&domain)?;
+        let on_demand = self.shared.settings.on_demand.is_some();
+        (on_demand && node.virtual_host.tls == TlsMode::Auto)
+            .then(|| node.virtual_host.domain.clone())
+    }
+
+    /// Makes a certificate of our own CA.
+    pub(super) fn make(&self, name: &DomainName, entry: &mut Entry) {
+        let Plan::Internal { asked } = entry.plan else { return };
+        let made = self.shared.authority().and_then(|authority| authority.issue(name));
+        match made {
+            Ok(certificate) => {
+                let trust = if asked { Trust::Public } else { Trust::Private };
+                let left = schedule::renew_at(
+                    certificate.not_before(),
+                    certificate.not_after(),
+                    None,
+                    fastrand::f64(),
+                );
+                let served = Arc::new(self.shared.serving.serve(certificate, trust));
+                entry.served = Some((CertificateSource::Internal, served));
+                entry.work = Work::Rest(Some(left));
+                entry.trouble = None;
+            }
+            Err(error) => {
+                let text = CertError::from(error).in_full();
+                tracing::error!(%name, error = text, "no certificate can be made");
+                entry.trouble = Some(Trouble { text, hint: None, blocks: false });
+                entry.work = Work::Rest(Some(SystemTime::now() + Duration::from_mins(1)));
+            }
+        }
+    }
+
+    pub(super) fn open_default(&mut self) {
+        let Some(files) = self.shared.settings.default_certificate.clone() else { return };
+        let InFiles { good, error } = self.files.open(&files, &self.shared.serving);
+        if let Some(error) = error {
+            tracing::error!(error, "the default certificate can't be used");
+        }
+        self.shared.store.publish_default(good.as_ref());
+    }
+}
