@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::alarm::Urgency;
 use super::files::InFiles;
 use super::plan::Plan;
 use super::shared::millis;
@@ -32,6 +33,8 @@ pub(super) struct Entry {
     pub(super) failed_challenge: Option<ChallengeKind>,
     /// Whether a client asked for it, and nobody declared it.
     pub(super) on_demand: bool,
+    /// How urgent it was when that was logged last.
+    pub(super) logged: Urgency,
 }
 
 /// What is being done about a certificate.
@@ -66,6 +69,7 @@ impl Entry {
             trouble: None,
             failed_challenge: None,
             on_demand: false,
+            logged: Urgency::None,
         }
     }
 

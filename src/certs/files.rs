@@ -66,6 +66,11 @@ impl Files {
         self.pairs.retain(|(cert, key), _| wanted(cert, key));
     }
 
+    /// Whether nothing is watched.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
     /// The pairs that are watched.
     pub(super) fn watched(&self) -> Vec<(PathBuf, PathBuf)> {
         self.pairs.keys().cloned().collect()

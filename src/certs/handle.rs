@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::alarm;
 use super::command::{Command, Reply};
 use super::entry::{Entry, Work};
 use super::error::CertError;
@@ -98,6 +99,22 @@ impl Certificates {
         let demanded: Vec<_> = demanded.map(|(name, entry)| entry.report(name, now)).collect();
         reports.extend(demanded);
         reports
+    }
+
+    /// What needs a person.
+    pub fn warnings(&self) -> Vec<String> {
+        const MOST: usize = 20;
+        let now = SystemTime::now();
+        let table = self.shared.table.read();
+        let mut told = table
+            .iter()
+            .filter_map(|(name, entry)| alarm::warning(entry, &entry.report(name, now), now));
+        let mut warnings: Vec<_> = told.by_ref().take(MOST).collect();
+        let more = told.count();
+        if more > 0 {
+            warnings.push(format!("and {more} more names whose certificate needs a person"));
+        }
+        warnings
     }
 
     /// How it stands with a name, and what is known of its ACME certificate.

@@ -54,6 +54,14 @@ pub(super) struct Failure {
     pub(super) challenge: Option<ChallengeKind>,
 }
 
+impl Ended {
+    /// An order that panicked, or was cut short.
+    pub(super) fn broken(error: &tokio::task::JoinError) -> Self {
+        let failure = Failure::ours(format!("the order broke: {error}"));
+        Self::Failed { directory_url: String::new(), failure, log: Vec::new() }
+    }
+}
+
 impl From<AcmeError> for Failure {
     fn from(error: AcmeError) -> Self {
         Self {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::alarm::{self, Urgency};
 use super::command::Command;
 use super::demand::DemandLimits;
 use super::entry::Entry;
@@ -31,6 +32,9 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 /// Between two looks at files of the operator.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Between two looks at what runs out.
+const WATCH: Duration = Duration::from_mins(10);
 
 /// How soon a CA is asked again when it wants a certificate renewed.
 const LOOK_AGAIN: std::ops::Range<u64> = 3600..12 * 3600;
@@ -82,10 +86,11 @@ impl Keeper {
         let mut reader = self.shared.reader.clone();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut watch = tokio::time::interval(WATCH);
         loop {
             self.start_due();
             let sleep = self.sleep();
-            let has_files = !self.files.watched().is_empty();
+            let has_files = !self.files.is_empty();
             tokio::select! {
                 changed = reader.changed() => match changed {
                     Ok(()) => tokio::task::block_in_place(|| self.follow(None)),
@@ -99,6 +104,7 @@ impl Keeper {
                     }
                 }
                 _ = look.tick(), if has_files => self.look_at_files().await,
+                _ = watch.tick() => self.look_at_ends(),
                 () = tokio::time::sleep(sleep) => {}
             }
         }
@@ -148,6 +154,24 @@ impl Keeper {
     fn forget(&mut self, name: &DomainName) {
         let before = self.shared.table.write().remove(name);
         self.reschedule(name, before.and_then(|entry| entry.due()), None);
+    }
+
+    /// Logs, once each, that a certificate runs out that should have been replaced by now.
+    fn look_at_ends(&self) {
+        let now = SystemTime::now();
+        for (name, entry) in self.shared.table.write().iter_mut() {
+            let urgency = alarm::urgency(entry, now);
+            if urgency > entry.logged {
+                let not_after = entry.served.as_ref().map(|(_, s)| date(s.certificate.not_after()));
+                let error = entry.trouble.as_ref().map(|trouble| trouble.text.as_str());
+                if urgency == Urgency::Act {
+                    tracing::error!(%name, not_after, error, "certificate runs out");
+                } else {
+                    tracing::warn!(%name, not_after, error, "certificate should be replaced by now");
+                }
+            }
+            entry.logged = urgency;
+        }
     }
 
     fn reschedule(

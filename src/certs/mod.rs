@@ -4,6 +4,7 @@
 //! One task does all of it, the keeper; commands reach it as messages. It follows the published state,
 //! so nobody tells it of domains. Talking to CAs is `acme`'s, serving is `proxy`'s.
 
+mod alarm;
 mod command;
 mod demand;
 mod entry;

@@ -84,17 +84,18 @@ impl Explainer {
         let Some((by, domain)) = snapshot.route_by(&host) else { return };
         let any = || (by == MatchedBy::Default).then(|| https.certificates.any()).flatten();
         let name = explanation.matched.as_ref().map_or(host.clone(), |m| m.name.to_string());
-        let (refused, words) = if domain.virtual_host.tls == TlsMode::Off {
+        let (refused, note) = if domain.virtual_host.tls == TlsMode::Off {
             let has_default = https.certificates.default_certificate().is_some();
             let refused = (!has_default).then_some(Reason::UnknownServerName);
             (refused, format!("`{name}` has no HTTPS: its `tls` is off"))
         } else {
             match https.certificates.find(&host).or_else(any) {
                 Some(Slot::Ready(_)) => return,
-                Some(Slot::Pending) => (
-                    None,
-                    format!("the certificate of `{host}` is on its way; clients wait for it"),
-                ),
+                Some(Slot::Pending) => {
+                    let note =
+                        format!("the certificate of `{host}` is on its way; clients wait for it");
+                    (None, note)
+                }
                 Some(Slot::OnDemand) => {
                     (None, format!("the certificate of `{host}` comes when a client asks for it"))
                 }
@@ -104,7 +105,7 @@ impl Explainer {
                 }
             }
         };
-        explanation.notes.push(words);
+        explanation.notes.push(note);
         if let Some(reason) = refused {
             explanation.refused = Some(refusal(reason));
         }

@@ -216,7 +216,7 @@ impl Dispatch {
             in_flight: snapshot.domains().map(in_flight).sum(),
             requests: metrics.requests(),
             refused: metrics.refused(),
-            warnings: views::warnings(&snapshot),
+            warnings: [views::warnings(&snapshot), self.certificates.warnings()].concat(),
             notes: self.facts.notes.clone(),
         })
     }

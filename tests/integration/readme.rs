@@ -89,6 +89,16 @@ fn the_tour_works_as_printed() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
 }
 
+/// The script with the time printed before the line that begins so, and after that which begins so.
+fn timed(script: &str, before: &str, after: &str) -> String {
+    let lines = script.lines().map(|line| match line {
+        line if line.starts_with(before) => format!("date +begun:%s%3N\n{line}\n"),
+        line if line.starts_with(after) => format!("{line}\ndate +ended:%s%3N\n"),
+        line => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
 #[test]
 fn with_a_ca_the_example_config_serves_https_within_10_s_of_the_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -103,12 +113,7 @@ fn with_a_ca_the_example_config_serves_https_within_10_s_of_the_start() {
     let example = std::fs::read_to_string(root.join("config.example.toml")).unwrap();
     let example = tour.with_ports(&example);
     std::fs::write(folder.path().join("config.example.toml"), example).unwrap();
-    let timed = tour.script.lines().map(|line| match line {
-        line if line.starts_with("vhost serve ") => format!("date +begun:%s%3N\n{line}\n"),
-        line if line.starts_with("curl --cacert ") => format!("{line}\ndate +ended:%s%3N\n"),
-        line => format!("{line}\n"),
-    });
-    tour.script = timed.collect();
+    tour.script = timed(&tour.script, "vhost serve ", "curl --cacert ");
     let (stdout, stderr) = tour.run(folder.path());
     let at = |mark: &str| -> u64 {
         let line = stdout.lines().find_map(|line| line.strip_prefix(mark));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::entry::Work;
-use super::super::job;
+use super::super::job::{self, Ended};
 use super::super::plan::Plan;
 use super::Keeper;
 use crate::model::{CertificateSource, DomainName};
@@ -160,7 +160,10 @@ impl Keeper {
                 }
                 told.changed.send_replace(());
             };
-            (name, job::order(shared, order, step).await)
+            // In a task of its own: one that breaks must not leave its name running for ever.
+            let order = tokio::spawn(job::order(shared, order, step));
+            let ended = order.await.unwrap_or_else(|error| Ended::broken(&error));
+            (name, ended)
         });
         true
     }

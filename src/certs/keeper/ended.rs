@@ -95,10 +95,14 @@ impl Keeper {
             entry.meta.attempts = attempt;
             entry.meta.next_ms = Some(millis(next));
             entry.meta.last_error = Some(text.clone());
-            entry.meta.log = log;
+            if !log.is_empty() {
+                entry.meta.log = log;
+            }
             entry.trouble = Some(Trouble { text, hint, blocks });
             entry.failed_challenge = challenge.or(entry.failed_challenge);
-            entry.directory_url.get_or_insert(directory_url);
+            if !directory_url.is_empty() {
+                entry.directory_url.get_or_insert(directory_url);
+            }
             entry.work = Work::Rest(Some(next));
         });
         self.save_meta(name).await;

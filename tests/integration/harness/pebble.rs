@@ -249,7 +249,10 @@ impl Pebble {
 
     /// Holds it still: it accepts connections and says nothing.
     pub(crate) fn pause(&self) {
-        self.server.as_ref().expect("it runs").signal(Signal::SIGSTOP);
+        let server = self.server.as_ref().expect("it runs");
+        server.signal(Signal::SIGSTOP);
+        // It takes effect a moment later.
+        eventually("it is stopped", Duration::from_secs(10), || server.is_stopped());
     }
 
     pub(crate) fn resume(&self) {
@@ -352,6 +355,15 @@ impl Daemon {
 
     fn has_ended(&mut self) -> bool {
         self.0.try_wait().expect("a child can be waited for").is_some()
+    }
+
+    /// Whether all of its threads are held still (proc(5): the state after the name).
+    fn is_stopped(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).expect("it runs");
+        tasks.flatten().all(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     fn signal(&self, signal: Signal) {

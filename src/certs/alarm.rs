@@ -1,0 +1,112 @@
+//! When a certificate needs a person: it has run out or soon will, or none can be had. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use super::entry::Entry;
+use crate::model::{CertificateReport, CertificateSource, CertificateState};
+
+/// How much of its life a certificate has left when somebody should know, and when somebody must act.
+const LITTLE: u32 = 5;
+const VERY_LITTLE: u32 = 10;
+
+/// How urgent it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Nobody needs to do anything.
+    None,
+    /// It should have been replaced by now.
+    Warn,
+    /// It runs out next.
+    Act,
+}
+
+/// How urgent it is that a certificate is replaced. One that is short-lived on purpose has its share
+/// of its life, not a number of days.
+pub(super) fn urgency(entry: &Entry, now: SystemTime) -> Urgency {
+    let Some((source, served)) = &entry.served else { return Urgency::None };
+    if *source == CertificateSource::Internal {
+        return Urgency::None;
+    }
+    let (from, until) = (served.certificate.not_before(), served.certificate.not_after());
+    let life = until.duration_since(from).unwrap_or_default();
+    let left = until.duration_since(now).unwrap_or_default();
+    if left < life / VERY_LITTLE {
+        Urgency::Act
+    } else if left < life / LITTLE {
+        Urgency::Warn
+    } else {
+        Urgency::None
+    }
+}
+
+/// What a person is told, where one has to act.
+pub(super) fn warning(
+    entry: &Entry,
+    report: &CertificateReport,
+    now: SystemTime,
+) -> Option<String> {
+    let name = &report.name;
+    let why = report.last_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    match report.state {
+        CertificateState::Expired => Some(format!("the certificate of `{name}` has run out{why}")),
+        CertificateState::Blocked => Some(format!("there is no certificate for `{name}`{why}")),
+        CertificateState::Failed if report.served.is_none() => {
+            Some(format!("there is no certificate for `{name}` yet{why}"))
+        }
+        CertificateState::Failed if report.source == Some(CertificateSource::Files) => {
+            Some(format!("the certificate files of `{name}` can't be used{why}"))
+        }
+        _ if urgency(entry, now) == Urgency::Act => {
+            let until = entry.served.as_ref().map(|(_, served)| served.certificate.not_after());
+            let left = until.and_then(|until| until.duration_since(now).ok()).unwrap_or_default();
+            Some(format!("the certificate of `{name}` runs out in {}{why}", rough(left)))
+        }
+        _ => None,
+    }
+}
+
+/// A time in its largest unit.
+fn rough(time: Duration) -> String {
+    let (hours, minutes) = (time.as_secs() / 3600, time.as_secs() / 60);
+    match (hours, minutes) {
+        (48.., _) => format!("{} days", hours / 24),
+        (2.., _) => format!("{hours} hours"),
+        (_, 2..) => format!("{minutes} minutes"),
+        _ => format!("{} seconds", time.as_secs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::certs::plan::Plan;
+    use crate::tls::testing::self_signed;
+    use crate::tls::{Serving, Trust};
+
+    #[test]
+    fn what_runs_out_is_told_by_its_share_of_life() {
+        let certificate = self_signed(&["example.com"]);
+        let (from, until) = (certificate.not_before(), certificate.not_after());
+        let life = until.duration_since(from).unwrap();
+        let served = Serving::new().unwrap().serve(certificate, Trust::Public);
+        let name = "example.com".parse().unwrap();
+        let mut entry = Entry::new("example.com".parse().unwrap(), Plan::Acme);
+        assert_eq!(urgency(&entry, from), Urgency::None, "there is nothing that could run out");
+        entry.served = Some((CertificateSource::Imported, Arc::new(served)));
+        for (left, expected) in [
+            (life / 3, Urgency::None),
+            (life / 6, Urgency::Warn),
+            (life / 11, Urgency::Act),
+            (Duration::ZERO, Urgency::Act),
+        ] {
+            let now = until - left;
+            assert_eq!(urgency(&entry, now), expected, "{left:?}");
+            let told = warning(&entry, &entry.report(&name, now), now);
+            assert_eq!(told.is_some(), expected == Urgency::Act, "{told:?}");
+        }
+        assert_eq!(rough(Duration::from_hours(50)), "2 days");
+        assert_eq!(rough(Duration::from_secs(59)), "59 seconds");
+    }
+}
