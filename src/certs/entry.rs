@@ -103,6 +103,9 @@ impl Entry {
             (Work::Rest(_), Some(_)) => CertificateState::Failed,
             _ if self.served.is_some() && !good => CertificateState::Expired,
             _ if good => CertificateState::Valid,
+            // Made in the moment somebody asks.
+            _ if matches!(self.plan, Plan::Internal { .. }) => CertificateState::Valid,
+            _ if self.plan == Plan::OnDemand && !self.on_demand => CertificateState::None,
             _ => CertificateState::Pending,
         }
     }
@@ -130,7 +133,11 @@ impl Entry {
             next_ms: self.next_ms(),
             attempts: self.meta.attempts,
             last_error: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
-            hint: self.trouble.as_ref().and_then(|trouble| trouble.hint.clone()),
+            hint: match &self.trouble {
+                Some(trouble) => trouble.hint.clone(),
+                None if served.is_none() => self.plan.made_when().map(str::to_owned),
+                None => None,
+            },
             trusted: served.is_some_and(|(_, served)| {
                 served.trust == Trust::Public && served.certificate.not_after() > now
             }),

@@ -28,6 +28,19 @@ pub(super) enum Plan {
     Nowhere { hint: &'static str },
 }
 
+impl Plan {
+    /// When a certificate is made that is not there yet and that nobody is at work on.
+    pub(super) fn made_when(&self) -> Option<&'static str> {
+        match self {
+            Self::Internal { .. } => Some("it is made when a client asks for it"),
+            Self::OnDemand => Some(
+                "one is ordered for each name that a client asks for and `on_demand_ask` allows",
+            ),
+            Self::Acme | Self::Files { .. } | Self::Blocked { .. } | Self::Nowhere { .. } => None,
+        }
+    }
+}
+
 /// Finds where the certificate of `name`, whose domain says `tls`, is to come from.
 pub(super) fn plan(name: &DomainName, tls: &TlsMode, cas: &[Ca], on_demand: bool) -> Plan {
     let is_default = name.pattern() == Pattern::Default;

@@ -214,6 +214,29 @@ fn a_wildcard_without_a_dns_hook_is_blocked_and_says_what_to_do() {
     let shown = site.vhost.wait_for_certificate("*.example.com", "blocked");
     assert!(shown["hint"].as_str().is_some_and(|hint| hint.contains("dns_hook")), "{shown}");
     assert_eq!(site.pebble.orders_made(), 0);
+    let status = site.vhost.ctl(&["status", "--check"]);
+    assert_eq!(status.code, 1, "{status:?}");
+    let told = "there is no certificate for `*.example.com`";
+    assert!(format!("{}{}", status.stdout, status.stderr).contains(told), "{status:?}");
+}
+
+/// Who wants to be rid of an import renews it, and it does not come back.
+#[test]
+fn an_import_gives_way_to_an_order_for_good() {
+    let name = "shop.example.com";
+    let mut site = Site::start(&[name], |options| options, |setup, _| setup);
+    site.vhost.wait_for_certificate(name, "valid");
+    let issued = Authority::new().issue(&[name]);
+    assert_eq!(site.vhost.import(name, &issued.cert(), &issued.key()).code, 0);
+    assert_eq!(site.vhost.certificate(name)["source"], "imported");
+    let refused = site.vhost.ctl(&["cert", "renew", name]);
+    assert_eq!(refused.code, 5, "{refused:?}");
+    site.renew(name);
+    let serial = site.shake(name).serial();
+    site.vhost.kill();
+    site.vhost.restart();
+    assert_eq!(site.shake(name).serial(), serial, "what was ordered is served");
+    assert_eq!(site.vhost.certificate(name)["source"], "acme");
 }
 
 #[test]
@@ -621,6 +644,11 @@ fn first_visitors_of_a_name_that_is_allowed_wait_for_its_only_order() {
     let nameless = TlsClient::accepts_any().connect(address, None);
     nameless.err().expect("no name, no certificate");
     assert_eq!(site.pebble.orders_made(), 1);
+    // That the domain moves to another tag is nothing to the certificates behind it.
+    site.vhost.ctl_ok(&["backend", "tag", "web", "b"]);
+    site.vhost.ctl_ok(&["switch", "*", "b"]);
+    client.connect(address, Some(allowed)).expect("it is still there");
+    assert_eq!((ask.asked_about(allowed), site.pebble.orders_made()), (1, 1));
 
     site.vhost.kill();
     site.vhost.restart();

@@ -7,7 +7,7 @@ use super::super::command::{Command, Reply};
 use super::super::entry::{Entry, Work};
 use super::super::error::CertError;
 use super::super::job;
-use super::super::plan::Plan;
+use super::super::plan::{Plan, plan};
 use super::super::shared::millis;
 use super::{Keeper, date, served_news};
 use crate::acme::Meta;
@@ -32,6 +32,9 @@ impl Keeper {
             }
             Command::Revoked { actor, name, serial, reason, reply } => {
                 let again = reason == RevocationReason::KeyCompromise;
+                if again {
+                    self.set_aside(&name).await;
+                }
                 let report = self.edit(&name, |entry| {
                     entry.meta.window_ms = None;
                     entry.meta.renew_ms = Some(0);
@@ -46,6 +49,17 @@ impl Keeper {
                 self.tell(actor, &name, CertificateNews::Revoked { serial, reason }).await;
                 let _ = reply.send(report.ok_or(CertError::UnknownName { name, near: None }));
             }
+        }
+    }
+
+    /// Puts what is stored of a name where no start finds it.
+    async fn set_aside(&self, name: &DomainName) {
+        let url = self.shared.table.read().get(name).and_then(|e| e.directory_url.clone());
+        let Some(url) = url else { return };
+        let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
+        let aside = tokio::task::spawn_blocking(move || storage.set_aside(&url, &own)).await;
+        if let Ok(Err(error)) = aside {
+            tracing::error!(%name, %error, "cannot put a revoked certificate aside");
         }
     }
 
@@ -135,12 +149,15 @@ impl Keeper {
         let renewed =
             self.shared.table.read().get(&name).is_some_and(|entry| entry.served.is_some());
         if !self.shared.table.read().contains_key(&name) {
-            let domain = self.followed.domain(&name).map(|node| node.virtual_host.domain.clone());
-            let Some(domain) = domain else {
+            let Some(node) = self.followed.domain(&name) else {
                 let _ = reply.send(Err(CertError::UnknownName { name, near: None }));
                 return;
             };
-            let entry = Entry::new(domain, Plan::Nowhere { hint: "it was imported" });
+            let virtual_host = &node.virtual_host;
+            let settings = &self.shared.settings;
+            let on_demand = settings.on_demand.is_some();
+            let plan = plan(&name, &virtual_host.tls, &settings.cas, on_demand);
+            let entry = Entry::new(virtual_host.domain.clone(), plan);
             self.put(&name, entry);
         }
         let report = self.edit(&name, |entry| {

@@ -2,8 +2,9 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::super::entry::{Entry, Trouble};
+use super::super::entry::{Entry, Trouble, Work};
 use super::super::plan::Plan;
+use super::super::shelf::Shelf;
 use super::Keeper;
 use crate::model::DomainName;
 use crate::tls::Slot;
@@ -35,6 +36,17 @@ impl Keeper {
         else {
             return;
         };
+        let mut entry = Entry::new(domain, Plan::OnDemand);
+        entry.on_demand = true;
+        // What was ordered before is good for as long as it lasts, whatever became of its domain since.
+        let stored = tokio::task::block_in_place(|| Shelf::of(&self.shared, &name));
+        Self::take_shelved(&name, &mut entry, &stored);
+        let now = SystemTime::now();
+        if entry.served.as_ref().is_some_and(|(_, served)| served.certificate.not_after() > now) {
+            let slot = self.put(&name, entry);
+            self.shared.store.publish(&[(name, Some(slot))]);
+            return;
+        }
         let have = self.shared.table.read().values().filter(|entry| entry.on_demand).count();
         if let Err(reason) = self.demand_limits.admit(&name, have, &settings, Instant::now()) {
             tracing::info!(%name, reason, "certificate on demand refused");
@@ -42,8 +54,7 @@ impl Keeper {
             self.demand_limits.deny(name, Instant::now());
             return;
         }
-        let mut entry = Entry::new(domain, Plan::OnDemand);
-        entry.on_demand = true;
+        entry.work = Work::Rest(None);
         self.put(&name, entry);
         self.queue(&name, true);
     }

@@ -33,17 +33,28 @@ impl Keeper {
 
     pub(super) async fn obtained(&mut self, name: &DomainName, obtained: Obtained) {
         let Obtained { served, mut meta, directory_url } = obtained;
-        // A name that is gone by now has its certificate on the disk, for when it comes back.
-        let renewed = match self.shared.table.read().get(name) {
-            Some(entry) => entry.served.is_some(),
-            None => return,
+        // A name that is gone by now, or has been given another certificate meanwhile, has this one on
+        // the disk, for when it is wanted.
+        let before = match self.shared.table.read().get(name) {
+            Some(entry) if matches!(entry.work, Work::Running(_)) => {
+                entry.served.as_ref().map(|(source, _)| *source)
+            }
+            _ => return,
         };
+        if before == Some(CertificateSource::Imported) {
+            // Or else it would be back after the next start.
+            let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
+            let removed = tokio::task::spawn_blocking(move || storage.remove_imported(&own)).await;
+            if let Ok(Err(error)) = removed {
+                tracing::error!(%name, %error, "cannot remove the imported certificate");
+            }
+        }
         let next = job::renewal(&mut meta, &served.certificate);
         let next = next.min(SystemTime::now() + look_again());
         self.tell(
             Actor::Certificates,
             name,
-            served_news(&served, CertificateSource::Acme, renewed),
+            served_news(&served, CertificateSource::Acme, before.is_some()),
         )
         .await;
         self.edit(name, |entry| {

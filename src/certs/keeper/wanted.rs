@@ -22,14 +22,21 @@ use crate::tls::{Slot, Trust};
 const EAGER: usize = 100;
 
 impl Keeper {
-    /// Takes in the state of now: names that came, went, or want their certificate from elsewhere. All
-    /// that is stored is in the stored, or is read as it is needed.
+    /// Takes in the state of now: names that came, went, or want their certificate from elsewhere. What
+    /// is stored is given, or is read as it is needed.
     pub(super) fn follow(&mut self, stored: Option<&Shelf>) {
         let snapshot = self.shared.reader.load();
         let before = std::mem::replace(&mut self.followed, Arc::clone(&snapshot));
         let mut gone: BTreeSet<DomainName> = BTreeSet::new();
         let mut wanted: Vec<(DomainName, DomainName, TlsMode)> = Vec::new();
+        // Domains that went, or say something else of certificates.
+        let mut left: BTreeSet<&DomainName> = BTreeSet::new();
         for (was, now) in snapshot.domains_changed_since(&before) {
+            if let Some(was) = was
+                && now.is_none_or(|now| now.tls != was.tls)
+            {
+                left.insert(&was.domain);
+            }
             gone.extend(was.into_iter().flat_map(|was| was.names().cloned()));
             if let Some(now) = now {
                 let names = now.names();
@@ -37,10 +44,10 @@ impl Keeper {
                     .extend(names.map(|name| (name.clone(), now.domain.clone(), now.tls.clone())));
             }
         }
-        if !gone.is_empty() {
-            // What was made on demand goes with its domain, or when that says something else.
+        if !left.is_empty() {
+            // What was made on demand goes with its domain.
             let table = self.shared.table.read();
-            let below = table.iter().filter(|(_, e)| e.on_demand && gone.contains(&e.domain));
+            let below = table.iter().filter(|(_, e)| e.on_demand && left.contains(&e.domain));
             let below: Vec<_> = below.map(|(name, _)| name.clone()).collect();
             gone.extend(below);
         }
@@ -60,7 +67,7 @@ impl Keeper {
         if let Some(stored) = stored {
             changes.extend(self.restore_demanded(stored));
         }
-        if !changes.is_empty() {
+        if !changes.is_empty() && !self.files.is_empty() {
             let table = self.shared.table.read();
             let default = self.shared.settings.default_certificate.as_ref();
             self.files.keep(|cert, key| {
@@ -137,7 +144,7 @@ impl Keeper {
     }
 
     /// Goes on with an ACME certificate where it was left.
-    fn take_shelved(name: &DomainName, entry: &mut Entry, stored: &Shelf) {
+    pub(super) fn take_shelved(name: &DomainName, entry: &mut Entry, stored: &Shelf) {
         let now = SystemTime::now();
         let mut next = now;
         if let Some(shelved) = stored.acme.get(name) {
