@@ -2,23 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::entry::Entry;
+use super::entry::{Entry, Urgency};
 use crate::model::{CertificateReport, CertificateSource, CertificateState};
 
 /// How much of its life a certificate has left when somebody should know, and when somebody must act.
 const LITTLE: u32 = 5;
 const VERY_LITTLE: u32 = 10;
-
-/// How urgent it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Urgency {
-    /// Nobody needs to do anything.
-    None,
-    /// It should have been replaced by now.
-    Warn,
-    /// It runs out next.
-    Act,
-}
 
 /// How urgent it is that a certificate is replaced. One that is short-lived on purpose has its share
 /// of its life, not a number of days.

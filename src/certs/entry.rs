@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::alarm::Urgency;
 use super::files::InFiles;
 use super::plan::Plan;
-use super::shared::millis;
 use crate::acme::Meta;
+use crate::clock::millis;
 use crate::model::{
     CertificateReport, CertificateSource, CertificateState, ChallengeKind, DomainName,
 };
@@ -55,6 +54,17 @@ pub(super) struct Trouble {
     pub(super) hint: Option<String>,
     /// Whether a person has to act.
     pub(super) blocks: bool,
+}
+
+/// How urgent it is that a person does something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Nobody needs to do anything.
+    None,
+    /// It should have been replaced by now.
+    Warn,
+    /// It runs out next.
+    Act,
 }
 
 impl Entry {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::shared::{Shared, millis};
+use super::shared::Shared;
 use crate::acme::{AcmeError, Ca, ErrorKind, Meta, OrderRequest, RenewalWindow, ask, schedule};
+use crate::clock::{millis, time};
 use crate::model::{Attempt, ChallengeKind, DomainName};
 use crate::tls::{Certificate, Served};
 
@@ -205,7 +206,6 @@ pub(super) fn take_window(meta: &mut Meta, window: Option<RenewalWindow>) {
 
 /// When a certificate is to be renewed; the choice is kept in `meta`.
 pub(super) fn renewal(meta: &mut Meta, certificate: &Certificate) -> SystemTime {
-    use super::shared::time;
     if let Some(at) = meta.renew_ms {
         return time(at);
     }

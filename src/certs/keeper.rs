@@ -15,10 +15,10 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::alarm::{self, Urgency};
+use super::alarm;
 use super::command::Command;
 use super::demand::DemandLimits;
-use super::entry::Entry;
+use super::entry::{Entry, Urgency};
 use super::files::Files;
 use super::job::Ended;
 use super::shared::{Journal, Shared};

@@ -9,6 +9,7 @@ mod command;
 mod demand;
 mod entry;
 mod error;
+mod export;
 mod files;
 mod handle;
 mod job;
@@ -20,5 +21,6 @@ mod shelf;
 pub(crate) mod testing;
 
 pub use error::CertError;
-pub use handle::{Certificates, Exported, Opened};
+pub use export::Exported;
+pub use handle::{Certificates, Opened};
 pub use shared::{CertSettings, Journal};

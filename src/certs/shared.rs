@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -87,15 +86,4 @@ impl Shared {
             _ => Trust::Private,
         }
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(super) fn millis(at: SystemTime) -> u64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The reverse of [`millis`].
-pub(super) fn time(millis: u64) -> SystemTime {
-    UNIX_EPOCH + std::time::Duration::from_millis(millis)
 }

@@ -8,9 +8,9 @@ use super::super::entry::{Entry, Work};
 use super::super::error::CertError;
 use super::super::job;
 use super::super::plan::{Plan, plan};
-use super::super::shared::millis;
 use super::{Keeper, date, served_news};
 use crate::acme::Meta;
+use crate::clock::millis;
 use crate::model::{
     Actor, CertificateNews, CertificateReport, CertificateSource, DomainName, RevocationReason,
 };

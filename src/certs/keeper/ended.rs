@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::super::entry::{Trouble, Work};
 use super::super::job;
 use super::super::job::{Ended, Failure, Obtained};
-use super::super::shared::millis;
 use super::{Keeper, look_again, served_news};
 use crate::acme::{ErrorKind, RenewalWindow, schedule};
+use crate::clock::millis;
 use crate::model::{Actor, Attempt, CertificateNews, CertificateSource, DomainName};
 use crate::tls::Slot;
 
