@@ -1,6 +1,8 @@
-//! What a request pays to find its domain, at ten domains and at a hundred thousand.
+//! What a request pays to find its domain, at ten domains and at a hundred thousand; and what a
+//! handshake pays to find its certificate, at ten and at ten thousand.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use pingora_vhost::model::{
@@ -8,8 +10,10 @@ use pingora_vhost::model::{
     normalise_host,
 };
 use pingora_vhost::state::{Reader, Snapshot, publication};
+use pingora_vhost::tls::{CertStore, Certificate, Serving, Slot, Trust};
 
 const SIZES: [usize; 2] = [10, 100_000];
+const CERTIFICATES: [usize; 2] = [10, 10_000];
 
 /// As a client writes it.
 fn host(index: usize) -> String {
@@ -89,5 +93,65 @@ fn lookup(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, lookup);
+/// A store with a certificate for each name. They are alike, but each is a value of its own, as what
+/// a lookup touches in memory counts.
+fn certificates(names: usize) -> CertStore {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let parameters = rcgen::CertificateParams::new(["example.com".to_owned()]).expect("a name");
+    let pem = parameters.self_signed(&key).expect("a certificate").pem();
+    let certificate = Certificate::from_pem(pem.as_bytes(), key.serialize_pem().as_bytes());
+    let serving = Serving::new().expect("random numbers");
+    let served = serving.serve(certificate.expect("it can be used"), Trust::Public);
+    let (store, _demands) = CertStore::new();
+    let slots: Vec<_> = (0..names)
+        .map(|index| {
+            let name = format!("shop-{index}.example.com").parse().expect("a name");
+            (name, Some(Slot::Ready(Arc::new(served.clone()))))
+        })
+        .collect();
+    store.publish(&slots);
+    store
+}
+
+fn certificate(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("certificate");
+    for size in CERTIFICATES {
+        let store = certificates(size);
+        for (which, hosts) in [("same hosts", same_hosts()), ("any host", any_hosts(size))] {
+            // As the handshake has them, and the check for a redirect: normalised.
+            let hosts: Vec<String> = hosts
+                .iter()
+                .map(|host| {
+                    let mut buffer: HostBuffer = [0; 256];
+                    normalise_host(host, &mut buffer).expect("a host").to_owned()
+                })
+                .collect();
+            let mut next = hosts.iter().cycle();
+            group.bench_with_input(
+                BenchmarkId::new(format!("find, {which}"), size),
+                &store,
+                |bencher, store| {
+                    bencher.iter(|| {
+                        let host = next.next().expect("it goes round");
+                        black_box(store.find(black_box(host)).expect("it is there"));
+                    });
+                },
+            );
+            let mut next = hosts.iter().cycle();
+            group.bench_with_input(
+                BenchmarkId::new(format!("is trusted, {which}"), size),
+                &store,
+                |bencher, store| {
+                    bencher.iter(|| {
+                        let host = next.next().expect("it goes round");
+                        assert!(store.is_trusted(black_box(host)));
+                    });
+                },
+            );
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, lookup, certificate);
 criterion_main!(benches);

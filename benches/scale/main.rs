@@ -3,10 +3,9 @@
 //! Drives the real binary over real sockets, on loopback alone. The backends are one small server
 //! that all ids point to. It measures; nothing here fails for being slow.
 
-mod figures;
-mod server;
+#[path = "../common/mod.rs"]
+mod common;
 mod shape;
-mod traffic;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,10 +15,10 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
-use figures::{Figures, median, millis, percentile};
-use server::{Prepared, Server, request};
+use common::figures::{Figures, median, megabytes, millis, percentile, to_float};
+use common::server::{Prepared, Server, request};
+use common::traffic::{Backend, while_running};
 use shape::{Shape, alias, domain};
-use traffic::{Backend, while_running};
 
 const USAGE: &str = "\
 Usage: ./dev bench --bench scale -- [ARGS]
@@ -83,13 +82,16 @@ fn measure(binary: &Path, shape: Shape, figures: &mut Figures) {
     let host = domain(0);
     commits(figures);
 
+    let prepare = |shape: Shape| {
+        Prepared::new(binary, |directory, http| shape.file(directory, http, backend.address))
+    };
     let nothing = Shape { domains: 0, backends: 0 };
-    let (empty, took) = Prepared::new(binary, nothing, backend.address).start(None);
+    let (empty, took) = prepare(nothing).start(None);
     figures.add("start of an empty server", millis(took), "ms");
     let without = empty.memory();
     figures.add("memory of an empty server", megabytes(without), "MB");
 
-    let prepared = Prepared::new(binary, shape, backend.address);
+    let prepared = prepare(shape);
     let size = std::fs::metadata(prepared.file()).expect("written").len();
     figures.add("config file", megabytes(size), "MB");
     let checking = Instant::now();
@@ -114,7 +116,7 @@ fn measure(binary: &Path, shape: Shape, figures: &mut Figures) {
     memory(&server, without, shape, "after all that", figures);
     drop(server);
 
-    let (mut server, _) = Prepared::new(binary, nothing, backend.address).start(None);
+    let (mut server, _) = prepare(nothing).start(None);
     add_all(&server, shape, backend.address, figures);
     server.wait_until_proven(shape.backends);
     memory(&server, without, shape, "filled through the socket", figures);
@@ -273,7 +275,7 @@ fn requests(server: &Server, shape: Shape, reloads: bool, figures: &mut Figures)
                 continue;
             }
             let mut turn = done[kind];
-            let took = while_running(server.http(), &hosts, || {
+            let took = while_running(server.http(), &hosts, 200, || {
                 let ends = Instant::now() + ROUND;
                 while Instant::now() < ends {
                     let away = (turn / asked).is_multiple_of(2);
@@ -349,13 +351,4 @@ fn raise_file_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     raised.expect("the limit of open files can be raised");
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    to_float(usize::try_from(bytes).unwrap_or(usize::MAX)) / 1e6
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures have fewer digits than a float")]
-fn to_float(number: usize) -> f64 {
-    number as f64
 }

@@ -77,6 +77,15 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    to_float(usize::try_from(bytes).unwrap_or(usize::MAX)) / 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures have fewer digits than a float")]
+pub(crate) fn to_float(number: usize) -> f64 {
+    number as f64
+}
+
 pub(crate) fn millis(took: Duration) -> f64 {
     took.as_secs_f64() * 1000.0
 }

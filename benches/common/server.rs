@@ -13,8 +13,6 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::shape::Shape;
-
 /// Longer than anything here may take: a hang ends with a message.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -34,15 +32,19 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Writes the file. The state is beside it, on the disk that holds the build.
-    pub(crate) fn new(binary: &Path, shape: Shape, backend: SocketAddr) -> Self {
+    /// Writes the file that `text` makes of the server's directory and its address for plain HTTP. The
+    /// state is beside it, on the disk that holds the build.
+    pub(crate) fn new(binary: &Path, text: impl FnOnce(&Path, SocketAddr) -> String) -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let http = free.local_addr().expect("bound");
+        let http = free_address();
         let prepared = Self { binary: binary.to_owned(), directory, http };
-        let text = shape.file(prepared.directory.path(), http, backend);
+        let text = text(prepared.directory.path(), http);
         std::fs::write(prepared.file(), text).expect("the file is written");
         prepared
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn file(&self) -> PathBuf {
@@ -52,11 +54,17 @@ impl Prepared {
     /// Starts the server; the answer is how long it took until `host` was served (any answer at all
     /// when there is none).
     pub(crate) fn start(self, host: Option<&str>) -> (Server, Duration) {
+        let http = self.http;
+        self.start_until(|| is_served(http, host))
+    }
+
+    /// Starts the server; the answer is how long it took until `is_served` said so.
+    pub(crate) fn start_until(self, is_served: impl Fn() -> bool) -> (Server, Duration) {
         let started = Instant::now();
         let Self { binary, directory, http } = self;
         let child = spawn(&binary, directory.path());
         let mut server = Server { binary, child, directory, http };
-        server.wait_until_it_serves(host);
+        server.wait_until(is_served);
         (server, started.elapsed())
     }
 }
@@ -65,23 +73,31 @@ impl Server {
     /// Stops the server and starts it again on the same file and state. The answer is how long the
     /// start took.
     pub(crate) fn restart(&mut self, host: Option<&str>) -> Duration {
+        let http = self.http;
+        self.stop();
+        self.start_again(|| is_served(http, host))
+    }
+
+    pub(crate) fn stop(&mut self) {
         kill(self.pid(), Signal::SIGTERM).expect("it runs");
         self.child.wait().expect("it ends");
+    }
+
+    /// Starts it after [`stop`](Self::stop), until `is_served` says so. The answer is how long it took.
+    pub(crate) fn start_again(&mut self, is_served: impl Fn() -> bool) -> Duration {
         let started = Instant::now();
         self.child = spawn(&self.binary, self.directory.path());
-        self.wait_until_it_serves(host);
+        self.wait_until(is_served);
         started.elapsed()
     }
 
-    fn wait_until_it_serves(&mut self, host: Option<&str>) {
+    fn wait_until(&mut self, is_served: impl Fn() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {
                 panic!("vhost ended ({status}):\n{}", tail(self.directory.path()));
             }
-            if let Some(line) = first_line(self.http, host.unwrap_or("nobody.invalid"))
-                && (host.is_none() || line.contains(" 200 "))
-            {
+            if is_served() {
                 return;
             }
             assert!(Instant::now() < deadline, "vhost serves nothing after {PATIENCE:?}");
@@ -129,10 +145,37 @@ impl Server {
     }
 
     fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most memory that was resident since the start, in bytes.
+    pub(crate) fn most_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, key: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("a line of it");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// The time of the cores that its threads have while `work` goes on. Other load on the machine
+    /// falls on this far less than on the time that passes.
+    pub(crate) fn cpu_of<T>(&self, work: impl FnOnce() -> T) -> (T, Duration) {
+        let before = self.cpu();
+        let done = work();
+        (done, self.cpu().saturating_sub(before))
+    }
+
+    fn cpu(&self) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let nanos = threads.expect("it runs").flatten().filter_map(|thread| {
+            // A thread may end meanwhile.
+            let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            stat.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanos.sum())
     }
 
     fn pid(&self) -> Pid {
@@ -223,6 +266,17 @@ fn spawn(binary: &Path, directory: &Path) -> Child {
         .stderr(log)
         .spawn()
         .expect("vhost starts")
+}
+
+/// An address of this machine that nobody uses.
+pub(crate) fn free_address() -> SocketAddr {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("bound")
+}
+
+fn is_served(http: SocketAddr, host: Option<&str>) -> bool {
+    let line = first_line(http, host.unwrap_or("nobody.invalid"));
+    line.is_some_and(|line| host.is_none() || line.contains(" 200 "))
 }
 
 /// The status line that a request for `host` gets.

@@ -1,0 +1,8 @@
+//! What the benchmarks that drive the real binary share.
+
+// Each benchmark is a program of its own, and uses its part.
+#![allow(dead_code)]
+
+pub(crate) mod figures;
+pub(crate) mod server;
+pub(crate) mod traffic;
