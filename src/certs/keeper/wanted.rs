@@ -14,7 +14,7 @@ use super::{Keeper, look_again};
 use crate::acme::schedule;
 use crate::clock::time;
 use crate::config::CertificateFiles;
-use crate::model::{CertificateSource, DomainName, Pattern, TlsMode};
+use crate::model::{CertificateSource, DomainName, Pattern, TlsMode, VirtualHost};
 use crate::tls::{Slot, Trust};
 
 /// Names that come together and get a certificate of our own CA at once. Those of a larger crowd get
@@ -28,20 +28,18 @@ impl Keeper {
         let snapshot = self.shared.reader.load();
         let before = std::mem::replace(&mut self.followed, Arc::clone(&snapshot));
         let mut gone: BTreeSet<DomainName> = BTreeSet::new();
-        let mut wanted: Vec<(DomainName, DomainName, TlsMode)> = Vec::new();
         // Domains that went, or say something else of certificates.
         let mut left: BTreeSet<&DomainName> = BTreeSet::new();
-        for (was, now) in snapshot.domains_changed_since(&before) {
-            if let Some(was) = was
-                && now.is_none_or(|now| now.tls != was.tls)
-            {
+        // A switch is nothing to certificates.
+        let differing = || {
+            let all = snapshot.domains_changed_since(&before);
+            all.filter(|(was, now)| was.zip(*now).is_none_or(|(was, now)| wants_other(was, now)))
+        };
+        for (was, now) in differing() {
+            let Some(was) = was else { continue };
+            gone.extend(was.names().cloned());
+            if now.is_none_or(|now| now.tls != was.tls) {
                 left.insert(&was.domain);
-            }
-            gone.extend(was.into_iter().flat_map(|was| was.names().cloned()));
-            if let Some(now) = now {
-                let names = now.names();
-                wanted
-                    .extend(names.map(|name| (name.clone(), now.domain.clone(), now.tls.clone())));
             }
         }
         if !left.is_empty() {
@@ -51,18 +49,22 @@ impl Keeper {
             let below: Vec<_> = below.map(|(name, _)| name.clone()).collect();
             gone.extend(below);
         }
-        for (name, ..) in &wanted {
-            gone.remove(name);
-        }
         let mut changes: Vec<(DomainName, Option<Slot>)> = Vec::new();
+        let mut made = 0;
+        for (_, now) in differing() {
+            let Some(now) = now else { continue };
+            for name in now.names() {
+                let was_there = gone.remove(name);
+                let slot = self.want(name, now.domain.clone(), &now.tls, stored, &mut made);
+                // Of a hundred thousand names without a certificate nothing is kept.
+                if was_there || slot.is_some() {
+                    changes.push((name.clone(), slot));
+                }
+            }
+        }
         for name in gone {
             self.forget(&name);
             changes.push((name, None));
-        }
-        let mut made = 0;
-        for (name, domain, tls) in wanted {
-            let slot = self.want(&name, domain, &tls, stored, &mut made);
-            changes.push((name, slot));
         }
         if let Some(stored) = stored {
             changes.extend(self.restore_demanded(stored));
@@ -234,4 +236,9 @@ impl Keeper {
         }
         self.shared.store.publish_default(good.as_ref());
     }
+}
+
+/// Whether a virtual host wants other certificates than it did.
+fn wants_other(was: &VirtualHost, now: &VirtualHost) -> bool {
+    was.tls != now.tls || was.aliases != now.aliases
 }
