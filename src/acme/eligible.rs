@@ -1,15 +1,9 @@
 //! Which names a CA can be asked for, and how they can be proven.
 
-use std::net::IpAddr;
-
 use super::bundle;
 use super::ca::Shared;
 use super::error::AcmeError;
 use crate::model::{ChallengeKind, DomainName, Pattern};
-
-/// Suffixes that no public CA signs: reserved (RFC 2606, RFC 6762, RFC 8375), or private by use.
-const PRIVATE: [&str; 10] =
-    ["alt", "corp", "example", "home", "home.arpa", "internal", "invalid", "lan", "local", "test"];
 
 impl Shared {
     pub(super) fn can_sign(&self, name: &DomainName) -> Result<(), AcmeError> {
@@ -18,7 +12,7 @@ impl Shared {
                 .with_hint("declare the names, or let certificates be ordered on demand"));
         }
         if self.is_public() {
-            never_public(name).map_or(Ok(()), |why| {
+            name.never_public().map_or(Ok(()), |why| {
                 Err(AcmeError::blocked(format!("no public CA signs {why}")))
             })?;
         }
@@ -48,49 +42,6 @@ impl Shared {
             "http-01 needs `listen_addr_http`, tls-alpn-01 `listen_addr`, and dns-01 a `dns_hook`"
         };
         AcmeError::blocked(words).with_hint(hint)
-    }
-}
-
-/// What about a name keeps every public CA from signing it.
-fn never_public(name: &DomainName) -> Option<String> {
-    if let Some(address) = bundle::ip(name) {
-        return is_private(address).then(|| format!("the private address `{address}`"));
-    }
-    let (Pattern::Exact(base) | Pattern::Wildcard(base)) = name.pattern() else { return None };
-    if !base.contains('.') {
-        return Some(format!("a name of one label, such as `{base}`"));
-    }
-    if base.contains('_') {
-        return Some(format!("a name with `_`, such as `{base}`"));
-    }
-    let private = PRIVATE
-        .iter()
-        .chain(&["localhost", "onion"])
-        .find(|suffix| base.strip_suffix(**suffix).is_some_and(|rest| rest.ends_with('.')));
-    private.map(|suffix| format!("names below `{suffix}`"))
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(ip) => {
-            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_documentation()
-                || ip.is_multicast()
-                || ip.is_broadcast()
-                || shared
-        }
-        IpAddr::V6(ip) => {
-            ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-                || ip.is_multicast()
-                || ip.segments()[..2] == [0x2001, 0xdb8]
-        }
     }
 }
 

@@ -13,19 +13,9 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<SystemTime> {
     }
 }
 
-/// Reads `Fri, 31 Dec 1999 23:59:59 GMT`, the one form that is still sent (RFC 9110 §5.6.7).
+/// Reads `Fri, 31 Dec 1999 23:59:59 GMT` (RFC 9110 §5.6.7).
 pub(super) fn http_date(value: &str) -> Option<SystemTime> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (_, rest) = value.trim().split_once(", ")?;
-    let mut parts = rest.split(' ');
-    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
-    let (time, zone) = (parts.next()?, parts.next()?);
-    if zone != "GMT" || parts.next().is_some() {
-        return None;
-    }
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    humantime::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z")).ok()
+    httpdate::parse_http_date(value.trim()).ok()
 }
 
 /// The time in `… retry after 2026-01-31 08:30:00 UTC: see …`, as Let's Encrypt words its limits.

@@ -66,25 +66,16 @@ impl Certificates {
 }
 
 fn pem_of(certificate: &Certificate) -> String {
-    let blocks = certificate.certified_key().cert.iter().map(|der| {
-        let block = pem::Pem::new("CERTIFICATE", der.as_ref());
-        pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
-    });
-    blocks.collect()
+    let chain = &certificate.certified_key().cert;
+    chain.iter().map(|der| encode(&pem::Pem::new("CERTIFICATE", der.as_ref()))).collect()
 }
 
-/// The private key in a PEM text, as it stands there.
+/// The private key in a PEM text.
 fn key_of(text: &str) -> Option<String> {
-    let mut key = String::new();
-    for line in text.lines() {
-        let starts = line.starts_with("-----BEGIN") && line.contains("PRIVATE KEY");
-        if starts || !key.is_empty() {
-            key.push_str(line);
-            key.push('\n');
-        }
-        if !key.is_empty() && line.starts_with("-----END") {
-            return Some(key);
-        }
-    }
-    None
+    let blocks = pem::parse_many(text).ok()?;
+    blocks.iter().find(|block| block.tag().ends_with("PRIVATE KEY")).map(encode)
+}
+
+fn encode(block: &pem::Pem) -> String {
+    pem::encode_config(block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
 }

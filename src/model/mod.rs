@@ -12,6 +12,7 @@ mod event;
 mod explanation;
 mod health_check;
 mod likeness;
+mod public_name;
 mod reload;
 mod switch;
 mod tag;
