@@ -265,10 +265,9 @@ impl ProxyHttp for Phases {
         }
         if ctx.client.is_some_and(|client| client.secure)
             && let Some(pinned) = &ctx.pinned
-            && pinned.domain.virtual_host.hsts_max_age_secs > 0
+            && let Some(value) = pinned.domain.hsts()
         {
-            let value = format!("max-age={}", pinned.domain.virtual_host.hsts_max_age_secs);
-            response.insert_header(header::STRICT_TRANSPORT_SECURITY, value)?;
+            response.insert_header(header::STRICT_TRANSPORT_SECURITY, value.clone())?;
         }
         if let Some(node) = ctx.backend() {
             if ctx.options.upstream.count_5xx && response.status.is_server_error() {

@@ -8,6 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
@@ -29,6 +30,8 @@ pub struct DomainNode {
     pub virtual_host: VirtualHost,
     /// Requests in flight by tag: the live one first, then tags left behind that still have some.
     in_flight: Vec<(Tag, Arc<InFlight>)>,
+    /// What browsers are told of HTTPS (RFC 6797 §6.1), written once; boxed, for most domains have none.
+    hsts: Option<Box<HeaderValue>>,
 }
 
 /// Two nodes are the same when nothing about the domain would have to be told to anyone.
@@ -55,7 +58,16 @@ impl DomainNode {
                 })
                 .cloned(),
         );
-        Self { virtual_host, in_flight }
+        let hsts = match virtual_host.hsts_max_age_secs {
+            0 => None,
+            secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
+        };
+        Self { virtual_host, in_flight, hsts }
+    }
+
+    /// The value of `Strict-Transport-Security` over HTTPS, where there is to be one.
+    pub fn hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_deref()
     }
 
     /// Requests in flight on the live tag.

@@ -881,7 +881,10 @@ fn a_stop_finishes_what_runs_over_tls() {
             .await;
         site.backend.release();
         assert_eq!(read(response).await.expect("the stream is finished").status, 200);
-        connection.closed_within(SOON).await.expect("GOAWAY").expect("without an error");
+        // The server has said all; what its client still writes may meet a connection that is closed.
+        if let Err(error) = connection.closed_within(SOON).await.expect("GOAWAY") {
+            assert!(error.is_io(), "{error}");
+        }
     });
     let response = held.read_response();
     assert_eq!((response.status, response.closes()), (200, true));
