@@ -107,6 +107,15 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Lines that no log has, because its output was too slow or could not be written.
+#[derive(Debug, Clone, Default)]
+pub struct DroppedLines {
+    /// Of the log.
+    pub log: Arc<AtomicU64>,
+    /// Of the access log.
+    pub access_log: Arc<AtomicU64>,
+}
+
 /// The server's own counters. They never restart while it runs.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -116,12 +125,19 @@ pub struct Metrics {
     pub busy: Arc<InFlight>,
     /// Calls at the admin socket that are being carried out and answered.
     pub calls: Arc<InFlight>,
+    /// Log lines that were dropped.
+    pub dropped_lines: DroppedLines,
     stopping: AtomicBool,
     requests: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],
 }
 
 impl Metrics {
+    /// The counters of a server whose logs drop lines into `dropped_lines`.
+    pub fn new(dropped_lines: DroppedLines) -> Self {
+        Self { dropped_lines, ..Self::default() }
+    }
+
     /// Says that the server is stopping: from now on no connection is kept.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);

@@ -7,12 +7,13 @@ use ipnet::IpNet;
 
 use super::effective::Origin;
 use super::lets_encrypt::read_lets_encrypt;
+use super::logging::{read_access_log, read_logging};
 use super::paths::Environment;
 use super::plain::Plain;
 use super::reader::Section;
 use super::settings::{
-    CertificateFiles, Config, HealthCheckSettings, LogFormat, LogLevel, LogOutput, LoggingSettings,
-    MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    CertificateFiles, Config, HealthCheckSettings, MetricsSettings, ProxySettings, SwitchSettings,
+    UpstreamSettings,
 };
 use super::value::{
     boolean, choice, integer, listen_address, network, parsed, path, seconds, socket_path, string,
@@ -33,11 +34,16 @@ pub(super) fn read_settings(
         root.section("proxy", |s| read_proxy(s, &mut listeners, base, environment));
     let lets_encrypt =
         root.optional_section("lets_encrypt", |s| read_lets_encrypt(s, base, &proxy, &state_dir));
+    let upstream = root.section("upstream", read_upstream);
+    let switch = root.section("switch", read_switch);
+    let health_check = root.section("health_check", read_health_check);
+    let logging = root.section("logging", |s| read_logging(s, base));
     let mut config = Config {
-        upstream: root.section("upstream", read_upstream),
-        switch: root.section("switch", read_switch),
-        health_check: root.section("health_check", read_health_check),
-        logging: root.section("logging", |s| read_logging(s, base)),
+        upstream,
+        switch,
+        health_check,
+        access_log: root.section("access_log", |s| read_access_log(s, base, &logging.output)),
+        logging,
         metrics: root.section("metrics", |s| read_metrics(s, &mut listeners)),
         ..Config::new(proxy)
     };
@@ -225,27 +231,6 @@ fn read_health_check(section: &mut Section<'_, '_>) -> HealthCheckSettings {
         ),
     };
     HealthCheckSettings { check, count_5xx: section.or("count_5xx", d.count_5xx, boolean) }
-}
-
-fn read_logging(section: &mut Section<'_, '_>, base: &Path) -> LoggingSettings {
-    let levels = LogLevel::ALL.map(|level| (level.as_str(), level));
-    let formats = LogFormat::ALL.map(|format| (format.as_str(), format));
-    let outputs = ["console", "file"];
-    let output = section.or("output", outputs[0], choice(&outputs.map(|output| (output, output))));
-    let to_file = output == "file";
-    let file_path = section.optional("file_path", path(base));
-    if to_file && !section.has("file_path") {
-        section.problem(
-            "file_path",
-            "missing, and `output = \"file\"` needs it; add \
-             `file_path = \"/var/log/pingora-proxy/proxy.log\"`",
-        );
-    }
-    LoggingSettings {
-        level: section.or("level", LogLevel::default(), choice(&levels)),
-        format: section.or("format", LogFormat::default(), choice(&formats)),
-        output: file_path.filter(|_| to_file).map_or(LogOutput::Console, LogOutput::File),
-    }
 }
 
 fn read_metrics(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> MetricsSettings {

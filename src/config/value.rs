@@ -69,6 +69,18 @@ pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(number))
 }
 
+/// A share of a whole, 0 to 1.
+pub(super) fn share(value: &DeValue<'_>) -> Result<f64, String> {
+    let number = match value {
+        DeValue::Integer(_) => whole(value).and_then(|number| number.to_string().parse().ok()),
+        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+        _ => None,
+    };
+    number
+        .filter(|number| (0.0..=1.0).contains(number))
+        .ok_or_else(|| "write a share from 0 to 1, without quotes, such as 0.1".into())
+}
+
 pub(super) fn string(value: &DeValue<'_>) -> Result<String, String> {
     match value.as_str() {
         Some("") => Err("it is empty; write a text, or leave the key out".into()),

@@ -12,6 +12,7 @@ mod event;
 mod explanation;
 mod health_check;
 mod likeness;
+mod log_level;
 mod public_name;
 mod reload;
 mod switch;
@@ -35,6 +36,7 @@ pub use health_check::{
     HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
 };
 pub use likeness::nearest;
+pub use log_level::LogLevel;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };

@@ -1,6 +1,7 @@
 //! Method → control: one match. No operation lives here.
 
 mod cert;
+mod log;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use tokio::sync::watch;
 
 use super::envelope::{Fault, code};
 use super::methods::{
-    Changed, Method, NoParams, backend, cert as certificate, config, domain, event, name, route,
-    state, switch,
+    Changed, Method, NoParams, backend, cert as certificate, config, domain, event, log as logging,
+    name, route, state, switch,
 };
 use super::progress::ProgressSink;
 use super::{fault, methods, names, views};
@@ -28,6 +29,7 @@ use crate::model::{
 };
 use crate::proxy::explain::Explainer;
 use crate::state::{InFlightGuard, Snapshot};
+use crate::telemetry::LevelHandle;
 
 /// Events that `event.list` answers with when it is not told how many, and at most.
 const EVENTS: usize = 20;
@@ -51,6 +53,8 @@ pub struct ServerFacts {
     pub explainer: Explainer,
     /// Turns to true when the server stops.
     pub stopping: watch::Receiver<bool>,
+    /// How much is logged.
+    pub log_level: LevelHandle,
 }
 
 /// Carries out methods. Cheap to clone.
@@ -169,6 +173,7 @@ impl Dispatch {
             certificate::Revoke::NAME => self.revoke_certificate(params, call).await,
             certificate::Ca::NAME => self.show_authority(params).await,
             certificate::Account::NAME => self.list_accounts(params).await,
+            logging::Level::NAME => self.log_level(params, call),
             // The catalogue has it and this does not: a test finds it before anybody else.
             _ => {
                 let message = format!("`{method}` is not carried out");

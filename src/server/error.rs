@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::control::ControlError;
 use crate::rpc::SocketError;
 use crate::store::StoreError;
+use crate::telemetry::TelemetryError;
 
 /// Why a server could not start. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// The access log can't be opened.
+    #[error(transparent)]
+    AccessLog(#[from] TelemetryError),
     /// The state can't be used.
     #[error("cannot use the state")]
     Store(#[from] StoreError),
@@ -70,6 +74,7 @@ impl ServerError {
                 AddrNotAvailable => format!("set `{key}` to an address of this machine"),
                 _ => format!("change `{key}`"),
             }),
+            Self::AccessLog(error) => error.hint(),
             Self::Store(error) => Some(error.hint()),
             Self::Socket(error) => Some(error.hint().to_owned()),
             // The server doesn't run, so a command is no way out of this one.

@@ -3,6 +3,7 @@
 mod error;
 mod https;
 mod listen;
+mod logs;
 mod stop;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 pub use error::ServerError;
 pub(crate) use listen::Listener;
 use listen::Listeners;
+pub use logs::Logs;
 pub use stop::Stopped;
 
 pub use crate::control::{Configuration, ReloadOptions};
@@ -32,7 +34,7 @@ use crate::proxy::{self, HandshakeLimits, ProxyOptions, UpstreamOptions};
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::store::{Saved, Store};
-use crate::telemetry::LevelHandle;
+use crate::telemetry::{AccessLog, LogHandle};
 
 /// How long a start waits for names of backends to resolve, before it takes traffic without them.
 const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
@@ -45,6 +47,7 @@ pub struct Server {
     shutdown_timeout: Arc<ArcSwap<Duration>>,
     configuration: Configuration,
     metrics: Arc<Metrics>,
+    logs: Logs,
     reader: Reader,
     stopping: watch::Sender<bool>,
     _checker: Checker,
@@ -57,16 +60,17 @@ pub struct Server {
 
 impl Server {
     /// Starts everything that `config` says. When this returns, the server takes traffic. `source` is
-    /// where the config came from, and comes from at a reload; `level` is whose level a reload changes.
+    /// where the config came from, and comes from at a reload; `log` is the process's own, whose level a reload changes.
     ///
     /// # Errors
     /// When something that it needs can't be had; then nothing was changed and nothing listens.
     pub fn start(
         mut config: Config,
         source: Source,
-        level: Option<LevelHandle>,
+        log: Option<LogHandle>,
     ) -> Result<Self, ServerError> {
         prepare_process()?;
+        let logs = Logs::open(&config, log)?;
         let store_and_saved = open_store(&config)?;
         let socket =
             AdminSocket::bind(&config.proxy.admin_socket, config.proxy.admin_group.as_deref())?;
@@ -79,7 +83,7 @@ impl Server {
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(logs.dropped()));
         let checker = {
             let _context = control.enter();
             health::spawn(health_settings(&config), reader.clone())
@@ -97,7 +101,7 @@ impl Server {
         control.block_on(resolved(&reader));
 
         let (stopping, stopped) = watch::channel(false);
-        let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config)));
+        let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
         let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
         // One for all listeners: they share the connections to backends.
@@ -115,6 +119,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             explainer,
             stopping: stopped.clone(),
+            log_level: logs.level(),
         };
         for note in &facts.notes {
             tracing::warn!("{note}");
@@ -122,16 +127,14 @@ impl Server {
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
         let settle: Settle = {
-            let (plane, checker) = (plane.clone(), checker.clone());
+            let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
             let shutdown_timeout = Arc::clone(&shutdown_timeout);
             Box::new(move |config| {
-                options.store(Arc::new(proxy_options(config)));
+                options.store(Arc::new(proxy_options(config, logs.access_log())));
                 plane.set_options(control_options(config));
                 checker.set(health_settings(config));
                 shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
-                if let Some(level) = &level {
-                    level.set(config.logging.level);
-                }
+                logs.set(config);
             })
         };
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
@@ -146,6 +149,7 @@ impl Server {
             shutdown_timeout,
             configuration,
             metrics,
+            logs,
             reader,
             stopping,
             _checker: checker,
@@ -175,6 +179,11 @@ impl Server {
         &self.configuration
     }
 
+    /// The logs.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
     /// The published state.
     pub fn state(&self) -> &Reader {
         &self.reader
@@ -187,6 +196,7 @@ impl Drop for Server {
         for runtime in [self.traffic.take(), self.control.take()].into_iter().flatten() {
             runtime.shutdown_background();
         }
+        self.logs.close();
     }
 }
 
@@ -331,7 +341,7 @@ fn control_options(config: &Config) -> ControlOptions {
     }
 }
 
-fn proxy_options(config: &Config) -> ProxyOptions {
+fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
     let proxy = &config.proxy;
     let upstream = &config.upstream;
     ProxyOptions {
@@ -347,6 +357,7 @@ fn proxy_options(config: &Config) -> ProxyOptions {
             at_once: proxy.max_tls_handshakes,
         },
         trusted_proxies: proxy.trusted_proxies.clone(),
+        access_log,
         upstream: UpstreamOptions {
             connect_timeout: upstream.connect_timeout,
             read_timeout: upstream.read_timeout,

@@ -14,6 +14,7 @@ mod domain_view;
 mod events;
 mod explain;
 mod history;
+mod log;
 mod pages;
 mod plan;
 mod reload;

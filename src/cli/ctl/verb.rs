@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
 use super::{
-    backend, call, cert, config, domain, events, explain, history, reload, status, switch,
+    backend, call, cert, config, domain, events, explain, history, log, reload, status, switch,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -67,6 +67,9 @@ enum Verb {
     /// Show the settings, compare the file with the live state, export a file
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::ConfigVerb),
+    /// Show and change how much the server logs
+    #[command(subcommand, arg_required_else_help = true)]
+    Log(log::LogVerb),
     Events(events::EventsArgs),
     Explain(explain::ExplainArgs),
     Call(call::CallArgs),
@@ -148,6 +151,7 @@ impl Verb {
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
             Self::Config(verb) => verb.run(session).await,
+            Self::Log(verb) => verb.run(session).await,
             Self::Events(args) => args.run(session).await,
             Self::Explain(args) => args.run(session).await,
             Self::Call(args) => args.run(session).await,

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    CertificateFiles, Declared, DeclaredBackend, EabSettings, HealthCheckSettings, IssuerSettings,
-    LetsEncryptSettings, LogFormat, LogLevel, LogOutput, LoggingSettings, MetricsSettings,
-    OnDemandSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    AccessFormat, AccessLogSettings, CertificateFiles, Declared, DeclaredBackend, EabSettings,
+    HealthCheckSettings, IssuerSettings, LetsEncryptSettings, LogFileSettings, LogFormat,
+    LogOutput, LoggingSettings, MetricsSettings, OnDemandSettings, ProxySettings, Rotation,
+    SwitchSettings, UpstreamSettings,
 };
 use crate::model::{
     BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HealthCheckKind, KeyType,
-    Scheme, TlsMode,
+    LogLevel, Scheme, TlsMode,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -177,6 +178,17 @@ fn every_key_is_read_into_its_own_setting() {
         format = "text"
         output = "file"
         file_path = "log"
+        rotation = "size"
+        max_size_mb = 3
+        keep_files = 2
+        [access_log]
+        enabled = true
+        format = "combined"
+        output = "file"
+        file_path = "/access"
+        rotation = "daily"
+        sample = 0.25
+        query = true
         [lets_encrypt]
         email = "a@b.example"
         cache_dir = "certs"
@@ -271,9 +283,25 @@ fn every_key_is_read_into_its_own_setting() {
     let logging = LoggingSettings {
         level: LogLevel::Debug,
         format: LogFormat::Text,
-        output: LogOutput::File("/etc/log".into()),
+        output: LogOutput::File(LogFileSettings {
+            path: "/etc/log".into(),
+            rotation: Rotation::Size(3 << 20),
+            keep: 2,
+        }),
     };
     assert_eq!(config.logging, logging);
+    let access_log = AccessLogSettings {
+        enabled: true,
+        format: AccessFormat::Combined,
+        output: LogOutput::File(LogFileSettings {
+            path: "/access".into(),
+            rotation: Rotation::Daily,
+            keep: 7,
+        }),
+        sample: 0.25,
+        query: true,
+    };
+    assert_eq!(config.access_log, access_log);
     let eab =
         |kid: &str, file: &str| Some(EabSettings { kid: kid.into(), hmac_key_file: file.into() });
     let first = IssuerSettings {
@@ -425,6 +453,12 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("[health_check]\ncount_5xx = \"yes\"", "write `true` or `false`, without quotes"),
         ("[logging]\nlevel = \"verbose\"", "`debug`, `info`, `warn`, `error` or `off`"),
         ("[logging]\noutput = \"file\"", "3: logging.file_path: missing, and `output = \"file\"`"),
+        ("[access_log]\nsample = 1.5", "4: access_log.sample: `1.5`: write a share from 0 to 1"),
+        (
+            "[logging]\noutput = \"file\"\nfile_path = \"a\"\n\
+             [access_log]\noutput = \"file\"\nfile_path = \"./a\"",
+            "`logging.file_path` is the same",
+        ),
         ("[lets_encrypt]", "3: lets_encrypt.email: missing; add `email = \"admin@example.com\"`"),
         ("[lets_encrypt]\nemail = \"admin\"", "`admin`: write an e-mail address"),
         ("thread = 2", "3: proxy.thread: unknown key; did you mean `threads`?"),

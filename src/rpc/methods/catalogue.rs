@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{Method, backend, cert, config, domain, event, name, route, state, switch};
+use super::{Method, backend, cert, config, domain, event, log, name, route, state, switch};
 use crate::rpc::envelope::FaultKind;
 
 /// Every method, by noun; within one, in the order of its documentation.
@@ -45,6 +45,7 @@ pub static CATALOGUE: &[Entry] = &[
     Entry::of::<event::List>(),
     Entry::of::<event::Watch>(),
     Entry::of::<route::Explain>(),
+    Entry::of::<log::Level>(),
     Entry::of::<name::Complete>(),
 ];
 

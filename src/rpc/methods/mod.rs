@@ -10,6 +10,7 @@ pub mod cert;
 pub mod config;
 pub mod domain;
 pub mod event;
+pub mod log;
 pub mod name;
 mod open;
 pub mod route;

@@ -17,6 +17,7 @@ use crate::rpc::methods::CATALOGUE;
 use crate::rpc::version::PeerVersion;
 use crate::state::{Snapshot, publication};
 use crate::store::Store;
+use crate::telemetry::LevelHandle;
 
 mod fuzz;
 
@@ -102,6 +103,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
             None,
         ),
         stopping: tokio::sync::watch::channel(false).1,
+        log_level: LevelHandle::default(),
     };
     let config = Config::new(ProxySettings::new(PathBuf::new(), PathBuf::new()));
     let source = Source::Made("the test", Box::new(config));
