@@ -14,8 +14,10 @@ mod health_check;
 mod likeness;
 mod public_name;
 mod reload;
+mod status_class;
 mod switch;
 mod tag;
+mod upstream_failure;
 mod virtual_host;
 
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
@@ -38,11 +40,13 @@ pub use likeness::nearest;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
+pub use status_class::StatusClass;
 pub use switch::{
     BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,
     SwitchStep,
 };
 pub use tag::Tag;
+pub use upstream_failure::UpstreamFailure;
 pub use virtual_host::{Balance, LONGEST_HSTS_SECS, VirtualHost};
 
 /// A value that could not be parsed: what it was, and what would have been right.
