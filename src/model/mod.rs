@@ -15,8 +15,10 @@ mod likeness;
 mod log_level;
 mod public_name;
 mod reload;
+mod status_class;
 mod switch;
 mod tag;
+mod upstream_failure;
 mod virtual_host;
 
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
@@ -40,11 +42,13 @@ pub use log_level::LogLevel;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
+pub use status_class::StatusClass;
 pub use switch::{
     BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,
     SwitchStep,
 };
 pub use tag::Tag;
+pub use upstream_failure::UpstreamFailure;
 pub use virtual_host::{Balance, LONGEST_HSTS_SECS, VirtualHost};
 
 /// A value that could not be parsed: what it was, and what would have been right.

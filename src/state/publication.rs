@@ -76,7 +76,7 @@ impl Reader {
         let mut snapshot = self.current.load();
         loop {
             let domain = snapshot.route(host)?;
-            let in_flight = domain.live_in_flight().enter();
+            let in_flight = domain.live().in_flight.enter();
             fence(Ordering::SeqCst);
             let now = self.current.load();
             if Arc::ptr_eq(&snapshot, &now) {
