@@ -35,6 +35,8 @@ pub enum Reason {
     Upstream(UpstreamFailure),
     /// The proxy itself failed.
     Internal,
+    /// The server stopped before it had ended.
+    Shutdown,
     /// A TLS client named a host that nobody serves, or none.
     UnknownServerName,
     /// There is no certificate for the host that a TLS client named.
@@ -51,7 +53,7 @@ pub enum Reason {
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 16] = [
+    const OWN: [Self; 17] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -62,6 +64,7 @@ impl Reason {
         Self::ClientGone,
         Self::NoBackend,
         Self::Internal,
+        Self::Shutdown,
         Self::UnknownServerName,
         Self::NoCertificate,
         Self::HandshakeFailed,
@@ -97,6 +100,7 @@ impl Reason {
             Self::NoBackend => "no_backend",
             Self::Upstream(failure) => failure.as_str(),
             Self::Internal => "internal",
+            Self::Shutdown => "shutdown",
             Self::UnknownServerName => "unknown_server_name",
             Self::NoCertificate => "no_certificate",
             Self::HandshakeFailed => "handshake_failed",

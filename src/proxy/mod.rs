@@ -20,6 +20,7 @@ mod pipeline;
 mod redirect;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trace_context;
 
 use std::sync::Arc;
 use std::time::Duration;

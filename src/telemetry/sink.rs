@@ -261,7 +261,9 @@ mod tests {
                 })
             })
             .collect();
-        senders.into_iter().for_each(|sender| sender.join().expect("it sends"));
+        for sender in senders {
+            sender.join().expect("it sends");
+        }
         sink.close();
         let text = std::fs::read_to_string(&path).expect("it is there");
         for sender in 0..4 {

@@ -1,5 +1,6 @@
 //! Drives the real `vhost` against real backends. Each file is one area of behaviour.
 
+mod access_log;
 mod acme;
 mod admin_rpc;
 mod admin_socket;

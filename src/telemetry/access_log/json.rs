@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::escape::write_json;
-use super::line::{AccessLine, write_ip, write_ms, write_number, write_rfc3339};
+use super::line::{AccessLine, write_domain, write_ip, write_ms, write_number, write_rfc3339};
 
 pub(super) fn write(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     out.extend_from_slice(b"{\"time\":\"");
@@ -31,7 +31,11 @@ pub(super) fn write(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     if let Some(upstream) = line.upstream {
         ms(out, b",\"upstream_ms\":", upstream);
     }
-    text(out, b",\"domain\":\"", line.domain);
+    if let Some(domain) = line.domain {
+        out.extend_from_slice(b",\"domain\":\"");
+        write_domain(out, domain);
+        out.push(b'"');
+    }
     text(out, b",\"tag\":\"", line.tag);
     text(out, b",\"backend_id\":\"", line.backend_id);
     number(out, b",\"tries\":", line.tries);

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use time::{Month, OffsetDateTime};
 
+use crate::model::{DomainName, Pattern};
+
 /// The facts of a request that has ended.
 #[derive(Debug, Clone, Default)]
 pub struct AccessLine<'a> {
@@ -40,7 +42,7 @@ pub struct AccessLine<'a> {
     /// How long of that backends had it.
     pub upstream: Option<Duration>,
     /// Its domain.
-    pub domain: Option<&'a str>,
+    pub domain: Option<&'a DomainName>,
     /// The tag that served it.
     pub tag: Option<&'a str>,
     /// The backend that it went to last.
@@ -130,6 +132,18 @@ fn write_digits<const N: usize>(out: &mut Vec<u8>, mut number: u32) {
         number /= 10;
     }
     out.extend_from_slice(&digits);
+}
+
+/// A name of our own, in which nothing is to be escaped.
+pub(super) fn write_domain(out: &mut Vec<u8>, domain: &DomainName) {
+    match domain.pattern() {
+        Pattern::Default => out.push(b'*'),
+        Pattern::Exact(name) => out.extend_from_slice(name.as_bytes()),
+        Pattern::Wildcard(base) => {
+            out.extend_from_slice(b"*.");
+            out.extend_from_slice(base.as_bytes());
+        }
+    }
 }
 
 pub(super) fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {

@@ -1,7 +1,9 @@
 //! Lines that are not JSON: for people, and those of other web servers.
 
 use super::escape::write_hex_escaped;
-use super::line::{AccessLine, write_common_time, write_ip, write_ms, write_number, write_rfc3339};
+use super::line::{
+    AccessLine, write_common_time, write_domain, write_ip, write_ms, write_number, write_rfc3339,
+};
 
 /// The Common Log Format: `CLIENT - - [TIME] "METHOD PATH PROTOCOL" STATUS BYTES`.
 pub(super) fn write_common(out: &mut Vec<u8>, line: &AccessLine<'_>) {
@@ -71,7 +73,10 @@ pub(super) fn write_text(out: &mut Vec<u8>, line: &AccessLine<'_>) {
         write_number(out, number);
     }
     word(out, b" tls=", line.tls);
-    word(out, b" domain=", line.domain);
+    if let Some(domain) = line.domain {
+        out.extend_from_slice(b" domain=");
+        write_domain(out, domain);
+    }
     word(out, b" tag=", line.tag);
     word(out, b" backend_id=", line.backend_id);
     out.extend_from_slice(b" tries=");

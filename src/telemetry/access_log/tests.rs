@@ -1,7 +1,12 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::model::DomainName;
+
+static DOMAIN: LazyLock<DomainName> = LazyLock::new(|| "*.example.com".parse().expect("a domain"));
 
 /// 26 November 2026, 11:50:31.007 UTC.
 const TIME: u64 = 1_795_693_831_007;
@@ -23,7 +28,7 @@ fn line() -> AccessLine<'static> {
         bytes_out: 3456,
         duration: Duration::from_micros(12_045),
         upstream: Some(Duration::from_micros(11_999)),
-        domain: Some("example.com"),
+        domain: Some(&DOMAIN),
         tag: Some("a"),
         backend_id: Some("web-v1"),
         tries: 1,
@@ -71,7 +76,7 @@ fn json_has_a_field_for_each_fact() {
             r#""method":"POST","host":"Example.com:8080","path":"/a/b","query":"c=d","#,
             r#""protocol":"HTTP/1.1","tls":"TLSv1.3","status":200,"bytes_in":12,"#,
             r#""bytes_out":3456,"duration_ms":12.045,"upstream_ms":11.999,"#,
-            r#""domain":"example.com","tag":"a","backend_id":"web-v1","tries":1}"#,
+            r#""domain":"*.example.com","tag":"a","backend_id":"web-v1","tries":1}"#,
             "\n"
         )
     );
@@ -108,7 +113,7 @@ fn text_is_for_people() {
     assert_eq!(
         written(plain::write_text, &line),
         "2026-11-26T11:50:31.007Z 192.0.2.1 \"POST Example.com:8080 /a/b?c=d HTTP/1.1\" 200 12.045ms \
-         upstream=11.999ms in=12 out=3456 tls=TLSv1.3 domain=example.com tag=a backend_id=web-v1 \
+         upstream=11.999ms in=12 out=3456 tls=TLSv1.3 domain=*.example.com tag=a backend_id=web-v1 \
          tries=1 request_id=6f1c trace_id=0af7651916cd43dd8448eb211c80319c reason=client_gone\n"
     );
 }
