@@ -208,7 +208,7 @@ fn a_request_leaves_a_line_that_says_who_served_it_and_what_it_cost() {
         assert_fields(&site.json("/h2-tls"), &fields);
     });
     // Each once, and nothing of it in the log.
-    assert_eq!(site.lines().len(), 9, "{:#?}", site.lines());
+    assert_eq!(site.lines().len(), 8, "{:#?}", site.lines());
     assert_eq!(site.vhost.log_lines("request failed"), [""; 0]);
 }
 
