@@ -398,8 +398,8 @@ fn a_file_that_grows_too_large_is_rotated_and_so_many_are_kept() {
     assert!(!rotated(3).exists());
     let files = [rotated(2), rotated(1), site.file()];
     for file in &files {
-        let size = std::fs::metadata(file).expect("it is there").len();
-        assert!(size <= 1 << 20, "{}: {size}", file.display());
+        let length = std::fs::metadata(file).expect("it is there").len();
+        assert!(length <= 1 << 20, "{}: {length}", file.display());
     }
     // The last of them, whole and in order.
     let numbers: Vec<u64> = files
