@@ -39,10 +39,11 @@ pub(super) fn asked(session: &Session, ctx: &RequestContext) -> Option<Asked> {
     })
 }
 
-/// Tells the access log of a request that the stop of the server has cut off.
+/// Tells the access log of a request that has no end: the stop of the server has cut it off, or a bug.
 pub(super) fn cut_off(asked: &Asked, ctx: &RequestContext) {
     let active = ctx.options.access_log.active();
     let Some(log) = &*active else { return };
+    let reason = if std::thread::panicking() { Reason::Internal } else { Reason::Shutdown };
     let live = ctx.pinned.as_ref().map(|pinned| &pinned.domain.virtual_host);
     let host = asked.host.as_ref().and_then(|host| host.to_str().ok());
     let client_id = asked.request_id.as_ref().and_then(|id| id.to_str().ok());
@@ -62,7 +63,7 @@ pub(super) fn cut_off(asked: &Asked, ctx: &RequestContext) {
         tag: live.map(|domain| domain.live.as_str()),
         backend_id: ctx.backend().map(|node| node.backend.id.as_str()),
         tries: ctx.attempts(),
-        reason: Some(Reason::Shutdown.as_str()),
+        reason: Some(reason.as_str()),
         ..AccessLine::default()
     });
 }

@@ -495,3 +495,23 @@ fn on_the_console_it_is_alone_on_standard_output() {
     assert_fields(&lines[0], &json!({ "path": "/console", "status": 200 }));
     assert!(output.stderr.contains("ready"), "{output:?}");
 }
+
+#[test]
+fn a_server_whose_access_log_cannot_be_opened_does_not_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("vhost.toml");
+    let text = Setup::new()
+        .set("access_log.enabled", true)
+        .set("access_log.output", "\"file\"")
+        .set("access_log.file_path", "\"/no/such/directory/access.log\"")
+        .text(directory.path());
+    std::fs::write(&config, text).expect("it can be written");
+    let output = serve_once(&config);
+    assert_eq!(output.code, 1, "{output:?}");
+    for part in [
+        "error: cannot open the log file `/no/such/directory/access.log`",
+        "hint: create its directory, or set `access_log.output = \"console\"`",
+    ] {
+        assert!(output.stderr.contains(part), "{output:?}");
+    }
+}
