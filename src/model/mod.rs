@@ -11,6 +11,7 @@ mod domain_name;
 mod event;
 mod explanation;
 mod health_check;
+mod host_options;
 mod likeness;
 mod log_level;
 mod public_name;
@@ -36,6 +37,11 @@ pub use explanation::{
 };
 pub use health_check::{
     HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
+};
+pub use host_options::{
+    BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, HeaderText, HostOptions,
+    Maintenance, Network, OptionError, OptionSet, PageFor, PasswordHash, PathPrefix, PathRoute,
+    Pause, RateLimit, Sticky, UserName,
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;

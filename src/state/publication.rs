@@ -117,6 +117,7 @@ mod tests {
             balance: crate::model::Balance::RoundRobin,
             tls: crate::model::TlsMode::Auto,
             hsts_max_age_secs: 0,
+            options: crate::model::HostOptions::default(),
         })
     }
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    AccessFormat, AccessLogSettings, CertificateFiles, Declared, DeclaredBackend, EabSettings,
-    HealthCheckSettings, IssuerSettings, LetsEncryptSettings, LogFileSettings, LogFormat,
-    LogOutput, LoggingSettings, MetricsSettings, OnDemandSettings, ProxySettings, Rotation,
-    SwitchSettings, UpstreamSettings,
+    AccessFormat, AccessLogSettings, CertificateFiles, Declared, DeclaredBackend, DeclaredDomain,
+    EabSettings, HealthCheckSettings, IssuerSettings, LetsEncryptSettings, LogFileSettings,
+    LogFormat, LogOutput, LoggingSettings, MetricsSettings, OnDemandSettings, ProxySettings,
+    Rotation, SwitchSettings, UpstreamSettings,
 };
 use crate::model::{
-    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HealthCheckKind, KeyType,
-    LogLevel, Scheme, TlsMode,
+    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HealthCheckKind, HostOptions,
+    KeyType, LogLevel, OptionSet, Scheme, TlsMode,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -75,15 +75,21 @@ fn the_example_shows_every_key_and_every_default() {
     assert_eq!(whole.health_check, shipped.health_check);
     assert_eq!(whole.logging, shipped.logging);
     assert_eq!(whole.metrics, shipped.metrics);
-    let without_state = |declared: &Declared| Declared {
+    // What a backend's state is, and what a domain does besides, has no default to show.
+    let with_defaults = |declared: &Declared| Declared {
+        domains: declared
+            .domains
+            .iter()
+            .map(|d| DeclaredDomain { options: HostOptions::default(), ..d.clone() })
+            .collect(),
         backends: declared
             .backends
             .iter()
             .map(|b| DeclaredBackend { state: None, ..b.clone() })
             .collect(),
-        ..declared.clone()
     };
-    assert_eq!(without_state(&whole.declared), shipped.declared);
+    assert_eq!(with_defaults(&whole.declared), shipped.declared);
+    assert_eq!(whole.declared.domains[0].options.values().len(), OptionSet::KEYS.len());
     assert_eq!(whole.declared.backends[0].state, Some(BackendState::default()));
     let by_host = |proxy: &ProxySettings| ProxySettings {
         management_api_addr: None,

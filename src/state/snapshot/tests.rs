@@ -11,6 +11,7 @@ fn host(domain: &str, aliases: &[&str], live: &str) -> Change {
         balance: Balance::RoundRobin,
         tls: crate::model::TlsMode::Auto,
         hsts_max_age_secs: 0,
+        options: crate::model::HostOptions::default(),
     })
 }
 
