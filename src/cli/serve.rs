@@ -175,6 +175,7 @@ fn exit_code(error: &ServerError) -> ExitCode {
         ServerError::Apply(_) => ExitCode::Usage,
         ServerError::Listen { .. }
         | ServerError::Store(_)
+        | ServerError::Tokens(_)
         | ServerError::Socket(_)
         | ServerError::Serve(_)
         | ServerError::NoRootCertificates

@@ -8,6 +8,7 @@ mod event;
 mod route;
 mod state;
 mod switch;
+mod token;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,11 +22,12 @@ use super::fault;
 use super::methods::{self, Method};
 use super::progress::ProgressSink;
 use crate::certs::{CertError, Certificates};
-use crate::control::{Configuration, ControlError, ControlPlane};
+use crate::control::{Caller, Configuration, ControlError, ControlPlane};
 use crate::metrics::Metrics;
 use crate::model::{Actor, BackendState};
 use crate::proxy::explain::Explainer;
 use crate::state::InFlightGuard;
+use crate::tokens::{TokenError, Tokens};
 
 /// What `state.get` tells beside the state.
 #[derive(Debug)]
@@ -50,18 +52,31 @@ pub struct Dispatch {
     control: ControlPlane,
     configuration: Configuration,
     certificates: Certificates,
+    tokens: Tokens,
     facts: Arc<ServerFacts>,
 }
 
 /// One call: who makes it, and where its progress goes.
-pub(super) struct Call {
-    pub(super) actor: Actor,
-    pub(super) request_id: String,
+pub(crate) struct Call {
+    pub(crate) actor: Actor,
+    /// The revisions of which the state may be for it to be changed; any when not given.
+    pub(crate) revisions: Option<Vec<u64>>,
+    pub(crate) request_id: String,
     /// Gets what the method reports while it is under way.
-    pub(super) progress: ProgressSink,
+    pub(crate) progress: ProgressSink,
 }
 
 impl Call {
+    /// A call whose state may be of any revision.
+    pub(crate) fn new(actor: Actor, progress: ProgressSink) -> Self {
+        let request_id = format!("{:08x}", fastrand::u32(..));
+        Self { actor, revisions: None, request_id, progress }
+    }
+
+    fn caller(&self) -> Caller {
+        Caller { actor: self.actor.clone(), revisions: self.revisions.clone() }
+    }
+
     /// A sink for the progress of `M`.
     fn reporter<M: Method>(&self) -> impl Fn(M::Progress) + Send + Sync + 'static {
         let progress = self.progress.clone();
@@ -78,6 +93,7 @@ enum Failure {
     Params(serde_json::Error),
     Control(ControlError),
     Cert(CertError),
+    Token(TokenError),
     Result(serde_json::Error),
 }
 
@@ -93,24 +109,31 @@ impl From<CertError> for Failure {
     }
 }
 
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
 impl Dispatch {
-    /// Carries methods out on `control`, `configuration` and `certificates`.
+    /// Carries methods out on `control`, `configuration`, `certificates` and `tokens`.
     pub fn new(
         control: ControlPlane,
         configuration: Configuration,
         certificates: Certificates,
+        tokens: Tokens,
         facts: ServerFacts,
     ) -> Self {
-        Self { control, configuration, certificates, facts: Arc::new(facts) }
+        Self { control, configuration, certificates, tokens, facts: Arc::new(facts) }
     }
 
     /// Counts a call, so that a stop of the server leaves it a moment to be answered.
-    pub(super) fn enter(&self) -> InFlightGuard {
+    pub(crate) fn enter(&self) -> InFlightGuard {
         self.facts.metrics.calls.enter()
     }
 
     /// Carries out one method.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         method: &str,
         params: Value,
@@ -162,6 +185,11 @@ impl Dispatch {
             methods::cert::Revoke::NAME => self.revoke_certificate(params, call).await,
             methods::cert::Ca::NAME => self.show_authority(params).await,
             methods::cert::Account::NAME => self.list_accounts(params).await,
+            methods::token::Show::NAME => self.show_token(params),
+            methods::token::Rotate::NAME => self.rotate_token(params, call).await,
+            methods::token::Add::NAME => self.add_token(params, call).await,
+            methods::token::List::NAME => self.list_tokens(params),
+            methods::token::Remove::NAME => self.remove_token(params, call).await,
             // The catalogue has it and this does not: a test finds it before anybody else.
             _ => {
                 let message = format!("`{method}` is not carried out");
@@ -176,12 +204,14 @@ impl Dispatch {
                 }
                 Failure::Control(error) => fault::of_control(error, &call.request_id),
                 Failure::Cert(error) => fault::of_cert(&error, &call.request_id),
+                Failure::Token(error) => fault::of_token(&error, &call.request_id),
                 Failure::Result(error) => {
                     fault::of_message(code::INTERNAL_ERROR, error.to_string(), None)
                 }
             };
             let kind = fault.data.kind;
-            debug_assert!(entry.may_answer(kind), "`{method}` does not declare {kind:?}");
+            let declared = entry.may_answer(kind) || fault.code == code::REVISION;
+            debug_assert!(declared, "`{method}` does not declare {kind:?}");
             fault
         })
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::control::ControlError;
 use crate::rpc::SocketError;
 use crate::store::StoreError;
+use crate::tokens::TokenError;
 
 /// Why a server could not start. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,9 @@ pub enum ServerError {
     /// The config file can't be applied to the state.
     #[error("cannot apply the config file")]
     Apply(#[from] ControlError),
+    /// The tokens of the management API can't be used.
+    #[error("cannot use the tokens of the management API")]
+    Tokens(#[from] TokenError),
     /// There are no root certificates.
     #[error("the system has no root certificates")]
     NoRootCertificates,
@@ -71,6 +75,7 @@ impl ServerError {
                 _ => format!("change `{key}`"),
             }),
             Self::Store(error) => Some(error.hint()),
+            Self::Tokens(error) => error.hint(),
             Self::Socket(error) => Some(error.hint().to_owned()),
             // The server doesn't run, so a command is no way out of this one.
             Self::Apply(ControlError::FileConflict { kind, name, .. }) => Some(format!(

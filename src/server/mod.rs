@@ -5,6 +5,7 @@ mod https;
 mod listen;
 mod stop;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +30,12 @@ use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
 use crate::proxy::explain::Explainer;
 use crate::proxy::{self, HandshakeLimits, ProxyOptions, UpstreamOptions};
-use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
+use crate::rest::{self, Api, Door};
+use crate::rpc::{self, AdminSocket, Dispatch, ServeHttp, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::store::{Saved, Store};
 use crate::telemetry::LevelHandle;
+use crate::tokens::Tokens;
 
 /// How long a start waits for names of backends to resolve, before it takes traffic without them.
 const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
@@ -40,6 +43,7 @@ const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
 /// A server that serves. Dropping it ends everything at once; [`Server::stop`] lets requests finish.
 pub struct Server {
     listeners: Listeners,
+    management_address: Option<SocketAddr>,
     admin_socket: PathBuf,
     /// How long requests may take to end, as the config says now.
     shutdown_timeout: Arc<ArcSwap<Duration>>,
@@ -76,6 +80,17 @@ impl Server {
             let _context = traffic.enter();
             listen::bind(&config.proxy)?
         };
+        let door = Door::new();
+        let management = {
+            let _context = control.enter();
+            listen::bind_management(&config.proxy)?
+        };
+        let management_address = management.as_ref().map(rest::Listener::address);
+        if let Some(management) = management {
+            tracing::info!(listen_addr = %management.address(), "serving the management API");
+            // From now on, so that whoever watches hears that the server starts.
+            control.spawn(management.serve(door.clone()));
+        }
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
@@ -96,6 +111,7 @@ impl Server {
         drop(saved);
         control.block_on(resolved(&reader));
 
+        let tokens = open_tokens(&config)?;
         let (stopping, stopped) = watch::channel(false);
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config)));
         let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
@@ -135,13 +151,23 @@ impl Server {
             })
         };
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
-        let dispatch = Dispatch::new(plane, configuration.clone(), https.certificates, facts);
+        let dispatch =
+            Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
+        door.open(Api {
+            dispatch: dispatch.clone(),
+            tokens,
+            hosts: std::mem::take(&mut config.proxy.management_api_hosts),
+            state: reader.clone(),
+            started: door.started(),
+            stopping: stopped.clone(),
+        });
         {
             let _context = control.enter();
-            rpc::serve(&socket, dispatch).map_err(ServerError::Serve)?;
+            rpc::serve(&socket, dispatch, http_by(door)).map_err(ServerError::Serve)?;
         }
         Ok(Self {
             listeners,
+            management_address,
             admin_socket: config.proxy.admin_socket,
             shutdown_timeout,
             configuration,
@@ -156,13 +182,18 @@ impl Server {
     }
 
     /// The addresses at which plain HTTP is served, ports as the kernel chose them.
-    pub fn http_addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+    pub fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.http.iter().map(Listener::address)
     }
 
     /// The addresses at which HTTPS is served, ports as the kernel chose them.
-    pub fn https_addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+    pub fn https_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.https.iter().map(Listener::address)
+    }
+
+    /// Where the REST API is served, the port as the kernel chose it.
+    pub fn management_address(&self) -> Option<SocketAddr> {
+        self.management_address
     }
 
     /// Where the admin socket is.
@@ -259,6 +290,15 @@ fn open_store(config: &Config) -> Result<(Store, Saved), ServerError> {
     Ok((store, saved))
 }
 
+/// The tokens of the management API; one that the API needs is made.
+fn open_tokens(config: &Config) -> Result<Tokens, ServerError> {
+    let tokens = Tokens::open(&config.proxy.state_dir)?;
+    if config.proxy.management_api_addr.is_some() {
+        tokens.prepare()?;
+    }
+    Ok(tokens)
+}
+
 fn publish(saved: &Saved) -> (Publisher, Reader) {
     let domains = saved.domains.iter().cloned().map(Change::PutDomain);
     let backends = saved.backends.iter().cloned().map(Change::PutBackend);
@@ -271,6 +311,14 @@ fn journal_to(plane: &ControlPlane) -> Journal {
     Arc::new(move |actor, domain, news| {
         let plane = plane.clone();
         Box::pin(async move { plane.note_certificate(actor, domain, news).await })
+    })
+}
+
+/// Serves HTTP at the admin socket.
+fn http_by(door: Door) -> ServeHttp {
+    Arc::new(move |stream, actor| {
+        let door = door.clone();
+        Box::pin(async move { door.serve_local(stream, actor).await })
     })
 }
 
@@ -366,11 +414,6 @@ fn notes(config: &Config) -> Vec<String> {
             notes.push(format!("`{key}`: {what} yet"));
         }
     };
-    note(
-        config.proxy.management_api_addr.is_some(),
-        "proxy.management_api_addr",
-        "the REST API is not served",
-    );
     note(config.metrics.enabled, "metrics.enabled", "metrics are not served");
     notes
 }

@@ -29,14 +29,14 @@ impl Dispatch {
         let backend::AddParams { id, address, tags, weight, scheme } = read(params)?;
         let state = BackendState::Ready;
         let new = Backend { id: id.clone(), address, tags, weight, scheme, state };
-        let snapshot = self.control.add_backend(call.actor.clone(), new).await?;
+        let snapshot = self.control.add_backend(call.caller(), new).await?;
         self.backend_info::<backend::Add>(&snapshot, &id)
     }
 
     pub(super) async fn set_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let backend::SetParams { id, address, weight, scheme } = read(params)?;
-        let edit = BackendEdit { address, weight, scheme };
-        let snapshot = self.control.set_backend(call.actor.clone(), id.clone(), edit).await?;
+        let backend::SetParams { id, address, weight, scheme, tags, state, force } = read(params)?;
+        let edit = BackendEdit { address, weight, scheme, tags, state, force };
+        let snapshot = self.control.set_backend(call.caller(), id.clone(), edit).await?;
         self.backend_info::<backend::Set>(&snapshot, &id)
     }
 
@@ -49,25 +49,23 @@ impl Dispatch {
         let timeout = timeout_ms.map(Duration::from_millis);
         let report = call.reporter::<backend::Remove>();
         let progress = move |remaining| report(backend::DrainProgress { remaining });
-        let (control, actor) = (self.control.clone(), call.actor.clone());
-        let snapshot =
-            to_its_end(
-                async move { control.remove_backend(actor, id, timeout, force, progress).await },
-            )
-            .await?;
+        let (control, caller) = (self.control.clone(), call.caller());
+        let snapshot = to_its_end(async move {
+            control.remove_backend(caller, id, timeout, force, progress).await
+        })
+        .await?;
         write::<backend::Remove>(&Changed { revision: snapshot.revision() })
     }
 
     pub(super) async fn tag_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let backend::TagParams { id, tags, force: _ } = read(params)?;
-        let snapshot = self.control.tag_backend(call.actor.clone(), id.clone(), tags).await?;
+        let snapshot = self.control.tag_backend(call.caller(), id.clone(), tags).await?;
         self.backend_info::<backend::AddTags>(&snapshot, &id)
     }
 
     pub(super) async fn untag_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let backend::TagParams { id, tags, force } = read(params)?;
-        let snapshot =
-            self.control.untag_backend(call.actor.clone(), id.clone(), tags, force).await?;
+        let snapshot = self.control.untag_backend(call.caller(), id.clone(), tags, force).await?;
         self.backend_info::<backend::RemoveTags>(&snapshot, &id)
     }
 
@@ -81,8 +79,8 @@ impl Dispatch {
         M: Method<Result = backend::BackendInfo, Progress = backend::DrainProgress>,
     {
         let backend::DrainParams { id, wait, timeout_ms, force } = read(params)?;
-        let actor = call.actor.clone();
-        self.control.set_backend_state(actor, id.clone(), state, force).await?;
+        let caller = call.caller();
+        self.control.set_backend_state(caller, id.clone(), state, force).await?;
         if wait {
             let report = call.reporter::<M>();
             let progress = move |remaining| report(backend::DrainProgress { remaining });
@@ -95,7 +93,7 @@ impl Dispatch {
     pub(super) async fn ready_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let backend::ReadyParams { id, wait, timeout_ms } = read(params)?;
         let state = BackendState::Ready;
-        self.control.set_backend_state(call.actor.clone(), id.clone(), state, false).await?;
+        self.control.set_backend_state(call.caller(), id.clone(), state, false).await?;
         if wait {
             let timeout = timeout_ms.map(Duration::from_millis);
             self.control.wait_backend_healthy(&id, timeout).await?;

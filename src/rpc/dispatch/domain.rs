@@ -35,7 +35,7 @@ impl Dispatch {
             hsts_max_age_secs: params.hsts_max_age_secs.unwrap_or(0),
         };
         let new = NewDomain { virtual_host, force: params.force };
-        let snapshot = self.control.add_domain(call.actor.clone(), new).await?;
+        let snapshot = self.control.add_domain(call.caller(), new).await?;
         self.domain_info::<domain::Add>(&snapshot, &domain)
     }
 
@@ -43,13 +43,13 @@ impl Dispatch {
         let domain::SetParams { domain, aliases, http_to_https, balance, tls, hsts_max_age_secs } =
             read(params)?;
         let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs };
-        let snapshot = self.control.set_domain(call.actor.clone(), domain.clone(), edit).await?;
+        let snapshot = self.control.set_domain(call.caller(), domain.clone(), edit).await?;
         self.domain_info::<domain::Set>(&snapshot, &domain)
     }
 
     pub(super) async fn remove_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let domain::DomainParams { domain } = read(params)?;
-        let snapshot = self.control.remove_domain(call.actor.clone(), domain).await?;
+        let snapshot = self.control.remove_domain(call.caller(), domain).await?;
         write::<domain::Remove>(&Changed { revision: snapshot.revision() })
     }
 

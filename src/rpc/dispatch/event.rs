@@ -25,9 +25,9 @@ impl Dispatch {
     }
 
     pub(super) async fn watch_events(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let event::WatchParams { domain, limit, count } = read(params)?;
+        let event::WatchParams { domain, limit, after, count } = read(params)?;
         let (domain, limit) = self.events_of(domain, limit);
-        let mut watch = self.control.watch_events(domain, limit);
+        let mut watch = self.control.watch_events(domain, limit, after);
         let mut told = 0;
         let mut stopping = self.facts.stopping.clone();
         'watching: loop {

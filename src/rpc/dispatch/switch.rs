@@ -26,9 +26,9 @@ impl Dispatch {
     pub(super) async fn apply_switch(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let switch::ApplyParams { token } = read(params)?;
         let report = call.reporter::<switch::Apply>();
-        let (control, actor) = (self.control.clone(), call.actor.clone());
+        let (control, caller) = (self.control.clone(), call.caller());
         let report =
-            to_its_end(async move { control.switch_as_planned(actor, &token, report).await })
+            to_its_end(async move { control.switch_as_planned(caller, &token, report).await })
                 .await?;
         write::<switch::Apply>(&report)
     }
@@ -51,10 +51,10 @@ impl Dispatch {
     {
         let options = switch_options(options);
         let report = call.reporter::<M>();
-        let (control, actor) = (self.control.clone(), call.actor.clone());
+        let (control, caller) = (self.control.clone(), call.caller());
         let report =
             to_its_end(
-                async move { control.switch(actor, domains, target, options, report).await },
+                async move { control.switch(caller, domains, target, options, report).await },
             )
             .await?;
         write::<M>(&report)
