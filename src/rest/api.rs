@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
@@ -25,6 +26,9 @@ use crate::rpc::envelope::FaultKind;
 use crate::rpc::{Call, Dispatch, ProgressSink};
 use crate::state::Reader;
 use crate::tokens::Tokens;
+
+/// What stands in the path, or why it can't be read.
+type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 
 /// What the API is made of.
 pub struct Api {
@@ -54,8 +58,8 @@ impl Api {
             let served = match &route.does {
                 Does::Call(operation) => {
                     let api = Arc::clone(&api);
-                    on(filter, move |path: RawPathParams, request: Request| async move {
-                        let called = api.call(operation, &path, request).await;
+                    on(filter, move |path: PathParams, request: Request| async move {
+                        let called = api.call(operation, path, request).await;
                         called.unwrap_or_else(IntoResponse::into_response)
                     })
                 }
@@ -88,12 +92,16 @@ impl Api {
     async fn call(
         &self,
         operation: &'static Operation,
-        path: &RawPathParams,
+        path: PathParams,
         request: Request,
     ) -> Result<Response, Problem> {
         let _answering = self.dispatch.enter();
         let (head, body) = request.into_parts();
         let actor = head.extensions.get::<Actor>().cloned().ok_or_else(Problem::internal)?;
+        let path = path.map_err(|wrong| {
+            let status = StatusCode::BAD_REQUEST;
+            Problem::new(status, FaultKind::Invalid, wrong.body_text())
+        })?;
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let body = match operation.takes {
             Takes::Path | Takes::Query(_) => serde_json::Map::new(),

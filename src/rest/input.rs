@@ -45,7 +45,8 @@ pub(super) fn path<P: DeserializeOwned>(given: Given) -> Result<Value, Problem> 
 
 /// The query is what the method takes.
 pub(super) fn query<P: DeserializeOwned + Serialize>(given: Given) -> Result<Value, Problem> {
-    let params: P = of_query(&given.uri)?;
+    let uri = given.uri;
+    let params: P = of_query(&uri)?;
     serde_json::to_value(params).map_err(|error| Problem::invalid(error.to_string()))
 }
 

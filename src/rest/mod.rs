@@ -1,6 +1,6 @@
 //! The REST API: HTTP that becomes calls of the methods that the admin socket has, and back.
 //!
-//! `routes` is the table of all that there is; the router and the OpenAPI document are made from it.
+//! `routes` is the table of all that there is; the router and the `OpenAPI` document are made from it.
 //! Nothing is decided here but who may come in: methods carry out, and their types say what they take.
 
 mod api;

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, from the table of routes and the types of the methods.
+//! The `OpenAPI` 3.1 document, from the table of routes and the types of the methods.
 
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
@@ -10,6 +10,14 @@ use super::problem::{self, Problem};
 use super::routes::{Does, Done, HEALTH_SCHEMA, Operation, ROUTES, Route, Streams, Takes, Verb};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::find;
+
+/// What a value of a type may look like.
+const EXAMPLES: [(&str, &str); 4] = [
+    ("DomainName", "example.com"),
+    ("Tag", "a"),
+    ("BackendId", "web-v1"),
+    ("BackendAddr", "127.0.0.1:3001"),
+];
 
 /// Generators that share what they have defined: what is read may leave out more than what is written.
 struct Generators {
@@ -38,6 +46,11 @@ pub fn document() -> Value {
     schemas.extend(generators.given.take_definitions(false));
     if let Some(domain) = schemas.get_mut("DomainInfo") {
         rename(domain, LIVE, LIVE_WORD);
+    }
+    for (name, example) in EXAMPLES {
+        if let Some(schema) = schemas.get_mut(name) {
+            schema["examples"] = json!([example]);
+        }
     }
     schemas.sort_keys();
     json!({

@@ -18,13 +18,13 @@ pub(super) struct Problem {
     #[serde(rename = "type")]
     about: &'static str,
     /// What the status means.
-    title: String,
+    title: &'static str,
     /// The status.
     status: u16,
     /// What failed, and why, in one line.
     detail: String,
     #[serde(flatten)]
-    data: FaultData,
+    data: Box<FaultData>,
 }
 
 /// The status of a fault.
@@ -72,8 +72,9 @@ impl Problem {
     }
 
     fn of(status: StatusCode, detail: String, data: FaultData) -> Self {
-        let title = status.canonical_reason().unwrap_or_default().to_owned();
-        Self { about: "about:blank", title, status: status.as_u16(), detail, data }
+        let title = status.canonical_reason().unwrap_or_default();
+        let (status, data) = (status.as_u16(), Box::new(data));
+        Self { about: "about:blank", title, status, detail, data }
     }
 
     /// With what to do next.

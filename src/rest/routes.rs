@@ -1,4 +1,4 @@
-//! All that the API has: one table, from which the router and the OpenAPI document are made.
+//! All that the API has: one table, from which the router and the `OpenAPI` document are made.
 
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -13,9 +13,9 @@ use crate::rpc::methods::{Method, backend, domain, event, switch};
 /// One operation at one path.
 pub(super) struct Route {
     pub(super) verb: Verb,
-    /// As the router and OpenAPI write it.
+    /// As the router and `OpenAPI` write it.
     pub(super) path: &'static str,
-    /// Its name in the OpenAPI document.
+    /// Its name in the `OpenAPI` document.
     pub(super) name: &'static str,
     /// What it does, in a sentence.
     pub(super) summary: &'static str,
@@ -37,7 +37,7 @@ pub(super) enum Does {
     Call(Operation),
     /// Whether the proxy serves.
     Health,
-    /// The OpenAPI document.
+    /// The `OpenAPI` document.
     Document,
 }
 
