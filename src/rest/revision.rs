@@ -43,7 +43,7 @@ fn tags<'h>(values: &'h GetAll<'_, HeaderValue>) -> impl Iterator<Item = &'h str
 mod tests {
     use super::*;
 
-    fn headers(name: http::HeaderName, values: &[&'static str]) -> HeaderMap {
+    fn headers(name: &http::HeaderName, values: &[&'static str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
     }
 
@@ -56,7 +56,7 @@ mod tests {
             (&["\"7\", \"8\"", "\"9\""], Some(vec![7, 8, 9])),
             (&["7", "W/\"7\"", "\"07\"", "\"x\"", "\"+7\"", ""], Some(vec![])),
         ] {
-            assert_eq!(wanted(&headers(IF_MATCH, values)), revisions, "{values:?}");
+            assert_eq!(wanted(&headers(&IF_MATCH, values)), revisions, "{values:?}");
         }
     }
 
@@ -70,7 +70,7 @@ mod tests {
             (&["\"8\""], false),
             (&["7"], false),
         ] {
-            assert_eq!(is_known(&headers(IF_NONE_MATCH, values), 7), known, "{values:?}");
+            assert_eq!(is_known(&headers(&IF_NONE_MATCH, values), 7), known, "{values:?}");
         }
     }
 }

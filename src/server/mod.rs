@@ -80,17 +80,7 @@ impl Server {
             let _context = traffic.enter();
             listen::bind(&config.proxy)?
         };
-        let door = Door::new();
-        let management = {
-            let _context = control.enter();
-            listen::bind_management(&config.proxy)?
-        };
-        let management_address = management.as_ref().map(rest::Listener::address);
-        if let Some(management) = management {
-            tracing::info!(listen_addr = %management.address(), "serving the management API");
-            // From now on, so that whoever watches hears that the server starts.
-            control.spawn(management.serve(door.clone()));
-        }
+        let (door, management_address) = open_door(&config, &control)?;
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
@@ -312,6 +302,23 @@ fn journal_to(plane: &ControlPlane) -> Journal {
         let plane = plane.clone();
         Box::pin(async move { plane.note_certificate(actor, domain, news).await })
     })
+}
+
+/// Serves the management API, if anywhere. Until it is opened it says that the server starts: whoever watches hears
+/// so from now on.
+fn open_door(
+    config: &Config,
+    control: &Runtime,
+) -> Result<(Door, Option<SocketAddr>), ServerError> {
+    let door = Door::new();
+    let _context = control.enter();
+    let listener = listen::bind_management(&config.proxy)?;
+    let address = listener.as_ref().map(rest::Listener::address);
+    if let Some(listener) = listener {
+        tracing::info!(listen_addr = %listener.address(), "serving the management API");
+        control.spawn(listener.serve(door.clone()));
+    }
+    Ok((door, address))
 }
 
 /// Serves HTTP at the admin socket.

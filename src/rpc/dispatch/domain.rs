@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Call, Dispatch, Failure, read, write};
-use crate::control::{DomainEdit, NewDomain};
-use crate::model::{DomainName, VirtualHost};
+use crate::control::{ControlError, DomainEdit, NewDomain};
+use crate::model::{DomainName, HostOptions, VirtualHost};
 use crate::rpc::methods::{Changed, Method, domain};
 use crate::rpc::views;
 use crate::state::Snapshot;
@@ -24,6 +24,10 @@ impl Dispatch {
     pub(super) async fn add_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let params: domain::AddParams = read(params)?;
         let domain = params.domain.clone();
+        let options = HostOptions::read(params.options).map_err(|error| {
+            let domain = domain.clone();
+            ControlError::OptionValue { domain, path: error.path, remedy: error.reason }
+        })?;
         let virtual_host = VirtualHost {
             domain: params.domain,
             aliases: params.aliases,
@@ -33,6 +37,7 @@ impl Dispatch {
             balance: params.balance.unwrap_or_default(),
             tls: params.tls.unwrap_or_default(),
             hsts_max_age_secs: params.hsts_max_age_secs.unwrap_or(0),
+            options,
         };
         let new = NewDomain { virtual_host, force: params.force };
         let snapshot = self.control.add_domain(call.caller(), new).await?;
@@ -40,9 +45,16 @@ impl Dispatch {
     }
 
     pub(super) async fn set_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let domain::SetParams { domain, aliases, http_to_https, balance, tls, hsts_max_age_secs } =
-            read(params)?;
-        let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs };
+        let domain::SetParams {
+            domain,
+            aliases,
+            http_to_https,
+            balance,
+            tls,
+            hsts_max_age_secs,
+            options,
+        } = read(params)?;
+        let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs, options };
         let snapshot = self.control.set_domain(call.caller(), domain.clone(), edit).await?;
         self.domain_info::<domain::Set>(&snapshot, &domain)
     }

@@ -52,7 +52,7 @@ impl Stream {
                 for line in event.lines() {
                     let (field, value) = line.split_once(": ").expect("field: value");
                     match field {
-                        "event" => sent.name = value.to_owned(),
+                        "event" => value.clone_into(&mut sent.name),
                         "id" => sent.id = Some(value.to_owned()),
                         "data" => sent.data = serde_json::from_str(value).expect("JSON"),
                         other => panic!("{other}"),
