@@ -3,6 +3,7 @@
 mod error;
 mod https;
 mod listen;
+mod management;
 mod stop;
 
 use std::net::SocketAddr;
@@ -30,12 +31,11 @@ use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
 use crate::proxy::explain::Explainer;
 use crate::proxy::{self, HandshakeLimits, ProxyOptions, UpstreamOptions};
-use crate::rest::{self, Api, Door};
-use crate::rpc::{self, AdminSocket, Dispatch, ServeHttp, ServerFacts};
+use crate::rest::Api;
+use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::store::{Saved, Store};
 use crate::telemetry::LevelHandle;
-use crate::tokens::Tokens;
 
 /// How long a start waits for names of backends to resolve, before it takes traffic without them.
 const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
@@ -80,7 +80,7 @@ impl Server {
             let _context = traffic.enter();
             listen::bind(&config.proxy)?
         };
-        let (door, management_address) = open_door(&config, &control)?;
+        let (door, management_address) = management::open_door(&config, &control)?;
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
@@ -101,7 +101,7 @@ impl Server {
         drop(saved);
         control.block_on(resolved(&reader));
 
-        let tokens = open_tokens(&config)?;
+        let tokens = management::open_tokens(&config)?;
         let (stopping, stopped) = watch::channel(false);
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config)));
         let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
@@ -153,7 +153,7 @@ impl Server {
         });
         {
             let _context = control.enter();
-            rpc::serve(&socket, dispatch, http_by(door)).map_err(ServerError::Serve)?;
+            rpc::serve(&socket, dispatch, management::http_by(door)).map_err(ServerError::Serve)?;
         }
         Ok(Self {
             listeners,
@@ -280,15 +280,6 @@ fn open_store(config: &Config) -> Result<(Store, Saved), ServerError> {
     Ok((store, saved))
 }
 
-/// The tokens of the management API; one that the API needs is made.
-fn open_tokens(config: &Config) -> Result<Tokens, ServerError> {
-    let tokens = Tokens::open(&config.proxy.state_dir)?;
-    if config.proxy.management_api_addr.is_some() {
-        tokens.prepare()?;
-    }
-    Ok(tokens)
-}
-
 fn publish(saved: &Saved) -> (Publisher, Reader) {
     let domains = saved.domains.iter().cloned().map(Change::PutDomain);
     let backends = saved.backends.iter().cloned().map(Change::PutBackend);
@@ -301,31 +292,6 @@ fn journal_to(plane: &ControlPlane) -> Journal {
     Arc::new(move |actor, domain, news| {
         let plane = plane.clone();
         Box::pin(async move { plane.note_certificate(actor, domain, news).await })
-    })
-}
-
-/// Serves the management API, if anywhere. Until it is opened it says that the server starts: whoever watches hears
-/// so from now on.
-fn open_door(
-    config: &Config,
-    control: &Runtime,
-) -> Result<(Door, Option<SocketAddr>), ServerError> {
-    let door = Door::new();
-    let _context = control.enter();
-    let listener = listen::bind_management(&config.proxy)?;
-    let address = listener.as_ref().map(rest::Listener::address);
-    if let Some(listener) = listener {
-        tracing::info!(listen_addr = %listener.address(), "serving the management API");
-        control.spawn(listener.serve(door.clone()));
-    }
-    Ok((door, address))
-}
-
-/// Serves HTTP at the admin socket.
-fn http_by(door: Door) -> ServeHttp {
-    Arc::new(move |stream, actor| {
-        let door = door.clone();
-        Box::pin(async move { door.serve_local(stream, actor).await })
     })
 }
 

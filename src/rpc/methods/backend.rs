@@ -101,7 +101,7 @@ pub struct SetParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<BackendState>,
     /// Do it although a live tag loses its last healthy backend.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
 }
 
