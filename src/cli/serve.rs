@@ -188,6 +188,7 @@ fn exit_code(error: &ServerError) -> ExitCode {
         ServerError::Listen { .. }
         | ServerError::AccessLog(_)
         | ServerError::Store(_)
+        | ServerError::Tokens(_)
         | ServerError::Socket(_)
         | ServerError::Serve(_)
         | ServerError::NoRootCertificates

@@ -13,7 +13,7 @@ use super::load::defaults;
 use crate::model::{LONGEST_HSTS_SECS, OptionSet};
 use kinds::{
     AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind,
-    HealthPathText, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord,
+    HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord,
     LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord, Seconds, Share,
     StateWord, Statuses, TagText, Tls, Whole,
 };
@@ -116,6 +116,10 @@ struct Proxy {
     /// Where the REST API is served. Off unless it is set.
     #[schemars(default)]
     management_api_addr: Listen,
+    /// Names by which the REST API may be called, besides its address and `localhost`. Requests for other
+    /// hosts are refused: a web page could send them.
+    #[schemars(default)]
+    management_api_hosts: Vec<Host>,
     /// The Unix socket that `vhost ctl` talks to. The default is `admin.sock` in `$RUNTIME_DIRECTORY`
     /// under systemd, else in `/run/vhost` as root, else in `$XDG_RUNTIME_DIR/vhost`, else in
     /// `/tmp/vhost-UID`. `vhost ctl` doesn't read this file: with another path here, give it

@@ -16,9 +16,10 @@ use super::settings::{
     UpstreamSettings,
 };
 use super::value::{
-    boolean, choice, integer, listen_address, network, parsed, path, seconds, socket_path, string,
+    boolean, choice, host_name, integer, listen_address, network, parsed, path, seconds,
+    socket_path, string,
 };
-use crate::model::{HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
+use crate::model::{DomainName, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
@@ -77,6 +78,7 @@ fn read_proxy(
         listen_addr: listener(section, "listen_addr", listeners),
         listen_addr_http: listener(section, "listen_addr_http", listeners),
         management_api_addr: listener(section, "management_api_addr", listeners),
+        management_api_hosts: read_management_api_hosts(section, d.management_api_hosts),
         admin_socket: section.or_from(
             "admin_socket",
             d.admin_socket,
@@ -139,6 +141,16 @@ fn read_trusted_proxies(section: &mut Section<'_, '_>, default: Vec<IpNet>) -> V
     section
         .elements("trusted_proxies", "[\"10.0.0.0/8\"]", network)
         .map_or(default, |list| list.into_iter().map(|(network, _)| network).collect())
+}
+
+fn read_management_api_hosts(
+    section: &mut Section<'_, '_>,
+    default: Vec<DomainName>,
+) -> Vec<DomainName> {
+    section.list_default("management_api_hosts", Some(default.plain()), Origin::Default);
+    section
+        .elements("management_api_hosts", "[\"vhost.example.net\"]", host_name)
+        .map_or(default, |list| list.into_iter().map(|(name, _)| name).collect())
 }
 
 /// The addresses that are listened at, with the keys that say so.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Declared, Setting};
-use crate::model::{ChallengeKind, HealthCheck, KeyType, LogLevel};
+use crate::model::{ChallengeKind, DomainName, HealthCheck, KeyType, LogLevel};
 
 /// All that a server is told before it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +68,8 @@ pub struct ProxySettings {
     pub listen_addr_http: Option<SocketAddr>,
     /// Where the REST API is served.
     pub management_api_addr: Option<SocketAddr>,
+    /// Names by which the REST API may be called, besides its address and `localhost`.
+    pub management_api_hosts: Vec<DomainName>,
     /// The Unix socket that `vhost ctl` talks to.
     pub admin_socket: PathBuf,
     /// The group that may use the socket, besides its owner.
@@ -116,6 +118,7 @@ impl ProxySettings {
             listen_addr: None,
             listen_addr_http: None,
             management_api_addr: None,
+            management_api_hosts: Vec::new(),
             admin_socket,
             admin_group: None,
             state_dir,

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::reader::Read;
-use crate::model::{ParseError, TlsMode, Weight};
+use crate::model::{DomainName, ParseError, Pattern, TlsMode, Weight};
 
 /// The longest time that a key takes. A longer one is a mistyped unit; time-outs that a day does not
 /// suffice for would keep dead peers.
@@ -124,6 +124,14 @@ pub(super) fn listen_address(value: &DeValue<'_>) -> Result<SocketAddr, String> 
         }
         _ => example.to_owned(),
     })
+}
+
+/// The name of one host.
+pub(super) fn host_name(value: &DeValue<'_>) -> Result<DomainName, String> {
+    match parsed::<DomainName>(value)? {
+        name if matches!(name.pattern(), Pattern::Exact(_)) => Ok(name),
+        _ => Err("name each host: a pattern would let in names that are somebody else's".into()),
+    }
 }
 
 /// A network, or a single address as the network that holds nothing else.

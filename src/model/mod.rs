@@ -3,6 +3,7 @@
 //! Text becomes one of these types at the edge and is not checked again. Nothing here does I/O,
 //! waits, or knows Pingora.
 
+mod access;
 mod acme;
 mod backend;
 mod certificate;
@@ -22,6 +23,7 @@ mod tag;
 mod upstream_failure;
 mod virtual_host;
 
+pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
 pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
 pub use certificate::{

@@ -6,6 +6,7 @@ use crate::control::ControlError;
 use crate::rpc::SocketError;
 use crate::store::StoreError;
 use crate::telemetry::TelemetryError;
+use crate::tokens::TokenError;
 
 /// Why a server could not start. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum ServerError {
     /// The config file can't be applied to the state.
     #[error("cannot apply the config file")]
     Apply(#[from] ControlError),
+    /// The tokens of the management API can't be used.
+    #[error("cannot use the tokens of the management API")]
+    Tokens(#[from] TokenError),
     /// There are no root certificates.
     #[error("the system has no root certificates")]
     NoRootCertificates,
@@ -76,6 +80,7 @@ impl ServerError {
             }),
             Self::AccessLog(error) => error.hint(),
             Self::Store(error) => Some(error.hint()),
+            Self::Tokens(error) => error.hint(),
             Self::Socket(error) => Some(error.hint().to_owned()),
             // The server doesn't run, so a command is no way out of this one.
             Self::Apply(ControlError::FileConflict { kind, name, .. }) => Some(format!(

@@ -4,8 +4,10 @@ mod error;
 mod https;
 mod listen;
 mod logs;
+mod management;
 mod stop;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
 use crate::proxy::explain::Explainer;
 use crate::proxy::{self, HandshakeLimits, ProxyOptions, UpstreamOptions};
+use crate::rest::Api;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::store::{Saved, Store};
@@ -42,6 +45,7 @@ const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
 /// A server that serves. Dropping it ends everything at once; [`Server::stop`] lets requests finish.
 pub struct Server {
     listeners: Listeners,
+    management_address: Option<SocketAddr>,
     admin_socket: PathBuf,
     /// How long requests may take to end, as the config says now.
     shutdown_timeout: Arc<ArcSwap<Duration>>,
@@ -80,6 +84,7 @@ impl Server {
             let _context = traffic.enter();
             listen::bind(&config.proxy)?
         };
+        let (door, management_address) = management::open_door(&config, &control)?;
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
@@ -100,6 +105,7 @@ impl Server {
         drop(saved);
         control.block_on(resolved(&reader));
 
+        let tokens = management::open_tokens(&config)?;
         let (stopping, stopped) = watch::channel(false);
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
         let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
@@ -138,13 +144,23 @@ impl Server {
             })
         };
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
-        let dispatch = Dispatch::new(plane, configuration.clone(), https.certificates, facts);
+        let dispatch =
+            Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
+        door.open(Api {
+            dispatch: dispatch.clone(),
+            tokens,
+            hosts: std::mem::take(&mut config.proxy.management_api_hosts),
+            state: reader.clone(),
+            started: door.started(),
+            stopping: stopped.clone(),
+        });
         {
             let _context = control.enter();
-            rpc::serve(&socket, dispatch).map_err(ServerError::Serve)?;
+            rpc::serve(&socket, dispatch, management::http_by(door)).map_err(ServerError::Serve)?;
         }
         Ok(Self {
             listeners,
+            management_address,
             admin_socket: config.proxy.admin_socket,
             shutdown_timeout,
             configuration,
@@ -160,13 +176,18 @@ impl Server {
     }
 
     /// The addresses at which plain HTTP is served, ports as the kernel chose them.
-    pub fn http_addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+    pub fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.http.iter().map(Listener::address)
     }
 
     /// The addresses at which HTTPS is served, ports as the kernel chose them.
-    pub fn https_addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+    pub fn https_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.https.iter().map(Listener::address)
+    }
+
+    /// Where the REST API is served, the port as the kernel chose it.
+    pub fn management_address(&self) -> Option<SocketAddr> {
+        self.management_address
     }
 
     /// Where the admin socket is.
@@ -377,11 +398,6 @@ fn notes(config: &Config) -> Vec<String> {
             notes.push(format!("`{key}`: {what} yet"));
         }
     };
-    note(
-        config.proxy.management_api_addr.is_some(),
-        "proxy.management_api_addr",
-        "the REST API is not served",
-    );
     note(config.metrics.enabled, "metrics.enabled", "metrics are not served");
     notes
 }

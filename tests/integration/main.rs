@@ -25,6 +25,7 @@ mod paging;
 mod plan;
 mod readme;
 mod reload;
+mod rest;
 mod retry;
 mod routing;
 mod shutdown;

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueHint};
 use super::connect::Session;
 use super::{
     backend, call, cert, config, domain, events, explain, history, log, reload, status, switch,
+    token,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -62,6 +63,9 @@ enum Verb {
     /// Show, order, import and export certificates
     #[command(subcommand, arg_required_else_help = true)]
     Cert(cert::CertVerb),
+    /// Show, make and remove the tokens of the management API
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(token::TokenVerb),
     History(history::HistoryArgs),
     Reload(reload::ReloadArgs),
     /// Show the settings, compare the file with the live state, export a file
@@ -148,6 +152,7 @@ impl Verb {
             Self::Domain(verb) => verb.run(session).await,
             Self::Backend(verb) => verb.run(session).await,
             Self::Cert(verb) => verb.run(session).await,
+            Self::Token(verb) => verb.run(session).await,
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
             Self::Config(verb) => verb.run(session).await,

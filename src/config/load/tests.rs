@@ -145,6 +145,7 @@ fn every_key_is_read_into_its_own_setting() {
         listen_addr = "127.0.0.1:1"
         listen_addr_http = "127.0.0.1:2"
         management_api_addr = "127.0.0.1:3"
+        management_api_hosts = ["Vhost.example.net."]
         admin_socket = "a.sock"
         admin_group = "deploy"
         state_dir = "/state"
@@ -246,6 +247,7 @@ fn every_key_is_read_into_its_own_setting() {
         listen_addr: Some(addr("127.0.0.1:1")),
         listen_addr_http: Some(addr("127.0.0.1:2")),
         management_api_addr: Some(addr("127.0.0.1:3")),
+        management_api_hosts: vec!["vhost.example.net".parse().unwrap()],
         admin_socket: "/etc/a.sock".into(),
         admin_group: Some("deploy".into()),
         state_dir: "/state".into(),
@@ -438,6 +440,7 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("idle_timeout_secs = nan", "`nan`: use 0.001"),
         ("idle_timeout_secs = 1e300", "`1e300`: use 0.001"),
         ("idle_timeout_secs = \"30s\"", "`30s`: write a number of seconds without quotes and unit"),
+        ("management_api_hosts = [\"*.a.b\"]", "name each host"),
         ("trusted_proxies = \"10.0.0.0/8\"", "write a list: `[\"10.0.0.0/8\"]`"),
         ("trusted_proxies = [\n\"::1\",\n\"10.0.0/8\"]", "5: proxy.trusted_proxies[1]: `10.0.0/8`"),
         ("state_dir = \"\"", "proxy.state_dir: ``: it is empty"),

@@ -48,6 +48,7 @@ kinds! {
     );
     Email: like(r"[^\s@]+@[^\s@]*\.[^\s@]*");
     Domain: like(r"\*|(\*\.)?([^\s*/:]+|\[[0-9A-Fa-f:.]+\])");
+    Host: like(r"[^\s*/:]+|\[[0-9A-Fa-f:.]+\]");
     TagText: like("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
     Id: like("[A-Za-z0-9][A-Za-z0-9._-]{0,127}");
     BackendAddress: like(r"unix:/.*|[^\s/]+:[0-9]{1,5}");

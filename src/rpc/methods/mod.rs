@@ -16,6 +16,7 @@ mod open;
 pub mod route;
 pub mod state;
 pub mod switch;
+pub mod token;
 
 pub use catalogue::{CATALOGUE, Entry, find, nearest};
 pub use open::Open;
