@@ -14,6 +14,7 @@ mod health_check;
 mod likeness;
 mod public_name;
 mod reload;
+mod stats;
 mod status_class;
 mod switch;
 mod tag;
@@ -40,6 +41,7 @@ pub use likeness::nearest;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
+pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{
     BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,
