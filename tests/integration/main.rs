@@ -28,6 +28,7 @@ mod retry;
 mod routing;
 mod shutdown;
 mod soak;
+mod stats;
 mod switch;
 mod tls;
 mod upstream_tls;

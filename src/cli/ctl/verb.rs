@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
 use super::{
-    backend, call, cert, config, domain, events, explain, history, reload, status, switch,
+    backend, call, cert, config, domain, events, explain, history, reload, stats, status, switch,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -50,6 +50,7 @@ struct SharedArgs {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::StatusArgs),
+    Stats(stats::StatsArgs),
     Switch(switch::SwitchArgs),
     Undo(switch::UndoArgs),
     Wait(domain::WaitArgs),
@@ -139,6 +140,7 @@ impl Verb {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
             Self::Status(args) => args.run(session).await,
+            Self::Stats(args) => args.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
