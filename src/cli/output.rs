@@ -161,9 +161,7 @@ impl<'w> Printer<'w> {
                 format!("\u{1b}[H{}\u{1b}[J", shown.collect::<String>())
             }
         });
-        if let Err(error) = self.stdout.flush() {
-            self.failed.get_or_insert(error);
-        }
+        self.flush();
     }
 
     fn texts(&self, tables: impl IntoIterator<Item = Table>) -> Vec<String> {
@@ -208,9 +206,7 @@ impl<'w> Printer<'w> {
             Format::Table | Format::Wide => self.line(line),
         }
         // Whoever follows what happens wants it now.
-        if let Err(error) = self.stdout.flush() {
-            self.failed.get_or_insert(error);
-        }
+        self.flush();
     }
 
     /// Prints a line of a result that is told in words.
@@ -229,6 +225,23 @@ impl<'w> Printer<'w> {
     /// Whether only results and errors are wanted.
     pub(super) fn is_quiet(&self) -> bool {
         self.look.quiet
+    }
+
+    /// Whether stdout has colours.
+    pub(super) fn is_colored(&self) -> bool {
+        self.look.color
+    }
+
+    /// The columns of the terminal that stdout is, or as many as were asked for.
+    pub(super) fn width(&self) -> Option<u16> {
+        self.look.width
+    }
+
+    /// Hands what was printed to whoever reads it.
+    pub(super) fn flush(&mut self) {
+        if let Err(error) = self.stdout.flush() {
+            self.failed.get_or_insert(error);
+        }
     }
 
     /// Whether tables may be wider than a terminal, for what else there is to know.

@@ -24,6 +24,7 @@ mod switch;
 mod switch_progress;
 #[cfg(test)]
 mod tests;
+mod top;
 mod verb;
 
 pub(super) use connect::default_socket;

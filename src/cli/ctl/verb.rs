@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueHint};
 use super::connect::Session;
 use super::{
     backend, call, cert, config, domain, events, explain, history, reload, stats, status, switch,
+    top,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -51,6 +52,7 @@ struct SharedArgs {
 enum Verb {
     Status(status::StatusArgs),
     Stats(stats::StatsArgs),
+    Top(top::TopArgs),
     Switch(switch::SwitchArgs),
     Undo(switch::UndoArgs),
     Wait(domain::WaitArgs),
@@ -141,6 +143,7 @@ impl Verb {
         match self {
             Self::Status(args) => args.run(session).await,
             Self::Stats(args) => args.run(session).await,
+            Self::Top(args) => args.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
