@@ -31,5 +31,6 @@ mod soak;
 mod stats;
 mod switch;
 mod tls;
+mod top;
 mod upstream_tls;
 mod web_socket;

@@ -103,16 +103,17 @@ pub(super) async fn plan(
     undo: bool,
     messages: UnboundedSender<Message>,
 ) {
+    let tag_was_named = tag.is_some();
     let params =
         StartParams { domains: vec![domain.clone()], tag, options: SwitchOptions::default() };
     let planned =
         async { Client::connect(&socket).await?.call::<switch::Plan>(&params, |()| {}).await };
     let _ = messages.send(match planned.await {
         Ok(plan) if plan.token.is_none() => {
-            Message::Ended(format!("{domain} has nothing to switch to"), false)
+            Message::Ended(format!("{domain} is there already"), false)
         }
         Ok(plan) => Message::Planned(Box::new(Planned { domain, undo, plan })),
-        Err(error) => Message::Ended(told(&error), false),
+        Err(error) => Message::Unplanned { domain, why: told(&error), tag_was_named },
     });
 }
 

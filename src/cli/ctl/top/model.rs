@@ -1,6 +1,6 @@
 //! What is known, what is chosen, and what keys and news lead to.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -36,6 +36,8 @@ pub(super) enum Message {
     Lost(String),
     /// What a switch would do.
     Planned(Box<Planned>),
+    /// Why nothing could be planned.
+    Unplanned { domain: DomainName, why: String, tag_was_named: bool },
     /// A phase of a switch that was reached.
     Phase(SwitchProgress),
     /// What was asked for has ended, well or not.
@@ -89,6 +91,8 @@ pub(super) enum Mode {
     Search,
     /// The keys are explained.
     Help,
+    /// The tag that a domain is to be switched to.
+    Tag { domain: DomainName, typed: String },
     /// A yes or no.
     Confirm(Box<Planned>),
 }
@@ -159,6 +163,13 @@ impl Model {
                 self.doing = Doing::Nothing;
                 self.mode = Mode::Confirm(planned);
             }
+            Message::Unplanned { domain, why, tag_was_named } => {
+                self.doing = Doing::Ended(why, false);
+                // Which one is the other is the server's to know; where it doesn't, it is asked for.
+                if !tag_was_named {
+                    self.mode = Mode::Tag { domain, typed: String::new() };
+                }
+            }
             Message::Phase(phase) => self.doing = Doing::Busy(words(&phase)),
             Message::Ended(how, well) => {
                 self.doing = Doing::Ended(how, well);
@@ -200,18 +211,39 @@ impl Model {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
             return Action::Quit;
         }
-        match &self.mode {
+        match &mut self.mode {
             Mode::Browse => self.browse(key.code),
             Mode::Search => self.type_in(key.code),
             Mode::Help => {
                 self.mode = Mode::Browse;
                 Action::None
             }
+            Mode::Tag { typed, .. } => match key.code {
+                KeyCode::Char(letter) => {
+                    typed.push(letter);
+                    Action::None
+                }
+                KeyCode::Backspace => {
+                    typed.pop();
+                    Action::None
+                }
+                KeyCode::Enter => self.choose_tag(),
+                KeyCode::Esc => {
+                    self.mode = Mode::Browse;
+                    self.doing = Doing::Nothing;
+                    Action::None
+                }
+                _ => Action::None,
+            },
             Mode::Confirm(_) => self.answer(key.code),
         }
     }
 
     fn browse(&mut self, key: KeyCode) -> Action {
+        if matches!(self.doing, Doing::Ended(..)) {
+            // Whoever goes on has read it.
+            self.doing = Doing::Nothing;
+        }
         match key {
             KeyCode::Char('q') => return Action::Quit,
             KeyCode::Char('?') => self.mode = Mode::Help,
@@ -247,7 +279,7 @@ impl Model {
         Action::None
     }
 
-    /// Leaves what is open; else the search; else what was told of the last switch.
+    /// Leaves what is open; else the search.
     fn back(&mut self) -> Action {
         if self.open.is_some() {
             return self.close();
@@ -256,15 +288,11 @@ impl Model {
             self.search.clear();
             return Action::Ask;
         }
-        if matches!(self.doing, Doing::Ended(..)) {
-            self.doing = Doing::Nothing;
-        }
         Action::None
     }
 
     fn close(&mut self) -> Action {
         self.open = None;
-        // The figures of one domain are no list; the next answer is.
         Action::Ask
     }
 
@@ -324,6 +352,30 @@ impl Model {
         }
         self.doing = Doing::Busy("planning".to_owned());
         Action::Plan { domain, tag, undo }
+    }
+
+    fn choose_tag(&mut self) -> Action {
+        let Mode::Tag { domain, typed } = mem::replace(&mut self.mode, Mode::Browse) else {
+            return Action::None;
+        };
+        match typed.parse() {
+            Ok(tag) => {
+                self.doing = Doing::Busy("planning".to_owned());
+                Action::Plan { domain, tag: Some(tag), undo: false }
+            }
+            Err(error) => {
+                self.doing = Doing::Ended(error.to_string(), false);
+                Action::None
+            }
+        }
+    }
+
+    /// The tags that a domain could be switched to: those of the backends that are known.
+    pub(super) fn tags_beside_live(&self, domain: &DomainName) -> BTreeSet<&Tag> {
+        let Some(report) = &self.report else { return BTreeSet::new() };
+        let live = report.domains.iter().find(|of| of.domain == *domain).map(|of| &of.live);
+        let tags = report.backends.iter().flat_map(|of| &of.tags);
+        tags.filter(|tag| Some(*tag) != live).collect()
     }
 
     fn step(&mut self, by: isize) {

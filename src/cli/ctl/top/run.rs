@@ -75,7 +75,11 @@ impl Screen {
             let Some(message) = message else { return Ok(()) };
             let at_once = matches!(
                 message,
-                Message::Key(_) | Message::Resized | Message::Planned(_) | Message::Ended(..)
+                Message::Key(_)
+                    | Message::Resized
+                    | Message::Planned(_)
+                    | Message::Unplanned { .. }
+                    | Message::Ended(..)
             );
             match model.update(message) {
                 Action::None => {}

@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span};
 use super::look::Look;
 use super::model::{Doing, Mode, Model, Planned};
 use crate::cli::ctl::figures::{millis, number, share};
-use crate::cli::table::{Tone, count, printable, shortened};
+use crate::cli::table::{Tone, count, join, printable, shortened};
 use crate::model::StatsSort;
 
 /// Draws everything. `whole` is a frame that is read and not looked at: nothing is under a cursor, and
@@ -129,23 +129,29 @@ fn header<'a>(model: &Model, width: usize, look: Look) -> Line<'a> {
         None => "since start".to_owned(),
     };
     let errors = errors_style(total.error_share, look);
-    let parts = [
+    let mut parts = vec![
+        ("vhost".to_owned(), look.title()),
         (format!("{}/s", number(total.rate)), Style::new()),
         (format!("{} errors", share(total.error_share)), errors),
-        (format!("p99 {}", millis(total.p99_ms)), Style::new()),
         (format!("p50 {}", millis(total.p50_ms)), Style::new()),
+        (format!("p99 {}", millis(total.p99_ms)), Style::new()),
         (format!("{} in flight", total.in_flight), Style::new()),
         (format!("{window}, by {}", sort_name(model.sort)), look.dim()),
     ];
-    let mut line = Line::from(Span::styled("vhost", look.title()));
-    for (text, style) in parts {
-        if line.width() + 2 + text.chars().count() > width {
-            break;
-        }
-        line.push_span(Span::raw("  "));
-        line.push_span(Span::styled(text, style));
+    // What can best be done without goes first: the median, then what is last.
+    let taken = |parts: &[(String, Style)]| -> usize {
+        parts.iter().map(|(text, _)| text.chars().count() + 2).sum::<usize>() - 2
+    };
+    if taken(&parts) > width {
+        parts.remove(3);
     }
-    line
+    while taken(&parts) > width && parts.len() > 1 {
+        parts.pop();
+    }
+    let spans = parts.into_iter().enumerate().flat_map(|(at, (text, style))| {
+        [Span::raw(if at == 0 { "" } else { "  " }), Span::styled(text, style)]
+    });
+    Line::from_iter(spans)
 }
 
 fn errors_style(share: f64, look: Look) -> Style {
@@ -176,6 +182,7 @@ fn footer<'a>(model: &Model, area: Rect, look: Look) -> Vec<Line<'a>> {
             None => "y do it  n leave it".to_owned(),
         },
         Mode::Search => "Enter keep  Esc drop".to_owned(),
+        Mode::Tag { .. } => "Enter plan it  Esc leave it".to_owned(),
         Mode::Help => "any key: back".to_owned(),
         Mode::Browse if model.open.is_some() => {
             "q quit  ? help  Esc back  w window  S switch  u undo".to_owned()
@@ -189,7 +196,7 @@ fn footer<'a>(model: &Model, area: Rect, look: Look) -> Vec<Line<'a>> {
         None if area.height < 12 => vec![keys],
         None => vec![Line::default(), keys],
         // Without the keys nobody could answer.
-        Some(said) if area.height < 12 && !matches!(model.mode, Mode::Confirm(_)) => vec![said],
+        Some(said) if area.height < 12 && matches!(model.mode, Mode::Browse) => vec![said],
         Some(said) => vec![said, keys],
     }
 }
@@ -201,6 +208,10 @@ fn said<'a>(model: &Model, width: usize, look: Look) -> Option<Line<'a>> {
     };
     match (&model.mode, &model.doing) {
         (Mode::Confirm(planned), _) => line(&question(planned), Tone::Unsure),
+        (Mode::Tag { domain, typed }, _) => {
+            let tags = join(model.tags_beside_live(domain));
+            line(&format!("switch {domain} to which tag ({tags})? {typed}▏"), Tone::Unsure)
+        }
         (Mode::Search, _) => line(&format!("/{}▏", model.search), Tone::Plain),
         (_, Doing::Busy(how)) => line(how, Tone::Unsure),
         (_, Doing::Ended(how, true)) => line(how, Tone::Good),
@@ -243,8 +254,9 @@ fn help<'a>(look: Look) -> Vec<Line<'a>> {
     };
     let about = [
         "",
-        "  Errors are statuses of 500 and more, and answers that broke off. A backend's time",
-        "  is until its answer began. `a→b`: requests of a still run after the switch to b.",
+        "  Errors are statuses of 500 and more, and answers that broke off.",
+        "  A backend's time is until its answer began.",
+        "  a→b: requests of a still run after the switch to b.",
     ];
     let title = Line::styled("KEYS", look.dim());
     [title].into_iter().chain(keys.map(line)).chain(about.map(Line::from)).collect()
