@@ -143,22 +143,22 @@ fn summary(report: &StatsReport, of_backends: bool) -> String {
         Some(secs) => format!("the last {secs} s"),
         None => "the time since the start".to_owned(),
     };
-    let mut line = format!(
-        "all domains in {time}: {}/s, {} errors, p50 {}, p99 {}, {in_flight} in flight",
-        number(*rate),
-        share(*error_share),
-        millis(*p50_ms),
-        millis(*p99_ms),
-    );
-    let (more, what) = if of_backends {
+    let (left_out, what) = if of_backends {
         (report.more_backends, "backends")
     } else {
         (report.more_domains, "domains")
     };
-    if more > 0 {
-        line += &format!("; {more} more {what}, see `--limit`");
-    }
-    line
+    let more = match left_out {
+        0 => String::new(),
+        more => format!("; {more} more {what}, see `--limit`"),
+    };
+    format!(
+        "all domains in {time}: {}/s, {} errors, p50 {}, p99 {}, {in_flight} in flight{more}",
+        number(*rate),
+        share(*error_share),
+        millis(*p50_ms),
+        millis(*p99_ms),
+    )
 }
 
 const FIGURES: [&str; 6] = ["RATE/S", "ERRORS", "P50", "P99", "IN-FLIGHT", "REQUESTS"];

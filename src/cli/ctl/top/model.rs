@@ -211,6 +211,9 @@ impl Model {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
             return Action::Quit;
         }
+        if key.modifiers.contains(KeyModifiers::ALT) {
+            return Action::None;
+        }
         match &mut self.mode {
             Mode::Browse => self.browse(key.code),
             Mode::Search => self.type_in(key.code),

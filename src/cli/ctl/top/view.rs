@@ -151,7 +151,7 @@ fn header<'a>(model: &Model, width: usize, look: Look) -> Line<'a> {
     let spans = parts.into_iter().enumerate().flat_map(|(at, (text, style))| {
         [Span::raw(if at == 0 { "" } else { "  " }), Span::styled(text, style)]
     });
-    Line::from_iter(spans)
+    spans.collect()
 }
 
 fn errors_style(share: f64, look: Look) -> Style {

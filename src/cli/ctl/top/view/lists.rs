@@ -30,9 +30,9 @@ fn widest(words: impl Iterator<Item = usize>, least: usize, most: usize) -> usiz
 
 pub(super) fn domains<'a>(model: &Model, width: usize, look: Look, whole: bool) -> Section<'a> {
     let shown = model.domains();
-    let live = widest(shown.iter().map(|of| live(of).chars().count()), 4, 16);
+    let live_width = widest(shown.iter().map(|of| live(of).chars().count()), 4, 16);
     let columns = vec![
-        Column { name: "LIVE", width: live, side: Side::Left },
+        Column { name: "LIVE", width: live_width, side: Side::Left },
         figure("RATE/S"),
         figure("ERRORS"),
         figure("P50"),
