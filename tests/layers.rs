@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Where the socket is unless it is told: both ends must agree, and no file is read for it.
     ("config::default_admin_socket", &[]),
     ("state", &[]),
+    ("stats", &["state"]),
     ("tls", &[]),
     ("acme", &["config"]),
     // What the request path answers CAs with.
@@ -63,13 +64,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "rpc::methods",
             "rpc::progress",
             "rpc::names",
+            "rpc::stats_view",
             "rpc::views",
             "state",
             "tokens",
+            "stats",
         ],
     ),
     ("rpc::progress", &["rpc::envelope"]),
     ("rpc::names", &["rpc::methods", "rpc::views", "state"]),
+    ("rpc::stats_view", &["rpc::methods", "state", "stats"]),
     ("rpc::views", &["rpc::methods", "state"]),
     (
         "rpc::fault",
@@ -96,6 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "rest",
             "rpc",
             "state",
+            "stats",
             "store",
             "tls",
             "tokens",

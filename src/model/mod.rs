@@ -17,6 +17,7 @@ mod likeness;
 mod log_level;
 mod public_name;
 mod reload;
+mod stats;
 mod status_class;
 mod switch;
 mod tag;
@@ -50,6 +51,7 @@ pub use log_level::LogLevel;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
+pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{
     BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,

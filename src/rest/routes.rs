@@ -8,7 +8,7 @@ use super::health::Health;
 use super::input::{self, Given};
 use super::problem::Problem;
 use super::shapes;
-use crate::rpc::methods::{Method, backend, domain, event, switch};
+use crate::rpc::methods::{Method, backend, domain, event, stats, switch};
 
 /// One operation at one path.
 pub(super) struct Route {
@@ -289,6 +289,13 @@ pub(super) static ROUTES: &[Route] = &[
         name: "health",
         summary: "Whether the proxy serves. Wants no token.",
         does: Does::Health,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/api/v1/stats",
+        name: "stats",
+        summary: "How traffic is: figures of all domains, of each with its tags, and of each backend.",
+        does: call::<stats::Get>(Takes::Query(shape::<shapes::Stats>()), input::stats, Done::Shown),
     },
     Route {
         verb: Verb::Get,

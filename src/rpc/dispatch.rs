@@ -8,6 +8,7 @@ mod event;
 mod log;
 mod route;
 mod state;
+mod stats;
 mod switch;
 mod token;
 
@@ -28,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::model::{Actor, BackendState};
 use crate::proxy::explain::Explainer;
 use crate::state::InFlightGuard;
+use crate::stats::Stats;
 use crate::telemetry::LevelHandle;
 use crate::tokens::{TokenError, Tokens};
 
@@ -44,6 +46,8 @@ pub struct ServerFacts {
     pub metrics: Arc<Metrics>,
     /// Says what would become of a request.
     pub explainer: Explainer,
+    /// Says how traffic is.
+    pub stats: Stats,
     /// Turns to true when the server stops.
     pub stopping: watch::Receiver<bool>,
     /// How much is logged.
@@ -146,6 +150,7 @@ impl Dispatch {
         let Some(entry) = methods::find(method) else { return Err(fault::unknown_method(method)) };
         let result = match method {
             methods::state::Get::NAME => self.get_state(params),
+            methods::stats::Get::NAME => self.get_stats(params).await,
             methods::domain::List::NAME => self.list_domains(params),
             methods::domain::Show::NAME => self.show_domain(params),
             methods::domain::Add::NAME => self.add_domain(params, call).await,

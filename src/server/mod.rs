@@ -36,6 +36,7 @@ use crate::proxy::{self, HandshakeLimits, ProxyOptions, UpstreamOptions};
 use crate::rest::Api;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
+use crate::stats::Stats;
 use crate::store::{Saved, Store};
 use crate::telemetry::{AccessLog, LogHandle};
 
@@ -93,6 +94,10 @@ impl Server {
             let _context = control.enter();
             health::spawn(health_settings(&config), reader.clone())
         };
+        let stats = {
+            let _context = control.enter();
+            Stats::spawn(reader.clone())
+        };
         let plane = ControlPlane::new(
             store,
             publisher,
@@ -124,6 +129,7 @@ impl Server {
             notes: notes(&config),
             metrics: Arc::clone(&metrics),
             explainer,
+            stats,
             stopping: stopped.clone(),
             log_level: logs.level(),
         };

@@ -84,6 +84,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     });
     let store = Store::open(&folder.join("state")).unwrap();
     let certificates = crate::certs::testing::certificates(folder, reader.clone());
+    let stats = crate::stats::Stats::spawn(reader.clone());
     let control = ControlPlane::new(store, publisher, reader, options, probe);
     let backend = Backend {
         id: "web".parse().unwrap(),
@@ -104,6 +105,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
             std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(crate::proxy::tests::options())),
             None,
         ),
+        stats,
         stopping: tokio::sync::watch::channel(false).1,
         log_level: LevelHandle::default(),
     };
