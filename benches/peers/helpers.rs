@@ -50,33 +50,44 @@ async fn relay(listen: SocketAddr, backend: SocketAddr) {
 
 /// Answers made once: this end should cost as little as it can.
 struct Answers {
-    by_path: Vec<(&'static str, Vec<u8>)>,
+    by_path: Vec<(&'static str, Answer)>,
     /// Which of the two backends this is.
-    who: Vec<u8>,
+    who: Answer,
+}
+
+struct Answer {
+    kept: Vec<u8>,
+    /// For a connection that ends with it.
+    last: Vec<u8>,
 }
 
 impl Answers {
     fn new(who: char) -> Self {
-        let body = |(path, length)| (path, answer(&vec![b'x'; length]));
+        let body = |(path, length)| (path, Answer::new(&vec![b'x'; length]));
         Self {
             by_path: BODIES.into_iter().map(body).collect(),
-            who: answer(who.to_string().as_bytes()),
+            who: Answer::new(who.to_string().as_bytes()),
         }
     }
 
-    fn to(&self, path: &str) -> &[u8] {
+    fn to(&self, path: &str) -> &Answer {
         let known = self.by_path.iter().find(|(known, _)| *known == path);
         known.map_or(&self.who, |(_, answer)| answer)
     }
 }
 
-fn answer(body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nserver: app\r\ncontent-type: text/plain\r\n\
-         cache-control: no-cache\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
+impl Answer {
+    fn new(body: &[u8]) -> Self {
+        let with = |more: &str| {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nserver: app\r\ncontent-type: text/plain\r\n\
+                 cache-control: no-cache\r\ncontent-length: {}\r\n{more}\r\n",
+                body.len()
+            );
+            [head.as_bytes(), body].concat()
+        };
+        Self { kept: with(""), last: with("connection: close\r\n") }
+    }
 }
 
 async fn backend(listen: SocketAddr, who: char) {
@@ -104,7 +115,7 @@ async fn serve(mut stream: TcpStream, answers: &'static Answers) -> Option<()> {
                 return echo(stream, key).await;
             }
             let answer = answers.to(path);
-            let closes = header(head, "connection") == Some("close");
+            let is_last = header(head, "connection") == Some("close");
             let mut body: usize = match header(head, "content-length") {
                 Some(length) => length.parse().ok()?,
                 None => 0,
@@ -120,8 +131,8 @@ async fn serve(mut stream: TcpStream, answers: &'static Answers) -> Option<()> {
                 let most = body.min(buffer.len());
                 body -= stream.read(&mut buffer[..most]).await.ok().filter(|read| *read > 0)?;
             }
-            stream.write_all(answer).await.ok()?;
-            (!closes).then_some(())?;
+            stream.write_all(if is_last { &answer.last } else { &answer.kept }).await.ok()?;
+            (!is_last).then_some(())?;
         }
         buffer.copy_within(used..filled, 0);
         filled -= used;

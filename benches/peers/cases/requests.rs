@@ -1,15 +1,13 @@
 //! Requests, handshakes and messages: what one costs the proxy, and how long it takes.
 
-use std::time::Instant;
-
 use super::columns;
 use crate::common::figures::{megabytes, to_float};
 use crate::lab::Lab;
 use crate::load::h2load::H2load;
 use crate::load::wrk::Wrk;
-use crate::load::{Latency, Load, web_socket};
+use crate::load::{Latency, Load, handshakes, web_socket};
 use crate::process::Cpu;
-use crate::proxies::{HOST, More, Proxy, Running};
+use crate::proxies::{More, Proxy, Running};
 use crate::table::{Kind, Table};
 
 pub(crate) struct Work {
@@ -88,7 +86,7 @@ pub(crate) const CASES: [Work; 10] = [
     },
     Work {
         name: "handshake",
-        about: "TLS 1.3, full handshakes, ECDSA P-256, 8 clients",
+        about: "TLS 1.3, a full handshake (ECDSA P-256) and a small answer on each connection, 8 clients",
         load: Kinds::Handshakes { resumed: false },
         steady: None,
         relay: false,
@@ -96,7 +94,7 @@ pub(crate) const CASES: [Work; 10] = [
     },
     Work {
         name: "resumption",
-        about: "TLS 1.3, handshakes resumed by ticket, 8 clients",
+        about: "the same, resumed by tickets",
         load: Kinds::Handshakes { resumed: true },
         steady: None,
         relay: false,
@@ -185,26 +183,8 @@ fn run(lab: &Lab, running: &Running, kind: &Kinds, seconds: u64) -> Result<Load,
         Kinds::Wrk(wrk) => wrk.run(running, seconds),
         Kinds::H2load(h2load) => h2load.run(running, seconds),
         Kinds::WebSocket => web_socket::run(running.http, seconds),
-        Kinds::Handshakes { resumed } => handshakes(lab, running, *resumed, seconds),
+        Kinds::Handshakes { resumed } => {
+            handshakes::run(running.https, &lab.client(*resumed).http1(), *resumed, seconds)
+        }
     }
-}
-
-fn handshakes(lab: &Lab, running: &Running, resumed: bool, seconds: u64) -> Result<Load, String> {
-    let client = lab.client(resumed);
-    let first = client.shake(running.https, HOST).map_err(|error| error.to_string())?;
-    if first.is_resumed {
-        return Err("the first handshake was resumed".to_owned());
-    }
-    let second = client.shake(running.https, HOST).map_err(|error| error.to_string())?;
-    if second.is_resumed != resumed {
-        return Err(format!("it was to be resumed: {resumed}"));
-    }
-    let started = Instant::now();
-    let (took, failed) = client.while_shaking(running.https, &[HOST.to_owned()], || {
-        std::thread::sleep(std::time::Duration::from_secs(seconds));
-    });
-    if failed > 0 || took.is_empty() {
-        return Err(format!("{failed} handshakes failed, {} did not", took.len()));
-    }
-    Ok(Load { count: took.len(), took: started.elapsed(), latency: Latency::of(took) })
 }

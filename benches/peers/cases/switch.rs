@@ -13,16 +13,15 @@ use super::columns;
 use crate::common::figures::{millis, percentile, to_float};
 use crate::common::server::Connection;
 use crate::lab::Lab;
-use crate::load::h2load::H2load;
+use crate::load::paced;
 use crate::proxies::{HOST, More, Proxy, Running};
 use crate::table::{Kind, Table};
 
 /// Domains that are there beside the one that moves.
 const DOMAINS: usize = 1000;
 
-/// What goes on beside switches, for everybody.
-const STEADY: H2load =
-    H2load { path: "/", connections: 32, streams: 1, http2: false, tls: false, rate: Some(4000) };
+/// Requests a second that go on beside, for everybody.
+const STEADY: u32 = 4000;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -145,13 +144,13 @@ fn beside_load(
 ) {
     let seconds = lab.pace.seconds;
     let mut mover = Mover::new(lab, proxy, running);
-    let _ = STEADY.run(running, 1);
-    let quiet = STEADY.run(running, seconds);
+    paced::run(running.http, STEADY, 1);
+    let quiet = paced::run(running.http, STEADY, seconds);
     let mut turns = 0;
     let started = Instant::now();
     let ends = started + Duration::from_secs(seconds);
     let busy = std::thread::scope(|scope| {
-        let load = scope.spawn(|| STEADY.run(running, seconds));
+        let load = scope.spawn(|| paced::run(running.http, STEADY, seconds));
         while Instant::now() < ends {
             mover.go(turns % 2 == 0);
             turns += 1;
@@ -161,18 +160,12 @@ fn beside_load(
         load.join().expect("it ends")
     });
     let done = f64::from(turns) / started.elapsed().as_secs_f64();
-    match (quiet, busy) {
-        (Ok(quiet), Ok(busy)) => {
-            table.add(at, ("moves", "a second"), Kind::Told, done);
-            table.add(at, ("p99 alone", "ms"), Kind::Told, quiet.latency.p99);
-            table.add(at, ("p99 beside moves", "ms"), Kind::Judged, busy.latency.p99);
-            let ratio = busy.latency.p99 / quiet.latency.p99;
-            table.add(at, ("  to alone", "times"), Kind::Told, ratio);
-            let answered = to_float(busy.count) / to_float(quiet.count);
-            table.add(at, ("answered, to alone", "times"), Kind::Told, answered);
-        }
-        (Err(why), _) | (_, Err(why)) => table.note(format!("{}: {why}", proxy.name())),
-    }
+    table.add(at, ("moves", "a second"), Kind::Told, done);
+    table.add(at, ("p99 alone", "ms"), Kind::Told, quiet.latency.p99);
+    table.add(at, ("p99 beside moves", "ms"), Kind::Judged, busy.latency.p99);
+    table.add(at, ("  to alone", "times"), Kind::Told, busy.latency.p99 / quiet.latency.p99);
+    table.add(at, ("connections closed", ""), Kind::Judged, to_float(busy.closed));
+    table.add(at, ("requests failed", ""), Kind::Judged, to_float(busy.failed + quiet.failed));
 }
 
 /// Asks on new connections until the backend answers that is named so.

@@ -1,7 +1,9 @@
 //! Loads: programs that people know where they do, and own code where they don't.
 
 pub(crate) mod h2load;
+pub(crate) mod handshakes;
 pub(crate) mod idle;
+pub(crate) mod paced;
 pub(crate) mod web_socket;
 pub(crate) mod wrk;
 
