@@ -127,6 +127,10 @@ fn parse(arguments: &[String]) -> Options {
             "--binary" => options.binary = value().into(),
             "--other" => options.other = Some(value().into()),
             "--json" => options.json = true,
+            "-h" | "--help" => {
+                println!("{USAGE}");
+                std::process::exit(0);
+            }
             "--list" => {
                 for case in cases::all() {
                     println!("{}", case.name);

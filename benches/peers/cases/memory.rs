@@ -27,7 +27,8 @@ fn measure(lab: &Lab, name: &str, about: &str, tls: Option<&Arc<ClientConfig>>) 
     let about = format!("{count} {about}");
     let mut table = Table::new(name, &about, &columns(lab, takes_part));
     // Memory hardly differs from round to round.
-    for round in 0..lab.pace.rounds.min(3) {
+    let rounds = if lab.pace.is_quick { 1 } else { lab.pace.rounds.min(3) };
+    for round in 0..rounds {
         for proxy in lab.order(round, takes_part) {
             let running = Running::start(lab, proxy, &More::default());
             let address = if tls.is_some() { running.https } else { running.http };
