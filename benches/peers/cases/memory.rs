@@ -34,9 +34,9 @@ fn measure(lab: &Lab, name: &str, about: &str, tls: Option<&Arc<ClientConfig>>) 
             let address = if tls.is_some() { running.https } else { running.http };
             let measured = idle::open(address, tls, 50).and_then(|warm| {
                 drop(warm);
-                let before = settled(&running);
+                let before = settled(&running, Duration::ZERO);
                 let held = idle::open(address, tls, count)?;
-                let after = settled(&running);
+                let after = settled(&running, Duration::ZERO);
                 drop(held);
                 Ok(after.saturating_sub(before))
             });
@@ -53,8 +53,10 @@ fn measure(lab: &Lab, name: &str, about: &str, tls: Option<&Arc<ClientConfig>>) 
     table
 }
 
-/// Resident memory once it stands still.
-pub(crate) fn settled(running: &Running) -> u64 {
+/// Resident memory once it stands still, after so long at least: what a start took for a moment goes
+/// back to the system within ten seconds.
+pub(crate) fn settled(running: &Running, at_least: Duration) -> u64 {
+    std::thread::sleep(at_least);
     let mut last = running.process.resident();
     loop {
         std::thread::sleep(Duration::from_millis(500));

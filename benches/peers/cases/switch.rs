@@ -97,7 +97,7 @@ impl<'a> Mover<'a> {
     /// background.
     fn times(&self, is_quick: bool) -> (usize, Duration) {
         match self {
-            Self::Socket(_) => (if is_quick { 200 } else { 600 }, Duration::ZERO),
+            Self::Socket(_) => (if is_quick { 400 } else { 1000 }, Duration::ZERO),
             Self::Reload { .. } => (if is_quick { 6 } else { 20 }, Duration::from_millis(150)),
         }
     }
