@@ -18,7 +18,12 @@ pub(crate) fn plain(lab: &Lab) -> Table {
 
 pub(crate) fn tls(lab: &Lab) -> Table {
     let config = lab.client(false).http1();
-    measure(lab, "idle-tls", "the same over TLS 1.3", Some(&config))
+    measure(
+        lab,
+        "idle-tls",
+        "idle HTTP/1.1 connections over TLS 1.3, each after an answer",
+        Some(&config),
+    )
 }
 
 fn measure(lab: &Lab, name: &str, about: &str, tls: Option<&Arc<ClientConfig>>) -> Table {
