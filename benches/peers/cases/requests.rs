@@ -132,7 +132,12 @@ pub(crate) fn measure(lab: &Lab, work: &Work) -> Table {
         for proxy in lab.order(round, takes_part) {
             let running = Running::start(lab, proxy, &More::default());
             match cost(lab, &running, work) {
-                Ok(cost) => tell(&mut table, (proxy.name(), round), &cost, &running),
+                Ok((cost, keeps_pace)) => {
+                    tell(&mut table, (proxy.name(), round), &cost, &running);
+                    if !keeps_pace {
+                        table.note(format!("{}: fell behind the rate at times", proxy.name()));
+                    }
+                }
                 Err(why) => table.note(format!("{}: {why}", proxy.name())),
             }
         }
@@ -140,18 +145,24 @@ pub(crate) fn measure(lab: &Lab, work: &Work) -> Table {
     table
 }
 
-fn cost(lab: &Lab, running: &Running, work: &Work) -> Result<Cost, String> {
+/// What the work costs, and whether the steady rate was kept.
+fn cost(lab: &Lab, running: &Running, work: &Work) -> Result<(Cost, bool), String> {
     let seconds = lab.pace.seconds;
     // What comes first warms up: pools are filled, and code and pages are touched.
     let steady = if let Some(steady) = &work.steady {
-        Some(steady.run(running, seconds)?.latency)
+        Some(steady.run(running, seconds)?)
     } else {
         run(lab, running, &work.load, 1)?;
         None
     };
     let mut cost = cost_of(running, || run(lab, running, &work.load, seconds))?;
-    cost.latency = steady.unwrap_or(cost.load.latency);
-    Ok(cost)
+    let mut keeps_pace = true;
+    if let (Some(seen), Some(rate)) = (steady, work.steady.and_then(|steady| steady.rate)) {
+        let due = to_float(rate) * seen.took.as_secs_f64();
+        keeps_pace = to_float(seen.count) > 0.9 * due;
+        cost.latency = seen.latency;
+    }
+    Ok((cost, keeps_pace))
 }
 
 /// What a load costs, with the latency that it sees.
