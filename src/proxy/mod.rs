@@ -15,6 +15,8 @@ mod handshake;
 mod head;
 mod headers;
 mod http2;
+#[doc(hidden)]
+pub mod measured;
 mod phases;
 mod pipeline;
 mod redirect;
