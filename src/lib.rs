@@ -3,7 +3,7 @@
 //! The rooms, in the direction in which data flows:
 //! [`cli`] → `rpc::client` ⇒ `rpc::server` → [`control`] → [`state`] → [`proxy`].
 //! [`model`] holds the values that all of them share; [`store`] persists what control decides;
-//! [`health`] watches backends; [`acme`] talks to CAs; [`server`] puts everything together.
+//! [`exposition`] tells Prometheus what was counted; [`health`] watches backends; [`acme`] talks to CAs; [`server`] puts everything together.
 
 pub mod acme;
 pub mod atomic_file;
@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod exposition;
 pub mod health;
 pub mod metrics;
 pub mod model;

@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("upstream", &["state"]),
     ("control", &["config", "state", "store"]),
+    ("exposition", &["certs", "state"]),
     ("health", &["state", "upstream"]),
     ("proxy", &["acme::challenge", "state", "tls", "upstream"]),
     // What would become of a request, for the control side to ask.
@@ -84,6 +85,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "certs",
             "config",
             "control",
+            "exposition",
             "health",
             "proxy",
             "proxy::explain",

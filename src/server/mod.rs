@@ -24,6 +24,7 @@ use crate::certs::Journal;
 use crate::clock::now_ms;
 use crate::config::{Config, Declared, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
+use crate::exposition::{self, Exposed, Exposition};
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
@@ -76,6 +77,10 @@ impl Server {
             let _context = traffic.enter();
             listen::bind(&config.proxy)?
         };
+        let metrics_listener = {
+            let _context = control.enter();
+            listen::bind_metrics(&config.metrics)?
+        };
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
@@ -90,6 +95,7 @@ impl Server {
             reader.clone(),
             control_options(&config),
             prove_with(&checker),
+            Arc::clone(&metrics),
         );
         let declared = std::mem::take(&mut config.declared);
         control.block_on(apply_file(&plane, &saved, declared, &source))?;
@@ -121,6 +127,19 @@ impl Server {
         }
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
+        let exposition = Exposition::new(
+            Exposed {
+                reader: reader.clone(),
+                metrics: Arc::clone(&metrics),
+                certificates: https.certificates.clone(),
+                listeners: listeners.open(),
+            },
+            config.metrics.per_domain_limit,
+        );
+        if let Some(listener) = metrics_listener {
+            tracing::info!(listen_addr = %config.metrics.listen_addr, "serving metrics");
+            control.spawn(exposition::serve(listener, exposition));
+        }
         let settle: Settle = {
             let (plane, checker) = (plane.clone(), checker.clone());
             let shutdown_timeout = Arc::clone(&shutdown_timeout);
@@ -234,14 +253,14 @@ fn serve(
     metrics: &Arc<Metrics>,
 ) {
     for listener in &listeners.http {
-        traffic.spawn(listener.serve(front.clone(), stopped.clone()));
+        traffic.spawn(listener.serve(front.counting(listener.open()), stopped.clone()));
         tracing::info!(listen_addr = %listener, "serving HTTP");
     }
     if let Some(https) = https {
         let front =
             proxy::tls_front(front.clone(), Arc::clone(https), reader.clone(), Arc::clone(metrics));
         for listener in &listeners.https {
-            traffic.spawn(listener.serve(front.clone(), stopped.clone()));
+            traffic.spawn(listener.serve(front.counting(listener.open()), stopped.clone()));
             tracing::info!(listen_addr = %listener, "serving HTTPS");
         }
     } else if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
@@ -371,6 +390,5 @@ fn notes(config: &Config) -> Vec<String> {
         "proxy.management_api_addr",
         "the REST API is not served",
     );
-    note(config.metrics.enabled, "metrics.enabled", "metrics are not served");
     notes
 }

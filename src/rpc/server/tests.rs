@@ -82,7 +82,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     });
     let store = Store::open(&folder.join("state")).unwrap();
     let certificates = crate::certs::testing::certificates(folder, reader.clone());
-    let control = ControlPlane::new(store, publisher, reader, options, probe);
+    let control = ControlPlane::new(store, publisher, reader, options, probe, Arc::default());
     let backend = Backend {
         id: "web".parse().unwrap(),
         address: "127.0.0.1:9".parse().unwrap(),
