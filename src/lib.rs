@@ -3,7 +3,8 @@
 //! The rooms, in the direction in which data flows:
 //! [`cli`] → `rpc::client` ⇒ `rpc::server` → [`control`] → [`state`] → [`proxy`].
 //! [`model`] holds the values that all of them share; [`store`] persists what control decides;
-//! [`exposition`] tells Prometheus what was counted; [`health`] watches backends; [`acme`] talks to CAs; [`server`] puts everything together.
+//! [`health`] watches backends; [`stats`] remembers what was counted lately; [`exposition`] tells
+//! Prometheus all of it; [`acme`] talks to CAs; [`server`] puts everything together.
 
 pub mod acme;
 pub mod atomic_file;
@@ -21,6 +22,7 @@ pub mod proxy;
 pub mod rpc;
 pub mod server;
 pub mod state;
+pub mod stats;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -14,6 +14,7 @@ mod health_check;
 mod likeness;
 mod public_name;
 mod reload;
+mod stats;
 mod status_class;
 mod switch;
 mod switch_end;
@@ -41,6 +42,7 @@ pub use likeness::nearest;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
+pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{
     BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,

@@ -1,6 +1,7 @@
 //! Method → control: one match. No operation lives here.
 
 mod cert;
+mod stats;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use super::envelope::{Fault, code};
 use super::methods::{
     Changed, Method, NoParams, backend, cert as certificate, config, domain, event, name, route,
-    state, switch,
+    state, stats as figures, switch,
 };
 use super::progress::ProgressSink;
 use super::{fault, methods, names, views};
@@ -28,6 +29,7 @@ use crate::model::{
 };
 use crate::proxy::explain::Explainer;
 use crate::state::{InFlightGuard, Snapshot};
+use crate::stats::Stats;
 
 /// Events that `event.list` answers with when it is not told how many, and at most.
 const EVENTS: usize = 20;
@@ -49,6 +51,8 @@ pub struct ServerFacts {
     pub metrics: Arc<Metrics>,
     /// Says what would become of a request.
     pub explainer: Explainer,
+    /// Says how traffic is.
+    pub stats: Stats,
     /// Turns to true when the server stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -128,6 +132,7 @@ impl Dispatch {
         let Some(entry) = methods::find(method) else { return Err(fault::unknown_method(method)) };
         let result = match method {
             state::Get::NAME => self.get_state(params),
+            figures::Get::NAME => self.get_stats(params).await,
             domain::List::NAME => self.list_domains(params),
             domain::Show::NAME => self.show_domain(params),
             domain::Add::NAME => self.add_domain(params, call).await,

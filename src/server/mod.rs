@@ -32,6 +32,7 @@ use crate::proxy::explain::Explainer;
 use crate::proxy::{self, HandshakeLimits, ProxyOptions, UpstreamOptions};
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
 use crate::state::{Publisher, Reader, Snapshot, publication};
+use crate::stats::Stats;
 use crate::store::{Saved, Store};
 use crate::telemetry::LevelHandle;
 
@@ -89,6 +90,10 @@ impl Server {
             let _context = control.enter();
             health::spawn(health_settings(&config), reader.clone())
         };
+        let stats = {
+            let _context = control.enter();
+            Stats::spawn(reader.clone())
+        };
         let plane = ControlPlane::new(
             store,
             publisher,
@@ -120,6 +125,7 @@ impl Server {
             notes: notes(&config),
             metrics: Arc::clone(&metrics),
             explainer,
+            stats,
             stopping: stopped.clone(),
         };
         for note in &facts.notes {

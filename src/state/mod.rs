@@ -11,7 +11,7 @@ mod snapshot;
 mod switches;
 mod traffic;
 
-pub use latency::{BUCKETS_MICROS, Latency, LatencyCells};
+pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard};
 pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};

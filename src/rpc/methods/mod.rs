@@ -14,6 +14,7 @@ pub mod name;
 mod open;
 pub mod route;
 pub mod state;
+pub mod stats;
 pub mod switch;
 
 pub use catalogue::{CATALOGUE, Entry, find, nearest};

@@ -82,6 +82,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     });
     let store = Store::open(&folder.join("state")).unwrap();
     let certificates = crate::certs::testing::certificates(folder, reader.clone());
+    let stats = crate::stats::Stats::spawn(reader.clone());
     let control = ControlPlane::new(store, publisher, reader, options, probe, Arc::default());
     let backend = Backend {
         id: "web".parse().unwrap(),
@@ -101,6 +102,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
             std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(crate::proxy::tests::options())),
             None,
         ),
+        stats,
         stopping: tokio::sync::watch::channel(false).1,
     };
     let config = Config::new(ProxySettings::new(PathBuf::new(), PathBuf::new()));
