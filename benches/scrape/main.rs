@@ -43,7 +43,9 @@ fn main() {
     let shape = Shape { domains, backends: 100 };
     let mut figures = Figures::new(false);
     figures.add("domains", to_float(domains), "");
-    for (limit, what) in [(1000, "1,000 of them with series of their own"), (domains, "all of them")] {
+    for (limit, what) in
+        [(1000, "1,000 of them with series of their own"), (domains, "all of them")]
+    {
         measure(shape, limit, what, &mut figures);
     }
 }

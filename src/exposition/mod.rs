@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::state::{InFlight, Reader};
 use ledger::Ledger;
 
-pub use page::serve;
+pub use page::{Overview, serve};
 
 /// What is exposed.
 pub struct Exposed {

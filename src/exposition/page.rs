@@ -1,16 +1,19 @@
-//! The listener of metrics.
+//! The listener of metrics, and of the page for people.
 
 use std::convert::Infallible;
 use std::io::Write as _;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +22,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::{Exposition, Text};
+
+/// One file, without anything from elsewhere.
+const PAGE: &str = include_str!("status.html");
 
 /// Connections that are open at once; who comes after waits.
 const CONNECTIONS: usize = 64;
@@ -34,9 +40,24 @@ const FAREWELL: Duration = Duration::from_secs(30);
 /// After the system could not accept a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves metrics at `listener`, for as long as this is polled.
-pub async fn serve(listener: TcpListener, exposition: Exposition) -> Infallible {
-    let router = Router::new().route("/metrics", get(metrics)).with_state(exposition);
+/// Says how the server is, as JSON for the page; nothing when it can't. Given by the server, so that
+/// nothing here needs to know who knows it.
+pub type Overview =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
+
+/// Serves metrics at `listener`, for as long as this is polled; with `overview` the page, too.
+pub async fn serve(
+    listener: TcpListener,
+    exposition: Exposition,
+    overview: Option<Overview>,
+) -> Infallible {
+    let mut router = Router::new().route("/metrics", get(metrics)).with_state(exposition);
+    if let Some(overview) = overview {
+        let page = page();
+        router = router
+            .route("/", get(async move || page.clone()))
+            .route("/status.json", get(async move || status(overview().await)));
+    }
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let permit = Arc::clone(&room).acquire_owned().await;
@@ -86,6 +107,45 @@ async fn metrics(State(exposition): State<Exposition>, headers: HeaderMap) -> Re
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// The page, with headers that let nothing into it but what is in the file.
+fn page() -> ([(HeaderName, HeaderValue); 5], &'static str) {
+    let policy = format!(
+        "default-src 'none'; connect-src 'self'; style-src {}; script-src {}; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+        source_of("style"),
+        source_of("script"),
+    );
+    // It is made of base64 and the words above.
+    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("sandbox"));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (headers, PAGE)
+}
+
+/// How a policy names the content of the page's only element of this kind (CSP 3 §2.3.1).
+fn source_of(element: &str) -> String {
+    let (start, end) = (format!("<{element}>"), format!("</{element}>"));
+    let content = PAGE.split_once(&start).and_then(|(_, rest)| rest.split_once(&end));
+    let content = content.map_or("", |(content, _)| content);
+    let digest = ring::digest::digest(&ring::digest::SHA256, content.as_bytes());
+    format!("'sha256-{}'", BASE64_STANDARD.encode(digest))
+}
+
+fn status(overview: Option<String>) -> Response {
+    let Some(json) = overview else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, json).into_response()
 }
 
 /// Whether the reader has asked for gzip: Prometheus does, and the text shrinks to a twentieth.

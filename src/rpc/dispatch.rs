@@ -1,6 +1,7 @@
 //! Method → control: one match. No operation lives here.
 
 mod cert;
+mod overview;
 mod stats;
 
 use std::collections::BTreeMap;

@@ -24,7 +24,7 @@ use crate::certs::Journal;
 use crate::clock::now_ms;
 use crate::config::{Config, Declared, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
-use crate::exposition::{self, Exposed, Exposition};
+use crate::exposition::{self, Exposed, Exposition, Overview};
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
@@ -142,10 +142,6 @@ impl Server {
             },
             config.metrics.per_domain_limit,
         );
-        if let Some(listener) = metrics_listener {
-            tracing::info!(listen_addr = %config.metrics.listen_addr, "serving metrics");
-            control.spawn(exposition::serve(listener, exposition));
-        }
         let settle: Settle = {
             let (plane, checker) = (plane.clone(), checker.clone());
             let shutdown_timeout = Arc::clone(&shutdown_timeout);
@@ -161,6 +157,11 @@ impl Server {
         };
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
         let dispatch = Dispatch::new(plane, configuration.clone(), https.certificates, facts);
+        if let Some(listener) = metrics_listener {
+            tracing::info!(listen_addr = %config.metrics.listen_addr, "serving metrics");
+            let overview = config.metrics.status_page.then(|| overview_of(&dispatch));
+            control.spawn(exposition::serve(listener, exposition, overview));
+        }
         {
             let _context = control.enter();
             rpc::serve(&socket, dispatch).map_err(ServerError::Serve)?;
@@ -296,6 +297,15 @@ fn journal_to(plane: &ControlPlane) -> Journal {
     Arc::new(move |actor, domain, news| {
         let plane = plane.clone();
         Box::pin(async move { plane.note_certificate(actor, domain, news).await })
+    })
+}
+
+/// What the status page is told.
+fn overview_of(dispatch: &Dispatch) -> Overview {
+    let dispatch = dispatch.clone();
+    Arc::new(move || {
+        let dispatch = dispatch.clone();
+        Box::pin(async move { dispatch.overview().await })
     })
 }
 

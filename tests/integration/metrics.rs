@@ -1,6 +1,7 @@
 //! What the server counts, as Prometheus reads it.
 
 mod names;
+mod page;
 mod promql;
 mod scrape;
 
