@@ -9,6 +9,8 @@ use prometheus::proto::{
 use super::totals::{Durations, float};
 use crate::state::BUCKETS_MICROS;
 
+use MetricType::{COUNTER, GAUGE, HISTOGRAM};
+
 /// A metric.
 pub(super) struct Family {
     pub(super) name: &'static str,
@@ -16,8 +18,6 @@ pub(super) struct Family {
     labels: &'static [&'static str],
     help: &'static str,
 }
-
-use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 
 pub(super) const REQUESTS: Family = Family {
     name: "proxy_requests_total",
@@ -177,17 +177,14 @@ impl Family {
     /// The series of these labels with a number.
     pub(super) fn number<const N: usize>(&self, labels: [&str; N], number: f64) -> Metric {
         let mut metric = self.series(labels);
-        match self.kind {
-            MetricType::COUNTER => {
-                let mut counter = Counter::default();
-                counter.set_value(number);
-                metric.set_counter(counter);
-            }
-            _ => {
-                let mut gauge = Gauge::default();
-                gauge.set_value(number);
-                metric.set_gauge(gauge);
-            }
+        if self.kind == COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(number);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(number);
+            metric.set_gauge(gauge);
         }
         metric
     }

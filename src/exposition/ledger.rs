@@ -77,7 +77,7 @@ impl Ledger {
             let counted = node.tags().iter().map(|tag| &tag.traffic);
             let counted = counted.filter(|traffic| traffic.counts().is_some()).cloned();
             if let Some(lasting) = self.listed.get_mut(&node.virtual_host.domain) {
-                let flow = lasting.sum(counted.collect(), |traffic| Flow::of(traffic));
+                let flow = lasting.sum(counted.collect(), Flow::of);
                 let name = node.virtual_host.domain.to_string();
                 listed.push(Listed { name, node: Arc::clone(node), flow });
                 continue;

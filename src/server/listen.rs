@@ -17,7 +17,7 @@ use pingora::services::listening::Service;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::ServerError;
-use crate::config::{MetricsSettings, ProxySettings};
+use crate::config::ProxySettings;
 use crate::state::InFlight;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -53,19 +53,12 @@ pub(super) fn bind(settings: &ProxySettings) -> Result<Listeners, ServerError> {
 }
 
 /// Binds `address`, to be served by the runtime that this is called in.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // Lets a restart bind while connections of the one before still linger in the kernel.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Binds the address at which metrics are served, where they are.
-pub(super) fn bind_metrics(settings: &MetricsSettings) -> Result<Option<TcpListener>, ServerError> {
-    let address = settings.listen_addr;
-    let bound = settings.enabled.then(|| listen(address)).transpose();
-    bound.map_err(|source| ServerError::Listen { key: "metrics.listen_addr", address, source })
 }
 
 impl Listeners {

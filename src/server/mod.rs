@@ -1,6 +1,7 @@
 //! The composition root: config → rooms → runtimes and listeners → run → drain. No policy.
 
 mod error;
+mod expose;
 mod https;
 mod listen;
 mod stop;
@@ -24,7 +25,7 @@ use crate::certs::Journal;
 use crate::clock::now_ms;
 use crate::config::{Config, Declared, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
-use crate::exposition::{self, Exposed, Exposition, Overview};
+use crate::exposition::Exposed;
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
@@ -78,10 +79,7 @@ impl Server {
             let _context = traffic.enter();
             listen::bind(&config.proxy)?
         };
-        let metrics_listener = {
-            let _context = control.enter();
-            listen::bind_metrics(&config.metrics)?
-        };
+        let metrics_listener = expose::bind(config.metrics.clone(), &control)?;
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
@@ -133,15 +131,12 @@ impl Server {
         }
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
-        let exposition = Exposition::new(
-            Exposed {
-                reader: reader.clone(),
-                metrics: Arc::clone(&metrics),
-                certificates: https.certificates.clone(),
-                listeners: listeners.open(),
-            },
-            config.metrics.per_domain_limit,
-        );
+        let exposed = Exposed {
+            reader: reader.clone(),
+            metrics: Arc::clone(&metrics),
+            certificates: https.certificates.clone(),
+            listeners: listeners.open(),
+        };
         let settle: Settle = {
             let (plane, checker) = (plane.clone(), checker.clone());
             let shutdown_timeout = Arc::clone(&shutdown_timeout);
@@ -157,11 +152,7 @@ impl Server {
         };
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
         let dispatch = Dispatch::new(plane, configuration.clone(), https.certificates, facts);
-        if let Some(listener) = metrics_listener {
-            tracing::info!(listen_addr = %config.metrics.listen_addr, "serving metrics");
-            let overview = config.metrics.status_page.then(|| overview_of(&dispatch));
-            control.spawn(exposition::serve(listener, exposition, overview));
-        }
+        metrics_listener.serve(&control, exposed, &dispatch);
         {
             let _context = control.enter();
             rpc::serve(&socket, dispatch).map_err(ServerError::Serve)?;
@@ -297,15 +288,6 @@ fn journal_to(plane: &ControlPlane) -> Journal {
     Arc::new(move |actor, domain, news| {
         let plane = plane.clone();
         Box::pin(async move { plane.note_certificate(actor, domain, news).await })
-    })
-}
-
-/// What the status page is told.
-fn overview_of(dispatch: &Dispatch) -> Overview {
-    let dispatch = dispatch.clone();
-    Arc::new(move || {
-        let dispatch = dispatch.clone();
-        Box::pin(async move { dispatch.overview().await })
     })
 }
 

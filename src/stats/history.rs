@@ -94,7 +94,10 @@ impl History {
         let mut sums = vec![0; self.times.len() - 1];
         requests(&mut sums);
         let spans = self.times.iter().zip(self.times.iter().skip(1));
-        sums.iter().zip(spans).map(|(sum, (from, to))| per_second(*sum, *to - *from)).collect()
+        sums.iter()
+            .zip(spans)
+            .map(|(sum, (from, to))| per_second(*sum, to.saturating_sub(*from)))
+            .collect()
     }
 
     /// The same of everything.
