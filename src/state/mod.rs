@@ -8,6 +8,7 @@ mod live;
 mod pool;
 mod publication;
 mod snapshot;
+mod switches;
 mod traffic;
 
 pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
@@ -15,4 +16,5 @@ pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard};
 pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
 pub use snapshot::{BackendNode, DomainNode, Snapshot, TagLive};
+pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};

@@ -20,6 +20,7 @@ mod health;
 mod http1;
 mod ipv6;
 mod logging;
+mod metrics;
 mod must_do;
 mod paging;
 mod plan;
