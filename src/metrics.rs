@@ -50,10 +50,12 @@ pub enum Reason {
     TooManyHandshakes,
     /// Somebody asked for the answer to a challenge that no CA has set.
     UnknownChallenge,
+    /// Its TLS connection is not for its host.
+    Misdirected,
 }
 
 impl Reason {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -73,6 +75,7 @@ impl Reason {
         Self::HandshakeTimeout,
         Self::TooManyHandshakes,
         Self::UnknownChallenge,
+        Self::Misdirected,
     ];
 
     /// The stable name.
@@ -97,6 +100,7 @@ impl Reason {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::TooManyHandshakes => "too_many_handshakes",
             Self::UnknownChallenge => "unknown_challenge",
+            Self::Misdirected => "misdirected",
         }
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn failed(session: &Session, ctx: &RequestContext) {
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes
-        | Reason::UnknownChallenge => line!(info, "request refused"),
+        | Reason::UnknownChallenge
+        | Reason::Misdirected => line!(info, "request refused"),
         // Ours, or a backend's.
         Reason::NoBackend
         | Reason::ConnectFailed

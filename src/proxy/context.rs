@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::ProxyOptions;
 use super::balance::{Chosen, choose};
-use super::client::{Client, Connection};
+use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
 use crate::model::DomainName;
 use crate::state::{BackendNode, InFlightGuard, Pinned};
@@ -17,7 +17,7 @@ pub(super) struct RequestContext {
     pub(super) started: Instant,
     /// The options that it goes by to its end.
     pub(super) options: Arc<ProxyOptions>,
-    /// Its client's connection; nothing on HTTP/2.
+    /// Its client's connection.
     pub(super) connection: Option<Arc<Connection>>,
     /// Who sent it, and whether its forwarded headers are believed.
     pub(super) client: Option<Client>,
@@ -42,7 +42,7 @@ impl RequestContext {
         Self {
             started: Instant::now(),
             options,
-            connection: None,
+            connection: CONNECTION.try_with(Arc::clone).ok(),
             client: None,
             pinned: None,
             chosen: None,

@@ -26,6 +26,7 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
     match reason {
         Reason::UnknownHost | Reason::UnknownChallenge => Some(StatusCode::NOT_FOUND),
         Reason::BadHost | Reason::BadRequest => Some(StatusCode::BAD_REQUEST),
+        Reason::Misdirected => Some(StatusCode::MISDIRECTED_REQUEST),
         Reason::MethodRefused => Some(StatusCode::METHOD_NOT_ALLOWED),
         Reason::HeadTooLarge => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         Reason::HeadTimeout | Reason::BodyTimeout => Some(StatusCode::REQUEST_TIMEOUT),
@@ -56,6 +57,7 @@ fn words_for(reason: Reason) -> &'static str {
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes => "the request is malformed\n",
+        Reason::Misdirected => "this connection is not for this site\n",
         Reason::MethodRefused => "this method is not allowed\n",
         Reason::HeadTooLarge => "the request headers are too large\n",
         Reason::HeadTimeout | Reason::BodyTimeout => "the request did not arrive in time\n",
@@ -124,6 +126,10 @@ pub(super) async fn respond(session: &mut Session, reason: Reason) -> Result<Fai
             // RFC 9110 §15.5.6 wants the list; an empty one says that no method is at fault but this.
             response
                 .insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+        }
+        if status == StatusCode::BAD_REQUEST {
+            // Whoever breaks the grammar once is not read on.
+            session.set_keepalive(None);
         }
         send(session, response, Bytes::from_static(words.as_bytes())).await?;
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
-use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{ALPN, Stream};
@@ -17,12 +17,12 @@ use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
 use super::SharedOptions;
-use super::client::Connection;
+use super::client::{Agreed, Connection};
 use super::failure::raw_response;
 use super::handshake::{Handshakes, Shaken};
-use super::head::{Head, HeadLimits, NoHead, first_bytes, rest_of_head};
+use super::head::{Head, HeadLimits, NoHead, check_whole, first_bytes, rest_of_head};
 use super::phases::Phases;
-use super::pipeline::holds_next_request;
+use super::pipeline::{Behind, behind};
 use crate::metrics::{Metrics, Reason};
 use crate::state::InFlightGuard;
 
@@ -39,8 +39,16 @@ pub struct Front {
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
 struct BusyHead {
-    bytes: BytesMut,
+    beginning: Beginning,
     busy: InFlightGuard,
+}
+
+/// Who holds the head of a request.
+enum Beginning {
+    /// We do, and whatever was read with it.
+    Read(BytesMut),
+    /// Pingora does: it came right behind the request before.
+    Kept(HttpPersistentSettings),
 }
 
 /// What listeners of HTTPS hand their connections to.
@@ -98,24 +106,43 @@ impl Front {
         shutdown: &ShutdownWatch,
     ) {
         loop {
-            let BusyHead { bytes, mut busy } = head;
+            let BusyHead { beginning, busy } = head;
             let mut session = ServerSession::new_http1(stream);
-            session.set_pipelined_prefix(bytes);
-            let mut reusable = self.request(session, &connection, shutdown).await;
-            stream = loop {
-                let Some((back, settings)) = reusable.map(ReusedHttpStream::consume) else {
-                    return;
-                };
-                let Some(settings) = settings.filter(holds_next_request) else { break back };
-                let mut session = ServerSession::new_http1(back);
-                settings.apply_to_session(&mut session);
-                busy = self.metrics.busy.enter();
-                reusable = self.pipelined(session, &connection, shutdown).await;
+            match beginning {
+                Beginning::Read(bytes) => session.set_pipelined_prefix(bytes),
+                Beginning::Kept(settings) => settings.apply_to_session(&mut session),
+            }
+            let reusable = self.request(session, &connection, shutdown).await;
+            let Some((back, settings)) = reusable.map(ReusedHttpStream::consume) else {
+                return;
             };
-            drop(busy);
-            match self.next_head(&mut stream).await {
+            stream = back;
+            match self.next(&mut stream, settings, busy).await {
                 Ok(next) => head = next,
                 Err(none) => return self.turn_away(&mut stream, none, connection.client).await,
+            }
+        }
+    }
+
+    /// The head of the next request on a kept connection, of which Pingora may have read some.
+    async fn next(
+        &self,
+        stream: &mut Stream,
+        settings: Option<HttpPersistentSettings>,
+        busy: InFlightGuard,
+    ) -> Result<BusyHead, NoHead> {
+        let limits = self.limits();
+        let Some(settings) = settings else { return self.next_head(stream).await };
+        match behind(&settings, limits.bytes) {
+            Behind::Nothing => {
+                drop(busy);
+                self.next_head(stream).await
+            }
+            // Its rest is read here, and not by Pingora, which has no time-out for it.
+            Behind::Part(first) => self.head_from(stream, first, busy).await,
+            Behind::Whole(head) => {
+                check_whole(&head, limits)?;
+                Ok(BusyHead { beginning: Beginning::Kept(settings), busy })
             }
         }
     }
@@ -135,44 +162,41 @@ impl Front {
         let reusable = self.proxy.process_new_http(session, shutdown).await;
         if !connection.accepted.load(Ordering::Relaxed) {
             // The parser has answered 400 already and closed.
-            self.refuse(Reason::BadRequest, Some(400), connection.client);
+            self.refuse(
+                Reason::BadRequest,
+                Some(400),
+                Some("refused by the parser"),
+                connection.client,
+            );
         }
         reusable
     }
 
-    /// A request that came right behind the one before. Pingora holds its first bytes, so it must
-    /// read the rest of its head, too; but not for ever.
-    async fn pipelined(
-        &self,
-        session: ServerSession,
-        connection: &Arc<Connection>,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let request = self.request(session, connection, shutdown);
-        tokio::pin!(request);
-        if let Ok(reusable) = pingora::time::timeout(self.limits().total, &mut request).await {
-            return reusable;
-        }
-        if connection.accepted.load(Ordering::Relaxed) {
-            return request.await;
-        }
-        self.refuse(Reason::HeadTimeout, None, connection.client);
-        None
-    }
-
-    /// The head of the next request on a kept connection.
+    /// The head of the next request on a connection that is idle.
     async fn next_head(&self, stream: &mut Stream) -> Result<BusyHead, NoHead> {
         let first = first_bytes(stream, self.limits().idle).await?;
         let busy = self.metrics.busy.enter();
+        self.head_from(stream, first, busy).await
+    }
+
+    /// The head that begins with these bytes.
+    async fn head_from(
+        &self,
+        stream: &mut Stream,
+        first: BytesMut,
+        busy: InFlightGuard,
+    ) -> Result<BusyHead, NoHead> {
         match rest_of_head(stream, first, false, self.limits()).await? {
-            Head::Http1(bytes) | Head::Http2(bytes) => Ok(BusyHead { bytes, busy }),
+            Head::Http1(bytes) | Head::Http2(bytes) => {
+                Ok(BusyHead { beginning: Beginning::Read(bytes), busy })
+            }
         }
     }
 
     /// What is known of a client before its first request.
-    fn connection(&self, client: IpAddr, secure: bool) -> Arc<Connection> {
+    fn connection(&self, client: IpAddr, tls: Option<Agreed>) -> Arc<Connection> {
         let trusted = self.options.load().trusted_proxies.iter().any(|net| net.contains(&client));
-        Arc::new(Connection { client, trusted, secure, accepted: AtomicBool::new(false) })
+        Arc::new(Connection { client, trusted, tls, accepted: AtomicBool::new(false) })
     }
 
     /// Answers what cannot become a request, where there is somebody to answer.
@@ -180,18 +204,19 @@ impl Front {
     where
         S: tokio::io::AsyncWrite + Unpin + ?Sized,
     {
-        let (reason, status) = match none {
+        let (reason, status, error) = match none {
             NoHead::Ended => {
                 // Over TLS the end is told, so that nobody else can make one (RFC 8446 §6.1).
                 let _ = pingora::time::timeout(FAREWELL, stream.shutdown()).await;
                 return;
             }
-            NoHead::Cut => (Reason::ClientGone, None),
-            NoHead::TimedOut => (Reason::HeadTimeout, Some(408)),
-            NoHead::TooLarge => (Reason::HeadTooLarge, Some(431)),
-            NoHead::NotHttp => (Reason::BadRequest, Some(400)),
+            NoHead::Cut => (Reason::ClientGone, None, None),
+            NoHead::TimedOut => (Reason::HeadTimeout, Some(408), None),
+            NoHead::TooLarge => (Reason::HeadTooLarge, Some(431), None),
+            NoHead::NotHttp => (Reason::BadRequest, Some(400), Some("it is not HTTP")),
+            NoHead::Faulty(fault) => (fault.reason(), Some(fault.status()), Some(fault.as_str())),
         };
-        self.refuse(reason, status, client);
+        self.refuse(reason, status, error, client);
         if let Some(status) = status {
             let answering = async {
                 stream.write_all(&raw_response(status)).await?;
@@ -202,9 +227,16 @@ impl Front {
         }
     }
 
-    pub(super) fn refuse(&self, reason: Reason, status: Option<u16>, client: IpAddr) {
+    /// Counts and logs what no request came of; `error` says more than the reason does.
+    pub(super) fn refuse(
+        &self,
+        reason: Reason,
+        status: Option<u16>,
+        error: Option<&str>,
+        client: IpAddr,
+    ) {
         self.metrics.count_refused(reason);
-        tracing::info!(%reason, status, client_ip = %client, "request refused");
+        tracing::info!(%reason, status, client_ip = %client, error, "request refused");
     }
 }
 
@@ -224,8 +256,8 @@ impl ServerApp for Front {
         // Boxed: what reading the head needs must not stay with the connection for its life.
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
             Ok(Head::Http1(bytes)) => {
-                let head = BusyHead { bytes, busy };
-                let connection = self.connection(client, false);
+                let head = BusyHead { beginning: Beginning::Read(bytes), busy };
+                let connection = self.connection(client, None);
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
                 None
             }
@@ -233,7 +265,8 @@ impl ServerApp for Front {
                 // From here on each stream counts itself.
                 drop(busy);
                 stream.rewind(&preface);
-                Box::pin(self.http2(Box::new(stream), client, false, shutdown)).await;
+                let connection = self.connection(client, None);
+                Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
                 None
             }
             Err(none) => {
@@ -257,29 +290,28 @@ impl ServerApp for TlsFront {
         let client = client_ip(&stream)?;
         let limits = front.options.load().handshakes;
         // Boxed: what a handshake needs must not stay with the connection for its life.
-        let (mut stream, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await {
-            Shaken::Ready(stream, busy) => (stream as Stream, busy),
+        let (mut stream, agreed, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await
+        {
+            Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
             Shaken::Plain(mut stream) => {
                 front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
                 return None;
             }
             Shaken::Refused(reason) => {
-                front.refuse(reason, None, client);
+                front.refuse(reason, None, None, client);
                 return None;
             }
             Shaken::Proven | Shaken::Ended => return None,
         };
         // Its first request counts itself.
         drop(busy);
+        let connection = front.connection(client, Some(agreed));
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            Box::pin(front.http2(stream, client, true, shutdown)).await;
+            Box::pin(front.http2(stream, connection, shutdown)).await;
             return None;
         }
         match Box::pin(front.next_head(&mut stream)).await {
-            Ok(head) => {
-                let connection = front.connection(client, true);
-                Box::pin(front.http1(stream, head, connection, shutdown)).await;
-            }
+            Ok(head) => Box::pin(front.http1(stream, head, connection, shutdown)).await,
             Err(none) => front.turn_away(&mut stream, none, client).await,
         }
         None

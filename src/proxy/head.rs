@@ -1,7 +1,7 @@
 //! Reads the head of an HTTP/1 request under our own time-outs and size limit.
 //!
 //! Pingora's reader has no total time-out for a head, and none at all after the first request of a
-//! connection. What is read here is handed to Pingora's parser, which stays the only parser.
+//! connection. What is read here was checked, and is handed to Pingora's parser as it came.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -11,6 +11,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use pingora::time::timeout;
 use tokio::io::{AsyncRead, ReadBuf};
+
+use super::strict::{Check, Fault};
 
 /// How a client begins HTTP/2 with prior knowledge (RFC 9113 §3.4).
 pub(super) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -47,6 +49,8 @@ pub(super) enum NoHead {
     TooLarge,
     /// It doesn't begin as any request does: TLS on a plain port, for one.
     NotHttp,
+    /// It is not what a head must be.
+    Faulty(Fault),
 }
 
 /// What a connection begins with.
@@ -80,17 +84,17 @@ pub(super) async fn rest_of_head<S>(
 where
     S: AsyncRead + Unpin + ?Sized,
 {
-    if let Some(kind) = look(&head, h2, 0, limits.bytes)? {
+    let mut check = Check::default();
+    if let Some(kind) = look(&head, h2, &mut check, limits.bytes)? {
         return Ok(whole(kind, head));
     }
     let reading = async {
         loop {
-            let seen = head.len();
             match read_some(stream, &mut head).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Err(NoHead::Cut),
             }
-            if let Some(kind) = look(&head, h2, seen, limits.bytes)? {
+            if let Some(kind) = look(&head, h2, &mut check, limits.bytes)? {
                 return Ok(kind);
             }
         }
@@ -115,37 +119,27 @@ fn whole(kind: Kind, head: BytesMut) -> Head {
     }
 }
 
-/// Whether the head is whole. The first `seen` bytes were looked at before.
-fn look(head: &[u8], h2: bool, seen: usize, limit: usize) -> Result<Option<Kind>, NoHead> {
+/// Checks a head of HTTP/1 that was read to its first empty line, or beyond its largest size.
+pub(super) fn check_whole(head: &[u8], limits: HeadLimits) -> Result<(), NoHead> {
+    look(head, false, &mut Check::default(), limits.bytes)?.map(|_| ()).ok_or(NoHead::TooLarge)
+}
+
+/// Whether the head is whole. `check` has seen what was there at the last look.
+fn look(head: &[u8], h2: bool, check: &mut Check, limit: usize) -> Result<Option<Kind>, NoHead> {
     if h2
         && head[..head.len().min(H2_PREFACE.len())]
             == H2_PREFACE[..head.len().min(H2_PREFACE.len())]
     {
         return Ok((head.len() >= H2_PREFACE.len()).then_some(Kind::Http2));
     }
-    let start = head.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(head.len());
-    if head.get(start).is_some_and(|b| !b.is_ascii_graphic()) {
+    if head.first().is_some_and(|b| !(b.is_ascii_graphic() || matches!(b, b'\r' | b'\n'))) {
         return Err(NoHead::NotHttp);
     }
-    // The end may lie across the border of two reads: up to three bytes of it were seen before.
-    let unseen = start.max(seen.saturating_sub(3));
-    match end(&head[unseen..]) {
-        Some(end) if unseen + end <= limit => Ok(Some(Kind::Http1)),
+    match check.advance(head).map_err(NoHead::Faulty)? {
+        Some(end) if end <= limit => Ok(Some(Kind::Http1)),
         None if head.len() < limit => Ok(None),
         _ => Err(NoHead::TooLarge),
     }
-}
-
-/// Where the first empty line begins. A bare line feed ends a line too, as it does for the parser.
-fn end(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    while let Some(newline) = bytes[from..].iter().position(|b| *b == b'\n') {
-        from += newline + 1;
-        if bytes[from..].starts_with(b"\n") || bytes[from..].starts_with(b"\r\n") {
-            return Some(from);
-        }
-    }
-    None
 }
 
 /// Reads what there is, through a buffer that all connections of a thread share.
@@ -194,11 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_ends_at_its_empty_line_wherever_reads_are_cut() {
-        for text in [
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            "GET / HTTP/1.1\nHost: a\n\n",
-            "\r\nGET / HTTP/1.0\r\n\r\n",
-        ] {
+        for text in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\r\nGET / HTTP/1.0\r\n\r\n"] {
             // The pipe holds one byte, so every byte is a read.
             let Ok(Head::Http1(head)) = read(&[text.as_bytes()], true).await else {
                 panic!("{text:?}");
@@ -210,10 +200,10 @@ mod tests {
     #[tokio::test]
     async fn the_preface_of_http2_is_known_where_it_may_come() {
         assert_eq!(read(&[H2_PREFACE], true).await, Ok(Head::Http2(H2_PREFACE.into())));
-        let Ok(Head::Http1(head)) = read(&[H2_PREFACE], false).await else { panic!("HTTP/1") };
-        assert_eq!(head, &H2_PREFACE[..18]);
+        let faulty = Err(NoHead::Faulty(Fault::UnknownVersion));
+        assert_eq!(read(&[H2_PREFACE], false).await, faulty);
         // What only begins like it is HTTP/1.
-        let text = b"PRI / HTTP/1.1\r\n\r\n";
+        let text = b"PRI / HTTP/1.0\r\n\r\n";
         assert_eq!(read(&[text], true).await, Ok(Head::Http1(text[..].into())));
     }
 
@@ -222,13 +212,15 @@ mod tests {
         assert_eq!(read(&[], true).await, Err(NoHead::Ended));
         assert_eq!(read(&[b"GET / HT"], true).await, Err(NoHead::Cut));
         assert_eq!(read(&[b"\x16\x03\x01"], true).await, Err(NoHead::NotHttp));
+        let faulty = Err(NoHead::Faulty(Fault::BareLineFeed));
+        assert_eq!(read(&[b"GET / HTTP/1.1\n"], true).await, faulty, "at once");
         assert_eq!(read(&[&[b'a'; 1000]], true).await, Err(NoHead::TooLarge));
     }
 
     #[tokio::test]
     async fn a_head_that_comes_in_one_piece_has_the_same_limit() {
         let request = |size: usize| {
-            let mut head = b"POST / HTTP/1.1\r\nX: ".to_vec();
+            let mut head = b"POST / HTTP/1.0\r\nX: ".to_vec();
             head.resize(size - 2, b'a');
             [&head[..], b"\r\n\r\n", &[b'b'; 1000]].concat()
         };

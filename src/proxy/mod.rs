@@ -18,6 +18,7 @@ mod http2;
 mod phases;
 mod pipeline;
 mod redirect;
+mod strict;
 #[cfg(test)]
 pub(crate) mod tests;
 
