@@ -22,6 +22,8 @@ pub(super) struct Connection {
     pub(super) tls: Option<Agreed>,
     /// Set once Pingora's parser has accepted the request that was handed over.
     pub(super) accepted: AtomicBool,
+    /// Set once it speaks another protocol, which is nothing but bytes.
+    pub(super) upgraded: AtomicBool,
 }
 
 /// What a TLS handshake came to.

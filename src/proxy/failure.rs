@@ -7,6 +7,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::send;
+use super::chunks::Broken;
 use crate::metrics::Reason;
 use crate::upstream;
 
@@ -85,6 +86,7 @@ pub(super) fn reason_of(error: &Error, body_done: bool) -> Reason {
         },
         ErrorSource::Downstream => match error.etype() {
             ReadTimedout => Reason::BodyTimeout,
+            _ if is_broken_body(error) => Reason::BadRequest,
             // The last is Pingora's own name (`protocols/http/v1/body.rs`).
             InvalidHTTPHeader
             | ErrorType::HTTPStatus(_)
@@ -94,6 +96,12 @@ pub(super) fn reason_of(error: &Error, body_done: bool) -> Reason {
         },
         ErrorSource::Internal | ErrorSource::Unset => Reason::Internal,
     }
+}
+
+/// Whether a client's body was no body of chunks.
+fn is_broken_body(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.and_then(std::io::Error::get_ref).is_some_and(|cause| cause.is::<Broken>())
 }
 
 /// An error as the log tells it; `answering` is whether the backend's answer had begun.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{ALPN, Stream};
@@ -19,10 +19,10 @@ use tokio::io::AsyncWriteExt;
 use super::SharedOptions;
 use super::client::{Agreed, Connection};
 use super::failure::raw_response;
+use super::framed::Framed;
 use super::handshake::{Handshakes, Shaken};
-use super::head::{Head, HeadLimits, NoHead, check_whole, first_bytes, rest_of_head};
+use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
 use super::phases::Phases;
-use super::pipeline::{Behind, behind};
 use crate::metrics::{Metrics, Reason};
 use crate::state::InFlightGuard;
 
@@ -39,16 +39,8 @@ pub struct Front {
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
 struct BusyHead {
-    beginning: Beginning,
+    whole: Whole,
     busy: InFlightGuard,
-}
-
-/// Who holds the head of a request.
-enum Beginning {
-    /// We do, and whatever was read with it.
-    Read(BytesMut),
-    /// Pingora does: it came right behind the request before.
-    Kept(HttpPersistentSettings),
 }
 
 /// What listeners of HTTPS hand their connections to.
@@ -100,49 +92,34 @@ impl Front {
     /// One HTTP/1 request after the other, until either side closes.
     async fn http1(
         &self,
-        mut stream: Stream,
+        stream: Stream,
         mut head: BusyHead,
         connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
+        let mut framed = Box::new(Framed::new(stream, Arc::clone(&connection)));
         loop {
-            let BusyHead { beginning, busy } = head;
-            let mut session = ServerSession::new_http1(stream);
-            match beginning {
-                Beginning::Read(bytes) => session.set_pipelined_prefix(bytes),
-                Beginning::Kept(settings) => settings.apply_to_session(&mut session),
-            }
+            let BusyHead { whole, busy } = head;
+            framed.begin(whole.body, whole.rest);
+            let mut session = ServerSession::new_http1(framed);
+            session.set_pipelined_prefix(whole.head);
             let reusable = self.request(session, &connection, shutdown).await;
-            let Some((back, settings)) = reusable.map(ReusedHttpStream::consume) else {
+            let Some(back) = reusable.and_then(|reusable| Framed::of(reusable.consume().0)) else {
                 return;
             };
-            stream = back;
-            match self.next(&mut stream, settings, busy).await {
-                Ok(next) => head = next,
-                Err(none) => return self.turn_away(&mut stream, none, connection.client).await,
-            }
-        }
-    }
-
-    /// The head of the next request on a kept connection, of which Pingora may have read some.
-    async fn next(
-        &self,
-        stream: &mut Stream,
-        settings: Option<HttpPersistentSettings>,
-        busy: InFlightGuard,
-    ) -> Result<BusyHead, NoHead> {
-        let limits = self.limits();
-        let Some(settings) = settings else { return self.next_head(stream).await };
-        match behind(&settings, limits.bytes) {
-            Behind::Nothing => {
+            framed = back;
+            let Some(first) = framed.end() else { return };
+            let next = if first.is_empty() {
                 drop(busy);
-                self.next_head(stream).await
-            }
-            // Its rest is read here, and not by Pingora, which has no time-out for it.
-            Behind::Part(first) => self.head_from(stream, first, busy).await,
-            Behind::Whole(head) => {
-                check_whole(&head, limits)?;
-                Ok(BusyHead { beginning: Beginning::Kept(settings), busy })
+                self.next_head(framed.stream()).await
+            } else {
+                self.head_from(framed.stream(), first, busy).await
+            };
+            match next {
+                Ok(next) => head = next,
+                Err(none) => {
+                    return self.turn_away(framed.stream(), none, connection.client).await;
+                }
             }
         }
     }
@@ -155,8 +132,6 @@ impl Front {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
-        // Without it a client that sends its next request early loses the answer to its last.
-        session.set_pipelining_enabled(true);
         connection.accepted.store(false, Ordering::Relaxed);
         session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
         let reusable = self.proxy.process_new_http(session, shutdown).await;
@@ -187,16 +162,22 @@ impl Front {
         busy: InFlightGuard,
     ) -> Result<BusyHead, NoHead> {
         match rest_of_head(stream, first, false, self.limits()).await? {
-            Head::Http1(bytes) | Head::Http2(bytes) => {
-                Ok(BusyHead { beginning: Beginning::Read(bytes), busy })
-            }
+            Head::Http1(whole) => Ok(BusyHead { whole, busy }),
+            // Not asked for.
+            Head::Http2(_) => Err(NoHead::NotHttp),
         }
     }
 
     /// What is known of a client before its first request.
     fn connection(&self, client: IpAddr, tls: Option<Agreed>) -> Arc<Connection> {
         let trusted = self.options.load().trusted_proxies.iter().any(|net| net.contains(&client));
-        Arc::new(Connection { client, trusted, tls, accepted: AtomicBool::new(false) })
+        Arc::new(Connection {
+            client,
+            trusted,
+            tls,
+            accepted: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
+        })
     }
 
     /// Answers what cannot become a request, where there is somebody to answer.
@@ -255,8 +236,8 @@ impl ServerApp for Front {
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
-            Ok(Head::Http1(bytes)) => {
-                let head = BusyHead { beginning: Beginning::Read(bytes), busy };
+            Ok(Head::Http1(whole)) => {
+                let head = BusyHead { whole, busy };
                 let connection = self.connection(client, None);
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
                 None

@@ -6,13 +6,14 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use pingora::time::timeout;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::strict::{Check, Fault};
+use super::strict::{Body, Check, Fault};
 
 /// How a client begins HTTP/2 with prior knowledge (RFC 9113 §3.4).
 pub(super) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -53,12 +54,22 @@ pub(super) enum NoHead {
     Faulty(Fault),
 }
 
+/// The head of an HTTP/1 request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// Up to and with its empty line.
+    pub(super) head: BytesMut,
+    /// What was read behind it.
+    pub(super) rest: BytesMut,
+    /// How its body is delimited.
+    pub(super) body: Body,
+}
+
 /// What a connection begins with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Head {
-    /// The head of an HTTP/1 request, and whatever came with it.
-    Http1(BytesMut),
-    /// The preface of HTTP/2.
+    Http1(Whole),
+    /// The preface of HTTP/2, and whatever came with it.
     Http2(BytesMut),
 }
 
@@ -85,58 +96,49 @@ where
     S: AsyncRead + Unpin + ?Sized,
 {
     let mut check = Check::default();
-    if let Some(kind) = look(&head, h2, &mut check, limits.bytes)? {
-        return Ok(whole(kind, head));
-    }
     let reading = async {
         loop {
+            if let Some(end) = look(&head, h2, &mut check, limits.bytes)? {
+                return Ok(end);
+            }
             match read_some(stream, &mut head).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Err(NoHead::Cut),
             }
-            if let Some(kind) = look(&head, h2, &mut check, limits.bytes)? {
-                return Ok(kind);
-            }
         }
     };
-    match timeout(limits.total, reading).await {
-        Ok(Ok(kind)) => Ok(whole(kind, head)),
-        Ok(Err(none)) => Err(none),
-        Err(_) => Err(NoHead::TimedOut),
-    }
+    let end = timeout(limits.total, reading).await.unwrap_or(Err(NoHead::TimedOut))?;
+    Ok(match end {
+        End::Http1(end) => {
+            // Splitting makes what is split shared, so nothing is where there is no need.
+            let rest = if end < head.len() { head.split_off(end) } else { BytesMut::new() };
+            Head::Http1(Whole { head, rest, body: check.body() })
+        }
+        End::Http2 => Head::Http2(head),
+    })
 }
 
+/// What a whole head is.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
-    Http1,
+enum End {
+    /// It ends here.
+    Http1(usize),
     Http2,
 }
 
-fn whole(kind: Kind, head: BytesMut) -> Head {
-    match kind {
-        Kind::Http1 => Head::Http1(head),
-        Kind::Http2 => Head::Http2(head),
-    }
-}
-
-/// Checks a head of HTTP/1 that was read to its first empty line, or beyond its largest size.
-pub(super) fn check_whole(head: &[u8], limits: HeadLimits) -> Result<(), NoHead> {
-    look(head, false, &mut Check::default(), limits.bytes)?.map(|_| ()).ok_or(NoHead::TooLarge)
-}
-
 /// Whether the head is whole. `check` has seen what was there at the last look.
-fn look(head: &[u8], h2: bool, check: &mut Check, limit: usize) -> Result<Option<Kind>, NoHead> {
+fn look(head: &[u8], h2: bool, check: &mut Check, limit: usize) -> Result<Option<End>, NoHead> {
     if h2
         && head[..head.len().min(H2_PREFACE.len())]
             == H2_PREFACE[..head.len().min(H2_PREFACE.len())]
     {
-        return Ok((head.len() >= H2_PREFACE.len()).then_some(Kind::Http2));
+        return Ok((head.len() >= H2_PREFACE.len()).then_some(End::Http2));
     }
     if head.first().is_some_and(|b| !(b.is_ascii_graphic() || matches!(b, b'\r' | b'\n'))) {
         return Err(NoHead::NotHttp);
     }
     match check.advance(head).map_err(NoHead::Faulty)? {
-        Some(end) if end <= limit => Ok(Some(Kind::Http1)),
+        Some(empty) if empty <= limit => Ok(Some(End::Http1(empty + 2))),
         None if head.len() < limit => Ok(None),
         _ => Err(NoHead::TooLarge),
     }
@@ -147,16 +149,25 @@ pub(super) async fn read_some<S>(stream: &mut S, into: &mut BytesMut) -> std::io
 where
     S: AsyncRead + Unpin + ?Sized,
 {
-    poll_fn(|cx| {
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut read = ReadBuf::new(buffer);
-            Pin::new(&mut *stream).poll_read(cx, &mut read).map_ok(|()| {
-                into.extend_from_slice(read.filled());
-                read.filled().len()
-            })
+    poll_fn(|cx| poll_read_some(stream, cx, into)).await
+}
+
+/// As [`read_some`], once.
+pub(super) fn poll_read_some<S>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    into: &mut BytesMut,
+) -> Poll<std::io::Result<usize>>
+where
+    S: AsyncRead + Unpin + ?Sized,
+{
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut read = ReadBuf::new(buffer);
+        Pin::new(stream).poll_read(cx, &mut read).map_ok(|()| {
+            into.extend_from_slice(read.filled());
+            read.filled().len()
         })
     })
-    .await
 }
 
 #[cfg(test)]
@@ -190,10 +201,10 @@ mod tests {
     async fn a_head_ends_at_its_empty_line_wherever_reads_are_cut() {
         for text in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\r\nGET / HTTP/1.0\r\n\r\n"] {
             // The pipe holds one byte, so every byte is a read.
-            let Ok(Head::Http1(head)) = read(&[text.as_bytes()], true).await else {
+            let Ok(Head::Http1(whole)) = read(&[text.as_bytes()], true).await else {
                 panic!("{text:?}");
             };
-            assert_eq!(head, text.as_bytes());
+            assert_eq!(whole.head, text.as_bytes());
         }
     }
 
@@ -204,7 +215,7 @@ mod tests {
         assert_eq!(read(&[H2_PREFACE], false).await, faulty);
         // What only begins like it is HTTP/1.
         let text = b"PRI / HTTP/1.0\r\n\r\n";
-        assert_eq!(read(&[text], true).await, Ok(Head::Http1(text[..].into())));
+        assert!(matches!(read(&[text], true).await, Ok(Head::Http1(_))));
     }
 
     #[tokio::test]

@@ -6,17 +6,18 @@
 mod access_log;
 mod answer;
 mod balance;
+mod chunks;
 mod client;
 mod context;
 pub mod explain;
 mod failure;
+mod framed;
 mod front;
 mod handshake;
 mod head;
 mod headers;
 mod http2;
 mod phases;
-mod pipeline;
 mod redirect;
 mod strict;
 #[cfg(test)]

@@ -234,6 +234,9 @@ impl ProxyHttp for Phases {
         strip_hop_by_hop(response);
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(Some(ctx.options.websocket_idle_timeout));
+            if let Some(connection) = &ctx.connection {
+                connection.upgraded.store(true, Ordering::Relaxed);
+            }
             if let Some(pinned) = &mut ctx.pinned {
                 pinned.in_flight.becomes_web_socket();
             }

@@ -104,8 +104,16 @@ pub(super) struct Check {
     /// The authority of a target in absolute form.
     authority: Option<Range<usize>>,
     host: Option<Range<usize>>,
-    has_length: bool,
+    length: Option<u64>,
     has_coding: bool,
+}
+
+/// How the body behind a head is delimited (RFC 9112 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// So many bytes; none where no header speaks of any.
+    Length(u64),
+    Chunked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +150,11 @@ impl Check {
         Ok(None)
     }
 
+    /// How the body behind the head is delimited, once that is whole.
+    pub(super) fn body(&self) -> Body {
+        if self.has_coding { Body::Chunked } else { Body::Length(self.length.unwrap_or(0)) }
+    }
+
     fn request_line(&mut self, line: &[u8], start: usize) -> Result<(), Fault> {
         let space = memchr(b' ', line).ok_or(Fault::RequestLine)?;
         let (method, rest) = (&line[..space], &line[space + 1..]);
@@ -175,7 +188,7 @@ impl Check {
         if matches!(line[0], b' ' | b'\t') {
             return Err(Fault::Folded);
         }
-        let colon = line.iter().position(|b| !TOKEN[usize::from(*b)]).ok_or(Fault::Name)?;
+        let colon = line.iter().position(|byte| !is_token_byte(*byte)).ok_or(Fault::Name)?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         if line[colon] != b':' || name.is_empty() {
             return Err(Fault::Name);
@@ -199,18 +212,14 @@ impl Check {
     }
 
     fn length(&mut self, value: &[u8]) -> Result<(), Fault> {
-        if self.has_length {
+        if self.length.is_some() || memchr(b',', value).is_some() {
             return Err(Fault::SeveralLengths);
         }
-        self.has_length = true;
-        let is_number = matches!(value.len(), 1..=MOST_DIGITS);
-        if is_number && value.iter().all(u8::is_ascii_digit) {
-            Ok(())
-        } else if memchr(b',', value).is_some() {
-            Err(Fault::SeveralLengths)
-        } else {
-            Err(Fault::ContentLength)
+        if !matches!(value.len(), 1..=MOST_DIGITS) || !value.iter().all(u8::is_ascii_digit) {
+            return Err(Fault::ContentLength);
         }
+        self.length = Some(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')));
+        Ok(())
     }
 
     fn coding(&mut self, value: &[u8], version: Version) -> Result<(), Fault> {
@@ -237,7 +246,7 @@ impl Check {
 
     /// What only the whole head tells.
     fn whole(&self, version: Version, head: &[u8]) -> Result<(), Fault> {
-        if self.has_length && self.has_coding {
+        if self.length.is_some() && self.has_coding {
             return Err(Fault::LengthAndCoding);
         }
         match (&self.host, &self.authority) {
@@ -292,7 +301,12 @@ fn authority(method: &[u8], target: &[u8]) -> Result<Option<Range<usize>>, Fault
 }
 
 fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| TOKEN[usize::from(*byte)])
+    !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// Whether a byte may stand in a token.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
 }
 
 /// The characters of a token (RFC 9110 §5.6.2).

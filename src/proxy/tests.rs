@@ -97,6 +97,7 @@ fn connection() -> Arc<Connection> {
         trusted: false,
         tls: None,
         accepted: AtomicBool::new(false),
+        upgraded: AtomicBool::new(false),
     })
 }
 

@@ -16,6 +16,7 @@ mod explain;
 mod follow;
 mod harness;
 mod health;
+mod hostile;
 mod http1;
 mod ipv6;
 mod logging;
