@@ -8,6 +8,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::send;
 use super::chunks::Broken;
+use super::grpc::{is_grpc, send_grpc};
 use crate::metrics::Reason;
 use crate::upstream;
 
@@ -125,6 +126,10 @@ pub(super) async fn respond(session: &mut Session, reason: Reason) -> Result<Fai
     let status = status_of(reason);
     if let Some(status) = status {
         let words = words_for(reason);
+        if is_grpc(session.req_header()) {
+            send_grpc(session, status, words)?;
+            return Ok(Failure { reason, status: Some(StatusCode::OK.as_u16()), error: None });
+        }
         let mut response = ResponseHeader::build(status, Some(5))?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
         if reason == Reason::NoBackend {
