@@ -39,6 +39,7 @@ fn published(domains: usize) -> Reader {
             balance: Balance::RoundRobin,
             tls: TlsMode::Auto,
             hsts_max_age_secs: 0,
+            options: pingora_vhost::model::HostOptions::default(),
         })
     });
     let changes = std::iter::once(backend).chain(domains).collect();

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::model::UpstreamFailure;
 use crate::state::InFlight;
 
 /// Why a request was refused, or failed. The names are stable: logs and scripts carry them.
@@ -30,12 +31,8 @@ pub enum Reason {
     ClientGone,
     /// The live tag has no backend that can take it.
     NoBackend,
-    /// No backend could be connected to.
-    ConnectFailed,
-    /// The backend did not answer in time.
-    UpstreamTimeout,
-    /// The backend closed, reset, or broke the protocol.
-    UpstreamFailed,
+    /// The last backend that it was tried on failed it.
+    Upstream(UpstreamFailure),
     /// The proxy itself failed.
     Internal,
     /// A TLS client named a host that nobody serves, or none.
@@ -55,7 +52,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 20] = [
+    /// All but those of backends.
+    const OWN: [Self; 17] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -65,9 +63,6 @@ impl Reason {
         Self::BodyTimeout,
         Self::ClientGone,
         Self::NoBackend,
-        Self::ConnectFailed,
-        Self::UpstreamTimeout,
-        Self::UpstreamFailed,
         Self::Internal,
         Self::UnknownServerName,
         Self::NoCertificate,
@@ -77,6 +72,19 @@ impl Reason {
         Self::UnknownChallenge,
         Self::Misdirected,
     ];
+
+    /// Their number.
+    const COUNT: usize = Self::OWN.len() + UpstreamFailure::ALL.len();
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::OWN.into_iter().chain(UpstreamFailure::ALL.map(Self::Upstream))
+    }
+
+    /// Its place among all. Only what went wrong is looked up.
+    fn index(self) -> usize {
+        Self::all().position(|reason| reason == self).unwrap_or_default()
+    }
 
     /// The stable name.
     pub fn as_str(self) -> &'static str {
@@ -90,9 +98,7 @@ impl Reason {
             Self::BodyTimeout => "body_timeout",
             Self::ClientGone => "client_gone",
             Self::NoBackend => "no_backend",
-            Self::ConnectFailed => "connect_failed",
-            Self::UpstreamTimeout => "upstream_timeout",
-            Self::UpstreamFailed => "upstream_failed",
+            Self::Upstream(failure) => failure.as_str(),
             Self::Internal => "internal",
             Self::UnknownServerName => "unknown_server_name",
             Self::NoCertificate => "no_certificate",
@@ -122,7 +128,7 @@ pub struct Metrics {
     pub calls: Arc<InFlight>,
     stopping: AtomicBool,
     requests: AtomicU64,
-    refused: [AtomicU64; Reason::ALL.len()],
+    refused: [AtomicU64; Reason::COUNT],
 }
 
 impl Metrics {
@@ -143,7 +149,7 @@ impl Metrics {
 
     /// Counts a request that was refused or failed.
     pub fn count_refused(&self, reason: Reason) {
-        self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
+        self.refused[reason.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Requests that have ended.
@@ -151,13 +157,16 @@ impl Metrics {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Requests refused or failed for this reason.
+    pub fn refused_for(&self, reason: Reason) -> u64 {
+        self.refused[reason.index()].load(Ordering::Relaxed)
+    }
+
     /// Requests refused or failed, by the reasons that occurred.
     pub fn refused(&self) -> BTreeMap<String, u64> {
-        Reason::ALL
-            .iter()
-            .map(|reason| (reason, self.refused[*reason as usize].load(Ordering::Relaxed)))
+        Reason::all()
+            .map(|reason| (reason.to_string(), self.refused_for(reason)))
             .filter(|(_, count)| *count > 0)
-            .map(|(reason, count)| (reason.to_string(), count))
             .collect()
     }
 }
@@ -169,10 +178,10 @@ mod tests {
     #[test]
     fn each_reason_has_its_own_counter() {
         let metrics = Metrics::default();
-        for reason in Reason::ALL {
+        for reason in Reason::all() {
             metrics.count_refused(reason);
         }
-        assert_eq!(metrics.refused().len(), Reason::ALL.len());
+        assert_eq!(metrics.refused().len(), Reason::COUNT);
         assert!(metrics.refused().values().all(|count| *count == 1));
     }
 }

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
 
 use super::error::AcmeError;
 
@@ -48,7 +48,7 @@ async fn run_within(
 
 /// Why it failed, if it did.
 async fn outcome(command: &mut Command) -> io::Result<Option<String>> {
-    let mut child = command.spawn()?;
+    let mut child = spawn(command).await?;
     let mut said = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
         const MOST: u64 = 16 * 1024;
@@ -62,6 +62,18 @@ async fn outcome(command: &mut Command) -> io::Result<Option<String>> {
         "" => status.to_string(),
         said => format!("{status}: {said}"),
     }))
+}
+
+/// Starts the program. Whoever just saved it may hold it open for writing for a moment longer.
+async fn spawn(command: &mut Command) -> io::Result<Child> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    for _ in 0..20 {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+    command.spawn()
 }
 
 #[cfg(test)]
@@ -101,6 +113,19 @@ mod tests {
         let missing = directory.path().join("missing");
         let error = run(&missing, "present", "x", "v").await.unwrap_err();
         assert!(error.to_string().contains("No such file"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_hook_that_is_still_being_saved_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let hook = script(directory.path(), "exit 0");
+        let open = fs::File::options().append(true).open(&hook).unwrap();
+        let saved = async {
+            sleep(Duration::from_millis(100)).await;
+            drop(open);
+        };
+        let (ran, ()) = tokio::join!(run(&hook, "present", "x", "v"), saved);
+        ran.unwrap();
     }
 
     #[tokio::test]

@@ -16,7 +16,8 @@ use super::sections::collide;
 use super::settings::{Config, LogFormat, ProxySettings};
 use super::{ConfigError, DeclaredBackend, DeclaredDomain, value};
 use crate::model::{
-    BackendAddr, BackendId, Balance, DomainName, ParseError, Scheme, Tag, TlsMode, Weight,
+    BackendAddr, BackendId, Balance, DomainName, HostOptions, ParseError, Scheme, Tag, TlsMode,
+    Weight,
 };
 
 /// What `vhost serve` may be told without a file.
@@ -128,6 +129,7 @@ impl Arguments {
                 balance: Balance::default(),
                 tls: TlsMode::default(),
                 hsts_max_age_secs: 0,
+                options: HostOptions::default(),
             });
         }
         for BackendArgument { id, address, tags } in self.backends.iter().cloned() {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendState, Balance, DomainName, Scheme, Tag, TlsMode,
-    VirtualHost, Weight,
+    Backend, BackendAddr, BackendId, BackendState, Balance, DomainName, HostOptions, Scheme, Tag,
+    TlsMode, VirtualHost, Weight,
 };
 
 /// The domains and backends of a config file, in the file's order.
@@ -59,6 +59,9 @@ pub struct DeclaredDomain {
     /// For how long browsers are told to ask over HTTPS only (RFC 6797), in seconds; 0 is not at all.
     #[serde(default)]
     pub hsts_max_age_secs: u32,
+    /// What it does besides.
+    #[serde(default, skip_serializing_if = "HostOptions::is_empty")]
+    pub options: HostOptions,
 }
 
 impl From<DeclaredDomain> for VirtualHost {
@@ -72,6 +75,7 @@ impl From<DeclaredDomain> for VirtualHost {
             balance,
             tls,
             hsts_max_age_secs,
+            options,
         } = declared;
         Self {
             domain,
@@ -82,6 +86,7 @@ impl From<DeclaredDomain> for VirtualHost {
             balance,
             tls,
             hsts_max_age_secs,
+            options,
         }
     }
 }

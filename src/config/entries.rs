@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde_json::Map;
+
 use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
 use super::problem::shorten;
 use super::reader::Section;
 use super::report::{Place, Span};
 use super::value::{boolean, choice, integer, parsed, path, tls_mode, weight};
 use crate::model::{
-    BackendId, BackendState, Balance, DomainName, LONGEST_HSTS_SECS, Scheme, Tag, TlsMode, Weight,
+    BackendId, BackendState, Balance, DomainName, HostOptions, LONGEST_HSTS_SECS, OptionError,
+    OptionSet, Scheme, Tag, TlsMode, Weight,
 };
 
 /// The tags that backends carry, each as it is shown.
@@ -100,6 +103,7 @@ fn read_domain(
     let balance = entry.or("balance", Balance::default(), parsed);
     let tls = read_tls(entry, domain.as_ref());
     let hsts_max_age_secs = entry.or("hsts_max_age_secs", 0, integer(0..=LONGEST_HSTS_SECS));
+    let options = read_options(entry);
     Some(DeclaredDomain {
         domain: domain?,
         aliases: aliases.into_iter().flatten().map(|(alias, _)| alias).collect(),
@@ -108,7 +112,28 @@ fn read_domain(
         balance,
         tls,
         hsts_max_age_secs,
+        options,
     })
+}
+
+/// Reads the options that the model knows by itself. Each key that is wrong is told.
+fn read_options(entry: &mut Section<'_, '_>) -> HostOptions {
+    let mut options = Map::new();
+    for key in OptionSet::KEYS {
+        let Some(value) = entry.plain_value(key) else { continue };
+        let alone = Map::from_iter([(key.to_owned(), value.clone())]);
+        match HostOptions::read(alone) {
+            Ok(_) => _ = options.insert(key.to_owned(), value),
+            // Nobody is shown what the environment says.
+            Err(_) if entry.refers(key) => entry.problem(key, "what it stands for does not fit"),
+            Err(OptionError { path, reason }) if path == key => entry.problem(key, reason),
+            Err(OptionError { path, reason }) => entry.problem(key, format!("`{path}`: {reason}")),
+        }
+    }
+    // Each has been read alone, and none depends on another.
+    let mut options = HostOptions::read(options).unwrap_or_default();
+    options.start_at(entry.report().directory());
+    options
 }
 
 /// Reads where a certificate comes from: a word, or the files of one.

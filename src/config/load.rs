@@ -192,6 +192,7 @@ pub(super) fn defaults() -> Vec<(String, Value)> {
             balance,
             tls,
             hsts_max_age_secs,
+            options: _,
         } = domain;
         defaults.push(("virtual_hosts.aliases".to_owned(), aliases.plain()));
         defaults.push(("virtual_hosts.http_to_https".to_owned(), http_to_https.plain()));

@@ -10,7 +10,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::load::defaults;
-use crate::model::LONGEST_HSTS_SECS;
+use crate::model::{LONGEST_HSTS_SECS, OptionSet};
 use kinds::{
     Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind, HealthPathText,
     HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord, LogOutputWord, Name, Network,
@@ -421,6 +421,8 @@ struct VirtualHost {
     /// 0 is not at all. They can't be told otherwise before it is over.
     #[schemars(default)]
     hsts_max_age_secs: Whole<0, { LONGEST_HSTS_SECS }>,
+    #[schemars(flatten)]
+    options: OptionSet,
 }
 
 /// The files of a certificate.

@@ -192,6 +192,9 @@ impl Found {
         self.field(entry, "tls", (&file.tls, &live.tls), ToString::to_string);
         let hsts = (&file.hsts_max_age_secs, &live.hsts_max_age_secs);
         self.field(entry, "hsts_max_age_secs", hsts, ToString::to_string);
+        for (key, said, is) in file.options.differences(&live.options) {
+            self.add(EntryKind::Domain, &file.domain, Some(key), Some(said), Some(is));
+        }
     }
 
     fn backend(&mut self, file: &DeclaredBackend, live: &Backend) {

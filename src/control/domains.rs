@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::plane::Edit;
 use super::{ControlError, ControlPlane, find};
 use crate::model::{
@@ -32,6 +34,8 @@ pub struct DomainEdit {
     pub tls: Option<TlsMode>,
     /// For how long browsers are told to ask over HTTPS only, in seconds.
     pub hsts_max_age_secs: Option<u32>,
+    /// What it does besides: a JSON merge patch (RFC 7396) of its options.
+    pub options: Map<String, Value>,
 }
 
 impl ControlPlane {
@@ -129,6 +133,10 @@ fn set(
     if let Some(secs) = edit.hsts_max_age_secs {
         after.hsts_max_age_secs = secs;
     }
+    after.options = before.options.patched(edit.options).map_err(|error| {
+        let domain = before.domain.clone();
+        ControlError::OptionValue { domain, path: error.path, remedy: error.reason }
+    })?;
     check_names(snapshot, &after)?;
     check_options(&after)?;
     let changed = differences(before, &after);
@@ -141,7 +149,7 @@ fn set(
 
 /// The options are such as a config file may have.
 fn check_options(virtual_host: &VirtualHost) -> Result<(), ControlError> {
-    let VirtualHost { domain, tls, hsts_max_age_secs, .. } = virtual_host;
+    let VirtualHost { domain, tls, hsts_max_age_secs, options, .. } = virtual_host;
     let refuse = |option, value: String, remedy: String| {
         Err(ControlError::Option { domain: domain.clone(), option, value, remedy })
     };
@@ -151,6 +159,15 @@ fn check_options(virtual_host: &VirtualHost) -> Result<(), ControlError> {
     if *hsts_max_age_secs > LONGEST_HSTS_SECS {
         let remedy = format!("use 0 to {LONGEST_HSTS_SECS} seconds (four years)");
         return refuse("hsts_max_age_secs", format!("`{hsts_max_age_secs}`"), remedy);
+    }
+    if let Some((status, path)) =
+        options.get().error_pages.iter().find(|(_, path)| path.is_relative())
+    {
+        return Err(ControlError::OptionValue {
+            domain: domain.clone(),
+            path: format!("error_pages.{status}"),
+            remedy: format!("write the whole path: `/…/{}`", path.display()),
+        });
     }
     Ok(())
 }
@@ -176,6 +193,9 @@ pub(super) fn differences(before: &VirtualHost, after: &VirtualHost) -> Vec<Stri
     let hsts = (before.hsts_max_age_secs, after.hsts_max_age_secs);
     if hsts.0 != hsts.1 {
         changed.push(format!("hsts_max_age_secs: {} → {}", hsts.0, hsts.1));
+    }
+    for (key, was, is) in before.options.differences(&after.options) {
+        changed.push(format!("{key}: {was} → {is}"));
     }
     changed
 }

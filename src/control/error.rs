@@ -67,6 +67,16 @@ pub enum ControlError {
         /// What would be right.
         remedy: String,
     },
+    /// What stands at an option of a domain does not fit.
+    #[error("the option `{path}` of `{domain}` does not fit")]
+    OptionValue {
+        /// The domain.
+        domain: DomainName,
+        /// The key, with what leads to it.
+        path: String,
+        /// What is wrong, and what would be right.
+        remedy: String,
+    },
     /// No domain was named.
     #[error("no domain is named")]
     NoDomain,
@@ -304,7 +314,7 @@ impl ControlError {
             }
             Self::NoDomain => "name at least one".into(),
             Self::NamedTwice { .. } => "name it once".into(),
-            Self::Option { remedy, .. } => remedy.clone(),
+            Self::Option { remedy, .. } | Self::OptionValue { remedy, .. } => remedy.clone(),
             Self::NotTagged { backend, .. } => {
                 format!("`vhost ctl backend show {backend}` shows its tags")
             }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use super::configuration::off_the_runtime;
 use super::{Configuration, ControlError};
 use crate::config::{Origin, Setting};
@@ -88,6 +90,7 @@ fn write_domain(text: &mut String, virtual_host: &VirtualHost) {
         balance,
         tls,
         hsts_max_age_secs,
+        options,
     } = virtual_host;
     begin(text, "[[virtual_hosts]]");
     write_key(text, "domain", escaped(domain));
@@ -112,6 +115,26 @@ fn write_domain(text: &mut String, virtual_host: &VirtualHost) {
                 .map(|(name, path)| (name.to_owned(), escaped(&path.display())));
             write_key(text, "tls", toml::Table::from_iter(paths));
         }
+    }
+    for (key, value) in options.values() {
+        if let Some(value) = toml_of(&value) {
+            write_key(text, &key, value);
+        }
+    }
+}
+
+/// A value of the state as a file has to write it.
+fn toml_of(value: &Value) -> Option<toml::Value> {
+    match value {
+        Value::String(text) => Some(escaped(text)),
+        Value::Array(elements) => {
+            elements.iter().map(toml_of).collect::<Option<Vec<_>>>().map(Into::into)
+        }
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(key, value)| Some((key.clone(), toml_of(value)?)));
+            fields.collect::<Option<toml::Table>>().map(Into::into)
+        }
+        other => toml::Value::try_from(other).ok(),
     }
 }
 

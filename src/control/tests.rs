@@ -92,6 +92,7 @@ fn virtual_host(domain: &str) -> VirtualHost {
         balance: crate::model::Balance::RoundRobin,
         tls: TlsMode::Auto,
         hsts_max_age_secs: 0,
+        options: crate::model::HostOptions::default(),
     }
 }
 

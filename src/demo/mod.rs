@@ -158,6 +158,7 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
         balance: Balance::RoundRobin,
         tls: crate::model::TlsMode::Auto,
         hsts_max_age_secs: 0,
+        options: crate::model::HostOptions::default(),
     });
     for (id, tag, address) in backends {
         config.declared.backends.push(DeclaredBackend {

@@ -11,11 +11,14 @@ mod domain_name;
 mod event;
 mod explanation;
 mod health_check;
+mod host_options;
 mod likeness;
 mod public_name;
 mod reload;
+mod status_class;
 mod switch;
 mod tag;
+mod upstream_failure;
 mod virtual_host;
 
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
@@ -34,15 +37,22 @@ pub use explanation::{
 pub use health_check::{
     HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
 };
+pub use host_options::{
+    BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, HeaderText, HostOptions,
+    Maintenance, Network, OptionError, OptionSet, PageFor, PasswordHash, PathPrefix, PathRoute,
+    Pause, RateLimit, Sticky, UserName,
+};
 pub use likeness::nearest;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
+pub use status_class::StatusClass;
 pub use switch::{
     BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,
     SwitchStep,
 };
 pub use tag::Tag;
+pub use upstream_failure::UpstreamFailure;
 pub use virtual_host::{Balance, LONGEST_HSTS_SECS, VirtualHost};
 
 /// A value that could not be parsed: what it was, and what would have been right.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DomainName, ParseError, Tag, TlsMode};
+use super::{DomainName, HostOptions, ParseError, Tag, TlsMode};
 
 /// The longest time for which browsers are told to ask over HTTPS only: four years. What is longer is
 /// a mistyped unit.
@@ -79,6 +79,9 @@ pub struct VirtualHost {
     /// For how long browsers are told to ask over HTTPS only (RFC 6797), in seconds; 0 is not at all.
     #[serde(default)]
     pub hsts_max_age_secs: u32,
+    /// What it does besides.
+    #[serde(default, skip_serializing_if = "HostOptions::is_empty")]
+    pub options: HostOptions,
 }
 
 impl VirtualHost {

@@ -48,10 +48,6 @@ pub(super) fn failed(session: &Session, ctx: &RequestContext) {
         | Reason::UnknownChallenge
         | Reason::Misdirected => line!(info, "request refused"),
         // Ours, or a backend's.
-        Reason::NoBackend
-        | Reason::ConnectFailed
-        | Reason::UpstreamTimeout
-        | Reason::UpstreamFailed
-        | Reason::Internal => line!(warn, "request failed"),
+        Reason::NoBackend | Reason::Upstream(_) | Reason::Internal => line!(warn, "request failed"),
     }
 }

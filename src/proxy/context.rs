@@ -1,12 +1,13 @@
 //! What a request carries through the phases.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ProxyOptions;
 use super::balance::{Chosen, choose};
 use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
+use crate::metrics::Reason;
 use crate::model::DomainName;
 use crate::state::{BackendNode, InFlightGuard, Pinned};
 
@@ -27,6 +28,10 @@ pub(super) struct RequestContext {
     pub(super) chosen: Option<Chosen>,
     /// Backends that it could not be sent to.
     pub(super) tried: Vec<Arc<BackendNode>>,
+    /// When it was given to the backend that it goes to.
+    pub(super) sent_at: Option<Instant>,
+    /// When that backend's answer began.
+    pub(super) answered_at: Option<Instant>,
     /// Whether it was sent again because a kept connection had been closed.
     pub(super) replayed: bool,
     /// Its id, where the client sent none.
@@ -47,6 +52,8 @@ impl RequestContext {
             pinned: None,
             chosen: None,
             tried: Vec::new(),
+            sent_at: None,
+            answered_at: None,
             replayed: false,
             request_id: None,
             failure: None,
@@ -77,7 +84,19 @@ impl RequestContext {
 
     /// How many tries were made, the one that runs included.
     pub(super) fn attempts(&self) -> usize {
-        self.tried.len() + usize::from(self.chosen.is_some())
+        self.tried.len() + usize::from(self.chosen.is_some()) + usize::from(self.replayed)
+    }
+
+    /// How long the backend took until its answer began, or until it failed.
+    pub(super) fn upstream_time(&self) -> Option<Duration> {
+        let sent_at = self.sent_at?;
+        Some(self.answered_at.map_or_else(|| sent_at.elapsed(), |at| at - sent_at))
+    }
+
+    /// Whether the server's side failed it.
+    pub(super) fn has_failed(&self, status: Option<u16>) -> bool {
+        let reason = self.failure.as_ref().map(|failure| failure.reason);
+        matches!(reason, Some(Reason::Upstream(_))) || status.is_some_and(|status| status >= 500)
     }
 
     /// The domain it was routed to.

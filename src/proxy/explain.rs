@@ -14,7 +14,7 @@ use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::Reason;
 use crate::model::{
     BackendStanding, BackendState, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Pattern,
-    Refusal, RequestTimeouts, RequestUrl, TlsMode, Unfit,
+    Refusal, RequestTimeouts, RequestUrl, TlsMode, Unfit, UpstreamFailure,
 };
 use crate::state::{BackendNode, DomainNode, Pool, Snapshot, Standing};
 use crate::tls::Slot;
@@ -193,7 +193,11 @@ fn route(
     // One of them would be chosen, and there is no address to connect to.
     let unresolved = |backend: &BackendStanding| backend.unfit == Some(Unfit::Unresolved);
     let is_chosen = explanation.backends.iter().any(unresolved);
-    Err(if is_chosen { Reason::ConnectFailed } else { Reason::NoBackend })
+    Err(if is_chosen {
+        Reason::Upstream(UpstreamFailure::ConnectFailed)
+    } else {
+        Reason::NoBackend
+    })
 }
 
 fn matched(node: &DomainNode, by: MatchedBy, host: &str) -> Match {

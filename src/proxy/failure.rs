@@ -10,6 +10,7 @@ use super::answer::send;
 use super::chunks::Broken;
 use super::grpc::{is_grpc, send_grpc};
 use crate::metrics::Reason;
+use crate::model::UpstreamFailure;
 use crate::upstream;
 
 /// How a request failed.
@@ -40,8 +41,8 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes => None,
         Reason::NoBackend => Some(StatusCode::SERVICE_UNAVAILABLE),
-        Reason::ConnectFailed | Reason::UpstreamFailed => Some(StatusCode::BAD_GATEWAY),
-        Reason::UpstreamTimeout => Some(StatusCode::GATEWAY_TIMEOUT),
+        Reason::Upstream(UpstreamFailure::Timeout) => Some(StatusCode::GATEWAY_TIMEOUT),
+        Reason::Upstream(_) => Some(StatusCode::BAD_GATEWAY),
         Reason::Internal => Some(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
@@ -64,26 +65,23 @@ fn words_for(reason: Reason) -> &'static str {
         Reason::HeadTooLarge => "the request headers are too large\n",
         Reason::HeadTimeout | Reason::BodyTimeout => "the request did not arrive in time\n",
         Reason::NoBackend => "no server can take this request now\n",
-        Reason::ConnectFailed | Reason::UpstreamFailed => "the server behind this proxy failed\n",
-        Reason::UpstreamTimeout => "the server behind this proxy did not answer in time\n",
+        Reason::Upstream(UpstreamFailure::Timeout) => {
+            "the server behind this proxy did not answer in time\n"
+        }
+        Reason::Upstream(_) => "the server behind this proxy failed\n",
         Reason::Internal => "the proxy failed\n",
     }
 }
 
 /// Why a request failed that Pingora could not finish. `body_done` is whether the client had sent
-/// its whole body: a backend is silent for as long as its client is.
-pub(super) fn reason_of(error: &Error, body_done: bool) -> Reason {
-    use ErrorType::{
-        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, InvalidHTTPHeader,
-        ReadTimedout, TLSHandshakeFailure, TLSHandshakeTimedout, WriteTimedout,
-    };
+/// its whole body: a backend is silent for as long as its client is. `answering` is whether the
+/// backend's answer had begun.
+pub(super) fn reason_of(error: &Error, body_done: bool, answering: bool) -> Reason {
+    use ErrorType::{InvalidHTTPHeader, ReadTimedout};
     match error.esource() {
         ErrorSource::Upstream => match error.etype() {
-            ConnectError | ConnectNoRoute | ConnectRefused | ConnectTimedout
-            | TLSHandshakeFailure | TLSHandshakeTimedout => Reason::ConnectFailed,
             ReadTimedout if !body_done => Reason::BodyTimeout,
-            ReadTimedout | WriteTimedout => Reason::UpstreamTimeout,
-            _ => Reason::UpstreamFailed,
+            _ => Reason::Upstream(upstream::failure(error, answering)),
         },
         ErrorSource::Downstream => match error.etype() {
             ReadTimedout => Reason::BodyTimeout,
@@ -176,9 +174,9 @@ mod tests {
     #[test]
     fn a_backend_is_not_blamed_for_a_silent_client() {
         let silent = Error::new_up(ErrorType::ReadTimedout);
-        assert_eq!(reason_of(&silent, false), Reason::BodyTimeout);
-        assert_eq!(reason_of(&silent, true), Reason::UpstreamTimeout);
+        assert_eq!(reason_of(&silent, false, false), Reason::BodyTimeout);
+        assert_eq!(reason_of(&silent, true, false), Reason::Upstream(UpstreamFailure::Timeout));
         let chunk = Error::new_down(ErrorType::Custom("InvalidChunk"));
-        assert_eq!(reason_of(&chunk, false), Reason::BadRequest);
+        assert_eq!(reason_of(&chunk, false, false), Reason::BadRequest);
     }
 }

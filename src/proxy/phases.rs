@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,8 +24,8 @@ use super::headers::{
 use super::redirect::{challenge_token, location, prove, redirect};
 use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
-use crate::model::TlsMode;
-use crate::state::Reader;
+use crate::model::{TlsMode, UpstreamFailure};
+use crate::state::{Ended, Reader};
 use crate::upstream;
 
 /// How long the rest of a request body that nobody wants may take, so that its connection can be
@@ -69,21 +69,21 @@ impl Phases {
         if !ctx.connection.as_ref().is_none_or(|connection| connection.is_for(host)) {
             return Err(Reason::Misdirected.into());
         }
+        let is_plain = !is_secure(request, ctx);
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
         for _ in 0..3 {
-            let pinned = self.reader.pin(host).ok_or(Reason::UnknownHost)?;
+            let pinned = ctx.pinned.insert(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
             if let Some(https) = &self.https {
                 let domain = &pinned.domain.virtual_host;
                 if token.is_some() && https.acme && domain.tls == TlsMode::Auto {
                     return Err(Reason::UnknownChallenge.into());
                 }
                 let to_https = domain.http_to_https && !host.is_empty();
-                if to_https && !is_secure(request, ctx) && https.certificates.is_trusted(host) {
+                if to_https && is_plain && https.certificates.is_trusted(host) {
                     return Err(Stop::Redirect(location(host, https.port, request)));
                 }
             }
-            ctx.pinned = Some(pinned);
             if ctx.choose() {
                 return Ok(());
             }
@@ -111,7 +111,8 @@ impl Phases {
     /// Notes how a try ended that got no usable answer, for health and for the log.
     fn blame(ctx: &RequestContext, error: &Error, answering: bool) {
         if let Some(node) = ctx.backend() {
-            node.live.note_failure(|| words_of(error, answering));
+            let failure = upstream::failure(error, answering);
+            node.live.note_failure(failure, || words_of(error, answering));
         }
     }
 }
@@ -166,6 +167,7 @@ impl ProxyHttp for Phases {
     ) -> Result<Box<HttpPeer>> {
         let unroutable = || Error::explain(ErrorType::ConnectNoRoute, "no address").into_up();
         let node = &ctx.chosen.as_ref().ok_or_else(unroutable)?.node;
+        ctx.sent_at = Some(Instant::now());
         let mut peer = upstream::peer(node, &node.live.endpoints(), ctx.tries_of(node))
             .ok_or_else(unroutable)?;
         let upstream = &ctx.options.upstream;
@@ -232,6 +234,10 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> Result<()> {
         strip_hop_by_hop(response);
+        if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
+        {
+            ctx.answered_at = Some(Instant::now());
+        }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(Some(ctx.options.websocket_idle_timeout));
             if let Some(connection) = &ctx.connection {
@@ -260,7 +266,8 @@ impl ProxyHttp for Phases {
         }
         if let Some(node) = ctx.backend() {
             if ctx.options.upstream.count_5xx && response.status.is_server_error() {
-                node.live.note_failure(|| format!("status {}", response.status.as_u16()));
+                let words = || format!("status {}", response.status.as_u16());
+                node.live.note_failure(UpstreamFailure::Status5xx, words);
             } else if response.status != StatusCode::CONTINUE {
                 node.live.note_success();
             }
@@ -317,18 +324,19 @@ impl ProxyHttp for Phases {
         error: &Error,
         ctx: &mut RequestContext,
     ) -> FailToProxy {
-        let reason = reason_of(error, session.as_mut().is_body_done());
+        let answering = session.response_written().is_some();
+        let reason = reason_of(error, session.as_mut().is_body_done(), answering);
         // Pingora closes after a failure, whatever the answer says; so the answer says it. Else a
         // client sends its next request into a connection that is closing.
         session.set_keepalive(None);
-        let answering = session.response_written().is_some();
         let answered = if answering {
             // Too late for a status; the broken body tells the client.
             Ok(Failure { reason, status: None, error: None })
         } else {
             respond(session, reason).await
         };
-        let failure = answered.unwrap_or(Failure { reason, status: None, error: None });
+        let unanswered = Failure { reason, status: None, error: None };
+        let failure = answered.unwrap_or(unanswered);
         let error_code = failure.status.unwrap_or(0);
         ctx.failure = Some(Failure { error: Some(words_of(error, answering)), ..failure });
         FailToProxy { error_code, can_reuse_downstream: false }
@@ -358,10 +366,34 @@ impl ProxyHttp for Phases {
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut RequestContext) {
         self.metrics.count_request();
+        count(session, ctx);
         if let Some(failure) = &ctx.failure {
             self.metrics.count_refused(failure.reason);
             access_log::failed(session, ctx);
         }
+    }
+}
+
+/// Counts a request that has ended, where it went.
+fn count(session: &Session, ctx: &RequestContext) {
+    let Some(pinned) = &ctx.pinned else { return };
+    let status = session.response_written().map(|response| response.status.as_u16());
+    // What follows a handshake lasts as long as people like.
+    let took = match (status, ctx.answered_at) {
+        (Some(101), Some(answered_at)) => answered_at - ctx.started,
+        _ => ctx.started.elapsed(),
+    };
+    let ended = Ended {
+        status,
+        failed: ctx.has_failed(status),
+        took,
+        received: session.as_downstream().body_bytes_read() as u64,
+        sent: session.as_downstream().body_bytes_sent() as u64,
+        retries: ctx.attempts().saturating_sub(1) as u64,
+    };
+    pinned.domain.live().traffic.count(&ended);
+    if let (Some(node), Some(took)) = (ctx.backend(), ctx.upstream_time()) {
+        node.live.traffic().count(&Ended { took, ..ended });
     }
 }
 

@@ -74,6 +74,7 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
         balance: Balance::RoundRobin,
         tls: crate::model::TlsMode::Auto,
         hsts_max_age_secs: 0,
+        options: crate::model::HostOptions::default(),
     }));
     let snapshot = Snapshot::default().after(changes, 1);
     for (node, (_, status)) in snapshot.backends().zip(backends) {

@@ -24,7 +24,7 @@ use crate::control::{
 };
 use crate::metrics::Metrics;
 use crate::model::{
-    Actor, Backend, BackendId, BackendState, DomainName, HealthStatus, VirtualHost,
+    Actor, Backend, BackendId, BackendState, DomainName, HealthStatus, HostOptions, VirtualHost,
 };
 use crate::proxy::explain::Explainer;
 use crate::state::{InFlightGuard, Snapshot};
@@ -238,6 +238,10 @@ impl Dispatch {
     async fn add_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let params: domain::AddParams = read(params)?;
         let domain = params.domain.clone();
+        let options = HostOptions::read(params.options).map_err(|error| {
+            let domain = domain.clone();
+            ControlError::OptionValue { domain, path: error.path, remedy: error.reason }
+        })?;
         let virtual_host = VirtualHost {
             domain: params.domain,
             aliases: params.aliases,
@@ -247,6 +251,7 @@ impl Dispatch {
             balance: params.balance.unwrap_or_default(),
             tls: params.tls.unwrap_or_default(),
             hsts_max_age_secs: params.hsts_max_age_secs.unwrap_or(0),
+            options,
         };
         let new = NewDomain { virtual_host, force: params.force };
         let snapshot = self.control.add_domain(call.actor.clone(), new).await?;
@@ -254,9 +259,16 @@ impl Dispatch {
     }
 
     async fn set_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let domain::SetParams { domain, aliases, http_to_https, balance, tls, hsts_max_age_secs } =
-            read(params)?;
-        let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs };
+        let domain::SetParams {
+            domain,
+            aliases,
+            http_to_https,
+            balance,
+            tls,
+            hsts_max_age_secs,
+            options,
+        } = read(params)?;
+        let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs, options };
         let snapshot = self.control.set_domain(call.actor.clone(), domain.clone(), edit).await?;
         self.domain_info::<domain::Set>(&snapshot, &domain)
     }

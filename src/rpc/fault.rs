@@ -19,6 +19,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         ControlError::NoDomain
         | ControlError::NamedTwice { .. }
         | ControlError::Option { .. }
+        | ControlError::OptionValue { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }
         | ControlError::NoPlanToken

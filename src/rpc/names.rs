@@ -145,6 +145,7 @@ mod tests {
             balance: Balance::RoundRobin,
             tls: crate::model::TlsMode::Auto,
             hsts_max_age_secs: 0,
+            options: crate::model::HostOptions::default(),
         })
     }
 

@@ -63,6 +63,7 @@ fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainI
         balance: virtual_host.balance.into(),
         tls: virtual_host.tls.clone().into(),
         hsts_max_age_secs: virtual_host.hsts_max_age_secs,
+        options: virtual_host.options.shown(),
         backends,
         in_flight: node
             .in_flight()

@@ -1,5 +1,6 @@
 //! What is observed of backends and domains: counters, health, resolved addresses.
 
+use std::array;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
-use crate::model::{BackendAddr, BackendState, HealthReport, HealthStatus};
+use super::Traffic;
+use crate::model::{BackendAddr, BackendState, HealthReport, HealthStatus, UpstreamFailure};
 
 /// A number of requests that have begun and not ended.
 #[derive(Debug, Default)]
@@ -119,7 +121,8 @@ pub struct BackendLive {
     passive_reason: ArcSwapOption<String>,
     passive_noted: Notify,
     requests: AtomicU64,
-    failures: AtomicU64,
+    failures: [AtomicU64; UpstreamFailure::ALL.len()],
+    traffic: Traffic,
 }
 
 impl BackendLive {
@@ -150,7 +153,8 @@ impl BackendLive {
             passive_reason: ArcSwapOption::empty(),
             passive_noted: Notify::new(),
             requests: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
+            failures: array::from_fn(|_| AtomicU64::new(0)),
+            traffic: Traffic::default(),
         }
     }
 
@@ -193,7 +197,17 @@ impl BackendLive {
 
     /// Tries that failed since the server started.
     pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+        UpstreamFailure::ALL.into_iter().map(|failure| self.failures_of(failure)).sum()
+    }
+
+    /// Tries that failed in this way since the server started.
+    pub fn failures_of(&self, failure: UpstreamFailure) -> u64 {
+        self.failures[failure as usize].load(Ordering::Relaxed)
+    }
+
+    /// Requests that it had, by what became of them; how long each took is until its answer began.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// Where the backend can be reached now.
@@ -230,8 +244,8 @@ impl BackendLive {
 
     /// Notes that traffic failed here, and wakes the health room. `reason` is only built for the
     /// first failure of a row.
-    pub fn note_failure(&self, reason: impl FnOnce() -> String) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+    pub fn note_failure(&self, failure: UpstreamFailure, reason: impl FnOnce() -> String) {
+        self.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
         if row_length(self.passive_row.fetch_add(1, Ordering::Relaxed)) == 0 {
             self.passive_reason.store(Some(Arc::new(reason())));
         }
@@ -316,13 +330,13 @@ mod tests {
         let taken =
             |live: &BackendLive| live.take_passive_failures().map(|(n, why)| (n, why.to_string()));
         assert_eq!(taken(&live), None);
-        live.note_failure(|| "refused".into());
+        live.note_failure(UpstreamFailure::ConnectRefused, || "refused".into());
         assert_eq!(taken(&live), Some((1, "refused".into())));
         assert_eq!(taken(&live), None, "taken once");
         live.note_success();
-        live.note_failure(|| "timed out".into());
+        live.note_failure(UpstreamFailure::Timeout, || "timed out".into());
         assert_eq!(taken(&live), Some((1, "timed out".into())), "another row of the same length");
-        live.note_failure(|| panic!("only the first failure says why"));
+        live.note_failure(UpstreamFailure::Timeout, || panic!("only the first failure says why"));
         assert_eq!(taken(&live), Some((2, "timed out".into())), "the row goes on");
         live.note_success();
         assert_eq!(live.passive_failures(), 0);
@@ -332,7 +346,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_before_the_wait_is_not_missed() {
         let live = BackendLive::new(&"127.0.0.1:1".parse().unwrap(), BackendState::Ready);
-        live.note_failure(String::new);
+        live.note_failure(UpstreamFailure::Closed, String::new);
         live.passive_failure_noted().await;
     }
 }

@@ -3,12 +3,16 @@
 //! Knows nothing of control, store, rpc or cli. What is *wanted* lives in the snapshot; what is
 //! *observed* lives in atomics behind `Arc`s that successive snapshots carry over.
 
+mod latency;
 mod live;
 mod pool;
 mod publication;
 mod snapshot;
+mod traffic;
 
+pub use latency::{BUCKETS_MICROS, Latency, LatencyCells};
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard};
 pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
-pub use snapshot::{BackendNode, DomainNode, Snapshot};
+pub use snapshot::{BackendNode, DomainNode, Snapshot, TagLive};
+pub use traffic::{Ended, Traffic, TrafficCounts};

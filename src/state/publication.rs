@@ -76,7 +76,7 @@ impl Reader {
         let mut snapshot = self.current.load();
         loop {
             let domain = snapshot.route(host)?;
-            let in_flight = domain.live_in_flight().enter();
+            let in_flight = domain.live().in_flight.enter();
             fence(Ordering::SeqCst);
             let now = self.current.load();
             if Arc::ptr_eq(&snapshot, &now) {
@@ -117,6 +117,7 @@ mod tests {
             balance: crate::model::Balance::RoundRobin,
             tls: crate::model::TlsMode::Auto,
             hsts_max_age_secs: 0,
+            options: crate::model::HostOptions::default(),
         })
     }
 

@@ -13,7 +13,7 @@ use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
-use super::{BackendLive, InFlight, Pool};
+use super::{BackendLive, InFlight, Pool, Traffic};
 use crate::model::{
     Backend, BackendId, BackendState, Change, DomainName, MatchedBy, Pattern, Tag, VirtualHost,
 };
@@ -23,13 +23,30 @@ type HashMap<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSh
 /// The backends that changed, by the tags that they carry or carried.
 type Touched = BTreeMap<Tag, BTreeSet<BackendId>>;
 
+/// What is observed of a domain's requests on one tag.
+#[derive(Debug, Clone)]
+pub struct TagLive {
+    /// The tag.
+    pub tag: Tag,
+    /// Requests in flight.
+    pub in_flight: Arc<InFlight>,
+    /// Requests that have ended.
+    pub traffic: Arc<Traffic>,
+}
+
+impl TagLive {
+    fn new(tag: Tag) -> Self {
+        Self { tag, in_flight: Arc::default(), traffic: Arc::default() }
+    }
+}
+
 /// A virtual host as routing sees it.
 #[derive(Debug)]
 pub struct DomainNode {
     /// What the operator declared, and the live tag.
     pub virtual_host: VirtualHost,
-    /// Requests in flight by tag: the live one first, then tags left behind that still have some.
-    in_flight: Vec<(Tag, Arc<InFlight>)>,
+    /// The live tag first, then tags left behind that still count.
+    tags: Vec<TagLive>,
     /// What browsers are told of HTTPS (RFC 6797 §6.1), written once; boxed, for most domains have none.
     hsts: Option<Box<HeaderValue>>,
 }
@@ -42,27 +59,32 @@ impl PartialEq for DomainNode {
 }
 
 impl DomainNode {
-    fn new(virtual_host: VirtualHost, before: Option<&Self>) -> Self {
-        let mut in_flight: Vec<(Tag, Arc<InFlight>)> = Vec::with_capacity(1);
-        let known = before.map_or(&[][..], |node| &node.in_flight);
-        let live = known.iter().find(|(tag, _)| *tag == virtual_host.live).cloned();
-        in_flight.push(live.unwrap_or_else(|| (virtual_host.live.clone(), Arc::default())));
+    /// `has_backends` tells of a tag whether any backend carries it.
+    fn new(
+        virtual_host: VirtualHost,
+        before: Option<&Self>,
+        has_backends: impl Fn(&Tag) -> bool,
+    ) -> Self {
+        let known = before.map_or(&[][..], |node| &node.tags);
+        let live = known.iter().find(|known| known.tag == virtual_host.live).cloned();
+        let mut tags = Vec::with_capacity(1);
+        tags.push(live.unwrap_or_else(|| TagLive::new(virtual_host.live.clone())));
         // The tag that is being left stays on the list even at zero: a request may have read the
-        // snapshot before this one and be about to count itself.
+        // snapshot before this one and be about to count itself. One that still has backends stays
+        // with its counters: the next switch may go back.
         let left = before.map(|node| &node.virtual_host.live);
-        in_flight.extend(
-            known
-                .iter()
-                .filter(|(tag, count)| {
-                    *tag != virtual_host.live && (left == Some(tag) || count.count() > 0)
-                })
-                .cloned(),
-        );
+        let stays = |known: &&TagLive| {
+            known.tag != virtual_host.live
+                && (left == Some(&known.tag)
+                    || known.in_flight.count() > 0
+                    || (known.traffic.counts().is_some() && has_backends(&known.tag)))
+        };
+        tags.extend(known.iter().filter(stays).cloned());
         let hsts = match virtual_host.hsts_max_age_secs {
             0 => None,
             secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
         };
-        Self { virtual_host, in_flight, hsts }
+        Self { virtual_host, tags, hsts }
     }
 
     /// The value of `Strict-Transport-Security` over HTTPS, where there is to be one.
@@ -70,19 +92,24 @@ impl DomainNode {
         self.hsts.as_deref()
     }
 
-    /// Requests in flight on the live tag.
-    pub fn live_in_flight(&self) -> &Arc<InFlight> {
-        &self.in_flight[0].1
+    /// What is observed of each tag that counts: the live one first, then those left behind.
+    pub fn tags(&self) -> &[TagLive] {
+        &self.tags
+    }
+
+    /// What is observed of the live tag.
+    pub fn live(&self) -> &TagLive {
+        &self.tags[0]
     }
 
     /// Requests of this domain in flight on `tag`, where some may be.
     pub fn in_flight_on(&self, tag: &Tag) -> Option<&Arc<InFlight>> {
-        self.in_flight.iter().find(|(of, _)| of == tag).map(|(_, count)| count)
+        self.tags.iter().find(|of| of.tag == *tag).map(|of| &of.in_flight)
     }
 
     /// Requests in flight by tag, the live tag first.
     pub fn in_flight(&self) -> impl Iterator<Item = (&Tag, usize)> {
-        self.in_flight.iter().map(|(tag, count)| (tag, count.count()))
+        self.tags.iter().map(|of| (&of.tag, of.in_flight.count()))
     }
 }
 
@@ -312,7 +339,8 @@ impl Snapshot {
 
     fn put_domain(&mut self, virtual_host: VirtualHost) {
         let before = self.domains.get(&virtual_host.domain).cloned();
-        let node = Arc::new(DomainNode::new(virtual_host, before.as_deref()));
+        let has_backends = |tag: &Tag| self.pools.contains_key(tag);
+        let node = Arc::new(DomainNode::new(virtual_host, before.as_deref(), has_backends));
         if let Some(before) = &before {
             for name in before.virtual_host.names() {
                 if !node.virtual_host.names().any(|kept| kept == name) {

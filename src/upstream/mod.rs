@@ -11,7 +11,7 @@ use crate::model::{BackendAddr, Scheme};
 use crate::state::{BackendNode, Endpoints};
 
 pub(crate) use reason::io_reason;
-pub use reason::reason;
+pub use reason::{failure, reason};
 pub use upgrade::for_upgrade;
 
 /// The peer at the `pick`th of the backend's `endpoints`, counted round; nothing while its name has

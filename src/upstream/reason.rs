@@ -5,6 +5,8 @@ use std::io;
 
 use pingora::{Error, ErrorType};
 
+use crate::model::UpstreamFailure;
+
 /// The short reason of a failed connect or exchange, such as `connection refused`.
 pub fn reason(error: &Error) -> String {
     match error.root_etype() {
@@ -22,6 +24,36 @@ pub fn reason(error: &Error) -> String {
             None if is_http2(kind) => format!("HTTP/2 failed: {}", error.root_cause()),
             None => format!("{}: {}", kind.as_str(), error.root_cause()),
         },
+    }
+}
+
+/// The class of a failed connect or exchange; `answering` is whether the answer had begun.
+pub fn failure(error: &Error, answering: bool) -> UpstreamFailure {
+    match error.root_etype() {
+        ErrorType::ConnectRefused => UpstreamFailure::ConnectRefused,
+        ErrorType::ConnectTimedout => UpstreamFailure::ConnectTimeout,
+        // The last is what Pingora makes of a Unix socket that may not be opened.
+        ErrorType::ConnectNoRoute
+        | ErrorType::ConnectError
+        | ErrorType::BindError
+        | ErrorType::SocketError
+        | ErrorType::ConnectProxyFailure
+        | ErrorType::InternalError => UpstreamFailure::ConnectFailed,
+        ErrorType::TLSHandshakeTimedout
+        | ErrorType::TLSHandshakeFailure
+        | ErrorType::TLSWantX509Lookup
+        | ErrorType::InvalidCert => UpstreamFailure::TlsFailed,
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => UpstreamFailure::Timeout,
+        ErrorType::ConnectionClosed if answering => UpstreamFailure::CutShort,
+        ErrorType::ConnectionClosed => UpstreamFailure::Closed,
+        ErrorType::ReadError | ErrorType::WriteError => {
+            match io_error(error).map(io::Error::kind) {
+                Some(io::ErrorKind::UnexpectedEof) if answering => UpstreamFailure::CutShort,
+                Some(io::ErrorKind::UnexpectedEof) => UpstreamFailure::Closed,
+                _ => UpstreamFailure::Reset,
+            }
+        }
+        _ => UpstreamFailure::Protocol,
     }
 }
 

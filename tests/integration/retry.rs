@@ -72,7 +72,7 @@ fn when_nobody_can_be_reached_the_client_is_told_after_a_few_tries() {
     // Pingora ends the connection after a request that failed; then the answer says so.
     assert!(response.closes(), "{:?}", response.headers);
     assert!(client.closed_within(Duration::from_secs(10)).is_some());
-    let line = vhost.wait_for_log("connect_failed").concat();
+    let line = vhost.wait_for_log("connect_refused").concat();
     assert!(line.contains("attempt=3"), "{line}");
 }
 

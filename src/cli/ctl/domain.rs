@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum, ValueHint, value_parser};
 
 use super::connect::Session;
+use super::domain_options::{self, Given};
 use super::domain_view::{facts, summary, table, wide_table};
 use super::pages::{Paged, print_all};
 use super::{cert, cert_view};
@@ -13,7 +15,7 @@ use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, count};
 use crate::cli::time::parse_millis;
-use crate::model::{Balance, DomainName, LONGEST_HSTS_SECS, Tag, TlsMode};
+use crate::model::{Balance, DomainName, LONGEST_HSTS_SECS, OptionSet, Tag, TlsMode};
 use crate::rpc::methods::domain::{
     self, AddParams, DomainList, DomainParams, ListParams, SetParams, WaitFor, WaitParams,
 };
@@ -94,6 +96,10 @@ struct OptionArgs {
     /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=HSTS))]
     hsts_max_age: Option<u32>,
+    /// Another option as the config file has it (vhost-config(5)), such as
+    /// `max_body_bytes=1000000` or `maintenance.message="Back soon"`; may be repeated
+    #[arg(long = "option", value_name = "KEY=VALUE", value_parser = domain_options::parse)]
+    given: Vec<Given>,
 }
 
 /// Change a domain's options; its live tag moves with `vhost ctl switch`
@@ -101,7 +107,8 @@ struct OptionArgs {
 #[command(after_help = "Examples:
   vhost ctl domain set example.com --alias www.example.com --alias shop.example.com
   vhost ctl domain set example.com --no-aliases --balance least-connections
-  vhost ctl domain set example.com --tls off --hsts-max-age 0")]
+  vhost ctl domain set example.com --tls off --hsts-max-age 0
+  vhost ctl domain set example.com --option max_body_bytes=1000000 --no-option deny")]
 pub(super) struct SetArgs {
     /// The domain
     #[arg(value_name = "DOMAIN")]
@@ -137,6 +144,14 @@ struct Edits {
     /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=HSTS))]
     hsts_max_age: Option<u32>,
+    /// Another option as the config file has it (vhost-config(5)), such as
+    /// `max_body_bytes=1000000` or `maintenance.message="Back soon"`; may be repeated
+    #[arg(long = "option", value_name = "KEY=VALUE", value_parser = domain_options::parse)]
+    given: Vec<Given>,
+    /// Take an option away; may be repeated
+    #[arg(long = "no-option", value_name = "KEY", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(OptionSet::KEYS))]
+    taken: Vec<String>,
 }
 
 /// Remove a domain with its aliases
@@ -238,7 +253,8 @@ impl Paged for domain::List {
 impl From<AddArgs> for AddParams {
     fn from(args: AddArgs) -> Self {
         let AddArgs { domain, tag, aliases, options, force, wait_cert: _, timeout: _ } = args;
-        let OptionArgs { http_to_https, balance, tls, tls_cert, tls_key, hsts_max_age } = options;
+        let OptionArgs { http_to_https, balance, tls, tls_cert, tls_key, hsts_max_age, given } =
+            options;
         Self {
             domain,
             tag,
@@ -247,6 +263,7 @@ impl From<AddArgs> for AddParams {
             balance,
             tls: files(tls_cert, tls_key).or(tls),
             hsts_max_age_secs: hsts_max_age,
+            options: domain_options::patch(given, Vec::new()),
             force,
         }
     }
@@ -264,6 +281,8 @@ impl From<SetArgs> for SetParams {
             tls_cert,
             tls_key,
             hsts_max_age,
+            given,
+            taken,
         } = edits;
         Self {
             domain,
@@ -272,6 +291,7 @@ impl From<SetArgs> for SetParams {
             balance,
             tls: files(tls_cert, tls_key).or(tls),
             hsts_max_age_secs: hsts_max_age,
+            options: domain_options::patch(given, taken),
         }
     }
 }

@@ -79,6 +79,10 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
     table.fact("http to https", if info.http_to_https { "yes" } else { "no" });
     table.fact("tls", info.tls.to_string());
     table.fact("hsts", hsts(info));
+    for (key, value) in &info.options {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        table.fact(&key.replace('_', " "), text);
+    }
     table.fact("revision", info.revision.to_string());
     table
 }

@@ -10,6 +10,7 @@ mod config;
 mod config_show;
 mod connect;
 mod domain;
+mod domain_options;
 mod domain_view;
 mod events;
 mod explain;

@@ -38,11 +38,9 @@ fn render(command: &Command, name: &str, parent: Option<&str>) -> Vec<u8> {
     // out, and what follows would take its place.
     let title = name.to_uppercase();
     let mut page = format!(".TH {title} 1 \"\" vhost \"vhost manual\"\n").into_bytes();
-    let sections =
-        [Man::render_name_section, Man::render_synopsis_section, Man::render_description_section];
-    for section in sections {
-        section(&man, &mut page).expect(MEMORY);
-    }
+    man.render_name_section(&mut page).expect(MEMORY);
+    page.extend(synopsis(&man).into_bytes());
+    man.render_description_section(&mut page).expect(MEMORY);
     if command.get_arguments().any(|arg| !arg.is_hide_set()) {
         man.render_options_section(&mut page).expect(MEMORY);
     }
@@ -181,4 +179,12 @@ fn see_also(command: &Command, name: &str, parent: Option<&str>, page: &mut Roff
         let comma = if index < last { "," } else { "" };
         page.control("BR", [name, format!("{section}{comma}").as_str()]);
     }
+}
+
+/// The synopsis. A long row of choices may go on in the next line, which then has no space to stretch.
+fn synopsis(man: &Man) -> String {
+    let mut section = Vec::new();
+    man.render_synopsis_section(&mut section).expect(MEMORY);
+    let section = String::from_utf8_lossy(&section).replace(r"\fR|\fB", r"\fR|\:\fB");
+    format!("{}.ad b\n", section.replace(".SH SYNOPSIS\n", ".SH SYNOPSIS\n.ad l\n"))
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    CertificateFiles, Declared, DeclaredBackend, EabSettings, HealthCheckSettings, IssuerSettings,
-    LetsEncryptSettings, LogFormat, LogLevel, LogOutput, LoggingSettings, MetricsSettings,
-    OnDemandSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    CertificateFiles, Declared, DeclaredBackend, DeclaredDomain, EabSettings, HealthCheckSettings,
+    IssuerSettings, LetsEncryptSettings, LogFormat, LogLevel, LogOutput, LoggingSettings,
+    MetricsSettings, OnDemandSettings, ProxySettings, SwitchSettings, UpstreamSettings,
 };
 use crate::model::{
-    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HealthCheckKind, KeyType,
-    Scheme, TlsMode,
+    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HealthCheckKind, HostOptions,
+    KeyType, OptionSet, Scheme, TlsMode,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -74,15 +74,21 @@ fn the_example_shows_every_key_and_every_default() {
     assert_eq!(whole.health_check, shipped.health_check);
     assert_eq!(whole.logging, shipped.logging);
     assert_eq!(whole.metrics, shipped.metrics);
-    let without_state = |declared: &Declared| Declared {
+    // What a backend's state is, and what a domain does besides, has no default to show.
+    let with_defaults = |declared: &Declared| Declared {
+        domains: declared
+            .domains
+            .iter()
+            .map(|d| DeclaredDomain { options: HostOptions::default(), ..d.clone() })
+            .collect(),
         backends: declared
             .backends
             .iter()
             .map(|b| DeclaredBackend { state: None, ..b.clone() })
             .collect(),
-        ..declared.clone()
     };
-    assert_eq!(without_state(&whole.declared), shipped.declared);
+    assert_eq!(with_defaults(&whole.declared), shipped.declared);
+    assert_eq!(whole.declared.domains[0].options.values().len(), OptionSet::KEYS.len());
     assert_eq!(whole.declared.backends[0].state, Some(BackendState::default()));
     let by_host = |proxy: &ProxySettings| ProxySettings {
         management_api_addr: None,

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 
 use serde_json::Value;
+use toml::Spanned;
+use toml::de::DeValue;
 
 use super::{Listing, Section};
 use crate::config::effective::Origin;
@@ -20,6 +22,44 @@ impl Section<'_, '_> {
         let mut section = Self::new(self.report, table, name, self.path_of(key), span);
         section.listing = Listing::Nowhere;
         Some(section.read(read))
+    }
+
+    /// The key's value as JSON has it, whatever is in it. Nothing where it can't be.
+    pub(in crate::config) fn plain_value(&mut self, key: &'static str) -> Option<Value> {
+        let value = self.value(key)?;
+        match self.json_of(value) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.problem(key, message);
+                None
+            }
+        }
+    }
+
+    /// Whether anything in the key's value refers to the environment.
+    pub(in crate::config) fn refers(&self, key: &str) -> bool {
+        self.table.and_then(|table| table.get(key)).is_some_and(|value| self.value_refers(value))
+    }
+
+    fn value_refers(&self, value: &Spanned<DeValue<'_>>) -> bool {
+        match value.get_ref() {
+            DeValue::Array(array) => array.iter().any(|element| self.value_refers(element)),
+            DeValue::Table(table) => table.values().any(|value| self.value_refers(value)),
+            _ => self.report.references.written(value).is_some(),
+        }
+    }
+
+    fn json_of(&self, value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
+        match value.get_ref() {
+            DeValue::Array(array) => array.iter().map(|element| self.json_of(element)).collect(),
+            DeValue::Table(table) => {
+                let fields = table.iter().map(|(key, value)| {
+                    self.json_of(value).map(|value| (key.get_ref().to_string(), value))
+                });
+                fields.collect::<Result<_, _>>().map(Value::Object)
+            }
+            _ => self.report.references.read(value, &scalar),
+        }
     }
 
     /// Whether the key has a table.
@@ -110,4 +150,20 @@ impl Section<'_, '_> {
 /// The key that a path ends with.
 fn last_of(path: &'static str) -> &'static str {
     path.rsplit('.').next().unwrap_or(path)
+}
+
+/// A single value.
+fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
+    match value {
+        DeValue::String(text) => Ok(Value::from(text.as_ref())),
+        DeValue::Boolean(is) => Ok(Value::from(*is)),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map(Value::from)
+            .map_err(|_| "use a smaller number".to_owned()),
+        DeValue::Float(number) => {
+            number.as_str().parse::<f64>().map(Value::from).map_err(|_| "write a number".to_owned())
+        }
+        DeValue::Datetime(_) => Err("write a text in quotes; a date is none".to_owned()),
+        DeValue::Array(_) | DeValue::Table(_) => Err("write a single value".to_owned()),
+    }
 }

@@ -201,6 +201,7 @@ fn merge_domains(
                         &new.hsts_max_age_secs,
                         &now.hsts_max_age_secs,
                     ),
+                    options: now.options.merged(&old.options, &new.options),
                 }
             }
         };

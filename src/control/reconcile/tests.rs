@@ -219,6 +219,7 @@ mod properties {
                 balance: Balance::RoundRobin,
                 tls: crate::model::TlsMode::Auto,
                 hsts_max_age_secs: 0,
+                options: crate::model::HostOptions::default(),
             }
         })
     }

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::health::testing::{Server, backend, nobody, quick_check, until};
-use crate::model::{Backend, Change, HealthStatus, Scheme};
+use crate::model::{Backend, Change, HealthStatus, Scheme, UpstreamFailure};
 use crate::state::{Publisher, publication};
 
 /// A published state that one test edits.
@@ -128,7 +128,7 @@ async fn traffic_puts_a_backend_out_at_once_and_probes_bring_it_back() {
     let live = Arc::clone(&world.node().live);
     server.answer(0);
     for _ in 0..3 {
-        live.note_failure(|| "connection reset".into());
+        live.note_failure(UpstreamFailure::Reset, || "connection reset".into());
     }
     world.until_health(HealthStatus::Unhealthy).await;
     let report = live.health_report();
@@ -146,12 +146,12 @@ async fn a_backend_that_traffic_put_out_comes_back_by_probes() {
     world.until_health(HealthStatus::Healthy).await;
     let (live, since) = (Arc::clone(&world.node().live), server.requests());
     for _ in 0..3 {
-        live.note_failure(|| "status 500".into());
+        live.note_failure(UpstreamFailure::Status5xx, || "status 500".into());
     }
     world.until_health(HealthStatus::Unhealthy).await;
     world.until_health(HealthStatus::Healthy).await;
     assert_eq!(server.requests(), since + 2, "after as many probes as the threshold wants");
-    live.note_failure(|| "status 500".into());
+    live.note_failure(UpstreamFailure::Status5xx, || "status 500".into());
     until("it was looked at", || server.requests() == since + 3).await;
     assert_eq!(world.health(), HealthStatus::Healthy, "the row before has been paid for");
 }
@@ -163,7 +163,7 @@ async fn failures_of_traffic_with_successes_between_put_nobody_out() {
     world.until_health(HealthStatus::Healthy).await;
     let live = Arc::clone(&world.node().live);
     for round in 0..5 {
-        live.note_failure(|| format!("failure {round}"));
+        live.note_failure(UpstreamFailure::Closed, || format!("failure {round}"));
         let seen = Some(format!("traffic failed: failure {round}"));
         let looked = server.requests();
         until("it was taken in", || {
@@ -182,7 +182,7 @@ async fn a_hanging_probe_does_not_keep_traffic_from_putting_a_backend_out() {
     let world = World::start(check, vec![at(server.address)]);
     until("the probe hangs", || server.requests() == 1).await;
     for _ in 0..3 {
-        world.node().live.note_failure(|| "timed out".into());
+        world.node().live.note_failure(UpstreamFailure::Timeout, || "timed out".into());
     }
     world.until_health(HealthStatus::Unhealthy).await;
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::health::testing::{backend, quick_check};
-use crate::model::Scheme;
+use crate::model::{Scheme, UpstreamFailure};
 
 fn monitor(address: &str) -> Monitor {
     Monitor::new(BackendNode::new(backend("w1", address, Scheme::Http)), &quick_check())
@@ -92,8 +92,8 @@ fn a_success_of_traffic_between_a_failure_and_a_failed_probe_is_heeded() {
     let live = &monitor.node.live;
     monitor.record(passed());
     monitor.record(passed());
-    live.note_failure(|| "reset".into());
-    live.note_failure(|| "reset".into());
+    live.note_failure(UpstreamFailure::Reset, || "reset".into());
+    live.note_failure(UpstreamFailure::Reset, || "reset".into());
     assert!(monitor.record_traffic(), "a probe should follow");
     assert!(!monitor.record_traffic(), "nothing new");
     live.note_success();

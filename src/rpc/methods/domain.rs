@@ -2,9 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{Changed, Open, method};
-use crate::model::{Balance, DomainName, Tag, TlsMode};
+use crate::model::{Balance, DomainName, HostOptions, Tag, TlsMode};
 
 method!(/// The virtual hosts by name, page by page.
     List, "domain.list", ListParams => DomainList);
@@ -68,6 +69,10 @@ pub struct AddParams {
     /// years; not at all when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hsts_max_age_secs: Option<u32>,
+    /// What it does besides, by the keys of the config file.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(with = "HostOptions")]
+    pub options: Map<String, Value>,
     /// Add it although no backend carries the tag yet.
     #[serde(default)]
     pub force: bool,
@@ -94,6 +99,11 @@ pub struct SetParams {
     /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hsts_max_age_secs: Option<u32>,
+    /// What of its other options changes: a JSON merge patch (RFC 7396) of them, so null takes one
+    /// away.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(with = "Option<HostOptions>")]
+    pub options: Map<String, Value>,
 }
 
 /// What `domain.wait` takes.
@@ -161,6 +171,9 @@ pub struct DomainInfo {
     /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all.
     #[serde(default)]
     pub hsts_max_age_secs: u32,
+    /// What it does besides. Hashes of passwords are not shown.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub options: Map<String, Value>,
     /// Backends that carry the live tag.
     pub backends: PoolInfo,
     /// Requests in flight by tag, the live tag first.

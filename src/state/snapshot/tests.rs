@@ -11,6 +11,7 @@ fn host(domain: &str, aliases: &[&str], live: &str) -> Change {
         balance: Balance::RoundRobin,
         tls: crate::model::TlsMode::Auto,
         hsts_max_age_secs: 0,
+        options: crate::model::HostOptions::default(),
     })
 }
 
@@ -107,16 +108,16 @@ fn requests_of_a_tag_that_was_left_are_still_counted() {
     let domain: DomainName = "example.com".parse().unwrap();
     let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
     let one = Snapshot::default().after(vec![host("example.com", &[], "a")], 1);
-    let guard = one.domain(&domain).unwrap().live_in_flight().enter();
+    let guard = one.domain(&domain).unwrap().live().in_flight.enter();
     let two = one.after(vec![host("example.com", &[], "b")], 2);
     let node = two.domain(&domain).unwrap();
     assert_eq!(node.in_flight_on(&a).unwrap().count(), 1);
     assert_eq!(node.in_flight_on(&b).unwrap().count(), 0);
     // Back again while the request still runs: it is the same count.
     let three = two.after(vec![host("example.com", &[], "a")], 3);
-    assert_eq!(three.domain(&domain).unwrap().live_in_flight().count(), 1);
+    assert_eq!(three.domain(&domain).unwrap().live().in_flight.count(), 1);
     drop(guard);
-    assert_eq!(three.domain(&domain).unwrap().live_in_flight().count(), 0);
+    assert_eq!(three.domain(&domain).unwrap().live().in_flight.count(), 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ fn virtual_host(live: &str) -> VirtualHost {
         balance: Balance::LeastConnections,
         tls: crate::model::TlsMode::Auto,
         hsts_max_age_secs: 0,
+        options: crate::model::HostOptions::default(),
     }
 }
 

@@ -1,0 +1,279 @@
+//! What a virtual host does beyond sending requests to its live tag: one file an option.
+//!
+//! The same keys in the config file, over the socket and over REST.
+
+mod access;
+mod basic_auth;
+mod compression;
+mod error_pages;
+mod header_edits;
+mod maintenance;
+mod path_route;
+mod sticky;
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+pub use access::{Network, RateLimit};
+pub use basic_auth::{BasicAuth, PasswordHash, UserName};
+pub use compression::Encoding;
+pub use error_pages::{ErrorPages, PageFor};
+pub use header_edits::{HeaderEdits, HeaderField, HeaderText};
+pub use maintenance::{Maintenance, Pause};
+pub use path_route::{PathPrefix, PathRoute};
+pub use sticky::Sticky;
+
+use super::{DomainName, Pattern};
+
+/// The options of a virtual host. Takes no room to speak of where it has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostOptions(Option<Box<OptionSet>>);
+
+/// Every option that a virtual host may have; what is not given is off.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptionSet {
+    /// Requests under any other name of the domain are redirected to this host (308).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canonical_host: Option<DomainName>,
+    /// Paths that other tags serve: the longest prefix that fits wins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathRoute>,
+    /// What is changed about requests before a backend gets them.
+    #[serde(skip_serializing_if = "HeaderEdits::is_empty")]
+    pub request_headers: HeaderEdits,
+    /// What is changed about responses before a client gets them.
+    #[serde(skip_serializing_if = "HeaderEdits::is_empty")]
+    pub response_headers: HeaderEdits,
+    /// Who may come in, by name and password (RFC 7617).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<BasicAuth>,
+    /// The encodings that compressible responses may get, the best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compression: Vec<Encoding>,
+    /// Files that take the place of error answers.
+    #[serde(skip_serializing_if = "ErrorPages::is_empty")]
+    pub error_pages: ErrorPages,
+    /// All requests are answered with 503 while this is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
+    /// Requests wait while this is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// Clients stay with the backend that they had first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
+    /// The largest request body, in bytes; 413 beyond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body_bytes: Option<u64>,
+    /// How many requests are taken in all; 429 beyond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// How many requests are taken of each client; 429 beyond. An IPv6 client is its /64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_rate_limit: Option<RateLimit>,
+    /// The only clients that are served; all, where there are none. 403 for others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Network>,
+    /// Clients that are not served (403), whatever `allow` says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<Network>,
+}
+
+/// Why options can't be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{path}`: {reason}")]
+pub struct OptionError {
+    /// The key, with what leads to it.
+    pub path: String,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+impl OptionSet {
+    /// Every key.
+    pub const KEYS: [&'static str; 15] = [
+        "canonical_host",
+        "paths",
+        "request_headers",
+        "response_headers",
+        "basic_auth",
+        "compression",
+        "error_pages",
+        "maintenance",
+        "pause",
+        "sticky",
+        "max_body_bytes",
+        "rate_limit",
+        "client_rate_limit",
+        "allow",
+        "deny",
+    ];
+
+    /// What stands at each key that is given.
+    fn values(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(values)) => values,
+            // Every key is a string, and nothing in it can fail.
+            _ => Map::new(),
+        }
+    }
+}
+
+impl HostOptions {
+    /// The options.
+    pub fn get(&self) -> &OptionSet {
+        static NONE: LazyLock<OptionSet> = LazyLock::new(OptionSet::default);
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What stands at each key that is given.
+    pub fn values(&self) -> Map<String, Value> {
+        self.get().values()
+    }
+
+    /// The same for people to see: without what must stay secret.
+    pub fn shown(&self) -> Map<String, Value> {
+        let mut options = self.get().clone();
+        if let Some(auth) = &mut options.basic_auth {
+            auth.hide_hashes();
+        }
+        options.values()
+    }
+
+    /// Relative paths in them start at `base`.
+    pub fn start_at(&mut self, base: &Path) {
+        if let Some(options) = &mut self.0 {
+            options.error_pages.start_at(base);
+        }
+    }
+
+    /// Reads options.
+    ///
+    /// # Errors
+    /// Of the first key that is unknown or whose value does not fit.
+    pub fn read(values: Map<String, Value>) -> Result<Self, OptionError> {
+        let options: OptionSet =
+            serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| {
+                OptionError {
+                    path: error.path().to_string(),
+                    reason: error.into_inner().to_string(),
+                }
+            })?;
+        options.check()?;
+        Ok(options.into())
+    }
+
+    /// These options with those of `patch` in their place, as a JSON merge patch says (RFC 7396): null
+    /// takes one away.
+    ///
+    /// # Errors
+    /// Of the first key that is unknown or whose value does not fit.
+    pub fn patched(&self, patch: Map<String, Value>) -> Result<Self, OptionError> {
+        let mut values = Value::Object(self.values());
+        json_patch::merge(&mut values, &Value::Object(patch));
+        match values {
+            Value::Object(values) => Self::read(values),
+            _ => Ok(Self::default()),
+        }
+    }
+
+    /// What `file` changes about `before`, key by key, put upon these.
+    #[must_use]
+    pub fn merged(&self, before: &Self, file: &Self) -> Self {
+        if before == file {
+            return self.clone();
+        }
+        let (before, file) = (before.values(), file.values());
+        let mut merged = self.values();
+        for key in OptionSet::KEYS {
+            match (before.get(key), file.get(key)) {
+                (old, new) if old == new => {}
+                (_, Some(new)) => _ = merged.insert(key.to_owned(), new.clone()),
+                (_, None) => _ = merged.remove(key),
+            }
+        }
+        // Each key has been read before, and none depends on another.
+        Self::read(merged).unwrap_or_else(|_| self.clone())
+    }
+
+    /// Each key that differs, with what both say of it, as people may see it.
+    pub fn differences(&self, other: &Self) -> Vec<(&'static str, String, String)> {
+        if self == other {
+            return Vec::new();
+        }
+        let (one, two) = (self.values(), other.values());
+        let (shown_one, shown_two) = (self.shown(), other.shown());
+        let text = |shown: &Map<String, Value>, key| match shown.get(key) {
+            None => "none".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        };
+        OptionSet::KEYS
+            .into_iter()
+            .filter(|key| one.get(*key) != two.get(*key))
+            .map(|key| (key, text(&shown_one, key), text(&shown_two, key)))
+            .collect()
+    }
+}
+
+impl OptionSet {
+    /// What types can't hold: what is too much, or stands twice.
+    fn check(&self) -> Result<(), OptionError> {
+        let at = |path: &str, reason: String| Err(OptionError { path: path.to_owned(), reason });
+        if self.canonical_host.as_ref().is_some_and(|host| !is_exact(host)) {
+            return at("canonical_host", "name one host, not a wildcard".into());
+        }
+        path_route::check(&self.paths).or_else(|reason| at("paths", reason))?;
+        self.request_headers.check().or_else(|reason| at("request_headers", reason))?;
+        self.response_headers.check().or_else(|reason| at("response_headers", reason))?;
+        compression::check(&self.compression).or_else(|reason| at("compression", reason))?;
+        Ok(())
+    }
+}
+
+fn is_exact(name: &DomainName) -> bool {
+    matches!(name.pattern(), Pattern::Exact(_))
+}
+
+impl From<OptionSet> for HostOptions {
+    fn from(options: OptionSet) -> Self {
+        Self((options != OptionSet::default()).then(|| Box::new(options)))
+    }
+}
+
+impl Serialize for HostOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.get().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for HostOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let options = OptionSet::deserialize(deserializer)?;
+        options.check().map_err(serde::de::Error::custom)?;
+        Ok(options.into())
+    }
+}
+
+impl JsonSchema for HostOptions {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HostOptions".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        OptionSet::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests;
