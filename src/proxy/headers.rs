@@ -127,6 +127,9 @@ pub(super) fn frame_for(client: Version, response: &mut ResponseHeader) {
     }
     if client == Version::HTTP_10 {
         response.remove_header(&header::TRANSFER_ENCODING);
+    }
+    // Trailers pass over HTTP/2 alone; so does their announcement.
+    if client != Version::HTTP_2 {
         response.remove_header(&header::TRAILER);
     }
 }
@@ -170,6 +173,22 @@ pub(super) fn wants_websocket(request: &RequestHeader) -> bool {
 pub(super) fn usable_request_id(request: &RequestHeader) -> Option<&str> {
     let id = request.headers.get(X_REQUEST_ID)?.to_str().ok()?;
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic())).then_some(id)
+}
+
+/// Says which hop this was and what it can't do (RFC 9110 §7.6.3, §10.1.4). `client` is the version in
+/// which the request came.
+pub(super) fn mark_hop(request: &mut RequestHeader, client: Version) -> Result<()> {
+    let via = HeaderValue::from_static(match client {
+        Version::HTTP_10 => "1.0 vhost",
+        Version::HTTP_2 => "2.0 vhost",
+        _ => "1.1 vhost",
+    });
+    request.append_header(header::VIA, via)?;
+    // No trailers pass from HTTP/1 or to it; HTTP/2 has no other use of this.
+    if client != Version::HTTP_2 {
+        request.remove_header(&header::TE);
+    }
+    Ok(())
 }
 
 /// The original Host of a request, as a header value.

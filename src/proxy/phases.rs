@@ -18,7 +18,7 @@ use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::headers::{
-    X_REQUEST_ID, forward, forwarded_proto, frame_for, has_plain_length, original_host,
+    X_REQUEST_ID, forward, forwarded_proto, frame_for, has_plain_length, mark_hop, original_host,
     routed_host, strip_hop_by_hop, to_origin_form, usable_request_id, wants_websocket,
 };
 use super::redirect::{challenge_token, location, prove, redirect};
@@ -66,14 +66,16 @@ impl Phases {
         {
             return Err(Stop::Prove(answer));
         }
-        if !ctx.connection.as_ref().is_none_or(|connection| connection.is_for(host)) {
-            return Err(Reason::Misdirected.into());
-        }
+        let is_here = host.is_empty()
+            || ctx.connection.as_ref().is_none_or(|connection| connection.is_for(host));
         let is_plain = !is_secure(request, ctx);
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
         for _ in 0..3 {
             let pinned = ctx.pinned.insert(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
+            if !is_here {
+                return Err(Reason::Misdirected.into());
+            }
             if let Some(https) = &self.https {
                 let domain = &pinned.domain.virtual_host;
                 if token.is_some() && https.acme && domain.tls == TlsMode::Auto {
@@ -101,6 +103,10 @@ impl Phases {
         session.set_read_timeout(Some(options.read_timeout));
         session.set_write_timeout(Some(options.write_timeout));
         session.set_total_drain_timeout(Some(DRAIN_BODY));
+        // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+        if session.req_header().version == Version::HTTP_10 {
+            session.set_ignore_info_resp(true);
+        }
         // Pingora would close the connection after each `Expect: 100-continue`, because the body is
         // not read yet when the backend's 100 passes.
         if session.req_header().headers.contains_key(header::EXPECT) {
@@ -211,6 +217,7 @@ impl ProxyHttp for Phases {
     ) -> Result<()> {
         let host = original_host(session.req_header())?;
         to_origin_form(request)?;
+        mark_hop(request, session.req_header().version)?;
         if let Some(client) = ctx.client {
             forward(request, client, host.as_ref())?;
         }
