@@ -99,6 +99,7 @@ impl Chunks {
     }
 
     /// What comes after a byte that is not data.
+    #[expect(clippy::match_same_arms, reason = "they stand in the order of a body")]
     fn after(self, byte: u8) -> Result<Self, Broken> {
         Ok(match (self, byte) {
             (Self::Size { digits: 1.., size }, b'\r') => Self::SizeEnd { size },

@@ -100,7 +100,9 @@ pub(super) fn reason_of(error: &Error, body_done: bool, answering: bool) -> Reas
 /// Whether a client's body was no body of chunks.
 fn is_broken_body(error: &Error) -> bool {
     let cause = error.root_cause().downcast_ref::<std::io::Error>();
-    cause.and_then(std::io::Error::get_ref).is_some_and(|cause| cause.is::<Broken>())
+    cause
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|cause| cause.downcast_ref::<Broken>().is_some())
 }
 
 /// An error as the log tells it; `answering` is whether the backend's answer had begun.

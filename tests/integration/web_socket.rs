@@ -49,7 +49,8 @@ fn echoing() -> (Backend, Vhost) {
 fn texts_bytes_and_fragments_come_back_as_they_went() {
     let (_backend, vhost) = echoing();
     let mut socket = open(&vhost);
-    let megabyte: Vec<u8> = (0..1 << 20).map(|n: u32| (n * 31 >> 3) as u8).collect();
+    let megabyte: Vec<u8> =
+        (0..1 << 20).map(|n: u32| n.wrapping_mul(31).to_le_bytes()[1]).collect();
     for message in [
         Message::text("grüße"),
         Message::text(""),

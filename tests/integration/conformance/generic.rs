@@ -9,6 +9,7 @@ pub(super) fn priority(depends_on: u32, exclusive: bool, weight: u8) -> Vec<u8> 
     [&first.to_be_bytes()[..], &[weight]].concat()
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<Case> {
     let body = |flags, bytes: &[u8]| frame(DATA, flags, 1, bytes);
     let padded = [&[6][..], b"hello", &[0; 6]].concat();

@@ -31,6 +31,7 @@ fn continuation(stream: u32, flags: u8) -> Vec<u8> {
     frame(CONTINUATION, flags, stream, &block(&[("x-more", "1")]))
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn frames() -> Vec<Case> {
     let large = vec![0; 16_385];
     vec![
@@ -302,6 +303,7 @@ fn frames() -> Vec<Case> {
     ]
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn streams() -> Vec<Case> {
     let over_limit: Vec<_> = (0..=100).map(|number| get_held(2 * number + 1)).collect();
     vec![

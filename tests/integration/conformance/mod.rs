@@ -54,6 +54,7 @@ enum Step {
 }
 
 impl Case {
+    #[expect(clippy::needless_pass_by_value, reason = "tables read better without borrows")]
     fn new(name: &'static str, sends: Vec<Vec<u8>>, then: Step) -> Self {
         Self { name, settings: Vec::new(), steps: vec![Step::Send(sends.concat()), then] }
     }

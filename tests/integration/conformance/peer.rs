@@ -38,7 +38,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// The error of a GOAWAY or RST_STREAM.
+    /// The error of a GOAWAY or `RST_STREAM`.
     pub(super) fn error(&self) -> Option<u32> {
         let at = match self.kind {
             GOAWAY => 4,
@@ -119,21 +119,25 @@ impl<S: Channel> Peer<S> {
         let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
     }
 
+    /// The next frame, if all of it has come.
+    fn take_frame(&mut self) -> Option<Frame> {
+        let (head, rest) = self.unread.split_first_chunk::<9>()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let frame = Frame {
+            kind: head[3],
+            flags: head[4],
+            stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
+            payload: rest.get(..length)?.to_vec(),
+        };
+        self.unread.drain(..9 + length);
+        Some(frame)
+    }
+
     /// The next frame; nothing at the end of the connection.
     pub(super) fn read(&mut self, deadline: Instant) -> Result<Option<Frame>, String> {
         loop {
-            if let [a, b, c, kind, flags, d, e, f, g, rest @ ..] = self.unread.as_slice() {
-                let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
-                if rest.len() >= length {
-                    let frame = Frame {
-                        kind: *kind,
-                        flags: *flags,
-                        stream: u32::from_be_bytes([*d, *e, *f, *g]),
-                        payload: rest[..length].to_vec(),
-                    };
-                    self.unread.drain(..9 + length);
-                    return Ok(Some(frame));
-                }
+            if let Some(frame) = self.take_frame() {
+                return Ok(Some(frame));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

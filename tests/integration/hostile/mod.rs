@@ -100,7 +100,7 @@ fn read_answer(client: &mut Client, is_head: bool) -> std::io::Result<u16> {
 
 /// Runs rows against one server; its backend's connections are used again from row to row, so that
 /// bytes which one row leaves behind would show in the next.
-fn run(rows: Vec<Row>) {
+fn run(rows: &[Row]) {
     let mut recorder = Recorder::start();
     let vhost = Setup::new()
         .lifetime(Duration::from_mins(3))

@@ -21,6 +21,7 @@ fn chunked(body: &str) -> String {
     format!("POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn rows_of_targets() -> Vec<Row> {
     vec![
         passes(
@@ -94,6 +95,7 @@ fn rows_of_targets() -> Vec<Row> {
     ]
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn rows_of_fields() -> Vec<Row> {
     vec![
         passes("a port in Host", host("example.com:8080"), "GET / @example.com:8080"),
@@ -169,6 +171,7 @@ fn rows_of_fields() -> Vec<Row> {
     ]
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn rows_of_bodies() -> Vec<Row> {
     let post = |lines: &str, body: &str| {
         format!("POST / HTTP/1.1\r\nHost: example.com\r\n{lines}\r\n\r\n{body}")
@@ -284,5 +287,5 @@ pub(super) fn rows() -> Vec<Row> {
 
 #[test]
 fn odd_requests_pass() {
-    run(rows());
+    run(&rows());
 }

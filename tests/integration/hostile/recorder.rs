@@ -1,5 +1,6 @@
 //! A backend that tells in words what it got.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -84,7 +85,7 @@ fn requests(mut bytes: &[u8]) -> Vec<String> {
 fn request(bytes: &[u8]) -> Option<(String, &[u8])> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let (head, mut rest) = (&bytes[..end], &bytes[end + 4..]);
-    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.trim_ascii_end());
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
     let line = lines.next()?.strip_suffix(b" HTTP/1.1")?;
     let mut text = line.escape_ascii().to_string();
     let (mut length, mut chunked, mut hosts) = (None, false, 0);
@@ -94,7 +95,7 @@ fn request(bytes: &[u8]) -> Option<(String, &[u8])> {
         match line[..colon].to_ascii_lowercase().as_slice() {
             b"host" => {
                 hosts += 1;
-                text += &format!(" @{value}");
+                let _ = write!(text, " @{value}");
             }
             b"content-length" if length.is_none() => length = Some(value.parse().ok()?),
             b"transfer-encoding" if !chunked && value == "chunked" => chunked = true,
@@ -134,10 +135,10 @@ fn request(bytes: &[u8]) -> Option<(String, &[u8])> {
         rest = &rest[length..];
     }
     if !body.is_empty() {
-        text += &format!(" {}", body.escape_ascii());
+        let _ = write!(text, " {}", body.escape_ascii());
     }
     if !whole {
-        text += "…";
+        text.push('…');
     }
     Some((text, rest))
 }

@@ -7,6 +7,7 @@ fn line(line: &str) -> String {
     format!("{line}\r\nHost: example.com\r\n\r\n")
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 pub(super) fn rows() -> Vec<Row> {
     vec![
         refused("HTTP/0.9", "GET /\r\n\r\n", 400),
@@ -82,5 +83,5 @@ pub(super) fn rows() -> Vec<Row> {
 
 #[test]
 fn request_lines() {
-    run(rows());
+    run(&rows());
 }
