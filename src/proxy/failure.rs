@@ -39,7 +39,8 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         | Reason::NoCertificate
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
-        | Reason::TooManyHandshakes => None,
+        | Reason::TooManyHandshakes
+        | Reason::Shutdown => None,
         Reason::NoBackend => Some(StatusCode::SERVICE_UNAVAILABLE),
         Reason::Upstream(UpstreamFailure::Timeout) => Some(StatusCode::GATEWAY_TIMEOUT),
         Reason::Upstream(_) => Some(StatusCode::BAD_GATEWAY),
@@ -59,7 +60,8 @@ fn words_for(reason: Reason) -> &'static str {
         | Reason::NoCertificate
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
-        | Reason::TooManyHandshakes => "the request is malformed\n",
+        | Reason::TooManyHandshakes
+        | Reason::Shutdown => "the request is malformed\n",
         Reason::Misdirected => "this connection is not for this site\n",
         Reason::MethodRefused => "this method is not allowed\n",
         Reason::HeadTooLarge => "the request headers are too large\n",

@@ -154,6 +154,7 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> Result<bool> {
         ctx.client = Self::client(ctx);
+        ctx.asked = access_log::asked(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
         match self.route(session.req_header(), ctx) {
             Ok(()) => Ok(false),
@@ -376,8 +377,9 @@ impl ProxyHttp for Phases {
         count(session, ctx);
         if let Some(failure) = &ctx.failure {
             self.metrics.count_refused(failure.reason);
-            access_log::failed(session, ctx);
         }
+        ctx.asked = None;
+        access_log::ended(session, ctx, ctx.started.elapsed());
     }
 }
 

@@ -10,7 +10,7 @@ mod publication;
 mod snapshot;
 mod traffic;
 
-pub use latency::{BUCKETS_MICROS, Latency, LatencyCells};
+pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard};
 pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
