@@ -49,11 +49,13 @@ pub enum Reason {
     TooManyHandshakes,
     /// Somebody asked for the answer to a challenge that no CA has set.
     UnknownChallenge,
+    /// Its TLS connection is not for its host.
+    Misdirected,
 }
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 17] = [
+    const OWN: [Self; 18] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -71,6 +73,7 @@ impl Reason {
         Self::HandshakeTimeout,
         Self::TooManyHandshakes,
         Self::UnknownChallenge,
+        Self::Misdirected,
     ];
 
     /// Their number.
@@ -107,6 +110,7 @@ impl Reason {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::TooManyHandshakes => "too_many_handshakes",
             Self::UnknownChallenge => "unknown_challenge",
+            Self::Misdirected => "misdirected",
         }
     }
 }

@@ -177,7 +177,8 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes
-        | Reason::UnknownChallenge => {
+        | Reason::UnknownChallenge
+        | Reason::Misdirected => {
             if !in_access_log {
                 line!(info, "request refused");
             }
