@@ -69,6 +69,11 @@ pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(number))
 }
 
+/// The same, or 0 for not at all.
+pub(super) fn seconds_or_none(value: &DeValue<'_>) -> Result<Duration, String> {
+    if whole(value) == Some(0) { Ok(Duration::ZERO) } else { seconds(value) }
+}
+
 pub(super) fn string(value: &DeValue<'_>) -> Result<String, String> {
     match value.as_str() {
         Some("") => Err("it is empty; write a text, or leave the key out".into()),

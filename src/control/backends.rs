@@ -23,6 +23,8 @@ pub struct BackendEdit {
     pub weight: Option<Weight>,
     /// How it is spoken to.
     pub scheme: Option<Scheme>,
+    /// Whether it serves only while no other is fit.
+    pub backup: Option<bool>,
 }
 
 impl ControlPlane {
@@ -45,7 +47,7 @@ impl ControlPlane {
         .await
     }
 
-    /// Changes a backend's address, weight or scheme.
+    /// Changes a backend, but for its tags and its state.
     ///
     /// # Errors
     /// When there is no such backend, or it can't be saved.
@@ -66,6 +68,9 @@ impl ControlPlane {
             }
             if let Some(scheme) = edit.scheme {
                 after.scheme = scheme;
+            }
+            if let Some(backup) = edit.backup {
+                after.backup = backup;
             }
             Ok(put(before, after))
         })
@@ -236,6 +241,9 @@ pub(super) fn differences(before: &Backend, after: &Backend) -> Vec<String> {
     }
     if before.scheme != after.scheme {
         changed.push(format!("scheme: {} → {}", before.scheme, after.scheme));
+    }
+    if before.backup != after.backup {
+        changed.push(format!("backup: {} → {}", before.backup, after.backup));
     }
     if before.state != after.state {
         changed.push(format!("state: {} → {}", before.state, after.state));

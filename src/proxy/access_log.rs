@@ -45,8 +45,20 @@ pub(super) fn failed(session: &Session, ctx: &RequestContext) {
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes
-        | Reason::UnknownChallenge => line!(info, "request refused"),
+        | Reason::UnknownChallenge
+        | Reason::UriTooLong
+        | Reason::TooManyHeaders
+        | Reason::BodyTooLarge
+        | Reason::Denied
+        | Reason::RateLimited
+        | Reason::TooManyConnections
+        | Reason::TooManyClientConnections
+        | Reason::H2Flood => line!(info, "request refused"),
         // Ours, or a backend's.
-        Reason::NoBackend | Reason::Upstream(_) | Reason::Internal => line!(warn, "request failed"),
+        Reason::NoBackend
+        | Reason::QueueFull
+        | Reason::QueueTimeout
+        | Reason::Upstream(_)
+        | Reason::Internal => line!(warn, "request failed"),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,13 +16,14 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
-use super::SharedOptions;
 use super::client::Connection;
-use super::failure::raw_response;
+use super::failure::{raw_response, status_of};
 use super::handshake::{Handshakes, Shaken};
 use super::head::{Head, HeadLimits, NoHead, first_bytes, rest_of_head};
+use super::limits::{ConnectionLimits, Connections, Counted, check_raw};
 use super::phases::Phases;
 use super::pipeline::holds_next_request;
+use super::{ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
 use crate::state::InFlightGuard;
 
@@ -35,12 +36,19 @@ pub struct Front {
     pub(super) proxy: Arc<HttpProxy<Phases>>,
     options: SharedOptions,
     metrics: Arc<Metrics>,
+    connections: Connections,
 }
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
 struct BusyHead {
     bytes: BytesMut,
     busy: InFlightGuard,
+}
+
+/// Keeps a connection counted.
+struct Admitted {
+    _open: InFlightGuard,
+    _of_client: Option<Counted>,
 }
 
 /// What listeners of HTTPS hand their connections to.
@@ -62,7 +70,7 @@ impl Front {
         options: SharedOptions,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { proxy, options, metrics }
+        Self { proxy, options, metrics, connections: Connections::default() }
     }
 
     /// What is asked of the next head.
@@ -72,6 +80,26 @@ impl Front {
             idle: options.idle_timeout,
             total: options.header_timeout,
             bytes: options.max_header_bytes,
+        }
+    }
+
+    /// What is asked of connections.
+    pub(super) fn connection_limits(&self) -> ConnectionLimits {
+        self.options.load().connections
+    }
+
+    /// Counts a connection in; nothing when there are too many.
+    fn admit(&self, client: IpAddr) -> Option<Admitted> {
+        let open = self.metrics.connections.enter();
+        let options = self.options.load();
+        let trusted = is_trusted(&options, client);
+        let all = self.metrics.connections.count();
+        match self.connections.enter(client, all, trusted, options.connections) {
+            Ok(of_client) => Some(Admitted { _open: open, _of_client: of_client }),
+            Err(reason) => {
+                self.refuse(reason, None, client);
+                None
+            }
         }
     }
 
@@ -99,6 +127,9 @@ impl Front {
     ) {
         loop {
             let BusyHead { bytes, mut busy } = head;
+            if let Some(reason) = check_raw(&bytes, self.options.load().limits) {
+                return self.answer(&mut stream, reason, connection.client).await;
+            }
             let mut session = ServerSession::new_http1(stream);
             session.set_pipelined_prefix(bytes);
             let mut reusable = self.request(session, &connection, shutdown).await;
@@ -171,8 +202,14 @@ impl Front {
 
     /// What is known of a client before its first request.
     fn connection(&self, client: IpAddr, secure: bool) -> Arc<Connection> {
-        let trusted = self.options.load().trusted_proxies.iter().any(|net| net.contains(&client));
-        Arc::new(Connection { client, trusted, secure, accepted: AtomicBool::new(false) })
+        let trusted = is_trusted(&self.options.load(), client);
+        Arc::new(Connection {
+            client,
+            trusted,
+            secure,
+            requests: AtomicU32::new(0),
+            accepted: AtomicBool::new(false),
+        })
     }
 
     /// Answers what cannot become a request, where there is somebody to answer.
@@ -180,17 +217,26 @@ impl Front {
     where
         S: tokio::io::AsyncWrite + Unpin + ?Sized,
     {
-        let (reason, status) = match none {
+        let reason = match none {
             NoHead::Ended => {
                 // Over TLS the end is told, so that nobody else can make one (RFC 8446 §6.1).
                 let _ = pingora::time::timeout(FAREWELL, stream.shutdown()).await;
                 return;
             }
-            NoHead::Cut => (Reason::ClientGone, None),
-            NoHead::TimedOut => (Reason::HeadTimeout, Some(408)),
-            NoHead::TooLarge => (Reason::HeadTooLarge, Some(431)),
-            NoHead::NotHttp => (Reason::BadRequest, Some(400)),
+            NoHead::Cut => Reason::ClientGone,
+            NoHead::TimedOut => Reason::HeadTimeout,
+            NoHead::TooLarge => Reason::HeadTooLarge,
+            NoHead::NotHttp => Reason::BadRequest,
         };
+        self.answer(stream, reason, client).await;
+    }
+
+    /// Answers a client whose request does not get as far as a session, and leaves it.
+    async fn answer<S>(&self, stream: &mut S, reason: Reason, client: IpAddr)
+    where
+        S: tokio::io::AsyncWrite + Unpin + ?Sized,
+    {
+        let status = status_of(reason).map(|status| status.as_u16());
         self.refuse(reason, status, client);
         if let Some(status) = status {
             let answering = async {
@@ -215,10 +261,10 @@ impl ServerApp for Front {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let _open = self.metrics.connections.enter();
         // Pingora's accept loop hands over plain TCP streams and nothing else.
         let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let client = client_ip(&stream)?;
+        let _admitted = self.admit(client)?;
         let first = first_bytes(&mut stream, self.limits().idle).await.ok()?;
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
@@ -252,9 +298,9 @@ impl ServerApp for TlsFront {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let front = &self.front;
-        let _open = front.metrics.connections.enter();
         let stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let client = client_ip(&stream)?;
+        let _admitted = front.admit(client)?;
         let limits = front.options.load().handshakes;
         // Boxed: what a handshake needs must not stay with the connection for its life.
         let (mut stream, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await {
@@ -284,6 +330,10 @@ impl ServerApp for TlsFront {
         }
         None
     }
+}
+
+fn is_trusted(options: &ProxyOptions, client: IpAddr) -> bool {
+    options.trusted_proxies.iter().any(|network| network.contains(&client))
 }
 
 fn client_ip(stream: &L4Stream) -> Option<IpAddr> {

@@ -15,18 +15,20 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::access_log;
+use super::balance::key_of;
 use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::headers::{
-    X_REQUEST_ID, forward, forwarded_proto, frame_for, normalise, original_host, routed_host,
-    strip_hop_by_hop, usable_request_id, wants_websocket,
+    X_REQUEST_ID, cookie, forward, forwarded_proto, frame_for, normalise, original_host,
+    routed_host, strip_hop_by_hop, usable_request_id, wants_websocket,
 };
+use super::limits::{BodyMeter, Retries, check_head, declared_too_large, is_denied, take};
 use super::redirect::{challenge_token, location, prove, redirect};
 use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
-use crate::model::{TlsMode, UpstreamFailure};
-use crate::state::{Ended, Reader};
+use crate::model::{Balance, TlsMode, UpstreamFailure};
+use crate::state::{Ended, Reader, client_network};
 use crate::upstream;
 
 /// How long the rest of a request body that nobody wants may take, so that its connection can be
@@ -39,6 +41,7 @@ pub(super) struct Phases {
     reader: Reader,
     metrics: Arc<Metrics>,
     https: Option<Arc<Https>>,
+    retries: Retries,
 }
 
 impl Phases {
@@ -48,11 +51,11 @@ impl Phases {
         metrics: Arc<Metrics>,
         https: Option<Arc<Https>>,
     ) -> Self {
-        Self { options, reader, metrics, https }
+        Self { options, reader, metrics, https, retries: Retries::default() }
     }
 
     /// Finds the domain and a backend for a request, or what is answered without one.
-    fn route(&self, request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Stop> {
+    async fn route(&self, request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Stop> {
         if request.method == Method::TRACE || request.method == Method::CONNECT {
             return Err(Reason::MethodRefused.into());
         }
@@ -67,8 +70,12 @@ impl Phases {
         let is_plain = !is_secure(request, ctx);
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
-        for _ in 0..3 {
-            let pinned = ctx.pinned.insert(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
+        for round in 0..3 {
+            ctx.pinned = Some(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
+            if round == 0 {
+                admit(request, ctx)?;
+            }
+            let Some(pinned) = &ctx.pinned else { break };
             if let Some(https) = &self.https {
                 let domain = &pinned.domain.virtual_host;
                 if token.is_some() && https.acme && domain.tls == TlsMode::Auto {
@@ -79,7 +86,10 @@ impl Phases {
                     return Err(Stop::Redirect(location(host, https.port, request)));
                 }
             }
-            if ctx.choose() {
+            if round == 0 {
+                ctx.hash_key = hash_key(request, ctx);
+            }
+            if ctx.choose_or_wait().await? {
                 return Ok(());
             }
         }
@@ -98,10 +108,35 @@ impl Phases {
         Some(Client { ip, trusted, secure })
     }
 
-    /// Heads that the front read are within the limit; a pipelined one was read by Pingora, whose own
-    /// is far larger. On HTTP/2 the limit is the protocol's.
-    fn head_is_too_large(session: &Session, ctx: &RequestContext) -> bool {
-        ctx.connection.is_some() && session.to_h1_raw().len() > ctx.options.max_header_bytes
+    /// What is too much about a head. Those that the front read are within their limits; of a pipelined
+    /// one, which was read by Pingora, and of HTTP/2, nothing is known yet.
+    fn too_much(session: &Session, ctx: &RequestContext) -> Option<Reason> {
+        let bytes = ctx.connection.is_some().then(|| session.to_h1_raw().len());
+        let (request, options) = (session.req_header(), &ctx.options);
+        check_head(request, bytes, options.max_header_bytes, options.limits)
+    }
+
+    /// Counts the request on its connection; says whether that carries no further one.
+    fn is_last(ctx: &RequestContext) -> bool {
+        ctx.connection.as_ref().is_some_and(|connection| {
+            let before = connection.requests.fetch_add(1, Ordering::Relaxed);
+            before.saturating_add(1) >= ctx.options.connections.requests
+        })
+    }
+
+    /// Refuses a body that says that it is too large, and measures every other.
+    fn meter_body(session: &mut Session, ctx: &mut RequestContext) -> Result<(), Stop> {
+        if session.as_mut().is_body_done() {
+            return Ok(());
+        }
+        let Some(pinned) = &ctx.pinned else { return Ok(()) };
+        let most = pinned.domain.virtual_host.options.get().max_body_bytes;
+        let request = session.req_header();
+        if most.is_some_and(|most| declared_too_large(request, most)) {
+            return Err(Reason::BodyTooLarge.into());
+        }
+        ctx.body = Some(BodyMeter::new(most, ctx.options.limits, is_grpc(request)));
+        Ok(())
     }
 
     fn set_client_timeouts(session: &mut Session, options: &ProxyOptions) {
@@ -156,17 +191,23 @@ impl ProxyHttp for Phases {
     ) -> Result<bool> {
         ctx.client = Self::client(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
-        let routed = if Self::head_is_too_large(session, ctx) {
+        ctx.is_last = Self::is_last(ctx);
+        if ctx.is_last {
+            session.set_keepalive(None);
+        }
+        let routed = if let Some(reason) = Self::too_much(session, ctx) {
             // A client that ignores limits is not waited for again.
             session.set_keepalive(None);
-            Err(Reason::HeadTooLarge.into())
+            Err(reason.into())
         } else {
-            self.route(session.req_header(), ctx)
+            self.route(session.req_header(), ctx).await
         };
-        match routed {
+        match routed.and_then(|()| Self::meter_body(session, ctx)) {
             Ok(()) => Ok(false),
             Err(Stop::Refuse(reason)) => {
-                ctx.failure = Some(respond(session, reason).await?);
+                // Nothing is sent there.
+                ctx.chosen = None;
+                ctx.failure = Some(respond(session, reason, ctx.rate.as_deref()).await?);
                 Ok(true)
             }
             Err(Stop::Redirect(location)) => redirect(session, location).await.map(|()| true),
@@ -207,8 +248,16 @@ impl ProxyHttp for Phases {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        _ctx: &mut RequestContext,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
+        let piece = body.as_ref().map_or(0, Bytes::len);
+        if let Some(meter) = &mut ctx.body
+            && let Some(reason) = meter.take(piece, end_of_stream)
+        {
+            ctx.cut_off = Some(reason);
+            let error = ErrorType::CustomCode("BodyRefused", 413);
+            return Err(Error::explain(error, reason.as_str()).into_down());
+        }
         // An empty last chunk would be written as a chunk *and* end the body (pingora#935): a second
         // terminator, which the backend reads as the start of the next request.
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -251,15 +300,20 @@ impl ProxyHttp for Phases {
         if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
         {
             ctx.answered_at = Some(Instant::now());
+            if let Some(meter) = &mut ctx.body {
+                meter.may_be_slow();
+            }
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(Some(ctx.options.websocket_idle_timeout));
+            // What follows is no body.
+            ctx.body = None;
             if let Some(pinned) = &mut ctx.pinned {
                 pinned.in_flight.becomes_web_socket();
             }
         }
         frame_for(session.req_header().version, response);
-        if self.metrics.is_stopping() || ends_with_connection(session, response) {
+        if self.metrics.is_stopping() || ctx.is_last || ends_with_connection(session, response) {
             session.set_keepalive(None);
         }
         // A client that waits for a 100 does not send the body of what was answered without one.
@@ -268,6 +322,9 @@ impl ProxyHttp for Phases {
             && session.req_header().headers.contains_key(header::EXPECT)
         {
             session.set_read_timeout(Some(DRAIN_BODY.min(ctx.options.read_timeout)));
+        }
+        if let Some(rate) = &ctx.rate {
+            rate.write(response)?;
         }
         if ctx.client.is_some_and(|client| client.secure)
             && let Some(pinned) = &ctx.pinned
@@ -298,7 +355,9 @@ impl ProxyHttp for Phases {
             ctx.tried.push(failed.node);
         }
         // Nothing was sent yet, so any method may be tried elsewhere.
-        let again = ctx.tried.len() < ctx.options.upstream.max_tries && ctx.choose();
+        let again = ctx.tried.len() < ctx.options.upstream.max_tries
+            && ctx.may_try_again(&self.retries, self.metrics.busy.count())
+            && ctx.choose_again();
         error.set_retry(again);
         error
     }
@@ -336,7 +395,8 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> FailToProxy {
         let answering = session.response_written().is_some();
-        let reason = reason_of(error, session.as_mut().is_body_done(), answering);
+        let failed = reason_of(error, session.as_mut().is_body_done(), answering);
+        let reason = ctx.cut_off.unwrap_or(failed);
         // Pingora closes after a failure, whatever the answer says; so the answer says it. Else a
         // client sends its next request into a connection that is closing.
         session.set_keepalive(None);
@@ -344,12 +404,16 @@ impl ProxyHttp for Phases {
             // Too late for a status; the broken body tells the client.
             Ok(Failure { reason, status: None, error: None })
         } else {
-            respond(session, reason).await
+            respond(session, reason, None).await
         };
         let unanswered = Failure { reason, status: None, error: None };
         let failure = answered.unwrap_or(unanswered);
         let error_code = failure.status.unwrap_or(0);
-        ctx.failure = Some(Failure { error: Some(words_of(error, answering)), ..failure });
+        let mut words = words_of(error, answering);
+        if ctx.is_over_budget {
+            words.push_str("; not tried again, for the retry budget is used up");
+        }
+        ctx.failure = Some(Failure { error: Some(words), ..failure });
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
@@ -404,8 +468,51 @@ fn count(session: &Session, ctx: &RequestContext) {
     };
     pinned.domain.live().traffic.count(&ended);
     if let (Some(node), Some(took)) = (ctx.backend(), ctx.upstream_time()) {
+        if ctx.answered_at.is_some() {
+            node.live.pace().note(took);
+        }
         node.live.traffic().count(&Ended { took, ..ended });
     }
+}
+
+/// Lets a request in, if its domain serves its client, and not too often.
+fn admit(request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Stop> {
+    let (Some(pinned), Some(client)) = (&ctx.pinned, ctx.client) else { return Ok(()) };
+    let (options, rates) = (pinned.domain.virtual_host.options.get(), pinned.domain.rates());
+    let is_open = options.allow.is_empty() && options.deny.is_empty();
+    if is_open && rates.is_none() {
+        return Ok(());
+    }
+    let origin = client.origin(request, &ctx.options.trusted_proxies);
+    if !is_open && is_denied(options, origin) {
+        return Err(Reason::Denied.into());
+    }
+    ctx.rate = rates.and_then(|rates| take(rates, origin)).map(Box::new);
+    match &ctx.rate {
+        Some(rate) if rate.is_refused() => Err(Reason::RateLimited.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What stands for a request where its domain's backends are chosen by a hash.
+fn hash_key(request: &RequestHeader, ctx: &RequestContext) -> Option<u64> {
+    match &ctx.pinned.as_ref()?.domain.virtual_host.balance {
+        Balance::RoundRobin | Balance::LeastConnections | Balance::LeastLatency => None,
+        Balance::HashClient => {
+            let origin = ctx.client?.origin(request, &ctx.options.trusted_proxies);
+            Some(key_of(&client_network(origin).octets()))
+        }
+        Balance::HashHeader(name) => {
+            request.headers.get(name).map(|value| key_of(value.as_bytes()))
+        }
+        Balance::HashCookie(name) => cookie(request, name).map(|value| key_of(value.as_bytes())),
+    }
+}
+
+/// Whether the body is that of gRPC, whose messages may be far apart.
+fn is_grpc(request: &RequestHeader) -> bool {
+    let content_type = request.headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// What is answered without a backend.

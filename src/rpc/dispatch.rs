@@ -309,16 +309,16 @@ impl Dispatch {
     }
 
     async fn add_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let backend::AddParams { id, address, tags, weight, scheme } = read(params)?;
+        let backend::AddParams { id, address, tags, weight, scheme, backup } = read(params)?;
         let state = BackendState::Ready;
-        let new = Backend { id: id.clone(), address, tags, weight, scheme, state };
+        let new = Backend { id: id.clone(), address, tags, weight, scheme, state, backup };
         let snapshot = self.control.add_backend(call.actor.clone(), new).await?;
         self.backend_info::<backend::Add>(&snapshot, &id)
     }
 
     async fn set_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let backend::SetParams { id, address, weight, scheme } = read(params)?;
-        let edit = BackendEdit { address, weight, scheme };
+        let backend::SetParams { id, address, weight, scheme, backup } = read(params)?;
+        let edit = BackendEdit { address, weight, scheme, backup };
         let snapshot = self.control.set_backend(call.actor.clone(), id.clone(), edit).await?;
         self.backend_info::<backend::Set>(&snapshot, &id)
     }

@@ -2,6 +2,7 @@
 
 use std::array;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
-use super::Traffic;
+use super::{Pace, Traffic};
 use crate::model::{BackendAddr, BackendState, HealthReport, HealthStatus, UpstreamFailure};
 
 /// A number of requests that have begun and not ended.
@@ -28,6 +29,13 @@ impl InFlight {
     /// How many of them have become WebSockets.
     pub fn web_sockets(&self) -> usize {
         self.web_sockets.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more, until the guard is dropped, unless there are `most` already.
+    pub fn try_enter(self: &Arc<Self>, most: usize) -> Option<InFlightGuard> {
+        let one_more = |count| (count < most).then_some(count + 1);
+        self.requests.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
+        Some(InFlightGuard { among: Arc::clone(self), is_web_socket: false })
     }
 
     /// Counts one more, until the guard is dropped.
@@ -123,6 +131,18 @@ pub struct BackendLive {
     requests: AtomicU64,
     failures: [AtomicU64; UpstreamFailure::ALL.len()],
     traffic: Traffic,
+    pace: Pace,
+    /// Told when a request has ended that may have kept others waiting.
+    freed: Notify,
+}
+
+/// Why a backend takes no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// It has as many as it may.
+    Busy,
+    /// It takes none any more.
+    Out,
 }
 
 impl BackendLive {
@@ -155,23 +175,41 @@ impl BackendLive {
             requests: AtomicU64::new(0),
             failures: array::from_fn(|_| AtomicU64::new(0)),
             traffic: Traffic::default(),
+            pace: Pace::new(state == BackendState::Ready),
+            freed: Notify::new(),
         }
     }
 
-    /// Counts a request in, unless the backend takes none any more.
+    /// Counts a request in, unless the backend takes none any more, or has `most` already.
     ///
     /// A request may have pinned a snapshot in which the backend was still ready. It counts itself
     /// first and looks at the flag after; whoever drains lowers the flag first and reads the count
     /// after. So either the request turns away, or the drain sees it.
-    pub fn admit(&self) -> Option<InFlightGuard> {
-        let guard = self.in_flight.enter();
+    ///
+    /// # Errors
+    /// When it is not counted.
+    pub fn admit(&self, most: Option<NonZeroUsize>) -> Result<InFlightGuard, NotAdmitted> {
+        let guard = match most {
+            None => self.in_flight.enter(),
+            Some(most) => self.in_flight.try_enter(most.get()).ok_or(NotAdmitted::Busy)?,
+        };
         fence(Ordering::SeqCst);
         if self.admitting.load(Ordering::SeqCst) {
             self.requests.fetch_add(1, Ordering::Relaxed);
-            Some(guard)
+            Ok(guard)
         } else {
-            None
+            Err(NotAdmitted::Out)
         }
+    }
+
+    /// Told when a request has ended that may have kept others waiting.
+    pub fn freed(&self) -> &Notify {
+        &self.freed
+    }
+
+    /// How fast it answers, and since when it serves.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Whether new requests are taken.
@@ -181,7 +219,9 @@ impl BackendLive {
 
     /// Follows the desired state; called when a snapshot that holds the backend is published.
     pub(super) fn set_admitting(&self, admitting: bool) {
-        self.admitting.store(admitting, Ordering::SeqCst);
+        if !self.admitting.swap(admitting, Ordering::SeqCst) && admitting {
+            self.pace.begins_to_serve();
+        }
         fence(Ordering::SeqCst);
     }
 
@@ -238,7 +278,10 @@ impl BackendLive {
 
     /// Publishes what a probe, or traffic, led to.
     pub fn set_health_report(&self, report: HealthReport) {
-        self.status.store(report.status as u8, Ordering::Relaxed);
+        let before = self.status.swap(report.status as u8, Ordering::Relaxed);
+        if report.status == HealthStatus::Healthy && before != report.status as u8 {
+            self.pace.begins_to_serve();
+        }
         self.report.store(Arc::new(report));
     }
 
@@ -316,9 +359,9 @@ mod tests {
     fn a_backend_that_drains_admits_nobody() {
         let address = "127.0.0.1:1".parse().unwrap();
         let live = BackendLive::new(&address, BackendState::Ready);
-        let guard = live.admit().expect("ready backends admit");
+        let guard = live.admit(None).expect("ready backends admit");
         live.set_admitting(false);
-        assert!(live.admit().is_none());
+        assert!(live.admit(None).is_err());
         assert_eq!(live.in_flight(), 1, "the refused request does not count");
         drop(guard);
         assert_eq!(live.in_flight(), 0);

@@ -18,6 +18,7 @@ mod harness;
 mod health;
 mod http1;
 mod ipv6;
+mod limits;
 mod logging;
 mod must_do;
 mod paging;

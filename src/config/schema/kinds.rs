@@ -35,6 +35,7 @@ macro_rules! kinds {
 
 kinds! {
     Seconds: json_schema!({ "type": "number", "minimum": 0.001, "maximum": 86400 });
+    SecondsOrNone: json_schema!({ "type": "number", "minimum": 0, "maximum": 86400 });
     Pattern: like(".+");
     Pathname: like(".+");
     Address: like(".+");
@@ -58,7 +59,10 @@ kinds! {
     LogOutputWord: words(["console", "file"]);
     Level: words(LogLevel::ALL.map(LogLevel::as_str));
     LogFormatWord: words(LogFormat::ALL.map(LogFormat::as_str));
-    BalanceWord: words([Balance::RoundRobin, Balance::LeastConnections].map(Balance::as_str));
+    BalanceWord: like(&format!(
+        "{}|hash-(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+",
+        Balance::WORDS.join("|"),
+    ));
     SchemeWord: words([Scheme::Http, Scheme::Https, Scheme::H2c].map(Scheme::as_str));
     StateWord: words(
         [BackendState::Ready, BackendState::Draining, BackendState::Disabled]

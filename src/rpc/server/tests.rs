@@ -90,6 +90,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         weight: crate::model::Weight::default(),
         scheme: crate::model::Scheme::Http,
         state: BackendState::Ready,
+        backup: false,
     };
     control.add_backend(Actor::File, backend).await.unwrap();
     let facts = ServerFacts {
