@@ -188,7 +188,7 @@ struct Proxy {
     #[schemars(default)]
     max_h2_streams: Whole<1, 10_000>,
     /// PING, SETTINGS, PRIORITY, CONTINUATION and empty DATA frames that one HTTP/2 connection may send
-    /// in a second, twice as many at once; RST_STREAM counts ten times. With more it is closed.
+    /// in a second, twice as many at once; `RST_STREAM` counts ten times. With more it is closed.
     #[schemars(default)]
     max_h2_control_frames_per_sec: Whole<10, 1_000_000>,
     /// The certificate, with its chain, for clients that name no host, or one that is not declared:

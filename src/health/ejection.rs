@@ -69,8 +69,8 @@ mod tests {
             nodes[index].live.set_health_report(HealthReport { status, ..Default::default() });
         };
         assert_eq!(cap.allows(nodes[3]), Err("alone".parse().unwrap()));
-        for index in 0..2 {
-            assert_eq!(cap.allows(nodes[index]), Ok(()));
+        for (index, node) in nodes.iter().enumerate().take(2) {
+            assert_eq!(cap.allows(node), Ok(()));
             put_out(index);
         }
         assert_eq!(cap.allows(nodes[2]), Err("a".parse().unwrap()));

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pingora::http::RequestHeader;
+
 use super::ProxyOptions;
-use super::balance::{Choice, Chosen, Terms, choose};
+use super::balance::{Choice, Chosen, Terms, choose, key_of};
 use super::client::{Client, Connection};
 use super::failure::Failure;
+use super::headers::cookie;
 use super::limits::{BodyMeter, RateFields, Retries, wait_for_room};
 use crate::metrics::Reason;
-use crate::model::DomainName;
-use crate::state::{BackendNode, InFlightGuard, Pinned, Pool};
+use crate::model::{Balance, DomainName};
+use crate::state::{BackendNode, InFlightGuard, Pinned, Pool, client_network};
 
 /// The facts of one request. Whatever is counted for it ends when this is dropped.
 #[derive(Debug)]
@@ -117,6 +120,23 @@ impl RequestContext {
             self.chosen = Chosen::admit(last, self.options.upstream.max_requests).ok();
         }
         self.chosen.is_some()
+    }
+
+    /// What stands for a request where its domain's backends are chosen by a hash.
+    pub(super) fn hash_of(&self, request: &RequestHeader) -> Option<u64> {
+        match &self.pinned.as_ref()?.domain.virtual_host.balance {
+            Balance::RoundRobin | Balance::LeastConnections | Balance::LeastLatency => None,
+            Balance::HashClient => {
+                let origin = self.client?.origin(request, &self.options.trusted_proxies);
+                Some(key_of(&client_network(origin).octets()))
+            }
+            Balance::HashHeader(name) => {
+                request.headers.get(name).map(|value| key_of(value.as_bytes()))
+            }
+            Balance::HashCookie(name) => {
+                cookie(request, name).map(|value| key_of(value.as_bytes()))
+            }
+        }
     }
 
     fn choice(&self, pool: &Pool) -> Choice {

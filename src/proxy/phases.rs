@@ -15,20 +15,19 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::access_log;
-use super::balance::key_of;
 use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::headers::{
-    X_REQUEST_ID, cookie, forward, forwarded_proto, frame_for, normalise, original_host,
-    routed_host, strip_hop_by_hop, usable_request_id, wants_websocket,
+    X_REQUEST_ID, forward, forwarded_proto, frame_for, normalise, original_host, routed_host,
+    strip_hop_by_hop, usable_request_id, wants_websocket,
 };
-use super::limits::{BodyMeter, Retries, check_head, declared_too_large, is_denied, take};
+use super::limits::{Retries, admit, check_head, is_last, meter_body};
 use super::redirect::{challenge_token, location, prove, redirect};
 use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
-use crate::model::{Balance, TlsMode, UpstreamFailure};
-use crate::state::{Ended, Reader, client_network};
+use crate::model::{TlsMode, UpstreamFailure};
+use crate::state::{Ended, Reader};
 use crate::upstream;
 
 /// How long the rest of a request body that nobody wants may take, so that its connection can be
@@ -87,7 +86,7 @@ impl Phases {
                 }
             }
             if round == 0 {
-                ctx.hash_key = hash_key(request, ctx);
+                ctx.hash_key = ctx.hash_of(request);
             }
             if ctx.choose_or_wait().await? {
                 return Ok(());
@@ -106,37 +105,6 @@ impl Phases {
         let trusted = ctx.options.trusted_proxies.iter().any(|net| net.contains(&ip));
         let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         Some(Client { ip, trusted, secure })
-    }
-
-    /// What is too much about a head. Those that the front read are within their limits; of a pipelined
-    /// one, which was read by Pingora, and of HTTP/2, nothing is known yet.
-    fn too_much(session: &Session, ctx: &RequestContext) -> Option<Reason> {
-        let bytes = ctx.connection.is_some().then(|| session.to_h1_raw().len());
-        let (request, options) = (session.req_header(), &ctx.options);
-        check_head(request, bytes, options.max_header_bytes, options.limits)
-    }
-
-    /// Counts the request on its connection; says whether that carries no further one.
-    fn is_last(ctx: &RequestContext) -> bool {
-        ctx.connection.as_ref().is_some_and(|connection| {
-            let before = connection.requests.fetch_add(1, Ordering::Relaxed);
-            before.saturating_add(1) >= ctx.options.connections.requests
-        })
-    }
-
-    /// Refuses a body that says that it is too large, and measures every other.
-    fn meter_body(session: &mut Session, ctx: &mut RequestContext) -> Result<(), Stop> {
-        if session.as_mut().is_body_done() {
-            return Ok(());
-        }
-        let Some(pinned) = &ctx.pinned else { return Ok(()) };
-        let most = pinned.domain.virtual_host.options.get().max_body_bytes;
-        let request = session.req_header();
-        if most.is_some_and(|most| declared_too_large(request, most)) {
-            return Err(Reason::BodyTooLarge.into());
-        }
-        ctx.body = Some(BodyMeter::new(most, ctx.options.limits, is_grpc(request)));
-        Ok(())
     }
 
     fn set_client_timeouts(session: &mut Session, options: &ProxyOptions) {
@@ -191,22 +159,23 @@ impl ProxyHttp for Phases {
     ) -> Result<bool> {
         ctx.client = Self::client(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
-        ctx.is_last = Self::is_last(ctx);
+        ctx.is_last = is_last(ctx);
         if ctx.is_last {
             session.set_keepalive(None);
         }
-        let routed = if let Some(reason) = Self::too_much(session, ctx) {
+        let routed = if let Some(reason) = check_head(session, ctx) {
             // A client that ignores limits is not waited for again.
             session.set_keepalive(None);
             Err(reason.into())
         } else {
             self.route(session.req_header(), ctx).await
         };
-        match routed.and_then(|()| Self::meter_body(session, ctx)) {
-            Ok(()) => Ok(false),
+        match routed {
+            Ok(()) => {
+                meter_body(session, ctx);
+                Ok(false)
+            }
             Err(Stop::Refuse(reason)) => {
-                // Nothing is sent there.
-                ctx.chosen = None;
                 ctx.failure = Some(respond(session, reason, ctx.rate.as_deref()).await?);
                 Ok(true)
             }
@@ -473,46 +442,6 @@ fn count(session: &Session, ctx: &RequestContext) {
         }
         node.live.traffic().count(&Ended { took, ..ended });
     }
-}
-
-/// Lets a request in, if its domain serves its client, and not too often.
-fn admit(request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Stop> {
-    let (Some(pinned), Some(client)) = (&ctx.pinned, ctx.client) else { return Ok(()) };
-    let (options, rates) = (pinned.domain.virtual_host.options.get(), pinned.domain.rates());
-    let is_open = options.allow.is_empty() && options.deny.is_empty();
-    if is_open && rates.is_none() {
-        return Ok(());
-    }
-    let origin = client.origin(request, &ctx.options.trusted_proxies);
-    if !is_open && is_denied(options, origin) {
-        return Err(Reason::Denied.into());
-    }
-    ctx.rate = rates.and_then(|rates| take(rates, origin)).map(Box::new);
-    match &ctx.rate {
-        Some(rate) if rate.is_refused() => Err(Reason::RateLimited.into()),
-        _ => Ok(()),
-    }
-}
-
-/// What stands for a request where its domain's backends are chosen by a hash.
-fn hash_key(request: &RequestHeader, ctx: &RequestContext) -> Option<u64> {
-    match &ctx.pinned.as_ref()?.domain.virtual_host.balance {
-        Balance::RoundRobin | Balance::LeastConnections | Balance::LeastLatency => None,
-        Balance::HashClient => {
-            let origin = ctx.client?.origin(request, &ctx.options.trusted_proxies);
-            Some(key_of(&client_network(origin).octets()))
-        }
-        Balance::HashHeader(name) => {
-            request.headers.get(name).map(|value| key_of(value.as_bytes()))
-        }
-        Balance::HashCookie(name) => cookie(request, name).map(|value| key_of(value.as_bytes())),
-    }
-}
-
-/// Whether the body is that of gRPC, whose messages may be far apart.
-fn is_grpc(request: &RequestHeader) -> bool {
-    let content_type = request.headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// What is answered without a backend.

@@ -69,7 +69,6 @@ fn pack(mean: f64, at: u32) -> u64 {
 }
 
 fn mean_at(word: u64, now: u32) -> f64 {
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
     let mean = (word >> 32) as u32;
     f64::from(mean) * share_left(word, now)
 }

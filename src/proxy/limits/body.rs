@@ -12,7 +12,7 @@ use crate::metrics::Reason;
 const FULL_PIECE: usize = 8 * 1024;
 
 /// Whether the request says that its body is larger than `most`.
-pub(in crate::proxy) fn declared_too_large(request: &RequestHeader, most: u64) -> bool {
+pub(super) fn declared_too_large(request: &RequestHeader, most: u64) -> bool {
     request
         .headers
         .get(header::CONTENT_LENGTH)
@@ -36,14 +36,12 @@ pub(in crate::proxy) struct BodyMeter {
 }
 
 impl BodyMeter {
-    /// For a body of at most so many bytes, nothing where any number. `may_be_slow` is whether it takes
-    /// its time for good reason.
-    pub(in crate::proxy) fn new(
-        most: Option<u64>,
-        limits: RequestLimits,
-        may_be_slow: bool,
-    ) -> Self {
-        let bytes_per_sec = if may_be_slow { 0 } else { limits.body_bytes_per_sec };
+    /// For the body of `request`, of at most so many bytes, nothing where any number.
+    pub(super) fn new(most: Option<u64>, limits: RequestLimits, request: &RequestHeader) -> Self {
+        // The messages of gRPC may be far apart.
+        let content_type = request.headers.get(header::CONTENT_TYPE);
+        let is_grpc = content_type.is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
+        let bytes_per_sec = if is_grpc { 0 } else { limits.body_bytes_per_sec };
         let (bytes, slow_bytes, slow_since) = (0, 0, Instant::now());
         Self { most, bytes_per_sec, grace: limits.body_grace, bytes, slow_since, slow_bytes }
     }
@@ -95,9 +93,13 @@ mod tests {
         body_grace: Duration::from_secs(10),
     };
 
+    fn request() -> RequestHeader {
+        RequestHeader::build("POST", b"/", None).unwrap()
+    }
+
     #[test]
     fn a_body_has_its_size_in_all() {
-        let mut meter = BodyMeter::new(Some(10), LIMITS, false);
+        let mut meter = BodyMeter::new(Some(10), LIMITS, &request());
         assert_eq!(meter.take(10, false), None);
         assert_eq!(meter.take(0, true), None);
         assert_eq!(meter.take(1, true), Some(Reason::BodyTooLarge));
@@ -106,7 +108,10 @@ mod tests {
     #[test]
     fn a_dripping_body_is_cut_off_after_its_grace_and_others_never() {
         let run = |piece: usize, every: u64, may_be_slow: bool| {
-            let mut meter = BodyMeter::new(None, LIMITS, may_be_slow);
+            let mut meter = BodyMeter::new(None, LIMITS, &request());
+            if may_be_slow {
+                meter.may_be_slow();
+            }
             let start = meter.slow_since;
             (1..=100).find(|n| {
                 let now = start + Duration::from_secs(every * n);
@@ -122,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_declared_length_is_read_as_the_parser_does() {
-        let mut request = RequestHeader::build("POST", b"/", None).unwrap();
+        let mut request = request();
         assert!(!declared_too_large(&request, 0));
         request.append_header("content-length", "11, 11").unwrap();
         assert!(declared_too_large(&request, 10) && !declared_too_large(&request, 11));

@@ -25,7 +25,7 @@ pub(in crate::proxy) fn check_raw(head: &[u8], limits: RequestLimits) -> Option<
 
 /// Refuses a head that was parsed: of HTTP/2, and of HTTP/1 where Pingora read it. `bytes` is its size,
 /// where that is known.
-pub(in crate::proxy) fn check_head(
+pub(super) fn check(
     request: &RequestHeader,
     bytes: Option<usize>,
     most_bytes: usize,
@@ -75,14 +75,14 @@ mod tests {
     #[test]
     fn a_parsed_head_has_the_same_limits() {
         let mut request = RequestHeader::build("GET", b"/23456789", None).unwrap();
-        assert_eq!(check_head(&request, None, 100, LIMITS), None);
+        assert_eq!(check(&request, None, 100, LIMITS), None);
         request.append_header("a", "b".repeat(60)).unwrap();
-        assert_eq!(check_head(&request, None, 100, LIMITS), Some(Reason::HeadTooLarge));
-        assert_eq!(check_head(&request, Some(100), 100, LIMITS), None);
+        assert_eq!(check(&request, None, 100, LIMITS), Some(Reason::HeadTooLarge));
+        assert_eq!(check(&request, Some(100), 100, LIMITS), None);
         request.append_header("a", "b").unwrap();
         request.append_header("a", "b").unwrap();
-        assert_eq!(check_head(&request, None, 1000, LIMITS), Some(Reason::TooManyHeaders));
+        assert_eq!(check(&request, None, 1000, LIMITS), Some(Reason::TooManyHeaders));
         let request = RequestHeader::build("GET", b"/234567890", None).unwrap();
-        assert_eq!(check_head(&request, None, 100, LIMITS), Some(Reason::UriTooLong));
+        assert_eq!(check(&request, None, 100, LIMITS), Some(Reason::UriTooLong));
     }
 }

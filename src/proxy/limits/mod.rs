@@ -1,6 +1,7 @@
 //! What a client, a domain and a backend may ask of the proxy at most: one file a limit.
 
 mod access;
+mod admit;
 mod body;
 mod connections;
 mod frames;
@@ -11,13 +12,13 @@ mod retries;
 
 use std::time::Duration;
 
-pub(super) use access::is_denied;
-pub(super) use body::{BodyMeter, declared_too_large};
+pub(super) use admit::{admit, check_head, is_last, meter_body};
+pub(super) use body::BodyMeter;
 pub(super) use connections::{Connections, Counted};
 pub(super) use frames::Metered;
-pub(super) use head::{check_head, check_raw};
+pub(super) use head::check_raw;
 pub(super) use queue::wait_for_room;
-pub(super) use rate::{RateFields, take};
+pub(super) use rate::RateFields;
 pub(super) use retries::Retries;
 
 /// What one request may be.

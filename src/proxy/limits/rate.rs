@@ -24,7 +24,7 @@ pub(in crate::proxy) struct RateFields {
 }
 
 /// Takes a request of `client` in; nothing where the domain has no limit for it.
-pub(in crate::proxy) fn take(rates: &Rates, client: IpAddr) -> Option<RateFields> {
+pub(super) fn take(rates: &Rates, client: IpAddr) -> Option<RateFields> {
     RateFields::of(&rates.take(client))
 }
 

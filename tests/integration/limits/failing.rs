@@ -58,7 +58,7 @@ const WAYS: [(&str, Script, Seen, &str); 13] = [
     (
         "closes within a chunk",
         |connection| {
-            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf")
+            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf");
         },
         Seen::Broken,
         "upstream_cut_short",
