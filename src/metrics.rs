@@ -35,6 +35,8 @@ pub enum Reason {
     Upstream(UpstreamFailure),
     /// The proxy itself failed.
     Internal,
+    /// The server stopped before it had ended.
+    Shutdown,
     /// A TLS client named a host that nobody serves, or none.
     UnknownServerName,
     /// There is no certificate for the host that a TLS client named.
@@ -71,7 +73,7 @@ pub enum Reason {
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 26] = [
+    const OWN: [Self; 27] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -82,6 +84,7 @@ impl Reason {
         Self::ClientGone,
         Self::NoBackend,
         Self::Internal,
+        Self::Shutdown,
         Self::UnknownServerName,
         Self::NoCertificate,
         Self::HandshakeFailed,
@@ -127,6 +130,7 @@ impl Reason {
             Self::NoBackend => "no_backend",
             Self::Upstream(failure) => failure.as_str(),
             Self::Internal => "internal",
+            Self::Shutdown => "shutdown",
             Self::UnknownServerName => "unknown_server_name",
             Self::NoCertificate => "no_certificate",
             Self::HandshakeFailed => "handshake_failed",
@@ -153,6 +157,15 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Lines that no log has, because its output was too slow or could not be written.
+#[derive(Debug, Clone, Default)]
+pub struct DroppedLines {
+    /// Of the log.
+    pub log: Arc<AtomicU64>,
+    /// Of the access log.
+    pub access_log: Arc<AtomicU64>,
+}
+
 /// The server's own counters. They never restart while it runs.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -162,6 +175,8 @@ pub struct Metrics {
     pub busy: Arc<InFlight>,
     /// Calls at the admin socket that are being carried out and answered.
     pub calls: Arc<InFlight>,
+    /// Log lines that were dropped.
+    pub dropped_lines: DroppedLines,
     stopping: AtomicBool,
     requests: AtomicU64,
     refused: Refused,
@@ -178,6 +193,11 @@ impl Default for Refused {
 }
 
 impl Metrics {
+    /// The counters of a server whose logs drop lines into `dropped_lines`.
+    pub fn new(dropped_lines: DroppedLines) -> Self {
+        Self { dropped_lines, ..Self::default() }
+    }
+
     /// Says that the server is stopping: from now on no connection is kept.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);

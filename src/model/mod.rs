@@ -3,6 +3,7 @@
 //! Text becomes one of these types at the edge and is not checked again. Nothing here does I/O,
 //! waits, or knows Pingora.
 
+mod access;
 mod acme;
 mod backend;
 mod balance;
@@ -14,14 +15,17 @@ mod explanation;
 mod health_check;
 mod host_options;
 mod likeness;
+mod log_level;
 mod public_name;
 mod reload;
+mod stats;
 mod status_class;
 mod switch;
 mod tag;
 mod upstream_failure;
 mod virtual_host;
 
+pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
 pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
 pub use balance::Balance;
@@ -45,9 +49,11 @@ pub use host_options::{
     Pause, RateLimit, Sticky, UserName,
 };
 pub use likeness::nearest;
+pub use log_level::LogLevel;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
+pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{
     BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pingora::http::RequestHeader;
 
 use super::ProxyOptions;
+use super::access_log::{self, Asked};
 use super::balance::{Choice, Chosen, Terms, choose, key_of};
 use super::client::{Client, Connection};
 use super::failure::Failure;
@@ -56,6 +57,8 @@ pub(super) struct RequestContext {
     pub(super) request_id: Option<String>,
     /// Why it was refused or failed.
     pub(super) failure: Option<Failure>,
+    /// What it asked for, until it has ended and that is told.
+    pub(super) asked: Option<Asked>,
     /// Keeps the server from stopping before it is answered; nothing where its connection does.
     pub(super) busy: Option<InFlightGuard>,
 }
@@ -82,6 +85,7 @@ impl RequestContext {
             is_last: false,
             request_id: None,
             failure: None,
+            asked: None,
             busy: Some(busy),
         }
     }
@@ -200,5 +204,14 @@ impl RequestContext {
     /// The backend it goes to, or went to last.
     pub(super) fn backend(&self) -> Option<&Arc<BackendNode>> {
         self.chosen.as_ref().map(|chosen| &chosen.node).or(self.tried.last())
+    }
+}
+
+/// A request that goes without an end was cut off.
+impl Drop for RequestContext {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            access_log::cut_off(&asked, self);
+        }
     }
 }

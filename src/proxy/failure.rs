@@ -51,7 +51,8 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         | Reason::TooManyHandshakes
         | Reason::TooManyConnections
         | Reason::TooManyClientConnections
-        | Reason::H2Flood => None,
+        | Reason::H2Flood
+        | Reason::Shutdown => None,
         Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout => {
             Some(StatusCode::SERVICE_UNAVAILABLE)
         }
@@ -76,7 +77,8 @@ fn words_for(reason: Reason) -> &'static str {
         | Reason::TooManyHandshakes
         | Reason::TooManyConnections
         | Reason::TooManyClientConnections
-        | Reason::H2Flood => "the request is malformed\n",
+        | Reason::H2Flood
+        | Reason::Shutdown => "the request is malformed\n",
         Reason::MethodRefused => "this method is not allowed\n",
         Reason::HeadTooLarge | Reason::TooManyHeaders => "the request headers are too large\n",
         Reason::UriTooLong => "the address of the request is too long\n",

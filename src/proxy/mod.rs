@@ -21,6 +21,7 @@ mod pipeline;
 mod redirect;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trace_context;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use limits::{ConnectionLimits, RequestLimits};
 use crate::acme::challenge::Challenges;
 use crate::metrics::Metrics;
 use crate::state::Reader;
+use crate::telemetry::AccessLog;
 use crate::tls::{CertStore, Serving};
 
 /// What the request path is told by the config.
@@ -60,6 +62,8 @@ pub struct ProxyOptions {
     pub max_header_bytes: usize,
     /// Clients whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where each request is told.
+    pub access_log: AccessLog,
     /// What is expected of TLS clients before they speak HTTP.
     pub handshakes: HandshakeLimits,
     /// What one request may be.

@@ -158,6 +158,7 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> Result<bool> {
         ctx.client = Self::client(session, ctx);
+        ctx.asked = access_log::asked(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
         ctx.is_last = is_last(ctx);
         if ctx.is_last {
@@ -413,8 +414,9 @@ impl ProxyHttp for Phases {
         count(session, ctx);
         if let Some(failure) = &ctx.failure {
             self.metrics.count_refused(failure.reason);
-            access_log::failed(session, ctx);
         }
+        ctx.asked = None;
+        access_log::ended(session, ctx, ctx.started.elapsed());
     }
 }
 

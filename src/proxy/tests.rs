@@ -47,6 +47,7 @@ pub(crate) fn options() -> ProxyOptions {
             h2_streams: 100,
             h2_control_frames_per_sec: 1000,
         },
+        access_log: crate::telemetry::AccessLog::default(),
         upstream: UpstreamOptions {
             connect_timeout: DEADLINE,
             read_timeout: DEADLINE,

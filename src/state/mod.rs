@@ -13,7 +13,7 @@ mod rates;
 mod snapshot;
 mod traffic;
 
-pub use latency::{BUCKETS_MICROS, Latency, LatencyCells};
+pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard, NotAdmitted};
 pub use pace::Pace;
 pub use pool::{Pool, Standing};

@@ -216,7 +216,16 @@ impl BackendVerb {
             }
             Self::Set(SetArgs { id, edits: Edits { address, weight, scheme, backup } }) => {
                 let action = format!("change `{id}`");
-                let params = SetParams { id, address, weight, scheme, backup };
+                let params = SetParams {
+                    id,
+                    address,
+                    weight,
+                    scheme,
+                    backup,
+                    tags: None,
+                    state: None,
+                    force: false,
+                };
                 change::<backend::Set>(session, &action, &params).await?;
             }
             Self::Remove(args) => args.run(session).await?,

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
 use super::{
-    backend, call, cert, config, domain, events, explain, history, reload, status, switch,
+    backend, call, cert, config, domain, events, explain, history, log, reload, stats, status,
+    switch, token, top,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -50,6 +51,8 @@ struct SharedArgs {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::StatusArgs),
+    Stats(stats::StatsArgs),
+    Top(top::TopArgs),
     Switch(switch::SwitchArgs),
     Undo(switch::UndoArgs),
     Wait(domain::WaitArgs),
@@ -62,11 +65,17 @@ enum Verb {
     /// Show, order, import and export certificates
     #[command(subcommand, arg_required_else_help = true)]
     Cert(cert::CertVerb),
+    /// Show, make and remove the tokens of the management API
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(token::TokenVerb),
     History(history::HistoryArgs),
     Reload(reload::ReloadArgs),
     /// Show the settings, compare the file with the live state, export a file
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::ConfigVerb),
+    /// Show and change how much the server logs
+    #[command(subcommand, arg_required_else_help = true)]
+    Log(log::LogVerb),
     Events(events::EventsArgs),
     Explain(explain::ExplainArgs),
     Call(call::CallArgs),
@@ -139,15 +148,19 @@ impl Verb {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
             Self::Status(args) => args.run(session).await,
+            Self::Stats(args) => args.run(session).await,
+            Self::Top(args) => args.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
             Self::Domain(verb) => verb.run(session).await,
             Self::Backend(verb) => verb.run(session).await,
             Self::Cert(verb) => verb.run(session).await,
+            Self::Token(verb) => verb.run(session).await,
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
             Self::Config(verb) => verb.run(session).await,
+            Self::Log(verb) => verb.run(session).await,
             Self::Events(args) => args.run(session).await,
             Self::Explain(args) => args.run(session).await,
             Self::Call(args) => args.run(session).await,
