@@ -16,6 +16,8 @@ mod head;
 mod headers;
 mod http2;
 mod limits;
+#[doc(hidden)]
+pub mod measured;
 mod phases;
 mod pipeline;
 mod redirect;

@@ -6,7 +6,8 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::body::{BodyMeter, declared_too_large};
-use super::{access, head, rate};
+use super::rate::RateFields;
+use super::{access, head};
 use crate::metrics::Reason;
 use crate::proxy::context::RequestContext;
 
@@ -42,7 +43,7 @@ pub(in crate::proxy) fn admit(
         if access::is_denied(options, origin) {
             return Err(Reason::Denied);
         }
-        ctx.rate = rates.and_then(|rates| rate::take(rates, origin)).map(Box::new);
+        ctx.rate = rates.and_then(|rates| RateFields::take(rates, origin)).map(Box::new);
         if ctx.rate.as_ref().is_some_and(|rate| rate.is_refused()) {
             return Err(Reason::RateLimited);
         }

@@ -23,12 +23,12 @@ pub(in crate::proxy) struct RateFields {
     wait: Option<Duration>,
 }
 
-/// Takes a request of `client` in; nothing where the domain has no limit for it.
-pub(super) fn take(rates: &Rates, client: IpAddr) -> Option<RateFields> {
-    RateFields::of(&rates.take(client))
-}
-
 impl RateFields {
+    /// Takes a request of `client` in; nothing where the domain has no limit for it.
+    pub(in crate::proxy) fn take(rates: &Rates, client: IpAddr) -> Option<Self> {
+        Self::of(&rates.take(client))
+    }
+
     fn of(allowances: &[Option<Allowance>]) -> Option<Self> {
         let (mut policy, mut left, mut wait) = (String::new(), String::new(), None);
         for Allowance { policy: name, limit, left: more, wait: own_wait } in
