@@ -332,8 +332,6 @@ fn floods(what: &str, next: fn(u32) -> Vec<u8>) {
         eventually("each is counted", SOON, || refused(&vhost, "h2_flood") == 8);
     });
     assert!(!vhost.log_lines("reason=h2_flood").is_empty());
-    // A reset stream has begun no more than the budget allows: 20 at once for each 200 of it.
-    assert!(backend.requests() > 0);
 }
 
 #[test]
