@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::model::UpstreamFailure;
-use crate::state::InFlight;
+use crate::state::{InFlight, Latency};
 
 /// Why a request was refused, or failed. The names are stable: logs and scripts carry them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,11 +69,13 @@ pub enum Reason {
     TooManyClientConnections,
     /// An HTTP/2 connection sent too many frames that only cost.
     H2Flood,
+    /// Its TLS connection is not for its host.
+    Misdirected,
 }
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 27] = [
+    const OWN: [Self; 28] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -101,6 +103,7 @@ impl Reason {
         Self::TooManyConnections,
         Self::TooManyClientConnections,
         Self::H2Flood,
+        Self::Misdirected,
     ];
 
     /// Their number.
@@ -147,6 +150,7 @@ impl Reason {
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyClientConnections => "too_many_client_connections",
             Self::H2Flood => "h2_flood",
+            Self::Misdirected => "misdirected",
         }
     }
 }
@@ -166,6 +170,28 @@ pub struct DroppedLines {
     pub access_log: Arc<AtomicU64>,
 }
 
+/// How a reload of the config ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadEnd {
+    /// What the config says is in effect, but for what wants a restart.
+    Applied,
+    /// Nothing was changed: the config is wrong, or what it wants can't be done.
+    Failed,
+}
+
+impl ReloadEnd {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Applied, Self::Failed];
+
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The server's own counters. They never restart while it runs.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -177,9 +203,12 @@ pub struct Metrics {
     pub calls: Arc<InFlight>,
     /// Log lines that were dropped.
     pub dropped_lines: DroppedLines,
+    /// How long switches took, from the command to the end of the drain.
+    pub switch_durations: Latency,
     stopping: AtomicBool,
     requests: AtomicU64,
     refused: Refused,
+    reloads: [AtomicU64; ReloadEnd::ALL.len()],
 }
 
 /// A counter for each reason.
@@ -216,6 +245,16 @@ impl Metrics {
     /// Counts a request that was refused or failed.
     pub fn count_refused(&self, reason: Reason) {
         self.refused.0[reason.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a reload of the config that has ended.
+    pub fn count_reload(&self, end: ReloadEnd) {
+        self.reloads[end as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Reloads of the config that ended so.
+    pub fn reloads(&self, end: ReloadEnd) -> u64 {
+        self.reloads[end as usize].load(Ordering::Relaxed)
     }
 
     /// Requests that have ended.

@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tokens", &[]),
     ("upstream", &["state"]),
     ("control", &["config", "state", "store"]),
+    ("exposition", &["certs", "state"]),
     ("health", &["state", "upstream"]),
     ("proxy", &["acme::challenge", "state", "tls", "upstream"]),
     // What would become of a request, for the control side to ask.
@@ -79,7 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "rpc::fault",
         &["certs", "control", "rpc::envelope", "rpc::methods", "rpc::version", "tokens"],
     ),
-    ("rest", &["rpc", "rpc::envelope", "rpc::methods", "state", "tokens"]),
+    ("rest", &["exposition", "rpc", "rpc::envelope", "rpc::methods", "state", "tokens"]),
     ("cli", &["config", "demo", "rpc::client", "rpc::envelope", "server"]),
     (
         "cli::ctl",
@@ -94,6 +95,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "certs",
             "config",
             "control",
+            "exposition",
             "health",
             "proxy",
             "proxy::explain",

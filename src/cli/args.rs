@@ -110,7 +110,7 @@ mod tests {
             let command = root.find_subcommand(verb).expect("it exists");
             walk(command, &format!("vhost {verb}"), &mut Vec::new());
         }
-        assert_eq!(seen.len(), 37, "{seen:?}");
+        assert_eq!(seen.len(), 44, "{seen:?}");
     }
 
     #[test]

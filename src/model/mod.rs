@@ -21,6 +21,7 @@ mod reload;
 mod stats;
 mod status_class;
 mod switch;
+mod switch_end;
 mod tag;
 mod upstream_failure;
 mod virtual_host;
@@ -59,6 +60,7 @@ pub use switch::{
     BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,
     SwitchStep,
 };
+pub use switch_end::SwitchEnd;
 pub use tag::Tag;
 pub use upstream_failure::UpstreamFailure;
 pub use virtual_host::{LONGEST_HSTS_SECS, VirtualHost};

@@ -185,7 +185,8 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::RateLimited
         | Reason::TooManyConnections
         | Reason::TooManyClientConnections
-        | Reason::H2Flood => {
+        | Reason::H2Flood
+        | Reason::Misdirected => {
             if !in_access_log {
                 line!(info, "request refused");
             }

@@ -8,7 +8,7 @@ use pingora::http::RequestHeader;
 use super::ProxyOptions;
 use super::access_log::{self, Asked};
 use super::balance::{Choice, Chosen, Terms, choose, key_of};
-use super::client::{Client, Connection};
+use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
 use super::headers::cookie;
 use super::limits::{BodyMeter, RateFields, Retries, wait_for_room};
@@ -23,7 +23,7 @@ pub(super) struct RequestContext {
     pub(super) started: Instant,
     /// The options that it goes by to its end.
     pub(super) options: Arc<ProxyOptions>,
-    /// Its client's connection; nothing on HTTP/2.
+    /// Its client's connection.
     pub(super) connection: Option<Arc<Connection>>,
     /// Who sent it, and whether its forwarded headers are believed.
     pub(super) client: Option<Client>,
@@ -68,7 +68,7 @@ impl RequestContext {
         Self {
             started: Instant::now(),
             options,
-            connection: None,
+            connection: CONNECTION.try_with(Arc::clone).ok(),
             client: None,
             pinned: None,
             chosen: None,

@@ -9,6 +9,8 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::send;
+use super::chunks::Broken;
+use super::grpc::{is_grpc, send_grpc};
 use super::limits::RateFields;
 use crate::metrics::Reason;
 use crate::model::UpstreamFailure;
@@ -33,6 +35,7 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
     match reason {
         Reason::UnknownHost | Reason::UnknownChallenge => Some(StatusCode::NOT_FOUND),
         Reason::BadHost | Reason::BadRequest => Some(StatusCode::BAD_REQUEST),
+        Reason::Misdirected => Some(StatusCode::MISDIRECTED_REQUEST),
         Reason::MethodRefused => Some(StatusCode::METHOD_NOT_ALLOWED),
         Reason::HeadTooLarge | Reason::TooManyHeaders => {
             Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -79,6 +82,7 @@ fn words_for(reason: Reason) -> &'static str {
         | Reason::TooManyClientConnections
         | Reason::H2Flood
         | Reason::Shutdown => "the request is malformed\n",
+        Reason::Misdirected => "this connection is not for this site\n",
         Reason::MethodRefused => "this method is not allowed\n",
         Reason::HeadTooLarge | Reason::TooManyHeaders => "the request headers are too large\n",
         Reason::UriTooLong => "the address of the request is too long\n",
@@ -109,6 +113,7 @@ pub(super) fn reason_of(error: &Error, body_done: bool, answering: bool) -> Reas
         },
         ErrorSource::Downstream => match error.etype() {
             ReadTimedout => Reason::BodyTimeout,
+            _ if is_broken_body(error) => Reason::BadRequest,
             // The last is Pingora's own name (`protocols/http/v1/body.rs`).
             InvalidHTTPHeader
             | ErrorType::HTTPStatus(_)
@@ -118,6 +123,14 @@ pub(super) fn reason_of(error: &Error, body_done: bool, answering: bool) -> Reas
         },
         ErrorSource::Internal | ErrorSource::Unset => Reason::Internal,
     }
+}
+
+/// Whether a client's body was no body of chunks.
+fn is_broken_body(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|cause| cause.downcast_ref::<Broken>().is_some())
 }
 
 /// An error as the log tells it; `answering` is whether the backend's answer had begun.
@@ -146,6 +159,10 @@ pub(super) async fn respond(
     let status = status_of(reason);
     if let Some(status) = status {
         let words = words_for(reason);
+        if is_grpc(session.req_header()) {
+            send_grpc(session, status, words)?;
+            return Ok(Failure { reason, status: Some(StatusCode::OK.as_u16()), error: None });
+        }
         let mut response = ResponseHeader::build(status, Some(5))?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
         if matches!(reason, Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout) {
@@ -158,6 +175,10 @@ pub(super) async fn respond(
             // RFC 9110 §15.5.6 wants the list; an empty one says that no method is at fault but this.
             response
                 .insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+        }
+        if status == StatusCode::BAD_REQUEST {
+            // Whoever breaks the grammar once is not read on.
+            session.set_keepalive(None);
         }
         send(session, response, Bytes::from_static(words.as_bytes())).await?;
         if reason == Reason::BodyTooLarge {

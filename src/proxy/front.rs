@@ -16,16 +16,16 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
-use super::client::Connection;
+use super::client::{Agreed, Connection};
 use super::failure::{raw_response, status_of};
+use super::framed::Framed;
 use super::handshake::{Handshakes, Shaken};
-use super::head::{Head, HeadLimits, NoHead, first_bytes, rest_of_head};
+use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
 use super::limits::{ConnectionLimits, Connections, Counted, check_raw};
 use super::phases::Phases;
-use super::pipeline::holds_next_request;
 use super::{ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
-use crate::state::InFlightGuard;
+use crate::state::{InFlight, InFlightGuard};
 
 /// How long a client may refuse to hear that its connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -37,17 +37,19 @@ pub struct Front {
     options: SharedOptions,
     metrics: Arc<Metrics>,
     connections: Connections,
+    /// Open connections of the listener that this is for.
+    open: Arc<InFlight>,
 }
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
 struct BusyHead {
-    bytes: BytesMut,
+    whole: Whole,
     busy: InFlightGuard,
 }
 
 /// Keeps a connection counted.
 struct Admitted {
-    _open: InFlightGuard,
+    _open: [InFlightGuard; 2],
     _of_client: Option<Counted>,
 }
 
@@ -62,6 +64,12 @@ impl TlsFront {
     pub(super) fn new(front: Front, handshakes: Handshakes) -> Self {
         Self { front, handshakes: Arc::new(handshakes) }
     }
+
+    /// The same for a listener whose connections are counted in `open`, besides those of all.
+    #[must_use]
+    pub fn counting(&self, open: &Arc<InFlight>) -> Self {
+        Self { front: self.front.counting(open), handshakes: Arc::clone(&self.handshakes) }
+    }
 }
 
 impl Front {
@@ -70,7 +78,13 @@ impl Front {
         options: SharedOptions,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { proxy, options, metrics, connections: Connections::default() }
+        Self { proxy, options, metrics, connections: Connections::default(), open: Arc::default() }
+    }
+
+    /// The same for a listener whose connections are counted in `open`, besides those of all.
+    #[must_use]
+    pub fn counting(&self, open: &Arc<InFlight>) -> Self {
+        Self { open: Arc::clone(open), ..self.clone() }
     }
 
     /// What is asked of the next head.
@@ -90,14 +104,14 @@ impl Front {
 
     /// Counts a connection in; nothing when there are too many.
     fn admit(&self, client: IpAddr) -> Option<Admitted> {
-        let open = self.metrics.connections.enter();
+        let open = [self.metrics.connections.enter(), self.open.enter()];
         let options = self.options.load();
         let trusted = is_trusted(&options, client);
         let all = self.metrics.connections.count();
         match self.connections.enter(client, all, trusted, options.connections) {
             Ok(of_client) => Some(Admitted { _open: open, _of_client: of_client }),
             Err(reason) => {
-                self.refuse(reason, None, client);
+                self.refuse(reason, None, None, client);
                 None
             }
         }
@@ -120,33 +134,39 @@ impl Front {
     /// One HTTP/1 request after the other, until either side closes.
     async fn http1(
         &self,
-        mut stream: Stream,
+        stream: Stream,
         mut head: BusyHead,
         connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
+        let mut framed = Box::new(Framed::new(stream, Arc::clone(&connection)));
         loop {
-            let BusyHead { bytes, mut busy } = head;
-            if let Some(reason) = check_raw(&bytes, self.options.load().limits) {
-                return self.answer(&mut stream, reason, connection.client).await;
+            let BusyHead { whole, busy } = head;
+            if let Some(reason) = check_raw(&whole.head, self.options.load().limits) {
+                let status = status_of(reason).map(|status| status.as_u16());
+                let stream = framed.stream();
+                return self.answer(stream, (reason, None), status, connection.client).await;
             }
-            let mut session = ServerSession::new_http1(stream);
-            session.set_pipelined_prefix(bytes);
-            let mut reusable = self.request(session, &connection, shutdown).await;
-            stream = loop {
-                let Some((back, settings)) = reusable.map(ReusedHttpStream::consume) else {
-                    return;
-                };
-                let Some(settings) = settings.filter(holds_next_request) else { break back };
-                let mut session = ServerSession::new_http1(back);
-                settings.apply_to_session(&mut session);
-                busy = self.metrics.busy.enter();
-                reusable = self.pipelined(session, &connection, shutdown).await;
+            framed.begin(whole.body, whole.rest);
+            let mut session = ServerSession::new_http1(framed);
+            session.set_pipelined_prefix(whole.head);
+            let reusable = self.request(session, &connection, shutdown).await;
+            let Some(back) = reusable.and_then(|reusable| Framed::of(reusable.consume().0)) else {
+                return;
             };
-            drop(busy);
-            match self.next_head(&mut stream).await {
+            framed = back;
+            let Some(first) = framed.end() else { return };
+            let next = if first.is_empty() {
+                drop(busy);
+                self.next_head(framed.stream()).await
+            } else {
+                self.head_from(framed.stream(), first, busy).await
+            };
+            match next {
                 Ok(next) => head = next,
-                Err(none) => return self.turn_away(&mut stream, none, connection.client).await,
+                Err(none) => {
+                    return self.turn_away(framed.stream(), none, connection.client).await;
+                }
             }
         }
     }
@@ -159,56 +179,52 @@ impl Front {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
-        // Without it a client that sends its next request early loses the answer to its last.
-        session.set_pipelining_enabled(true);
         connection.accepted.store(false, Ordering::Relaxed);
         session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
         let reusable = self.proxy.process_new_http(session, shutdown).await;
         if !connection.accepted.load(Ordering::Relaxed) {
             // The parser has answered 400 already and closed.
-            self.refuse(Reason::BadRequest, Some(400), connection.client);
+            self.refuse(
+                Reason::BadRequest,
+                Some(400),
+                Some("refused by the parser"),
+                connection.client,
+            );
         }
         reusable
     }
 
-    /// A request that came right behind the one before. Pingora holds its first bytes, so it must
-    /// read the rest of its head, too; but not for ever.
-    async fn pipelined(
-        &self,
-        session: ServerSession,
-        connection: &Arc<Connection>,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let request = self.request(session, connection, shutdown);
-        tokio::pin!(request);
-        if let Ok(reusable) = pingora::time::timeout(self.limits().total, &mut request).await {
-            return reusable;
-        }
-        if connection.accepted.load(Ordering::Relaxed) {
-            return request.await;
-        }
-        self.refuse(Reason::HeadTimeout, None, connection.client);
-        None
-    }
-
-    /// The head of the next request on a kept connection.
+    /// The head of the next request on a connection that is idle.
     async fn next_head(&self, stream: &mut Stream) -> Result<BusyHead, NoHead> {
         let first = first_bytes(stream, self.limits().idle).await?;
         let busy = self.metrics.busy.enter();
+        self.head_from(stream, first, busy).await
+    }
+
+    /// The head that begins with these bytes.
+    async fn head_from(
+        &self,
+        stream: &mut Stream,
+        first: BytesMut,
+        busy: InFlightGuard,
+    ) -> Result<BusyHead, NoHead> {
         match rest_of_head(stream, first, false, self.limits()).await? {
-            Head::Http1(bytes) | Head::Http2(bytes) => Ok(BusyHead { bytes, busy }),
+            Head::Http1(whole) => Ok(BusyHead { whole, busy }),
+            // Not asked for.
+            Head::Http2(_) => Err(NoHead::NotHttp),
         }
     }
 
     /// What is known of a client before its first request.
-    fn connection(&self, client: IpAddr, secure: bool) -> Arc<Connection> {
+    fn connection(&self, client: IpAddr, tls: Option<Agreed>) -> Arc<Connection> {
         let trusted = is_trusted(&self.options.load(), client);
         Arc::new(Connection {
             client,
             trusted,
-            secure,
             requests: AtomicU32::new(0),
+            tls,
             accepted: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
         })
     }
 
@@ -217,27 +233,37 @@ impl Front {
     where
         S: tokio::io::AsyncWrite + Unpin + ?Sized,
     {
-        let reason = match none {
+        let why = match none {
             NoHead::Ended => {
                 // Over TLS the end is told, so that nobody else can make one (RFC 8446 §6.1).
                 let _ = pingora::time::timeout(FAREWELL, stream.shutdown()).await;
                 return;
             }
-            NoHead::Cut => Reason::ClientGone,
-            NoHead::TimedOut => Reason::HeadTimeout,
-            NoHead::TooLarge => Reason::HeadTooLarge,
-            NoHead::NotHttp => Reason::BadRequest,
+            NoHead::Cut => (Reason::ClientGone, None),
+            NoHead::TimedOut => (Reason::HeadTimeout, None),
+            NoHead::TooLarge => (Reason::HeadTooLarge, None),
+            NoHead::NotHttp => (Reason::BadRequest, Some("it is not HTTP")),
+            NoHead::Faulty(fault) => {
+                let why = (fault.reason(), Some(fault.as_str()));
+                return self.answer(stream, why, Some(fault.status()), client).await;
+            }
         };
-        self.answer(stream, reason, client).await;
+        let status = status_of(why.0).map(|status| status.as_u16());
+        self.answer(stream, why, status, client).await;
     }
 
-    /// Answers a client whose request does not get as far as a session, and leaves it.
-    async fn answer<S>(&self, stream: &mut S, reason: Reason, client: IpAddr)
-    where
+    /// Answers a client whose request does not get as far as a session, and leaves it. `error` says
+    /// more than the reason does.
+    async fn answer<S>(
+        &self,
+        stream: &mut S,
+        (reason, error): (Reason, Option<&str>),
+        status: Option<u16>,
+        client: IpAddr,
+    ) where
         S: tokio::io::AsyncWrite + Unpin + ?Sized,
     {
-        let status = status_of(reason).map(|status| status.as_u16());
-        self.refuse(reason, status, client);
+        self.refuse(reason, status, error, client);
         if let Some(status) = status {
             let answering = async {
                 stream.write_all(&raw_response(status)).await?;
@@ -248,9 +274,16 @@ impl Front {
         }
     }
 
-    pub(super) fn refuse(&self, reason: Reason, status: Option<u16>, client: IpAddr) {
+    /// Counts and logs what no request came of; `error` says more than the reason does.
+    pub(super) fn refuse(
+        &self,
+        reason: Reason,
+        status: Option<u16>,
+        error: Option<&str>,
+        client: IpAddr,
+    ) {
         self.metrics.count_refused(reason);
-        tracing::info!(%reason, status, client_ip = %client, "request refused");
+        tracing::info!(%reason, status, client_ip = %client, error, "request refused");
     }
 }
 
@@ -269,9 +302,9 @@ impl ServerApp for Front {
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
-            Ok(Head::Http1(bytes)) => {
-                let head = BusyHead { bytes, busy };
-                let connection = self.connection(client, false);
+            Ok(Head::Http1(whole)) => {
+                let head = BusyHead { whole, busy };
+                let connection = self.connection(client, None);
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
                 None
             }
@@ -279,7 +312,8 @@ impl ServerApp for Front {
                 // From here on each stream counts itself.
                 drop(busy);
                 stream.rewind(&preface);
-                Box::pin(self.http2(Box::new(stream), client, false, shutdown)).await;
+                let connection = self.connection(client, None);
+                Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
                 None
             }
             Err(none) => {
@@ -303,29 +337,28 @@ impl ServerApp for TlsFront {
         let _admitted = front.admit(client)?;
         let limits = front.options.load().handshakes;
         // Boxed: what a handshake needs must not stay with the connection for its life.
-        let (mut stream, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await {
-            Shaken::Ready(stream, busy) => (stream as Stream, busy),
+        let (mut stream, agreed, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await
+        {
+            Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
             Shaken::Plain(mut stream) => {
                 front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
                 return None;
             }
             Shaken::Refused(reason) => {
-                front.refuse(reason, None, client);
+                front.refuse(reason, None, None, client);
                 return None;
             }
             Shaken::Proven | Shaken::Ended => return None,
         };
         // Its first request counts itself.
         drop(busy);
+        let connection = front.connection(client, Some(agreed));
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            Box::pin(front.http2(stream, client, true, shutdown)).await;
+            Box::pin(front.http2(stream, connection, shutdown)).await;
             return None;
         }
         match Box::pin(front.next_head(&mut stream)).await {
-            Ok(head) => {
-                let connection = front.connection(client, true);
-                Box::pin(front.http1(stream, head, connection, shutdown)).await;
-            }
+            Ok(head) => Box::pin(front.http1(stream, head, connection, shutdown)).await,
             Err(none) => front.turn_away(&mut stream, none, client).await,
         }
         None

@@ -3,7 +3,6 @@
 //! Pingora's own loop does the same, but answers malformed requests without telling anyone, and closes
 //! idle connections without a GOAWAY, in the face of a client that is just sending.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use pingora::time::{sleep, timeout};
 use tokio::sync::Notify;
 
 use super::Front;
+use super::client::{CONNECTION, Connection};
 use super::limits::Metered;
 use crate::metrics::Reason;
 use crate::state::{InFlight, InFlightGuard};
@@ -81,8 +81,7 @@ impl Front {
     pub(super) async fn http2(
         &self,
         stream: Stream,
-        client: IpAddr,
-        secure: bool,
+        connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
         let digest = Arc::new(Digest {
@@ -97,8 +96,9 @@ impl Front {
         let Ok(Ok(mut conn)) = timeout(self.limits().total, shaking).await else {
             // In the clear the preface was seen already. Over TLS a client may go without it: when it
             // does not trust the certificate.
-            let reason = if secure { Reason::ClientGone } else { Reason::BadRequest };
-            self.refuse(reason, None, client);
+            let reason =
+                if connection.tls.is_some() { Reason::ClientGone } else { Reason::BadRequest };
+            self.refuse(reason, None, None, connection.client);
             return;
         };
         let mut stopping = shutdown.clone();
@@ -136,14 +136,19 @@ impl Front {
                         closing = true;
                         conn.graceful_shutdown();
                     }
-                    tokio::spawn(async move {
+                    tokio::spawn(CONNECTION.scope(Arc::clone(&connection), async move {
                         let _open = open;
                         let session = ServerSession::new_http2(session);
                         proxy.process_new_http(session, &shutdown).await;
-                    });
+                    }));
                 }
                 Ok(Some(H2Accept::Rejected)) => {
-                    self.refuse(Reason::BadRequest, Some(400), client);
+                    self.refuse(
+                        Reason::BadRequest,
+                        Some(400),
+                        Some("refused by the parser"),
+                        connection.client,
+                    );
                     malformed += 1;
                     if malformed == MOST_MALFORMED {
                         return;
@@ -153,7 +158,7 @@ impl Front {
                 Ok(None) => return,
                 Err(error) => {
                     if flooded.load(Ordering::Relaxed) || calms(&error) {
-                        self.refuse(Reason::H2Flood, None, client);
+                        self.refuse(Reason::H2Flood, None, None, connection.client);
                     }
                     return;
                 }

@@ -8,7 +8,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::balance::{Choice, Terms, choose};
 use super::client::Client;
-use super::headers::{forward, normalise, original_host, strip_hop_by_hop};
+use super::headers::{forward, original_host, strip_hop_by_hop, to_origin_form};
 use super::limits::RateFields;
 use crate::model::Balance;
 use crate::state::{Pool, Rates};
@@ -32,7 +32,7 @@ pub fn take(rates: &Rates, client: IpAddr) -> bool {
 /// When the head has a value that can't be one.
 pub fn edit_request(request: &mut RequestHeader, ip: IpAddr) -> Result<()> {
     let host = original_host(request)?;
-    normalise(request)?;
+    to_origin_form(request)?;
     forward(request, Client { ip, trusted: false, secure: true }, host.as_ref())
 }
 

@@ -1,6 +1,5 @@
 //! Pingora's phases, each handing over to a plain function of this room.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,8 +18,8 @@ use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::headers::{
-    X_REQUEST_ID, forward, forwarded_proto, frame_for, normalise, original_host, routed_host,
-    strip_hop_by_hop, usable_request_id, wants_websocket,
+    X_REQUEST_ID, forward, forwarded_proto, frame_for, has_plain_length, mark_hop, original_host,
+    routed_host, strip_hop_by_hop, to_origin_form, usable_request_id, wants_websocket,
 };
 use super::limits::{Retries, admit, check_head, is_last, meter_body};
 use super::redirect::{challenge_token, location, prove, redirect};
@@ -59,6 +58,9 @@ impl Phases {
             return Err(Reason::MethodRefused.into());
         }
         let mut buffer = [0; 256];
+        if !has_plain_length(request) {
+            return Err(Reason::BadRequest.into());
+        }
         let host = routed_host(request, &mut buffer)?;
         let token = challenge_token(request);
         if let (Some(https), Some(token)) = (&self.https, token)
@@ -66,11 +68,16 @@ impl Phases {
         {
             return Err(Stop::Prove(answer));
         }
+        let is_here = host.is_empty()
+            || ctx.connection.as_ref().is_none_or(|connection| connection.is_for(host));
         let is_plain = !is_secure(request, ctx);
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
         for round in 0..3 {
             ctx.pinned = Some(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
+            if !is_here {
+                return Err(Reason::Misdirected.into());
+            }
             if round == 0 {
                 admit(request, ctx)?;
             }
@@ -95,22 +102,20 @@ impl Phases {
         Err(Reason::NoBackend.into())
     }
 
-    /// The client's address and whether it is believed, from its connection or its stream.
-    fn client(session: &Session, ctx: &RequestContext) -> Option<Client> {
-        if let Some(connection) = &ctx.connection {
-            let Connection { client: ip, trusted, secure, .. } = **connection;
-            return Some(Client { ip, trusted, secure });
-        }
-        let ip: IpAddr = session.client_addr()?.as_inet()?.ip().to_canonical();
-        let trusted = ctx.options.trusted_proxies.iter().any(|net| net.contains(&ip));
-        let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-        Some(Client { ip, trusted, secure })
+    /// The client's address and whether it is believed.
+    fn client(ctx: &RequestContext) -> Option<Client> {
+        let Connection { client: ip, trusted, tls, .. } = &**ctx.connection.as_ref()?;
+        Some(Client { ip: *ip, trusted: *trusted, secure: tls.is_some() })
     }
 
     fn set_client_timeouts(session: &mut Session, options: &ProxyOptions) {
         session.set_read_timeout(Some(options.read_timeout));
         session.set_write_timeout(Some(options.write_timeout));
         session.set_total_drain_timeout(Some(DRAIN_BODY));
+        // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+        if session.req_header().version == Version::HTTP_10 {
+            session.set_ignore_info_resp(true);
+        }
         // Pingora would close the connection after each `Expect: 100-continue`, because the body is
         // not read yet when the backend's 100 passes.
         if session.req_header().headers.contains_key(header::EXPECT) {
@@ -157,7 +162,7 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> Result<bool> {
-        ctx.client = Self::client(session, ctx);
+        ctx.client = Self::client(ctx);
         ctx.asked = access_log::asked(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
         ctx.is_last = is_last(ctx);
@@ -243,7 +248,8 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> Result<()> {
         let host = original_host(session.req_header())?;
-        normalise(request)?;
+        to_origin_form(request)?;
+        mark_hop(request, session.req_header().version)?;
         if let Some(client) = ctx.client {
             forward(request, client, host.as_ref())?;
         }
@@ -278,6 +284,9 @@ impl ProxyHttp for Phases {
             session.set_read_timeout(Some(ctx.options.websocket_idle_timeout));
             // What follows is no body.
             ctx.body = None;
+            if let Some(connection) = &ctx.connection {
+                connection.upgraded.store(true, Ordering::Relaxed);
+            }
             if let Some(pinned) = &mut ctx.pinned {
                 pinned.in_flight.becomes_web_socket();
             }

@@ -37,6 +37,8 @@ pub(super) enum Does {
     Call(Operation),
     /// Whether the proxy serves.
     Health,
+    /// The metrics, as Prometheus reads them.
+    Metrics,
     /// The `OpenAPI` document.
     Document,
 }
@@ -296,6 +298,13 @@ pub(super) static ROUTES: &[Route] = &[
         name: "stats",
         summary: "How traffic is: figures of all domains, of each with its tags, and of each backend.",
         does: call::<stats::Get>(Takes::Query(shape::<shapes::Stats>()), input::stats, Done::Shown),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/api/v1/metrics",
+        name: "metrics",
+        summary: "The metrics, as Prometheus reads them.",
+        does: Does::Metrics,
     },
     Route {
         verb: Verb::Get,

@@ -6,6 +6,7 @@ mod config;
 mod domain;
 mod event;
 mod log;
+mod overview;
 mod route;
 mod state;
 mod stats;
@@ -40,8 +41,6 @@ pub struct ServerFacts {
     pub started_ms: u64,
     /// The addresses it serves at: those of plain HTTP, then those of HTTPS.
     pub listeners: Vec<String>,
-    /// What its config asks for and it doesn't do.
-    pub notes: Vec<String>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
     /// Says what would become of a request.

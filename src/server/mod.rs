@@ -1,6 +1,7 @@
 //! The composition root: config → rooms → runtimes and listeners → run → drain. No policy.
 
 mod error;
+mod expose;
 mod https;
 mod listen;
 mod logs;
@@ -29,6 +30,7 @@ use crate::certs::Journal;
 use crate::clock::now_ms;
 use crate::config::{Config, Declared, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
+use crate::exposition::Exposed;
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
@@ -89,17 +91,15 @@ impl Server {
             listen::bind(&config.proxy)?
         };
         let (door, management_address) = management::open_door(&config, &control)?;
+        let metrics_listener = expose::bind(config.metrics.clone(), &control)?;
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
         let metrics = Arc::new(Metrics::new(logs.dropped()));
-        let checker = {
+        let (checker, stats) = {
             let _context = control.enter();
-            health::spawn(health_settings(&config), reader.clone())
-        };
-        let stats = {
-            let _context = control.enter();
-            Stats::spawn(reader.clone())
+            let checker = health::spawn(health_settings(&config), reader.clone());
+            (checker, Stats::spawn(reader.clone()))
         };
         let plane = ControlPlane::new(
             store,
@@ -107,6 +107,7 @@ impl Server {
             reader.clone(),
             control_options(&config),
             prove_with(&checker),
+            Arc::clone(&metrics),
         );
         let declared = std::mem::take(&mut config.declared);
         control.block_on(apply_file(&plane, &saved, declared, &source))?;
@@ -129,40 +130,37 @@ impl Server {
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.all().map(Listener::to_string).collect(),
-            notes: notes(&config),
             metrics: Arc::clone(&metrics),
             explainer,
             stats,
             stopping: stopped.clone(),
             log_level: logs.level(),
         };
-        for note in &facts.notes {
-            tracing::warn!("{note}");
-        }
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
-        let settle: Settle = {
-            let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
-            let shutdown_timeout = Arc::clone(&shutdown_timeout);
-            Box::new(move |config| {
-                options.store(Arc::new(proxy_options(config, logs.access_log())));
-                plane.set_options(control_options(config));
-                checker.set(health_settings(config));
-                shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
-                logs.set(config);
-            })
-        };
+        let exposition = expose::exposition(
+            &config,
+            Exposed {
+                reader: reader.clone(),
+                metrics: Arc::clone(&metrics),
+                certificates: https.certificates.clone(),
+                listeners: listeners.open(),
+            },
+        );
+        let settle = settle(options, &plane, &checker, &logs, &shutdown_timeout);
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
         let dispatch =
             Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
         door.open(Api {
             dispatch: dispatch.clone(),
             tokens,
+            exposition: exposition.clone(),
             hosts: std::mem::take(&mut config.proxy.management_api_hosts),
             state: reader.clone(),
             started: door.started(),
             stopping: stopped.clone(),
         });
+        metrics_listener.serve(&control, exposition, &dispatch);
         {
             let _context = control.enter();
             rpc::serve(&socket, dispatch, management::http_by(door)).map_err(ServerError::Serve)?;
@@ -274,14 +272,14 @@ fn serve(
     metrics: &Arc<Metrics>,
 ) {
     for listener in &listeners.http {
-        traffic.spawn(listener.serve(front.clone(), stopped.clone()));
+        traffic.spawn(listener.serve(front.counting(listener.open()), stopped.clone()));
         tracing::info!(listen_addr = %listener, "serving HTTP");
     }
     if let Some(https) = https {
         let front =
             proxy::tls_front(front.clone(), Arc::clone(https), reader.clone(), Arc::clone(metrics));
         for listener in &listeners.https {
-            traffic.spawn(listener.serve(front.clone(), stopped.clone()));
+            traffic.spawn(listener.serve(front.counting(listener.open()), stopped.clone()));
             tracing::info!(listen_addr = %listener, "serving HTTPS");
         }
     } else if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
@@ -303,6 +301,25 @@ fn publish(saved: &Saved) -> (Publisher, Reader) {
     let domains = saved.domains.iter().cloned().map(Change::PutDomain);
     let backends = saved.backends.iter().cloned().map(Change::PutBackend);
     publication(Snapshot::default().after(domains.chain(backends).collect(), saved.revision))
+}
+
+/// Puts what a config says into effect, as far as that is possible without a restart.
+fn settle(
+    options: Arc<ArcSwap<ProxyOptions>>,
+    plane: &ControlPlane,
+    checker: &Checker,
+    logs: &Logs,
+    shutdown_timeout: &Arc<ArcSwap<Duration>>,
+) -> Settle {
+    let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
+    let shutdown_timeout = Arc::clone(shutdown_timeout);
+    Box::new(move |config| {
+        options.store(Arc::new(proxy_options(config, logs.access_log())));
+        plane.set_options(control_options(config));
+        checker.set(health_settings(config));
+        shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
+        logs.set(config);
+    })
 }
 
 /// Where certificates tell what happens to them.
@@ -416,16 +433,4 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
             slow_start: config.health_check.slow_start,
         },
     }
-}
-
-/// What the config asks for and this version does not do.
-fn notes(config: &Config) -> Vec<String> {
-    let mut notes = Vec::new();
-    let mut note = |asked: bool, key: &str, what: &str| {
-        if asked {
-            notes.push(format!("`{key}`: {what} yet"));
-        }
-    };
-    note(config.metrics.enabled, "metrics.enabled", "metrics are not served");
-    notes
 }

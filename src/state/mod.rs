@@ -11,6 +11,7 @@ mod publication;
 mod queue;
 mod rates;
 mod snapshot;
+mod switches;
 mod traffic;
 
 pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
@@ -21,4 +22,5 @@ pub use publication::{Pinned, Publisher, Reader, publication};
 pub use queue::{LOOK_AGAIN, NoTurn, Queue, Turn};
 pub use rates::{Allowance, Rates, client_network};
 pub use snapshot::{BackendNode, DomainNode, Snapshot, TagLive};
+pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};

@@ -13,7 +13,7 @@ use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
-use super::{BackendLive, InFlight, Pool, Rates, Traffic};
+use super::{BackendLive, InFlight, Pool, Rates, Switches, Traffic};
 use crate::model::{
     Backend, BackendId, BackendState, Change, DomainName, MatchedBy, Pattern, Tag, VirtualHost,
 };
@@ -47,6 +47,7 @@ pub struct DomainNode {
     pub virtual_host: VirtualHost,
     /// The live tag first, then tags left behind that still count.
     tags: Vec<TagLive>,
+    switches: Arc<Switches>,
     /// What browsers are told of HTTPS (RFC 6797 §6.1), written once; boxed, for most domains have none.
     hsts: Option<Box<HeaderValue>>,
     /// How many requests it takes; nothing where any number.
@@ -87,7 +88,8 @@ impl DomainNode {
             secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
         };
         let rates = Rates::of(&virtual_host.options, before.and_then(Self::rates));
-        Self { virtual_host, tags, hsts, rates }
+        let switches = before.map(|node| Arc::clone(&node.switches)).unwrap_or_default();
+        Self { virtual_host, tags, switches, hsts, rates }
     }
 
     /// How many requests it takes, where that is limited.
@@ -98,6 +100,11 @@ impl DomainNode {
     /// The value of `Strict-Transport-Security` over HTTPS, where there is to be one.
     pub fn hsts(&self) -> Option<&HeaderValue> {
         self.hsts.as_deref()
+    }
+
+    /// How its switches ended.
+    pub fn switches(&self) -> &Arc<Switches> {
+        &self.switches
     }
 
     /// What is observed of each tag that counts: the live one first, then those left behind.

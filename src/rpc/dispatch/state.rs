@@ -35,7 +35,6 @@ impl Dispatch {
             requests: metrics.requests(),
             refused: metrics.refused(),
             warnings: [views::warnings(&snapshot), self.certificates.warnings()].concat(),
-            notes: self.facts.notes.clone(),
         })
     }
 
