@@ -178,14 +178,25 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes
         | Reason::UnknownChallenge
+        | Reason::UriTooLong
+        | Reason::TooManyHeaders
+        | Reason::BodyTooLarge
+        | Reason::Denied
+        | Reason::RateLimited
+        | Reason::TooManyConnections
+        | Reason::TooManyClientConnections
+        | Reason::H2Flood
         | Reason::Misdirected => {
             if !in_access_log {
                 line!(info, "request refused");
             }
         }
         // Ours, or a backend's.
-        Reason::NoBackend | Reason::Upstream(_) | Reason::Internal | Reason::Shutdown => {
-            line!(warn, "request failed");
-        }
+        Reason::NoBackend
+        | Reason::QueueFull
+        | Reason::QueueTimeout
+        | Reason::Upstream(_)
+        | Reason::Internal
+        | Reason::Shutdown => line!(warn, "request failed"),
     }
 }

@@ -184,7 +184,7 @@ fn route(
         since: None,
         switching: None,
     });
-    explanation.balance = Some(virtual_host.balance);
+    explanation.balance = Some(virtual_host.balance.clone());
     let pool = snapshot.pool(&virtual_host.live).ok_or(Reason::NoBackend)?;
     explanation.backends = standings(pool);
     if explanation.backends.iter().any(|backend| backend.unfit.is_none()) {
@@ -216,11 +216,14 @@ fn matched(node: &DomainNode, by: MatchedBy, host: &str) -> Match {
 }
 
 fn standings(pool: &Pool) -> Vec<BackendStanding> {
-    let any_fit = pool.backends().iter().any(|node| node.standing() == Standing::Fit);
-    pool.backends().iter().map(|node| standing(node, any_fit)).collect()
+    let is_fit = |node: &&Arc<BackendNode>| node.standing() == Standing::Fit;
+    let mut fit = pool.backends().iter().filter(is_fit);
+    let any_fit = fit.clone().next().is_some();
+    let others_fit = fit.any(|node| !node.backend.backup);
+    pool.backends().iter().map(|node| standing(node, any_fit, others_fit)).collect()
 }
 
-fn standing(node: &BackendNode, any_fit: bool) -> BackendStanding {
+fn standing(node: &BackendNode, any_fit: bool, others_fit: bool) -> BackendStanding {
     let (backend, live) = (&node.backend, &node.live);
     let unfit = match (backend.state, node.standing()) {
         (BackendState::Disabled, _) => Some(Unfit::Disabled),
@@ -228,6 +231,7 @@ fn standing(node: &BackendNode, any_fit: bool) -> BackendStanding {
         (BackendState::Draining, _) | (BackendState::Ready, Standing::Out) => Some(Unfit::Draining),
         (BackendState::Ready, Standing::Unhealthy) => Some(Unfit::Unhealthy),
         (BackendState::Ready, Standing::Fallback) if any_fit => Some(Unfit::Unknown),
+        (BackendState::Ready, Standing::Fit) if backend.backup && others_fit => Some(Unfit::Backup),
         (BackendState::Ready, Standing::Fit | Standing::Fallback) => {
             live.endpoints().is_empty().then_some(Unfit::Unresolved)
         }

@@ -21,6 +21,7 @@ use super::headers::{
     X_REQUEST_ID, forward, forwarded_proto, frame_for, has_plain_length, mark_hop, original_host,
     routed_host, strip_hop_by_hop, to_origin_form, usable_request_id, wants_websocket,
 };
+use super::limits::{Retries, admit, check_head, is_last, meter_body};
 use super::redirect::{challenge_token, location, prove, redirect};
 use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
@@ -38,6 +39,7 @@ pub(super) struct Phases {
     reader: Reader,
     metrics: Arc<Metrics>,
     https: Option<Arc<Https>>,
+    retries: Retries,
 }
 
 impl Phases {
@@ -47,11 +49,11 @@ impl Phases {
         metrics: Arc<Metrics>,
         https: Option<Arc<Https>>,
     ) -> Self {
-        Self { options, reader, metrics, https }
+        Self { options, reader, metrics, https, retries: Retries::default() }
     }
 
     /// Finds the domain and a backend for a request, or what is answered without one.
-    fn route(&self, request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Stop> {
+    async fn route(&self, request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Stop> {
         if request.method == Method::TRACE || request.method == Method::CONNECT {
             return Err(Reason::MethodRefused.into());
         }
@@ -71,11 +73,15 @@ impl Phases {
         let is_plain = !is_secure(request, ctx);
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
-        for _ in 0..3 {
-            let pinned = ctx.pinned.insert(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
+        for round in 0..3 {
+            ctx.pinned = Some(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
             if !is_here {
                 return Err(Reason::Misdirected.into());
             }
+            if round == 0 {
+                admit(request, ctx)?;
+            }
+            let Some(pinned) = &ctx.pinned else { break };
             if let Some(https) = &self.https {
                 let domain = &pinned.domain.virtual_host;
                 if token.is_some() && https.acme && domain.tls == TlsMode::Auto {
@@ -86,7 +92,10 @@ impl Phases {
                     return Err(Stop::Redirect(location(host, https.port, request)));
                 }
             }
-            if ctx.choose() {
+            if round == 0 {
+                ctx.hash_key = ctx.hash_of(request);
+            }
+            if ctx.choose_or_wait().await? {
                 return Ok(());
             }
         }
@@ -156,10 +165,24 @@ impl ProxyHttp for Phases {
         ctx.client = Self::client(ctx);
         ctx.asked = access_log::asked(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
-        match self.route(session.req_header(), ctx) {
-            Ok(()) => Ok(false),
+        ctx.is_last = is_last(ctx);
+        if ctx.is_last {
+            session.set_keepalive(None);
+        }
+        let routed = if let Some(reason) = check_head(session, ctx) {
+            // A client that ignores limits is not waited for again.
+            session.set_keepalive(None);
+            Err(reason.into())
+        } else {
+            self.route(session.req_header(), ctx).await
+        };
+        match routed {
+            Ok(()) => {
+                meter_body(session, ctx);
+                Ok(false)
+            }
             Err(Stop::Refuse(reason)) => {
-                ctx.failure = Some(respond(session, reason).await?);
+                ctx.failure = Some(respond(session, reason, ctx.rate.as_deref()).await?);
                 Ok(true)
             }
             Err(Stop::Redirect(location)) => redirect(session, location).await.map(|()| true),
@@ -200,8 +223,16 @@ impl ProxyHttp for Phases {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        _ctx: &mut RequestContext,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
+        let piece = body.as_ref().map_or(0, Bytes::len);
+        if let Some(meter) = &mut ctx.body
+            && let Some(reason) = meter.take(piece, end_of_stream)
+        {
+            ctx.cut_off = Some(reason);
+            let error = ErrorType::CustomCode("BodyRefused", 413);
+            return Err(Error::explain(error, reason.as_str()).into_down());
+        }
         // An empty last chunk would be written as a chunk *and* end the body (pingora#935): a second
         // terminator, which the backend reads as the start of the next request.
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -245,9 +276,14 @@ impl ProxyHttp for Phases {
         if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
         {
             ctx.answered_at = Some(Instant::now());
+            if let Some(meter) = &mut ctx.body {
+                meter.may_be_slow();
+            }
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(Some(ctx.options.websocket_idle_timeout));
+            // What follows is no body.
+            ctx.body = None;
             if let Some(connection) = &ctx.connection {
                 connection.upgraded.store(true, Ordering::Relaxed);
             }
@@ -256,7 +292,7 @@ impl ProxyHttp for Phases {
             }
         }
         frame_for(session.req_header().version, response);
-        if self.metrics.is_stopping() || ends_with_connection(session, response) {
+        if self.metrics.is_stopping() || ctx.is_last || ends_with_connection(session, response) {
             session.set_keepalive(None);
         }
         // A client that waits for a 100 does not send the body of what was answered without one.
@@ -265,6 +301,9 @@ impl ProxyHttp for Phases {
             && session.req_header().headers.contains_key(header::EXPECT)
         {
             session.set_read_timeout(Some(DRAIN_BODY.min(ctx.options.read_timeout)));
+        }
+        if let Some(rate) = &ctx.rate {
+            rate.write(response)?;
         }
         if ctx.client.is_some_and(|client| client.secure)
             && let Some(pinned) = &ctx.pinned
@@ -295,7 +334,9 @@ impl ProxyHttp for Phases {
             ctx.tried.push(failed.node);
         }
         // Nothing was sent yet, so any method may be tried elsewhere.
-        let again = ctx.tried.len() < ctx.options.upstream.max_tries && ctx.choose();
+        let again = ctx.tried.len() < ctx.options.upstream.max_tries
+            && ctx.may_try_again(&self.retries, self.metrics.busy.count())
+            && ctx.choose_again();
         error.set_retry(again);
         error
     }
@@ -333,7 +374,8 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> FailToProxy {
         let answering = session.response_written().is_some();
-        let reason = reason_of(error, session.as_mut().is_body_done(), answering);
+        let failed = reason_of(error, session.as_mut().is_body_done(), answering);
+        let reason = ctx.cut_off.unwrap_or(failed);
         // Pingora closes after a failure, whatever the answer says; so the answer says it. Else a
         // client sends its next request into a connection that is closing.
         session.set_keepalive(None);
@@ -341,12 +383,16 @@ impl ProxyHttp for Phases {
             // Too late for a status; the broken body tells the client.
             Ok(Failure { reason, status: None, error: None })
         } else {
-            respond(session, reason).await
+            respond(session, reason, None).await
         };
         let unanswered = Failure { reason, status: None, error: None };
         let failure = answered.unwrap_or(unanswered);
         let error_code = failure.status.unwrap_or(0);
-        ctx.failure = Some(Failure { error: Some(words_of(error, answering)), ..failure });
+        let mut words = words_of(error, answering);
+        if ctx.is_over_budget {
+            words.push_str("; not tried again, for the retry budget is used up");
+        }
+        ctx.failure = Some(Failure { error: Some(words), ..failure });
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
@@ -402,6 +448,9 @@ fn count(session: &Session, ctx: &RequestContext) {
     };
     pinned.domain.live().traffic.count(&ended);
     if let (Some(node), Some(took)) = (ctx.backend(), ctx.upstream_time()) {
+        if ctx.answered_at.is_some() {
+            node.live.pace().note(took);
+        }
         node.live.traffic().count(&Ended { took, ..ended });
     }
 }

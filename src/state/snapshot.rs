@@ -13,7 +13,7 @@ use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
-use super::{BackendLive, InFlight, Pool, Switches, Traffic};
+use super::{BackendLive, InFlight, Pool, Rates, Switches, Traffic};
 use crate::model::{
     Backend, BackendId, BackendState, Change, DomainName, MatchedBy, Pattern, Tag, VirtualHost,
 };
@@ -50,6 +50,8 @@ pub struct DomainNode {
     switches: Arc<Switches>,
     /// What browsers are told of HTTPS (RFC 6797 §6.1), written once; boxed, for most domains have none.
     hsts: Option<Box<HeaderValue>>,
+    /// How many requests it takes; nothing where any number.
+    rates: Option<Box<Rates>>,
 }
 
 /// Two nodes are the same when nothing about the domain would have to be told to anyone.
@@ -85,8 +87,14 @@ impl DomainNode {
             0 => None,
             secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
         };
+        let rates = Rates::of(&virtual_host.options, before.and_then(Self::rates));
         let switches = before.map(|node| Arc::clone(&node.switches)).unwrap_or_default();
-        Self { virtual_host, tags, switches, hsts }
+        Self { virtual_host, tags, switches, hsts, rates }
+    }
+
+    /// How many requests it takes, where that is limited.
+    pub fn rates(&self) -> Option<&Rates> {
+        self.rates.as_deref()
     }
 
     /// The value of `Strict-Transport-Security` over HTTPS, where there is to be one.
@@ -128,6 +136,7 @@ pub struct BackendNode {
     /// What is observed of it, shared by every snapshot that holds the backend.
     pub live: Arc<BackendLive>,
     connection_group: u64,
+    seed: u64,
 }
 
 /// Two nodes are the same when nothing about the backend would have to be told to anyone.
@@ -141,7 +150,12 @@ impl BackendNode {
     /// A backend that no snapshot has held before.
     pub fn new(backend: Backend) -> Self {
         let live = Arc::new(BackendLive::new(&backend.address, backend.state));
-        Self { connection_group: connection_group(&backend), backend, live }
+        Self {
+            connection_group: connection_group(&backend),
+            seed: seed(&backend.id),
+            backend,
+            live,
+        }
     }
 
     fn following(backend: Backend, before: &Self) -> Self {
@@ -152,12 +166,23 @@ impl BackendNode {
         } else {
             Arc::new(before.live.moved(&backend.address, backend.state))
         };
-        Self { connection_group: connection_group(&backend), backend, live }
+        Self {
+            connection_group: connection_group(&backend),
+            seed: seed(&backend.id),
+            backend,
+            live,
+        }
     }
 
     /// Tells kept connections apart: another backend, or the same one moved, has another number.
     pub fn connection_group(&self) -> u64 {
         self.connection_group
+    }
+
+    /// What tells it from other backends when keys are spread; its id's alone, so that a move changes
+    /// nothing.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 }
 
@@ -165,6 +190,13 @@ impl BackendNode {
 fn connection_group(backend: &Backend) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     (&backend.id, &backend.address, backend.scheme).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The same on every server and after every restart.
+fn seed(id: &BackendId) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    id.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -400,6 +432,7 @@ impl Snapshot {
         for (tag, ids) in touched {
             let before = self.pools.get(&tag);
             let turn = before.map(|pool| Arc::clone(pool.turn())).unwrap_or_default();
+            let queue = before.map(|pool| Arc::clone(pool.queue())).unwrap_or_default();
             let stay = before.into_iter().flat_map(|pool| pool.backends());
             let stay = stay.filter(|node| !ids.contains(&node.backend.id));
             let come = ids.iter().filter_map(|id| self.backends.get(id));
@@ -409,7 +442,7 @@ impl Snapshot {
             if backends.is_empty() {
                 self.pools.remove(&tag);
             } else {
-                self.pools.insert(tag.clone(), Arc::new(Pool::new(tag, backends, turn)));
+                self.pools.insert(tag.clone(), Arc::new(Pool::new(tag, backends, turn, queue)));
             }
         }
     }

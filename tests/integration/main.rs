@@ -23,6 +23,7 @@ mod hops;
 mod hostile;
 mod http1;
 mod ipv6;
+mod limits;
 mod logging;
 mod metrics;
 mod misdirected;
