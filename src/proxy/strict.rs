@@ -58,7 +58,7 @@ impl Fault {
     /// What it is counted as.
     pub(super) fn reason(self) -> Reason {
         match self {
-            Self::TooManyFields => Reason::HeadTooLarge,
+            Self::TooManyFields => Reason::TooManyHeaders,
             Self::NoHost => Reason::BadHost,
             _ => Reason::BadRequest,
         }

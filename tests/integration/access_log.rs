@@ -387,6 +387,7 @@ fn a_file_that_grows_too_large_is_rotated_and_so_many_are_kept() {
             .set("access_log.rotation", "\"size\"")
             .set("access_log.max_size_mb", 1)
             .set("access_log.keep_files", 2)
+            .set("proxy.max_uri_bytes", 60_000)
     });
     let long = "x".repeat(40_000);
     let mut client = site.vhost.connect();
@@ -451,7 +452,9 @@ fn an_access_log_that_nobody_reads_holds_up_no_request() {
     let fifo = directory.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
     let _reader = File::options().read(true).write(true).open(&fifo).expect("it opens");
-    let mut site = Site::start(|setup| setup.set("access_log.file_path", quoted(&fifo)));
+    let mut site = Site::start(|setup| {
+        setup.set("access_log.file_path", quoted(&fifo)).set("proxy.max_uri_bytes", 64_000)
+    });
     // More than what waits at most.
     let path = format!("/{}", "x".repeat(60_000));
     let mut client = site.vhost.connect();
