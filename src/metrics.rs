@@ -47,11 +47,19 @@ pub enum Reason {
     TooManyHandshakes,
     /// Somebody asked for the answer to a challenge that no CA has set.
     UnknownChallenge,
+    /// Its domain is worked on.
+    Maintenance,
+    /// It had no name and password that its domain knows.
+    Unauthorized,
+    /// Too many passwords were being checked.
+    TooManyLogins,
+    /// Its domain was paused for too long, or too many requests waited.
+    Paused,
 }
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 16] = [
+    const OWN: [Self; 20] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -68,6 +76,10 @@ impl Reason {
         Self::HandshakeTimeout,
         Self::TooManyHandshakes,
         Self::UnknownChallenge,
+        Self::Maintenance,
+        Self::Unauthorized,
+        Self::TooManyLogins,
+        Self::Paused,
     ];
 
     /// Their number.
@@ -103,6 +115,10 @@ impl Reason {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::TooManyHandshakes => "too_many_handshakes",
             Self::UnknownChallenge => "unknown_challenge",
+            Self::Maintenance => "maintenance",
+            Self::Unauthorized => "unauthorized",
+            Self::TooManyLogins => "too_many_logins",
+            Self::Paused => "paused",
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn failed(session: &Session, ctx: &RequestContext) {
         };
     }
     match failure.reason {
-        // The client's doing.
+        // The client's doing, or the operator's.
         Reason::UnknownHost
         | Reason::BadHost
         | Reason::BadRequest
@@ -45,7 +45,11 @@ pub(super) fn failed(session: &Session, ctx: &RequestContext) {
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes
-        | Reason::UnknownChallenge => line!(info, "request refused"),
+        | Reason::UnknownChallenge
+        | Reason::Maintenance
+        | Reason::Unauthorized
+        | Reason::TooManyLogins
+        | Reason::Paused => line!(info, "request refused"),
         // Ours, or a backend's.
         Reason::NoBackend | Reason::Upstream(_) | Reason::Internal => line!(warn, "request failed"),
     }

@@ -7,6 +7,7 @@ use super::ProxyOptions;
 use super::balance::{Chosen, choose};
 use super::client::{Client, Connection};
 use super::failure::Failure;
+use super::host::Host;
 use crate::metrics::Reason;
 use crate::model::DomainName;
 use crate::state::{BackendNode, InFlightGuard, Pinned};
@@ -102,6 +103,12 @@ impl RequestContext {
     /// The domain it was routed to.
     pub(super) fn domain(&self) -> Option<&DomainName> {
         self.pinned.as_ref().map(|pinned| &pinned.domain.virtual_host.domain)
+    }
+
+    /// In whose name it is answered.
+    pub(super) fn host(&self) -> Host<'_> {
+        let domain = self.pinned.as_ref().map(|pinned| &*pinned.domain);
+        Host::new(domain, self.client.is_some_and(|client| client.secure))
     }
 
     /// The backend it goes to, or went to last.

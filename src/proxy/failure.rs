@@ -1,12 +1,13 @@
 //! Failures as clients see them: the only place where one becomes a status.
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::answer::send;
+use super::answer::{Content, send};
+use super::host::{Host, maintenance};
 use crate::metrics::Reason;
 use crate::model::UpstreamFailure;
 use crate::upstream;
@@ -20,7 +21,7 @@ pub(super) struct Failure {
 }
 
 /// How soon a client may come again when there is no backend, in seconds.
-const RETRY_AFTER: &str = "5";
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// The status that a reason is answered with; nothing where nobody is left to answer.
 pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
@@ -37,7 +38,10 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes => None,
-        Reason::NoBackend => Some(StatusCode::SERVICE_UNAVAILABLE),
+        Reason::Unauthorized => Some(StatusCode::UNAUTHORIZED),
+        Reason::NoBackend | Reason::Maintenance | Reason::TooManyLogins | Reason::Paused => {
+            Some(StatusCode::SERVICE_UNAVAILABLE)
+        }
         Reason::Upstream(UpstreamFailure::Timeout) => Some(StatusCode::GATEWAY_TIMEOUT),
         Reason::Upstream(_) => Some(StatusCode::BAD_GATEWAY),
         Reason::Internal => Some(StatusCode::INTERNAL_SERVER_ERROR),
@@ -61,6 +65,10 @@ fn words_for(reason: Reason) -> &'static str {
         Reason::HeadTooLarge => "the request headers are too large\n",
         Reason::HeadTimeout | Reason::BodyTimeout => "the request did not arrive in time\n",
         Reason::NoBackend => "no server can take this request now\n",
+        Reason::Maintenance => "this site is being worked on\n",
+        Reason::Unauthorized => "this site wants a name and a password\n",
+        Reason::TooManyLogins => "too many passwords are being checked now\n",
+        Reason::Paused => "this site is paused\n",
         Reason::Upstream(UpstreamFailure::Timeout) => {
             "the server behind this proxy did not answer in time\n"
         }
@@ -105,25 +113,41 @@ pub(super) fn words_of(error: &Error, answering: bool) -> String {
     }
 }
 
-/// Answers with the status of `reason` and keeps the connection, if the client keeps its part.
+/// When a client may come again, where it is told.
+fn retry_after(reason: Reason, host: Host<'_>) -> Option<HeaderValue> {
+    match reason {
+        Reason::NoBackend | Reason::Paused => Some(RETRY_AFTER),
+        Reason::TooManyLogins => Some(HeaderValue::from_static("1")),
+        Reason::Maintenance => Some(host.options()?.maintenance.as_ref()?.retry_after_secs?.into()),
+        _ => None,
+    }
+}
+
+/// Answers with the status of `reason`, in the name of the host that it was for, and keeps the
+/// connection, if the client keeps its part.
 ///
 /// # Errors
 /// When the client takes no answer any more.
-pub(super) async fn respond(session: &mut Session, reason: Reason) -> Result<Failure> {
+pub(super) async fn respond(
+    session: &mut Session,
+    reason: Reason,
+    host: Host<'_>,
+) -> Result<Failure> {
     let status = status_of(reason);
     if let Some(status) = status {
-        let words = words_for(reason);
+        let content = maintenance::message(reason, host)
+            .unwrap_or_else(|| Content::text(Bytes::from_static(words_for(reason).as_bytes())));
         let mut response = ResponseHeader::build(status, Some(5))?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
-        if reason == Reason::NoBackend {
-            response.insert_header(header::RETRY_AFTER, RETRY_AFTER)?;
+        if let Some(retry_after) = retry_after(reason, host) {
+            response.insert_header(header::RETRY_AFTER, retry_after)?;
         }
         if reason == Reason::MethodRefused {
             // RFC 9110 §15.5.6 wants the list; an empty one says that no method is at fault but this.
             response
                 .insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
         }
-        send(session, response, Bytes::from_static(words.as_bytes())).await?;
+        send(session, response, content, host).await?;
     }
     Ok(Failure { reason, status: status.map(|status| status.as_u16()), error: None })
 }

@@ -14,6 +14,7 @@ mod front;
 mod handshake;
 mod head;
 mod headers;
+mod host;
 mod http2;
 mod phases;
 mod pipeline;

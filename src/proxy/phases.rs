@@ -18,6 +18,7 @@ use super::access_log;
 use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
+use super::host::{canonical, headers, paths};
 use super::headers::{
     X_REQUEST_ID, forward, forwarded_proto, frame_for, normalise, original_host, routed_host,
     strip_hop_by_hop, usable_request_id, wants_websocket,
@@ -65,19 +66,39 @@ impl Phases {
             return Err(Stop::Prove(answer));
         }
         let is_plain = !is_secure(request, ctx);
+        let path = request.uri.path();
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
         for _ in 0..3 {
-            let pinned = ctx.pinned.insert(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
-            if let Some(https) = &self.https {
-                let domain = &pinned.domain.virtual_host;
-                if token.is_some() && https.acme && domain.tls == TlsMode::Auto {
-                    return Err(Reason::UnknownChallenge.into());
+            let pinned = self.reader.pin(host, path).ok_or(Reason::UnknownHost)?;
+            let pinned = ctx.pinned.insert(pinned);
+            let domain = &pinned.domain.virtual_host;
+            if let Some(https) = &self.https
+                && token.is_some()
+                && https.acme
+                && domain.tls == TlsMode::Auto
+            {
+                return Err(Reason::UnknownChallenge.into());
+            }
+            if !domain.options.is_empty() {
+                if domain.options.get().maintenance.is_some() && token.is_none() {
+                    return Err(Reason::Maintenance.into());
                 }
-                let to_https = domain.http_to_https && !host.is_empty();
-                if to_https && is_plain && https.certificates.is_trusted(host) {
-                    return Err(Stop::Redirect(location(host, https.port, request)));
+                let https = self.https.as_deref();
+                if let Some(to) = canonical::redirected(domain, https, host, !is_plain, request) {
+                    return Err(Stop::Redirect(to));
                 }
+            }
+            if let Some(https) = &self.https
+                && domain.http_to_https
+                && !host.is_empty()
+                && is_plain
+                && https.certificates.is_trusted(host)
+            {
+                return Err(Stop::Redirect(location(host, https.port, request)));
+            }
+            if !paths::is_plain(&pinned.domain, pinned.route, path) {
+                return Err(Reason::BadRequest.into());
             }
             if ctx.choose() {
                 return Ok(());
@@ -166,10 +187,12 @@ impl ProxyHttp for Phases {
         match routed {
             Ok(()) => Ok(false),
             Err(Stop::Refuse(reason)) => {
-                ctx.failure = Some(respond(session, reason).await?);
+                ctx.failure = Some(respond(session, reason, ctx.host()).await?);
                 Ok(true)
             }
-            Err(Stop::Redirect(location)) => redirect(session, location).await.map(|()| true),
+            Err(Stop::Redirect(location)) => {
+                redirect(session, location, ctx.host()).await.map(|()| true)
+            }
             Err(Stop::Prove(answer)) => prove(session, &answer).await.map(|()| true),
         }
     }
@@ -238,6 +261,14 @@ impl ProxyHttp for Phases {
             let id = ctx.request_id.get_or_insert_with(|| format!("{:032x}", fastrand::u128(..)));
             request.insert_header(X_REQUEST_ID, id.as_str())?;
         }
+        if let Some(pinned) = &ctx.pinned
+            && let Some(options) = ctx.host().options()
+        {
+            if let Some(route) = pinned.route {
+                paths::strip(pinned.domain.option_of(route), request)?;
+            }
+            headers::edit_request(&options.request_headers, request)?;
+        }
         Ok(())
     }
 
@@ -269,11 +300,8 @@ impl ProxyHttp for Phases {
         {
             session.set_read_timeout(Some(DRAIN_BODY.min(ctx.options.read_timeout)));
         }
-        if ctx.client.is_some_and(|client| client.secure)
-            && let Some(pinned) = &ctx.pinned
-            && let Some(value) = pinned.domain.hsts()
-        {
-            response.insert_header(header::STRICT_TRANSPORT_SECURITY, value.clone())?;
+        if !response.status.is_informational() {
+            ctx.host().finish(response)?;
         }
         if let Some(node) = ctx.backend() {
             if ctx.options.upstream.count_5xx && response.status.is_server_error() {
@@ -344,7 +372,7 @@ impl ProxyHttp for Phases {
             // Too late for a status; the broken body tells the client.
             Ok(Failure { reason, status: None, error: None })
         } else {
-            respond(session, reason).await
+            respond(session, reason, ctx.host()).await
         };
         let unanswered = Failure { reason, status: None, error: None };
         let failure = answered.unwrap_or(unanswered);
@@ -402,7 +430,7 @@ fn count(session: &Session, ctx: &RequestContext) {
         sent: session.as_downstream().body_bytes_sent() as u64,
         retries: ctx.attempts().saturating_sub(1) as u64,
     };
-    pinned.domain.live().traffic.count(&ended);
+    pinned.tag().traffic.count(&ended);
     if let (Some(node), Some(took)) = (ctx.backend(), ctx.upstream_time()) {
         node.live.traffic().count(&Ended { took, ..ended });
     }

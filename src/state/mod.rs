@@ -14,5 +14,5 @@ pub use latency::{BUCKETS_MICROS, Latency, LatencyCells};
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard};
 pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
-pub use snapshot::{BackendNode, DomainNode, Snapshot, TagLive};
+pub use snapshot::{BackendNode, DomainNode, RouteNode, Snapshot, TagLive};
 pub use traffic::{Ended, Traffic, TrafficCounts};

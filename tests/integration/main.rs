@@ -16,6 +16,7 @@ mod explain;
 mod follow;
 mod harness;
 mod health;
+mod host_options;
 mod http1;
 mod ipv6;
 mod logging;

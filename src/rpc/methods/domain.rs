@@ -125,7 +125,7 @@ pub struct WaitParams {
 pub enum WaitFor {
     /// Every ready backend of the live tag is healthy.
     Healthy,
-    /// No request runs on a tag that is not live.
+    /// No request runs on a tag that is neither live nor that of a path.
     Drained,
 }
 
