@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::Balance;
+use crate::model::{BackendId, Balance};
 use crate::state::{BackendNode, InFlightGuard, Pool, Standing};
 
 /// A backend that was chosen, with the request counted in flight there.
@@ -44,6 +44,14 @@ pub(super) fn choose(pool: &Pool, balance: Balance, tried: &[Arc<BackendNode>]) 
         }
     }
     Chosen::admit(unknown?)
+}
+
+/// The backend that a client had before, while it can take requests.
+pub(super) fn stay(pool: &Pool, id: &BackendId, tried: &[Arc<BackendNode>]) -> Option<Chosen> {
+    let node = pool.find(id)?;
+    let can_serve = matches!(node.standing(), Standing::Fit | Standing::Fallback);
+    let fresh = !tried.iter().any(|one| Arc::ptr_eq(one, node));
+    if can_serve && fresh { Chosen::admit(node) } else { None }
 }
 
 /// The power of two choices: of two healthy backends at random, the one with fewer requests for its

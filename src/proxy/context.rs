@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ProxyOptions;
-use super::balance::{Chosen, choose};
+use super::balance::{Chosen, choose, stay};
 use super::client::{Client, Connection};
 use super::failure::Failure;
-use super::host::Host;
 use crate::metrics::Reason;
-use crate::model::DomainName;
-use crate::state::{BackendNode, InFlightGuard, Pinned};
+use crate::model::{BackendId, DomainName};
+use crate::state::{BackendNode, DomainNode, InFlightGuard, Pinned, PlaceInLine};
 
 /// The facts of one request. Whatever is counted for it ends when this is dropped.
 #[derive(Debug)]
@@ -35,6 +34,14 @@ pub(super) struct RequestContext {
     pub(super) answered_at: Option<Instant>,
     /// Whether it was sent again because a kept connection had been closed.
     pub(super) replayed: bool,
+    /// The backend that its cookie names.
+    pub(super) stays_with: Option<BackendId>,
+    /// The paused domain that it waits for; not pinned meanwhile.
+    pub(super) waits_for: Option<Arc<DomainNode>>,
+    /// Its turn to go on after a pause, until it is routed.
+    pub(super) turn: Option<PlaceInLine>,
+    /// Whether a page was sent in the place of the backend's body.
+    pub(super) replaced: bool,
     /// Its id, where the client sent none.
     pub(super) request_id: Option<String>,
     /// Why it was refused or failed.
@@ -56,6 +63,10 @@ impl RequestContext {
             sent_at: None,
             answered_at: None,
             replayed: false,
+            stays_with: None,
+            waits_for: None,
+            turn: None,
+            replaced: false,
             request_id: None,
             failure: None,
             busy: Some(busy),
@@ -67,6 +78,10 @@ impl RequestContext {
     pub(super) fn choose(&mut self) -> bool {
         self.chosen = self.pinned.as_ref().and_then(|pinned| {
             let pool = pinned.pool.as_ref()?;
+            let stays = self.stays_with.as_ref().and_then(|id| stay(pool, id, &self.tried));
+            if stays.is_some() {
+                return stays;
+            }
             choose(pool, pinned.domain.virtual_host.balance, &self.tried)
         });
         if self.chosen.is_none()
@@ -102,13 +117,13 @@ impl RequestContext {
 
     /// The domain it was routed to.
     pub(super) fn domain(&self) -> Option<&DomainName> {
-        self.pinned.as_ref().map(|pinned| &pinned.domain.virtual_host.domain)
+        self.domain_node().map(|node| &node.virtual_host.domain)
     }
 
-    /// In whose name it is answered.
-    pub(super) fn host(&self) -> Host<'_> {
-        let domain = self.pinned.as_ref().map(|pinned| &*pinned.domain);
-        Host::new(domain, self.client.is_some_and(|client| client.secure))
+    /// The same with all that routing knows of it.
+    pub(super) fn domain_node(&self) -> Option<&DomainNode> {
+        let pinned = self.pinned.as_ref().map(|pinned| &pinned.domain);
+        pinned.or(self.waits_for.as_ref()).map(|node| &**node)
     }
 
     /// The backend it goes to, or went to last.

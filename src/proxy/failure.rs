@@ -7,7 +7,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Content, send};
-use super::host::{Host, maintenance};
+use super::host::{Host, auth, maintenance};
 use crate::metrics::Reason;
 use crate::model::UpstreamFailure;
 use crate::upstream;
@@ -135,12 +135,19 @@ pub(super) async fn respond(
 ) -> Result<Failure> {
     let status = status_of(reason);
     if let Some(status) = status {
-        let content = maintenance::message(reason, host)
+        let content = host
+            .page(status.as_u16())
+            .or_else(|| maintenance::message(reason, host))
             .unwrap_or_else(|| Content::text(Bytes::from_static(words_for(reason).as_bytes())));
         let mut response = ResponseHeader::build(status, Some(5))?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
         if let Some(retry_after) = retry_after(reason, host) {
             response.insert_header(header::RETRY_AFTER, retry_after)?;
+        }
+        if reason == Reason::Unauthorized
+            && let Some(challenge) = auth::challenge(host)
+        {
+            response.insert_header(header::WWW_AUTHENTICATE, challenge)?;
         }
         if reason == Reason::MethodRefused {
             // RFC 9110 §15.5.6 wants the list; an empty one says that no method is at fault but this.

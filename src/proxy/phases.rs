@@ -15,14 +15,18 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::access_log;
+use super::answer::{Content, send};
 use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
-use super::host::{canonical, headers, paths};
 use super::headers::{
     X_REQUEST_ID, forward, forwarded_proto, frame_for, normalise, original_host, routed_host,
     strip_hop_by_hop, usable_request_id, wants_websocket,
 };
+use super::host::auth::{Attempt, Login};
+use super::host::pages::without_body;
+use super::host::pause::Wait;
+use super::host::{Host, HostServices, canonical, compression, headers, paths};
 use super::redirect::{challenge_token, location, prove, redirect};
 use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
@@ -40,6 +44,7 @@ pub(super) struct Phases {
     reader: Reader,
     metrics: Arc<Metrics>,
     https: Option<Arc<Https>>,
+    hosts: HostServices,
 }
 
 impl Phases {
@@ -48,8 +53,66 @@ impl Phases {
         reader: Reader,
         metrics: Arc<Metrics>,
         https: Option<Arc<Https>>,
+        hosts: HostServices,
     ) -> Self {
-        Self { options, reader, metrics, https }
+        Self { options, reader, metrics, https, hosts }
+    }
+
+    /// In whose name a request is answered.
+    fn host<'a>(&'a self, ctx: &'a RequestContext) -> Host<'a> {
+        Host::new(
+            ctx.domain_node(),
+            &self.hosts.pages,
+            ctx.client.is_some_and(|client| client.secure),
+        )
+    }
+
+    /// Routes a request, through whatever it has to wait for on its way.
+    async fn admit(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<(), Stop> {
+        loop {
+            match self.route(session.req_header(), ctx) {
+                // Boxed: most requests wait for nothing.
+                Err(Stop::Check(attempt)) => {
+                    Box::pin(self.hosts.passwords.check(attempt)).await?;
+                }
+                Err(Stop::Wait(wait)) => {
+                    // Whoever waits is not in flight: a switch meanwhile has nothing to drain.
+                    ctx.waits_for = ctx.pinned.take().map(|pinned| pinned.domain);
+                    let turn = wait.until_turn(session, ctx.started, &self.metrics);
+                    ctx.turn = Some(Box::pin(turn).await?);
+                }
+                routed => {
+                    ctx.turn = None;
+                    return routed;
+                }
+            }
+        }
+    }
+
+    /// Does what the domain's options say about a backend's response, but for edits of headers. Answers
+    /// with the page that takes the place of its body, where one does.
+    fn adapt(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &RequestContext,
+    ) -> Result<Option<Content>> {
+        let host = self.host(ctx);
+        let (Some(domain), Some(options)) = (ctx.domain(), host.options()) else { return Ok(None) };
+        if response.status.is_informational() {
+            return Ok(None);
+        }
+        if let (Some(sticky), Some(node)) = (&options.sticky, ctx.backend())
+            && ctx.stays_with.as_ref() != Some(&node.backend.id)
+        {
+            let secure = is_secure(session.req_header(), ctx);
+            self.hosts.sticky.set(response, sticky, domain, &node.backend.id, secure)?;
+        }
+        let page = host.page(response.status.as_u16());
+        if page.is_none() {
+            compression::apply(session, response, &options.compression)?;
+        }
+        Ok(page)
     }
 
     /// Finds the domain and a backend for a request, or what is answered without one.
@@ -96,6 +159,24 @@ impl Phases {
                 && https.certificates.is_trusted(host)
             {
                 return Err(Stop::Redirect(location(host, https.port, request)));
+            }
+            if !domain.options.is_empty() {
+                let options = domain.options.get();
+                if let Some(auth) = &options.basic_auth {
+                    match self.hosts.passwords.look(auth, request) {
+                        Login::Passed => {}
+                        Login::Missing => return Err(Reason::Unauthorized.into()),
+                        Login::Unchecked(attempt) => return Err(Stop::Check(attempt)),
+                    }
+                }
+                ctx.stays_with = options.sticky.as_ref().and_then(|sticky| {
+                    self.hosts.sticky.backend_of(request, sticky, &domain.domain)
+                });
+            }
+            if let Some(line) = pinned.domain.pause_line()
+                && !ctx.turn.as_ref().is_some_and(|turn| turn.is_in(line))
+            {
+                return Err(Stop::Wait(Wait::new(line, domain)));
             }
             if !paths::is_plain(&pinned.domain, pinned.route, path) {
                 return Err(Reason::BadRequest.into());
@@ -153,7 +234,8 @@ impl ProxyHttp for Phases {
         RequestContext::new(self.options.load_full(), self.metrics.busy.enter())
     }
 
-    /// None: even a disabled compression module would be built for each request.
+    /// None: even a disabled compression module would be built for each request. Responses that are
+    /// compressed get one of ours when they come.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     fn on_connection_reuse(
@@ -182,18 +264,20 @@ impl ProxyHttp for Phases {
             session.set_keepalive(None);
             Err(Reason::HeadTooLarge.into())
         } else {
-            self.route(session.req_header(), ctx)
+            self.admit(session, ctx).await
         };
         match routed {
             Ok(()) => Ok(false),
             Err(Stop::Refuse(reason)) => {
-                ctx.failure = Some(respond(session, reason, ctx.host()).await?);
+                ctx.failure = Some(respond(session, reason, self.host(ctx)).await?);
                 Ok(true)
             }
             Err(Stop::Redirect(location)) => {
-                redirect(session, location, ctx.host()).await.map(|()| true)
+                redirect(session, location, self.host(ctx)).await.map(|()| true)
             }
             Err(Stop::Prove(answer)) => prove(session, &answer).await.map(|()| true),
+            // Done before.
+            Err(Stop::Check(_) | Stop::Wait(_)) => Err(Error::new_in(ErrorType::InternalError)),
         }
     }
 
@@ -262,7 +346,7 @@ impl ProxyHttp for Phases {
             request.insert_header(X_REQUEST_ID, id.as_str())?;
         }
         if let Some(pinned) = &ctx.pinned
-            && let Some(options) = ctx.host().options()
+            && let Some(options) = self.host(ctx).options()
         {
             if let Some(route) = pinned.route {
                 paths::strip(pinned.domain.option_of(route), request)?;
@@ -289,6 +373,7 @@ impl ProxyHttp for Phases {
                 pinned.in_flight.becomes_web_socket();
             }
         }
+        let page = self.adapt(session, response, ctx)?;
         frame_for(session.req_header().version, response);
         if self.metrics.is_stopping() || ends_with_connection(session, response) {
             session.set_keepalive(None);
@@ -300,9 +385,6 @@ impl ProxyHttp for Phases {
         {
             session.set_read_timeout(Some(DRAIN_BODY.min(ctx.options.read_timeout)));
         }
-        if !response.status.is_informational() {
-            ctx.host().finish(response)?;
-        }
         if let Some(node) = ctx.backend() {
             if ctx.options.upstream.count_5xx && response.status.is_server_error() {
                 let words = || format!("status {}", response.status.as_u16());
@@ -311,7 +393,28 @@ impl ProxyHttp for Phases {
                 node.live.note_success();
             }
         }
+        if let Some(page) = page {
+            // Pingora takes no other body for a head that it has; but what is sent already it does not
+            // send again.
+            send(session, without_body(response), page, self.host(ctx)).await?;
+            ctx.replaced = true;
+        } else if !response.status.is_informational() {
+            self.host(ctx).finish(response)?;
+        }
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        if ctx.replaced {
+            *body = None;
+        }
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -372,7 +475,7 @@ impl ProxyHttp for Phases {
             // Too late for a status; the broken body tells the client.
             Ok(Failure { reason, status: None, error: None })
         } else {
-            respond(session, reason, ctx.host()).await
+            respond(session, reason, self.host(ctx)).await
         };
         let unanswered = Failure { reason, status: None, error: None };
         let failure = answered.unwrap_or(unanswered);
@@ -443,6 +546,10 @@ enum Stop {
     Redirect(String),
     /// With what a CA wants to see.
     Prove(Arc<str>),
+    /// Not before its password has been checked.
+    Check(Attempt),
+    /// Not before its domain is resumed.
+    Wait(Wait),
 }
 
 impl From<Reason> for Stop {
@@ -482,15 +589,15 @@ mod tests {
     use arc_swap::ArcSwap;
 
     use super::*;
-    use crate::proxy::tests::options;
+    use crate::proxy::tests::{host_services, options};
     use crate::state::{Snapshot, publication};
 
     #[test]
     fn no_module_is_built_for_each_request() {
         use pingora::modules::http::compression::ResponseCompression;
         let (_publisher, reader) = publication(Snapshot::default());
-        let phases =
-            Phases::new(Arc::new(ArcSwap::from_pointee(options())), reader, Arc::default(), None);
+        let options = Arc::new(ArcSwap::from_pointee(options()));
+        let phases = Phases::new(options, reader, Arc::default(), None, host_services());
         let mut modules = HttpModules::new();
         phases.init_downstream_modules(&mut modules);
         assert!(modules.build_ctx().get::<ResponseCompression>().is_none());

@@ -83,8 +83,15 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
     let (publisher, reader) = publication(snapshot);
     let metrics = Arc::<Metrics>::default();
     let options = Arc::new(ArcSwap::from_pointee(options));
-    let front = Arc::new(front(options, reader.clone(), Arc::clone(&metrics), None));
+    let front =
+        Arc::new(front(options, reader.clone(), Arc::clone(&metrics), None, host_services()));
     Proxy { front, metrics, reader, _publisher: publisher }
+}
+
+/// What hosts need, with a key that is lost.
+pub(super) fn host_services() -> HostServices {
+    let directory = tempfile::tempdir().expect("a directory");
+    HostServices::open(directory.path()).expect("a key")
 }
 
 fn proxy(backends: &[&str]) -> Proxy {

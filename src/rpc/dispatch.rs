@@ -3,6 +3,7 @@
 mod cert;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,12 +46,30 @@ pub struct ServerFacts {
     pub listeners: Vec<String>,
     /// What its config asks for and it doesn't do.
     pub notes: Vec<String>,
+    /// What needs a person now, beside domains, backends and certificates.
+    pub warnings: Warnings,
     /// Its counters.
     pub metrics: Arc<Metrics>,
     /// Says what would become of a request.
     pub explainer: Explainer,
     /// Turns to true when the server stops.
     pub stopping: watch::Receiver<bool>,
+}
+
+/// Tells what needs a person now.
+pub struct Warnings(Box<dyn Fn() -> Vec<String> + Send + Sync>);
+
+impl Warnings {
+    /// Tells what `ask` does.
+    pub fn new(ask: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        Self(Box::new(ask))
+    }
+}
+
+impl fmt::Debug for Warnings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Warnings").field(&(self.0)()).finish()
+    }
 }
 
 /// Carries out methods. Cheap to clone.
@@ -216,7 +235,12 @@ impl Dispatch {
             in_flight: snapshot.domains().map(in_flight).sum(),
             requests: metrics.requests(),
             refused: metrics.refused(),
-            warnings: [views::warnings(&snapshot), self.certificates.warnings()].concat(),
+            warnings: [
+                views::warnings(&snapshot),
+                self.certificates.warnings(),
+                (self.facts.warnings.0)(),
+            ]
+            .concat(),
             notes: self.facts.notes.clone(),
         })
     }

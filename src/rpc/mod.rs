@@ -15,6 +15,6 @@ mod socket;
 pub mod version;
 mod views;
 
-pub use dispatch::{Dispatch, ServerFacts};
+pub use dispatch::{Dispatch, ServerFacts, Warnings};
 pub use server::serve;
 pub use socket::{AdminSocket, SocketError};

@@ -70,6 +70,7 @@ fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainI
             .filter(|(tag, requests)| *tag == live || *requests > 0)
             .map(|(tag, requests)| TagInFlight { tag: tag.clone(), requests })
             .collect(),
+        waiting: node.pause_line().map_or(0, |line| line.waiting()),
     }
 }
 

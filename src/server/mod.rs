@@ -28,8 +28,10 @@ use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
 use crate::proxy::explain::Explainer;
-use crate::proxy::{self, HandshakeLimits, ProxyOptions, UpstreamOptions};
-use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
+use crate::proxy::{
+    self, HandshakeLimits, HostServices, PageKeeper, ProxyOptions, UpstreamOptions,
+};
+use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::store::{Saved, Store};
 use crate::telemetry::LevelHandle;
@@ -100,6 +102,10 @@ impl Server {
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config)));
         let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
+        let hosts =
+            HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
+        let pages = hosts.pages.clone();
+        control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
         // One for all listeners: they share the connections to backends.
         let explainer = Explainer::new(Arc::clone(&options), https.served.clone());
         let front = proxy::front(
@@ -107,11 +113,13 @@ impl Server {
             reader.clone(),
             Arc::clone(&metrics),
             https.served.clone(),
+            hosts,
         );
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.all().map(Listener::to_string).collect(),
             notes: notes(&config),
+            warnings: Warnings::new(move || pages.warnings()),
             metrics: Arc::clone(&metrics),
             explainer,
             stopping: stopped.clone(),

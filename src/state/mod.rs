@@ -5,6 +5,7 @@
 
 mod latency;
 mod live;
+mod pause_line;
 mod pool;
 mod publication;
 mod snapshot;
@@ -12,6 +13,7 @@ mod traffic;
 
 pub use latency::{BUCKETS_MICROS, Latency, LatencyCells};
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard};
+pub use pause_line::{PauseLine, PlaceInLine};
 pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
 pub use snapshot::{BackendNode, DomainNode, RouteNode, Snapshot, TagLive};

@@ -40,6 +40,7 @@ impl Publisher {
         snapshot.open_gates(&before);
         self.reader.current.store(Arc::clone(&snapshot));
         snapshot.close_gates(&before);
+        snapshot.open_pause_lines(&before);
         fence(Ordering::SeqCst);
         self.changed.send_replace(revision);
         snapshot

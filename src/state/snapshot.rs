@@ -13,7 +13,7 @@ use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
-use super::{BackendLive, InFlight, InFlightGuard, Pool, Traffic};
+use super::{BackendLive, InFlight, InFlightGuard, PauseLine, Pool, Traffic};
 use crate::model::{
     Backend, BackendId, BackendState, Change, DomainName, MatchedBy, PathRoute, Pattern, Tag,
     VirtualHost,
@@ -73,6 +73,8 @@ pub struct DomainNode {
     routes: Box<[RouteNode]>,
     /// What browsers are told of HTTPS (RFC 6797 §6.1), written once; boxed, for most domains have none.
     hsts: Option<Box<HeaderValue>>,
+    /// Where requests wait, or may still do: while it is paused, and until they have gone on.
+    pause_line: Option<Arc<PauseLine>>,
 }
 
 /// Two nodes are the same when nothing about the domain would have to be told to anyone.
@@ -104,13 +106,24 @@ impl DomainNode {
                     || known.requests() > 0
                     || (known.traffic.counts().is_some() && has_backends(&known.tag)))
         };
-        let left: Vec<_> = known.iter().enumerate().filter(stays).map(|(_, tag)| tag.clone()).collect();
+        let left: Vec<_> =
+            known.iter().enumerate().filter(stays).map(|(_, tag)| tag.clone()).collect();
         tags.extend(left);
         let hsts = match virtual_host.hsts_max_age_secs {
             0 => None,
             secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
         };
-        Self { virtual_host, tags, routes, hsts }
+        let pause_line = pause_line(&virtual_host, before);
+        Self { virtual_host, tags, routes, hsts, pause_line }
+    }
+
+    /// Where requests have to wait.
+    pub fn pause_line(&self) -> Option<&Arc<PauseLine>> {
+        self.pause_line.as_ref().filter(|line| !line.is_over())
+    }
+
+    fn is_paused(&self) -> bool {
+        self.virtual_host.options.get().pause.is_some()
     }
 
     /// The value of `Strict-Transport-Security` over HTTPS, where there is to be one.
@@ -160,7 +173,8 @@ impl DomainNode {
 
     /// Requests that run on tags, or came by paths, that serve no more.
     pub fn left_behind(&self) -> usize {
-        let by_path = |tag: &Tag| self.routes.iter().any(|route| self.option_of(*route).tag == *tag);
+        let by_path =
+            |tag: &Tag| self.routes.iter().any(|route| self.option_of(*route).tag == *tag);
         let left = self.tags.iter().enumerate().map(|(place, of)| {
             let live = if place == 0 { 0 } else { of.in_flight.count() };
             live + if by_path(&of.tag) { 0 } else { of.requests_by_path() }
@@ -204,6 +218,17 @@ fn routes(
     }
     routes.sort_by_key(|route| std::cmp::Reverse(paths[route.option].prefix.as_str().len()));
     routes.into()
+}
+
+/// The line of a pause that goes on, or that has just ended: a request may have read the snapshot before
+/// this one and be about to join.
+fn pause_line(virtual_host: &VirtualHost, before: Option<&DomainNode>) -> Option<Arc<PauseLine>> {
+    let known = before.and_then(|node| node.pause_line.as_ref());
+    let was_paused = before.is_some_and(DomainNode::is_paused);
+    if virtual_host.options.get().pause.is_some() {
+        return Some(known.filter(|_| was_paused).cloned().unwrap_or_default());
+    }
+    known.filter(|line| was_paused || line.waiting() > 0).cloned()
 }
 
 /// A backend as routing sees it.
@@ -426,6 +451,22 @@ impl Snapshot {
                     }
                 }
                 DiffItem::Add(..) => {}
+            }
+        }
+    }
+
+    /// Lets the requests of domains go on that are paused no more; done after this is published.
+    pub(super) fn open_pause_lines(&self, before: &Self) {
+        for item in before.domains.diff(&self.domains) {
+            let (old, new) = match item {
+                DiffItem::Add(..) => continue,
+                DiffItem::Remove(_, old) => (old, None),
+                DiffItem::Update { old: (_, old), new: (_, new) } => (old, Some(new)),
+            };
+            if !new.is_some_and(|node| node.is_paused())
+                && let Some(line) = &old.pause_line
+            {
+                line.open();
             }
         }
     }

@@ -78,6 +78,10 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
     table.fact("before", join(&info.previous));
     table.fact("backends", pool(info.backends));
     table.fact("in flight", in_flight(info));
+    if info.waiting > 0 {
+        let waiting = format!("{} for it to be resumed", count(info.waiting, "request"));
+        table.fact("waiting", Cell::toned(waiting, Tone::Unsure));
+    }
     table.fact("balance", info.balance.to_string());
     table.fact("http to https", if info.http_to_https { "yes" } else { "no" });
     table.fact("tls", info.tls.to_string());

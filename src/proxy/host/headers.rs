@@ -6,7 +6,10 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use crate::model::HeaderEdits;
 
 /// Edits what a backend gets.
-pub(in crate::proxy) fn edit_request(edits: &HeaderEdits, request: &mut RequestHeader) -> Result<()> {
+pub(in crate::proxy) fn edit_request(
+    edits: &HeaderEdits,
+    request: &mut RequestHeader,
+) -> Result<()> {
     for field in &edits.remove {
         request.remove_header(field.name());
     }

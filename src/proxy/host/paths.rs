@@ -17,7 +17,11 @@ use crate::state::{DomainNode, RouteNode};
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// Whether a path means `route` in whatever way a server reads it.
-pub(in crate::proxy) fn is_plain(domain: &DomainNode, route: Option<RouteNode>, path: &str) -> bool {
+pub(in crate::proxy) fn is_plain(
+    domain: &DomainNode,
+    route: Option<RouteNode>,
+    path: &str,
+) -> bool {
     domain.has_no_routes()
         || match other_reading(path) {
             Some(other) => domain.route_of(&other) == route,
@@ -90,11 +94,8 @@ mod tests {
 
     #[test]
     fn a_prefix_is_taken_off_and_the_query_stays() {
-        let route = PathRoute {
-            prefix: "/api".parse().unwrap(),
-            tag: "api".parse().unwrap(),
-            strip: true,
-        };
+        let route =
+            PathRoute { prefix: "/api".parse().unwrap(), tag: "api".parse().unwrap(), strip: true };
         for (path, left) in
             [("/api", "/"), ("/api/", "/"), ("/api/x?y=/api", "/x?y=/api"), ("/api?q", "/?q")]
         {

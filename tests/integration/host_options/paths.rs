@@ -75,7 +75,13 @@ fn a_switch_moves_the_live_tag_and_not_the_routes() {
     held.send("GET /old HTTP/1.1\r\nHost: example.com\r\n\r\n");
     assert_eq!(held.read_response().backend(), Some("web"));
     // A request that came by the path does not hold up the drain of the same tag.
-    vhost.ctl_ok(&["domain", "set", "example.com", "--option", "paths=[{prefix=\"/hold\",tag=\"a\"}]"]);
+    vhost.ctl_ok(&[
+        "domain",
+        "set",
+        "example.com",
+        "--option",
+        "paths=[{prefix=\"/hold\",tag=\"a\"}]",
+    ]);
     held.send("GET /hold HTTP/1.1\r\nHost: example.com\r\n\r\n");
     eventually("it is held", Duration::from_secs(5), || backends[0].held() == 1);
     let started = std::time::Instant::now();
