@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::client::Connection;
 use super::head::H2_PREFACE;
-use super::{Front, ProxyOptions, UpstreamOptions, front};
+use super::{Front, HostServices, ProxyOptions, UpstreamOptions, front};
 use crate::metrics::Metrics;
 use crate::model::{
     Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme, VirtualHost, Weight,

@@ -94,7 +94,7 @@ impl PageKeeper {
         loop {
             let look = async {
                 if self.named.is_empty() {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 } else {
                     tokio::time::sleep(LOOK).await;
                 }
