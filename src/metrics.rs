@@ -35,6 +35,8 @@ pub enum Reason {
     Upstream(UpstreamFailure),
     /// The proxy itself failed.
     Internal,
+    /// The server stopped before it had ended.
+    Shutdown,
     /// A TLS client named a host that nobody serves, or none.
     UnknownServerName,
     /// There is no certificate for the host that a TLS client named.
@@ -59,7 +61,7 @@ pub enum Reason {
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 20] = [
+    const OWN: [Self; 21] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -70,6 +72,7 @@ impl Reason {
         Self::ClientGone,
         Self::NoBackend,
         Self::Internal,
+        Self::Shutdown,
         Self::UnknownServerName,
         Self::NoCertificate,
         Self::HandshakeFailed,
@@ -109,6 +112,7 @@ impl Reason {
             Self::NoBackend => "no_backend",
             Self::Upstream(failure) => failure.as_str(),
             Self::Internal => "internal",
+            Self::Shutdown => "shutdown",
             Self::UnknownServerName => "unknown_server_name",
             Self::NoCertificate => "no_certificate",
             Self::HandshakeFailed => "handshake_failed",
@@ -129,6 +133,15 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Lines that no log has, because its output was too slow or could not be written.
+#[derive(Debug, Clone, Default)]
+pub struct DroppedLines {
+    /// Of the log.
+    pub log: Arc<AtomicU64>,
+    /// Of the access log.
+    pub access_log: Arc<AtomicU64>,
+}
+
 /// The server's own counters. They never restart while it runs.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -138,12 +151,19 @@ pub struct Metrics {
     pub busy: Arc<InFlight>,
     /// Calls at the admin socket that are being carried out and answered.
     pub calls: Arc<InFlight>,
+    /// Log lines that were dropped.
+    pub dropped_lines: DroppedLines,
     stopping: AtomicBool,
     requests: AtomicU64,
     refused: [AtomicU64; Reason::COUNT],
 }
 
 impl Metrics {
+    /// The counters of a server whose logs drop lines into `dropped_lines`.
+    pub fn new(dropped_lines: DroppedLines) -> Self {
+        Self { dropped_lines, ..Self::default() }
+    }
+
     /// Says that the server is stopping: from now on no connection is kept.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);

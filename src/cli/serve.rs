@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use clap::{ArgGroup, ValueHint};
 use sd_notify::NotifyState;
@@ -15,14 +16,15 @@ use crate::config::{
     Arguments, BackendArgument, Config, ConfigError, LogFormat, Route, Source, listen_address,
 };
 use crate::model::Actor;
-use crate::server::{Configuration, ReloadOptions, Server, ServerError};
-use crate::telemetry::{self, LevelHandle};
+use crate::server::{Configuration, Logs, ReloadOptions, Server, ServerError};
+use crate::telemetry::{self, LogHandle};
 
 /// Run the proxy.
 ///
 /// Stays in the foreground. SIGTERM and SIGINT stop it: connections are no longer accepted, requests
 /// that run finish within `proxy.shutdown_timeout_secs`. A second signal ends it at once. SIGHUP reads
-/// the config again, as `vhost ctl reload` does.
+/// the config again, as `vhost ctl reload` does. SIGUSR1 opens the log files again, for those who move
+/// them, such as logrotate.
 ///
 /// What to serve is in a config file, or for small things in the arguments: `--http`, `--https`,
 /// `--route` and `--backend`. Arguments count as a file does: at the next start, what changed in them is applied,
@@ -100,23 +102,28 @@ pub fn run(args: ServeArgs) -> u8 {
     let logging = match telemetry::init(&config.logging) {
         Ok(logging) => logging,
         Err(error) => {
-            complain(&error, error.hint());
+            complain(&error, error.hint().as_deref());
             return ExitCode::Failed.into();
         }
     };
-    let exit = serve(config, source, logging.level());
-    let dropped = logging.dropped_lines();
+    let log = logging.handle();
+    let exit = serve(config, source, log.clone());
     // Last of all, so that every line before is written.
     drop(logging);
-    if dropped > 0 {
-        eprintln!(
-            "warning: {dropped} log lines were dropped: they came faster than they were written"
-        );
+    for (which, dropped) in [("log", &log.dropped().log), ("access log", &log.dropped().access_log)]
+    {
+        let dropped = dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            eprintln!(
+                "warning: {dropped} lines of the {which} were dropped: they came faster than they were \
+                 written, or could not be written"
+            );
+        }
     }
     exit.into()
 }
 
-fn serve(config: Config, source: Source, level: LevelHandle) -> ExitCode {
+fn serve(config: Config, source: Source, log: LogHandle) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -133,7 +140,7 @@ fn serve(config: Config, source: Source, level: LevelHandle) -> ExitCode {
                 return ExitCode::Failed;
             }
         };
-        let start = move || Server::start(config, source, Some(level));
+        let start = move || Server::start(config, source, Some(log));
         let started = tokio::task::spawn_blocking(start).await;
         let server = match started {
             Ok(Ok(server)) => server,
@@ -154,11 +161,16 @@ fn serve(config: Config, source: Source, level: LevelHandle) -> ExitCode {
             "ready"
         );
         notify(&[NotifyState::Ready]);
-        while let Heard::Reload = signals.next().await {
-            tokio::spawn(reload(server.configuration().clone()));
+        let logs = server.logs().clone();
+        loop {
+            match signals.next().await {
+                Heard::Stop => break,
+                Heard::Reload => drop(tokio::spawn(reload(server.configuration().clone()))),
+                Heard::Reopen => logs.reopen(),
+            }
         }
         notify(&[NotifyState::Stopping]);
-        server.stop(signals.stop()).await;
+        server.stop(signals.stop(&logs)).await;
         ExitCode::Done
     })
 }
@@ -174,7 +186,9 @@ fn exit_code(error: &ServerError) -> ExitCode {
     match error {
         ServerError::Apply(_) => ExitCode::Usage,
         ServerError::Listen { .. }
+        | ServerError::AccessLog(_)
         | ServerError::Store(_)
+        | ServerError::Tokens(_)
         | ServerError::Socket(_)
         | ServerError::Serve(_)
         | ServerError::NoRootCertificates
@@ -195,6 +209,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user1: Signal,
 }
 
 impl Signals {
@@ -203,6 +218,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -212,13 +228,20 @@ impl Signals {
             _ = self.terminate.recv() => Heard::Stop,
             _ = self.interrupt.recv() => Heard::Stop,
             _ = self.hangup.recv() => Heard::Reload,
+            _ = self.user1.recv() => Heard::Reopen,
         }
     }
 
-    /// Waits for a signal to stop. A hang-up is not one: its default would end the server.
-    async fn stop(&mut self) {
-        while let Heard::Reload = self.next().await {
-            tracing::warn!("the config is not read again: the server is stopping");
+    /// Waits for a signal to stop. The others are none: their default would end the server.
+    async fn stop(&mut self, logs: &Logs) {
+        loop {
+            match self.next().await {
+                Heard::Stop => return,
+                Heard::Reload => {
+                    tracing::warn!("the config is not read again: the server is stopping");
+                }
+                Heard::Reopen => logs.reopen(),
+            }
         }
     }
 }
@@ -227,6 +250,7 @@ impl Signals {
 enum Heard {
     Stop,
     Reload,
+    Reopen,
 }
 
 /// Applies what changed in the config, and logs what `vhost ctl reload` would print. What was removed

@@ -10,6 +10,7 @@ mod entries;
 mod include;
 mod lets_encrypt;
 mod load;
+mod logging;
 mod paths;
 mod plain;
 mod problem;
@@ -30,8 +31,8 @@ pub use paths::default_admin_socket;
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use settings::{
-    CertificateFiles, Config, EabSettings, HealthCheckSettings, IssuerSettings,
-    LetsEncryptSettings, LogFormat, LogLevel, LogOutput, LoggingSettings, MetricsSettings,
-    OnDemandSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    AccessFormat, AccessLogSettings, CertificateFiles, Config, EabSettings, HealthCheckSettings,
+    IssuerSettings, LetsEncryptSettings, LogFileSettings, LogFormat, LogOutput, LoggingSettings,
+    MetricsSettings, OnDemandSettings, ProxySettings, Rotation, SwitchSettings, UpstreamSettings,
 };
 pub use source::Source;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::settings::{LogFormat, LogLevel};
+use super::settings::{AccessFormat, LogFormat};
 use crate::model::{
     BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HealthPath, KeyType,
-    Scheme, StatusRanges, Tag, TlsMode, Weight,
+    LogLevel, Scheme, StatusRanges, Tag, TlsMode, Weight,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
@@ -30,11 +30,11 @@ macro_rules! plain_by {
     };
 }
 
-plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, &str);
+plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
 plain_by!(|value| Value::from(value.to_string()) => SocketAddr, IpNet, HealthPath, StatusRanges,
     BackendId, BackendAddr, DomainName, Tag, Scheme);
-plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, Balance, BackendState,
+plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, AccessFormat, Balance, BackendState,
     KeyType, ChallengeKind);
 plain_by!(|value| Value::from(value.get()) => Weight);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);

@@ -12,9 +12,10 @@ use serde_json::{Map, Value, json};
 use super::load::defaults;
 use crate::model::{LONGEST_HSTS_SECS, OptionSet};
 use kinds::{
-    Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind, HealthPathText,
-    HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord, LogOutputWord, Name, Network,
-    Pathname, Pattern, SchemeWord, Seconds, StateWord, Statuses, TagText, Tls, Whole,
+    AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind,
+    HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord,
+    LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord, Seconds, Share,
+    StateWord, Statuses, TagText, Tls, Whole,
 };
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
@@ -80,6 +81,8 @@ struct ConfigFile {
     #[schemars(default)]
     logging: Logging,
     #[schemars(default)]
+    access_log: AccessLog,
+    #[schemars(default)]
     metrics: Metrics,
     #[schemars(default)]
     lets_encrypt: LetsEncrypt,
@@ -113,6 +116,10 @@ struct Proxy {
     /// Where the REST API is served. Off unless it is set.
     #[schemars(default)]
     management_api_addr: Listen,
+    /// Names by which the REST API may be called, besides its address and `localhost`. Requests for other
+    /// hosts are refused: a web page could send them.
+    #[schemars(default)]
+    management_api_hosts: Vec<Host>,
     /// The Unix socket that `vhost ctl` talks to. The default is `admin.sock` in `$RUNTIME_DIRECTORY`
     /// under systemd, else in `/run/vhost` as root, else in `$XDG_RUNTIME_DIR/vhost`, else in
     /// `/tmp/vhost-UID`. `vhost ctl` doesn't read this file: with another path here, give it
@@ -264,10 +271,62 @@ struct Logging {
     /// `console` is standard error, `file` the end of `file_path`, which must be given then.
     #[schemars(default)]
     output: LogOutputWord,
-    /// The log file. After a rotation it is not opened again: rotate it by copying and truncating
-    /// (copytruncate).
+    /// The log file. SIGUSR1 opens it again, for who moves it away.
     #[schemars(default)]
     file_path: Pathname,
+    /// When the file is moved away to `file_path` with `.1` behind it, and another one is begun:
+    /// `never`, `daily` (at midnight UTC), or by `size`.
+    #[schemars(default)]
+    rotation: RotationWord,
+    /// How large the file becomes with `rotation = "size"`, in MiB.
+    #[schemars(default)]
+    max_size_mb: Whole<1, 1_000_000>,
+    /// How many files are kept that were moved away: `.1` is the newest.
+    #[schemars(default)]
+    keep_files: Whole<1, 1000>,
+}
+
+/// A line for each request: who asked for what, who answered, and how it ended.
+#[derive(Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = { "properties": { "output": { "const": "file" } }, "required": ["output"] },
+    "then" = { "required": ["file_path"] },
+))]
+#[expect(dead_code, reason = "it is a shape")]
+struct AccessLog {
+    /// Whether requests are logged. Where not, those that were refused or failed are in the log of
+    /// `[logging]`.
+    #[schemars(default)]
+    enabled: bool,
+    /// `json` is one object a line, `text` is for people, `common` and `combined` are those of other
+    /// web servers.
+    #[schemars(default)]
+    format: AccessFormatWord,
+    /// `console` is standard output, `file` the end of `file_path`, which must be given then.
+    #[schemars(default)]
+    output: LogOutputWord,
+    /// The access log's file, another one than that of `[logging]`. SIGUSR1 opens it again, for who
+    /// moves it away.
+    #[schemars(default)]
+    file_path: Pathname,
+    /// When the file is moved away to `file_path` with `.1` behind it, and another one is begun:
+    /// `never`, `daily` (at midnight UTC), or by `size`.
+    #[schemars(default)]
+    rotation: RotationWord,
+    /// How large the file becomes with `rotation = "size"`, in MiB.
+    #[schemars(default)]
+    max_size_mb: Whole<1, 1_000_000>,
+    /// How many files are kept that were moved away: `.1` is the newest.
+    #[schemars(default)]
+    keep_files: Whole<1, 1000>,
+    /// The share of requests that are logged, of those that neither failed nor were answered with a
+    /// 5xx; the others always are.
+    #[schemars(default)]
+    sample: Share,
+    /// Whether the query is logged, and with `combined` that of the referer. It may hold secrets.
+    #[schemars(default)]
+    query: bool,
 }
 
 /// Metrics for Prometheus, at `/metrics`.

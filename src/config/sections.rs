@@ -7,17 +7,19 @@ use ipnet::IpNet;
 
 use super::effective::Origin;
 use super::lets_encrypt::read_lets_encrypt;
+use super::logging::{read_access_log, read_logging};
 use super::paths::Environment;
 use super::plain::Plain;
 use super::reader::Section;
 use super::settings::{
-    CertificateFiles, Config, HealthCheckSettings, LogFormat, LogLevel, LogOutput, LoggingSettings,
-    MetricsSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    CertificateFiles, Config, HealthCheckSettings, MetricsSettings, ProxySettings, SwitchSettings,
+    UpstreamSettings,
 };
 use super::value::{
-    boolean, choice, integer, listen_address, network, parsed, path, seconds, socket_path, string,
+    boolean, choice, host_name, integer, listen_address, network, parsed, path, seconds,
+    socket_path, string,
 };
-use crate::model::{HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
+use crate::model::{DomainName, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
@@ -33,11 +35,16 @@ pub(super) fn read_settings(
         root.section("proxy", |s| read_proxy(s, &mut listeners, base, environment));
     let lets_encrypt =
         root.optional_section("lets_encrypt", |s| read_lets_encrypt(s, base, &proxy, &state_dir));
+    let upstream = root.section("upstream", read_upstream);
+    let switch = root.section("switch", read_switch);
+    let health_check = root.section("health_check", read_health_check);
+    let logging = root.section("logging", |s| read_logging(s, base));
     let mut config = Config {
-        upstream: root.section("upstream", read_upstream),
-        switch: root.section("switch", read_switch),
-        health_check: root.section("health_check", read_health_check),
-        logging: root.section("logging", |s| read_logging(s, base)),
+        upstream,
+        switch,
+        health_check,
+        access_log: root.section("access_log", |s| read_access_log(s, base, &logging.output)),
+        logging,
         metrics: root.section("metrics", |s| read_metrics(s, &mut listeners)),
         ..Config::new(proxy)
     };
@@ -71,6 +78,7 @@ fn read_proxy(
         listen_addr: listener(section, "listen_addr", listeners),
         listen_addr_http: listener(section, "listen_addr_http", listeners),
         management_api_addr: listener(section, "management_api_addr", listeners),
+        management_api_hosts: read_management_api_hosts(section, d.management_api_hosts),
         admin_socket: section.or_from(
             "admin_socket",
             d.admin_socket,
@@ -133,6 +141,16 @@ fn read_trusted_proxies(section: &mut Section<'_, '_>, default: Vec<IpNet>) -> V
     section
         .elements("trusted_proxies", "[\"10.0.0.0/8\"]", network)
         .map_or(default, |list| list.into_iter().map(|(network, _)| network).collect())
+}
+
+fn read_management_api_hosts(
+    section: &mut Section<'_, '_>,
+    default: Vec<DomainName>,
+) -> Vec<DomainName> {
+    section.list_default("management_api_hosts", Some(default.plain()), Origin::Default);
+    section
+        .elements("management_api_hosts", "[\"vhost.example.net\"]", host_name)
+        .map_or(default, |list| list.into_iter().map(|(name, _)| name).collect())
 }
 
 /// The addresses that are listened at, with the keys that say so.
@@ -225,27 +243,6 @@ fn read_health_check(section: &mut Section<'_, '_>) -> HealthCheckSettings {
         ),
     };
     HealthCheckSettings { check, count_5xx: section.or("count_5xx", d.count_5xx, boolean) }
-}
-
-fn read_logging(section: &mut Section<'_, '_>, base: &Path) -> LoggingSettings {
-    let levels = LogLevel::ALL.map(|level| (level.as_str(), level));
-    let formats = LogFormat::ALL.map(|format| (format.as_str(), format));
-    let outputs = ["console", "file"];
-    let output = section.or("output", outputs[0], choice(&outputs.map(|output| (output, output))));
-    let to_file = output == "file";
-    let file_path = section.optional("file_path", path(base));
-    if to_file && !section.has("file_path") {
-        section.problem(
-            "file_path",
-            "missing, and `output = \"file\"` needs it; add \
-             `file_path = \"/var/log/pingora-proxy/proxy.log\"`",
-        );
-    }
-    LoggingSettings {
-        level: section.or("level", LogLevel::default(), choice(&levels)),
-        format: section.or("format", LogFormat::default(), choice(&formats)),
-        output: file_path.filter(|_| to_file).map_or(LogOutput::Console, LogOutput::File),
-    }
 }
 
 fn read_metrics(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> MetricsSettings {

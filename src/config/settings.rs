@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Declared, Setting};
-use crate::model::{ChallengeKind, HealthCheck, KeyType};
+use crate::model::{ChallengeKind, DomainName, HealthCheck, KeyType, LogLevel};
 
 /// All that a server is told before it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Config {
     pub health_check: HealthCheckSettings,
     /// What is logged, how and where.
     pub logging: LoggingSettings,
+    /// The line that each request leaves, where wanted.
+    pub access_log: AccessLogSettings,
     /// Certificates from Let's Encrypt, where wanted.
     pub lets_encrypt: Option<LetsEncryptSettings>,
     /// Where certificates, keys and accounts are kept.
@@ -47,6 +49,7 @@ impl Config {
             switch: SwitchSettings::default(),
             health_check: HealthCheckSettings::default(),
             logging: LoggingSettings::default(),
+            access_log: AccessLogSettings::default(),
             lets_encrypt: None,
             metrics: MetricsSettings::default(),
             declared: Declared::default(),
@@ -65,6 +68,8 @@ pub struct ProxySettings {
     pub listen_addr_http: Option<SocketAddr>,
     /// Where the REST API is served.
     pub management_api_addr: Option<SocketAddr>,
+    /// Names by which the REST API may be called, besides its address and `localhost`.
+    pub management_api_hosts: Vec<DomainName>,
     /// The Unix socket that `vhost ctl` talks to.
     pub admin_socket: PathBuf,
     /// The group that may use the socket, besides its owner.
@@ -113,6 +118,7 @@ impl ProxySettings {
             listen_addr: None,
             listen_addr_http: None,
             management_api_addr: None,
+            management_api_hosts: Vec::new(),
             admin_socket,
             admin_group: None,
             state_dir,
@@ -205,42 +211,6 @@ pub struct LoggingSettings {
     pub output: LogOutput,
 }
 
-/// The least important level that is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogLevel {
-    /// All there is.
-    Trace,
-    /// Each probe and each decision.
-    Debug,
-    /// Transitions, operator actions and requests.
-    #[default]
-    Info,
-    /// Degraded, but serving.
-    Warn,
-    /// Somebody must act.
-    Error,
-    /// Nothing.
-    Off,
-}
-
-impl LogLevel {
-    /// All of them, the wordiest first.
-    pub const ALL: [Self; 6] =
-        [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Off];
-
-    /// The name in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-            Self::Off => "off",
-        }
-    }
-}
-
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -267,11 +237,90 @@ impl LogFormat {
 /// Where log lines go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LogOutput {
-    /// Standard error.
+    /// The process's own stream: standard error for the log, standard output for the access log.
     #[default]
     Console,
-    /// The end of this file.
-    File(PathBuf),
+    /// A file.
+    File(LogFileSettings),
+}
+
+/// A log file, and how it is rotated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFileSettings {
+    /// The file that is written to.
+    pub path: PathBuf,
+    /// When another one is begun.
+    pub rotation: Rotation,
+    /// How many of the files before it are kept.
+    pub keep: u32,
+}
+
+/// When a log file makes room for the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rotation {
+    /// Never, unless somebody else does it.
+    #[default]
+    Never,
+    /// With the first line of each day of UTC.
+    Daily,
+    /// Before it would have more bytes than this.
+    Size(u64),
+}
+
+/// `[access_log]`: a line for each request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessLogSettings {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// For whom.
+    pub format: AccessFormat,
+    /// Where to.
+    pub output: LogOutput,
+    /// The share of requests without a failure that are logged, 0 to 1.
+    pub sample: f64,
+    /// Whether queries are logged too.
+    pub query: bool,
+}
+
+impl Default for AccessLogSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            format: AccessFormat::default(),
+            output: LogOutput::default(),
+            sample: 1.0,
+            query: false,
+        }
+    }
+}
+
+/// What a line of the access log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+    /// The Common Log Format, as of Apache.
+    Common,
+    /// The same with referer and user agent.
+    Combined,
+}
+
+impl AccessFormat {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Json, Self::Text, Self::Common, Self::Combined];
+
+    /// The name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Common => "common",
+            Self::Combined => "combined",
+        }
+    }
 }
 
 /// `[lets_encrypt]`: certificates from an ACME CA.

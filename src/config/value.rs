@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::reader::Read;
-use crate::model::{ParseError, TlsMode, Weight};
+use crate::model::{DomainName, ParseError, Pattern, TlsMode, Weight};
 
 /// The longest time that a key takes. A longer one is a mistyped unit; time-outs that a day does not
 /// suffice for would keep dead peers.
@@ -69,6 +69,18 @@ pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(number))
 }
 
+/// A share of a whole, 0 to 1.
+pub(super) fn share(value: &DeValue<'_>) -> Result<f64, String> {
+    let number = match value {
+        DeValue::Integer(_) => whole(value).and_then(|number| number.to_string().parse().ok()),
+        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+        _ => None,
+    };
+    number
+        .filter(|number| (0.0..=1.0).contains(number))
+        .ok_or_else(|| "write a share from 0 to 1, without quotes, such as 0.1".into())
+}
+
 pub(super) fn string(value: &DeValue<'_>) -> Result<String, String> {
     match value.as_str() {
         Some("") => Err("it is empty; write a text, or leave the key out".into()),
@@ -112,6 +124,14 @@ pub(super) fn listen_address(value: &DeValue<'_>) -> Result<SocketAddr, String> 
         }
         _ => example.to_owned(),
     })
+}
+
+/// The name of one host.
+pub(super) fn host_name(value: &DeValue<'_>) -> Result<DomainName, String> {
+    match parsed::<DomainName>(value)? {
+        name if matches!(name.pattern(), Pattern::Exact(_)) => Ok(name),
+        _ => Err("name each host: a pattern would let in names that are somebody else's".into()),
+    }
 }
 
 /// A network, or a single address as the network that holds nothing else.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::plane::Edit;
-use super::{ControlError, ControlPlane, drain, find, loss};
+use super::{Caller, ControlError, ControlPlane, drain, find, loss};
 use crate::model::{
-    Actor, Backend, BackendAddr, BackendId, BackendState, Change, EventKind, Scheme, Tag, Weight,
+    Backend, BackendAddr, BackendId, BackendState, Change, EventKind, Scheme, Tag, Weight,
 };
 use crate::state::{BackendLive, Snapshot};
 
@@ -23,6 +23,12 @@ pub struct BackendEdit {
     pub weight: Option<Weight>,
     /// How it is spoken to.
     pub scheme: Option<Scheme>,
+    /// The whole new set of its tags.
+    pub tags: Option<BTreeSet<Tag>>,
+    /// What the operator wants of it.
+    pub state: Option<BackendState>,
+    /// Do it although a live tag loses its last healthy backend.
+    pub force: bool,
 }
 
 impl ControlPlane {
@@ -32,10 +38,10 @@ impl ControlPlane {
     /// When the id is taken, or it can't be saved.
     pub async fn add_backend(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         new: NewBackend,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(actor, move |snapshot| {
+        self.edit(caller, move |snapshot| {
             if snapshot.backend(&new.id).is_some() {
                 return Err(ControlError::BackendExists { backend: new.id });
             }
@@ -45,18 +51,20 @@ impl ControlPlane {
         .await
     }
 
-    /// Changes a backend's address, weight or scheme.
+    /// Changes a backend, all at once. Requests it has go on.
     ///
     /// # Errors
-    /// When there is no such backend, or it can't be saved.
+    /// When there is no such backend, a live tag would lose its last backend that can serve (unless
+    /// forced), or it can't be saved.
     pub async fn set_backend(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         id: BackendId,
         edit: BackendEdit,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(actor, move |snapshot| {
-            let before = &find::backend(snapshot, &id)?.backend;
+        self.edit(caller, move |snapshot| {
+            let node = find::backend(snapshot, &id)?;
+            let before = &node.backend;
             let mut after = before.clone();
             if let Some(address) = edit.address {
                 after.address = address;
@@ -66,6 +74,15 @@ impl ControlPlane {
             }
             if let Some(scheme) = edit.scheme {
                 after.scheme = scheme;
+            }
+            if let Some(tags) = edit.tags {
+                after.tags = tags;
+            }
+            if let Some(state) = edit.state {
+                after.state = state;
+            }
+            if !edit.force {
+                loss::check(snapshot, node, &left(before, &after))?;
             }
             Ok(put(before, after))
         })
@@ -78,11 +95,11 @@ impl ControlPlane {
     /// When there is no such backend, or it can't be saved.
     pub async fn tag_backend(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         id: BackendId,
         tags: BTreeSet<Tag>,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(actor, move |snapshot| {
+        self.edit(caller, move |snapshot| {
             let before = &find::backend(snapshot, &id)?.backend;
             let mut after = before.clone();
             after.tags.extend(tags);
@@ -98,12 +115,12 @@ impl ControlPlane {
     /// backend that can serve (unless forced), or it can't be saved.
     pub async fn untag_backend(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         id: BackendId,
         tags: BTreeSet<Tag>,
         force: bool,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(actor, move |snapshot| {
+        self.edit(caller, move |snapshot| {
             let node = find::backend(snapshot, &id)?;
             let before = &node.backend;
             if let Some(tag) = tags.iter().find(|tag| !before.tags.contains(*tag)) {
@@ -126,12 +143,12 @@ impl ControlPlane {
     /// forced), or it can't be saved.
     pub async fn set_backend_state(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         id: BackendId,
         state: BackendState,
         force: bool,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(actor, move |snapshot| {
+        self.edit(caller, move |snapshot| {
             let node = find::backend(snapshot, &id)?;
             let before = &node.backend;
             let leaves = before.state == BackendState::Ready && state != BackendState::Ready;
@@ -150,16 +167,19 @@ impl ControlPlane {
     /// draining; and when somebody made it ready again meanwhile: then it stays, ready.
     pub async fn remove_backend(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         id: BackendId,
         timeout: Option<Duration>,
         force: bool,
         progress: impl FnMut(usize) + Send,
     ) -> Result<Arc<Snapshot>, ControlError> {
+        let mut caller = caller.into();
         let before = find::backend(&self.snapshot(), &id)?.backend.state;
         if before == BackendState::Ready {
-            self.set_backend_state(actor.clone(), id.clone(), BackendState::Draining, force)
+            self.set_backend_state(caller.clone(), id.clone(), BackendState::Draining, force)
                 .await?;
+            // The state is not the one that the caller has seen any more: by this very command.
+            caller.revisions = None;
         } else if !force {
             let snapshot = self.snapshot();
             let node = find::backend(&snapshot, &id)?;
@@ -175,7 +195,7 @@ impl ControlPlane {
             }
             Err(error) => return Err(error),
         }
-        self.edit(actor, move |snapshot| {
+        self.edit(caller, move |snapshot| {
             still_leaving(snapshot, &id)?;
             let event = EventKind::BackendRemoved { backend: id.clone() };
             Ok(Some(Edit::new(vec![Change::DropBackend(id)], event)))
@@ -211,6 +231,13 @@ fn still_leaving(snapshot: &Snapshot, id: &BackendId) -> Result<(), ControlError
         BackendState::Draining | BackendState::Disabled => Ok(()),
         BackendState::Ready => Err(ControlError::MadeReady { backend: id.clone() }),
     }
+}
+
+/// The tags whose pools lose the backend.
+fn left(before: &Backend, after: &Backend) -> BTreeSet<Tag> {
+    let stops = before.state == BackendState::Ready && after.state != BackendState::Ready;
+    let lost = |tag: &&Tag| stops || !after.tags.contains(*tag);
+    before.tags.iter().filter(lost).cloned().collect()
 }
 
 fn put(before: &Backend, after: Backend) -> Option<Edit> {

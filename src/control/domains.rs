@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::plane::Edit;
-use super::{ControlError, ControlPlane, find};
+use super::{Caller, ControlError, ControlPlane, find};
 use crate::model::{
-    Actor, Balance, Change, DomainName, EventKind, LONGEST_HSTS_SECS, TlsMode, VirtualHost,
+    Balance, Change, DomainName, EventKind, LONGEST_HSTS_SECS, TlsMode, VirtualHost,
 };
 use crate::state::Snapshot;
 
@@ -45,10 +45,10 @@ impl ControlPlane {
     /// When a name is taken, no backend carries the tag, or it can't be saved.
     pub async fn add_domain(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         new: NewDomain,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(actor, move |snapshot| add(snapshot, new).map(Some)).await
+        self.edit(caller, move |snapshot| add(snapshot, new).map(Some)).await
     }
 
     /// Changes a virtual host's options.
@@ -58,11 +58,11 @@ impl ControlPlane {
     /// can't be saved.
     pub async fn set_domain(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         domain: DomainName,
         edit: DomainEdit,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(actor, move |snapshot| set(snapshot, &domain, edit)).await
+        self.edit(caller, move |snapshot| set(snapshot, &domain, edit)).await
     }
 
     /// Removes a virtual host with its aliases. Its requests in flight end as they would have.
@@ -71,10 +71,10 @@ impl ControlPlane {
     /// When there is no such domain, or it can't be saved.
     pub async fn remove_domain(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         domain: DomainName,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(actor, move |snapshot| {
+        self.edit(caller, move |snapshot| {
             let domain = find::domain(snapshot, &domain)?.virtual_host.domain.clone();
             let event = EventKind::DomainRemoved { domain: domain.clone() };
             Ok(Some(Edit::new(vec![Change::DropDomain(domain)], event)))
@@ -85,10 +85,10 @@ impl ControlPlane {
     /// Applies an edit and answers with the state after it, or of now when there was nothing to do.
     pub(super) async fn edit(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        let applied = self.change(actor, plan).await?;
+        let applied = self.change(caller, plan).await?;
         Ok(applied.map_or_else(|| self.snapshot(), |applied| applied.snapshot))
     }
 }

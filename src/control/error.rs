@@ -118,6 +118,12 @@ pub enum ControlError {
         /// What changed, as far as it can be told.
         what: String,
     },
+    /// The state is not one that the caller has seen.
+    #[error("the state has changed: it is at revision {now}")]
+    OtherRevision {
+        /// The revision of now.
+        now: u64,
+    },
     /// The text is no plan's token.
     #[error("this is not the token of a plan")]
     NoPlanToken,
@@ -327,7 +333,9 @@ impl ControlError {
                 format!("`vhost ctl undo {domain}` goes back at once; or wait for it to end")
             }
             Self::SwitchRunning { .. } => "wait for it to end, then try again".into(),
-            Self::Moved { .. } => "look at the state and try again".into(),
+            Self::Moved { .. } | Self::OtherRevision { .. } => {
+                "look at the state and try again".into()
+            }
             Self::PlanOutdated { .. } => {
                 "nothing was changed; plan again: `vhost ctl switch DOMAIN TAG --plan`".into()
             }

@@ -42,14 +42,19 @@ impl ControlPlane {
         Ok(event.map(|Event { revision, at_ms, actor, .. }| Since { revision, at_ms, actor }))
     }
 
-    /// Follows the history, beginning with the last `limit` events. Nothing is lost in between: a
+    /// Follows the history, beginning behind the event `after`, or with the last `limit` events. Nothing is lost in between: a
     /// watcher reads from the store, and is only woken by what is written.
-    pub fn watch_events(&self, domain: Option<DomainName>, limit: usize) -> EventWatch {
+    pub fn watch_events(
+        &self,
+        domain: Option<DomainName>,
+        limit: usize,
+        after: Option<u64>,
+    ) -> EventWatch {
         EventWatch {
             plane: self.clone(),
             domain,
             written: self.inner.written.subscribe(),
-            place: Place::Before { limit },
+            place: after.map_or(Place::Before { limit }, |event| Place::After { event }),
             open: Vec::new(),
         }
     }

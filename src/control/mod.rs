@@ -4,6 +4,7 @@
 //! alone commits and publishes. Knows neither JSON nor sockets.
 
 mod backends;
+mod caller;
 mod claims;
 mod configuration;
 mod differences;
@@ -25,6 +26,7 @@ mod token;
 mod wait;
 
 pub use backends::{BackendEdit, NewBackend};
+pub use caller::Caller;
 pub use configuration::{Configuration, Settle};
 pub use domains::{DomainEdit, NewDomain};
 pub use error::ControlError;

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::claims::Claims;
-use super::{ControlError, ProbeNow, find};
+use super::{Caller, ControlError, ProbeNow, find};
 use crate::clock::now_ms;
 use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
@@ -142,23 +142,26 @@ impl ControlPlane {
     /// `None` from the plan means that there is nothing to do.
     pub(super) async fn change(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
     ) -> Result<Option<Applied>, ControlError> {
         let plan = move |snapshot: &Snapshot| Ok((plan(snapshot)?, ()));
-        Ok(self.change_and(actor, plan).await?.0)
+        Ok(self.change_and(caller, plan).await?.0)
     }
 
     /// As [`Self::change`], with what else the plan has found.
     pub(super) async fn change_and<T: Send + 'static>(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         plan: impl FnOnce(&Snapshot) -> Result<(Option<Edit>, T), ControlError> + Send + 'static,
     ) -> Result<(Option<Applied>, T), ControlError> {
+        let caller = caller.into();
         self.writing(move |writer, reader| {
             let before = reader.load();
+            caller.has_seen(before.revision())?;
             let (edit, found) = plan(&before)?;
-            let applied = edit.map(|edit| writer.apply(&before, &actor, edit)).transpose()?;
+            let applied =
+                edit.map(|edit| writer.apply(&before, &caller.actor, edit)).transpose()?;
             Ok((applied, found))
         })
         .await

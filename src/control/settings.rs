@@ -8,10 +8,11 @@ use crate::config::Setting;
 use crate::model::{EntryAction, EntryChange, EntryKind, NeedsRestart};
 
 /// The keys that can't change while the server runs, and what to do about each.
-const FIXED: [(&str, &str); 29] = [
+const FIXED: [(&str, &str); 33] = [
     ("proxy.listen_addr", RESTART),
     ("proxy.listen_addr_http", RESTART),
     ("proxy.management_api_addr", RESTART),
+    ("proxy.management_api_hosts", RESTART),
     ("proxy.admin_socket", "restart the server; `vhost ctl` then wants the new path"),
     ("proxy.admin_group", RESTART),
     ("proxy.state_dir", "stop the server, move the directory there, and start it again"),
@@ -21,6 +22,9 @@ const FIXED: [(&str, &str); 29] = [
     ("logging.output", RESTART),
     ("logging.format", RESTART),
     ("logging.file_path", RESTART),
+    ("logging.rotation", RESTART),
+    ("logging.max_size_mb", RESTART),
+    ("logging.keep_files", RESTART),
     ("metrics.enabled", RESTART),
     ("metrics.listen_addr", RESTART),
     ("lets_encrypt.email", RESTART),

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::plan::Plan;
 use super::plane::{Applied, Edit};
 use super::token::PlanToken;
-use super::{ControlError, ControlPlane, drain, find, gate, plan};
+use super::{Caller, ControlError, ControlPlane, drain, find, gate, plan};
 use crate::model::{
-    Actor, BackendId, Change, DomainName, EventKind, Outcome, SwitchProgress, SwitchReport,
-    SwitchStep, Tag, VirtualHost,
+    BackendId, Change, DomainName, EventKind, Outcome, SwitchProgress, SwitchReport, SwitchStep,
+    Tag, VirtualHost,
 };
 use crate::state::{InFlight, Snapshot};
 
@@ -50,18 +50,22 @@ impl ControlPlane {
     /// after the switch is in the report, not an error.
     pub async fn switch(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         domains: Vec<DomainName>,
         target: SwitchTarget,
         options: SwitchOptions,
         progress: impl Fn(SwitchProgress) + Send + Sync,
     ) -> Result<SwitchReport, ControlError> {
-        let plan = plan::plan(&self.snapshot(), &domains, &target)?;
+        let caller = caller.into();
+        let snapshot = self.snapshot();
+        // And again when it switches: this one only spares the probes.
+        caller.has_seen(snapshot.revision())?;
+        let plan = plan::plan(&snapshot, &domains, &target)?;
         let undo = matches!(target, SwitchTarget::Previous);
         if plan.steps.is_empty() {
-            return Ok(unchanged(&self.snapshot(), plan));
+            return Ok(unchanged(&snapshot, plan));
         }
-        self.carry_out(actor, plan, undo, options, None, progress).await
+        self.carry_out(caller, plan, undo, options, None, progress).await
     }
 
     /// Makes the switch that [`Self::plan_switch`] gave `token` for: that one and no other.
@@ -71,7 +75,7 @@ impl ControlPlane {
     /// [`Self::switch`].
     pub async fn switch_as_planned(
         &self,
-        actor: Actor,
+        caller: impl Into<Caller> + Send,
         token: &str,
         progress: impl Fn(SwitchProgress) + Send + Sync,
     ) -> Result<SwitchReport, ControlError> {
@@ -79,12 +83,12 @@ impl ControlPlane {
         plan::check(&self.snapshot(), &token)?;
         let plan = Plan { steps: token.steps.clone(), unchanged: Vec::new() };
         let options = token.options.clone();
-        self.carry_out(actor, plan, false, options, Some(token), progress).await
+        self.carry_out(caller.into(), plan, false, options, Some(token), progress).await
     }
 
     async fn carry_out(
         &self,
-        actor: Actor,
+        caller: Caller,
         plan: Plan,
         undo: bool,
         options: SwitchOptions,
@@ -105,7 +109,7 @@ impl ControlPlane {
             Err(error) => {
                 let outcome = Outcome::GateFailed { cause: error.to_string() };
                 // Why it failed is what the operator must hear, also when it can't be noted.
-                if let Err(unsaved) = self.record(actor, event(outcome, &options)).await {
+                if let Err(unsaved) = self.record(caller.actor, event(outcome, &options)).await {
                     tracing::error!(
                         error = unsaved.in_full(),
                         "a failed gate is not in the history"
@@ -122,7 +126,7 @@ impl ControlPlane {
         let steps = plan.steps.clone();
         let percent = self.options().min_healthy_percent;
         let applied = self
-            .change(actor, move |snapshot| {
+            .change(caller, move |snapshot| {
                 // Again, now that nobody else can change the state.
                 planned.as_ref().map_or(Ok(()), |token| plan::check(snapshot, token))?;
                 commit(snapshot, &steps, proven.as_ref(), percent, edit).map(Some)

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DomainName, Tag};
+use super::{DomainName, Tag, TokenName};
 
 /// Who made a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,11 @@ pub enum Actor {
         uid: u32,
         /// The process id of the peer, where the kernel tells it.
         pid: Option<i32>,
+    },
+    /// The holder of a token of the management API.
+    Token {
+        /// The token's name.
+        name: TokenName,
     },
     /// The config file.
     File,
@@ -32,6 +37,7 @@ impl fmt::Display for Actor {
         match self {
             Self::Socket { uid, pid: Some(pid) } => f.pad(&format!("uid {uid}, pid {pid}")),
             Self::Socket { uid, pid: None } => f.pad(&format!("uid {uid}")),
+            Self::Token { name } => f.pad(&format!("token {name}")),
             Self::File => f.pad("config file"),
             Self::Certificates => f.pad("vhost itself"),
             Self::Unknown => f.pad("unknown"),

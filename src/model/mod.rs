@@ -3,6 +3,7 @@
 //! Text becomes one of these types at the edge and is not checked again. Nothing here does I/O,
 //! waits, or knows Pingora.
 
+mod access;
 mod acme;
 mod backend;
 mod certificate;
@@ -13,6 +14,7 @@ mod explanation;
 mod health_check;
 mod host_options;
 mod likeness;
+mod log_level;
 mod public_name;
 mod reload;
 mod status_class;
@@ -21,6 +23,7 @@ mod tag;
 mod upstream_failure;
 mod virtual_host;
 
+pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
 pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
 pub use certificate::{
@@ -43,6 +46,7 @@ pub use host_options::{
     Pause, RateLimit, Sticky, UserName,
 };
 pub use likeness::nearest;
+pub use log_level::LogLevel;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };

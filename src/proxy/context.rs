@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ProxyOptions;
+use super::access_log::{self, Asked};
 use super::balance::{Chosen, choose, stay};
 use super::client::{Client, Connection};
 use super::failure::Failure;
@@ -46,6 +47,8 @@ pub(super) struct RequestContext {
     pub(super) request_id: Option<String>,
     /// Why it was refused or failed.
     pub(super) failure: Option<Failure>,
+    /// What it asked for, until it has ended and that is told.
+    pub(super) asked: Option<Asked>,
     /// Keeps the server from stopping before it is answered; nothing where its connection does.
     pub(super) busy: Option<InFlightGuard>,
 }
@@ -69,6 +72,7 @@ impl RequestContext {
             replaced: false,
             request_id: None,
             failure: None,
+            asked: None,
             busy: Some(busy),
         }
     }
@@ -129,5 +133,14 @@ impl RequestContext {
     /// The backend it goes to, or went to last.
     pub(super) fn backend(&self) -> Option<&Arc<BackendNode>> {
         self.chosen.as_ref().map(|chosen| &chosen.node).or(self.tried.last())
+    }
+}
+
+/// A request that goes without an end was cut off.
+impl Drop for RequestContext {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            access_log::cut_off(&asked, self);
+        }
     }
 }

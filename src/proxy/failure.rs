@@ -37,7 +37,8 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         | Reason::NoCertificate
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
-        | Reason::TooManyHandshakes => None,
+        | Reason::TooManyHandshakes
+        | Reason::Shutdown => None,
         Reason::Unauthorized => Some(StatusCode::UNAUTHORIZED),
         Reason::NoBackend | Reason::Maintenance | Reason::TooManyLogins | Reason::Paused => {
             Some(StatusCode::SERVICE_UNAVAILABLE)
@@ -60,7 +61,8 @@ fn words_for(reason: Reason) -> &'static str {
         | Reason::NoCertificate
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
-        | Reason::TooManyHandshakes => "the request is malformed\n",
+        | Reason::TooManyHandshakes
+        | Reason::Shutdown => "the request is malformed\n",
         Reason::MethodRefused => "this method is not allowed\n",
         Reason::HeadTooLarge => "the request headers are too large\n",
         Reason::HeadTimeout | Reason::BodyTimeout => "the request did not arrive in time\n",

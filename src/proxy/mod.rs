@@ -21,6 +21,7 @@ mod pipeline;
 mod redirect;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trace_context;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub use host::pages::PageKeeper;
 use crate::acme::challenge::Challenges;
 use crate::metrics::Metrics;
 use crate::state::Reader;
+use crate::telemetry::AccessLog;
 use crate::tls::{CertStore, Serving};
 
 /// What the request path is told by the config.
@@ -61,6 +63,8 @@ pub struct ProxyOptions {
     pub max_header_bytes: usize,
     /// Clients whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where each request is told.
+    pub access_log: AccessLog,
     /// What is expected of TLS clients before they speak HTTP.
     pub handshakes: HandshakeLimits,
     /// What is expected of backends.

@@ -258,6 +258,7 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> Result<bool> {
         ctx.client = Self::client(session, ctx);
+        ctx.asked = access_log::asked(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
         let routed = if Self::head_is_too_large(session, ctx) {
             // A client that ignores limits is not waited for again.
@@ -511,8 +512,9 @@ impl ProxyHttp for Phases {
         count(session, ctx);
         if let Some(failure) = &ctx.failure {
             self.metrics.count_refused(failure.reason);
-            access_log::failed(session, ctx);
         }
+        ctx.asked = None;
+        access_log::ended(session, ctx, ctx.started.elapsed());
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn options() -> ProxyOptions {
         handshakes: crate::proxy::HandshakeLimits { total: Duration::from_secs(5), at_once: 100 },
         max_header_bytes: 4096,
         trusted_proxies: Vec::new(),
+        access_log: crate::telemetry::AccessLog::default(),
         upstream: UpstreamOptions {
             connect_timeout: DEADLINE,
             read_timeout: DEADLINE,

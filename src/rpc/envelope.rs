@@ -221,4 +221,7 @@ pub mod code {
     pub const PRODUCT: i32 = -32000;
     /// Client and server are of versions too far apart.
     pub const VERSION: i32 = -32001;
+    /// The state is not of the revision that the caller has seen; only of a request over HTTP, by its
+    /// `If-Match`.
+    pub const REVISION: i32 = -32002;
 }

@@ -5,6 +5,7 @@ use super::methods::nearest;
 use super::version::PeerVersion;
 use crate::certs::CertError;
 use crate::control::ControlError;
+use crate::tokens::TokenError;
 
 /// The class of a control error.
 fn kind_of(error: &ControlError) -> FaultKind {
@@ -29,6 +30,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         ControlError::SwitchRunning { .. }
         | ControlError::Moved { .. }
         | ControlError::PlanOutdated { .. }
+        | ControlError::OtherRevision { .. }
         | ControlError::MadeReady { .. }
         | ControlError::FileConflict { .. }
         | ControlError::FileNameTaken { .. }
@@ -54,6 +56,10 @@ pub(super) fn of_control(error: ControlError, request_id: &str) -> Fault {
         tracing::info!(request_id, error = %message, "command refused");
     }
     let problems = error.problems();
+    let code = match error {
+        ControlError::OtherRevision { .. } => code::REVISION,
+        _ => code::PRODUCT,
+    };
     let backends = match error {
         ControlError::GateFailed { answers, .. } | ControlError::NotHealthy { answers, .. } => {
             answers
@@ -62,7 +68,7 @@ pub(super) fn of_control(error: ControlError, request_id: &str) -> Fault {
     };
     let request_id = Some(request_id.to_owned());
     let data = FaultData { kind, hint, request_id, backends, problems };
-    Fault { code: code::PRODUCT, message, data }
+    Fault { code, message, data }
 }
 
 /// The class of an error of a command on certificates.
@@ -87,15 +93,36 @@ fn kind_of_cert(error: &CertError) -> FaultKind {
 
 /// An error of a command on certificates for the caller.
 pub(super) fn of_cert(error: &CertError, request_id: &str) -> Fault {
-    let kind = kind_of_cert(error);
-    let message = error.in_full();
+    of_command(kind_of_cert(error), error.in_full(), error.hint(), request_id)
+}
+
+/// The class of an error of a command on tokens.
+fn kind_of_token(error: &TokenError) -> FaultKind {
+    match error {
+        TokenError::Unknown { .. } | TokenError::NoAdmin => FaultKind::NotFound,
+        TokenError::Exists { .. } => FaultKind::AlreadyExists,
+        TokenError::Fixed => FaultKind::Invalid,
+        TokenError::Unreadable { .. }
+        | TokenError::Unsaved { .. }
+        | TokenError::NoRandomness
+        | TokenError::Stopping => FaultKind::Internal,
+    }
+}
+
+/// An error of a command on tokens for the caller.
+pub(super) fn of_token(error: &TokenError, request_id: &str) -> Fault {
+    of_command(kind_of_token(error), error.in_full(), error.hint(), request_id)
+}
+
+/// An error that carries nothing but its message and hint.
+fn of_command(kind: FaultKind, message: String, hint: Option<String>, request_id: &str) -> Fault {
     if kind == FaultKind::Internal {
         tracing::error!(request_id, error = %message, "command failed");
     } else {
         tracing::info!(request_id, error = %message, "command refused");
     }
     let request_id = Some(request_id.to_owned());
-    let data = FaultData { kind, hint: error.hint(), request_id, ..FaultData::default() };
+    let data = FaultData { kind, hint, request_id, ..FaultData::default() };
     Fault { code: code::PRODUCT, message, data }
 }
 

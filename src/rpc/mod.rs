@@ -15,6 +15,9 @@ mod socket;
 pub mod version;
 mod views;
 
+pub(crate) use dispatch::Call;
 pub use dispatch::{Dispatch, ServerFacts, Warnings};
-pub use server::serve;
+pub(crate) use progress::ProgressSink;
+pub(crate) use server::read_json;
+pub use server::{HttpStream, ServeHttp, serve};
 pub use socket::{AdminSocket, SocketError};

@@ -8,14 +8,22 @@ use super::envelope::{HEARTBEAT, Notification, PROGRESS, ProgressParams, Request
 
 /// Takes what a method reports while it is under way.
 #[derive(Clone)]
-pub(super) struct ProgressSink {
-    /// Without an id it was a notification, and nobody is told.
-    id: Option<RequestId>,
-    lines: mpsc::Sender<Outgoing>,
+pub(crate) enum ProgressSink {
+    /// A request on a connection of lines.
+    Lines {
+        /// The request's id.
+        id: RequestId,
+        /// The connection's lines.
+        lines: mpsc::Sender<Outgoing>,
+    },
+    /// Somebody who takes the reports as they are.
+    Values(mpsc::Sender<Value>),
+    /// Nobody is told: of a notification, and of a request that wants the end alone.
+    Nobody,
 }
 
 /// A line for the client, without its end.
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     pub(super) text: String,
     /// Told when the client's side has taken it.
     pub(super) written: Option<oneshot::Sender<()>>,
@@ -23,40 +31,52 @@ pub(super) struct Outgoing {
 
 /// The client takes no more.
 #[derive(Debug)]
-pub(super) struct Gone;
+pub(crate) struct Gone;
 
 impl ProgressSink {
-    /// For the request `id` on the connection that `lines` go to.
-    pub(super) fn new(id: Option<RequestId>, lines: mpsc::Sender<Outgoing>) -> Self {
-        Self { id, lines }
-    }
-
     /// Reports how far it is, as far as the client keeps up: a later report says more.
     pub(super) fn report(&self, progress: Value) {
-        if let Some(line) = self.line(progress) {
-            let _ = self.lines.try_send(line);
+        match self {
+            Self::Lines { id, lines } => {
+                if let Some(line) = line(id, progress) {
+                    let _ = lines.try_send(line);
+                }
+            }
+            Self::Values(values) => {
+                let _ = values.try_send(progress);
+            }
+            Self::Nobody => {}
         }
     }
 
     /// Reports what must not be lost; waits for a slow client.
     pub(super) async fn deliver(&self, progress: Value) -> Result<(), Gone> {
-        match self.line(progress) {
-            Some(line) => self.lines.send(line).await.map_err(|_| Gone),
-            None => Err(Gone),
+        match self {
+            Self::Lines { id, lines } => {
+                let line = line(id, progress).ok_or(Gone)?;
+                lines.send(line).await.map_err(|_| Gone)
+            }
+            Self::Values(values) => values.send(progress).await.map_err(|_| Gone),
+            Self::Nobody => Err(Gone),
         }
     }
 
-    /// Sends what tells nothing, to learn whether the client is still there.
+    /// Learns whether the client is still there; one on a connection of lines is sent what tells
+    /// nothing.
     pub(super) async fn beat(&self) -> Result<(), Gone> {
-        match to_line(HEARTBEAT, serde_json::Map::new()) {
-            Some(line) if self.id.is_some() => self.lines.send(line).await.map_err(|_| Gone),
-            _ => Err(Gone),
+        match self {
+            Self::Lines { lines, .. } => {
+                let line = to_line(HEARTBEAT, serde_json::Map::new()).ok_or(Gone)?;
+                lines.send(line).await.map_err(|_| Gone)
+            }
+            Self::Values(values) if !values.is_closed() => Ok(()),
+            Self::Values(_) | Self::Nobody => Err(Gone),
         }
     }
+}
 
-    fn line(&self, progress: Value) -> Option<Outgoing> {
-        to_line(PROGRESS, ProgressParams { id: self.id.clone()?, progress })
-    }
+fn line(id: &RequestId, progress: Value) -> Option<Outgoing> {
+    to_line(PROGRESS, ProgressParams { id: id.clone(), progress })
 }
 
 fn to_line<P: Serialize>(method: &'static str, params: P) -> Option<Outgoing> {

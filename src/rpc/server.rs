@@ -3,10 +3,12 @@
 //! Requests of one connection are carried out in their order, one after the other; whoever wants
 //! two things at once opens two connections.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Join};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -23,6 +25,8 @@ mod lines;
 mod request;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use request::read_json;
 
 /// How many may come, how much they may ask for, and how long they may take.
 #[derive(Debug, Clone, Copy)]
@@ -69,17 +73,32 @@ const LINES_AHEAD: usize = 64;
 /// What the reader of a connection holds: most requests fit, and an idle connection costs little.
 const READ_AHEAD: usize = 1024;
 
+/// A connection of which the beginning may have been read.
+pub type HttpStream = Join<BufReader<OwnedReadHalf>, OwnedWriteHalf>;
+
+/// Serves a connection that speaks HTTP, to its end. Given by the server, so that this room need not
+/// know how.
+pub type ServeHttp =
+    Arc<dyn Fn(HttpStream, Actor) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
 /// Serves the socket until the runtime that this is called in ends.
 ///
 /// # Errors
 /// When the socket can't be handed to the runtime.
-pub fn serve(socket: &AdminSocket, dispatch: Dispatch) -> std::io::Result<()> {
+pub fn serve(socket: &AdminSocket, dispatch: Dispatch, http: ServeHttp) -> std::io::Result<()> {
     let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
-    tokio::spawn(accept(listener, socket.gate, dispatch, Limits::default()));
+    tokio::spawn(accept(listener, socket.gate, Speakers { dispatch, http }, Limits::default()));
     Ok(())
 }
 
-async fn accept(listener: UnixListener, gate: Gate, dispatch: Dispatch, limits: Limits) {
+/// Who answers, for each of the two protocols.
+#[derive(Clone)]
+struct Speakers {
+    dispatch: Dispatch,
+    http: ServeHttp,
+}
+
+async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut patience = limits.place_wait;
     loop {
@@ -87,9 +106,9 @@ async fn accept(listener: UnixListener, gate: Gate, dispatch: Dispatch, limits: 
             Ok((stream, _)) => {
                 if let Ok(place) = timeout(patience, Arc::clone(&places).acquire_owned()).await {
                     patience = limits.place_wait;
-                    let dispatch = dispatch.clone();
+                    let speakers = speakers.clone();
                     tokio::spawn(async move {
-                        connection(stream, gate, dispatch, limits).await;
+                        connection(stream, gate, speakers, limits).await;
                         drop(place);
                     });
                 } else {
@@ -117,19 +136,34 @@ async fn turn_away(mut stream: UnixStream, connections: usize) {
     }
 }
 
-async fn connection(stream: UnixStream, gate: Gate, dispatch: Dispatch, limits: Limits) {
+async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: Limits) {
     let Ok(peer) = stream.peer_cred() else { return };
     let (reader, writer) = stream.into_split();
+    let mut reader = BufReader::with_capacity(READ_AHEAD, reader);
+    let actor = Actor::Socket { uid: peer.uid(), pid: peer.pid() };
+    let admitted = gate.admits(peer.uid(), peer.gid());
+    if admitted {
+        match timeout(limits.idle, speaks_http(&mut reader)).await {
+            Ok(true) => return (speakers.http)(tokio::io::join(reader, writer), actor).await,
+            Ok(false) => {}
+            Err(_) => return,
+        }
+    }
     let (lines, outgoing) = mpsc::channel(LINES_AHEAD);
     let writing = tokio::spawn(lines::write(writer, outgoing, limits.slowest_reader));
-    let actor = Actor::Socket { uid: peer.uid(), pid: peer.pid() };
-    let conversation = Conversation { dispatch, actor, lines, limits };
-    if gate.admits(peer.uid(), peer.gid()) {
-        conversation.hold(BufReader::with_capacity(READ_AHEAD, reader)).await;
+    let conversation = Conversation { dispatch: speakers.dispatch, actor, lines, limits };
+    if admitted {
+        conversation.hold(reader).await;
     } else {
         tracing::warn!(peer_uid = peer.uid(), "refused at the admin socket");
         conversation.refuse(fault::denied(peer.uid())).await;
         drop(conversation);
     }
     let _ = writing.await;
+}
+
+/// Whether the first bytes are HTTP: a request line begins with a method in capitals (RFC 9110 §9.1),
+/// and no JSON does.
+async fn speaks_http(reader: &mut BufReader<OwnedReadHalf>) -> bool {
+    reader.fill_buf().await.is_ok_and(|bytes| bytes.first().is_some_and(u8::is_ascii_uppercase))
 }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use crate::control::ControlError;
 use crate::rpc::SocketError;
 use crate::store::StoreError;
+use crate::telemetry::TelemetryError;
+use crate::tokens::TokenError;
 
 /// Why a server could not start. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,9 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// The access log can't be opened.
+    #[error(transparent)]
+    AccessLog(#[from] TelemetryError),
     /// The state can't be used.
     #[error("cannot use the state")]
     Store(#[from] StoreError),
@@ -32,6 +37,9 @@ pub enum ServerError {
     /// The config file can't be applied to the state.
     #[error("cannot apply the config file")]
     Apply(#[from] ControlError),
+    /// The tokens of the management API can't be used.
+    #[error("cannot use the tokens of the management API")]
+    Tokens(#[from] TokenError),
     /// There are no root certificates.
     #[error("the system has no root certificates")]
     NoRootCertificates,
@@ -73,7 +81,9 @@ impl ServerError {
                 AddrNotAvailable => format!("set `{key}` to an address of this machine"),
                 _ => format!("change `{key}`"),
             }),
+            Self::AccessLog(error) => error.hint(),
             Self::Store(error) => Some(error.hint()),
+            Self::Tokens(error) => error.hint(),
             Self::Socket(error) => Some(error.hint().to_owned()),
             // The server doesn't run, so a command is no way out of this one.
             Self::Apply(ControlError::FileConflict { kind, name, .. }) => Some(format!(

@@ -18,6 +18,7 @@ use tokio::net::TcpSocket;
 
 use super::ServerError;
 use crate::config::ProxySettings;
+use crate::rest;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 65_535;
@@ -49,6 +50,29 @@ pub(super) fn bind(settings: &ProxySettings) -> Result<Listeners, ServerError> {
     })
 }
 
+/// Binds the address of the REST API, in the runtime that serves it.
+pub(super) fn bind_management(
+    settings: &ProxySettings,
+) -> Result<Option<rest::Listener>, ServerError> {
+    let bind = |address| {
+        listen(address).and_then(rest::Listener::new).map_err(|source| ServerError::Listen {
+            key: "proxy.management_api_addr",
+            address,
+            source,
+        })
+    };
+    settings.management_api_addr.map(bind).transpose()
+}
+
+/// Listens at `address`; of port 0 the kernel makes a free one.
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Lets a restart bind while connections of the one before still linger in the kernel.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
 impl Listeners {
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Listener> {
@@ -59,14 +83,10 @@ impl Listeners {
 impl Listener {
     /// Binds `address`; of port 0 the kernel makes a free one.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // Lets a restart bind while connections of the one before still linger in the kernel.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
+        let listener = listen(address)?;
         let address = listener.local_addr()?;
         let mut fds = Fds::new();
-        fds.add(address.to_string(), listener.into_std()?.into_raw_fd());
+        fds.add(address.to_string(), listener.into_raw_fd());
         Ok(Self { address, fds: Arc::new(Mutex::new(fds)) })
     }
 

@@ -3,8 +3,11 @@
 mod error;
 mod https;
 mod listen;
+mod logs;
+mod management;
 mod stop;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use tokio::sync::watch;
 pub use error::ServerError;
 pub(crate) use listen::Listener;
 use listen::Listeners;
+pub use logs::Logs;
 pub use stop::Stopped;
 
 pub use crate::control::{Configuration, ReloadOptions};
@@ -31,10 +35,11 @@ use crate::proxy::explain::Explainer;
 use crate::proxy::{
     self, HandshakeLimits, HostServices, PageKeeper, ProxyOptions, UpstreamOptions,
 };
+use crate::rest::Api;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::store::{Saved, Store};
-use crate::telemetry::LevelHandle;
+use crate::telemetry::{AccessLog, LogHandle};
 
 /// How long a start waits for names of backends to resolve, before it takes traffic without them.
 const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
@@ -42,11 +47,13 @@ const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
 /// A server that serves. Dropping it ends everything at once; [`Server::stop`] lets requests finish.
 pub struct Server {
     listeners: Listeners,
+    management_address: Option<SocketAddr>,
     admin_socket: PathBuf,
     /// How long requests may take to end, as the config says now.
     shutdown_timeout: Arc<ArcSwap<Duration>>,
     configuration: Configuration,
     metrics: Arc<Metrics>,
+    logs: Logs,
     reader: Reader,
     stopping: watch::Sender<bool>,
     _checker: Checker,
@@ -59,16 +66,17 @@ pub struct Server {
 
 impl Server {
     /// Starts everything that `config` says. When this returns, the server takes traffic. `source` is
-    /// where the config came from, and comes from at a reload; `level` is whose level a reload changes.
+    /// where the config came from, and comes from at a reload; `log` is the process's own, whose level a reload changes.
     ///
     /// # Errors
     /// When something that it needs can't be had; then nothing was changed and nothing listens.
     pub fn start(
         mut config: Config,
         source: Source,
-        level: Option<LevelHandle>,
+        log: Option<LogHandle>,
     ) -> Result<Self, ServerError> {
         prepare_process()?;
+        let logs = Logs::open(&config, log)?;
         let store_and_saved = open_store(&config)?;
         let socket =
             AdminSocket::bind(&config.proxy.admin_socket, config.proxy.admin_group.as_deref())?;
@@ -78,10 +86,11 @@ impl Server {
             let _context = traffic.enter();
             listen::bind(&config.proxy)?
         };
+        let (door, management_address) = management::open_door(&config, &control)?;
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(logs.dropped()));
         let checker = {
             let _context = control.enter();
             health::spawn(health_settings(&config), reader.clone())
@@ -98,14 +107,12 @@ impl Server {
         drop(saved);
         control.block_on(resolved(&reader));
 
+        let tokens = management::open_tokens(&config)?;
         let (stopping, stopped) = watch::channel(false);
-        let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config)));
+        let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
         let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
-        let hosts =
-            HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
-        let pages = hosts.pages.clone();
-        control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
+        let (hosts, warnings) = host_services(&config, &reader, &control)?;
         // One for all listeners: they share the connections to backends.
         let explainer = Explainer::new(Arc::clone(&options), https.served.clone());
         let front = proxy::front(
@@ -119,10 +126,11 @@ impl Server {
             started_ms: now_ms(),
             listeners: listeners.all().map(Listener::to_string).collect(),
             notes: notes(&config),
-            warnings: Warnings::new(move || pages.warnings()),
+            warnings,
             metrics: Arc::clone(&metrics),
             explainer,
             stopping: stopped.clone(),
+            log_level: logs.level(),
         };
         for note in &facts.notes {
             tracing::warn!("{note}");
@@ -130,30 +138,39 @@ impl Server {
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
         let settle: Settle = {
-            let (plane, checker) = (plane.clone(), checker.clone());
+            let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
             let shutdown_timeout = Arc::clone(&shutdown_timeout);
             Box::new(move |config| {
-                options.store(Arc::new(proxy_options(config)));
+                options.store(Arc::new(proxy_options(config, logs.access_log())));
                 plane.set_options(control_options(config));
                 checker.set(health_settings(config));
                 shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
-                if let Some(level) = &level {
-                    level.set(config.logging.level);
-                }
+                logs.set(config);
             })
         };
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
-        let dispatch = Dispatch::new(plane, configuration.clone(), https.certificates, facts);
+        let dispatch =
+            Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
+        door.open(Api {
+            dispatch: dispatch.clone(),
+            tokens,
+            hosts: std::mem::take(&mut config.proxy.management_api_hosts),
+            state: reader.clone(),
+            started: door.started(),
+            stopping: stopped.clone(),
+        });
         {
             let _context = control.enter();
-            rpc::serve(&socket, dispatch).map_err(ServerError::Serve)?;
+            rpc::serve(&socket, dispatch, management::http_by(door)).map_err(ServerError::Serve)?;
         }
         Ok(Self {
             listeners,
+            management_address,
             admin_socket: config.proxy.admin_socket,
             shutdown_timeout,
             configuration,
             metrics,
+            logs,
             reader,
             stopping,
             _checker: checker,
@@ -164,13 +181,18 @@ impl Server {
     }
 
     /// The addresses at which plain HTTP is served, ports as the kernel chose them.
-    pub fn http_addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+    pub fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.http.iter().map(Listener::address)
     }
 
     /// The addresses at which HTTPS is served, ports as the kernel chose them.
-    pub fn https_addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+    pub fn https_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.https.iter().map(Listener::address)
+    }
+
+    /// Where the REST API is served, the port as the kernel chose it.
+    pub fn management_address(&self) -> Option<SocketAddr> {
+        self.management_address
     }
 
     /// Where the admin socket is.
@@ -181,6 +203,11 @@ impl Server {
     /// The config, to be read again.
     pub fn configuration(&self) -> &Configuration {
         &self.configuration
+    }
+
+    /// The logs.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// The published state.
@@ -195,6 +222,7 @@ impl Drop for Server {
         for runtime in [self.traffic.take(), self.control.take()].into_iter().flatten() {
             runtime.shutdown_background();
         }
+        self.logs.close();
     }
 }
 
@@ -273,6 +301,18 @@ fn publish(saved: &Saved) -> (Publisher, Reader) {
     publication(Snapshot::default().after(domains.chain(backends).collect(), saved.revision))
 }
 
+/// What options of domains need, and what is wrong with it; error pages are kept as the files are.
+fn host_services(
+    config: &Config,
+    reader: &Reader,
+    control: &Runtime,
+) -> Result<(HostServices, Warnings), ServerError> {
+    let hosts = HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
+    let pages = hosts.pages.clone();
+    control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
+    Ok((hosts, Warnings::new(move || pages.warnings())))
+}
+
 /// Where certificates tell what happens to them.
 fn journal_to(plane: &ControlPlane) -> Journal {
     let plane = plane.clone();
@@ -339,7 +379,7 @@ fn control_options(config: &Config) -> ControlOptions {
     }
 }
 
-fn proxy_options(config: &Config) -> ProxyOptions {
+fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
     let proxy = &config.proxy;
     let upstream = &config.upstream;
     ProxyOptions {
@@ -355,6 +395,7 @@ fn proxy_options(config: &Config) -> ProxyOptions {
             at_once: proxy.max_tls_handshakes,
         },
         trusted_proxies: proxy.trusted_proxies.clone(),
+        access_log,
         upstream: UpstreamOptions {
             connect_timeout: upstream.connect_timeout,
             read_timeout: upstream.read_timeout,
@@ -374,11 +415,6 @@ fn notes(config: &Config) -> Vec<String> {
             notes.push(format!("`{key}`: {what} yet"));
         }
     };
-    note(
-        config.proxy.management_api_addr.is_some(),
-        "proxy.management_api_addr",
-        "the REST API is not served",
-    );
     note(config.metrics.enabled, "metrics.enabled", "metrics are not served");
     notes
 }

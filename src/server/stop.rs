@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Server;
+use crate::metrics::Reason;
 
 /// How long idle connections stay open after the stop began. A client may be sending on one at this
 /// very moment; it is answered, with `Connection: close`.
@@ -10,6 +11,9 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// Between two looks at what still runs.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// How long requests that are cut off may take to be dropped.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a stop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub enum Stopped {
 impl Server {
     /// Stops accepting and waits until what runs has ended, the config's time-out is over, or `now`
     /// is.
-    pub async fn stop(self, now: impl Future<Output = ()>) -> Stopped {
+    pub async fn stop(mut self, now: impl Future<Output = ()>) -> Stopped {
         let started = Instant::now();
         self.metrics.stop();
         self.stopping.send_replace(true);
@@ -38,6 +42,7 @@ impl Server {
             if hurried || started.elapsed() >= **self.shutdown_timeout.load() {
                 let cut = self.metrics.busy.count();
                 tracing::warn!(cut, "stopped before all requests had ended");
+                self.cut_off(cut).await;
                 return Stopped::CutOff(cut);
             }
             tokio::select! {
@@ -47,6 +52,15 @@ impl Server {
         }
         tracing::info!(duration_ms = started.elapsed().as_millis(), "stopped");
         Stopped::Finished
+    }
+
+    /// Drops what runs, which tells the access log of each request.
+    async fn cut_off(&mut self, cut: usize) {
+        (0..cut).for_each(|_| self.metrics.count_refused(Reason::Shutdown));
+        if let Some(traffic) = self.traffic.take() {
+            let dropped = tokio::task::spawn_blocking(|| traffic.shutdown_timeout(LAST_WORDS));
+            let _ = dropped.await;
+        }
     }
 
     fn has_ended(&self, started: Instant) -> bool {

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use crate::harness::*;
 
@@ -41,4 +42,42 @@ fn lines_for_a_file_land_there_and_none_on_stderr() {
     vhost.signal(Signal::SIGTERM);
     assert!(vhost.wait_for_exit(SOON).success());
     assert_eq!(vhost.log(), "", "what came on stderr");
+}
+
+#[test]
+fn the_level_changes_while_the_server_runs() {
+    let backend = Backend::start("web");
+    let setup = Setup::new().set("logging.level", "\"info\"").domain("example.com", "a").backend(
+        "web",
+        backend.address(),
+        &["a"],
+    );
+    let vhost = setup.start();
+    vhost.wait_until_healthy(1);
+    let level = |args: &[&str]| vhost.ctl_json(&[&["log", "level"], args].concat());
+    assert_eq!(level(&[]), json!({ "level": "info", "before": "info", "config": "info" }));
+    assert_eq!(vhost.log_lines("DEBUG"), [""; 0]);
+    let output = vhost.ctl_ok(&["log", "level", "debug"]);
+    assert_eq!((output.stdout.as_str(), output.stderr.contains("debug; it was info")), ("", true));
+    vhost.wait_for_log("DEBUG");
+    let told = vhost.wait_for_log("log level changed");
+    assert!(told[0].contains("from=info to=debug") && told[0].contains("actor="), "{told:?}");
+
+    // A reload that says what it said before leaves it, one that says something else sets it.
+    vhost.ctl_ok(&["reload"]);
+    assert_eq!(level(&[]), json!({ "level": "debug", "before": "debug", "config": "info" }));
+    vhost.write_config(&setup.clone().set("logging.level", "\"warn\""));
+    vhost.ctl_ok(&["reload"]);
+    assert_eq!(level(&[]), json!({ "level": "warn", "before": "warn", "config": "warn" }));
+    assert_eq!(level(&["off"])["before"], "warn");
+    let silent = vhost.log();
+    assert_eq!(vhost.get("unknown.test", "/").status, 404);
+    assert_eq!(level(&["info"])["level"], "info");
+    vhost.get("unknown.test", "/heard");
+    vhost.wait_for_log("/heard");
+    let log = vhost.log();
+    let lines: Vec<_> = log[silent.len()..].lines().collect();
+    assert_eq!(lines.len(), 2, "the change and what followed: {lines:?}");
+    let output = vhost.ctl(&["log", "level", "loud"]);
+    assert_eq!(output.code, 2, "{output:?}");
 }

@@ -210,7 +210,15 @@ impl BackendVerb {
             }
             Self::Set(SetArgs { id, edits: Edits { address, weight, scheme } }) => {
                 let action = format!("change `{id}`");
-                let params = SetParams { id, address, weight, scheme };
+                let params = SetParams {
+                    id,
+                    address,
+                    weight,
+                    scheme,
+                    tags: None,
+                    state: None,
+                    force: false,
+                };
                 change::<backend::Set>(session, &action, &params).await?;
             }
             Self::Remove(args) => args.run(session).await?,

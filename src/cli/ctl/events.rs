@@ -45,7 +45,7 @@ impl EventsArgs {
             list.events.iter().rev().for_each(|event| show(&mut session.printer, event));
             return Ok(ExitCode::Done);
         }
-        let params = WatchParams { domain, limit, count: None };
+        let params = WatchParams { domain, limit, after: None, count: None };
         let unread = Notify::new();
         let show = |printer: &mut Printer<'_>, event: Event| {
             show(printer, &event);

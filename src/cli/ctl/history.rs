@@ -48,7 +48,11 @@ fn table(events: &[Event], wide: bool) -> Table {
         let who = who(&event.actor);
         let who = match event.actor {
             Actor::Socket { pid: Some(pid), .. } if wide => format!("{who}, pid {pid}"),
-            Actor::Socket { .. } | Actor::File | Actor::Certificates | Actor::Unknown => who,
+            Actor::Socket { .. }
+            | Actor::Token { .. }
+            | Actor::File
+            | Actor::Certificates
+            | Actor::Unknown => who,
         };
         table.row([
             timestamp(event.at_ms).into(),
@@ -72,7 +76,9 @@ pub(super) fn who(actor: &Actor) -> String {
             Ok(Some(user)) => user.name,
             Ok(None) | Err(_) => format!("uid {uid}"),
         },
-        Actor::File | Actor::Certificates | Actor::Unknown => actor.to_string(),
+        Actor::Token { .. } | Actor::File | Actor::Certificates | Actor::Unknown => {
+            actor.to_string()
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod domain_view;
 mod events;
 mod explain;
 mod history;
+mod log;
 mod pages;
 mod plan;
 mod reload;
@@ -24,6 +25,7 @@ mod switch;
 mod switch_progress;
 #[cfg(test)]
 mod tests;
+mod token;
 mod verb;
 
 pub(super) use connect::default_socket;

@@ -431,6 +431,26 @@ fn every_verb_says_to_the_server_what_was_typed() {
                 "tls": {"files": {"cert": "/c.pem", "key": "/k.pem"}}}),
         ),
         (
+            "token show",
+            json!({"name": "admin", "access": "full", "secret": "vhost_1"}),
+            "token.show",
+            json!({}),
+        ),
+        (
+            "token rotate ci",
+            json!({"name": "ci", "access": "read", "secret": "vhost_1"}),
+            "token.rotate",
+            json!({"name": "ci"}),
+        ),
+        (
+            "token add ci --read",
+            json!({"name": "ci", "access": "read", "secret": "vhost_1"}),
+            "token.add",
+            json!({"name": "ci", "access": "read"}),
+        ),
+        ("token list", json!({"tokens": []}), "token.list", json!({})),
+        ("token remove ci", json!({"name": "ci"}), "token.remove", json!({"name": "ci"})),
+        (
             "backend add web [::1]:80 --tag b,a --tag c --weight 3 --scheme h2c",
             backend(),
             "backend.add",

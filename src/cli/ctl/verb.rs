@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
 use super::{
-    backend, call, cert, config, domain, events, explain, history, reload, status, switch,
+    backend, call, cert, config, domain, events, explain, history, log, reload, status, switch,
+    token,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -62,11 +63,17 @@ enum Verb {
     /// Show, order, import and export certificates
     #[command(subcommand, arg_required_else_help = true)]
     Cert(cert::CertVerb),
+    /// Show, make and remove the tokens of the management API
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(token::TokenVerb),
     History(history::HistoryArgs),
     Reload(reload::ReloadArgs),
     /// Show the settings, compare the file with the live state, export a file
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::ConfigVerb),
+    /// Show and change how much the server logs
+    #[command(subcommand, arg_required_else_help = true)]
+    Log(log::LogVerb),
     Events(events::EventsArgs),
     Explain(explain::ExplainArgs),
     Call(call::CallArgs),
@@ -145,9 +152,11 @@ impl Verb {
             Self::Domain(verb) => verb.run(session).await,
             Self::Backend(verb) => verb.run(session).await,
             Self::Cert(verb) => verb.run(session).await,
+            Self::Token(verb) => verb.run(session).await,
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
             Self::Config(verb) => verb.run(session).await,
+            Self::Log(verb) => verb.run(session).await,
             Self::Events(args) => args.run(session).await,
             Self::Explain(args) => args.run(session).await,
             Self::Call(args) => args.run(session).await,

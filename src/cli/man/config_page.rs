@@ -6,12 +6,13 @@ use serde_json::Value;
 use crate::config;
 
 /// The sections, and the lists of entries, as a reader meets them.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "proxy",
     "upstream",
     "switch",
     "health_check",
     "logging",
+    "access_log",
     "metrics",
     "lets_encrypt",
     "lets_encrypt.fallback",
@@ -103,6 +104,7 @@ fn takes(property: &Value) -> String {
     match property["type"].as_str() {
         Some("boolean") => "true | false".to_owned(),
         Some("integer") => format!("{from} to {to}"),
+        Some("number") if *to == 1 => format!("{from} to {to}"),
         Some("number") => format!("{from} to {to} seconds"),
         _ => "\"text\"".to_owned(),
     }

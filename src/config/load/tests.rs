@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    CertificateFiles, Declared, DeclaredBackend, DeclaredDomain, EabSettings, HealthCheckSettings,
-    IssuerSettings, LetsEncryptSettings, LogFormat, LogLevel, LogOutput, LoggingSettings,
-    MetricsSettings, OnDemandSettings, ProxySettings, SwitchSettings, UpstreamSettings,
+    AccessFormat, AccessLogSettings, CertificateFiles, Declared, DeclaredBackend, DeclaredDomain,
+    EabSettings, HealthCheckSettings, IssuerSettings, LetsEncryptSettings, LogFileSettings,
+    LogFormat, LogOutput, LoggingSettings, MetricsSettings, OnDemandSettings, ProxySettings,
+    Rotation, SwitchSettings, UpstreamSettings,
 };
 use crate::model::{
     BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HealthCheckKind, HostOptions,
-    KeyType, OptionSet, Scheme, TlsMode,
+    KeyType, LogLevel, OptionSet, Scheme, TlsMode,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -144,6 +145,7 @@ fn every_key_is_read_into_its_own_setting() {
         listen_addr = "127.0.0.1:1"
         listen_addr_http = "127.0.0.1:2"
         management_api_addr = "127.0.0.1:3"
+        management_api_hosts = ["Vhost.example.net."]
         admin_socket = "a.sock"
         admin_group = "deploy"
         state_dir = "/state"
@@ -183,6 +185,17 @@ fn every_key_is_read_into_its_own_setting() {
         format = "text"
         output = "file"
         file_path = "log"
+        rotation = "size"
+        max_size_mb = 3
+        keep_files = 2
+        [access_log]
+        enabled = true
+        format = "combined"
+        output = "file"
+        file_path = "/access"
+        rotation = "daily"
+        sample = 0.25
+        query = true
         [lets_encrypt]
         email = "a@b.example"
         cache_dir = "certs"
@@ -234,6 +247,7 @@ fn every_key_is_read_into_its_own_setting() {
         listen_addr: Some(addr("127.0.0.1:1")),
         listen_addr_http: Some(addr("127.0.0.1:2")),
         management_api_addr: Some(addr("127.0.0.1:3")),
+        management_api_hosts: vec!["vhost.example.net".parse().unwrap()],
         admin_socket: "/etc/a.sock".into(),
         admin_group: Some("deploy".into()),
         state_dir: "/state".into(),
@@ -277,9 +291,25 @@ fn every_key_is_read_into_its_own_setting() {
     let logging = LoggingSettings {
         level: LogLevel::Debug,
         format: LogFormat::Text,
-        output: LogOutput::File("/etc/log".into()),
+        output: LogOutput::File(LogFileSettings {
+            path: "/etc/log".into(),
+            rotation: Rotation::Size(3 << 20),
+            keep: 2,
+        }),
     };
     assert_eq!(config.logging, logging);
+    let access_log = AccessLogSettings {
+        enabled: true,
+        format: AccessFormat::Combined,
+        output: LogOutput::File(LogFileSettings {
+            path: "/access".into(),
+            rotation: Rotation::Daily,
+            keep: 7,
+        }),
+        sample: 0.25,
+        query: true,
+    };
+    assert_eq!(config.access_log, access_log);
     let eab =
         |kid: &str, file: &str| Some(EabSettings { kid: kid.into(), hmac_key_file: file.into() });
     let first = IssuerSettings {
@@ -410,6 +440,7 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("idle_timeout_secs = nan", "`nan`: use 0.001"),
         ("idle_timeout_secs = 1e300", "`1e300`: use 0.001"),
         ("idle_timeout_secs = \"30s\"", "`30s`: write a number of seconds without quotes and unit"),
+        ("management_api_hosts = [\"*.a.b\"]", "name each host"),
         ("trusted_proxies = \"10.0.0.0/8\"", "write a list: `[\"10.0.0.0/8\"]`"),
         ("trusted_proxies = [\n\"::1\",\n\"10.0.0/8\"]", "5: proxy.trusted_proxies[1]: `10.0.0/8`"),
         ("state_dir = \"\"", "proxy.state_dir: ``: it is empty"),
@@ -431,6 +462,12 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("[health_check]\ncount_5xx = \"yes\"", "write `true` or `false`, without quotes"),
         ("[logging]\nlevel = \"verbose\"", "`debug`, `info`, `warn`, `error` or `off`"),
         ("[logging]\noutput = \"file\"", "3: logging.file_path: missing, and `output = \"file\"`"),
+        ("[access_log]\nsample = 1.5", "4: access_log.sample: `1.5`: write a share from 0 to 1"),
+        (
+            "[logging]\noutput = \"file\"\nfile_path = \"a\"\n\
+             [access_log]\noutput = \"file\"\nfile_path = \"./a\"",
+            "`logging.file_path` is the same",
+        ),
         ("[lets_encrypt]", "3: lets_encrypt.email: missing; add `email = \"admin@example.com\"`"),
         ("[lets_encrypt]\nemail = \"admin\"", "`admin`: write an e-mail address"),
         ("thread = 2", "3: proxy.thread: unknown key; did you mean `threads`?"),

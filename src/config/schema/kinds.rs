@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::{TlsFiles, text};
-use crate::config::settings::{LogFormat, LogLevel};
-use crate::model::{BackendState, Balance, ChallengeKind, KeyType, Scheme};
+use crate::config::settings::{AccessFormat, LogFormat};
+use crate::model::{BackendState, Balance, ChallengeKind, KeyType, LogLevel, Scheme};
 
 /// Declares kinds, each a type without values whose schema is what the expression says.
 macro_rules! kinds {
@@ -35,6 +35,7 @@ macro_rules! kinds {
 
 kinds! {
     Seconds: json_schema!({ "type": "number", "minimum": 0.001, "maximum": 86400 });
+    Share: json_schema!({ "type": "number", "minimum": 0, "maximum": 1 });
     Pattern: like(".+");
     Pathname: like(".+");
     Address: like(".+");
@@ -47,6 +48,7 @@ kinds! {
     );
     Email: like(r"[^\s@]+@[^\s@]*\.[^\s@]*");
     Domain: like(r"\*|(\*\.)?([^\s*/:]+|\[[0-9A-Fa-f:.]+\])");
+    Host: like(r"[^\s*/:]+|\[[0-9A-Fa-f:.]+\]");
     TagText: like("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
     Id: like("[A-Za-z0-9][A-Za-z0-9._-]{0,127}");
     BackendAddress: like(r"unix:/.*|[^\s/]+:[0-9]{1,5}");
@@ -57,6 +59,8 @@ kinds! {
     HealthKind: words(["http", "tcp"]);
     LogOutputWord: words(["console", "file"]);
     Level: words(LogLevel::ALL.map(LogLevel::as_str));
+    AccessFormatWord: words(AccessFormat::ALL.map(AccessFormat::as_str));
+    RotationWord: words(["never", "daily", "size"]);
     LogFormatWord: words(LogFormat::ALL.map(LogFormat::as_str));
     BalanceWord: words([Balance::RoundRobin, Balance::LeastConnections].map(Balance::as_str));
     SchemeWord: words([Scheme::Http, Scheme::Https, Scheme::H2c].map(Scheme::as_str));

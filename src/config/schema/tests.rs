@@ -121,6 +121,8 @@ fn its_defaults_are_those_of_the_settings_and_the_example_shows_them() {
         ("upstream.max_tries", json!(3)),
         ("health_check.expected_status", json!("200-399")),
         ("logging.format", json!("json")),
+        ("access_log.format", json!("json")),
+        ("access_log.sample", json!(1.0)),
         ("metrics.listen_addr", json!("0.0.0.0:9090")),
         ("lets_encrypt.staging", json!(false)),
         ("virtual_hosts.http_to_https", json!(true)),
@@ -166,7 +168,9 @@ fn its_ranges_and_words_are_those_of_the_reader() {
                 let said = said.strip_prefix("fallback.").unwrap_or(&said);
                 format!("[lets_encrypt]\nemail = \"a@b.example\"\n{ask}{within}{said}")
             }
-            "logging" if key == "output" => format!("[logging]\nfile_path = \"/log\"\n{said}"),
+            "logging" | "access_log" if key == "output" => {
+                format!("[{section}]\nfile_path = \"/log\"\n{said}")
+            }
             section => format!("[{section}]\n{said}"),
         };
         let (in_proxy, in_domain, in_backend) = (of("proxy"), of("virtual_hosts"), of("backends"));
@@ -234,6 +238,8 @@ fn what_the_reader_refuses_by_kind_and_range_it_refuses_too() {
         "[health_check]\nexpected_status = \"600\"",
         "[health_check]\nexpected_status = 200",
         "[logging]\noutput = \"file\"",
+        "[access_log]\noutput = \"file\"",
+        "[access_log]\nsample = \"1\"",
         "[lets_encrypt]",
         "[lets_encrypt]\nemail = \"admin\"",
         "default_cert = \"/a\"",

@@ -94,6 +94,15 @@ pub struct SetParams {
     /// How it is spoken to.
     #[serde(default)]
     pub scheme: Option<Scheme>,
+    /// The whole new set of its tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeSet<Tag>>,
+    /// What the operator wants of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<BackendState>,
+    /// Do it although a live tag loses its last healthy backend.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// What `backend.tag` and `backend.untag` take.

@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{Method, backend, cert, config, domain, event, name, route, state, switch};
+use super::{Method, backend, cert, config, domain, event, log, name, route, state, switch, token};
 use crate::rpc::envelope::FaultKind;
 
 /// Every method, by noun; within one, in the order of its documentation.
@@ -42,9 +42,15 @@ pub static CATALOGUE: &[Entry] = &[
     Entry::of::<cert::Revoke>(),
     Entry::of::<cert::Ca>(),
     Entry::of::<cert::Account>(),
+    Entry::of::<token::Show>(),
+    Entry::of::<token::Rotate>(),
+    Entry::of::<token::Add>(),
+    Entry::of::<token::List>(),
+    Entry::of::<token::Remove>(),
     Entry::of::<event::List>(),
     Entry::of::<event::Watch>(),
     Entry::of::<route::Explain>(),
+    Entry::of::<log::Level>(),
     Entry::of::<name::Complete>(),
 ];
 

@@ -36,6 +36,9 @@ pub struct WatchParams {
     /// Begin with at most so many that have happened; 20 when not given.
     #[serde(default)]
     pub limit: Option<usize>,
+    /// Begin behind the event of this number instead, and leave out none that came after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
     /// Answer after so many.
     #[serde(default)]
     pub count: Option<usize>,

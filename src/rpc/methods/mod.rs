@@ -10,11 +10,13 @@ pub mod cert;
 pub mod config;
 pub mod domain;
 pub mod event;
+pub mod log;
 pub mod name;
 mod open;
 pub mod route;
 pub mod state;
 pub mod switch;
+pub mod token;
 
 pub use catalogue::{CATALOGUE, Entry, find, nearest};
 pub use open::Open;

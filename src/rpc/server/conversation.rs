@@ -112,11 +112,11 @@ impl Conversation {
             Ok(parsed) => parsed,
             Err(refused) => return self.refused(*refused),
         };
-        let call = Call {
-            actor: self.actor.clone(),
-            request_id: format!("{:08x}", fastrand::u32(..)),
-            progress: ProgressSink::new(id.clone(), self.lines.clone()),
+        let progress = match &id {
+            Some(id) => ProgressSink::Lines { id: id.clone(), lines: self.lines.clone() },
+            None => ProgressSink::Nobody,
         };
+        let call = Call::new(self.actor.clone(), progress);
         tracing::debug!(rpc_method = method, request_id = call.request_id, actor = %call.actor, "rpc");
         let result = self.dispatch.call(&method, params, &call).await;
         let result = result.map_err(|fault| fault::seen_by(fault, client));

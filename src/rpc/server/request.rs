@@ -25,22 +25,25 @@ pub(super) struct Refused {
     pub(super) fault: Fault,
 }
 
+/// Reads JSON within bounds.
+pub(crate) fn read_json(text: &[u8]) -> Result<Value, serde_json::Error> {
+    let room = Cell::new(MOST_VALUES);
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = Bounded(&room).deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
+}
+
 /// Reads the JSON of a line.
 pub(super) fn json(line: &[u8]) -> Result<Value, Box<Fault>> {
-    let room = Cell::new(MOST_VALUES);
-    let mut deserializer = serde_json::Deserializer::from_slice(line);
-    Bounded(&room)
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| {
-            let fault = if error.is_data() {
-                fault::of_message(code::INVALID_REQUEST, error.to_string(), None)
-            } else {
-                let hint = Some("send one JSON-RPC 2.0 message a line");
-                fault::of_message(code::PARSE_ERROR, format!("not JSON: {error}"), hint)
-            };
-            Box::new(fault)
-        })
+    read_json(line).map_err(|error| {
+        let fault = if error.is_data() {
+            fault::of_message(code::INVALID_REQUEST, error.to_string(), None)
+        } else {
+            let hint = Some("send one JSON-RPC 2.0 message a line");
+            fault::of_message(code::PARSE_ERROR, format!("not JSON: {error}"), hint)
+        };
+        Box::new(fault)
+    })
 }
 
 /// Reads a request object.

@@ -17,6 +17,7 @@ use crate::rpc::methods::CATALOGUE;
 use crate::rpc::version::PeerVersion;
 use crate::state::{Snapshot, publication};
 use crate::store::Store;
+use crate::telemetry::LevelHandle;
 
 mod fuzz;
 
@@ -59,7 +60,8 @@ impl Server {
         let listener = UnixListener::from_std(listener).unwrap();
         let gate = Gate::of_this_process();
         let dispatch = dispatch(folder.path()).await;
-        let accepting = tokio::spawn(accept(listener, gate, dispatch, limits));
+        let http: ServeHttp = Arc::new(|_, _| Box::pin(async {}));
+        let accepting = tokio::spawn(accept(listener, gate, Speakers { dispatch, http }, limits));
         Self { socket, _folder: folder, accepting }
     }
 
@@ -92,6 +94,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         state: BackendState::Ready,
     };
     control.add_backend(Actor::File, backend).await.unwrap();
+    let tokens = crate::tokens::Tokens::open(folder).unwrap();
     let facts = ServerFacts {
         started_ms: 0,
         listeners: Vec::new(),
@@ -103,11 +106,12 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
             None,
         ),
         stopping: tokio::sync::watch::channel(false).1,
+        log_level: LevelHandle::default(),
     };
     let config = Config::new(ProxySettings::new(PathBuf::new(), PathBuf::new()));
     let source = Source::Made("the test", Box::new(config));
     let configuration = Configuration::new(control.clone(), source, Vec::new(), Box::new(|_| {}));
-    Dispatch::new(control, configuration, certificates, facts)
+    Dispatch::new(control, configuration, certificates, tokens, facts)
 }
 
 /// A client that sees every byte.

@@ -55,6 +55,7 @@ fn settle_member(name: &str, value: &mut Value, events: &RefCell<Vec<u64>>) {
         "connections" => *value = json!(12),
         "request_id" => *value = json!("5f3a9c01"),
         "token" => *value = json!(TOKEN),
+        "secret" => *value = json!(format!("vhost_{}", "5e".repeat(32))),
         "serial" => *value = json!("4f1c8e07a2b95d36"),
         "sha256" => {
             *value = json!("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");

@@ -1,0 +1,61 @@
+//! `vhost ctl log`.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+
+use super::connect::Session;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::problem::Problem;
+use crate::cli::table::Table;
+use crate::model::LogLevel;
+use crate::rpc::methods::log::{self, LevelInfo, LevelParams};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LogVerb {
+    Level(LevelArgs),
+}
+
+/// Show the level of the server's log, or change it
+///
+/// A level holds at once, and until the server ends or the config file says another one than before.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vhost ctl log level\n  vhost ctl log level debug")]
+pub(super) struct LevelArgs {
+    /// The least important level that is logged
+    #[arg(value_name = "LEVEL", value_parser = levels())]
+    level: Option<LogLevel>,
+}
+
+fn levels() -> impl TypedValueParser<Value = LogLevel> {
+    PossibleValuesParser::new(LogLevel::ALL.map(LogLevel::as_str))
+        .try_map(|text| text.parse::<LogLevel>())
+}
+
+impl LogVerb {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        match self {
+            Self::Level(args) => args.run(session).await,
+        }
+    }
+}
+
+impl LevelArgs {
+    async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        let params = LevelParams { level: self.level };
+        let action = match self.level {
+            None => "show the log level",
+            Some(_) => "change the log level",
+        };
+        let info = session.call::<log::Level>(action, &params).await?;
+        let LevelInfo { level, before, config } = info;
+        if self.level.is_none() {
+            let mut table = Table::facts();
+            table.fact("level", level.as_str());
+            table.fact("config", config.as_str());
+            session.printer.show(&info, table);
+        } else {
+            session.printer.changed(&info, &format!("the log level is {level}; it was {before}"));
+        }
+        Ok(ExitCode::Done)
+    }
+}

@@ -1,0 +1,119 @@
+//! `vhost ctl token …`: the tokens of the management API.
+
+use clap::{Args, Subcommand};
+
+use super::connect::Session;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::problem::Problem;
+use crate::cli::table::Table;
+use crate::cli::time::timestamp;
+use crate::model::{Access, TokenName};
+use crate::rpc::methods::NoParams;
+use crate::rpc::methods::token::{self, AddParams, NameParams, RotateParams, Secret, TokenInfo};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenVerb {
+    Show(ShowArgs),
+    Rotate(RotateArgs),
+    Add(AddArgs),
+    List(ListArgs),
+    Remove(RemoveArgs),
+}
+
+/// Print the server's own token, `admin`, which may do everything
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  curl -H \"Authorization: Bearer $(vhost ctl token show)\" \\\n    http://127.0.0.1:8080/api/v1/domains"
+)]
+pub(super) struct ShowArgs {}
+
+/// Give a token another secret and print it; the old one is refused from the next request on
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vhost ctl token rotate\n  vhost ctl token rotate ci")]
+pub(super) struct RotateArgs {
+    /// The token [default: `admin`, which is made when there is none]
+    #[arg(value_name = "NAME")]
+    name: Option<TokenName>,
+}
+
+/// Make a token and print its secret, which is never shown again
+///
+/// The history names whoever acts with it by this name.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vhost ctl token add ci\n  vhost ctl token add dashboard --read"
+)]
+pub(super) struct AddArgs {
+    /// The new name
+    #[arg(value_name = "NAME")]
+    name: TokenName,
+    /// It may look at everything and change nothing
+    #[arg(long)]
+    read: bool,
+}
+
+/// List the tokens, without their secrets
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl token list")]
+pub(super) struct ListArgs {}
+
+/// Remove a token; its secret is refused from the next request on
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl token remove ci")]
+pub(super) struct RemoveArgs {
+    /// The token
+    #[arg(value_name = "NAME")]
+    name: TokenName,
+}
+
+impl TokenVerb {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        match self {
+            Self::Show(ShowArgs {}) => {
+                let shown = session.call::<token::Show>("show the token", &NoParams {}).await?;
+                print(session, &shown);
+            }
+            Self::Rotate(RotateArgs { name }) => {
+                let params = RotateParams { name };
+                let rotated = session.call::<token::Rotate>("rotate the token", &params).await?;
+                print(session, &rotated);
+                let name = &rotated.name;
+                session.printer.note(&format!("{name} has a new secret; the old one is refused"));
+            }
+            Self::Add(AddArgs { name, read }) => {
+                let access = if read { Access::Read } else { Access::Full };
+                let params = AddParams { name, access };
+                let added = session.call::<token::Add>("add the token", &params).await?;
+                print(session, &added);
+                let Secret { name, access, .. } = &added;
+                let kept = "keep its secret: it is never shown again";
+                session.printer.note(&format!("{name} added, access {access}; {kept}"));
+            }
+            Self::List(ListArgs {}) => {
+                let list = session.call::<token::List>("list the tokens", &NoParams {}).await?;
+                let table = table(&list.tokens);
+                session.printer.list(&list, table, "there are no tokens");
+            }
+            Self::Remove(RemoveArgs { name }) => {
+                let params = NameParams { name };
+                let removed = session.call::<token::Remove>("remove the token", &params).await?;
+                session.printer.changed(&removed, &format!("{} removed", removed.name));
+            }
+        }
+        Ok(ExitCode::Done)
+    }
+}
+
+/// The secret alone, for `$(…)`.
+fn print(session: &mut Session<'_>, secret: &Secret) {
+    session.printer.text(secret, &format!("{}\n", secret.secret));
+}
+
+fn table(tokens: &[TokenInfo]) -> Table {
+    let mut table = Table::list(&["NAME", "ACCESS", "CREATED"]);
+    for TokenInfo { name, access, created_ms } in tokens {
+        let created = timestamp(*created_ms);
+        table.row([name.to_string().into(), access.to_string().into(), created.into()]);
+    }
+    table
+}

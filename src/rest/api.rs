@@ -1,0 +1,205 @@
+//! The router, made from the table of routes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use http::header::CONTENT_TYPE;
+use http::{StatusCode, Uri};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::guard::{Guard, admit};
+use super::health::{Health, Status};
+use super::input::{Given, read_body};
+use super::problem::Problem;
+use super::routes::{Does, HEALTH, Operation, ROOT, ROUTES, Streams, Takes, Verb};
+use super::stream::{self, AHEAD, UnderWay};
+use super::{openapi, output, revision};
+use crate::model::{Actor, DomainName};
+use crate::rpc::envelope::FaultKind;
+use crate::rpc::{Call, Dispatch, ProgressSink};
+use crate::state::Reader;
+use crate::tokens::Tokens;
+
+/// What stands in the path, or why it can't be read.
+type PathParams = Result<RawPathParams, RawPathParamsRejection>;
+
+/// What the API is made of.
+pub struct Api {
+    /// Carries out what is asked for.
+    pub dispatch: Dispatch,
+    /// Who may ask over TCP.
+    pub tokens: Tokens,
+    /// The names by which it may be called, beside its address and `localhost`.
+    pub hosts: Vec<DomainName>,
+    /// The published state.
+    pub state: Reader,
+    /// When the server started.
+    pub started: Instant,
+    /// Turns to true when the server stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl Api {
+    pub(super) fn router(self) -> Router {
+        let guard = Guard { tokens: self.tokens.clone(), hosts: self.hosts.clone().into() };
+        let api = Arc::new(self);
+        let document: Arc<str> =
+            serde_json::to_string(&openapi::document()).unwrap_or_default().into();
+        let mut router = Router::new();
+        for route in ROUTES {
+            let filter = filter(route.verb);
+            let served = match &route.does {
+                Does::Call(operation) => {
+                    let api = Arc::clone(&api);
+                    on(filter, move |path: PathParams, request: Request| async move {
+                        let called = api.call(operation, path, request).await;
+                        called.unwrap_or_else(IntoResponse::into_response)
+                    })
+                }
+                Does::Health => {
+                    let api = Arc::clone(&api);
+                    on(filter, move || async move { api.health() })
+                }
+                Does::Document => {
+                    let document = document.to_string();
+                    on(filter, move || async move {
+                        ([(CONTENT_TYPE, "application/json")], document).into_response()
+                    })
+                }
+            };
+            router = router.route(route.path, served);
+        }
+        router
+            .fallback(unknown_path)
+            .method_not_allowed_fallback(|| async { not_allowed() })
+            .layer(axum::middleware::from_fn_with_state(guard, admit))
+    }
+
+    fn health(&self) -> Health {
+        let stopping = *self.stopping.borrow();
+        let status = if stopping { Status::Stopping } else { Status::Serving };
+        Health::new(status, Some(self.state.load().revision()), self.started)
+    }
+
+    /// Carries out an operation.
+    async fn call(
+        &self,
+        operation: &'static Operation,
+        path: PathParams,
+        request: Request,
+    ) -> Result<Response, Problem> {
+        let _answering = self.dispatch.enter();
+        let (head, body) = request.into_parts();
+        let actor = head.extensions.get::<Actor>().cloned().ok_or_else(Problem::internal)?;
+        let path = path.map_err(|wrong| {
+            let status = StatusCode::BAD_REQUEST;
+            Problem::new(status, FaultKind::Invalid, wrong.body_text())
+        })?;
+        let path = path.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let body = match operation.takes {
+            Takes::Path | Takes::Query(_) => serde_json::Map::new(),
+            Takes::Body(_) => read_body(&head.headers, body, false).await?,
+            Takes::OptionalBody(_) => read_body(&head.headers, body, true).await?,
+        };
+        let given = Given { path, uri: resumed(operation, &head), body };
+        let params = (operation.params)(given)?;
+        let revisions = revision::wanted(&head.headers);
+        let streams = match operation.streams {
+            Streams::Progress if stream::is_wanted(&head.headers) => Streams::Progress,
+            Streams::Reports => Streams::Reports,
+            Streams::Progress | Streams::No => Streams::No,
+        };
+        let call = |progress| Call { revisions, ..Call::new(actor, progress) };
+        match streams {
+            Streams::No => {
+                let result =
+                    carry_out(&self.dispatch, operation, params, call(ProgressSink::Nobody));
+                Ok(output::done(operation, result.await?, &head.uri, &head.headers))
+            }
+            Streams::Progress => Ok(stream::progress(self.start(operation, params, call)).await),
+            Streams::Reports => Ok(stream::reports(self.start(operation, params, call))),
+        }
+    }
+
+    /// Carries out an operation beside the request: its end doesn't depend on who listens.
+    fn start(
+        &self,
+        operation: &'static Operation,
+        params: Value,
+        call: impl FnOnce(ProgressSink) -> Call,
+    ) -> UnderWay {
+        let (reporting, reports) = mpsc::channel(AHEAD);
+        let (ending, end) = oneshot::channel();
+        let (dispatch, call) = (self.dispatch.clone(), call(ProgressSink::Values(reporting)));
+        tokio::spawn(async move {
+            let ended = carry_out(&dispatch, operation, params, call).await;
+            // Nobody may be there any more.
+            let _ = ending.send(ended);
+        });
+        UnderWay { reports, end }
+    }
+}
+
+async fn carry_out(
+    dispatch: &Dispatch,
+    operation: &Operation,
+    params: Value,
+    call: Call,
+) -> Result<Value, Problem> {
+    let Operation { method, .. } = operation;
+    tracing::debug!(rpc_method = method, request_id = call.request_id, actor = %call.actor, "rest");
+    dispatch.call(method, params, &call).await.map_err(Problem::from)
+}
+
+/// The request's path and query; a client that comes back goes on where it was.
+fn resumed(operation: &Operation, head: &http::request::Parts) -> Uri {
+    let last = head.headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    match last.filter(|_| operation.streams == Streams::Reports) {
+        None => head.uri.clone(),
+        Some(last) => {
+            let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+            let kept =
+                query.split('&').filter(|part| !part.is_empty() && !part.starts_with("after="));
+            let query: Vec<&str> = kept.collect();
+            let resumed = format!("{path}?{}&after={last}", query.join("&"));
+            resumed.parse().unwrap_or_else(|_| head.uri.clone())
+        }
+    }
+}
+
+fn filter(verb: Verb) -> MethodFilter {
+    match verb {
+        Verb::Get => MethodFilter::GET,
+        Verb::Post => MethodFilter::POST,
+        Verb::Put => MethodFilter::PUT,
+        Verb::Delete => MethodFilter::DELETE,
+    }
+}
+
+async fn unknown_path(_: Request<Body>) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, FaultKind::Invalid, "there is nothing at this path")
+        .hint(format!("{ROOT}/openapi.json has all that there is"))
+}
+
+fn not_allowed() -> Problem {
+    let detail = "the path is there, but not for this method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, FaultKind::Invalid, detail)
+        .hint("the header `Allow` has those that it takes")
+}
+
+/// What is answered before there is anything to answer with.
+pub(super) fn starting(started: Instant) -> Router {
+    Router::new()
+        .route(
+            HEALTH,
+            axum::routing::get(move || async move { Health::new(Status::Starting, None, started) }),
+        )
+        .fallback(|| async { Problem::starting() })
+}

@@ -1,0 +1,46 @@
+//! Where requests come in, from the first moment of a start to the last of a stop.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use axum::Router;
+
+use super::api::{self, Api};
+
+/// Where requests come in. Cloned handles are the same door.
+#[derive(Clone)]
+pub struct Door {
+    api: Arc<ArcSwapOption<Router>>,
+    /// Answers until there is an API.
+    starting: Router,
+    started: Instant,
+}
+
+impl Door {
+    /// A door behind which nobody is yet: whoever comes is told that the server starts.
+    pub fn new() -> Self {
+        let started = Instant::now();
+        Self { api: Arc::default(), starting: api::starting(started), started }
+    }
+
+    /// When it was made, which is when the server started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Answers from now on.
+    pub fn open(&self, api: Api) {
+        self.api.store(Some(Arc::new(api.router())));
+    }
+
+    pub(super) fn router(&self) -> Router {
+        self.api.load().as_ref().map_or_else(|| self.starting.clone(), |api| Router::clone(api))
+    }
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self::new()
+    }
+}

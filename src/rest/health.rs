@@ -1,0 +1,58 @@
+//! Whether the proxy serves, for those who balance load and watch over it.
+
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, ETAG};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::revision::etag;
+
+/// How the server is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(super) struct Health {
+    status: Status,
+    /// Its version.
+    version: &'static str,
+    /// The revision of the state; none while it starts.
+    revision: Option<u64>,
+    /// Seconds since it started.
+    uptime_secs: u64,
+}
+
+/// Whether it takes traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    /// Not yet.
+    Starting,
+    /// It does.
+    Serving,
+    /// No more: what runs ends.
+    Stopping,
+}
+
+impl Health {
+    pub(super) fn new(status: Status, revision: Option<u64>, started: Instant) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
+        let uptime: Duration = started.elapsed();
+        Self { status, version, revision, uptime_secs: uptime.as_secs() }
+    }
+}
+
+impl IntoResponse for Health {
+    fn into_response(self) -> Response {
+        let status = match self.status {
+            Status::Serving => StatusCode::OK,
+            Status::Starting | Status::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let tag = self.revision.map(|revision| [(ETAG, etag(revision))]);
+        match tag {
+            Some(tag) => (status, tag, [(CACHE_CONTROL, "no-store")], Json(self)).into_response(),
+            None => (status, [(CACHE_CONTROL, "no-store")], Json(self)).into_response(),
+        }
+    }
+}

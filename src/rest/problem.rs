@@ -1,0 +1,124 @@
+//! Errors as HTTP tells them (RFC 9457), and the only place where one gets its status.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
+
+/// The media type of a [`Problem`].
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Problem {
+    /// Always `about:blank`: `kind` tells problems apart.
+    #[serde(rename = "type")]
+    about: &'static str,
+    /// What the status means.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// What failed, and why, in one line.
+    detail: String,
+    #[serde(flatten)]
+    data: Box<FaultData>,
+}
+
+/// The status of a fault.
+fn status_of(fault: &Fault) -> StatusCode {
+    match (fault.code, fault.data.kind) {
+        (code::REVISION, _) => StatusCode::PRECONDITION_FAILED,
+        (_, FaultKind::NotFound) => StatusCode::NOT_FOUND,
+        (_, FaultKind::AlreadyExists | FaultKind::Conflict | FaultKind::Timeout) => {
+            StatusCode::CONFLICT
+        }
+        (_, FaultKind::Invalid | FaultKind::Unhealthy) => StatusCode::UNPROCESSABLE_ENTITY,
+        (_, FaultKind::Denied) => StatusCode::FORBIDDEN,
+        (_, FaultKind::Internal | FaultKind::Unknown) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl Problem {
+    /// One of the request itself, or of who sends it.
+    pub(super) fn new(status: StatusCode, kind: FaultKind, detail: impl Into<String>) -> Self {
+        let data = FaultData { kind, ..FaultData::default() };
+        Self::of(status, detail.into(), data)
+    }
+
+    /// A field, a query parameter or a part of the path that can't be taken.
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, FaultKind::Invalid, detail)
+    }
+
+    /// What should never be.
+    pub(super) fn internal() -> Self {
+        let detail = "the server failed; its log may say how";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, FaultKind::Internal, detail)
+    }
+
+    /// Nothing is carried out yet.
+    pub(super) fn starting() -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, FaultKind::Conflict, "the server is starting").hint("try again")
+    }
+
+    /// Nothing is carried out any more.
+    pub(super) fn stopping() -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, FaultKind::Conflict, "the server is stopping")
+    }
+
+    fn of(status: StatusCode, detail: String, data: FaultData) -> Self {
+        let title = status.canonical_reason().unwrap_or_default();
+        let (status, data) = (status.as_u16(), Box::new(data));
+        Self { about: "about:blank", title, status, detail, data }
+    }
+
+    /// With what to do next.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.data.hint = Some(hint.into());
+        self
+    }
+
+    /// With the name that the request has for a parameter.
+    pub(super) fn in_words(mut self, param: &str, word: &str) -> Self {
+        let (param, word) = (format!("`{param}`"), format!("`{word}`"));
+        self.detail = self.detail.replace(&param, &word);
+        self.data.hint = self.data.hint.map(|hint| hint.replace(&param, &word));
+        self
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::of(status_of(&fault), fault.message, fault.data)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

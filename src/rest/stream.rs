@@ -1,0 +1,92 @@
+//! Answers that come as server-sent events, while a method is under way.
+
+use std::convert::Infallible;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream, StreamExt};
+use http::HeaderMap;
+use http::header::ACCEPT;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use super::problem::Problem;
+
+/// Reports that wait for a slow client.
+pub(super) const AHEAD: usize = 64;
+
+/// A call that is under way.
+pub(super) struct UnderWay {
+    /// What it reports.
+    pub(super) reports: mpsc::Receiver<Value>,
+    /// How it ends.
+    pub(super) end: oneshot::Receiver<Result<Value, Problem>>,
+}
+
+/// Whether the client asks for server-sent events.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("text/event-stream")
+    })
+}
+
+/// Tells the progress, then the result or the error. What fails before it has made any progress is
+/// answered as if no stream had been asked for.
+pub(super) async fn progress(mut call: UnderWay) -> Response {
+    let first = call.reports.recv().await;
+    if first.is_none() {
+        return match ended(call.end).await {
+            Ok(result) => events(stream::iter([named("result", &result)])),
+            Err(problem) => problem.into_response(),
+        };
+    }
+    let end = stream::once(async move {
+        match ended(call.end).await {
+            Ok(result) => named("result", &result),
+            Err(problem) => named("error", &problem),
+        }
+    });
+    let first = stream::iter(first);
+    let reports = first.chain(received(call.reports)).map(|report| named("progress", &report));
+    events(reports.chain(end))
+}
+
+/// Tells what is reported, and nothing when it ends.
+pub(super) fn reports(call: UnderWay) -> Response {
+    // A switch is told again when it has ended: its number is then an old one, and a client that comes
+    // back must not be sent what it has.
+    let numbered = received(call.reports).scan(0, |last, report| {
+        let id = report["id"].as_u64().filter(|id| *id > *last);
+        *last = id.unwrap_or(*last);
+        let event = Event::default().data(report.to_string());
+        std::future::ready(Some(match id {
+            Some(id) => event.id(id.to_string()),
+            None => event,
+        }))
+    });
+    events(numbered)
+}
+
+/// How the call ended; a task that is gone without a word was ended by a stop.
+async fn ended(end: oneshot::Receiver<Result<Value, Problem>>) -> Result<Value, Problem> {
+    end.await.unwrap_or_else(|_| Err(Problem::stopping()))
+}
+
+fn received(reports: mpsc::Receiver<Value>) -> impl Stream<Item = Value> {
+    stream::unfold(reports, |mut reports| async move {
+        let report = reports.recv().await?;
+        Some((report, reports))
+    })
+}
+
+fn named(name: &str, data: &impl serde::Serialize) -> Event {
+    let data = serde_json::to_string(data).unwrap_or_default();
+    Event::default().event(name).data(data)
+}
+
+fn events(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+    let events = events.map(Ok::<_, Infallible>);
+    Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+}

@@ -1,0 +1,85 @@
+//! Methods on the tokens of the management API.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{NoParams, Open, method};
+use crate::model::{Access, TokenName};
+
+method!(/// The server's own token, `admin`, with its secret.
+    Show, "token.show", NoParams => Secret,
+    faults [NotFound]);
+method!(/// Gives a token another secret; the old one is refused from the next request on.
+    Rotate, "token.rotate", RotateParams => Secret,
+    faults [NotFound]);
+method!(/// Makes a token; its secret is never shown again.
+    Add, "token.add", AddParams => Secret,
+    faults [AlreadyExists]);
+method!(/// The tokens by name, without their secrets.
+    List, "token.list", NoParams => TokenList);
+method!(/// Removes a token; its secret is refused from the next request on.
+    Remove, "token.remove", NameParams => Removed,
+    faults [NotFound]);
+
+/// What `token.rotate` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateParams {
+    /// The token; `admin` when not given, which is made when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<TokenName>,
+}
+
+/// What `token.add` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddParams {
+    /// The new name.
+    pub name: TokenName,
+    /// What it allows.
+    pub access: Access,
+}
+
+/// Names one token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NameParams {
+    /// Its name.
+    pub name: TokenName,
+}
+
+/// A token with its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Secret {
+    /// Its name.
+    pub name: TokenName,
+    /// What it allows.
+    pub access: Open<Access>,
+    /// What requests carry: `Authorization: Bearer SECRET`.
+    pub secret: String,
+}
+
+/// The answer of `token.list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenList {
+    /// The tokens, by name.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// A token without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenInfo {
+    /// Its name.
+    pub name: TokenName,
+    /// What it allows.
+    pub access: Open<Access>,
+    /// When it was made, or got its secret, in milliseconds since the Unix epoch.
+    pub created_ms: u64,
+}
+
+/// The answer of `token.remove`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Removed {
+    /// The name of the token that is gone.
+    pub name: TokenName,
+}

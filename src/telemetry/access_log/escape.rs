@@ -1,0 +1,44 @@
+//! What clients sent, so that nothing in it ends a text, a line or a document, or moves a terminal's
+//! cursor.
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Text within the quotes of JSON.
+pub(super) fn write_json(out: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' if !matches!(byte, b'"' | b'\\'));
+    if text.as_bytes().iter().all(is_plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend_from_slice(&[b'\\', character as u8]),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            // All of them are below U+0100.
+            _ if character.is_control() => {
+                out.extend_from_slice(b"\\u00");
+                write_hex(out, u8::try_from(character).unwrap_or(b'?'));
+            }
+            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Bytes within the quotes of the Common Log Format: what is not printable ASCII is `\xHH`, and so are
+/// quotes and backslashes, as nginx writes them.
+pub(super) fn write_hex_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| !is_plain(*byte)) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(b"\\x");
+        write_hex(out, rest[at]);
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+fn write_hex(out: &mut Vec<u8>, byte: u8) {
+    out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+}

@@ -1,0 +1,130 @@
+//! The access log: a line for each request, beside the log.
+//!
+//! Not by way of `tracing`: a line costs one allocation, and nobody waits for it to be written.
+
+mod escape;
+mod json;
+mod line;
+mod plain;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+pub use line::AccessLine;
+
+use super::sink::{Output, Sink};
+use super::{TelemetryError, open_file};
+use crate::config::{AccessFormat, AccessLogSettings, LogOutput};
+
+/// How long the writer gathers lines after the first one. On a busy server it is woken this seldom.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// What most lines are shorter than.
+const LINE: usize = 640;
+
+/// The access log, on or off. Clones are of the same.
+#[derive(Debug, Clone, Default)]
+pub struct AccessLog {
+    active: Arc<ArcSwapOption<Active>>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// An access log that is on.
+#[derive(Debug)]
+pub struct Active {
+    settings: AccessLogSettings,
+    sink: Arc<Sink>,
+}
+
+impl AccessLog {
+    /// The access log that the settings say; lines that it drops are counted in `dropped`.
+    ///
+    /// # Errors
+    /// When its file can't be opened.
+    pub fn open(
+        settings: &AccessLogSettings,
+        dropped: &Arc<AtomicU64>,
+    ) -> Result<Self, TelemetryError> {
+        let log = Self { active: Arc::default(), dropped: Arc::clone(dropped) };
+        log.set(settings)?;
+        Ok(log)
+    }
+
+    /// Goes on as the settings say.
+    ///
+    /// # Errors
+    /// When its file can't be opened; then it goes on as before.
+    pub fn set(&self, settings: &AccessLogSettings) -> Result<(), TelemetryError> {
+        if !settings.enabled {
+            self.active.store(None);
+            return Ok(());
+        }
+        let sink = match &*self.active.load() {
+            Some(now) if now.settings.output == settings.output => Arc::clone(&now.sink),
+            _ => Arc::new(self.start(&settings.output)?),
+        };
+        self.active.store(Some(Arc::new(Active { settings: settings.clone(), sink })));
+        Ok(())
+    }
+
+    fn start(&self, output: &LogOutput) -> Result<Sink, TelemetryError> {
+        let output = match output {
+            LogOutput::Console => Output::Stdout,
+            LogOutput::File(file) => open_file(file, "access_log")?,
+        };
+        let dropped = Arc::clone(&self.dropped);
+        Sink::start("vhost-access-log", output, LINGER, dropped).map_err(TelemetryError::Thread)
+    }
+
+    /// The log that requests are told to, where there is one.
+    pub fn active(&self) -> arc_swap::Guard<Option<Arc<Active>>> {
+        self.active.load()
+    }
+
+    /// Opens its file again, which somebody has moved.
+    pub fn reopen(&self) {
+        if let Some(active) = &*self.active.load() {
+            active.sink.reopen();
+        }
+    }
+
+    /// Ends it, once what waits is written or it has been long enough.
+    pub fn close(&self) {
+        if let Some(active) = self.active.swap(None) {
+            active.sink.close();
+        }
+    }
+}
+
+impl Active {
+    /// Whether a request that ended with this status gets a line.
+    pub fn takes(&self, status: Option<u16>, failed: bool) -> bool {
+        let share = self.settings.sample;
+        share >= 1.0
+            || failed
+            || status.is_none_or(|status| status >= 500)
+            || fastrand::f64() < share
+    }
+
+    /// Whether queries are told.
+    pub fn tells_queries(&self) -> bool {
+        self.settings.query
+    }
+
+    /// Tells a request.
+    pub fn write(&self, line: &AccessLine<'_>) {
+        let mut bytes = Vec::with_capacity(LINE);
+        match self.settings.format {
+            AccessFormat::Json => json::write(&mut bytes, line),
+            AccessFormat::Text => plain::write_text(&mut bytes, line),
+            AccessFormat::Common => plain::write_common(&mut bytes, line),
+            AccessFormat::Combined => plain::write_combined(&mut bytes, line),
+        }
+        self.sink.send(bytes);
+    }
+}

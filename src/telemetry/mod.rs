@@ -1,0 +1,158 @@
+//! Log lines: which are written, how they look and where they go. Metrics are elsewhere.
+
+mod access_log;
+mod error;
+mod fields;
+mod level;
+mod log_file;
+mod sink;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tracing::Subscriber;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+pub use access_log::{AccessLine, AccessLog};
+pub use error::TelemetryError;
+pub use level::LevelHandle;
+
+use crate::config::{LogFormat, LogOutput, LoggingSettings};
+use crate::metrics::DroppedLines;
+use fields::write_field;
+use log_file::LogFile;
+use sink::{Output, Sink};
+
+/// Keeps the log writer alive. When it is dropped, what waits is written; so drop it last.
+#[derive(Debug)]
+#[must_use = "log lines are lost when the guard is dropped"]
+pub struct TelemetryGuard {
+    logs: LogHandle,
+}
+
+/// The log of this process. Clones are of the same.
+#[derive(Debug, Clone)]
+pub struct LogHandle {
+    sink: Arc<Sink>,
+    level: LevelHandle,
+    dropped: DroppedLines,
+}
+
+impl TelemetryGuard {
+    /// A handle to the log.
+    pub fn handle(&self) -> LogHandle {
+        self.logs.clone()
+    }
+}
+
+impl Drop for TelemetryGuard {
+    fn drop(&mut self) {
+        self.logs.sink.close();
+    }
+}
+
+impl LogHandle {
+    /// Its level.
+    pub fn level(&self) -> &LevelHandle {
+        &self.level
+    }
+
+    /// Lines that were dropped because an output was too slow.
+    pub fn dropped(&self) -> &DroppedLines {
+        &self.dropped
+    }
+
+    /// Opens the log file again, which somebody has moved.
+    pub fn reopen(&self) {
+        self.sink.reopen();
+    }
+}
+
+/// Sends this process's log lines, those of the `log` crate included, where the settings say.
+///
+/// # Errors
+/// When the log file cannot be opened, or when it is called twice.
+pub fn init(settings: &LoggingSettings) -> Result<TelemetryGuard, TelemetryError> {
+    let dropped = DroppedLines::default();
+    let sink = open(settings, Arc::clone(&dropped.log))?;
+    let colour = settings.output == LogOutput::Console && wants_colour();
+    let sink = Arc::new(sink);
+    let level = LevelHandle::new(settings.level);
+    subscriber(settings, level.clone(), LineWriter(Arc::clone(&sink)), colour)
+        .try_init()
+        .map_err(|_| TelemetryError::SetUpBefore)?;
+    Ok(TelemetryGuard { logs: LogHandle { sink, level, dropped } })
+}
+
+fn open(settings: &LoggingSettings, dropped: Arc<AtomicU64>) -> Result<Sink, TelemetryError> {
+    let output = match &settings.output {
+        LogOutput::Console => Output::Stderr,
+        LogOutput::File(file) => open_file(file, "logging")?,
+    };
+    Sink::start("vhost-log", output, Duration::ZERO, dropped).map_err(TelemetryError::Thread)
+}
+
+fn open_file(
+    file: &crate::config::LogFileSettings,
+    section: &'static str,
+) -> Result<Output, TelemetryError> {
+    let path = file.path.clone();
+    LogFile::open(file.clone()).map(Output::File).map_err(|source| TelemetryError::OpenFile {
+        section,
+        path,
+        source,
+    })
+}
+
+/// Puts each line of the log into the queue.
+struct LineWriter(Arc<Sink>);
+
+impl<'w> MakeWriter<'w> for LineWriter {
+    type Writer = &'w Self;
+
+    fn make_writer(&'w self) -> &'w Self {
+        self
+    }
+}
+
+/// Each call is a whole line: the layer writes no other.
+impl Write for &LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.send(line.to_vec());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// As <https://no-color.org> says: any text in the variable turns colour off.
+fn wants_colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn subscriber<W>(
+    settings: &LoggingSettings,
+    level: LevelHandle,
+    writer: W,
+    colour: bool,
+) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer).with_ansi(colour);
+    let lines = match settings.format {
+        LogFormat::Text => lines.fmt_fields(debug_fn(write_field).delimited(" ")).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    tracing_subscriber::registry().with(level).with(lines)
+}
