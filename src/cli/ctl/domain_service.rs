@@ -1,6 +1,6 @@
 //! `vhost ctl domain maintenance`, `pause` and `resume`: options that are turned on for a while.
 
-use clap::{Args, Subcommand};
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::connect::Session;
@@ -19,25 +19,20 @@ pub(super) struct MaintenanceArgs {
     /// The domain
     #[arg(value_name = "DOMAIN")]
     domain: DomainName,
-    #[command(subcommand)]
-    state: MaintenanceState,
+    /// Whether it is worked on
+    #[arg(value_name = "on|off", hide_possible_values = true)]
+    state: State,
+    /// What clients are told; a line of the server's own when not given
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
+    /// When they may come again, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    retry_after: Option<u32>,
 }
 
-#[derive(Debug, Subcommand)]
-enum MaintenanceState {
-    /// Answer with 503
-    #[command(after_help = "Example:
-  vhost ctl domain maintenance example.com on --message 'Back at noon'")]
-    On {
-        /// What clients are told; a line of the server's own when not given
-        #[arg(long, value_name = "TEXT")]
-        message: Option<String>,
-        /// When they may come again, in seconds
-        #[arg(long, value_name = "SECONDS")]
-        retry_after: Option<u32>,
-    },
-    /// Serve it again
-    #[command(after_help = "Example:\n  vhost ctl domain maintenance example.com off")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum State {
+    On,
     Off,
 }
 
@@ -70,14 +65,17 @@ pub(super) struct ResumeArgs {
 
 impl MaintenanceArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
-        let value = match self.state {
+        let Self { domain, state, message, retry_after } = self;
+        let value = match state {
             // What is null goes: a message of the last time does not come back.
-            MaintenanceState::On { message, retry_after } => {
-                json!({ "message": message, "retry_after_secs": retry_after })
+            State::On => json!({ "message": message, "retry_after_secs": retry_after }),
+            State::Off if message.is_some() || retry_after.is_some() => {
+                let cause = "leave out `--message` and `--retry-after`: nobody is told them";
+                return Err(Problem::usage("cannot turn maintenance off", cause.to_owned()));
             }
-            MaintenanceState::Off => Value::Null,
+            State::Off => Value::Null,
         };
-        set(session, self.domain, "maintenance", value).await
+        set(session, domain, "maintenance", value).await
     }
 }
 

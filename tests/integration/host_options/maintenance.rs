@@ -33,6 +33,8 @@ fn one_command_turns_it_on_and_off() {
     let response = vhost.get("example.com", "/");
     assert!(response.status == 503 && response.header("retry-after").is_none());
     assert_eq!(response.text(), "this site is being worked on\n");
+    let wrong = vhost.ctl(&["domain", "maintenance", "example.com", "off", "--message", "x"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("leave out"), "{wrong:?}");
     maintenance(&["off"]);
     assert_eq!(vhost.get("example.com", "/").backend(), Some("w1"));
     let event = vhost.newest_event();
