@@ -12,7 +12,7 @@ use super::exit_code::ExitCode;
 /// The password is asked for twice without being shown, or read as one line from standard input when
 /// that is no terminal. The hash is by argon2id with 19 MiB and two passes, as OWASP advises.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  vhost hash-password\n  vhost hash-password < password.txt")]
+#[command(after_help = "Example:\n  vhost hash-password")]
 pub struct HashPasswordArgs {}
 
 /// Prints the hash. Returns the exit status.
