@@ -1,4 +1,4 @@
-//! What a request pays to find its domain, at ten domains and at a hundred thousand; and what a
+//! What a request pays to find its domain, at ten domains, a thousand, and a hundred thousand; and what a
 //! handshake pays to find its certificate, at ten and at ten thousand.
 
 use std::hint::black_box;
@@ -12,7 +12,7 @@ use pingora_vhost::model::{
 use pingora_vhost::state::{Reader, Snapshot, publication};
 use pingora_vhost::tls::{CertStore, Certificate, Serving, Slot, Trust};
 
-const SIZES: [usize; 2] = [10, 100_000];
+const SIZES: [usize; 3] = [10, 1000, 100_000];
 const CERTIFICATES: [usize; 2] = [10, 10_000];
 
 /// As a client writes it.

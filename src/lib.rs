@@ -3,7 +3,8 @@
 //! The rooms, in the direction in which data flows:
 //! [`cli`] → `rpc::client` ⇒ `rpc::server` → [`control`] → [`state`] → [`proxy`].
 //! [`model`] holds the values that all of them share; [`store`] persists what control decides;
-//! [`health`] watches backends; [`acme`] talks to CAs; [`server`] puts everything together.
+//! [`health`] watches backends; [`stats`] remembers what was counted lately; [`exposition`] tells
+//! Prometheus all of it; [`acme`] talks to CAs; [`server`] puts everything together.
 
 pub mod acme;
 pub mod atomic_file;
@@ -13,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod exposition;
 pub mod health;
 pub mod metrics;
 pub mod model;
@@ -21,6 +23,7 @@ pub mod rest;
 pub mod rpc;
 pub mod server;
 pub mod state;
+pub mod stats;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

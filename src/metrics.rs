@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::model::UpstreamFailure;
-use crate::state::InFlight;
+use crate::state::{InFlight, Latency};
 
 /// Why a request was refused, or failed. The names are stable: logs and scripts carry them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +142,28 @@ pub struct DroppedLines {
     pub access_log: Arc<AtomicU64>,
 }
 
+/// How a reload of the config ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadEnd {
+    /// What the config says is in effect, but for what wants a restart.
+    Applied,
+    /// Nothing was changed: the config is wrong, or what it wants can't be done.
+    Failed,
+}
+
+impl ReloadEnd {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Applied, Self::Failed];
+
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The server's own counters. They never restart while it runs.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -153,9 +175,12 @@ pub struct Metrics {
     pub calls: Arc<InFlight>,
     /// Log lines that were dropped.
     pub dropped_lines: DroppedLines,
+    /// How long switches took, from the command to the end of the drain.
+    pub switch_durations: Latency,
     stopping: AtomicBool,
     requests: AtomicU64,
     refused: [AtomicU64; Reason::COUNT],
+    reloads: [AtomicU64; ReloadEnd::ALL.len()],
 }
 
 impl Metrics {
@@ -182,6 +207,16 @@ impl Metrics {
     /// Counts a request that was refused or failed.
     pub fn count_refused(&self, reason: Reason) {
         self.refused[reason.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a reload of the config that has ended.
+    pub fn count_reload(&self, end: ReloadEnd) {
+        self.reloads[end as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Reloads of the config that ended so.
+    pub fn reloads(&self, end: ReloadEnd) -> u64 {
+        self.reloads[end as usize].load(Ordering::Relaxed)
     }
 
     /// Requests that have ended.

@@ -4,7 +4,6 @@
 //! so that none is ordered. It measures; nothing here fails for being slow.
 
 mod bundles;
-mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod site;
@@ -18,8 +17,9 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use serde_json::{Value, json};
 
-use bundles::{Authority, Bundle, sign_all};
-use client::Client;
+use bundles::sign_all;
+use common::authority::{Authority, Bundle};
+use common::client::Client;
 use common::figures::{Figures, median, megabytes, millis, percentile, to_float};
 use common::server::{Prepared, Server};
 use common::traffic::{Backend, while_running};

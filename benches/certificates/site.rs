@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::bundles::{Bundle, DIRECTORY_URL, store};
+use crate::bundles::{DIRECTORY_URL, store};
+use crate::common::authority::Bundle;
 use crate::common::server::{Prepared, free_address};
 
 /// A domain whose certificate nobody trusts: its requests are asked about, and not redirected.

@@ -196,7 +196,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn open(socket: &Path) -> Self {
+    pub(crate) fn open(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).expect("the admin socket answers");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         Self { reader: BufReader::new(stream) }
@@ -274,7 +274,7 @@ pub(crate) fn free_address() -> SocketAddr {
     free.local_addr().expect("bound")
 }
 
-fn is_served(http: SocketAddr, host: Option<&str>) -> bool {
+pub(crate) fn is_served(http: SocketAddr, host: Option<&str>) -> bool {
     let line = first_line(http, host.unwrap_or("nobody.invalid"));
     line.is_some_and(|line| host.is_none() || line.contains(" 200 "))
 }

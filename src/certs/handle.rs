@@ -93,6 +93,18 @@ impl Certificates {
         reports
     }
 
+    /// Until when the certificates are valid that are served for declared names: the name, the domain
+    /// that it belongs to, and the time in milliseconds since the Unix epoch.
+    pub fn not_after(&self) -> Vec<(DomainName, DomainName, u64)> {
+        let table = self.shared.table.read();
+        let declared = table.iter().filter(|(_, entry)| !entry.on_demand);
+        let served = declared.filter_map(|(name, entry)| {
+            let (_, served) = entry.served.as_ref()?;
+            Some((name.clone(), entry.domain.clone(), served.certificate.facts().not_after_ms))
+        });
+        served.collect()
+    }
+
     /// What needs a person.
     pub fn warnings(&self) -> Vec<String> {
         const MOST: usize = 20;

@@ -133,11 +133,41 @@ impl<'w> Printer<'w> {
         if self.look.format == Format::Json {
             return self.json(result);
         }
+        let text = self.texts(tables).join("\n");
+        self.data(&text);
+    }
+
+    /// Prints a result that is looked at again and again, with a line about it: over what stands on a
+    /// terminal of so many lines; elsewhere after what was printed before.
+    pub(super) fn show_again(
+        &mut self,
+        result: &impl Serialize,
+        tables: impl IntoIterator<Item = Table>,
+        about: &str,
+        lines: Option<usize>,
+    ) {
+        if self.look.format == Format::Json {
+            return self.entry(result, "");
+        }
+        let text = self.texts(tables).join("\n");
+        let about = fitting(&printable(about), self.table_width());
+        self.data(&match lines {
+            None => format!("{about}\n{text}\n"),
+            // Home, each line with its rest, and what is below: nothing flickers.
+            Some(lines) => {
+                let shown = [about.as_str(), ""].into_iter().chain(text.lines());
+                let shown: Vec<_> = shown.take(lines.saturating_sub(1)).collect();
+                let shown = shown.iter().map(|line| format!("{line}\u{1b}[K\r\n"));
+                format!("\u{1b}[H{}\u{1b}[J", shown.collect::<String>())
+            }
+        });
+        self.flush();
+    }
+
+    fn texts(&self, tables: impl IntoIterator<Item = Table>) -> Vec<String> {
         let Look { header, color, .. } = self.look;
-        let width = self.table_width();
         let shown = tables.into_iter().filter(|table| !table.is_empty());
-        let texts: Vec<_> = shown.map(|table| table.render(header, color, width)).collect();
-        self.data(&texts.join("\n"));
+        shown.map(|table| table.render(header, color, self.table_width())).collect()
     }
 
     /// Prints what a change led to: one line for people, the result for scripts.
@@ -176,9 +206,7 @@ impl<'w> Printer<'w> {
             Format::Table | Format::Wide => self.line(line),
         }
         // Whoever follows what happens wants it now.
-        if let Err(error) = self.stdout.flush() {
-            self.failed.get_or_insert(error);
-        }
+        self.flush();
     }
 
     /// Prints a line of a result that is told in words.
@@ -197,6 +225,23 @@ impl<'w> Printer<'w> {
     /// Whether only results and errors are wanted.
     pub(super) fn is_quiet(&self) -> bool {
         self.look.quiet
+    }
+
+    /// Whether stdout has colours.
+    pub(super) fn is_colored(&self) -> bool {
+        self.look.color
+    }
+
+    /// The columns of the terminal that stdout is, or as many as were asked for.
+    pub(super) fn width(&self) -> Option<u16> {
+        self.look.width
+    }
+
+    /// Hands what was printed to whoever reads it.
+    pub(super) fn flush(&mut self) {
+        if let Err(error) = self.stdout.flush() {
+            self.failed.get_or_insert(error);
+        }
     }
 
     /// Whether tables may be wider than a terminal, for what else there is to know.

@@ -184,16 +184,7 @@ impl Cell {
     }
 
     fn shorten(&mut self, width: usize) {
-        let length = self.text.chars().count();
-        if length > width {
-            // Names differ at their ends, and addresses by their ports.
-            let room = width.saturating_sub(1);
-            let head = if self.reads_on { room } else { room / 2 };
-            let tail = width.saturating_sub(1) - head;
-            let (start, end) =
-                (self.text.chars().take(head), self.text.chars().skip(length - tail));
-            self.text = start.chain(['…']).chain(end).collect();
-        }
+        self.text = shortened(&self.text, width, self.reads_on);
     }
 
     fn pad(&mut self, width: usize) {
@@ -224,6 +215,19 @@ impl From<&str> for Cell {
     fn from(text: &str) -> Self {
         text.to_owned().into()
     }
+}
+
+/// The text within `width` columns: cut at its end where it reads on like a sentence, else in its
+/// middle, for names differ at their ends, and addresses by their ports.
+pub(super) fn shortened(text: &str, width: usize, reads_on: bool) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(1);
+    let head = if reads_on { room } else { room / 2 };
+    let (start, end) = (text.chars().take(head), text.chars().skip(length - (room - head)));
+    start.chain(['…']).chain(end).collect()
 }
 
 /// The values, with commas between them.

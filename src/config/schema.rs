@@ -329,7 +329,7 @@ struct AccessLog {
     query: bool,
 }
 
-/// Metrics for Prometheus, at `/metrics`.
+/// Metrics for Prometheus, at `/metrics`. Anyone who reaches the address can read them.
 #[derive(Default, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is a shape")]
@@ -340,6 +340,13 @@ struct Metrics {
     /// Where they are served.
     #[schemars(default)]
     listen_addr: Listen,
+    /// How many domains have series of their own, those with most requests first; the others are
+    /// counted together, as `domain="other"`.
+    #[schemars(default)]
+    per_domain_limit: Whole<0, 1_000_000>,
+    /// A page for people at `/`, which shows the same live: domains, backends, what happened.
+    #[schemars(default)]
+    status_page: bool,
 }
 
 /// Certificates from Let's Encrypt, or from another CA that speaks ACME. Without this section there are

@@ -252,5 +252,8 @@ fn read_metrics(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> Met
     if enabled && section.has("listen_addr") {
         claim_listener(section, "listen_addr", listen_addr, listeners);
     }
-    MetricsSettings { enabled, listen_addr }
+    let per_domain_limit =
+        section.or("per_domain_limit", d.per_domain_limit, integer(0..=1_000_000));
+    let status_page = section.or("status_page", d.status_page, boolean);
+    MetricsSettings { enabled, listen_addr, per_domain_limit, status_page }
 }

@@ -380,10 +380,19 @@ pub struct MetricsSettings {
     pub enabled: bool,
     /// Where it is served.
     pub listen_addr: SocketAddr,
+    /// How many domains have series of their own.
+    pub per_domain_limit: usize,
+    /// Whether there is a page for people, too.
+    pub status_page: bool,
 }
 
 impl Default for MetricsSettings {
     fn default() -> Self {
-        Self { enabled: false, listen_addr: SocketAddr::from(([0, 0, 0, 0], 9090)) }
+        Self {
+            enabled: false,
+            listen_addr: SocketAddr::from(([0, 0, 0, 0], 9090)),
+            per_domain_limit: 1000,
+            status_page: false,
+        }
     }
 }

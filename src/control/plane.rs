@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::claims::Claims;
 use super::{Caller, ControlError, ProbeNow, find};
 use crate::clock::now_ms;
+use crate::metrics::Metrics;
 use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
 use crate::store::{Commit, Store, StoreError};
@@ -37,6 +38,7 @@ pub(super) struct Inner {
     pub(super) reader: Reader,
     pub(super) options: ArcSwap<ControlOptions>,
     pub(super) probe: ProbeNow,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) claims: Claims,
     /// How often the history was written to, for those who watch it.
     pub(super) written: watch::Sender<u64>,
@@ -81,12 +83,13 @@ impl ControlPlane {
         reader: Reader,
         options: ControlOptions,
         probe: ProbeNow,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let writer = Mutex::new(Writer { store, publisher });
         let claims = Claims::default();
         let options = ArcSwap::from_pointee(options);
         let written = watch::Sender::default();
-        Self { inner: Arc::new(Inner { writer, reader, options, probe, claims, written }) }
+        Self { inner: Arc::new(Inner { writer, reader, options, probe, metrics, claims, written }) }
     }
 
     /// The state of now.

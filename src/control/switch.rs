@@ -9,8 +9,8 @@ use super::plane::{Applied, Edit};
 use super::token::PlanToken;
 use super::{Caller, ControlError, ControlPlane, drain, find, gate, plan};
 use crate::model::{
-    BackendId, Change, DomainName, EventKind, Outcome, SwitchProgress, SwitchReport, SwitchStep,
-    Tag, VirtualHost,
+    BackendId, Change, DomainName, EventKind, Outcome, SwitchEnd, SwitchProgress, SwitchReport,
+    SwitchStep, Tag, VirtualHost,
 };
 use crate::state::{InFlight, Snapshot};
 
@@ -107,6 +107,7 @@ impl ControlPlane {
         let proven = match self.pass_gate(&plan.steps, &options, &progress).await {
             Ok(proven) => proven,
             Err(error) => {
+                self.count_end(&plan.steps, SwitchEnd::GateFailed);
                 let outcome = Outcome::GateFailed { cause: error.to_string() };
                 // Why it failed is what the operator must hear, also when it can't be noted.
                 if let Err(unsaved) = self.record(caller.actor, event(outcome, &options)).await {
@@ -125,14 +126,21 @@ impl ControlPlane {
         let edit = event(first.clone(), &options);
         let steps = plan.steps.clone();
         let percent = self.options().min_healthy_percent;
-        let applied = self
+        let committed = self
             .change(caller, move |snapshot| {
                 // Again, now that nobody else can change the state.
                 planned.as_ref().map_or(Ok(()), |token| plan::check(snapshot, token))?;
                 commit(snapshot, &steps, proven.as_ref(), percent, edit).map(Some)
             })
-            .await?
-            .ok_or(ControlError::Stopping)?;
+            .await
+            .and_then(|applied| applied.ok_or(ControlError::Stopping));
+        let applied = match committed {
+            Ok(applied) => applied,
+            Err(error) => {
+                self.count_end(&plan.steps, SwitchEnd::Failed);
+                return Err(error);
+            }
+        };
         let switch_us = micros(switching.elapsed());
         let revision = applied.snapshot.revision();
         // Before it is told: who hears of the switch may undo it at once.
@@ -160,7 +168,19 @@ impl ControlPlane {
                 );
             }
         }
+        self.inner.metrics.switch_durations.count(started.elapsed());
+        if let Some(end) = SwitchEnd::of(&report.outcome) {
+            self.count_end(&report.steps, end);
+        }
         Ok(report)
+    }
+
+    /// Counts how the move of each domain ended.
+    pub(super) fn count_end(&self, steps: &[SwitchStep], end: SwitchEnd) {
+        let snapshot = self.snapshot();
+        for node in steps.iter().filter_map(|step| snapshot.domain(&step.domain)) {
+            node.switches().count(end);
+        }
     }
 
     /// Proves every tag that becomes live. `None` when the gate was skipped.

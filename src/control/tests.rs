@@ -34,7 +34,14 @@ impl Plane {
             let report = HealthReport { status, ..HealthReport::default() };
             Box::pin(std::future::ready(Probed { succeeded, report }))
         });
-        let control = ControlPlane::new(store, publisher, reader.clone(), options, probe);
+        let control = ControlPlane::new(
+            store,
+            publisher,
+            reader.clone(),
+            options,
+            probe,
+            std::sync::Arc::default(),
+        );
         let plane = Self { control, reader, directory };
         for (id, tag) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("sick", "s")] {
             plane.control.add_backend(ACTOR, backend(id, tag)).await.unwrap();

@@ -166,6 +166,9 @@ pub enum HealthStatus {
 }
 
 impl HealthStatus {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Healthy, Self::Unhealthy, Self::Unknown];
+
     /// The name in tables, logs and JSON.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -17,8 +17,10 @@ mod likeness;
 mod log_level;
 mod public_name;
 mod reload;
+mod stats;
 mod status_class;
 mod switch;
+mod switch_end;
 mod tag;
 mod upstream_failure;
 mod virtual_host;
@@ -50,11 +52,13 @@ pub use log_level::LogLevel;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
+pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{
     BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,
     SwitchStep,
 };
+pub use switch_end::SwitchEnd;
 pub use tag::Tag;
 pub use upstream_failure::UpstreamFailure;
 pub use virtual_host::{Balance, LONGEST_HSTS_SECS, VirtualHost};

@@ -24,7 +24,7 @@ use super::head::{Head, HeadLimits, NoHead, first_bytes, rest_of_head};
 use super::phases::Phases;
 use super::pipeline::holds_next_request;
 use crate::metrics::{Metrics, Reason};
-use crate::state::InFlightGuard;
+use crate::state::{InFlight, InFlightGuard};
 
 /// How long a client may refuse to hear that its connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -35,6 +35,8 @@ pub struct Front {
     pub(super) proxy: Arc<HttpProxy<Phases>>,
     options: SharedOptions,
     metrics: Arc<Metrics>,
+    /// Open connections of the listener that this is for.
+    open: Arc<InFlight>,
 }
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
@@ -54,6 +56,12 @@ impl TlsFront {
     pub(super) fn new(front: Front, handshakes: Handshakes) -> Self {
         Self { front, handshakes: Arc::new(handshakes) }
     }
+
+    /// The same for a listener whose connections are counted in `open`, besides those of all.
+    #[must_use]
+    pub fn counting(&self, open: &Arc<InFlight>) -> Self {
+        Self { front: self.front.counting(open), handshakes: Arc::clone(&self.handshakes) }
+    }
 }
 
 impl Front {
@@ -62,7 +70,13 @@ impl Front {
         options: SharedOptions,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { proxy, options, metrics }
+        Self { proxy, options, metrics, open: Arc::default() }
+    }
+
+    /// The same for a listener whose connections are counted in `open`, besides those of all.
+    #[must_use]
+    pub fn counting(&self, open: &Arc<InFlight>) -> Self {
+        Self { open: Arc::clone(open), ..self.clone() }
     }
 
     /// What is asked of the next head.
@@ -215,7 +229,7 @@ impl ServerApp for Front {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let _open = self.metrics.connections.enter();
+        let _open = [self.metrics.connections.enter(), self.open.enter()];
         // Pingora's accept loop hands over plain TCP streams and nothing else.
         let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let client = client_ip(&stream)?;
@@ -252,7 +266,7 @@ impl ServerApp for TlsFront {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let front = &self.front;
-        let _open = front.metrics.connections.enter();
+        let _open = [front.metrics.connections.enter(), front.open.enter()];
         let stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let client = client_ip(&stream)?;
         let limits = front.options.load().handshakes;

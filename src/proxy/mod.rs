@@ -16,6 +16,8 @@ mod head;
 mod headers;
 mod host;
 mod http2;
+#[doc(hidden)]
+pub mod measured;
 mod phases;
 mod pipeline;
 mod redirect;

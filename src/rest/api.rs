@@ -21,6 +21,7 @@ use super::problem::Problem;
 use super::routes::{Does, HEALTH, Operation, ROOT, ROUTES, Streams, Takes, Verb};
 use super::stream::{self, AHEAD, UnderWay};
 use super::{openapi, output, revision};
+use crate::exposition::Exposition;
 use crate::model::{Actor, DomainName};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::{Call, Dispatch, ProgressSink};
@@ -36,6 +37,8 @@ pub struct Api {
     pub dispatch: Dispatch,
     /// Who may ask over TCP.
     pub tokens: Tokens,
+    /// What Prometheus is told.
+    pub exposition: Exposition,
     /// The names by which it may be called, beside its address and `localhost`.
     pub hosts: Vec<DomainName>,
     /// The published state.
@@ -66,6 +69,10 @@ impl Api {
                 Does::Health => {
                     let api = Arc::clone(&api);
                     on(filter, move || async move { api.health() })
+                }
+                Does::Metrics => {
+                    let exposition = api.exposition.clone();
+                    on(filter, move || metrics(exposition))
                 }
                 Does::Document => {
                     let document = document.to_string();
@@ -144,6 +151,14 @@ impl Api {
             let _ = ending.send(ended);
         });
         UnderWay { reports, end }
+    }
+}
+
+/// All metrics. Made where nobody waits: with many domains it takes a while.
+async fn metrics(exposition: Exposition) -> Response {
+    match tokio::task::spawn_blocking(move || exposition.render()).await {
+        Ok(text) => ([(CONTENT_TYPE, Exposition::CONTENT_TYPE)], text).into_response(),
+        Err(_) => Problem::internal().into_response(),
     }
 }
 

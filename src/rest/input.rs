@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
-use super::shapes::{Remove, Switch, Undo};
+use super::shapes::{Remove, Stats, Switch, Undo};
 use crate::model::nearest;
 use crate::rpc::envelope::FaultKind;
+use crate::rpc::methods::stats::GetParams;
 use crate::rpc::read_json;
 
 /// The longest body, in bytes: room for a virtual host with some thousand aliases.
@@ -103,6 +104,12 @@ pub(super) fn undo<P: DeserializeOwned>(given: Given) -> Result<Value, Problem> 
 pub(super) fn remove_backend<P: DeserializeOwned>(given: Given) -> Result<Value, Problem> {
     let remove: Remove = of_query(&given.uri)?;
     checked::<P>(given.path.into_iter().chain(members(remove.members())).collect())
+}
+
+pub(super) fn stats(given: Given) -> Result<Value, Problem> {
+    let stats: Stats = of_query(&given.uri)?;
+    serde_json::to_value(GetParams::from(stats))
+        .map_err(|error| Problem::invalid(error.to_string()))
 }
 
 fn members(value: Value) -> Map<String, Value> {

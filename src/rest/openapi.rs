@@ -106,6 +106,11 @@ fn operation(route: &Route, generators: &mut Generators) -> Value {
                 ),
             )
         }
+        Does::Metrics => {
+            statuses.extend([401]);
+            let schema = schemars::json_schema!({ "type": "string" });
+            (200, content("The metrics.", "text/plain", &schema))
+        }
         Does::Document => {
             statuses.extend([401]);
             let schema = schemars::json_schema!({ "type": "object" });

@@ -8,7 +8,7 @@ use super::health::Health;
 use super::input::{self, Given};
 use super::problem::Problem;
 use super::shapes;
-use crate::rpc::methods::{Method, backend, domain, event, switch};
+use crate::rpc::methods::{Method, backend, domain, event, stats, switch};
 
 /// One operation at one path.
 pub(super) struct Route {
@@ -37,6 +37,8 @@ pub(super) enum Does {
     Call(Operation),
     /// Whether the proxy serves.
     Health,
+    /// The metrics, as Prometheus reads them.
+    Metrics,
     /// The `OpenAPI` document.
     Document,
 }
@@ -289,6 +291,20 @@ pub(super) static ROUTES: &[Route] = &[
         name: "health",
         summary: "Whether the proxy serves. Wants no token.",
         does: Does::Health,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/api/v1/stats",
+        name: "stats",
+        summary: "How traffic is: figures of all domains, of each with its tags, and of each backend.",
+        does: call::<stats::Get>(Takes::Query(shape::<shapes::Stats>()), input::stats, Done::Shown),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/api/v1/metrics",
+        name: "metrics",
+        summary: "The metrics, as Prometheus reads them.",
+        does: Does::Metrics,
     },
     Route {
         verb: Verb::Get,

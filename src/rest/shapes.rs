@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use crate::model::Tag;
+use crate::model::{BackendId, DomainName, StatsSort, StatsWindow, Tag};
+use crate::rpc::methods::stats::GetParams;
 use crate::rpc::methods::switch::SwitchOptions;
 
 /// What a switch takes. Nothing is needed.
@@ -65,6 +66,51 @@ pub(super) struct Remove {
     /// Do it although a live tag loses its last healthy backend, or requests still run.
     #[serde(default)]
     force: bool,
+}
+
+/// What the figures of traffic take, as a query.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stats {
+    /// Only this domain, by its name or an alias, and the backends of its tags.
+    #[serde(default)]
+    domain: Option<DomainName>,
+    /// Only this backend, and no domain unless one is named too.
+    #[serde(default)]
+    backend: Option<BackendId>,
+    /// The time that the figures are of; `60s` when not given.
+    #[serde(default)]
+    window: Window,
+    /// What comes first; the rate when not given.
+    #[serde(default)]
+    sort: StatsSort,
+    /// How many domains at most, and how many backends; 100 when not given, and never more than 1000.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// A time that figures are of, as a query names it.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+enum Window {
+    #[serde(rename = "10s")]
+    TenSecs,
+    #[default]
+    #[serde(rename = "60s")]
+    Minute,
+    #[serde(rename = "start")]
+    Start,
+}
+
+impl From<Stats> for GetParams {
+    fn from(stats: Stats) -> Self {
+        let Stats { domain, backend, window, sort, limit } = stats;
+        let window_secs = match window {
+            Window::TenSecs => StatsWindow::TenSecs,
+            Window::Minute => StatsWindow::Minute,
+            Window::Start => StatsWindow::Start,
+        };
+        Self { domain, backend, window_secs, sort, limit }
+    }
 }
 
 fn yes() -> bool {

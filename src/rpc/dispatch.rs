@@ -6,8 +6,10 @@ mod config;
 mod domain;
 mod event;
 mod log;
+mod overview;
 mod route;
 mod state;
+mod stats;
 mod switch;
 mod token;
 
@@ -29,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::model::{Actor, BackendState};
 use crate::proxy::explain::Explainer;
 use crate::state::InFlightGuard;
+use crate::stats::Stats;
 use crate::telemetry::LevelHandle;
 use crate::tokens::{TokenError, Tokens};
 
@@ -39,14 +42,14 @@ pub struct ServerFacts {
     pub started_ms: u64,
     /// The addresses it serves at: those of plain HTTP, then those of HTTPS.
     pub listeners: Vec<String>,
-    /// What its config asks for and it doesn't do.
-    pub notes: Vec<String>,
     /// What needs a person now, beside domains, backends and certificates.
     pub warnings: Warnings,
     /// Its counters.
     pub metrics: Arc<Metrics>,
     /// Says what would become of a request.
     pub explainer: Explainer,
+    /// Says how traffic is.
+    pub stats: Stats,
     /// Turns to true when the server stops.
     pub stopping: watch::Receiver<bool>,
     /// How much is logged.
@@ -165,6 +168,7 @@ impl Dispatch {
         let Some(entry) = methods::find(method) else { return Err(fault::unknown_method(method)) };
         let result = match method {
             methods::state::Get::NAME => self.get_state(params),
+            methods::stats::Get::NAME => self.get_stats(params).await,
             methods::domain::List::NAME => self.list_domains(params),
             methods::domain::Show::NAME => self.show_domain(params),
             methods::domain::Add::NAME => self.add_domain(params, call).await,

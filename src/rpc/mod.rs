@@ -1,7 +1,7 @@
 //! JSON-RPC 2.0 over the admin socket: one message a line.
 //!
 //! `envelope`, `methods` and `version` are the wire, held once for both ends. `client` is the CLI's end;
-//! `socket`, `server`, `dispatch`, `views` and `fault` are the server's.
+//! `socket`, `server`, `dispatch`, the views and `fault` are the server's.
 
 pub mod client;
 mod dispatch;
@@ -12,6 +12,7 @@ mod names;
 mod progress;
 mod server;
 mod socket;
+mod stats_view;
 pub mod version;
 mod views;
 
@@ -21,3 +22,4 @@ pub(crate) use progress::ProgressSink;
 pub(crate) use server::read_json;
 pub use server::{HttpStream, ServeHttp, serve};
 pub use socket::{AdminSocket, SocketError};
+pub use stats_view::{stats_query, stats_report};

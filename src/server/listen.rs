@@ -14,11 +14,12 @@ use pingora::server::Fds;
 use pingora::server::ShutdownWatch;
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::ServerError;
 use crate::config::ProxySettings;
 use crate::rest;
+use crate::state::InFlight;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 65_535;
@@ -26,6 +27,8 @@ const BACKLOG: u32 = 65_535;
 /// A bound address.
 pub(crate) struct Listener {
     address: SocketAddr,
+    /// Open connections.
+    open: Arc<InFlight>,
     /// Where Pingora finds the socket: its table, keyed by the address as text.
     fds: Arc<Mutex<Fds>>,
 }
@@ -55,7 +58,8 @@ pub(super) fn bind_management(
     settings: &ProxySettings,
 ) -> Result<Option<rest::Listener>, ServerError> {
     let bind = |address| {
-        listen(address).and_then(rest::Listener::new).map_err(|source| ServerError::Listen {
+        let listening = listen(address).and_then(TcpListener::into_std);
+        listening.and_then(rest::Listener::new).map_err(|source| ServerError::Listen {
             key: "proxy.management_api_addr",
             address,
             source,
@@ -64,16 +68,25 @@ pub(super) fn bind_management(
     settings.management_api_addr.map(bind).transpose()
 }
 
-/// Listens at `address`; of port 0 the kernel makes a free one.
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// Binds `address`, to be served by the runtime that this is called in.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // Lets a restart bind while connections of the one before still linger in the kernel.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
+    socket.listen(BACKLOG)
 }
 
 impl Listeners {
+    /// The open connections of each, by its address with what it serves.
+    pub(super) fn open(&self) -> Vec<(String, Arc<InFlight>)> {
+        let of = |scheme, listeners: &[Listener]| {
+            let open = |of: &Listener| (format!("{scheme}://{of}"), Arc::clone(&of.open));
+            listeners.iter().map(open).collect::<Vec<_>>()
+        };
+        [of("http", &self.http), of("https", &self.https)].concat()
+    }
+
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Listener> {
         self.http.iter().chain(&self.https)
@@ -86,13 +99,18 @@ impl Listener {
         let listener = listen(address)?;
         let address = listener.local_addr()?;
         let mut fds = Fds::new();
-        fds.add(address.to_string(), listener.into_raw_fd());
-        Ok(Self { address, fds: Arc::new(Mutex::new(fds)) })
+        fds.add(address.to_string(), listener.into_std()?.into_raw_fd());
+        Ok(Self { address, open: Arc::default(), fds: Arc::new(Mutex::new(fds)) })
     }
 
     /// The address, its port as the kernel chose it.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its open connections.
+    pub(super) fn open(&self) -> &Arc<InFlight> {
+        &self.open
     }
 
     /// Accepts until `stopping` says so; connections go on on their own.

@@ -1,6 +1,7 @@
 //! The composition root: config → rooms → runtimes and listeners → run → drain. No policy.
 
 mod error;
+mod expose;
 mod https;
 mod listen;
 mod logs;
@@ -28,6 +29,7 @@ use crate::certs::Journal;
 use crate::clock::now_ms;
 use crate::config::{Config, Declared, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
+use crate::exposition::Exposed;
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
@@ -38,6 +40,7 @@ use crate::proxy::{
 use crate::rest::Api;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
 use crate::state::{Publisher, Reader, Snapshot, publication};
+use crate::stats::Stats;
 use crate::store::{Saved, Store};
 use crate::telemetry::{AccessLog, LogHandle};
 
@@ -87,6 +90,7 @@ impl Server {
             listen::bind(&config.proxy)?
         };
         let (door, management_address) = management::open_door(&config, &control)?;
+        let metrics_listener = expose::bind(config.metrics.clone(), &control)?;
 
         let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
@@ -95,12 +99,17 @@ impl Server {
             let _context = control.enter();
             health::spawn(health_settings(&config), reader.clone())
         };
+        let stats = {
+            let _context = control.enter();
+            Stats::spawn(reader.clone())
+        };
         let plane = ControlPlane::new(
             store,
             publisher,
             reader.clone(),
             control_options(&config),
             prove_with(&checker),
+            Arc::clone(&metrics),
         );
         let declared = std::mem::take(&mut config.declared);
         control.block_on(apply_file(&plane, &saved, declared, &source))?;
@@ -125,18 +134,24 @@ impl Server {
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.all().map(Listener::to_string).collect(),
-            notes: notes(&config),
             warnings,
             metrics: Arc::clone(&metrics),
             explainer,
+            stats,
             stopping: stopped.clone(),
             log_level: logs.level(),
         };
-        for note in &facts.notes {
-            tracing::warn!("{note}");
-        }
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
+        let exposition = expose::exposition(
+            &config,
+            Exposed {
+                reader: reader.clone(),
+                metrics: Arc::clone(&metrics),
+                certificates: https.certificates.clone(),
+                listeners: listeners.open(),
+            },
+        );
         let settle: Settle = {
             let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
             let shutdown_timeout = Arc::clone(&shutdown_timeout);
@@ -154,11 +169,13 @@ impl Server {
         door.open(Api {
             dispatch: dispatch.clone(),
             tokens,
+            exposition: exposition.clone(),
             hosts: std::mem::take(&mut config.proxy.management_api_hosts),
             state: reader.clone(),
             started: door.started(),
             stopping: stopped.clone(),
         });
+        metrics_listener.serve(&control, exposition, &dispatch);
         {
             let _context = control.enter();
             rpc::serve(&socket, dispatch, management::http_by(door)).map_err(ServerError::Serve)?;
@@ -270,14 +287,14 @@ fn serve(
     metrics: &Arc<Metrics>,
 ) {
     for listener in &listeners.http {
-        traffic.spawn(listener.serve(front.clone(), stopped.clone()));
+        traffic.spawn(listener.serve(front.counting(listener.open()), stopped.clone()));
         tracing::info!(listen_addr = %listener, "serving HTTP");
     }
     if let Some(https) = https {
         let front =
             proxy::tls_front(front.clone(), Arc::clone(https), reader.clone(), Arc::clone(metrics));
         for listener in &listeners.https {
-            traffic.spawn(listener.serve(front.clone(), stopped.clone()));
+            traffic.spawn(listener.serve(front.counting(listener.open()), stopped.clone()));
             tracing::info!(listen_addr = %listener, "serving HTTPS");
         }
     } else if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
@@ -405,16 +422,4 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
             count_5xx: config.health_check.count_5xx,
         },
     }
-}
-
-/// What the config asks for and this version does not do.
-fn notes(config: &Config) -> Vec<String> {
-    let mut notes = Vec::new();
-    let mut note = |asked: bool, key: &str, what: &str| {
-        if asked {
-            notes.push(format!("`{key}`: {what} yet"));
-        }
-    };
-    note(config.metrics.enabled, "metrics.enabled", "metrics are not served");
-    notes
 }

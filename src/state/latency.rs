@@ -116,6 +116,42 @@ impl LatencyCells {
     }
 }
 
+impl LatencyCells {
+    /// The same with room only for the lengths that occur, to be kept.
+    pub fn packed(&self) -> PackedCells {
+        let cells = (0..).zip(&self.0).filter(|(_, count)| **count > 0);
+        PackedCells(cells.map(|(cell, count)| (cell, *count)).collect())
+    }
+
+    /// Adds those of `other`.
+    pub fn add_packed(&mut self, other: &PackedCells) {
+        for (cell, more) in &other.0 {
+            self.0[usize::from(*cell)] += more;
+        }
+    }
+
+    /// Those that came after `before` was read off the same [`Latency`].
+    #[must_use]
+    pub fn since_packed(mut self, before: &PackedCells) -> Self {
+        for (cell, was) in &before.0 {
+            let cell = &mut self.0[usize::from(*cell)];
+            *cell = cell.saturating_sub(*was);
+        }
+        self
+    }
+}
+
+/// As [`LatencyCells`], without those of no duration: a few lengths take a few bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PackedCells(Box<[(u16, u64)]>);
+
+impl PackedCells {
+    /// How many durations there are.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|(_, count)| count).sum()
+    }
+}
+
 /// The cell of a duration.
 fn cell_of(micros: u64) -> usize {
     let power = micros.max(1).ilog2();
@@ -183,6 +219,21 @@ mod tests {
         assert!(median.abs_diff(Duration::from_millis(10)) < Duration::from_micros(200));
         let mut both = before;
         both.add(&between);
+        assert_eq!(both, latency.cells());
+    }
+
+    #[test]
+    fn packed_cells_hold_the_same() {
+        let latency = Latency::default();
+        latency.count(Duration::from_secs(1));
+        let before = latency.cells();
+        latency.count(Duration::from_millis(10));
+        latency.count(Duration::from_millis(10));
+        let between = latency.cells().since_packed(&before.packed());
+        assert_eq!(between, latency.cells().since(&before));
+        assert_eq!((between.packed().total(), between.packed().0.len()), (2, 1));
+        let mut both = before;
+        both.add_packed(&between.packed());
         assert_eq!(both, latency.cells());
     }
 

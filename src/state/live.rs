@@ -1,6 +1,5 @@
 //! What is observed of backends and domains: counters, health, resolved addresses.
 
-use std::array;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -120,27 +119,37 @@ pub struct BackendLive {
     passive_taken: AtomicU64,
     passive_reason: ArcSwapOption<String>,
     passive_noted: Notify,
+    counts: Arc<BackendCounts>,
+}
+
+/// What is counted of a backend for as long as there is one of its id, wherever it moves: none of it
+/// ever falls.
+#[derive(Debug, Default)]
+struct BackendCounts {
     requests: AtomicU64,
     failures: [AtomicU64; UpstreamFailure::ALL.len()],
+    transitions: [AtomicU64; HealthStatus::ALL.len()],
     traffic: Traffic,
 }
 
 impl BackendLive {
     /// A backend of which nothing is known yet.
     pub fn new(address: &BackendAddr, state: BackendState) -> Self {
-        Self::with_in_flight(address, state, Arc::default())
+        Self::with_counts(address, state, Arc::default(), Arc::default())
     }
 
     /// A backend that moved to another address: what was observed of the old one is void, but the
-    /// requests that run there are still this backend's.
+    /// requests that run there are still this backend's, and so is what was counted.
     pub(super) fn moved(&self, address: &BackendAddr, state: BackendState) -> Self {
-        Self::with_in_flight(address, state, Arc::clone(&self.in_flight))
+        let (in_flight, counts) = (Arc::clone(&self.in_flight), Arc::clone(&self.counts));
+        Self::with_counts(address, state, in_flight, counts)
     }
 
-    fn with_in_flight(
+    fn with_counts(
         address: &BackendAddr,
         state: BackendState,
         in_flight: Arc<InFlight>,
+        counts: Arc<BackendCounts>,
     ) -> Self {
         Self {
             in_flight,
@@ -152,9 +161,7 @@ impl BackendLive {
             passive_taken: AtomicU64::new(0),
             passive_reason: ArcSwapOption::empty(),
             passive_noted: Notify::new(),
-            requests: AtomicU64::new(0),
-            failures: array::from_fn(|_| AtomicU64::new(0)),
-            traffic: Traffic::default(),
+            counts,
         }
     }
 
@@ -167,7 +174,7 @@ impl BackendLive {
         let guard = self.in_flight.enter();
         fence(Ordering::SeqCst);
         if self.admitting.load(Ordering::SeqCst) {
-            self.requests.fetch_add(1, Ordering::Relaxed);
+            self.counts.requests.fetch_add(1, Ordering::Relaxed);
             Some(guard)
         } else {
             None
@@ -192,7 +199,7 @@ impl BackendLive {
 
     /// Requests sent there since the server started, tries included.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.counts.requests.load(Ordering::Relaxed)
     }
 
     /// Tries that failed since the server started.
@@ -202,12 +209,12 @@ impl BackendLive {
 
     /// Tries that failed in this way since the server started.
     pub fn failures_of(&self, failure: UpstreamFailure) -> u64 {
-        self.failures[failure as usize].load(Ordering::Relaxed)
+        self.counts.failures[failure as usize].load(Ordering::Relaxed)
     }
 
     /// Requests that it had, by what became of them; how long each took is until its answer began.
     pub fn traffic(&self) -> &Traffic {
-        &self.traffic
+        &self.counts.traffic
     }
 
     /// Where the backend can be reached now.
@@ -238,14 +245,22 @@ impl BackendLive {
 
     /// Publishes what a probe, or traffic, led to.
     pub fn set_health_report(&self, report: HealthReport) {
-        self.status.store(report.status as u8, Ordering::Relaxed);
+        let now = report.status as u8;
+        if self.status.swap(now, Ordering::Relaxed) != now {
+            self.counts.transitions[usize::from(now)].fetch_add(1, Ordering::Relaxed);
+        }
         self.report.store(Arc::new(report));
+    }
+
+    /// How often the verdict became this one since the server started.
+    pub fn transitions_to(&self, status: HealthStatus) -> u64 {
+        self.counts.transitions[status as usize].load(Ordering::Relaxed)
     }
 
     /// Notes that traffic failed here, and wakes the health room. `reason` is only built for the
     /// first failure of a row.
     pub fn note_failure(&self, failure: UpstreamFailure, reason: impl FnOnce() -> String) {
-        self.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
+        self.counts.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
         if row_length(self.passive_row.fetch_add(1, Ordering::Relaxed)) == 0 {
             self.passive_reason.store(Some(Arc::new(reason())));
         }

@@ -9,12 +9,14 @@ mod pause_line;
 mod pool;
 mod publication;
 mod snapshot;
+mod switches;
 mod traffic;
 
-pub use latency::{BUCKETS_MICROS, Latency, LatencyCells};
+pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard};
 pub use pause_line::{PauseLine, PlaceInLine};
 pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
 pub use snapshot::{BackendNode, DomainNode, RouteNode, Snapshot, TagLive};
+pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};

@@ -13,7 +13,7 @@ use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
-use super::{BackendLive, InFlight, InFlightGuard, PauseLine, Pool, Traffic};
+use super::{BackendLive, InFlight, InFlightGuard, PauseLine, Pool, Switches, Traffic};
 use crate::model::{
     Backend, BackendId, BackendState, Change, DomainName, MatchedBy, PathRoute, Pattern, Tag,
     VirtualHost,
@@ -71,6 +71,7 @@ pub struct DomainNode {
     tags: Vec<TagLive>,
     /// The longest prefix first.
     routes: Box<[RouteNode]>,
+    switches: Arc<Switches>,
     /// What browsers are told of HTTPS (RFC 6797 §6.1), written once; boxed, for most domains have none.
     hsts: Option<Box<HeaderValue>>,
     /// Where requests wait, or may still do: while it is paused, and until they have gone on.
@@ -114,7 +115,8 @@ impl DomainNode {
             secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
         };
         let pause_line = pause_line(&virtual_host, before);
-        Self { virtual_host, tags, routes, hsts, pause_line }
+        let switches = before.map(|node| Arc::clone(&node.switches)).unwrap_or_default();
+        Self { virtual_host, tags, routes, switches, hsts, pause_line }
     }
 
     /// Where requests have to wait.
@@ -129,6 +131,11 @@ impl DomainNode {
     /// The value of `Strict-Transport-Security` over HTTPS, where there is to be one.
     pub fn hsts(&self) -> Option<&HeaderValue> {
         self.hsts.as_deref()
+    }
+
+    /// How its switches ended.
+    pub fn switches(&self) -> &Arc<Switches> {
+        &self.switches
     }
 
     /// What is observed of each tag that counts: the live one first, then those of paths, then those
@@ -173,13 +180,17 @@ impl DomainNode {
 
     /// Requests that run on tags, or came by paths, that serve no more.
     pub fn left_behind(&self) -> usize {
+        self.left().map(|(_, requests)| requests).sum()
+    }
+
+    /// The same by tag, the live tag first.
+    pub fn left(&self) -> impl Iterator<Item = (&Tag, usize)> {
         let by_path =
             |tag: &Tag| self.routes.iter().any(|route| self.option_of(*route).tag == *tag);
-        let left = self.tags.iter().enumerate().map(|(place, of)| {
+        self.tags.iter().enumerate().map(move |(place, of)| {
             let live = if place == 0 { 0 } else { of.in_flight.count() };
-            live + if by_path(&of.tag) { 0 } else { of.requests_by_path() }
-        });
-        left.sum()
+            (&of.tag, live + if by_path(&of.tag) { 0 } else { of.requests_by_path() })
+        })
     }
 
     /// What is observed of the live tag.

@@ -23,6 +23,11 @@ impl<'w> Session<'w> {
         Self { socket: socket.unwrap_or_else(default_socket), printer }
     }
 
+    /// The server's admin socket.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Calls a method. `action` says in an error what could not be done.
     pub(super) async fn call<M: Method>(
         &mut self,

@@ -15,17 +15,20 @@ mod domain_service;
 mod domain_view;
 mod events;
 mod explain;
+mod figures;
 mod history;
 mod log;
 mod pages;
 mod plan;
 mod reload;
+mod stats;
 mod status;
 mod switch;
 mod switch_progress;
 #[cfg(test)]
 mod tests;
 mod token;
+mod top;
 mod verb;
 
 pub(super) use connect::default_socket;

@@ -61,8 +61,5 @@ fn facts(server: &state::ServerInfo, now_ms: u64) -> Table {
     for warning in &server.warnings {
         table.fact("warning", Cell::toned(warning, Tone::Bad));
     }
-    for note in &server.notes {
-        table.fact("note", note.as_str());
-    }
     table
 }

@@ -235,7 +235,6 @@ fn status_shows_what_needs_a_person() {
         "connections": 17, "in_flight": 5, "requests": 120_394,
         "refused": {"unknown_host": 31, "no_backend": 2},
         "warnings": ["backend `web-v4` is unhealthy"],
-        "notes": ["`metrics.enabled`: metrics are not served yet"],
     });
     let ran = ctl("status", &[result(&server)]);
     assert_eq!(
@@ -253,7 +252,6 @@ in flight    5
 requests     120394
 refused      no_backend 2, unknown_host 31
 warning      backend `web-v4` is unhealthy
-note         `metrics.enabled`: metrics are not served yet
 "
     );
     assert_eq!(ran.code, 0);

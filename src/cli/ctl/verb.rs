@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::Session;
 use super::{
-    backend, call, cert, config, domain, events, explain, history, log, reload, status, switch,
-    token,
+    backend, call, cert, config, domain, events, explain, history, log, reload, stats, status,
+    switch, token, top,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -51,6 +51,8 @@ struct SharedArgs {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::StatusArgs),
+    Stats(stats::StatsArgs),
+    Top(top::TopArgs),
     Switch(switch::SwitchArgs),
     Undo(switch::UndoArgs),
     Wait(domain::WaitArgs),
@@ -146,6 +148,8 @@ impl Verb {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
             Self::Status(args) => args.run(session).await,
+            Self::Stats(args) => args.run(session).await,
+            Self::Top(args) => args.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,

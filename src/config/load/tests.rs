@@ -346,7 +346,14 @@ fn every_key_is_read_into_its_own_setting() {
     };
     assert_eq!(config.lets_encrypt, Some(lets_encrypt));
     assert_eq!(config.cache_dir, Path::new("/etc/certs"));
-    assert_eq!(config.metrics, MetricsSettings { enabled: true, listen_addr: addr("[::1]:4") });
+    assert_eq!(
+        config.metrics,
+        MetricsSettings {
+            enabled: true,
+            listen_addr: addr("[::1]:4"),
+            ..MetricsSettings::default()
+        }
+    );
     let domain = &config.declared.domains[0];
     assert_eq!((domain.domain.to_string(), domain.live.as_str()), ("*.b.example".into(), "x"));
     assert_eq!((domain.http_to_https, domain.balance), (false, Balance::LeastConnections));

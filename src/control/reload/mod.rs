@@ -10,7 +10,8 @@ use super::configuration::Configuration;
 use super::settings::{SettingsChange, compare};
 use super::{ControlError, ControlPlane, drain};
 use crate::config::{Config, Declared};
-use crate::model::{Actor, EntryKind, Made, Outcome, ReloadProgress, ReloadReport};
+use crate::metrics::ReloadEnd;
+use crate::model::{Actor, EntryKind, Made, Outcome, ReloadProgress, ReloadReport, SwitchEnd};
 use crate::state::Snapshot;
 use apply::{Done, Merge};
 
@@ -40,22 +41,37 @@ impl Configuration {
         options: ReloadOptions,
         progress: impl Fn(ReloadProgress) + Send + Sync,
     ) -> Result<ReloadReport, ControlError> {
-        // Until the changes are in effect: the next reload compares with them.
-        let turn = self.turn().await;
-        let (config, settings, merge) = self.read_and_compare().await?;
-        let done = merge.apply(actor, options.force, &settings.changed, &progress).await;
-        let done = match done {
-            Ok(done) => done,
-            Err(error) => return Err(self.control.with_maker(error).await),
-        };
-        let mut report = self.report(false, &done, &settings);
-        self.put_into_effect(&config, settings);
-        drop(turn);
+        let metrics = &self.control.inner.metrics;
+        let done = self.apply(actor, options.force, &progress).await;
+        metrics.count_reload(if done.is_ok() { ReloadEnd::Applied } else { ReloadEnd::Failed });
+        let (done, mut report) = done?;
         if !report.changed.is_empty() {
             progress(ReloadProgress::Applied { revision: report.revision });
         }
         self.drain(done, &options, &progress, &mut report).await;
+        if let Some(end) = SwitchEnd::of(&report.outcome) {
+            self.control.count_end(&report.steps, end);
+        }
         Ok(report)
+    }
+
+    async fn apply(
+        &self,
+        actor: Actor,
+        force: bool,
+        progress: &(impl Fn(ReloadProgress) + Send + Sync),
+    ) -> Result<(Done, ReloadReport), ControlError> {
+        // Until the changes are in effect: the next reload compares with them.
+        let _turn = self.turn().await;
+        let (config, settings, merge) = self.read_and_compare().await?;
+        let done = merge.apply(actor, force, &settings.changed, progress).await;
+        let done = match done {
+            Ok(done) => done,
+            Err(error) => return Err(self.control.with_maker(error).await),
+        };
+        let report = self.report(false, &done, &settings);
+        self.put_into_effect(&config, settings);
+        Ok((done, report))
     }
 
     /// Says what [`Self::reload`] would do now, without probing anything.

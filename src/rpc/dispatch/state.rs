@@ -40,7 +40,6 @@ impl Dispatch {
                 (self.facts.warnings.0)(),
             ]
             .concat(),
-            notes: self.facts.notes.clone(),
         })
     }
 

@@ -3,12 +3,15 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{Method, backend, cert, config, domain, event, log, name, route, state, switch, token};
+use super::{
+    Method, backend, cert, config, domain, event, log, name, route, state, stats, switch, token,
+};
 use crate::rpc::envelope::FaultKind;
 
 /// Every method, by noun; within one, in the order of its documentation.
 pub static CATALOGUE: &[Entry] = &[
     Entry::of::<state::Get>(),
+    Entry::of::<stats::Get>(),
     Entry::of::<domain::List>(),
     Entry::of::<domain::Show>(),
     Entry::of::<domain::Add>(),

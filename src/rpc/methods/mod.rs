@@ -15,6 +15,7 @@ pub mod name;
 mod open;
 pub mod route;
 pub mod state;
+pub mod stats;
 pub mod switch;
 pub mod token;
 

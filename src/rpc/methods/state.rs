@@ -42,7 +42,4 @@ pub struct ServerInfo {
     pub refused: BTreeMap<String, u64>,
     /// What needs a person.
     pub warnings: Vec<String>,
-    /// What the config asks for and this version does not do.
-    #[serde(default)]
-    pub notes: Vec<String>,
 }

@@ -84,7 +84,8 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     });
     let store = Store::open(&folder.join("state")).unwrap();
     let certificates = crate::certs::testing::certificates(folder, reader.clone());
-    let control = ControlPlane::new(store, publisher, reader, options, probe);
+    let stats = crate::stats::Stats::spawn(reader.clone());
+    let control = ControlPlane::new(store, publisher, reader, options, probe, Arc::default());
     let backend = Backend {
         id: "web".parse().unwrap(),
         address: "127.0.0.1:9".parse().unwrap(),
@@ -98,13 +99,13 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     let facts = ServerFacts {
         started_ms: 0,
         listeners: Vec::new(),
-        notes: Vec::new(),
         warnings: crate::rpc::Warnings::new(Vec::new),
         metrics: Arc::new(Metrics::default()),
         explainer: crate::proxy::explain::Explainer::new(
             std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(crate::proxy::tests::options())),
             None,
         ),
+        stats,
         stopping: tokio::sync::watch::channel(false).1,
         log_level: LevelHandle::default(),
     };

@@ -51,6 +51,13 @@ impl Client {
         Self { config: Arc::new(config) }
     }
 
+    /// What it is configured with, for those who speak HTTP/1.1 over it.
+    pub(crate) fn http1(&self) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
     /// Connects, shakes hands, and reads on until the tickets are there.
     pub(crate) fn shake(&self, address: SocketAddr, name: &str) -> std::io::Result<Shaken> {
         let server = ServerName::try_from(name.to_owned()).expect("a name");

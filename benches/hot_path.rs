@@ -1,0 +1,102 @@
+//! What a request pays in vhost's own code: to choose a backend, and to edit the heads. Finding the
+//! domain is in `lookup.rs`.
+
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora_vhost::model::{
+    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme, Weight,
+};
+use pingora_vhost::proxy::measured::{edit_request, edit_response, pick};
+use pingora_vhost::state::{Pool, Snapshot};
+
+const POOLS: [usize; 3] = [1, 10, 100];
+
+/// A pool of healthy backends.
+fn pool(backends: usize) -> Arc<Pool> {
+    let changes = (0..backends).map(|index| {
+        Change::PutBackend(Backend {
+            id: format!("web-{index}").parse().expect("an id"),
+            address: "127.0.0.1:9".parse().expect("an address"),
+            tags: ["a".parse().expect("a tag")].into(),
+            weight: Weight::default(),
+            scheme: Scheme::Http,
+            state: BackendState::Ready,
+        })
+    });
+    let snapshot = Snapshot::default().after(changes.collect(), 1);
+    for node in snapshot.backends() {
+        node.live.set_health_report(HealthReport {
+            status: HealthStatus::Healthy,
+            ..HealthReport::default()
+        });
+    }
+    Arc::clone(snapshot.pool(&"a".parse().expect("a tag")).expect("it has backends"))
+}
+
+fn balancing(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pick");
+    for size in POOLS {
+        let pool = pool(size);
+        for (name, balance) in
+            [("round-robin", Balance::RoundRobin), ("least-connections", Balance::LeastConnections)]
+        {
+            group.bench_with_input(BenchmarkId::new(name, size), &pool, |bencher, pool| {
+                bencher.iter(|| assert!(pick(black_box(pool), balance)));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// As a browser sends it.
+fn request() -> RequestHeader {
+    let mut request =
+        RequestHeader::build("GET", b"/products/42?from=home", None).expect("a request");
+    for (name, value) in [
+        ("host", "shop.example.com"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("accept-language", "en-GB,en;q=0.7,de;q=0.3"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("cookie", "session=0123456789abcdef0123456789abcdef"),
+        ("sec-fetch-mode", "navigate"),
+    ] {
+        request.append_header(name, value).expect("a header");
+    }
+    request
+}
+
+/// As an application answers it.
+fn response() -> ResponseHeader {
+    let mut response = ResponseHeader::build(200, None).expect("an answer");
+    for (name, value) in [
+        ("content-type", "text/html; charset=utf-8"),
+        ("content-length", "5120"),
+        ("cache-control", "private, max-age=0"),
+        ("connection", "keep-alive"),
+        ("keep-alive", "timeout=5"),
+    ] {
+        response.append_header(name, value).expect("a header");
+    }
+    response
+}
+
+fn heads(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("heads");
+    let ip: IpAddr = "203.0.113.9".parse().expect("an address");
+    group.bench_function("request, to a backend", |bencher| {
+        let edit = |request: &mut RequestHeader| edit_request(request, ip).expect("edited");
+        bencher.iter_batched_ref(request, edit, BatchSize::SmallInput);
+    });
+    group.bench_function("answer, to a client", |bencher| {
+        bencher.iter_batched_ref(response, edit_response, BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, balancing, heads);
+criterion_main!(benches);

@@ -1,0 +1,249 @@
+//! `vhost ctl stats`.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+
+use super::connect::Session;
+use super::figures::{bytes, count, millis, number, share};
+use crate::cli::exit_code::ExitCode;
+use crate::cli::output::Printer;
+use crate::cli::problem::Problem;
+use crate::cli::table::{Cell, Table, Tone};
+use crate::model::{BackendState, DomainName, HealthStatus, StatsSort, StatsWindow};
+use crate::rpc::methods::stats::{self, BackendStats, Figures, GetParams, StatsReport};
+
+/// Show how traffic is: rates, errors, latency
+///
+/// Of every domain; of one domain, each tag and the backends of its tags. Errors are statuses of 500
+/// and more, and answers that broke off. How long a backend took is until its answer began.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vhost ctl stats
+  vhost ctl stats example.com --watch
+  vhost ctl stats --backends --window start --sort errors")]
+pub(super) struct StatsArgs {
+    /// Only this domain, tag by tag
+    #[arg(value_name = "DOMAIN")]
+    domain: Option<DomainName>,
+    /// Show backends instead of domains or tags
+    #[arg(long)]
+    backends: bool,
+    /// The time that the figures are of: `10s`, `60s`, or `start` for all since the server started
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = window())]
+    #[arg(hide_possible_values = true)]
+    window: StatsWindow,
+    /// What comes first
+    #[arg(long, value_name = "FIGURE", value_enum, default_value_t)]
+    sort: Sort,
+    /// At most so many rows [default: the server's, 100]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    limit: Option<usize>,
+    /// Show them again every so many seconds, until Ctrl-C
+    #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "2", value_parser = RangedU64ValueParser::<u64>::new().range(1..=3600))]
+    watch: Option<u64>,
+}
+
+/// Which rows come first.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Sort {
+    #[default]
+    Rate,
+    Errors,
+    P99,
+    InFlight,
+    Name,
+}
+
+impl From<Sort> for StatsSort {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Rate => Self::Rate,
+            Sort::Errors => Self::Errors,
+            Sort::P99 => Self::P99,
+            Sort::InFlight => Self::InFlight,
+            Sort::Name => Self::Name,
+        }
+    }
+}
+
+/// The windows, for the parser and for completions.
+pub(super) fn window() -> impl TypedValueParser<Value = StatsWindow> {
+    PossibleValuesParser::new(["10s", "60s", "start"]).try_map(|text| text.parse::<StatsWindow>())
+}
+
+impl StatsArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        let Some(secs) = self.watch else {
+            let report = self.ask(session).await?;
+            let tables = self.tables(&report, session.printer.is_wide());
+            session.printer.show_all(&report, tables);
+            session.printer.note(&summary(&report, self.backends));
+            return Ok(ExitCode::Done);
+        };
+        let mut ticks = tokio::time::interval(Duration::from_secs(secs));
+        let redraws = redraws();
+        while !session.printer.has_failed() {
+            tokio::select! {
+                biased;
+                Ok(()) = tokio::signal::ctrl_c() => break,
+                _ = ticks.tick() => {}
+            }
+            let report = self.ask(session).await?;
+            let tables = self.tables(&report, session.printer.is_wide());
+            let summary = summary(&report, self.backends);
+            show_again(&mut session.printer, &report, tables, &summary, redraws);
+        }
+        Ok(ExitCode::Done)
+    }
+
+    async fn ask(&self, session: &mut Session<'_>) -> Result<StatsReport, Problem> {
+        let params = GetParams {
+            domain: self.domain.clone(),
+            backend: None,
+            window_secs: self.window,
+            sort: self.sort.into(),
+            limit: self.limit,
+        };
+        session.call::<stats::Get>("show the figures", &params).await
+    }
+
+    fn tables(&self, report: &StatsReport, wide: bool) -> Vec<Table> {
+        match (&self.domain, self.backends) {
+            (_, true) => vec![backends(report, wide)],
+            (Some(_), false) => vec![tags(report, wide), backends(report, wide)],
+            (None, false) => vec![domains(report, wide)],
+        }
+    }
+}
+
+/// Whether stdout is a terminal whose cursor can be moved.
+fn redraws() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn show_again(
+    printer: &mut Printer<'_>,
+    report: &StatsReport,
+    tables: Vec<Table>,
+    summary: &str,
+    redraws: bool,
+) {
+    let lines = ratatui::crossterm::terminal::size().map_or(24, |(_, lines)| usize::from(lines));
+    printer.show_again(report, tables, summary, redraws.then_some(lines));
+}
+
+/// The figures of all domains in a line.
+fn summary(report: &StatsReport, of_backends: bool) -> String {
+    let Figures { rate, error_share, p50_ms, p99_ms, in_flight, .. } = &report.total;
+    let time = match report.window_secs {
+        Some(secs) => format!("the last {secs} s"),
+        None => "the time since the start".to_owned(),
+    };
+    let (left_out, what) = if of_backends {
+        (report.more_backends, "backends")
+    } else {
+        (report.more_domains, "domains")
+    };
+    let more = match left_out {
+        0 => String::new(),
+        more => format!("; {more} more {what}, see `--limit`"),
+    };
+    format!(
+        "all domains in {time}: {}/s, {} errors, p50 {}, p99 {}, {in_flight} in flight{more}",
+        number(*rate),
+        share(*error_share),
+        millis(*p50_ms),
+        millis(*p99_ms),
+    )
+}
+
+const FIGURES: [&str; 6] = ["RATE/S", "ERRORS", "P50", "P99", "IN-FLIGHT", "REQUESTS"];
+const MORE_FIGURES: [&str; 4] = ["P90", "RECEIVED", "SENT", "RETRIES"];
+
+fn header(first: &[&'static str], wide: bool) -> Vec<&'static str> {
+    let more = if wide { &MORE_FIGURES[..] } else { &[] };
+    [first, &FIGURES, more].concat()
+}
+
+fn figures(figures: &Figures, wide: bool) -> Vec<Cell> {
+    let mut cells = vec![
+        number(figures.rate).into(),
+        errors(figures),
+        millis(figures.p50_ms).into(),
+        millis(figures.p99_ms).into(),
+        figures.in_flight.to_string().into(),
+        count(figures.requests).into(),
+    ];
+    if wide {
+        cells.extend([
+            millis(figures.p90_ms).into(),
+            bytes(figures.received_bytes).into(),
+            bytes(figures.sent_bytes).into(),
+            figures.retries.to_string().into(),
+        ]);
+    }
+    cells
+}
+
+fn errors(figures: &Figures) -> Cell {
+    let tone = match figures.error_share {
+        0.0 => Tone::Plain,
+        ..0.01 => Tone::Unsure,
+        _ => Tone::Bad,
+    };
+    Cell::toned(share(figures.error_share), tone)
+}
+
+fn domains(report: &StatsReport, wide: bool) -> Table {
+    let mut table = Table::list(&header(&["DOMAIN", "LIVE"], wide)).shortening(&[(0, 16), (1, 8)]);
+    for domain in &report.domains {
+        let first = [domain.domain.to_string().into(), domain.live.as_str().into()];
+        table.row(first.into_iter().chain(figures(&domain.figures, wide)));
+    }
+    table
+}
+
+fn tags(report: &StatsReport, wide: bool) -> Table {
+    let mut table = Table::list(&header(&["TAG", "LIVE"], wide)).shortening(&[(0, 16)]);
+    for tag in report.domains.iter().flat_map(|domain| &domain.tags) {
+        let live = if tag.live { "yes" } else { "no" };
+        let first = [tag.tag.as_str().into(), live.into()];
+        table.row(first.into_iter().chain(figures(&tag.figures, wide)));
+    }
+    table
+}
+
+fn backends(report: &StatsReport, wide: bool) -> Table {
+    let mut table = Table::list(&header(&["BACKEND", "HEALTH"], wide)).shortening(&[(0, 12)]);
+    for backend in &report.backends {
+        let first = [backend.id.as_str().into(), health(backend)];
+        table.row(first.into_iter().chain(figures(&backend.figures, wide)));
+    }
+    table
+}
+
+/// A backend's health, or why it has none to speak of.
+pub(super) fn standing(backend: &BackendStats) -> (String, Tone) {
+    match backend.state.known() {
+        Some(BackendState::Ready) => {
+            let tone = match backend.health {
+                HealthStatus::Healthy => Tone::Good,
+                HealthStatus::Unknown => Tone::Unsure,
+                HealthStatus::Unhealthy => Tone::Bad,
+            };
+            (backend.health.to_string(), tone)
+        }
+        Some(BackendState::Draining | BackendState::Disabled) | None => {
+            (backend.state.to_string(), Tone::Unsure)
+        }
+    }
+}
+
+fn health(backend: &BackendStats) -> Cell {
+    let (text, tone) = standing(backend);
+    Cell::toned(text, tone)
+}

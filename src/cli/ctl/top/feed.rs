@@ -1,0 +1,155 @@
+//! What the server tells, as messages.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::model::{EVENTS, Message, Planned};
+use crate::cli::ctl::switch_progress::moves;
+use crate::model::{DomainName, Event, Outcome, SwitchProgress, SwitchReport, Tag};
+use crate::rpc::client::{Client, ClientError};
+use crate::rpc::envelope::FaultKind;
+use crate::rpc::methods::Method;
+use crate::rpc::methods::event::{self, ListParams, WatchParams};
+use crate::rpc::methods::stats::{self, GetParams, StatsReport};
+use crate::rpc::methods::switch::{self, ApplyParams, StartParams, SwitchOptions, UndoParams};
+
+/// Between two tries to reach a server that is gone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// One look at everything.
+pub(super) async fn look(
+    socket: &Path,
+    question: &GetParams,
+) -> Result<(StatsReport, Vec<Event>), ClientError> {
+    let mut client = Client::connect(socket).await?;
+    let report = client.call::<stats::Get>(question, |()| {}).await?;
+    let params = ListParams { domain: None, limit: Some(EVENTS) };
+    let mut events = client.call::<event::List>(&params, |()| {}).await?.events;
+    events.reverse();
+    Ok((report, events))
+}
+
+/// Asks how traffic is, again and again, and at once when the question is another one.
+pub(super) async fn figures(
+    socket: PathBuf,
+    mut questions: watch::Receiver<GetParams>,
+    interval: Duration,
+    messages: UnboundedSender<Message>,
+) {
+    let mut client = None;
+    while !messages.is_closed() {
+        let question = questions.borrow_and_update().clone();
+        let asked = ask(&mut client, &socket, &question).await;
+        let (message, pause) = match asked {
+            Ok(report) => {
+                let of = question.domain;
+                (Message::Report { of, report: Box::new(report) }, interval)
+            }
+            Err(error) => {
+                client = None;
+                match (&error, question.domain) {
+                    (ClientError::Fault(fault), Some(domain))
+                        if fault.data.kind == FaultKind::NotFound =>
+                    {
+                        (Message::Gone(domain), interval)
+                    }
+                    _ => (Message::Lost(error.to_string()), RETRY),
+                }
+            }
+        };
+        let _ = messages.send(message);
+        tokio::select! {
+            () = sleep(pause) => {}
+            changed = questions.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn ask(
+    client: &mut Option<Client>,
+    socket: &Path,
+    question: &GetParams,
+) -> Result<StatsReport, ClientError> {
+    let client = match client {
+        Some(client) => client,
+        None => client.insert(Client::connect(socket).await?),
+    };
+    client.call::<stats::Get>(question, |()| {}).await
+}
+
+/// Tells each event as it happens; from the beginning when the server was gone.
+pub(super) async fn events(socket: PathBuf, messages: UnboundedSender<Message>) {
+    while !messages.is_closed() {
+        if let Ok(mut client) = Client::connect(&socket).await {
+            let params =
+                WatchParams { domain: None, limit: Some(EVENTS), count: None, after: None };
+            let told = |event| drop(messages.send(Message::Event(Box::new(event))));
+            let _ = messages.send(Message::Events(Vec::new()));
+            // Whether it ended well or not, the server is gone: the figures say so.
+            let _ = client.call::<event::Watch>(&params, told).await;
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Finds out what a switch of `domain` to `tag`, or to the other one, would do.
+pub(super) async fn plan(
+    socket: PathBuf,
+    domain: DomainName,
+    tag: Option<Tag>,
+    undo: bool,
+    messages: UnboundedSender<Message>,
+) {
+    let tag_was_named = tag.is_some();
+    let params =
+        StartParams { domains: vec![domain.clone()], tag, options: SwitchOptions::default() };
+    let planned =
+        async { Client::connect(&socket).await?.call::<switch::Plan>(&params, |()| {}).await };
+    let _ = messages.send(match planned.await {
+        Ok(plan) if plan.token.is_none() => {
+            Message::Ended(format!("{domain} is there already"), false)
+        }
+        Ok(plan) => Message::Planned(Box::new(Planned { domain, undo, plan })),
+        Err(error) => Message::Unplanned { domain, why: told(&error), tag_was_named },
+    });
+}
+
+/// Makes the switch that was planned.
+pub(super) async fn apply(socket: PathBuf, token: String, messages: UnboundedSender<Message>) {
+    operate::<switch::Apply>(socket, ApplyParams { token }, messages).await;
+}
+
+/// Moves the domain back.
+pub(super) async fn undo(socket: PathBuf, domain: DomainName, messages: UnboundedSender<Message>) {
+    let params = UndoParams { domain, options: SwitchOptions::default() };
+    operate::<switch::Undo>(socket, params, messages).await;
+}
+
+async fn operate<M>(socket: PathBuf, params: M::Params, messages: UnboundedSender<Message>)
+where
+    M: Method<Result = SwitchReport, Progress = SwitchProgress>,
+{
+    let phase = |phase| drop(messages.send(Message::Phase(phase)));
+    let operated = async { Client::connect(&socket).await?.call::<M>(&params, phase).await };
+    let ended = match operated.await {
+        Ok(report) => {
+            let moves = moves(&report.steps);
+            let well = !matches!(report.outcome, Outcome::DrainTimedOut { .. });
+            Message::Ended(format!("{moves}: {}", report.outcome), well)
+        }
+        Err(error) => Message::Ended(told(&error), false),
+    };
+    let _ = messages.send(ended);
+}
+
+/// What went wrong, and what to do, in a line.
+fn told(error: &ClientError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}

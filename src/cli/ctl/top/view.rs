@@ -1,0 +1,263 @@
+//! A frame, from what is known. Nothing here waits or remembers.
+
+mod columns;
+mod lists;
+mod opened;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::look::Look;
+use super::model::{Doing, Mode, Model, Planned};
+use crate::cli::ctl::figures::{millis, number, share};
+use crate::cli::table::{Tone, count, join, printable, shortened};
+use crate::model::StatsSort;
+
+/// Draws everything. `whole` is a frame that is read and not looked at: nothing is under a cursor, and
+/// there are no keys.
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look, whole: bool) {
+    let area = frame.area();
+    let sections = sections(model, area.width, look, whole);
+    let footer = if whole { Vec::new() } else { footer(model, area, look) };
+    let mut lines = vec![header(model, usize::from(area.width), look)];
+    let room = usize::from(area.height).saturating_sub(lines.len() + footer.len());
+    if matches!(model.mode, Mode::Help) {
+        lines.extend(help(look).into_iter().take(room));
+    } else {
+        let wanted = sections.each_ref().map(Section::wanted);
+        // Air between them, where there is room for it.
+        let air = gaps(&wanted) + wanted.iter().sum::<usize>() <= room;
+        let heights = heights(room, wanted);
+        for (section, height) in sections.into_iter().zip(heights) {
+            if air && height > 0 && lines.len() > 1 {
+                lines.push(Line::default());
+            }
+            lines.extend(section.within(height));
+        }
+    }
+    lines.resize(usize::from(area.height).saturating_sub(footer.len()), Line::default());
+    for (row, line) in (area.y..area.bottom()).zip(lines.iter().chain(&footer)) {
+        frame.buffer_mut().set_line(area.x, row, line, area.width);
+    }
+}
+
+/// The lines that a whole frame takes.
+pub(super) fn lines_wanted(model: &Model, columns: u16) -> u16 {
+    let sections = sections(model, columns, Look { color: false }, true);
+    let wanted = sections.each_ref().map(Section::wanted);
+    let lines = 1 + gaps(&wanted) + wanted.iter().sum::<usize>();
+    u16::try_from(lines).unwrap_or(u16::MAX)
+}
+
+/// Empty lines between sections that have something to show.
+fn gaps(wanted: &[usize]) -> usize {
+    wanted.iter().filter(|wanted| **wanted > 0).count().saturating_sub(1)
+}
+
+/// A title, and lines of which some may be left out.
+struct Section<'a> {
+    title: Line<'a>,
+    lines: Vec<Line<'a>>,
+    /// The line that must be seen.
+    cursor: usize,
+}
+
+impl<'a> Section<'a> {
+    fn wanted(&self) -> usize {
+        if self.lines.is_empty() { 0 } else { 1 + self.lines.len() }
+    }
+
+    /// As much as fits, with the cursor in the middle where there is more.
+    fn within(self, height: usize) -> impl Iterator<Item = Line<'a>> {
+        let room = height.saturating_sub(1);
+        let most = self.lines.len().saturating_sub(room);
+        let skipped = self.cursor.saturating_sub(room / 2).min(most);
+        let title = Some(self.title).filter(|_| height > 0);
+        title.into_iter().chain(self.lines.into_iter().skip(skipped).take(room))
+    }
+}
+
+fn sections(model: &Model, width: u16, look: Look, whole: bool) -> [Section<'_>; 3] {
+    let width = usize::from(width);
+    let main = match (&model.open, model.opened()) {
+        (Some(_), Some(domain)) => opened::domain(domain, width, look),
+        (Some(domain), None) => waiting(format!("{domain}: asking the server")),
+        (None, _) => lists::domains(model, width, look, whole),
+    };
+    [main, lists::backends(model, width, look), lists::events(model, width, look)]
+}
+
+fn waiting<'a>(text: String) -> Section<'a> {
+    Section { title: Line::default(), lines: vec![Line::from(text)], cursor: 0 }
+}
+
+/// Shares out the room: something to each, the rest to the first that want it. What is last goes first
+/// where there is too little.
+fn heights(room: usize, wanted: [usize; 3]) -> [usize; 3] {
+    let least = [4, 1 + (room / 5).max(2), 1 + (room / 6).max(2)];
+    let mut heights = [0; 3];
+    let mut left = room;
+    for (height, (wanted, least)) in heights.iter_mut().zip(wanted.into_iter().zip(least)) {
+        let part = wanted.min(least);
+        if part <= left {
+            *height = part;
+            left -= part;
+        }
+    }
+    // A screen of a few lines is the first one's.
+    for (height, wanted) in heights.iter_mut().zip(wanted) {
+        if *height > 0 || left == room {
+            let more = (wanted - *height).min(left);
+            *height += more;
+            left -= more;
+        }
+    }
+    heights
+}
+
+fn header<'a>(model: &Model, width: usize, look: Look) -> Line<'a> {
+    if let Some(why) = &model.lost {
+        let text = format!("vhost: {}; trying again", printable(why));
+        return Line::styled(text, look.tone(Tone::Bad));
+    }
+    let Some(report) = model.report() else { return Line::from("vhost: asking the server") };
+    let total = &report.total;
+    let window = match report.window_secs {
+        Some(secs) => format!("last {secs} s"),
+        None => "since start".to_owned(),
+    };
+    let errors = errors_style(total.error_share, look);
+    let mut parts = vec![
+        ("vhost".to_owned(), look.title()),
+        (format!("{}/s", number(total.rate)), Style::new()),
+        (format!("{} errors", share(total.error_share)), errors),
+        (format!("p50 {}", millis(total.p50_ms)), Style::new()),
+        (format!("p99 {}", millis(total.p99_ms)), Style::new()),
+        (format!("{} in flight", total.in_flight), Style::new()),
+        (format!("{window}, by {}", sort_name(model.sort)), look.dim()),
+    ];
+    // What can best be done without goes first: the median, then what is last.
+    let taken = |parts: &[(String, Style)]| -> usize {
+        parts.iter().map(|(text, _)| text.chars().count() + 2).sum::<usize>() - 2
+    };
+    if taken(&parts) > width {
+        parts.remove(3);
+    }
+    while taken(&parts) > width && parts.len() > 1 {
+        parts.pop();
+    }
+    let spans = parts.into_iter().enumerate().flat_map(|(at, (text, style))| {
+        [Span::raw(if at == 0 { "" } else { "  " }), Span::styled(text, style)]
+    });
+    spans.collect()
+}
+
+fn errors_style(share: f64, look: Look) -> Style {
+    look.tone(match share {
+        0.0 => Tone::Plain,
+        ..0.01 => Tone::Unsure,
+        _ => Tone::Bad,
+    })
+}
+
+fn sort_name(sort: StatsSort) -> &'static str {
+    match sort {
+        StatsSort::Rate => "rate",
+        StatsSort::Errors => "errors",
+        StatsSort::P99 => "p99",
+        StatsSort::InFlight => "in flight",
+        StatsSort::Name => "name",
+    }
+}
+
+/// What is asked or done, and the keys; one line where there are few.
+fn footer<'a>(model: &Model, area: Rect, look: Look) -> Vec<Line<'a>> {
+    let width = usize::from(area.width);
+    let said = said(model, width, look);
+    let keys = match &model.mode {
+        Mode::Confirm(planned) => match planned.plan.warnings.first() {
+            Some(warning) => format!("y do it  n leave it  warning: {}", printable(warning)),
+            None => "y do it  n leave it".to_owned(),
+        },
+        Mode::Search => "Enter keep  Esc drop".to_owned(),
+        Mode::Tag { .. } => "Enter plan it  Esc leave it".to_owned(),
+        Mode::Help => "any key: back".to_owned(),
+        Mode::Browse if model.open.is_some() => {
+            "q quit  ? help  Esc back  w window  S switch  u undo".to_owned()
+        }
+        Mode::Browse => {
+            "q quit  ? help  ↑↓ choose  Enter open  s sort  / search  S switch  u undo".to_owned()
+        }
+    };
+    let keys = Line::styled(shortened(&keys, width, true), look.dim());
+    match said {
+        None if area.height < 12 => vec![keys],
+        None => vec![Line::default(), keys],
+        // Without the keys nobody could answer.
+        Some(said) if area.height < 12 && matches!(model.mode, Mode::Browse) => vec![said],
+        Some(said) => vec![said, keys],
+    }
+}
+
+fn said<'a>(model: &Model, width: usize, look: Look) -> Option<Line<'a>> {
+    let line = |text: &str, tone| {
+        let text = shortened(&printable(text), width, true);
+        Some(Line::styled(text, look.tone(tone)))
+    };
+    match (&model.mode, &model.doing) {
+        (Mode::Confirm(planned), _) => line(&question(planned), Tone::Unsure),
+        (Mode::Tag { domain, typed }, _) => {
+            let tags = join(model.tags_beside_live(domain));
+            line(&format!("switch {domain} to which tag ({tags})? {typed}▏"), Tone::Unsure)
+        }
+        (Mode::Search, _) => line(&format!("/{}▏", model.search), Tone::Plain),
+        (_, Doing::Busy(how)) => line(how, Tone::Unsure),
+        (_, Doing::Ended(how, true)) => line(how, Tone::Good),
+        (_, Doing::Ended(how, false)) => line(how, Tone::Bad),
+        (_, Doing::Nothing) => None,
+    }
+}
+
+/// The plan in a line.
+fn question(planned: &Planned) -> String {
+    let verb = if planned.undo { "undo" } else { "switch" };
+    let steps = planned.plan.steps.iter().map(|step| {
+        let ready = planned.plan.capacity.iter().find(|of| of.tag == step.to);
+        let healthy = ready.map_or_else(String::new, |of| {
+            format!(", {} of {} healthy", of.healthy, count(of.ready, "backend"))
+        });
+        let drain = match step.requests {
+            0 => "nothing to drain".to_owned(),
+            requests => format!("{} to drain", count(requests, "request")),
+        };
+        format!("{} {} → {}{healthy}, {drain}", step.domain, step.from, step.to)
+    });
+    format!("{verb} {}?", steps.collect::<Vec<_>>().join("; "))
+}
+
+fn help<'a>(look: Look) -> Vec<Line<'a>> {
+    let keys = [
+        ("↑ ↓  k j", "choose a domain; Page Up, Page Down, Home, End"),
+        ("Enter", "open the domain: its tags side by side"),
+        ("Esc", "back; drop the search"),
+        ("/", "search domains and tags"),
+        ("s", "sort by rate, errors, p99, in flight, name"),
+        ("w", "figures of the last 10 s, 60 s, or since the start"),
+        ("S", "switch the domain to its other tag, after a question"),
+        ("u", "undo: back to the tag before, after a question"),
+        ("q  Ctrl-C", "leave; what is under way at the server goes on"),
+    ];
+    let line = |(key, what): (&'static str, &'static str)| {
+        Line::from(vec![Span::styled(format!("  {key:<11}"), look.title()), Span::raw(what)])
+    };
+    let about = [
+        "",
+        "  Errors are statuses of 500 and more, and answers that broke off.",
+        "  A backend's time is until its answer began.",
+        "  a→b: requests of a still run after the switch to b.",
+    ];
+    let title = Line::styled("KEYS", look.dim());
+    [title].into_iter().chain(keys.map(line)).chain(about.map(Line::from)).collect()
+}

@@ -1,0 +1,102 @@
+//! What the server counts, as Prometheus reads it, and its listener.
+//!
+//! Reads the counters that hang on the published state, whose handles requests resolved when they were
+//! routed: nothing here is on their path, and nothing here makes them wait.
+
+mod backends;
+mod domains;
+mod family;
+mod ledger;
+mod page;
+mod process;
+mod totals;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus::TextEncoder;
+use prometheus::core::Collector as _;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+
+use crate::certs::Certificates;
+use crate::metrics::Metrics;
+use crate::state::{InFlight, Reader};
+use ledger::Ledger;
+
+pub use page::{Overview, serve};
+
+/// What is exposed.
+pub struct Exposed {
+    /// The published state, with its counters.
+    pub reader: Reader,
+    /// The server's own counters.
+    pub metrics: Arc<Metrics>,
+    /// How it stands with certificates.
+    pub certificates: Certificates,
+    /// The open connections of each listener, by its address with what it serves.
+    pub listeners: Vec<(String, Arc<InFlight>)>,
+}
+
+/// The metrics, to be rendered. Cloned handles share what they remember.
+#[derive(Clone)]
+pub struct Exposition {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    exposed: Exposed,
+    process: ProcessCollector,
+    /// Held while the text is made: two who ask at once must not see sums fall.
+    ledger: Mutex<Ledger>,
+}
+
+impl Exposition {
+    /// The content type of [`Self::render`]'s text.
+    pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+    /// At most `per_domain_limit` domains have series of their own.
+    pub fn new(exposed: Exposed, per_domain_limit: usize) -> Self {
+        let process = ProcessCollector::for_self();
+        let ledger = Mutex::new(Ledger::new(per_domain_limit));
+        Self { inner: Arc::new(Inner { exposed, process, ledger }) }
+    }
+
+    /// All metrics, in Prometheus' text format. With many domains it takes a while: not for a thread
+    /// that others wait for.
+    pub fn render(&self) -> String {
+        let Inner { exposed, process, ledger } = &*self.inner;
+        let mut text = Text::default();
+        {
+            let mut ledger = ledger.lock();
+            let snapshot = exposed.reader.load();
+            let seen = ledger.look(&snapshot);
+            domains::write(&seen, &mut text);
+            backends::write(&snapshot, &mut text);
+            process::write(exposed, &snapshot, &mut text);
+            process::write_certificates(&exposed.certificates, &ledger, &mut text);
+        }
+        for family in process.collect() {
+            text.add(family);
+        }
+        text.written
+    }
+}
+
+/// The text format, written metric by metric: the series of one are gone before the next are made.
+#[derive(Default)]
+struct Text {
+    written: String,
+}
+
+impl Text {
+    fn add(&mut self, family: MetricFamily) {
+        // The format has no words for a metric without series.
+        if family.get_metric().is_empty() {
+            return;
+        }
+        if let Err(error) = TextEncoder::new().encode_utf8(&[family], &mut self.written) {
+            tracing::error!(%error, "a metric cannot be written");
+        }
+    }
+}

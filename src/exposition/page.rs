@@ -1,0 +1,186 @@
+//! The listener of metrics, and of the page for people.
+
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::Exposition;
+
+/// One file, without anything from elsewhere.
+const PAGE: &str = include_str!("status.html");
+
+/// Connections that are open at once; who comes after waits.
+const CONNECTIONS: usize = 64;
+
+/// How long a head may take, and how long a connection may be silent: longer than the usual time
+/// between two scrapes.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long a connection is kept, and how long its last answer may take then.
+const LIFETIME: Duration = Duration::from_mins(10);
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// After the system could not accept a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Says how the server is, as JSON for the page; nothing when it can't. Given by the server, so that
+/// nothing here needs to know who knows it.
+pub type Overview =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
+
+/// Serves metrics at `listener`, for as long as this is polled; with `overview` the page, too.
+pub async fn serve(
+    listener: TcpListener,
+    exposition: Exposition,
+    overview: Option<Overview>,
+) -> Infallible {
+    let mut router = Router::new().route("/metrics", get(metrics)).with_state(exposition);
+    if let Some(overview) = overview {
+        let page = page();
+        router = router
+            .route("/", get(async move || page.clone()))
+            .route("/status.json", get(async move || status(overview().await)));
+    }
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let permit = Arc::clone(&room).acquire_owned().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    connection(stream, router).await;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection for metrics");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router) {
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    // How a reader leaves is its own business.
+    if tokio::time::timeout(LIFETIME, &mut connection).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(FAREWELL, connection).await;
+    }
+}
+
+async fn metrics(State(exposition): State<Exposition>, headers: HeaderMap) -> Response {
+    let zipped = takes_gzip(&headers);
+    let made = tokio::task::spawn_blocking(move || {
+        let text = exposition.render();
+        if zipped { zip(&text) } else { Some(text.into()) }
+    });
+    let Ok(Some(body)) = made.await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Exposition::CONTENT_TYPE));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if zipped {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// The page, with headers that let nothing into it but what is in the file.
+fn page() -> ([(HeaderName, HeaderValue); 5], &'static str) {
+    let policy = format!(
+        "default-src 'none'; connect-src 'self'; style-src {}; script-src {}; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+        source_of("style"),
+        source_of("script"),
+    );
+    // It is made of base64 and the words above.
+    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("sandbox"));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (headers, PAGE)
+}
+
+/// How a policy names the content of the page's only element of this kind (CSP 3 §2.3.1).
+fn source_of(element: &str) -> String {
+    let (start, end) = (format!("<{element}>"), format!("</{element}>"));
+    let content = PAGE.split_once(&start).and_then(|(_, rest)| rest.split_once(&end));
+    let content = content.map_or("", |(content, _)| content);
+    let digest = ring::digest::digest(&ring::digest::SHA256, content.as_bytes());
+    format!("'sha256-{}'", BASE64_STANDARD.encode(digest))
+}
+
+fn status(overview: Option<String>) -> Response {
+    let Some(json) = overview else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, json).into_response()
+}
+
+/// Whether the reader has asked for gzip: Prometheus does, and the text shrinks to a twentieth.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let mut codings = values.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
+    codings.any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let refused =
+            |weight: &str| weight.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0_f32));
+        parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip")) && !parts.any(refused)
+    })
+}
+
+fn zip(text: &str) -> Option<Bytes> {
+    let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
+    zipped.write_all(text.as_bytes()).ok()?;
+    zipped.finish().ok().map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_whom_takes_it() {
+        let takes = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(text));
+            takes_gzip(&headers)
+        };
+        assert!(takes("gzip"));
+        assert!(takes("br;q=1.0, GZIP; q=0.5"));
+        assert!(!takes("gzip;q=0"));
+        assert!(!takes("identity"));
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,49 @@
+//! Counts without their times.
+
+use crate::state::TrafficCounts;
+
+/// What was counted of requests, but for how long they took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests that have ended.
+    pub requests: u64,
+    /// Those that failed at the server's side.
+    pub errors: u64,
+    /// Bytes of bodies that came in.
+    pub received_bytes: u64,
+    /// Bytes of bodies that went out.
+    pub sent_bytes: u64,
+    /// Requests that were sent again, each time counted.
+    pub retries: u64,
+}
+
+impl Counters {
+    pub(super) fn read(counts: &TrafficCounts) -> Self {
+        Self {
+            requests: counts.requests(),
+            errors: counts.errors(),
+            received_bytes: counts.received(),
+            sent_bytes: counts.sent(),
+            retries: counts.retries(),
+        }
+    }
+
+    pub(super) fn add(&mut self, more: &Self) {
+        self.requests += more.requests;
+        self.errors += more.errors;
+        self.received_bytes += more.received_bytes;
+        self.sent_bytes += more.sent_bytes;
+        self.retries += more.retries;
+    }
+
+    /// What was counted after `before`.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(before.requests),
+            errors: self.errors.saturating_sub(before.errors),
+            received_bytes: self.received_bytes.saturating_sub(before.received_bytes),
+            sent_bytes: self.sent_bytes.saturating_sub(before.sent_bytes),
+            retries: self.retries.saturating_sub(before.retries),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Figures, put together for whoever asks.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Counters;
+use super::history::{History, per_second};
+use super::track::Reach;
+use crate::model::{
+    BackendId, BackendState, DomainName, HealthStatus, StatsSort, StatsWindow, Tag,
+};
+use crate::state::{BackendNode, DomainNode, LatencyCells, Snapshot};
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// This domain only, with the backends of its tags.
+    pub domain: Option<DomainName>,
+    /// This backend only, and no domain unless one is named too.
+    pub backend: Option<BackendId>,
+    /// The time that figures are of.
+    pub window: StatsWindow,
+    /// What comes first.
+    pub sort: StatsSort,
+    /// Domains at most, and backends.
+    pub limit: usize,
+}
+
+/// Figures of a moment.
+#[derive(Debug)]
+pub struct Report {
+    /// The revision of the state that they are of.
+    pub revision: u64,
+    /// How long the server has been counting.
+    pub uptime: Duration,
+    /// The time that was asked for.
+    pub window: StatsWindow,
+    /// The time that the figures are of: the window reaches back to a tick.
+    pub span: Duration,
+    /// Everything, also domains that are gone.
+    pub total: Figures,
+    /// Requests a second in each of the last ticks, the oldest first.
+    pub rates: Vec<f64>,
+    /// The domains, in the order that was asked for.
+    pub domains: Vec<DomainReport>,
+    /// Domains that were left out.
+    pub more_domains: usize,
+    /// The backends: the unhealthy ones, then the others in the order that was asked for.
+    pub backends: Vec<BackendReport>,
+    /// Backends that were left out.
+    pub more_backends: usize,
+}
+
+/// What became of requests in a time.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// The time.
+    pub span: Duration,
+    /// Requests that have begun and not ended.
+    pub in_flight: usize,
+    /// What was counted.
+    pub counters: Counters,
+    /// How long they took.
+    pub latency: LatencyCells,
+}
+
+impl Figures {
+    /// So many a second.
+    pub fn rate_of(&self, number: u64) -> f64 {
+        per_second(number, self.span)
+    }
+
+    /// The share of requests that failed, 0 to 1.
+    pub fn error_share(&self) -> f64 {
+        let Counters { requests, errors, .. } = self.counters;
+        #[expect(clippy::cast_precision_loss, reason = "nobody reads its sixteenth digit")]
+        let share = errors as f64 / requests.max(1) as f64;
+        share.min(1.0)
+    }
+}
+
+/// One domain.
+#[derive(Debug)]
+pub struct DomainReport {
+    /// The domain.
+    pub node: Arc<DomainNode>,
+    /// All its tags together.
+    pub figures: Figures,
+    /// Requests a second in each of the last ticks, the oldest first.
+    pub rates: Vec<f64>,
+    /// Each tag that counts: the live one first.
+    pub tags: Vec<TagReport>,
+}
+
+/// A domain's requests on one tag.
+#[derive(Debug)]
+pub struct TagReport {
+    /// The tag.
+    pub tag: Tag,
+    /// Its figures.
+    pub figures: Figures,
+}
+
+/// One backend.
+#[derive(Debug)]
+pub struct BackendReport {
+    /// The backend.
+    pub node: Arc<BackendNode>,
+    /// Its figures. How long a request took is until its answer began.
+    pub figures: Figures,
+    /// Requests a second in each of the last ticks, the oldest first.
+    pub rates: Vec<f64>,
+}
+
+/// Puts a report together at `now`, a time since the start.
+pub(super) fn report(
+    history: &History,
+    snapshot: &Snapshot,
+    query: &Query,
+    now: Duration,
+) -> Report {
+    let (reach, span) = history.reach(query.window, now);
+    let reading = Reading { history, reach, span };
+    let total = history.total(snapshot, reach);
+    let in_flight = snapshot.domains().flat_map(|node| node.in_flight()).map(|(_, count)| count);
+    let (domains, more_domains) = reading.domains(snapshot, query);
+    let (backends, more_backends) = reading.backends(snapshot, query);
+    Report {
+        revision: snapshot.revision(),
+        uptime: now,
+        window: query.window,
+        span,
+        total: Figures {
+            span,
+            in_flight: in_flight.sum(),
+            counters: total.counters,
+            latency: total.cells,
+        },
+        rates: history.total_rates(),
+        domains,
+        more_domains,
+        backends,
+        more_backends,
+    }
+}
+
+struct Reading<'a> {
+    history: &'a History,
+    reach: Reach,
+    span: Duration,
+}
+
+impl Reading<'_> {
+    fn domains(&self, snapshot: &Snapshot, query: &Query) -> (Vec<DomainReport>, usize) {
+        let nodes: Vec<_> = match (&query.domain, &query.backend) {
+            (Some(domain), _) => snapshot.domain(domain).into_iter().collect(),
+            (None, Some(_)) => Vec::new(),
+            (None, None) => snapshot.domains().collect(),
+        };
+        let all = nodes.len();
+        let first = first(nodes, query, |node| self.weight_of_domain(node, query.sort));
+        let domains: Vec<_> = first.into_iter().map(|node| self.domain(node)).collect();
+        let more = all - domains.len();
+        (domains, more)
+    }
+
+    fn domain(&self, node: &Arc<DomainNode>) -> DomainReport {
+        let tracks = &self.history.tags;
+        let tags: Vec<_> = node
+            .tags()
+            .iter()
+            .map(|of| {
+                let mut latency = LatencyCells::default();
+                tracks.add_cells(&of.traffic, self.reach, &mut latency);
+                let counters = tracks.counters(&of.traffic, self.reach);
+                let in_flight = of.requests();
+                let figures = Figures { span: self.span, in_flight, counters, latency };
+                TagReport { tag: of.tag.clone(), figures }
+            })
+            .collect();
+        let mut figures = Figures { span: self.span, ..Figures::default() };
+        for tag in &tags {
+            figures.in_flight += tag.figures.in_flight;
+            figures.counters.add(&tag.figures.counters);
+            figures.latency.add(&tag.figures.latency);
+        }
+        let rates = self.history.rates(|sums| {
+            for of in node.tags() {
+                tracks.add_requests(&of.traffic, self.history.number, sums);
+            }
+        });
+        DomainReport { node: Arc::clone(node), figures, rates, tags }
+    }
+
+    fn weight_of_domain(&self, node: &DomainNode, sort: StatsSort) -> u64 {
+        let tracks = &self.history.tags;
+        let of_all = |value: fn(&Counters) -> u64| {
+            let tags = node.tags().iter();
+            tags.map(|of| value(&tracks.counters(&of.traffic, self.reach))).sum()
+        };
+        match sort {
+            StatsSort::Rate => of_all(|counters| counters.requests),
+            StatsSort::Errors => of_all(|counters| counters.errors),
+            StatsSort::InFlight => node.in_flight().map(|(_, count)| count as u64).sum(),
+            StatsSort::P99 => {
+                if node.tags().iter().all(|of| of.traffic.counts().is_none()) {
+                    return 0;
+                }
+                let mut cells = LatencyCells::default();
+                for of in node.tags() {
+                    tracks.add_cells(&of.traffic, self.reach, &mut cells);
+                }
+                p99(&cells)
+            }
+            StatsSort::Name => 0,
+        }
+    }
+
+    fn backends(&self, snapshot: &Snapshot, query: &Query) -> (Vec<BackendReport>, usize) {
+        let nodes: Vec<_> = match (&query.backend, &query.domain) {
+            (Some(id), _) => snapshot.backend(id).into_iter().collect(),
+            (None, Some(domain)) => {
+                let tags: Vec<_> =
+                    snapshot.domain(domain).into_iter().flat_map(|node| node.tags()).collect();
+                let serves = |node: &&Arc<BackendNode>| {
+                    tags.iter().any(|of| node.backend.tags.contains(&of.tag))
+                };
+                snapshot.backends().filter(serves).collect()
+            }
+            (None, None) => snapshot.backends().collect(),
+        };
+        let all = nodes.len();
+        let first = first(nodes, query, |node| {
+            let weight = self.weight_of_backend(node, query.sort);
+            (is_unhealthy(node) && query.sort != StatsSort::Name, weight)
+        });
+        let backends: Vec<_> = first.into_iter().map(|node| self.backend(node)).collect();
+        let more = all - backends.len();
+        (backends, more)
+    }
+
+    fn backend(&self, node: &Arc<BackendNode>) -> BackendReport {
+        let tracks = &self.history.backends;
+        let mut latency = LatencyCells::default();
+        tracks.add_cells(&node.live, self.reach, &mut latency);
+        let counters = tracks.counters(&node.live, self.reach);
+        let in_flight = node.live.in_flight();
+        let figures = Figures { span: self.span, in_flight, counters, latency };
+        let rates =
+            self.history.rates(|sums| tracks.add_requests(&node.live, self.history.number, sums));
+        BackendReport { node: Arc::clone(node), figures, rates }
+    }
+
+    fn weight_of_backend(&self, node: &BackendNode, sort: StatsSort) -> u64 {
+        let tracks = &self.history.backends;
+        match sort {
+            StatsSort::Rate => tracks.counters(&node.live, self.reach).requests,
+            StatsSort::Errors => tracks.counters(&node.live, self.reach).errors,
+            StatsSort::InFlight => node.live.in_flight() as u64,
+            StatsSort::P99 if node.live.traffic().counts().is_some() => {
+                let mut cells = LatencyCells::default();
+                tracks.add_cells(&node.live, self.reach, &mut cells);
+                p99(&cells)
+            }
+            StatsSort::P99 | StatsSort::Name => 0,
+        }
+    }
+}
+
+/// Whether the operator wants it to serve, and it can't.
+fn is_unhealthy(node: &BackendNode) -> bool {
+    node.backend.state != BackendState::Disabled && node.live.health() == HealthStatus::Unhealthy
+}
+
+fn p99(cells: &LatencyCells) -> u64 {
+    let micros = cells.quantile(0.99).unwrap_or_default().as_micros();
+    u64::try_from(micros).unwrap_or(u64::MAX)
+}
+
+/// The heaviest, as many as are asked for; by name where they weigh the same. `all` is by name.
+fn first<T, W: Ord>(all: Vec<T>, query: &Query, weight: impl Fn(&T) -> W) -> Vec<T> {
+    let mut weighed: Vec<_> =
+        all.into_iter().enumerate().map(|(at, one)| (weight(&one), at, one)).collect();
+    let order = |(one, at, _): &(W, usize, T), (other, other_at, _): &(W, usize, T)| -> Ordering {
+        other.cmp(one).then(at.cmp(other_at))
+    };
+    if query.limit < weighed.len() {
+        // Only those that are asked for are put in order.
+        weighed.select_nth_unstable_by(query.limit, order);
+        weighed.truncate(query.limit);
+    }
+    weighed.sort_unstable_by(order);
+    weighed.into_iter().map(|(_, _, one)| one).collect()
+}
