@@ -57,11 +57,13 @@ pub enum Reason {
     TooManyLogins,
     /// Its domain was paused for too long, or too many requests waited.
     Paused,
+    /// Its TLS connection is not for its host.
+    Misdirected,
 }
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 21] = [
+    const OWN: [Self; 22] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -83,6 +85,7 @@ impl Reason {
         Self::Unauthorized,
         Self::TooManyLogins,
         Self::Paused,
+        Self::Misdirected,
     ];
 
     /// Their number.
@@ -123,6 +126,7 @@ impl Reason {
             Self::Unauthorized => "unauthorized",
             Self::TooManyLogins => "too_many_logins",
             Self::Paused => "paused",
+            Self::Misdirected => "misdirected",
         }
     }
 }

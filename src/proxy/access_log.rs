@@ -181,7 +181,8 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::Maintenance
         | Reason::Unauthorized
         | Reason::TooManyLogins
-        | Reason::Paused => {
+        | Reason::Paused
+        | Reason::Misdirected => {
             if !in_access_log {
                 line!(info, "request refused");
             }

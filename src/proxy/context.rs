@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::ProxyOptions;
 use super::access_log::{self, Asked};
 use super::balance::{Chosen, choose, stay};
-use super::client::{Client, Connection};
+use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
 use crate::metrics::Reason;
 use crate::model::{BackendId, DomainName};
@@ -19,7 +19,7 @@ pub(super) struct RequestContext {
     pub(super) started: Instant,
     /// The options that it goes by to its end.
     pub(super) options: Arc<ProxyOptions>,
-    /// Its client's connection; nothing on HTTP/2.
+    /// Its client's connection.
     pub(super) connection: Option<Arc<Connection>>,
     /// Who sent it, and whether its forwarded headers are believed.
     pub(super) client: Option<Client>,
@@ -58,7 +58,7 @@ impl RequestContext {
         Self {
             started: Instant::now(),
             options,
-            connection: None,
+            connection: CONNECTION.try_with(Arc::clone).ok(),
             client: None,
             pinned: None,
             chosen: None,

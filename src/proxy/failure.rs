@@ -7,6 +7,8 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Content, send};
+use super::chunks::Broken;
+use super::grpc::{is_grpc, send_grpc};
 use super::host::{Host, auth, maintenance};
 use crate::metrics::Reason;
 use crate::model::UpstreamFailure;
@@ -28,6 +30,7 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
     match reason {
         Reason::UnknownHost | Reason::UnknownChallenge => Some(StatusCode::NOT_FOUND),
         Reason::BadHost | Reason::BadRequest => Some(StatusCode::BAD_REQUEST),
+        Reason::Misdirected => Some(StatusCode::MISDIRECTED_REQUEST),
         Reason::MethodRefused => Some(StatusCode::METHOD_NOT_ALLOWED),
         Reason::HeadTooLarge => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         Reason::HeadTimeout | Reason::BodyTimeout => Some(StatusCode::REQUEST_TIMEOUT),
@@ -63,6 +66,7 @@ fn words_for(reason: Reason) -> &'static str {
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes
         | Reason::Shutdown => "the request is malformed\n",
+        Reason::Misdirected => "this connection is not for this site\n",
         Reason::MethodRefused => "this method is not allowed\n",
         Reason::HeadTooLarge => "the request headers are too large\n",
         Reason::HeadTimeout | Reason::BodyTimeout => "the request did not arrive in time\n",
@@ -91,6 +95,7 @@ pub(super) fn reason_of(error: &Error, body_done: bool, answering: bool) -> Reas
         },
         ErrorSource::Downstream => match error.etype() {
             ReadTimedout => Reason::BodyTimeout,
+            _ if is_broken_body(error) => Reason::BadRequest,
             // The last is Pingora's own name (`protocols/http/v1/body.rs`).
             InvalidHTTPHeader
             | ErrorType::HTTPStatus(_)
@@ -100,6 +105,14 @@ pub(super) fn reason_of(error: &Error, body_done: bool, answering: bool) -> Reas
         },
         ErrorSource::Internal | ErrorSource::Unset => Reason::Internal,
     }
+}
+
+/// Whether a client's body was no body of chunks.
+fn is_broken_body(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|cause| cause.downcast_ref::<Broken>().is_some())
 }
 
 /// An error as the log tells it; `answering` is whether the backend's answer had begun.
@@ -137,10 +150,15 @@ pub(super) async fn respond(
 ) -> Result<Failure> {
     let status = status_of(reason);
     if let Some(status) = status {
+        let words = words_for(reason);
+        if is_grpc(session.req_header()) {
+            send_grpc(session, status, words)?;
+            return Ok(Failure { reason, status: Some(StatusCode::OK.as_u16()), error: None });
+        }
         let content = host
             .page(status.as_u16())
             .or_else(|| maintenance::message(reason, host))
-            .unwrap_or_else(|| Content::text(Bytes::from_static(words_for(reason).as_bytes())));
+            .unwrap_or_else(|| Content::text(Bytes::from_static(words.as_bytes())));
         let mut response = ResponseHeader::build(status, Some(5))?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
         if let Some(retry_after) = retry_after(reason, host) {

@@ -17,12 +17,12 @@ use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
 use super::SharedOptions;
-use super::client::Connection;
+use super::client::{Agreed, Connection};
 use super::failure::raw_response;
+use super::framed::Framed;
 use super::handshake::{Handshakes, Shaken};
-use super::head::{Head, HeadLimits, NoHead, first_bytes, rest_of_head};
+use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
 use super::phases::Phases;
-use super::pipeline::holds_next_request;
 use crate::metrics::{Metrics, Reason};
 use crate::state::{InFlight, InFlightGuard};
 
@@ -41,7 +41,7 @@ pub struct Front {
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
 struct BusyHead {
-    bytes: BytesMut,
+    whole: Whole,
     busy: InFlightGuard,
 }
 
@@ -106,30 +106,34 @@ impl Front {
     /// One HTTP/1 request after the other, until either side closes.
     async fn http1(
         &self,
-        mut stream: Stream,
+        stream: Stream,
         mut head: BusyHead,
         connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
+        let mut framed = Box::new(Framed::new(stream, Arc::clone(&connection)));
         loop {
-            let BusyHead { bytes, mut busy } = head;
-            let mut session = ServerSession::new_http1(stream);
-            session.set_pipelined_prefix(bytes);
-            let mut reusable = self.request(session, &connection, shutdown).await;
-            stream = loop {
-                let Some((back, settings)) = reusable.map(ReusedHttpStream::consume) else {
-                    return;
-                };
-                let Some(settings) = settings.filter(holds_next_request) else { break back };
-                let mut session = ServerSession::new_http1(back);
-                settings.apply_to_session(&mut session);
-                busy = self.metrics.busy.enter();
-                reusable = self.pipelined(session, &connection, shutdown).await;
+            let BusyHead { whole, busy } = head;
+            framed.begin(whole.body, whole.rest);
+            let mut session = ServerSession::new_http1(framed);
+            session.set_pipelined_prefix(whole.head);
+            let reusable = self.request(session, &connection, shutdown).await;
+            let Some(back) = reusable.and_then(|reusable| Framed::of(reusable.consume().0)) else {
+                return;
             };
-            drop(busy);
-            match self.next_head(&mut stream).await {
+            framed = back;
+            let Some(first) = framed.end() else { return };
+            let next = if first.is_empty() {
+                drop(busy);
+                self.next_head(framed.stream()).await
+            } else {
+                self.head_from(framed.stream(), first, busy).await
+            };
+            match next {
                 Ok(next) => head = next,
-                Err(none) => return self.turn_away(&mut stream, none, connection.client).await,
+                Err(none) => {
+                    return self.turn_away(framed.stream(), none, connection.client).await;
+                }
             }
         }
     }
@@ -142,51 +146,52 @@ impl Front {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
-        // Without it a client that sends its next request early loses the answer to its last.
-        session.set_pipelining_enabled(true);
         connection.accepted.store(false, Ordering::Relaxed);
         session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
         let reusable = self.proxy.process_new_http(session, shutdown).await;
         if !connection.accepted.load(Ordering::Relaxed) {
             // The parser has answered 400 already and closed.
-            self.refuse(Reason::BadRequest, Some(400), connection.client);
+            self.refuse(
+                Reason::BadRequest,
+                Some(400),
+                Some("refused by the parser"),
+                connection.client,
+            );
         }
         reusable
     }
 
-    /// A request that came right behind the one before. Pingora holds its first bytes, so it must
-    /// read the rest of its head, too; but not for ever.
-    async fn pipelined(
-        &self,
-        session: ServerSession,
-        connection: &Arc<Connection>,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let request = self.request(session, connection, shutdown);
-        tokio::pin!(request);
-        if let Ok(reusable) = pingora::time::timeout(self.limits().total, &mut request).await {
-            return reusable;
-        }
-        if connection.accepted.load(Ordering::Relaxed) {
-            return request.await;
-        }
-        self.refuse(Reason::HeadTimeout, None, connection.client);
-        None
-    }
-
-    /// The head of the next request on a kept connection.
+    /// The head of the next request on a connection that is idle.
     async fn next_head(&self, stream: &mut Stream) -> Result<BusyHead, NoHead> {
         let first = first_bytes(stream, self.limits().idle).await?;
         let busy = self.metrics.busy.enter();
+        self.head_from(stream, first, busy).await
+    }
+
+    /// The head that begins with these bytes.
+    async fn head_from(
+        &self,
+        stream: &mut Stream,
+        first: BytesMut,
+        busy: InFlightGuard,
+    ) -> Result<BusyHead, NoHead> {
         match rest_of_head(stream, first, false, self.limits()).await? {
-            Head::Http1(bytes) | Head::Http2(bytes) => Ok(BusyHead { bytes, busy }),
+            Head::Http1(whole) => Ok(BusyHead { whole, busy }),
+            // Not asked for.
+            Head::Http2(_) => Err(NoHead::NotHttp),
         }
     }
 
     /// What is known of a client before its first request.
-    fn connection(&self, client: IpAddr, secure: bool) -> Arc<Connection> {
+    fn connection(&self, client: IpAddr, tls: Option<Agreed>) -> Arc<Connection> {
         let trusted = self.options.load().trusted_proxies.iter().any(|net| net.contains(&client));
-        Arc::new(Connection { client, trusted, secure, accepted: AtomicBool::new(false) })
+        Arc::new(Connection {
+            client,
+            trusted,
+            tls,
+            accepted: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
+        })
     }
 
     /// Answers what cannot become a request, where there is somebody to answer.
@@ -194,18 +199,19 @@ impl Front {
     where
         S: tokio::io::AsyncWrite + Unpin + ?Sized,
     {
-        let (reason, status) = match none {
+        let (reason, status, error) = match none {
             NoHead::Ended => {
                 // Over TLS the end is told, so that nobody else can make one (RFC 8446 §6.1).
                 let _ = pingora::time::timeout(FAREWELL, stream.shutdown()).await;
                 return;
             }
-            NoHead::Cut => (Reason::ClientGone, None),
-            NoHead::TimedOut => (Reason::HeadTimeout, Some(408)),
-            NoHead::TooLarge => (Reason::HeadTooLarge, Some(431)),
-            NoHead::NotHttp => (Reason::BadRequest, Some(400)),
+            NoHead::Cut => (Reason::ClientGone, None, None),
+            NoHead::TimedOut => (Reason::HeadTimeout, Some(408), None),
+            NoHead::TooLarge => (Reason::HeadTooLarge, Some(431), None),
+            NoHead::NotHttp => (Reason::BadRequest, Some(400), Some("it is not HTTP")),
+            NoHead::Faulty(fault) => (fault.reason(), Some(fault.status()), Some(fault.as_str())),
         };
-        self.refuse(reason, status, client);
+        self.refuse(reason, status, error, client);
         if let Some(status) = status {
             let answering = async {
                 stream.write_all(&raw_response(status)).await?;
@@ -216,9 +222,16 @@ impl Front {
         }
     }
 
-    pub(super) fn refuse(&self, reason: Reason, status: Option<u16>, client: IpAddr) {
+    /// Counts and logs what no request came of; `error` says more than the reason does.
+    pub(super) fn refuse(
+        &self,
+        reason: Reason,
+        status: Option<u16>,
+        error: Option<&str>,
+        client: IpAddr,
+    ) {
         self.metrics.count_refused(reason);
-        tracing::info!(%reason, status, client_ip = %client, "request refused");
+        tracing::info!(%reason, status, client_ip = %client, error, "request refused");
     }
 }
 
@@ -237,9 +250,9 @@ impl ServerApp for Front {
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
-            Ok(Head::Http1(bytes)) => {
-                let head = BusyHead { bytes, busy };
-                let connection = self.connection(client, false);
+            Ok(Head::Http1(whole)) => {
+                let head = BusyHead { whole, busy };
+                let connection = self.connection(client, None);
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
                 None
             }
@@ -247,7 +260,8 @@ impl ServerApp for Front {
                 // From here on each stream counts itself.
                 drop(busy);
                 stream.rewind(&preface);
-                Box::pin(self.http2(Box::new(stream), client, false, shutdown)).await;
+                let connection = self.connection(client, None);
+                Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
                 None
             }
             Err(none) => {
@@ -271,29 +285,28 @@ impl ServerApp for TlsFront {
         let client = client_ip(&stream)?;
         let limits = front.options.load().handshakes;
         // Boxed: what a handshake needs must not stay with the connection for its life.
-        let (mut stream, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await {
-            Shaken::Ready(stream, busy) => (stream as Stream, busy),
+        let (mut stream, agreed, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await
+        {
+            Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
             Shaken::Plain(mut stream) => {
                 front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
                 return None;
             }
             Shaken::Refused(reason) => {
-                front.refuse(reason, None, client);
+                front.refuse(reason, None, None, client);
                 return None;
             }
             Shaken::Proven | Shaken::Ended => return None,
         };
         // Its first request counts itself.
         drop(busy);
+        let connection = front.connection(client, Some(agreed));
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            Box::pin(front.http2(stream, client, true, shutdown)).await;
+            Box::pin(front.http2(stream, connection, shutdown)).await;
             return None;
         }
         match Box::pin(front.next_head(&mut stream)).await {
-            Ok(head) => {
-                let connection = front.connection(client, true);
-                Box::pin(front.http1(stream, head, connection, shutdown)).await;
-            }
+            Ok(head) => Box::pin(front.http1(stream, head, connection, shutdown)).await,
             Err(none) => front.turn_away(&mut stream, none, client).await,
         }
         None

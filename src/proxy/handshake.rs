@@ -15,6 +15,7 @@ use rustls::server::{Acceptor, ClientHello};
 use tokio::io::AsyncWriteExt;
 
 use super::Https;
+use super::client::Agreed;
 use super::head::read_some;
 use crate::metrics::{Metrics, Reason};
 use crate::model::{MatchedBy, TlsMode, normalise_host};
@@ -50,7 +51,7 @@ pub struct HandshakeLimits {
 /// What comes of a handshake.
 pub(super) enum Shaken {
     /// A client that speaks HTTP now. The guard keeps the server from stopping under it.
-    Ready(Box<TlsStream<L4Stream>>, InFlightGuard),
+    Ready(Box<TlsStream<L4Stream>>, Agreed, InFlightGuard),
     /// A CA that has seen what it wanted.
     Proven,
     /// The client went away before it said anything.
@@ -65,6 +66,14 @@ pub(super) enum Shaken {
 struct Hello {
     server_name: Option<String>,
     proves: bool,
+}
+
+/// What is done with a hello.
+enum Choice {
+    /// The certificate is shown, to a client that asked for this name.
+    Serve(Arc<Served>, Option<Box<str>>),
+    /// A CA is shown what it set as a challenge.
+    Prove(Arc<ServerConfig>),
 }
 
 /// Why there is no hello.
@@ -100,26 +109,31 @@ impl Handshakes {
         let busy = self.metrics.busy.enter();
         stream.rewind(&seen);
         drop(seen);
-        let (config, refused) = match self.choose(&hello, &stream).await {
-            Ok(config) => (config, None),
-            Err(reason) => (Arc::clone(self.https.serving.refusing()), Some(reason)),
+        let choice = self.choose(&hello, &stream).await;
+        let config = match &choice {
+            Ok(Choice::Serve(served, _)) => served.config(),
+            Ok(Choice::Prove(config)) => config,
+            Err(_) => self.https.serving.refusing(),
         };
-        let acceptor = PingoraAcceptor::from_server_config(config);
+        let acceptor = PingoraAcceptor::from_server_config(Arc::clone(config));
         let shaken = timeout(limits.total, Box::pin(acceptor.tls_handshake(stream))).await;
-        match (shaken, refused) {
-            (_, Some(reason)) => Shaken::Refused(reason),
-            (Ok(Ok(_)), None) if hello.proves => Shaken::Proven,
-            (Ok(Ok(stream)), None) => Shaken::Ready(Box::new(stream), busy),
-            (Ok(Err(error)), None) => {
+        match (shaken, choice) {
+            (_, Err(reason)) => Shaken::Refused(reason),
+            (Ok(Ok(_)), Ok(Choice::Prove(_))) => Shaken::Proven,
+            (Ok(Ok(stream)), Ok(Choice::Serve(served, server_name))) => {
+                let agreed = Agreed { server_name, certificate: served.certificate.clone() };
+                Shaken::Ready(Box::new(stream), agreed, busy)
+            }
+            (Ok(Err(error)), Ok(_)) => {
                 tracing::debug!(%error, "TLS handshake failed");
                 Shaken::Refused(Reason::HandshakeFailed)
             }
-            (Err(_), None) => Shaken::Refused(Reason::HandshakeTimeout),
+            (Err(_), Ok(_)) => Shaken::Refused(Reason::HandshakeTimeout),
         }
     }
 
-    /// The config of the handshake: with the certificate that the client should see.
-    async fn choose(&self, hello: &Hello, stream: &L4Stream) -> Result<Arc<ServerConfig>, Reason> {
+    /// What the client should see.
+    async fn choose(&self, hello: &Hello, stream: &L4Stream) -> Result<Choice, Reason> {
         let mut buffer = [0; 256];
         let mut own_ip = String::new();
         let name = match &hello.server_name {
@@ -134,18 +148,16 @@ impl Handshakes {
         }?;
         if hello.proves {
             let challenge = self.https.challenges.tls_alpn01(name);
-            return challenge.ok_or(Reason::UnknownChallenge);
+            return challenge.map(Choice::Prove).ok_or(Reason::UnknownChallenge);
         }
-        match self.certificate(name, hello.server_name.is_some()).await {
-            Ok(served) => Ok(Arc::clone(served.config())),
-            Err(Reason::UnknownServerName) => self
-                .https
-                .certificates
-                .default_certificate()
-                .map(|served| Arc::clone(served.config()))
-                .ok_or(Reason::UnknownServerName),
-            Err(reason) => Err(reason),
-        }
+        let served = match self.certificate(name, hello.server_name.is_some()).await {
+            Err(Reason::UnknownServerName) => {
+                let default = self.https.certificates.default_certificate();
+                default.ok_or(Reason::UnknownServerName)
+            }
+            served => served,
+        }?;
+        Ok(Choice::Serve(served, hello.server_name.is_some().then(|| name.into())))
     }
 
     /// The certificate for a name, where its domain has one or is about to.

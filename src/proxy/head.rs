@@ -1,16 +1,19 @@
 //! Reads the head of an HTTP/1 request under our own time-outs and size limit.
 //!
 //! Pingora's reader has no total time-out for a head, and none at all after the first request of a
-//! connection. What is read here is handed to Pingora's parser, which stays the only parser.
+//! connection. What is read here was checked, and is handed to Pingora's parser as it came.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use pingora::time::timeout;
 use tokio::io::{AsyncRead, ReadBuf};
+
+use super::strict::{Body, Check, Fault};
 
 /// How a client begins HTTP/2 with prior knowledge (RFC 9113 §3.4).
 pub(super) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -47,14 +50,26 @@ pub(super) enum NoHead {
     TooLarge,
     /// It doesn't begin as any request does: TLS on a plain port, for one.
     NotHttp,
+    /// It is not what a head must be.
+    Faulty(Fault),
+}
+
+/// The head of an HTTP/1 request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// Up to and with its empty line.
+    pub(super) head: BytesMut,
+    /// What was read behind it.
+    pub(super) rest: BytesMut,
+    /// How its body is delimited.
+    pub(super) body: Body,
 }
 
 /// What a connection begins with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Head {
-    /// The head of an HTTP/1 request, and whatever came with it.
-    Http1(BytesMut),
-    /// The preface of HTTP/2.
+    Http1(Whole),
+    /// The preface of HTTP/2, and whatever came with it.
     Http2(BytesMut),
 }
 
@@ -80,72 +95,53 @@ pub(super) async fn rest_of_head<S>(
 where
     S: AsyncRead + Unpin + ?Sized,
 {
-    if let Some(kind) = look(&head, h2, 0, limits.bytes)? {
-        return Ok(whole(kind, head));
-    }
+    let mut check = Check::default();
     let reading = async {
         loop {
-            let seen = head.len();
+            if let Some(end) = look(&head, h2, &mut check, limits.bytes)? {
+                return Ok(end);
+            }
             match read_some(stream, &mut head).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Err(NoHead::Cut),
             }
-            if let Some(kind) = look(&head, h2, seen, limits.bytes)? {
-                return Ok(kind);
-            }
         }
     };
-    match timeout(limits.total, reading).await {
-        Ok(Ok(kind)) => Ok(whole(kind, head)),
-        Ok(Err(none)) => Err(none),
-        Err(_) => Err(NoHead::TimedOut),
-    }
+    let end = timeout(limits.total, reading).await.unwrap_or(Err(NoHead::TimedOut))?;
+    Ok(match end {
+        End::Http1(end) => {
+            // Splitting makes what is split shared, so nothing is where there is no need.
+            let rest = if end < head.len() { head.split_off(end) } else { BytesMut::new() };
+            Head::Http1(Whole { head, rest, body: check.body() })
+        }
+        End::Http2 => Head::Http2(head),
+    })
 }
 
+/// What a whole head is.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
-    Http1,
+enum End {
+    /// It ends here.
+    Http1(usize),
     Http2,
 }
 
-fn whole(kind: Kind, head: BytesMut) -> Head {
-    match kind {
-        Kind::Http1 => Head::Http1(head),
-        Kind::Http2 => Head::Http2(head),
-    }
-}
-
-/// Whether the head is whole. The first `seen` bytes were looked at before.
-fn look(head: &[u8], h2: bool, seen: usize, limit: usize) -> Result<Option<Kind>, NoHead> {
+/// Whether the head is whole. `check` has seen what was there at the last look.
+fn look(head: &[u8], h2: bool, check: &mut Check, limit: usize) -> Result<Option<End>, NoHead> {
     if h2
         && head[..head.len().min(H2_PREFACE.len())]
             == H2_PREFACE[..head.len().min(H2_PREFACE.len())]
     {
-        return Ok((head.len() >= H2_PREFACE.len()).then_some(Kind::Http2));
+        return Ok((head.len() >= H2_PREFACE.len()).then_some(End::Http2));
     }
-    let start = head.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(head.len());
-    if head.get(start).is_some_and(|b| !b.is_ascii_graphic()) {
+    if head.first().is_some_and(|b| !(b.is_ascii_graphic() || matches!(b, b'\r' | b'\n'))) {
         return Err(NoHead::NotHttp);
     }
-    // The end may lie across the border of two reads: up to three bytes of it were seen before.
-    let unseen = start.max(seen.saturating_sub(3));
-    match end(&head[unseen..]) {
-        Some(end) if unseen + end <= limit => Ok(Some(Kind::Http1)),
+    match check.advance(head).map_err(NoHead::Faulty)? {
+        Some(empty) if empty <= limit => Ok(Some(End::Http1(empty + 2))),
         None if head.len() < limit => Ok(None),
         _ => Err(NoHead::TooLarge),
     }
-}
-
-/// Where the first empty line begins. A bare line feed ends a line too, as it does for the parser.
-fn end(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    while let Some(newline) = bytes[from..].iter().position(|b| *b == b'\n') {
-        from += newline + 1;
-        if bytes[from..].starts_with(b"\n") || bytes[from..].starts_with(b"\r\n") {
-            return Some(from);
-        }
-    }
-    None
 }
 
 /// Reads what there is, through a buffer that all connections of a thread share.
@@ -153,16 +149,25 @@ pub(super) async fn read_some<S>(stream: &mut S, into: &mut BytesMut) -> std::io
 where
     S: AsyncRead + Unpin + ?Sized,
 {
-    poll_fn(|cx| {
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut read = ReadBuf::new(buffer);
-            Pin::new(&mut *stream).poll_read(cx, &mut read).map_ok(|()| {
-                into.extend_from_slice(read.filled());
-                read.filled().len()
-            })
+    poll_fn(|cx| poll_read_some(stream, cx, into)).await
+}
+
+/// As [`read_some`], once.
+pub(super) fn poll_read_some<S>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    into: &mut BytesMut,
+) -> Poll<std::io::Result<usize>>
+where
+    S: AsyncRead + Unpin + ?Sized,
+{
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut read = ReadBuf::new(buffer);
+        Pin::new(stream).poll_read(cx, &mut read).map_ok(|()| {
+            into.extend_from_slice(read.filled());
+            read.filled().len()
         })
     })
-    .await
 }
 
 #[cfg(test)]
@@ -194,27 +199,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_ends_at_its_empty_line_wherever_reads_are_cut() {
-        for text in [
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            "GET / HTTP/1.1\nHost: a\n\n",
-            "\r\nGET / HTTP/1.0\r\n\r\n",
-        ] {
+        for text in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\r\nGET / HTTP/1.0\r\n\r\n"] {
             // The pipe holds one byte, so every byte is a read.
-            let Ok(Head::Http1(head)) = read(&[text.as_bytes()], true).await else {
+            let Ok(Head::Http1(whole)) = read(&[text.as_bytes()], true).await else {
                 panic!("{text:?}");
             };
-            assert_eq!(head, text.as_bytes());
+            assert_eq!(whole.head, text.as_bytes());
         }
     }
 
     #[tokio::test]
     async fn the_preface_of_http2_is_known_where_it_may_come() {
         assert_eq!(read(&[H2_PREFACE], true).await, Ok(Head::Http2(H2_PREFACE.into())));
-        let Ok(Head::Http1(head)) = read(&[H2_PREFACE], false).await else { panic!("HTTP/1") };
-        assert_eq!(head, &H2_PREFACE[..18]);
+        let faulty = Err(NoHead::Faulty(Fault::UnknownVersion));
+        assert_eq!(read(&[H2_PREFACE], false).await, faulty);
         // What only begins like it is HTTP/1.
-        let text = b"PRI / HTTP/1.1\r\n\r\n";
-        assert_eq!(read(&[text], true).await, Ok(Head::Http1(text[..].into())));
+        let text = b"PRI / HTTP/1.0\r\n\r\n";
+        assert!(matches!(read(&[text], true).await, Ok(Head::Http1(_))));
     }
 
     #[tokio::test]
@@ -222,13 +223,15 @@ mod tests {
         assert_eq!(read(&[], true).await, Err(NoHead::Ended));
         assert_eq!(read(&[b"GET / HT"], true).await, Err(NoHead::Cut));
         assert_eq!(read(&[b"\x16\x03\x01"], true).await, Err(NoHead::NotHttp));
+        let faulty = Err(NoHead::Faulty(Fault::BareLineFeed));
+        assert_eq!(read(&[b"GET / HTTP/1.1\n"], true).await, faulty, "at once");
         assert_eq!(read(&[&[b'a'; 1000]], true).await, Err(NoHead::TooLarge));
     }
 
     #[tokio::test]
     async fn a_head_that_comes_in_one_piece_has_the_same_limit() {
         let request = |size: usize| {
-            let mut head = b"POST / HTTP/1.1\r\nX: ".to_vec();
+            let mut head = b"POST / HTTP/1.0\r\nX: ".to_vec();
             head.resize(size - 2, b'a');
             [&head[..], b"\r\n\r\n", &[b'b'; 1000]].concat()
         };

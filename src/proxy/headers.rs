@@ -97,32 +97,25 @@ fn write_ip(to: &mut String, ip: IpAddr) -> std::fmt::Result {
     write!(to, "{ip}")
 }
 
-/// Makes the request line and framing of what goes to a backend plain: origin form, and one
-/// `Content-Length` with one value (RFC 9110 §8.6 lets equal ones be folded; backends differ).
-pub(super) fn normalise(request: &mut RequestHeader) -> Result<()> {
-    // Pingora keeps an absolute target as it came, with only its path parsed.
+/// Makes the target of what goes to a backend the origin form: Pingora keeps an absolute one as it
+/// came, with only its path parsed.
+pub(super) fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
     if !matches!(request.raw_path().first(), Some(b'/' | b'*' | b'?')) {
         let path = request.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         request.set_raw_path(path.as_bytes())?;
     }
-    let mut lengths = request.headers.get_all(header::CONTENT_LENGTH).iter();
-    let folded = match (lengths.next(), lengths.next()) {
-        (Some(one), None) => one.as_bytes().contains(&b','),
-        (Some(_), Some(_)) => true,
-        (None, _) => false,
-    };
-    if folded {
-        let first = request.headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
-        let length = first
-            .and_then(|value| std::str::from_utf8(value).ok())
-            .and_then(|value| value.split(',').next())
-            .and_then(|value| value.trim().parse::<u64>().ok());
-        let length = length
-            .ok_or_else(|| pingora::Error::explain(ErrorType::InvalidHTTPHeader, "Content-Length"))
-            .map_err(pingora::Error::into_down)?;
-        request.insert_header(header::CONTENT_LENGTH, length)?;
-    }
     Ok(())
+}
+
+/// Whether a request says its length once, or not at all. RFC 9110 §8.6 lets equal ones be folded;
+/// backends differ. On HTTP/1 the front has looked already.
+pub(super) fn has_plain_length(request: &RequestHeader) -> bool {
+    let mut lengths = request.headers.get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (Some(one), None) => !one.as_bytes().contains(&b','),
+        (Some(_), Some(_)) => false,
+        (None, _) => true,
+    }
 }
 
 /// Makes the response line and framing those of this hop, not of the backend's (RFC 9110 §6.2). A
@@ -134,6 +127,9 @@ pub(super) fn frame_for(client: Version, response: &mut ResponseHeader) {
     }
     if client == Version::HTTP_10 {
         response.remove_header(&header::TRANSFER_ENCODING);
+    }
+    // Trailers pass over HTTP/2 alone; so does their announcement.
+    if client != Version::HTTP_2 {
         response.remove_header(&header::TRAILER);
     }
 }
@@ -177,6 +173,22 @@ pub(super) fn wants_websocket(request: &RequestHeader) -> bool {
 pub(super) fn usable_request_id(request: &RequestHeader) -> Option<&str> {
     let id = request.headers.get(X_REQUEST_ID)?.to_str().ok()?;
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic())).then_some(id)
+}
+
+/// Says which hop this was and what it can't do (RFC 9110 §7.6.3, §10.1.4). `client` is the version in
+/// which the request came.
+pub(super) fn mark_hop(request: &mut RequestHeader, client: Version) -> Result<()> {
+    let via = HeaderValue::from_static(match client {
+        Version::HTTP_10 => "1.0 vhost",
+        Version::HTTP_2 => "2.0 vhost",
+        _ => "1.1 vhost",
+    });
+    request.append_header(header::VIA, via)?;
+    // No trailers pass from HTTP/1 or to it; HTTP/2 has no other use of this.
+    if client != Version::HTTP_2 {
+        request.remove_header(&header::TE);
+    }
+    Ok(())
 }
 
 /// The original Host of a request, as a header value.
@@ -255,7 +267,7 @@ mod tests {
     fn absolute_form_becomes_origin_form() {
         let mut absolute = request("http://example.com/a?b=c", &[("Host", "example.com")]);
         assert_eq!(host_of(&absolute), Some("example.com"));
-        normalise(&mut absolute).unwrap();
+        to_origin_form(&mut absolute).unwrap();
         assert_eq!(absolute.raw_path(), b"/a?b=c");
         assert_eq!(host_of(&request("/", &[])), None);
     }
@@ -284,13 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn equal_lengths_are_folded_into_one() {
-        for lengths in [&["3, 3"][..], &["3", "3"][..]] {
+    fn a_length_is_said_once() {
+        for (lengths, plain) in
+            [(&[][..], true), (&["3"], true), (&["3, 3"], false), (&["3", "3"], false)]
+        {
             let headers: Vec<_> = lengths.iter().map(|l| ("Content-Length", *l)).collect();
-            let mut request = request("/", &headers);
-            normalise(&mut request).unwrap();
-            let all: Vec<_> = request.headers.get_all("content-length").iter().collect();
-            assert_eq!(all, ["3"]);
+            assert_eq!(has_plain_length(&request("/", &headers)), plain, "{lengths:?}");
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Pingora's own loop does the same, but answers malformed requests without telling anyone, and closes
 //! idle connections without a GOAWAY, in the face of a client that is just sending.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use pingora::time::{sleep, timeout};
 use tokio::sync::Notify;
 
 use super::Front;
+use super::client::{CONNECTION, Connection};
 use crate::metrics::Reason;
 use crate::state::{InFlight, InFlightGuard};
 
@@ -62,8 +62,7 @@ impl Front {
     pub(super) async fn http2(
         &self,
         stream: Stream,
-        client: IpAddr,
-        secure: bool,
+        connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
         let digest = Arc::new(Digest {
@@ -76,8 +75,9 @@ impl Front {
         let Ok(Ok(mut conn)) = timeout(self.limits().total, shaking).await else {
             // In the clear the preface was seen already. Over TLS a client may go without it: when it
             // does not trust the certificate.
-            let reason = if secure { Reason::ClientGone } else { Reason::BadRequest };
-            self.refuse(reason, None, client);
+            let reason =
+                if connection.tls.is_some() { Reason::ClientGone } else { Reason::BadRequest };
+            self.refuse(reason, None, None, connection.client);
             return;
         };
         let mut stopping = shutdown.clone();
@@ -110,14 +110,19 @@ impl Front {
                 Ok(Some(H2Accept::Session(session))) => {
                     let (proxy, shutdown) = (Arc::clone(&self.proxy), shutdown.clone());
                     let open = streams.open();
-                    tokio::spawn(async move {
+                    tokio::spawn(CONNECTION.scope(Arc::clone(&connection), async move {
                         let _open = open;
                         let session = ServerSession::new_http2(session);
                         proxy.process_new_http(session, &shutdown).await;
-                    });
+                    }));
                 }
                 Ok(Some(H2Accept::Rejected)) => {
-                    self.refuse(Reason::BadRequest, Some(400), client);
+                    self.refuse(
+                        Reason::BadRequest,
+                        Some(400),
+                        Some("refused by the parser"),
+                        connection.client,
+                    );
                     malformed += 1;
                     if malformed == MOST_MALFORMED {
                         return;

@@ -7,7 +7,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::balance::choose;
 use super::client::Client;
-use super::headers::{forward, normalise, original_host, strip_hop_by_hop};
+use super::headers::{forward, original_host, strip_hop_by_hop, to_origin_form};
 use crate::model::Balance;
 use crate::state::Pool;
 
@@ -23,7 +23,7 @@ pub fn pick(pool: &Pool, balance: Balance) -> bool {
 /// When the head has a value that can't be one.
 pub fn edit_request(request: &mut RequestHeader, ip: IpAddr) -> Result<()> {
     let host = original_host(request)?;
-    normalise(request)?;
+    to_origin_form(request)?;
     forward(request, Client { ip, trusted: false, secure: true }, host.as_ref())
 }
 

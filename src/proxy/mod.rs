@@ -6,11 +6,14 @@
 mod access_log;
 mod answer;
 mod balance;
+mod chunks;
 mod client;
 mod context;
 pub mod explain;
 mod failure;
+mod framed;
 mod front;
+mod grpc;
 mod handshake;
 mod head;
 mod headers;
@@ -19,8 +22,8 @@ mod http2;
 #[doc(hidden)]
 pub mod measured;
 mod phases;
-mod pipeline;
 mod redirect;
+mod strict;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trace_context;

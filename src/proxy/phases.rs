@@ -1,6 +1,5 @@
 //! Pingora's phases, each handing over to a plain function of this room.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,9 +18,10 @@ use super::answer::{Content, send};
 use super::client::{Client, Connection};
 use super::context::RequestContext;
 use super::failure::{Failure, reason_of, respond, words_of};
+use super::grpc::is_grpc;
 use super::headers::{
-    X_REQUEST_ID, forward, forwarded_proto, frame_for, normalise, original_host, routed_host,
-    strip_hop_by_hop, usable_request_id, wants_websocket,
+    X_REQUEST_ID, forward, forwarded_proto, frame_for, has_plain_length, mark_hop, original_host,
+    routed_host, strip_hop_by_hop, to_origin_form, usable_request_id, wants_websocket,
 };
 use super::host::auth::{Attempt, Login};
 use super::host::pages::without_body;
@@ -108,7 +108,9 @@ impl Phases {
             let secure = is_secure(session.req_header(), ctx);
             self.hosts.sticky.set(response, sticky, domain, &node.backend.id, secure)?;
         }
-        let page = host.page(response.status.as_u16());
+        // A call of gRPC has its status in trailers, and nobody reads a page.
+        let wants_page = !is_grpc(session.req_header());
+        let page = wants_page.then(|| host.page(response.status.as_u16())).flatten();
         if page.is_none() {
             compression::apply(session, response, &options.compression)?;
         }
@@ -121,6 +123,9 @@ impl Phases {
             return Err(Reason::MethodRefused.into());
         }
         let mut buffer = [0; 256];
+        if !has_plain_length(request) {
+            return Err(Reason::BadRequest.into());
+        }
         let host = routed_host(request, &mut buffer)?;
         let token = challenge_token(request);
         if let (Some(https), Some(token)) = (&self.https, token)
@@ -128,6 +133,8 @@ impl Phases {
         {
             return Err(Stop::Prove(answer));
         }
+        let is_here = host.is_empty()
+            || ctx.connection.as_ref().is_none_or(|connection| connection.is_for(host));
         let is_plain = !is_secure(request, ctx);
         let path = request.uri.path();
         // A backend may have left between the pool that was pinned and the choice; then the world has
@@ -135,6 +142,9 @@ impl Phases {
         for _ in 0..3 {
             let pinned = self.reader.pin(host, path).ok_or(Reason::UnknownHost)?;
             let pinned = ctx.pinned.insert(pinned);
+            if !is_here {
+                return Err(Reason::Misdirected.into());
+            }
             let domain = &pinned.domain.virtual_host;
             if let Some(https) = &self.https
                 && token.is_some()
@@ -188,28 +198,20 @@ impl Phases {
         Err(Reason::NoBackend.into())
     }
 
-    /// The client's address and whether it is believed, from its connection or its stream.
-    fn client(session: &Session, ctx: &RequestContext) -> Option<Client> {
-        if let Some(connection) = &ctx.connection {
-            let Connection { client: ip, trusted, secure, .. } = **connection;
-            return Some(Client { ip, trusted, secure });
-        }
-        let ip: IpAddr = session.client_addr()?.as_inet()?.ip().to_canonical();
-        let trusted = ctx.options.trusted_proxies.iter().any(|net| net.contains(&ip));
-        let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-        Some(Client { ip, trusted, secure })
-    }
-
-    /// Heads that the front read are within the limit; a pipelined one was read by Pingora, whose own
-    /// is far larger. On HTTP/2 the limit is the protocol's.
-    fn head_is_too_large(session: &Session, ctx: &RequestContext) -> bool {
-        ctx.connection.is_some() && session.to_h1_raw().len() > ctx.options.max_header_bytes
+    /// The client's address and whether it is believed.
+    fn client(ctx: &RequestContext) -> Option<Client> {
+        let Connection { client: ip, trusted, tls, .. } = &**ctx.connection.as_ref()?;
+        Some(Client { ip: *ip, trusted: *trusted, secure: tls.is_some() })
     }
 
     fn set_client_timeouts(session: &mut Session, options: &ProxyOptions) {
         session.set_read_timeout(Some(options.read_timeout));
         session.set_write_timeout(Some(options.write_timeout));
         session.set_total_drain_timeout(Some(DRAIN_BODY));
+        // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+        if session.req_header().version == Version::HTTP_10 {
+            session.set_ignore_info_resp(true);
+        }
         // Pingora would close the connection after each `Expect: 100-continue`, because the body is
         // not read yet when the backend's 100 passes.
         if session.req_header().headers.contains_key(header::EXPECT) {
@@ -257,17 +259,10 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> Result<bool> {
-        ctx.client = Self::client(session, ctx);
+        ctx.client = Self::client(ctx);
         ctx.asked = access_log::asked(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
-        let routed = if Self::head_is_too_large(session, ctx) {
-            // A client that ignores limits is not waited for again.
-            session.set_keepalive(None);
-            Err(Reason::HeadTooLarge.into())
-        } else {
-            self.admit(session, ctx).await
-        };
-        match routed {
+        match self.admit(session, ctx).await {
             Ok(()) => Ok(false),
             Err(Stop::Refuse(reason)) => {
                 ctx.failure = Some(respond(session, reason, self.host(ctx)).await?);
@@ -332,7 +327,8 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> Result<()> {
         let host = original_host(session.req_header())?;
-        normalise(request)?;
+        to_origin_form(request)?;
+        mark_hop(request, session.req_header().version)?;
         if let Some(client) = ctx.client {
             forward(request, client, host.as_ref())?;
         }
@@ -370,6 +366,9 @@ impl ProxyHttp for Phases {
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(Some(ctx.options.websocket_idle_timeout));
+            if let Some(connection) = &ctx.connection {
+                connection.upgraded.store(true, Ordering::Relaxed);
+            }
             if let Some(pinned) = &mut ctx.pinned {
                 pinned.in_flight.becomes_web_socket();
             }

@@ -107,7 +107,8 @@ pub(super) fn remove_backend<P: DeserializeOwned>(given: Given) -> Result<Value,
 }
 
 pub(super) fn stats(given: Given) -> Result<Value, Problem> {
-    let stats: Stats = of_query(&given.uri)?;
+    let Given { uri, .. } = given;
+    let stats: Stats = of_query(&uri)?;
     serde_json::to_value(GetParams::from(stats))
         .map_err(|error| Problem::invalid(error.to_string()))
 }

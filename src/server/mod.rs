@@ -80,7 +80,7 @@ impl Server {
     ) -> Result<Self, ServerError> {
         prepare_process()?;
         let logs = Logs::open(&config, log)?;
-        let store_and_saved = open_store(&config)?;
+        let (store, saved) = open_store(&config)?;
         let socket =
             AdminSocket::bind(&config.proxy.admin_socket, config.proxy.admin_group.as_deref())?;
         let control = runtime("vhost-control", 1)?;
@@ -92,16 +92,12 @@ impl Server {
         let (door, management_address) = management::open_door(&config, &control)?;
         let metrics_listener = expose::bind(config.metrics.clone(), &control)?;
 
-        let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
         let metrics = Arc::new(Metrics::new(logs.dropped()));
-        let checker = {
+        let (checker, stats) = {
             let _context = control.enter();
-            health::spawn(health_settings(&config), reader.clone())
-        };
-        let stats = {
-            let _context = control.enter();
-            Stats::spawn(reader.clone())
+            let checker = health::spawn(health_settings(&config), reader.clone());
+            (checker, Stats::spawn(reader.clone()))
         };
         let plane = ControlPlane::new(
             store,
@@ -152,17 +148,7 @@ impl Server {
                 listeners: listeners.open(),
             },
         );
-        let settle: Settle = {
-            let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
-            let shutdown_timeout = Arc::clone(&shutdown_timeout);
-            Box::new(move |config| {
-                options.store(Arc::new(proxy_options(config, logs.access_log())));
-                plane.set_options(control_options(config));
-                checker.set(health_settings(config));
-                shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
-                logs.set(config);
-            })
-        };
+        let settle = settle(options, &plane, &checker, &logs, &shutdown_timeout);
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
         let dispatch =
             Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
@@ -328,6 +314,25 @@ fn host_services(
     let pages = hosts.pages.clone();
     control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
     Ok((hosts, Warnings::new(move || pages.warnings())))
+}
+
+/// Puts what a config says into effect, as far as that is possible without a restart.
+fn settle(
+    options: Arc<ArcSwap<ProxyOptions>>,
+    plane: &ControlPlane,
+    checker: &Checker,
+    logs: &Logs,
+    shutdown_timeout: &Arc<ArcSwap<Duration>>,
+) -> Settle {
+    let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
+    let shutdown_timeout = Arc::clone(shutdown_timeout);
+    Box::new(move |config| {
+        options.store(Arc::new(proxy_options(config, logs.access_log())));
+        plane.set_options(control_options(config));
+        checker.set(health_settings(config));
+        shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
+        logs.set(config);
+    })
 }
 
 /// Where certificates tell what happens to them.

@@ -114,16 +114,22 @@ impl Certificate {
         UNIX_EPOCH + Duration::from_millis(self.facts.not_after_ms)
     }
 
-    /// Whether it is for this name: it has the name itself, or the wildcard one label up (RFC 9525
-    /// §6.3). A wildcard needs that very wildcard.
+    /// Whether it is for this name. A wildcard needs that very wildcard.
     pub fn covers(&self, name: &DomainName) -> bool {
-        let text = name.to_string();
-        let text = text.trim_start_matches('[').trim_end_matches(']');
-        let wildcard = text.split_once('.').map(|(_, parent)| format!("*.{parent}"));
-        let is_ip = text.parse::<IpAddr>().is_ok();
+        self.covers_host(&name.to_string())
+    }
+
+    /// Whether it is for this host, which is normalised: it has the name itself, or the wildcard one
+    /// label up (RFC 9525 §6.3).
+    pub fn covers_host(&self, host: &str) -> bool {
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        // No name ends as an address does, so none is taken for one below a wildcard.
+        let parent = host.split_once('.').filter(|(label, _)| !label.is_empty());
         self.facts.names.iter().any(|own| {
-            let own = own.to_ascii_lowercase();
-            own == text || (!is_ip && Some(own) == wildcard)
+            own.eq_ignore_ascii_case(host)
+                || own.strip_prefix("*.").is_some_and(|own| {
+                    parent.is_some_and(|(_, parent)| own.eq_ignore_ascii_case(parent))
+                })
         })
     }
 }

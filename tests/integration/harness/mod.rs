@@ -23,7 +23,7 @@ mod websocket;
 pub(crate) use address::{free_address, free_ip, free_ports, refusing_address};
 pub(crate) use ask::AskServer;
 pub(crate) use backend::{Backend, check_stream, checksum};
-pub(crate) use client::{Client, Framing, Response, get};
+pub(crate) use client::{Channel, Client, Framing, Response, get};
 pub(crate) use dns_hook::DnsHook;
 pub(crate) use frames::{H2, in_runtime, read};
 pub(crate) use namespace::{mount_namespace, unprivileged};

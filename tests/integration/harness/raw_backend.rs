@@ -72,7 +72,12 @@ impl RawBackend {
 
     /// Connections that sent something, and what they sent.
     pub(crate) fn received(&self) -> Vec<Vec<u8>> {
-        lock(&self.state.received).iter().filter(|bytes| !bytes.is_empty()).cloned().collect()
+        self.record().into_iter().filter(|bytes| !bytes.is_empty()).collect()
+    }
+
+    /// What each connection sent, in the order in which they were accepted.
+    pub(crate) fn record(&self) -> Vec<Vec<u8>> {
+        lock(&self.state.received).clone()
     }
 
     /// What all connections sent, as text.
