@@ -1,4 +1,4 @@
-//! What a request pays in vhost's own code: to choose a backend, and to edit the heads. Finding the
+//! What a request pays in vhost's own code: to choose a backend, for rate limits, and to edit the heads. Finding the
 //! domain is in `lookup.rs`.
 
 use std::hint::black_box;
@@ -8,10 +8,11 @@ use std::sync::Arc;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_vhost::model::{
-    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme, Weight,
+    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme, VirtualHost, Weight,
 };
-use pingora_vhost::proxy::measured::{edit_request, edit_response, pick};
+use pingora_vhost::proxy::measured::{edit_request, edit_response, pick, take};
 use pingora_vhost::state::{Pool, Snapshot};
+use serde_json::json;
 
 const POOLS: [usize; 3] = [1, 10, 100];
 
@@ -25,6 +26,7 @@ fn pool(backends: usize) -> Arc<Pool> {
             weight: Weight::default(),
             scheme: Scheme::Http,
             state: BackendState::Ready,
+            backup: false,
         })
     });
     let snapshot = Snapshot::default().after(changes.collect(), 1);
@@ -41,15 +43,30 @@ fn balancing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pick");
     for size in POOLS {
         let pool = pool(size);
-        for (name, balance) in
-            [("round-robin", Balance::RoundRobin), ("least-connections", Balance::LeastConnections)]
-        {
-            group.bench_with_input(BenchmarkId::new(name, size), &pool, |bencher, pool| {
-                bencher.iter(|| assert!(pick(black_box(pool), balance)));
+        for word in Balance::WORDS {
+            let balance: Balance = word.parse().expect("a method");
+            group.bench_with_input(BenchmarkId::new(word, size), &pool, |bencher, pool| {
+                bencher.iter(|| assert!(pick(black_box(pool), &balance, black_box(Some(7)))));
             });
         }
     }
     group.finish();
+}
+
+/// What a domain with rate limits costs each of its requests.
+fn limiting(criterion: &mut Criterion) {
+    let limit = json!({ "requests": 1_000_000_000 });
+    let options = json!({ "rate_limit": limit, "client_rate_limit": limit });
+    let virtual_host: VirtualHost = serde_json::from_value(json!({
+        "domain": "example.com", "live": "a", "http_to_https": false, "options": options,
+    }))
+    .expect("a domain");
+    let snapshot = Snapshot::default().after(vec![Change::PutDomain(virtual_host)], 1);
+    let rates = snapshot.route("example.com").and_then(|node| node.rates()).expect("limits");
+    let ip: IpAddr = "203.0.113.9".parse().expect("an address");
+    criterion.bench_function("rate limits, of a domain and of a client", |bencher| {
+        bencher.iter(|| assert!(take(black_box(rates), black_box(ip))));
+    });
 }
 
 /// As a browser sends it.
@@ -98,5 +115,5 @@ fn heads(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, balancing, heads);
+criterion_group!(benches, balancing, limiting, heads);
 criterion_main!(benches);

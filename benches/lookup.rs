@@ -28,6 +28,7 @@ fn published(domains: usize) -> Reader {
         weight: Weight::default(),
         scheme: Scheme::Http,
         state: BackendState::Ready,
+        backup: false,
     });
     let domains = (0..domains).map(|index| {
         Change::PutDomain(VirtualHost {

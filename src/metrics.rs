@@ -57,13 +57,33 @@ pub enum Reason {
     TooManyLogins,
     /// Its domain was paused for too long, or too many requests waited.
     Paused,
+    /// Its target was longer than allowed.
+    UriTooLong,
+    /// It had more header fields than allowed.
+    TooManyHeaders,
+    /// Its body was larger than its domain allows.
+    BodyTooLarge,
+    /// Its client is not served by its domain.
+    Denied,
+    /// Its domain, or its client, had made too many requests.
+    RateLimited,
+    /// Every backend was busy, and enough requests waited already.
+    QueueFull,
+    /// Every backend was busy for too long.
+    QueueTimeout,
+    /// There were too many connections.
+    TooManyConnections,
+    /// Its client had too many connections.
+    TooManyClientConnections,
+    /// An HTTP/2 connection sent too many frames that only cost.
+    H2Flood,
     /// Its TLS connection is not for its host.
     Misdirected,
 }
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 22] = [
+    const OWN: [Self; 32] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -85,6 +105,16 @@ impl Reason {
         Self::Unauthorized,
         Self::TooManyLogins,
         Self::Paused,
+        Self::UriTooLong,
+        Self::TooManyHeaders,
+        Self::BodyTooLarge,
+        Self::Denied,
+        Self::RateLimited,
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::TooManyConnections,
+        Self::TooManyClientConnections,
+        Self::H2Flood,
         Self::Misdirected,
     ];
 
@@ -126,6 +156,16 @@ impl Reason {
             Self::Unauthorized => "unauthorized",
             Self::TooManyLogins => "too_many_logins",
             Self::Paused => "paused",
+            Self::UriTooLong => "uri_too_long",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Denied => "denied",
+            Self::RateLimited => "rate_limited",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::TooManyConnections => "too_many_connections",
+            Self::TooManyClientConnections => "too_many_client_connections",
+            Self::H2Flood => "h2_flood",
             Self::Misdirected => "misdirected",
         }
     }
@@ -183,8 +223,18 @@ pub struct Metrics {
     pub switch_durations: Latency,
     stopping: AtomicBool,
     requests: AtomicU64,
-    refused: [AtomicU64; Reason::COUNT],
+    refused: Refused,
     reloads: [AtomicU64; ReloadEnd::ALL.len()],
+}
+
+/// A counter for each reason.
+#[derive(Debug)]
+struct Refused([AtomicU64; Reason::COUNT]);
+
+impl Default for Refused {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
 }
 
 impl Metrics {
@@ -210,7 +260,7 @@ impl Metrics {
 
     /// Counts a request that was refused or failed.
     pub fn count_refused(&self, reason: Reason) {
-        self.refused[reason.index()].fetch_add(1, Ordering::Relaxed);
+        self.refused.0[reason.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a reload of the config that has ended.
@@ -230,7 +280,7 @@ impl Metrics {
 
     /// Requests refused or failed for this reason.
     pub fn refused_for(&self, reason: Reason) -> u64 {
-        self.refused[reason.index()].load(Ordering::Relaxed)
+        self.refused.0[reason.index()].load(Ordering::Relaxed)
     }
 
     /// Requests refused or failed, by the reasons that occurred.

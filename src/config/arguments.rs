@@ -138,6 +138,7 @@ impl Arguments {
                 address,
                 tags,
                 weight: Weight::default(),
+                backup: false,
                 scheme: Scheme::default(),
                 state: None,
             });

@@ -109,13 +109,17 @@ pub struct DeclaredBackend {
     /// Whether it takes traffic, where the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<BackendState>,
+    /// Whether it serves only while no other backend of a pool is fit.
+    #[serde(default)]
+    pub backup: bool,
 }
 
 impl From<DeclaredBackend> for Backend {
     /// The backend as a first start makes it: ready, unless the file says otherwise.
     fn from(declared: DeclaredBackend) -> Self {
-        let DeclaredBackend { id, address, tags, weight, scheme, state } = declared;
-        Self { id, address, tags, weight, scheme, state: state.unwrap_or_default() }
+        let DeclaredBackend { id, address, tags, weight, scheme, state, backup } = declared;
+        let state = state.unwrap_or_default();
+        Self { id, address, tags, weight, scheme, state, backup }
     }
 }
 

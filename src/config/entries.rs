@@ -72,8 +72,9 @@ fn read_backend(
     let scheme = entry.or("scheme", Scheme::default(), parsed);
     let states = [BackendState::Ready, BackendState::Draining, BackendState::Disabled];
     let state = entry.optional("state", choice(&states.map(|state| (state.as_str(), state))));
+    let backup = entry.or("backup", false, boolean);
     let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
-    Some(DeclaredBackend { id: id?, address: address?, tags, weight, scheme, state })
+    Some(DeclaredBackend { id: id?, address: address?, tags, weight, scheme, state, backup })
 }
 
 fn read_domain(

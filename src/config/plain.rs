@@ -33,8 +33,8 @@ macro_rules! plain_by {
 plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
 plain_by!(|value| Value::from(value.to_string()) => SocketAddr, IpNet, HealthPath, StatusRanges,
-    BackendId, BackendAddr, DomainName, Tag, Scheme);
-plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, AccessFormat, Balance, BackendState,
+    BackendId, BackendAddr, DomainName, Tag, Scheme, Balance);
+plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, AccessFormat, BackendState,
     KeyType, ChallengeKind);
 plain_by!(|value| Value::from(value.get()) => Weight);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);

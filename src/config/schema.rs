@@ -14,8 +14,8 @@ use crate::model::{LONGEST_HSTS_SECS, OptionSet};
 use kinds::{
     AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind,
     HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord,
-    LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord, Seconds, Share,
-    StateWord, Statuses, TagText, Tls, Whole,
+    LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord, Seconds,
+    SecondsOrNone, Share, StateWord, Statuses, TagText, Tls, Whole,
 };
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
@@ -167,6 +167,36 @@ struct Proxy {
     /// TLS handshakes that may be under way at once.
     #[schemars(default)]
     max_tls_handshakes: Whole<1, 1_000_000>,
+    /// The most header fields of a request. One with more gets 431.
+    #[schemars(default)]
+    max_headers: Whole<1, 256>,
+    /// The longest request target in bytes. A longer one gets 414.
+    #[schemars(default)]
+    max_uri_bytes: Whole<64, 65_534>,
+    /// Requests that one connection may carry before it is closed, in good order.
+    #[schemars(default)]
+    max_requests_per_connection: Whole<1, 1_000_000_000>,
+    /// How fast a request body must come, in bytes a second: a slower one gets 408. 0 is any speed. The
+    /// bodies of gRPC, and those of requests whose answer has begun, may take their time.
+    #[schemars(default)]
+    min_body_bytes_per_sec: Whole<0, 1_000_000_000>,
+    /// How long a body may be slower than `min_body_bytes_per_sec`.
+    #[schemars(default)]
+    body_grace_secs: Seconds,
+    /// Client connections in all. What is more is closed at once.
+    #[schemars(default)]
+    max_connections: Whole<1, 10_000_000>,
+    /// Connections of one client address; of IPv6, of one /64. What is more is closed at once. Those of
+    /// `trusted_proxies` are not counted.
+    #[schemars(default)]
+    max_connections_per_client: Whole<1, 10_000_000>,
+    /// Requests that may run at once on one HTTP/2 connection.
+    #[schemars(default)]
+    max_h2_streams: Whole<1, 10_000>,
+    /// PING, SETTINGS, PRIORITY, CONTINUATION and empty DATA frames that one HTTP/2 connection may send
+    /// in a second, twice as many at once; `RST_STREAM` counts ten times. With more it is closed.
+    #[schemars(default)]
+    max_h2_control_frames_per_sec: Whole<10, 1_000_000>,
     /// The certificate, with its chain, for clients that name no host, or one that is not declared:
     /// PEM. Without it they are refused.
     #[schemars(default)]
@@ -200,6 +230,20 @@ struct Upstream {
     /// How often the names of backends are resolved again.
     #[schemars(default)]
     resolve_interval_secs: Seconds,
+    /// Requests that may run at once on one backend; others wait until there is room, in order. 0 is
+    /// any number.
+    #[schemars(default)]
+    max_requests_per_backend: Whole<0, 1_000_000>,
+    /// Requests for a tag that may wait for a backend with room. One more gets 503.
+    #[schemars(default)]
+    queue_size: Whole<0, 1_000_000>,
+    /// How long each waits at most; then it gets 503.
+    #[schemars(default)]
+    queue_timeout_secs: Seconds,
+    /// The share of running requests that may be tried on a further backend at once, so that tries can't
+    /// make an outage worse; ten always may.
+    #[schemars(default)]
+    retry_budget_percent: Whole<0, 100>,
 }
 
 /// What `vhost ctl switch` does, unless it is told otherwise.
@@ -251,6 +295,14 @@ struct HealthCheck {
     /// Whether 5xx answers to real traffic count as failures. Failed connections always do.
     #[schemars(default)]
     count_5xx: bool,
+    /// How long the share of a backend that has become healthy takes to grow to a full one; 0 is not at
+    /// all.
+    #[schemars(default)]
+    slow_start_secs: SecondsOrNone,
+    /// The share of a tag's ready backends that failures of real traffic may put out at once. Probes may
+    /// put out more.
+    #[schemars(default)]
+    max_ejected_percent: Whole<0, 100>,
 }
 
 /// What is logged, how and where.
@@ -474,7 +526,9 @@ struct VirtualHost {
     /// Other names that are served, and switched, with it.
     #[schemars(default)]
     aliases: Vec<kinds::Domain>,
-    /// `round-robin`, or `least-connections`: the less busy of two at random.
+    /// `round-robin`; `least-connections`: the less busy of two at random; `least-latency`: the one of
+    /// two that is likely to answer first; or, so that a client stays with a backend, `hash-client`: by
+    /// its address, `hash-header:NAME` or `hash-cookie:NAME`.
     #[schemars(default)]
     balance: BalanceWord,
     /// Where the certificate comes from: `auto`, from the CA of `[lets_encrypt]`, and for names that no
@@ -523,6 +577,9 @@ struct Backend {
     /// say, a new backend is ready, and what `vhost ctl backend drain` and the like did stays.
     #[schemars(default)]
     state: StateWord,
+    /// Whether it serves only while no other backend of a tag is fit.
+    #[schemars(default)]
+    backup: bool,
 }
 
 /// A schema for a text of the file: it fits, or it refers to the environment.

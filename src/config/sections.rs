@@ -17,12 +17,18 @@ use super::settings::{
 };
 use super::value::{
     boolean, choice, host_name, integer, listen_address, network, parsed, path, seconds,
-    socket_path, string,
+    seconds_or_none, socket_path, string,
 };
 use crate::model::{DomainName, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
+
+/// What Pingora's parser takes at most.
+const HEADERS: std::ops::RangeInclusive<usize> = 1..=256;
+
+/// Below what URLs have anyway, and what fits into the type of a URI.
+const URI_BYTES: std::ops::RangeInclusive<usize> = 64..=65_534;
 
 /// Reads all sections. What is wrong has its default in the answer, and is in the report.
 pub(super) fn read_settings(
@@ -110,6 +116,31 @@ fn read_proxy(
             d.max_tls_handshakes,
             integer(1..=1_000_000),
         ),
+        max_headers: section.or("max_headers", d.max_headers, integer(HEADERS)),
+        max_uri_bytes: section.or("max_uri_bytes", d.max_uri_bytes, integer(URI_BYTES)),
+        max_requests_per_connection: section.or(
+            "max_requests_per_connection",
+            d.max_requests_per_connection,
+            integer(1..=1_000_000_000),
+        ),
+        min_body_bytes_per_sec: section.or(
+            "min_body_bytes_per_sec",
+            d.min_body_bytes_per_sec,
+            integer(0..=1_000_000_000),
+        ),
+        body_grace: section.or("body_grace_secs", d.body_grace, seconds),
+        max_connections: section.or("max_connections", d.max_connections, integer(1..=10_000_000)),
+        max_connections_per_client: section.or(
+            "max_connections_per_client",
+            d.max_connections_per_client,
+            integer(1..=10_000_000),
+        ),
+        max_h2_streams: section.or("max_h2_streams", d.max_h2_streams, integer(1..=10_000)),
+        max_h2_control_frames_per_sec: section.or(
+            "max_h2_control_frames_per_sec",
+            d.max_h2_control_frames_per_sec,
+            integer(10..=1_000_000),
+        ),
         default_certificate: read_default_certificate(section, base),
     };
     if !section.has("listen_addr") && !section.has("listen_addr_http") {
@@ -196,6 +227,18 @@ fn read_upstream(section: &mut Section<'_, '_>) -> UpstreamSettings {
         idle_timeout: section.or("idle_timeout_secs", d.idle_timeout, seconds),
         max_tries: section.or("max_tries", d.max_tries, integer(1..=10)),
         resolve_interval: section.or("resolve_interval_secs", d.resolve_interval, seconds),
+        max_requests_per_backend: section.or(
+            "max_requests_per_backend",
+            d.max_requests_per_backend,
+            integer(0..=1_000_000),
+        ),
+        queue_size: section.or("queue_size", d.queue_size, integer(0..=1_000_000)),
+        queue_timeout: section.or("queue_timeout_secs", d.queue_timeout, seconds),
+        retry_budget_percent: section.or(
+            "retry_budget_percent",
+            d.retry_budget_percent,
+            integer(0..=100),
+        ),
     }
 }
 
@@ -242,7 +285,16 @@ fn read_health_check(section: &mut Section<'_, '_>) -> HealthCheckSettings {
             integer(1..=1000),
         ),
     };
-    HealthCheckSettings { check, count_5xx: section.or("count_5xx", d.count_5xx, boolean) }
+    HealthCheckSettings {
+        check,
+        count_5xx: section.or("count_5xx", d.count_5xx, boolean),
+        slow_start: section.or("slow_start_secs", d.slow_start, seconds_or_none),
+        max_ejected_percent: section.or(
+            "max_ejected_percent",
+            d.max_ejected_percent,
+            integer(0..=100),
+        ),
+    }
 }
 
 fn read_metrics(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> MetricsSettings {

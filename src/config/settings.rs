@@ -98,6 +98,24 @@ pub struct ProxySettings {
     pub tls_handshake_timeout: Duration,
     /// TLS handshakes that may be under way at once.
     pub max_tls_handshakes: usize,
+    /// The most header fields of a request.
+    pub max_headers: usize,
+    /// The longest request target, in bytes.
+    pub max_uri_bytes: usize,
+    /// Requests that one connection may carry.
+    pub max_requests_per_connection: u32,
+    /// How fast a request body must come, in bytes a second; 0 is any speed.
+    pub min_body_bytes_per_sec: u32,
+    /// How long a body may be slower.
+    pub body_grace: Duration,
+    /// Client connections in all.
+    pub max_connections: usize,
+    /// Connections of one client; an IPv6 client is its /64.
+    pub max_connections_per_client: u32,
+    /// Requests that may run at once on one HTTP/2 connection.
+    pub max_h2_streams: u32,
+    /// Frames that only cost, on one HTTP/2 connection, in a second.
+    pub max_h2_control_frames_per_sec: u32,
     /// The certificate for clients that name no host, or one that nobody has declared.
     pub default_certificate: Option<CertificateFiles>,
 }
@@ -133,6 +151,15 @@ impl ProxySettings {
             websocket_idle_timeout: Duration::from_hours(1),
             tls_handshake_timeout: Duration::from_secs(10),
             max_tls_handshakes: 4096,
+            max_headers: 100,
+            max_uri_bytes: 8192,
+            max_requests_per_connection: 10_000,
+            min_body_bytes_per_sec: 100,
+            body_grace: Duration::from_secs(10),
+            max_connections: 100_000,
+            max_connections_per_client: 4096,
+            max_h2_streams: 100,
+            max_h2_control_frames_per_sec: 1000,
             default_certificate: None,
         }
     }
@@ -153,6 +180,14 @@ pub struct UpstreamSettings {
     pub max_tries: usize,
     /// How often names of backends are resolved again.
     pub resolve_interval: Duration,
+    /// Requests that may run at once on one backend; 0 is any number.
+    pub max_requests_per_backend: usize,
+    /// Requests of a pool that may wait for a backend with room.
+    pub queue_size: usize,
+    /// How long each waits at most.
+    pub queue_timeout: Duration,
+    /// The share of running requests that may be second tries.
+    pub retry_budget_percent: u8,
 }
 
 impl Default for UpstreamSettings {
@@ -166,6 +201,10 @@ impl Default for UpstreamSettings {
             idle_timeout: Duration::from_secs(4),
             max_tries: 3,
             resolve_interval: Duration::from_secs(5),
+            max_requests_per_backend: 0,
+            queue_size: 1000,
+            queue_timeout: Duration::from_secs(5),
+            retry_budget_percent: 20,
         }
     }
 }
@@ -192,12 +231,27 @@ impl Default for SwitchSettings {
 }
 
 /// `[health_check]`: how health is found.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HealthCheckSettings {
     /// The active check.
     pub check: HealthCheck,
     /// Whether 5xx answers to real traffic count as passive failures.
     pub count_5xx: bool,
+    /// How long the share of a backend that has become healthy grows; zero is not at all.
+    pub slow_start: Duration,
+    /// The share of a pool's ready backends that passive failures may put out at once, 0 to 100.
+    pub max_ejected_percent: u8,
+}
+
+impl Default for HealthCheckSettings {
+    fn default() -> Self {
+        Self {
+            check: HealthCheck::default(),
+            count_5xx: false,
+            slow_start: Duration::ZERO,
+            max_ejected_percent: 50,
+        }
+    }
 }
 
 /// `[logging]`: what is logged, how and where.

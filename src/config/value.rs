@@ -69,6 +69,11 @@ pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(number))
 }
 
+/// The same, or 0 for not at all.
+pub(super) fn seconds_or_none(value: &DeValue<'_>) -> Result<Duration, String> {
+    if whole(value) == Some(0) { Ok(Duration::ZERO) } else { seconds(value) }
+}
+
 /// A share of a whole, 0 to 1.
 pub(super) fn share(value: &DeValue<'_>) -> Result<f64, String> {
     let number = match value {

@@ -23,6 +23,8 @@ pub struct BackendEdit {
     pub weight: Option<Weight>,
     /// How it is spoken to.
     pub scheme: Option<Scheme>,
+    /// Whether it serves only while no other is fit.
+    pub backup: Option<bool>,
     /// The whole new set of its tags.
     pub tags: Option<BTreeSet<Tag>>,
     /// What the operator wants of it.
@@ -74,6 +76,9 @@ impl ControlPlane {
             }
             if let Some(scheme) = edit.scheme {
                 after.scheme = scheme;
+            }
+            if let Some(backup) = edit.backup {
+                after.backup = backup;
             }
             if let Some(tags) = edit.tags {
                 after.tags = tags;
@@ -263,6 +268,9 @@ pub(super) fn differences(before: &Backend, after: &Backend) -> Vec<String> {
     }
     if before.scheme != after.scheme {
         changed.push(format!("scheme: {} → {}", before.scheme, after.scheme));
+    }
+    if before.backup != after.backup {
+        changed.push(format!("backup: {} → {}", before.backup, after.backup));
     }
     if before.state != after.state {
         changed.push(format!("state: {} → {}", before.state, after.state));

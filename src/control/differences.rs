@@ -203,6 +203,7 @@ impl Found {
         self.field(entry, "tags", (&file.tags, &live.tags), |tags| list(tags));
         self.field(entry, "weight", (&file.weight, &live.weight), ToString::to_string);
         self.field(entry, "scheme", (&file.scheme, &live.scheme), ToString::to_string);
+        self.field(entry, "backup", (&file.backup, &live.backup), ToString::to_string);
         let state = (&file.state.unwrap_or_default(), &live.state);
         self.field(entry, "state", state, ToString::to_string);
     }

@@ -102,7 +102,7 @@ fn write_domain(text: &mut String, virtual_host: &VirtualHost) {
         write_key(text, "http_to_https", false);
     }
     if *balance != Balance::default() {
-        write_key(text, "balance", balance.as_str());
+        write_key(text, "balance", escaped(balance));
     }
     if *hsts_max_age_secs > 0 {
         write_key(text, "hsts_max_age_secs", i64::from(*hsts_max_age_secs));
@@ -139,7 +139,7 @@ fn toml_of(value: &Value) -> Option<toml::Value> {
 }
 
 fn write_backend(text: &mut String, backend: &Backend) {
-    let Backend { id, address, tags, weight, scheme, state } = backend;
+    let Backend { id, address, tags, weight, scheme, state, backup } = backend;
     begin(text, "[[backends]]");
     write_key(text, "id", escaped(id));
     write_key(text, "address", escaped(address));
@@ -152,6 +152,9 @@ fn write_backend(text: &mut String, backend: &Backend) {
     }
     if *state != BackendState::default() {
         write_key(text, "state", state.as_str());
+    }
+    if *backup {
+        write_key(text, "backup", true);
     }
 }
 

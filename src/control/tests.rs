@@ -86,6 +86,7 @@ fn backend(id: &str, tag: &str) -> Backend {
         weight: crate::model::Weight::default(),
         scheme: crate::model::Scheme::Http,
         state: crate::model::BackendState::Ready,
+        backup: false,
     }
 }
 
@@ -175,7 +176,7 @@ async fn a_backend_that_is_made_ready_while_it_drains_is_not_removed() {
     let plane = Plane::start().await;
     let id: crate::model::BackendId = "a1".parse().unwrap();
     let node = plane.reader.load().backend(&id).unwrap().clone();
-    let request = node.live.admit().expect("it is ready");
+    let request = node.live.admit(None).expect("it is ready");
     let again = plane.control.clone();
     let draining = std::sync::Mutex::new(Some(request));
     let remove = plane.control.remove_backend(ACTOR, id.clone(), Some(LONG), false, |_| {
@@ -197,7 +198,7 @@ async fn a_backend_whose_requests_do_not_end_stays_draining() {
     let plane = Plane::start().await;
     let id: crate::model::BackendId = "a1".parse().unwrap();
     let node = plane.reader.load().backend(&id).unwrap().clone();
-    let _request = node.live.admit().expect("it is ready");
+    let _request = node.live.admit(None).expect("it is ready");
     let error =
         plane.control.remove_backend(ACTOR, id.clone(), None, false, |_| {}).await.unwrap_err();
     assert_eq!(error.to_string(), "1 request of `a1` had not ended after 50ms; it stays, draining");

@@ -166,6 +166,7 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
             address: address.to_string().parse().expect("an address displays as one"),
             tags: BTreeSet::from([parsed(tag)]),
             weight: Weight::default(),
+            backup: false,
             scheme: Scheme::Http,
             state: None,
         });

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use super::ejection::EjectionCap;
 use super::jitter::jittered;
 use super::monitor::{Monitor, Verdict};
 use super::probe::{Probe, Prober};
@@ -33,6 +34,8 @@ pub struct HealthSettings {
     pub check: HealthCheck,
     /// Time between two look-ups of a name.
     pub resolve_interval: Duration,
+    /// The share of a pool's ready backends that traffic may put out at once, 0 to 100.
+    pub max_ejected_percent: u8,
 }
 
 /// The handle on the watch. The watch ends with the last handle, and with the publisher of the
@@ -54,6 +57,7 @@ pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
         check: watch::Sender::new(Arc::new(settings.check)),
         runtime: runtime.clone(),
         turns: Semaphore::new(AT_ONCE),
+        cap: Arc::new(EjectionCap::new(reader.clone(), settings.max_ejected_percent)),
         watched: Mutex::default(),
     });
     let (alive, ended) = watch::channel(());
@@ -65,8 +69,9 @@ impl Checker {
     /// Watches by other settings from now on. What is known of backends stays until probes made by
     /// them say otherwise.
     pub fn set(&self, settings: HealthSettings) {
-        let HealthSettings { check, resolve_interval } = settings;
+        let HealthSettings { check, resolve_interval, max_ejected_percent } = settings;
         let watch = &self.watch;
+        watch.cap.set_percent(max_ejected_percent);
         watch.names.set_interval(resolve_interval);
         if **watch.check.borrow() == check {
             return;
@@ -96,6 +101,7 @@ struct Watch {
     runtime: Handle,
     /// Whose schedule may probe. Nobody who asks for a probe now waits for it.
     turns: Semaphore,
+    cap: Arc<EjectionCap>,
     /// By the address of the `BackendLive`, which is what a backend's observed life is: an edit
     /// keeps it, a move makes another. The monitor keeps it alive, so the key stays its own.
     watched: Mutex<HashMap<usize, Watched>>,
@@ -165,7 +171,8 @@ impl Watch {
         node: &BackendNode,
     ) -> &'a mut Watched {
         watched.entry(key(node)).or_insert_with(|| {
-            let monitor = Arc::new(Monitor::new(node.clone(), &self.check.borrow()));
+            let monitor =
+                Arc::new(Monitor::new(node.clone(), &self.check.borrow(), Arc::clone(&self.cap)));
             self.names.follow(&monitor);
             Watched { monitor, schedule: None }
         })

@@ -4,6 +4,7 @@
 //! Follows the published snapshot and reads nothing else. Never on the request path.
 
 mod checker;
+mod ejection;
 mod jitter;
 mod monitor;
 mod probe;

@@ -1,12 +1,14 @@
 //! One backend under watch: every outcome of a probe or of traffic comes by here.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
+use super::ejection::EjectionCap;
 use super::probe::Probe;
 use super::threshold::Threshold;
 use crate::clock::now_ms;
@@ -34,19 +36,27 @@ pub(super) struct Monitor {
     pub(super) node: BackendNode,
     observed: Mutex<Observed>,
     moved: Notify,
+    cap: Arc<EjectionCap>,
 }
 
 #[derive(Debug)]
 struct Observed {
     threshold: Threshold,
     report: HealthReport,
+    /// Whether traffic would have put it out, but for the cap.
+    is_held_in: bool,
+}
+
+impl Observed {
+    fn new(check: &HealthCheck) -> Self {
+        let (threshold, report) = (Threshold::new(check), HealthReport::default());
+        Self { threshold, report, is_held_in: false }
+    }
 }
 
 impl Monitor {
-    pub(super) fn new(node: BackendNode, check: &HealthCheck) -> Self {
-        let observed =
-            Observed { threshold: Threshold::new(check), report: HealthReport::default() };
-        Self { node, observed: Mutex::new(observed), moved: Notify::new() }
+    pub(super) fn new(node: BackendNode, check: &HealthCheck, cap: Arc<EjectionCap>) -> Self {
+        Self { node, observed: Mutex::new(Observed::new(check)), moved: Notify::new(), cap }
     }
 
     /// Takes in the outcome of a probe and publishes what it leads to.
@@ -92,7 +102,7 @@ impl Monitor {
     /// what was true before says nothing about after.
     pub(super) fn forget(&self, check: &HealthCheck) {
         let mut observed = self.observed.lock();
-        *observed = Observed { threshold: Threshold::new(check), report: HealthReport::default() };
+        *observed = Observed::new(check);
         self.node.live.note_success();
         self.node.live.set_health_report(HealthReport::default());
     }
@@ -149,14 +159,32 @@ impl Monitor {
         let taken = live.take_passive_failures();
         if live.passive_failures() == 0 {
             observed.threshold.traffic_succeeded();
+            observed.is_held_in = false;
         }
         let Some((in_row, why)) = taken else { return false };
         if observed.threshold.status() == HealthStatus::Unhealthy {
             return false;
         }
         let now = now_ms();
-        let changed = observed.threshold.traffic_failed(in_row);
-        observed.report.last_error = Some(format!("traffic failed: {why}"));
+        let cap = if observed.threshold.would_put_out(in_row) {
+            self.cap.allows(&self.node)
+        } else {
+            Ok(())
+        };
+        let changed = match &cap {
+            Ok(()) => observed.threshold.traffic_failed(in_row),
+            Err(_) => false,
+        };
+        let held_in = cap
+            .err()
+            .map(|tag| format!("; it stays in, for too many backends of `{tag}` would be out"));
+        let reason = format!("traffic failed: {why}{}", held_in.as_deref().unwrap_or_default());
+        if held_in.is_some() && !observed.is_held_in {
+            let (id, address) = (&self.node.backend.id, &self.node.backend.address);
+            warn!(backend_id = %id, upstream_addr = %address, reason, "backend fails and stays in");
+        }
+        observed.is_held_in = held_in.is_some();
+        observed.report.last_error = Some(reason);
         observed.report.failed_ms = Some(now);
         self.publish(observed, changed, now);
         true

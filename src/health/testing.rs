@@ -11,7 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use super::ejection::EjectionCap;
 use crate::model::{Backend, BackendState, HealthCheck, Scheme, Weight};
+use crate::state::{Snapshot, publication};
 
 /// Polls `condition` until it holds.
 pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -30,7 +32,14 @@ pub(super) fn backend(id: &str, address: &str, scheme: Scheme) -> Backend {
         weight: Weight::default(),
         scheme,
         state: BackendState::Ready,
+        backup: false,
     }
+}
+
+/// Traffic may put out whatever it wants.
+pub(super) fn no_cap() -> Arc<EjectionCap> {
+    let (_, reader) = publication(Snapshot::default());
+    Arc::new(EjectionCap::new(reader, 100))
 }
 
 /// A check that decides within a test's patience.

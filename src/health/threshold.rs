@@ -63,6 +63,11 @@ impl Threshold {
         self.count_failures()
     }
 
+    /// Whether so many failures of traffic in a row would make it unhealthy.
+    pub(super) fn would_put_out(&self, in_row: usize) -> bool {
+        self.status != HealthStatus::Unhealthy && self.failed + in_row >= self.unhealthy_after
+    }
+
     /// Traffic has succeeded since its last failure.
     pub(super) fn traffic_succeeded(&mut self) {
         self.traffic_failed = 0;

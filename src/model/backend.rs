@@ -271,6 +271,9 @@ pub struct Backend {
     /// Whether it takes traffic.
     #[serde(default)]
     pub state: BackendState,
+    /// Whether it serves only while no other backend of a pool is fit.
+    #[serde(default)]
+    pub backup: bool,
 }
 
 #[cfg(test)]

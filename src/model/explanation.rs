@@ -246,6 +246,8 @@ pub enum Unfit {
     Unknown,
     /// Its name has not been resolved.
     Unresolved,
+    /// It is a backup, and others are fit.
+    Backup,
 }
 
 /// The time-outs that apply to a request, in milliseconds.

@@ -6,6 +6,7 @@
 mod access;
 mod acme;
 mod backend;
+mod balance;
 mod certificate;
 mod change;
 mod domain_name;
@@ -28,6 +29,7 @@ mod virtual_host;
 pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
 pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
+pub use balance::Balance;
 pub use certificate::{
     CertificateFacts, CertificateNews, CertificateReport, CertificateSource, CertificateState,
     ChallengeKind, KeyType, TlsMode,
@@ -61,7 +63,7 @@ pub use switch::{
 pub use switch_end::SwitchEnd;
 pub use tag::Tag;
 pub use upstream_failure::UpstreamFailure;
-pub use virtual_host::{Balance, LONGEST_HSTS_SECS, VirtualHost};
+pub use virtual_host::{LONGEST_HSTS_SECS, VirtualHost};
 
 /// A value that could not be parsed: what it was, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,59 +1,13 @@
 //! A domain with its options and its live tag.
 
-use std::fmt;
-use std::str::FromStr;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DomainName, HostOptions, ParseError, Tag, TlsMode};
+use super::{Balance, DomainName, HostOptions, Tag, TlsMode};
 
 /// The longest time for which browsers are told to ask over HTTPS only: four years. What is longer is
 /// a mistyped unit.
 pub const LONGEST_HSTS_SECS: u32 = 4 * 365 * 86_400;
-
-/// How a backend is chosen from a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Balance {
-    /// In turn, by weight.
-    #[default]
-    RoundRobin,
-    /// The one of two random backends with fewer requests in flight for its weight.
-    LeastConnections,
-}
-
-impl Balance {
-    /// The name in files, tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RoundRobin => "round-robin",
-            Self::LeastConnections => "least-connections",
-        }
-    }
-}
-
-impl fmt::Display for Balance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Balance {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        match text {
-            "round-robin" => Ok(Self::RoundRobin),
-            "least-connections" => Ok(Self::LeastConnections),
-            _ => Err(ParseError::new(
-                "balance method",
-                text,
-                "choose `round-robin` or `least-connections`",
-            )),
-        }
-    }
-}
 
 /// A virtual host as the operator declared it, and the tag that serves it now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -182,14 +182,25 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::Unauthorized
         | Reason::TooManyLogins
         | Reason::Paused
+        | Reason::UriTooLong
+        | Reason::TooManyHeaders
+        | Reason::BodyTooLarge
+        | Reason::Denied
+        | Reason::RateLimited
+        | Reason::TooManyConnections
+        | Reason::TooManyClientConnections
+        | Reason::H2Flood
         | Reason::Misdirected => {
             if !in_access_log {
                 line!(info, "request refused");
             }
         }
         // Ours, or a backend's.
-        Reason::NoBackend | Reason::Upstream(_) | Reason::Internal | Reason::Shutdown => {
-            line!(warn, "request failed");
-        }
+        Reason::NoBackend
+        | Reason::QueueFull
+        | Reason::QueueTimeout
+        | Reason::Upstream(_)
+        | Reason::Internal
+        | Reason::Shutdown => line!(warn, "request failed"),
     }
 }

@@ -3,14 +3,28 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pingora::http::RequestHeader;
+
 use super::ProxyOptions;
 use super::access_log::{self, Asked};
-use super::balance::{Chosen, choose, stay};
+use super::balance::{Choice, Chosen, Terms, choose, key_of, stay};
 use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
+use super::headers::cookie;
+use super::limits::{BodyMeter, RateFields, Retries, wait_for_room};
 use crate::metrics::Reason;
-use crate::model::{BackendId, DomainName};
-use crate::state::{BackendNode, DomainNode, InFlightGuard, Pinned, PlaceInLine};
+use crate::model::{BackendId, Balance, DomainName};
+use crate::state::{
+    BackendNode, DomainNode, InFlightGuard, Pinned, PlaceInLine, Pool, client_network,
+};
+
+/// Whose body a client gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyOf {
+    Backend,
+    /// A page was sent in its place.
+    Page,
+}
 
 /// The facts of one request. Whatever is counted for it ends when this is dropped.
 #[derive(Debug)]
@@ -41,8 +55,22 @@ pub(super) struct RequestContext {
     pub(super) waits_for: Option<Arc<DomainNode>>,
     /// Its turn to go on after a pause, until it is routed.
     pub(super) turn: Option<PlaceInLine>,
-    /// Whether a page was sent in the place of the backend's body.
-    pub(super) replaced: bool,
+    /// Whose body the client gets.
+    pub(super) body_of: BodyOf,
+    /// What stands for it where backends are chosen by a hash.
+    pub(super) hash_key: Option<u64>,
+    /// Keeps it counted as tried on a further backend.
+    pub(super) retry: Option<InFlightGuard>,
+    /// Whether it would have been, but for the retry budget.
+    pub(super) is_over_budget: bool,
+    /// Measures its body, where it has one.
+    pub(super) body: Option<BodyMeter>,
+    /// Why its body was cut off.
+    pub(super) cut_off: Option<Reason>,
+    /// What its answer says of its domain's rate limits.
+    pub(super) rate: Option<Box<RateFields>>,
+    /// Whether its connection carries no further one.
+    pub(super) is_last: bool,
     /// Its id, where the client sent none.
     pub(super) request_id: Option<String>,
     /// Why it was refused or failed.
@@ -69,7 +97,14 @@ impl RequestContext {
             stays_with: None,
             waits_for: None,
             turn: None,
-            replaced: false,
+            body_of: BodyOf::Backend,
+            hash_key: None,
+            retry: None,
+            is_over_budget: false,
+            body: None,
+            cut_off: None,
+            rate: None,
+            is_last: false,
             request_id: None,
             failure: None,
             asked: None,
@@ -77,24 +112,89 @@ impl RequestContext {
         }
     }
 
-    /// Chooses a backend of the pinned pool that has not been tried, and keeps it. When all have
-    /// been, the last one is tried again if its name stands for further addresses.
-    pub(super) fn choose(&mut self) -> bool {
-        self.chosen = self.pinned.as_ref().and_then(|pinned| {
-            let pool = pinned.pool.as_ref()?;
-            let stays = self.stays_with.as_ref().and_then(|id| stay(pool, id, &self.tried));
-            if stays.is_some() {
-                return stays;
-            }
-            choose(pool, pinned.domain.virtual_host.balance, &self.tried)
-        });
-        if self.chosen.is_none()
-            && let Some(last) = self.tried.last()
+    /// Chooses a backend of the pinned pool that has not been tried, and keeps it; waits in order while
+    /// all are busy.
+    ///
+    /// # Errors
+    /// When too many wait, or it takes too long.
+    pub(super) async fn choose_or_wait(&mut self) -> Result<bool, Reason> {
+        let Some(pool) = self.pinned.as_ref().and_then(|pinned| pinned.pool.as_ref()) else {
+            return Ok(false);
+        };
+        // Nobody overtakes those who wait.
+        let is_behind = self.options.upstream.max_requests.is_some() && pool.queue().waiting() > 0;
+        let mut choice = if is_behind { Choice::Busy } else { self.choice(pool) };
+        if matches!(choice, Choice::Busy) {
+            let upstream = &self.options.upstream;
+            // Boxed: few requests wait, and all would carry what waiting needs.
+            choice = Box::pin(wait_for_room(pool, upstream, || self.choice(pool))).await?;
+        }
+        Ok(self.keep(choice))
+    }
+
+    /// The same for a further try, without a wait. When all have been tried, the last one is tried again
+    /// if its name stands for further addresses.
+    pub(super) fn choose_again(&mut self) -> bool {
+        let pool = self.pinned.as_ref().and_then(|pinned| pinned.pool.as_ref());
+        let choice = pool.map_or(Choice::None, |pool| self.choice(pool));
+        if self.keep(choice) {
+            return true;
+        }
+        if let Some(last) = self.tried.last()
             && self.tries_of(last) < last.live.endpoints().len()
         {
-            self.chosen = Chosen::admit(last);
+            self.chosen = Chosen::admit(last, self.options.upstream.max_requests).ok();
         }
         self.chosen.is_some()
+    }
+
+    /// What stands for a request where its domain's backends are chosen by a hash.
+    pub(super) fn hash_of(&self, request: &RequestHeader) -> Option<u64> {
+        match &self.pinned.as_ref()?.domain.virtual_host.balance {
+            Balance::RoundRobin | Balance::LeastConnections | Balance::LeastLatency => None,
+            Balance::HashClient => {
+                let origin = self.client?.origin(request, &self.options.trusted_proxies);
+                Some(key_of(&client_network(origin).octets()))
+            }
+            Balance::HashHeader(name) => {
+                request.headers.get(name).map(|value| key_of(value.as_bytes()))
+            }
+            Balance::HashCookie(name) => {
+                cookie(request, name).map(|value| key_of(value.as_bytes()))
+            }
+        }
+    }
+
+    fn choice(&self, pool: &Pool) -> Choice {
+        let Some(pinned) = &self.pinned else { return Choice::None };
+        let terms = Terms {
+            balance: &pinned.domain.virtual_host.balance,
+            key: self.hash_key,
+            most: self.options.upstream.max_requests,
+            slow_start: self.options.upstream.slow_start,
+            tried: &self.tried,
+        };
+        match self.stays_with.as_ref().and_then(|id| stay(pool, id, &terms)) {
+            Some(chosen) => Choice::Chosen(chosen),
+            None => choose(pool, &terms),
+        }
+    }
+
+    fn keep(&mut self, choice: Choice) -> bool {
+        self.chosen = match choice {
+            Choice::Chosen(chosen) => Some(chosen),
+            Choice::Busy | Choice::None => None,
+        };
+        self.chosen.is_some()
+    }
+
+    /// Whether it may be tried on a further backend, `running` requests being under way.
+    pub(super) fn may_try_again(&mut self, retries: &Retries, running: usize) -> bool {
+        if self.retry.is_none() {
+            self.retry = retries.enter(running, self.options.upstream.retry_budget_percent);
+            self.is_over_budget = self.retry.is_none();
+        }
+        self.retry.is_some()
     }
 
     /// How often a backend has been tried in vain.

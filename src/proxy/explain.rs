@@ -186,7 +186,7 @@ fn route(
         since: None,
         switching: None,
     });
-    explanation.balance = Some(virtual_host.balance);
+    explanation.balance = Some(virtual_host.balance.clone());
     let path = request.uri.path();
     let route = node.route_of(path);
     explanation.route = route.map(|route| node.option_of(route).clone());
@@ -248,11 +248,14 @@ fn matched(node: &DomainNode, by: MatchedBy, host: &str) -> Match {
 }
 
 fn standings(pool: &Pool) -> Vec<BackendStanding> {
-    let any_fit = pool.backends().iter().any(|node| node.standing() == Standing::Fit);
-    pool.backends().iter().map(|node| standing(node, any_fit)).collect()
+    let is_fit = |node: &&Arc<BackendNode>| node.standing() == Standing::Fit;
+    let mut fit = pool.backends().iter().filter(is_fit);
+    let any_fit = fit.clone().next().is_some();
+    let others_fit = fit.any(|node| !node.backend.backup);
+    pool.backends().iter().map(|node| standing(node, any_fit, others_fit)).collect()
 }
 
-fn standing(node: &BackendNode, any_fit: bool) -> BackendStanding {
+fn standing(node: &BackendNode, any_fit: bool, others_fit: bool) -> BackendStanding {
     let (backend, live) = (&node.backend, &node.live);
     let unfit = match (backend.state, node.standing()) {
         (BackendState::Disabled, _) => Some(Unfit::Disabled),
@@ -260,6 +263,7 @@ fn standing(node: &BackendNode, any_fit: bool) -> BackendStanding {
         (BackendState::Draining, _) | (BackendState::Ready, Standing::Out) => Some(Unfit::Draining),
         (BackendState::Ready, Standing::Unhealthy) => Some(Unfit::Unhealthy),
         (BackendState::Ready, Standing::Fallback) if any_fit => Some(Unfit::Unknown),
+        (BackendState::Ready, Standing::Fit) if backend.backup && others_fit => Some(Unfit::Backup),
         (BackendState::Ready, Standing::Fit | Standing::Fallback) => {
             live.endpoints().is_empty().then_some(Unfit::Unresolved)
         }

@@ -1,5 +1,7 @@
 //! Failures as clients see them: the only place where one becomes a status.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
@@ -10,6 +12,7 @@ use super::answer::{Content, send};
 use super::chunks::Broken;
 use super::grpc::{is_grpc, send_grpc};
 use super::host::{Host, auth, maintenance};
+use super::limits::RateFields;
 use crate::metrics::Reason;
 use crate::model::UpstreamFailure;
 use crate::upstream;
@@ -25,6 +28,9 @@ pub(super) struct Failure {
 /// How soon a client may come again when there is no backend, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
+/// How long the rest of a body is still read that was refused.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// The status that a reason is answered with; nothing where nobody is left to answer.
 pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
     match reason {
@@ -32,7 +38,13 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         Reason::BadHost | Reason::BadRequest => Some(StatusCode::BAD_REQUEST),
         Reason::Misdirected => Some(StatusCode::MISDIRECTED_REQUEST),
         Reason::MethodRefused => Some(StatusCode::METHOD_NOT_ALLOWED),
-        Reason::HeadTooLarge => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        Reason::HeadTooLarge | Reason::TooManyHeaders => {
+            Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+        }
+        Reason::UriTooLong => Some(StatusCode::URI_TOO_LONG),
+        Reason::BodyTooLarge => Some(StatusCode::PAYLOAD_TOO_LARGE),
+        Reason::Denied => Some(StatusCode::FORBIDDEN),
+        Reason::RateLimited => Some(StatusCode::TOO_MANY_REQUESTS),
         Reason::HeadTimeout | Reason::BodyTimeout => Some(StatusCode::REQUEST_TIMEOUT),
         // Nobody is left, or nobody who could be answered in HTTP.
         Reason::ClientGone
@@ -41,11 +53,17 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes
+        | Reason::TooManyConnections
+        | Reason::TooManyClientConnections
+        | Reason::H2Flood
         | Reason::Shutdown => None,
         Reason::Unauthorized => Some(StatusCode::UNAUTHORIZED),
-        Reason::NoBackend | Reason::Maintenance | Reason::TooManyLogins | Reason::Paused => {
-            Some(StatusCode::SERVICE_UNAVAILABLE)
-        }
+        Reason::NoBackend
+        | Reason::QueueFull
+        | Reason::QueueTimeout
+        | Reason::Maintenance
+        | Reason::TooManyLogins
+        | Reason::Paused => Some(StatusCode::SERVICE_UNAVAILABLE),
         Reason::Upstream(UpstreamFailure::Timeout) => Some(StatusCode::GATEWAY_TIMEOUT),
         Reason::Upstream(_) => Some(StatusCode::BAD_GATEWAY),
         Reason::Internal => Some(StatusCode::INTERNAL_SERVER_ERROR),
@@ -65,12 +83,21 @@ fn words_for(reason: Reason) -> &'static str {
         | Reason::HandshakeFailed
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes
+        | Reason::TooManyConnections
+        | Reason::TooManyClientConnections
+        | Reason::H2Flood
         | Reason::Shutdown => "the request is malformed\n",
         Reason::Misdirected => "this connection is not for this site\n",
         Reason::MethodRefused => "this method is not allowed\n",
-        Reason::HeadTooLarge => "the request headers are too large\n",
+        Reason::HeadTooLarge | Reason::TooManyHeaders => "the request headers are too large\n",
+        Reason::UriTooLong => "the address of the request is too long\n",
+        Reason::BodyTooLarge => "the request body is too large\n",
+        Reason::Denied => "this client is not served\n",
+        Reason::RateLimited => "too many requests\n",
         Reason::HeadTimeout | Reason::BodyTimeout => "the request did not arrive in time\n",
-        Reason::NoBackend => "no server can take this request now\n",
+        Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout => {
+            "no server can take this request now\n"
+        }
         Reason::Maintenance => "this site is being worked on\n",
         Reason::Unauthorized => "this site wants a name and a password\n",
         Reason::TooManyLogins => "too many passwords are being checked now\n",
@@ -131,15 +158,17 @@ pub(super) fn words_of(error: &Error, answering: bool) -> String {
 /// When a client may come again, where it is told.
 fn retry_after(reason: Reason, host: Host<'_>) -> Option<HeaderValue> {
     match reason {
-        Reason::NoBackend | Reason::Paused => Some(RETRY_AFTER),
+        Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout | Reason::Paused => {
+            Some(RETRY_AFTER)
+        }
         Reason::TooManyLogins => Some(HeaderValue::from_static("1")),
         Reason::Maintenance => Some(host.options()?.maintenance.as_ref()?.retry_after_secs?.into()),
         _ => None,
     }
 }
 
-/// Answers with the status of `reason`, in the name of the host that it was for, and keeps the
-/// connection, if the client keeps its part.
+/// Answers with the status of `reason`, in the name of the host that it was for and with what its
+/// limits say, and keeps the connection, if the client keeps its part.
 ///
 /// # Errors
 /// When the client takes no answer any more.
@@ -147,6 +176,7 @@ pub(super) async fn respond(
     session: &mut Session,
     reason: Reason,
     host: Host<'_>,
+    rate: Option<&RateFields>,
 ) -> Result<Failure> {
     let status = status_of(reason);
     if let Some(status) = status {
@@ -169,12 +199,24 @@ pub(super) async fn respond(
         {
             response.insert_header(header::WWW_AUTHENTICATE, challenge)?;
         }
+        if let Some(rate) = rate {
+            rate.write(&mut response)?;
+        }
         if reason == Reason::MethodRefused {
             // RFC 9110 §15.5.6 wants the list; an empty one says that no method is at fault but this.
             response
                 .insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
         }
+        if status == StatusCode::BAD_REQUEST {
+            // Whoever breaks the grammar once is not read on.
+            session.set_keepalive(None);
+        }
         send(session, response, content, host).await?;
+        if reason == Reason::BodyTooLarge {
+            // A connection that is closed over bytes that nobody has read is reset, and the client may
+            // never see the answer. So it has a moment to see it and to stop.
+            let _ = pingora::time::timeout(LINGER, session.as_mut().drain_request_body()).await;
+        }
     }
     Ok(Failure { reason, status: status.map(|status| status.as_u16()), error: None })
 }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,13 +16,14 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
-use super::SharedOptions;
 use super::client::{Agreed, Connection};
-use super::failure::raw_response;
+use super::failure::{raw_response, status_of};
 use super::framed::Framed;
 use super::handshake::{Handshakes, Shaken};
 use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
+use super::limits::{ConnectionLimits, Connections, Counted, check_raw};
 use super::phases::Phases;
+use super::{ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
 use crate::state::{InFlight, InFlightGuard};
 
@@ -35,6 +36,7 @@ pub struct Front {
     pub(super) proxy: Arc<HttpProxy<Phases>>,
     options: SharedOptions,
     metrics: Arc<Metrics>,
+    connections: Connections,
     /// Open connections of the listener that this is for.
     open: Arc<InFlight>,
 }
@@ -43,6 +45,12 @@ pub struct Front {
 struct BusyHead {
     whole: Whole,
     busy: InFlightGuard,
+}
+
+/// Keeps a connection counted.
+struct Admitted {
+    _open: [InFlightGuard; 2],
+    _of_client: Option<Counted>,
 }
 
 /// What listeners of HTTPS hand their connections to.
@@ -70,7 +78,7 @@ impl Front {
         options: SharedOptions,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { proxy, options, metrics, open: Arc::default() }
+        Self { proxy, options, metrics, connections: Connections::default(), open: Arc::default() }
     }
 
     /// The same for a listener whose connections are counted in `open`, besides those of all.
@@ -86,6 +94,26 @@ impl Front {
             idle: options.idle_timeout,
             total: options.header_timeout,
             bytes: options.max_header_bytes,
+        }
+    }
+
+    /// What is asked of connections.
+    pub(super) fn connection_limits(&self) -> ConnectionLimits {
+        self.options.load().connections
+    }
+
+    /// Counts a connection in; nothing when there are too many.
+    fn admit(&self, client: IpAddr) -> Option<Admitted> {
+        let open = [self.metrics.connections.enter(), self.open.enter()];
+        let options = self.options.load();
+        let trusted = is_trusted(&options, client);
+        let all = self.metrics.connections.count();
+        match self.connections.enter(client, all, trusted, options.connections) {
+            Ok(of_client) => Some(Admitted { _open: open, _of_client: of_client }),
+            Err(reason) => {
+                self.refuse(reason, None, None, client);
+                None
+            }
         }
     }
 
@@ -114,6 +142,11 @@ impl Front {
         let mut framed = Box::new(Framed::new(stream, Arc::clone(&connection)));
         loop {
             let BusyHead { whole, busy } = head;
+            if let Some(reason) = check_raw(&whole.head, self.options.load().limits) {
+                let status = status_of(reason).map(|status| status.as_u16());
+                let stream = framed.stream();
+                return self.answer(stream, (reason, None), status, connection.client).await;
+            }
             framed.begin(whole.body, whole.rest);
             let mut session = ServerSession::new_http1(framed);
             session.set_pipelined_prefix(whole.head);
@@ -184,10 +217,11 @@ impl Front {
 
     /// What is known of a client before its first request.
     fn connection(&self, client: IpAddr, tls: Option<Agreed>) -> Arc<Connection> {
-        let trusted = self.options.load().trusted_proxies.iter().any(|net| net.contains(&client));
+        let trusted = is_trusted(&self.options.load(), client);
         Arc::new(Connection {
             client,
             trusted,
+            requests: AtomicU32::new(0),
             tls,
             accepted: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
@@ -199,18 +233,36 @@ impl Front {
     where
         S: tokio::io::AsyncWrite + Unpin + ?Sized,
     {
-        let (reason, status, error) = match none {
+        let why = match none {
             NoHead::Ended => {
                 // Over TLS the end is told, so that nobody else can make one (RFC 8446 §6.1).
                 let _ = pingora::time::timeout(FAREWELL, stream.shutdown()).await;
                 return;
             }
-            NoHead::Cut => (Reason::ClientGone, None, None),
-            NoHead::TimedOut => (Reason::HeadTimeout, Some(408), None),
-            NoHead::TooLarge => (Reason::HeadTooLarge, Some(431), None),
-            NoHead::NotHttp => (Reason::BadRequest, Some(400), Some("it is not HTTP")),
-            NoHead::Faulty(fault) => (fault.reason(), Some(fault.status()), Some(fault.as_str())),
+            NoHead::Cut => (Reason::ClientGone, None),
+            NoHead::TimedOut => (Reason::HeadTimeout, None),
+            NoHead::TooLarge => (Reason::HeadTooLarge, None),
+            NoHead::NotHttp => (Reason::BadRequest, Some("it is not HTTP")),
+            NoHead::Faulty(fault) => {
+                let why = (fault.reason(), Some(fault.as_str()));
+                return self.answer(stream, why, Some(fault.status()), client).await;
+            }
         };
+        let status = status_of(why.0).map(|status| status.as_u16());
+        self.answer(stream, why, status, client).await;
+    }
+
+    /// Answers a client whose request does not get as far as a session, and leaves it. `error` says
+    /// more than the reason does.
+    async fn answer<S>(
+        &self,
+        stream: &mut S,
+        (reason, error): (Reason, Option<&str>),
+        status: Option<u16>,
+        client: IpAddr,
+    ) where
+        S: tokio::io::AsyncWrite + Unpin + ?Sized,
+    {
         self.refuse(reason, status, error, client);
         if let Some(status) = status {
             let answering = async {
@@ -242,10 +294,10 @@ impl ServerApp for Front {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let _open = [self.metrics.connections.enter(), self.open.enter()];
         // Pingora's accept loop hands over plain TCP streams and nothing else.
         let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let client = client_ip(&stream)?;
+        let _admitted = self.admit(client)?;
         let first = first_bytes(&mut stream, self.limits().idle).await.ok()?;
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
@@ -280,9 +332,9 @@ impl ServerApp for TlsFront {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let front = &self.front;
-        let _open = [front.metrics.connections.enter(), front.open.enter()];
         let stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let client = client_ip(&stream)?;
+        let _admitted = front.admit(client)?;
         let limits = front.options.load().handshakes;
         // Boxed: what a handshake needs must not stay with the connection for its life.
         let (mut stream, agreed, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await
@@ -311,6 +363,10 @@ impl ServerApp for TlsFront {
         }
         None
     }
+}
+
+fn is_trusted(options: &ProxyOptions, client: IpAddr) -> bool {
+    options.trusted_proxies.iter().any(|network| network.contains(&client))
 }
 
 fn client_ip(stream: &L4Stream) -> Option<IpAddr> {

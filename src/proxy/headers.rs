@@ -11,7 +11,7 @@ use super::client::Client;
 use crate::metrics::Reason;
 use crate::model::{HostBuffer, normalise_host};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -157,6 +157,16 @@ pub(super) fn strip_hop_by_hop(response: &mut ResponseHeader) {
     }
     response.remove_header(&KEEP_ALIVE);
     response.remove_header(&PROXY_CONNECTION);
+}
+
+/// The value of a cookie that the client sent (RFC 6265 §5.4).
+pub(super) fn cookie<'r>(request: &'r RequestHeader, name: &str) -> Option<&'r str> {
+    let values = request.headers.get_all(header::COOKIE).iter();
+    let pairs = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    pairs
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, v)| v)
 }
 
 /// Whether a request asks to become a WebSocket (RFC 6455 §4.1). Other upgrades are not offered to

@@ -4,11 +4,14 @@
 //! idle connections without a GOAWAY, in the face of a client that is just sending.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pingora::apps::HttpServerApp as _;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::{H2Accept, HttpSession, handshake};
+use pingora::protocols::http::v2::server::{
+    H2Accept, H2Options, HttpSession, default_h2_options, handshake,
+};
 use pingora::protocols::{Digest, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::time::{sleep, timeout};
@@ -16,6 +19,7 @@ use tokio::sync::Notify;
 
 use super::Front;
 use super::client::{CONNECTION, Connection};
+use super::limits::Metered;
 use crate::metrics::Reason;
 use crate::state::{InFlight, InFlightGuard};
 
@@ -58,6 +62,21 @@ impl Drop for OpenStream {
 }
 
 impl Front {
+    /// What the protocol allows on one connection.
+    fn h2_options(&self) -> H2Options {
+        let (limits, most) = (self.connection_limits(), self.limits().bytes);
+        let mut options = default_h2_options();
+        options
+            // The protocol's default of 64 KiB makes uploads crawl over real round trips.
+            .initial_window_size(256 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .max_concurrent_streams(limits.h2_streams)
+            // Twice our own limit: what is beyond that one is refused, told and counted by us, and what
+            // is beyond this one by h2, which tells nobody.
+            .max_header_list_size(u32::try_from(most.saturating_mul(2)).unwrap_or(u32::MAX));
+        options
+    }
+
     /// Requests side by side, until either side closes. Each counts itself as busy.
     pub(super) async fn http2(
         &self,
@@ -71,7 +90,9 @@ impl Front {
             proxy_digest: stream.get_proxy_digest(),
             socket_digest: stream.get_socket_digest(),
         });
-        let shaking = handshake(stream, self.proxy.h2_options.clone());
+        let limits = self.connection_limits();
+        let (stream, flooded) = Metered::new(stream, limits.h2_control_frames_per_sec);
+        let shaking = handshake(Box::new(stream), Some(self.h2_options()));
         let Ok(Ok(mut conn)) = timeout(self.limits().total, shaking).await else {
             // In the clear the preface was seen already. Over TLS a client may go without it: when it
             // does not trust the certificate.
@@ -86,7 +107,7 @@ impl Front {
             conn.graceful_shutdown();
         }
         let streams = Streams::default();
-        let mut malformed = 0;
+        let (mut malformed, mut requests) = (0, 0);
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -110,6 +131,11 @@ impl Front {
                 Ok(Some(H2Accept::Session(session))) => {
                     let (proxy, shutdown) = (Arc::clone(&self.proxy), shutdown.clone());
                     let open = streams.open();
+                    requests += 1;
+                    if requests == limits.requests && !closing {
+                        closing = true;
+                        conn.graceful_shutdown();
+                    }
                     tokio::spawn(CONNECTION.scope(Arc::clone(&connection), async move {
                         let _open = open;
                         let session = ServerSession::new_http2(session);
@@ -129,8 +155,27 @@ impl Front {
                     }
                 }
                 // The client closed, one way or the other. What ran is told by each request.
-                Ok(None) | Err(_) => return,
+                Ok(None) => return,
+                Err(error) => {
+                    if flooded.load(Ordering::Relaxed) || calms(&error) {
+                        self.refuse(Reason::H2Flood, None, None, connection.client);
+                    }
+                    return;
+                }
             }
         }
     }
+}
+
+/// Whether h2 itself has ended a connection for what it sent (RFC 9113 §10.5).
+fn calms(error: &pingora::Error) -> bool {
+    let root: &(dyn std::error::Error + 'static) = error.root_cause();
+    let mut cause = Some(root);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return !error.is_remote() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+        }
+        cause = error.source();
+    }
+    false
 }

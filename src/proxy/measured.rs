@@ -1,19 +1,28 @@
 //! The pure parts of a request's way, for `benches/hot_path.rs`; nothing else uses this.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::balance::choose;
+use super::balance::{Choice, Terms, choose};
 use super::client::Client;
 use super::headers::{forward, original_host, strip_hop_by_hop, to_origin_form};
+use super::limits::RateFields;
 use crate::model::Balance;
-use crate::state::Pool;
+use crate::state::{Pool, Rates};
 
-/// Chooses a backend and lets it go. Says whether there was one.
-pub fn pick(pool: &Pool, balance: Balance) -> bool {
-    choose(pool, balance, &[]).is_some()
+/// Chooses a backend, by the key where that is what `balance` says, and lets it go. Says whether there
+/// was one.
+pub fn pick(pool: &Pool, balance: &Balance, key: Option<u64>) -> bool {
+    let terms = Terms { balance, key, most: None, slow_start: Duration::ZERO, tried: &[] };
+    matches!(choose(pool, &terms), Choice::Chosen(_))
+}
+
+/// Takes a request in by what its domain's rate limits say, and writes what its answer says of them.
+pub fn take(rates: &Rates, client: IpAddr) -> bool {
+    RateFields::take(rates, client).is_some_and(|fields| !fields.is_refused())
 }
 
 /// Edits the head of a stranger's request as it goes to a backend.

@@ -19,6 +19,7 @@ mod head;
 mod headers;
 mod host;
 mod http2;
+mod limits;
 #[doc(hidden)]
 pub mod measured;
 mod phases;
@@ -28,13 +29,13 @@ mod strict;
 pub(crate) mod tests;
 mod trace_context;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use pingora::apps::HttpServerOptions;
-use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 
@@ -42,6 +43,7 @@ pub use front::{Front, TlsFront};
 pub use handshake::HandshakeLimits;
 pub use host::HostServices;
 pub use host::pages::PageKeeper;
+pub use limits::{ConnectionLimits, RequestLimits};
 
 use crate::acme::challenge::Challenges;
 use crate::metrics::Metrics;
@@ -72,6 +74,10 @@ pub struct ProxyOptions {
     pub access_log: AccessLog,
     /// What is expected of TLS clients before they speak HTTP.
     pub handshakes: HandshakeLimits,
+    /// What one request may be.
+    pub limits: RequestLimits,
+    /// What connections may be.
+    pub connections: ConnectionLimits,
     /// What is expected of backends.
     pub upstream: UpstreamOptions,
 }
@@ -105,6 +111,16 @@ pub struct UpstreamOptions {
     pub max_tries: usize,
     /// Whether 5xx answers count as failures of the backend.
     pub count_5xx: bool,
+    /// Requests that may run at once on one backend; nothing is any number.
+    pub max_requests: Option<NonZeroUsize>,
+    /// Requests of a pool that may wait for a backend with room.
+    pub queue_size: usize,
+    /// How long each waits at most.
+    pub queue_timeout: Duration,
+    /// The share of running requests that may be tried on a further backend, 0 to 100.
+    pub retry_budget_percent: u8,
+    /// How long the share of a backend that has become healthy grows; zero is not at all.
+    pub slow_start: Duration,
 }
 
 /// The options, as a reload may replace them. What has begun goes on with those it began with: a
@@ -135,10 +151,6 @@ pub fn front(
     // CONNECT is refused in the phases: with a log line and a counter.
     server_options.allow_connect_method_proxying = true;
     proxy.server_options = Some(server_options);
-    let mut h2_options = default_h2_options();
-    // The protocol's default of 64 KiB makes uploads crawl over real round trips.
-    h2_options.initial_window_size(256 * 1024).initial_connection_window_size(1024 * 1024);
-    proxy.h2_options = Some(h2_options);
     Front::new(Arc::new(proxy), options, metrics)
 }
 

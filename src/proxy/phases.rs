@@ -16,7 +16,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use super::access_log;
 use super::answer::{Content, send};
 use super::client::{Client, Connection};
-use super::context::RequestContext;
+use super::context::{BodyOf, RequestContext};
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::grpc::is_grpc;
 use super::headers::{
@@ -27,6 +27,7 @@ use super::host::auth::{Attempt, Login};
 use super::host::pages::without_body;
 use super::host::pause::Wait;
 use super::host::{Host, HostServices, canonical, compression, headers, paths};
+use super::limits::{Retries, admit, check_head, is_last, meter_body};
 use super::redirect::{challenge_token, location, prove, redirect};
 use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
@@ -45,6 +46,7 @@ pub(super) struct Phases {
     metrics: Arc<Metrics>,
     https: Option<Arc<Https>>,
     hosts: HostServices,
+    retries: Retries,
 }
 
 impl Phases {
@@ -55,7 +57,7 @@ impl Phases {
         https: Option<Arc<Https>>,
         hosts: HostServices,
     ) -> Self {
-        Self { options, reader, metrics, https, hosts }
+        Self { options, reader, metrics, https, retries: Retries::default(), hosts }
     }
 
     /// In whose name a request is answered.
@@ -68,9 +70,10 @@ impl Phases {
     }
 
     /// Routes a request, through whatever it has to wait for on its way.
-    async fn admit(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<(), Stop> {
+    async fn pass(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<(), Stop> {
+        let mut is_new = true;
         loop {
-            match self.route(session.req_header(), ctx) {
+            match self.route(session.req_header(), ctx, std::mem::take(&mut is_new)).await {
                 // Boxed: most requests wait for nothing.
                 Err(Stop::Check(attempt)) => {
                     Box::pin(self.hosts.passwords.check(attempt)).await?;
@@ -117,8 +120,14 @@ impl Phases {
         Ok(page)
     }
 
-    /// Finds the domain and a backend for a request, or what is answered without one.
-    fn route(&self, request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Stop> {
+    /// Finds the domain and a backend for a request, or what is answered without one. `is_new` is whether
+    /// it has not been counted against its domain's limits.
+    async fn route(
+        &self,
+        request: &RequestHeader,
+        ctx: &mut RequestContext,
+        is_new: bool,
+    ) -> Result<(), Stop> {
         if request.method == Method::TRACE || request.method == Method::CONNECT {
             return Err(Reason::MethodRefused.into());
         }
@@ -139,12 +148,15 @@ impl Phases {
         let path = request.uri.path();
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
-        for _ in 0..3 {
-            let pinned = self.reader.pin(host, path).ok_or(Reason::UnknownHost)?;
-            let pinned = ctx.pinned.insert(pinned);
+        for round in 0..3 {
+            ctx.pinned = Some(self.reader.pin(host, path).ok_or(Reason::UnknownHost)?);
             if !is_here {
                 return Err(Reason::Misdirected.into());
             }
+            if is_new && round == 0 {
+                admit(request, ctx)?;
+            }
+            let Some(pinned) = &ctx.pinned else { break };
             let domain = &pinned.domain.virtual_host;
             if let Some(https) = &self.https
                 && token.is_some()
@@ -191,7 +203,12 @@ impl Phases {
             if !paths::is_plain(&pinned.domain, pinned.route, path) {
                 return Err(Reason::BadRequest.into());
             }
-            if ctx.choose() {
+            // Whoever waited next may go on; for room at a backend there is another line.
+            ctx.turn = None;
+            if round == 0 {
+                ctx.hash_key = ctx.hash_of(request);
+            }
+            if ctx.choose_or_wait().await? {
                 return Ok(());
             }
         }
@@ -262,10 +279,25 @@ impl ProxyHttp for Phases {
         ctx.client = Self::client(ctx);
         ctx.asked = access_log::asked(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
-        match self.admit(session, ctx).await {
-            Ok(()) => Ok(false),
+        ctx.is_last = is_last(ctx);
+        if ctx.is_last {
+            session.set_keepalive(None);
+        }
+        let routed = if let Some(reason) = check_head(session, ctx) {
+            // A client that ignores limits is not waited for again.
+            session.set_keepalive(None);
+            Err(reason.into())
+        } else {
+            self.pass(session, ctx).await
+        };
+        match routed {
+            Ok(()) => {
+                meter_body(session, ctx);
+                Ok(false)
+            }
             Err(Stop::Refuse(reason)) => {
-                ctx.failure = Some(respond(session, reason, self.host(ctx)).await?);
+                ctx.failure =
+                    Some(respond(session, reason, self.host(ctx), ctx.rate.as_deref()).await?);
                 Ok(true)
             }
             Err(Stop::Redirect(location)) => {
@@ -310,8 +342,16 @@ impl ProxyHttp for Phases {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        _ctx: &mut RequestContext,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
+        let piece = body.as_ref().map_or(0, Bytes::len);
+        if let Some(meter) = &mut ctx.body
+            && let Some(reason) = meter.take(piece, end_of_stream)
+        {
+            ctx.cut_off = Some(reason);
+            let error = ErrorType::CustomCode("BodyRefused", 413);
+            return Err(Error::explain(error, reason.as_str()).into_down());
+        }
         // An empty last chunk would be written as a chunk *and* end the body (pingora#935): a second
         // terminator, which the backend reads as the start of the next request.
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -363,9 +403,14 @@ impl ProxyHttp for Phases {
         if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
         {
             ctx.answered_at = Some(Instant::now());
+            if let Some(meter) = &mut ctx.body {
+                meter.may_be_slow();
+            }
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(Some(ctx.options.websocket_idle_timeout));
+            // What follows is no body.
+            ctx.body = None;
             if let Some(connection) = &ctx.connection {
                 connection.upgraded.store(true, Ordering::Relaxed);
             }
@@ -375,7 +420,7 @@ impl ProxyHttp for Phases {
         }
         let page = self.adapt(session, response, ctx)?;
         frame_for(session.req_header().version, response);
-        if self.metrics.is_stopping() || ends_with_connection(session, response) {
+        if self.metrics.is_stopping() || ctx.is_last || ends_with_connection(session, response) {
             session.set_keepalive(None);
         }
         // A client that waits for a 100 does not send the body of what was answered without one.
@@ -384,6 +429,9 @@ impl ProxyHttp for Phases {
             && session.req_header().headers.contains_key(header::EXPECT)
         {
             session.set_read_timeout(Some(DRAIN_BODY.min(ctx.options.read_timeout)));
+        }
+        if let Some(rate) = &ctx.rate {
+            rate.write(response)?;
         }
         if let Some(node) = ctx.backend() {
             if ctx.options.upstream.count_5xx && response.status.is_server_error() {
@@ -397,7 +445,7 @@ impl ProxyHttp for Phases {
             // Pingora takes no other body for a head that it has; but what is sent already it does not
             // send again.
             send(session, without_body(response), page, self.host(ctx)).await?;
-            ctx.replaced = true;
+            ctx.body_of = BodyOf::Page;
         } else if !response.status.is_informational() {
             self.host(ctx).finish(response)?;
         }
@@ -411,7 +459,7 @@ impl ProxyHttp for Phases {
         _end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
-        if ctx.replaced {
+        if ctx.body_of == BodyOf::Page {
             *body = None;
         }
         Ok(None)
@@ -429,7 +477,9 @@ impl ProxyHttp for Phases {
             ctx.tried.push(failed.node);
         }
         // Nothing was sent yet, so any method may be tried elsewhere.
-        let again = ctx.tried.len() < ctx.options.upstream.max_tries && ctx.choose();
+        let again = ctx.tried.len() < ctx.options.upstream.max_tries
+            && ctx.may_try_again(&self.retries, self.metrics.busy.count())
+            && ctx.choose_again();
         error.set_retry(again);
         error
     }
@@ -467,7 +517,8 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> FailToProxy {
         let answering = session.response_written().is_some();
-        let reason = reason_of(error, session.as_mut().is_body_done(), answering);
+        let failed = reason_of(error, session.as_mut().is_body_done(), answering);
+        let reason = ctx.cut_off.unwrap_or(failed);
         // Pingora closes after a failure, whatever the answer says; so the answer says it. Else a
         // client sends its next request into a connection that is closing.
         session.set_keepalive(None);
@@ -475,12 +526,16 @@ impl ProxyHttp for Phases {
             // Too late for a status; the broken body tells the client.
             Ok(Failure { reason, status: None, error: None })
         } else {
-            respond(session, reason, self.host(ctx)).await
+            respond(session, reason, self.host(ctx), None).await
         };
         let unanswered = Failure { reason, status: None, error: None };
         let failure = answered.unwrap_or(unanswered);
         let error_code = failure.status.unwrap_or(0);
-        ctx.failure = Some(Failure { error: Some(words_of(error, answering)), ..failure });
+        let mut words = words_of(error, answering);
+        if ctx.is_over_budget {
+            words.push_str("; not tried again, for the retry budget is used up");
+        }
+        ctx.failure = Some(Failure { error: Some(words), ..failure });
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
@@ -536,6 +591,9 @@ fn count(session: &Session, ctx: &RequestContext) {
     };
     pinned.tag().traffic.count(&ended);
     if let (Some(node), Some(took)) = (ctx.backend(), ctx.upstream_time()) {
+        if ctx.answered_at.is_some() {
+            node.live.pace().note(took);
+        }
         node.live.traffic().count(&Ended { took, ..ended });
     }
 }

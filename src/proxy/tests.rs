@@ -34,6 +34,19 @@ pub(crate) fn options() -> ProxyOptions {
         handshakes: crate::proxy::HandshakeLimits { total: Duration::from_secs(5), at_once: 100 },
         max_header_bytes: 4096,
         trusted_proxies: Vec::new(),
+        limits: crate::proxy::RequestLimits {
+            headers: 100,
+            uri_bytes: 2048,
+            body_bytes_per_sec: 0,
+            body_grace: DEADLINE,
+        },
+        connections: crate::proxy::ConnectionLimits {
+            in_all: 1000,
+            per_client: 1000,
+            requests: 1000,
+            h2_streams: 100,
+            h2_control_frames_per_sec: 1000,
+        },
         access_log: crate::telemetry::AccessLog::default(),
         upstream: UpstreamOptions {
             connect_timeout: DEADLINE,
@@ -42,6 +55,11 @@ pub(crate) fn options() -> ProxyOptions {
             idle_timeout: DEADLINE,
             max_tries: 3,
             count_5xx: false,
+            max_requests: None,
+            queue_size: 10,
+            queue_timeout: DEADLINE,
+            retry_budget_percent: 20,
+            slow_start: Duration::ZERO,
         },
     }
 }
@@ -63,6 +81,7 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
             weight: Weight::default(),
             scheme: Scheme::Http,
             state: BackendState::Ready,
+            backup: false,
         })
     };
     let mut changes: Vec<_> = backends.iter().enumerate().map(ready).collect();
@@ -104,6 +123,7 @@ fn connection() -> Arc<Connection> {
     Arc::new(Connection {
         client: "192.0.2.1".parse().unwrap(),
         trusted: false,
+        requests: std::sync::atomic::AtomicU32::new(0),
         tls: None,
         accepted: AtomicBool::new(false),
         upgraded: AtomicBool::new(false),

@@ -8,6 +8,7 @@ use super::input::LIVE_WORD;
 use super::output::{LIVE, OF_DOMAINS};
 use super::problem::{self, Problem};
 use super::routes::{Does, Done, HEALTH_SCHEMA, Operation, ROUTES, Route, Streams, Takes, Verb};
+use crate::exposition::Exposition;
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::find;
 
@@ -109,7 +110,7 @@ fn operation(route: &Route, generators: &mut Generators) -> Value {
         Does::Metrics => {
             statuses.extend([401]);
             let schema = schemars::json_schema!({ "type": "string" });
-            (200, content("The metrics.", "text/plain", &schema))
+            (200, content("The metrics.", Exposition::CONTENT_TYPE, &schema))
         }
         Does::Document => {
             statuses.extend([401]);

@@ -9,6 +9,7 @@ mod management;
 mod stop;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,8 @@ use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
 use crate::proxy::explain::Explainer;
 use crate::proxy::{
-    self, HandshakeLimits, HostServices, PageKeeper, ProxyOptions, UpstreamOptions,
+    self, ConnectionLimits, HandshakeLimits, HostServices, PageKeeper, ProxyOptions, RequestLimits,
+    UpstreamOptions,
 };
 use crate::rest::Api;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
@@ -390,6 +392,7 @@ fn health_settings(config: &Config) -> HealthSettings {
     HealthSettings {
         check: config.health_check.check.clone(),
         resolve_interval: config.upstream.resolve_interval,
+        max_ejected_percent: config.health_check.max_ejected_percent,
     }
 }
 
@@ -417,6 +420,19 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
             at_once: proxy.max_tls_handshakes,
         },
         trusted_proxies: proxy.trusted_proxies.clone(),
+        limits: RequestLimits {
+            headers: proxy.max_headers,
+            uri_bytes: proxy.max_uri_bytes,
+            body_bytes_per_sec: proxy.min_body_bytes_per_sec,
+            body_grace: proxy.body_grace,
+        },
+        connections: ConnectionLimits {
+            in_all: proxy.max_connections,
+            per_client: proxy.max_connections_per_client,
+            requests: proxy.max_requests_per_connection,
+            h2_streams: proxy.max_h2_streams,
+            h2_control_frames_per_sec: proxy.max_h2_control_frames_per_sec,
+        },
         access_log,
         upstream: UpstreamOptions {
             connect_timeout: upstream.connect_timeout,
@@ -425,6 +441,11 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
             idle_timeout: upstream.idle_timeout,
             max_tries: upstream.max_tries,
             count_5xx: config.health_check.count_5xx,
+            max_requests: NonZeroUsize::new(upstream.max_requests_per_backend),
+            queue_size: upstream.queue_size,
+            queue_timeout: upstream.queue_timeout,
+            retry_budget_percent: upstream.retry_budget_percent,
+            slow_start: config.health_check.slow_start,
         },
     }
 }

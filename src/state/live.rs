@@ -1,6 +1,7 @@
 //! What is observed of backends and domains: counters, health, resolved addresses.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
-use super::Traffic;
+use super::{Pace, Traffic};
 use crate::model::{BackendAddr, BackendState, HealthReport, HealthStatus, UpstreamFailure};
 
 /// A number of requests that have begun and not ended.
@@ -27,6 +28,13 @@ impl InFlight {
     /// How many of them have become WebSockets.
     pub fn web_sockets(&self) -> usize {
         self.web_sockets.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more, until the guard is dropped, unless there are `most` already.
+    pub fn try_enter(self: &Arc<Self>, most: usize) -> Option<InFlightGuard> {
+        let one_more = |count| (count < most).then_some(count + 1);
+        self.requests.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
+        Some(InFlightGuard { among: Arc::clone(self), is_web_socket: false })
     }
 
     /// Counts one more, until the guard is dropped.
@@ -119,6 +127,9 @@ pub struct BackendLive {
     passive_taken: AtomicU64,
     passive_reason: ArcSwapOption<String>,
     passive_noted: Notify,
+    pace: Pace,
+    /// Told when a request has ended that may have kept others waiting.
+    freed: Notify,
     counts: Arc<BackendCounts>,
 }
 
@@ -130,6 +141,15 @@ struct BackendCounts {
     failures: [AtomicU64; UpstreamFailure::ALL.len()],
     transitions: [AtomicU64; HealthStatus::ALL.len()],
     traffic: Traffic,
+}
+
+/// Why a backend takes no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// It has as many as it may.
+    Busy,
+    /// It takes none any more.
+    Out,
 }
 
 impl BackendLive {
@@ -161,24 +181,42 @@ impl BackendLive {
             passive_taken: AtomicU64::new(0),
             passive_reason: ArcSwapOption::empty(),
             passive_noted: Notify::new(),
+            pace: Pace::new(state == BackendState::Ready),
+            freed: Notify::new(),
             counts,
         }
     }
 
-    /// Counts a request in, unless the backend takes none any more.
+    /// Counts a request in, unless the backend takes none any more, or has `most` already.
     ///
     /// A request may have pinned a snapshot in which the backend was still ready. It counts itself
     /// first and looks at the flag after; whoever drains lowers the flag first and reads the count
     /// after. So either the request turns away, or the drain sees it.
-    pub fn admit(&self) -> Option<InFlightGuard> {
-        let guard = self.in_flight.enter();
+    ///
+    /// # Errors
+    /// When it is not counted.
+    pub fn admit(&self, most: Option<NonZeroUsize>) -> Result<InFlightGuard, NotAdmitted> {
+        let guard = match most {
+            None => self.in_flight.enter(),
+            Some(most) => self.in_flight.try_enter(most.get()).ok_or(NotAdmitted::Busy)?,
+        };
         fence(Ordering::SeqCst);
         if self.admitting.load(Ordering::SeqCst) {
             self.counts.requests.fetch_add(1, Ordering::Relaxed);
-            Some(guard)
+            Ok(guard)
         } else {
-            None
+            Err(NotAdmitted::Out)
         }
+    }
+
+    /// Told when a request has ended that may have kept others waiting.
+    pub fn freed(&self) -> &Notify {
+        &self.freed
+    }
+
+    /// How fast it answers, and since when it serves.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Whether new requests are taken.
@@ -188,7 +226,9 @@ impl BackendLive {
 
     /// Follows the desired state; called when a snapshot that holds the backend is published.
     pub(super) fn set_admitting(&self, admitting: bool) {
-        self.admitting.store(admitting, Ordering::SeqCst);
+        if !self.admitting.swap(admitting, Ordering::SeqCst) && admitting {
+            self.pace.begins_to_serve();
+        }
         fence(Ordering::SeqCst);
     }
 
@@ -247,6 +287,9 @@ impl BackendLive {
     pub fn set_health_report(&self, report: HealthReport) {
         let now = report.status as u8;
         if self.status.swap(now, Ordering::Relaxed) != now {
+            if report.status == HealthStatus::Healthy {
+                self.pace.begins_to_serve();
+            }
             self.counts.transitions[usize::from(now)].fetch_add(1, Ordering::Relaxed);
         }
         self.report.store(Arc::new(report));
@@ -331,9 +374,9 @@ mod tests {
     fn a_backend_that_drains_admits_nobody() {
         let address = "127.0.0.1:1".parse().unwrap();
         let live = BackendLive::new(&address, BackendState::Ready);
-        let guard = live.admit().expect("ready backends admit");
+        let guard = live.admit(None).expect("ready backends admit");
         live.set_admitting(false);
-        assert!(live.admit().is_none());
+        assert!(live.admit(None).is_err());
         assert_eq!(live.in_flight(), 1, "the refused request does not count");
         drop(guard);
         assert_eq!(live.in_flight(), 0);

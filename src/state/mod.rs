@@ -5,18 +5,24 @@
 
 mod latency;
 mod live;
+mod pace;
 mod pause_line;
 mod pool;
 mod publication;
+mod queue;
+mod rates;
 mod snapshot;
 mod switches;
 mod traffic;
 
 pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
-pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard};
+pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard, NotAdmitted};
+pub use pace::Pace;
 pub use pause_line::{PauseLine, PlaceInLine};
 pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
+pub use queue::{LOOK_AGAIN, NoTurn, Queue, Turn};
+pub use rates::{Allowance, Rates, client_network};
 pub use snapshot::{BackendNode, DomainNode, RouteNode, Snapshot, TagLive};
 pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::BackendNode;
+use super::{BackendNode, Queue};
 use crate::model::{BackendId, BackendState, HealthStatus, Tag};
 
 /// Above this many turns a pool's weights are scaled down, so that it stays small.
@@ -42,13 +42,22 @@ pub struct Pool {
     backends: Vec<Arc<BackendNode>>,
     /// One round of weighted turns: indices into `backends`, those of *ready* ones only.
     round: Vec<u32>,
+    /// The same of those that serve while no other is fit.
+    backup_round: Vec<u32>,
     turn: Arc<AtomicUsize>,
+    queue: Arc<Queue>,
 }
 
 impl Pool {
-    pub(super) fn new(tag: Tag, backends: Vec<Arc<BackendNode>>, turn: Arc<AtomicUsize>) -> Self {
-        let round = weighted_round(&backends);
-        Self { tag, backends, round, turn }
+    pub(super) fn new(
+        tag: Tag,
+        backends: Vec<Arc<BackendNode>>,
+        turn: Arc<AtomicUsize>,
+        queue: Arc<Queue>,
+    ) -> Self {
+        let round = weighted_round(&backends, false);
+        let backup_round = weighted_round(&backends, true);
+        Self { tag, backends, round, backup_round, turn, queue }
     }
 
     /// The tag that its backends carry.
@@ -72,20 +81,32 @@ impl Pool {
         self.backends.iter().filter(|node| node.backend.state == BackendState::Ready)
     }
 
-    /// The ready backends, each as often as its weight says, from the next turn on.
-    pub fn next_round(&self) -> impl Iterator<Item = &Arc<BackendNode>> {
-        self.round_from(self.turn.fetch_add(1, Ordering::Relaxed))
+    /// The ready backends, each as often as its weight says, from the next turn on. `backup` are those
+    /// that serve while no other is fit.
+    pub fn next_round(&self, backup: bool) -> impl Iterator<Item = &Arc<BackendNode>> {
+        self.round_from(self.turn.fetch_add(1, Ordering::Relaxed), backup)
     }
 
     /// The same from a turn at random.
-    pub fn random_round(&self) -> impl Iterator<Item = &Arc<BackendNode>> {
-        self.round_from(fastrand::usize(..))
+    pub fn random_round(&self, backup: bool) -> impl Iterator<Item = &Arc<BackendNode>> {
+        self.round_from(fastrand::usize(..), backup)
     }
 
-    fn round_from(&self, turn: usize) -> impl Iterator<Item = &Arc<BackendNode>> {
-        let start = turn.checked_rem(self.round.len()).unwrap_or(0);
-        let (before, after) = self.round.split_at(start);
+    fn round_from(&self, turn: usize, backup: bool) -> impl Iterator<Item = &Arc<BackendNode>> {
+        let round = if backup { &self.backup_round } else { &self.round };
+        let start = turn.checked_rem(round.len()).unwrap_or(0);
+        let (before, after) = round.split_at(start);
         after.iter().chain(before).map(|index| &self.backends[*index as usize])
+    }
+
+    /// Whether any backend serves only while no other is fit.
+    pub fn has_backups(&self) -> bool {
+        !self.backup_round.is_empty()
+    }
+
+    /// The requests that wait for one of them to have room.
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
     }
 
     pub(super) fn turn(&self) -> &Arc<AtomicUsize> {
@@ -95,10 +116,11 @@ impl Pool {
 
 /// Smooth weighted round robin, unrolled: in each turn every backend gains its weight, the one that
 /// has most is asked and pays the total. Heavy backends are spread over the round, not bunched.
-fn weighted_round(backends: &[Arc<BackendNode>]) -> Vec<u32> {
+fn weighted_round(backends: &[Arc<BackendNode>], backup: bool) -> Vec<u32> {
     let mut weights: Vec<(u32, i64)> = (0u32..)
         .zip(backends)
         .filter(|(_, node)| node.backend.state == BackendState::Ready)
+        .filter(|(_, node)| node.backend.backup == backup)
         .map(|(index, node)| (index, i64::from(node.backend.weight.get())))
         .collect();
     let divisor = weights.iter().fold(0, |acc, (_, weight)| greatest_common_divisor(acc, *weight));
@@ -149,15 +171,16 @@ mod tests {
                     weight: Weight::try_from(*weight).unwrap(),
                     scheme: crate::model::Scheme::Http,
                     state: BackendState::Ready,
+                    backup: false,
                 }))
             })
             .collect();
-        Pool::new("a".parse().unwrap(), nodes, Arc::default())
+        Pool::new("a".parse().unwrap(), nodes, Arc::default(), Arc::default())
     }
 
     fn turns(pool: &Pool, count: usize) -> Vec<String> {
         (0..count)
-            .map(|_| pool.next_round().next().expect("ready").backend.id.to_string())
+            .map(|_| pool.next_round(false).next().expect("ready").backend.id.to_string())
             .collect()
     }
 
@@ -183,7 +206,7 @@ mod tests {
     #[test]
     fn a_pool_without_ready_backends_has_no_turns() {
         let pool = pool(&[]);
-        assert!(pool.next_round().next().is_none());
-        assert!(pool.random_round().next().is_none());
+        assert!(pool.next_round(false).next().is_none());
+        assert!(pool.random_round(false).next().is_none());
     }
 }

@@ -13,7 +13,7 @@ use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
-use super::{BackendLive, InFlight, InFlightGuard, PauseLine, Pool, Switches, Traffic};
+use super::{BackendLive, InFlight, InFlightGuard, PauseLine, Pool, Rates, Switches, Traffic};
 use crate::model::{
     Backend, BackendId, BackendState, Change, DomainName, MatchedBy, PathRoute, Pattern, Tag,
     VirtualHost,
@@ -76,6 +76,8 @@ pub struct DomainNode {
     hsts: Option<Box<HeaderValue>>,
     /// Where requests wait, or may still do: while it is paused, and until they have gone on.
     pause_line: Option<Arc<PauseLine>>,
+    /// How many requests it takes; nothing where any number.
+    rates: Option<Box<Rates>>,
 }
 
 /// Two nodes are the same when nothing about the domain would have to be told to anyone.
@@ -115,8 +117,14 @@ impl DomainNode {
             secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
         };
         let pause_line = pause_line(&virtual_host, before);
+        let rates = Rates::of(&virtual_host.options, before.and_then(Self::rates));
         let switches = before.map(|node| Arc::clone(&node.switches)).unwrap_or_default();
-        Self { virtual_host, tags, routes, switches, hsts, pause_line }
+        Self { virtual_host, tags, routes, switches, hsts, pause_line, rates }
+    }
+
+    /// How many requests it takes, where that is limited.
+    pub fn rates(&self) -> Option<&Rates> {
+        self.rates.as_deref()
     }
 
     /// Where requests have to wait.
@@ -250,6 +258,7 @@ pub struct BackendNode {
     /// What is observed of it, shared by every snapshot that holds the backend.
     pub live: Arc<BackendLive>,
     connection_group: u64,
+    seed: u64,
 }
 
 /// Two nodes are the same when nothing about the backend would have to be told to anyone.
@@ -263,7 +272,12 @@ impl BackendNode {
     /// A backend that no snapshot has held before.
     pub fn new(backend: Backend) -> Self {
         let live = Arc::new(BackendLive::new(&backend.address, backend.state));
-        Self { connection_group: connection_group(&backend), backend, live }
+        Self {
+            connection_group: connection_group(&backend),
+            seed: seed(&backend.id),
+            backend,
+            live,
+        }
     }
 
     fn following(backend: Backend, before: &Self) -> Self {
@@ -274,12 +288,23 @@ impl BackendNode {
         } else {
             Arc::new(before.live.moved(&backend.address, backend.state))
         };
-        Self { connection_group: connection_group(&backend), backend, live }
+        Self {
+            connection_group: connection_group(&backend),
+            seed: seed(&backend.id),
+            backend,
+            live,
+        }
     }
 
     /// Tells kept connections apart: another backend, or the same one moved, has another number.
     pub fn connection_group(&self) -> u64 {
         self.connection_group
+    }
+
+    /// What tells it from other backends when keys are spread; its id's alone, so that a move changes
+    /// nothing.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 }
 
@@ -287,6 +312,13 @@ impl BackendNode {
 fn connection_group(backend: &Backend) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     (&backend.id, &backend.address, backend.scheme).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The same on every server and after every restart.
+fn seed(id: &BackendId) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    id.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -538,6 +570,7 @@ impl Snapshot {
         for (tag, ids) in touched {
             let before = self.pools.get(&tag);
             let turn = before.map(|pool| Arc::clone(pool.turn())).unwrap_or_default();
+            let queue = before.map(|pool| Arc::clone(pool.queue())).unwrap_or_default();
             let stay = before.into_iter().flat_map(|pool| pool.backends());
             let stay = stay.filter(|node| !ids.contains(&node.backend.id));
             let come = ids.iter().filter_map(|id| self.backends.get(id));
@@ -547,7 +580,7 @@ impl Snapshot {
             if backends.is_empty() {
                 self.pools.remove(&tag);
             } else {
-                self.pools.insert(tag.clone(), Arc::new(Pool::new(tag, backends, turn)));
+                self.pools.insert(tag.clone(), Arc::new(Pool::new(tag, backends, turn, queue)));
             }
         }
     }

@@ -32,6 +32,7 @@ fn backend(id: &str, tag: &str) -> Change {
         weight: Weight::try_from(1).unwrap(),
         scheme: Scheme::Http,
         state: BackendState::Ready,
+        backup: false,
     })
 }
 

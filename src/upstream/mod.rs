@@ -64,6 +64,7 @@ mod tests {
             weight: Weight::default(),
             scheme,
             state: BackendState::Ready,
+            backup: false,
         })
     }
 

@@ -24,6 +24,7 @@ mod host_options;
 mod hostile;
 mod http1;
 mod ipv6;
+mod limits;
 mod logging;
 mod metrics;
 mod misdirected;

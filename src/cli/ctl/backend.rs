@@ -64,6 +64,9 @@ pub(super) struct AddArgs {
     /// How it is spoken to: http, https or h2c
     #[arg(long, default_value_t)]
     scheme: Scheme,
+    /// Let it serve only while no other backend of a tag is fit
+    #[arg(long)]
+    backup: bool,
 }
 
 /// Change a backend; what is not given stays
@@ -88,6 +91,9 @@ struct Edits {
     /// How it is spoken to: http, https or h2c
     #[arg(long)]
     scheme: Option<Scheme>,
+    /// Let it serve only while no other backend of a tag is fit
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    backup: Option<bool>,
 }
 
 /// Drain a backend and remove it
@@ -202,19 +208,20 @@ impl BackendVerb {
                 let facts = facts(&info, session.printer.now_ms());
                 session.printer.show(&info, facts);
             }
-            Self::Add(AddArgs { id, address, tags, weight, scheme }) => {
+            Self::Add(AddArgs { id, address, tags, weight, scheme, backup }) => {
                 let action = format!("add `{id}`");
                 let tags = tags.into_iter().collect();
-                let params = AddParams { id, address, tags, weight, scheme };
+                let params = AddParams { id, address, tags, weight, scheme, backup };
                 change::<backend::Add>(session, &action, &params).await?;
             }
-            Self::Set(SetArgs { id, edits: Edits { address, weight, scheme } }) => {
+            Self::Set(SetArgs { id, edits: Edits { address, weight, scheme, backup } }) => {
                 let action = format!("change `{id}`");
                 let params = SetParams {
                     id,
                     address,
                     weight,
                     scheme,
+                    backup,
                     tags: None,
                     state: None,
                     force: false,

@@ -119,6 +119,9 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
     table.fact("tags", join(&info.tags));
     table.fact("weight", info.weight.to_string());
     table.fact("scheme", info.scheme.to_string());
+    if info.backup {
+        table.fact("backup", "serves while no other is fit");
+    }
     table.fact("state", state(&info.state));
     table.fact("health", health(info));
     if let Some(since_ms) = info.health.since_ms {

@@ -85,7 +85,8 @@ struct OptionArgs {
     /// Redirect plain HTTP once the domain is served over HTTPS
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     http_to_https: Option<bool>,
-    /// How a backend is chosen: round-robin or least-connections
+    /// How a backend is chosen: round-robin, least-connections, least-latency, hash-client,
+    /// hash-header:NAME or hash-cookie:NAME
     #[arg(long, value_name = "METHOD")]
     balance: Option<Balance>,
     /// Where its certificate comes from: auto, internal (the server's own CA) or off
@@ -133,7 +134,8 @@ struct Edits {
     /// Redirect plain HTTP once the domain is served over HTTPS
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     http_to_https: Option<bool>,
-    /// How a backend is chosen: round-robin or least-connections
+    /// How a backend is chosen: round-robin, least-connections, least-latency, hash-client,
+    /// hash-header:NAME or hash-cookie:NAME
     #[arg(long, value_name = "METHOD")]
     balance: Option<Balance>,
     /// Where its certificate comes from: auto, internal (the server's own CA) or off

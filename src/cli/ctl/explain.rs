@@ -67,8 +67,8 @@ fn facts(explanation: &Explanation) -> Table {
             table.fact("switch", Cell::toned(switching(phase), Tone::Unsure));
         }
     }
-    if let Some(balance) = explanation.balance {
-        table.fact("balance", balance.as_str());
+    if let Some(balance) = &explanation.balance {
+        table.fact("balance", balance.to_string());
         table.fact("tries", format!("at most {}", explanation.tries));
         let RequestTimeouts { connect_ms, read_ms, write_ms, idle_ms, .. } = explanation.timeouts;
         let [connect, read, write, idle] =
@@ -165,6 +165,7 @@ fn why(backend: &BackendStanding, now_ms: u64) -> String {
         (Some(Unfit::Unhealthy), None) => format!("unhealthy{age}"),
         (Some(Unfit::Unknown), _) => "health unknown, and others are healthy".to_owned(),
         (Some(Unfit::Unresolved), _) => "its name is not resolved".to_owned(),
+        (Some(Unfit::Backup), _) => "a backup, and others are fit".to_owned(),
         (None, _) if health.status == HealthStatus::Unknown => {
             "health unknown, and none is healthy".to_owned()
         }

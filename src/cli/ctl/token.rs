@@ -23,7 +23,7 @@ pub(super) enum TokenVerb {
 /// Print the server's own token, `admin`, which may do everything
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  curl -H \"Authorization: Bearer $(vhost ctl token show)\" \\\n    http://127.0.0.1:8080/api/v1/domains"
+    after_help = "Examples:\n  vhost ctl token show\n  curl -H \"Authorization: Bearer $(vhost ctl token show)\" \\\n    http://127.0.0.1:8080/api/v1/domains"
 )]
 pub(super) struct ShowArgs {}
 

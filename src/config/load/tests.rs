@@ -160,6 +160,15 @@ fn every_key_is_read_into_its_own_setting() {
         websocket_idle_timeout_secs = 5
         tls_handshake_timeout_secs = 0.5
         max_tls_handshakes = 6
+        max_headers = 256
+        max_uri_bytes = 64
+        max_requests_per_connection = 21
+        min_body_bytes_per_sec = 0
+        body_grace_secs = 22
+        max_connections = 23
+        max_connections_per_client = 24
+        max_h2_streams = 25
+        max_h2_control_frames_per_sec = 26
         default_cert = "default.pem"
         default_key = "/default.key"
         [upstream]
@@ -169,6 +178,10 @@ fn every_key_is_read_into_its_own_setting() {
         idle_timeout_secs = 9
         max_tries = 10
         resolve_interval_secs = 11
+        max_requests_per_backend = 31
+        queue_size = 0
+        queue_timeout_secs = 32
+        retry_budget_percent = 33
         [switch]
         gate_timeout_secs = 12
         drain_timeout_secs = 13
@@ -180,6 +193,8 @@ fn every_key_is_read_into_its_own_setting() {
         unhealthy_threshold = 16
         healthy_threshold = 17
         count_5xx = true
+        slow_start_secs = 18
+        max_ejected_percent = 19
         [logging]
         level = "debug"
         format = "text"
@@ -229,7 +244,7 @@ fn every_key_is_read_into_its_own_setting() {
         enabled_backends_tag = "x"
         http_to_https = false
         aliases = ["*"]
-        balance = "least-connections"
+        balance = "hash-cookie:session"
         tls = { cert = "tls/b.pem", key = "/b.key" }
         hsts_max_age_secs = 31_536_000
         [[backends]]
@@ -239,6 +254,7 @@ fn every_key_is_read_into_its_own_setting() {
         weight = 5
         scheme = "h2c"
         state = "draining"
+        backup = true
         "#,
     );
     let secs = Duration::from_secs;
@@ -262,6 +278,15 @@ fn every_key_is_read_into_its_own_setting() {
         websocket_idle_timeout: secs(5),
         tls_handshake_timeout: Duration::from_millis(500),
         max_tls_handshakes: 6,
+        max_headers: 256,
+        max_uri_bytes: 64,
+        max_requests_per_connection: 21,
+        min_body_bytes_per_sec: 0,
+        body_grace: secs(22),
+        max_connections: 23,
+        max_connections_per_client: 24,
+        max_h2_streams: 25,
+        max_h2_control_frames_per_sec: 26,
         default_certificate: Some(CertificateFiles {
             cert: "/etc/default.pem".into(),
             key: "/default.key".into(),
@@ -275,6 +300,10 @@ fn every_key_is_read_into_its_own_setting() {
         idle_timeout: secs(9),
         max_tries: 10,
         resolve_interval: secs(11),
+        max_requests_per_backend: 31,
+        queue_size: 0,
+        queue_timeout: secs(32),
+        retry_budget_percent: 33,
     };
     assert_eq!(config.upstream, upstream);
     let switch =
@@ -287,7 +316,13 @@ fn every_key_is_read_into_its_own_setting() {
         unhealthy_threshold: 16,
         healthy_threshold: 17,
     };
-    assert_eq!(config.health_check, HealthCheckSettings { check, count_5xx: true });
+    let health_check = HealthCheckSettings {
+        check,
+        count_5xx: true,
+        slow_start: secs(18),
+        max_ejected_percent: 19,
+    };
+    assert_eq!(config.health_check, health_check);
     let logging = LoggingSettings {
         level: LogLevel::Debug,
         format: LogFormat::Text,
@@ -356,7 +391,8 @@ fn every_key_is_read_into_its_own_setting() {
     );
     let domain = &config.declared.domains[0];
     assert_eq!((domain.domain.to_string(), domain.live.as_str()), ("*.b.example".into(), "x"));
-    assert_eq!((domain.http_to_https, domain.balance), (false, Balance::LeastConnections));
+    let balance = Balance::HashCookie("session".into());
+    assert_eq!((domain.http_to_https, &domain.balance), (false, &balance));
     assert_eq!(domain.aliases[0].to_string(), "*");
     let files = TlsMode::Files { cert: "/etc/tls/b.pem".into(), key: "/b.key".into() };
     assert_eq!((&domain.tls, domain.hsts_max_age_secs), (&files, 31_536_000));

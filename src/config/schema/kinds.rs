@@ -35,6 +35,7 @@ macro_rules! kinds {
 
 kinds! {
     Seconds: json_schema!({ "type": "number", "minimum": 0.001, "maximum": 86400 });
+    SecondsOrNone: json_schema!({ "type": "number", "minimum": 0, "maximum": 86400 });
     Share: json_schema!({ "type": "number", "minimum": 0, "maximum": 1 });
     Pattern: like(".+");
     Pathname: like(".+");
@@ -62,7 +63,10 @@ kinds! {
     AccessFormatWord: words(AccessFormat::ALL.map(AccessFormat::as_str));
     RotationWord: words(["never", "daily", "size"]);
     LogFormatWord: words(LogFormat::ALL.map(LogFormat::as_str));
-    BalanceWord: words([Balance::RoundRobin, Balance::LeastConnections].map(Balance::as_str));
+    BalanceWord: like(&format!(
+        "{}|hash-(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+",
+        Balance::WORDS.join("|"),
+    ));
     SchemeWord: words([Scheme::Http, Scheme::Https, Scheme::H2c].map(Scheme::as_str));
     StateWord: words(
         [BackendState::Ready, BackendState::Draining, BackendState::Disabled]

@@ -136,6 +136,7 @@ fn merge_backends(
                 tags: pick(&old.tags, &new.tags, &now.tags),
                 weight: pick(&old.weight, &new.weight, &now.weight),
                 scheme: pick(&old.scheme, &new.scheme, &now.scheme),
+                backup: pick(&old.backup, &new.backup, &now.backup),
                 state: match new.state {
                     Some(state) if old.state != new.state => state,
                     _ => now.state,

@@ -204,6 +204,7 @@ mod properties {
                 weight: Weight::try_from(weight).unwrap(),
                 scheme: Scheme::Http,
                 state,
+                backup: false,
             })
     }
 

@@ -16,7 +16,11 @@ impl World {
     fn start(check: HealthCheck, backends: Vec<Backend>) -> Self {
         let changes = backends.into_iter().map(Change::PutBackend).collect();
         let (publisher, reader) = publication(Snapshot::default().after(changes, 1));
-        let settings = HealthSettings { check, resolve_interval: Duration::from_millis(50) };
+        let settings = HealthSettings {
+            check,
+            resolve_interval: Duration::from_millis(50),
+            max_ejected_percent: 100,
+        };
         let checker = spawn(settings, reader.clone());
         Self { publisher, reader, checker }
     }

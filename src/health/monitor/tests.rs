@@ -2,11 +2,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::*;
-use crate::health::testing::{backend, quick_check};
+use crate::health::testing::{backend, no_cap, quick_check};
 use crate::model::{Scheme, UpstreamFailure};
 
 fn monitor(address: &str) -> Monitor {
-    Monitor::new(BackendNode::new(backend("w1", address, Scheme::Http)), &quick_check())
+    Monitor::new(BackendNode::new(backend("w1", address, Scheme::Http)), &quick_check(), no_cap())
 }
 
 fn passed() -> Probe {

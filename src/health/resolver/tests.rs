@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::health::testing::{backend, quick_check, until};
+use crate::health::testing::{backend, no_cap, quick_check, until};
 use crate::model::Scheme;
 use crate::state::{BackendNode, Endpoints};
 
@@ -37,7 +37,7 @@ impl Records {
 
 fn monitor(address: &str) -> Arc<Monitor> {
     let node = BackendNode::new(backend("w1", address, Scheme::Http));
-    Arc::new(Monitor::new(node, &quick_check()))
+    Arc::new(Monitor::new(node, &quick_check(), no_cap()))
 }
 
 fn endpoints(monitor: &Monitor) -> Vec<String> {

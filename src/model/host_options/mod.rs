@@ -165,8 +165,8 @@ impl HostOptions {
         let options: OptionSet =
             serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| {
                 OptionError {
-                    path: error.path().to_string(),
-                    reason: error.into_inner().to_string(),
+                    path: plain(&error.path().to_string()),
+                    reason: plain(&error.into_inner().to_string()),
                 }
             })?;
         options.check()?;
@@ -245,6 +245,19 @@ impl OptionSet {
         }
         Ok(())
     }
+}
+
+/// A text with its control characters escaped: what was given is quoted in it.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
 }
 
 fn is_exact(name: &DomainName) -> bool {

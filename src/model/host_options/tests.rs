@@ -60,6 +60,7 @@ fn what_is_wrong_is_named() {
         (json!({"request_headers": {"remove": ["host"]}}), "leave it out"),
         (json!({"compression": ["gzip", "gzip"]}), "stands twice"),
         (json!({"error_pages": {"200": "/x"}}), "400 to 599"),
+        (json!({"allow": ["\t10.0.0.0/8"]}), r"`\t10.0.0.0/8`"),
     ] {
         let error = refused(value.clone());
         assert!(error.contains(words), "{value}: {error}");

@@ -77,6 +77,9 @@ pub struct AddParams {
     /// How it is spoken to.
     #[serde(default)]
     pub scheme: Scheme,
+    /// Whether it serves only while no other backend of a pool is fit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backup: bool,
 }
 
 /// What `backend.set` takes.
@@ -94,6 +97,9 @@ pub struct SetParams {
     /// How it is spoken to.
     #[serde(default)]
     pub scheme: Option<Scheme>,
+    /// Whether it serves only while no other backend of a pool is fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<bool>,
     /// The whole new set of its tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeSet<Tag>>,
@@ -187,6 +193,9 @@ pub struct BackendInfo {
     pub scheme: Open<Scheme>,
     /// What the operator wants of it.
     pub state: Open<BackendState>,
+    /// Whether it serves only while no other backend of a pool is fit.
+    #[serde(default)]
+    pub backup: bool,
     /// What was observed of it.
     pub health: HealthReport,
     /// Requests that run there.

@@ -93,6 +93,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         weight: crate::model::Weight::default(),
         scheme: crate::model::Scheme::Http,
         state: BackendState::Ready,
+        backup: false,
     };
     control.add_backend(Actor::File, backend).await.unwrap();
     let tokens = crate::tokens::Tokens::open(folder).unwrap();

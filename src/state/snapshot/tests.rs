@@ -23,6 +23,7 @@ fn backend(id: &str, address: &str, tags: &[&str], state: BackendState) -> Chang
         weight: Weight::default(),
         scheme: Scheme::Http,
         state,
+        backup: false,
     })
 }
 
@@ -90,11 +91,11 @@ fn what_is_observed_outlives_edits_but_not_a_move() {
     let one = Snapshot::default()
         .after(vec![backend("w1", "127.0.0.1:1", &["a"], BackendState::Ready)], 1);
     let live = Arc::clone(&one.backend(&id).unwrap().live);
-    let guard = live.admit();
+    let guard = live.admit(None);
     let two = one.after(vec![backend("w1", "127.0.0.1:1", &["b"], BackendState::Draining)], 2);
     assert!(Arc::ptr_eq(&live, &two.backend(&id).unwrap().live));
     two.close_gates(&one);
-    assert!(live.admit().is_none());
+    assert!(live.admit(None).is_err());
     let three = two.after(vec![backend("w1", "127.0.0.1:9", &["b"], BackendState::Ready)], 3);
     let moved = Arc::clone(&three.backend(&id).unwrap().live);
     assert!(!Arc::ptr_eq(&live, &moved));

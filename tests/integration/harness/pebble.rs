@@ -182,6 +182,11 @@ impl Pebble {
         eventually("Pebble serves", START, || {
             let server = self.server.as_mut().expect("just started");
             assert!(!server.has_ended(), "Pebble ended instead of serving:\n{}", self.log());
+            // One after the other begins to listen.
+            let managed = self.client.connect(self.management, Some("localhost"));
+            if managed.is_err() {
+                return false;
+            }
             let client = self.client.connect(self.acme, Some("localhost"));
             client.is_ok_and(|mut client| {
                 client.try_get("localhost", "/dir").is_ok_and(|answer| answer.status == 200)

@@ -55,11 +55,15 @@ impl RawBackend {
                 }
                 let (script, state) = (Arc::clone(&script), Arc::clone(&accepting));
                 std::thread::spawn(move || {
-                    let mut connection = RawConnection { stream, index, unread: Vec::new(), state };
+                    let mut connection =
+                        RawConnection { stream, index, unread: Vec::new(), state, is_reset: false };
                     if connection.wait_for_bytes(PATIENCE) {
                         script(&mut connection);
                     }
-                    let _ = connection.stream.shutdown(Shutdown::Both);
+                    // A connection in good order ends with a close that is told.
+                    if !connection.is_reset {
+                        let _ = connection.stream.shutdown(Shutdown::Both);
+                    }
                 });
             }
         });
@@ -104,6 +108,7 @@ pub(crate) struct RawConnection {
     pub(crate) index: usize,
     unread: Vec<u8>,
     state: Arc<State>,
+    is_reset: bool,
 }
 
 impl RawConnection {
@@ -181,6 +186,18 @@ impl RawConnection {
         while Instant::now() < deadline && !self.state.stopped.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Closes so that the peer sees a reset, as when a process dies.
+    pub(crate) fn reset(&mut self) {
+        let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        let _ =
+            nix::sys::socket::setsockopt(&self.stream, nix::sys::socket::sockopt::Linger, &linger);
+        // The last descriptor to be closed resets, and the list of open ones holds another.
+        let mut open = lock(&self.state.open);
+        let own = self.stream.local_addr().ok().zip(self.stream.peer_addr().ok());
+        open.retain(|one| one.local_addr().ok().zip(one.peer_addr().ok()) != own);
+        self.is_reset = true;
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {

@@ -1,0 +1,65 @@
+//! The limits in the order in which they are asked.
+
+use std::sync::atomic::Ordering;
+
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use super::body::{BodyMeter, declared_too_large};
+use super::rate::RateFields;
+use super::{access, head};
+use crate::metrics::Reason;
+use crate::proxy::context::RequestContext;
+
+/// What is too much about a head. Those that the front read are within their limits; of a pipelined one,
+/// which was read by Pingora, and of HTTP/2, nothing is known yet.
+pub(in crate::proxy) fn check_head(session: &Session, ctx: &RequestContext) -> Option<Reason> {
+    let bytes = ctx.connection.is_some().then(|| session.to_h1_raw().len());
+    let options = &ctx.options;
+    head::check(session.req_header(), bytes, options.max_header_bytes, options.limits)
+}
+
+/// Counts the request on its connection; says whether that carries no further one.
+pub(in crate::proxy) fn is_last(ctx: &RequestContext) -> bool {
+    ctx.connection.as_ref().is_some_and(|connection| {
+        let before = connection.requests.fetch_add(1, Ordering::Relaxed);
+        before.saturating_add(1) >= ctx.options.connections.requests
+    })
+}
+
+/// Lets a request in, if its domain serves its client, not too often, and such a body.
+///
+/// # Errors
+/// With the reason why not.
+pub(in crate::proxy) fn admit(
+    request: &RequestHeader,
+    ctx: &mut RequestContext,
+) -> Result<(), Reason> {
+    let (Some(pinned), Some(client)) = (&ctx.pinned, ctx.client) else { return Ok(()) };
+    let (options, rates) = (pinned.domain.virtual_host.options.get(), pinned.domain.rates());
+    let is_open = options.allow.is_empty() && options.deny.is_empty();
+    if !is_open || rates.is_some() {
+        let origin = client.origin(request, &ctx.options.trusted_proxies);
+        if access::is_denied(options, origin) {
+            return Err(Reason::Denied);
+        }
+        ctx.rate = rates.and_then(|rates| RateFields::take(rates, origin)).map(Box::new);
+        if ctx.rate.as_ref().is_some_and(|rate| rate.is_refused()) {
+            return Err(Reason::RateLimited);
+        }
+    }
+    if options.max_body_bytes.is_some_and(|most| declared_too_large(request, most)) {
+        return Err(Reason::BodyTooLarge);
+    }
+    Ok(())
+}
+
+/// Measures the request's body from now on, where it has one.
+pub(in crate::proxy) fn meter_body(session: &mut Session, ctx: &mut RequestContext) {
+    if session.as_mut().is_body_done() {
+        return;
+    }
+    let options = ctx.pinned.as_ref().map(|pinned| pinned.domain.virtual_host.options.get());
+    let most = options.and_then(|options| options.max_body_bytes);
+    ctx.body = Some(BodyMeter::new(most, ctx.options.limits, session.req_header()));
+}

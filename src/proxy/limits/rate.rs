@@ -1,0 +1,101 @@
+//! How often a domain is asked: `rate_limit` and `client_rate_limit`, and what clients are told of
+//! them (draft-ietf-httpapi-ratelimit-headers-10).
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+
+use crate::state::{Allowance, Rates};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// What the answer to a request says of its domain's limits.
+#[derive(Debug)]
+pub(in crate::proxy) struct RateFields {
+    policy: HeaderValue,
+    left: HeaderValue,
+    /// When the client may come again; only where it was refused.
+    wait: Option<Duration>,
+}
+
+impl RateFields {
+    /// Takes a request of `client` in; nothing where the domain has no limit for it.
+    pub(in crate::proxy) fn take(rates: &Rates, client: IpAddr) -> Option<Self> {
+        Self::of(&rates.take(client))
+    }
+
+    fn of(allowances: &[Option<Allowance>]) -> Option<Self> {
+        let (mut policy, mut left, mut wait) = (String::new(), String::new(), None);
+        for Allowance { policy: name, limit, left: more, wait: own_wait } in
+            allowances.iter().flatten()
+        {
+            let (comma, quota, window) =
+                (if policy.is_empty() { "" } else { ", " }, limit.requests, limit.per_secs);
+            let _ = write!(policy, "{comma}\"{name}\";q={quota};w={window}");
+            let _ = write!(left, "{comma}\"{name}\";r={more}");
+            if let Some(own_wait) = own_wait {
+                let _ = write!(left, ";t={}", whole_seconds(*own_wait));
+                wait = Some(*own_wait);
+            }
+        }
+        let (policy, left) =
+            (HeaderValue::try_from(policy).ok()?, HeaderValue::try_from(left).ok()?);
+        (!policy.is_empty()).then_some(Self { policy, left, wait })
+    }
+
+    /// Whether the request is one too many.
+    pub(in crate::proxy) fn is_refused(&self) -> bool {
+        self.wait.is_some()
+    }
+
+    /// Writes them into an answer.
+    ///
+    /// # Errors
+    /// Never, but the type of headers can't say so.
+    pub(in crate::proxy) fn write(&self, response: &mut ResponseHeader) -> Result<()> {
+        response.insert_header(RATE_LIMIT_POLICY, self.policy.clone())?;
+        response.insert_header(RATE_LIMIT, self.left.clone())?;
+        if let Some(wait) = self.wait {
+            response.insert_header(header::RETRY_AFTER, whole_seconds(wait))?;
+        }
+        Ok(())
+    }
+}
+
+/// Rounded up: who comes back then is not too early.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_fields_are_those_of_the_draft() {
+        let allowance = |policy, left, wait| {
+            let limit = serde_json::from_value(json!({ "requests": 10, "per_secs": 2 })).unwrap();
+            Some(Allowance { policy, limit, left, wait })
+        };
+        let fields = RateFields::of(&[allowance("client", 7, None), allowance("domain", 3, None)]);
+        let fields = fields.unwrap();
+        assert!(!fields.is_refused());
+        assert_eq!(fields.policy, "\"client\";q=10;w=2, \"domain\";q=10;w=2");
+        assert_eq!(fields.left, "\"client\";r=7, \"domain\";r=3");
+        let wait = Some(Duration::from_millis(1001));
+        let fields = RateFields::of(&[allowance("client", 0, wait), None]).unwrap();
+        let mut response = ResponseHeader::build(429, None).unwrap();
+        fields.write(&mut response).unwrap();
+        assert!(fields.is_refused());
+        assert_eq!(response.headers["ratelimit"], "\"client\";r=0;t=2");
+        assert_eq!(response.headers["retry-after"], "2");
+        assert!(RateFields::of(&[None, None]).is_none());
+    }
+}

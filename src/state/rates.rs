@@ -1,0 +1,250 @@
+//! How many requests a domain takes: buckets of tokens, shared by every snapshot that holds the domain.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use crate::model::{HostOptions, RateLimit};
+
+/// After so many requests of a domain, clients that have been quiet are forgotten.
+const SWEEP_EVERY: u32 = 16_384;
+
+/// With more clients than this to remember, new ones share buckets: memory has a bound.
+const MOST_CLIENTS: usize = 100_000;
+
+/// The number of buckets that they share then.
+const SHARED_BUCKETS: u128 = 1 << 16;
+
+type OneBucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+type Buckets = RateLimiter<u128, DashMapStateStore<u128>, DefaultClock, StateInformationMiddleware>;
+
+/// The buckets of one domain.
+#[derive(Debug)]
+pub struct Rates {
+    all: Option<Arc<Limiter<OneBucket>>>,
+    client: Option<Arc<Limiter<Clients>>>,
+}
+
+/// What holds a limit, and the limit that it was made for.
+#[derive(Debug)]
+struct Limiter<L> {
+    limit: RateLimit,
+    limiter: L,
+}
+
+/// The buckets of clients.
+#[derive(Debug)]
+struct Clients {
+    buckets: Arc<Buckets>,
+    asked: AtomicU32,
+    crowded: Arc<AtomicBool>,
+}
+
+/// What a limit says of a request.
+#[derive(Debug, Clone)]
+pub struct Allowance {
+    /// Which limit it is: `domain` or `client`.
+    pub policy: &'static str,
+    /// The limit.
+    pub limit: RateLimit,
+    /// Requests that may follow at once.
+    pub left: u32,
+    /// When the next one may come; nothing when this one was taken.
+    pub wait: Option<Duration>,
+}
+
+impl Rates {
+    /// The buckets of a domain with these options; those of `before` go on where their limit is the
+    /// same.
+    pub(super) fn of(options: &HostOptions, before: Option<&Self>) -> Option<Box<Self>> {
+        let options = options.get();
+        if options.rate_limit.is_none() && options.client_rate_limit.is_none() {
+            return None;
+        }
+        let all = options.rate_limit.as_ref().map(|limit| {
+            let kept = before.and_then(|rates| rates.all.as_ref());
+            let kept = kept.filter(|kept| kept.limit == *limit).map(Arc::clone);
+            kept.unwrap_or_else(|| {
+                let limiter = RateLimiter::direct(quota(limit)).with_middleware();
+                Arc::new(Limiter { limit: limit.clone(), limiter })
+            })
+        });
+        let client = options.client_rate_limit.as_ref().map(|limit| {
+            let kept = before.and_then(|rates| rates.client.as_ref());
+            let kept = kept.filter(|kept| kept.limit == *limit).map(Arc::clone);
+            kept.unwrap_or_else(|| {
+                Arc::new(Limiter { limit: limit.clone(), limiter: Clients::new(limit) })
+            })
+        });
+        Some(Box::new(Self { all, client }))
+    }
+
+    /// Takes a request of `client` in, if both limits allow it. What the limits say is the answer: of
+    /// the one that refuses, or of both. The client's is asked first, so that one client can't use up
+    /// what all have.
+    pub fn take(&self, client: IpAddr) -> [Option<Allowance>; 2] {
+        let of_client = self.client.as_ref().map(|of| {
+            let (left, wait) = of.limiter.take(client);
+            Allowance { policy: "client", limit: of.limit.clone(), left, wait }
+        });
+        if of_client.as_ref().is_some_and(|allowance| allowance.wait.is_some()) {
+            return [of_client, None];
+        }
+        let of_all = self.all.as_ref().map(|of| {
+            let (left, wait) = outcome(of.limiter.check());
+            Allowance { policy: "domain", limit: of.limit.clone(), left, wait }
+        });
+        [of_client, of_all]
+    }
+}
+
+impl Clients {
+    fn new(limit: &RateLimit) -> Self {
+        Self {
+            buckets: Arc::new(RateLimiter::dashmap(quota(limit)).with_middleware()),
+            asked: AtomicU32::new(0),
+            crowded: Arc::default(),
+        }
+    }
+
+    fn take(&self, client: IpAddr) -> (u32, Option<Duration>) {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if asked % SWEEP_EVERY == SWEEP_EVERY - 1 {
+            self.sweep();
+        }
+        let mut key = client_network(client).to_bits();
+        if self.crowded.load(Ordering::Relaxed) {
+            // Any spread will do; the upper bits are zero for IPv4 only, so they tell the two apart.
+            key =
+                (key ^ key >> 64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16 & (SHARED_BUCKETS - 1);
+        }
+        outcome(self.buckets.check_key(&key))
+    }
+
+    /// Forgets clients whose bucket is full again. Where there is a runtime that is not the request's
+    /// work.
+    fn sweep(&self) {
+        let (buckets, crowded) = (Arc::clone(&self.buckets), Arc::clone(&self.crowded));
+        let sweep = move || {
+            buckets.retain_recent();
+            buckets.shrink_to_fit();
+            crowded.store(buckets.len() > MOST_CLIENTS, Ordering::Relaxed);
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(sweep)),
+            Err(_) => sweep(),
+        }
+    }
+}
+
+/// What stands for a client where clients are counted: its address; of IPv6, the /64, for who has one
+/// address there has them all.
+pub fn client_network(client: IpAddr) -> Ipv6Addr {
+    match client.to_canonical() {
+        IpAddr::V4(client) => client.to_ipv6_mapped(),
+        IpAddr::V6(client) => Ipv6Addr::from_bits(client.to_bits() >> 64 << 64),
+    }
+}
+
+fn quota(limit: &RateLimit) -> Quota {
+    let period = Duration::from_secs(limit.per_secs.get().into()) / limit.requests.get();
+    let burst = limit.burst.unwrap_or(limit.requests);
+    // A period is at least a quarter of a nanosecond; what rounds to zero is no limit to speak of.
+    Quota::with_period(period.max(Duration::from_nanos(1)))
+        .unwrap_or_else(|| Quota::per_second(NonZeroU32::MAX))
+        .allow_burst(burst)
+}
+
+fn outcome(
+    checked: Result<
+        governor::middleware::StateSnapshot,
+        governor::NotUntil<<DefaultClock as Clock>::Instant>,
+    >,
+) -> (u32, Option<Duration>) {
+    match checked {
+        Ok(state) => (state.remaining_burst_capacity(), None),
+        Err(until) => (0, Some(until.wait_time_from(DefaultClock::default().now()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn options(client_burst: u32) -> HostOptions {
+        let limit = json!({ "requests": 1, "per_secs": 3600, "burst": client_burst });
+        let values = json!({ "client_rate_limit": limit, "rate_limit": { "requests": 5, "per_secs": 3600 } });
+        HostOptions::read(values.as_object().unwrap().clone()).unwrap()
+    }
+
+    fn is_taken(rates: &Rates, client: &str) -> bool {
+        rates
+            .take(client.parse().unwrap())
+            .iter()
+            .flatten()
+            .all(|allowance| allowance.wait.is_none())
+    }
+
+    #[test]
+    fn a_client_of_ipv6_is_its_network_and_others_have_their_own() {
+        let rates = Rates::of(&options(2), None).unwrap();
+        assert!(is_taken(&rates, "2001:db8::1"));
+        assert!(is_taken(&rates, "2001:db8::2"));
+        assert!(!is_taken(&rates, "2001:db8::3"), "the same /64");
+        assert!(is_taken(&rates, "2001:db8:0:1::1"));
+        assert!(is_taken(&rates, "192.0.2.1"));
+        assert!(is_taken(&rates, "::ffff:192.0.2.1"));
+        assert!(!is_taken(&rates, "192.0.2.1"), "however it is written");
+        assert!(!is_taken(&rates, "192.0.2.9"), "five were taken in all");
+        let [client, all] = rates.take("192.0.2.8".parse().unwrap());
+        assert!(client.unwrap().wait.is_none());
+        let all = all.unwrap();
+        assert!((Duration::from_mins(10)..=Duration::from_mins(12)).contains(&all.wait.unwrap()));
+    }
+
+    #[test]
+    fn what_was_taken_stays_so_while_the_limit_is_the_same() {
+        let before = Rates::of(&options(1), None).unwrap();
+        assert!(is_taken(&before, "192.0.2.1"));
+        let same = Rates::of(&options(1), Some(&before)).unwrap();
+        assert!(!is_taken(&same, "192.0.2.1"));
+        let other = Rates::of(&options(3), Some(&before)).unwrap();
+        assert!(is_taken(&other, "192.0.2.1"), "another limit begins anew");
+        assert!(Rates::of(&HostOptions::default(), Some(&before)).is_none());
+    }
+
+    #[test]
+    fn memory_has_a_bound_whoever_asks() {
+        let values = json!({ "client_rate_limit": { "requests": 1, "per_secs": 3600 } });
+        let options = HostOptions::read(values.as_object().unwrap().clone()).unwrap();
+        let rates = Rates::of(&options, None).unwrap();
+        for client in 0..400_000_u32 {
+            let _ = rates.take(std::net::Ipv4Addr::from_bits(client).into());
+        }
+        let clients = &rates.client.as_ref().unwrap().limiter;
+        let most = MOST_CLIENTS + 2 * SWEEP_EVERY as usize + (1 << 16);
+        assert!(clients.buckets.len() <= most, "{}", clients.buckets.len());
+    }
+
+    #[test]
+    fn quiet_clients_are_forgotten() {
+        let values = json!({ "client_rate_limit": { "requests": 1_000_000 } });
+        let options = HostOptions::read(values.as_object().unwrap().clone()).unwrap();
+        let rates = Rates::of(&options, None).unwrap();
+        for client in 0..SWEEP_EVERY * 3 {
+            let _ = rates.take(std::net::Ipv4Addr::from_bits(client).into());
+        }
+        let clients = &rates.client.as_ref().unwrap().limiter;
+        assert!(clients.buckets.len() <= SWEEP_EVERY as usize, "{}", clients.buckets.len());
+    }
+}
