@@ -49,6 +49,14 @@ pub enum Reason {
     TooManyHandshakes,
     /// Somebody asked for the answer to a challenge that no CA has set.
     UnknownChallenge,
+    /// Its domain is worked on.
+    Maintenance,
+    /// It had no name and password that its domain knows.
+    Unauthorized,
+    /// Too many passwords were being checked.
+    TooManyLogins,
+    /// Its domain was paused for too long, or too many requests waited.
+    Paused,
     /// Its target was longer than allowed.
     UriTooLong,
     /// It had more header fields than allowed.
@@ -75,7 +83,7 @@ pub enum Reason {
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 28] = [
+    const OWN: [Self; 32] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -93,6 +101,10 @@ impl Reason {
         Self::HandshakeTimeout,
         Self::TooManyHandshakes,
         Self::UnknownChallenge,
+        Self::Maintenance,
+        Self::Unauthorized,
+        Self::TooManyLogins,
+        Self::Paused,
         Self::UriTooLong,
         Self::TooManyHeaders,
         Self::BodyTooLarge,
@@ -140,6 +152,10 @@ impl Reason {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::TooManyHandshakes => "too_many_handshakes",
             Self::UnknownChallenge => "unknown_challenge",
+            Self::Maintenance => "maintenance",
+            Self::Unauthorized => "unauthorized",
+            Self::TooManyLogins => "too_many_logins",
+            Self::Paused => "paused",
             Self::UriTooLong => "uri_too_long",
             Self::TooManyHeaders => "too_many_headers",
             Self::BodyTooLarge => "body_too_large",

@@ -9,6 +9,7 @@ use super::completions::{self, CompletionsArgs};
 use super::ctl::{self, CtlArgs};
 use super::demo::{self, DemoArgs};
 use super::exit_code;
+use super::hash_password::{self, HashPasswordArgs};
 use super::man::{self, ManArgs};
 use super::schema::{self, SchemaArgs};
 use super::serve::{self, ServeArgs};
@@ -28,6 +29,7 @@ enum Command {
     Schema(SchemaArgs),
     Demo(DemoArgs),
     Ctl(CtlArgs),
+    HashPassword(HashPasswordArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
@@ -41,6 +43,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             Command::Schema(args) => schema::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Ctl(args) => ctl::run(args),
+            Command::HashPassword(args) => hash_password::run(&args),
             Command::Completions(args) => completions::run(&args, Cli::command()),
             Command::Man(args) => man::run(&args, Cli::command()),
         },
@@ -106,11 +109,11 @@ mod tests {
         let mut seen = Vec::new();
         let root = Cli::command();
         walk(root.find_subcommand("ctl").expect("it exists"), "vhost ctl", &mut seen);
-        for verb in ["serve", "check", "schema"] {
+        for verb in ["serve", "check", "schema", "hash-password"] {
             let command = root.find_subcommand(verb).expect("it exists");
             walk(command, &format!("vhost {verb}"), &mut Vec::new());
         }
-        assert_eq!(seen.len(), 44, "{seen:?}");
+        assert_eq!(seen.len(), 47, "{seen:?}");
     }
 
     #[test]

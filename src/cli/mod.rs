@@ -9,6 +9,7 @@ pub mod completions;
 pub mod ctl;
 pub mod demo;
 pub mod exit_code;
+pub mod hash_password;
 pub mod man;
 mod output;
 mod problem;

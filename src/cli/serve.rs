@@ -194,6 +194,7 @@ fn exit_code(error: &ServerError) -> ExitCode {
         | ServerError::NoRootCertificates
         | ServerError::CacheDir { .. }
         | ServerError::Tls(_)
+        | ServerError::HostServices(_)
         | ServerError::Runtime(_) => ExitCode::Failed,
     }
 }

@@ -105,6 +105,14 @@ fn read_domain(
     let tls = read_tls(entry, domain.as_ref());
     let hsts_max_age_secs = entry.or("hsts_max_age_secs", 0, integer(0..=LONGEST_HSTS_SECS));
     let options = read_options(entry);
+    for route in &options.get().paths {
+        if tags.is_some_and(|tags| !tags.contains_key(&route.tag)) {
+            let (prefix, tag) = (&route.prefix, &route.tag);
+            let others = tags.map(list_tags).unwrap_or_default();
+            let message = format!("`{prefix}`: no backend carries the tag `{tag}`; {others}");
+            entry.problem("paths", message);
+        }
+    }
     Some(DeclaredDomain {
         domain: domain?,
         aliases: aliases.into_iter().flatten().map(|(alias, _)| alias).collect(),

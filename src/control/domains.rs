@@ -54,7 +54,8 @@ impl ControlPlane {
     /// Changes a virtual host's options.
     ///
     /// # Errors
-    /// When there is no such domain, an alias is taken, or it can't be saved.
+    /// When there is no such domain, an alias is taken, no backend carries the tag of a new path, or it
+    /// can't be saved.
     pub async fn set_domain(
         &self,
         caller: impl Into<Caller> + Send,
@@ -102,7 +103,7 @@ fn add(snapshot: &Snapshot, new: NewDomain) -> Result<Edit, ControlError> {
     check_names(snapshot, &virtual_host)?;
     check_options(&virtual_host)?;
     if !new.force {
-        find::carried(snapshot, &virtual_host.live)?;
+        virtual_host.serving().try_for_each(|tag| find::carried(snapshot, tag))?;
     }
     let event = EventKind::DomainAdded {
         domain: virtual_host.domain.clone(),
@@ -139,6 +140,9 @@ fn set(
     })?;
     check_names(snapshot, &after)?;
     check_options(&after)?;
+    for tag in after.serving().filter(|tag| before.serving().all(|served| served != *tag)) {
+        find::carried(snapshot, tag)?;
+    }
     let changed = differences(before, &after);
     if changed.is_empty() {
         return Ok(None);

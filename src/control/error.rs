@@ -427,7 +427,7 @@ fn unserved(domain: &DomainName, tag: &Tag, backends: &[BackendId]) -> String {
         format!("now it is {}{more}", listed.join(", "))
     };
     format!(
-        "with the config file, no backend would carry `{tag}`, the live tag of `{domain}` ({now})"
+        "with the config file, no backend would carry `{tag}`, a tag that serves `{domain}` ({now})"
     )
 }
 

@@ -1,4 +1,4 @@
-//! Refuses what would leave a live tag without a backend that can serve.
+//! Refuses what would leave a tag that serves, live or by a path, without a backend that can.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::ControlError;
 use crate::model::{BackendState, HealthStatus, Tag};
 use crate::state::{BackendNode, Snapshot};
 
-/// Checks that every live tag among `tags` is served as well once `leaving` is gone from its pool.
+/// Checks that every tag among `tags` that serves does so as well once `leaving` is gone from its pool.
 pub(super) fn check(
     snapshot: &Snapshot,
     leaving: &Arc<BackendNode>,
@@ -17,13 +17,16 @@ pub(super) fn check(
     if lost.is_empty() {
         return Ok(());
     }
-    let served = snapshot.domains().find(|node| lost.contains(&&node.virtual_host.live));
+    let served = snapshot.domains().map(|node| &node.virtual_host).find_map(|virtual_host| {
+        let tag = virtual_host.serving().find(|tag| lost.contains(tag))?;
+        Some((virtual_host, tag))
+    });
     match served {
         None => Ok(()),
-        Some(node) => Err(ControlError::LastBackend {
+        Some((virtual_host, tag)) => Err(ControlError::LastBackend {
             backend: leaving.backend.id.clone(),
-            tag: node.virtual_host.live.clone(),
-            domain: node.virtual_host.domain.clone(),
+            tag: tag.clone(),
+            domain: virtual_host.domain.clone(),
         }),
     }
 }

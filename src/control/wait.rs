@@ -39,7 +39,7 @@ impl ControlPlane {
         self.until_healthy(&id.to_string(), one, timeout, |_| {}).await
     }
 
-    /// Waits until no request of the domain runs on a tag that is not live.
+    /// Waits until no request of the domain runs on a tag that is neither live nor that of a path.
     ///
     /// # Errors
     /// When there is no such domain, or time runs out.
@@ -53,8 +53,7 @@ impl ControlPlane {
         let timeout = timeout.unwrap_or(self.options().drain_timeout);
         let remaining = || {
             let snapshot = self.snapshot();
-            let node = snapshot.domain(domain);
-            node.map_or(0, |node| node.in_flight().skip(1).map(|(_, requests)| requests).sum())
+            snapshot.domain(domain).map_or(0, |node| node.left_behind())
         };
         let ended = drain::until_none(remaining, Instant::now() + timeout, progress).await;
         ended.map_err(|remaining| ControlError::NotDrained {

@@ -29,7 +29,7 @@ fn rows(seen: &Seen) -> Vec<Row<'_>> {
         listed.node.tags().iter().map(|tag| Row {
             domain: &listed.name,
             tag: tag.tag.as_str(),
-            in_flight: tag.in_flight.count(),
+            in_flight: tag.requests(),
             totals: Totals::of(&tag.traffic),
         })
     });
@@ -79,9 +79,8 @@ fn write_tags(seen: &Seen, text: &mut Text) {
         .map(|listed| LIVE_TAG.number([&listed.name, listed.node.virtual_host.live.as_str()], 1.0));
     text.add(LIVE_TAG.with(live.collect()));
     let listed = seen.listed.iter().flat_map(|listed| {
-        listed.node.tags().iter().skip(1).map(|left| {
-            let count = left.in_flight.count() as u64;
-            DRAIN_REMAINING.number([&listed.name, left.tag.as_str()], float(count))
+        listed.node.left().skip(1).map(|(tag, requests)| {
+            DRAIN_REMAINING.number([&listed.name, tag.as_str()], float(requests as u64))
         })
     });
     let other = seen

@@ -86,9 +86,8 @@ impl Ledger {
             if node.switches().counts().is_some() {
                 switches.push(Arc::clone(node.switches()));
             }
-            let all = node.tags().iter().map(|tag| tag.in_flight.count()).sum::<usize>();
-            other.in_flight += all;
-            other.left += all.saturating_sub(node.live().in_flight.count());
+            other.in_flight += node.in_flight().map(|(_, requests)| requests).sum::<usize>();
+            other.left += node.left_behind();
         }
         let of = |traffic: &Traffic| Totals::of(traffic).unwrap_or_default();
         other.totals = self.folded_traffic.sum(traffic, of);

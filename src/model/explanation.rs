@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, BackendAddr, BackendId, BackendState, Balance, DomainName, HealthReport, ParseError,
-    Scheme, Tag, Weight, serde_as_text,
+    PathRoute, Scheme, Tag, Weight, serde_as_text,
 };
 
 /// The URL of a request: `http://host/path`, or `host/path`.
@@ -122,17 +122,20 @@ pub struct Explanation {
     pub revision: u64,
     /// The host it is routed by: lower case, without port; nothing when it has none that can be one.
     pub host: Option<String>,
-    /// Its path and query; they don't decide where it goes.
+    /// Its path and query.
     pub path: String,
     /// The virtual host that answers for the host.
     pub matched: Option<Match>,
     /// Where nothing matched, the name that is most like the host.
     pub near: Option<DomainName>,
-    /// The tag that serves it.
+    /// The path of the domain that it falls under, where another tag than the live one serves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<PathRoute>,
+    /// The domain's live tag.
     pub live: Option<LiveTag>,
     /// How a backend of the tag is chosen.
     pub balance: Option<Balance>,
-    /// Every backend that carries the tag.
+    /// Every backend that carries the tag that serves it.
     pub backends: Vec<BackendStanding>,
     /// The time-outs that apply.
     pub timeouts: RequestTimeouts,

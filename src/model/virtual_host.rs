@@ -43,4 +43,9 @@ impl VirtualHost {
     pub fn names(&self) -> impl Iterator<Item = &DomainName> {
         std::iter::once(&self.domain).chain(&self.aliases)
     }
+
+    /// The tags that serve it: the live one, and those of paths.
+    pub fn serving(&self) -> impl Iterator<Item = &Tag> {
+        std::iter::once(&self.live).chain(self.options.get().paths.iter().map(|path| &path.tag))
+    }
 }

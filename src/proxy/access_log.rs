@@ -163,7 +163,7 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         };
     }
     match failure.reason {
-        // The client's doing.
+        // The client's doing, or the operator's.
         Reason::UnknownHost
         | Reason::BadHost
         | Reason::BadRequest
@@ -178,6 +178,10 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::HandshakeTimeout
         | Reason::TooManyHandshakes
         | Reason::UnknownChallenge
+        | Reason::Maintenance
+        | Reason::Unauthorized
+        | Reason::TooManyLogins
+        | Reason::Paused
         | Reason::UriTooLong
         | Reason::TooManyHeaders
         | Reason::BodyTooLarge

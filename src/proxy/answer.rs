@@ -1,22 +1,40 @@
 //! Answers of the proxy's own, sent whole.
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::{HeaderValue, Method, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-/// Sends an answer and keeps the connection, if the client keeps its part.
+use super::host::Host;
+
+/// The body of an answer, and what it is.
+#[derive(Debug, Clone)]
+pub(super) struct Content {
+    pub(super) kind: HeaderValue,
+    pub(super) bytes: Bytes,
+}
+
+impl Content {
+    /// Words for people.
+    pub(super) fn text(bytes: Bytes) -> Self {
+        Self { kind: HeaderValue::from_static("text/plain; charset=utf-8"), bytes }
+    }
+}
+
+/// Sends an answer in the name of a host and keeps the connection, if the client keeps its part.
 ///
 /// # Errors
 /// When the client takes no answer any more.
 pub(super) async fn send(
     session: &mut Session,
     mut response: ResponseHeader,
-    body: Bytes,
+    content: Content,
+    host: Host<'_>,
 ) -> Result<()> {
-    response.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
-    response.insert_header(header::CONTENT_LENGTH, body.len())?;
+    response.insert_header(header::CONTENT_TYPE, content.kind)?;
+    response.insert_header(header::CONTENT_LENGTH, content.bytes.len())?;
+    host.finish(&mut response)?;
     // The client may send the body that it asked about, or never; and what follows CONNECT may
     // be no request at all.
     if !session.as_mut().is_body_done() || session.req_header().method == Method::CONNECT {
@@ -25,7 +43,7 @@ pub(super) async fn send(
     let no_body = session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(response), no_body).await?;
     if !no_body {
-        session.write_response_body(Some(body), true).await?;
+        session.write_response_body(Some(content.bytes), true).await?;
     }
     Ok(())
 }

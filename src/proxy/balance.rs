@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::Balance;
+use crate::model::{BackendId, Balance};
 use crate::state::{BackendNode, InFlightGuard, NotAdmitted, Pool, Standing};
 
 /// A backend that was chosen, with the request counted in flight there.
@@ -123,6 +123,13 @@ pub(super) fn choose(pool: &Pool, terms: &Terms<'_>) -> Choice {
         }
     }
     if is_busy { Choice::Busy } else { Choice::None }
+}
+
+/// The backend that a client had before, while it can take requests.
+pub(super) fn stay(pool: &Pool, id: &BackendId, terms: &Terms<'_>) -> Option<Chosen> {
+    let node = pool.find(id)?;
+    let can_serve = matches!(node.standing(), Standing::Fit | Standing::Fallback);
+    (can_serve && terms.is_fresh(node)).then(|| Chosen::admit(node, terms.most).ok()).flatten()
 }
 
 /// The first healthy one from the next turn on, and the first of which nothing is known.

@@ -7,14 +7,24 @@ use pingora::http::RequestHeader;
 
 use super::ProxyOptions;
 use super::access_log::{self, Asked};
-use super::balance::{Choice, Chosen, Terms, choose, key_of};
+use super::balance::{Choice, Chosen, Terms, choose, key_of, stay};
 use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
 use super::headers::cookie;
 use super::limits::{BodyMeter, RateFields, Retries, wait_for_room};
 use crate::metrics::Reason;
-use crate::model::{Balance, DomainName};
-use crate::state::{BackendNode, InFlightGuard, Pinned, Pool, client_network};
+use crate::model::{BackendId, Balance, DomainName};
+use crate::state::{
+    BackendNode, DomainNode, InFlightGuard, Pinned, PlaceInLine, Pool, client_network,
+};
+
+/// Whose body a client gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyOf {
+    Backend,
+    /// A page was sent in its place.
+    Page,
+}
 
 /// The facts of one request. Whatever is counted for it ends when this is dropped.
 #[derive(Debug)]
@@ -39,6 +49,14 @@ pub(super) struct RequestContext {
     pub(super) answered_at: Option<Instant>,
     /// Whether it was sent again because a kept connection had been closed.
     pub(super) replayed: bool,
+    /// The backend that its cookie names.
+    pub(super) stays_with: Option<BackendId>,
+    /// The paused domain that it waits for; not pinned meanwhile.
+    pub(super) waits_for: Option<Arc<DomainNode>>,
+    /// Its turn to go on after a pause, until it is routed.
+    pub(super) turn: Option<PlaceInLine>,
+    /// Whose body the client gets.
+    pub(super) body_of: BodyOf,
     /// What stands for it where backends are chosen by a hash.
     pub(super) hash_key: Option<u64>,
     /// Keeps it counted as tried on a further backend.
@@ -76,6 +94,10 @@ impl RequestContext {
             sent_at: None,
             answered_at: None,
             replayed: false,
+            stays_with: None,
+            waits_for: None,
+            turn: None,
+            body_of: BodyOf::Backend,
             hash_key: None,
             retry: None,
             is_over_budget: false,
@@ -145,16 +167,17 @@ impl RequestContext {
 
     fn choice(&self, pool: &Pool) -> Choice {
         let Some(pinned) = &self.pinned else { return Choice::None };
-        choose(
-            pool,
-            &Terms {
-                balance: &pinned.domain.virtual_host.balance,
-                key: self.hash_key,
-                most: self.options.upstream.max_requests,
-                slow_start: self.options.upstream.slow_start,
-                tried: &self.tried,
-            },
-        )
+        let terms = Terms {
+            balance: &pinned.domain.virtual_host.balance,
+            key: self.hash_key,
+            most: self.options.upstream.max_requests,
+            slow_start: self.options.upstream.slow_start,
+            tried: &self.tried,
+        };
+        match self.stays_with.as_ref().and_then(|id| stay(pool, id, &terms)) {
+            Some(chosen) => Choice::Chosen(chosen),
+            None => choose(pool, &terms),
+        }
     }
 
     fn keep(&mut self, choice: Choice) -> bool {
@@ -198,7 +221,13 @@ impl RequestContext {
 
     /// The domain it was routed to.
     pub(super) fn domain(&self) -> Option<&DomainName> {
-        self.pinned.as_ref().map(|pinned| &pinned.domain.virtual_host.domain)
+        self.domain_node().map(|node| &node.virtual_host.domain)
+    }
+
+    /// The same with all that routing knows of it.
+    pub(super) fn domain_node(&self) -> Option<&DomainNode> {
+        let pinned = self.pinned.as_ref().map(|pinned| &pinned.domain);
+        pinned.or(self.waits_for.as_ref()).map(|node| &**node)
     }
 
     /// The backend it goes to, or went to last.

@@ -9,12 +9,13 @@ use pingora::http::RequestHeader;
 
 use super::failure::status_of;
 use super::headers::{routed_host, wants_websocket};
-use super::redirect::location;
+use super::host::paths;
+use super::redirect::{challenge_token, location};
 use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::Reason;
 use crate::model::{
-    BackendStanding, BackendState, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Pattern,
-    Refusal, RequestTimeouts, RequestUrl, TlsMode, Unfit, UpstreamFailure,
+    BackendStanding, BackendState, Explanation, HeaderLine, LiveTag, Match, MatchedBy, OptionSet,
+    Pattern, Refusal, RequestTimeouts, RequestUrl, TlsMode, Unfit, UpstreamFailure,
 };
 use crate::state::{BackendNode, DomainNode, Pool, Snapshot, Standing};
 use crate::tls::Slot;
@@ -48,6 +49,7 @@ impl Explainer {
             path: url.path().to_owned(),
             matched: None,
             near: None,
+            route: None,
             live: None,
             balance: None,
             backends: Vec::new(),
@@ -185,7 +187,17 @@ fn route(
         switching: None,
     });
     explanation.balance = Some(virtual_host.balance.clone());
-    let pool = snapshot.pool(&virtual_host.live).ok_or(Reason::NoBackend)?;
+    let path = request.uri.path();
+    let route = node.route_of(path);
+    explanation.route = route.map(|route| node.option_of(route).clone());
+    explanation.notes.extend(notes(virtual_host.options.get(), host));
+    if virtual_host.options.get().maintenance.is_some() && challenge_token(request).is_none() {
+        return Err(Reason::Maintenance);
+    }
+    if !paths::is_plain(node, route, path) {
+        return Err(Reason::BadRequest);
+    }
+    let pool = snapshot.pool(&node.tag_of(route).tag).ok_or(Reason::NoBackend)?;
     explanation.backends = standings(pool);
     if explanation.backends.iter().any(|backend| backend.unfit.is_none()) {
         return Ok(());
@@ -198,6 +210,26 @@ fn route(
     } else {
         Reason::NoBackend
     })
+}
+
+/// What a client meets on the way to a backend.
+fn notes(options: &OptionSet, host: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(canonical) = &options.canonical_host
+        && *canonical.to_string() != *host
+    {
+        notes.push(format!("it is redirected to `{canonical}`; this is what is served there"));
+    }
+    if options.basic_auth.is_some() {
+        notes.push("it must come with a name and a password".to_owned());
+    }
+    if let Some(pause) = &options.pause {
+        notes.push(format!("the domain is paused: it waits for up to {} s", pause.max_wait_secs));
+    }
+    if options.sticky.is_some() {
+        notes.push("a client that comes with its cookie stays with its backend".to_owned());
+    }
+    notes
 }
 
 fn matched(node: &DomainNode, by: MatchedBy, host: &str) -> Match {

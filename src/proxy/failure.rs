@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::answer::send;
+use super::answer::{Content, send};
 use super::chunks::Broken;
 use super::grpc::{is_grpc, send_grpc};
+use super::host::{Host, auth, maintenance};
 use super::limits::RateFields;
 use crate::metrics::Reason;
 use crate::model::UpstreamFailure;
@@ -25,7 +26,7 @@ pub(super) struct Failure {
 }
 
 /// How soon a client may come again when there is no backend, in seconds.
-const RETRY_AFTER: &str = "5";
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// How long the rest of a body is still read that was refused.
 const LINGER: Duration = Duration::from_secs(1);
@@ -56,9 +57,13 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         | Reason::TooManyClientConnections
         | Reason::H2Flood
         | Reason::Shutdown => None,
-        Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout => {
-            Some(StatusCode::SERVICE_UNAVAILABLE)
-        }
+        Reason::Unauthorized => Some(StatusCode::UNAUTHORIZED),
+        Reason::NoBackend
+        | Reason::QueueFull
+        | Reason::QueueTimeout
+        | Reason::Maintenance
+        | Reason::TooManyLogins
+        | Reason::Paused => Some(StatusCode::SERVICE_UNAVAILABLE),
         Reason::Upstream(UpstreamFailure::Timeout) => Some(StatusCode::GATEWAY_TIMEOUT),
         Reason::Upstream(_) => Some(StatusCode::BAD_GATEWAY),
         Reason::Internal => Some(StatusCode::INTERNAL_SERVER_ERROR),
@@ -93,6 +98,10 @@ fn words_for(reason: Reason) -> &'static str {
         Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout => {
             "no server can take this request now\n"
         }
+        Reason::Maintenance => "this site is being worked on\n",
+        Reason::Unauthorized => "this site wants a name and a password\n",
+        Reason::TooManyLogins => "too many passwords are being checked now\n",
+        Reason::Paused => "this site is paused\n",
         Reason::Upstream(UpstreamFailure::Timeout) => {
             "the server behind this proxy did not answer in time\n"
         }
@@ -146,14 +155,27 @@ pub(super) fn words_of(error: &Error, answering: bool) -> String {
     }
 }
 
-/// Answers with the status of `reason`, and with what the domain's limits say, and keeps the
-/// connection, if the client keeps its part.
+/// When a client may come again, where it is told.
+fn retry_after(reason: Reason, host: Host<'_>) -> Option<HeaderValue> {
+    match reason {
+        Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout | Reason::Paused => {
+            Some(RETRY_AFTER)
+        }
+        Reason::TooManyLogins => Some(HeaderValue::from_static("1")),
+        Reason::Maintenance => Some(host.options()?.maintenance.as_ref()?.retry_after_secs?.into()),
+        _ => None,
+    }
+}
+
+/// Answers with the status of `reason`, in the name of the host that it was for and with what its
+/// limits say, and keeps the connection, if the client keeps its part.
 ///
 /// # Errors
 /// When the client takes no answer any more.
 pub(super) async fn respond(
     session: &mut Session,
     reason: Reason,
+    host: Host<'_>,
     rate: Option<&RateFields>,
 ) -> Result<Failure> {
     let status = status_of(reason);
@@ -163,10 +185,19 @@ pub(super) async fn respond(
             send_grpc(session, status, words)?;
             return Ok(Failure { reason, status: Some(StatusCode::OK.as_u16()), error: None });
         }
+        let content = host
+            .page(status.as_u16())
+            .or_else(|| maintenance::message(reason, host))
+            .unwrap_or_else(|| Content::text(Bytes::from_static(words.as_bytes())));
         let mut response = ResponseHeader::build(status, Some(5))?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
-        if matches!(reason, Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout) {
-            response.insert_header(header::RETRY_AFTER, RETRY_AFTER)?;
+        if let Some(retry_after) = retry_after(reason, host) {
+            response.insert_header(header::RETRY_AFTER, retry_after)?;
+        }
+        if reason == Reason::Unauthorized
+            && let Some(challenge) = auth::challenge(host)
+        {
+            response.insert_header(header::WWW_AUTHENTICATE, challenge)?;
         }
         if let Some(rate) = rate {
             rate.write(&mut response)?;
@@ -180,7 +211,7 @@ pub(super) async fn respond(
             // Whoever breaks the grammar once is not read on.
             session.set_keepalive(None);
         }
-        send(session, response, Bytes::from_static(words.as_bytes())).await?;
+        send(session, response, content, host).await?;
         if reason == Reason::BodyTooLarge {
             // A connection that is closed over bytes that nobody has read is reset, and the client may
             // never see the answer. So it has a moment to see it and to stop.

@@ -42,6 +42,8 @@ fn grpc_status(status: StatusCode) -> &'static str {
     match status {
         // INTERNAL
         StatusCode::BAD_REQUEST => "13",
+        // UNAUTHENTICATED
+        StatusCode::UNAUTHORIZED => "16",
         // UNIMPLEMENTED
         StatusCode::NOT_FOUND => "12",
         // UNAVAILABLE

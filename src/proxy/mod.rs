@@ -17,6 +17,7 @@ mod grpc;
 mod handshake;
 mod head;
 mod headers;
+mod host;
 mod http2;
 mod limits;
 #[doc(hidden)]
@@ -40,6 +41,8 @@ use pingora::server::configuration::ServerConf;
 
 pub use front::{Front, TlsFront};
 pub use handshake::HandshakeLimits;
+pub use host::HostServices;
+pub use host::pages::PageKeeper;
 pub use limits::{ConnectionLimits, RequestLimits};
 
 use crate::acme::challenge::Challenges;
@@ -134,13 +137,15 @@ pub fn front(
     reader: Reader,
     metrics: Arc<Metrics>,
     https: Option<Arc<Https>>,
+    hosts: HostServices,
 ) -> Front {
     let conf = Arc::new(ServerConf {
         threads: options.load().threads,
         max_retries: MOST_RETRIES,
         ..ServerConf::default()
     });
-    let phases = phases::Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics), https);
+    let phases =
+        phases::Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics), https, hosts);
     let mut proxy = http_proxy(&conf, phases);
     let mut server_options = HttpServerOptions::default();
     // CONNECT is refused in the phases: with a log line and a counter.

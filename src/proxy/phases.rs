@@ -14,13 +14,19 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::access_log;
+use super::answer::{Content, send};
 use super::client::{Client, Connection};
-use super::context::RequestContext;
+use super::context::{BodyOf, RequestContext};
 use super::failure::{Failure, reason_of, respond, words_of};
+use super::grpc::is_grpc;
 use super::headers::{
     X_REQUEST_ID, forward, forwarded_proto, frame_for, has_plain_length, mark_hop, original_host,
     routed_host, strip_hop_by_hop, to_origin_form, usable_request_id, wants_websocket,
 };
+use super::host::auth::{Attempt, Login};
+use super::host::pages::without_body;
+use super::host::pause::Wait;
+use super::host::{Host, HostServices, canonical, compression, headers, paths};
 use super::limits::{Retries, admit, check_head, is_last, meter_body};
 use super::redirect::{challenge_token, location, prove, redirect};
 use super::{Https, ProxyOptions, SharedOptions};
@@ -39,6 +45,7 @@ pub(super) struct Phases {
     reader: Reader,
     metrics: Arc<Metrics>,
     https: Option<Arc<Https>>,
+    hosts: HostServices,
     retries: Retries,
 }
 
@@ -48,12 +55,79 @@ impl Phases {
         reader: Reader,
         metrics: Arc<Metrics>,
         https: Option<Arc<Https>>,
+        hosts: HostServices,
     ) -> Self {
-        Self { options, reader, metrics, https, retries: Retries::default() }
+        Self { options, reader, metrics, https, retries: Retries::default(), hosts }
     }
 
-    /// Finds the domain and a backend for a request, or what is answered without one.
-    async fn route(&self, request: &RequestHeader, ctx: &mut RequestContext) -> Result<(), Stop> {
+    /// In whose name a request is answered.
+    fn host<'a>(&'a self, ctx: &'a RequestContext) -> Host<'a> {
+        Host::new(
+            ctx.domain_node(),
+            &self.hosts.pages,
+            ctx.client.is_some_and(|client| client.secure),
+        )
+    }
+
+    /// Routes a request, through whatever it has to wait for on its way.
+    async fn pass(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<(), Stop> {
+        let mut is_new = true;
+        loop {
+            match self.route(session.req_header(), ctx, std::mem::take(&mut is_new)).await {
+                // Boxed: most requests wait for nothing.
+                Err(Stop::Check(attempt)) => {
+                    Box::pin(self.hosts.passwords.check(attempt)).await?;
+                }
+                Err(Stop::Wait(wait)) => {
+                    // Whoever waits is not in flight: a switch meanwhile has nothing to drain.
+                    ctx.waits_for = ctx.pinned.take().map(|pinned| pinned.domain);
+                    let turn = wait.until_turn(session, ctx.started, &self.metrics);
+                    ctx.turn = Some(Box::pin(turn).await?);
+                }
+                routed => {
+                    ctx.turn = None;
+                    return routed;
+                }
+            }
+        }
+    }
+
+    /// Does what the domain's options say about a backend's response, but for edits of headers. Answers
+    /// with the page that takes the place of its body, where one does.
+    fn adapt(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &RequestContext,
+    ) -> Result<Option<Content>> {
+        let host = self.host(ctx);
+        let (Some(domain), Some(options)) = (ctx.domain(), host.options()) else { return Ok(None) };
+        if response.status.is_informational() {
+            return Ok(None);
+        }
+        if let (Some(sticky), Some(node)) = (&options.sticky, ctx.backend())
+            && ctx.stays_with.as_ref() != Some(&node.backend.id)
+        {
+            let secure = is_secure(session.req_header(), ctx);
+            self.hosts.sticky.set(response, sticky, domain, &node.backend.id, secure)?;
+        }
+        // A call of gRPC has its status in trailers, and nobody reads a page.
+        let wants_page = !is_grpc(session.req_header());
+        let page = wants_page.then(|| host.page(response.status.as_u16())).flatten();
+        if page.is_none() {
+            compression::apply(session, response, &options.compression)?;
+        }
+        Ok(page)
+    }
+
+    /// Finds the domain and a backend for a request, or what is answered without one. `is_new` is whether
+    /// it has not been counted against its domain's limits.
+    async fn route(
+        &self,
+        request: &RequestHeader,
+        ctx: &mut RequestContext,
+        is_new: bool,
+    ) -> Result<(), Stop> {
         if request.method == Method::TRACE || request.method == Method::CONNECT {
             return Err(Reason::MethodRefused.into());
         }
@@ -71,27 +145,66 @@ impl Phases {
         let is_here = host.is_empty()
             || ctx.connection.as_ref().is_none_or(|connection| connection.is_for(host));
         let is_plain = !is_secure(request, ctx);
+        let path = request.uri.path();
         // A backend may have left between the pool that was pinned and the choice; then the world has
         // changed, and the request, of which nothing was sent yet, is routed by the new one.
         for round in 0..3 {
-            ctx.pinned = Some(self.reader.pin(host).ok_or(Reason::UnknownHost)?);
+            ctx.pinned = Some(self.reader.pin(host, path).ok_or(Reason::UnknownHost)?);
             if !is_here {
                 return Err(Reason::Misdirected.into());
             }
-            if round == 0 {
+            if is_new && round == 0 {
                 admit(request, ctx)?;
             }
             let Some(pinned) = &ctx.pinned else { break };
-            if let Some(https) = &self.https {
-                let domain = &pinned.domain.virtual_host;
-                if token.is_some() && https.acme && domain.tls == TlsMode::Auto {
-                    return Err(Reason::UnknownChallenge.into());
+            let domain = &pinned.domain.virtual_host;
+            if let Some(https) = &self.https
+                && token.is_some()
+                && https.acme
+                && domain.tls == TlsMode::Auto
+            {
+                return Err(Reason::UnknownChallenge.into());
+            }
+            if !domain.options.is_empty() {
+                if domain.options.get().maintenance.is_some() && token.is_none() {
+                    return Err(Reason::Maintenance.into());
                 }
-                let to_https = domain.http_to_https && !host.is_empty();
-                if to_https && is_plain && https.certificates.is_trusted(host) {
-                    return Err(Stop::Redirect(location(host, https.port, request)));
+                let https = self.https.as_deref();
+                if let Some(to) = canonical::redirected(domain, https, host, !is_plain, request) {
+                    return Err(Stop::Redirect(to));
                 }
             }
+            if let Some(https) = &self.https
+                && domain.http_to_https
+                && !host.is_empty()
+                && is_plain
+                && https.certificates.is_trusted(host)
+            {
+                return Err(Stop::Redirect(location(host, https.port, request)));
+            }
+            if !domain.options.is_empty() {
+                let options = domain.options.get();
+                if let Some(auth) = &options.basic_auth {
+                    match self.hosts.passwords.look(auth, request) {
+                        Login::Passed => {}
+                        Login::Missing => return Err(Reason::Unauthorized.into()),
+                        Login::Unchecked(attempt) => return Err(Stop::Check(attempt)),
+                    }
+                }
+                ctx.stays_with = options.sticky.as_ref().and_then(|sticky| {
+                    self.hosts.sticky.backend_of(request, sticky, &domain.domain)
+                });
+            }
+            if let Some(line) = pinned.domain.pause_line()
+                && !ctx.turn.as_ref().is_some_and(|turn| turn.is_in(line))
+            {
+                return Err(Stop::Wait(Wait::new(line, domain)));
+            }
+            if !paths::is_plain(&pinned.domain, pinned.route, path) {
+                return Err(Reason::BadRequest.into());
+            }
+            // Whoever waited next may go on; for room at a backend there is another line.
+            ctx.turn = None;
             if round == 0 {
                 ctx.hash_key = ctx.hash_of(request);
             }
@@ -140,7 +253,8 @@ impl ProxyHttp for Phases {
         RequestContext::new(self.options.load_full(), self.metrics.busy.enter())
     }
 
-    /// None: even a disabled compression module would be built for each request.
+    /// None: even a disabled compression module would be built for each request. Responses that are
+    /// compressed get one of ours when they come.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     fn on_connection_reuse(
@@ -174,7 +288,7 @@ impl ProxyHttp for Phases {
             session.set_keepalive(None);
             Err(reason.into())
         } else {
-            self.route(session.req_header(), ctx).await
+            self.pass(session, ctx).await
         };
         match routed {
             Ok(()) => {
@@ -182,11 +296,16 @@ impl ProxyHttp for Phases {
                 Ok(false)
             }
             Err(Stop::Refuse(reason)) => {
-                ctx.failure = Some(respond(session, reason, ctx.rate.as_deref()).await?);
+                ctx.failure =
+                    Some(respond(session, reason, self.host(ctx), ctx.rate.as_deref()).await?);
                 Ok(true)
             }
-            Err(Stop::Redirect(location)) => redirect(session, location).await.map(|()| true),
+            Err(Stop::Redirect(location)) => {
+                redirect(session, location, self.host(ctx)).await.map(|()| true)
+            }
             Err(Stop::Prove(answer)) => prove(session, &answer).await.map(|()| true),
+            // Done before.
+            Err(Stop::Check(_) | Stop::Wait(_)) => Err(Error::new_in(ErrorType::InternalError)),
         }
     }
 
@@ -263,6 +382,14 @@ impl ProxyHttp for Phases {
             let id = ctx.request_id.get_or_insert_with(|| format!("{:032x}", fastrand::u128(..)));
             request.insert_header(X_REQUEST_ID, id.as_str())?;
         }
+        if let Some(pinned) = &ctx.pinned
+            && let Some(options) = self.host(ctx).options()
+        {
+            if let Some(route) = pinned.route {
+                paths::strip(pinned.domain.option_of(route), request)?;
+            }
+            headers::edit_request(&options.request_headers, request)?;
+        }
         Ok(())
     }
 
@@ -291,6 +418,7 @@ impl ProxyHttp for Phases {
                 pinned.in_flight.becomes_web_socket();
             }
         }
+        let page = self.adapt(session, response, ctx)?;
         frame_for(session.req_header().version, response);
         if self.metrics.is_stopping() || ctx.is_last || ends_with_connection(session, response) {
             session.set_keepalive(None);
@@ -305,12 +433,6 @@ impl ProxyHttp for Phases {
         if let Some(rate) = &ctx.rate {
             rate.write(response)?;
         }
-        if ctx.client.is_some_and(|client| client.secure)
-            && let Some(pinned) = &ctx.pinned
-            && let Some(value) = pinned.domain.hsts()
-        {
-            response.insert_header(header::STRICT_TRANSPORT_SECURITY, value.clone())?;
-        }
         if let Some(node) = ctx.backend() {
             if ctx.options.upstream.count_5xx && response.status.is_server_error() {
                 let words = || format!("status {}", response.status.as_u16());
@@ -319,7 +441,28 @@ impl ProxyHttp for Phases {
                 node.live.note_success();
             }
         }
+        if let Some(page) = page {
+            // Pingora takes no other body for a head that it has; but what is sent already it does not
+            // send again.
+            send(session, without_body(response), page, self.host(ctx)).await?;
+            ctx.body_of = BodyOf::Page;
+        } else if !response.status.is_informational() {
+            self.host(ctx).finish(response)?;
+        }
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        if ctx.body_of == BodyOf::Page {
+            *body = None;
+        }
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -383,7 +526,7 @@ impl ProxyHttp for Phases {
             // Too late for a status; the broken body tells the client.
             Ok(Failure { reason, status: None, error: None })
         } else {
-            respond(session, reason, None).await
+            respond(session, reason, self.host(ctx), None).await
         };
         let unanswered = Failure { reason, status: None, error: None };
         let failure = answered.unwrap_or(unanswered);
@@ -446,7 +589,7 @@ fn count(session: &Session, ctx: &RequestContext) {
         sent: session.as_downstream().body_bytes_sent() as u64,
         retries: ctx.attempts().saturating_sub(1) as u64,
     };
-    pinned.domain.live().traffic.count(&ended);
+    pinned.tag().traffic.count(&ended);
     if let (Some(node), Some(took)) = (ctx.backend(), ctx.upstream_time()) {
         if ctx.answered_at.is_some() {
             node.live.pace().note(took);
@@ -462,6 +605,10 @@ enum Stop {
     Redirect(String),
     /// With what a CA wants to see.
     Prove(Arc<str>),
+    /// Not before its password has been checked.
+    Check(Attempt),
+    /// Not before its domain is resumed.
+    Wait(Wait),
 }
 
 impl From<Reason> for Stop {
@@ -501,15 +648,15 @@ mod tests {
     use arc_swap::ArcSwap;
 
     use super::*;
-    use crate::proxy::tests::options;
+    use crate::proxy::tests::{host_services, options};
     use crate::state::{Snapshot, publication};
 
     #[test]
     fn no_module_is_built_for_each_request() {
         use pingora::modules::http::compression::ResponseCompression;
         let (_publisher, reader) = publication(Snapshot::default());
-        let phases =
-            Phases::new(Arc::new(ArcSwap::from_pointee(options())), reader, Arc::default(), None);
+        let options = Arc::new(ArcSwap::from_pointee(options()));
+        let phases = Phases::new(options, reader, Arc::default(), None, host_services());
         let mut modules = HttpModules::new();
         phases.init_downstream_modules(&mut modules);
         assert!(modules.build_ctx().get::<ResponseCompression>().is_none());

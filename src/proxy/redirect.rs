@@ -1,4 +1,4 @@
-//! What plain HTTP is answered with where HTTPS is served, or is about to be.
+//! Answers that send clients elsewhere, and those that a CA wants to see.
 
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -6,7 +6,8 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
-use super::answer::send;
+use super::answer::{Content, send};
+use super::host::Host;
 
 /// Where a CA looks for the answer to http-01 (RFC 8555 §8.3).
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -19,10 +20,15 @@ pub(super) fn challenge_token(request: &RequestHeader) -> Option<&str> {
     request.uri.path().strip_prefix(CHALLENGES)
 }
 
+/// Path and query, as they stand in a location.
+pub(super) fn path_of(request: &RequestHeader) -> &str {
+    let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
+    if path.starts_with('/') { path } else { "/" }
+}
+
 /// The same resource over HTTPS.
 pub(super) fn location(host: &str, port: u16, request: &RequestHeader) -> String {
-    let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
-    let path = if path.starts_with('/') { path } else { "/" };
+    let path = path_of(request);
     if port == HTTPS_PORT {
         format!("https://{host}{path}")
     } else {
@@ -30,15 +36,19 @@ pub(super) fn location(host: &str, port: u16, request: &RequestHeader) -> String
     }
 }
 
-/// Sends the client to HTTPS for good, with its method and body (RFC 9110 §15.4.9).
+/// Sends the client elsewhere for good, with its method and body (RFC 9110 §15.4.9).
 ///
 /// # Errors
 /// When the client takes no answer any more.
-pub(super) async fn redirect(session: &mut Session, location: String) -> Result<()> {
+pub(super) async fn redirect(
+    session: &mut Session,
+    location: String,
+    host: Host<'_>,
+) -> Result<()> {
     let mut response = ResponseHeader::build(StatusCode::PERMANENT_REDIRECT, Some(4))?;
-    let body = Bytes::from(format!("this site is served at {location}\n"));
+    let content = Content::text(Bytes::from(format!("this site is served at {location}\n")));
     response.insert_header(header::LOCATION, location)?;
-    send(session, response, body).await
+    send(session, response, content, host).await
 }
 
 /// Answers a CA.
@@ -48,7 +58,8 @@ pub(super) async fn redirect(session: &mut Session, location: String) -> Result<
 pub(super) async fn prove(session: &mut Session, answer: &str) -> Result<()> {
     let mut response = ResponseHeader::build(StatusCode::OK, Some(4))?;
     response.insert_header(header::CACHE_CONTROL, "no-store")?;
-    send(session, response, Bytes::copy_from_slice(answer.as_bytes())).await
+    let content = Content::text(Bytes::copy_from_slice(answer.as_bytes()));
+    send(session, response, content, Host::none()).await
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::client::Connection;
 use super::head::H2_PREFACE;
-use super::{Front, ProxyOptions, UpstreamOptions, front};
+use super::{Front, HostServices, ProxyOptions, UpstreamOptions, front};
 use crate::metrics::Metrics;
 use crate::model::{
     Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme, VirtualHost, Weight,
@@ -103,8 +103,15 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
     let (publisher, reader) = publication(snapshot);
     let metrics = Arc::<Metrics>::default();
     let options = Arc::new(ArcSwap::from_pointee(options));
-    let front = Arc::new(front(options, reader.clone(), Arc::clone(&metrics), None));
+    let front =
+        Arc::new(front(options, reader.clone(), Arc::clone(&metrics), None, host_services()));
     Proxy { front, metrics, reader, _publisher: publisher }
+}
+
+/// What hosts need, with a key that is lost.
+pub(super) fn host_services() -> HostServices {
+    let directory = tempfile::tempdir().expect("a directory");
+    HostServices::open(directory.path()).expect("a key")
 }
 
 fn proxy(backends: &[&str]) -> Proxy {

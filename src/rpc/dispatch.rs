@@ -14,6 +14,7 @@ mod switch;
 mod token;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -41,6 +42,8 @@ pub struct ServerFacts {
     pub started_ms: u64,
     /// The addresses it serves at: those of plain HTTP, then those of HTTPS.
     pub listeners: Vec<String>,
+    /// What needs a person now, beside domains, backends and certificates.
+    pub warnings: Warnings,
     /// Its counters.
     pub metrics: Arc<Metrics>,
     /// Says what would become of a request.
@@ -51,6 +54,22 @@ pub struct ServerFacts {
     pub stopping: watch::Receiver<bool>,
     /// How much is logged.
     pub log_level: LevelHandle,
+}
+
+/// Tells what needs a person now.
+pub struct Warnings(Box<dyn Fn() -> Vec<String> + Send + Sync>);
+
+impl Warnings {
+    /// Tells what `ask` does.
+    pub fn new(ask: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        Self(Box::new(ask))
+    }
+}
+
+impl fmt::Debug for Warnings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Warnings").field(&(self.0)()).finish()
+    }
 }
 
 /// Carries out methods. Cheap to clone.

@@ -17,7 +17,7 @@ pub mod version;
 mod views;
 
 pub(crate) use dispatch::Call;
-pub use dispatch::{Dispatch, ServerFacts};
+pub use dispatch::{Dispatch, ServerFacts, Warnings};
 pub(crate) use progress::ProgressSink;
 pub(crate) use server::read_json;
 pub use server::{HttpStream, ServeHttp, serve};

@@ -70,6 +70,7 @@ fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainI
             .filter(|(tag, requests)| *tag == live || *requests > 0)
             .map(|(tag, requests)| TagInFlight { tag: tag.clone(), requests })
             .collect(),
+        waiting: node.pause_line().map_or(0, |line| line.waiting()),
     }
 }
 
@@ -107,14 +108,14 @@ pub(super) fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
     }
 }
 
-/// The domains whose live tag the backend carries.
+/// The domains that the backend serves, wholly or at some paths.
 pub(super) fn served_by(snapshot: &Snapshot, node: &BackendNode) -> Vec<DomainName> {
     if node.backend.state != BackendState::Ready {
         return Vec::new();
     }
     snapshot
         .domains()
-        .filter(|domain| node.backend.tags.contains(&domain.virtual_host.live))
+        .filter(|domain| domain.virtual_host.serving().any(|tag| node.backend.tags.contains(tag)))
         .take(MOST_SERVED)
         .map(|domain| domain.virtual_host.domain.clone())
         .collect()

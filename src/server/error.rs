@@ -55,6 +55,9 @@ pub enum ServerError {
     /// TLS can't be served.
     #[error("cannot serve TLS")]
     Tls(#[source] rustls::Error),
+    /// The key of sticky cookies can't be had.
+    #[error("cannot have the key of sticky cookies in the state directory")]
+    HostServices(#[source] std::io::Error),
     /// The system gives no threads.
     #[error("cannot start threads")]
     Runtime(#[source] std::io::Error),
@@ -104,6 +107,9 @@ impl ServerError {
                  `lets_encrypt.cache_dir` to another; certificates that can't be kept are not ordered"
                     .into(),
             ),
+            Self::HostServices(_) => {
+                Some("make `sticky.key` there readable for the server's user, or remove it".into())
+            }
             Self::Serve(_) | Self::Tls(_) => None,
             Self::Runtime(_) => Some("raise the limit of threads (`ulimit -u`)".into()),
         }

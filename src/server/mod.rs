@@ -36,10 +36,11 @@ use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
 use crate::proxy::explain::Explainer;
 use crate::proxy::{
-    self, ConnectionLimits, HandshakeLimits, ProxyOptions, RequestLimits, UpstreamOptions,
+    self, ConnectionLimits, HandshakeLimits, HostServices, PageKeeper, ProxyOptions, RequestLimits,
+    UpstreamOptions,
 };
 use crate::rest::Api;
-use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
+use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
 use crate::state::{Publisher, Reader, Snapshot, publication};
 use crate::stats::Stats;
 use crate::store::{Saved, Store};
@@ -81,7 +82,7 @@ impl Server {
     ) -> Result<Self, ServerError> {
         prepare_process()?;
         let logs = Logs::open(&config, log)?;
-        let store_and_saved = open_store(&config)?;
+        let (store, saved) = open_store(&config)?;
         let socket =
             AdminSocket::bind(&config.proxy.admin_socket, config.proxy.admin_group.as_deref())?;
         let control = runtime("vhost-control", 1)?;
@@ -93,7 +94,6 @@ impl Server {
         let (door, management_address) = management::open_door(&config, &control)?;
         let metrics_listener = expose::bind(config.metrics.clone(), &control)?;
 
-        let (store, saved) = store_and_saved;
         let (publisher, reader) = publish(&saved);
         let metrics = Arc::new(Metrics::new(logs.dropped()));
         let (checker, stats) = {
@@ -119,6 +119,7 @@ impl Server {
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
         let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
+        let (hosts, warnings) = host_services(&config, &reader, &control)?;
         // One for all listeners: they share the connections to backends.
         let explainer = Explainer::new(Arc::clone(&options), https.served.clone());
         let front = proxy::front(
@@ -126,10 +127,12 @@ impl Server {
             reader.clone(),
             Arc::clone(&metrics),
             https.served.clone(),
+            hosts,
         );
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.all().map(Listener::to_string).collect(),
+            warnings,
             metrics: Arc::clone(&metrics),
             explainer,
             stats,
@@ -301,6 +304,18 @@ fn publish(saved: &Saved) -> (Publisher, Reader) {
     let domains = saved.domains.iter().cloned().map(Change::PutDomain);
     let backends = saved.backends.iter().cloned().map(Change::PutBackend);
     publication(Snapshot::default().after(domains.chain(backends).collect(), saved.revision))
+}
+
+/// What options of domains need, and what is wrong with it; error pages are kept as the files are.
+fn host_services(
+    config: &Config,
+    reader: &Reader,
+    control: &Runtime,
+) -> Result<(HostServices, Warnings), ServerError> {
+    let hosts = HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
+    let pages = hosts.pages.clone();
+    control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
+    Ok((hosts, Warnings::new(move || pages.warnings())))
 }
 
 /// Puts what a config says into effect, as far as that is possible without a restart.

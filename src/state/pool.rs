@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{BackendNode, Queue};
-use crate::model::{BackendState, HealthStatus, Tag};
+use crate::model::{BackendId, BackendState, HealthStatus, Tag};
 
 /// Above this many turns a pool's weights are scaled down, so that it stays small.
 const LONGEST_ROUND: usize = 4096;
@@ -38,6 +38,7 @@ impl BackendNode {
 #[derive(Debug)]
 pub struct Pool {
     tag: Tag,
+    /// By their ids.
     backends: Vec<Arc<BackendNode>>,
     /// One round of weighted turns: indices into `backends`, those of *ready* ones only.
     round: Vec<u32>,
@@ -67,6 +68,12 @@ impl Pool {
     /// Every backend that carries the tag, ready or not.
     pub fn backends(&self) -> &[Arc<BackendNode>] {
         &self.backends
+    }
+
+    /// The backend of that id.
+    pub fn find(&self, id: &BackendId) -> Option<&Arc<BackendNode>> {
+        let place = self.backends.binary_search_by(|node| node.backend.id.cmp(id)).ok()?;
+        Some(&self.backends[place])
     }
 
     /// The backends that the operator wants to take traffic.

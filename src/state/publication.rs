@@ -6,7 +6,7 @@ use std::sync::atomic::{Ordering, fence};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::{DomainNode, InFlightGuard, Pool, Snapshot};
+use super::{DomainNode, InFlightGuard, Pool, RouteNode, Snapshot, TagLive};
 
 /// Makes the two ends of a publication that starts with `snapshot`.
 pub fn publication(snapshot: Snapshot) -> (Publisher, Reader) {
@@ -40,6 +40,7 @@ impl Publisher {
         snapshot.open_gates(&before);
         self.reader.current.store(Arc::clone(&snapshot));
         snapshot.close_gates(&before);
+        snapshot.open_pause_lines(&before);
         fence(Ordering::SeqCst);
         self.changed.send_replace(revision);
         snapshot
@@ -67,22 +68,24 @@ impl Reader {
         self.changed.changed().await
     }
 
-    /// Routes a request to `host` and counts it in flight, as one step.
+    /// Routes a request for `path` at `host` and counts it in flight, as one step.
     ///
     /// The request counts itself first and then looks whether the snapshot is still the one it read;
     /// a switch publishes first and reads the count after. So a drain that finds nobody can't be
     /// followed by a request that still goes to the old tag.
-    pub fn pin(&self, host: &str) -> Option<Pinned> {
+    pub fn pin(&self, host: &str, path: &str) -> Option<Pinned> {
         let mut snapshot = self.current.load();
         loop {
             let domain = snapshot.route(host)?;
-            let in_flight = domain.live().in_flight.enter();
+            let route = domain.route_of(path);
+            let in_flight = domain.enter(route);
             fence(Ordering::SeqCst);
             let now = self.current.load();
             if Arc::ptr_eq(&snapshot, &now) {
                 return Some(Pinned {
                     domain: Arc::clone(domain),
-                    pool: snapshot.pool(&domain.virtual_host.live).map(Arc::clone),
+                    pool: snapshot.pool(&domain.tag_of(route).tag).map(Arc::clone),
+                    route,
                     in_flight,
                 });
             }
@@ -96,10 +99,19 @@ impl Reader {
 pub struct Pinned {
     /// The domain it is for.
     pub domain: Arc<DomainNode>,
-    /// The live tag's backends, unless none carries it.
+    /// Its path's, else the live tag's backends, unless none carries it.
     pub pool: Option<Arc<Pool>>,
-    /// Counts it in flight on the live tag.
+    /// Which of the domain's paths it is for; nothing where that is none of them.
+    pub route: Option<RouteNode>,
+    /// Counts it in flight on its tag.
     pub in_flight: InFlightGuard,
+}
+
+impl Pinned {
+    /// What is observed of its tag.
+    pub fn tag(&self) -> &TagLive {
+        self.domain.tag_of(self.route)
+    }
 }
 
 #[cfg(test)]
@@ -129,7 +141,7 @@ mod tests {
             for _ in 0..2 {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
-                        let pinned = reader.pin("example.com").expect("routed");
+                        let pinned = reader.pin("example.com", "/").expect("routed");
                         let tag = &pinned.domain.virtual_host.live;
                         let count = pinned.domain.in_flight_on(tag).expect("its own tag").count();
                         assert!(count > 0, "a pinned request is counted");
@@ -150,7 +162,7 @@ mod tests {
                 for _ in 0..20 {
                     // A request may still touch the count for a moment before it turns away, but
                     // none may be pinned to the old tag.
-                    let pinned = reader.pin("example.com").expect("routed");
+                    let pinned = reader.pin("example.com", "/").expect("routed");
                     assert_eq!(pinned.domain.virtual_host.live.as_str(), new);
                 }
             }

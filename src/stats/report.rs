@@ -174,7 +174,7 @@ impl Reading<'_> {
                 let mut latency = LatencyCells::default();
                 tracks.add_cells(&of.traffic, self.reach, &mut latency);
                 let counters = tracks.counters(&of.traffic, self.reach);
-                let in_flight = of.in_flight.count();
+                let in_flight = of.requests();
                 let figures = Figures { span: self.span, in_flight, counters, latency };
                 TagReport { tag: of.tag.clone(), figures }
             })

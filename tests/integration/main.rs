@@ -20,6 +20,7 @@ mod grpc;
 mod harness;
 mod health;
 mod hops;
+mod host_options;
 mod hostile;
 mod http1;
 mod ipv6;

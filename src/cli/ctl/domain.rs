@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint, value_parser};
 
 use super::connect::Session;
 use super::domain_options::{self, Given};
+use super::domain_service::{MaintenanceArgs, PauseArgs, ResumeArgs};
 use super::domain_view::{facts, summary, table, wide_table};
 use super::pages::{Paged, print_all};
 use super::{cert, cert_view};
@@ -30,6 +31,9 @@ pub(super) enum DomainVerb {
     Add(AddArgs),
     Set(SetArgs),
     Remove(RemoveArgs),
+    Maintenance(MaintenanceArgs),
+    Pause(PauseArgs),
+    Resume(ResumeArgs),
 }
 
 /// List all domains with what serves them
@@ -224,6 +228,9 @@ impl DomainVerb {
                 let info = session.call::<domain::Set>(&action, &args.into()).await?;
                 session.printer.changed(&info, &summary(&info));
             }
+            Self::Maintenance(args) => args.run(session).await?,
+            Self::Pause(args) => args.run(session).await?,
+            Self::Resume(args) => args.run(session).await?,
             Self::Remove(RemoveArgs { domain }) => {
                 let action = format!("remove `{domain}`");
                 let params = DomainParams { domain };

@@ -1,6 +1,9 @@
 //! Domains as people read them.
 
+use serde_json::Value;
+
 use crate::cli::table::{Cell, Table, Tone, count, join};
+use crate::model::Tag;
 use crate::rpc::methods::domain::{DomainInfo, PoolInfo, TagInFlight};
 
 /// The state of a domain in one line.
@@ -75,6 +78,10 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
     table.fact("before", join(&info.previous));
     table.fact("backends", pool(info.backends));
     table.fact("in flight", in_flight(info));
+    if info.waiting > 0 {
+        let waiting = format!("{} for it to be resumed", count(info.waiting, "request"));
+        table.fact("waiting", Cell::toned(waiting, Tone::Unsure));
+    }
     table.fact("balance", info.balance.to_string());
     table.fact("http to https", if info.http_to_https { "yes" } else { "no" });
     table.fact("tls", info.tls.to_string());
@@ -126,6 +133,9 @@ fn on_live(info: &DomainInfo) -> impl Iterator<Item = &TagInFlight> {
 }
 
 fn left_behind(info: &DomainInfo) -> String {
-    let left = info.in_flight.iter().filter(|of| of.tag != info.live && of.requests > 0);
+    let paths = info.options.get("paths").and_then(Value::as_array);
+    let by_path = |tag: &Tag| paths.into_iter().flatten().any(|path| path["tag"] == tag.as_str());
+    let left = info.in_flight.iter();
+    let left = left.filter(|of| of.tag != info.live && of.requests > 0 && !by_path(&of.tag));
     join(left.map(|of| format!("{} on {}", of.requests, of.tag)))
 }

@@ -11,8 +11,8 @@ use crate::cli::problem::Problem;
 use crate::cli::table::{Cell, Table, Tone, join};
 use crate::cli::time::{elapsed, span, timestamp};
 use crate::model::{
-    BackendStanding, Explanation, HeaderLine, HealthStatus, LiveTag, Match, RequestTimeouts,
-    RequestUrl, Unfit,
+    BackendStanding, Explanation, HeaderLine, HealthStatus, LiveTag, Match, PathRoute,
+    RequestTimeouts, RequestUrl, Unfit,
 };
 use crate::rpc::methods::route::{self, ExplainParams};
 
@@ -55,8 +55,13 @@ fn facts(explanation: &Explanation) -> Table {
     table.fact("answer", Cell::toned(answer, tone));
     table.fact("host", explanation.host.as_deref().unwrap_or("none that can be a host name"));
     table.fact("domain", domain(explanation));
+    if let Some(PathRoute { prefix, tag, strip }) = &explanation.route {
+        let stripped = if *strip { ", which is taken off" } else { "" };
+        table.fact("tag", format!("{tag}, by the path {prefix}{stripped}"));
+    }
     if let Some(live) = &explanation.live {
-        table.fact("tag", live.tag.as_str());
+        let fact = if explanation.route.is_some() { "live tag" } else { "tag" };
+        table.fact(fact, live.tag.as_str());
         table.fact("live since", since(live));
         if let Some(phase) = &live.switching {
             table.fact("switch", Cell::toned(switching(phase), Tone::Unsure));

@@ -11,6 +11,7 @@ mod config_show;
 mod connect;
 mod domain;
 mod domain_options;
+mod domain_service;
 mod domain_view;
 mod events;
 mod explain;

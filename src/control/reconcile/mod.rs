@@ -71,15 +71,17 @@ pub(super) fn check_served(
     if lost.is_empty() {
         return Ok(());
     }
-    // Only what is live now can lose its service.
-    let loser = next.domains().map(|node| &node.virtual_host).find(|virtual_host| {
-        lost.contains(&virtual_host.live)
-            && live.domain(&virtual_host.domain).is_some_and(|before| {
-                before.virtual_host.domain == virtual_host.domain
-                    && before.virtual_host.live == virtual_host.live
-            })
+    // Only what serves now can lose its service.
+    let loser = next.domains().map(|node| &node.virtual_host).find_map(|virtual_host| {
+        let before = &live.domain(&virtual_host.domain)?.virtual_host;
+        let tag = virtual_host.serving().find(|tag| {
+            lost.contains(tag)
+                && before.domain == virtual_host.domain
+                && before.serving().any(|served| served == *tag)
+        })?;
+        Some((&virtual_host.domain, tag))
     });
-    loser.map_or(Ok(()), |virtual_host| Err(unserved(&virtual_host.domain, &virtual_host.live)))
+    loser.map_or(Ok(()), |(domain, tag)| Err(unserved(domain, tag)))
 }
 
 fn domains_of(declared: &Declared) -> BTreeMap<&DomainName, &DeclaredDomain> {

@@ -21,6 +21,19 @@ pub struct BasicAuth {
 }
 
 impl BasicAuth {
+    /// There is somebody, and the realm is one that a header can say.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.users.is_empty() {
+            return Err("name at least one user, or nobody could come in".to_owned());
+        }
+        match &self.realm {
+            Some(realm) if realm.contains(|c: char| !c.is_ascii_graphic() && c != ' ') => {
+                Err("use ASCII characters that print in `realm`".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Leaves nothing of the hashes.
     pub(super) fn hide_hashes(&mut self) {
         for hash in self.users.values_mut() {

@@ -237,6 +237,12 @@ impl OptionSet {
         self.request_headers.check().or_else(|reason| at("request_headers", reason))?;
         self.response_headers.check().or_else(|reason| at("response_headers", reason))?;
         compression::check(&self.compression).or_else(|reason| at("compression", reason))?;
+        if let Some(auth) = &self.basic_auth {
+            auth.check().or_else(|reason| at("basic_auth", reason))?;
+        }
+        if let Some(sticky) = &self.sticky {
+            sticky.check().or_else(|reason| at("sticky.cookie", reason))?;
+        }
         Ok(())
     }
 }

@@ -14,3 +14,20 @@ pub struct Sticky {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age_secs: Option<u32>,
 }
+
+impl Sticky {
+    /// The name of the cookie.
+    pub fn cookie_name(&self) -> &str {
+        self.cookie.as_deref().unwrap_or("vhost_backend")
+    }
+
+    /// The name is one that a cookie may have (RFC 6265 §4.1.1).
+    pub(super) fn check(&self) -> Result<(), String> {
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        let name = self.cookie_name();
+        if name.is_empty() || !name.chars().all(is_token) {
+            return Err(format!("`{name}` can't be a cookie's name; use letters, digits and `_`"));
+        }
+        Ok(())
+    }
+}

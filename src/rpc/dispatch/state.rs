@@ -34,7 +34,12 @@ impl Dispatch {
             in_flight: snapshot.domains().map(in_flight).sum(),
             requests: metrics.requests(),
             refused: metrics.refused(),
-            warnings: [views::warnings(&snapshot), self.certificates.warnings()].concat(),
+            warnings: [
+                views::warnings(&snapshot),
+                self.certificates.warnings(),
+                (self.facts.warnings.0)(),
+            ]
+            .concat(),
         })
     }
 

@@ -125,7 +125,7 @@ pub struct WaitParams {
 pub enum WaitFor {
     /// Every ready backend of the live tag is healthy.
     Healthy,
-    /// No request runs on a tag that is not live.
+    /// No request runs on a tag that is neither live nor that of a path.
     Drained,
 }
 
@@ -178,6 +178,14 @@ pub struct DomainInfo {
     pub backends: PoolInfo,
     /// Requests in flight by tag, the live tag first.
     pub in_flight: Vec<TagInFlight>,
+    /// Requests that wait for it to be resumed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// How many backends of a pool can serve.

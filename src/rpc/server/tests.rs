@@ -100,6 +100,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     let facts = ServerFacts {
         started_ms: 0,
         listeners: Vec::new(),
+        warnings: crate::rpc::Warnings::new(Vec::new),
         metrics: Arc::new(Metrics::default()),
         explainer: crate::proxy::explain::Explainer::new(
             std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(crate::proxy::tests::options())),

@@ -1,0 +1,117 @@
+//! `vhost ctl domain maintenance`, `pause` and `resume`: options that are turned on for a while.
+
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use super::connect::Session;
+use super::domain_view::summary;
+use crate::cli::problem::Problem;
+use crate::cli::time::parse_millis;
+use crate::model::DomainName;
+use crate::rpc::methods::domain::{self, SetParams};
+
+/// Answer all requests of a domain with 503, or serve it again
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vhost ctl domain maintenance example.com on --message 'Back at noon' --retry-after 600
+  vhost ctl domain maintenance example.com off")]
+pub(super) struct MaintenanceArgs {
+    /// The domain
+    #[arg(value_name = "DOMAIN")]
+    domain: DomainName,
+    /// Whether it is worked on
+    #[arg(value_name = "on|off", hide_possible_values = true)]
+    state: State,
+    /// What clients are told; a line of the server's own when not given
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
+    /// When they may come again, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    retry_after: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum State {
+    On,
+    Off,
+}
+
+/// Let the requests of a domain wait
+///
+/// They go on in the order in which they came once it is resumed: to the tag that is live then.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  vhost ctl domain pause example.com --max-wait 10s --max-waiting 500")]
+pub(super) struct PauseArgs {
+    /// The domain
+    #[arg(value_name = "DOMAIN")]
+    domain: DomainName,
+    /// How long each waits at most; then it gets 503
+    #[arg(long, value_name = "TIME", value_parser = parse_millis, default_value = "30s")]
+    max_wait: u64,
+    /// How many wait at most; one more gets 503 at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+    max_waiting: u32,
+}
+
+/// Let the requests of a paused domain go on
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl domain resume example.com")]
+pub(super) struct ResumeArgs {
+    /// The domain
+    #[arg(value_name = "DOMAIN")]
+    domain: DomainName,
+}
+
+impl MaintenanceArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
+        let Self { domain, state, message, retry_after } = self;
+        let value = match state {
+            // What is null goes: a message of the last time does not come back.
+            State::On => json!({ "message": message, "retry_after_secs": retry_after }),
+            State::Off if message.is_some() || retry_after.is_some() => {
+                let cause = "leave out `--message` and `--retry-after`: nobody is told them";
+                return Err(Problem::usage("cannot turn maintenance off", cause.to_owned()));
+            }
+            State::Off => Value::Null,
+        };
+        set(session, domain, "maintenance", value).await
+    }
+}
+
+impl PauseArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
+        let value = json!({
+            "max_wait_secs": self.max_wait.div_ceil(1000),
+            "max_waiting": self.max_waiting,
+        });
+        set(session, self.domain, "pause", value).await
+    }
+}
+
+impl ResumeArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
+        set(session, self.domain, "pause", Value::Null).await
+    }
+}
+
+async fn set(
+    session: &mut Session<'_>,
+    domain: DomainName,
+    option: &'static str,
+    value: Value,
+) -> Result<(), Problem> {
+    let action = format!("change `{domain}`");
+    let params = SetParams {
+        domain,
+        aliases: None,
+        http_to_https: None,
+        balance: None,
+        tls: None,
+        hsts_max_age_secs: None,
+        options: Map::from_iter([(option.to_owned(), value)]),
+    };
+    let info = session.call::<domain::Set>(&action, &params).await?;
+    session.printer.changed(&info, &summary(&info));
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! `vhost hash-password`: what the config file knows of a password.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use argon2::Argon2;
+use argon2::password_hash::PasswordHasher;
+
+use super::exit_code::ExitCode;
+
+/// Hash a password for a domain's `basic_auth`
+///
+/// The password is asked for twice without being shown, or read as one line from standard input when
+/// that is no terminal. The hash is by argon2id with 19 MiB and two passes, as OWASP advises.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Example:\n  vhost hash-password")]
+pub struct HashPasswordArgs {}
+
+/// Prints the hash. Returns the exit status.
+pub fn run(_: &HashPasswordArgs) -> u8 {
+    let password = match password() {
+        Ok(password) => password,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return ExitCode::Usage.into();
+        }
+    };
+    // The parameters of the default are those of OWASP.
+    let hash = match Argon2::default().hash_password(password.as_bytes()) {
+        Ok(hash) => hash,
+        Err(error) => {
+            eprintln!("error: the password could not be hashed\ncause: {error}");
+            return ExitCode::Failed.into();
+        }
+    };
+    match writeln!(io::stdout().lock(), "{hash}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write the hash\ncause: {error}");
+            ExitCode::Failed.into()
+        }
+        _ => ExitCode::Done.into(),
+    }
+}
+
+fn password() -> Result<String, String> {
+    let unreadable = |error: io::Error| format!("cannot read the password\ncause: {error}");
+    let password = if io::stdin().is_terminal() {
+        let password = rpassword::prompt_password("Password: ").map_err(unreadable)?;
+        let again = rpassword::prompt_password("Once more: ").map_err(unreadable)?;
+        if password != again {
+            return Err("the two are not the same; nothing was hashed".to_owned());
+        }
+        password
+    } else {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map_err(unreadable)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    };
+    if password.is_empty() {
+        return Err("the password is empty; type one, or pipe one line in".to_owned());
+    }
+    Ok(password)
+}

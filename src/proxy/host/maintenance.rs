@@ -1,0 +1,16 @@
+//! What clients are told while a domain is worked on.
+
+use bytes::Bytes;
+
+use super::Host;
+use crate::metrics::Reason;
+use crate::proxy::answer::Content;
+
+/// The operator's own words.
+pub(in crate::proxy) fn message(reason: Reason, host: Host<'_>) -> Option<Content> {
+    if reason != Reason::Maintenance {
+        return None;
+    }
+    let message = host.options()?.maintenance.as_ref()?.message.as_ref()?;
+    Some(Content::text(Bytes::from(format!("{message}\n"))))
+}

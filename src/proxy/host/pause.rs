@@ -1,0 +1,66 @@
+//! Requests of a paused domain wait.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pingora::proxy::Session;
+
+use crate::metrics::{Metrics, Reason};
+use crate::model::{Pause, VirtualHost};
+use crate::state::{PauseLine, PlaceInLine};
+
+/// How often a wait looks whether the server stops.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a request waits in, and how.
+pub(in crate::proxy) struct Wait {
+    line: Arc<PauseLine>,
+    limits: Pause,
+}
+
+impl Wait {
+    /// Waits in `line` as the domain says. Once it is resumed it says no more, and there is nobody left
+    /// to be bounded but who came at that moment.
+    pub(in crate::proxy) fn new(line: &Arc<PauseLine>, virtual_host: &VirtualHost) -> Self {
+        let limits = virtual_host.options.get().pause.clone().unwrap_or_default();
+        Self { line: Arc::clone(line), limits }
+    }
+
+    /// Waits until the domain is resumed and everybody who came before has gone on. The time counts
+    /// from the beginning of the request, so that a second pause does not double it.
+    ///
+    /// # Errors
+    /// When the line is full, time runs out, the server stops, or the client goes away. That a client
+    /// does which sends a body is not seen before it is read.
+    pub(in crate::proxy) async fn until_turn(
+        self,
+        session: &mut Session,
+        started: Instant,
+        metrics: &Metrics,
+    ) -> Result<PlaceInLine, Reason> {
+        let Self { line, limits } = self;
+        let most = usize::try_from(limits.max_waiting).unwrap_or(usize::MAX);
+        let deadline = started + Duration::from_secs(limits.max_wait_secs.into());
+        let mut place = line.join(most).ok_or(Reason::Paused)?;
+        let body_done = session.as_mut().is_body_done();
+        {
+            let turn = place.wait();
+            tokio::pin!(turn);
+            loop {
+                let look = deadline.min(Instant::now() + LOOK);
+                tokio::select! {
+                    () = &mut turn => break,
+                    _ = session.as_downstream_mut().read_body_or_idle(true), if body_done => {
+                        return Err(Reason::ClientGone);
+                    }
+                    () = tokio::time::sleep_until(look.into()) => {
+                        if Instant::now() >= deadline || metrics.is_stopping() {
+                            return Err(Reason::Paused);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(place)
+    }
+}

@@ -1,0 +1,150 @@
+//! Clients that stay with their backend, by a cookie.
+//!
+//! The cookie is the backend's id, sealed: nobody but this server can read it or make one. It is bound
+//! to the domain, so that it is worth nothing at another.
+
+use std::io;
+use std::path::Path;
+use std::{fmt, fs};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cookie::{Cookie, SameSite};
+use http::{HeaderValue, header};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::atomic_file;
+use crate::model::{BackendId, DomainName, Sticky};
+
+/// The file of the key, in the state directory.
+const FILE: &str = "sticky.key";
+
+const KEY_LEN: usize = 32;
+
+/// The key that cookies are sealed with.
+pub(in crate::proxy) struct StickyKey(LessSafeKey);
+
+impl StickyKey {
+    /// Reads the key, or makes one that stays, so that a restart moves nobody.
+    pub(super) fn open(state_dir: &Path) -> io::Result<Self> {
+        let path = state_dir.join(FILE);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut key = [0; KEY_LEN];
+                let filled = SystemRandom::new().fill(&mut key);
+                filled.map_err(|_| io::Error::other("there is no randomness"))?;
+                atomic_file::write(&path, &key)?;
+                key.to_vec()
+            }
+            read => read?,
+        };
+        Self::new(&bytes)
+    }
+
+    fn new(bytes: &[u8]) -> io::Result<Self> {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, bytes).map_err(|_| {
+            let message = format!("{FILE} is not a key of {KEY_LEN} bytes; remove it");
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        })?;
+        Ok(Self(LessSafeKey::new(key)))
+    }
+
+    /// The backend that a client of the domain had, by its cookie.
+    pub(in crate::proxy) fn backend_of(
+        &self,
+        request: &RequestHeader,
+        sticky: &Sticky,
+        domain: &DomainName,
+    ) -> Option<BackendId> {
+        let name = sticky.cookie_name();
+        let headers = request.headers.get_all(header::COOKIE).iter();
+        let cookies = headers.filter_map(|value| value.to_str().ok()).flat_map(Cookie::split_parse);
+        let named = cookies.filter_map(std::result::Result::ok).filter(|one| one.name() == name);
+        let mut values = named.filter_map(|cookie| self.read(cookie.value(), domain));
+        values.next()
+    }
+
+    fn read(&self, value: &str, domain: &DomainName) -> Option<BackendId> {
+        let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut sealed = sealed.to_vec();
+        let id = self.0.open_in_place(nonce, bound_to(domain), &mut sealed).ok()?;
+        std::str::from_utf8(id).ok()?.parse().ok()
+    }
+
+    fn write(&self, id: &BackendId, domain: &DomainName) -> Option<String> {
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).ok()?;
+        let mut sealed = id.as_str().as_bytes().to_vec();
+        let unique = Nonce::assume_unique_for_key(nonce);
+        self.0.seal_in_place_append_tag(unique, bound_to(domain), &mut sealed).ok()?;
+        Some(URL_SAFE_NO_PAD.encode([&nonce, &*sealed].concat()))
+    }
+
+    /// Gives the client a cookie for its backend.
+    pub(in crate::proxy) fn set(
+        &self,
+        response: &mut ResponseHeader,
+        sticky: &Sticky,
+        domain: &DomainName,
+        id: &BackendId,
+        secure: bool,
+    ) -> Result<()> {
+        let Some(value) = self.write(id, domain) else { return Ok(()) };
+        let mut cookie = Cookie::build((sticky.cookie_name(), value))
+            .path("/")
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(secure)
+            .build();
+        if let Some(secs) = sticky.max_age_secs {
+            cookie.set_max_age(cookie::time::Duration::seconds(secs.into()));
+        }
+        match HeaderValue::try_from(cookie.to_string()) {
+            Ok(value) => response.append_header(header::SET_COOKIE, value).map(|_| ()),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn bound_to(domain: &DomainName) -> Aad<String> {
+    Aad::from(domain.to_string())
+}
+
+impl fmt::Debug for StickyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StickyKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_worth_something_only_unchanged_and_at_its_domain() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = StickyKey::open(directory.path()).unwrap();
+        let (id, domain) = ("web-1".parse().unwrap(), "example.com".parse().unwrap());
+        let value = key.write(&id, &domain).unwrap();
+        assert_ne!(value, key.write(&id, &domain).unwrap());
+        let again = StickyKey::open(directory.path()).unwrap();
+        assert_eq!(again.read(&value, &domain), Some(id));
+        assert_eq!(key.read(&value, &"example.org".parse().unwrap()), None);
+        for at in 0..value.len() {
+            let mut forged = value.clone().into_bytes();
+            forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+            let forged = String::from_utf8(forged).unwrap();
+            assert_eq!(key.read(&forged, &domain), None, "{at}");
+        }
+        for other in ["", "AAAA", "web-1", "!"] {
+            assert_eq!(key.read(other, &domain), None);
+        }
+        fs::write(directory.path().join(FILE), "short").unwrap();
+        assert!(StickyKey::open(directory.path()).is_err());
+    }
+}
