@@ -24,6 +24,7 @@ mod limits;
 pub mod measured;
 mod phases;
 mod redirect;
+mod routing;
 mod strict;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,4 +1,5 @@
-//! Pingora's phases, each handing over to a plain function of this room.
+//! Pingora's phases, each handing over to a plain function of this room. One `impl` of its trait, so one
+//! file.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,18 +21,17 @@ use super::context::{BodyOf, RequestContext};
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::grpc::is_grpc;
 use super::headers::{
-    X_REQUEST_ID, forward, forwarded_proto, frame_for, has_plain_length, mark_hop, original_host,
-    routed_host, strip_hop_by_hop, to_origin_form, usable_request_id, wants_websocket,
+    X_REQUEST_ID, forward, frame_for, mark_hop, original_host, strip_hop_by_hop, to_origin_form,
+    usable_request_id, wants_websocket,
 };
-use super::host::auth::{Attempt, Login};
 use super::host::pages::without_body;
-use super::host::pause::Wait;
-use super::host::{Host, HostServices, canonical, compression, headers, paths};
-use super::limits::{Retries, admit, check_head, is_last, meter_body};
-use super::redirect::{challenge_token, location, prove, redirect};
+use super::host::{Host, HostServices, compression, headers, paths};
+use super::limits::{Retries, check_head, is_last, meter_body};
+use super::redirect::{prove, redirect};
+use super::routing::{Stop, is_secure};
 use super::{Https, ProxyOptions, SharedOptions};
-use crate::metrics::{Metrics, Reason};
-use crate::model::{TlsMode, UpstreamFailure};
+use crate::metrics::Metrics;
+use crate::model::UpstreamFailure;
 use crate::state::{Ended, Reader};
 use crate::upstream;
 
@@ -42,10 +42,10 @@ const DRAIN_BODY: Duration = Duration::from_secs(5);
 /// The `ProxyHttp` of this product.
 pub(super) struct Phases {
     options: SharedOptions,
-    reader: Reader,
-    metrics: Arc<Metrics>,
-    https: Option<Arc<Https>>,
-    hosts: HostServices,
+    pub(super) reader: Reader,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) https: Option<Arc<Https>>,
+    pub(super) hosts: HostServices,
     retries: Retries,
 }
 
@@ -67,29 +67,6 @@ impl Phases {
             &self.hosts.pages,
             ctx.client.is_some_and(|client| client.secure),
         )
-    }
-
-    /// Routes a request, through whatever it has to wait for on its way.
-    async fn pass(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<(), Stop> {
-        let mut is_new = true;
-        loop {
-            match self.route(session.req_header(), ctx, std::mem::take(&mut is_new)).await {
-                // Boxed: most requests wait for nothing.
-                Err(Stop::Check(attempt)) => {
-                    Box::pin(self.hosts.passwords.check(attempt)).await?;
-                }
-                Err(Stop::Wait(wait)) => {
-                    // Whoever waits is not in flight: a switch meanwhile has nothing to drain.
-                    ctx.waits_for = ctx.pinned.take().map(|pinned| pinned.domain);
-                    let turn = wait.until_turn(session, ctx.started, &self.metrics);
-                    ctx.turn = Some(Box::pin(turn).await?);
-                }
-                routed => {
-                    ctx.turn = None;
-                    return routed;
-                }
-            }
-        }
     }
 
     /// Does what the domain's options say about a backend's response, but for edits of headers. Answers
@@ -118,101 +95,6 @@ impl Phases {
             compression::apply(session, response, &options.compression)?;
         }
         Ok(page)
-    }
-
-    /// Finds the domain and a backend for a request, or what is answered without one. `is_new` is whether
-    /// it has not been counted against its domain's limits.
-    async fn route(
-        &self,
-        request: &RequestHeader,
-        ctx: &mut RequestContext,
-        is_new: bool,
-    ) -> Result<(), Stop> {
-        if request.method == Method::TRACE || request.method == Method::CONNECT {
-            return Err(Reason::MethodRefused.into());
-        }
-        let mut buffer = [0; 256];
-        if !has_plain_length(request) {
-            return Err(Reason::BadRequest.into());
-        }
-        let host = routed_host(request, &mut buffer)?;
-        let token = challenge_token(request);
-        if let (Some(https), Some(token)) = (&self.https, token)
-            && let Some(answer) = https.challenges.http01(host, token)
-        {
-            return Err(Stop::Prove(answer));
-        }
-        let is_here = host.is_empty()
-            || ctx.connection.as_ref().is_none_or(|connection| connection.is_for(host));
-        let is_plain = !is_secure(request, ctx);
-        let path = request.uri.path();
-        // A backend may have left between the pool that was pinned and the choice; then the world has
-        // changed, and the request, of which nothing was sent yet, is routed by the new one.
-        for round in 0..3 {
-            ctx.pinned = Some(self.reader.pin(host, path).ok_or(Reason::UnknownHost)?);
-            if !is_here {
-                return Err(Reason::Misdirected.into());
-            }
-            if is_new && round == 0 {
-                admit(request, ctx)?;
-            }
-            let Some(pinned) = &ctx.pinned else { break };
-            let domain = &pinned.domain.virtual_host;
-            if let Some(https) = &self.https
-                && token.is_some()
-                && https.acme
-                && domain.tls == TlsMode::Auto
-            {
-                return Err(Reason::UnknownChallenge.into());
-            }
-            if !domain.options.is_empty() {
-                if domain.options.get().maintenance.is_some() && token.is_none() {
-                    return Err(Reason::Maintenance.into());
-                }
-                let https = self.https.as_deref();
-                if let Some(to) = canonical::redirected(domain, https, host, !is_plain, request) {
-                    return Err(Stop::Redirect(to));
-                }
-            }
-            if let Some(https) = &self.https
-                && domain.http_to_https
-                && !host.is_empty()
-                && is_plain
-                && https.certificates.is_trusted(host)
-            {
-                return Err(Stop::Redirect(location(host, https.port, request)));
-            }
-            if !domain.options.is_empty() {
-                let options = domain.options.get();
-                if let Some(auth) = &options.basic_auth {
-                    match self.hosts.passwords.look(auth, request) {
-                        Login::Passed => {}
-                        Login::Missing => return Err(Reason::Unauthorized.into()),
-                        Login::Unchecked(attempt) => return Err(Stop::Check(attempt)),
-                    }
-                }
-                ctx.stays_with = options.sticky.as_ref().and_then(|sticky| {
-                    self.hosts.sticky.backend_of(request, sticky, &domain.domain)
-                });
-            }
-            if let Some(line) = pinned.domain.pause_line()
-                && !ctx.turn.as_ref().is_some_and(|turn| turn.is_in(line))
-            {
-                return Err(Stop::Wait(Wait::new(line, domain)));
-            }
-            if !paths::is_plain(&pinned.domain, pinned.route, path) {
-                return Err(Reason::BadRequest.into());
-            }
-            // Whoever waited next may go on; for room at a backend there is another line.
-            ctx.turn = None;
-            if round == 0 {
-                ctx.hash_key = ctx.hash_of(request);
-            }
-            if ctx.choose_or_wait().await? {
-                return Ok(());
-            }
-        }
-        Err(Reason::NoBackend.into())
     }
 
     /// The client's address and whether it is believed.
@@ -596,33 +478,6 @@ fn count(session: &Session, ctx: &RequestContext) {
         }
         node.live.traffic().count(&Ended { took, ..ended });
     }
-}
-
-/// What is answered without a backend.
-enum Stop {
-    Refuse(Reason),
-    /// To this location.
-    Redirect(String),
-    /// With what a CA wants to see.
-    Prove(Arc<str>),
-    /// Not before its password has been checked.
-    Check(Attempt),
-    /// Not before its domain is resumed.
-    Wait(Wait),
-}
-
-impl From<Reason> for Stop {
-    fn from(reason: Reason) -> Self {
-        Self::Refuse(reason)
-    }
-}
-
-/// Whether the client's own connection is protected: it came over TLS, or a proxy that is believed
-/// says that it did there.
-fn is_secure(request: &RequestHeader, ctx: &RequestContext) -> bool {
-    ctx.client.is_some_and(|client| {
-        client.secure || (client.trusted && forwarded_proto(request) == Some("https"))
-    })
 }
 
 /// Whether the client can't tell where this response, or its own request, ends but by the end of
