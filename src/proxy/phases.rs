@@ -28,7 +28,7 @@ use super::host::pages::without_body;
 use super::host::{Host, HostServices, compression, headers, paths};
 use super::limits::{Retries, check_head, is_last, meter_body};
 use super::redirect::{prove, redirect};
-use super::routing::{Stop, is_secure};
+use super::routing::{Routing, Stop, is_secure};
 use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::Metrics;
 use crate::model::UpstreamFailure;
@@ -42,10 +42,8 @@ const DRAIN_BODY: Duration = Duration::from_secs(5);
 /// The `ProxyHttp` of this product.
 pub(super) struct Phases {
     options: SharedOptions,
-    pub(super) reader: Reader,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) https: Option<Arc<Https>>,
-    pub(super) hosts: HostServices,
+    metrics: Arc<Metrics>,
+    routing: Routing,
     retries: Retries,
 }
 
@@ -57,14 +55,15 @@ impl Phases {
         https: Option<Arc<Https>>,
         hosts: HostServices,
     ) -> Self {
-        Self { options, reader, metrics, https, retries: Retries::default(), hosts }
+        let routing = Routing { reader, metrics: Arc::clone(&metrics), https, hosts };
+        Self { options, metrics, routing, retries: Retries::default() }
     }
 
     /// In whose name a request is answered.
     fn host<'a>(&'a self, ctx: &'a RequestContext) -> Host<'a> {
         Host::new(
             ctx.domain_node(),
-            &self.hosts.pages,
+            &self.routing.hosts.pages,
             ctx.client.is_some_and(|client| client.secure),
         )
     }
@@ -86,7 +85,7 @@ impl Phases {
             && ctx.stays_with.as_ref() != Some(&node.backend.id)
         {
             let secure = is_secure(session.req_header(), ctx);
-            self.hosts.sticky.set(response, sticky, domain, &node.backend.id, secure)?;
+            self.routing.hosts.sticky.set(response, sticky, domain, &node.backend.id, secure)?;
         }
         // A call of gRPC has its status in trailers, and nobody reads a page.
         let wants_page = !is_grpc(session.req_header());
@@ -170,7 +169,7 @@ impl ProxyHttp for Phases {
             session.set_keepalive(None);
             Err(reason.into())
         } else {
-            self.pass(session, ctx).await
+            self.routing.pass(session, ctx).await
         };
         match routed {
             Ok(()) => {

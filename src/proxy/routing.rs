@@ -6,18 +6,27 @@ use http::Method;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
+use super::Https;
 use super::context::RequestContext;
 use super::headers::{forwarded_proto, has_plain_length, routed_host};
 use super::host::auth::{Attempt, Login};
 use super::host::pause::Wait;
-use super::host::{canonical, paths};
+use super::host::{HostServices, canonical, paths};
 use super::limits::admit;
-use super::phases::Phases;
 use super::redirect::{challenge_token, location};
-use crate::metrics::Reason;
+use crate::metrics::{Metrics, Reason};
 use crate::model::TlsMode;
+use crate::state::Reader;
 
-impl Phases {
+/// What requests are routed by.
+pub(super) struct Routing {
+    pub(super) reader: Reader,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) https: Option<Arc<Https>>,
+    pub(super) hosts: HostServices,
+}
+
+impl Routing {
     /// Routes a request, through whatever it has to wait for on its way.
     pub(super) async fn pass(
         &self,
