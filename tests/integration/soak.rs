@@ -176,6 +176,8 @@ fn two_hundred_switches_under_all_kinds_of_traffic_lose_and_misroute_nothing() {
         ["a1", "a2", "b1", "b2", "c1", "c2"].iter().map(|id| Backend::start(id)).collect();
     let mut setup = Setup::new()
         .set("logging.level", "\"info\"")
+        // Each client of kept connections sends more than the default takes.
+        .set("proxy.max_requests_per_connection", 1_000_000)
         .domain("example.com", "a")
         .lifetime(Duration::from_mins(5));
     for backend in &backends {
