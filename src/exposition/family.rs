@@ -30,7 +30,7 @@ pub(super) const REQUEST_DURATION: Family = Family {
     name: "proxy_request_duration_seconds",
     kind: HISTOGRAM,
     labels: &["domain", "tag"],
-    help: "How long requests took, from their first byte to the last of the answer.",
+    help: "How long requests took, from when their head was read to the end of the answer.",
 };
 
 pub(super) const IN_FLIGHT: Family = Family {
