@@ -9,9 +9,9 @@ use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::ca::Shared;
 use super::connection::Seen;
 use super::error::AcmeError;
+use super::shared::{Shared, blocking};
 use super::storage;
 use crate::atomic_file;
 use crate::config::EabSettings;
@@ -210,13 +210,6 @@ impl Shared {
         };
         said.unwrap_or_else(host)
     }
-}
-
-/// Does work that blocks where it may.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 fn cannot_keep(error: &io::Error) -> AcmeError {

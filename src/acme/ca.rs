@@ -1,89 +1,25 @@
 //! One CA, as the rest of the program knows it.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use instant_acme::{LetsEncrypt, RevocationRequest};
-use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use tracing::warn;
 
-use super::account::blocking;
-use super::challenge::{Challenges, Posted};
-use super::connection::Connection;
+use super::challenge::Challenges;
 use super::error::AcmeError;
-use super::order_file::Answer;
-use super::prove;
+use super::order::{Issued, OrderRequest};
 use super::renewal::{self, RenewalWindow};
+use super::shared::{Listeners, Shared, blocking};
 use super::storage::Storage;
-use super::trust;
 use crate::config::IssuerSettings;
-use crate::model::{AccountInfo, ChallengeKind, DomainName, RevocationReason};
+use crate::model::{AccountInfo, DomainName, RevocationReason};
 
 /// One CA, and our account there. A clone is the same one.
 #[derive(Clone)]
 pub struct Ca(Arc<Shared>);
-
-/// Which listeners of ours there are: a challenge is used only where it can be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listeners {
-    /// One for plain HTTP, as http-01 needs it.
-    pub http: bool,
-    /// One for HTTPS, as tls-alpn-01 needs it.
-    pub tls: bool,
-}
-
-/// What is wanted of a CA.
-#[derive(Debug, Clone)]
-pub struct OrderRequest {
-    /// The name to be signed.
-    pub name: DomainName,
-    /// The certificate that it takes the place of, if this CA signed it.
-    pub replaces: Option<CertificateDer<'static>>,
-    /// The challenge to begin with, such as the one that worked last.
-    pub prefer: Option<ChallengeKind>,
-    /// The challenge to use only when there is no other, such as the one that failed last.
-    pub avoid: Option<ChallengeKind>,
-}
-
-/// What a CA has signed.
-#[derive(Clone)]
-pub struct Issued {
-    /// The private key (PKCS#8), the certificate and its chain, PEM.
-    pub bundle: String,
-    /// The challenge that proved the name; nothing where the CA still believed an earlier proof.
-    pub challenge: Option<ChallengeKind>,
-    /// The account it was ordered with.
-    pub account: String,
-}
-
-impl fmt::Debug for Issued {
-    /// The key stays out of it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued")
-            .field("challenge", &self.challenge)
-            .field("account", &self.account)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What the clones of a [`Ca`] share.
-pub(super) struct Shared {
-    pub(super) issuer: IssuerSettings,
-    pub(super) dns_hook: Option<PathBuf>,
-    pub(super) listeners: Listeners,
-    pub(super) storage: Storage,
-    challenges: Challenges,
-    /// Held while an account is made or forgotten.
-    pub(super) registering: AsyncMutex<()>,
-    /// What is answered for the orders that are under way. Here and not in the future that works on an
-    /// order: when that is dropped, the CA may still be about to look.
-    posted: Mutex<HashMap<DomainName, Vec<(Answer, Posted)>>>,
-    connection: OnceCell<Connection>,
-}
 
 impl Ca {
     /// A CA that is neither connected to nor read about yet.
@@ -94,16 +30,7 @@ impl Ca {
         storage: Storage,
         challenges: Challenges,
     ) -> Self {
-        Self(Arc::new(Shared {
-            issuer,
-            dns_hook,
-            listeners,
-            storage,
-            challenges,
-            registering: AsyncMutex::default(),
-            posted: Mutex::default(),
-            connection: OnceCell::new(),
-        }))
+        Self(Arc::new(Shared::new(issuer, dns_hook, listeners, storage, challenges)))
     }
 
     /// Its directory.
@@ -220,50 +147,5 @@ impl Ca {
 impl fmt::Debug for Ca {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Ca").field(&self.directory_url()).finish()
-    }
-}
-
-impl Shared {
-    pub(super) fn is_public(&self) -> bool {
-        [LetsEncrypt::Production, LetsEncrypt::Staging]
-            .iter()
-            .any(|known| known.url() == self.issuer.directory_url)
-    }
-
-    /// Answers a challenge until [`stop_answering`](Self::stop_answering); DNS records are set elsewhere.
-    pub(super) fn keep_answering(&self, name: &DomainName, answer: &Answer) -> Result<(), String> {
-        let known =
-            |posted: &Vec<(Answer, Posted)>| posted.iter().any(|(known, _)| known == answer);
-        if self.posted.lock().get(name).is_some_and(known) {
-            return Ok(());
-        }
-        if let Some(posted) = prove::post(&self.challenges, answer)? {
-            let mut all = self.posted.lock();
-            all.entry(name.clone()).or_default().push((answer.clone(), posted));
-        }
-        Ok(())
-    }
-
-    /// Gives out what is answered for a name: it ends when that is dropped.
-    pub(super) fn stop_answering(&self, name: &DomainName) -> Vec<(Answer, Posted)> {
-        self.posted.lock().remove(name).unwrap_or_default()
-    }
-
-    pub(super) async fn connection(&self) -> Result<&Connection, AcmeError> {
-        let connect = || async {
-            let ca_root = self.issuer.ca_root.clone();
-            let hint = match &ca_root {
-                Some(_) => "`ca_root` is a PEM file with certificates",
-                None => "install the system's root certificates (`ca-certificates`)",
-            };
-            let url = self.issuer.directory_url.clone();
-            let made = blocking(move || {
-                Ok(trust::client_config(ca_root.as_deref())
-                    .and_then(|config| Connection::new(url, config)))
-            });
-            let made = made.await.unwrap_or_else(|error| Err(error.to_string()));
-            made.map_err(|why| AcmeError::blocked(why).with_hint(hint))
-        };
-        self.connection.get_or_try_init(connect).await
     }
 }

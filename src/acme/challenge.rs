@@ -14,6 +14,8 @@ use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+use super::order_file::Answer;
+
 /// The protocol that a handshake for TLS-ALPN-01 asks for (RFC 8737 §6.2).
 pub const ACME_TLS: &[u8] = b"acme-tls/1";
 
@@ -67,6 +69,23 @@ impl Challenges {
     pub fn is_empty(&self) -> bool {
         let pending = self.0.pending.load();
         pending.http01.is_empty() && pending.tls_alpn01.is_empty()
+    }
+
+    /// Answers a challenge as long as what this gives lives; DNS records are set elsewhere.
+    ///
+    /// # Errors
+    /// When no certificate can be made for it.
+    pub(super) fn post(&self, answer: &Answer) -> Result<Option<Posted>, String> {
+        match answer {
+            Answer::Http01 { host, token, key_authorization } => {
+                Ok(Some(self.add_http01(host, token, key_authorization)))
+            }
+            Answer::TlsAlpn01 { name, digest } => {
+                let config = tls_alpn01_config(name, digest)?;
+                Ok(Some(self.add_tls_alpn01(&server_name(name), config)))
+            }
+            Answer::Dns01 { .. } | Answer::DnsPersist01 => Ok(None),
+        }
     }
 
     /// Answers for `token` at `host` until what this gives is dropped.
@@ -166,9 +185,42 @@ pub(crate) fn tls_alpn01_config(name: &str, digest: &[u8]) -> Result<Arc<ServerC
     Ok(Arc::new(config))
 }
 
+/// What the hello of a CA that looks at tls-alpn-01 calls a name: an address is not allowed there, so
+/// its reverse name stands for it (RFC 8738 §6).
+fn server_name(name: &str) -> String {
+    use std::fmt::Write as _;
+    use std::net::IpAddr;
+    match name.parse::<IpAddr>() {
+        Err(_) => name.to_owned(),
+        Ok(IpAddr::V4(ip)) => {
+            let [a, b, c, d] = ip.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        Ok(IpAddr::V6(ip)) => {
+            let mut reverse = String::with_capacity(72);
+            for byte in ip.octets().iter().rev() {
+                let _ = write!(reverse, "{:x}.{:x}.", byte & 0xf, byte >> 4);
+            }
+            reverse + "ip6.arpa"
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_looked_for_by_their_reverse_names() {
+        assert_eq!(server_name("a.test"), "a.test");
+        assert_eq!(server_name("127.0.0.1"), "1.0.0.127.in-addr.arpa");
+        let reverse = server_name("2001:db8::1");
+        assert!(
+            reverse.starts_with("1.0.0.0.0.0.0.0.")
+                && reverse.ends_with("8.b.d.0.1.0.0.2.ip6.arpa")
+        );
+        assert_eq!(reverse.len(), 72);
+    }
 
     #[test]
     fn a_token_is_answered_at_its_host_while_it_is_posted() {

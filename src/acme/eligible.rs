@@ -1,8 +1,8 @@
 //! Which names a CA can be asked for, and how they can be proven.
 
 use super::bundle;
-use super::ca::Shared;
 use super::error::AcmeError;
+use super::shared::Shared;
 use crate::model::{ChallengeKind, DomainName, Pattern};
 
 impl Shared {

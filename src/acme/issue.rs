@@ -11,44 +11,22 @@ use instant_acme::{
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::account::{Session, blocking};
+use super::account::Session;
 use super::bundle;
-use super::ca::{Issued, OrderRequest, Shared};
 use super::challenge::Posted;
 use super::error::{AcmeError, ErrorKind};
+use super::order::{Issued, OrderRequest, Run, retried};
 use super::order_file::{Answer, OrderFile};
 use super::prove::why;
+use super::shared::{Shared, blocking};
 use crate::clock::now_ms;
 use crate::model::{ChallengeKind, DomainName};
-
-/// Does a step again while all that the CA has against it is its nonce: it was not looked at then.
-/// instant-acme gives up after three.
-macro_rules! retried {
-    ($step:expr) => {{
-        let mut left = 5;
-        loop {
-            match $step.await {
-                Err(error) if left > 0 && $crate::acme::error::is_bad_nonce(&error) => left -= 1,
-                done => break done,
-            }
-        }
-    }};
-}
-pub(super) use retried;
 
 /// How an order is waited for. A CA that says when to ask again is asked then.
 const PATIENCE: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(250))
     .backoff(1.2)
     .timeout(Duration::from_mins(3));
-
-/// An order that is being worked on.
-pub(super) struct Run {
-    pub(super) order: Order,
-    pub(super) file: OrderFile,
-    /// Whether somebody else began with it.
-    pub(super) resumed: bool,
-}
 
 impl Shared {
     pub(super) async fn issue(
@@ -315,15 +293,6 @@ impl Shared {
             warn!(%name, %error, "an order that is over cannot be removed");
         }
     }
-}
-
-/// Fetches what is not there yet, so that going through them does not fail half-way.
-pub(super) async fn fetch_authorizations(order: &mut Order) -> Result<(), Error> {
-    let mut authorizations = order.authorizations();
-    while let Some(authorization) = authorizations.next().await {
-        authorization?;
-    }
-    Ok(())
 }
 
 /// Whether an order is not to be gone on with after an error.

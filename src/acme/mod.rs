@@ -15,10 +15,12 @@ mod eligible;
 mod error;
 mod http_date;
 mod issue;
+mod order;
 mod order_file;
 mod prove;
 mod renewal;
 pub mod schedule;
+mod shared;
 pub mod storage;
 #[cfg(test)]
 mod testing;
@@ -27,8 +29,10 @@ mod tests;
 mod trust;
 
 pub use ask::ask;
-pub use ca::{Ca, Issued, Listeners, OrderRequest};
+pub use ca::Ca;
 pub use challenge::Challenges;
 pub use error::{AcmeError, ErrorKind};
+pub use order::{Issued, OrderRequest};
 pub use renewal::RenewalWindow;
+pub use shared::Listeners;
 pub use storage::{Loaded, Meta, Storage, Stored};

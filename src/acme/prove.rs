@@ -10,12 +10,11 @@ use tracing::{debug, warn};
 
 use super::account::Session;
 use super::bundle;
-use super::ca::{OrderRequest, Shared};
-use super::challenge::{Challenges, Posted, tls_alpn01_config};
 use super::dns;
 use super::error::{AcmeError, ErrorKind};
-use super::issue::{Run, fetch_authorizations, retried};
+use super::order::{OrderRequest, Run, fetch_authorizations, retried};
 use super::order_file::Answer;
+use super::shared::Shared;
 use crate::model::{ChallengeKind, DomainName};
 
 impl Shared {
@@ -105,20 +104,6 @@ impl Shared {
     }
 }
 
-/// Answers a challenge as long as what this gives lives.
-pub(super) fn post(challenges: &Challenges, answer: &Answer) -> Result<Option<Posted>, String> {
-    match answer {
-        Answer::Http01 { host, token, key_authorization } => {
-            Ok(Some(challenges.add_http01(host, token, key_authorization)))
-        }
-        Answer::TlsAlpn01 { name, digest } => {
-            let config = tls_alpn01_config(name, digest)?;
-            Ok(Some(challenges.add_tls_alpn01(&server_name(name), config)))
-        }
-        Answer::Dns01 { .. } | Answer::DnsPersist01 => Ok(None),
-    }
-}
-
 /// Why an order failed, in the words of each authorization; those that are still pending are given
 /// up. `otherwise` is what there is to say when they say nothing, and the challenge that it was.
 pub(super) async fn why(order: &mut Order, name: &DomainName, otherwise: AcmeError) -> AcmeError {
@@ -191,27 +176,6 @@ fn answer(
         },
         ChallengeKind::DnsPersist01 => Answer::DnsPersist01,
     })
-}
-
-/// What the hello of a CA that looks at tls-alpn-01 calls a name: an address is not allowed there, so
-/// its reverse name stands for it (RFC 8738 §6).
-fn server_name(name: &str) -> String {
-    use std::fmt::Write as _;
-    use std::net::IpAddr;
-    match name.parse::<IpAddr>() {
-        Err(_) => name.to_owned(),
-        Ok(IpAddr::V4(ip)) => {
-            let [a, b, c, d] = ip.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        Ok(IpAddr::V6(ip)) => {
-            let mut reverse = String::with_capacity(72);
-            for byte in ip.octets().iter().rev() {
-                let _ = write!(reverse, "{:x}.{:x}.", byte & 0xf, byte >> 4);
-            }
-            reverse + "ip6.arpa"
-        }
-    }
 }
 
 fn acme_type(kind: ChallengeKind) -> ChallengeType {
@@ -289,17 +253,5 @@ mod tests {
         assert_eq!(order(Some(Dns01), Some(TlsAlpn01)), [Dns01, Http01, TlsAlpn01]);
         assert_eq!(order(Some(Dns01), Some(Dns01)), [TlsAlpn01, Http01, Dns01]);
         assert_eq!(preferred(vec![Http01], None, Some(Http01)), [Http01], "there is no other");
-    }
-
-    #[test]
-    fn addresses_are_looked_for_by_their_reverse_names() {
-        assert_eq!(server_name("a.test"), "a.test");
-        assert_eq!(server_name("127.0.0.1"), "1.0.0.127.in-addr.arpa");
-        let reverse = server_name("2001:db8::1");
-        assert!(
-            reverse.starts_with("1.0.0.0.0.0.0.0.")
-                && reverse.ends_with("8.b.d.0.1.0.0.2.ip6.arpa")
-        );
-        assert_eq!(reverse.len(), 72);
     }
 }

@@ -7,9 +7,9 @@ use rustls::pki_types::CertificateDer;
 use tracing::warn;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::ca::Shared;
 use super::error::AcmeError;
 use super::schedule;
+use super::shared::Shared;
 
 /// When a CA wants a certificate to be renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]

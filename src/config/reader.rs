@@ -12,10 +12,7 @@ use super::effective::Origin;
 use super::plain::Plain;
 use super::problem::shorten;
 use super::report::{Near, Report, Span, Stray};
-
-/// Turns a value into what it means, or says what would be right.
-pub(super) trait Read<T>: Fn(&DeValue<'_>) -> Result<T, String> {}
-impl<T, F: Fn(&DeValue<'_>) -> Result<T, String>> Read<T> for F {}
+use super::value::Read;
 
 /// A table that is being read.
 pub(super) struct Section<'r, 't> {

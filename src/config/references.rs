@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::paths::Environment;
-use super::reader::Read;
+use super::value::Read;
 
 /// The texts of one file that refer to the environment, by where they begin.
 #[derive(Default)]

@@ -9,8 +9,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
-use super::reader::Read;
 use crate::model::{DomainName, ParseError, Pattern, TlsMode, Weight};
+
+/// Turns a value into what it means, or says what would be right.
+pub(super) trait Read<T>: Fn(&DeValue<'_>) -> Result<T, String> {}
+impl<T, F: Fn(&DeValue<'_>) -> Result<T, String>> Read<T> for F {}
 
 /// The longest time that a key takes. A longer one is a mistyped unit; time-outs that a day does not
 /// suffice for would keep dead peers.
