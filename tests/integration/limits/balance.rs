@@ -1,7 +1,7 @@
 //! Balance methods beyond the turn, slow start, backups, and the cap on what traffic puts out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -150,14 +150,27 @@ fn the_share_of_a_backend_that_came_back_grows() {
     let mut client = vhost.connect();
     let mut is_new = move || owner(&mut client, "") == "new";
     let share = |is_new: &mut dyn FnMut() -> bool| (0..100).filter(|_| is_new()).count();
-    eventually("both have grown", SOON, || share(&mut is_new) == 50);
-    new.set_health(500);
-    vhost.wait_for_health("new", "unhealthy");
-    assert_eq!(share(&mut is_new), 0);
-    // Its first answer says that it serves: to ask for its health would take some of the time.
-    new.set_health(200);
-    eventually("it serves again", SOON, &mut is_new);
-    let first = share(&mut is_new);
+    // While both grow, one sometimes has two turns in a row, if only once in a hundred at first.
+    eventually("both have grown", 3 * SOON, || {
+        let mut last = is_new();
+        (0..1000).all(|_| {
+            let now = is_new();
+            std::mem::replace(&mut last, now) != now
+        })
+    });
+    // A busy machine may take longer for a hundred requests than the share takes to grow.
+    let first = (0..10).find_map(|_| {
+        new.set_health(500);
+        vhost.wait_for_health("new", "unhealthy");
+        assert_eq!(share(&mut is_new), 0);
+        // Its first answer says that it serves: to ask for its health would take some of the time.
+        new.set_health(200);
+        eventually("it serves again", SOON, &mut is_new);
+        let began = Instant::now();
+        let first = share(&mut is_new);
+        (began.elapsed() < Duration::from_secs(4)).then_some(first)
+    });
+    let first = first.expect("a hundred requests in four seconds");
     assert!(first < 42, "it had {first} of 100 at once");
     eventually("it grows to its half", SOON, || share(&mut is_new) == 50);
 }
