@@ -172,6 +172,7 @@ mod tests {
                     scheme: crate::model::Scheme::Http,
                     state: BackendState::Ready,
                     backup: false,
+                    tls: crate::model::BackendTls::default(),
                 }))
             })
             .collect();

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ControlError, backends, domains};
+use super::{ControlError, backends, domains, peer};
 use crate::config::{Declared, DeclaredBackend, DeclaredDomain};
 use crate::model::{
     Backend, BackendId, Change, DomainName, EntryAction, EntryChange, EntryKind, SwitchStep, Tag,
@@ -102,6 +102,15 @@ impl Merged {
     ) {
         self.told.push(EntryChange { kind, name: name.to_string(), action, changes });
     }
+
+    /// Tells one thing more that changes about an entry.
+    pub(super) fn tell_more(&mut self, kind: EntryKind, name: &impl ToString, change: String) {
+        let text = name.to_string();
+        match self.told.iter_mut().find(|told| told.kind == kind && told.name == text) {
+            Some(told) => told.changes.push(change),
+            None => self.tell(kind, name, EntryAction::Changed, vec![change]),
+        }
+    }
 }
 
 fn merge_backends(
@@ -136,6 +145,7 @@ fn merge_backends(
                 tags: pick(&old.tags, &new.tags, &now.tags),
                 weight: pick(&old.weight, &new.weight, &now.weight),
                 scheme: pick(&old.scheme, &new.scheme, &now.scheme),
+                tls: now.tls.merged(&old.tls, &new.tls),
                 backup: pick(&old.backup, &new.backup, &now.backup),
                 state: match new.state {
                     Some(state) if old.state != new.state => state,
@@ -153,6 +163,8 @@ fn merge_backends(
                 merged.tell(EntryKind::Backend, &new.id, EntryAction::Changed, changed);
             }
         }
+        // What the file says fits; with what commands did since, it may not.
+        peer::check_keys(&next)?;
         merged.changes.push(Change::PutBackend(next));
     }
     let kept: BTreeSet<&BackendId> = declared.backends.iter().map(|backend| &backend.id).collect();
