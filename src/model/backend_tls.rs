@@ -155,10 +155,10 @@ impl BackendTls {
         }
         match (&self.client_cert_file, &self.client_key_file) {
             (Some(_), None) => {
-                problems.push(missing(Self::CLIENT_KEY_FILE, Self::CLIENT_CERT_FILE))
+                problems.push(missing(Self::CLIENT_KEY_FILE, Self::CLIENT_CERT_FILE));
             }
             (None, Some(_)) => {
-                problems.push(missing(Self::CLIENT_CERT_FILE, Self::CLIENT_KEY_FILE))
+                problems.push(missing(Self::CLIENT_CERT_FILE, Self::CLIENT_KEY_FILE));
             }
             (Some(_), Some(_)) | (None, None) => {}
         }

@@ -82,7 +82,6 @@ impl Server {
     ) -> Result<Self, ServerError> {
         prepare_process()?;
         let logs = Logs::open(&config, log)?;
-        log_doubts(&config);
         let (store, saved) = open_store(&config)?;
         let socket =
             AdminSocket::bind(&config.proxy.admin_socket, config.proxy.admin_group.as_deref())?;
@@ -307,12 +306,14 @@ fn publish(saved: &Saved) -> (Publisher, Reader) {
     publication(Snapshot::default().after(domains.chain(backends).collect(), saved.revision))
 }
 
-/// What options of domains need, and what is wrong with it; error pages are kept as the files are.
+/// What options of domains need; and what is wrong with that, and with files of backends. Error pages are
+/// kept as the files are.
 fn host_services(
     config: &Config,
     reader: &Reader,
     control: &Runtime,
 ) -> Result<(HostServices, Warnings), ServerError> {
+    log_doubts(config);
     let hosts = HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
     let (pages, reader) = (hosts.pages.clone(), reader.clone());
     control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());

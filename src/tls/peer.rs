@@ -39,7 +39,7 @@ impl fmt::Debug for PeerTls {
             .field("is_verified", &self.is_verified)
             .field("has_own_ca", &self.ca.is_some())
             .field("has_client_certificate", &self.client.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

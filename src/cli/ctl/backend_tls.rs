@@ -11,6 +11,7 @@ use crate::rpc::methods::backend::{AddParams, SetParams};
 /// What adding and changing have in common. The server reads the files.
 #[derive(Debug, Args)]
 #[group(skip)]
+#[expect(clippy::struct_field_names, reason = "they are the names of the flags")]
 pub(super) struct TlsArgs {
     /// The name that is asked for (SNI) and that the certificate must be for, or an IP
     #[arg(long, value_name = "NAME")]

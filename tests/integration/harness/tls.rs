@@ -97,6 +97,16 @@ impl Authority {
     }
 }
 
+/// TLS with a certificate for `name` that signed itself, and its file in `directory`.
+pub(crate) fn self_signed(directory: &Path, name: &str) -> (PathBuf, Arc<ServerConfig>) {
+    let key = KeyPair::generate().expect("a key");
+    let parameters = CertificateParams::new([name.to_owned()]).expect("a name");
+    let issued = Issued { certificate: parameters.self_signed(&key).expect("it is signed"), key };
+    let files = issued.write_to(directory, "self");
+    let tls = tls_server(vec![issued.certificate.der().clone()], issued.private_key(), &[]);
+    (files.cert, tls)
+}
+
 /// TLS with this certificate for whoever comes, that offers `protocols` by ALPN.
 pub(crate) fn tls_server(
     chain: Vec<CertificateDer<'static>>,

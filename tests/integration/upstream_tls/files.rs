@@ -152,8 +152,10 @@ fn a_reload_reads_the_files_again() {
     let first = Backend::builder("first").tls(old.serves("web.internal", &["h2"])).start();
     let directory = tempfile::tempdir().unwrap();
     let ca = old.write_to(directory.path());
-    let keys =
-        format!("scheme = \"https\"\ntls_server_name = \"web.internal\"\ntls_ca_file = {ca:?}");
+    let keys = format!(
+        "scheme = \"https\"\ntls_server_name = \"web.internal\"\ntls_ca_file = \"{}\"",
+        ca.display()
+    );
     let vhost = Setup::new()
         .tcp_probes()
         .domain("example.com", "a")
@@ -219,7 +221,7 @@ fn a_start_goes_on_without_a_file_that_is_gone() {
         );
         let directory = tempfile::tempdir().unwrap();
         let ca = authority.write_to(directory.path());
-        let setup = setup.replace("\"ca.pem\"", &format!("{ca:?}"));
+        let setup = setup.replace("ca.pem", &ca.display().to_string());
         let mut vhost = setup.start();
         vhost.wait_until_healthy(2);
         std::fs::remove_file(&ca).unwrap();

@@ -23,7 +23,7 @@ impl Ca {
 
     /// A line of a backend that trusts it.
     fn line(&self) -> String {
-        format!("tls_ca_file = {:?}\n", self.file)
+        format!("tls_ca_file = \"{}\"\n", self.file.display())
     }
 }
 
@@ -57,6 +57,21 @@ fn its_own_ca_and_name_are_what_a_backend_is_verified_by() {
     assert_eq!(shown["tls_ca_file"], ca.file.display().to_string());
     let table = vhost.ctl_ok(&["backend", "show", "web"]).stdout;
     assert!(table.contains("TLS name") && table.contains("web.internal"), "{table}");
+}
+
+#[test]
+fn a_certificate_that_signed_itself_can_be_trusted_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, tls) = self_signed(directory.path(), "web.internal");
+    let keys = [format!("tls_ca_file = \"{}\"", file.display())];
+    let keys = lines("https", &[&keys[0], "tls_server_name = \"web.internal\""]);
+    let backend = behind("web", tls);
+    let vhost = Setup::new()
+        .domain("example.com", "a")
+        .backend_with("web", backend.address(), &["a"], &keys)
+        .start();
+    vhost.wait_for_health("web", "healthy");
+    assert_eq!(vhost.get("example.com", "/").status, 200);
 }
 
 /// Each is found by probes, and by traffic that doesn't trust probes.
@@ -126,7 +141,8 @@ fn a_backend_that_wants_a_client_certificate_gets_it() {
     let own = clients.issue(&["proxy.test"]).write_to(directory.path(), "own");
     let strange = Authority::new().issue(&["proxy.test"]).write_to(directory.path(), "strange");
     let [own, strange] = [&own, &strange].map(|files| {
-        format!("tls_client_cert_file = {:?}\ntls_client_key_file = {:?}", files.cert, files.key)
+        let [cert, key] = [&files.cert, &files.key].map(|path| path.display());
+        format!("tls_client_cert_file = \"{cert}\"\ntls_client_key_file = \"{key}\"")
     });
     let name = "tls_server_name = \"web.internal\"";
     for (scheme, offered) in
