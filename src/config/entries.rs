@@ -78,7 +78,9 @@ fn read_backend(
     let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
     let (id, address) = (id?, address?);
     let declared = DeclaredBackend { id, address, tags, weight, scheme, tls: tls?, state, backup };
-    if let Err(error) = PeerTls::read(&declared.clone().into()) {
+    if declared.tls.has_files()
+        && let Err(error) = PeerTls::read(&declared.clone().into())
+    {
         entry.bad_file(error.key, format!("{}; {}", error.cause, error.hint()));
     }
     Some(declared)

@@ -81,6 +81,7 @@ impl ControlPlane {
             if let Some(scheme) = edit.scheme {
                 after.scheme = scheme;
             }
+            let names_files = edit.tls.names_files();
             edit.tls.apply(&mut after.tls);
             if let Some(backup) = edit.backup {
                 after.backup = backup;
@@ -95,7 +96,12 @@ impl ControlPlane {
                 loss::check(snapshot, node, &left(before, &after))?;
             }
             let next = peer::checked(snapshot, &after)?;
-            Ok(put(before, after).map(|put| Edit { next, ..put }))
+            match put(before, after) {
+                Some(put) => Ok(Some(Edit { next, ..put })),
+                // A file that is named again is read again.
+                None if names_files => peer::read_again(snapshot, before),
+                None => Ok(None),
+            }
         })
         .await
     }

@@ -1,8 +1,9 @@
 //! Whether a backend can be spoken to as it is declared.
 
 use super::ControlError;
-use crate::model::{Backend, Change};
-use crate::state::Snapshot;
+use super::plane::Edit;
+use crate::model::{Backend, Change, EventKind};
+use crate::state::{ReadAgain, Snapshot};
 use crate::tls::TlsFileError;
 
 /// The state with the backend as it is to be, where its TLS is new: it holds what was read of the files.
@@ -26,6 +27,28 @@ pub(super) fn checked(
     match next.backend(&backend.id).map(|node| node.tls()) {
         Some(Err(error)) => Err(unusable(backend, error)),
         _ => Ok(Some(next)),
+    }
+}
+
+/// How the history tells that a backend's files hold something else.
+pub(super) const FILES: &str = "the contents of its TLS files";
+
+/// The edit that takes in what the files of a backend hold now; nothing when that is the same. Blocks.
+///
+/// # Errors
+/// When a file can't be used.
+pub(super) fn read_again(
+    snapshot: &Snapshot,
+    backend: &Backend,
+) -> Result<Option<Edit>, ControlError> {
+    let (next, mut told) = snapshot.with_files_read_again(Some(&backend.id));
+    match told.pop() {
+        None => Ok(None),
+        Some(ReadAgain::Kept(_, error)) => Err(unusable(backend, &error)),
+        Some(ReadAgain::Changed(id)) => {
+            let event = EventKind::BackendSet { backend: id, changed: vec![FILES.to_owned()] };
+            Ok(Some(Edit { next: Some(next), ..Edit::new(Vec::new(), event) }))
+        }
     }
 }
 

@@ -219,6 +219,12 @@ pub struct BackendTlsEdit {
 }
 
 impl BackendTlsEdit {
+    /// Whether a file is named.
+    pub fn names_files(&self) -> bool {
+        let files = [&self.ca_file, &self.client_cert_file, &self.client_key_file];
+        files.into_iter().any(|file| matches!(file, Patch::Set(_)))
+    }
+
     /// Carries it out.
     pub fn apply(self, tls: &mut BackendTls) {
         self.server_name.apply(&mut tls.server_name);

@@ -294,8 +294,8 @@ impl BackendNode {
         Self::of(backend, live, tls)
     }
 
-    fn with_tls(&self, tls: files::NodeTls) -> Self {
-        Self::of(self.backend.clone(), Arc::clone(&self.live), tls)
+    fn with_tls(&self, tls: PeerTls) -> Self {
+        Self::of(self.backend.clone(), Arc::clone(&self.live), Some(Ok(Arc::new(tls))))
     }
 
     fn of(backend: Backend, live: Arc<BackendLive>, tls: files::NodeTls) -> Self {

@@ -8,6 +8,7 @@ use super::left::Left;
 use crate::config::Declared;
 use crate::control::claims::Claim;
 use crate::control::configuration::off_the_runtime;
+use crate::control::peer::FILES;
 use crate::control::plane::Edit;
 use crate::control::reconcile::{Merged, check_served, merge, same};
 use crate::control::{ControlError, ControlPlane, gate};
@@ -172,10 +173,10 @@ impl Plan {
         }
         let left = Left::of(live, &next, &merged.changes);
         let (next, files) =
-            if reads_files { next.with_files_read_again() } else { (next, Vec::new()) };
+            if reads_files { next.with_files_read_again(None) } else { (next, Vec::new()) };
         for read in &files {
             if let ReadAgain::Changed(id) = read {
-                merged.tell_more(EntryKind::Backend, id, "what its TLS files hold".to_owned());
+                merged.tell_more(EntryKind::Backend, id, FILES.to_owned());
             }
         }
         Ok(Self { revision, merged, next, left, same, files })

@@ -14,7 +14,7 @@ pub(super) type NodeTls = Option<Result<Arc<PeerTls>, Arc<TlsFileError>>>;
 pub enum ReadAgain {
     /// They say something else now.
     Changed(BackendId),
-    /// They can't be used any more; what was read before stays.
+    /// They can't be used; what was read before stays, if anything was.
     Kept(BackendId, TlsFileError),
 }
 
@@ -25,28 +25,27 @@ pub(super) fn read(backend: &Backend) -> NodeTls {
 }
 
 impl Snapshot {
-    /// The snapshot with the files of all backends as they are now, and what became of them. Blocks.
+    /// The snapshot with the files of all backends, or of one, as they are now, and what became of
+    /// them. Blocks.
     #[must_use]
-    pub fn with_files_read_again(&self) -> (Self, Vec<ReadAgain>) {
+    pub fn with_files_read_again(&self, only: Option<&BackendId>) -> (Self, Vec<ReadAgain>) {
         let mut next = self.clone();
         let (mut touched, mut told) = (Touched::new(), Vec::new());
+        let one = only.map(|id| self.backends.get(id));
+        let all = one.is_none().then(|| self.backends());
         let reads = |node: &&Arc<BackendNode>| node.tls.is_some() && node.backend.tls.has_files();
-        for node in self.backends().filter(reads) {
+        for node in one.flatten().into_iter().chain(all.into_iter().flatten()).filter(reads) {
             let id = &node.backend.id;
-            let tls = match (PeerTls::read(&node.backend), &node.tls) {
+            let now = match (PeerTls::read(&node.backend), &node.tls) {
                 (Ok(now), Some(Ok(before))) if now == **before => continue,
-                (Ok(now), _) => Ok(Arc::new(now)),
-                (Err(error), Some(Ok(_))) => {
+                (Ok(now), _) => now,
+                (Err(error), _) => {
                     told.push(ReadAgain::Kept(id.clone(), error));
                     continue;
                 }
-                // As before, but it may be another reason.
-                (Err(error), _) => Err(Arc::new(error)),
             };
-            if tls.is_ok() {
-                told.push(ReadAgain::Changed(id.clone()));
-            }
-            next.backends.insert(id.clone(), Arc::new(node.with_tls(Some(tls))));
+            told.push(ReadAgain::Changed(id.clone()));
+            next.backends.insert(id.clone(), Arc::new(node.with_tls(now)));
             for tag in &node.backend.tags {
                 touched.entry(tag.clone()).or_default().insert(id.clone());
             }

@@ -200,7 +200,19 @@ fn a_reload_reads_the_files_again() {
         "--tls-ca-file",
         own_text,
     ]);
+    // A command that names a file again reads it again.
+    let again = ["backend", "set", "made", "--tls-ca-file", own_text];
+    let before = vhost.newest_event();
+    vhost.ctl_ok(&again);
+    assert_eq!(vhost.newest_event()["id"], before["id"], "it holds what it held");
+    std::fs::write(&own, old.pem() + &new.pem()).unwrap();
+    vhost.ctl_ok(&again);
+    let event = vhost.newest_event();
+    assert_eq!(event["changed"], json!(["the contents of its TLS files"]), "{event}");
     std::fs::remove_file(&own).unwrap();
+    let refused = vhost.ctl(&again);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("there is no such file"), "{refused:?}");
     vhost.ctl_ok(&["reload"]);
     assert!(!vhost.wait_for_log("a TLS file is not read again").is_empty());
     vhost.ctl_ok(&["switch", "first.test", "c"]);
@@ -227,6 +239,10 @@ fn a_start_goes_on_without_a_file_that_is_gone() {
         std::fs::remove_file(&ca).unwrap();
         vhost.kill();
         vhost.restart();
+        // From the first request on, before any probe has said so.
+        for _ in 0..4 {
+            assert_eq!(vhost.get("example.com", "/").backend(), Some("plain"));
+        }
         let shown = vhost.wait_for_health("web", "unhealthy");
         let reason = shown["health"]["last_error"].as_str().unwrap();
         let said = format!("TLS: `tls_ca_file` `{}`: there is no such file", ca.display());

@@ -206,6 +206,26 @@ fn http2_is_spoken_where_it_must_be() {
     check_stream(&stream.body, 50).unwrap();
 }
 
+#[test]
+fn a_web_socket_goes_over_http1_where_the_backend_offers_that_as_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let ca = Ca::new(directory.path(), "ca");
+    let keys = lines("h2", &[&ca.line(), "tls_server_name = \"web.internal\""]);
+    for (offered, opens) in [(&["h2", "http/1.1"][..], true), (&["h2"], false)] {
+        let backend = behind("web", ca.authority.serves("web.internal", offered));
+        let vhost = Setup::new()
+            .domain("example.com", "a")
+            .backend_with("web", backend.address(), &["a"], &keys)
+            .start();
+        vhost.wait_for_health("web", "healthy");
+        let socket = WebSocket::try_open(vhost.http(), "example.com");
+        assert_eq!(socket.is_ok(), opens, "{offered:?}");
+        if let Ok(mut socket) = socket {
+            socket.echo("hello").unwrap();
+        }
+    }
+}
+
 /// It may say no in the handshake, or say nothing and speak HTTP/1.
 #[test]
 fn a_backend_that_does_not_offer_http2_fails_where_it_must() {
