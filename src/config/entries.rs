@@ -81,7 +81,8 @@ fn read_backend(
     if declared.tls.has_files()
         && let Err(error) = PeerTls::read(&declared.clone().into())
     {
-        entry.bad_file(error.key, format!("{}; {}", error.cause, error.hint()));
+        let (path, cause) = (error.path.display(), &error.cause);
+        entry.bad_file(error.key, format!("`{path}`: {cause}; {}", error.hint()));
     }
     Some(declared)
 }

@@ -318,6 +318,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_backend_that_was_stored_before_keys_joined_comes_back() {
+        let stored = r#"{"id":"w","address":"127.0.0.1:1","tags":[],"scheme":"https"}"#;
+        let backend: Backend = serde_json::from_str(stored).unwrap();
+        assert!(backend.tls.is_default());
+        let json = serde_json::to_string(&backend).unwrap();
+        assert!(!json.contains("tls"), "what is not said is not stored: {json}");
+    }
+
     proptest::proptest! {
         #[test]
         fn no_text_makes_an_address_panic(text in ".{0,200}") {

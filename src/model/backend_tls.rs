@@ -143,7 +143,7 @@ impl BackendTls {
         if !scheme.is_tls() {
             let remedy = format!(
                 "it needs TLS, and the backend has `scheme = \"{scheme}\"`; set the scheme to `https` or \
-                 `h2`, or take the key out"
+                 `h2`, or take the key away"
             );
             return self.values().map(|(key, _)| problem(key, remedy.clone())).collect();
         }

@@ -73,9 +73,7 @@ impl TlsFileError {
             TlsFileCause::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 "let the user that runs vhost read it".to_owned()
             }
-            TlsFileCause::Unreadable(_) => {
-                "check the path; one in a config file starts at the file's directory".to_owned()
-            }
+            TlsFileCause::Unreadable(_) => "check the path; the server itself reads it".to_owned(),
             TlsFileCause::Unusable(CertificateError::Mismatch) => {
                 format!("give the key of the certificate in `{}`", BackendTls::CLIENT_CERT_FILE)
             }
