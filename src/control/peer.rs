@@ -53,7 +53,7 @@ pub(super) fn read_again(
 }
 
 /// Whether the keys of its TLS fit its scheme and each other.
-pub(super) fn check_keys(backend: &Backend) -> Result<(), ControlError> {
+fn check_keys(backend: &Backend) -> Result<(), ControlError> {
     backend.tls.problems(backend.scheme).into_iter().next().map_or(Ok(()), |problem| {
         let (backend, key, remedy) = (backend.id.clone(), problem.key, problem.remedy);
         Err(ControlError::BackendTls { backend, key, remedy })

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ControlError, backends, domains, peer};
+use super::{ControlError, backends, domains};
 use crate::config::{Declared, DeclaredBackend, DeclaredDomain};
 use crate::model::{
     Backend, BackendId, Change, DomainName, EntryAction, EntryChange, EntryKind, SwitchStep, Tag,
@@ -156,6 +156,12 @@ fn merge_backends(
         match now {
             None => merged.tell(EntryKind::Backend, &new.id, EntryAction::Added, Vec::new()),
             Some(now) => {
+                // What the file says fits by itself; with what commands did since, it may not.
+                if !next.tls.problems(next.scheme).is_empty() {
+                    let differs = backends::differences(now, &Backend::from(new.clone()));
+                    let (kind, name) = (EntryKind::Backend, new.id.to_string());
+                    return Err(ControlError::FileConflict { kind, name, differs, made: None });
+                }
                 let changed = backends::differences(now, &next);
                 if changed.is_empty() {
                     continue;
@@ -163,8 +169,6 @@ fn merge_backends(
                 merged.tell(EntryKind::Backend, &new.id, EntryAction::Changed, changed);
             }
         }
-        // What the file says fits; with what commands did since, it may not.
-        peer::check_keys(&next)?;
         merged.changes.push(Change::PutBackend(next));
     }
     let kept: BTreeSet<&BackendId> = declared.backends.iter().map(|backend| &backend.id).collect();

@@ -225,6 +225,48 @@ fn a_reload_reads_the_files_again() {
     assert_eq!(vhost.get("first.test", "/").status, 200);
 }
 
+/// What the file says anew is applied; what commands did of the rest stays.
+#[test]
+fn a_reload_moves_the_keys_that_the_file_has_changed() {
+    let authority = Authority::new();
+    let backend = Backend::builder("web").tls(authority.serves("web.internal", &[])).start();
+    let directory = tempfile::tempdir().unwrap();
+    let ca = authority.write_to(directory.path());
+    let setup = setup(&backend).replace("ca.pem", &ca.display().to_string());
+    let vhost = setup.start();
+    vhost.wait_for_health("web", "healthy");
+    vhost.ctl_ok(&[
+        "backend",
+        "set",
+        "web",
+        "--tls-insecure-skip-verify",
+        "true",
+        "--no-option",
+        "tls_ca_file",
+    ]);
+    let differs = vhost.ctl(&["config", "diff"]).stdout;
+    assert!(differs.contains("tls_ca_file") && differs.contains("tls_insecure_skip_verify"));
+
+    vhost.write_config(&setup.clone().replace("web.internal", "other.internal"));
+    let reload = vhost.ctl_json(&["reload"]);
+    let changed = &reload["changed"][0]["changes"];
+    assert_eq!(changed, &json!(["tls_server_name: web.internal → other.internal"]), "{reload}");
+    let shown = vhost.backend("web");
+    assert_eq!(shown["tls_insecure_skip_verify"], true, "{shown}");
+    assert_eq!(shown["tls_ca_file"], Value::Null, "{shown}");
+    vhost.wait_for_health("web", "healthy");
+
+    // What the file says makes sense alone, and not with what a command did.
+    let plain = Setup::new();
+    let address = backend.address();
+    let plain = plain.at(vhost.http()).domain("example.com", "a").backend("web", address, &["a"]);
+    vhost.write_config(&plain);
+    let refused = vhost.ctl(&["reload"]);
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(refused.stderr.contains("tls_insecure_skip_verify: true → none"), "{refused:?}");
+    assert_eq!(vhost.backend("web")["scheme"], "https", "nothing has changed");
+}
+
 /// One file that is gone keeps nobody else from being served.
 #[test]
 fn a_start_goes_on_without_a_file_that_is_gone() {
