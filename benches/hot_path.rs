@@ -27,6 +27,7 @@ fn pool(backends: usize) -> Arc<Pool> {
             scheme: Scheme::Http,
             state: BackendState::Ready,
             backup: false,
+            tls: pingora_vhost::model::BackendTls::default(),
         })
     });
     let snapshot = Snapshot::default().after(changes.collect(), 1);

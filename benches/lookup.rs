@@ -29,6 +29,7 @@ fn published(domains: usize) -> Reader {
         scheme: Scheme::Http,
         state: BackendState::Ready,
         backup: false,
+        tls: pingora_vhost::model::BackendTls::default(),
     });
     let domains = (0..domains).map(|index| {
         Change::PutDomain(VirtualHost {

@@ -125,7 +125,7 @@ mod tests {
             ("vhost ctl backend add web localhost --tag a", "add the port: `host:port`"),
             ("vhost ctl backend add web localhost:1 --tag a,", "is not a valid tag"),
             ("vhost ctl backend add web localhost:1 --weight 0", "use 1 to 1000"),
-            ("vhost ctl backend set web --scheme ftp", "choose `http`, `https` or `h2c`"),
+            ("vhost ctl backend set web --scheme ftp", "choose `http`, `https`, `h2` or `h2c`"),
             ("vhost ctl switch example.com b --timeout 30", "is not a valid duration"),
             ("vhost serve", "--config <FILE>"),
             ("vhost serve --config x --http 127.0.0.1:1", "cannot be used with"),

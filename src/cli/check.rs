@@ -1,5 +1,6 @@
 //! `vhost check FILE`: says everything that is wrong with a config file, and starts nothing.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -50,7 +51,13 @@ fn check(file: &Path, talk: &mut impl Write) -> bool {
         Ok(config) => {
             let domains = counted(config.declared.domains.len(), "domain");
             let backends = counted(config.declared.backends.len(), "backend");
-            (true, format!("{}: ok: {domains}, {backends}", file.display()))
+            let mut text = String::new();
+            for warning in &config.warnings {
+                // Writing to a text never fails.
+                let (file, line) = (warning.file.display(), warning.line);
+                let _ = writeln!(text, "{file}:{line}: warning: {warning}");
+            }
+            (true, format!("{text}{}: ok: {domains}, {backends}", file.display()))
         }
         Err(error @ ConfigError::Invalid { .. }) => (false, error.to_string()),
         Err(error) => (false, complaint(&error, error.hint())),
@@ -67,6 +74,8 @@ struct Answer {
     /// The files that were read, the main one first.
     files: Vec<String>,
     problems: Vec<Diagnostic>,
+    /// What is allowed and dangerous.
+    warnings: Vec<Diagnostic>,
     /// How many domains and backends could be read.
     domains: usize,
     backends: usize,
@@ -98,10 +107,11 @@ impl From<Problem> for Diagnostic {
 
 fn check_as_json(file: &Path, data: &mut impl Write) -> bool {
     let answer = match config::inspect(file) {
-        Ok(Inspection { files, problems, domains, backends }) => Answer {
+        Ok(Inspection { files, problems, warnings, domains, backends }) => Answer {
             valid: problems.is_empty(),
             files: files.iter().map(|file| file.display().to_string()).collect(),
             problems: problems.into_iter().map(Diagnostic::from).collect(),
+            warnings: warnings.into_iter().map(Diagnostic::from).collect(),
             domains,
             backends,
         },
@@ -118,7 +128,8 @@ fn check_as_json(file: &Path, data: &mut impl Write) -> bool {
                 message: format!("{error}{}", cause.unwrap_or_default()),
             };
             let problems = vec![diagnostic];
-            Answer { valid: false, files: Vec::new(), problems, domains: 0, backends: 0 }
+            let (files, warnings) = (Vec::new(), Vec::new());
+            Answer { valid: false, files, problems, warnings, domains: 0, backends: 0 }
         }
     };
     let written = serde_json::to_writer_pretty(&mut *data, &answer);
@@ -193,6 +204,7 @@ mod tests {
                     "file": path, "line": 2, "column": 15, "end_line": 2, "end_column": 16,
                     "key": "proxy.listen_addr", "value": "1", "message": message,
                 }],
+                "warnings": [],
             })
         );
         let good = answer(
@@ -200,7 +212,7 @@ mod tests {
              [[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []",
         );
         let expected = serde_json::json!({
-            "valid": true, "files": [path], "problems": [], "domains": 0, "backends": 1,
+            "valid": true, "files": [path], "problems": [], "warnings": [], "domains": 0, "backends": 1,
         });
         assert_eq!(good, expected);
         let broken = answer("[proxy\n");

@@ -88,7 +88,7 @@ pub fn run(args: ServeArgs) -> u8 {
     let Some(source) = args.source(io::stderr().is_terminal()) else {
         return ExitCode::Usage.into();
     };
-    let config = match source.load() {
+    let config = match source.load_to_start() {
         Ok(config) => config,
         Err(error @ ConfigError::Invalid { .. }) => {
             eprintln!("{error}");

@@ -16,8 +16,8 @@ use super::sections::collide;
 use super::settings::{Config, LogFormat, ProxySettings};
 use super::{ConfigError, DeclaredBackend, DeclaredDomain, value};
 use crate::model::{
-    BackendAddr, BackendId, Balance, DomainName, HostOptions, ParseError, Scheme, Tag, TlsMode,
-    Weight,
+    BackendAddr, BackendId, BackendTls, Balance, DomainName, HostOptions, ParseError, Scheme, Tag,
+    TlsMode, Weight,
 };
 
 /// What `vhost serve` may be told without a file.
@@ -140,6 +140,7 @@ impl Arguments {
                 weight: Weight::default(),
                 backup: false,
                 scheme: Scheme::default(),
+                tls: BackendTls::default(),
                 state: None,
             });
         }

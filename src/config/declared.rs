@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendState, Balance, DomainName, HostOptions, Scheme, Tag,
-    TlsMode, VirtualHost, Weight,
+    Backend, BackendAddr, BackendId, BackendState, BackendTls, Balance, DomainName, HostOptions,
+    Scheme, Tag, TlsMode, VirtualHost, Weight,
 };
 
 /// The domains and backends of a config file, in the file's order.
@@ -106,6 +106,9 @@ pub struct DeclaredBackend {
     /// How it is spoken to.
     #[serde(default)]
     pub scheme: Scheme,
+    /// How TLS to it differs from what is usual.
+    #[serde(default, skip_serializing_if = "BackendTls::is_default")]
+    pub tls: BackendTls,
     /// Whether it takes traffic, where the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<BackendState>,
@@ -117,9 +120,9 @@ pub struct DeclaredBackend {
 impl From<DeclaredBackend> for Backend {
     /// The backend as a first start makes it: ready, unless the file says otherwise.
     fn from(declared: DeclaredBackend) -> Self {
-        let DeclaredBackend { id, address, tags, weight, scheme, state, backup } = declared;
+        let DeclaredBackend { id, address, tags, weight, scheme, tls, state, backup } = declared;
         let state = state.unwrap_or_default();
-        Self { id, address, tags, weight, scheme, state, backup }
+        Self { id, address, tags, weight, scheme, tls, state, backup }
     }
 }
 

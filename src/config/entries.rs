@@ -11,9 +11,10 @@ use super::reader::Section;
 use super::report::{Place, Span};
 use super::value::{boolean, choice, integer, parsed, path, tls_mode, weight};
 use crate::model::{
-    BackendId, BackendState, Balance, DomainName, HostOptions, LONGEST_HSTS_SECS, OptionError,
-    OptionSet, Scheme, Tag, TlsMode, Weight,
+    BackendId, BackendState, BackendTls, Balance, DomainName, HostOptions, LONGEST_HSTS_SECS,
+    OptionError, OptionSet, Scheme, Tag, TlsMode, TlsName, TlsProblem, Weight,
 };
+use crate::tls::PeerTls;
 
 /// The tags that backends carry, each as it is shown.
 pub(super) type Tags = BTreeMap<Tag, String>;
@@ -70,11 +71,48 @@ fn read_backend(
     }
     let weight = entry.or("weight", Weight::default(), weight);
     let scheme = entry.or("scheme", Scheme::default(), parsed);
+    let tls = read_backend_tls(entry, scheme);
     let states = [BackendState::Ready, BackendState::Draining, BackendState::Disabled];
     let state = entry.optional("state", choice(&states.map(|state| (state.as_str(), state))));
     let backup = entry.or("backup", false, boolean);
     let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
-    Some(DeclaredBackend { id: id?, address: address?, tags, weight, scheme, state, backup })
+    let (id, address) = (id?, address?);
+    let declared = DeclaredBackend { id, address, tags, weight, scheme, tls: tls?, state, backup };
+    if declared.tls.has_files()
+        && let Err(error) = PeerTls::read(&declared.clone().into())
+    {
+        let (path, cause) = (error.path.display(), &error.cause);
+        entry.bad_file(error.key, format!("`{path}`: {cause}; {}", error.hint()));
+    }
+    Some(declared)
+}
+
+/// Reads how TLS to a backend differs from what is usual; nothing when that makes no sense.
+fn read_backend_tls(entry: &mut Section<'_, '_>, scheme: Scheme) -> Option<BackendTls> {
+    let base = entry.report().directory();
+    // They are stored, and must mean the same to a server that is started elsewhere.
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    let tls = BackendTls {
+        server_name: entry.optional(BackendTls::SERVER_NAME, parsed::<TlsName>),
+        ca_file: entry.optional(BackendTls::CA_FILE, path(base)).map(absolute),
+        client_cert_file: entry.optional(BackendTls::CLIENT_CERT_FILE, path(base)).map(absolute),
+        client_key_file: entry.optional(BackendTls::CLIENT_KEY_FILE, path(base)).map(absolute),
+        insecure_skip_verify: entry.or(BackendTls::INSECURE_SKIP_VERIFY, false, boolean),
+    };
+    let problems = tls.problems(scheme);
+    for TlsProblem { key, remedy } in &problems {
+        // What is there and can't be read is told already.
+        if entry.has(key) == tls.values().any(|(given, _)| given == *key) {
+            entry.problem(key, remedy.as_str());
+        }
+    }
+    if tls.insecure_skip_verify && problems.is_empty() {
+        let warning = "the backend's certificate is not verified: whoever can reach into the network \
+                       between can read and change what is sent; `tls_ca_file` names the CAs to trust \
+                       instead, and `tls_server_name` the name of the certificate";
+        entry.warn(BackendTls::INSECURE_SKIP_VERIFY, warning);
+    }
+    problems.is_empty().then_some(tls)
 }
 
 fn read_domain(

@@ -16,6 +16,7 @@ use super::reader::Section;
 use super::report::KnownKeys;
 use super::sections::read_settings;
 use super::settings::Config;
+use crate::model::BackendTls;
 
 /// What became of a config file, for whoever wants to know all of it.
 #[derive(Debug)]
@@ -24,17 +25,28 @@ pub struct Inspection {
     pub files: Vec<PathBuf>,
     /// Everything that is wrong, by file and line.
     pub problems: Vec<Problem>,
+    /// What is allowed and dangerous, by file and line.
+    pub warnings: Vec<Problem>,
     /// How many domains could be read.
     pub domains: usize,
     /// How many backends could be read.
     pub backends: usize,
 }
 
-/// Reads a config file and those that it includes.
+/// Reads a config file and those that it includes, and the files of backends that they name.
 ///
 /// # Errors
 /// When the file cannot be read, or with everything that is wrong in it.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    read_file(path)?.with_good_files().into_result(path)
+}
+
+/// Reads a config file for a start, which goes on without files of backends that can't be used: one
+/// file that is gone must not keep a machine from serving all others.
+///
+/// # Errors
+/// When the file cannot be read, or with everything that is wrong in it.
+pub fn load_to_start(path: &Path) -> Result<Config, ConfigError> {
     read_file(path)?.into_result(path)
 }
 
@@ -44,7 +56,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 /// # Errors
 /// With everything that is wrong in it.
 pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-    read_text(path, text, &Environment::of_process()).into_result(path)
+    read_text(path, text, &Environment::of_process()).with_good_files().into_result(path)
 }
 
 /// Reads a config file to say everything about it.
@@ -52,13 +64,15 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 /// # Errors
 /// When the file cannot be read.
 pub fn inspect(path: &Path) -> Result<Inspection, ConfigError> {
-    let loaded = read_file(path)?;
+    let mut loaded = read_file(path)?.with_good_files();
+    let warnings = loaded.config.as_mut().map(|config| std::mem::take(&mut config.warnings));
     let declared = loaded.config.as_ref().map(|config| &config.declared);
     Ok(Inspection {
         domains: declared.map_or(0, |declared| declared.domains.len()),
         backends: declared.map_or(0, |declared| declared.backends.len()),
         files: loaded.files,
         problems: loaded.problems,
+        warnings: warnings.unwrap_or_default(),
     })
 }
 
@@ -74,6 +88,15 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// Takes files of backends that can't be used for what they are at any time but a start: problems.
+    fn with_good_files(mut self) -> Self {
+        if let Some(config) = &mut self.config {
+            self.problems.append(&mut config.bad_files);
+            sort(&mut self.problems, &self.files);
+        }
+        self
+    }
+
     pub(super) fn into_result(self, path: &Path) -> Result<Config, ConfigError> {
         match self.config {
             Some(config) if self.problems.is_empty() => Ok(config),
@@ -139,14 +162,16 @@ pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) 
     let mut problems = Vec::new();
     for document in std::iter::once(main).chain(documents) {
         let (report, broken_lines) = document.into_report();
+        let (warnings, bad_files) = report.take_doubts();
+        config.warnings.extend(warnings);
+        config.bad_files.extend(bad_files);
         let (mut found, settings) = report.finish(&known);
         Document::without_echoes(&broken_lines, &mut found);
         problems.extend(found);
         config.effective.extend(settings);
     }
     problems.extend(included.problems);
-    // In the order of the files, which is not that in which they were found wrong.
-    problems.sort_by_key(|problem| files.iter().position(|file| *file == problem.file));
+    sort(&mut problems, &files);
     config.files.clone_from(&files);
     Loaded {
         config: Some(config),
@@ -155,6 +180,12 @@ pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) 
         #[cfg(test)]
         known,
     }
+}
+
+/// Puts problems in the order of the files, which is not that in which they were found.
+fn sort(problems: &mut [Problem], files: &[PathBuf]) {
+    let file = |problem: &Problem| files.iter().position(|file| *file == problem.file);
+    problems.sort_by_key(|problem| (file(problem), problem.line, problem.column));
 }
 
 /// The listing of a file that says nothing.
@@ -200,7 +231,9 @@ pub(super) fn defaults() -> Vec<(String, Value)> {
         defaults.push(("virtual_hosts.tls".to_owned(), tls.plain()));
         defaults.push(("virtual_hosts.hsts_max_age_secs".to_owned(), hsts_max_age_secs.plain()));
     }
-    for DeclaredBackend { weight, scheme, backup, .. } in root.declared.backends {
+    for DeclaredBackend { weight, scheme, tls, backup, .. } in root.declared.backends {
+        let skip = tls.insecure_skip_verify.plain();
+        defaults.push((format!("backends.{}", BackendTls::INSECURE_SKIP_VERIFY), skip));
         defaults.push(("backends.weight".to_owned(), weight.plain()));
         defaults.push(("backends.scheme".to_owned(), scheme.plain()));
         defaults.push(("backends.backup".to_owned(), backup.plain()));

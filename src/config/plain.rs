@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::settings::{AccessFormat, LogFormat};
 use crate::model::{
     BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HealthPath, KeyType,
-    LogLevel, Scheme, StatusRanges, Tag, TlsMode, Weight,
+    LogLevel, Scheme, StatusRanges, Tag, TlsMode, TlsName, Weight,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
@@ -33,7 +33,7 @@ macro_rules! plain_by {
 plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
 plain_by!(|value| Value::from(value.to_string()) => SocketAddr, IpNet, HealthPath, StatusRanges,
-    BackendId, BackendAddr, DomainName, Tag, Scheme, Balance);
+    BackendId, BackendAddr, DomainName, Tag, Scheme, Balance, TlsName);
 plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, AccessFormat, BackendState,
     KeyType, ChallengeKind);
 plain_by!(|value| Value::from(value.get()) => Weight);

@@ -255,9 +255,23 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Notes a problem of a key.
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
-        let value = self.table.and_then(|table| table.get(key));
-        let value = value.and_then(|value| self.report.shown(value));
-        self.report.add(&self.span_of(key), self.path_of(key), value, message);
+        self.report.add(&self.span_of(key), self.path_of(key), self.shown(key), message);
+    }
+
+    /// Notes that what a key says is dangerous.
+    pub(super) fn warn(&self, key: &str, message: impl Into<String>) {
+        let (span, path) = (self.span_of(key), self.path_of(key));
+        self.report.warn(&span, path, self.shown(key), message.into());
+    }
+
+    /// Notes that the file that a key names can't be used.
+    pub(super) fn bad_file(&self, key: &str, message: impl Into<String>) {
+        let (span, path) = (self.span_of(key), self.path_of(key));
+        self.report.add_bad_file(&span, path, self.shown(key), message.into());
+    }
+
+    fn shown(&self, key: &str) -> Option<String> {
+        self.table.and_then(|table| table.get(key)).and_then(|value| self.report.shown(value))
     }
 
     /// Makes sure that of two keys both are there or none; each with an example.

@@ -27,6 +27,8 @@ pub(super) struct Report {
     /// What the texts of the file refer to.
     pub(super) references: References,
     problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+    bad_files: RefCell<Vec<Problem>>,
     strays: RefCell<Vec<Stray>>,
     known: RefCell<KnownKeys>,
     settings: RefCell<Vec<Setting>>,
@@ -63,6 +65,8 @@ impl Report {
             text: text.to_owned(),
             references: References::default(),
             problems: RefCell::default(),
+            warnings: RefCell::default(),
+            bad_files: RefCell::default(),
             strays: RefCell::default(),
             known: RefCell::default(),
             settings: RefCell::default(),
@@ -77,18 +81,35 @@ impl Report {
         value: Option<String>,
         message: impl Into<String>,
     ) {
+        self.problems.borrow_mut().push(self.problem(span, key, value, message.into()));
+    }
+
+    /// Notes what is dangerous at `span`.
+    pub(super) fn warn(&self, span: &Span, key: String, value: Option<String>, message: String) {
+        self.warnings.borrow_mut().push(self.problem(span, key, value, message));
+    }
+
+    /// Notes a file that is named at `span` and can't be used.
+    pub(super) fn add_bad_file(
+        &self,
+        span: &Span,
+        key: String,
+        value: Option<String>,
+        message: String,
+    ) {
+        self.bad_files.borrow_mut().push(self.problem(span, key, value, message));
+    }
+
+    /// What is dangerous, and the files that can't be used; taken from it.
+    pub(super) fn take_doubts(&self) -> (Vec<Problem>, Vec<Problem>) {
+        (self.warnings.take(), self.bad_files.take())
+    }
+
+    fn problem(&self, span: &Span, key: String, value: Option<String>, message: String) -> Problem {
         let (line, column) = self.position(span.start);
         let (end_line, end_column) = self.position(span.end.max(span.start));
-        self.problems.borrow_mut().push(Problem {
-            file: self.file.to_path_buf(),
-            line,
-            column,
-            end_line,
-            end_column,
-            key,
-            value,
-            message: message.into(),
-        });
+        let file = self.file.to_path_buf();
+        Problem { file, line, column, end_line, end_column, key, value, message }
     }
 
     /// A problem at a byte of a text that can't be read any further.

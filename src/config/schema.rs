@@ -15,7 +15,7 @@ use kinds::{
     AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind,
     HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord,
     LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord, Seconds,
-    SecondsOrNone, Share, StateWord, Statuses, TagText, Tls, Whole,
+    SecondsOrNone, Server, Share, StateWord, Statuses, TagText, Tls, Whole,
 };
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
@@ -570,9 +570,26 @@ struct Backend {
     /// Its share of a pool's traffic, relative to the others'.
     #[schemars(default)]
     weight: Whole<1, 1000>,
-    /// `http`, `https` (the certificate is checked), or `h2c` (HTTP/2 without TLS, as for gRPC).
+    /// `http`; `https` (HTTP/2 if the backend offers it, else HTTP/1.1); `h2` (HTTP/2 over TLS, as for
+    /// gRPC); or `h2c` (HTTP/2 without TLS). Over TLS the backend's certificate is verified.
     #[schemars(default)]
     scheme: SchemeWord,
+    /// The name that is asked for (SNI) and that the certificate must be for, or an IP. Without it, the
+    /// host of `address`, for a Unix socket `localhost`.
+    #[schemars(default)]
+    tls_server_name: Server,
+    /// The CAs to trust instead of the system's, as PEM. Files are read at a start and at a reload.
+    #[schemars(default)]
+    tls_ca_file: Pathname,
+    /// The certificate that the backend is shown, with its chain, as PEM; with `tls_client_key_file`.
+    #[schemars(default)]
+    tls_client_cert_file: Pathname,
+    /// The private key of that certificate, as PEM.
+    #[schemars(default)]
+    tls_client_key_file: Pathname,
+    /// Whether the backend's certificate is not verified: neither its name, its CA nor its dates.
+    #[schemars(default)]
+    tls_insecure_skip_verify: bool,
     /// `ready`, `draining` (no new requests) or `disabled` (not probed either). Where the file doesn't
     /// say, a new backend is ready, and what `vhost ctl backend drain` and the like did stays.
     #[schemars(default)]

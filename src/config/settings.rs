@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Declared, Setting};
+use super::{Declared, Problem, Setting};
 use crate::model::{ChallengeKind, DomainName, HealthCheck, KeyType, LogLevel};
 
 /// All that a server is told before it starts.
@@ -32,6 +32,11 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// The domains and backends.
     pub declared: Declared,
+    /// What is allowed and dangerous.
+    pub warnings: Vec<Problem>,
+    /// Files of backends that can't be used as they are now. A server starts all the same, and those
+    /// backends are unhealthy; a check and a reload refuse the config.
+    pub bad_files: Vec<Problem>,
     /// Every key of the sections, with its value and where that came from. Empty where no file and no
     /// arguments were read. A section that is off as a whole, such as `[lets_encrypt]`, is not in it.
     pub effective: Vec<Setting>,
@@ -53,6 +58,8 @@ impl Config {
             lets_encrypt: None,
             metrics: MetricsSettings::default(),
             declared: Declared::default(),
+            warnings: Vec::new(),
+            bad_files: Vec::new(),
             effective: Vec::new(),
             files: Vec::new(),
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Arguments, Config, ConfigError, load};
+use super::{Arguments, Config, ConfigError, load, load_to_start};
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone)]
@@ -24,6 +24,17 @@ impl Source {
     pub fn load(&self) -> Result<Config, ConfigError> {
         match self {
             Self::File(path) => load(path),
+            Self::Arguments(_) | Self::Made(..) => self.load_to_start(),
+        }
+    }
+
+    /// Reads the configuration for a start; see [`load_to_start`].
+    ///
+    /// # Errors
+    /// As [`Self::load`], but for files of backends.
+    pub fn load_to_start(&self) -> Result<Config, ConfigError> {
+        match self {
+            Self::File(path) => load_to_start(path),
             Self::Arguments(arguments) => arguments.to_config(),
             Self::Made(_, config) => Ok((**config).clone()),
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::plane::Edit;
-use super::{Caller, ControlError, ControlPlane, drain, find, loss};
+use super::{Caller, ControlError, ControlPlane, drain, find, loss, peer};
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendState, Change, EventKind, Scheme, Tag, Weight,
+    Backend, BackendAddr, BackendId, BackendState, BackendTlsEdit, Change, EventKind, Scheme, Tag,
+    Weight,
 };
 use crate::state::{BackendLive, Snapshot};
 
@@ -23,6 +24,8 @@ pub struct BackendEdit {
     pub weight: Option<Weight>,
     /// How it is spoken to.
     pub scheme: Option<Scheme>,
+    /// How TLS to it differs from what is usual.
+    pub tls: BackendTlsEdit,
     /// Whether it serves only while no other is fit.
     pub backup: Option<bool>,
     /// The whole new set of its tags.
@@ -37,7 +40,7 @@ impl ControlPlane {
     /// Adds a backend.
     ///
     /// # Errors
-    /// When the id is taken, or it can't be saved.
+    /// When the id is taken, its TLS can't be had so, or it can't be saved.
     pub async fn add_backend(
         &self,
         caller: impl Into<Caller> + Send,
@@ -47,8 +50,9 @@ impl ControlPlane {
             if snapshot.backend(&new.id).is_some() {
                 return Err(ControlError::BackendExists { backend: new.id });
             }
+            let next = peer::checked(snapshot, &new)?;
             let event = EventKind::BackendAdded { backend: new.id.clone() };
-            Ok(Some(Edit::new(vec![Change::PutBackend(new)], event)))
+            Ok(Some(Edit { next, ..Edit::new(vec![Change::PutBackend(new)], event) }))
         })
         .await
     }
@@ -57,7 +61,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is no such backend, a live tag would lose its last backend that can serve (unless
-    /// forced), or it can't be saved.
+    /// forced), its TLS can't be had so, or it can't be saved.
     pub async fn set_backend(
         &self,
         caller: impl Into<Caller> + Send,
@@ -77,6 +81,8 @@ impl ControlPlane {
             if let Some(scheme) = edit.scheme {
                 after.scheme = scheme;
             }
+            let names_files = edit.tls.names_files();
+            edit.tls.apply(&mut after.tls);
             if let Some(backup) = edit.backup {
                 after.backup = backup;
             }
@@ -89,7 +95,13 @@ impl ControlPlane {
             if !edit.force {
                 loss::check(snapshot, node, &left(before, &after))?;
             }
-            Ok(put(before, after))
+            let next = peer::checked(snapshot, &after)?;
+            match put(before, after) {
+                Some(put) => Ok(Some(Edit { next, ..put })),
+                // A file that is named again is read again.
+                None if names_files => peer::read_again(snapshot, before),
+                None => Ok(None),
+            }
         })
         .await
     }
@@ -268,6 +280,10 @@ pub(super) fn differences(before: &Backend, after: &Backend) -> Vec<String> {
     }
     if before.scheme != after.scheme {
         changed.push(format!("scheme: {} → {}", before.scheme, after.scheme));
+    }
+    for (key, before, after) in before.tls.differences(&after.tls) {
+        let text = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+        changed.push(format!("{key}: {} → {}", text(before), text(after)));
     }
     if before.backup != after.backup {
         changed.push(format!("backup: {} → {}", before.backup, after.backup));

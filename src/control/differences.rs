@@ -203,6 +203,10 @@ impl Found {
         self.field(entry, "tags", (&file.tags, &live.tags), |tags| list(tags));
         self.field(entry, "weight", (&file.weight, &live.weight), ToString::to_string);
         self.field(entry, "scheme", (&file.scheme, &live.scheme), ToString::to_string);
+        for (key, said, is) in file.tls.differences(&live.tls) {
+            let text = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+            self.add(EntryKind::Backend, &file.id, Some(key), Some(text(said)), Some(text(is)));
+        }
         self.field(entry, "backup", (&file.backup, &live.backup), ToString::to_string);
         let state = (&file.state.unwrap_or_default(), &live.state);
         self.field(entry, "state", state, ToString::to_string);

@@ -77,6 +77,26 @@ pub enum ControlError {
         /// What is wrong, and what would be right.
         remedy: String,
     },
+    /// A backend can't have a key of TLS so.
+    #[error("`{backend}` cannot have its `{key}` so")]
+    BackendTls {
+        /// The backend.
+        backend: BackendId,
+        /// The key, as the file names it.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        remedy: String,
+    },
+    /// A file of a backend's TLS can't be used.
+    #[error("`{backend}` cannot be reached by TLS: {what}")]
+    BackendFile {
+        /// The backend.
+        backend: BackendId,
+        /// Which key and file, and what is wrong with it.
+        what: String,
+        /// What would be right.
+        remedy: String,
+    },
     /// No domain was named.
     #[error("no domain is named")]
     NoDomain,
@@ -320,7 +340,10 @@ impl ControlError {
             }
             Self::NoDomain => "name at least one".into(),
             Self::NamedTwice { .. } => "name it once".into(),
-            Self::Option { remedy, .. } | Self::OptionValue { remedy, .. } => remedy.clone(),
+            Self::Option { remedy, .. }
+            | Self::OptionValue { remedy, .. }
+            | Self::BackendTls { remedy, .. }
+            | Self::BackendFile { remedy, .. } => remedy.clone(),
             Self::NotTagged { backend, .. } => {
                 format!("`vhost ctl backend show {backend}` shows its tags")
             }

@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::configuration::off_the_runtime;
 use super::{Configuration, ControlError};
 use crate::config::{Origin, Setting};
-use crate::model::{Backend, BackendState, Balance, Scheme, TlsMode, VirtualHost, Weight};
+use crate::model::{
+    Backend, BackendState, BackendTls, Balance, Scheme, TlsMode, VirtualHost, Weight,
+};
 use crate::state::Snapshot;
 
 /// A config file that reproduces the live state.
@@ -139,7 +141,7 @@ fn toml_of(value: &Value) -> Option<toml::Value> {
 }
 
 fn write_backend(text: &mut String, backend: &Backend) {
-    let Backend { id, address, tags, weight, scheme, state, backup } = backend;
+    let Backend { id, address, tags, weight, scheme, tls, state, backup } = backend;
     begin(text, "[[backends]]");
     write_key(text, "id", escaped(id));
     write_key(text, "address", escaped(address));
@@ -149,6 +151,13 @@ fn write_backend(text: &mut String, backend: &Backend) {
     }
     if *scheme != Scheme::default() {
         write_key(text, "scheme", scheme.as_str());
+    }
+    for (key, value) in tls.values() {
+        if key == BackendTls::INSECURE_SKIP_VERIFY {
+            write_key(text, key, true);
+        } else {
+            write_key(text, key, escaped(&value));
+        }
     }
     if *state != BackendState::default() {
         write_key(text, "state", state.as_str());
@@ -196,7 +205,9 @@ mod tests {
              [[virtual_hosts]]\ndomain = \"b.example\"\nenabled_backends_tag = \"a\"\ntls = \"internal\"\n\
              [[virtual_hosts]]\ndomain = \"c.example\"\nenabled_backends_tag = \"a\"\ntls = \"off\"\n\
              [[virtual_hosts]]\ndomain = \"d.example\"\nenabled_backends_tag = \"a\"\n\
-             [[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
+             [[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n\
+             [[backends]]\nid = \"c\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\nscheme = \"https\"\n\
+             tls_server_name = \"a.example\"\ntls_insecure_skip_verify = true\n";
         let file = parse(Path::new("/etc/vhost.toml"), text).unwrap_or_else(|e| panic!("{e}"));
         let backends = file.declared.backends.iter().cloned().map(Into::into);
         let domains = file.declared.domains.iter().cloned().map(Into::into);
@@ -209,6 +220,10 @@ mod tests {
             parse(elsewhere, &exported.text).unwrap_or_else(|e| panic!("{e}\n{}", exported.text));
         let domains = |config: &crate::config::Config| config.declared.domains.clone();
         assert_eq!(domains(&again), domains(&file));
+        let tls = |config: &crate::config::Config| {
+            config.declared.backends.iter().map(|b| (b.scheme, b.tls.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(tls(&again), tls(&file));
         assert_eq!((again.proxy, again.lets_encrypt), (file.proxy, file.lets_encrypt));
     }
 }

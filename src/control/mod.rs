@@ -16,6 +16,7 @@ mod find;
 mod gate;
 mod history;
 mod loss;
+mod peer;
 mod plan;
 mod plane;
 mod reconcile;

@@ -248,10 +248,10 @@ impl Writer {
             applied_file: applied_file.as_deref(),
         })?;
         tracing::info!(revision, actor = %actor, ?event, "state changed");
-        let snapshot = if changes.is_empty() {
-            self.publisher.now()
-        } else {
-            self.publisher.publish(next.unwrap_or_else(|| before.after(changes, revision)))
+        let snapshot = match next {
+            Some(next) => self.publisher.publish(next),
+            None if changes.is_empty() => self.publisher.now(),
+            None => self.publisher.publish(before.after(changes, revision)),
         };
         Ok(Applied { snapshot, event: number })
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::config::{Config, DeclaredBackend, DeclaredDomain, ProxySettings, Source};
-use crate::model::{Balance, DomainName, Scheme, Tag, Weight};
+use crate::model::{BackendTls, Balance, DomainName, Scheme, Tag, Weight};
 use crate::rpc::client::{Client, ClientError};
 use crate::rpc::methods::{NoParams, cert, switch};
 use crate::server::{Server, ServerError};
@@ -168,6 +168,7 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
             weight: Weight::default(),
             backup: false,
             scheme: Scheme::Http,
+            tls: BackendTls::default(),
             state: None,
         });
     }

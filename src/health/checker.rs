@@ -58,6 +58,7 @@ pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
         runtime: runtime.clone(),
         turns: Semaphore::new(AT_ONCE),
         cap: Arc::new(EjectionCap::new(reader.clone(), settings.max_ejected_percent)),
+        reader: reader.clone(),
         watched: Mutex::default(),
     });
     let (alive, ended) = watch::channel(());
@@ -89,7 +90,7 @@ impl Checker {
     /// they end: what the schedule began may prove what this probe completes, and the reverse.
     pub async fn probe_now(&self, node: &BackendNode) -> Verdict {
         let monitor = self.watch.monitor(node);
-        let probe = self.watch.probe(&monitor).await;
+        let probe = self.watch.probe(node.clone()).await;
         monitor.record(probe)
     }
 }
@@ -102,6 +103,7 @@ struct Watch {
     /// Whose schedule may probe. Nobody who asks for a probe now waits for it.
     turns: Semaphore,
     cap: Arc<EjectionCap>,
+    reader: Reader,
     /// By the address of the `BackendLive`, which is what a backend's observed life is: an edit
     /// keeps it, a move makes another. The monitor keeps it alive, so the key stays its own.
     watched: Mutex<HashMap<usize, Watched>>,
@@ -178,8 +180,15 @@ impl Watch {
         })
     }
 
-    async fn probe(self: &Arc<Self>, monitor: &Arc<Monitor>) -> Probe {
-        let node = &monitor.node;
+    /// The watched backend as it is now.
+    fn node(&self, monitor: &Monitor) -> BackendNode {
+        let snapshot = self.reader.load();
+        let now = snapshot.backend(&monitor.node.backend.id);
+        let is_same = |now: &&Arc<BackendNode>| Arc::ptr_eq(&now.live, &monitor.node.live);
+        now.filter(is_same).map_or_else(|| monitor.node.clone(), |now| BackendNode::clone(now))
+    }
+
+    async fn probe(self: &Arc<Self>, node: BackendNode) -> Probe {
         if let BackendAddr::Name { host, .. } = &node.backend.address
             && node.live.endpoints().is_empty()
         {
@@ -191,10 +200,10 @@ impl Watch {
         // In a task of its own, for Pingora panics where it meets what it doesn't expect, and a
         // schedule must go on. Dropping the set ends the probe.
         let mut attempt = JoinSet::new();
-        let (watch, monitor) = (Arc::clone(self), Arc::clone(monitor));
+        let watch = Arc::clone(self);
         let probe = async move {
-            let endpoints = monitor.node.live.endpoints().clone();
-            watch.prober.load_full().probe(&monitor.node, &endpoints).await
+            let endpoints = node.live.endpoints().clone();
+            watch.prober.load_full().probe(&node, &endpoints).await
         };
         attempt.spawn_on(probe, &self.runtime);
         match attempt.join_next().await {
@@ -214,7 +223,7 @@ async fn keep_schedule(watch: Arc<Watch>, monitor: Arc<Monitor>) {
     loop {
         let probe = async {
             let _turn = watch.turns.acquire().await;
-            watch.probe(&monitor).await
+            watch.probe(watch.node(&monitor)).await
         };
         tokio::pin!(probe);
         let probe = loop {

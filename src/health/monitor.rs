@@ -31,8 +31,8 @@ pub struct Verdict {
 /// requests read: the request path never sees this lock, and `state` needn't know of thresholds.
 #[derive(Debug)]
 pub(super) struct Monitor {
-    /// As it was when the watch began. Its tags, weight and state may have changed since; its id,
-    /// address and scheme can't, for those make another `BackendLive`.
+    /// As it was when the watch began. Its tags, weight and state may have changed since, and what its
+    /// files hold; its id, address, scheme and TLS can't, for those make another `BackendLive`.
     pub(super) node: BackendNode,
     observed: Mutex<Observed>,
     moved: Notify,

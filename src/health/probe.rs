@@ -12,10 +12,13 @@ use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
 use pingora::connectors::http::v2::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
-use crate::model::{BackendAddr, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
+use crate::model::{
+    BackendAddr, HealthCheck, HealthCheckKind, HealthPath, StatusRanges, UpstreamFailure as Failure,
+};
 use crate::state::{BackendNode, Endpoints};
 use crate::upstream;
 
@@ -104,33 +107,34 @@ impl Prober {
         endpoints: &Endpoints,
         pick: usize,
     ) -> Result<Option<u16>, String> {
+        // One that there is no handshake with is not fit, whatever it is asked.
+        let peer =
+            upstream::peer(node, endpoints, pick).map_err(|error| upstream::reason(&error))?;
         match &self.check.kind {
             HealthCheckKind::Tcp => connect(endpoints, pick).await.map(|()| None),
-            HealthCheckKind::Http { path, .. } => {
-                self.get(node, endpoints, pick, path).await.map(Some)
-            }
+            HealthCheckKind::Http { path, .. } => self.get(node, peer, path).await.map(Some),
         }
     }
 
     async fn get(
         &self,
         node: &BackendNode,
-        endpoints: &Endpoints,
-        pick: usize,
+        mut peer: HttpPeer,
         path: &HealthPath,
     ) -> Result<u16, String> {
-        let mut peer = upstream::peer(node, endpoints, pick).ok_or("not a usable address")?;
+        let words = |error: pingora::BError| upstream::reason(&error);
         // With room for one stream the connector doesn't put the connection into its pool.
         peer.options.max_h2_streams = 1;
         let mut request = request(&node.backend.address, path)?;
-        let words = |error: pingora::BError| upstream::reason(&error);
         let mut session: HttpSession =
             self.connector.new_http_session(&peer).await.map_err(words)?;
         let is_http1 = session.as_http1().is_some();
         if is_http1 {
+            upstream::check_http1(node.backend.scheme).map_err(words)?;
             // Not allowed in HTTP/2 (RFC 9113 §8.2.2), where dropping the session is enough.
             request.insert_header(CONNECTION, "close").map_err(words)?;
         }
+        let words = |error: pingora::BError| in_words_of(node, &error);
         session.write_request_header(Box::new(request)).await.map_err(words)?;
         session.finish_request_body().await.map_err(words)?;
         let status = loop {
@@ -149,6 +153,20 @@ impl Prober {
     fn unexpected(&self, status: Option<u16>) -> Option<String> {
         let HealthCheckKind::Http { expected, .. } = &self.check.kind else { return None };
         unexpected(status?, expected)
+    }
+}
+
+/// What went wrong on a connection that was just made. What TLS has to say of a client's certificate
+/// comes only now, and over HTTP/2 it gets lost (the h2 crate keeps no cause).
+fn in_words_of(node: &BackendNode, error: &pingora::Error) -> String {
+    let reason = upstream::reason(error);
+    let ended = matches!(upstream::failure(error, false), Failure::Reset | Failure::Closed);
+    match node.tls() {
+        Ok(Some(tls)) if ended && !reason.starts_with("TLS") => match tls.client_certificate() {
+            None => format!("{reason}; it may want a client certificate"),
+            Some(_) => format!("{reason}; it may not trust the client certificate"),
+        },
+        _ => reason,
     }
 }
 

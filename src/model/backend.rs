@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tag::check_label;
-use super::{ParseError, Tag, serde_as_text};
+use super::{BackendTls, ParseError, Tag, serde_as_text};
 
 /// The name of a backend, unique on this server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,18 +130,29 @@ pub enum Scheme {
     /// HTTP/1.1 in the clear.
     #[default]
     Http,
-    /// HTTP/1.1 or HTTP/2 over TLS, the certificate checked against the system's roots.
+    /// HTTP/2 over TLS where the backend offers it (ALPN), else HTTP/1.1.
     Https,
+    /// HTTP/2 over TLS, which the backend must offer.
+    H2,
     /// HTTP/2 in the clear with prior knowledge (RFC 9113 §3.3).
     H2c,
 }
 
 impl Scheme {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Http, Self::Https, Self::H2, Self::H2c];
+
+    /// Whether it is spoken over TLS.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::H2)
+    }
+
     /// The name in files, tables and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::H2 => "h2",
             Self::H2c => "h2c",
         }
     }
@@ -157,12 +168,9 @@ impl FromStr for Scheme {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        match text {
-            "http" => Ok(Self::Http),
-            "https" => Ok(Self::Https),
-            "h2c" => Ok(Self::H2c),
-            _ => Err(ParseError::new("scheme", text, "choose `http`, `https` or `h2c`")),
-        }
+        let found = Self::ALL.into_iter().find(|scheme| scheme.as_str() == text);
+        let choose = "choose `http`, `https`, `h2` or `h2c`";
+        found.ok_or_else(|| ParseError::new("scheme", text, choose))
     }
 }
 
@@ -268,6 +276,9 @@ pub struct Backend {
     /// How it is spoken to.
     #[serde(default)]
     pub scheme: Scheme,
+    /// How TLS to it differs from what is usual.
+    #[serde(default, skip_serializing_if = "BackendTls::is_default")]
+    pub tls: BackendTls,
     /// Whether it takes traffic.
     #[serde(default)]
     pub state: BackendState,
@@ -305,6 +316,15 @@ mod tests {
             let error = text.parse::<BackendAddr>().expect_err(text).to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_backend_that_was_stored_before_keys_joined_comes_back() {
+        let stored = r#"{"id":"w","address":"127.0.0.1:1","tags":[],"scheme":"https"}"#;
+        let backend: Backend = serde_json::from_str(stored).unwrap();
+        assert!(backend.tls.is_default());
+        let json = serde_json::to_string(&backend).unwrap();
+        assert!(!json.contains("tls"), "what is not said is not stored: {json}");
     }
 
     proptest::proptest! {

@@ -6,6 +6,7 @@
 mod access;
 mod acme;
 mod backend;
+mod backend_tls;
 mod balance;
 mod certificate;
 mod change;
@@ -16,6 +17,7 @@ mod health_check;
 mod host_options;
 mod likeness;
 mod log_level;
+mod patch;
 mod public_name;
 mod reload;
 mod stats;
@@ -29,6 +31,7 @@ mod virtual_host;
 pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
 pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
+pub use backend_tls::{BackendTls, BackendTlsEdit, TlsName, TlsProblem};
 pub use balance::Balance;
 pub use certificate::{
     CertificateFacts, CertificateNews, CertificateReport, CertificateSource, CertificateState,
@@ -51,6 +54,7 @@ pub use host_options::{
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;
+pub use patch::Patch;
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };

@@ -70,7 +70,8 @@ pub struct EntryChange {
     pub name: String,
     /// What becomes of it.
     pub action: EntryAction,
-    /// What changes about it, each as `field: before → after`; of a setting without the field.
+    /// What changes about it, each as `field: before → after`, of a setting without the field, or what
+    /// was read again.
     pub changes: Vec<String>,
 }
 

@@ -245,6 +245,7 @@ mod tests {
                     scheme: Scheme::Http,
                     state: BackendState::Ready,
                     backup: false,
+                    tls: crate::model::BackendTls::default(),
                 })
             })
             .collect();

@@ -198,8 +198,7 @@ impl ProxyHttp for Phases {
         let unroutable = || Error::explain(ErrorType::ConnectNoRoute, "no address").into_up();
         let node = &ctx.chosen.as_ref().ok_or_else(unroutable)?.node;
         ctx.sent_at = Some(Instant::now());
-        let mut peer = upstream::peer(node, &node.live.endpoints(), ctx.tries_of(node))
-            .ok_or_else(unroutable)?;
+        let mut peer = upstream::peer(node, &node.live.endpoints(), ctx.tries_of(node))?;
         let upstream = &ctx.options.upstream;
         let mut silent = upstream.read_timeout;
         if wants_websocket(session.req_header()) {
@@ -247,6 +246,12 @@ impl ProxyHttp for Phases {
         request: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
+        if request.version == Version::HTTP_11
+            && let Some(node) = ctx.backend()
+            && !wants_websocket(session.req_header())
+        {
+            upstream::check_http1(node.backend.scheme)?;
+        }
         let host = original_host(session.req_header())?;
         to_origin_form(request)?;
         mark_hop(request, session.req_header().version)?;

@@ -82,6 +82,7 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
             scheme: Scheme::Http,
             state: BackendState::Ready,
             backup: false,
+            tls: crate::model::BackendTls::default(),
         })
     };
     let mut changes: Vec<_> = backends.iter().enumerate().map(ready).collect();

@@ -21,6 +21,8 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::NamedTwice { .. }
         | ControlError::Option { .. }
         | ControlError::OptionValue { .. }
+        | ControlError::BackendTls { .. }
+        | ControlError::BackendFile { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }
         | ControlError::NoPlanToken

@@ -41,7 +41,7 @@ use crate::proxy::{
 };
 use crate::rest::Api;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
-use crate::state::{Publisher, Reader, Snapshot, publication};
+use crate::state::{BackendNode, Publisher, Reader, Snapshot, publication};
 use crate::stats::Stats;
 use crate::store::{Saved, Store};
 use crate::telemetry::{AccessLog, LogHandle};
@@ -306,16 +306,40 @@ fn publish(saved: &Saved) -> (Publisher, Reader) {
     publication(Snapshot::default().after(domains.chain(backends).collect(), saved.revision))
 }
 
-/// What options of domains need, and what is wrong with it; error pages are kept as the files are.
+/// What options of domains need; and what is wrong with that, and with files of backends. Error pages are
+/// kept as the files are.
 fn host_services(
     config: &Config,
     reader: &Reader,
     control: &Runtime,
 ) -> Result<(HostServices, Warnings), ServerError> {
+    log_doubts(config);
     let hosts = HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
-    let pages = hosts.pages.clone();
+    let (pages, reader) = (hosts.pages.clone(), reader.clone());
     control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
-    Ok((hosts, Warnings::new(move || pages.warnings())))
+    let warnings = move || [pages.warnings(), without_handshake(&reader.load())].concat();
+    Ok((hosts, Warnings::new(warnings)))
+}
+
+/// The backends that there can be no handshake with, and why.
+fn without_handshake(state: &Snapshot) -> Vec<String> {
+    let why = |node: &Arc<BackendNode>| {
+        let error = node.tls().err()?;
+        Some(format!("backend `{}`: {error}; {}, then reload", node.backend.id, error.hint()))
+    };
+    state.backends().filter_map(why).collect()
+}
+
+/// Says what is dangerous in a config, and which files of backends can't be used.
+fn log_doubts(config: &Config) {
+    for warning in &config.warnings {
+        let (file, line) = (warning.file.display(), warning.line);
+        tracing::warn!(%file, line, %warning, "the config says what is dangerous");
+    }
+    for problem in &config.bad_files {
+        let (file, line) = (problem.file.display(), problem.line);
+        tracing::warn!(%file, line, %problem, "a backend cannot be reached by TLS");
+    }
 }
 
 /// Puts what a config says into effect, as far as that is possible without a restart.
@@ -334,6 +358,7 @@ fn settle(
         checker.set(health_settings(config));
         shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
         logs.set(config);
+        log_doubts(config);
     })
 }
 

@@ -23,6 +23,6 @@ pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
 pub use queue::{LOOK_AGAIN, NoTurn, Queue, Turn};
 pub use rates::{Allowance, Rates, client_network};
-pub use snapshot::{BackendNode, DomainNode, RouteNode, Snapshot, TagLive};
+pub use snapshot::{BackendNode, DomainNode, ReadAgain, RouteNode, Snapshot, TagLive};
 pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};

@@ -29,6 +29,8 @@ impl BackendNode {
             HealthStatus::Unhealthy => Standing::Unhealthy,
             _ if !self.live.is_admitting() => Standing::Out,
             HealthStatus::Healthy => Standing::Fit,
+            // Its files can't be used: no probe needs to say so first.
+            HealthStatus::Unknown if self.tls().is_err() => Standing::Unhealthy,
             HealthStatus::Unknown => Standing::Fallback,
         }
     }
@@ -172,6 +174,7 @@ mod tests {
                     scheme: crate::model::Scheme::Http,
                     state: BackendState::Ready,
                     backup: false,
+                    tls: crate::model::BackendTls::default(),
                 }))
             })
             .collect();

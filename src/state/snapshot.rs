@@ -3,6 +3,8 @@
 //! Built on persistent maps, so that one change costs the same at ten domains and at a hundred
 //! thousand, and a lookup takes no lock and allocates nothing.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::ops::Bound;
@@ -18,6 +20,8 @@ use crate::model::{
     Backend, BackendId, BackendState, Change, DomainName, MatchedBy, PathRoute, Pattern, Tag,
     VirtualHost,
 };
+use crate::tls::{PeerTls, TlsFileError};
+pub use files::ReadAgain;
 
 type HashMap<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
 
@@ -257,6 +261,7 @@ pub struct BackendNode {
     pub backend: Backend,
     /// What is observed of it, shared by every snapshot that holds the backend.
     pub live: Arc<BackendLive>,
+    tls: files::NodeTls,
     connection_group: u64,
     seed: u64,
 }
@@ -264,35 +269,49 @@ pub struct BackendNode {
 /// Two nodes are the same when nothing about the backend would have to be told to anyone.
 impl PartialEq for BackendNode {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.live, &other.live) && self.backend == other.backend
+        Arc::ptr_eq(&self.live, &other.live)
+            && self.backend == other.backend
+            && self.connection_group == other.connection_group
     }
 }
 
 impl BackendNode {
-    /// A backend that no snapshot has held before.
+    /// A backend that no snapshot has held before. Blocks where its TLS is in files.
     pub fn new(backend: Backend) -> Self {
         let live = Arc::new(BackendLive::new(&backend.address, backend.state));
-        Self {
-            connection_group: connection_group(&backend),
-            seed: seed(&backend.id),
-            backend,
-            live,
-        }
+        let tls = files::read(&backend);
+        Self::of(backend, live, tls)
     }
 
     fn following(backend: Backend, before: &Self) -> Self {
-        let same_place =
-            before.backend.address == backend.address && before.backend.scheme == backend.scheme;
-        let live = if same_place {
-            Arc::clone(&before.live)
-        } else {
-            Arc::new(before.live.moved(&backend.address, backend.state))
-        };
-        Self {
-            connection_group: connection_group(&backend),
-            seed: seed(&backend.id),
-            backend,
-            live,
+        let same_peer =
+            before.backend.scheme == backend.scheme && before.backend.tls == backend.tls;
+        if same_peer && before.backend.address == backend.address {
+            return Self::of(backend, Arc::clone(&before.live), before.tls.clone());
+        }
+        let live = Arc::new(before.live.moved(&backend.address, backend.state));
+        let tls = files::read(&backend);
+        Self::of(backend, live, tls)
+    }
+
+    fn with_tls(&self, tls: PeerTls) -> Self {
+        Self::of(self.backend.clone(), Arc::clone(&self.live), Some(Ok(Arc::new(tls))))
+    }
+
+    fn of(backend: Backend, live: Arc<BackendLive>, tls: files::NodeTls) -> Self {
+        let connection_group = connection_group(&backend, &tls);
+        Self { connection_group, seed: seed(&backend.id), backend, live, tls }
+    }
+
+    /// What handshakes with it need; nothing where it is spoken to in the clear.
+    ///
+    /// # Errors
+    /// When its files can't be used, so that there can be no handshake.
+    pub fn tls(&self) -> Result<Option<&PeerTls>, &TlsFileError> {
+        match &self.tls {
+            None => Ok(None),
+            Some(Ok(tls)) => Ok(Some(tls)),
+            Some(Err(error)) => Err(error),
         }
     }
 
@@ -308,10 +327,14 @@ impl BackendNode {
     }
 }
 
-/// Hashed when the state changes, so that requests need not.
-fn connection_group(backend: &Backend) -> u64 {
+/// Hashed when the state changes, so that requests need not. Pingora's own key has neither the CAs nor
+/// ALPN, and of a client certificate nothing but its serial number: so all of it is in here.
+fn connection_group(backend: &Backend, tls: &files::NodeTls) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
-    (&backend.id, &backend.address, backend.scheme).hash(&mut hasher);
+    (&backend.id, &backend.address, backend.scheme, &backend.tls).hash(&mut hasher);
+    if let Some(Ok(tls)) = tls {
+        tls.digest().hash(&mut hasher);
+    }
     hasher.finish()
 }
 

@@ -49,15 +49,7 @@ impl Certificate {
     /// # Errors
     /// When either is missing, damaged, or not the other's.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
-            .collect::<Result<_, _>>()
-            .map_err(|error| CertificateError::Damaged(error.to_string()))?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-            rustls::pki_types::pem::Error::NoItemsFound => CertificateError::NoKey,
-            // Its text never holds what was read.
-            error => CertificateError::Damaged(error.to_string()),
-        })?;
-        Self::new(chain, key)
+        Self::new(certificates(chain)?, private_key(key)?)
     }
 
     /// Reads a text that holds the key, the leaf and its chain.
@@ -140,6 +132,21 @@ impl fmt::Debug for Certificate {
     }
 }
 
+/// The certificates of a PEM text, in its order; none where there are none.
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let all: Result<_, _> = CertificateDer::pem_slice_iter(pem).collect();
+    all.map_err(|error| CertificateError::Damaged(error.to_string()))
+}
+
+/// The first private key of a PEM text.
+pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => CertificateError::NoKey,
+        // Its text never holds what was read.
+        error => CertificateError::Damaged(error.to_string()),
+    })
+}
+
 fn facts(
     leaf: &CertificateDer<'_>,
     chain: &[CertificateDer<'_>],
@@ -161,7 +168,9 @@ fn facts(
     })
 }
 
-fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertificateError> {
+pub(super) fn parse<'a>(
+    der: &'a CertificateDer<'_>,
+) -> Result<X509Certificate<'a>, CertificateError> {
     let parsed = X509Certificate::from_der(der);
     parsed.map(|(_, parsed)| parsed).map_err(|error| CertificateError::Damaged(error.to_string()))
 }

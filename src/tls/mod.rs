@@ -1,9 +1,11 @@
 //! Certificates, and what a handshake needs of them: read from PEM, made by the server's own CA, and
-//! published to whoever serves. Who gets which, and when, is decided in `certs`.
+//! published to whoever serves. Who gets which, and when, is decided in `certs`. Also what handshakes
+//! with backends need.
 
 mod authority;
 mod cert_store;
 mod certificate;
+mod peer;
 mod serving;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -11,4 +13,5 @@ pub(crate) mod testing;
 pub use authority::{Authority, AuthorityError};
 pub use cert_store::{CertStore, Demands, Slot};
 pub use certificate::{Certificate, CertificateError};
+pub use peer::{PeerTls, TlsFileError};
 pub use serving::{Served, Serving, Trust};

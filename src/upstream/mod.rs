@@ -6,46 +6,62 @@ mod reason;
 mod upgrade;
 
 use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
 
-use crate::model::{BackendAddr, Scheme};
+use crate::model::Scheme;
 use crate::state::{BackendNode, Endpoints};
 
 pub(crate) use reason::io_reason;
+use reason::{NO_HANDSHAKE, NO_HTTP2};
 pub use reason::{failure, reason};
 pub use upgrade::for_upgrade;
 
-/// The peer at the `pick`th of the backend's `endpoints`, counted round; nothing while its name has
-/// not been resolved. For anything but https this allocates nothing.
-pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> Option<HttpPeer> {
-    let scheme = node.backend.scheme;
-    let tls = scheme == Scheme::Https;
-    let sni = if tls { server_name(&node.backend.address) } else { String::new() };
+/// The peer at the `pick`th of the backend's `endpoints`, counted round. In the clear this allocates
+/// nothing; over TLS the name, which a peer has to own.
+///
+/// # Errors
+/// When its name has not been resolved, or the files of its TLS can't be used.
+pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::Result<HttpPeer> {
+    let tls = node.tls().map_err(|error| {
+        Error::explain(ErrorType::InvalidCert, format!("{NO_HANDSHAKE}{error}")).into_up()
+    })?;
+    let sni = tls.map_or_else(String::new, |tls| tls.server_name().to_owned());
+    let unroutable = || Error::explain(ErrorType::ConnectNoRoute, "no address").into_up();
     let mut peer = match endpoints {
         Endpoints::Tcp(addresses) => {
-            let address = addresses.get(pick.checked_rem(addresses.len())?)?;
+            let pick = pick.checked_rem(addresses.len()).ok_or_else(unroutable)?;
             // Never a name: Pingora would resolve it here and now, and panic where it can't.
-            HttpPeer::new(*address, tls, sni)
+            HttpPeer::new(addresses[pick], tls.is_some(), sni)
         }
-        Endpoints::Unix(path) => HttpPeer::new_uds(path.to_str()?, tls, sni).ok()?,
+        Endpoints::Unix(path) => {
+            HttpPeer::new_uds(path.to_str().ok_or_else(unroutable)?, tls.is_some(), sni)?
+        }
     };
     peer.group_key = node.connection_group();
-    match scheme {
+    match node.backend.scheme {
         Scheme::Http => {}
         Scheme::Https => peer.options.set_http_version(2, 1),
-        Scheme::H2c => peer.options.set_http_version(2, 2),
+        Scheme::H2 | Scheme::H2c => peer.options.set_http_version(2, 2),
+    }
+    if let Some(tls) = tls {
+        peer.options.verify_cert = tls.is_verified();
+        peer.options.ca = tls.authorities().cloned();
+        peer.client_cert_key = tls.client_certificate().cloned();
     }
     // Pingora's own value is 1, which makes an HTTP/2 connection no better than an HTTP/1 one.
     peer.options.max_h2_streams = 100;
-    Some(peer)
+    Ok(peer)
 }
 
-/// The name that the backend's certificate must be for. Never empty: without a name Pingora skips
-/// the verification altogether.
-fn server_name(address: &BackendAddr) -> String {
-    match address {
-        BackendAddr::Ip(address) => address.ip().to_string(),
-        BackendAddr::Name { host, .. } => host.to_string(),
-        BackendAddr::Unix(_) => "localhost".to_owned(),
+/// Refuses HTTP/1 where the backend has to speak HTTP/2: when it doesn't offer `h2`, Pingora goes on
+/// with HTTP/1 whatever its peer says.
+///
+/// # Errors
+/// When the backend's scheme has no HTTP/1.
+pub fn check_http1(scheme: Scheme) -> pingora::Result<()> {
+    match scheme {
+        Scheme::Http | Scheme::Https => Ok(()),
+        Scheme::H2 | Scheme::H2c => Err(Error::new_up(NO_HTTP2)),
     }
 }
 
@@ -54,7 +70,7 @@ mod tests {
     use pingora::upstreams::peer::Peer;
 
     use super::*;
-    use crate::model::{Backend, BackendState, Weight};
+    use crate::model::{Backend, BackendState, BackendTls, Weight};
 
     fn node(address: &str, scheme: Scheme) -> BackendNode {
         BackendNode::new(Backend {
@@ -65,10 +81,11 @@ mod tests {
             scheme,
             state: BackendState::Ready,
             backup: false,
+            tls: BackendTls::default(),
         })
     }
 
-    fn of(node: &BackendNode, pick: usize) -> Option<HttpPeer> {
+    fn of(node: &BackendNode, pick: usize) -> pingora::Result<HttpPeer> {
         peer(node, &node.live.endpoints(), pick)
     }
 
@@ -77,6 +94,7 @@ mod tests {
         for (scheme, tls, versions) in [
             (Scheme::Http, false, (1, 1)),
             (Scheme::Https, true, (2, 1)),
+            (Scheme::H2, true, (2, 2)),
             (Scheme::H2c, false, (2, 2)),
         ] {
             let peer = of(&node("127.0.0.1:3000", scheme), 0).expect("an address");
@@ -88,26 +106,9 @@ mod tests {
     }
 
     #[test]
-    fn tls_always_has_a_name_to_verify() {
-        for (address, name) in [
-            ("127.0.0.1:3000", "127.0.0.1"),
-            ("[::1]:3000", "::1"),
-            ("web.internal:3000", "web.internal"),
-            ("unix:/run/app.sock", "localhost"),
-        ] {
-            let node = node(address, Scheme::Https);
-            let endpoints = match &node.backend.address {
-                BackendAddr::Name { .. } => Endpoints::Tcp(vec!["127.0.0.1:1".parse().unwrap()]),
-                _ => Endpoints::clone(&node.live.endpoints()),
-            };
-            assert_eq!(peer(&node, &endpoints, 0).expect("an address").sni(), name);
-        }
-    }
-
-    #[test]
     fn picks_go_round_the_addresses() {
         let node = node("web.internal:3000", Scheme::Http);
-        assert!(of(&node, 0).is_none(), "not resolved yet");
+        assert!(of(&node, 0).is_err(), "not resolved yet");
         let addresses = ["127.0.0.1:1", "127.0.0.2:1"].map(|a| a.parse().unwrap());
         node.live.set_endpoints(Endpoints::Tcp(addresses.to_vec()));
         for (pick, address) in [(0, 0), (1, 1), (2, 0)] {
@@ -122,5 +123,68 @@ mod tests {
         let mut moved = of(&node("127.0.0.1:3001", Scheme::Http), 0).unwrap();
         moved._address = one._address.clone();
         assert_ne!(one.reuse_hash(), moved.reuse_hash());
+    }
+
+    #[test]
+    fn connections_made_by_other_rules_are_not_shared() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &(String, String)| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, format!("{}{}", content.0, content.1)).unwrap();
+            Some(path)
+        };
+        let made = || crate::tls::testing::self_signed_pem(&["web.internal"]);
+        let same = BackendTls::default;
+        let (ca, pair) = (file("ca.pem", &made()), file("pair.pem", &made()));
+        let hash = |scheme, tls| {
+            let backend = Backend { tls, ..node("127.0.0.1:3000", scheme).backend };
+            of(&BackendNode::new(backend), 0).unwrap().reuse_hash()
+        };
+        let authority = || BackendTls { ca_file: ca.clone(), ..same() };
+        let mut hashes = vec![
+            hash(Scheme::Https, same()),
+            hash(Scheme::H2, same()),
+            hash(Scheme::Https, authority()),
+            hash(Scheme::Https, BackendTls { insecure_skip_verify: true, ..same() }),
+            hash(Scheme::Https, BackendTls { server_name: "a.test".parse().ok(), ..same() }),
+            hash(
+                Scheme::Https,
+                BackendTls {
+                    client_cert_file: pair.clone(),
+                    client_key_file: pair.clone(),
+                    ..same()
+                },
+            ),
+        ];
+        assert_eq!(hash(Scheme::Https, authority()), hashes[2], "the same rules");
+        file("ca.pem", &made());
+        hashes.push(hash(Scheme::Https, authority()));
+        let count = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
+    }
+
+    #[test]
+    fn a_peer_is_given_all_that_its_handshakes_need() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pair.pem");
+        let (cert, key) = crate::tls::testing::self_signed_pem(&["web.internal"]);
+        std::fs::write(&path, cert + &key).unwrap();
+        let tls = BackendTls {
+            server_name: "web.internal".parse().ok(),
+            ca_file: Some(path.clone()),
+            client_cert_file: Some(path.clone()),
+            client_key_file: Some(path.clone()),
+            insecure_skip_verify: false,
+        };
+        let backend = Backend { tls, ..node("127.0.0.1:3000", Scheme::H2).backend };
+        let found = of(&BackendNode::new(backend.clone()), 0).unwrap();
+        assert_eq!(found.sni(), "web.internal");
+        assert!(found.get_client_cert_key().is_some() && found.get_ca().is_some());
+        std::fs::remove_file(&path).unwrap();
+        let error = of(&BackendNode::new(backend), 0).unwrap_err();
+        let said = format!("TLS: `tls_ca_file` `{}`: there is no such file", path.display());
+        assert_eq!(reason(&error), said);
     }
 }

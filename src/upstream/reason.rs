@@ -19,8 +19,12 @@ pub fn reason(error: &Error) -> String {
         ErrorType::ConnectionClosed => CLOSED.into(),
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error => "the answer is not HTTP/1".into(),
         ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => tls_reason(&error.to_string()),
+        kind if *kind == NO_HTTP2 => format!("TLS: {WRONG_PROTOCOL}"),
         kind => match io_error(error) {
+            // From TLS 1.3 on, what the other end thinks of our certificate comes after the handshake.
+            Some(error) if error.to_string().contains(ALERT) => tls_reason(&error.to_string()),
             Some(error) => io_reason(error),
+            None if error.root_cause().to_string().contains(LOST) => CLOSED.into(),
             None if is_http2(kind) => format!("HTTP/2 failed: {}", error.root_cause()),
             None => format!("{}: {}", kind.as_str(), error.root_cause()),
         },
@@ -43,6 +47,7 @@ pub fn failure(error: &Error, answering: bool) -> UpstreamFailure {
         | ErrorType::TLSHandshakeFailure
         | ErrorType::TLSWantX509Lookup
         | ErrorType::InvalidCert => UpstreamFailure::TlsFailed,
+        kind if *kind == NO_HTTP2 => UpstreamFailure::TlsFailed,
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => UpstreamFailure::Timeout,
         ErrorType::ConnectionClosed if answering => UpstreamFailure::CutShort,
         ErrorType::ConnectionClosed => UpstreamFailure::Closed,
@@ -56,6 +61,20 @@ pub fn failure(error: &Error, answering: bool) -> UpstreamFailure {
         _ => UpstreamFailure::Protocol,
     }
 }
+
+/// What comes before the reason for which no handshake is tried.
+pub(super) const NO_HANDSHAKE: &str = "no handshake: ";
+
+/// The backend speaks TLS, but not HTTP/2, which it has to.
+pub(super) const NO_HTTP2: ErrorType = ErrorType::Custom("NoHttp2");
+
+/// How rustls begins what the other end has said.
+const ALERT: &str = "received fatal alert";
+
+/// What the h2 crate makes of a connection that ends, whatever for.
+const LOST: &str = "stream closed because of a broken pipe";
+
+const WRONG_PROTOCOL: &str = "it does not offer the HTTP version that its `scheme` wants (ALPN)";
 
 const CLOSED: &str = "closed without an answer";
 
@@ -108,9 +127,15 @@ fn tls_reason(text: &str) -> String {
         ("NotValidForName", "the certificate is for another name"),
         ("not valid for name", "the certificate is for another name"),
         ("CaUsedAsEndEntity", "the certificate is an authority's, not a server's"),
+        ("NoApplicationProtocol", WRONG_PROTOCOL),
+        ("CertificateRequired", "it wants a client certificate"),
+        ("alert: UnknownCA", "it does not trust the client certificate"),
         ("InvalidContentType", "it does not speak TLS"),
         ("eof", CLOSED),
     ];
+    if let Some((_, why)) = text.split_once(NO_HANDSHAKE) {
+        return format!("TLS: {why}");
+    }
     // Behind the name comes the local address, as a cause of its own. Neither is searched: a name
     // may contain anything.
     let text = text.rsplit("TLS connect() failed: ").next().unwrap_or(text);

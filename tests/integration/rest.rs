@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::*;
 
+mod backend_tls;
 mod bounds;
 mod document;
 mod doors;

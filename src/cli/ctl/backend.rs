@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::backend_tls::{TlsArgs, TlsEdits};
 use super::backend_view::{Unhealthy, facts, summary, table, wide_table};
 use super::connect::Session;
 use super::pages::{Paged, print_all};
@@ -49,7 +50,8 @@ pub(super) struct ShowArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl backend add web-v2 localhost:3002 --tag b
-  vhost ctl backend add app unix:/run/app.sock --tag a,b --weight 3")]
+  vhost ctl backend add app unix:/run/app.sock --tag a,b --weight 3
+  vhost ctl backend add api api.internal:443 --tag a --scheme h2 --tls-ca-file /etc/vhost/ca.pem")]
 pub(super) struct AddArgs {
     /// Its new id
     id: BackendId,
@@ -61,9 +63,14 @@ pub(super) struct AddArgs {
     /// Its share of a pool's traffic, 1 to 1000
     #[arg(long, default_value_t)]
     weight: Weight,
-    /// How it is spoken to: http, https or h2c
+    /// How it is spoken to: http, https, h2 or h2c
     #[arg(long, default_value_t)]
     scheme: Scheme,
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// Don't verify the backend's certificate at all
+    #[arg(long)]
+    tls_insecure_skip_verify: bool,
     /// Let it serve only while no other backend of a tag is fit
     #[arg(long)]
     backup: bool,
@@ -80,7 +87,11 @@ pub(super) struct SetArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
+// The derive counts in no argument of a struct that is flattened into this one.
+#[group(required = true, multiple = true, args = [
+    "address", "weight", "scheme", "backup", "tls_server_name", "tls_ca_file",
+    "tls_client_cert_file", "tls_client_key_file", "tls_insecure_skip_verify", "taken",
+])]
 struct Edits {
     /// Where it listens: `host:port` or `unix:/path`
     #[arg(long)]
@@ -88,9 +99,11 @@ struct Edits {
     /// Its share of a pool's traffic, 1 to 1000
     #[arg(long)]
     weight: Option<Weight>,
-    /// How it is spoken to: http, https or h2c
+    /// How it is spoken to: http, https, h2 or h2c
     #[arg(long)]
     scheme: Option<Scheme>,
+    #[command(flatten)]
+    tls: TlsEdits,
     /// Let it serve only while no other backend of a tag is fit
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     backup: Option<bool>,
@@ -208,24 +221,14 @@ impl BackendVerb {
                 let facts = facts(&info, session.printer.now_ms());
                 session.printer.show(&info, facts);
             }
-            Self::Add(AddArgs { id, address, tags, weight, scheme, backup }) => {
-                let action = format!("add `{id}`");
-                let tags = tags.into_iter().collect();
-                let params = AddParams { id, address, tags, weight, scheme, backup };
+            Self::Add(args) => {
+                let params = args.params();
+                let action = format!("add `{}`", params.id);
                 change::<backend::Add>(session, &action, &params).await?;
             }
-            Self::Set(SetArgs { id, edits: Edits { address, weight, scheme, backup } }) => {
-                let action = format!("change `{id}`");
-                let params = SetParams {
-                    id,
-                    address,
-                    weight,
-                    scheme,
-                    backup,
-                    tags: None,
-                    state: None,
-                    force: false,
-                };
+            Self::Set(args) => {
+                let params = args.params();
+                let action = format!("change `{}`", params.id);
                 change::<backend::Set>(session, &action, &params).await?;
             }
             Self::Remove(args) => args.run(session).await?,
@@ -252,6 +255,33 @@ impl BackendVerb {
             }
         }
         Ok(ExitCode::Done)
+    }
+}
+
+impl AddArgs {
+    fn params(self) -> AddParams {
+        let Self { id, address, tags, weight, scheme, tls, tls_insecure_skip_verify, backup } =
+            self;
+        let tags = tags.into_iter().collect();
+        let mut params = AddParams {
+            tags,
+            weight,
+            scheme,
+            tls_insecure_skip_verify,
+            backup,
+            ..AddParams::new(id, address)
+        };
+        tls.fill(&mut params);
+        params
+    }
+}
+
+impl SetArgs {
+    fn params(self) -> SetParams {
+        let Edits { address, weight, scheme, tls, backup } = self.edits;
+        let mut params = SetParams { address, weight, scheme, backup, ..SetParams::new(self.id) };
+        tls.fill(&mut params);
+        params
     }
 }
 

@@ -1,5 +1,7 @@
 //! Backends as `vhost ctl backend …` shows them.
 
+use std::path::PathBuf;
+
 use crate::cli::output::{health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{elapsed, timestamp};
@@ -119,6 +121,20 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
     table.fact("tags", join(&info.tags));
     table.fact("weight", info.weight.to_string());
     table.fact("scheme", info.scheme.to_string());
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    for (key, value) in [
+        ("TLS name", info.tls_server_name.as_ref().map(ToString::to_string)),
+        ("TLS CAs", file(&info.tls_ca_file)),
+        ("TLS client cert", file(&info.tls_client_cert_file)),
+        ("TLS client key", file(&info.tls_client_key_file)),
+    ] {
+        if let Some(value) = value {
+            table.fact(key, value);
+        }
+    }
+    if info.tls_insecure_skip_verify {
+        table.fact("TLS verify", Cell::toned("off: its certificate is not verified", Tone::Unsure));
+    }
     if info.backup {
         table.fact("backup", "serves while no other is fit");
     }

@@ -1,6 +1,7 @@
 //! `vhost ctl`: operates a running server over its admin socket. One file per noun.
 
 mod backend;
+mod backend_tls;
 mod backend_view;
 mod call;
 mod cert;

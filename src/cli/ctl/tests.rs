@@ -462,6 +462,25 @@ fn every_verb_says_to_the_server_what_was_typed() {
             json!({"id": "web", "address": null, "weight": 5, "scheme": null}),
         ),
         (
+            "backend add web [::1]:80 --scheme h2 --tls-server-name a.test --tls-ca-file /ca.pem \
+             --tls-client-cert-file /c.pem --tls-client-key-file /c.key --tls-insecure-skip-verify",
+            backend(),
+            "backend.add",
+            json!({"id": "web", "address": "[::1]:80", "tags": [], "weight": 1, "scheme": "h2",
+                "tls_server_name": "a.test", "tls_ca_file": "/ca.pem",
+                "tls_client_cert_file": "/c.pem", "tls_client_key_file": "/c.key",
+                "tls_insecure_skip_verify": true}),
+        ),
+        (
+            "backend set web --tls-ca-file /ca.pem --tls-insecure-skip-verify false \
+             --no-option tls_server_name",
+            backend(),
+            "backend.set",
+            json!({"id": "web", "address": null, "weight": null, "scheme": null,
+                "tls_server_name": null, "tls_ca_file": "/ca.pem",
+                "tls_insecure_skip_verify": false}),
+        ),
+        (
             "backend tag web c b",
             backend(),
             "backend.tag",

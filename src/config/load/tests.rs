@@ -10,8 +10,8 @@ use crate::config::{
     Rotation, SwitchSettings, UpstreamSettings,
 };
 use crate::model::{
-    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HealthCheckKind, HostOptions,
-    KeyType, LogLevel, OptionSet, Scheme, TlsMode,
+    BackendAddr, BackendState, BackendTls, Balance, ChallengeKind, HealthCheck, HealthCheckKind,
+    HostOptions, KeyType, LogLevel, OptionSet, Scheme, TlsMode,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -85,12 +85,16 @@ fn the_example_shows_every_key_and_every_default() {
         backends: declared
             .backends
             .iter()
+            .filter(|b| b.id.as_str() != "api-v1")
             .map(|b| DeclaredBackend { state: None, ..b.clone() })
             .collect(),
     };
     assert_eq!(with_defaults(&whole.declared), shipped.declared);
     assert_eq!(whole.declared.domains[0].options.values().len(), OptionSet::KEYS.len());
     assert_eq!(whole.declared.backends[0].state, Some(BackendState::default()));
+    let api = &whole.declared.backends[2];
+    assert_eq!(api.tls.values().count(), BackendTls::OPTIONAL.len());
+    assert_eq!(whole.bad_files.len(), 1, "it is not there");
     let by_host = |proxy: &ProxySettings| ProxySettings {
         management_api_addr: None,
         admin_group: None,
@@ -527,11 +531,30 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ),
         (
             "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"ws\"",
-            "`ws`: choose `http`, `https` or `h2c`",
+            "`ws`: choose `http`, `https`, `h2` or `h2c`",
         ),
         (
             "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nstate = \"off\"",
             "`off`: choose `ready`, `draining` or `disabled`",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\ntls_ca_file = \"ca.pem\"",
+            "7: backends[\"x\"].tls_ca_file: `ca.pem`: it needs TLS, and the backend has `scheme = \"http\"`",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"https\"\n\
+             tls_client_key_file = \"c.key\"",
+            "3: backends[\"x\"].tls_client_cert_file: missing, and `tls_client_key_file` needs it",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2\"\n\
+             tls_ca_file = \"/ca.pem\"\ntls_insecure_skip_verify = true",
+            "8: backends[\"x\"].tls_ca_file: `/ca.pem`: `tls_insecure_skip_verify` verifies nothing",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2\"\n\
+             tls_server_name = \"*.x\"",
+            "`*.x`: write one name",
         ),
     ] {
         // Two unknown keys make two problems; the first is the one that is looked for.

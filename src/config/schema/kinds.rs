@@ -67,7 +67,8 @@ kinds! {
         "{}|hash-(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+",
         Balance::WORDS.join("|"),
     ));
-    SchemeWord: words([Scheme::Http, Scheme::Https, Scheme::H2c].map(Scheme::as_str));
+    SchemeWord: words(Scheme::ALL.map(Scheme::as_str));
+    Server: like(r"[^\s*/\[\]]+");
     StateWord: words(
         [BackendState::Ready, BackendState::Draining, BackendState::Disabled]
             .map(BackendState::as_str)

@@ -151,7 +151,10 @@ fn its_ranges_and_words_are_those_of_the_reader() {
         let domain = "[[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n";
         let backend = "[[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
         let (section, key) = key.split_once('.').expect("a key of a section");
-        let said = format!("{key} = {value}\n");
+        let said = match key.strip_prefix("tls_") {
+            Some(_) if section == "backends" => format!("scheme = \"h2\"\n{key} = {value}\n"),
+            _ => format!("{key} = {value}\n"),
+        };
         let of = |name: &str| if name == section { said.as_str() } else { "" };
         let other = match section {
             "proxy" | "virtual_hosts" | "backends" => String::new(),

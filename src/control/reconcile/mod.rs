@@ -102,6 +102,15 @@ impl Merged {
     ) {
         self.told.push(EntryChange { kind, name: name.to_string(), action, changes });
     }
+
+    /// Tells one thing more that changes about an entry.
+    pub(super) fn tell_more(&mut self, kind: EntryKind, name: &impl ToString, change: String) {
+        let text = name.to_string();
+        match self.told.iter_mut().find(|told| told.kind == kind && told.name == text) {
+            Some(told) => told.changes.push(change),
+            None => self.tell(kind, name, EntryAction::Changed, vec![change]),
+        }
+    }
 }
 
 fn merge_backends(
@@ -136,6 +145,7 @@ fn merge_backends(
                 tags: pick(&old.tags, &new.tags, &now.tags),
                 weight: pick(&old.weight, &new.weight, &now.weight),
                 scheme: pick(&old.scheme, &new.scheme, &now.scheme),
+                tls: now.tls.merged(&old.tls, &new.tls),
                 backup: pick(&old.backup, &new.backup, &now.backup),
                 state: match new.state {
                     Some(state) if old.state != new.state => state,
@@ -146,6 +156,12 @@ fn merge_backends(
         match now {
             None => merged.tell(EntryKind::Backend, &new.id, EntryAction::Added, Vec::new()),
             Some(now) => {
+                // What the file says fits by itself; with what commands did since, it may not.
+                if !next.tls.problems(next.scheme).is_empty() {
+                    let differs = backends::differences(now, &Backend::from(new.clone()));
+                    let (kind, name) = (EntryKind::Backend, new.id.to_string());
+                    return Err(ControlError::FileConflict { kind, name, differs, made: None });
+                }
                 let changed = backends::differences(now, &next);
                 if changed.is_empty() {
                     continue;

@@ -205,6 +205,7 @@ mod properties {
                 scheme: Scheme::Http,
                 state,
                 backup: false,
+                tls: crate::model::BackendTls::default(),
             })
     }
 

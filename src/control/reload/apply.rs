@@ -8,11 +8,12 @@ use super::left::Left;
 use crate::config::Declared;
 use crate::control::claims::Claim;
 use crate::control::configuration::off_the_runtime;
+use crate::control::peer::FILES;
 use crate::control::plane::Edit;
 use crate::control::reconcile::{Merged, check_served, merge, same};
 use crate::control::{ControlError, ControlPlane, gate};
-use crate::model::{Actor, EntryChange, EventKind, ReloadProgress, SwitchStep, Tag};
-use crate::state::Snapshot;
+use crate::model::{Actor, EntryChange, EntryKind, EventKind, ReloadProgress, SwitchStep, Tag};
+use crate::state::{ReadAgain, Snapshot};
 
 /// How often a reload is planned anew because others changed the state while it was checked.
 const ATTEMPTS: usize = 5;
@@ -26,6 +27,8 @@ pub(super) struct Merge<'a> {
     pub(super) applied: Arc<Declared>,
     /// What is to be applied.
     pub(super) declared: Arc<Declared>,
+    /// Whether the files of backends are read again, though nothing is declared otherwise.
+    pub(super) reads_files: bool,
 }
 
 /// What a merge did, or would do.
@@ -79,8 +82,8 @@ impl Merge<'_> {
 
     async fn plan(&self, force: bool) -> Result<Plan, ControlError> {
         let (applied, declared) = (Arc::clone(&self.applied), Arc::clone(&self.declared));
-        let live = self.control.snapshot();
-        off_the_runtime(move || Plan::new(&live, &applied, &declared, force)).await
+        let (live, reads_files) = (self.control.snapshot(), self.reads_files);
+        off_the_runtime(move || Plan::new(&live, &applied, &declared, force, reads_files)).await
     }
 
     /// Proves every tag that the config makes live, on the state as it would be.
@@ -114,13 +117,14 @@ impl Merge<'_> {
     ) -> Result<Option<Done>, ControlError> {
         let (applied, declared) = (Arc::clone(&self.applied), Arc::clone(&self.declared));
         let (path, settings) = (self.path.clone(), settings.to_vec());
+        let reads_files = self.reads_files;
         let (committed, done) = self
             .control
             .change_and(actor, move |now| {
                 let plan = if plan.revision == now.revision() {
                     plan
                 } else {
-                    let anew = Plan::new(now, &applied, &declared, force)?;
+                    let anew = Plan::new(now, &applied, &declared, force, reads_files)?;
                     if !anew.merged.steps.is_empty() {
                         return Ok((None, None));
                     }
@@ -144,6 +148,8 @@ struct Plan {
     left: Left,
     /// Whether the file declares what it declared before.
     same: bool,
+    /// What became of the files of backends.
+    files: Vec<ReadAgain>,
 }
 
 impl Plan {
@@ -152,9 +158,10 @@ impl Plan {
         applied: &Declared,
         declared: &Declared,
         force: bool,
+        reads_files: bool,
     ) -> Result<Self, ControlError> {
         let same = same(applied, declared);
-        let merged = if same { Merged::default() } else { merge(live, applied, declared)? };
+        let mut merged = if same { Merged::default() } else { merge(live, applied, declared)? };
         let revision = live.revision();
         let next = if merged.changes.is_empty() {
             live.clone()
@@ -165,7 +172,14 @@ impl Plan {
             check_served(live, &next, &merged)?;
         }
         let left = Left::of(live, &next, &merged.changes);
-        Ok(Self { revision, merged, next, left, same })
+        let (next, files) =
+            if reads_files { next.with_files_read_again(None) } else { (next, Vec::new()) };
+        for read in &files {
+            if let ReadAgain::Changed(id) = read {
+                merged.tell_more(EntryKind::Backend, id, FILES.to_owned());
+            }
+        }
+        Ok(Self { revision, merged, next, left, same, files })
     }
 
     /// What is committed, if anything, and what is told of it.
@@ -175,14 +189,22 @@ impl Plan {
         declared: &Declared,
         settings: &[EntryChange],
     ) -> (Option<Edit>, Done) {
-        let Self { revision, merged, next, left, same } = self;
+        let Self { revision, merged, next, left, same, files } = self;
+        for read in &files {
+            if let ReadAgain::Kept(id, error) = read {
+                let (error, hint) = (error.to_string(), error.hint());
+                tracing::warn!(backend_id = %id, error, hint, "a TLS file is not read again");
+            }
+        }
+        let is_renewed = files.iter().any(|read| matches!(read, ReadAgain::Changed(_)));
         let Merged { changes, told, domains, steps } = merged;
         let changed = told.iter().chain(settings).map(ToString::to_string).collect();
-        let edit = (!same || !settings.is_empty()).then(|| Edit {
+        let next = (is_renewed || !changes.is_empty()).then_some(next);
+        let edit = (!same || is_renewed || !settings.is_empty()).then(|| Edit {
             changes,
             event: EventKind::FileApplied { path, changed, domains },
             applied_file: (!same).then(|| declared.to_json()),
-            next: Some(next),
+            next,
         });
         (edit, Done { revision, told, steps, left, claim: None })
     }

@@ -92,7 +92,9 @@ impl Configuration {
         let declared = Arc::new(std::mem::take(&mut config.declared));
         let applied = Arc::new(self.control.applied().await?.unwrap_or_default());
         let path = self.source().to_string();
-        Ok((config, settings, Merge { control: &self.control, path, applied, declared }))
+        let control = &self.control;
+        let merge = Merge { control, path, applied, declared, reads_files: true };
+        Ok((config, settings, merge))
     }
 
     fn report(&self, dry_run: bool, done: &Done, settings: &SettingsChange) -> ReloadReport {
@@ -158,7 +160,9 @@ impl ControlPlane {
         declared: Declared,
     ) -> Result<Arc<Snapshot>, ControlError> {
         let applied = Arc::new(applied.unwrap_or_default());
-        let merge = Merge { control: self, path, applied, declared: Arc::new(declared) };
+        let declared = Arc::new(declared);
+        // They were read a moment ago, with the saved state.
+        let merge = Merge { control: self, path, applied, declared, reads_files: false };
         match merge.at_start().await {
             Ok(()) => Ok(self.snapshot()),
             Err(error) => Err(self.with_maker(error).await),

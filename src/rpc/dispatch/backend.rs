@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Call, Dispatch, Failure, read, to_its_end, write};
 use crate::control::BackendEdit;
-use crate::model::{Backend, BackendId, BackendState};
+use crate::model::{Backend, BackendId, BackendState, BackendTls, BackendTlsEdit};
 use crate::rpc::methods::{Changed, Method, backend};
 use crate::rpc::views;
 use crate::state::Snapshot;
@@ -26,17 +26,56 @@ impl Dispatch {
     }
 
     pub(super) async fn add_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let backend::AddParams { id, address, tags, weight, scheme, backup } = read(params)?;
+        let backend::AddParams {
+            id,
+            address,
+            tags,
+            weight,
+            scheme,
+            tls_server_name: server_name,
+            tls_ca_file: ca_file,
+            tls_client_cert_file: client_cert_file,
+            tls_client_key_file: client_key_file,
+            tls_insecure_skip_verify: insecure_skip_verify,
+            backup,
+        } = read(params)?;
         let state = BackendState::Ready;
-        let new = Backend { id: id.clone(), address, tags, weight, scheme, state, backup };
+        let tls = BackendTls {
+            server_name,
+            ca_file,
+            client_cert_file,
+            client_key_file,
+            insecure_skip_verify,
+        };
+        let new = Backend { id: id.clone(), address, tags, weight, scheme, tls, state, backup };
         let snapshot = self.control.add_backend(call.caller(), new).await?;
         self.backend_info::<backend::Add>(&snapshot, &id)
     }
 
     pub(super) async fn set_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let backend::SetParams { id, address, weight, scheme, backup, tags, state, force } =
-            read(params)?;
-        let edit = BackendEdit { address, weight, scheme, backup, tags, state, force };
+        let backend::SetParams {
+            id,
+            address,
+            weight,
+            scheme,
+            tls_server_name: server_name,
+            tls_ca_file: ca_file,
+            tls_client_cert_file: client_cert_file,
+            tls_client_key_file: client_key_file,
+            tls_insecure_skip_verify: insecure_skip_verify,
+            backup,
+            tags,
+            state,
+            force,
+        } = read(params)?;
+        let tls = BackendTlsEdit {
+            server_name,
+            ca_file,
+            client_cert_file,
+            client_key_file,
+            insecure_skip_verify,
+        };
+        let edit = BackendEdit { address, weight, scheme, tls, backup, tags, state, force };
         let snapshot = self.control.set_backend(call.caller(), id.clone(), edit).await?;
         self.backend_info::<backend::Set>(&snapshot, &id)
     }

@@ -24,6 +24,7 @@ fn backend(id: &str, address: &str, tags: &[&str], state: BackendState) -> Chang
         scheme: Scheme::Http,
         state,
         backup: false,
+        tls: crate::model::BackendTls::default(),
     })
 }
 

@@ -26,10 +26,15 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    fn start_with(tls: Option<&CertificateFiles>) -> Self {
         let address = free_address();
         let mut child = python()
             .arg(script("server.py"))
             .arg(address.to_string())
+            .args(tls.into_iter().flat_map(|files| [&files.cert, &files.key]))
             .stdout(Stdio::piped())
             .spawn()
             .expect("Python runs");
@@ -95,6 +100,25 @@ fn calls_of_all_kinds_go_through_over_tls() {
         .start();
     vhost.wait_until_healthy(1);
     call("all", vhost.https(), "example.com", Some(&root));
+}
+
+#[test]
+fn calls_of_all_kinds_go_through_to_a_backend_behind_tls() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let root = authority.write_to(directory.path());
+    let files = authority.issue(&["grpc.internal"]).write_to(directory.path(), "grpc");
+    let server = Server::start_with(Some(&files));
+    let keys = format!(
+        "scheme = \"h2\"\ntls_server_name = \"grpc.internal\"\ntls_ca_file = \"{}\"",
+        root.display()
+    );
+    let vhost = Setup::new()
+        .tcp_probes()
+        .domain("example.com", "a")
+        .backend_with("web", server.address, &["a"], &keys)
+        .start();
+    vhost.wait_until_healthy(1);
+    call("all", vhost.http(), "example.com", None);
 }
 
 /// A client of gRPC understands no other kind of answer.

@@ -1,4 +1,4 @@
-"""A gRPC server of bytes. Says `ready` once it listens at the address that it is given."""
+"""A gRPC server of bytes: `server.py ADDRESS [CERTIFICATE KEY]`. Says `ready` once it listens."""
 
 import sys
 import threading
@@ -63,7 +63,11 @@ server = grpc.server(
     options=(("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)),
 )
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Bytes", HANDLERS),))
-server.add_insecure_port(sys.argv[1])
+if len(sys.argv) > 2:
+    certificate, key = (open(path, "rb").read() for path in sys.argv[2:4])
+    server.add_secure_port(sys.argv[1], grpc.ssl_server_credentials([(key, certificate)]))
+else:
+    server.add_insecure_port(sys.argv[1])
 server.start()
 print("ready", flush=True)
 server.wait_for_termination()

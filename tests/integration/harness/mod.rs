@@ -30,7 +30,7 @@ pub(crate) use namespace::{mount_namespace, unprivileged};
 pub(crate) use pebble::{Pebble, PebbleOptions};
 pub(crate) use raw_backend::{FullBacklog, RawBackend, RawConnection, answer};
 pub(crate) use setup::Setup;
-pub(crate) use tls::{Authority, Issued, tls_server};
+pub(crate) use tls::{Authority, CertificateFiles, Issued, self_signed, tls_server};
 pub(crate) use tls_client::{Handshake, TlsClient, TlsStream, alert_of, names_of, serial_of};
 pub(crate) use vhost::{CtlOutput, RpcConnection, RunningCtl, Vhost, serve_once, vhost_binary};
 pub(crate) use wait::{eventually, eventually_async, eventually_some};

@@ -11,6 +11,7 @@ use rcgen::{
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 
 use super::serial_of;
 
@@ -69,10 +70,41 @@ impl Authority {
         name: &str,
         protocols: &[&str],
     ) -> Arc<ServerConfig> {
-        let Issued { certificate, key } = self.issue_in(years, &[name]);
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key that rustls knows");
-        tls_server(vec![certificate.der().clone()], key, protocols)
+        let issued = self.issue_in(years, &[name]);
+        tls_server(vec![issued.certificate.der().clone()], issued.private_key(), protocols)
     }
+
+    /// As [`Self::serves`], for those alone that show a certificate of `clients`.
+    pub(crate) fn serves_known(
+        &self,
+        name: &str,
+        protocols: &[&str],
+        clients: &Authority,
+    ) -> Arc<ServerConfig> {
+        let issued = self.issue(&[name]);
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(clients.0.der().clone()).expect("an authority");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows TLS 1.2 and 1.3")
+            .with_client_cert_verifier(verifier.build().expect("there is a root"))
+            .with_single_cert(vec![issued.certificate.der().clone()], issued.private_key())
+            .expect("the key is the certificate's");
+        config.alpn_protocols = wire(protocols);
+        Arc::new(config)
+    }
+}
+
+/// TLS with a certificate for `name` that signed itself, and its file in `directory`.
+pub(crate) fn self_signed(directory: &Path, name: &str) -> (PathBuf, Arc<ServerConfig>) {
+    let key = KeyPair::generate().expect("a key");
+    let parameters = CertificateParams::new([name.to_owned()]).expect("a name");
+    let issued = Issued { certificate: parameters.self_signed(&key).expect("it is signed"), key };
+    let files = issued.write_to(directory, "self");
+    let tls = tls_server(vec![issued.certificate.der().clone()], issued.private_key(), &[]);
+    (files.cert, tls)
 }
 
 /// TLS with this certificate for whoever comes, that offers `protocols` by ALPN.
@@ -89,8 +121,12 @@ pub(crate) fn tls_server(
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .expect("the key is the certificate's");
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    config.alpn_protocols = wire(protocols);
     Arc::new(config)
+}
+
+fn wire(protocols: &[&str]) -> Vec<Vec<u8>> {
+    protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect()
 }
 
 /// A certificate and its key.
@@ -106,6 +142,10 @@ impl Issued {
 
     pub(crate) fn key(&self) -> String {
         self.key.serialize_pem()
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key that rustls knows")
     }
 
     pub(crate) fn serial(&self) -> String {

@@ -1,4 +1,7 @@
-//! Backends behind TLS: `scheme = "https"`.
+//! Backends behind TLS: `scheme = "https"` and `"h2"`, and the keys `tls_…`.
+
+mod files;
+mod keys;
 
 use std::time::Duration;
 

@@ -1,0 +1,66 @@
+//! Whether a backend can be spoken to as it is declared.
+
+use super::ControlError;
+use super::plane::Edit;
+use crate::model::{Backend, Change, EventKind};
+use crate::state::{ReadAgain, Snapshot};
+use crate::tls::TlsFileError;
+
+/// The state with the backend as it is to be, where its TLS is new: it holds what was read of the files.
+/// Blocks.
+///
+/// # Errors
+/// When keys don't fit together, or a file can't be used.
+pub(super) fn checked(
+    snapshot: &Snapshot,
+    backend: &Backend,
+) -> Result<Option<Snapshot>, ControlError> {
+    check_keys(backend)?;
+    let before = snapshot.backend(&backend.id).map(|node| &node.backend);
+    let rules = |of: &Backend| (of.address.clone(), of.scheme, of.tls.clone());
+    let is_new = before.is_none_or(|before| rules(before) != rules(backend));
+    if !is_new {
+        return Ok(None);
+    }
+    let change = Change::PutBackend(backend.clone());
+    let next = snapshot.after(vec![change], snapshot.revision() + 1);
+    match next.backend(&backend.id).map(|node| node.tls()) {
+        Some(Err(error)) => Err(unusable(backend, error)),
+        _ => Ok(Some(next)),
+    }
+}
+
+/// How the history tells that a backend's files hold something else.
+pub(super) const FILES: &str = "the contents of its TLS files";
+
+/// The edit that takes in what the files of a backend hold now; nothing when that is the same. Blocks.
+///
+/// # Errors
+/// When a file can't be used.
+pub(super) fn read_again(
+    snapshot: &Snapshot,
+    backend: &Backend,
+) -> Result<Option<Edit>, ControlError> {
+    let (next, mut told) = snapshot.with_files_read_again(Some(&backend.id));
+    match told.pop() {
+        None => Ok(None),
+        Some(ReadAgain::Kept(_, error)) => Err(unusable(backend, &error)),
+        Some(ReadAgain::Changed(id)) => {
+            let event = EventKind::BackendSet { backend: id, changed: vec![FILES.to_owned()] };
+            Ok(Some(Edit { next: Some(next), ..Edit::new(Vec::new(), event) }))
+        }
+    }
+}
+
+/// Whether the keys of its TLS fit its scheme and each other.
+fn check_keys(backend: &Backend) -> Result<(), ControlError> {
+    backend.tls.problems(backend.scheme).into_iter().next().map_or(Ok(()), |problem| {
+        let (backend, key, remedy) = (backend.id.clone(), problem.key, problem.remedy);
+        Err(ControlError::BackendTls { backend, key, remedy })
+    })
+}
+
+fn unusable(backend: &Backend, error: &TlsFileError) -> ControlError {
+    let (what, remedy) = (error.to_string(), error.hint());
+    ControlError::BackendFile { backend: backend.id.clone(), what, remedy }
+}

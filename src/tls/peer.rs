@@ -1,0 +1,295 @@
+//! What handshakes with one backend need, read from its files once and shared by all connections.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pingora::protocols::tls::CaType;
+use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
+use ring::digest::{Context, SHA256};
+use rustls::RootCertStore;
+use rustls::pki_types::PrivateKeyDer;
+
+use super::certificate::{Certificate, CertificateError, certificates, parse, private_key};
+use crate::model::{Backend, BackendAddr, BackendTls};
+
+/// What handshakes with a backend need.
+#[derive(Clone)]
+pub struct PeerTls {
+    server_name: String,
+    is_verified: bool,
+    ca: Option<Arc<CaType>>,
+    client: Option<Arc<CertKey>>,
+    digest: [u8; 32],
+}
+
+/// Two are the same when a handshake can't tell them apart.
+impl PartialEq for PeerTls {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.server_name, self.is_verified, self.digest)
+            == (&other.server_name, other.is_verified, other.digest)
+    }
+}
+
+impl fmt::Debug for PeerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerTls")
+            .field("server_name", &self.server_name)
+            .field("is_verified", &self.is_verified)
+            .field("has_own_ca", &self.ca.is_some())
+            .field("has_client_certificate", &self.client.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a file of a backend's TLS can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("`{key}` `{}`: {cause}", path.display())]
+pub struct TlsFileError {
+    /// The key that names it.
+    pub key: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub cause: TlsFileCause,
+}
+
+/// What can be wrong with a file.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFileCause {
+    /// It can't be read.
+    #[error("{}", unreadable(.0))]
+    Unreadable(io::Error),
+    /// It holds no certificate or key that can be used.
+    #[error("{0}")]
+    Unusable(CertificateError),
+}
+
+impl TlsFileError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match &self.cause {
+            TlsFileCause::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "let the user that runs vhost read it".to_owned()
+            }
+            TlsFileCause::Unreadable(_) => "check the path; the server itself reads it".to_owned(),
+            TlsFileCause::Unusable(CertificateError::Mismatch) => {
+                format!("give the key of the certificate in `{}`", BackendTls::CLIENT_CERT_FILE)
+            }
+            TlsFileCause::Unusable(_) if self.key == BackendTls::CA_FILE => {
+                "give the certificates of the CAs to trust, as PEM".to_owned()
+            }
+            TlsFileCause::Unusable(_) if self.key == BackendTls::CLIENT_KEY_FILE => {
+                "give the private key as PEM, without a passphrase".to_owned()
+            }
+            TlsFileCause::Unusable(_) => {
+                "give the certificate first and then its chain, as PEM".to_owned()
+            }
+        }
+    }
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+        _ => format!("it cannot be read: {error}"),
+    }
+}
+
+impl PeerTls {
+    /// Reads what handshakes with a backend need. Blocks where that is in files.
+    ///
+    /// # Errors
+    /// When a file can't be read, or can't be used.
+    pub fn read(backend: &Backend) -> Result<Self, TlsFileError> {
+        let options = &backend.tls;
+        let mut digest = Context::new(&SHA256);
+        let mut content = |key, path: &Path| {
+            let bytes = std::fs::read(path).map_err(|error| TlsFileError {
+                key,
+                path: path.to_owned(),
+                cause: TlsFileCause::Unreadable(error),
+            })?;
+            digest.update(&(bytes.len() as u64).to_be_bytes());
+            digest.update(&bytes);
+            Ok(bytes)
+        };
+        let ca = options.ca_file.as_deref().map(|path| {
+            let pem = content(BackendTls::CA_FILE, path)?;
+            authorities(&pem).map_err(|error| unusable(BackendTls::CA_FILE, path, error))
+        });
+        let ca = ca.transpose()?;
+        let client = match (&options.client_cert_file, &options.client_key_file) {
+            (Some(cert), Some(key)) => {
+                let chain = content(BackendTls::CLIENT_CERT_FILE, cert)?;
+                let secret = content(BackendTls::CLIENT_KEY_FILE, key)?;
+                Some(client((cert, &chain), (key, &secret))?)
+            }
+            _ => None,
+        };
+        let digest = digest.finish();
+        Ok(Self {
+            server_name: server_name(backend),
+            is_verified: !options.insecure_skip_verify,
+            ca,
+            client,
+            digest: digest.as_ref().try_into().unwrap_or_default(),
+        })
+    }
+
+    /// The name to ask for and to verify; never empty.
+    pub fn server_name(&self) -> &str {
+        &self.server_name
+    }
+
+    /// Whether the backend's certificate is verified.
+    pub fn is_verified(&self) -> bool {
+        self.is_verified
+    }
+
+    /// Whom to trust, where that is not the system's choice.
+    pub fn authorities(&self) -> Option<&Arc<CaType>> {
+        self.ca.as_ref()
+    }
+
+    /// What the backend is shown.
+    pub fn client_certificate(&self) -> Option<&Arc<CertKey>> {
+        self.client.as_ref()
+    }
+
+    /// What tells the files' contents apart.
+    pub fn digest(&self) -> &[u8] {
+        &self.digest
+    }
+}
+
+/// What is asked for and verified: never what a client says, and never nothing, for without a name
+/// Pingora verifies nothing at all.
+fn server_name(backend: &Backend) -> String {
+    match (&backend.tls.server_name, &backend.address) {
+        (Some(name), _) => name.to_string(),
+        (None, BackendAddr::Ip(address)) => address.ip().to_string(),
+        (None, BackendAddr::Name { host, .. }) => host.to_string(),
+        (None, BackendAddr::Unix(_)) => "localhost".to_owned(),
+    }
+}
+
+fn unusable(key: &'static str, path: &Path, error: CertificateError) -> TlsFileError {
+    TlsFileError { key, path: path.to_owned(), cause: TlsFileCause::Unusable(error) }
+}
+
+fn authorities(pem: &[u8]) -> Result<Arc<CaType>, CertificateError> {
+    let found = certificates(pem)?;
+    if found.is_empty() {
+        return Err(CertificateError::NoCertificate);
+    }
+    // As Pingora does at each connection, where it could only fail.
+    let mut store = RootCertStore::empty();
+    for der in &found {
+        parse(der)?;
+        let added = store.add(der.clone());
+        added.map_err(|error| CertificateError::Damaged(error.to_string()))?;
+    }
+    Ok(found.iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509)).collect())
+}
+
+fn client(cert: (&Path, &[u8]), key: (&Path, &[u8])) -> Result<Arc<CertKey>, TlsFileError> {
+    let bad_cert = |error| unusable(BackendTls::CLIENT_CERT_FILE, cert.0, error);
+    let bad_key = |error| unusable(BackendTls::CLIENT_KEY_FILE, key.0, error);
+    let chain = certificates(cert.1).map_err(bad_cert)?;
+    let secret = private_key(key.1).map_err(bad_key)?;
+    Certificate::new(chain.clone(), secret.clone_key()).map_err(|error| match error {
+        CertificateError::NoKey | CertificateError::BadKey(_) | CertificateError::Mismatch => {
+            bad_key(error)
+        }
+        CertificateError::NoCertificate | CertificateError::Damaged(_) => bad_cert(error),
+    })?;
+    let der = secret.secret_der().to_vec();
+    // Pingora guesses the kind of a key from its bytes, and panics where it can't.
+    if let Err(error) = PrivateKeyDer::try_from(der.as_slice()) {
+        return Err(bad_key(CertificateError::BadKey(error.to_owned())));
+    }
+    let chain = chain.iter().map(|der| der.to_vec()).collect();
+    Ok(Arc::new(CertKey::new(chain, der)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::self_signed_pem;
+    use super::*;
+    use crate::model::{BackendState, Scheme, Weight};
+
+    fn backend(address: &str, tls: BackendTls) -> Backend {
+        Backend {
+            id: "w1".parse().unwrap(),
+            address: address.parse().unwrap(),
+            tags: [].into(),
+            weight: Weight::default(),
+            scheme: Scheme::Https,
+            state: BackendState::Ready,
+            backup: false,
+            tls,
+        }
+    }
+
+    #[test]
+    fn there_is_always_a_name_to_verify() {
+        for (address, own, name) in [
+            ("127.0.0.1:3000", None, "127.0.0.1"),
+            ("[::1]:3000", None, "::1"),
+            ("web.internal:3000", None, "web.internal"),
+            ("unix:/run/app.sock", None, "localhost"),
+            ("127.0.0.1:3000", Some("web.internal"), "web.internal"),
+            ("web.internal:3000", Some("10.0.0.1"), "10.0.0.1"),
+        ] {
+            let server_name = own.map(|name| name.parse().unwrap());
+            let tls = BackendTls { server_name, ..BackendTls::default() };
+            let read = PeerTls::read(&backend(address, tls)).unwrap();
+            assert_eq!((read.server_name(), read.is_verified()), (name, true));
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_told_by_its_key_and_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Some(path)
+        };
+        let (cert, key) = self_signed_pem(&["client.test"]);
+        let (_, other) = self_signed_pem(&["client.test"]);
+        let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let good = file("cert.pem", &cert);
+        let ca = |ca_file| BackendTls { ca_file, ..BackendTls::default() };
+        let pair = |client_cert_file, client_key_file| BackendTls {
+            client_cert_file,
+            client_key_file,
+            ..BackendTls::default()
+        };
+        for (tls, said) in [
+            (
+                ca(Some("/nowhere/ca.pem".into())),
+                "`tls_ca_file` `/nowhere/ca.pem`: there is no such",
+            ),
+            (ca(file("empty.pem", "")), "empty.pem`: there is no certificate in it"),
+            (ca(file("bad.pem", nonsense)), "bad.pem`: it is damaged"),
+            (pair(file("no.pem", ""), file("k.pem", &key)), "`tls_client_cert_file`"),
+            (pair(good.clone(), file("none.key", "")), "none.key`: there is no private key in it"),
+            (pair(good.clone(), file("o.key", &other)), "`tls_client_key_file`"),
+            (pair(good.clone(), Some("/nowhere/k.pem".into())), "`tls_client_key_file` `/nowhere"),
+        ] {
+            let error = PeerTls::read(&backend("127.0.0.1:1", tls)).unwrap_err();
+            assert!(error.to_string().contains(said), "{error} has no {said}");
+            assert!(!error.hint().is_empty());
+        }
+        let read = |tls| PeerTls::read(&backend("127.0.0.1:1", tls)).unwrap();
+        let one = read(pair(good.clone(), file("k.pem", &key)));
+        assert!(one.client_certificate().is_some() && one.authorities().is_none());
+        let two = read(ca(good));
+        assert_eq!(two.authorities().map(|all| all.len()), Some(1));
+        assert_ne!(one, two);
+    }
+}
