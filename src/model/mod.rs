@@ -16,6 +16,7 @@ mod health_check;
 mod host_options;
 mod likeness;
 mod log_level;
+mod proxy_header;
 mod public_name;
 mod reload;
 mod stats;
@@ -51,6 +52,7 @@ pub use host_options::{
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;
+pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
