@@ -27,6 +27,7 @@ fn pool(backends: usize) -> Arc<Pool> {
             scheme: Scheme::Http,
             state: BackendState::Ready,
             backup: false,
+            send_proxy_protocol: pingora_vhost::model::SendProxyProtocol::Off,
         })
     });
     let snapshot = Snapshot::default().after(changes.collect(), 1);

@@ -29,6 +29,7 @@ fn published(domains: usize) -> Reader {
         scheme: Scheme::Http,
         state: BackendState::Ready,
         backup: false,
+        send_proxy_protocol: pingora_vhost::model::SendProxyProtocol::Off,
     });
     let domains = (0..domains).map(|index| {
         Change::PutDomain(VirtualHost {

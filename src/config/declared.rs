@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendState, Balance, DomainName, HostOptions, Scheme, Tag,
-    TlsMode, VirtualHost, Weight,
+    Backend, BackendAddr, BackendId, BackendState, Balance, DomainName, HostOptions, Scheme,
+    SendProxyProtocol, Tag, TlsMode, VirtualHost, Weight,
 };
 
 /// The domains and backends of a config file, in the file's order.
@@ -112,14 +112,26 @@ pub struct DeclaredBackend {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default)]
     pub backup: bool,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default)]
+    pub send_proxy_protocol: SendProxyProtocol,
 }
 
 impl From<DeclaredBackend> for Backend {
     /// The backend as a first start makes it: ready, unless the file says otherwise.
     fn from(declared: DeclaredBackend) -> Self {
-        let DeclaredBackend { id, address, tags, weight, scheme, state, backup } = declared;
+        let DeclaredBackend {
+            id,
+            address,
+            tags,
+            weight,
+            scheme,
+            state,
+            backup,
+            send_proxy_protocol,
+        } = declared;
         let state = state.unwrap_or_default();
-        Self { id, address, tags, weight, scheme, state, backup }
+        Self { id, address, tags, weight, scheme, state, backup, send_proxy_protocol }
     }
 }
 

@@ -12,7 +12,7 @@ use super::report::{Place, Span};
 use super::value::{boolean, choice, integer, parsed, path, tls_mode, weight};
 use crate::model::{
     BackendId, BackendState, Balance, DomainName, HostOptions, LONGEST_HSTS_SECS, OptionError,
-    OptionSet, Scheme, Tag, TlsMode, Weight,
+    OptionSet, Scheme, SendProxyProtocol, Tag, TlsMode, Weight,
 };
 
 /// The tags that backends carry, each as it is shown.
@@ -73,8 +73,23 @@ fn read_backend(
     let states = [BackendState::Ready, BackendState::Draining, BackendState::Disabled];
     let state = entry.optional("state", choice(&states.map(|state| (state.as_str(), state))));
     let backup = entry.or("backup", false, boolean);
+    let announcing = SendProxyProtocol::ALL.map(|how| (how.as_str(), how));
+    let send_proxy_protocol =
+        entry.or("send_proxy_protocol", SendProxyProtocol::Off, choice(&announcing));
+    if let Some(problem) = send_proxy_protocol.problem_with(scheme) {
+        entry.problem("send_proxy_protocol", problem);
+    }
     let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
-    Some(DeclaredBackend { id: id?, address: address?, tags, weight, scheme, state, backup })
+    Some(DeclaredBackend {
+        id: id?,
+        address: address?,
+        tags,
+        weight,
+        scheme,
+        state,
+        backup,
+        send_proxy_protocol,
+    })
 }
 
 fn read_domain(

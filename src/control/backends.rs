@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::plane::Edit;
 use super::{Caller, ControlError, ControlPlane, drain, find, loss};
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendState, Change, EventKind, Scheme, Tag, Weight,
+    Backend, BackendAddr, BackendId, BackendState, Change, EventKind, Scheme, SendProxyProtocol,
+    Tag, Weight,
 };
 use crate::state::{BackendLive, Snapshot};
 
@@ -25,6 +26,8 @@ pub struct BackendEdit {
     pub scheme: Option<Scheme>,
     /// Whether it serves only while no other is fit.
     pub backup: Option<bool>,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    pub send_proxy_protocol: Option<SendProxyProtocol>,
     /// The whole new set of its tags.
     pub tags: Option<BTreeSet<Tag>>,
     /// What the operator wants of it.
@@ -37,7 +40,7 @@ impl ControlPlane {
     /// Adds a backend.
     ///
     /// # Errors
-    /// When the id is taken, or it can't be saved.
+    /// When the id is taken, options don't go together, or it can't be saved.
     pub async fn add_backend(
         &self,
         caller: impl Into<Caller> + Send,
@@ -47,6 +50,7 @@ impl ControlPlane {
             if snapshot.backend(&new.id).is_some() {
                 return Err(ControlError::BackendExists { backend: new.id });
             }
+            check_options(&new)?;
             let event = EventKind::BackendAdded { backend: new.id.clone() };
             Ok(Some(Edit::new(vec![Change::PutBackend(new)], event)))
         })
@@ -56,8 +60,8 @@ impl ControlPlane {
     /// Changes a backend, all at once. Requests it has go on.
     ///
     /// # Errors
-    /// When there is no such backend, a live tag would lose its last backend that can serve (unless
-    /// forced), or it can't be saved.
+    /// When there is no such backend, options don't go together, a live tag would lose its last backend
+    /// that can serve (unless forced), or it can't be saved.
     pub async fn set_backend(
         &self,
         caller: impl Into<Caller> + Send,
@@ -80,6 +84,10 @@ impl ControlPlane {
             if let Some(backup) = edit.backup {
                 after.backup = backup;
             }
+            if let Some(send) = edit.send_proxy_protocol {
+                after.send_proxy_protocol = send;
+            }
+            check_options(&after)?;
             if let Some(tags) = edit.tags {
                 after.tags = tags;
             }
@@ -245,6 +253,20 @@ fn left(before: &Backend, after: &Backend) -> BTreeSet<Tag> {
     before.tags.iter().filter(lost).cloned().collect()
 }
 
+/// The options go together.
+pub(super) fn check_options(backend: &Backend) -> Result<(), ControlError> {
+    let Backend { id, scheme, send_proxy_protocol: send, .. } = backend;
+    match send.problem_with(*scheme) {
+        None => Ok(()),
+        Some(remedy) => Err(ControlError::BackendOption {
+            backend: id.clone(),
+            option: "send_proxy_protocol",
+            value: format!("`{send}` with the scheme `{scheme}`"),
+            remedy: remedy.to_owned(),
+        }),
+    }
+}
+
 fn put(before: &Backend, after: Backend) -> Option<Edit> {
     let changed = differences(before, &after);
     if changed.is_empty() {
@@ -271,6 +293,10 @@ pub(super) fn differences(before: &Backend, after: &Backend) -> Vec<String> {
     }
     if before.backup != after.backup {
         changed.push(format!("backup: {} → {}", before.backup, after.backup));
+    }
+    if before.send_proxy_protocol != after.send_proxy_protocol {
+        let (before, after) = (before.send_proxy_protocol, after.send_proxy_protocol);
+        changed.push(format!("send_proxy_protocol: {before} → {after}"));
     }
     if before.state != after.state {
         changed.push(format!("state: {} → {}", before.state, after.state));

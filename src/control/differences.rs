@@ -204,6 +204,8 @@ impl Found {
         self.field(entry, "weight", (&file.weight, &live.weight), ToString::to_string);
         self.field(entry, "scheme", (&file.scheme, &live.scheme), ToString::to_string);
         self.field(entry, "backup", (&file.backup, &live.backup), ToString::to_string);
+        let send = (&file.send_proxy_protocol, &live.send_proxy_protocol);
+        self.field(entry, "send_proxy_protocol", send, ToString::to_string);
         let state = (&file.state.unwrap_or_default(), &live.state);
         self.field(entry, "state", state, ToString::to_string);
     }

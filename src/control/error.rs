@@ -77,6 +77,18 @@ pub enum ControlError {
         /// What is wrong, and what would be right.
         remedy: String,
     },
+    /// A backend can't have an option so.
+    #[error("`{backend}` cannot have `{option}` at {value}")]
+    BackendOption {
+        /// The backend.
+        backend: BackendId,
+        /// The option, as the file names it.
+        option: &'static str,
+        /// What it was to be.
+        value: String,
+        /// What would be right.
+        remedy: String,
+    },
     /// No domain was named.
     #[error("no domain is named")]
     NoDomain,
@@ -320,7 +332,9 @@ impl ControlError {
             }
             Self::NoDomain => "name at least one".into(),
             Self::NamedTwice { .. } => "name it once".into(),
-            Self::Option { remedy, .. } | Self::OptionValue { remedy, .. } => remedy.clone(),
+            Self::Option { remedy, .. }
+            | Self::OptionValue { remedy, .. }
+            | Self::BackendOption { remedy, .. } => remedy.clone(),
             Self::NotTagged { backend, .. } => {
                 format!("`vhost ctl backend show {backend}` shows its tags")
             }

@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::configuration::off_the_runtime;
 use super::{Configuration, ControlError};
 use crate::config::{Origin, Setting};
-use crate::model::{Backend, BackendState, Balance, Scheme, TlsMode, VirtualHost, Weight};
+use crate::model::{
+    Backend, BackendState, Balance, Scheme, SendProxyProtocol, TlsMode, VirtualHost, Weight,
+};
 use crate::state::Snapshot;
 
 /// A config file that reproduces the live state.
@@ -139,7 +141,7 @@ fn toml_of(value: &Value) -> Option<toml::Value> {
 }
 
 fn write_backend(text: &mut String, backend: &Backend) {
-    let Backend { id, address, tags, weight, scheme, state, backup } = backend;
+    let Backend { id, address, tags, weight, scheme, state, backup, send_proxy_protocol } = backend;
     begin(text, "[[backends]]");
     write_key(text, "id", escaped(id));
     write_key(text, "address", escaped(address));
@@ -155,6 +157,9 @@ fn write_backend(text: &mut String, backend: &Backend) {
     }
     if *backup {
         write_key(text, "backup", true);
+    }
+    if *send_proxy_protocol != SendProxyProtocol::default() {
+        write_key(text, "send_proxy_protocol", send_proxy_protocol.as_str());
     }
 }
 

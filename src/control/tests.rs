@@ -87,6 +87,7 @@ fn backend(id: &str, tag: &str) -> Backend {
         scheme: crate::model::Scheme::Http,
         state: crate::model::BackendState::Ready,
         backup: false,
+        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     }
 }
 

@@ -12,10 +12,13 @@ use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
 use pingora::connectors::http::v2::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
-use crate::model::{BackendAddr, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
+use crate::model::{
+    BackendAddr, HealthCheck, HealthCheckKind, HealthPath, ProxyHeader, StatusRanges,
+};
 use crate::state::{BackendNode, Endpoints};
 use crate::upstream;
 
@@ -105,7 +108,7 @@ impl Prober {
         pick: usize,
     ) -> Result<Option<u16>, String> {
         match &self.check.kind {
-            HealthCheckKind::Tcp => connect(endpoints, pick).await.map(|()| None),
+            HealthCheckKind::Tcp => connect(node, endpoints, pick).await.map(|()| None),
             HealthCheckKind::Http { path, .. } => {
                 self.get(node, endpoints, pick, path).await.map(Some)
             }
@@ -122,6 +125,7 @@ impl Prober {
         let mut peer = upstream::peer(node, endpoints, pick).ok_or("not a usable address")?;
         // With room for one stream the connector doesn't put the connection into its pool.
         peer.options.max_h2_streams = 1;
+        upstream::announce(&mut peer, node.backend.send_proxy_protocol, || ProxyHeader::Local);
         let mut request = request(&node.backend.address, path)?;
         let words = |error: pingora::BError| upstream::reason(&error);
         let mut session: HttpSession =
@@ -156,12 +160,18 @@ fn unexpected(status: u16, expected: &StatusRanges) -> Option<String> {
     (!expected.contains(status)).then(|| format!("status {status}, expected {expected}"))
 }
 
-async fn connect(endpoints: &Endpoints, pick: usize) -> Result<(), String> {
-    let connected = match endpoints {
-        Endpoints::Tcp(addresses) => TcpStream::connect(&addresses[pick]).await.map(drop),
-        Endpoints::Unix(path) => UnixStream::connect(path).await.map(drop),
+/// Connects, and says no more than a backend has to hear that waits for the PROXY protocol.
+async fn connect(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> Result<(), String> {
+    let header = ProxyHeader::Local.write(node.backend.send_proxy_protocol).unwrap_or_default();
+    let connecting = async {
+        match endpoints {
+            Endpoints::Tcp(addresses) => {
+                TcpStream::connect(&addresses[pick]).await?.write_all(&header).await
+            }
+            Endpoints::Unix(path) => UnixStream::connect(path).await?.write_all(&header).await,
+        }
     };
-    connected.map_err(|error| upstream::io_reason(&error))
+    connecting.await.map_err(|error| upstream::io_reason(&error))
 }
 
 fn request(address: &BackendAddr, path: &HealthPath) -> Result<RequestHeader, String> {

@@ -33,6 +33,7 @@ pub(super) fn backend(id: &str, address: &str, scheme: Scheme) -> Backend {
         scheme,
         state: BackendState::Ready,
         backup: false,
+        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     }
 }
 

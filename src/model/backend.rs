@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tag::check_label;
-use super::{ParseError, Tag, serde_as_text};
+use super::{ParseError, SendProxyProtocol, Tag, serde_as_text};
 
 /// The name of a backend, unique on this server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -274,6 +274,9 @@ pub struct Backend {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default)]
     pub backup: bool,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default)]
+    pub send_proxy_protocol: SendProxyProtocol,
 }
 
 #[cfg(test)]

@@ -245,6 +245,7 @@ mod tests {
                     scheme: Scheme::Http,
                     state: BackendState::Ready,
                     backup: false,
+                    send_proxy_protocol: crate::model::SendProxyProtocol::Off,
                 })
             })
             .collect();

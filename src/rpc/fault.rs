@@ -20,6 +20,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         ControlError::NoDomain
         | ControlError::NamedTwice { .. }
         | ControlError::Option { .. }
+        | ControlError::BackendOption { .. }
         | ControlError::OptionValue { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }

@@ -172,6 +172,7 @@ mod tests {
                     scheme: crate::model::Scheme::Http,
                     state: BackendState::Ready,
                     backup: false,
+                    send_proxy_protocol: crate::model::SendProxyProtocol::Off,
                 }))
             })
             .collect();

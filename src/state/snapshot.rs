@@ -281,8 +281,10 @@ impl BackendNode {
     }
 
     fn following(backend: Backend, before: &Self) -> Self {
-        let same_place =
-            before.backend.address == backend.address && before.backend.scheme == backend.scheme;
+        fn way(backend: &Backend) -> impl PartialEq + '_ {
+            (&backend.address, backend.scheme, backend.send_proxy_protocol)
+        }
+        let same_place = way(&before.backend) == way(&backend);
         let live = if same_place {
             Arc::clone(&before.live)
         } else {
@@ -311,7 +313,8 @@ impl BackendNode {
 /// Hashed when the state changes, so that requests need not.
 fn connection_group(backend: &Backend) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
-    (&backend.id, &backend.address, backend.scheme).hash(&mut hasher);
+    let Backend { id, address, scheme, send_proxy_protocol, .. } = backend;
+    (id, address, scheme, send_proxy_protocol).hash(&mut hasher);
     hasher.finish()
 }
 

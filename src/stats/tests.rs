@@ -33,6 +33,7 @@ fn backend(id: &str, tag: &str) -> Change {
         scheme: Scheme::Http,
         state: BackendState::Ready,
         backup: false,
+        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     })
 }
 

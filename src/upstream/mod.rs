@@ -2,14 +2,20 @@
 //! Pingora's errors become words, so that probes and traffic speak to it, and of it, alike.
 //! Time-outs are each user's own.
 
+mod announce;
 mod reason;
 mod upgrade;
 
-use pingora::upstreams::peer::HttpPeer;
+use std::os::unix::net::SocketAddr as UnixAddr;
+use std::path::Path;
 
-use crate::model::{BackendAddr, Scheme};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+
+use crate::model::{BackendAddr, Scheme, SendProxyProtocol};
 use crate::state::{BackendNode, Endpoints};
 
+pub use announce::announce;
 pub(crate) use reason::io_reason;
 pub use reason::{failure, reason};
 pub use upgrade::for_upgrade;
@@ -31,6 +37,8 @@ pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> Option<Ht
     peer.group_key = node.connection_group();
     match scheme {
         Scheme::Http => {}
+        // One connection for one client: over HTTP/2 Pingora would share it.
+        Scheme::Https if node.backend.send_proxy_protocol != SendProxyProtocol::Off => {}
         Scheme::Https => peer.options.set_http_version(2, 1),
         Scheme::H2c => peer.options.set_http_version(2, 2),
     }
@@ -49,6 +57,11 @@ fn server_name(address: &BackendAddr) -> String {
     }
 }
 
+/// The path of a Unix socket.
+fn path_of(address: &UnixAddr) -> pingora::Result<&Path> {
+    address.as_pathname().ok_or_else(|| Error::explain(ErrorType::ConnectError, "no path"))
+}
+
 #[cfg(test)]
 mod tests {
     use pingora::upstreams::peer::Peer;
@@ -65,6 +78,7 @@ mod tests {
             scheme,
             state: BackendState::Ready,
             backup: false,
+            send_proxy_protocol: crate::model::SendProxyProtocol::Off,
         })
     }
 

@@ -11,7 +11,7 @@ use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, join};
 use crate::cli::time::parse_millis;
-use crate::model::{BackendAddr, BackendId, Scheme, Tag, Weight};
+use crate::model::{BackendAddr, BackendId, Scheme, SendProxyProtocol, Tag, Weight};
 use crate::rpc::methods::Method;
 use crate::rpc::methods::backend::{
     self, AddParams, BackendInfo, BackendList, BackendParams, DrainParams, DrainProgress,
@@ -67,6 +67,9 @@ pub(super) struct AddArgs {
     /// Let it serve only while no other backend of a tag is fit
     #[arg(long)]
     backup: bool,
+    /// Begin each connection to it with a header of the PROXY protocol: v1 or v2
+    #[arg(long, value_name = "VERSION")]
+    send_proxy_protocol: Option<SendProxyProtocol>,
 }
 
 /// Change a backend; what is not given stays
@@ -94,6 +97,9 @@ struct Edits {
     /// Let it serve only while no other backend of a tag is fit
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     backup: Option<bool>,
+    /// Begin each connection to it with a header of the PROXY protocol: v1, v2 or off
+    #[arg(long, value_name = "VERSION")]
+    send_proxy_protocol: Option<SendProxyProtocol>,
 }
 
 /// Drain a backend and remove it
@@ -208,13 +214,17 @@ impl BackendVerb {
                 let facts = facts(&info, session.printer.now_ms());
                 session.printer.show(&info, facts);
             }
-            Self::Add(AddArgs { id, address, tags, weight, scheme, backup }) => {
+            Self::Add(args) => {
+                let AddArgs { id, address, tags, weight, scheme, backup, send_proxy_protocol } =
+                    args;
                 let action = format!("add `{id}`");
                 let tags = tags.into_iter().collect();
-                let params = AddParams { id, address, tags, weight, scheme, backup };
+                let params =
+                    AddParams { id, address, tags, weight, scheme, backup, send_proxy_protocol };
                 change::<backend::Add>(session, &action, &params).await?;
             }
-            Self::Set(SetArgs { id, edits: Edits { address, weight, scheme, backup } }) => {
+            Self::Set(SetArgs { id, edits }) => {
+                let Edits { address, weight, scheme, backup, send_proxy_protocol } = edits;
                 let action = format!("change `{id}`");
                 let params = SetParams {
                     id,
@@ -222,6 +232,7 @@ impl BackendVerb {
                     weight,
                     scheme,
                     backup,
+                    send_proxy_protocol,
                     tags: None,
                     state: None,
                     force: false,

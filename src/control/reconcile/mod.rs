@@ -137,12 +137,19 @@ fn merge_backends(
                 weight: pick(&old.weight, &new.weight, &now.weight),
                 scheme: pick(&old.scheme, &new.scheme, &now.scheme),
                 backup: pick(&old.backup, &new.backup, &now.backup),
+                send_proxy_protocol: pick(
+                    &old.send_proxy_protocol,
+                    &new.send_proxy_protocol,
+                    &now.send_proxy_protocol,
+                ),
                 state: match new.state {
                     Some(state) if old.state != new.state => state,
                     _ => now.state,
                 },
             },
         };
+        // What the file says and what a command has said need not go together.
+        backends::check_options(&next)?;
         match now {
             None => merged.tell(EntryKind::Backend, &new.id, EntryAction::Added, Vec::new()),
             Some(now) => {

@@ -205,6 +205,7 @@ mod properties {
                 scheme: Scheme::Http,
                 state,
                 backup: false,
+                send_proxy_protocol: crate::model::SendProxyProtocol::Off,
             })
     }
 

@@ -26,17 +26,44 @@ impl Dispatch {
     }
 
     pub(super) async fn add_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let backend::AddParams { id, address, tags, weight, scheme, backup } = read(params)?;
-        let state = BackendState::Ready;
-        let new = Backend { id: id.clone(), address, tags, weight, scheme, state, backup };
+        let backend::AddParams { id, address, tags, weight, scheme, backup, send_proxy_protocol } =
+            read(params)?;
+        let new = Backend {
+            id: id.clone(),
+            address,
+            tags,
+            weight,
+            scheme,
+            state: BackendState::Ready,
+            backup,
+            send_proxy_protocol: send_proxy_protocol.unwrap_or_default(),
+        };
         let snapshot = self.control.add_backend(call.caller(), new).await?;
         self.backend_info::<backend::Add>(&snapshot, &id)
     }
 
     pub(super) async fn set_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let backend::SetParams { id, address, weight, scheme, backup, tags, state, force } =
-            read(params)?;
-        let edit = BackendEdit { address, weight, scheme, backup, tags, state, force };
+        let backend::SetParams {
+            id,
+            address,
+            weight,
+            scheme,
+            backup,
+            send_proxy_protocol,
+            tags,
+            state,
+            force,
+        } = read(params)?;
+        let edit = BackendEdit {
+            address,
+            weight,
+            scheme,
+            backup,
+            send_proxy_protocol,
+            tags,
+            state,
+            force,
+        };
         let snapshot = self.control.set_backend(call.caller(), id.clone(), edit).await?;
         self.backend_info::<backend::Set>(&snapshot, &id)
     }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Changed, Open, method};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Scheme, Tag, Weight,
+    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Scheme, SendProxyProtocol, Tag,
+    Weight,
 };
 
 method!(/// The backends by id, page by page.
@@ -80,6 +81,9 @@ pub struct AddParams {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backup: bool,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_proxy_protocol: Option<SendProxyProtocol>,
 }
 
 /// What `backend.set` takes.
@@ -100,6 +104,9 @@ pub struct SetParams {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<bool>,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_proxy_protocol: Option<SendProxyProtocol>,
     /// The whole new set of its tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeSet<Tag>>,
@@ -196,6 +203,9 @@ pub struct BackendInfo {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default)]
     pub backup: bool,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default)]
+    pub send_proxy_protocol: Open<SendProxyProtocol>,
     /// What was observed of it.
     pub health: HealthReport,
     /// Requests that run there.

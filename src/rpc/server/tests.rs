@@ -94,6 +94,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         scheme: crate::model::Scheme::Http,
         state: BackendState::Ready,
         backup: false,
+        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     };
     control.add_backend(Actor::File, backend).await.unwrap();
     let tokens = crate::tokens::Tokens::open(folder).unwrap();
