@@ -28,6 +28,7 @@ fn pool(backends: usize) -> Arc<Pool> {
             state: BackendState::Ready,
             backup: false,
             tls: pingora_vhost::model::BackendTls::default(),
+            send_proxy_protocol: pingora_vhost::model::SendProxyProtocol::Off,
         })
     });
     let snapshot = Snapshot::default().after(changes.collect(), 1);

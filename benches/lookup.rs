@@ -30,6 +30,7 @@ fn published(domains: usize) -> Reader {
         state: BackendState::Ready,
         backup: false,
         tls: pingora_vhost::model::BackendTls::default(),
+        send_proxy_protocol: pingora_vhost::model::SendProxyProtocol::Off,
     });
     let domains = (0..domains).map(|index| {
         Change::PutDomain(VirtualHost {

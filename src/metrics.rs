@@ -79,11 +79,17 @@ pub enum Reason {
     H2Flood,
     /// Its TLS connection is not for its host.
     Misdirected,
+    /// Somebody who is no trusted proxy connected where those announce clients.
+    UntrustedProxy,
+    /// A trusted proxy did not begin with a header of the PROXY protocol.
+    BadProxyHeader,
+    /// That header did not arrive in time.
+    ProxyHeaderTimeout,
 }
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 32] = [
+    const OWN: [Self; 35] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -116,6 +122,9 @@ impl Reason {
         Self::TooManyClientConnections,
         Self::H2Flood,
         Self::Misdirected,
+        Self::UntrustedProxy,
+        Self::BadProxyHeader,
+        Self::ProxyHeaderTimeout,
     ];
 
     /// Their number.
@@ -167,6 +176,9 @@ impl Reason {
             Self::TooManyClientConnections => "too_many_client_connections",
             Self::H2Flood => "h2_flood",
             Self::Misdirected => "misdirected",
+            Self::UntrustedProxy => "untrusted_proxy",
+            Self::BadProxyHeader => "bad_proxy_header",
+            Self::ProxyHeaderTimeout => "proxy_header_timeout",
         }
     }
 }

@@ -16,8 +16,8 @@ use super::sections::collide;
 use super::settings::{Config, LogFormat, ProxySettings};
 use super::{ConfigError, DeclaredBackend, DeclaredDomain, value};
 use crate::model::{
-    BackendAddr, BackendId, BackendTls, Balance, DomainName, HostOptions, ParseError, Scheme, Tag,
-    TlsMode, Weight,
+    BackendAddr, BackendId, BackendTls, Balance, DomainName, HostOptions, ParseError, Scheme,
+    SendProxyProtocol, Tag, TlsMode, Weight,
 };
 
 /// What `vhost serve` may be told without a file.
@@ -139,6 +139,7 @@ impl Arguments {
                 tags,
                 weight: Weight::default(),
                 backup: false,
+                send_proxy_protocol: SendProxyProtocol::default(),
                 scheme: Scheme::default(),
                 tls: BackendTls::default(),
                 state: None,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Backend, BackendAddr, BackendId, BackendState, BackendTls, Balance, DomainName, HostOptions,
-    Scheme, Tag, TlsMode, VirtualHost, Weight,
+    Scheme, SendProxyProtocol, Tag, TlsMode, VirtualHost, Weight,
 };
 
 /// The domains and backends of a config file, in the file's order.
@@ -115,14 +115,27 @@ pub struct DeclaredBackend {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default)]
     pub backup: bool,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default)]
+    pub send_proxy_protocol: SendProxyProtocol,
 }
 
 impl From<DeclaredBackend> for Backend {
     /// The backend as a first start makes it: ready, unless the file says otherwise.
     fn from(declared: DeclaredBackend) -> Self {
-        let DeclaredBackend { id, address, tags, weight, scheme, tls, state, backup } = declared;
+        let DeclaredBackend {
+            id,
+            address,
+            tags,
+            weight,
+            scheme,
+            tls,
+            state,
+            backup,
+            send_proxy_protocol,
+        } = declared;
         let state = state.unwrap_or_default();
-        Self { id, address, tags, weight, scheme, tls, state, backup }
+        Self { id, address, tags, weight, scheme, tls, state, backup, send_proxy_protocol }
     }
 }
 

@@ -12,7 +12,7 @@ use super::report::{Place, Span};
 use super::value::{boolean, choice, integer, parsed, path, tls_mode, weight};
 use crate::model::{
     BackendId, BackendState, BackendTls, Balance, DomainName, HostOptions, LONGEST_HSTS_SECS,
-    OptionError, OptionSet, Scheme, Tag, TlsMode, TlsName, TlsProblem, Weight,
+    OptionError, OptionSet, Scheme, SendProxyProtocol, Tag, TlsMode, TlsName, TlsProblem, Weight,
 };
 use crate::tls::PeerTls;
 
@@ -75,9 +75,25 @@ fn read_backend(
     let states = [BackendState::Ready, BackendState::Draining, BackendState::Disabled];
     let state = entry.optional("state", choice(&states.map(|state| (state.as_str(), state))));
     let backup = entry.or("backup", false, boolean);
+    let announcing = SendProxyProtocol::ALL.map(|how| (how.as_str(), how));
+    let send_proxy_protocol =
+        entry.or("send_proxy_protocol", SendProxyProtocol::Off, choice(&announcing));
+    if let Some(problem) = send_proxy_protocol.problem_with(scheme) {
+        entry.problem("send_proxy_protocol", problem);
+    }
     let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
     let (id, address) = (id?, address?);
-    let declared = DeclaredBackend { id, address, tags, weight, scheme, tls: tls?, state, backup };
+    let declared = DeclaredBackend {
+        id,
+        address,
+        tags,
+        weight,
+        scheme,
+        tls: tls?,
+        state,
+        backup,
+        send_proxy_protocol,
+    };
     if declared.tls.has_files()
         && let Err(error) = PeerTls::read(&declared.clone().into())
     {

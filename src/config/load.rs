@@ -231,12 +231,15 @@ pub(super) fn defaults() -> Vec<(String, Value)> {
         defaults.push(("virtual_hosts.tls".to_owned(), tls.plain()));
         defaults.push(("virtual_hosts.hsts_max_age_secs".to_owned(), hsts_max_age_secs.plain()));
     }
-    for DeclaredBackend { weight, scheme, tls, backup, .. } in root.declared.backends {
+    for DeclaredBackend { weight, scheme, tls, backup, send_proxy_protocol, .. } in
+        root.declared.backends
+    {
         let skip = tls.insecure_skip_verify.plain();
         defaults.push((format!("backends.{}", BackendTls::INSECURE_SKIP_VERIFY), skip));
         defaults.push(("backends.weight".to_owned(), weight.plain()));
         defaults.push(("backends.scheme".to_owned(), scheme.plain()));
         defaults.push(("backends.backup".to_owned(), backup.plain()));
+        defaults.push(("backends.send_proxy_protocol".to_owned(), send_proxy_protocol.plain()));
     }
     defaults
 }

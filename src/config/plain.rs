@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::settings::{AccessFormat, LogFormat};
 use crate::model::{
     BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HealthPath, KeyType,
-    LogLevel, Scheme, StatusRanges, Tag, TlsMode, TlsName, Weight,
+    LogLevel, Scheme, SendProxyProtocol, StatusRanges, Tag, TlsMode, TlsName, Weight,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
@@ -35,7 +35,7 @@ plain_by!(|value| Value::from(value.as_str()) => String);
 plain_by!(|value| Value::from(value.to_string()) => SocketAddr, IpNet, HealthPath, StatusRanges,
     BackendId, BackendAddr, DomainName, Tag, Scheme, Balance, TlsName);
 plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, AccessFormat, BackendState,
-    KeyType, ChallengeKind);
+    KeyType, ChallengeKind, SendProxyProtocol);
 plain_by!(|value| Value::from(value.get()) => Weight);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);
 

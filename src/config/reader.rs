@@ -239,6 +239,12 @@ impl<'r, 't> Section<'r, 't> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
+    /// Whether there is nothing in the list.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        let list = self.table.and_then(|table| table.get(key));
+        list.is_none_or(|list| list.get_ref().as_array().is_some_and(|list| list.is_empty()))
+    }
+
     /// Where the key's value is, or the section when the key is missing.
     pub(super) fn span_of(&self, key: &str) -> Span {
         self.table.and_then(|table| table.get(key)).map_or(self.span.clone(), Spanned::span)

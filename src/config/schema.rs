@@ -15,7 +15,7 @@ use kinds::{
     AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind,
     HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord,
     LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord, Seconds,
-    SecondsOrNone, Server, Share, StateWord, Statuses, TagText, Tls, Whole,
+    SecondsOrNone, SendProxyProtocolWord, Server, Share, StateWord, Statuses, TagText, Tls, Whole,
 };
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
@@ -105,7 +105,12 @@ struct ConfigFile {
 #[schemars(extend("dependentRequired" = {
     "default_cert": ["default_key"], "default_key": ["default_cert"],
 }))]
+#[schemars(extend("allOf" = [
+    announced("proxy_protocol", "listen_addr"),
+    announced("proxy_protocol_http", "listen_addr_http"),
+]))]
 #[expect(dead_code, reason = "it is a shape")]
+#[expect(clippy::struct_field_names, reason = "the keys are the file's")]
 struct Proxy {
     /// Where HTTPS is served. `[::]:443` is every address of IPv6.
     #[schemars(default)]
@@ -143,6 +148,13 @@ struct Proxy {
     /// believed. Those of anyone else are replaced.
     #[schemars(default)]
     trusted_proxies: Vec<Network>,
+    /// Whether connections to `listen_addr` begin with a header of the PROXY protocol (version 1 or 2),
+    /// which names the client. They are from `trusted_proxies` then; those of anyone else are closed.
+    #[schemars(default)]
+    proxy_protocol: bool,
+    /// The same for `listen_addr_http`.
+    #[schemars(default)]
+    proxy_protocol_http: bool,
     /// How long a client may keep a connection open between requests, and before the first.
     #[schemars(default)]
     idle_timeout_secs: Seconds,
@@ -559,6 +571,10 @@ struct TlsFiles {
 /// A server that answers requests.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = { "properties": { "scheme": { "const": "h2c" } }, "required": ["scheme"] },
+    "then" = { "properties": { "send_proxy_protocol": { "const": "off" } } },
+))]
 #[expect(dead_code, reason = "it is a shape")]
 struct Backend {
     /// Unique, and never reused for another server: history and metrics go by it.
@@ -597,6 +613,21 @@ struct Backend {
     /// Whether it serves only while no other backend of a tag is fit.
     #[schemars(default)]
     backup: bool,
+    /// `v1` or `v2`: each connection to it begins with a header of the PROXY protocol, which names the
+    /// client. Such a connection serves this client alone, over HTTP/1.1. Not with `scheme = "h2c"`.
+    #[schemars(default)]
+    send_proxy_protocol: SendProxyProtocolWord,
+}
+
+/// What a listener needs whose connections begin with a header of the PROXY protocol.
+fn announced(key: &str, address: &str) -> Value {
+    json!({
+        "if": { "properties": { key: { "const": true } }, "required": [key] },
+        "then": {
+            "properties": { "trusted_proxies": { "minItems": 1 } },
+            "required": [address, "trusted_proxies"],
+        },
+    })
 }
 
 /// A schema for a text of the file: it fits, or it refers to the environment.

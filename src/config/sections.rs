@@ -96,6 +96,12 @@ fn read_proxy(
         threads: section.or("threads", d.threads, integer(1..=1024)),
         shutdown_timeout: section.or("shutdown_timeout_secs", d.shutdown_timeout, seconds),
         trusted_proxies: read_trusted_proxies(section, d.trusted_proxies),
+        proxy_protocol: read_proxy_protocol(section, "proxy_protocol", "listen_addr"),
+        proxy_protocol_http: read_proxy_protocol(
+            section,
+            "proxy_protocol_http",
+            "listen_addr_http",
+        ),
         idle_timeout: section.or("idle_timeout_secs", d.idle_timeout, seconds),
         header_timeout: section.or("header_timeout_secs", d.header_timeout, seconds),
         read_timeout: section.or("read_timeout_secs", d.read_timeout, seconds),
@@ -172,6 +178,26 @@ fn read_trusted_proxies(section: &mut Section<'_, '_>, default: Vec<IpNet>) -> V
     section
         .elements("trusted_proxies", "[\"10.0.0.0/8\"]", network)
         .map_or(default, |list| list.into_iter().map(|(network, _)| network).collect())
+}
+
+/// Whether connections to the listener at `address` begin with a header of the PROXY protocol.
+fn read_proxy_protocol(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    address: &'static str,
+) -> bool {
+    let is_on = section.or(key, false, boolean);
+    if is_on && !section.has(address) {
+        section.problem(key, format!("there is no `{address}` that it could be for"));
+    }
+    if is_on && section.is_empty_list("trusted_proxies") {
+        section.problem(
+            key,
+            "`trusted_proxies` is empty, and nobody else may connect then; name the proxies that \
+             send the header: `trusted_proxies = [\"10.0.0.0/8\"]`",
+        );
+    }
+    is_on
 }
 
 fn read_management_api_hosts(

@@ -89,6 +89,10 @@ pub struct ProxySettings {
     pub shutdown_timeout: Duration,
     /// Whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether proxies say on the HTTPS listener for whom they connect (PROXY protocol).
+    pub proxy_protocol: bool,
+    /// The same for the listener of plain HTTP.
+    pub proxy_protocol_http: bool,
     /// How long a client may keep a connection open between requests.
     pub idle_timeout: Duration,
     /// How long a client may take to send a whole request head.
@@ -150,6 +154,8 @@ impl ProxySettings {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             shutdown_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            proxy_protocol_http: false,
             idle_timeout: Duration::from_mins(1),
             header_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_mins(1),

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::plane::Edit;
 use super::{Caller, ControlError, ControlPlane, drain, find, loss, peer};
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendState, BackendTlsEdit, Change, EventKind, Scheme, Tag,
-    Weight,
+    Backend, BackendAddr, BackendId, BackendState, BackendTlsEdit, Change, EventKind, Scheme,
+    SendProxyProtocol, Tag, Weight,
 };
 use crate::state::{BackendLive, Snapshot};
 
@@ -28,6 +28,8 @@ pub struct BackendEdit {
     pub tls: BackendTlsEdit,
     /// Whether it serves only while no other is fit.
     pub backup: Option<bool>,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    pub send_proxy_protocol: Option<SendProxyProtocol>,
     /// The whole new set of its tags.
     pub tags: Option<BTreeSet<Tag>>,
     /// What the operator wants of it.
@@ -40,7 +42,7 @@ impl ControlPlane {
     /// Adds a backend.
     ///
     /// # Errors
-    /// When the id is taken, its TLS can't be had so, or it can't be saved.
+    /// When the id is taken, options don't go together, a file of its TLS can't be used, or it can't be saved.
     pub async fn add_backend(
         &self,
         caller: impl Into<Caller> + Send,
@@ -60,8 +62,8 @@ impl ControlPlane {
     /// Changes a backend, all at once. Requests it has go on.
     ///
     /// # Errors
-    /// When there is no such backend, a live tag would lose its last backend that can serve (unless
-    /// forced), its TLS can't be had so, or it can't be saved.
+    /// When there is no such backend, options don't go together, a file of its TLS can't be used, a live tag would
+    /// lose its last backend that can serve (unless forced), or it can't be saved.
     pub async fn set_backend(
         &self,
         caller: impl Into<Caller> + Send,
@@ -85,6 +87,9 @@ impl ControlPlane {
             edit.tls.apply(&mut after.tls);
             if let Some(backup) = edit.backup {
                 after.backup = backup;
+            }
+            if let Some(send) = edit.send_proxy_protocol {
+                after.send_proxy_protocol = send;
             }
             if let Some(tags) = edit.tags {
                 after.tags = tags;
@@ -287,6 +292,10 @@ pub(super) fn differences(before: &Backend, after: &Backend) -> Vec<String> {
     }
     if before.backup != after.backup {
         changed.push(format!("backup: {} → {}", before.backup, after.backup));
+    }
+    if before.send_proxy_protocol != after.send_proxy_protocol {
+        let (before, after) = (before.send_proxy_protocol, after.send_proxy_protocol);
+        changed.push(format!("send_proxy_protocol: {before} → {after}"));
     }
     if before.state != after.state {
         changed.push(format!("state: {} → {}", before.state, after.state));

@@ -208,6 +208,8 @@ impl Found {
             self.add(EntryKind::Backend, &file.id, Some(key), Some(text(said)), Some(text(is)));
         }
         self.field(entry, "backup", (&file.backup, &live.backup), ToString::to_string);
+        let send = (&file.send_proxy_protocol, &live.send_proxy_protocol);
+        self.field(entry, "send_proxy_protocol", send, ToString::to_string);
         let state = (&file.state.unwrap_or_default(), &live.state);
         self.field(entry, "state", state, ToString::to_string);
     }

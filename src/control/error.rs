@@ -77,14 +77,14 @@ pub enum ControlError {
         /// What is wrong, and what would be right.
         remedy: String,
     },
-    /// A backend can't have a key of TLS so.
-    #[error("`{backend}` cannot have its `{key}` so")]
-    BackendTls {
+    /// A backend can't have an option so.
+    #[error("`{backend}` cannot have {what}")]
+    BackendOption {
         /// The backend.
         backend: BackendId,
-        /// The key, as the file names it.
-        key: &'static str,
-        /// What is wrong, and what would be right.
+        /// The option, as the file names it, and what it was to be.
+        what: String,
+        /// What would be right.
         remedy: String,
     },
     /// A file of a backend's TLS can't be used.
@@ -342,7 +342,7 @@ impl ControlError {
             Self::NamedTwice { .. } => "name it once".into(),
             Self::Option { remedy, .. }
             | Self::OptionValue { remedy, .. }
-            | Self::BackendTls { remedy, .. }
+            | Self::BackendOption { remedy, .. }
             | Self::BackendFile { remedy, .. } => remedy.clone(),
             Self::NotTagged { backend, .. } => {
                 format!("`vhost ctl backend show {backend}` shows its tags")

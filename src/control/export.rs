@@ -8,7 +8,8 @@ use super::configuration::off_the_runtime;
 use super::{Configuration, ControlError};
 use crate::config::{Origin, Setting};
 use crate::model::{
-    Backend, BackendState, BackendTls, Balance, Scheme, TlsMode, VirtualHost, Weight,
+    Backend, BackendState, BackendTls, Balance, Scheme, SendProxyProtocol, TlsMode, VirtualHost,
+    Weight,
 };
 use crate::state::Snapshot;
 
@@ -141,7 +142,8 @@ fn toml_of(value: &Value) -> Option<toml::Value> {
 }
 
 fn write_backend(text: &mut String, backend: &Backend) {
-    let Backend { id, address, tags, weight, scheme, tls, state, backup } = backend;
+    let Backend { id, address, tags, weight, scheme, tls, state, backup, send_proxy_protocol } =
+        backend;
     begin(text, "[[backends]]");
     write_key(text, "id", escaped(id));
     write_key(text, "address", escaped(address));
@@ -164,6 +166,9 @@ fn write_backend(text: &mut String, backend: &Backend) {
     }
     if *backup {
         write_key(text, "backup", true);
+    }
+    if *send_proxy_protocol != SendProxyProtocol::default() {
+        write_key(text, "send_proxy_protocol", send_proxy_protocol.as_str());
     }
 }
 

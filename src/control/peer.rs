@@ -2,7 +2,7 @@
 
 use super::ControlError;
 use super::plane::Edit;
-use crate::model::{Backend, Change, EventKind};
+use crate::model::{Backend, Change, EventKind, TlsProblem};
 use crate::state::{ReadAgain, Snapshot};
 use crate::tls::TlsFileError;
 
@@ -15,7 +15,7 @@ pub(super) fn checked(
     snapshot: &Snapshot,
     backend: &Backend,
 ) -> Result<Option<Snapshot>, ControlError> {
-    check_keys(backend)?;
+    check_options(backend)?;
     let before = snapshot.backend(&backend.id).map(|node| &node.backend);
     let rules = |of: &Backend| (of.address.clone(), of.scheme, of.tls.clone());
     let is_new = before.is_none_or(|before| rules(before) != rules(backend));
@@ -52,12 +52,21 @@ pub(super) fn read_again(
     }
 }
 
-/// Whether the keys of its TLS fit its scheme and each other.
-fn check_keys(backend: &Backend) -> Result<(), ControlError> {
-    backend.tls.problems(backend.scheme).into_iter().next().map_or(Ok(()), |problem| {
-        let (backend, key, remedy) = (backend.id.clone(), problem.key, problem.remedy);
-        Err(ControlError::BackendTls { backend, key, remedy })
-    })
+/// Whether the options fit the scheme and each other.
+pub(super) fn check_options(backend: &Backend) -> Result<(), ControlError> {
+    let Backend { id, scheme, tls, send_proxy_protocol: send, .. } = backend;
+    let refuse =
+        |what, remedy| Err(ControlError::BackendOption { backend: id.clone(), what, remedy });
+    if let Some(TlsProblem { key, remedy }) = tls.problems(*scheme).into_iter().next() {
+        return refuse(format!("its `{key}` so"), remedy);
+    }
+    match send.problem_with(*scheme) {
+        None => Ok(()),
+        Some(remedy) => refuse(
+            format!("`send_proxy_protocol` at `{send}` with the scheme `{scheme}`"),
+            remedy.to_owned(),
+        ),
+    }
 }
 
 fn unusable(backend: &Backend, error: &TlsFileError) -> ControlError {

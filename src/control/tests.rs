@@ -88,6 +88,7 @@ fn backend(id: &str, tag: &str) -> Backend {
         state: crate::model::BackendState::Ready,
         backup: false,
         tls: crate::model::BackendTls::default(),
+        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     }
 }
 

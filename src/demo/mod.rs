@@ -167,6 +167,7 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
             tags: BTreeSet::from([parsed(tag)]),
             weight: Weight::default(),
             backup: false,
+            send_proxy_protocol: crate::model::SendProxyProtocol::Off,
             scheme: Scheme::Http,
             tls: BackendTls::default(),
             state: None,

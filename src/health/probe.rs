@@ -13,11 +13,13 @@ use pingora::connectors::http::v2::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
 use crate::model::{
-    BackendAddr, HealthCheck, HealthCheckKind, HealthPath, StatusRanges, UpstreamFailure as Failure,
+    BackendAddr, HealthCheck, HealthCheckKind, HealthPath, ProxyHeader, StatusRanges,
+    UpstreamFailure as Failure,
 };
 use crate::state::{BackendNode, Endpoints};
 use crate::upstream;
@@ -111,7 +113,7 @@ impl Prober {
         let peer =
             upstream::peer(node, endpoints, pick).map_err(|error| upstream::reason(&error))?;
         match &self.check.kind {
-            HealthCheckKind::Tcp => connect(endpoints, pick).await.map(|()| None),
+            HealthCheckKind::Tcp => connect(node, endpoints, pick).await.map(|()| None),
             HealthCheckKind::Http { path, .. } => self.get(node, peer, path).await.map(Some),
         }
     }
@@ -125,6 +127,7 @@ impl Prober {
         let words = |error: pingora::BError| upstream::reason(&error);
         // With room for one stream the connector doesn't put the connection into its pool.
         peer.options.max_h2_streams = 1;
+        upstream::announce(&mut peer, node.backend.send_proxy_protocol, || ProxyHeader::Local);
         let mut request = request(&node.backend.address, path)?;
         let mut session: HttpSession =
             self.connector.new_http_session(&peer).await.map_err(words)?;
@@ -174,12 +177,18 @@ fn unexpected(status: u16, expected: &StatusRanges) -> Option<String> {
     (!expected.contains(status)).then(|| format!("status {status}, expected {expected}"))
 }
 
-async fn connect(endpoints: &Endpoints, pick: usize) -> Result<(), String> {
-    let connected = match endpoints {
-        Endpoints::Tcp(addresses) => TcpStream::connect(&addresses[pick]).await.map(drop),
-        Endpoints::Unix(path) => UnixStream::connect(path).await.map(drop),
+/// Connects, and says no more than a backend has to hear that waits for the PROXY protocol.
+async fn connect(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> Result<(), String> {
+    let header = ProxyHeader::Local.write(node.backend.send_proxy_protocol).unwrap_or_default();
+    let connecting = async {
+        match endpoints {
+            Endpoints::Tcp(addresses) => {
+                TcpStream::connect(&addresses[pick]).await?.write_all(&header).await
+            }
+            Endpoints::Unix(path) => UnixStream::connect(path).await?.write_all(&header).await,
+        }
     };
-    connected.map_err(|error| upstream::io_reason(&error))
+    connecting.await.map_err(|error| upstream::io_reason(&error))
 }
 
 fn request(address: &BackendAddr, path: &HealthPath) -> Result<RequestHeader, String> {

@@ -34,6 +34,7 @@ pub(super) fn backend(id: &str, address: &str, scheme: Scheme) -> Backend {
         state: BackendState::Ready,
         backup: false,
         tls: crate::model::BackendTls::default(),
+        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     }
 }
 

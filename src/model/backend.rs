@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tag::check_label;
-use super::{BackendTls, ParseError, Tag, serde_as_text};
+use super::{BackendTls, ParseError, SendProxyProtocol, Tag, serde_as_text};
 
 /// The name of a backend, unique on this server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -285,6 +285,9 @@ pub struct Backend {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default)]
     pub backup: bool,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default)]
+    pub send_proxy_protocol: SendProxyProtocol,
 }
 
 #[cfg(test)]

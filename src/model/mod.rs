@@ -18,6 +18,7 @@ mod host_options;
 mod likeness;
 mod log_level;
 mod patch;
+mod proxy_header;
 mod public_name;
 mod reload;
 mod stats;
@@ -55,6 +56,7 @@ pub use host_options::{
 pub use likeness::nearest;
 pub use log_level::LogLevel;
 pub use patch::Patch;
+pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };

@@ -190,6 +190,9 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::TooManyConnections
         | Reason::TooManyClientConnections
         | Reason::H2Flood
+        | Reason::UntrustedProxy
+        | Reason::BadProxyHeader
+        | Reason::ProxyHeaderTimeout
         | Reason::Misdirected => {
             if !in_access_log {
                 line!(info, "request refused");

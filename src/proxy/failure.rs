@@ -56,6 +56,9 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         | Reason::TooManyConnections
         | Reason::TooManyClientConnections
         | Reason::H2Flood
+        | Reason::UntrustedProxy
+        | Reason::BadProxyHeader
+        | Reason::ProxyHeaderTimeout
         | Reason::Shutdown => None,
         Reason::Unauthorized => Some(StatusCode::UNAUTHORIZED),
         Reason::NoBackend
@@ -86,6 +89,9 @@ fn words_for(reason: Reason) -> &'static str {
         | Reason::TooManyConnections
         | Reason::TooManyClientConnections
         | Reason::H2Flood
+        | Reason::UntrustedProxy
+        | Reason::BadProxyHeader
+        | Reason::ProxyHeaderTimeout
         | Reason::Shutdown => "the request is malformed\n",
         Reason::Misdirected => "this connection is not for this site\n",
         Reason::MethodRefused => "this method is not allowed\n",

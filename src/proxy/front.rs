@@ -16,14 +16,15 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
+use super::SharedOptions;
+use super::arrival::Admitted;
 use super::client::{Agreed, Connection};
 use super::failure::{raw_response, status_of};
 use super::framed::Framed;
 use super::handshake::{Handshakes, Shaken};
 use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
-use super::limits::{ConnectionLimits, Connections, Counted, check_raw};
+use super::limits::{ConnectionLimits, Connections, check_raw};
 use super::phases::Phases;
-use super::{ProxyOptions, SharedOptions};
 use crate::metrics::{Metrics, Reason};
 use crate::state::{InFlight, InFlightGuard};
 
@@ -34,23 +35,17 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Front {
     pub(super) proxy: Arc<HttpProxy<Phases>>,
-    options: SharedOptions,
-    metrics: Arc<Metrics>,
-    connections: Connections,
+    pub(super) options: SharedOptions,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) connections: Connections,
     /// Open connections of the listener that this is for.
-    open: Arc<InFlight>,
+    pub(super) open: Arc<InFlight>,
 }
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
 struct BusyHead {
     whole: Whole,
     busy: InFlightGuard,
-}
-
-/// Keeps a connection counted.
-struct Admitted {
-    _open: [InFlightGuard; 2],
-    _of_client: Option<Counted>,
 }
 
 /// What listeners of HTTPS hand their connections to.
@@ -100,21 +95,6 @@ impl Front {
     /// What is asked of connections.
     pub(super) fn connection_limits(&self) -> ConnectionLimits {
         self.options.load().connections
-    }
-
-    /// Counts a connection in; nothing when there are too many.
-    fn admit(&self, client: IpAddr) -> Option<Admitted> {
-        let open = [self.metrics.connections.enter(), self.open.enter()];
-        let options = self.options.load();
-        let trusted = is_trusted(&options, client);
-        let all = self.metrics.connections.count();
-        match self.connections.enter(client, all, trusted, options.connections) {
-            Ok(of_client) => Some(Admitted { _open: open, _of_client: of_client }),
-            Err(reason) => {
-                self.refuse(reason, None, None, client);
-                None
-            }
-        }
     }
 
     /// A connection that is known to speak HTTP/1.
@@ -216,11 +196,10 @@ impl Front {
     }
 
     /// What is known of a client before its first request.
-    fn connection(&self, client: IpAddr, tls: Option<Agreed>) -> Arc<Connection> {
-        let trusted = is_trusted(&self.options.load(), client);
+    fn connection(admitted: &Admitted, tls: Option<Agreed>) -> Arc<Connection> {
         Arc::new(Connection {
-            client,
-            trusted,
+            client: admitted.client,
+            trusted: admitted.trusted,
             requests: AtomicU32::new(0),
             tls,
             accepted: AtomicBool::new(false),
@@ -296,15 +275,15 @@ impl ServerApp for Front {
     ) -> Option<Stream> {
         // Pingora's accept loop hands over plain TCP streams and nothing else.
         let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
-        let client = client_ip(&stream)?;
-        let _admitted = self.admit(client)?;
+        let is_announced = self.options.load().proxy_protocol_http;
+        let admitted = self.admit(&mut stream, is_announced).await?;
         let first = first_bytes(&mut stream, self.limits().idle).await.ok()?;
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
             Ok(Head::Http1(whole)) => {
                 let head = BusyHead { whole, busy };
-                let connection = self.connection(client, None);
+                let connection = Self::connection(&admitted, None);
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
                 None
             }
@@ -312,12 +291,12 @@ impl ServerApp for Front {
                 // From here on each stream counts itself.
                 drop(busy);
                 stream.rewind(&preface);
-                let connection = self.connection(client, None);
+                let connection = Self::connection(&admitted, None);
                 Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
                 None
             }
             Err(none) => {
-                self.turn_away(&mut stream, none, client).await;
+                self.turn_away(&mut stream, none, admitted.client).await;
                 None
             }
         }
@@ -332,9 +311,10 @@ impl ServerApp for TlsFront {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let front = &self.front;
-        let stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
-        let client = client_ip(&stream)?;
-        let _admitted = front.admit(client)?;
+        let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+        let is_announced = front.options.load().proxy_protocol;
+        let admitted = front.admit(&mut stream, is_announced).await?;
+        let client = admitted.client;
         let limits = front.options.load().handshakes;
         // Boxed: what a handshake needs must not stay with the connection for its life.
         let (mut stream, agreed, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await
@@ -352,7 +332,7 @@ impl ServerApp for TlsFront {
         };
         // Its first request counts itself.
         drop(busy);
-        let connection = front.connection(client, Some(agreed));
+        let connection = Front::connection(&admitted, Some(agreed));
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             Box::pin(front.http2(stream, connection, shutdown)).await;
             return None;
@@ -363,14 +343,4 @@ impl ServerApp for TlsFront {
         }
         None
     }
-}
-
-fn is_trusted(options: &ProxyOptions, client: IpAddr) -> bool {
-    options.trusted_proxies.iter().any(|network| network.contains(&client))
-}
-
-fn client_ip(stream: &L4Stream) -> Option<IpAddr> {
-    use pingora::protocols::GetSocketDigest;
-    let digest = stream.get_socket_digest()?;
-    Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
 }

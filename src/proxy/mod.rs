@@ -5,6 +5,7 @@
 
 mod access_log;
 mod answer;
+mod arrival;
 mod balance;
 mod chunks;
 mod client;
@@ -71,6 +72,10 @@ pub struct ProxyOptions {
     pub max_header_bytes: usize,
     /// Clients whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether proxies say on the HTTPS listener for whom they connect (PROXY protocol).
+    pub proxy_protocol: bool,
+    /// The same for the listener of plain HTTP.
+    pub proxy_protocol_http: bool,
     /// Where each request is told.
     pub access_log: AccessLog,
     /// What is expected of TLS clients before they speak HTTP.

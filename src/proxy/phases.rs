@@ -16,6 +16,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::access_log;
 use super::answer::{Content, send};
+use super::arrival::passed_on;
 use super::client::{Client, Connection};
 use super::context::{BodyOf, RequestContext};
 use super::failure::{Failure, reason_of, respond, words_of};
@@ -205,6 +206,7 @@ impl ProxyHttp for Phases {
             silent = ctx.options.websocket_idle_timeout;
             upstream::for_upgrade(&mut peer);
         }
+        upstream::announce(&mut peer, node.backend.send_proxy_protocol, || passed_on(session));
         peer.options.connection_timeout = Some(upstream.connect_timeout);
         peer.options.total_connection_timeout = Some(upstream.connect_timeout);
         peer.options.read_timeout = Some(silent);

@@ -34,6 +34,8 @@ pub(crate) fn options() -> ProxyOptions {
         handshakes: crate::proxy::HandshakeLimits { total: Duration::from_secs(5), at_once: 100 },
         max_header_bytes: 4096,
         trusted_proxies: Vec::new(),
+        proxy_protocol: false,
+        proxy_protocol_http: false,
         limits: crate::proxy::RequestLimits {
             headers: 100,
             uri_bytes: 2048,
@@ -83,6 +85,7 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
             state: BackendState::Ready,
             backup: false,
             tls: crate::model::BackendTls::default(),
+            send_proxy_protocol: crate::model::SendProxyProtocol::Off,
         })
     };
     let mut changes: Vec<_> = backends.iter().enumerate().map(ready).collect();

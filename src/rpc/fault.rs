@@ -20,8 +20,8 @@ fn kind_of(error: &ControlError) -> FaultKind {
         ControlError::NoDomain
         | ControlError::NamedTwice { .. }
         | ControlError::Option { .. }
+        | ControlError::BackendOption { .. }
         | ControlError::OptionValue { .. }
-        | ControlError::BackendTls { .. }
         | ControlError::BackendFile { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }

@@ -105,6 +105,7 @@ pub(super) fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
         tls_insecure_skip_verify: backend.tls.insecure_skip_verify,
         state: backend.state.into(),
         backup: backend.backup,
+        send_proxy_protocol: backend.send_proxy_protocol.into(),
         health: node.live.health_report(),
         in_flight: node.live.in_flight(),
         requests: node.live.requests(),

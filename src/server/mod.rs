@@ -445,6 +445,8 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
             at_once: proxy.max_tls_handshakes,
         },
         trusted_proxies: proxy.trusted_proxies.clone(),
+        proxy_protocol: proxy.proxy_protocol,
+        proxy_protocol_http: proxy.proxy_protocol_http,
         limits: RequestLimits {
             headers: proxy.max_headers,
             uri_bytes: proxy.max_uri_bytes,

@@ -175,6 +175,7 @@ mod tests {
                     state: BackendState::Ready,
                     backup: false,
                     tls: crate::model::BackendTls::default(),
+                    send_proxy_protocol: crate::model::SendProxyProtocol::Off,
                 }))
             })
             .collect();

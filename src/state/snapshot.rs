@@ -284,9 +284,11 @@ impl BackendNode {
     }
 
     fn following(backend: Backend, before: &Self) -> Self {
-        let same_peer =
-            before.backend.scheme == backend.scheme && before.backend.tls == backend.tls;
-        if same_peer && before.backend.address == backend.address {
+        fn way(backend: &Backend) -> impl PartialEq + '_ {
+            let Backend { address, scheme, tls, send_proxy_protocol, .. } = backend;
+            (address, scheme, tls, send_proxy_protocol)
+        }
+        if way(&before.backend) == way(&backend) {
             return Self::of(backend, Arc::clone(&before.live), before.tls.clone());
         }
         let live = Arc::new(before.live.moved(&backend.address, backend.state));
@@ -331,7 +333,8 @@ impl BackendNode {
 /// ALPN, and of a client certificate nothing but its serial number: so all of it is in here.
 fn connection_group(backend: &Backend, tls: &files::NodeTls) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
-    (&backend.id, &backend.address, backend.scheme, &backend.tls).hash(&mut hasher);
+    let Backend { id, address, scheme, tls: options, send_proxy_protocol, .. } = backend;
+    (id, address, scheme, options, send_proxy_protocol).hash(&mut hasher);
     if let Some(Ok(tls)) = tls {
         tls.digest().hash(&mut hasher);
     }

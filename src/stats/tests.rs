@@ -34,6 +34,7 @@ fn backend(id: &str, tag: &str) -> Change {
         state: BackendState::Ready,
         backup: false,
         tls: crate::model::BackendTls::default(),
+        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     })
 }
 

@@ -230,6 +230,7 @@ mod tests {
             scheme: Scheme::Https,
             state: BackendState::Ready,
             backup: false,
+            send_proxy_protocol: crate::model::SendProxyProtocol::Off,
             tls,
         }
     }

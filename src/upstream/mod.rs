@@ -2,15 +2,20 @@
 //! Pingora's errors become words, so that probes and traffic speak to it, and of it, alike.
 //! Time-outs are each user's own.
 
+mod announce;
 mod reason;
 mod upgrade;
+
+use std::os::unix::net::SocketAddr as UnixAddr;
+use std::path::Path;
 
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 
-use crate::model::Scheme;
+use crate::model::{Scheme, SendProxyProtocol};
 use crate::state::{BackendNode, Endpoints};
 
+pub use announce::announce;
 pub(crate) use reason::io_reason;
 use reason::{NO_HANDSHAKE, NO_HTTP2};
 pub use reason::{failure, reason};
@@ -40,6 +45,8 @@ pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::
     peer.group_key = node.connection_group();
     match node.backend.scheme {
         Scheme::Http => {}
+        // One connection for one client: over HTTP/2 Pingora would share it.
+        Scheme::Https if node.backend.send_proxy_protocol != SendProxyProtocol::Off => {}
         Scheme::Https => peer.options.set_http_version(2, 1),
         Scheme::H2 | Scheme::H2c => peer.options.set_http_version(2, 2),
     }
@@ -65,6 +72,11 @@ pub fn check_http1(scheme: Scheme) -> pingora::Result<()> {
     }
 }
 
+/// The path of a Unix socket.
+fn path_of(address: &UnixAddr) -> pingora::Result<&Path> {
+    address.as_pathname().ok_or_else(|| Error::explain(ErrorType::ConnectError, "no path"))
+}
+
 #[cfg(test)]
 mod tests {
     use pingora::upstreams::peer::Peer;
@@ -82,6 +94,7 @@ mod tests {
             state: BackendState::Ready,
             backup: false,
             tls: BackendTls::default(),
+            send_proxy_protocol: crate::model::SendProxyProtocol::Off,
         })
     }
 

@@ -17,9 +17,10 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use pingora::upstreams::peer::{HttpPeer, PeerOptions};
-use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use super::path_of;
 
 /// Makes a peer one that a request with an upgrade can go to: over HTTP/1.1, which alone has upgrades
 /// (RFC 9110 §7.8), and on a connection of its own.
@@ -44,10 +45,7 @@ impl Connect for PatientConnect {
                 Box::new(Patient { stream, has_written: false })
             }
             SocketAddr::Unix(address) => {
-                let path = address
-                    .as_pathname()
-                    .ok_or_else(|| Error::explain(ErrorType::ConnectError, "no path"))?;
-                let stream = ext::connect_uds(path).await?;
+                let stream = ext::connect_uds(path_of(address)?).await?;
                 Box::new(Patient { stream, has_written: false })
             }
         };

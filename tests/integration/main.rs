@@ -31,6 +31,7 @@ mod misdirected;
 mod must_do;
 mod paging;
 mod plan;
+mod proxy_protocol;
 mod readme;
 mod reload;
 mod rest;

@@ -12,7 +12,7 @@ use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, join};
 use crate::cli::time::parse_millis;
-use crate::model::{BackendAddr, BackendId, Scheme, Tag, Weight};
+use crate::model::{BackendAddr, BackendId, Scheme, SendProxyProtocol, Tag, Weight};
 use crate::rpc::methods::Method;
 use crate::rpc::methods::backend::{
     self, AddParams, BackendInfo, BackendList, BackendParams, DrainParams, DrainProgress,
@@ -74,6 +74,9 @@ pub(super) struct AddArgs {
     /// Let it serve only while no other backend of a tag is fit
     #[arg(long)]
     backup: bool,
+    /// Begin each connection to it with a header of the PROXY protocol: v1 or v2
+    #[arg(long, value_name = "VERSION")]
+    send_proxy_protocol: Option<SendProxyProtocol>,
 }
 
 /// Change a backend; what is not given stays
@@ -89,7 +92,7 @@ pub(super) struct SetArgs {
 #[derive(Debug, Args)]
 // The derive counts in no argument of a struct that is flattened into this one.
 #[group(required = true, multiple = true, args = [
-    "address", "weight", "scheme", "backup", "tls_server_name", "tls_ca_file",
+    "address", "weight", "scheme", "backup", "send_proxy_protocol", "tls_server_name", "tls_ca_file",
     "tls_client_cert_file", "tls_client_key_file", "tls_insecure_skip_verify", "taken",
 ])]
 struct Edits {
@@ -107,6 +110,9 @@ struct Edits {
     /// Let it serve only while no other backend of a tag is fit
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     backup: Option<bool>,
+    /// Begin each connection to it with a header of the PROXY protocol: v1, v2 or off
+    #[arg(long, value_name = "VERSION")]
+    send_proxy_protocol: Option<SendProxyProtocol>,
 }
 
 /// Drain a backend and remove it
@@ -260,8 +266,17 @@ impl BackendVerb {
 
 impl AddArgs {
     fn params(self) -> AddParams {
-        let Self { id, address, tags, weight, scheme, tls, tls_insecure_skip_verify, backup } =
-            self;
+        let Self {
+            id,
+            address,
+            tags,
+            weight,
+            scheme,
+            tls,
+            tls_insecure_skip_verify,
+            backup,
+            send_proxy_protocol,
+        } = self;
         let tags = tags.into_iter().collect();
         let mut params = AddParams {
             tags,
@@ -269,6 +284,7 @@ impl AddArgs {
             scheme,
             tls_insecure_skip_verify,
             backup,
+            send_proxy_protocol,
             ..AddParams::new(id, address)
         };
         tls.fill(&mut params);
@@ -278,8 +294,15 @@ impl AddArgs {
 
 impl SetArgs {
     fn params(self) -> SetParams {
-        let Edits { address, weight, scheme, tls, backup } = self.edits;
-        let mut params = SetParams { address, weight, scheme, backup, ..SetParams::new(self.id) };
+        let Edits { address, weight, scheme, tls, backup, send_proxy_protocol } = self.edits;
+        let mut params = SetParams {
+            address,
+            weight,
+            scheme,
+            backup,
+            send_proxy_protocol,
+            ..SetParams::new(self.id)
+        };
         tls.fill(&mut params);
         params
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cli::output::{health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{elapsed, timestamp};
-use crate::model::{BackendId, BackendState, HealthStatus};
+use crate::model::{BackendId, BackendState, HealthStatus, SendProxyProtocol};
 use crate::rpc::methods::Open;
 use crate::rpc::methods::backend::BackendInfo;
 
@@ -137,6 +137,9 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
     }
     if info.backup {
         table.fact("backup", "serves while no other is fit");
+    }
+    if info.send_proxy_protocol != SendProxyProtocol::Off {
+        table.fact("PROXY protocol", info.send_proxy_protocol.to_string());
     }
     table.fact("state", state(&info.state));
     table.fact("health", health(info));

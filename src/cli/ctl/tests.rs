@@ -92,7 +92,7 @@ fn backend() -> Value {
     json!({
         "revision": 7, "id": "web-v1", "address": "localhost:3001",
         "resolved": ["127.0.0.1:3001", "[::1]:3001"], "tags": ["a"], "weight": 1, "scheme": "http",
-        "state": "ready", "backup": false,
+        "state": "ready", "backup": false, "send_proxy_protocol": "off",
         "health": {"status": "healthy", "since_ms": NOW - 3_600_000 * 3, "checked_ms": NOW - 4_000,
                    "latency_us": 1_240, "last_status": 200, "last_error": null, "failed_ms": null},
         "in_flight": 3, "requests": 1204, "failures": 2, "serves": ["example.com"],

@@ -11,7 +11,7 @@ use crate::config::{
 };
 use crate::model::{
     BackendAddr, BackendState, BackendTls, Balance, ChallengeKind, HealthCheck, HealthCheckKind,
-    HostOptions, KeyType, LogLevel, OptionSet, Scheme, TlsMode,
+    HostOptions, KeyType, LogLevel, OptionSet, Scheme, SendProxyProtocol, TlsMode,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -156,6 +156,8 @@ fn every_key_is_read_into_its_own_setting() {
         threads = 3
         shutdown_timeout_secs = 0.25
         trusted_proxies = ["10.1.2.3/8", "::1"]
+        proxy_protocol = true
+        proxy_protocol_http = true
         idle_timeout_secs = 1
         header_timeout_secs = 2
         read_timeout_secs = 3
@@ -256,9 +258,10 @@ fn every_key_is_read_into_its_own_setting() {
         address = "unix:/run/one"
         tags = ["x", "y"]
         weight = 5
-        scheme = "h2c"
+        scheme = "https"
         state = "draining"
         backup = true
+        send_proxy_protocol = "v2"
         "#,
     );
     let secs = Duration::from_secs;
@@ -274,6 +277,8 @@ fn every_key_is_read_into_its_own_setting() {
         threads: 3,
         shutdown_timeout: Duration::from_millis(250),
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        proxy_protocol: true,
+        proxy_protocol_http: true,
         idle_timeout: secs(1),
         header_timeout: secs(2),
         read_timeout: secs(3),
@@ -402,7 +407,8 @@ fn every_key_is_read_into_its_own_setting() {
     assert_eq!((&domain.tls, domain.hsts_max_age_secs), (&files, 31_536_000));
     let backend = &config.declared.backends[0];
     assert_eq!(backend.address, BackendAddr::Unix(Path::new("/run/one").into()));
-    assert_eq!((backend.weight.get(), backend.scheme, backend.tags.len()), (5, Scheme::H2c, 2));
+    assert_eq!((backend.weight.get(), backend.scheme, backend.tags.len()), (5, Scheme::Https, 2));
+    assert_eq!(backend.send_proxy_protocol, SendProxyProtocol::V2);
     assert_eq!(backend.state, Some(BackendState::Draining));
 }
 
@@ -490,6 +496,18 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("management_api_hosts = [\"*.a.b\"]", "name each host"),
         ("trusted_proxies = \"10.0.0.0/8\"", "write a list: `[\"10.0.0.0/8\"]`"),
         ("trusted_proxies = [\n\"::1\",\n\"10.0.0/8\"]", "5: proxy.trusted_proxies[1]: `10.0.0/8`"),
+        (
+            "proxy_protocol_http = true",
+            "3: proxy.proxy_protocol_http: `true`: `trusted_proxies` is",
+        ),
+        (
+            "proxy_protocol_http = true\ntrusted_proxies = []",
+            "`trusted_proxies = [\"10.0.0.0/8\"]`",
+        ),
+        (
+            "trusted_proxies = [\"::1\"]\nproxy_protocol = true",
+            "4: proxy.proxy_protocol: `true`: there is no `listen_addr` that it could be for",
+        ),
         ("state_dir = \"\"", "proxy.state_dir: ``: it is empty"),
         ("state_dir = \"a\\u0000b\"", "`a\\u{0}b`: a path cannot hold a zero byte"),
         ("admin_group = \"\"", "it is empty"),
@@ -555,6 +573,19 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
             "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2\"\n\
              tls_server_name = \"*.x\"",
             "`*.x`: write one name",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nsend_proxy_protocol = true",
+            "`true`: choose `off`, `v1` or `v2`",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nsend_proxy_protocol = \"v3\"",
+            "backends[\"x\"].send_proxy_protocol: `v3`: choose `off`, `v1` or `v2`",
+        ),
+        (
+            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2c\"\n\
+             send_proxy_protocol = \"v2\"",
+            "8: backends[\"x\"].send_proxy_protocol: `v2`: the header names one client",
         ),
     ] {
         // Two unknown keys make two problems; the first is the one that is looked for.

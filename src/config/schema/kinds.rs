@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::{TlsFiles, text};
 use crate::config::settings::{AccessFormat, LogFormat};
-use crate::model::{BackendState, Balance, ChallengeKind, KeyType, LogLevel, Scheme};
+use crate::model::{
+    BackendState, Balance, ChallengeKind, KeyType, LogLevel, Scheme, SendProxyProtocol,
+};
 
 /// Declares kinds, each a type without values whose schema is what the expression says.
 macro_rules! kinds {
@@ -68,6 +70,7 @@ kinds! {
         Balance::WORDS.join("|"),
     ));
     SchemeWord: words(Scheme::ALL.map(Scheme::as_str));
+    SendProxyProtocolWord: words(SendProxyProtocol::ALL.map(SendProxyProtocol::as_str));
     Server: like(r"[^\s*/\[\]]+");
     StateWord: words(
         [BackendState::Ready, BackendState::Draining, BackendState::Disabled]

@@ -147,7 +147,8 @@ fn its_defaults_are_those_of_the_settings_and_the_example_shows_them() {
 fn its_ranges_and_words_are_those_of_the_reader() {
     /// A file with one key said.
     fn file(key: &str, value: &str) -> String {
-        let proxy = "listen_addr = \"127.0.0.1:1\"\n";
+        let proxy = "listen_addr = \"127.0.0.1:1\"\nlisten_addr_http = \"127.0.0.1:2\"\n\
+                     trusted_proxies = [\"::1\"]\n";
         let domain = "[[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n";
         let backend = "[[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
         let (section, key) = key.split_once('.').expect("a key of a section");
@@ -227,6 +228,9 @@ fn what_the_reader_refuses_by_kind_and_range_it_refuses_too() {
         "idle_timeout_secs = \"30s\"",
         "trusted_proxies = \"10.0.0.0/8\"",
         "trusted_proxies = [\"example.com\"]",
+        "proxy_protocol = true",
+        "proxy_protocol = true\ntrusted_proxies = []",
+        "proxy_protocol_http = true\ntrusted_proxies = [\"::1\"]",
         "state_dir = \"\"",
         "admin_group = \"\"",
         "listen_addr_http = \":80\"",
@@ -279,6 +283,8 @@ fn what_the_reader_refuses_by_kind_and_range_it_refuses_too() {
         "[[backends]]\nid = \"-x\"\naddress = \"[::1]:1\"\ntags = []",
         "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"",
         "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = \"a\"",
+        "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2c\"\n\
+         send_proxy_protocol = \"v2\"",
     ] {
         let text = format!("{PROXY}{text}");
         assert!(!reads(&text), "the reader takes it: {text}");

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ControlError, backends, domains};
+use super::{ControlError, backends, domains, peer};
 use crate::config::{Declared, DeclaredBackend, DeclaredDomain};
 use crate::model::{
     Backend, BackendId, Change, DomainName, EntryAction, EntryChange, EntryKind, SwitchStep, Tag,
@@ -147,6 +147,11 @@ fn merge_backends(
                 scheme: pick(&old.scheme, &new.scheme, &now.scheme),
                 tls: now.tls.merged(&old.tls, &new.tls),
                 backup: pick(&old.backup, &new.backup, &now.backup),
+                send_proxy_protocol: pick(
+                    &old.send_proxy_protocol,
+                    &new.send_proxy_protocol,
+                    &now.send_proxy_protocol,
+                ),
                 state: match new.state {
                     Some(state) if old.state != new.state => state,
                     _ => now.state,
@@ -157,7 +162,7 @@ fn merge_backends(
             None => merged.tell(EntryKind::Backend, &new.id, EntryAction::Added, Vec::new()),
             Some(now) => {
                 // What the file says fits by itself; with what commands did since, it may not.
-                if !next.tls.problems(next.scheme).is_empty() {
+                if peer::check_options(&next).is_err() {
                     let differs = backends::differences(now, &Backend::from(new.clone()));
                     let (kind, name) = (EntryKind::Backend, new.id.to_string());
                     return Err(ControlError::FileConflict { kind, name, differs, made: None });

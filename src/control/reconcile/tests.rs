@@ -206,6 +206,7 @@ mod properties {
                 state,
                 backup: false,
                 tls: crate::model::BackendTls::default(),
+                send_proxy_protocol: crate::model::SendProxyProtocol::Off,
             })
     }
 

@@ -23,24 +23,15 @@ pub(in crate::proxy) struct Counted {
 }
 
 impl Connections {
-    /// Counts a connection in. `open` is how many there are with it; `is_trusted` is whether it stands
-    /// for many clients.
+    /// Counts a connection in among those of its client.
     ///
     /// # Errors
-    /// When there are enough.
+    /// When it has enough.
     pub(in crate::proxy) fn enter(
         &self,
         client: IpAddr,
-        open: usize,
-        is_trusted: bool,
         limits: ConnectionLimits,
-    ) -> Result<Option<Counted>, Reason> {
-        if open > limits.in_all {
-            return Err(Reason::TooManyConnections);
-        }
-        if is_trusted {
-            return Ok(None);
-        }
+    ) -> Result<Counted, Reason> {
         let client = client_network(client);
         let mut count = self.0.entry(client).or_insert(0);
         if *count >= limits.per_client {
@@ -48,7 +39,7 @@ impl Connections {
         }
         *count += 1;
         drop(count);
-        Ok(Some(Counted { among: self.clone(), client }))
+        Ok(Counted { among: self.clone(), client })
     }
 }
 
@@ -77,17 +68,14 @@ mod tests {
             h2_control_frames_per_sec: 10,
         };
         let connections = Connections::default();
-        let enter = |client: &str, open, trusted| {
-            connections.enter(client.parse().unwrap(), open, trusted, limits)
-        };
-        let one = enter("2001:db8::1", 1, false).unwrap();
-        let two = enter("2001:db8::2", 2, false).unwrap();
-        let refused = enter("2001:db8::3", 3, false).err();
+        let enter = |client: &str| connections.enter(client.parse().unwrap(), limits);
+        let one = enter("2001:db8::1").unwrap();
+        let two = enter("2001:db8::2").unwrap();
+        let refused = enter("2001:db8::3").err();
         assert_eq!(refused, Some(Reason::TooManyClientConnections), "the same /64");
-        assert!(enter("2001:db8::3", 3, true).is_ok(), "it stands for many");
-        assert_eq!(enter("192.0.2.1", 11, false).err(), Some(Reason::TooManyConnections));
+        drop(enter("2001:db8:0:1::1").unwrap());
         drop(one);
-        drop(enter("2001:db8::3", 3, false).unwrap());
+        drop(enter("2001:db8::3").unwrap());
         drop(two);
         assert!(connections.0.is_empty());
     }

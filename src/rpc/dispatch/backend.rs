@@ -38,6 +38,7 @@ impl Dispatch {
             tls_client_key_file: client_key_file,
             tls_insecure_skip_verify: insecure_skip_verify,
             backup,
+            send_proxy_protocol,
         } = read(params)?;
         let state = BackendState::Ready;
         let tls = BackendTls {
@@ -47,7 +48,18 @@ impl Dispatch {
             client_key_file,
             insecure_skip_verify,
         };
-        let new = Backend { id: id.clone(), address, tags, weight, scheme, tls, state, backup };
+        let send_proxy_protocol = send_proxy_protocol.unwrap_or_default();
+        let new = Backend {
+            id: id.clone(),
+            address,
+            tags,
+            weight,
+            scheme,
+            tls,
+            state,
+            backup,
+            send_proxy_protocol,
+        };
         let snapshot = self.control.add_backend(call.caller(), new).await?;
         self.backend_info::<backend::Add>(&snapshot, &id)
     }
@@ -64,6 +76,7 @@ impl Dispatch {
             tls_client_key_file: client_key_file,
             tls_insecure_skip_verify: insecure_skip_verify,
             backup,
+            send_proxy_protocol,
             tags,
             state,
             force,
@@ -75,7 +88,17 @@ impl Dispatch {
             client_key_file,
             insecure_skip_verify,
         };
-        let edit = BackendEdit { address, weight, scheme, tls, backup, tags, state, force };
+        let edit = BackendEdit {
+            address,
+            weight,
+            scheme,
+            tls,
+            backup,
+            send_proxy_protocol,
+            tags,
+            state,
+            force,
+        };
         let snapshot = self.control.set_backend(call.caller(), id.clone(), edit).await?;
         self.backend_info::<backend::Set>(&snapshot, &id)
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Changed, Open, method};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Patch, Scheme, Tag, TlsName,
-    Weight,
+    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Patch, Scheme,
+    SendProxyProtocol, Tag, TlsName, Weight,
 };
 
 method!(/// The backends by id, page by page.
@@ -97,6 +97,9 @@ pub struct AddParams {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backup: bool,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_proxy_protocol: Option<SendProxyProtocol>,
 }
 
 impl AddParams {
@@ -114,6 +117,7 @@ impl AddParams {
             tls_client_key_file: None,
             tls_insecure_skip_verify: false,
             backup: false,
+            send_proxy_protocol: None,
         }
     }
 }
@@ -151,6 +155,9 @@ pub struct SetParams {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<bool>,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_proxy_protocol: Option<SendProxyProtocol>,
     /// The whole new set of its tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeSet<Tag>>,
@@ -176,6 +183,7 @@ impl SetParams {
             tls_client_key_file: Patch::Keep,
             tls_insecure_skip_verify: None,
             backup: None,
+            send_proxy_protocol: None,
             tags: None,
             state: None,
             force: false,
@@ -283,6 +291,9 @@ pub struct BackendInfo {
     /// Whether it serves only while no other backend of a pool is fit.
     #[serde(default)]
     pub backup: bool,
+    /// Whether connections to it begin with a header of the PROXY protocol.
+    #[serde(default)]
+    pub send_proxy_protocol: Open<SendProxyProtocol>,
     /// What was observed of it.
     pub health: HealthReport,
     /// Requests that run there.

@@ -95,6 +95,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         state: BackendState::Ready,
         backup: false,
         tls: crate::model::BackendTls::default(),
+        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     };
     control.add_backend(Actor::File, backend).await.unwrap();
     let tokens = crate::tokens::Tokens::open(folder).unwrap();

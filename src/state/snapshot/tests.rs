@@ -25,6 +25,7 @@ fn backend(id: &str, address: &str, tags: &[&str], state: BackendState) -> Chang
         state,
         backup: false,
         tls: crate::model::BackendTls::default(),
+        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     })
 }
 
@@ -133,7 +134,7 @@ fn a_change_of_domains_shares_the_backends() {
 }
 
 #[test]
-fn kept_connections_are_told_apart_by_id_address_and_scheme() {
+fn kept_connections_are_told_apart_by_id_address_and_how_they_are_spoken_on() {
     let node = |id: &str, address: &str, scheme| {
         let Change::PutBackend(mut declared) = backend(id, address, &["a"], BackendState::Ready)
         else {
@@ -147,6 +148,13 @@ fn kept_connections_are_told_apart_by_id_address_and_scheme() {
     assert_ne!(one, node("w2", "127.0.0.1:1", Scheme::Http));
     assert_ne!(one, node("w1", "127.0.0.1:2", Scheme::Http));
     assert_ne!(one, node("w1", "127.0.0.1:1", Scheme::H2c));
+    let Change::PutBackend(announced) = backend("w1", "127.0.0.1:1", &["a"], BackendState::Ready)
+    else {
+        unreachable!("made above")
+    };
+    let announced =
+        Backend { send_proxy_protocol: crate::model::SendProxyProtocol::V2, ..announced };
+    assert_ne!(one, BackendNode::new(announced).connection_group());
 }
 
 proptest::proptest! {

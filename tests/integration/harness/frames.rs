@@ -48,6 +48,11 @@ impl H2 {
         Self::over(stream, "http").await
     }
 
+    /// The same on a connection that something was said on already.
+    pub(crate) async fn over_socket(socket: std::net::TcpStream) -> Self {
+        Self::over(asynchronous(socket), "http").await
+    }
+
     pub(super) async fn over<S>(stream: S, scheme: &'static str) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -83,6 +88,12 @@ impl H2 {
         let ended = timeout(deadline, &mut self.connection).await.ok()?;
         Some(ended.expect("the connection task runs"))
     }
+}
+
+/// The same socket, for asynchronous use.
+pub(super) fn asynchronous(socket: std::net::TcpStream) -> TcpStream {
+    socket.set_nonblocking(true).expect("can be set");
+    TcpStream::from_std(socket).expect("a runtime runs")
 }
 
 /// Reads a response to its end.

@@ -25,7 +25,7 @@ pub(crate) use ask::AskServer;
 pub(crate) use backend::{Backend, check_stream, checksum};
 pub(crate) use client::{Channel, Client, Framing, Response, get};
 pub(crate) use dns_hook::DnsHook;
-pub(crate) use frames::{H2, in_runtime, read};
+pub(crate) use frames::{H2, H2Response, in_runtime, read};
 pub(crate) use namespace::{mount_namespace, unprivileged};
 pub(crate) use pebble::{Pebble, PebbleOptions};
 pub(crate) use raw_backend::{FullBacklog, RawBackend, RawConnection, answer};

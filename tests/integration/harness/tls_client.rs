@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::frames::asynchronous;
 use super::{Client, H2, WebSocket};
 
 /// How long a handshake may take.
@@ -122,6 +123,25 @@ impl TlsClient {
     ) -> std::io::Result<(H2, Handshake)> {
         let stream = tokio::net::TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        self.h2(stream, address, name).await
+    }
+
+    /// The same on a connection that something was said on already.
+    pub(crate) async fn h2_over(
+        &self,
+        stream: TcpStream,
+        name: Option<&str>,
+    ) -> std::io::Result<(H2, Handshake)> {
+        let address = stream.peer_addr()?;
+        self.h2(asynchronous(stream), address, name).await
+    }
+
+    async fn h2(
+        &self,
+        stream: tokio::net::TcpStream,
+        address: SocketAddr,
+        name: Option<&str>,
+    ) -> std::io::Result<(H2, Handshake)> {
         let mut config = self.config.clone();
         if config.alpn_protocols.is_empty() {
             config.alpn_protocols = vec![b"h2".to_vec()];
