@@ -3,6 +3,8 @@
 //! Knows nothing of control, store, rpc or cli. What is *wanted* lives in the snapshot; what is
 //! *observed* lives in atomics behind `Arc`s that successive snapshots carry over.
 
+mod backend_node;
+mod domain_node;
 mod latency;
 mod live;
 mod pace;
@@ -15,6 +17,8 @@ mod snapshot;
 mod switches;
 mod traffic;
 
+pub use backend_node::BackendNode;
+pub use domain_node::{DomainNode, RouteNode, TagLive};
 pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard, NotAdmitted};
 pub use pace::Pace;
@@ -23,6 +27,6 @@ pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
 pub use queue::{LOOK_AGAIN, NoTurn, Queue, Turn};
 pub use rates::{Allowance, Rates, client_network};
-pub use snapshot::{BackendNode, DomainNode, ReadAgain, RouteNode, Snapshot, TagLive};
+pub use snapshot::{ReadAgain, Snapshot};
 pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};

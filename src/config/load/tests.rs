@@ -543,50 +543,6 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("backends = []\nvirtual_hosts = [1]", "unknown key here; it belongs in"),
         ("[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"", "3: backends[\"x\"].tags: missing"),
         ("[[backends]]\nid = 5\naddress = \"[::1]:1\"\ntags = []", "4: backends[0].id: `5`: write"),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nweight = 0",
-            "7: backends[\"x\"].weight: `0`: use 1 to 1000",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"ws\"",
-            "`ws`: choose `http`, `https`, `h2` or `h2c`",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nstate = \"off\"",
-            "`off`: choose `ready`, `draining` or `disabled`",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\ntls_ca_file = \"ca.pem\"",
-            "7: backends[\"x\"].tls_ca_file: `ca.pem`: it needs TLS, and the backend has `scheme = \"http\"`",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"https\"\n\
-             tls_client_key_file = \"c.key\"",
-            "3: backends[\"x\"].tls_client_cert_file: missing, and `tls_client_key_file` needs it",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2\"\n\
-             tls_ca_file = \"/ca.pem\"\ntls_insecure_skip_verify = true",
-            "8: backends[\"x\"].tls_ca_file: `/ca.pem`: `tls_insecure_skip_verify` verifies nothing",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2\"\n\
-             tls_server_name = \"*.x\"",
-            "`*.x`: write one name",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nsend_proxy_protocol = true",
-            "`true`: choose `off`, `v1` or `v2`",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nsend_proxy_protocol = \"v3\"",
-            "backends[\"x\"].send_proxy_protocol: `v3`: choose `off`, `v1` or `v2`",
-        ),
-        (
-            "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2c\"\n\
-             send_proxy_protocol = \"v2\"",
-            "8: backends[\"x\"].send_proxy_protocol: `v2`: the header names one client",
-        ),
     ] {
         // Two unknown keys make two problems; the first is the one that is looked for.
         let found = if text.starts_with("backends =") {
@@ -595,6 +551,38 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
             problem(text)
         };
         assert!(found.contains(expected), "{text}\n   found: {found}\nexpected: {expected}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_backend_is_said_where_it_is() {
+    for (keys, expected) in [
+        ("weight = 0", "7: backends[\"x\"].weight: `0`: use 1 to 1000"),
+        ("scheme = \"ws\"", "`ws`: choose `http`, `https`, `h2` or `h2c`"),
+        ("state = \"off\"", "`off`: choose `ready`, `draining` or `disabled`"),
+        (
+            "tls_ca_file = \"ca.pem\"",
+            "7: backends[\"x\"].tls_ca_file: `ca.pem`: it needs TLS, and the backend has `scheme = \"http\"`",
+        ),
+        (
+            "scheme = \"https\"\ntls_client_key_file = \"c.key\"",
+            "3: backends[\"x\"].tls_client_cert_file: missing, and `tls_client_key_file` needs it",
+        ),
+        (
+            "scheme = \"h2\"\ntls_ca_file = \"/ca.pem\"\ntls_insecure_skip_verify = true",
+            "8: backends[\"x\"].tls_ca_file: `/ca.pem`: `tls_insecure_skip_verify` verifies nothing",
+        ),
+        ("scheme = \"h2\"\ntls_server_name = \"*.x\"", "`*.x`: write one name"),
+        ("send_proxy_protocol = true", "`true`: choose `off`, `v1` or `v2`"),
+        ("send_proxy_protocol = \"v3\"", "send_proxy_protocol: `v3`: choose `off`, `v1` or `v2`"),
+        (
+            "scheme = \"h2c\"\nsend_proxy_protocol = \"v2\"",
+            "8: backends[\"x\"].send_proxy_protocol: `v2`: the header names one client",
+        ),
+    ] {
+        let backend = "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []";
+        let found = problem(&format!("{backend}\n{keys}"));
+        assert!(found.contains(expected), "{keys}\n   found: {found}\nexpected: {expected}");
     }
 }
 

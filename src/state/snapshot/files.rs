@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{BackendNode, Snapshot, Touched};
-use crate::model::{Backend, BackendId};
+use super::super::BackendNode;
+use super::{Snapshot, Touched};
+use crate::model::BackendId;
 use crate::tls::{PeerTls, TlsFileError};
-
-/// What handshakes with a backend need, or why there can be none.
-pub(super) type NodeTls = Option<Result<Arc<PeerTls>, Arc<TlsFileError>>>;
 
 /// What became of reading the files of a backend again, where that is worth telling.
 #[derive(Debug)]
@@ -16,12 +14,6 @@ pub enum ReadAgain {
     Changed(BackendId),
     /// They can't be used; what was read before stays, if anything was.
     Kept(BackendId, TlsFileError),
-}
-
-/// Reads what handshakes with the backend need. Blocks where that is in files.
-pub(super) fn read(backend: &Backend) -> NodeTls {
-    let read = || PeerTls::read(backend).map(Arc::new).map_err(Arc::new);
-    backend.scheme.is_tls().then(read)
 }
 
 impl Snapshot {
@@ -33,10 +25,11 @@ impl Snapshot {
         let (mut touched, mut told) = (Touched::new(), Vec::new());
         let one = only.map(|id| self.backends.get(id));
         let all = one.is_none().then(|| self.backends());
-        let reads = |node: &&Arc<BackendNode>| node.tls.is_some() && node.backend.tls.has_files();
+        let reads =
+            |node: &&Arc<BackendNode>| node.tls_read().is_some() && node.backend.tls.has_files();
         for node in one.flatten().into_iter().chain(all.into_iter().flatten()).filter(reads) {
             let id = &node.backend.id;
-            let now = match (PeerTls::read(&node.backend), &node.tls) {
+            let now = match (PeerTls::read(&node.backend), node.tls_read()) {
                 (Ok(now), Some(Ok(before))) if now == **before => continue,
                 (Ok(now), _) => now,
                 (Err(error), _) => {

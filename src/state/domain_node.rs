@@ -1,0 +1,234 @@
+//! A domain as routing sees it: what was declared, what is observed, and what requests need of it.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::{InFlight, InFlightGuard, PauseLine, Rates, Switches, Traffic};
+use crate::model::{PathRoute, Tag, VirtualHost};
+
+/// What is observed of a domain's requests on one tag.
+#[derive(Debug, Clone)]
+pub struct TagLive {
+    /// The tag.
+    pub tag: Tag,
+    /// Requests in flight that came because the tag was live.
+    pub in_flight: Arc<InFlight>,
+    /// Requests in flight that came by a path. Counted on their own: they go on coming when the domain
+    /// is switched away from the tag.
+    by_path: Option<Arc<InFlight>>,
+    /// Requests that have ended.
+    pub traffic: Arc<Traffic>,
+}
+
+impl TagLive {
+    fn new(tag: Tag) -> Self {
+        Self { tag, in_flight: Arc::default(), by_path: None, traffic: Arc::default() }
+    }
+
+    /// All requests in flight.
+    pub fn requests(&self) -> usize {
+        self.in_flight.count() + self.requests_by_path()
+    }
+
+    fn requests_by_path(&self) -> usize {
+        self.by_path.as_ref().map_or(0, |by_path| by_path.count())
+    }
+}
+
+/// A path of a domain that another tag serves: where its option and its tag stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteNode {
+    /// In the options' `paths`.
+    option: usize,
+    /// In the node's tags.
+    tag: usize,
+}
+
+/// A virtual host as routing sees it.
+#[derive(Debug)]
+pub struct DomainNode {
+    /// What the operator declared, and the live tag.
+    pub virtual_host: VirtualHost,
+    /// The live tag first, then those of paths, then tags left behind that still count.
+    tags: Vec<TagLive>,
+    /// The longest prefix first.
+    routes: Box<[RouteNode]>,
+    switches: Arc<Switches>,
+    /// What browsers are told of HTTPS (RFC 6797 §6.1), written once; boxed, for most domains have none.
+    hsts: Option<Box<HeaderValue>>,
+    /// Where requests wait, or may still do: while it is paused, and until they have gone on.
+    pause_line: Option<Arc<PauseLine>>,
+    /// How many requests it takes; nothing where any number.
+    rates: Option<Box<Rates>>,
+}
+
+/// Two nodes are the same when nothing about the domain would have to be told to anyone.
+impl PartialEq for DomainNode {
+    fn eq(&self, other: &Self) -> bool {
+        self.virtual_host == other.virtual_host
+    }
+}
+
+impl DomainNode {
+    /// `has_backends` tells of a tag whether any backend carries it.
+    pub(super) fn new(
+        virtual_host: VirtualHost,
+        before: Option<&Self>,
+        has_backends: impl Fn(&Tag) -> bool,
+    ) -> Self {
+        let known = before.map_or(&[][..], |node| &node.tags);
+        let live = known.iter().find(|known| known.tag == virtual_host.live).cloned();
+        let mut tags = Vec::with_capacity(1);
+        tags.push(live.unwrap_or_else(|| TagLive::new(virtual_host.live.clone())));
+        let routes = routes(&virtual_host, known, &mut tags);
+        // The tags that are being left stay on the list even at zero: a request may have read the
+        // snapshot before this one and be about to count itself. One that still has backends stays
+        // with its counters: the next switch may go back.
+        let served = before.map_or(0, |node| node.serving().len());
+        let stays = |(place, known): &(usize, &TagLive)| {
+            tags.iter().all(|tag| tag.tag != known.tag)
+                && (*place < served
+                    || known.requests() > 0
+                    || (known.traffic.counts().is_some() && has_backends(&known.tag)))
+        };
+        let left: Vec<_> =
+            known.iter().enumerate().filter(stays).map(|(_, tag)| tag.clone()).collect();
+        tags.extend(left);
+        let hsts = match virtual_host.hsts_max_age_secs {
+            0 => None,
+            secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
+        };
+        let pause_line = pause_line(&virtual_host, before);
+        let rates = Rates::of(&virtual_host.options, before.and_then(Self::rates));
+        let switches = before.map(|node| Arc::clone(&node.switches)).unwrap_or_default();
+        Self { virtual_host, tags, routes, switches, hsts, pause_line, rates }
+    }
+
+    /// How many requests it takes, where that is limited.
+    pub fn rates(&self) -> Option<&Rates> {
+        self.rates.as_deref()
+    }
+
+    /// Where requests have to wait.
+    pub fn pause_line(&self) -> Option<&Arc<PauseLine>> {
+        self.pause_line.as_ref().filter(|line| !line.is_over())
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.virtual_host.options.get().pause.is_some()
+    }
+
+    /// The value of `Strict-Transport-Security` over HTTPS, where there is to be one.
+    pub fn hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_deref()
+    }
+
+    /// How its switches ended.
+    pub fn switches(&self) -> &Arc<Switches> {
+        &self.switches
+    }
+
+    /// What is observed of each tag that counts: the live one first, then those of paths, then those
+    /// left behind.
+    pub fn tags(&self) -> &[TagLive] {
+        &self.tags
+    }
+
+    /// Those of them that serve: the live one, and those of paths.
+    pub fn serving(&self) -> &[TagLive] {
+        let routed = self.routes.iter().map(|route| route.tag).max().unwrap_or_default();
+        &self.tags[..=routed]
+    }
+
+    /// Whether the live tag serves every path.
+    pub fn has_no_routes(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    /// The route of a path; nothing where the live tag serves it.
+    pub fn route_of(&self, path: &str) -> Option<RouteNode> {
+        let fits = |route: &&RouteNode| self.option_of(**route).prefix.fits(path);
+        self.routes.iter().find(fits).copied()
+    }
+
+    /// What the operator declared of a route.
+    pub fn option_of(&self, route: RouteNode) -> &PathRoute {
+        &self.virtual_host.options.get().paths[route.option]
+    }
+
+    /// What is observed of the tag of a route, or of the live tag.
+    pub fn tag_of(&self, route: Option<RouteNode>) -> &TagLive {
+        &self.tags[route.map_or(0, |route| route.tag)]
+    }
+
+    /// Counts a request in on the tag of a route, or on the live tag.
+    pub(super) fn enter(&self, route: Option<RouteNode>) -> InFlightGuard {
+        let tag = self.tag_of(route);
+        let by_path = route.and(tag.by_path.as_ref());
+        by_path.unwrap_or(&tag.in_flight).enter()
+    }
+
+    /// Requests that run on tags, or came by paths, that serve no more.
+    pub fn left_behind(&self) -> usize {
+        self.left().map(|(_, requests)| requests).sum()
+    }
+
+    /// The same by tag, the live tag first.
+    pub fn left(&self) -> impl Iterator<Item = (&Tag, usize)> {
+        let by_path =
+            |tag: &Tag| self.routes.iter().any(|route| self.option_of(*route).tag == *tag);
+        self.tags.iter().enumerate().map(move |(place, of)| {
+            let live = if place == 0 { 0 } else { of.in_flight.count() };
+            (&of.tag, live + if by_path(&of.tag) { 0 } else { of.requests_by_path() })
+        })
+    }
+
+    /// What is observed of the live tag.
+    pub fn live(&self) -> &TagLive {
+        &self.tags[0]
+    }
+
+    /// Requests of this domain in flight on `tag`, where some may be.
+    pub fn in_flight_on(&self, tag: &Tag) -> Option<&Arc<InFlight>> {
+        self.tags.iter().find(|of| of.tag == *tag).map(|of| &of.in_flight)
+    }
+
+    /// Requests in flight by tag, the live tag first.
+    pub fn in_flight(&self) -> impl Iterator<Item = (&Tag, usize)> {
+        self.tags.iter().map(|of| (&of.tag, of.requests()))
+    }
+}
+
+/// The routes of a virtual host, the longest prefix first. Their tags join `tags`, with what is `known`
+/// of them.
+fn routes(
+    virtual_host: &VirtualHost,
+    known: &[TagLive],
+    tags: &mut Vec<TagLive>,
+) -> Box<[RouteNode]> {
+    let paths = &virtual_host.options.get().paths;
+    let mut routes: Vec<RouteNode> = Vec::with_capacity(paths.len());
+    for (option, path) in paths.iter().enumerate() {
+        let tag = tags.iter().position(|of| of.tag == path.tag).unwrap_or_else(|| {
+            let known = known.iter().find(|known| known.tag == path.tag).cloned();
+            tags.push(known.unwrap_or_else(|| TagLive::new(path.tag.clone())));
+            tags.len() - 1
+        });
+        tags[tag].by_path.get_or_insert_default();
+        routes.push(RouteNode { option, tag });
+    }
+    routes.sort_by_key(|route| std::cmp::Reverse(paths[route.option].prefix.as_str().len()));
+    routes.into()
+}
+
+/// The line of a pause that goes on, or that has just ended: a request may have read the snapshot before
+/// this one and be about to join.
+fn pause_line(virtual_host: &VirtualHost, before: Option<&DomainNode>) -> Option<Arc<PauseLine>> {
+    let known = before.and_then(|node| node.pause_line.as_ref());
+    let was_paused = before.is_some_and(DomainNode::is_paused);
+    if virtual_host.options.get().pause.is_some() {
+        return Some(known.filter(|_| was_paused).cloned().unwrap_or_default());
+    }
+    known.filter(|line| was_paused || line.waiting() > 0).cloned()
+}
