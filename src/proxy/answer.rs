@@ -1,26 +1,12 @@
 //! Answers of the proxy's own, sent whole.
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::{Method, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use super::content::Content;
 use super::host::Host;
-
-/// The body of an answer, and what it is.
-#[derive(Debug, Clone)]
-pub(super) struct Content {
-    pub(super) kind: HeaderValue,
-    pub(super) bytes: Bytes,
-}
-
-impl Content {
-    /// Words for people.
-    pub(super) fn text(bytes: Bytes) -> Self {
-        Self { kind: HeaderValue::from_static("text/plain; charset=utf-8"), bytes }
-    }
-}
 
 /// Sends an answer in the name of a host and keeps the connection, if the client keeps its part.
 ///

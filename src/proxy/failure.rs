@@ -8,8 +8,9 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::answer::{Content, send};
+use super::answer::send;
 use super::chunks::Broken;
+use super::content::Content;
 use super::grpc::{is_grpc, send_grpc};
 use super::host::{Host, auth, maintenance};
 use super::limits::RateFields;

@@ -9,6 +9,7 @@ mod arrival;
 mod balance;
 mod chunks;
 mod client;
+mod content;
 mod context;
 pub mod explain;
 mod failure;

@@ -15,9 +15,10 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::access_log;
-use super::answer::{Content, send};
+use super::answer::send;
 use super::arrival::passed_on;
 use super::client::{Client, Connection};
+use super::content::Content;
 use super::context::{BodyOf, RequestContext};
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::grpc::is_grpc;

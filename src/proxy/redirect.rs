@@ -6,7 +6,8 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
-use super::answer::{Content, send};
+use super::answer::send;
+use super::content::Content;
 use super::host::Host;
 
 /// Where a CA looks for the answer to http-01 (RFC 8555 §8.3).

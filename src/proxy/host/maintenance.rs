@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Host;
 use crate::metrics::Reason;
-use crate::proxy::answer::Content;
+use crate::proxy::content::Content;
 
 /// The operator's own words.
 pub(in crate::proxy) fn message(reason: Reason, host: Host<'_>) -> Option<Content> {

@@ -21,7 +21,7 @@ use pingora::http::ResponseHeader;
 use self::auth::{Passwords, SharedPasswords};
 use self::pages::Pages;
 use self::sticky::StickyKey;
-use super::answer::Content;
+use super::content::Content;
 use crate::model::OptionSet;
 use crate::state::DomainNode;
 

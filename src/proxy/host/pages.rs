@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 
 use crate::model::{DomainName, OptionSet, VirtualHost};
-use crate::proxy::answer::Content;
+use crate::proxy::content::Content;
 use crate::state::{Reader, Snapshot};
 
 /// The largest page: all of them are held in memory.
