@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::apps::ServerApp;
 use pingora::listeners::ListenerConfig;
+use pingora::protocols::Stream;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::Fds;
 use pingora::server::ShutdownWatch;
@@ -122,7 +124,7 @@ impl Listener {
     where
         A: ServerApp + Send + Sync + 'static,
     {
-        let mut service = Service::new("http".to_owned(), app);
+        let mut service = Service::new("http".to_owned(), OwnTask(Arc::new(app)));
         // Heads and bodies are read into buffers of their own; another below them would only be
         // memory of idle connections.
         let config = ListenerConfig::tcp(self.address.to_string())
@@ -130,6 +132,32 @@ impl Listener {
         service.add_listener(config);
         let fds = Arc::clone(&self.fds);
         async move { service.start_service(Some(fds), stopping, 1).await }
+    }
+}
+
+/// Serves each connection in a task of its own. That of Pingora's accept loop has room for a handshake,
+/// which it would keep for as long as the connection lives.
+struct OwnTask<A>(Arc<A>);
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> ServerApp for OwnTask<A> {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let (app, shutdown) = (Arc::clone(&self.0), shutdown.clone());
+        tokio::spawn(async move {
+            let mut next = Some(stream);
+            while let Some(stream) = next {
+                next = app.process_new(stream, &shutdown).await;
+            }
+        });
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.0.cleanup().await;
     }
 }
 
