@@ -125,10 +125,10 @@ impl Listener {
         A: ServerApp + Send + Sync + 'static,
     {
         let mut service = Service::new("http".to_owned(), OwnTask(Arc::new(app)));
-        // Heads and bodies are read into buffers of their own; another below them would only be
-        // memory of idle connections.
-        let config = ListenerConfig::tcp(self.address.to_string())
-            .l4_buffer(L4BufferSettings::default().read(0));
+        // What is read goes into buffers of its own, and what is written is gathered above; buffers
+        // below would only be memory of idle connections.
+        let config =
+            ListenerConfig::tcp(self.address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
         service.add_listener(config);
         let fds = Arc::clone(&self.fds);
         async move { service.start_service(Some(fds), stopping, 1).await }
