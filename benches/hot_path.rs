@@ -1,17 +1,20 @@
-//! What a request pays in vhost's own code: to choose a backend, for rate limits, and to edit the heads. Finding the
-//! domain is in `lookup.rs`.
+//! What a request pays in vhost's own code: to choose a backend, for rate limits, to edit the heads, and for its line
+//! in the access log. Finding the domain is in `lookup.rs`.
 
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora_vhost::config::AccessFormat;
 use pingora_vhost::model::{
     Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme, VirtualHost, Weight,
 };
 use pingora_vhost::proxy::measured::{edit_request, edit_response, pick, take};
 use pingora_vhost::state::{Pool, Snapshot};
+use pingora_vhost::telemetry::AccessLine;
 use serde_json::json;
 
 const POOLS: [usize; 3] = [1, 10, 100];
@@ -117,5 +120,44 @@ fn heads(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, balancing, limiting, heads);
+/// A line of a browser's request, with all that there is to tell.
+fn logging(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("access-log line");
+    let domain = "*.example.com".parse().expect("a domain");
+    let line = AccessLine {
+        time_ms: 1_795_693_831_007,
+        request_id: Some("6f1c2d0f4f8b4c1e9a3b5d7e0f112233"),
+        trace_id: Some("0af7651916cd43dd8448eb211c80319c"),
+        client_ip: Some("203.0.113.9".parse().expect("an address")),
+        method: "GET",
+        host: Some("shop.example.com"),
+        path: "/products/42",
+        query: Some("from=home"),
+        protocol: "HTTP/1.1",
+        tls: Some("TLSv1.3"),
+        status: Some(200),
+        bytes_in: 0,
+        bytes_out: 5120,
+        duration: Duration::from_micros(12_045),
+        upstream: Some(Duration::from_micros(11_999)),
+        domain: Some(&domain),
+        tag: Some("a"),
+        backend_id: Some("web-v1"),
+        tries: 1,
+        reason: None,
+        referer: Some(b"https://shop.example.com/"),
+        user_agent: Some(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    };
+    for (name, format) in [
+        ("json", AccessFormat::Json),
+        ("text", AccessFormat::Text),
+        ("common", AccessFormat::Common),
+        ("combined", AccessFormat::Combined),
+    ] {
+        group.bench_function(name, |bencher| bencher.iter(|| black_box(&line).written(format)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, balancing, limiting, heads, logging);
 criterion_main!(benches);

@@ -7,7 +7,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::RequestContext;
-use super::headers::{X_REQUEST_ID, host_of, usable_request_id};
+use super::headers::{RequestId, X_REQUEST_ID, host_of, usable_request_id};
 use super::trace_context::trace_id;
 use crate::clock::now_ms;
 use crate::metrics::Reason;
@@ -49,7 +49,7 @@ pub(super) fn cut_off(asked: &Asked, ctx: &RequestContext) {
     let client_id = asked.request_id.as_ref().and_then(|id| id.to_str().ok());
     log.write(&AccessLine {
         time_ms: now_ms(),
-        request_id: ctx.request_id.as_deref().or(client_id),
+        request_id: ctx.request_id.as_ref().map(RequestId::as_str).or(client_id),
         client_ip: ctx.client.map(|client| client.ip),
         method: asked.method.as_str(),
         host: asked.uri.authority().map(http::uri::Authority::as_str).or(host),
@@ -88,7 +88,7 @@ fn tell(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duration
     let queries = log.tells_queries();
     log.write(&AccessLine {
         time_ms: now_ms(),
-        request_id: usable_request_id(request).or(ctx.request_id.as_deref()),
+        request_id: usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str)),
         trace_id: trace_id(&request.headers),
         client_ip: ctx.client.map(|client| client.ip),
         method: request.method.as_str(),
@@ -142,7 +142,7 @@ fn plain(url: &[u8]) -> &[u8] {
 fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
     let Some(failure) = &ctx.failure else { return };
     let request = session.req_header();
-    let request_id = usable_request_id(request).or(ctx.request_id.as_deref());
+    let request_id = usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str));
     macro_rules! line {
         ($level:ident, $message:literal) => {
             tracing::$level!(

@@ -10,7 +10,7 @@ use super::access_log::{self, Asked};
 use super::balance::{Choice, Chosen, Terms, choose, key_of, stay};
 use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
-use super::headers::cookie;
+use super::headers::{RequestId, cookie};
 use super::limits::{BodyMeter, RateFields, Retries, wait_for_room};
 use crate::metrics::Reason;
 use crate::model::{BackendId, Balance, DomainName};
@@ -72,7 +72,7 @@ pub(super) struct RequestContext {
     /// Whether its connection carries no further one.
     pub(super) is_last: bool,
     /// Its id, where the client sent none.
-    pub(super) request_id: Option<String>,
+    pub(super) request_id: Option<RequestId>,
     /// Why it was refused or failed.
     pub(super) failure: Option<Failure>,
     /// What it asked for, until it has ended and that is told.

@@ -3,6 +3,7 @@
 //! Where a request ends is decided here, once. Pingora can't take a byte of the next one for this one's,
 //! nor hold it, and what it gets of a chunked body was found to be one.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::chunks::Chunks;
 use super::client::Connection;
+use super::gather::Gather;
 use super::head::poll_read_some;
 use super::strict::Body;
 
@@ -32,6 +34,8 @@ pub(super) struct Framed {
     /// What was read and belongs to no request yet.
     unread: BytesMut,
     left: Left,
+    /// What was written of an answer and has not left.
+    gather: Gather,
 }
 
 /// What is left to be read of a request.
@@ -43,7 +47,8 @@ enum Left {
 
 impl Framed {
     pub(super) fn new(stream: Stream, connection: Arc<Connection>) -> Self {
-        Self { stream, connection, unread: BytesMut::new(), left: Left::Length(0) }
+        let (unread, gather) = (BytesMut::new(), Gather::default());
+        Self { stream, connection, unread, left: Left::Length(0), gather }
     }
 
     /// What was handed to Pingora as a stream.
@@ -63,6 +68,7 @@ impl Framed {
     /// The request has ended: what came behind it. Nothing when it has not been read to its end, so
     /// that nobody knows what comes next.
     pub(super) fn end(&mut self) -> Option<BytesMut> {
+        self.gather.rest();
         self.is_whole().then(|| std::mem::take(&mut self.unread))
     }
 
@@ -93,6 +99,11 @@ impl Framed {
             self.unread.advance(count);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes what was gathered.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.gather.poll_drain(&mut *self.stream, cx)
     }
 
     /// Behind the request: only the end of the connection shows.
@@ -152,14 +163,17 @@ impl AsyncWrite for Framed {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let this = &mut *self;
+        this.gather.poll_write(&mut *this.stream, cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
@@ -168,7 +182,8 @@ impl AsyncWrite for Framed {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let this = &mut *self;
+        this.gather.poll_write_vectored(&mut *this.stream, cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -179,6 +194,8 @@ impl AsyncWrite for Framed {
 #[async_trait]
 impl Shutdown for Framed {
     async fn shutdown(&mut self) {
+        // Whoever doesn't take it is gone.
+        let _ = poll_fn(|cx| self.poll_drain(cx)).await;
         Shutdown::shutdown(&mut *self.stream).await;
     }
 }

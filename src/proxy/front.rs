@@ -2,6 +2,7 @@
 //! hands ready sessions to Pingora's `HttpProxy`.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -127,10 +128,12 @@ impl Front {
                 let stream = framed.stream();
                 return self.answer(stream, (reason, None), status, connection.client).await;
             }
-            framed.begin(whole.body, whole.rest);
-            let mut session = ServerSession::new_http1(framed);
-            session.set_pipelined_prefix(whole.head);
-            let reusable = self.request(session, &connection, shutdown).await;
+            let reusable = self.request(framed, whole, &connection, shutdown).await;
+            if !connection.accepted.load(Ordering::Relaxed) {
+                // The parser has answered 400 already and closed.
+                let words = Some("refused by the parser");
+                self.refuse(Reason::BadRequest, Some(400), words, connection.client);
+            }
             let Some(back) = reusable.and_then(|reusable| Framed::of(reusable.consume().0)) else {
                 return;
             };
@@ -151,27 +154,23 @@ impl Front {
         }
     }
 
-    /// One request whose head was read. Returns its connection, when that can be used again.
-    async fn request(
-        &self,
-        mut session: ServerSession,
+    /// One request whose head was read. Answers with its connection, when that can be used again.
+    ///
+    /// Not an `async fn`: its future would keep room for the session as long as the connection lives.
+    fn request<'a>(
+        &'a self,
+        mut framed: Box<Framed>,
+        whole: Whole,
         connection: &Arc<Connection>,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
+        shutdown: &'a ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>> {
+        framed.begin(whole.body, whole.rest);
+        let mut session = ServerSession::new_http1(framed);
+        session.set_pipelined_prefix(whole.head);
         session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
         connection.accepted.store(false, Ordering::Relaxed);
         session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
-        let reusable = self.proxy.process_new_http(session, shutdown).await;
-        if !connection.accepted.load(Ordering::Relaxed) {
-            // The parser has answered 400 already and closed.
-            self.refuse(
-                Reason::BadRequest,
-                Some(400),
-                Some("refused by the parser"),
-                connection.client,
-            );
-        }
-        reusable
+        self.proxy.process_new_http(session, shutdown)
     }
 
     /// The head of the next request on a connection that is idle.

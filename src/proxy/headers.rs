@@ -1,8 +1,9 @@
 //! Edits of request and response heads on their way through.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
@@ -11,10 +12,17 @@ use super::client::Client;
 use crate::metrics::Reason;
 use crate::model::{HostBuffer, normalise_host};
 
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+// Names that each request gets. Of text that is static Pingora makes no copy, of a `HeaderName` it does.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+const FORWARDED_HOST: &str = "x-forwarded-host";
+pub(super) const REQUEST_ID: &str = "x-request-id";
+const VIA: &str = "via";
+
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static(FORWARDED_FOR);
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static(FORWARDED_PROTO);
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static(FORWARDED_HOST);
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -28,6 +36,9 @@ const CLAIMS: [HeaderName; 6] = [
     HeaderName::from_static("x-forwarded-ssl"),
     HeaderName::from_static("x-real-ip"),
 ];
+
+/// The longest text of an address: one of IPv6 that ends like one of IPv4.
+const LONGEST_IP: usize = 45;
 
 /// The host that a request is for: its `:authority`, else its Host header, with which an absolute
 /// form agrees (Pingora refuses others). Nothing when it has none, or one that is not text.
@@ -60,30 +71,39 @@ pub(super) fn forward(
     client: Client,
     host: Option<&HeaderValue>,
 ) -> Result<()> {
-    let mut chain = String::with_capacity(40);
-    if client.trusted {
+    let mut text = [0; LONGEST_IP];
+    let ip = write_ip(&mut text, client.ip);
+    let chain = if client.trusted {
+        let mut chain = Vec::new();
         for value in request.headers.get_all(X_FORWARDED_FOR) {
             if let Ok(value) = value.to_str()
                 && !value.trim().is_empty()
             {
-                let _ = write!(chain, "{value}, ");
+                chain.extend_from_slice(value.as_bytes());
+                chain.extend_from_slice(b", ");
             }
         }
+        chain.extend_from_slice(ip);
+        HeaderValue::from_maybe_shared(Bytes::from(chain))
     } else {
-        for name in &CLAIMS {
-            request.remove_header(name);
+        // One look at the names that are there, in place of one for each that should not be.
+        if request.headers.keys().any(|name| CLAIMS.contains(name)) {
+            for name in &CLAIMS {
+                request.remove_header(name);
+            }
         }
-    }
-    let _ = write_ip(&mut chain, client.ip);
-    request.insert_header(X_FORWARDED_FOR, chain)?;
+        HeaderValue::from_bytes(ip)
+    };
+    let chain = chain.or_err(ErrorType::InvalidHTTPHeader, FORWARDED_FOR)?;
+    request.insert_header(FORWARDED_FOR, chain)?;
     if !client.trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
         let scheme = if client.secure { "https" } else { "http" };
-        request.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
+        request.insert_header(FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
     }
     if (!client.trusted || !request.headers.contains_key(X_FORWARDED_HOST))
         && let Some(host) = host
     {
-        request.insert_header(X_FORWARDED_HOST, host.clone())?;
+        request.insert_header(FORWARDED_HOST, host.clone())?;
     }
     Ok(())
 }
@@ -93,8 +113,13 @@ pub(super) fn forwarded_proto(request: &RequestHeader) -> Option<&str> {
     request.headers.get(X_FORWARDED_PROTO)?.to_str().ok()
 }
 
-fn write_ip(to: &mut String, ip: IpAddr) -> std::fmt::Result {
-    write!(to, "{ip}")
+/// The text of an address, in `text`.
+fn write_ip(text: &mut [u8; LONGEST_IP], ip: IpAddr) -> &[u8] {
+    let mut left = &mut text[..];
+    // There is room for the longest.
+    let _ = write!(left, "{ip}");
+    let left = left.len();
+    &text[..LONGEST_IP - left]
 }
 
 /// Makes the target of what goes to a backend the origin form: Pingora keeps an absolute one as it
@@ -179,6 +204,27 @@ pub(super) fn wants_websocket(request: &RequestHeader) -> bool {
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
+/// The id of a request whose client sent none: 128 bits at random, in hexadecimal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestId([u8; 32]);
+
+impl RequestId {
+    pub(super) fn random() -> Self {
+        let number = fastrand::u128(..).to_be_bytes();
+        let digit = |index: usize| {
+            let byte = number[index / 2];
+            b"0123456789abcdef"
+                [usize::from(if index.is_multiple_of(2) { byte >> 4 } else { byte & 15 })]
+        };
+        Self(std::array::from_fn(digit))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        // Digits are text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// The request id that a client sent, if it is fit to be logged and passed on.
 pub(super) fn usable_request_id(request: &RequestHeader) -> Option<&str> {
     let id = request.headers.get(X_REQUEST_ID)?.to_str().ok()?;
@@ -193,7 +239,7 @@ pub(super) fn mark_hop(request: &mut RequestHeader, client: Version) -> Result<(
         Version::HTTP_2 => "2.0 vhost",
         _ => "1.1 vhost",
     });
-    request.append_header(header::VIA, via)?;
+    request.append_header(VIA, via)?;
     // No trailers pass from HTTP/1 or to it; HTTP/2 has no other use of this.
     if client != Version::HTTP_2 {
         request.remove_header(&header::TE);
@@ -303,6 +349,26 @@ mod tests {
         upgrade.append_header("upgrade", "websocket").unwrap();
         strip_hop_by_hop(&mut upgrade);
         assert_eq!(upgrade.headers.len(), 2);
+    }
+
+    #[test]
+    fn a_request_id_is_hexadecimal_and_no_other_has_it() {
+        let [one, other] = [RequestId::random(), RequestId::random()];
+        assert!(one.as_str().bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+        assert_eq!(one.as_str().len(), 32);
+        assert_ne!(one.as_str(), other.as_str());
+    }
+
+    #[test]
+    fn there_is_room_for_the_longest_address() {
+        for ip in [
+            "203.0.113.9",
+            "::1",
+            "abcd:abcd:abcd:abcd:abcd:abcd:abcd:abcd",
+            "::ffff:255.255.255.255",
+        ] {
+            assert_eq!(write_ip(&mut [0; LONGEST_IP], ip.parse().unwrap()), ip.as_bytes());
+        }
     }
 
     #[test]

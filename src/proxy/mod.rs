@@ -15,6 +15,7 @@ pub mod explain;
 mod failure;
 mod framed;
 mod front;
+mod gather;
 mod grpc;
 mod handshake;
 mod head;

@@ -23,8 +23,8 @@ use super::context::{BodyOf, RequestContext};
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::grpc::is_grpc;
 use super::headers::{
-    X_REQUEST_ID, forward, frame_for, mark_hop, original_host, strip_hop_by_hop, to_origin_form,
-    usable_request_id, wants_websocket,
+    REQUEST_ID, RequestId, X_REQUEST_ID, forward, frame_for, mark_hop, original_host,
+    strip_hop_by_hop, to_origin_form, usable_request_id, wants_websocket,
 };
 use super::host::pages::without_body;
 use super::host::{Host, HostServices, compression, headers, paths};
@@ -265,11 +265,11 @@ impl ProxyHttp for Phases {
         if let Some(id) = usable_request_id(request) {
             if request.headers.get_all(X_REQUEST_ID).iter().nth(1).is_some() {
                 let id = id.to_owned();
-                request.insert_header(X_REQUEST_ID, id)?;
+                request.insert_header(REQUEST_ID, id)?;
             }
         } else {
-            let id = ctx.request_id.get_or_insert_with(|| format!("{:032x}", fastrand::u128(..)));
-            request.insert_header(X_REQUEST_ID, id.as_str())?;
+            let id = ctx.request_id.get_or_insert_with(RequestId::random);
+            request.insert_header(REQUEST_ID, id.as_str())?;
         }
         if let Some(pinned) = &ctx.pinned
             && let Some(options) = self.host(ctx).options()
@@ -452,23 +452,24 @@ impl ProxyHttp for Phases {
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut RequestContext) {
         self.metrics.count_request();
-        count(session, ctx);
+        let took = ctx.started.elapsed();
+        count(session, ctx, took);
         if let Some(failure) = &ctx.failure {
             self.metrics.count_refused(failure.reason);
         }
         ctx.asked = None;
-        access_log::ended(session, ctx, ctx.started.elapsed());
+        access_log::ended(session, ctx, took);
     }
 }
 
-/// Counts a request that has ended, where it went.
-fn count(session: &Session, ctx: &RequestContext) {
+/// Counts a request that has ended after `took`, where it went.
+fn count(session: &Session, ctx: &RequestContext, took: Duration) {
     let Some(pinned) = &ctx.pinned else { return };
     let status = session.response_written().map(|response| response.status.as_u16());
     // What follows a handshake lasts as long as people like.
     let took = match (status, ctx.answered_at) {
         (Some(101), Some(answered_at)) => answered_at - ctx.started,
-        _ => ctx.started.elapsed(),
+        _ => took,
     };
     let ended = Ended {
         status,

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::apps::ServerApp;
 use pingora::listeners::ListenerConfig;
+use pingora::protocols::Stream;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::Fds;
 use pingora::server::ShutdownWatch;
@@ -122,14 +124,40 @@ impl Listener {
     where
         A: ServerApp + Send + Sync + 'static,
     {
-        let mut service = Service::new("http".to_owned(), app);
-        // Heads and bodies are read into buffers of their own; another below them would only be
-        // memory of idle connections.
-        let config = ListenerConfig::tcp(self.address.to_string())
-            .l4_buffer(L4BufferSettings::default().read(0));
+        let mut service = Service::new("http".to_owned(), OwnTask(Arc::new(app)));
+        // What is read goes into buffers of its own, and what is written is gathered above; buffers
+        // below would only be memory of idle connections.
+        let config =
+            ListenerConfig::tcp(self.address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
         service.add_listener(config);
         let fds = Arc::clone(&self.fds);
         async move { service.start_service(Some(fds), stopping, 1).await }
+    }
+}
+
+/// Serves each connection in a task of its own. That of Pingora's accept loop has room for a handshake,
+/// which it would keep for as long as the connection lives.
+struct OwnTask<A>(Arc<A>);
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> ServerApp for OwnTask<A> {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let (app, shutdown) = (Arc::clone(&self.0), shutdown.clone());
+        tokio::spawn(async move {
+            let mut next = Some(stream);
+            while let Some(stream) = next {
+                next = app.process_new(stream, &shutdown).await;
+            }
+        });
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.0.cleanup().await;
     }
 }
 

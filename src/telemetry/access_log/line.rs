@@ -6,7 +6,12 @@ use std::time::Duration;
 
 use time::{Month, OffsetDateTime};
 
+use super::{json, plain};
+use crate::config::AccessFormat;
 use crate::model::{DomainName, Pattern};
+
+/// What most lines are shorter than.
+const LINE: usize = 640;
 
 /// The facts of a request that has ended.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +60,20 @@ pub struct AccessLine<'a> {
     pub referer: Option<&'a [u8]>,
     /// What its client says it is.
     pub user_agent: Option<&'a [u8]>,
+}
+
+impl AccessLine<'_> {
+    /// The line as it is written, with its end.
+    pub fn written(&self, format: AccessFormat) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(LINE);
+        match format {
+            AccessFormat::Json => json::write(&mut bytes, self),
+            AccessFormat::Text => plain::write_text(&mut bytes, self),
+            AccessFormat::Common => plain::write_common(&mut bytes, self),
+            AccessFormat::Combined => plain::write_combined(&mut bytes, self),
+        }
+        bytes
+    }
 }
 
 /// A time as RFC 3339 has it, in UTC with milliseconds.

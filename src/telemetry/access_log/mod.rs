@@ -19,13 +19,10 @@ pub use line::AccessLine;
 
 use super::sink::{Output, Sink};
 use super::{TelemetryError, open_file};
-use crate::config::{AccessFormat, AccessLogSettings, LogOutput};
+use crate::config::{AccessLogSettings, LogOutput};
 
 /// How long the writer gathers lines after the first one. On a busy server it is woken this seldom.
 const LINGER: Duration = Duration::from_millis(5);
-
-/// What most lines are shorter than.
-const LINE: usize = 640;
 
 /// The access log, on or off. Clones are of the same.
 #[derive(Debug, Clone, Default)]
@@ -118,13 +115,6 @@ impl Active {
 
     /// Tells a request.
     pub fn write(&self, line: &AccessLine<'_>) {
-        let mut bytes = Vec::with_capacity(LINE);
-        match self.settings.format {
-            AccessFormat::Json => json::write(&mut bytes, line),
-            AccessFormat::Text => plain::write_text(&mut bytes, line),
-            AccessFormat::Common => plain::write_common(&mut bytes, line),
-            AccessFormat::Combined => plain::write_combined(&mut bytes, line),
-        }
-        self.sink.send(bytes);
+        self.sink.send(line.written(self.settings.format));
     }
 }
