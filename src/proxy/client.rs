@@ -4,12 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
+use http::HeaderName;
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
-use super::headers::X_FORWARDED_FOR;
-
 use crate::tls::Certificate;
+
+/// The addresses that a request came along by.
+pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static(FORWARDED_FOR);
 
 tokio::task_local! {
     /// The connection of a request on HTTP/2, whose sessions Pingora lets nothing be attached to.

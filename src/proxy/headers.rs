@@ -8,18 +8,16 @@ use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
 
-use super::client::Client;
+use super::client::{Client, FORWARDED_FOR, X_FORWARDED_FOR};
 use crate::metrics::Reason;
 use crate::model::{HostBuffer, normalise_host};
 
 // Names that each request gets. Of text that is static Pingora makes no copy, of a `HeaderName` it does.
-const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";
 pub(super) const REQUEST_ID: &str = "x-request-id";
 const VIA: &str = "via";
 
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static(FORWARDED_FOR);
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static(FORWARDED_PROTO);
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static(FORWARDED_HOST);
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
