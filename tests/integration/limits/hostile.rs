@@ -1,6 +1,6 @@
 //! Clients that mean harm, each while normal traffic runs: that loses nothing, and memory stays within
 //! the bounds that are stated here. How much slower it gets is printed; `./dev test --soak` holds it to
-//! twice the time.
+//! twice the time, on machines where attackers and clients have cores beside the proxy's.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -89,7 +89,8 @@ fn under_fire(what: &str, vhost: &Vhost, most_kb: u64, attack: impl FnOnce()) {
         let failures = traffic.failures.lock().expect("no panic");
         assert!(failures.is_empty(), "normal traffic lost {}: {:?}", failures.len(), failures[0]);
         assert!(grown <= most_kb, "memory grew by {grown} kB");
-        if std::env::var_os("VHOST_SOAK").is_some() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if std::env::var_os("VHOST_SOAK").is_some() && cores >= 4 {
             assert!(under <= alone * 2, "p99 {under:?} is more than twice {alone:?}");
         }
     });

@@ -131,7 +131,9 @@ fn fuzz(cases: u32, lines: impl Strategy<Value = Vec<u8>>) {
     let limits = Limits { batch: 50, ..patient(Limits::default()) };
     let (_server, peer) = runtime.block_on(async {
         let server = Server::start(limits).await;
-        let peer = server.connect().await;
+        let mut peer = server.connect().await;
+        // A first line that begins with a capital would be HTTP.
+        assert!(after(&mut peer, b"").await.is_empty());
         (server, std::cell::RefCell::new(peer))
     });
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
