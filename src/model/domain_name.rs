@@ -102,6 +102,11 @@ pub fn normalise_host<'a>(text: &str, buffer: &'a mut HostBuffer) -> Result<&'a 
     let host = host.strip_suffix('.').unwrap_or(host);
     if !host.is_ascii() {
         let ascii = idna::domain_to_ascii(host).map_err(|_| HostError)?;
+        // IDNA has nothing against brackets and colons, nor against wide ones that it makes plain; but an
+        // address is written in ASCII (RFC 3986 §3.2.2).
+        if ascii.contains(['[', ']', ':']) {
+            return Err(HostError);
+        }
         return copy_host(&ascii, buffer);
     }
     copy_host(host, buffer)
@@ -249,6 +254,9 @@ mod tests {
             (":80", Err(HostError)),
             (".", Err(HostError)),
             ("[::1]x", Err(HostError)),
+            ("[::.[Ț:J]", Err(HostError)),
+            ("［::1］", Err(HostError)),
+            ("é［x", Err(HostError)),
             ("user@example.com", Err(HostError)),
         ] {
             assert_eq!(normalise_host(given, &mut buffer), expected, "{given}");
