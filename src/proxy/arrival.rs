@@ -159,7 +159,6 @@ fn set_ends(stream: &mut L4Stream, client: SocketAddr, server: SocketAddr) {
 }
 
 fn client_ip(stream: &L4Stream) -> Option<IpAddr> {
-    use pingora::protocols::GetSocketDigest;
     let digest = stream.get_socket_digest()?;
     Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
 }
