@@ -34,19 +34,12 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The status that a reason is answered with; nothing where nobody is left to answer.
 pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
-    match reason {
-        Reason::UnknownHost | Reason::UnknownChallenge => Some(StatusCode::NOT_FOUND),
-        Reason::BadHost | Reason::BadRequest => Some(StatusCode::BAD_REQUEST),
-        Reason::Misdirected => Some(StatusCode::MISDIRECTED_REQUEST),
-        Reason::MethodRefused => Some(StatusCode::METHOD_NOT_ALLOWED),
-        Reason::HeadTooLarge | Reason::TooManyHeaders => {
-            Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-        }
-        Reason::UriTooLong => Some(StatusCode::URI_TOO_LONG),
-        Reason::BodyTooLarge => Some(StatusCode::PAYLOAD_TOO_LARGE),
-        Reason::Denied => Some(StatusCode::FORBIDDEN),
-        Reason::RateLimited => Some(StatusCode::TOO_MANY_REQUESTS),
-        Reason::HeadTimeout | Reason::BodyTimeout => Some(StatusCode::REQUEST_TIMEOUT),
+    answer_to(reason).map(|(status, _)| status)
+}
+
+/// The status that a reason is answered with, and what the client is told in the body.
+fn answer_to(reason: Reason) -> Option<(StatusCode, &'static str)> {
+    Some(match reason {
         // Nobody is left, or nobody who could be answered in HTTP.
         Reason::ClientGone
         | Reason::UnknownServerName
@@ -60,61 +53,48 @@ pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
         | Reason::UntrustedProxy
         | Reason::BadProxyHeader
         | Reason::ProxyHeaderTimeout
-        | Reason::Shutdown => None,
-        Reason::Unauthorized => Some(StatusCode::UNAUTHORIZED),
-        Reason::NoBackend
-        | Reason::QueueFull
-        | Reason::QueueTimeout
-        | Reason::Maintenance
-        | Reason::TooManyLogins
-        | Reason::Paused => Some(StatusCode::SERVICE_UNAVAILABLE),
-        Reason::Upstream(UpstreamFailure::Timeout) => Some(StatusCode::GATEWAY_TIMEOUT),
-        Reason::Upstream(_) => Some(StatusCode::BAD_GATEWAY),
-        Reason::Internal => Some(StatusCode::INTERNAL_SERVER_ERROR),
-    }
-}
-
-/// What the client is told in the body.
-fn words_for(reason: Reason) -> &'static str {
-    match reason {
-        Reason::UnknownHost => "no site is served under this name\n",
-        Reason::BadHost => "the Host header is missing or not a host name\n",
-        Reason::UnknownChallenge => "no certificate is being ordered with this token\n",
-        Reason::BadRequest
-        | Reason::ClientGone
-        | Reason::UnknownServerName
-        | Reason::NoCertificate
-        | Reason::HandshakeFailed
-        | Reason::HandshakeTimeout
-        | Reason::TooManyHandshakes
-        | Reason::TooManyConnections
-        | Reason::TooManyClientConnections
-        | Reason::H2Flood
-        | Reason::UntrustedProxy
-        | Reason::BadProxyHeader
-        | Reason::ProxyHeaderTimeout
-        | Reason::Shutdown => "the request is malformed\n",
-        Reason::Misdirected => "this connection is not for this site\n",
-        Reason::MethodRefused => "this method is not allowed\n",
-        Reason::HeadTooLarge | Reason::TooManyHeaders => "the request headers are too large\n",
-        Reason::UriTooLong => "the address of the request is too long\n",
-        Reason::BodyTooLarge => "the request body is too large\n",
-        Reason::Denied => "this client is not served\n",
-        Reason::RateLimited => "too many requests\n",
-        Reason::HeadTimeout | Reason::BodyTimeout => "the request did not arrive in time\n",
+        | Reason::Shutdown => return None,
+        Reason::UnknownHost => (StatusCode::NOT_FOUND, "no site is served under this name\n"),
+        Reason::UnknownChallenge => {
+            (StatusCode::NOT_FOUND, "no certificate is being ordered with this token\n")
+        }
+        Reason::BadHost => {
+            (StatusCode::BAD_REQUEST, "the Host header is missing or not a host name\n")
+        }
+        Reason::BadRequest => (StatusCode::BAD_REQUEST, "the request is malformed\n"),
+        Reason::Misdirected => {
+            (StatusCode::MISDIRECTED_REQUEST, "this connection is not for this site\n")
+        }
+        Reason::MethodRefused => (StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed\n"),
+        Reason::HeadTooLarge | Reason::TooManyHeaders => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request headers are too large\n")
+        }
+        Reason::UriTooLong => {
+            (StatusCode::URI_TOO_LONG, "the address of the request is too long\n")
+        }
+        Reason::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large\n"),
+        Reason::Denied => (StatusCode::FORBIDDEN, "this client is not served\n"),
+        Reason::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n"),
+        Reason::HeadTimeout | Reason::BodyTimeout => {
+            (StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n")
+        }
+        Reason::Unauthorized => {
+            (StatusCode::UNAUTHORIZED, "this site wants a name and a password\n")
+        }
         Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout => {
-            "no server can take this request now\n"
+            (StatusCode::SERVICE_UNAVAILABLE, "no server can take this request now\n")
         }
-        Reason::Maintenance => "this site is being worked on\n",
-        Reason::Unauthorized => "this site wants a name and a password\n",
-        Reason::TooManyLogins => "too many passwords are being checked now\n",
-        Reason::Paused => "this site is paused\n",
+        Reason::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, "this site is being worked on\n"),
+        Reason::TooManyLogins => {
+            (StatusCode::SERVICE_UNAVAILABLE, "too many passwords are being checked now\n")
+        }
+        Reason::Paused => (StatusCode::SERVICE_UNAVAILABLE, "this site is paused\n"),
         Reason::Upstream(UpstreamFailure::Timeout) => {
-            "the server behind this proxy did not answer in time\n"
+            (StatusCode::GATEWAY_TIMEOUT, "the server behind this proxy did not answer in time\n")
         }
-        Reason::Upstream(_) => "the server behind this proxy failed\n",
-        Reason::Internal => "the proxy failed\n",
-    }
+        Reason::Upstream(_) => (StatusCode::BAD_GATEWAY, "the server behind this proxy failed\n"),
+        Reason::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "the proxy failed\n"),
+    })
 }
 
 /// Why a request failed that Pingora could not finish. `body_done` is whether the client had sent
@@ -185,9 +165,8 @@ pub(super) async fn respond(
     host: Host<'_>,
     rate: Option<&RateFields>,
 ) -> Result<Failure> {
-    let status = status_of(reason);
-    if let Some(status) = status {
-        let words = words_for(reason);
+    let answer = answer_to(reason);
+    if let Some((status, words)) = answer {
         if is_grpc(session.req_header()) {
             send_grpc(session, status, words)?;
             return Ok(Failure { reason, status: Some(StatusCode::OK.as_u16()), error: None });
@@ -225,7 +204,7 @@ pub(super) async fn respond(
             let _ = pingora::time::timeout(LINGER, session.as_mut().drain_request_body()).await;
         }
     }
-    Ok(Failure { reason, status: status.map(|status| status.as_u16()), error: None })
+    Ok(Failure { reason, status: answer.map(|(status, _)| status.as_u16()), error: None })
 }
 
 /// A whole response for a client that sent no whole request, so that no session exists.
