@@ -11,6 +11,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use http::HeaderValue;
 
 use crate::model::{HostOptions, RateLimit};
 
@@ -23,12 +24,17 @@ const MOST_CLIENTS: usize = 100_000;
 /// The number of buckets that they share then.
 const SHARED_BUCKETS: u128 = 1 << 16;
 
+/// What clients are told that the two limits are called.
+const CLIENT: &str = "client";
+const DOMAIN: &str = "domain";
+
 type OneBucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 type Buckets = RateLimiter<u128, DashMapStateStore<u128>, DefaultClock, StateInformationMiddleware>;
 
 /// The buckets of one domain.
 #[derive(Debug)]
 pub struct Rates {
+    policy: HeaderValue,
     all: Option<Arc<Limiter<OneBucket>>>,
     client: Option<Arc<Limiter<Clients>>>,
 }
@@ -53,8 +59,6 @@ struct Clients {
 pub struct Allowance {
     /// Which limit it is: `domain` or `client`.
     pub policy: &'static str,
-    /// The limit.
-    pub limit: RateLimit,
     /// Requests that may follow at once.
     pub left: u32,
     /// When the next one may come; nothing when this one was taken.
@@ -84,7 +88,14 @@ impl Rates {
                 Arc::new(Limiter { limit: limit.clone(), limiter: Clients::new(limit) })
             })
         });
-        Some(Box::new(Self { all, client }))
+        let limits =
+            [(CLIENT, options.client_rate_limit.as_ref()), (DOMAIN, options.rate_limit.as_ref())];
+        Some(Box::new(Self { policy: policy(limits), all, client }))
+    }
+
+    /// What clients are told of the limits, `RateLimit-Policy`: written once, not for each request.
+    pub fn policy(&self) -> &HeaderValue {
+        &self.policy
     }
 
     /// Takes a request of `client` in, if both limits allow it. What the limits say is the answer: of
@@ -93,14 +104,14 @@ impl Rates {
     pub fn take(&self, client: IpAddr) -> [Option<Allowance>; 2] {
         let of_client = self.client.as_ref().map(|of| {
             let (left, wait) = of.limiter.take(client);
-            Allowance { policy: "client", limit: of.limit.clone(), left, wait }
+            Allowance { policy: CLIENT, left, wait }
         });
         if of_client.as_ref().is_some_and(|allowance| allowance.wait.is_some()) {
             return [of_client, None];
         }
         let of_all = self.all.as_ref().map(|of| {
             let (left, wait) = outcome(of.limiter.check());
-            Allowance { policy: "domain", limit: of.limit.clone(), left, wait }
+            Allowance { policy: DOMAIN, left, wait }
         });
         [of_client, of_all]
     }
@@ -154,6 +165,17 @@ pub fn client_network(client: IpAddr) -> Ipv6Addr {
     }
 }
 
+/// The limits as draft-ietf-httpapi-ratelimit-headers-10 §3 writes them.
+fn policy(limits: [(&str, Option<&RateLimit>); 2]) -> HeaderValue {
+    let written = limits.into_iter().filter_map(|(name, limit)| {
+        let RateLimit { requests, per_secs, .. } = limit?;
+        Some(format!("\"{name}\";q={requests};w={per_secs}"))
+    });
+    let written: Vec<_> = written.collect();
+    // Names, numbers and signs fit any header.
+    HeaderValue::try_from(written.join(", ")).unwrap_or(HeaderValue::from_static(""))
+}
+
 fn quota(limit: &RateLimit) -> Quota {
     let period = Duration::from_secs(limit.per_secs.get().into()) / limit.requests.get();
     let burst = limit.burst.unwrap_or(limit.requests);
@@ -198,6 +220,7 @@ mod tests {
     #[test]
     fn a_client_of_ipv6_is_its_network_and_others_have_their_own() {
         let rates = Rates::of(&options(2), None).unwrap();
+        assert_eq!(rates.policy(), "\"client\";q=1;w=3600, \"domain\";q=5;w=3600");
         assert!(is_taken(&rates, "2001:db8::1"));
         assert!(is_taken(&rates, "2001:db8::2"));
         assert!(!is_taken(&rates, "2001:db8::3"), "the same /64");

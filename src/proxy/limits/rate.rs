@@ -26,26 +26,21 @@ pub(in crate::proxy) struct RateFields {
 impl RateFields {
     /// Takes a request of `client` in; nothing where the domain has no limit for it.
     pub(in crate::proxy) fn take(rates: &Rates, client: IpAddr) -> Option<Self> {
-        Self::of(&rates.take(client))
+        Self::of(rates.policy().clone(), &rates.take(client))
     }
 
-    fn of(allowances: &[Option<Allowance>]) -> Option<Self> {
-        let (mut policy, mut left, mut wait) = (String::new(), String::new(), None);
-        for Allowance { policy: name, limit, left: more, wait: own_wait } in
-            allowances.iter().flatten()
-        {
-            let (comma, quota, window) =
-                (if policy.is_empty() { "" } else { ", " }, limit.requests, limit.per_secs);
-            let _ = write!(policy, "{comma}\"{name}\";q={quota};w={window}");
+    fn of(policy: HeaderValue, allowances: &[Option<Allowance>]) -> Option<Self> {
+        let (mut left, mut wait) = (String::new(), None);
+        for Allowance { policy: name, left: more, wait: own_wait } in allowances.iter().flatten() {
+            let comma = if left.is_empty() { "" } else { ", " };
             let _ = write!(left, "{comma}\"{name}\";r={more}");
             if let Some(own_wait) = own_wait {
                 let _ = write!(left, ";t={}", whole_seconds(*own_wait));
                 wait = Some(*own_wait);
             }
         }
-        let (policy, left) =
-            (HeaderValue::try_from(policy).ok()?, HeaderValue::try_from(left).ok()?);
-        (!policy.is_empty()).then_some(Self { policy, left, wait })
+        let left = HeaderValue::try_from(left).ok().filter(|left| !left.is_empty())?;
+        Some(Self { policy, left, wait })
     }
 
     /// Whether the request is one too many.
@@ -74,28 +69,24 @@ fn whole_seconds(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn the_fields_are_those_of_the_draft() {
-        let allowance = |policy, left, wait| {
-            let limit = serde_json::from_value(json!({ "requests": 10, "per_secs": 2 })).unwrap();
-            Some(Allowance { policy, limit, left, wait })
-        };
-        let fields = RateFields::of(&[allowance("client", 7, None), allowance("domain", 3, None)]);
-        let fields = fields.unwrap();
+        let policy = HeaderValue::from_static("\"client\";q=10;w=2, \"domain\";q=10;w=2");
+        let of = |allowances: &[_]| RateFields::of(policy.clone(), allowances);
+        let allowance = |policy, left, wait| Some(Allowance { policy, left, wait });
+        let fields = of(&[allowance("client", 7, None), allowance("domain", 3, None)]).unwrap();
         assert!(!fields.is_refused());
-        assert_eq!(fields.policy, "\"client\";q=10;w=2, \"domain\";q=10;w=2");
         assert_eq!(fields.left, "\"client\";r=7, \"domain\";r=3");
         let wait = Some(Duration::from_millis(1001));
-        let fields = RateFields::of(&[allowance("client", 0, wait), None]).unwrap();
+        let fields = of(&[allowance("client", 0, wait), None]).unwrap();
         let mut response = ResponseHeader::build(429, None).unwrap();
         fields.write(&mut response).unwrap();
         assert!(fields.is_refused());
         assert_eq!(response.headers["ratelimit"], "\"client\";r=0;t=2");
         assert_eq!(response.headers["retry-after"], "2");
-        assert!(RateFields::of(&[None, None]).is_none());
+        assert_eq!(response.headers["ratelimit-policy"], policy);
+        assert!(of(&[None, None]).is_none());
     }
 }
