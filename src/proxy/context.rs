@@ -10,7 +10,7 @@ use super::access_log::{self, Asked};
 use super::balance::{Choice, Chosen, Terms, choose, key_of, stay};
 use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
-use super::headers::{RequestId, cookie};
+use super::headers::{RequestId, cookies};
 use super::limits::{BodyMeter, RateFields, Retries, wait_for_room};
 use crate::metrics::Reason;
 use crate::model::{BackendId, Balance, DomainName};
@@ -160,7 +160,7 @@ impl RequestContext {
                 request.headers.get(name).map(|value| key_of(value.as_bytes()))
             }
             Balance::HashCookie(name) => {
-                cookie(request, name).map(|value| key_of(value.as_bytes()))
+                cookies(request, name).next().map(|cookie| key_of(cookie.value().as_bytes()))
             }
         }
     }

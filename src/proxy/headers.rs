@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use cookie::Cookie;
 use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
@@ -182,14 +183,14 @@ pub(super) fn strip_hop_by_hop(response: &mut ResponseHeader) {
     response.remove_header(&PROXY_CONNECTION);
 }
 
-/// The value of a cookie that the client sent (RFC 6265 §5.4).
-pub(super) fn cookie<'r>(request: &'r RequestHeader, name: &str) -> Option<&'r str> {
-    let values = request.headers.get_all(header::COOKIE).iter();
-    let pairs = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    pairs
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, v)| v)
+/// The cookies of that name that the client sent (RFC 6265 §5.4).
+pub(super) fn cookies<'r>(
+    request: &'r RequestHeader,
+    name: &'r str,
+) -> impl Iterator<Item = Cookie<'r>> {
+    let headers = request.headers.get_all(header::COOKIE).iter();
+    let cookies = headers.filter_map(|value| value.to_str().ok()).flat_map(Cookie::split_parse);
+    cookies.filter_map(std::result::Result::ok).filter(move |one| one.name() == name)
 }
 
 /// Whether a request asks to become a WebSocket (RFC 6455 §4.1). Other upgrades are not offered to

@@ -18,6 +18,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::atomic_file;
 use crate::model::{BackendId, DomainName, Sticky};
+use crate::proxy::headers::cookies;
 
 /// The file of the key, in the state directory.
 const FILE: &str = "sticky.key";
@@ -59,12 +60,9 @@ impl StickyKey {
         sticky: &Sticky,
         domain: &DomainName,
     ) -> Option<BackendId> {
-        let name = sticky.cookie_name();
-        let headers = request.headers.get_all(header::COOKIE).iter();
-        let cookies = headers.filter_map(|value| value.to_str().ok()).flat_map(Cookie::split_parse);
-        let named = cookies.filter_map(std::result::Result::ok).filter(|one| one.name() == name);
-        let mut values = named.filter_map(|cookie| self.read(cookie.value(), domain));
-        values.next()
+        let mut read = cookies(request, sticky.cookie_name())
+            .filter_map(|cookie| self.read(cookie.value(), domain));
+        read.next()
     }
 
     fn read(&self, value: &str, domain: &DomainName) -> Option<BackendId> {
