@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use instant_acme::{LetsEncrypt, RevocationRequest};
+use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use tracing::warn;
 
 use super::challenge::Challenges;
@@ -30,7 +32,16 @@ impl Ca {
         storage: Storage,
         challenges: Challenges,
     ) -> Self {
-        Self(Arc::new(Shared::new(issuer, dns_hook, listeners, storage, challenges)))
+        Self(Arc::new(Shared {
+            issuer,
+            dns_hook,
+            listeners,
+            storage,
+            challenges,
+            registering: AsyncMutex::default(),
+            posted: Mutex::default(),
+            connection: OnceCell::new(),
+        }))
     }
 
     /// Its directory.

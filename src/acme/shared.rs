@@ -32,35 +32,16 @@ pub(super) struct Shared {
     pub(super) dns_hook: Option<PathBuf>,
     pub(super) listeners: Listeners,
     pub(super) storage: Storage,
-    challenges: Challenges,
+    pub(super) challenges: Challenges,
     /// Held while an account is made or forgotten.
     pub(super) registering: AsyncMutex<()>,
     /// What is answered for the orders that are under way. Here and not in the future that works on an
     /// order: when that is dropped, the CA may still be about to look.
-    posted: Mutex<HashMap<DomainName, Vec<(Answer, Posted)>>>,
-    connection: OnceCell<Connection>,
+    pub(super) posted: Mutex<HashMap<DomainName, Vec<(Answer, Posted)>>>,
+    pub(super) connection: OnceCell<Connection>,
 }
 
 impl Shared {
-    pub(super) fn new(
-        issuer: IssuerSettings,
-        dns_hook: Option<PathBuf>,
-        listeners: Listeners,
-        storage: Storage,
-        challenges: Challenges,
-    ) -> Self {
-        Self {
-            issuer,
-            dns_hook,
-            listeners,
-            storage,
-            challenges,
-            registering: AsyncMutex::default(),
-            posted: Mutex::default(),
-            connection: OnceCell::new(),
-        }
-    }
-
     pub(super) fn is_public(&self) -> bool {
         [LetsEncrypt::Production, LetsEncrypt::Staging]
             .iter()
