@@ -160,8 +160,7 @@ async fn a_ca_that_is_not_there_is_named() {
     assert_eq!(error.kind(), ErrorKind::Transient);
 }
 
-#[tokio::test]
-#[ignore = "takes half a minute"]
+#[tokio::test(start_paused = true)]
 async fn a_ca_that_says_nothing_is_given_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = Scripted::start(|_| answer(200, &[], "")).await;
