@@ -572,9 +572,13 @@ struct TlsFiles {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[schemars(extend(
-    "if" = { "properties": { "scheme": { "const": "h2c" } }, "required": ["scheme"] },
+    "if" = { "properties": { "scheme": { "enum": ["h2", "h2c"] } }, "required": ["scheme"] },
     "then" = { "properties": { "send_proxy_protocol": { "const": "off" } } },
 ))]
+#[schemars(extend("dependentRequired" = {
+    "tls_client_cert_file": ["tls_client_key_file"],
+    "tls_client_key_file": ["tls_client_cert_file"],
+}))]
 #[expect(dead_code, reason = "it is a shape")]
 struct Backend {
     /// Unique, and never reused for another server: history and metrics go by it.
@@ -614,7 +618,8 @@ struct Backend {
     #[schemars(default)]
     backup: bool,
     /// `v1` or `v2`: each connection to it begins with a header of the PROXY protocol, which names the
-    /// client. Such a connection serves this client alone, over HTTP/1.1. Not with `scheme = "h2c"`.
+    /// client. Such a connection serves this client alone, over HTTP/1.1. Not with `scheme = "h2"` or
+    /// `"h2c"`.
     #[schemars(default)]
     send_proxy_protocol: SendProxyProtocolWord,
 }

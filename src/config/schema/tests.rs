@@ -285,6 +285,12 @@ fn what_the_reader_refuses_by_kind_and_range_it_refuses_too() {
         "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = \"a\"",
         "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2c\"\n\
          send_proxy_protocol = \"v2\"",
+        "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2\"\n\
+         send_proxy_protocol = \"v2\"",
+        "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2\"\n\
+         tls_client_cert_file = \"/a\"",
+        "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nscheme = \"h2\"\n\
+         tls_client_key_file = \"/a\"",
     ] {
         let text = format!("{PROXY}{text}");
         assert!(!reads(&text), "the reader takes it: {text}");

@@ -44,6 +44,15 @@ fn a_check_refuses_by_name_what_cannot_be() {
             ),
             &["backends[\"web\"].send_proxy_protocol", "HTTP/2", "`http` or `https`"],
         ),
+        (
+            site().backend_with(
+                "web",
+                "127.0.0.1:1",
+                &["a"],
+                "scheme = \"h2\"\nsend_proxy_protocol = \"v2\"",
+            ),
+            &["backends[\"web\"].send_proxy_protocol", "HTTP/2", "`http` or `https`"],
+        ),
     ] {
         let (code, told) = check(setup);
         assert_eq!(code, Some(2), "{told}");
