@@ -7,6 +7,7 @@ use pingora::http::RequestHeader;
 
 use super::RequestLimits;
 use crate::metrics::Reason;
+use crate::proxy::grpc::is_grpc;
 
 /// A piece of this size did not wait for a slow client, but for us: what comes slowly is small.
 const FULL_PIECE: usize = 8 * 1024;
@@ -39,9 +40,7 @@ impl BodyMeter {
     /// For the body of `request`, of at most so many bytes, nothing where any number.
     pub(super) fn new(most: Option<u64>, limits: RequestLimits, request: &RequestHeader) -> Self {
         // The messages of gRPC may be far apart.
-        let content_type = request.headers.get(header::CONTENT_TYPE);
-        let is_grpc = content_type.is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
-        let bytes_per_sec = if is_grpc { 0 } else { limits.body_bytes_per_sec };
+        let bytes_per_sec = if is_grpc(request) { 0 } else { limits.body_bytes_per_sec };
         let (bytes, slow_bytes, slow_since) = (0, 0, Instant::now());
         Self { most, bytes_per_sec, grace: limits.body_grace, bytes, slow_since, slow_bytes }
     }
@@ -84,6 +83,8 @@ impl BodyMeter {
 
 #[cfg(test)]
 mod tests {
+    use http::Version;
+
     use super::*;
 
     const LIMITS: RequestLimits = RequestLimits {
@@ -123,6 +124,18 @@ mod tests {
         assert_eq!(run(50, 1, false), Some(21), "the grace counts once");
         assert_eq!(run(FULL_PIECE, 60, false), None, "such a client waited for us");
         assert_eq!(run(1, 1, true), None);
+    }
+
+    #[test]
+    fn only_what_is_grpc_may_be_slow_for_being_it() {
+        for (version, may_be_slow) in [(Version::HTTP_2, true), (Version::HTTP_11, false)] {
+            let mut request = request();
+            request.set_version(version);
+            request.insert_header("content-type", "application/grpc").unwrap();
+            let mut meter = BodyMeter::new(None, LIMITS, &request);
+            let later = meter.slow_since + Duration::from_mins(1);
+            assert_eq!(meter.take_at(1, false, || later).is_none(), may_be_slow, "{version:?}");
+        }
     }
 
     #[test]
