@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc;
@@ -16,7 +17,6 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderValue, header};
-use parking_lot::Mutex;
 use pingora::http::RequestHeader;
 use ring::{hmac, rand};
 use tokio::sync::Semaphore;
@@ -42,7 +42,8 @@ type Digest = [u8; 32];
 pub(in crate::proxy) struct Passwords {
     /// Made anew by each process: digests are good for nothing elsewhere.
     key: hmac::Key,
-    passed: Mutex<HashMap<Digest, Instant>>,
+    /// Replaced whole: it is read by every request, and grows by one for each check.
+    passed: ArcSwap<HashMap<Digest, Instant>>,
     at_once: Semaphore,
     waiting: AtomicUsize,
 }
@@ -69,7 +70,7 @@ impl Passwords {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             key,
-            passed: Mutex::default(),
+            passed: ArcSwap::default(),
             // Half of them stay with traffic.
             at_once: Semaphore::new((cores / 2).max(1)),
             waiting: AtomicUsize::new(0),
@@ -113,15 +114,18 @@ impl Passwords {
         if !checked.map_err(|_| Reason::Internal)? {
             return Err(Reason::Unauthorized);
         }
-        let mut passed = self.passed.lock();
-        // What is dropped is not many: one for each user who came lately.
-        passed.retain(|_, at| at.elapsed() < REMEMBERED);
-        passed.insert(digest, Instant::now());
+        // Not many: one for each user who came lately.
+        self.passed.rcu(|passed| {
+            let recent = passed.iter().filter(|(_, at)| at.elapsed() < REMEMBERED);
+            let mut passed: HashMap<_, _> = recent.map(|(digest, at)| (*digest, *at)).collect();
+            passed.insert(digest, Instant::now());
+            passed
+        });
         Ok(())
     }
 
     fn has_passed(&self, digest: &Digest) -> bool {
-        self.passed.lock().get(digest).is_some_and(|at| at.elapsed() < REMEMBERED)
+        self.passed.load().get(digest).is_some_and(|at| at.elapsed() < REMEMBERED)
     }
 }
 
