@@ -18,6 +18,8 @@ pub mod exposition;
 pub mod health;
 pub mod metrics;
 pub mod model;
+pub mod own_places;
+pub mod plain_file;
 pub mod proxy;
 pub mod rest;
 pub mod rpc;

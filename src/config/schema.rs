@@ -138,6 +138,10 @@ struct Proxy {
     /// else `/var/lib/vhost` as root, else `$XDG_STATE_HOME/vhost`, else `~/.local/state/vhost`.
     #[schemars(default)]
     state_dir: Pathname,
+    /// The directory of the error pages that commands and the REST API may name. They name no other
+    /// files, and none where it is not set. This file may name pages anywhere.
+    #[schemars(default)]
+    pages_dir: Pathname,
     /// Threads that carry traffic. The default is the number of cores.
     #[schemars(default)]
     threads: Whole<1, 1024>,

@@ -16,10 +16,11 @@ use super::settings::{
     UpstreamSettings,
 };
 use super::value::{
-    boolean, choice, host_name, integer, listen_address, network, parsed, path, seconds,
+    absolute, boolean, choice, host_name, integer, listen_address, network, parsed, path, seconds,
     seconds_or_none, socket_path, string,
 };
 use crate::model::{DomainName, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
+use crate::tls::read_fitting_pair;
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
@@ -93,6 +94,7 @@ fn read_proxy(
         ),
         admin_group: section.optional("admin_group", string),
         state_dir: section.or_from("state_dir", d.state_dir, state_from, path(base)),
+        pages_dir: section.optional("pages_dir", path(base)).map(absolute),
         threads: section.or("threads", d.threads, integer(1..=1024)),
         shutdown_timeout: section.or("shutdown_timeout_secs", d.shutdown_timeout, seconds),
         trusted_proxies: read_trusted_proxies(section, d.trusted_proxies),
@@ -170,7 +172,11 @@ fn read_default_certificate(
         ("default_cert", "\"/etc/ssl/default.pem\""),
         ("default_key", "\"/etc/ssl/default.key\""),
     );
-    Some(CertificateFiles { cert: cert?, key: key? })
+    let files = CertificateFiles { cert: cert?, key: key? };
+    if let Err(error) = read_fitting_pair(&files.cert, &files.key, []) {
+        section.bad_file("default_cert", format!("{error}; {}", error.hint()));
+    }
+    Some(files)
 }
 
 fn read_trusted_proxies(section: &mut Section<'_, '_>, default: Vec<IpNet>) -> Vec<IpNet> {

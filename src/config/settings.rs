@@ -1,5 +1,6 @@
 //! The validated configuration, and every default.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use ipnet::IpNet;
 
 use super::{Declared, Problem, Setting};
 use crate::model::{ChallengeKind, DomainName, HealthCheck, KeyType, LogLevel};
+use crate::own_places::OwnPlaces;
 
 /// All that a server is told before it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,10 +34,12 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// The domains and backends.
     pub declared: Declared,
-    /// What is allowed and dangerous.
+    /// The files that it names as error pages, wherever they are.
+    pub named_pages: BTreeSet<PathBuf>,
+    /// What is allowed and dangerous, or will be missed.
     pub warnings: Vec<Problem>,
-    /// Files of backends that can't be used as they are now. A server starts all the same, and those
-    /// backends are unhealthy; a check and a reload refuse the config.
+    /// Certificates, keys and CAs that can't be used as they are now. A server starts all the same,
+    /// without them; a check and a reload refuse the config.
     pub bad_files: Vec<Problem>,
     /// Every key of the sections, with its value and where that came from. Empty where no file and no
     /// arguments were read. A section that is off as a whole, such as `[lets_encrypt]`, is not in it.
@@ -58,11 +62,28 @@ impl Config {
             lets_encrypt: None,
             metrics: MetricsSettings::default(),
             declared: Declared::default(),
+            named_pages: BTreeSet::new(),
             warnings: Vec::new(),
             bad_files: Vec::new(),
             effective: Vec::new(),
             files: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    /// What is the server's own: nobody is served from there.
+    pub fn own_places(&self) -> OwnPlaces {
+        let proxy = &self.proxy;
+        let management =
+            proxy.management_api_addr.map(|address| ("proxy.management_api_addr", address));
+        let metrics = &self.metrics;
+        let metrics = metrics.enabled.then_some(("metrics.listen_addr", metrics.listen_addr));
+        OwnPlaces::new(
+            proxy.admin_socket.clone(),
+            vec![proxy.state_dir.clone(), self.cache_dir.clone()],
+            management.into_iter().chain(metrics).collect(),
+        )
     }
 }
 
@@ -83,6 +104,8 @@ pub struct ProxySettings {
     pub admin_group: Option<String>,
     /// The directory of the state and its history.
     pub state_dir: PathBuf,
+    /// The directory of the error pages that commands may name.
+    pub pages_dir: Option<PathBuf>,
     /// Threads that carry traffic.
     pub threads: usize,
     /// How long requests may take to end when the server stops.
@@ -151,6 +174,7 @@ impl ProxySettings {
             admin_socket,
             admin_group: None,
             state_dir,
+            pages_dir: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             shutdown_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),

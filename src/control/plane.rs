@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::claims::Claims;
-use super::{Caller, ControlError, ProbeNow, find};
+use super::{Caller, ControlError, ProbeNow, Reach, find};
 use crate::clock::now_ms;
 use crate::metrics::Metrics;
 use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
@@ -23,6 +23,8 @@ pub struct ControlOptions {
     pub drain_timeout: Duration,
     /// The share of a new tag's ready backends that must be proven healthy, in percent.
     pub min_healthy_percent: u8,
+    /// What commands may have the server reach.
+    pub reach: Reach,
 }
 
 /// The one writer of the state. Cloned handles share it.

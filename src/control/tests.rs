@@ -27,6 +27,7 @@ impl Plane {
             gate_timeout: Duration::from_millis(50),
             drain_timeout: Duration::from_millis(50),
             min_healthy_percent: 100,
+            reach: Reach::default(),
         };
         let probe: ProbeNow = std::sync::Arc::new(|node| {
             let succeeded = !node.backend.id.as_str().starts_with("sick");

@@ -50,8 +50,8 @@ pub use health_check::{
 };
 pub use host_options::{
     BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, HeaderText, HostOptions,
-    Maintenance, Network, OptionError, OptionSet, PageFor, PasswordHash, PathPrefix, PathRoute,
-    Pause, RateLimit, Sticky, UserName,
+    MAX_PAGE_BYTES, Maintenance, Network, OptionError, OptionSet, Page, PageFor, PageText,
+    PasswordHash, PathPrefix, PathRoute, Pause, RateLimit, Sticky, UserName,
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;

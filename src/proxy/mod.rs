@@ -46,7 +46,7 @@ use pingora::server::configuration::ServerConf;
 pub use front::{Front, TlsFront};
 pub use handshake::HandshakeLimits;
 pub use host::HostServices;
-pub use host::pages::PageKeeper;
+pub use host::pages::{PageKeeper, PageRules, Pages};
 pub use limits::{ConnectionLimits, RequestLimits};
 
 use crate::acme::challenge::Challenges;

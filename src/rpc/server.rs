@@ -138,6 +138,10 @@ async fn turn_away(mut stream: UnixStream, connections: usize) {
 
 async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: Limits) {
     let Ok(peer) = stream.peer_cred() else { return };
+    if gate.refuses_itself(peer.pid()) {
+        tracing::warn!("refused at the admin socket: a backend of this server leads to it");
+        return;
+    }
     let (reader, writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(READ_AHEAD, reader);
     let actor = Actor::Socket { uid: peer.uid(), pid: peer.pid() };

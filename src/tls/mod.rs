@@ -5,6 +5,7 @@
 mod authority;
 mod cert_store;
 mod certificate;
+mod pair;
 mod peer;
 mod serving;
 #[cfg(test)]
@@ -13,5 +14,6 @@ pub(crate) mod testing;
 pub use authority::{Authority, AuthorityError};
 pub use cert_store::{CertStore, Demands, Slot};
 pub use certificate::{Certificate, CertificateError};
+pub use pair::{PairError, ran_out, read_fitting_pair, read_pair};
 pub use peer::{PeerTls, TlsFileError};
 pub use serving::{Served, Serving, Trust};

@@ -231,9 +231,10 @@ impl Keeper {
     pub(super) fn open_default(&mut self) {
         let Some(files) = self.shared.settings.default_certificate.clone() else { return };
         let InFiles { good, error } = self.files.open(&files, &self.shared.serving);
-        if let Some(error) = error {
+        if let Some(error) = &error {
             tracing::error!(error, "the default certificate can't be used");
         }
+        *self.shared.default_error.write() = error;
         self.shared.store.publish_default(good.as_ref());
     }
 }
