@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use crate::crash_point::crash_point;
+
 /// Marks files that are being written; one that stays was left behind by a crash.
 const UNFINISHED: &str = ".unfinished-";
 
@@ -17,10 +19,16 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = parent_of(path);
     // Of mode 0600 from its beginning, and gone when it is not renamed.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
+    crash_point("file");
     file.write_all(content)?;
+    crash_point("file.written");
     file.as_file().sync_all()?;
+    crash_point("file.synced");
     file.persist(path).map_err(|error| error.error)?;
-    sync(directory)
+    crash_point("file.renamed");
+    sync(directory)?;
+    crash_point("file.done");
+    Ok(())
 }
 
 /// Removes a file that may be gone already, and syncs that.
@@ -28,10 +36,14 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When it can't be removed.
 pub fn remove(path: &Path) -> io::Result<()> {
+    crash_point("file.remove");
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(()) => sync(parent_of(path)),
+        Ok(()) => {
+            crash_point("file.removed");
+            sync(parent_of(path))
+        }
     }
 }
 
