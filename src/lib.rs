@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+mod crash_point;
 pub mod demo;
 pub mod exposition;
 pub mod health;

@@ -5,8 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that every room may use.
-const SHARED: [&str; 7] =
-    ["model", "atomic_file", "clock", "metrics", "own_places", "plain_file", "telemetry"];
+const SHARED: [&str; 9] = [
+    "model",
+    "atomic_file",
+    "clock",
+    "crash_point",
+    "metrics",
+    "own_places",
+    "plain_file",
+    "sync",
+    "telemetry",
+];
 
 /// The parts of `src/`, by the path of their modules, and the parts that they may use besides
 /// [`SHARED`] and themselves. The longest path that fits is the one that counts. A new arrow changes
@@ -15,6 +24,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("atomic_file", &[]),
     ("clock", &[]),
+    ("crash_point", &[]),
+    ("sync", &[]),
     ("metrics", &["state"]),
     ("own_places", &[]),
     ("plain_file", &[]),

@@ -213,3 +213,6 @@ pub(super) fn date(at: SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(at).to_string();
     text.chars().take(10).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::claims::Claims;
 use super::{Caller, ControlError, ProbeNow, Reach, find};
 use crate::clock::now_ms;
+use crate::crash_point::crash_point;
 use crate::metrics::Metrics;
 use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
@@ -255,6 +256,7 @@ impl Writer {
             None if changes.is_empty() => self.publisher.now(),
             None => self.publisher.publish(before.after(changes, revision)),
         };
+        crash_point("published");
         Ok(Applied { snapshot, event: number })
     }
 }
