@@ -5,7 +5,6 @@ mod generic;
 mod hpack;
 mod http2;
 mod malformed;
-mod peer;
 
 use peer::{DATA, END_HEADERS, END_STREAM, HEADERS, Peer, WHOLE, block, frame};
 

@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
 use serde_json::Value;
 
 use super::TlsStream;
@@ -86,6 +89,28 @@ pub(crate) fn get(address: SocketAddr, host: &str, path: &str) -> Response {
     Client::connect(address).get(host, path)
 }
 
+/// A connection from an address of the loopback network, which may have a receive buffer of so many
+/// bytes: that of a client who takes little.
+pub(crate) fn connect_from(
+    source: IpAddr,
+    address: SocketAddr,
+    receive_buffer: Option<usize>,
+) -> std::io::Result<TcpStream> {
+    let (IpAddr::V4(source), SocketAddr::V4(address)) = (source, address) else {
+        panic!("the tests use IPv4")
+    };
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    // It holds for connecting, too.
+    let patience = TimeVal::new(i64::try_from(PATIENCE.as_secs()).expect("small"), 0);
+    setsockopt(&socket, sockopt::SendTimeout, &patience)?;
+    if let Some(bytes) = receive_buffer {
+        setsockopt(&socket, sockopt::RcvBuf, &bytes)?;
+    }
+    bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(source, 0)))?;
+    connect(socket.as_raw_fd(), &SockaddrIn::from(address))?;
+    Ok(socket.into())
+}
+
 /// What a [`Client`] can speak over: a socket, or TLS on top of one.
 pub(crate) trait Channel: Read + Write {
     /// The socket below.
@@ -122,15 +147,7 @@ impl Client {
 
     /// Connects from an address of the loopback network, so as to be somebody else.
     pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
-        let (IpAddr::V4(source), SocketAddr::V4(address)) = (source, address) else {
-            panic!("the tests use IPv4")
-        };
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("socket");
-        let source = SockaddrIn::from(SocketAddrV4::new(source, 0));
-        bind(socket.as_raw_fd(), &source).expect("a loopback address can be bound");
-        connect(socket.as_raw_fd(), &SockaddrIn::from(address)).expect("the proxy accepts");
-        Self::over(socket.into())
+        Self::over(connect_from(source, address, None).expect("the proxy accepts"))
     }
 
     /// Whether the connection is open with nothing to read.
@@ -337,7 +354,7 @@ impl<S: Channel> Client<S> {
         // Unread bytes in the receive buffer turn the close into a reset; SO_LINGER does always.
         let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
         let socket = self.stream.socket();
-        let _ = nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Linger, &linger);
+        let _ = setsockopt(socket, sockopt::Linger, &linger);
     }
 }
 

@@ -115,6 +115,16 @@ impl TlsClient {
         Ok(Client::over(StreamOwned::new(connection, stream)))
     }
 
+    /// The first bytes of a handshake: a whole hello.
+    pub(crate) fn hello(&self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let mut connection =
+            ClientConnection::new(Arc::new(self.config.clone()), name).expect("a client");
+        let mut bytes = Vec::new();
+        connection.write_tls(&mut bytes).expect("a vector takes all");
+        bytes
+    }
+
     /// Connects, shakes hands and speaks HTTP/2, whatever was agreed on.
     pub(crate) async fn connect_h2(
         &self,

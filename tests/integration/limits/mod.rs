@@ -4,7 +4,6 @@ mod backends;
 mod balance;
 mod connections;
 mod failing;
-mod hostile;
 mod requests;
 
 use std::time::Duration;
@@ -40,11 +39,4 @@ fn wait_for_refused(vhost: &Vhost, reason: &str, count: u64) -> String {
         refused(vhost, reason) == count
     });
     vhost.wait_for_log(&format!("reason={reason}")).concat()
-}
-
-/// The memory that the server has in use now, in kilobytes.
-fn resident_kb(vhost: &Vhost) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", vhost.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
 }

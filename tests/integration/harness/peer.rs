@@ -10,36 +10,36 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const PRIORITY: u8 = 2;
-pub(super) const RST_STREAM: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const PUSH_PROMISE: u8 = 5;
-pub(super) const PING: u8 = 6;
-pub(super) const GOAWAY: u8 = 7;
-pub(super) const WINDOW_UPDATE: u8 = 8;
-pub(super) const CONTINUATION: u8 = 9;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PUSH_PROMISE: u8 = 5;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
-pub(super) const ACK: u8 = 1;
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
-pub(super) const PADDED: u8 = 8;
-pub(super) const WITH_PRIORITY: u8 = 0x20;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+pub(crate) const PADDED: u8 = 8;
+pub(crate) const WITH_PRIORITY: u8 = 0x20;
 /// A whole request in one frame.
-pub(super) const WHOLE: u8 = END_STREAM | END_HEADERS;
+pub(crate) const WHOLE: u8 = END_STREAM | END_HEADERS;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
     /// The error of a GOAWAY or `RST_STREAM`.
-    pub(super) fn error(&self) -> Option<u32> {
+    pub(crate) fn error(&self) -> Option<u32> {
         let at = match self.kind {
             GOAWAY => 4,
             RST_STREAM => 0,
@@ -50,7 +50,7 @@ impl Frame {
 
     /// The status of an answer, if it stands first as it should: an entry of the static table, or a
     /// literal with the name of one.
-    pub(super) fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self.payload.as_slice() {
             _ if self.kind != HEADERS => None,
             [byte @ 0x88..=0x8e, ..] => {
@@ -64,13 +64,13 @@ impl Frame {
 }
 
 /// The bytes of a frame.
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a length").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes()[..], payload].concat()
 }
 
 /// A header block, each field a literal that is not indexed.
-pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
@@ -96,18 +96,18 @@ pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// A connection.
-pub(super) struct Peer<S> {
+pub(crate) struct Peer<S> {
     stream: S,
     unread: Vec<u8>,
 }
 
 impl<S: Channel> Peer<S> {
-    pub(super) fn over(stream: S) -> Self {
+    pub(crate) fn over(stream: S) -> Self {
         Self { stream, unread: Vec::new() }
     }
 
     /// Exchanges prefaces and settings.
-    pub(super) fn shake_hands(&mut self, settings: &[u8]) -> Result<(), String> {
+    pub(crate) fn shake_hands(&mut self, settings: &[u8]) -> Result<(), String> {
         self.send(&[PREFACE, &frame(SETTINGS, 0, 0, settings)].concat());
         self.wait(|frame| (frame.kind == SETTINGS && frame.flags & ACK == 0).then_some(()))?;
         self.send(&frame(SETTINGS, ACK, 0, &[]));
@@ -115,7 +115,7 @@ impl<S: Channel> Peer<S> {
     }
 
     /// Sends bytes; a server that has closed already is no error yet.
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
     }
 
@@ -134,7 +134,7 @@ impl<S: Channel> Peer<S> {
     }
 
     /// The next frame; nothing at the end of the connection.
-    pub(super) fn read(&mut self, deadline: Instant) -> Result<Option<Frame>, String> {
+    pub(crate) fn read(&mut self, deadline: Instant) -> Result<Option<Frame>, String> {
         loop {
             if let Some(frame) = self.take_frame() {
                 return Ok(Some(frame));
@@ -157,7 +157,7 @@ impl<S: Channel> Peer<S> {
     }
 
     /// Waits for a frame that decides; the end of the connection is an error.
-    pub(super) fn wait<T>(&mut self, decide: impl Fn(&Frame) -> Option<T>) -> Result<T, String> {
+    pub(crate) fn wait<T>(&mut self, decide: impl Fn(&Frame) -> Option<T>) -> Result<T, String> {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         loop {
@@ -176,12 +176,12 @@ impl<S: Channel> Peer<S> {
 
     /// Waits for one of these errors of the connection, or for its end whatever the error was: as
     /// h2spec does.
-    pub(super) fn wait_for_end(&mut self, errors: &[u32]) -> Result<(), String> {
+    pub(crate) fn wait_for_end(&mut self, errors: &[u32]) -> Result<(), String> {
         self.wait_for_error(|frame| frame.kind == GOAWAY, errors)
     }
 
     /// The same, or one of these errors of a stream.
-    pub(super) fn wait_for_reset(&mut self, errors: &[u32]) -> Result<(), String> {
+    pub(crate) fn wait_for_reset(&mut self, errors: &[u32]) -> Result<(), String> {
         self.wait_for_error(|frame| matches!(frame.kind, RST_STREAM | GOAWAY), errors)
     }
 
@@ -198,7 +198,7 @@ impl<S: Channel> Peer<S> {
     }
 
     /// Waits until a malformed request is refused: reset, or answered with 400 (RFC 9113 §8.1.1).
-    pub(super) fn wait_for_refusal(&mut self) -> Result<(), String> {
+    pub(crate) fn wait_for_refusal(&mut self) -> Result<(), String> {
         let refused = self.wait(|frame| match frame.kind {
             RST_STREAM | GOAWAY => Some(frame.error() == Some(1)),
             HEADERS => Some(frame.status() == Some(400)),
@@ -213,7 +213,7 @@ impl<S: Channel> Peer<S> {
     }
 
     /// Waits for an answer with 200.
-    pub(super) fn wait_for_answer(&mut self, stream: u32) -> Result<(), String> {
+    pub(crate) fn wait_for_answer(&mut self, stream: u32) -> Result<(), String> {
         let status = self.wait(|frame| match frame.kind {
             HEADERS if frame.stream == stream => Some(frame.status().ok_or(None)),
             GOAWAY | RST_STREAM if frame.error() != Some(0) => Some(Err(frame.error())),
@@ -226,7 +226,7 @@ impl<S: Channel> Peer<S> {
     }
 
     /// Whether the connection is alive still.
-    pub(super) fn ping(&mut self) -> Result<(), String> {
+    pub(crate) fn ping(&mut self) -> Result<(), String> {
         self.send(&frame(PING, 0, 0, b"pingpong"));
         self.wait(|frame| match frame.kind {
             PING if frame.flags & ACK != 0 && frame.payload == b"pingpong" => Some(Ok(())),
