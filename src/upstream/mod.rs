@@ -4,6 +4,8 @@
 
 mod announce;
 mod reason;
+mod request;
+mod unprocessed;
 mod upgrade;
 
 use std::os::unix::net::SocketAddr as UnixAddr;
@@ -19,6 +21,8 @@ pub use announce::announce;
 pub(crate) use reason::io_reason;
 use reason::{NO_HANDSHAKE, NO_HTTP2};
 pub use reason::{failure, reason};
+pub use request::to_http2;
+pub use unprocessed::is_unprocessed;
 pub use upgrade::for_upgrade;
 
 /// The peer at the `pick`th of the backend's `endpoints`, counted round. In the clear this allocates
