@@ -265,6 +265,11 @@ impl ProxyHttp for Phases {
         {
             upstream::check_http1(node.backend.scheme)?;
         }
+        if !wants_websocket(session.req_header()) {
+            // Pingora looks at the field alone.
+            request.remove_header(&header::UPGRADE);
+            request.remove_header(&header::CONNECTION);
+        }
         let host = original_host(session.req_header())?;
         to_origin_form(request)?;
         mark_hop(request, session.req_header().version)?;
@@ -295,6 +300,15 @@ impl ProxyHttp for Phases {
             upstream::to_http2(request, node.backend.scheme.is_tls())?;
         }
         Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut RequestContext,
+    ) -> Result<()> {
+        upstream::check_answer(response, wants_websocket(session.req_header()))
     }
 
     async fn response_filter(

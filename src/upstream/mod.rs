@@ -3,6 +3,7 @@
 //! Time-outs are each user's own.
 
 mod announce;
+mod answer;
 mod reason;
 mod request;
 mod unprocessed;
@@ -18,6 +19,8 @@ use crate::model::{Scheme, SendProxyProtocol};
 use crate::state::{BackendNode, Endpoints};
 
 pub use announce::announce;
+use answer::BAD_ANSWER;
+pub use answer::check_answer;
 pub(crate) use reason::io_reason;
 use reason::{NO_HANDSHAKE, NO_HTTP2};
 pub use reason::{failure, reason};

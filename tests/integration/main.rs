@@ -4,6 +4,7 @@ mod access_log;
 mod acme;
 mod admin_rpc;
 mod admin_socket;
+mod answers;
 mod balance;
 mod cert_cli;
 mod cli;
