@@ -12,10 +12,11 @@ use serde_json::{Map, Value, json};
 use super::load::defaults;
 use crate::model::{LONGEST_HSTS_SECS, OptionSet};
 use kinds::{
-    AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind,
-    HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord,
-    LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord, Seconds,
-    SecondsOrNone, SendProxyProtocolWord, Server, Share, StateWord, Statuses, TagText, Tls, Whole,
+    AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthHostText,
+    HealthKind, HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen,
+    LogFormatWord, LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord,
+    Seconds, SecondsOrNone, SendProxyProtocolWord, Server, Share, StateWord, Statuses, TagText,
+    Tls, Whole,
 };
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
@@ -171,6 +172,10 @@ struct Proxy {
     /// How long a client may take nothing of an answer.
     #[schemars(default)]
     write_timeout_secs: Seconds,
+    /// How long a client that has ended its side of the connection is waited with for its answer. One that
+    /// is gone looks the same until it is written to.
+    #[schemars(default)]
+    half_close_timeout_secs: SecondsOrNone,
     /// The largest request head in bytes. A larger one gets 431.
     #[schemars(default)]
     max_header_bytes: Whole<1024, 1_048_576>,
@@ -283,7 +288,7 @@ struct Switch {
 #[schemars(deny_unknown_fields)]
 #[schemars(extend(
     "if" = { "properties": { "kind": { "const": "tcp" } }, "required": ["kind"] },
-    "then" = { "properties": { "path": false, "expected_status": false } },
+    "then" = { "properties": { "path": false, "host": false, "expected_status": false } },
 ))]
 #[expect(dead_code, reason = "it is a shape")]
 struct HealthCheck {
@@ -293,6 +298,9 @@ struct HealthCheck {
     /// What a probe asks for. Not with `kind = "tcp"`.
     #[schemars(default)]
     path: HealthPathText,
+    /// The host that it asks for, with a port if need be; without it, the backend's address. Not with
+    /// `kind = "tcp"`.
+    host: HealthHostText,
     /// The statuses that are healthy: `200`, `200-399`, `200,204,301-308`. Not with `kind = "tcp"`.
     #[schemars(default)]
     expected_status: Statuses,

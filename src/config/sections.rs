@@ -108,6 +108,11 @@ fn read_proxy(
         header_timeout: section.or("header_timeout_secs", d.header_timeout, seconds),
         read_timeout: section.or("read_timeout_secs", d.read_timeout, seconds),
         write_timeout: section.or("write_timeout_secs", d.write_timeout, seconds),
+        half_close_timeout: section.or(
+            "half_close_timeout_secs",
+            d.half_close_timeout,
+            seconds_or_none,
+        ),
         max_header_bytes: section.or("max_header_bytes", d.max_header_bytes, integer(HEADER_BYTES)),
         websocket_idle_timeout: section.or(
             "websocket_idle_timeout_secs",
@@ -292,16 +297,17 @@ fn read_health_check(section: &mut Section<'_, '_>) -> HealthCheckSettings {
     let kinds = ["http", "tcp"];
     let is_http = section.or("kind", kinds[0], choice(&kinds.map(|kind| (kind, kind)))) == "http";
     let path = section.or("path", HealthPath::default(), parsed);
+    let host = section.optional("host", parsed);
     let expected = section.or("expected_status", StatusRanges::default(), parsed);
     if !is_http {
-        for key in ["path", "expected_status"] {
+        for key in ["path", "host", "expected_status"] {
             if section.has(key) {
                 section.problem(key, "only for `kind = \"http\"`; a TCP check just connects");
             }
         }
     }
     let kind =
-        if is_http { HealthCheckKind::Http { path, expected } } else { HealthCheckKind::Tcp };
+        if is_http { HealthCheckKind::Http { path, host, expected } } else { HealthCheckKind::Tcp };
     let check = HealthCheck {
         kind,
         interval: section.or("interval_secs", d.check.interval, seconds),

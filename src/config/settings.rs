@@ -124,6 +124,8 @@ pub struct ProxySettings {
     pub read_timeout: Duration,
     /// How long a client may take nothing of an answer.
     pub write_timeout: Duration,
+    /// How long a client that has ended its side waits for its answer.
+    pub half_close_timeout: Duration,
     /// The largest request head.
     pub max_header_bytes: usize,
     /// How long a WebSocket may be silent.
@@ -184,6 +186,7 @@ impl ProxySettings {
             header_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_mins(1),
             write_timeout: Duration::from_mins(1),
+            half_close_timeout: Duration::from_secs(30),
             max_header_bytes: 64 * 1024,
             websocket_idle_timeout: Duration::from_hours(1),
             tls_handshake_timeout: Duration::from_secs(10),

@@ -46,7 +46,7 @@ pub use explanation::{
     RequestUrl, Since, Unfit,
 };
 pub use health_check::{
-    HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
+    HealthCheck, HealthCheckKind, HealthHost, HealthPath, HealthReport, HealthStatus, StatusRanges,
 };
 pub use host_options::{
     BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, HeaderText, HostOptions,

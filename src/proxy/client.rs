@@ -8,6 +8,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
+use super::given_up::GivenUp;
 use crate::tls::Certificate;
 
 /// The addresses that a request came along by.
@@ -34,6 +35,8 @@ pub(super) struct Connection {
     pub(super) accepted: AtomicBool,
     /// Set once it speaks another protocol, which is nothing but bytes.
     pub(super) upgraded: AtomicBool,
+    /// What Pingora has dropped of it.
+    pub(super) given_up: GivenUp,
 }
 
 /// What a TLS handshake came to.

@@ -22,6 +22,7 @@ use super::arrival::Admitted;
 use super::client::{Agreed, Connection};
 use super::failure::{raw_response, status_of};
 use super::framed::Framed;
+use super::given_up::GivenUp;
 use super::handshake::{Handshakes, Shaken};
 use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
 use super::limits::{ConnectionLimits, Connections, check_raw};
@@ -31,6 +32,10 @@ use crate::state::{InFlight, InFlightGuard};
 
 /// How long a client may refuse to hear that its connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long what a client still sends is read behind an answer that closes the connection: one that is
+/// closed over bytes that nobody has read is reset, and the client may never see the answer.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What listeners hand their connections to. Clones share everything.
 #[derive(Clone)]
@@ -134,10 +139,21 @@ impl Front {
                 let words = Some("refused by the parser");
                 self.refuse(Reason::BadRequest, Some(400), words, connection.client);
             }
-            let Some(back) = reusable.and_then(|reusable| Framed::of(reusable.consume().0)) else {
-                return;
+            framed = match reusable.and_then(|reusable| Framed::of(reusable.consume().0)) {
+                Some(back) => back,
+                None => match connection.given_up.take() {
+                    Some(parts) if parts.is_kept => {
+                        Box::new(Framed::again(parts, Arc::clone(&connection)))
+                    }
+                    Some(parts) => {
+                        drop(busy);
+                        let mut framed = Framed::again(parts, connection);
+                        let _ = pingora::time::timeout(LINGER, framed.linger()).await;
+                        return;
+                    }
+                    None => return,
+                },
             };
-            framed = back;
             let Some(first) = framed.end() else { return };
             let next = if first.is_empty() {
                 drop(busy);
@@ -164,7 +180,7 @@ impl Front {
         connection: &Arc<Connection>,
         shutdown: &'a ShutdownWatch,
     ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>> {
-        framed.begin(whole.body, whole.rest);
+        framed.begin(whole.body, whole.rest, self.options.load().half_close_timeout);
         let mut session = ServerSession::new_http1(framed);
         session.set_pipelined_prefix(whole.head);
         session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
@@ -203,6 +219,7 @@ impl Front {
             tls,
             accepted: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            given_up: GivenUp::default(),
         })
     }
 

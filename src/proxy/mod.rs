@@ -16,6 +16,7 @@ mod failure;
 mod framed;
 mod front;
 mod gather;
+mod given_up;
 mod grpc;
 mod handshake;
 mod head;
@@ -68,6 +69,8 @@ pub struct ProxyOptions {
     pub read_timeout: Duration,
     /// How long a client may refuse to take bytes of an answer.
     pub write_timeout: Duration,
+    /// How long a client that has ended its side is waited with for its answer; zero: not at all.
+    pub half_close_timeout: Duration,
     /// How long an upgraded connection may be silent.
     pub websocket_idle_timeout: Duration,
     /// The largest request head, in bytes.

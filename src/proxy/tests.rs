@@ -30,6 +30,7 @@ pub(crate) fn options() -> ProxyOptions {
         header_timeout: DEADLINE,
         read_timeout: DEADLINE,
         write_timeout: DEADLINE,
+        half_close_timeout: DEADLINE,
         websocket_idle_timeout: DEADLINE,
         handshakes: crate::proxy::HandshakeLimits { total: Duration::from_secs(5), at_once: 100 },
         max_header_bytes: 4096,
@@ -131,6 +132,7 @@ fn connection() -> Arc<Connection> {
         tls: None,
         accepted: AtomicBool::new(false),
         upgraded: AtomicBool::new(false),
+        given_up: super::given_up::GivenUp::default(),
     })
 }
 

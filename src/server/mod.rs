@@ -460,6 +460,7 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
         header_timeout: proxy.header_timeout,
         read_timeout: proxy.read_timeout,
         write_timeout: proxy.write_timeout,
+        half_close_timeout: proxy.half_close_timeout,
         websocket_idle_timeout: proxy.websocket_idle_timeout,
         max_header_bytes: proxy.max_header_bytes,
         handshakes: HandshakeLimits {

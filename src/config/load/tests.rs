@@ -173,6 +173,7 @@ fn every_key_is_read_into_its_own_setting() {
         header_timeout_secs = 2
         read_timeout_secs = 3
         write_timeout_secs = 4
+        half_close_timeout_secs = 9
         max_header_bytes = 1_024
         websocket_idle_timeout_secs = 5
         tls_handshake_timeout_secs = 0.5
@@ -294,6 +295,7 @@ fn every_key_is_read_into_its_own_setting() {
         header_timeout: secs(2),
         read_timeout: secs(3),
         write_timeout: secs(4),
+        half_close_timeout: secs(9),
         max_header_bytes: 1024,
         websocket_idle_timeout: secs(5),
         tls_handshake_timeout: Duration::from_millis(500),
