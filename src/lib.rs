@@ -18,6 +18,7 @@ pub mod exposition;
 pub mod health;
 pub mod metrics;
 pub mod model;
+pub mod places;
 pub mod proxy;
 pub mod rest;
 pub mod rpc;

@@ -6,6 +6,7 @@ mod connections;
 mod failing;
 mod hostile;
 mod requests;
+mod shares;
 
 use std::time::Duration;
 
