@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod model;
 pub mod own_places;
 pub mod plain_file;
+pub mod places;
 pub mod proxy;
 pub mod rest;
 pub mod rpc;

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that every room may use.
-const SHARED: [&str; 9] = [
+const SHARED: [&str; 10] = [
     "model",
     "atomic_file",
     "clock",
     "crash_point",
     "metrics",
     "own_places",
+    "places",
     "plain_file",
     "sync",
     "telemetry",
@@ -26,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("crash_point", &[]),
     ("sync", &[]),
+    ("places", &[]),
     ("metrics", &["state"]),
     ("own_places", &[]),
     ("plain_file", &[]),

@@ -185,7 +185,8 @@ struct Proxy {
     /// How long a TLS handshake may take.
     #[schemars(default)]
     tls_handshake_timeout_secs: Seconds,
-    /// TLS handshakes that may be under way at once.
+    /// TLS handshakes that may be under way at once, from the client's hello on. When there are more, the
+    /// oldest of the client that has the most is closed.
     #[schemars(default)]
     max_tls_handshakes: Whole<1, 1_000_000>,
     /// The most header fields of a request. One with more gets 431.
@@ -207,10 +208,18 @@ struct Proxy {
     /// Client connections in all. What is more is closed at once.
     #[schemars(default)]
     max_connections: Whole<1, 10_000_000>,
-    /// Connections of one client address; of IPv6, of one /64. What is more is closed at once. Those of
-    /// `trusted_proxies` are not counted.
+    /// Connections of one client address; of IPv6, of one /64; never more than half of `max_connections`.
+    /// What is more is closed at once. One of `trusted_proxies` may have seven eighths of all.
     #[schemars(default)]
     max_connections_per_client: Whole<1, 10_000_000>,
+    /// Connections on which nothing was said yet: no hello of TLS, no request. When there are more, the
+    /// oldest of the client that has the most is closed.
+    #[schemars(default)]
+    max_silent_connections: Whole<1, 10_000_000>,
+    /// Requests at once of one client over HTTP/2, on all of its connections, or through one of
+    /// `trusted_proxies`. What is more gets 429.
+    #[schemars(default)]
+    max_requests_per_client: Whole<1, 10_000_000>,
     /// Requests that may run at once on one HTTP/2 connection.
     #[schemars(default)]
     max_h2_streams: Whole<1, 10_000>,
@@ -441,7 +450,8 @@ struct Metrics {
     }],
     "dependentRequired" = {
         "eab_kid": ["eab_hmac_key_file"], "eab_hmac_key_file": ["eab_kid"],
-        "on_demand_per_minute": ["on_demand_ask"], "on_demand_most": ["on_demand_ask"],
+        "on_demand_per_client": ["on_demand_ask"], "on_demand_per_minute": ["on_demand_ask"],
+        "on_demand_most": ["on_demand_ask"],
     },
 ))]
 #[expect(dead_code, reason = "it is a shape")]
@@ -489,7 +499,10 @@ struct LetsEncrypt {
     /// Off unless it is set.
     #[schemars(default)]
     on_demand_ask: HttpUrl,
-    /// Names that may be asked about in a minute. With `on_demand_ask`.
+    /// Names that one client may have asked about in a minute. With `on_demand_ask`.
+    #[schemars(default)]
+    on_demand_per_client: Whole<1, 1_000_000>,
+    /// New names that may be ordered for in a minute, in all. With `on_demand_ask`.
     #[schemars(default)]
     on_demand_per_minute: Whole<1, 1_000_000>,
     /// Names that may have a certificate this way, in all. With `on_demand_ask`.

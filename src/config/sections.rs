@@ -21,6 +21,7 @@ use super::value::{
 };
 use crate::model::{DomainName, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
 use crate::tls::read_fitting_pair;
+use crate::places::share_of;
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
@@ -148,6 +149,16 @@ fn read_proxy(
             d.max_connections_per_client,
             integer(1..=10_000_000),
         ),
+        max_silent_connections: section.or(
+            "max_silent_connections",
+            d.max_silent_connections,
+            integer(1..=10_000_000),
+        ),
+        max_requests_per_client: section.or(
+            "max_requests_per_client",
+            d.max_requests_per_client,
+            integer(1..=10_000_000),
+        ),
         max_h2_streams: section.or("max_h2_streams", d.max_h2_streams, integer(1..=10_000)),
         max_h2_control_frames_per_sec: section.or(
             "max_h2_control_frames_per_sec",
@@ -161,6 +172,19 @@ fn read_proxy(
             "",
             "nothing to listen at; add `listen_addr_http = \"0.0.0.0:80\"` for HTTP, or \
              `listen_addr = \"0.0.0.0:443\"` for HTTPS",
+        );
+    }
+    let share = share_of(settings.max_connections);
+    if section.has("max_connections_per_client")
+        && usize::try_from(settings.max_connections_per_client).is_ok_and(|of| of > share)
+    {
+        let most = settings.max_connections;
+        section.warn(
+            "max_connections_per_client",
+            format!(
+                "one client could take all of `max_connections` ({most}); it gets half of them at \
+                 most, {share}: set that or less, or raise `max_connections`"
+            ),
         );
     }
     let shown = section.written("state_dir").map_or(settings.state_dir.clone(), PathBuf::from);

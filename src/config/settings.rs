@@ -148,6 +148,10 @@ pub struct ProxySettings {
     pub max_connections: usize,
     /// Connections of one client; an IPv6 client is its /64.
     pub max_connections_per_client: u32,
+    /// Connections at once on which nothing was said yet.
+    pub max_silent_connections: usize,
+    /// Requests at once of one client.
+    pub max_requests_per_client: u32,
     /// Requests that may run at once on one HTTP/2 connection.
     pub max_h2_streams: u32,
     /// Frames that only cost, on one HTTP/2 connection, in a second.
@@ -198,6 +202,8 @@ impl ProxySettings {
             body_grace: Duration::from_secs(10),
             max_connections: 100_000,
             max_connections_per_client: 4096,
+            max_silent_connections: 8192,
+            max_requests_per_client: 4096,
             max_h2_streams: 100,
             max_h2_control_frames_per_sec: 1000,
             default_certificate: None,
@@ -461,7 +467,9 @@ pub struct EabSettings {
 pub struct OnDemandSettings {
     /// The URL that is asked with `?domain=NAME`, and allows a name by the status 200.
     pub ask: String,
-    /// Names that may be asked about in a minute.
+    /// Names that one client may have asked about in a minute.
+    pub per_client: u32,
+    /// Names that are new and may be ordered for in a minute.
     pub per_minute: u32,
     /// Names that may have a certificate this way, in all.
     pub most: usize,

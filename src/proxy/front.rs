@@ -78,8 +78,9 @@ impl Front {
         proxy: Arc<HttpProxy<Phases>>,
         options: SharedOptions,
         metrics: Arc<Metrics>,
+        connections: Connections,
     ) -> Self {
-        Self { proxy, options, metrics, connections: Connections::default(), open: Arc::default() }
+        Self { proxy, options, metrics, connections, open: Arc::default() }
     }
 
     /// The same for a listener whose connections are counted in `open`, besides those of all.
@@ -215,6 +216,7 @@ impl Front {
         Arc::new(Connection {
             client: admitted.client,
             trusted: admitted.trusted,
+            uses: admitted.uses(),
             requests: AtomicU32::new(0),
             tls,
             accepted: AtomicBool::new(false),
@@ -293,7 +295,16 @@ impl ServerApp for Front {
         let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let is_announced = self.options.load().proxy_protocol_http;
         let admitted = self.admit(&mut stream, is_announced).await?;
-        let first = first_bytes(&mut stream, self.limits().idle).await.ok()?;
+        let mut silent = self.connections.silent(admitted.client, self.connection_limits());
+        let first = tokio::select! {
+            biased;
+            first = first_bytes(&mut stream, self.limits().idle) => first.ok()?,
+            () = silent.lost() => {
+                self.refuse(Reason::TooManySilentConnections, None, None, admitted.client);
+                return None;
+            }
+        };
+        drop(silent);
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
@@ -331,21 +342,22 @@ impl ServerApp for TlsFront {
         let is_announced = front.options.load().proxy_protocol;
         let admitted = front.admit(&mut stream, is_announced).await?;
         let client = admitted.client;
+        let asked_by = (client, admitted.is_many());
         let limits = front.options.load().handshakes;
         // Boxed: what a handshake needs must not stay with the connection for its life.
-        let (mut stream, agreed, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await
-        {
-            Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
-            Shaken::Plain(mut stream) => {
-                front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
-                return None;
-            }
-            Shaken::Refused(reason) => {
-                front.refuse(reason, None, None, client);
-                return None;
-            }
-            Shaken::Proven | Shaken::Ended => return None,
-        };
+        let (mut stream, agreed, busy) =
+            match Box::pin(self.handshakes.shake(stream, asked_by, front, limits)).await {
+                Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
+                Shaken::Plain(mut stream) => {
+                    front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
+                    return None;
+                }
+                Shaken::Refused(reason) => {
+                    front.refuse(reason, None, None, client);
+                    return None;
+                }
+                Shaken::Proven | Shaken::Ended => return None,
+            };
         // Its first request counts itself.
         drop(busy);
         let connection = Front::connection(&admitted, Some(agreed));

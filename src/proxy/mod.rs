@@ -157,12 +157,13 @@ pub fn front(
     });
     let phases =
         phases::Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics), https, hosts);
+    let connections = phases.connections().clone();
     let mut proxy = http_proxy(&conf, phases);
     let mut server_options = HttpServerOptions::default();
     // CONNECT is refused in the phases: with a log line and a counter.
     server_options.allow_connect_method_proxying = true;
     proxy.server_options = Some(server_options);
-    Front::new(Arc::new(proxy), options, metrics)
+    Front::new(Arc::new(proxy), options, metrics, connections)
 }
 
 /// Builds the front of HTTPS listeners: handshakes, and then what `front` does.

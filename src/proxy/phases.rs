@@ -28,7 +28,7 @@ use super::headers::{
 };
 use super::host::pages::without_body;
 use super::host::{Host, HostServices, compression, headers, paths};
-use super::limits::{Retries, check_head, is_last, meter_body};
+use super::limits::{Connections, Retries, check_head, count_in, is_last, meter_body};
 use super::redirect::{prove, redirect};
 use super::routing::{Routing, Stop, is_secure};
 use super::{Https, ProxyOptions, SharedOptions};
@@ -47,6 +47,7 @@ pub(super) struct Phases {
     metrics: Arc<Metrics>,
     routing: Routing,
     retries: Retries,
+    connections: Connections,
 }
 
 impl Phases {
@@ -58,7 +59,13 @@ impl Phases {
         hosts: HostServices,
     ) -> Self {
         let routing = Routing { reader, metrics: Arc::clone(&metrics), https, hosts };
-        Self { options, metrics, routing, retries: Retries::default() }
+        let (retries, connections) = (Retries::default(), Connections::default());
+        Self { options, metrics, routing, retries, connections }
+    }
+
+    /// What clients have of what belongs to all.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// In whose name a request is answered.
@@ -179,6 +186,8 @@ impl ProxyHttp for Phases {
         let routed = if let Some(reason) = check_head(session, ctx) {
             // A client that ignores limits is not waited for again.
             session.set_keepalive(None);
+            Err(reason.into())
+        } else if let Err(reason) = count_in(session.req_header(), ctx, &self.connections) {
             Err(reason.into())
         } else {
             self.routing.pass(session, ctx).await

@@ -46,6 +46,8 @@ pub(crate) fn options() -> ProxyOptions {
         connections: crate::proxy::ConnectionLimits {
             in_all: 1000,
             per_client: 1000,
+            silent: 1000,
+            client_requests: 1000,
             requests: 1000,
             h2_streams: 100,
             h2_control_frames_per_sec: 1000,
@@ -128,6 +130,7 @@ fn connection() -> Arc<Connection> {
     Arc::new(Connection {
         client: "192.0.2.1".parse().unwrap(),
         trusted: false,
+        uses: None,
         requests: std::sync::atomic::AtomicU32::new(0),
         tls: None,
         accepted: AtomicBool::new(false),

@@ -147,6 +147,7 @@ impl Server {
         };
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
+        control.spawn(logs.clone().sum_up());
         let exposition = expose::exposition(
             &config,
             Exposed {
@@ -479,6 +480,8 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
         connections: ConnectionLimits {
             in_all: proxy.max_connections,
             per_client: proxy.max_connections_per_client,
+            silent: proxy.max_silent_connections,
+            client_requests: proxy.max_requests_per_client,
             requests: proxy.max_requests_per_connection,
             h2_streams: proxy.max_h2_streams,
             h2_control_frames_per_sec: proxy.max_h2_control_frames_per_sec,
