@@ -127,7 +127,7 @@ impl RequestContext {
         let is_behind = self.options.upstream.max_requests.is_some() && pool.queue().waiting() > 0;
         let mut choice = if is_behind { Choice::Busy } else { self.choice(pool) };
         if matches!(choice, Choice::Busy) {
-            let (upstream, who) = (&self.options.upstream, self.who(request));
+            let (upstream, who) = (&self.options.upstream, self.who());
             // Boxed: few requests wait, and all would carry what waiting needs.
             choice = Box::pin(wait_for_room(pool, upstream, who, || self.choice(pool))).await?;
         }
@@ -151,8 +151,8 @@ impl RequestContext {
     }
 
     /// For whom it takes what all clients share: its client, and for its domain.
-    pub(super) fn who(&self, request: &RequestHeader) -> Who {
-        let origin = self.client.map(|of| of.origin(request, &self.options.trusted_proxies));
+    pub(super) fn who(&self) -> Who {
+        let origin = self.client.and_then(|client| client.origin);
         let domain = self.domain().map(|domain| key_of(domain.to_string().as_bytes()));
         Who {
             client: origin.map_or(ClientKey::UNKNOWN, ClientKey::of),
@@ -165,8 +165,8 @@ impl RequestContext {
         match &self.pinned.as_ref()?.domain.virtual_host.balance {
             Balance::RoundRobin | Balance::LeastConnections | Balance::LeastLatency => None,
             Balance::HashClient => {
-                let origin = self.client?.origin(request, &self.options.trusted_proxies);
-                Some(key_of(&client_network(origin).octets()))
+                // One that is unknown is nobody's, and not the proxy's either.
+                Some(key_of(&client_network(self.client?.origin?).octets()))
             }
             Balance::HashHeader(name) => {
                 request.headers.get(name).map(|value| key_of(value.as_bytes()))

@@ -7,8 +7,9 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::Https;
+use super::claims::forwarded_proto;
 use super::context::RequestContext;
-use super::headers::{forwarded_proto, has_plain_length, routed_host};
+use super::headers::{has_plain_length, routed_host};
 use super::host::auth::{Attempt, Login};
 use super::host::pause::Wait;
 use super::host::{HostServices, canonical, paths};
@@ -38,7 +39,7 @@ impl Routing {
             match self.route(session.req_header(), ctx, std::mem::take(&mut is_new)).await {
                 // Boxed: most requests wait for nothing.
                 Err(Stop::Check(attempt)) => {
-                    let who = ctx.who(session.req_header());
+                    let who = ctx.who();
                     Box::pin(self.hosts.passwords.check(attempt, who)).await?;
                 }
                 Err(Stop::Wait(wait)) => {
@@ -133,7 +134,7 @@ impl Routing {
             if let Some(line) = pinned.domain.pause_line()
                 && !ctx.turn.as_ref().is_some_and(|turn| line.has(turn))
             {
-                return Err(Stop::Wait(Wait::new(line, ctx.who(request), domain)));
+                return Err(Stop::Wait(Wait::new(line, ctx.who(), domain)));
             }
             if !paths::is_plain(&pinned.domain, pinned.route, path) {
                 return Err(Reason::BadRequest.into());

@@ -26,7 +26,7 @@ use reason::{NO_HANDSHAKE, NO_HTTP2};
 pub use reason::{failure, reason};
 pub use request::to_http2;
 pub use unprocessed::is_unprocessed;
-pub use upgrade::for_upgrade;
+pub use upgrade::{HasAgreed, for_upgrade};
 
 /// The peer at the `pick`th of the backend's `endpoints`, counted round. In the clear this allocates
 /// nothing; over TLS the name, which a peer has to own.

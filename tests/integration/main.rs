@@ -9,6 +9,7 @@ mod answers;
 mod balance;
 mod cert_cli;
 mod cli;
+mod client_ip;
 mod completion;
 mod config;
 mod conformance;
