@@ -28,6 +28,7 @@ mod switch_end;
 mod tag;
 mod upstream_failure;
 mod virtual_host;
+mod visible;
 
 pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
@@ -70,6 +71,7 @@ pub use switch_end::SwitchEnd;
 pub use tag::Tag;
 pub use upstream_failure::UpstreamFailure;
 pub use virtual_host::{LONGEST_HSTS_SECS, VirtualHost};
+pub use visible::{is_obeyed, printable, printable_json, printable_lines};
 
 /// A value that could not be parsed: what it was, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -93,10 +93,10 @@ fn json_is_one_object_a_line_with_the_fields_at_its_top() {
 #[test]
 fn text_that_clients_sent_neither_ends_a_line_nor_colours_it() {
     let text = logged(LogLevel::Info, LogFormat::Text, || {
-        let path = "/\u{1b}[31m\n";
+        let path = "/\u{1b}[31m\n\u{202e}\u{9b}\u{2028}";
         info!(status = 200, path, shown = %path, "request done {path}");
     });
-    let shown = r"/\u{1b}[31m\n";
+    let shown = r"/\u{1b}[31m\n\u{202e}\u{9b}\u{2028}";
     let end = format!("request done {shown} status=200 path=\"{shown}\" shown={shown}\n");
     assert!(text.ends_with(&end), "{text:?}");
     assert_eq!(text.lines().count(), 1, "{text:?}");
@@ -117,7 +117,7 @@ fn a_file_is_appended_to_with_records_of_the_log_crate_too() {
     let guard = init(&settings).expect("nobody set up before");
     log::error!(target: "pingora_proxy", "client went away");
     log::error!(target: "pingora_core::services::listening", "Accept() failed {}", 24);
-    info!("ours");
+    info!(host = "a\u{202e}\u{9b}b", "ours");
     assert!(matches!(init(&settings), Err(TelemetryError::SetUpBefore)));
     let log = guard.handle();
     drop(guard);
@@ -127,6 +127,7 @@ fn a_file_is_appended_to_with_records_of_the_log_crate_too() {
     assert!(text.contains("Accept() failed 24") && text.contains("ours"), "{text}");
     assert!(text.contains("pingora_core::services::listening"), "{text}");
     assert!(!text.contains("client went away"), "{text}");
+    assert!(text.contains(r#""host":"a\u202e\u009bb""#), "{text}");
 }
 
 #[test]

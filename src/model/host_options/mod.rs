@@ -27,7 +27,7 @@ pub use maintenance::{Maintenance, Pause};
 pub use path_route::{PathPrefix, PathRoute};
 pub use sticky::Sticky;
 
-use super::{DomainName, Pattern};
+use super::{DomainName, Pattern, is_obeyed};
 
 /// The options of a virtual host. Takes no room to speak of where it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -251,7 +251,7 @@ impl OptionSet {
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if is_obeyed(c) {
             plain.extend(c.escape_default());
         } else {
             plain.push(c);
