@@ -8,7 +8,7 @@ use crate::config::Setting;
 use crate::model::{EntryAction, EntryChange, EntryKind, NeedsRestart};
 
 /// The keys that can't change while the server runs, and what to do about each.
-const FIXED: [(&str, &str); 35] = [
+const FIXED: [(&str, &str); 36] = [
     ("proxy.listen_addr", RESTART),
     ("proxy.listen_addr_http", RESTART),
     ("proxy.management_api_addr", RESTART),
@@ -29,6 +29,7 @@ const FIXED: [(&str, &str); 35] = [
     ("metrics.listen_addr", RESTART),
     ("metrics.per_domain_limit", RESTART),
     ("metrics.status_page", RESTART),
+    ("metrics.hosts", RESTART),
     ("lets_encrypt.email", RESTART),
     ("lets_encrypt.staging", RESTART),
     ("lets_encrypt.cache_dir", RESTART),

@@ -17,6 +17,7 @@ mod health_check;
 mod host_options;
 mod likeness;
 mod log_level;
+mod own_host;
 mod patch;
 mod proxy_header;
 mod public_name;
@@ -56,6 +57,7 @@ pub use host_options::{
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;
+pub use own_host::{ForeignHost, check_own_host};
 pub use patch::Patch;
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
 pub use reload::{
