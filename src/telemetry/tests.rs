@@ -77,6 +77,22 @@ fn debug_shows_what_pingora_says_and_off_shows_nothing() {
 }
 
 #[test]
+fn whole_heads_of_requests_are_not_told_at_any_level() {
+    let log = || {
+        debug!(target: "pingora_proxy::proxy_h1", "Sending header to upstream");
+        debug!(target: "pingora_proxy::proxy_h2", "Request to h2");
+        debug!(target: "pingora_core::protocols::http::v1::client", "Response header");
+        tracing::trace!(target: "pingora_proxy", "Request header");
+        tracing::trace!(target: "pingora_core::apps::http_app", "a header");
+        error!(target: "pingora_proxy::proxy_h1", "what failed");
+    };
+    for level in [LogLevel::Debug, LogLevel::Trace] {
+        let text = logged(level, LogFormat::Text, log);
+        assert!(text.contains("what failed") && text.lines().count() == 1, "{text}");
+    }
+}
+
+#[test]
 fn json_is_one_object_a_line_with_the_fields_at_its_top() {
     let text = logged(LogLevel::Info, LogFormat::Json, || {
         info!(domain = "example.com", status = 200, "request done\n\u{1b}[31m");
