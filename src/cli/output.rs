@@ -231,6 +231,11 @@ impl<'w> Printer<'w> {
         self.look.quiet
     }
 
+    /// Whether stdout is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.look.terminal
+    }
+
     /// Whether stdout has colours.
     pub(super) fn is_colored(&self) -> bool {
         self.look.color

@@ -21,6 +21,7 @@ mod own_host;
 mod patch;
 mod proxy_header;
 mod public_name;
+mod reference;
 mod reload;
 mod stats;
 mod status_class;
@@ -60,6 +61,9 @@ pub use log_level::LogLevel;
 pub use own_host::{ForeignHost, check_own_host};
 pub use patch::Patch;
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
+pub use reference::{
+    Followed, HIDDEN, Variables, escape as escape_references, follow as follow_references,
+};
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
