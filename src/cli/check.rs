@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::exit_code::ExitCode;
 use super::problem::complaint;
 use crate::config::{self, ConfigError, Inspection, Problem};
+use crate::model::{printable_json, printable_lines};
 
 /// Check a config file without starting anything.
 ///
@@ -63,7 +64,7 @@ fn check(file: &Path, talk: &mut impl Write) -> bool {
         Err(error) => (false, complaint(&error, error.hint())),
     };
     // Nobody to talk to is no reason to answer otherwise.
-    let _ = writeln!(talk, "{text}");
+    let _ = writeln!(talk, "{}", printable_lines(&text));
     valid
 }
 
@@ -132,9 +133,9 @@ fn check_as_json(file: &Path, data: &mut impl Write) -> bool {
             Answer { valid: false, files, problems, warnings, domains: 0, backends: 0 }
         }
     };
-    let written = serde_json::to_writer_pretty(&mut *data, &answer);
+    let text = serde_json::to_string_pretty(&answer).map_err(io::Error::from);
     // Whoever closed the pipe has read enough.
-    let _ = written.map_err(io::Error::from).and_then(|()| writeln!(data));
+    let _ = text.and_then(|text| writeln!(data, "{}", printable_json(&text)));
     answer.valid
 }
 

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::progress::Progress;
 use super::table::{Cell, Columns, Table, Tone, printable};
 use super::time::{age, span};
-use crate::model::{BackendAnswer, HealthReport, HealthStatus};
+use crate::model::{BackendAnswer, HealthReport, HealthStatus, printable_json, printable_lines};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -57,6 +57,8 @@ pub(super) struct Look {
     pub(super) quiet: bool,
     /// A header above lists.
     pub(super) header: bool,
+    /// Whether results go to a terminal.
+    pub(super) terminal: bool,
     /// Whether words go to a terminal.
     pub(super) words_terminal: bool,
     /// Columns of the terminal that stdout is, if it is one.
@@ -120,6 +122,8 @@ impl<'w> Printer<'w> {
     pub(super) fn text(&mut self, result: &impl Serialize, text: &str) {
         match self.look.format {
             Format::Json => self.json(result),
+            Format::Table | Format::Wide if self.look.terminal => self.data(&printable_lines(text)),
+            // It is what it is: a file is to mean the same.
             Format::Table | Format::Wide => self.data(text),
         }
     }
@@ -191,8 +195,8 @@ impl<'w> Printer<'w> {
     /// Tells how far an operation is, one JSON object a line.
     pub(super) fn progress(&mut self, progress: &impl Serialize) {
         if !self.look.quiet {
-            let line = serde_json::json!({ "progress": progress });
-            self.words(&format!("{line}\n"));
+            let line = serde_json::json!({ "progress": progress }).to_string();
+            self.words(&format!("{}\n", printable_json(&line)));
         }
     }
 
@@ -200,7 +204,7 @@ impl<'w> Printer<'w> {
     pub(super) fn entry(&mut self, result: &impl Serialize, line: &str) {
         match self.look.format {
             Format::Json => match serde_json::to_string(result) {
-                Ok(text) => self.data(&(text + "\n")),
+                Ok(text) => self.data(&(printable_json(&text).into_owned() + "\n")),
                 Err(error) => self.failed = Some(error.into()),
             },
             Format::Table | Format::Wide => self.line(line),
@@ -225,6 +229,11 @@ impl<'w> Printer<'w> {
     /// Whether only results and errors are wanted.
     pub(super) fn is_quiet(&self) -> bool {
         self.look.quiet
+    }
+
+    /// Whether stdout is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.look.terminal
     }
 
     /// Whether stdout has colours.
@@ -311,7 +320,7 @@ impl<'w> Printer<'w> {
     pub(super) fn problem(&mut self, problem: &Problem) {
         if self.look.format == Format::Json {
             let text = serde_json::json!({ "error": problem.json }).to_string();
-            return self.words(&format!("{text}\n"));
+            return self.words(&format!("{}\n", printable_json(&text)));
         }
         let (on, off) =
             if self.look.color_words { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
@@ -364,7 +373,7 @@ impl<'w> Printer<'w> {
 
     fn json(&mut self, result: &impl Serialize) {
         match serde_json::to_string_pretty(result) {
-            Ok(text) => self.data(&(text + "\n")),
+            Ok(text) => self.data(&(printable_json(&text).into_owned() + "\n")),
             Err(error) => self.failed = Some(error.into()),
         }
     }

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use serde_json::{Value, json};
 
 use super::exit_code::ExitCode;
-use crate::model::BackendAnswer;
+use crate::model::{BackendAnswer, printable_lines};
 use crate::rpc::client::ClientError;
 use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
 
@@ -183,7 +183,8 @@ pub(super) fn complaint(error: &dyn std::error::Error, hint: Option<&str>) -> St
         text.push_str("\nhint: ");
         text.push_str(hint);
     }
-    text
+    // Files and names are in it.
+    printable_lines(&text).into_owned()
 }
 
 /// The kernel's reason, without its number.

@@ -242,7 +242,7 @@ pub(super) fn count(number: usize, one: &str) -> String {
 
 /// Keeps what a backend or a colleague wrote from moving the cursor or breaking the line.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    crate::model::printable(text).into_owned()
 }
 
 #[cfg(test)]

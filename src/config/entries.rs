@@ -235,12 +235,17 @@ fn look_at_pages(entry: &Section<'_, '_>, options: &HostOptions, own_places: &Ow
 
 /// Reads the options that the model knows by itself. Each key that is wrong is told.
 fn read_options(entry: &mut Section<'_, '_>) -> HostOptions {
-    let mut options = Map::new();
+    let (mut options, mut written) = (Map::new(), Map::new());
     for key in OptionSet::KEYS {
         let Some(value) = entry.plain_value(key) else { continue };
         let alone = Map::from_iter([(key.to_owned(), value.clone())]);
         match HostOptions::read(alone) {
-            Ok(_) => _ = options.insert(key.to_owned(), value),
+            Ok(_) => {
+                options.insert(key.to_owned(), value);
+                if entry.refers(key) {
+                    written.extend(entry.plain_written(key).map(|value| (key.to_owned(), value)));
+                }
+            }
             // Nobody is shown what the environment says.
             Err(_) if entry.refers(key) => entry.problem(key, "what it stands for does not fit"),
             Err(OptionError { path, reason }) if path == key => entry.problem(key, reason),
@@ -248,7 +253,9 @@ fn read_options(entry: &mut Section<'_, '_>) -> HostOptions {
         }
     }
     // Each has been read alone, and none depends on another.
-    let mut options = HostOptions::read(options).unwrap_or_default();
+    let read =
+        HostOptions::read(options.clone()).and_then(|read| read.with_references(written, &options));
+    let mut options = read.unwrap_or_default();
     options.start_at(entry.report().directory());
     options
 }

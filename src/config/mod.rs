@@ -27,7 +27,7 @@ pub use arguments::{Arguments, BackendArgument, Route, listen_address};
 pub use declared::{Declared, DeclaredBackend, DeclaredDomain};
 pub use effective::{Origin, Setting};
 pub use load::{Inspection, inspect, load, load_to_start, parse};
-pub use paths::default_admin_socket;
+pub use paths::{default_admin_socket, variable};
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use settings::{

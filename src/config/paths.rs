@@ -16,7 +16,7 @@ impl<'a> Environment<'a> {
 
     /// The environment of this process.
     pub(super) fn of_process() -> Self {
-        Self::new(&|name| std::env::var(name).ok(), nix::unistd::geteuid().as_raw())
+        Self::new(&variable, nix::unistd::geteuid().as_raw())
     }
 
     /// What a variable holds, where it is set and text.
@@ -75,6 +75,11 @@ impl<'a> Environment<'a> {
     fn absolute(&self, name: &str) -> Option<PathBuf> {
         absolute(&(self.variable)(name)?)
     }
+}
+
+/// What a variable of this process's environment holds, where it is set and text.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn absolute(path: &str) -> Option<PathBuf> {

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::{is_obeyed, printable};
+
 /// One thing that is wrong in a config file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -95,7 +97,8 @@ struct Listing<'a> {
 impl fmt::Display for Listing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in self.problems {
-            writeln!(f, "{}:{}: {problem}", problem.file.display(), problem.line)?;
+            let line = format!("{}:{}: {problem}", problem.file.display(), problem.line);
+            writeln!(f, "{}", printable(&line))?;
         }
         match self.problems.len() {
             1 => f.write_str("1 problem in ")?,
@@ -119,7 +122,7 @@ pub(super) fn shorten(value: &str) -> String {
             short.push('…');
             break;
         }
-        if character.is_control() {
+        if is_obeyed(character) {
             short.extend(character.escape_default());
         } else {
             short.push(character);

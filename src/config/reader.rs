@@ -13,6 +13,7 @@ use super::plain::Plain;
 use super::problem::shorten;
 use super::report::{Near, Report, Span, Stray};
 use super::value::Read;
+use crate::model::escape_references;
 
 /// A table that is being read.
 pub(super) struct Section<'r, 't> {
@@ -381,7 +382,7 @@ impl<'r, 't> Section<'r, 't> {
 /// A value as a file has to write it, so that nothing in it is taken for a reference.
 fn written(value: Value) -> Value {
     match value {
-        Value::String(text) => text.replace("${", "$${").into(),
+        Value::String(text) => escape_references(&text).into(),
         other => other,
     }
 }

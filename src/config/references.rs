@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::paths::Environment;
 use super::value::Read;
+use crate::model::{Followed, follow_references};
 
 /// The texts of one file that refer to the environment, by where they begin.
 #[derive(Default)]
@@ -35,8 +36,8 @@ impl References {
         let start = value.span().start;
         match value.get_mut() {
             DeValue::String(text) if text.contains("${") => {
-                let followed = follow(text, environment);
-                let reference = followed.map(|(meant, held)| {
+                let followed = follow_references(text, &|name| environment.variable(name));
+                let reference = followed.map(|Followed { meant, held }| {
                     let written = std::mem::replace(text, meant.into()).into_owned();
                     Reference { written, held }
                 });
@@ -88,46 +89,6 @@ impl References {
     }
 }
 
-/// The text with its references replaced, and what took their places.
-fn follow(text: &str, environment: &Environment<'_>) -> Result<(String, Vec<String>), String> {
-    let (mut meant, mut held) = (String::new(), Vec::new());
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, from) = rest.split_at(at);
-        let after = &from[2..];
-        if let Some(before) = before.strip_suffix('$') {
-            meant.push_str(before);
-            meant.push_str("${");
-            rest = after;
-            continue;
-        }
-        meant.push_str(before);
-        let name = after.split_once('}').map(|(name, _)| name).filter(|name| is_name(name));
-        let Some(name) = name else {
-            return Err("write the name of an environment variable between the braces, such as \
-                        `${SECRET}`; `$${` stands for `${` itself"
-                .to_owned());
-        };
-        let Some(value) = environment.variable(name) else {
-            return Err(format!(
-                "the environment variable `{name}` is not set; set it for the server, such as with \
-                 `Environment=` or `EnvironmentFile=` in its systemd unit, and for `vhost check`"
-            ));
-        };
-        meant.push_str(&value);
-        held.push(value);
-        rest = &after[name.len() + 1..];
-    }
-    meant.push_str(rest);
-    Ok((meant, held))
-}
-
-/// As POSIX has them: letters, digits and `_`, no digit first.
-fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
 /// Whether the message has a word of what the variables held.
 fn repeats(message: &str, held: &[String]) -> bool {
     let message = message.to_lowercase();
@@ -136,44 +97,4 @@ fn repeats(message: &str, held: &[String]) -> bool {
         let mut words = value.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 1);
         words.any(|word| message.contains(word))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn followed(text: &str) -> Result<(String, Vec<String>), String> {
-        let variable = |name: &str| match name {
-            "A" => Some("one".to_owned()),
-            "_b2" => Some("${A}".to_owned()),
-            "EMPTY" => Some(String::new()),
-            _ => None,
-        };
-        follow(text, &Environment::new(&variable, 0))
-    }
-
-    #[test]
-    fn references_are_replaced_once_and_the_escape_is_taken_off() {
-        for (text, meant, held) in [
-            ("${A}", "one", 1),
-            ("x-${A}-${A}.y", "x-one-one.y", 2),
-            ("${_b2}", "${A}", 1),
-            ("${EMPTY}", "", 1),
-            ("$${A}", "${A}", 0),
-            ("$$${A}", "$${A}", 0),
-            ("$${${A}}", "${one}", 1),
-            ("$A $ {A} }", "$A $ {A} }", 0),
-        ] {
-            let (found, values) = followed(text).expect(text);
-            assert_eq!((found.as_str(), values.len()), (meant, held), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_reference_says_what_would_be_one() {
-        for text in ["${", "${}", "${A B}", "${1}", "x${A", "${A:-b}", "${é}"] {
-            assert!(followed(text).expect_err(text).contains("between the braces"), "{text}");
-        }
-        assert!(followed("${NONE}").expect_err("unset").contains("`NONE` is not set"));
-    }
 }

@@ -443,6 +443,10 @@ struct Metrics {
     /// A page for people at `/`, which shows the same live: domains, backends, what happened.
     #[schemars(default)]
     status_page: bool,
+    /// Names by which they may be called, besides their address and `localhost`: what Prometheus is to
+    /// call them by. Requests for other hosts are refused: a web page could send them.
+    #[schemars(default)]
+    hosts: Vec<Host>,
 }
 
 /// Certificates from Let's Encrypt, or from another CA that speaks ACME. Without this section there are

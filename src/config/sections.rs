@@ -87,7 +87,11 @@ fn read_proxy(
         listen_addr: listener(section, "listen_addr", listeners),
         listen_addr_http: listener(section, "listen_addr_http", listeners),
         management_api_addr: listener(section, "management_api_addr", listeners),
-        management_api_hosts: read_management_api_hosts(section, d.management_api_hosts),
+        management_api_hosts: read_own_hosts(
+            section,
+            "management_api_hosts",
+            d.management_api_hosts,
+        ),
         admin_socket: section.or_from(
             "admin_socket",
             d.admin_socket,
@@ -271,13 +275,15 @@ fn read_proxy_protocol(
     is_on
 }
 
-fn read_management_api_hosts(
+/// Reads the names by which something of the server's own may be called.
+fn read_own_hosts(
     section: &mut Section<'_, '_>,
+    key: &'static str,
     default: Vec<DomainName>,
 ) -> Vec<DomainName> {
-    section.list_default("management_api_hosts", Some(default.plain()), Origin::Default);
+    section.list_default(key, Some(default.plain()), Origin::Default);
     section
-        .elements("management_api_hosts", "[\"vhost.example.net\"]", host_name)
+        .elements(key, "[\"vhost.example.net\"]", host_name)
         .map_or(default, |list| list.into_iter().map(|(name, _)| name).collect())
 }
 
@@ -405,5 +411,6 @@ fn read_metrics(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> Met
     let per_domain_limit =
         section.or("per_domain_limit", d.per_domain_limit, integer(0..=1_000_000));
     let status_page = section.or("status_page", d.status_page, boolean);
-    MetricsSettings { enabled, listen_addr, per_domain_limit, status_page }
+    let hosts = read_own_hosts(section, "hosts", d.hosts);
+    MetricsSettings { enabled, listen_addr, per_domain_limit, status_page, hosts }
 }

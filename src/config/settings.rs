@@ -493,6 +493,8 @@ pub struct MetricsSettings {
     pub per_domain_limit: usize,
     /// Whether there is a page for people, too.
     pub status_page: bool,
+    /// The names by which they may be called, besides their address and `localhost`.
+    pub hosts: Vec<DomainName>,
 }
 
 impl Default for MetricsSettings {
@@ -502,6 +504,7 @@ impl Default for MetricsSettings {
             listen_addr: SocketAddr::from(([0, 0, 0, 0], 9090)),
             per_domain_limit: 1000,
             status_page: false,
+            hosts: Vec::new(),
         }
     }
 }

@@ -8,8 +8,8 @@ use super::configuration::off_the_runtime;
 use super::{Configuration, ControlError};
 use crate::config::{Origin, Setting};
 use crate::model::{
-    Backend, BackendState, BackendTls, Balance, Scheme, SendProxyProtocol, TlsMode, VirtualHost,
-    Weight,
+    Backend, BackendState, BackendTls, Balance, HIDDEN, PasswordHash, Scheme, SendProxyProtocol,
+    TlsMode, VirtualHost, Weight, escape_references,
 };
 use crate::state::Snapshot;
 
@@ -24,25 +24,40 @@ pub struct Exported {
     pub warnings: Vec<String>,
 }
 
+/// Whether hashes of passwords are written. What references stand for never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are, so that the file can be used.
+    Written,
+    /// They are not: somebody looks.
+    Hidden,
+}
+
 impl Configuration {
     /// The settings that somebody set, and every domain and backend as it is live.
     ///
     /// # Errors
     /// When the server is stopping.
-    pub async fn export(&self) -> Result<Exported, ControlError> {
+    pub async fn export(&self, secrets: Secrets) -> Result<Exported, ControlError> {
         let settings = self.settings();
         let live = self.control.snapshot();
-        off_the_runtime(move || Ok(export(&settings, &live))).await
+        off_the_runtime(move || Ok(export(&settings, &live, secrets))).await
     }
 }
 
-fn export(settings: &[Setting], live: &Snapshot) -> Exported {
+fn export(settings: &[Setting], live: &Snapshot, secrets: Secrets) -> Exported {
     let mut text = String::new();
     write_settings(&mut text, settings);
     let mut warnings = Vec::new();
     for node in live.domains() {
         let virtual_host = &node.virtual_host;
-        write_domain(&mut text, virtual_host);
+        let hidden = write_domain(&mut text, virtual_host, secrets);
+        if hidden {
+            warnings.push(format!(
+                "the hashes of passwords of `{}` are not shown: write to a file, or add `--secrets`",
+                virtual_host.domain
+            ));
+        }
         if live.pool(&virtual_host.live).is_none() {
             warnings.push(format!(
                 "no backend carries `{}`, the live tag of `{}`: a config file wants one",
@@ -83,7 +98,8 @@ fn was_set(setting: &Setting) -> bool {
     }
 }
 
-fn write_domain(text: &mut String, virtual_host: &VirtualHost) {
+/// Writes a domain, and says whether anything of it is hidden.
+fn write_domain(text: &mut String, virtual_host: &VirtualHost, secrets: Secrets) -> bool {
     let VirtualHost {
         domain,
         aliases,
@@ -119,17 +135,36 @@ fn write_domain(text: &mut String, virtual_host: &VirtualHost) {
             write_key(text, "tls", toml::Table::from_iter(paths));
         }
     }
-    for (key, value) in options.values() {
+    let mut hidden = false;
+    for (key, mut value) in options.written() {
+        if key == "basic_auth" && secrets == Secrets::Hidden {
+            hidden = hide_hashes(&mut value);
+        }
         if let Some(value) = toml_of(&value) {
             write_key(text, &key, value);
         }
     }
+    hidden
 }
 
-/// A value of the state as a file has to write it.
+/// Whether there are hashes in the value of `basic_auth`, which then are no more.
+fn hide_hashes(value: &mut Value) -> bool {
+    let users = value.get_mut("users").and_then(Value::as_object_mut);
+    let mut hidden = false;
+    for hash in users.into_iter().flat_map(serde_json::Map::values_mut) {
+        // A reference says nothing about what it stands for.
+        if hash.as_str().is_some_and(|hash| hash.parse::<PasswordHash>().is_ok()) {
+            *hash = HIDDEN.into();
+            hidden = true;
+        }
+    }
+    hidden
+}
+
+/// A value as a file writes it.
 fn toml_of(value: &Value) -> Option<toml::Value> {
     match value {
-        Value::String(text) => Some(escaped(text)),
+        Value::String(text) => Some(text.clone().into()),
         Value::Array(elements) => {
             elements.iter().map(toml_of).collect::<Option<Vec<_>>>().map(Into::into)
         }
@@ -187,7 +222,7 @@ fn write_key(text: &mut String, key: &str, value: impl Into<toml::Value>) {
 
 /// A value of the state, which is no reference to the environment whatever it looks like.
 fn escaped(value: &impl ToString) -> toml::Value {
-    toml::Value::String(value.to_string().replace("${", "$${"))
+    toml::Value::String(escape_references(&value.to_string()))
 }
 
 #[cfg(test)]
@@ -218,7 +253,7 @@ mod tests {
         let domains = file.declared.domains.iter().cloned().map(Into::into);
         let changes = backends.map(Change::PutBackend).chain(domains.map(Change::PutDomain));
         let live = Snapshot::default().after(changes.collect::<Vec<_>>(), 1);
-        let exported = export(&file.effective, &live);
+        let exported = export(&file.effective, &live, Secrets::Hidden);
         assert!(exported.warnings.is_empty(), "{:?}", exported.warnings);
         let elsewhere = Path::new("/elsewhere/vhost.toml");
         let again =

@@ -32,7 +32,7 @@ pub use caller::Caller;
 pub use configuration::{Configuration, Settle};
 pub use domains::{DomainEdit, NewDomain};
 pub use error::ControlError;
-pub use export::Exported;
+pub use export::{Exported, Secrets};
 pub use gate::{ProbeNow, Probed};
 pub use history::EventWatch;
 pub use plane::{ControlOptions, ControlPlane};

@@ -29,6 +29,7 @@ const FIXED: [(&str, &str); 36] = [
     ("metrics.listen_addr", RESTART),
     ("metrics.per_domain_limit", RESTART),
     ("metrics.status_page", RESTART),
+    ("metrics.hosts", RESTART),
     ("lets_encrypt.email", RESTART),
     ("lets_encrypt.staging", RESTART),
     ("lets_encrypt.cache_dir", RESTART),

@@ -8,6 +8,7 @@ mod domains;
 mod family;
 mod ledger;
 mod page;
+mod patient;
 mod process;
 mod totals;
 

@@ -2,16 +2,19 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use flate2::Compression;
@@ -21,6 +24,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Exposition;
+use super::patient::Patient;
+use crate::model::{DomainName, ForeignHost, check_own_host};
 use crate::places::{ClientKey, Places};
 
 /// One file, without anything from elsewhere.
@@ -29,13 +34,19 @@ const PAGE: &str = include_str!("status.html");
 /// Connections at once; with more, the oldest of the client that has the most is closed.
 const MAX_CONNECTIONS: usize = 64;
 
+/// How long the first head may take: who connects has something to ask.
+const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a head may take, and how long a connection may be silent: longer than the usual time
 /// between two scrapes.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How long a connection is kept, and how long its last answer may take then.
 const LIFETIME: Duration = Duration::from_mins(10);
 const FAREWELL: Duration = Duration::from_secs(30);
+
+/// The longest head, in bytes.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// After the system could not accept a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -50,6 +61,7 @@ pub async fn serve(
     listener: TcpListener,
     exposition: Exposition,
     overview: Option<Overview>,
+    hosts: Vec<DomainName>,
 ) -> Infallible {
     let mut router = Router::new().route("/metrics", get(metrics)).with_state(exposition);
     if let Some(overview) = overview {
@@ -58,6 +70,8 @@ pub async fn serve(
             .route("/", get(async move || page.clone()))
             .route("/status.json", get(async move || status(overview().await)));
     }
+    let hosts: Arc<[DomainName]> = hosts.into();
+    let router = router.layer(middleware::from_fn_with_state(hosts, only_own_hosts));
     let places = Places::default();
     loop {
         match listener.accept().await {
@@ -84,15 +98,54 @@ pub async fn serve(
 }
 
 async fn connection(stream: TcpStream, router: Router) {
+    let Ok(own) = stream.local_addr() else { return };
+    let asked = Arc::new(AtomicBool::new(false));
+    let router = router.layer(Extension(Reader { own: own.ip(), asked: Arc::clone(&asked) }));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .header_read_timeout(IDLE_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(router));
     tokio::pin!(connection);
     // How a reader leaves is its own business.
+    if tokio::time::timeout(FIRST_HEAD_TIMEOUT, &mut connection).await.is_ok()
+        || !asked.load(Ordering::Relaxed)
+    {
+        return;
+    }
     if tokio::time::timeout(LIFETIME, &mut connection).await.is_err() {
         connection.as_mut().graceful_shutdown();
         let _ = tokio::time::timeout(FAREWELL, connection).await;
+    }
+}
+
+/// Who reads over a connection.
+#[derive(Clone)]
+struct Reader {
+    /// The address that it came to.
+    own: IpAddr,
+    /// Whether it has asked for anything.
+    asked: Arc<AtomicBool>,
+}
+
+/// Refuses what a web page of another name may have sent here.
+async fn only_own_hosts(
+    State(hosts): State<Arc<[DomainName]>>,
+    Extension(Reader { own, asked }): Extension<Reader>,
+    request: Request,
+    next: Next,
+) -> Response {
+    asked.store(true, Ordering::Relaxed);
+    match check_own_host(request.headers(), request.uri(), own, &hosts) {
+        Ok(()) => next.run(request).await,
+        Err(ForeignHost::NotOne) => {
+            (StatusCode::BAD_REQUEST, "there is not one `Host`\n").into_response()
+        }
+        Err(ForeignHost::Foreign) => {
+            let words = "the `Host` is not a name of this server: call it by its address or \
+                         `localhost`, or add the name to `metrics.hosts`\n";
+            (StatusCode::FORBIDDEN, words).into_response()
+        }
     }
 }
 

@@ -308,22 +308,22 @@ mod tests {
             match host.strip_prefix('[') {
                 Some(rest) => {
                     let address = rest.strip_suffix(']').and_then(|a| a.parse::<Ipv6Addr>().ok());
-                    proptest::prop_assert!(address.is_some(), "{}", host);
+                    proptest::prop_assert!(address.is_some(), "{host}");
                 }
                 None => proptest::prop_assert!(
                     host.split('.').all(|label| !label.is_empty()
                         && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))),
-                    "{}", host
+                    "{host}"
                 ),
             }
             if text.is_ascii() {
                 let authority = text.parse::<http::uri::Authority>();
-                proptest::prop_assert!(authority.is_ok(), "{}", text);
+                proptest::prop_assert!(authority.is_ok(), "{text}");
                 let (named, is_address) = (authority.unwrap(), host.starts_with('['));
                 proptest::prop_assert!(!named.as_str().contains('@'));
                 let named = named.host().to_ascii_lowercase();
                 let named = named.strip_suffix('.').unwrap_or(&named);
-                proptest::prop_assert!(is_address || named == host, "{} {}", named, host);
+                proptest::prop_assert!(is_address || named == host, "{named} {host}");
             }
             // What was normalised once stays as it is.
             let mut again = [0; 256];

@@ -17,9 +17,11 @@ mod health_check;
 mod host_options;
 mod likeness;
 mod log_level;
+mod own_host;
 mod patch;
 mod proxy_header;
 mod public_name;
+mod reference;
 mod reload;
 mod stats;
 mod status_class;
@@ -30,6 +32,7 @@ mod trusted_proxy;
 mod underscores_in_headers;
 mod upstream_failure;
 mod virtual_host;
+mod visible;
 
 pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
@@ -57,8 +60,12 @@ pub use host_options::{
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;
+pub use own_host::{ForeignHost, check_own_host};
 pub use patch::Patch;
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
+pub use reference::{
+    Followed, HIDDEN, Variables, escape as escape_references, follow as follow_references,
+};
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
 };
@@ -74,6 +81,7 @@ pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};
 pub use underscores_in_headers::UnderscoresInHeaders;
 pub use upstream_failure::UpstreamFailure;
 pub use virtual_host::{LONGEST_HSTS_SECS, VirtualHost};
+pub use visible::{is_obeyed, printable, printable_json, printable_lines};
 
 /// A value that could not be parsed: what it was, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

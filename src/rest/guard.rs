@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::problem::Problem;
 use super::routes::HEALTH;
-use crate::model::{Access, Actor, DomainName};
+use crate::model::{Access, Actor, DomainName, ForeignHost, check_own_host};
 use crate::rpc::envelope::FaultKind;
 use crate::tokens::Tokens;
 
@@ -95,36 +95,16 @@ impl Guard {
     /// A name that somebody else's DNS may lead here lets a web page in (DNS rebinding): the host must be
     /// one that is ours.
     fn check_host(&self, headers: &HeaderMap, uri: &Uri, own: IpAddr) -> Result<(), Problem> {
-        let mut hosts = headers.get_all(HOST).iter();
-        let (host, more) = (hosts.next(), hosts.next());
-        let host = host.and_then(|host| host.to_str().ok()).filter(|_| more.is_none());
-        let Some(host) = host else {
-            let status = StatusCode::BAD_REQUEST;
-            return Err(Problem::new(status, FaultKind::Invalid, "there is not one `Host`"));
-        };
-        let target = uri.authority().map(http::uri::Authority::as_str);
-        for name in [Some(host), target].into_iter().flatten() {
-            if !self.is_own(name, own) {
-                let refused = denied("the `Host` is not a name of this API");
-                return Err(refused.hint(
-                    "call it by its address or `localhost`, or add the name to \
-                     `proxy.management_api_hosts`",
-                ));
+        check_own_host(headers, uri, own, &self.hosts).map_err(|foreign| match foreign {
+            ForeignHost::NotOne => {
+                let status = StatusCode::BAD_REQUEST;
+                Problem::new(status, FaultKind::Invalid, "there is not one `Host`")
             }
-        }
-        Ok(())
-    }
-
-    fn is_own(&self, host: &str, own: IpAddr) -> bool {
-        let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
-        let name = authority.host();
-        let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-        if let Ok(address) = literal.unwrap_or(name).parse::<IpAddr>() {
-            return address.to_canonical() == own.to_canonical();
-        }
-        let name = name.strip_suffix('.').unwrap_or(name);
-        name.eq_ignore_ascii_case("localhost")
-            || name.parse::<DomainName>().is_ok_and(|name| self.hosts.contains(&name))
+            ForeignHost::Foreign => denied("the `Host` is not a name of this API").hint(
+                "call it by its address or `localhost`, or add the name to \
+                 `proxy.management_api_hosts`",
+            ),
+        })
     }
 }
 

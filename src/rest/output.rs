@@ -1,14 +1,15 @@
 //! What a method answered becomes a response.
 
-use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, ETAG, LINK, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::input::LIVE_WORD;
 use super::revision::{etag, is_known};
 use super::routes::{Done, Operation};
+use crate::model::printable_json;
 
 /// The word of the methods for the tag that serves a domain, in what they answer.
 pub(super) const LIVE: &str = "live";
@@ -31,7 +32,8 @@ pub(super) fn done(
         }
         Done::Gone => StatusCode::NO_CONTENT.into_response(),
         Done::State | Done::Shown | Done::Created => {
-            (operation.done.status(), Json(&result)).into_response()
+            let kind = HeaderValue::from_static("application/json");
+            (operation.done.status(), [(CONTENT_TYPE, kind)], json_text(&result)).into_response()
         }
     };
     let headers = response.headers_mut();
@@ -46,6 +48,12 @@ pub(super) fn done(
     say(LOCATION, location(operation, &result, uri));
     say(LINK, next_page(&result, uri));
     response
+}
+
+/// A value as JSON that a terminal can show: `curl` prints what it gets, and strangers' words may be in it.
+pub(super) fn json_text(value: &impl Serialize) -> String {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    printable_json(&text).into_owned()
 }
 
 /// Writes the tag that serves a domain as the config file does.

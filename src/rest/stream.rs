@@ -10,6 +10,7 @@ use http::header::ACCEPT;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use super::output::json_text;
 use super::problem::Problem;
 
 /// Reports that wait for a slow client.
@@ -60,7 +61,7 @@ pub(super) fn reports(call: UnderWay) -> Response {
     let numbered = received(call.reports).scan(0, |last, report| {
         let id = report["id"].as_u64().filter(|id| *id > *last);
         *last = id.unwrap_or(*last);
-        let event = Event::default().data(report.to_string());
+        let event = Event::default().data(json_text(&report));
         std::future::ready(Some(match id {
             Some(id) => event.id(id.to_string()),
             None => event,
@@ -82,8 +83,7 @@ fn received(reports: mpsc::Receiver<Value>) -> impl Stream<Item = Value> {
 }
 
 fn named(name: &str, data: &impl serde::Serialize) -> Event {
-    let data = serde_json::to_string(data).unwrap_or_default();
-    Event::default().event(name).data(data)
+    Event::default().event(name).data(json_text(data))
 }
 
 fn events(events: impl Stream<Item = Event> + Send + 'static) -> Response {

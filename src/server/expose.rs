@@ -43,7 +43,7 @@ impl Bound {
         let Some(listener) = listener else { return };
         tracing::info!(listen_addr = %settings.listen_addr, "serving metrics");
         let overview = settings.status_page.then(|| overview_of(dispatch));
-        control.spawn(exposition::serve(listener, exposition, overview));
+        control.spawn(exposition::serve(listener, exposition, overview, settings.hosts));
     }
 }
 

@@ -6,6 +6,7 @@ mod https;
 mod listen;
 mod logs;
 mod management;
+mod secrets;
 mod stop;
 
 use std::net::SocketAddr;
@@ -116,6 +117,7 @@ impl Server {
         );
         let declared = std::mem::take(&mut config.declared);
         control.block_on(apply_file(&plane, &saved, declared, &source))?;
+        secrets::check(&reader)?;
         drop(saved);
         control.block_on(resolved(&reader));
 
@@ -304,7 +306,9 @@ fn open_store(config: &Config) -> Result<(Store, Saved), ServerError> {
     if interrupted > 0 {
         tracing::warn!(interrupted, "the last stop cut short the drain of switches");
     }
-    let saved = store.load()?;
+    let mut saved = store.load()?;
+    secrets::resolve(&mut saved);
+    secrets::forget(&mut store, &saved, &config.declared)?;
     Ok((store, saved))
 }
 

@@ -12,7 +12,7 @@ use super::StoreError;
 use super::lock::{self, DirectoryLock};
 use crate::crash_point::crash_point;
 use crate::model::{
-    Actor, Backend, Change, DomainName, EntryKind, Event, EventKind, Outcome, VirtualHost,
+    Actor, Backend, Change, DomainName, EntryKind, Event, EventKind, HIDDEN, Outcome, VirtualHost,
 };
 
 /// The newest schema that this version reads and writes.
@@ -52,6 +52,9 @@ const FROM_1_TO_2: &str = "
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    /// Whether the next commit takes what must be forgotten out of the state, so that the log of writes
+    /// must not keep the pages of before.
+    forgets: bool,
     _lock: DirectoryLock,
 }
 
@@ -101,8 +104,10 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What is taken out of the state is not to be found in the file either.
+        connection.pragma_update(None, "secure_delete", true)?;
         create_schema(&mut connection)?;
-        Ok(Self { connection, _lock: lock })
+        Ok(Self { connection, forgets: false, _lock: lock })
     }
 
     /// Reads the desired state.
@@ -155,6 +160,11 @@ impl Store {
         crash_point("commit.event");
         transaction.commit()?;
         crash_point("commit.done");
+        if std::mem::take(&mut self.forgets) {
+            // What was committed stays committed if a page of before can't be taken away yet.
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let _ = self.connection.query_row(checkpoint, [], |_| Ok(()));
+        }
         Ok(event)
     }
 
@@ -200,6 +210,38 @@ impl Store {
             self.set_outcome(*event, &Outcome::Interrupted)?;
         }
         Ok(open.len())
+    }
+
+    /// Takes values that should never have been kept out of what the history tells of changes: all of
+    /// them or nothing.
+    ///
+    /// # Errors
+    /// When the database fails or holds what can't be read.
+    pub fn forget(&mut self, values: &[String]) -> Result<(), StoreError> {
+        self.forgets = true;
+        // As texts stand in the JSON that changes are told in.
+        let quoted: Vec<String> = values.iter().map(write).collect();
+        let transaction = self.connection.transaction()?;
+        let mut changed = Vec::new();
+        {
+            let mut statement = transaction.prepare(
+                "SELECT id, value FROM events WHERE json_type(value, '$.changed') IS NOT NULL",
+            )?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let value: String = row.get(1)?;
+                let mut kind: EventKind = read("an event", &value)?;
+                if hide_in(&mut kind, &quoted) {
+                    changed.push((row.get::<_, i64>(0)?, write(&kind)));
+                }
+            }
+        }
+        for (id, value) in changed {
+            transaction
+                .execute("UPDATE events SET value = ?2 WHERE id = ?1", params![id, value])?;
+        }
+        transaction.commit()?;
+        Ok(())
     }
 
     /// The newest events first, at most `limit`, those that concern `domain` or all.
@@ -431,6 +473,27 @@ fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreE
 
 fn write<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("values of the model have string keys and no custom errors")
+}
+
+/// Hides texts in what an event tells of changes, and says whether any was there.
+fn hide_in(kind: &mut EventKind, quoted: &[String]) -> bool {
+    let (EventKind::DomainSet { changed, .. }
+    | EventKind::BackendSet { changed, .. }
+    | EventKind::FileApplied { changed, .. }) = kind
+    else {
+        return false;
+    };
+    let hidden = write(&HIDDEN);
+    let mut found = false;
+    for phrase in changed {
+        for quoted in quoted.iter().filter(|quoted| quoted.len() > 2) {
+            if phrase.contains(quoted.as_str()) {
+                *phrase = phrase.replace(quoted.as_str(), &hidden);
+                found = true;
+            }
+        }
+    }
+    found
 }
 
 /// SQLite's integers are signed; counts and times fit.

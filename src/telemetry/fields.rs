@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use tracing::field::Field;
 use tracing_subscriber::fmt::format::Writer;
 
+use crate::model::is_obeyed;
+
 /// Writes a field as text. What clients sent may be in it, so nothing in it ends the line or moves a
 /// terminal's cursor.
 pub(super) fn write_field(
@@ -26,9 +28,9 @@ struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
 impl std::fmt::Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        for part in text.split_inclusive(char::is_control) {
+        for part in text.split_inclusive(is_obeyed) {
             match part.char_indices().next_back() {
-                Some((end, last)) if last.is_control() => {
+                Some((end, last)) if is_obeyed(last) => {
                     self.0.write_str(&part[..end])?;
                     write!(self.0, "{}", last.escape_default())?;
                 }

@@ -101,6 +101,17 @@ fn most_of_log() -> log::LevelFilter {
     }
 }
 
+/// Modules of Pingora that log whole heads below info: cookies, `Authorization`, and what
+/// `request_headers` adds from the environment. Its other modules do so on trace, which it is not let to.
+const WITH_HEADS: [&str; 6] = [
+    "pingora_core::protocols::http",
+    "pingora_proxy::proxy_cache",
+    "pingora_proxy::proxy_custom",
+    "pingora_proxy::proxy_h1",
+    "pingora_proxy::proxy_h2",
+    "pingora_proxy::subrequest",
+];
+
 /// Our own lines from the configured level on; of the crates below only what a person must know.
 fn targets(level: LogLevel) -> Targets {
     let level = match level {
@@ -114,7 +125,11 @@ fn targets(level: LogLevel) -> Targets {
     let quiet = level.min(LevelFilter::WARN);
     let all = Targets::new().with_default(quiet).with_target("pingora_vhost", level);
     if level >= LevelFilter::DEBUG {
-        return all.with_target("pingora_core", level).with_target("pingora_proxy", level);
+        let all = all
+            .with_target("pingora_core", LevelFilter::DEBUG)
+            .with_target("pingora_proxy", LevelFilter::DEBUG);
+        let quiet = WITH_HEADS.map(|target| (target, LevelFilter::INFO));
+        return all.with_targets(quiet);
     }
     // Pingora logs an error for every client that goes away in the middle (#321, #383 there), and
     // vhost logs each failed request itself. What concerns no single client stays: failed accepts,

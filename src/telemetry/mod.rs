@@ -10,6 +10,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -28,6 +29,7 @@ pub use level::LevelHandle;
 
 use crate::config::{LogFormat, LogOutput, LoggingSettings};
 use crate::metrics::DroppedLines;
+use crate::model::printable_json;
 use fields::write_field;
 use log_file::LogFile;
 use sampling::Sampling;
@@ -100,7 +102,7 @@ pub fn init(settings: &LoggingSettings) -> Result<TelemetryGuard, TelemetryError
     let level = LevelHandle::new(settings.level);
     let sampling = Sampling::default();
     let filters = (level.clone(), sampling.clone());
-    subscriber(settings, filters, LineWriter(Arc::clone(&sink)), colour)
+    subscriber(settings, filters, line_writer(settings.format, &sink), colour)
         .try_init()
         .map_err(|_| TelemetryError::SetUpBefore)?;
     Ok(TelemetryGuard { logs: LogHandle { sink, level, sampling, dropped } })
@@ -127,7 +129,14 @@ fn open_file(
 }
 
 /// Puts each line of the log into the queue.
-struct LineWriter(Arc<Sink>);
+struct LineWriter {
+    sink: Arc<Sink>,
+    format: LogFormat,
+}
+
+fn line_writer(format: LogFormat, sink: &Arc<Sink>) -> LineWriter {
+    LineWriter { sink: Arc::clone(sink), format }
+}
 
 impl<'w> MakeWriter<'w> for LineWriter {
     type Writer = &'w Self;
@@ -140,7 +149,14 @@ impl<'w> MakeWriter<'w> for LineWriter {
 /// Each call is a whole line: the layer writes no other.
 impl Write for &LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.send(line.to_vec());
+        self.sink.send(match self.format {
+            // What is in its texts may come from strangers, and the line be read on a terminal.
+            LogFormat::Json => match printable_json(&String::from_utf8_lossy(line)) {
+                Cow::Borrowed(_) => line.to_vec(),
+                Cow::Owned(escaped) => escaped.into_bytes(),
+            },
+            LogFormat::Text => line.to_vec(),
+        });
         Ok(line.len())
     }
 

@@ -82,6 +82,22 @@ fn debug_shows_what_pingora_says_and_off_shows_nothing() {
 }
 
 #[test]
+fn whole_heads_of_requests_are_not_told_at_any_level() {
+    let log = || {
+        debug!(target: "pingora_proxy::proxy_h1", "Sending header to upstream");
+        debug!(target: "pingora_proxy::proxy_h2", "Request to h2");
+        debug!(target: "pingora_core::protocols::http::v1::client", "Response header");
+        tracing::trace!(target: "pingora_proxy", "Request header");
+        tracing::trace!(target: "pingora_core::apps::http_app", "a header");
+        error!(target: "pingora_proxy::proxy_h1", "what failed");
+    };
+    for level in [LogLevel::Debug, LogLevel::Trace] {
+        let text = logged(level, LogFormat::Text, log);
+        assert!(text.contains("what failed") && text.lines().count() == 1, "{text}");
+    }
+}
+
+#[test]
 fn json_is_one_object_a_line_with_the_fields_at_its_top() {
     let text = logged(LogLevel::Info, LogFormat::Json, || {
         info!(domain = "example.com", status = 200, "request done\n\u{1b}[31m");
@@ -98,10 +114,10 @@ fn json_is_one_object_a_line_with_the_fields_at_its_top() {
 #[test]
 fn text_that_clients_sent_neither_ends_a_line_nor_colours_it() {
     let text = logged(LogLevel::Info, LogFormat::Text, || {
-        let path = "/\u{1b}[31m\n";
+        let path = "/\u{1b}[31m\n\u{202e}\u{9b}\u{2028}";
         info!(status = 200, path, shown = %path, "request done {path}");
     });
-    let shown = r"/\u{1b}[31m\n";
+    let shown = r"/\u{1b}[31m\n\u{202e}\u{9b}\u{2028}";
     let end = format!("request done {shown} status=200 path=\"{shown}\" shown={shown}\n");
     assert!(text.ends_with(&end), "{text:?}");
     assert_eq!(text.lines().count(), 1, "{text:?}");
@@ -122,7 +138,7 @@ fn a_file_is_appended_to_with_records_of_the_log_crate_too() {
     let guard = init(&settings).expect("nobody set up before");
     log::error!(target: "pingora_proxy", "client went away");
     log::error!(target: "pingora_core::services::listening", "Accept() failed {}", 24);
-    info!("ours");
+    info!(host = "a\u{202e}\u{9b}b", "ours");
     assert!(matches!(init(&settings), Err(TelemetryError::SetUpBefore)));
     let log = guard.handle();
     drop(guard);
@@ -132,6 +148,7 @@ fn a_file_is_appended_to_with_records_of_the_log_crate_too() {
     assert!(text.contains("Accept() failed 24") && text.contains("ours"), "{text}");
     assert!(text.contains("pingora_core::services::listening"), "{text}");
     assert!(!text.contains("client went away"), "{text}");
+    assert!(text.contains(r#""host":"a\u202e\u009bb""#), "{text}");
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod reload;
 mod rest;
 mod retry;
 mod routing;
+mod secrets;
 mod shutdown;
 mod soak;
 mod stats;

@@ -274,20 +274,20 @@ fn more_domains_than_wanted_are_counted_together() {
 fn the_listener_speaks_http_as_scrapers_expect() {
     let (setup, metrics) = with_metrics(Setup::new());
     let _vhost = setup.start();
-    let plain = get(metrics, "metrics", "/metrics");
+    let plain = get(metrics, "localhost", "/metrics");
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     assert_eq!((plain.status, plain.header("content-type")), (200, Some(kind)));
     promtool(&["check", "metrics"], &plain.text());
     // On one connection: a scraper keeps it.
     let mut client = Client::connect(metrics);
-    let zipped = client.get_with("metrics", "/metrics", "Accept-Encoding: gzip\r\n");
+    let zipped = client.get_with("localhost", "/metrics", "Accept-Encoding: gzip\r\n");
     assert_eq!(zipped.header("content-encoding"), Some("gzip"));
     let mut text = String::new();
     flate2::read::GzDecoder::new(&zipped.body[..]).read_to_string(&mut text).unwrap();
     assert!(text.contains("\nvhost_build_info{version=\""), "{text}");
-    assert_eq!(client.get("metrics", "/status.json").status, 404, "no page unless it is wanted");
-    assert_eq!(client.get("metrics", "/").status, 404);
-    let posted = client.post("metrics", "/metrics", b"");
+    assert_eq!(client.get("localhost", "/status.json").status, 404, "no page unless it is wanted");
+    assert_eq!(client.get("localhost", "/").status, 404);
+    let posted = client.post("localhost", "/metrics", b"");
     assert_eq!((posted.status, posted.header("allow")), (405, Some("GET,HEAD")));
 }
 

@@ -34,9 +34,18 @@ pub(super) struct DiffArgs {
 }
 
 /// Print a config file that reproduces the settings and the live state
+///
+/// What refers to the environment is written as the reference, `${NAME}`. Hashes of passwords are written to
+/// a file or a pipe, and hidden on a terminal.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl config export")]
-pub(super) struct ExportArgs {}
+#[command(
+    after_help = "Examples:\n  vhost ctl config export > vhost.toml\n  vhost ctl config export --secrets"
+)]
+pub(super) struct ExportArgs {
+    /// Write the hashes of passwords, also to a terminal
+    #[arg(long)]
+    secrets: bool,
+}
 
 impl ConfigVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
@@ -89,7 +98,9 @@ fn table(differences: &[Difference], now_ms: u64) -> Table {
 
 impl ExportArgs {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let export = session.call::<config::Export>("export the config", &NoParams {}).await?;
+        let secrets = self.secrets || !session.printer.is_terminal();
+        let params = config::ExportParams { secrets };
+        let export = session.call::<config::Export>("export the config", &params).await?;
         session.printer.text(&export, &export.text);
         for warning in &export.warnings {
             session.printer.note(&format!("warning: {warning}"));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum, ValueHint, value_parser};
+use serde_json::{Map, Value};
 
 use super::connect::Session;
 use super::domain_options::{self, Given};
@@ -209,7 +210,7 @@ impl DomainVerb {
             Self::Add(args) => {
                 let action = format!("add `{}`", args.domain);
                 let (wait, timeout) = (args.wait_cert, args.timeout);
-                let info = session.call::<domain::Add>(&action, &args.into()).await?;
+                let info = session.call::<domain::Add>(&action, &args.params()?).await?;
                 if !wait {
                     session.printer.changed(&info, &summary(&info));
                     return Ok(ExitCode::Done);
@@ -225,7 +226,7 @@ impl DomainVerb {
             }
             Self::Set(args) => {
                 let action = format!("change `{}`", args.domain);
-                let info = session.call::<domain::Set>(&action, &args.into()).await?;
+                let info = session.call::<domain::Set>(&action, &args.params()?).await?;
                 session.printer.changed(&info, &summary(&info));
             }
             Self::Maintenance(args) => args.run(session).await?,
@@ -259,12 +260,12 @@ impl Paged for domain::List {
     }
 }
 
-impl From<AddArgs> for AddParams {
-    fn from(args: AddArgs) -> Self {
-        let AddArgs { domain, tag, aliases, options, force, wait_cert: _, timeout: _ } = args;
+impl AddArgs {
+    fn params(self) -> Result<AddParams, Problem> {
+        let Self { domain, tag, aliases, options, force, wait_cert: _, timeout: _ } = self;
         let OptionArgs { http_to_https, balance, tls, tls_cert, tls_key, hsts_max_age, given } =
             options;
-        Self {
+        Ok(AddParams {
             domain,
             tag,
             aliases,
@@ -272,15 +273,15 @@ impl From<AddArgs> for AddParams {
             balance,
             tls: files(tls_cert, tls_key).or(tls),
             hsts_max_age_secs: hsts_max_age,
-            options: domain_options::patch(given, Vec::new()),
+            options: patch(given, Vec::new())?,
             force,
-        }
+        })
     }
 }
 
-impl From<SetArgs> for SetParams {
-    fn from(args: SetArgs) -> Self {
-        let SetArgs { domain, edits } = args;
+impl SetArgs {
+    fn params(self) -> Result<SetParams, Problem> {
+        let Self { domain, edits } = self;
         let Edits {
             aliases,
             no_aliases,
@@ -293,16 +294,21 @@ impl From<SetArgs> for SetParams {
             given,
             taken,
         } = edits;
-        Self {
+        Ok(SetParams {
             domain,
             aliases: (no_aliases || !aliases.is_empty()).then_some(aliases),
             http_to_https,
             balance,
             tls: files(tls_cert, tls_key).or(tls),
             hsts_max_age_secs: hsts_max_age,
-            options: domain_options::patch(given, taken),
-        }
+            options: patch(given, taken)?,
+        })
     }
+}
+
+fn patch(given: Vec<Given>, taken: Vec<String>) -> Result<Map<String, Value>, Problem> {
+    let what = "the options do not fit together";
+    domain_options::patch(given, taken).map_err(|cause| Problem::usage(what, cause))
 }
 
 /// The files as the server finds them, wherever it was started.

@@ -8,16 +8,35 @@ use crate::model::OptionSet;
 pub(super) type Given = (String, Value);
 
 /// Options that are given, and keys of those that are taken away, as a JSON merge patch (RFC 7396).
-pub(super) fn patch(given: Vec<Given>, taken: Vec<String>) -> Map<String, Value> {
+///
+/// # Errors
+/// When one is given twice.
+pub(super) fn patch(given: Vec<Given>, taken: Vec<String>) -> Result<Map<String, Value>, String> {
     let mut patch: Map<String, Value> = taken.into_iter().map(|key| (key, Value::Null)).collect();
     for (key, value) in given {
-        // `a.b=1` and `a.c=2` are both meant.
-        match (patch.get_mut(&key), value) {
-            (Some(Value::Object(there)), Value::Object(more)) => there.extend(more),
-            (_, value) => _ = patch.insert(key, value),
-        }
+        join(&mut patch, key.clone(), value, &key)?;
     }
-    patch
+    Ok(patch)
+}
+
+/// `a.b.c=1` and `a.b.d=2` are both meant, `a.b=1` and `a.b=2` can't be.
+fn join(
+    into: &mut Map<String, Value>,
+    key: String,
+    value: Value,
+    path: &str,
+) -> Result<(), String> {
+    match (into.get_mut(&key), value) {
+        (Some(Value::Object(there)), Value::Object(more)) => {
+            for (key, value) in more {
+                let path = format!("{path}.{key}");
+                join(there, key, value, &path)?;
+            }
+        }
+        (None | Some(Value::Null), value) => _ = into.insert(key, value),
+        (Some(_), _) => return Err(format!("the option `{path}` is given twice; give it once")),
+    }
+    Ok(())
 }
 
 /// Reads `KEY=VALUE` as a line of TOML; a value that is none is a text. A key with dots is a way into
@@ -71,8 +90,24 @@ mod tests {
     fn keys_of_one_table_join() {
         let given =
             ["rate_limit.requests=5", "rate_limit.burst=9"].map(|text| parse(text).unwrap());
-        let patch = patch(given.to_vec(), vec!["allow".into()]);
+        let patch = patch(given.to_vec(), vec!["allow".into()]).unwrap();
         let expected = json!({"allow": null, "rate_limit": {"requests": 5, "burst": 9}});
         assert_eq!(Value::Object(patch), expected);
+    }
+
+    #[test]
+    fn headers_of_one_map_join_and_one_that_is_given_twice_is_refused() {
+        let patch = |texts: &[&str]| {
+            patch(texts.iter().map(|text| parse(text).unwrap()).collect(), Vec::new())
+        };
+        let [one, other] = ["request_headers.set.X-A=1", "request_headers.set.X-B=\"2\""];
+        let joined = patch(&[one, other, "request_headers.add={X-C=\"3\"}"]).unwrap();
+        let expected = json!({"request_headers": {
+            "set": {"X-A": 1, "X-B": "2"}, "add": {"X-C": "3"}
+        }});
+        assert_eq!(Value::Object(joined), expected);
+        let error = patch(&[one, other, one]).unwrap_err();
+        assert!(error.contains("`request_headers.set.X-A` is given twice"), "{error}");
+        assert!(patch(&["max_body_bytes=1", "max_body_bytes=2"]).is_err());
     }
 }

@@ -124,6 +124,7 @@ pub(super) fn run_in(
     let SharedArgs { socket, output, quiet, no_headers, color } = args.shared;
     let look = Look {
         format: output,
+        terminal: surroundings.stdout_terminal,
         words_terminal: surroundings.stderr_terminal,
         quiet,
         width: surroundings.stdout_width,

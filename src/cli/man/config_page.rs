@@ -168,7 +168,11 @@ const ENVIRONMENT_REFERENCES: &[&str] = &[
      read; `$${` stands for `${` itself. A variable that is not set is an error. Numbers and \
      true or false can't be referred to.",
     "Messages, `vhost check` and `vhost ctl config show` tell the reference and never what it stands \
-     for. What domains and backends became by it is the server's state, and shown as that.",
+     for. So do the options of domains: they are stored, shown and exported with their references, and \
+     what these stand for is in the server's memory alone. Names, ids, tags, addresses and the paths of \
+     certificates are what things are called by, and shown as they are: put no secret there.",
+    "Only the file can refer to the environment: a command that gives a text with `${NAME}` is refused, \
+     unless the very text stands there already.",
     "A server has the environment that it was started with: to read another value, restart it.",
 ];
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{Listing, Section};
+use super::{Listing, Section, written};
 use crate::config::effective::Origin;
 use crate::config::report::Span;
 
@@ -46,6 +46,29 @@ impl Section<'_, '_> {
             DeValue::Array(array) => array.iter().any(|element| self.value_refers(element)),
             DeValue::Table(table) => table.values().any(|value| self.value_refers(value)),
             _ => self.report.references.written(value).is_some(),
+        }
+    }
+
+    /// The same as the file writes it: with its references, and with what is none escaped.
+    pub(in crate::config) fn plain_written(&self, key: &str) -> Option<Value> {
+        self.written_json(self.table?.get(key)?)
+    }
+
+    fn written_json(&self, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+        match value.get_ref() {
+            DeValue::Array(array) => {
+                array.iter().map(|element| self.written_json(element)).collect()
+            }
+            DeValue::Table(table) => {
+                let fields = table.iter().map(|(key, value)| {
+                    self.written_json(value).map(|value| (key.get_ref().to_string(), value))
+                });
+                fields.collect::<Option<_>>().map(Value::Object)
+            }
+            plain => match self.report.references.written(value) {
+                Some(text) => Some(text.into()),
+                None => scalar(plain).ok().map(written),
+            },
         }
     }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::reference::HIDDEN;
 use crate::model::{ParseError, serde_as_text};
 
 /// Who may come in.
@@ -37,7 +38,7 @@ impl BasicAuth {
     /// Leaves nothing of the hashes.
     pub(super) fn hide_hashes(&mut self) {
         for hash in self.users.values_mut() {
-            *hash = PasswordHash(PasswordHash::HIDDEN.to_owned());
+            *hash = PasswordHash(HIDDEN.to_owned());
         }
     }
 }
@@ -82,9 +83,6 @@ serde_as_text!(UserName, "The name of a user, without a colon.");
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// What is shown instead.
-    const HIDDEN: &'static str = "(hidden)";
-
     /// The hash as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -122,7 +120,7 @@ impl fmt::Display for PasswordHash {
 
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::HIDDEN)
+        f.write_str(HIDDEN)
     }
 }
 

@@ -7,15 +7,15 @@ mod basic_auth;
 mod compression;
 mod error_pages;
 mod header_edits;
+mod held;
 mod maintenance;
+mod names;
 mod path_route;
 mod sticky;
-
-use std::path::Path;
-use std::sync::LazyLock;
+mod written;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use access::{Network, RateLimit};
@@ -23,15 +23,12 @@ pub use basic_auth::{BasicAuth, PasswordHash, UserName};
 pub use compression::Encoding;
 pub use error_pages::{ErrorPages, MAX_PAGE_BYTES, Page, PageFor, PageText};
 pub use header_edits::{HeaderEdits, HeaderField, HeaderText};
+pub use held::HostOptions;
 pub use maintenance::{Maintenance, Pause};
 pub use path_route::{PathPrefix, PathRoute};
 pub use sticky::Sticky;
 
-use super::{DomainName, Pattern};
-
-/// The options of a virtual host. Takes no room to speak of where it has none.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HostOptions(Option<Box<OptionSet>>);
+use super::{DomainName, Pattern, is_obeyed};
 
 /// Every option that a virtual host may have; what is not given is off.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -124,108 +121,6 @@ impl OptionSet {
     }
 }
 
-impl HostOptions {
-    /// The options.
-    pub fn get(&self) -> &OptionSet {
-        static NONE: LazyLock<OptionSet> = LazyLock::new(OptionSet::default);
-        self.0.as_deref().unwrap_or(&NONE)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// What stands at each key that is given.
-    pub fn values(&self) -> Map<String, Value> {
-        self.get().values()
-    }
-
-    /// The same for people to see: without what must stay secret.
-    pub fn shown(&self) -> Map<String, Value> {
-        let mut options = self.get().clone();
-        if let Some(auth) = &mut options.basic_auth {
-            auth.hide_hashes();
-        }
-        options.values()
-    }
-
-    /// Relative paths in them start at `base`.
-    pub fn start_at(&mut self, base: &Path) {
-        if let Some(options) = &mut self.0 {
-            options.error_pages.start_at(base);
-        }
-    }
-
-    /// Reads options.
-    ///
-    /// # Errors
-    /// Of the first key that is unknown or whose value does not fit.
-    pub fn read(values: Map<String, Value>) -> Result<Self, OptionError> {
-        let options: OptionSet =
-            serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| {
-                OptionError {
-                    path: plain(&error.path().to_string()),
-                    reason: plain(&error.into_inner().to_string()),
-                }
-            })?;
-        options.check()?;
-        Ok(options.into())
-    }
-
-    /// These options with those of `patch` in their place, as a JSON merge patch says (RFC 7396): null
-    /// takes one away.
-    ///
-    /// # Errors
-    /// Of the first key that is unknown or whose value does not fit.
-    pub fn patched(&self, patch: Map<String, Value>) -> Result<Self, OptionError> {
-        let mut values = Value::Object(self.values());
-        json_patch::merge(&mut values, &Value::Object(patch));
-        match values {
-            Value::Object(values) => Self::read(values),
-            _ => Ok(Self::default()),
-        }
-    }
-
-    /// What `file` changes about `before`, key by key, put upon these.
-    #[must_use]
-    pub fn merged(&self, before: &Self, file: &Self) -> Self {
-        if before == file {
-            return self.clone();
-        }
-        let (before, file) = (before.values(), file.values());
-        let mut merged = self.values();
-        for key in OptionSet::KEYS {
-            match (before.get(key), file.get(key)) {
-                (old, new) if old == new => {}
-                (_, Some(new)) => _ = merged.insert(key.to_owned(), new.clone()),
-                (_, None) => _ = merged.remove(key),
-            }
-        }
-        // Each key has been read before, and none depends on another.
-        Self::read(merged).unwrap_or_else(|_| self.clone())
-    }
-
-    /// Each key that differs, with what both say of it, as people may see it.
-    pub fn differences(&self, other: &Self) -> Vec<(&'static str, String, String)> {
-        if self == other {
-            return Vec::new();
-        }
-        let (one, two) = (self.values(), other.values());
-        let (shown_one, shown_two) = (self.shown(), other.shown());
-        let text = |shown: &Map<String, Value>, key| match shown.get(key) {
-            None => "none".to_owned(),
-            Some(Value::String(text)) => text.clone(),
-            Some(value) => value.to_string(),
-        };
-        OptionSet::KEYS
-            .into_iter()
-            .filter(|key| one.get(*key) != two.get(*key))
-            .map(|key| (key, text(&shown_one, key), text(&shown_two, key)))
-            .collect()
-    }
-}
-
 impl OptionSet {
     /// What types can't hold: what is too much, or stands twice.
     fn check(&self) -> Result<(), OptionError> {
@@ -252,7 +147,7 @@ impl OptionSet {
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if is_obeyed(c) {
             plain.extend(c.escape_default());
         } else {
             plain.push(c);
@@ -263,36 +158,6 @@ fn plain(text: &str) -> String {
 
 fn is_exact(name: &DomainName) -> bool {
     matches!(name.pattern(), Pattern::Exact(_))
-}
-
-impl From<OptionSet> for HostOptions {
-    fn from(options: OptionSet) -> Self {
-        Self((options != OptionSet::default()).then(|| Box::new(options)))
-    }
-}
-
-impl Serialize for HostOptions {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.get().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for HostOptions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let options = OptionSet::deserialize(deserializer)?;
-        options.check().map_err(serde::de::Error::custom)?;
-        Ok(options.into())
-    }
-}
-
-impl JsonSchema for HostOptions {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "HostOptions".into()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        OptionSet::json_schema(generator)
-    }
 }
 
 #[cfg(test)]

@@ -101,3 +101,169 @@ fn a_prefix_fits_whole_names() {
         assert_eq!(prefix.fits(path), fits, "{path}");
     }
 }
+
+const SECRET: &str = "s3cr3t";
+
+fn from_file(written: &Value, variable: &str) -> HostOptions {
+    let Value::Object(written) = written.clone() else { panic!("an object") };
+    let mut held = serde_json::Map::new();
+    held.insert("written".to_owned(), Value::Object(written));
+    let mut options: HostOptions = serde_json::from_value(Value::Object(held)).unwrap();
+    options.resolve(&|name| (name == "KEY").then(|| variable.to_owned())).unwrap();
+    options
+}
+
+fn with_key() -> HostOptions {
+    from_file(
+        &json!({
+            "request_headers": {"set": {"x-key": "${KEY}", "x-plain": "$${KEY}"}},
+            "allow": ["10.0.0.1/32"],
+            "basic_auth": {"realm": "${KEY}", "users": {"ann": HASH}},
+        }),
+        SECRET,
+    )
+}
+
+const HASH: &str = "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+
+#[test]
+fn a_reference_is_kept_and_shown_as_it_is_written() {
+    let options = with_key();
+    let set = &options.get().request_headers.set;
+    let value = |name: &str| set[&name.parse::<HeaderField>().unwrap()].to_string();
+    assert_eq!((value("x-key").as_str(), value("x-plain").as_str()), (SECRET, "${KEY}"));
+    let stored = serde_json::to_string(&options).unwrap();
+    for text in [&stored, &format!("{options:?}"), &json!(options.shown()).to_string()] {
+        assert!(!text.contains(SECRET), "{text}");
+        assert!(text.contains("${KEY}"), "{text}");
+    }
+    assert!(!json!(options.shown()).to_string().contains(HASH));
+    let mut again: HostOptions = serde_json::from_str(&stored).unwrap();
+    assert!(again.is_pending() && again == options);
+    assert!(again.resolve(&|_| None).unwrap_err().reason.contains("`KEY` is not set"));
+    assert!(again.is_pending());
+    again.resolve(&|_| Some("other".to_owned())).unwrap();
+    assert!(!again.is_pending() && again == options, "it is written the same");
+    let refused = from_file_refused(&json!({"allow": ["${KEY}"]}));
+    assert!(!refused.contains(SECRET) && refused.contains("does not fit"), "{refused}");
+}
+
+fn from_file_refused(written: &Value) -> String {
+    let mut options: HostOptions = serde_json::from_value(json!({"written": written})).unwrap();
+    let error = options.resolve(&|_| Some(SECRET.to_owned())).unwrap_err();
+    format!("{error}")
+}
+
+#[test]
+fn a_patch_keeps_the_references_that_it_does_not_touch() {
+    let options = with_key();
+    let patched = |patch: Value| {
+        let Value::Object(patch) = patch else { panic!("an object") };
+        options.patched(patch)
+    };
+    let after = patched(json!({"request_headers": {"set": {"X-More": "1"}}})).unwrap();
+    assert_eq!(after.shown()["request_headers"]["set"]["x-key"], "${KEY}");
+    assert_eq!(after.values()["request_headers"]["set"]["x-key"], SECRET);
+    let after = patched(json!({"request_headers": {"set": {"X-KEY": "mine"}}})).unwrap();
+    assert_eq!(after.shown()["request_headers"]["set"]["x-key"], "mine");
+    assert!(!serde_json::to_string(&after).unwrap().contains("x-key\":\"${KEY}"));
+    // All that is shown, given back.
+    let after = patched(Value::Object(options.shown())).unwrap();
+    assert_eq!(after, options);
+    assert_eq!(after.values(), options.values());
+    for new in [json!({"maintenance": {"message": "${KEY}"}}), json!({"allow": ["${KEY}"]})] {
+        assert!(patched(new).unwrap_err().reason.contains("only the config file"));
+    }
+    let literal = json!({"maintenance": {"message": "$${KEY} ${ $"}});
+    let after = patched(literal).unwrap();
+    assert_eq!(after.values()["maintenance"]["message"], "$${KEY} ${ $");
+}
+
+#[test]
+fn a_difference_never_says_what_a_reference_stands_for() {
+    let (options, none) = (with_key(), HostOptions::default());
+    let mut expanded = options.values();
+    expanded.remove("basic_auth");
+    // As a version before stored it.
+    let old = HostOptions::read(expanded).unwrap();
+    for (one, two) in [(&options, &none), (&none, &options), (&old, &options), (&options, &old)] {
+        let told = format!("{:?}", one.differences(two));
+        assert!(!told.contains(SECRET) && !told.contains(HASH), "{told}");
+        assert!(told.contains("request_headers"), "{told}");
+    }
+}
+
+#[test]
+fn an_old_store_gets_the_references_and_keeps_what_commands_did() {
+    let file = from_file(&json!({"request_headers": {"set": {"x-key": "${KEY}"}}}), SECRET);
+    let expanded = HostOptions::read(file.values()).unwrap();
+    let live = expanded.merged(&expanded, &file);
+    assert_eq!(live, file, "the reference takes the place of what it stands for");
+    let changed = read(json!({"request_headers": {"set": {"x-key": "mine"}}})).unwrap();
+    assert_eq!(changed.merged(&expanded, &file), changed);
+    assert_eq!(changed.merged(&file, &file), changed);
+    let mut pending: HostOptions =
+        serde_json::from_value(serde_json::to_value(&file).unwrap()).unwrap();
+    assert_eq!(pending.merged(&pending.clone(), &file), file);
+    pending.resolve(&|_| Some(SECRET.to_owned())).unwrap();
+    let other = from_file(&json!({"request_headers": {"set": {"x-key": "a-${KEY}"}}}), SECRET);
+    let merged = pending.merged(&file, &other);
+    assert_eq!((&merged, merged.values()), (&other, other.values()));
+}
+
+#[test]
+fn names_in_maps_are_made_alike_before_they_are_merged() {
+    let before = read(json!({"request_headers": {"set": {"x-key": "old"}}})).unwrap();
+    let Value::Object(patch) = json!({"request_headers": {"set": {"X-Key": "new"}}}) else {
+        panic!()
+    };
+    let after = before.patched(patch).unwrap();
+    assert_eq!(after.values()["request_headers"]["set"], json!({"x-key": "new"}));
+    for (map, path) in [
+        (json!({"request_headers": {"set": {"X-Key": "1", "x-key": "2"}}}), "request_headers.set"),
+        (json!({"response_headers": {"add": {"a-B": "1", "A-b": "2"}}}), "response_headers.add"),
+        (json!({"error_pages": {"404": "/a", "+404": "/b"}}), "error_pages"),
+    ] {
+        let refused = read(map.clone()).expect_err("twice");
+        assert_eq!(refused.path, path);
+        assert!(refused.reason.contains("are the same name"), "{refused}");
+        let Value::Object(map) = map else { panic!() };
+        assert_eq!(before.patched(map).expect_err("twice"), refused);
+    }
+}
+
+#[test]
+fn every_map_has_its_way_of_writing_names() {
+    let schema = json!(schemars::schema_for!(OptionSet));
+    let definitions = schema["$defs"].clone();
+    let mut found = Vec::new();
+    walk(&schema, &definitions, "", &mut found);
+    let mut known = names::MAPS.map(|(path, _)| path.to_owned()).to_vec();
+    found.sort();
+    known.sort();
+    assert_eq!(found, known);
+}
+
+/// The paths of the objects whose keys are not fixed.
+fn walk(schema: &Value, definitions: &Value, path: &str, found: &mut Vec<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        return walk(&definitions[name], definitions, path, found);
+    }
+    let open = ["additionalProperties", "patternProperties"].map(|key| &schema[key]);
+    if open.iter().any(|open| open.is_object()) {
+        found.push(path.to_owned());
+    }
+    for choice in ["anyOf", "oneOf", "allOf"] {
+        for schema in schema[choice].as_array().into_iter().flatten() {
+            walk(schema, definitions, path, found);
+        }
+    }
+    for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        walk(schema, definitions, &path, found);
+    }
+    if schema["items"].is_object() {
+        walk(&schema["items"], definitions, &format!("{path}[]"), found);
+    }
+}

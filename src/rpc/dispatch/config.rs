@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Call, Dispatch, Failure, read, to_its_end, write};
-use crate::control::{ControlError, ReloadOptions};
+use crate::control::{ControlError, ReloadOptions, Secrets};
 use crate::rpc::methods::{NoParams, config};
 
 impl Dispatch {
@@ -44,8 +44,9 @@ impl Dispatch {
     }
 
     pub(super) async fn export_config(&self, params: Value) -> Result<Value, Failure> {
-        let NoParams {} = read(params)?;
-        let exported = self.configuration.export().await?;
+        let config::ExportParams { secrets } = read(params)?;
+        let secrets = if secrets { Secrets::Written } else { Secrets::Hidden };
+        let exported = self.configuration.export(secrets).await?;
         write::<config::Export>(&config::ConfigExport {
             revision: exported.revision,
             text: exported.text,

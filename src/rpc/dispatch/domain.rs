@@ -24,7 +24,7 @@ impl Dispatch {
     pub(super) async fn add_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
         let params: domain::AddParams = read(params)?;
         let domain = params.domain.clone();
-        let options = HostOptions::read(params.options).map_err(|error| {
+        let options = HostOptions::default().patched(params.options).map_err(|error| {
             let domain = domain.clone();
             ControlError::OptionValue { domain, path: error.path, remedy: error.reason }
         })?;

@@ -15,7 +15,17 @@ method!(/// Reads the config again and applies what changed in it; drains what i
 method!(/// Where the live state differs from the config as it was last applied.
     Diff, "config.diff", NoParams => ConfigDiff);
 method!(/// The settings and the live state as the text of a config file.
-    Export, "config.export", NoParams => ConfigExport);
+    Export, "config.export", ExportParams => ConfigExport);
+
+/// What `config.export` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportParams {
+    /// Write the hashes of passwords too, so that the file can be used as it is. What references to the
+    /// environment stand for is never written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secrets: bool,
+}
 
 /// What `config.reload` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,6 +1,8 @@
 //! What clients sent, so that nothing in it ends a text, a line or a document, or moves a terminal's
 //! cursor.
 
+use crate::model::is_obeyed;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Text within the quotes of JSON.
@@ -15,10 +17,11 @@ pub(super) fn write_json(out: &mut Vec<u8>, text: &str) {
             '\n' => out.extend_from_slice(b"\\n"),
             '\r' => out.extend_from_slice(b"\\r"),
             '\t' => out.extend_from_slice(b"\\t"),
-            // All of them are below U+0100.
-            _ if character.is_control() => {
-                out.extend_from_slice(b"\\u00");
-                write_hex(out, u8::try_from(character).unwrap_or(b'?'));
+            _ if is_obeyed(character) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    out.extend_from_slice(b"\\u");
+                    unit.to_be_bytes().into_iter().for_each(|byte| write_hex(out, byte));
+                }
             }
             _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }

@@ -160,7 +160,7 @@ proptest! {
             ..line()
         };
         let json = written(json::write, &sent);
-        prop_assert!(json.ends_with('\n') && !json[..json.len() - 1].contains(char::is_control));
+        prop_assert!(json.ends_with('\n') && !json[..json.len() - 1].contains(crate::model::is_obeyed));
         let value: Value = serde_json::from_str(&json).map_err(|e| TestCaseError::fail(e.to_string()))?;
         for (field, text) in [("method", &method), ("host", &host), ("path", &path), ("query", &query)] {
             prop_assert_eq!(value[field].as_str(), Some(text.as_str()));

@@ -64,7 +64,7 @@ fn a_browser_shows_what_is_under_way() {
     vhost.wait_until_healthy(2);
     vhost.wait_for_health("down", "unhealthy");
 
-    let page = get(metrics, "status", "/");
+    let page = get(metrics, "localhost", "/");
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'; connect-src 'self'; style-src 'sha256-"));
@@ -72,7 +72,7 @@ fn a_browser_shows_what_is_under_way() {
     assert!(
         !page.text().contains("http://www.w3.org/2000/svg\" ") && !page.text().contains("//cdn")
     );
-    let data = get(metrics, "status", "/status.json");
+    let data = get(metrics, "localhost", "/status.json");
     assert_eq!(data.header("content-type"), Some("application/json"));
     assert_eq!(data.echo()["server"]["revision"], 1);
 
@@ -110,8 +110,8 @@ fn a_browser_shows_what_is_under_way() {
 fn page_whose_server(answers: fn(usize) -> bool) -> String {
     let (setup, metrics) = super::with_metrics(Setup::new());
     let vhost = setup.set("metrics.status_page", true).start();
-    let page = get(metrics, "status", "/").text();
-    let figures = get(metrics, "status", "/status.json").text();
+    let page = get(metrics, "localhost", "/").text();
+    let figures = get(metrics, "localhost", "/status.json").text();
     drop(vhost);
     let asked = Arc::new(AtomicUsize::new(0));
     let server = RawBackend::start(move |connection| {

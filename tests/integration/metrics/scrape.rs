@@ -25,7 +25,7 @@ struct Sample {
 
 impl Scrape {
     pub(super) fn of(address: SocketAddr) -> Self {
-        let response = get(address, "metrics", "/metrics");
+        let response = get(address, "localhost", "/metrics");
         assert_eq!(response.status, 200);
         Self::read(response.text())
     }

@@ -216,3 +216,44 @@ fn json_is_exactly_the_result() {
         }
     }
 }
+
+#[test]
+fn nothing_that_a_terminal_would_obey_reaches_one() {
+    let bad = "x\u{202e}\u{2066}\u{200f}\u{61c}\u{9b}2J\u{7f}\u{85}\u{2028}y\u{1b}]0;z";
+    let event = json!({"id": 1, "revision": 2, "at_ms": NOW, "actor": {"via": "file"},
+        "kind": "switch", "steps": [{"domain": "example.com", "from": "a", "to": "b"}],
+        "outcome": {"state": "gate_failed", "cause": bad}, "reason": bad});
+    let list = json!({"revision": 2, "events": [event]});
+    let mut health = json!({"status": "unhealthy", "last_error": bad, "failed_ms": NOW});
+    health["checked_ms"] = NOW.into();
+    let mut unhealthy = backend();
+    unhealthy["health"] = health.clone();
+    let answers = json!({"backends": [{"backend": "w", "health": health}], "problems": [bad],
+        "hint": bad});
+    let moved = progress(&json!({"phase": "draining", "remaining": 3, "domain": bad}));
+    for (line, answers) in [
+        ("history", vec![result(&list)]),
+        ("history -o wide", vec![result(&list)]),
+        ("history -o json", vec![result(&list)]),
+        ("events", vec![result(&list)]),
+        ("events -o json", vec![result(&list)]),
+        ("backend show web-1", vec![result(&unhealthy)]),
+        ("backend show web-1 -o json", vec![result(&unhealthy)]),
+        ("switch example.com b", vec![moved.clone(), fault("unhealthy", bad, &answers)]),
+        ("switch example.com b -o json", vec![moved, fault("unhealthy", bad, &answers)]),
+        ("call domain.list", vec![result(&json!({"bad": bad, bad: 1}))]),
+    ] {
+        for terminal in [false, true] {
+            let server = FakeServer::answering(&answers);
+            let ran = run_at(&server.socket(), line, terminal, true);
+            for text in [&ran.stdout, &ran.stderr] {
+                let obeyed = text.chars().find(|c| *c != '\n' && crate::model::is_obeyed(*c));
+                assert_eq!(obeyed, None, "{line}: {text:?}");
+            }
+            let json = line.contains("json") || line.starts_with("call");
+            let text = ran.stdout + &ran.stderr;
+            let mark = if json { "\\u202e" } else { "\u{fffd}" };
+            assert!(text.contains(mark), "{line}: {text:?}");
+        }
+    }
+}

@@ -39,8 +39,16 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look, whole: bool
     }
     lines.resize(usize::from(area.height).saturating_sub(footer.len()), Line::default());
     for (row, line) in (area.y..area.bottom()).zip(lines.iter().chain(&footer)) {
-        frame.buffer_mut().set_line(area.x, row, line, area.width);
+        let line = shown(line);
+        frame.buffer_mut().set_line(area.x, row, &line, area.width);
     }
+}
+
+/// The line without what a terminal would obey, whoever put it together.
+fn shown<'a>(line: &'a Line<'a>) -> Line<'a> {
+    let spans = line.spans.iter();
+    let spans = spans.map(|span| Span::styled(crate::model::printable(&span.content), span.style));
+    Line { spans: spans.collect(), ..*line }
 }
 
 /// The lines that a whole frame takes.
