@@ -216,7 +216,7 @@ const AGENT: &str = concat!("vhost-health/", env!("CARGO_PKG_VERSION"));
 
 fn host_of(address: &BackendAddr) -> String {
     match address {
-        BackendAddr::Ip(_) | BackendAddr::Name { .. } => address.to_string(),
+        BackendAddr::Ip(_) | BackendAddr::Name { .. } => address.without_zone(),
         BackendAddr::Unix(_) => "localhost".to_owned(),
     }
 }

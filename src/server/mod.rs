@@ -6,6 +6,7 @@ mod https;
 mod listen;
 mod logs;
 mod management;
+mod preflight;
 mod secrets;
 mod stop;
 
@@ -23,6 +24,7 @@ pub use error::ServerError;
 pub(crate) use listen::Listener;
 use listen::Listeners;
 pub use logs::Logs;
+pub use preflight::{Missing, preflight};
 pub use stop::Stopped;
 
 pub use crate::control::{Configuration, ReloadOptions};

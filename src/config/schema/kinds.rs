@@ -44,7 +44,7 @@ kinds! {
     Pathname: like(".+");
     Address: like(".+");
     Name: like(".+");
-    Listen: like(r"(\[[0-9A-Fa-f:.%]+\]|[0-9.]+):[0-9]{1,5}");
+    Listen: like(r"(\[[0-9A-Fa-f:.]+(%[^\s%/\]]{1,15})?\]|[0-9.]+):[0-9]{1,5}");
     HealthHostText: like(r"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?");
     TrustedProxyText: like(&format!(
         "[0-9A-Fa-f:.]+(/[0-9]{{1,3}})?|{}",
