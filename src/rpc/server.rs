@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Join};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use self::conversation::{Conversation, response};
@@ -19,7 +19,7 @@ use super::envelope::{RequestId, limit};
 use super::fault;
 use super::socket::{AdminSocket, Gate};
 use crate::model::Actor;
-use crate::places::{ClientKey, Shares};
+use crate::places::{ClientKey, Line, Shares, Who};
 
 mod conversation;
 mod lines;
@@ -73,6 +73,9 @@ impl Limits {
     }
 }
 
+/// Clients that wait for a place; users wait in turn.
+const MAX_WAITING: usize = 64;
+
 /// How long a client that is turned away may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -108,30 +111,33 @@ struct Speakers {
 }
 
 async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: Limits) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let line = Arc::new(Line::new(limits.connections));
     let shares = Shares::default();
-    let mut patience = limits.place_wait;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let uid = stream.peer_cred().map_or(u32::MAX, |peer| peer.uid());
-                let Some(share) = shares.enter(ClientKey::of_uid(uid), limits.of_user()) else {
-                    // The rest is for other users.
+                let client =
+                    ClientKey::of_uid(stream.peer_cred().map_or(u32::MAX, |peer| peer.uid()));
+                let who = Who { client, group: 0 };
+                let Ok(mut place) = line.join(who, limits.connections + MAX_WAITING) else {
                     turn_away(stream, limits.connections).await;
                     continue;
                 };
-                if let Ok(place) = timeout(patience, Arc::clone(&places).acquire_owned()).await {
-                    patience = limits.place_wait;
-                    let speakers = speakers.clone();
-                    tokio::spawn(async move {
+                let (speakers, shares) = (speakers.clone(), shares.clone());
+                tokio::spawn(async move {
+                    let turn = timeout(limits.place_wait, place.turn()).await;
+                    // Some places are for other users.
+                    let share = shares.enter(client, limits.of_user());
+                    if let (Ok(Ok(())), Some(share)) = (turn, share) {
                         connection(stream, gate, speakers, limits).await;
-                        drop((place, share));
-                    });
-                } else {
-                    // Those behind it have waited as long.
-                    patience = Duration::ZERO;
-                    turn_away(stream, limits.connections).await;
-                }
+                        // The share first: whoever has the turn next finds room for its own.
+                        drop(share);
+                        drop(place);
+                    } else {
+                        drop(place);
+                        turn_away(stream, limits.connections).await;
+                    }
+                });
             }
             Err(error) => {
                 // Out of file descriptors, most likely; they come back as connections end.

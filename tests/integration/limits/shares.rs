@@ -39,7 +39,10 @@ fn hello(name: &str) -> Vec<u8> {
 #[test]
 fn silent_connections_of_one_address_keep_nobody_from_a_handshake() {
     let backend = Backend::start("web");
-    let vhost = tls_site(&backend).set("proxy.max_silent_connections", 50).start();
+    let vhost = tls_site(&backend)
+        .set("proxy.max_silent_connections", 50)
+        .set("proxy.tls_handshake_timeout_secs", 60)
+        .start();
     vhost.wait_until_healthy(1);
     let attacker = free_ip();
     let mut other = Client::connect_from(free_ip(), vhost.https());
@@ -83,7 +86,10 @@ fn silent_connections_of_plain_http_go_when_their_client_has_the_most() {
 #[test]
 fn handshakes_that_one_address_does_not_finish_make_room_for_those_of_others() {
     let backend = Backend::start("web");
-    let vhost = tls_site(&backend).set("proxy.max_tls_handshakes", 4).start();
+    let vhost = tls_site(&backend)
+        .set("proxy.max_tls_handshakes", 4)
+        .set("proxy.tls_handshake_timeout_secs", 60)
+        .start();
     vhost.wait_until_healthy(1);
     assert_eq!(visit(vhost.https(), free_ip()).expect("a handshake"), 200);
     let (attacker, hello) = (free_ip(), hello("shop.localhost"));
