@@ -7,15 +7,15 @@ use std::time::Duration;
 use super::Attack;
 use super::crowd::Crowd;
 use super::floods::beginning;
-use crate::harness::RawBackend;
 use crate::harness::peer::{
     ACK, DATA, END_HEADERS, HEADERS, SETTINGS, WHOLE, WINDOW_UPDATE, block, frame,
 };
+use crate::harness::{RawBackend, RawConnection};
 
 /// The most that a window may be.
 const WIDE: u32 = 0x7fff_ffff;
 
-/// The number of the setting INITIAL_WINDOW_SIZE.
+/// The number of the setting `INITIAL_WINDOW_SIZE`.
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// A whole GET, or the head of a POST.
@@ -122,7 +122,7 @@ fn streams_far_beyond_the_limit() {
 #[test]
 fn uploads_on_all_streams_to_a_backend_that_takes_none() {
     const CONNECTIONS: usize = 10;
-    let stalling = RawBackend::start(|connection| connection.stall());
+    let stalling = RawBackend::start(RawConnection::stall);
     let address = stalling.address();
     let attack = Attack::new("HTTP/2: uploads to a backend that takes none").on(|setup, _| {
         setup.tcp_probes().domain("stalled.test", "stalled").backend(

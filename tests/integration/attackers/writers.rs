@@ -62,7 +62,7 @@ fn chunks_of_one_byte() {
 #[test]
 fn uploads_to_a_backend_that_takes_none() {
     const COUNT: usize = 40;
-    let stalling = RawBackend::start(|connection| connection.stall());
+    let stalling = RawBackend::start(RawConnection::stall);
     let address = stalling.address();
     Attack::new("uploads to a backend that takes none")
         .on(|setup, _| {
