@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use crate::crash_point::crash_point;
+
 /// Marks files that are being written; one that stays was left behind by a crash.
 const UNFINISHED: &str = ".unfinished-";
 
@@ -14,14 +16,19 @@ const UNFINISHED: &str = ".unfinished-";
 /// # Errors
 /// When a step fails; `path` then is what it was.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
+    let directory = parent_of(path);
     // Of mode 0600 from its beginning, and gone when it is not renamed.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
+    crash_point("file");
     file.write_all(content)?;
+    crash_point("file.written");
     file.as_file().sync_all()?;
+    crash_point("file.synced");
     file.persist(path).map_err(|error| error.error)?;
-    sync(directory)
+    crash_point("file.renamed");
+    sync(directory)?;
+    crash_point("file.done");
+    Ok(())
 }
 
 /// Removes a file that may be gone already, and syncs that.
@@ -29,24 +36,58 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When it can't be removed.
 pub fn remove(path: &Path) -> io::Result<()> {
+    crash_point("file.remove");
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(()) => path.parent().map_or(Ok(()), sync),
+        Ok(()) => {
+            crash_point("file.removed");
+            sync(parent_of(path))
+        }
     }
 }
 
-/// Makes a directory with its parents, each private to the owner.
+/// Makes a directory with its parents, each private to the owner, so that they outlive a power cut as what is in them does.
 ///
 /// # Errors
 /// When it can't be made.
 pub fn private_directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    private_directory(parent)?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => {
+            made?;
+            sync(parent)
+        }
+    }
+}
+
+/// Removes what writes that were cut short have left in a directory, which may hold secrets. Nobody else may be writing there.
+///
+/// # Errors
+/// When the directory can't be read, or a file can't be removed.
+pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_unfinished) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a file name is that of a write that was cut short.
 pub fn is_unfinished(name: &str) -> bool {
     name.starts_with(UNFINISHED)
+}
+
+fn parent_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 fn sync(directory: &Path) -> io::Result<()> {
@@ -72,6 +113,32 @@ mod tests {
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_crash_has_left_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tokens.json");
+        write(&path, b"kept").unwrap();
+        fs::write(directory.path().join(".unfinished-x1"), "a secret").unwrap();
+        remove_unfinished(directory.path()).unwrap();
+        let left: Vec<_> = fs::read_dir(directory.path()).unwrap().flatten().collect();
+        assert_eq!(left.iter().map(fs::DirEntry::path).collect::<Vec<_>>(), [path]);
+    }
+
+    #[test]
+    fn a_directory_is_made_with_its_parents_and_all_are_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("one").join("two");
+        for _ in 0..2 {
+            private_directory(&path).unwrap();
+            for made in [&path, path.parent().unwrap()] {
+                assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
+            }
+        }
+        fs::write(path.join("file"), "").unwrap();
+        assert!(private_directory(&path.join("file")).is_err());
+        assert!(private_directory(&path.join("file").join("three")).is_err());
     }
 
     #[test]

@@ -75,6 +75,10 @@ pub enum Reason {
     TooManyConnections,
     /// Its client had too many connections.
     TooManyClientConnections,
+    /// Its client had too many requests at once.
+    TooManyClientRequests,
+    /// There were too many connections on which nothing was said.
+    TooManySilentConnections,
     /// An HTTP/2 connection sent too many frames that only cost.
     H2Flood,
     /// Its TLS connection is not for its host.
@@ -89,7 +93,7 @@ pub enum Reason {
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 35] = [
+    const OWN: [Self; 37] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -120,6 +124,8 @@ impl Reason {
         Self::QueueTimeout,
         Self::TooManyConnections,
         Self::TooManyClientConnections,
+        Self::TooManyClientRequests,
+        Self::TooManySilentConnections,
         Self::H2Flood,
         Self::Misdirected,
         Self::UntrustedProxy,
@@ -174,6 +180,8 @@ impl Reason {
             Self::QueueTimeout => "queue_timeout",
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyClientConnections => "too_many_client_connections",
+            Self::TooManyClientRequests => "too_many_client_requests",
+            Self::TooManySilentConnections => "too_many_silent_connections",
             Self::H2Flood => "h2_flood",
             Self::Misdirected => "misdirected",
             Self::UntrustedProxy => "untrusted_proxy",

@@ -16,6 +16,7 @@ use super::storage;
 use crate::atomic_file;
 use crate::config::EabSettings;
 use crate::model::AccountInfo;
+use crate::plain_file::{self, MAX_PEM_BYTES};
 
 /// A conversation with a CA by somebody whom it knows.
 pub(super) struct Session {
@@ -255,7 +256,8 @@ fn binding(eab: &EabSettings) -> Result<ExternalAccountKey, AcmeError> {
         AcmeError::blocked(format!("the external account's key `{path}`: {why}"))
             .with_hint("`eab_hmac_key_file` holds the key as the CA gave it out, in base64url")
     };
-    let text = fs::read_to_string(&eab.hmac_key_file).map_err(|error| blocked(&error))?;
+    let text = plain_file::read_text(&eab.hmac_key_file, MAX_PEM_BYTES)
+        .map_err(|error| blocked(&error))?;
     let key = decode(&text).filter(|key| !key.is_empty());
     let key = key.ok_or_else(|| blocked(&"it is not in base64url"))?;
     Ok(ExternalAccountKey::new(eab.kid.clone(), &key))

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER, USER_AGENT};
 use http::response::Parts;
-use http::{HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -168,6 +168,7 @@ impl Conversation {
             }
         };
         self.note(&parts);
+        bound_retry_after(&method, &mut parts.headers, SystemTime::now());
         if parts.status.is_client_error() || parts.status.is_server_error() {
             return problem(&host, &method, parts, &body);
         }
@@ -236,6 +237,26 @@ impl Directory {
         const FRESH: Duration = Duration::from_mins(10);
         let kept = self.kept.lock();
         kept.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, body)| body.clone())
+    }
+}
+
+/// Leaves of `Retry-After` what instant-acme may act on. It adds any number to the clock, which overflows,
+/// and gives up polling an order where the wait is longer than its patience.
+///
+/// While an order is worked on it is a hint: some CAs say a day and are done in seconds. What an error says
+/// has been noted before.
+fn bound_retry_after(method: &Method, headers: &mut HeaderMap, now: SystemTime) {
+    /// An order is looked at again after this at the latest.
+    const MAX_POLL_WAIT: Duration = Duration::from_secs(45);
+    /// Renewal information is; see `renewal`, which keeps to less.
+    const MAX_RENEWAL_INFO_WAIT: Duration = Duration::from_hours(24);
+    let longest = if *method == Method::GET { MAX_RENEWAL_INFO_WAIT } else { MAX_POLL_WAIT };
+    let said = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let until = said.and_then(|value| http_date::retry_after(value, now));
+    headers.remove(RETRY_AFTER);
+    if let Some(until) = until {
+        let wait = until.duration_since(now).unwrap_or_default().min(longest);
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
 }
 

@@ -163,6 +163,14 @@ impl AcmeError {
         if self.is("unauthorized") {
             self.kind = ErrorKind::Blocked;
         }
+        // A CA that takes no orders for now, and says until when, limits everybody. Later the same
+        // status is about one order, which is soon looked at again.
+        if self.status() == Some(503)
+            && self.retry_after.is_some()
+            && matches!(self.kind, ErrorKind::Transient)
+        {
+            self.kind = ErrorKind::RateLimited { whole_account: true };
+        }
         self
     }
 
@@ -307,6 +315,11 @@ mod tests {
         assert_eq!(of_type("unauthorized").at_the_account().kind(), ErrorKind::Blocked);
         assert_eq!(of_type("malformed").at_the_challenge().kind(), ErrorKind::Validation);
         assert_eq!(problem(r#"{"status":503}"#).kind(), ErrorKind::Transient);
+        let busy = problem(r#"{"status":503,"detail":"retry after 2030-01-01 00:00:00 UTC"}"#);
+        assert_eq!(busy.kind(), ErrorKind::Transient);
+        let limit = ErrorKind::RateLimited { whole_account: true };
+        assert_eq!(busy.at_the_order().kind(), limit, "no orders are taken until then");
+        assert_eq!(problem(r#"{"status":503}"#).at_the_order().kind(), ErrorKind::Transient);
         assert_eq!(problem(r#"{"status":503}"#).to_string(), "status 503");
     }
 

@@ -23,7 +23,7 @@ pub mod schedule;
 mod shared;
 pub mod storage;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod trust;

@@ -31,8 +31,11 @@ pub(super) async fn ask(
     let bad = |why: String| AcmeError::blocked(format!("the certificate cannot be read: {why}"));
     let id = CertificateIdentifier::try_from(leaf).map_err(bad)?;
     let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| bad(error.to_string()))?;
-    let not_after = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default();
-    let not_after = SystemTime::UNIX_EPOCH + Duration::from_secs(not_after);
+    let at = |seconds: i64| {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+    };
+    let (from, until) = (&parsed.validity().not_before, &parsed.validity().not_after);
+    let certified = (at(from.timestamp()), at(until.timestamp()));
     let session = ca.session().await?;
     let (info, look_again) = match session.account.renewal_info(&id).await {
         Ok(answer) => answer,
@@ -41,7 +44,7 @@ pub(super) async fn ask(
     };
     let window = info.suggested_window;
     let (start, end) = (SystemTime::from(window.start), SystemTime::from(window.end));
-    if !schedule::is_sane((start, end), not_after) {
+    if !schedule::is_sane((start, end), certified) {
         warn!(
             directory_url = ca.issuer.directory_url,
             start = %window.start,

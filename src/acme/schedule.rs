@@ -9,6 +9,9 @@ use super::ErrorKind;
 /// The longest that a CA can make us wait: none has a limit over more than a week.
 const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 
+/// The longest that it can where it does not say that there is a limit: then it is a hint.
+const LONGEST_HINT: Duration = Duration::from_mins(2);
+
 /// When to try again after the `attempt`th failure in a row, which is 1 for the first.
 ///
 /// `retry_after` is what the CA asked for, `not_after` the end of what is served meanwhile, and `draw`
@@ -28,7 +31,8 @@ pub fn retry_at(
     }
     // What the CA asks for goes before what is left: it would only refuse, and count.
     if let Some(asked) = retry_after.and_then(|at| at.duration_since(now).ok()) {
-        let asked = asked.min(LONGEST_WAIT);
+        let is_limit = matches!(kind, ErrorKind::RateLimited { .. });
+        let asked = asked.min(if is_limit { LONGEST_WAIT } else { LONGEST_HINT });
         wait = wait.max(asked + asked.mul_f64(0.05 * unit(draw)));
     }
     now + wait
@@ -61,7 +65,8 @@ pub fn renew_at(
 ) -> SystemTime {
     const SHORT: Duration = Duration::from_hours(10 * 24);
     let Ok(lifetime) = not_after.duration_since(not_before) else { return not_before };
-    if let Some((start, end)) = window.filter(|window| is_sane(*window, not_after)) {
+    let certified = (not_before, not_after);
+    if let Some((start, end)) = window.filter(|window| is_sane(*window, certified)) {
         let within = end.duration_since(start).unwrap_or_default();
         // A CA whose window leaves no time for a second attempt is not waited for.
         return (start + within.mul_f64(unit(draw))).min(not_after - lifetime / 20);
@@ -70,10 +75,17 @@ pub fn renew_at(
     not_after - left - lifetime / 100 + (lifetime / 50).mul_f64(unit(draw))
 }
 
-/// Whether a window is one that a CA can mean.
-pub(super) fn is_sane((start, end): (SystemTime, SystemTime), not_after: SystemTime) -> bool {
+/// Whether a window is one that a CA can mean for a certificate of that time. One in the past means at
+/// once, such as when a certificate is revoked that was just made; one from long before it means so again
+/// for each that takes its place.
+pub(super) fn is_sane(
+    (start, end): (SystemTime, SystemTime),
+    (not_before, not_after): (SystemTime, SystemTime),
+) -> bool {
     const YEAR: Duration = Duration::from_hours(366 * 24);
-    end <= not_after
+    const WEEK: Duration = Duration::from_hours(7 * 24);
+    end + WEEK > not_before
+        && end <= not_after
         && end.duration_since(start).is_ok_and(|length| !length.is_zero() && length <= YEAR)
 }
 
@@ -127,7 +139,8 @@ mod tests {
 
     #[test]
     fn what_the_ca_asks_for_is_waited_for() {
-        for kind in [ErrorKind::Transient, ErrorKind::RateLimited { whole_account: true }] {
+        for whole_account in [false, true] {
+            let kind = ErrorKind::RateLimited { whole_account };
             let at = |after, left| {
                 retry_at(start(), 1, kind, Some(start() + after), Some(start() + left), 0.0)
             };
@@ -135,6 +148,16 @@ mod tests {
             assert_eq!(at(DAY, MINUTE), start() + DAY, "even when little is left");
             assert_eq!(at(Duration::from_secs(1), 90 * DAY), start() + Duration::from_secs(48));
             assert_eq!(at(400 * DAY, 900 * DAY), start() + 7 * DAY, "within reason");
+        }
+        for (kind, attempt, expected) in [
+            (ErrorKind::Transient, 1, 2 * MINUTE),
+            (ErrorKind::Transient, 3, 4 * MINUTE),
+            (ErrorKind::Validation, 1, 2 * MINUTE),
+        ] {
+            let at = |after| retry_at(start(), attempt, kind, Some(start() + after), None, 0.0);
+            for after in [2 * MINUTE, DAY, 400 * DAY] {
+                assert_eq!(at(after), start() + expected, "a hint is no limit: {kind:?} {attempt}");
+            }
         }
         let past = Some(start() - DAY);
         let at = retry_at(start(), 1, ErrorKind::Transient, past, None, 0.5);
@@ -216,6 +239,9 @@ mod tests {
             (start() + 91 * DAY, start() + 92 * DAY),
             (start() + 60 * DAY, end + DAY),
             (start() - 800 * DAY, start() + DAY),
+            (start() - 9 * DAY, start() - 8 * DAY),
+            (start() - 19_000 * DAY, start() - 18_999 * DAY),
+            (start() + 365_000 * DAY, start() + 365_001 * DAY),
         ] {
             assert_eq!(renew_at(start(), end, Some(window), 0.25), base, "{window:?}");
         }

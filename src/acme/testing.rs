@@ -20,14 +20,14 @@ use crate::config::IssuerSettings;
 use crate::model::{ChallengeKind, KeyType};
 
 /// An HTTP server whose answers are scripted; it ends when it is dropped.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
 impl Scripted {
-    pub(super) async fn start<F>(script: F) -> Self
+    pub(crate) async fn start<F>(script: F) -> Self
     where
         F: Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync + 'static,
     {
@@ -54,12 +54,12 @@ impl Scripted {
         Self { address, seen, task }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// What was asked for, in order.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.seen.lock().clone()
     }
 }
@@ -70,7 +70,7 @@ impl Drop for Scripted {
     }
 }
 
-pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<Full<Bytes>> {
+pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<Full<Bytes>> {
     let mut answer = Response::builder().status(status);
     for (name, value) in headers {
         answer = answer.header(*name, *value);
@@ -79,7 +79,7 @@ pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Respo
 }
 
 /// The settings of a CA that is trusted by the system's roots.
-pub(super) fn issuer(directory_url: &str) -> IssuerSettings {
+pub(crate) fn issuer(directory_url: &str) -> IssuerSettings {
     IssuerSettings {
         directory_url: directory_url.to_owned(),
         email: "someone@example.com".to_owned(),

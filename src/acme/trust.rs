@@ -7,6 +7,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
+use crate::plain_file::{self, MAX_PEM_BYTES};
+
 /// A client's TLS that trusts all certificates of `ca_root`, or the system's roots. Reads files.
 pub(super) fn client_config(ca_root: Option<&Path>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
@@ -26,7 +28,7 @@ pub(super) fn client_config(ca_root: Option<&Path>) -> Result<ClientConfig, Stri
 
 fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
     let words = |error: &dyn std::fmt::Display| format!("`{}`: {error}", path.display());
-    let pem = std::fs::read(path).map_err(|error| words(&error))?;
+    let pem = plain_file::read(path, MAX_PEM_BYTES).map_err(|error| words(&error))?;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| words(&error))?;
         roots.add(certificate).map_err(|error| words(&error))?;

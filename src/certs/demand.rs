@@ -1,74 +1,114 @@
-//! Names that clients ask for and nobody declared: which may be ordered for, and how many.
+//! Names that clients ask for and nobody declared: which may be asked about, and how many ordered.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::config::OnDemandSettings;
 use crate::model::{DomainName, Pattern};
+use crate::places::ClientKey;
 
 /// How long a name stays denied.
 const DENIED: Duration = Duration::from_mins(5);
 
-/// Denied names that are remembered. Beyond that nobody is asked any more for a while.
-const MOST_DENIED: usize = 10_000;
+/// Denied names that are remembered. Beyond that the oldest are forgotten: they would be asked about
+/// again.
+const MAX_DENIED: usize = 10_000;
+
+/// Names that are asked about, or wait to be.
+const MAX_WAITING: usize = 256;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// The limits of what clients can make us do.
+/// The limits of what clients can make us do. What is refused by them is not remembered: of a name that
+/// nobody was asked about, nothing is known.
 #[derive(Debug, Default)]
 pub(super) struct DemandLimits {
-    asked: VecDeque<Instant>,
+    /// The names of this minute, by client; a client that stands for many is not counted. The certificate
+    /// store lets in demands of a bounded number of clients a minute.
+    asked: HashMap<ClientKey, u32>,
+    began: Option<Instant>,
+    /// When orders for names that are new were begun.
+    ordered: VecDeque<Instant>,
     denied: HashMap<DomainName, Instant>,
+    /// The same in the order in which they were denied.
+    order: VecDeque<(Instant, DomainName)>,
 }
 
 impl DemandLimits {
-    /// Whether a name may be asked about now; it is counted if so. `have` is how many names have a
-    /// certificate this way.
+    /// Whether a client may have a name asked about now; it is counted if so. `have` is how many names
+    /// have a certificate this way, `waiting` how many are being asked about.
     pub(super) fn admit(
         &mut self,
         name: &DomainName,
-        have: usize,
+        client: Option<ClientKey>,
+        (have, waiting): (usize, usize),
         settings: &OnDemandSettings,
         now: Instant,
     ) -> Result<(), &'static str> {
         if !is_askable(name) {
             return Err("not a name that is ordered for on demand");
         }
-        while self.asked.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
-            self.asked.pop_front();
-        }
         if have >= settings.most {
             return Err("`on_demand_most` is reached");
         }
-        if self.asked.len() >= usize::try_from(settings.per_minute).unwrap_or(usize::MAX) {
-            return Err("`on_demand_per_minute` is reached");
+        if waiting >= MAX_WAITING {
+            return Err("too many names are being asked about");
         }
-        if self.denied.len() >= MOST_DENIED {
-            return Err("too many names were denied lately");
+        if self.began.is_none_or(|began| now.duration_since(began) >= MINUTE) {
+            self.began = Some(now);
+            self.asked = HashMap::new();
         }
-        self.asked.push_back(now);
+        if let Some(client) = client {
+            let asked = self.asked.entry(client).or_default();
+            if *asked >= settings.per_client {
+                return Err("`on_demand_per_client` is reached");
+            }
+            *asked += 1;
+        }
         Ok(())
     }
 
-    /// Remembers that a name is not allowed.
-    pub(super) fn deny(&mut self, name: DomainName, now: Instant) {
+    /// Whether one more name that is new may be ordered for now; it is counted if so.
+    pub(super) fn order(&mut self, settings: &OnDemandSettings, now: Instant) -> bool {
+        while self.ordered.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
+            self.ordered.pop_front();
+        }
+        let most = usize::try_from(settings.per_minute).unwrap_or(usize::MAX);
+        let may = self.ordered.len() < most;
+        if may {
+            self.ordered.push_back(now);
+        }
+        may
+    }
+
+    /// Remembers that a name is not allowed. What is forgotten in its place, if anything.
+    pub(super) fn deny(&mut self, name: DomainName, now: Instant) -> Option<DomainName> {
+        self.order.push_back((now, name.clone()));
         self.denied.insert(name, now);
+        (self.denied.len() > MAX_DENIED).then(|| self.forget_oldest()).flatten()
     }
 
     /// The names whose denial is over, which are forgotten.
     pub(super) fn forgotten(&mut self, now: Instant) -> Vec<DomainName> {
-        let over = |at: &Instant| now.duration_since(*at) >= DENIED;
-        let names: Vec<_> =
-            self.denied.iter().filter(|(_, at)| over(at)).map(|(name, _)| name.clone()).collect();
-        for name in &names {
-            self.denied.remove(name);
+        let mut names = Vec::new();
+        while self.next().is_some_and(|at| at <= now) {
+            names.extend(self.forget_oldest());
         }
         names
     }
 
     /// When the next denial is over.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.denied.values().min().map(|at| *at + DENIED)
+        self.order.front().map(|(at, _)| *at + DENIED)
+    }
+
+    fn forget_oldest(&mut self) -> Option<DomainName> {
+        let (at, name) = self.order.pop_front()?;
+        // It may have been denied again since.
+        (self.denied.get(&name) == Some(&at)).then(|| {
+            self.denied.remove(&name);
+            name
+        })
     }
 }
 
@@ -83,24 +123,53 @@ fn is_askable(name: &DomainName) -> bool {
 mod tests {
     use super::*;
 
+    fn settings() -> OnDemandSettings {
+        OnDemandSettings { ask: String::new(), per_client: 2, per_minute: 3, most: 3 }
+    }
+
+    fn name(text: &str) -> DomainName {
+        text.parse().unwrap()
+    }
+
     #[test]
-    fn clients_cannot_make_us_ask_without_end() {
-        let settings = OnDemandSettings { ask: String::new(), per_minute: 2, most: 3 };
-        let mut limits = DemandLimits::default();
-        let start = Instant::now();
-        let name = |text: &str| text.parse::<DomainName>().unwrap();
+    fn clients_cannot_make_us_ask_without_end_and_none_uses_up_what_others_have() {
+        let (mut limits, start) = (DemandLimits::default(), Instant::now());
+        let (one, other) = (Some(ClientKey::of_uid(1)), Some(ClientKey::of_uid(2)));
+        let mut admit = |text: &str, client, counts, now| {
+            limits.admit(&name(text), client, counts, &settings(), now)
+        };
         for bad in ["localhost", "10.0.0.1", "[::1]", "*.a.b", "*"] {
-            assert!(limits.admit(&name(bad), 0, &settings, start).is_err(), "{bad}");
+            assert!(admit(bad, one, (0, 0), start).is_err(), "{bad}");
         }
-        assert!(limits.admit(&name("a.example"), 3, &settings, start).is_err());
-        assert!(limits.admit(&name("a.example"), 0, &settings, start).is_ok());
-        assert!(limits.admit(&name("b.example"), 0, &settings, start).is_ok());
-        assert!(limits.admit(&name("c.example"), 0, &settings, start).is_err());
+        assert!(admit("a.example", one, (3, 0), start).is_err());
+        assert!(admit("a.example", one, (0, MAX_WAITING), start).is_err());
+        assert!(admit("a.example", one, (0, 0), start).is_ok());
+        assert!(admit("b.example", one, (0, 0), start).is_ok());
+        assert!(admit("c.example", one, (0, 0), start).is_err());
+        assert!(admit("c.example", other, (0, 0), start).is_ok());
+        assert!((0..9).all(|_| admit("c.example", None, (0, 0), start).is_ok()), "of many");
+        assert!(admit("c.example", one, (0, 0), start + MINUTE).is_ok());
+    }
+
+    #[test]
+    fn orders_for_new_names_are_bounded_in_all() {
+        let (mut limits, start) = (DemandLimits::default(), Instant::now());
+        assert_eq!((0..9).filter(|_| limits.order(&settings(), start)).count(), 3);
+        assert!(limits.order(&settings(), start + MINUTE));
+    }
+
+    #[test]
+    fn what_was_denied_is_remembered_for_a_while_and_within_a_bound() {
+        let (mut limits, start) = (DemandLimits::default(), Instant::now());
+        assert_eq!(limits.deny(name("a.example"), start), None);
+        assert_eq!(limits.next(), Some(start + DENIED));
         let later = start + MINUTE;
-        assert!(limits.admit(&name("c.example"), 0, &settings, later).is_ok());
-        limits.deny(name("c.example"), later);
-        assert_eq!(limits.next(), Some(later + DENIED));
-        assert!(limits.forgotten(later).is_empty());
-        assert_eq!(limits.forgotten(later + DENIED), [name("c.example")]);
+        assert_eq!(limits.deny(name("a.example"), later), None);
+        assert!(limits.forgotten(start + DENIED).is_empty(), "denied again meanwhile");
+        assert_eq!(limits.forgotten(later + DENIED), [name("a.example")]);
+        let all = (0..3 * MAX_DENIED).map(|n| name(&format!("n{n}.example")));
+        let forgotten = all.filter_map(|name| limits.deny(name, later)).count();
+        assert_eq!((forgotten, limits.denied.len()), (2 * MAX_DENIED, MAX_DENIED));
+        assert_eq!(limits.order.len(), MAX_DENIED);
     }
 }

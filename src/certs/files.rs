@@ -1,13 +1,13 @@
 //! Certificates in files of the operator: read, watched, and the last good pair kept.
 
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::config::CertificateFiles;
-use crate::tls::{Certificate, Served, Serving, Trust};
+use crate::plain_file::Stamp;
+use crate::tls::{Served, Serving, Trust, ran_out, read_pair};
 
 /// The pairs of files that are watched.
 #[derive(Default)]
@@ -44,7 +44,15 @@ pub(super) enum Found {
 }
 
 /// What tells that a file is not the one it was.
-type Stamps = [Option<(i64, i64, u64, u64)>; 2];
+type Stamps = [Option<Stamp>; 2];
+
+impl Pair {
+    /// Whether the last good one has not run out.
+    fn is_good_now(&self) -> bool {
+        let not_after = self.good.as_ref().map(|good| good.certificate.not_after());
+        not_after.is_some_and(|until| until > SystemTime::now())
+    }
+}
 
 impl Files {
     /// The certificate in a pair of files, which is watched from now on. Blocks.
@@ -53,6 +61,7 @@ impl Files {
         let pair = self.pairs.entry(key).or_insert_with(|| {
             let seen = stamps(&files.cert, &files.key);
             let (good, error) = match read(&files.cert, &files.key, serving) {
+                // One that has run out is still better than none.
                 Ok(served) => (Some(Arc::new(served)), None),
                 Err(error) => (None, Some(error)),
             };
@@ -91,7 +100,14 @@ impl Files {
             }
             pair.seen = stamps;
             let files = CertificateFiles { cert, key };
-            match read(&files.cert, &files.key, serving) {
+            let read = read(&files.cert, &files.key, serving).and_then(|served| {
+                // No working certificate is given up for one that has run out.
+                match ran_out(&files.cert, &served.certificate) {
+                    Some(error) if pair.is_good_now() => Err(error.to_string()),
+                    _ => Ok(served),
+                }
+            });
+            match read {
                 Ok(served) => {
                     let served = Arc::new(served);
                     pair.error = None;
@@ -122,24 +138,20 @@ pub(super) fn look_at(pairs: Vec<(PathBuf, PathBuf)>) -> Vec<((PathBuf, PathBuf)
 }
 
 fn stamps(cert: &Path, key: &Path) -> Stamps {
-    [cert, key].map(|path| {
-        let meta = fs::metadata(path).ok()?;
-        Some((meta.mtime(), meta.mtime_nsec(), meta.len(), meta.ino()))
-    })
+    [cert, key].map(Stamp::of)
 }
 
 fn read(cert: &Path, key: &Path, serving: &Serving) -> Result<Served, String> {
-    let content =
-        |path: &Path| fs::read(path).map_err(|error| format!("`{}`: {error}", path.display()));
-    let certificate = Certificate::from_pem(&content(cert)?, &content(key)?)
-        .map_err(|error| format!("`{}` and `{}`: {error}", cert.display(), key.display()))?;
+    let certificate = read_pair(cert, key).map_err(|error| error.to_string())?;
     Ok(serving.serve(certificate, Trust::Public))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::tls::testing::self_signed_pem;
+    use crate::tls::testing::{expired_pem, self_signed_pem};
 
     fn write(files: &CertificateFiles, names: &[&str]) {
         let (cert, key) = self_signed_pem(names);
@@ -178,7 +190,21 @@ mod tests {
         write(&files, &["three.example"]);
         let told = look(&mut watched);
         assert!(matches!(&told[..], [(_, Found::Good(_))]), "{told:?}");
+
+        // One that has run out doesn't take the place of one that works.
+        let (cert, key) = expired_pem(&["three.example"]);
+        fs::write(&files.cert, cert).unwrap();
+        fs::write(&files.key, key).unwrap();
+        assert!(look(&mut watched).is_empty(), "more may follow");
+        let told = look(&mut watched);
+        assert!(
+            matches!(&told[..], [(_, Found::Bad(error))] if error.contains("ran out")),
+            "{told:?}"
+        );
+        let kept = watched.open(&files, &serving).good.unwrap();
+        assert!(kept.certificate.not_after() > SystemTime::now());
         watched.keep(|_, _| false);
         assert!(watched.watched().is_empty());
+        assert!(watched.open(&files, &serving).good.is_some(), "it is better than none");
     }
 }

@@ -118,6 +118,10 @@ impl Certificates {
         if more > 0 {
             warnings.push(format!("and {more} more names whose certificate needs a person"));
         }
+        let default_error = self.shared.default_error.read();
+        if let Some(error) = &*default_error {
+            warnings.push(format!("the default certificate's files can't be used: {error}"));
+        }
         warnings
     }
 

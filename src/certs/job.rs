@@ -24,8 +24,6 @@ pub(super) struct Order {
     /// What it takes the place of, and the directory of the CA that signed that.
     pub(super) replaces: Option<(String, Arc<Served>)>,
     pub(super) failed_challenge: Option<ChallengeKind>,
-    /// Must be asked first, for a name that nobody declared.
-    pub(super) ask: Option<String>,
 }
 
 /// How a job ended.
@@ -34,8 +32,12 @@ pub(super) enum Ended {
     Obtained(Box<Obtained>),
     /// It could not be: why, at the CA that was asked first, and all attempts.
     Failed { directory_url: String, failure: Failure, log: Vec<Attempt> },
+    /// The name may be ordered for.
+    Allowed,
     /// The name is not allowed.
     Denied(String),
+    /// There is nobody to order from.
+    NoCa,
     /// The CA was asked when it wants the certificate renewed.
     Window(Option<RenewalWindow>),
 }
@@ -82,20 +84,21 @@ impl Failure {
     }
 }
 
+/// Asks whether a name that nobody declared may have a certificate.
+pub(super) async fn ask_about(url: &str, name: &DomainName) -> Ended {
+    match ask(url, &name.to_string()).await {
+        Ok(true) => Ended::Allowed,
+        Ok(false) => Ended::Denied("the name is not allowed".to_owned()),
+        Err(error) => Ended::Denied(format!("nobody says that it is allowed: {error}")),
+    }
+}
+
 /// Orders a certificate and stores it. `step` is told what is being done.
 pub(super) async fn order(
     shared: Arc<Shared>,
     order: Order,
     step: impl Fn(&str) + Send + Sync + 'static,
 ) -> Ended {
-    if let Some(url) = &order.ask {
-        step("asking whether the name is allowed");
-        match ask(url, &order.name.to_string()).await {
-            Ok(true) => {}
-            Ok(false) => return Ended::Denied("the name is not allowed".to_owned()),
-            Err(error) => return Ended::Denied(format!("nobody says that it is allowed: {error}")),
-        }
-    }
     let mut first: Option<(String, Failure)> = None;
     let mut order = order;
     for ca in std::mem::take(&mut order.cas) {
@@ -121,7 +124,7 @@ pub(super) async fn order(
     let log = order.meta.log;
     match first {
         Some((directory_url, failure)) => Ended::Failed { directory_url, failure, log },
-        None => Ended::Denied("no CA is configured".to_owned()),
+        None => Ended::NoCa,
     }
 }
 

@@ -56,6 +56,9 @@ pub(super) struct Keeper {
     /// CAs that want to be left alone, until when.
     paused: BTreeMap<usize, SystemTime>,
     demand_limits: DemandLimits,
+    /// Names on demand that are to be asked about before they are ordered for.
+    to_ask: VecDeque<DomainName>,
+    asking: usize,
 }
 
 impl Keeper {
@@ -74,6 +77,8 @@ impl Keeper {
             begun: BTreeMap::new(),
             paused: BTreeMap::new(),
             demand_limits: DemandLimits::default(),
+            to_ask: VecDeque::new(),
+            asking: 0,
         };
         let shelf = Shelf::open(&keeper.shared);
         keeper.open_default();
@@ -97,7 +102,7 @@ impl Keeper {
                     Err(_) => break,
                 },
                 Some(command) = commands.recv() => self.carry_out(command).await,
-                Some(host) = demands.recv() => self.demanded(&host),
+                Some(demand) = demands.recv() => self.demanded(demand),
                 Some(ended) = self.jobs.join_next() => {
                     if let Ok((name, ended)) = ended {
                         self.ended(&name, ended).await;
@@ -213,3 +218,6 @@ pub(super) fn date(at: SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(at).to_string();
     text.chars().take(10).collect()
 }
+
+#[cfg(test)]
+mod tests;

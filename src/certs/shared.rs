@@ -44,6 +44,8 @@ pub(super) struct Shared {
     pub(super) serving: Serving,
     /// By name. Only the keeper writes; it is read by whoever asks how it stands, never by a request.
     pub(super) table: RwLock<BTreeMap<DomainName, Entry>>,
+    /// Why the default certificate's files can't be used as they are now.
+    pub(super) default_error: RwLock<Option<String>>,
     /// Tells of each change of the table.
     pub(super) changed: watch::Sender<()>,
     authority: Mutex<Option<Arc<Authority>>>,
@@ -62,6 +64,7 @@ impl Shared {
             store,
             serving,
             table: RwLock::default(),
+            default_error: RwLock::default(),
             changed: watch::Sender::new(()),
             authority: Mutex::default(),
         }

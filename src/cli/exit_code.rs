@@ -109,6 +109,8 @@ impl From<&ClientError> for ExitCode {
             ClientError::Fault(fault) => fault.data.kind.into(),
             ClientError::Denied { .. }
             | ClientError::Connect { .. }
+            | ClientError::Untrusted { .. }
+            | ClientError::Stranger { .. }
             | ClientError::Closed { .. }
             | ClientError::Protocol { .. } => Self::Failed,
         }

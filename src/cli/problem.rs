@@ -38,6 +38,8 @@ impl Problem {
             ClientError::NoServer { .. }
             | ClientError::Denied { .. }
             | ClientError::Connect { .. }
+            | ClientError::Untrusted { .. }
+            | ClientError::Stranger { .. }
             | ClientError::Protocol { .. }
             | ClientError::Fault(_) => format!("cannot {action}"),
         };
@@ -45,6 +47,7 @@ impl Problem {
             ClientError::Fault(fault) => return Self::fault(what, fault),
             ClientError::NoServer { .. } => "no_server",
             ClientError::Denied { .. } => "denied",
+            ClientError::Untrusted { .. } | ClientError::Stranger { .. } => "untrusted",
             ClientError::Connect { .. } => "internal",
             ClientError::Closed { .. } => "closed",
             ClientError::Protocol { .. } => "protocol",
@@ -53,7 +56,7 @@ impl Problem {
             Some(source) => format!("{error}: {}", words(source)),
             None => error.to_string(),
         };
-        let hint = error.hint().map(str::to_owned);
+        let hint = error.hint();
         let json = json!({
             "code": code::PRODUCT, "message": cause, "data": { "kind": kind, "hint": hint },
         });

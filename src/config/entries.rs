@@ -1,7 +1,6 @@
 //! `[[virtual_hosts]]` and `[[backends]]`: what each says, and what they say together.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde_json::Map;
 
@@ -9,29 +8,38 @@ use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
 use super::problem::shorten;
 use super::reader::Section;
 use super::report::{Place, Span};
-use super::value::{boolean, choice, integer, parsed, path, tls_mode, weight};
+use super::value::{absolute, boolean, choice, integer, parsed, path, tls_mode, weight};
 use crate::model::{
-    BackendId, BackendState, BackendTls, Balance, DomainName, HostOptions, LONGEST_HSTS_SECS,
-    OptionError, OptionSet, Scheme, SendProxyProtocol, Tag, TlsMode, TlsName, TlsProblem, Weight,
+    BackendAddr, BackendId, BackendState, BackendTls, Balance, DomainName, HostOptions,
+    LONGEST_HSTS_SECS, MAX_PAGE_BYTES, OptionError, OptionSet, Scheme, SendProxyProtocol, Tag,
+    TlsMode, TlsName, TlsProblem, Weight,
 };
-use crate::tls::PeerTls;
+use crate::own_places::OwnPlaces;
+use crate::plain_file;
+use crate::tls::{PeerTls, read_fitting_pair};
 
 /// The tags that backends carry, each as it is shown.
 pub(super) type Tags = BTreeMap<Tag, String>;
 
 /// Reads the entries of all files and checks them against each other. Where the files are not
 /// complete, nothing is said of tags that are missing.
-pub(super) fn read_declared(roots: &mut [Section<'_, '_>], is_complete: bool) -> Declared {
+pub(super) fn read_declared(
+    roots: &mut [Section<'_, '_>],
+    is_complete: bool,
+    own_places: &OwnPlaces,
+) -> Declared {
     let mut declared = Declared::default();
     let mut ids = BTreeMap::new();
     let mut tags = is_complete.then(Tags::new);
     for root in &mut *roots {
-        let read = |entry: &mut Section<'_, '_>| read_backend(entry, &mut ids, &mut tags);
+        let read =
+            |entry: &mut Section<'_, '_>| read_backend(entry, &mut ids, &mut tags, own_places);
         declared.backends.extend(root.entries("backends", "id", read).into_iter().flatten());
     }
     let mut names = BTreeMap::new();
     for root in roots {
-        let read = |entry: &mut Section<'_, '_>| read_domain(entry, &mut names, tags.as_ref());
+        let read =
+            |entry: &mut Section<'_, '_>| read_domain(entry, &mut names, tags.as_ref(), own_places);
         declared
             .domains
             .extend(root.entries("virtual_hosts", "domain", read).into_iter().flatten());
@@ -45,6 +53,7 @@ fn read_backend(
     entry: &mut Section<'_, '_>,
     ids: &mut BTreeMap<BackendId, Place>,
     tags: &mut Option<Tags>,
+    own_places: &OwnPlaces,
 ) -> Option<DeclaredBackend> {
     let id = entry.required("id", "\"web-1\"", parsed::<BackendId>);
     if let Some(id) = &id {
@@ -57,6 +66,9 @@ fn read_backend(
         }
     }
     let address = entry.required("address", "\"127.0.0.1:3001\"", parsed);
+    if let Some(address) = &address {
+        refuse_own_address(entry, address, own_places);
+    }
     let own_tags = entry.required_elements("tags", "[\"a\"]", parsed::<Tag>);
     match (&own_tags, &mut *tags) {
         (Some(own), Some(all)) => {
@@ -106,8 +118,6 @@ fn read_backend(
 /// Reads how TLS to a backend differs from what is usual; nothing when that makes no sense.
 fn read_backend_tls(entry: &mut Section<'_, '_>, scheme: Scheme) -> Option<BackendTls> {
     let base = entry.report().directory();
-    // They are stored, and must mean the same to a server that is started elsewhere.
-    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     let tls = BackendTls {
         server_name: entry.optional(BackendTls::SERVER_NAME, parsed::<TlsName>),
         ca_file: entry.optional(BackendTls::CA_FILE, path(base)).map(absolute),
@@ -135,6 +145,7 @@ fn read_domain(
     entry: &mut Section<'_, '_>,
     names: &mut BTreeMap<DomainName, (Place, String)>,
     tags: Option<&Tags>,
+    own_places: &OwnPlaces,
 ) -> Option<DeclaredDomain> {
     let domain = entry.required("domain", "\"example.com\"", parsed::<DomainName>);
     if let Some(domain) = &domain {
@@ -157,8 +168,15 @@ fn read_domain(
     let http_to_https = entry.or("http_to_https", true, boolean);
     let balance = entry.or("balance", Balance::default(), parsed);
     let tls = read_tls(entry, domain.as_ref());
+    if let TlsMode::Files { cert, key } = &tls {
+        let names = domain.iter().chain(aliases.iter().flatten().map(|(alias, _)| alias));
+        if let Err(error) = read_fitting_pair(cert, key, names) {
+            entry.bad_file("tls", format!("{error}; {}", error.hint()));
+        }
+    }
     let hsts_max_age_secs = entry.or("hsts_max_age_secs", 0, integer(0..=LONGEST_HSTS_SECS));
     let options = read_options(entry);
+    look_at_pages(entry, &options, own_places);
     for route in &options.get().paths {
         if tags.is_some_and(|tags| !tags.contains_key(&route.tag)) {
             let (prefix, tag) = (&route.prefix, &route.tag);
@@ -177,6 +195,42 @@ fn read_domain(
         hsts_max_age_secs,
         options,
     })
+}
+
+/// A backend is never the server itself. By TCP it may be, where an operator means it: who may come
+/// in there is asked there again.
+fn refuse_own_address(entry: &Section<'_, '_>, address: &BackendAddr, own_places: &OwnPlaces) {
+    if let BackendAddr::Unix(_) = address {
+        if let Some(why) = own_places.refuses(address) {
+            entry.problem("address", why);
+        }
+    } else if let Some(key) = own_places.listens_at(address) {
+        let warning = format!(
+            "`{key}` is there: whoever reaches a domain of this backend reaches it; limit who that is \
+             with `allow` or `basic_auth`"
+        );
+        entry.warn("address", &warning);
+    }
+}
+
+/// The file may name pages anywhere but in the server's own places. One that is missing is missed, not
+/// refused: a deployment may bring it.
+fn look_at_pages(entry: &Section<'_, '_>, options: &HostOptions, own_places: &OwnPlaces) {
+    for (status, path) in options.get().error_pages.files() {
+        let shown = path.display();
+        if own_places.holds(path) {
+            entry.problem(
+                "error_pages",
+                format!(
+                    "`{status}`: `{shown}` is in a place of the server's own, where its secrets are; \
+                     keep pages in a directory of their own, such as `/etc/vhost/pages`"
+                ),
+            );
+        } else if let Err(error) = plain_file::read(path, MAX_PAGE_BYTES) {
+            let warning = format!("`{status}`: cannot read `{shown}`: {error}");
+            entry.warn("error_pages", &warning);
+        }
+    }
 }
 
 /// Reads the options that the model knows by itself. Each key that is wrong is told.
@@ -206,8 +260,6 @@ fn read_tls(entry: &mut Section<'_, '_>, domain: Option<&DomainName>) -> TlsMode
         let files = entry.table("virtual_hosts.tls", |files| {
             let cert = files.required("cert", "\"/etc/ssl/example.com.pem\"", path(base));
             let key = files.required("key", "\"/etc/ssl/example.com.key\"", path(base));
-            // They are stored, and must mean the same to a server that is started elsewhere.
-            let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
             cert.map(absolute).zip(key.map(absolute))
         });
         let files = files.flatten();

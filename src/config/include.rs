@@ -7,7 +7,13 @@ use super::document::text_of;
 use super::effective::Origin;
 use super::problem::Problem;
 use super::reader::Section;
+use super::report::Span;
 use super::value::string;
+use crate::own_places::OwnPlaces;
+use crate::plain_file;
+
+/// The largest config file: a hundred thousand domains take a quarter of it.
+pub(super) const MAX_CONFIG_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What a file that is included may hold.
 pub(super) const INCLUDED_KEYS: [&str; 2] = ["virtual_hosts", "backends"];
@@ -17,6 +23,8 @@ pub(super) const INCLUDED_KEYS: [&str; 2] = ["virtual_hosts", "backends"];
 pub(super) struct Included {
     /// The texts that could be read.
     pub(super) texts: Vec<(PathBuf, String)>,
+    /// Which element of `include` named each of them, and where that is.
+    places: Vec<(usize, Span)>,
     /// All files that were found.
     pub(super) files: Vec<PathBuf>,
     /// Files that are no text.
@@ -53,9 +61,12 @@ pub(super) fn read_included(root: &mut Section<'_, '_>, path: &Path) -> Included
             if !seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
                 continue;
             }
-            match std::fs::read(&file) {
+            match plain_file::read(&file, MAX_CONFIG_BYTES) {
                 Ok(bytes) => match text_of(&file, bytes) {
-                    Ok(text) => included.texts.push((file.clone(), text)),
+                    Ok(text) => {
+                        included.texts.push((file.clone(), text));
+                        included.places.push((index, span.clone()));
+                    }
                     Err(problem) => {
                         included.is_incomplete = true;
                         included.problems.push(*problem);
@@ -70,6 +81,28 @@ pub(super) fn read_included(root: &mut Section<'_, '_>, path: &Path) -> Included
         }
     }
     included
+}
+
+/// Takes out what is in a place of the server's own, and says so: nothing of it is read or quoted.
+pub(super) fn refuse_own_places(
+    root: &mut Section<'_, '_>,
+    included: &mut Included,
+    own_places: &OwnPlaces,
+) {
+    let texts = std::mem::take(&mut included.texts);
+    for ((file, text), (index, span)) in texts.into_iter().zip(&included.places) {
+        if own_places.holds(&file) {
+            included.is_incomplete = true;
+            let key = format!("{}[{index}]", root.path_of("include"));
+            let message = format!(
+                "`{}` is in a place of the server's own; keep it beside the config file",
+                file.display()
+            );
+            root.report().add(span, key, root.shown_element("include", *index), message);
+        } else {
+            included.texts.push((file, text));
+        }
+    }
 }
 
 /// The files that one element of `include` names.

@@ -18,6 +18,7 @@ const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org
 const A_DIRECTORY: &str = "https://acme.example.com/directory";
 
 /// Names that may be asked about in a minute, and that may have a certificate, when nobody says.
+const ON_DEMAND_PER_CLIENT: u32 = 10;
 const ON_DEMAND_PER_MINUTE: u32 = 10;
 const ON_DEMAND_MOST: usize = 1000;
 
@@ -148,10 +149,12 @@ fn read_challenges(section: &mut Section<'_, '_>, common: &Common) -> Vec<Challe
 fn read_on_demand(section: &mut Section<'_, '_>) -> Option<OnDemandSettings> {
     let example = "http://127.0.0.1:3000/allowed";
     let ask = section.optional("on_demand_ask", url(&["https://", "http://"], example));
+    let per_client =
+        section.or("on_demand_per_client", ON_DEMAND_PER_CLIENT, integer(1..=1_000_000));
     let per_minute =
         section.or("on_demand_per_minute", ON_DEMAND_PER_MINUTE, integer(1..=1_000_000));
     let most = section.or("on_demand_most", ON_DEMAND_MOST, integer(1..=1_000_000));
-    for key in ["on_demand_per_minute", "on_demand_most"] {
+    for key in ["on_demand_per_client", "on_demand_per_minute", "on_demand_most"] {
         if section.has(key) && !section.has("on_demand_ask") {
             let message = format!(
                 "only with `on_demand_ask`, which says who is asked; add `on_demand_ask = \
@@ -160,5 +163,5 @@ fn read_on_demand(section: &mut Section<'_, '_>) -> Option<OnDemandSettings> {
             section.problem(key, message);
         }
     }
-    Some(OnDemandSettings { ask: ask?, per_minute, most })
+    Some(OnDemandSettings { ask: ask?, per_client, per_minute, most })
 }

@@ -1,5 +1,7 @@
 //! From a path to a configuration: the file, the files that it includes, and what they say together.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -8,7 +10,7 @@ use super::declared::{DeclaredBackend, DeclaredDomain};
 use super::document::{Document, text_of};
 use super::effective::{Origin, Setting};
 use super::entries::read_declared;
-use super::include::{read_included, refuse_main_keys};
+use super::include::{MAX_CONFIG_BYTES, read_included, refuse_main_keys, refuse_own_places};
 use super::paths::Environment;
 use super::plain::Plain;
 use super::problem::{ConfigError, Problem};
@@ -106,7 +108,7 @@ impl Loaded {
 }
 
 fn read_file(path: &Path) -> Result<Loaded, ConfigError> {
-    let bytes = std::fs::read(path)
+    let bytes = read_main(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     Ok(match text_of(path, bytes) {
         Ok(text) => read_text(path, &text, &Environment::of_process()),
@@ -118,6 +120,16 @@ fn read_file(path: &Path) -> Result<Loaded, ConfigError> {
             known: KnownKeys::new(),
         },
     })
+}
+
+/// Whoever names the main file may give it through a pipe, so that may be anything; but not endless.
+fn read_main(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_CONFIG_BYTES {
+        return Err(io::Error::other(format!("it is larger than {MAX_CONFIG_BYTES} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// Reads a text and the files that it includes, in any environment.
@@ -136,21 +148,27 @@ pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) 
         };
     }
     let mut root = Section::root(&main.report, main.table.get_ref());
-    let included = read_included(&mut root, path);
-    files.extend(included.files);
+    let mut included = read_included(&mut root, path);
+    files.append(&mut included.files);
+    let mut config = read_settings(&mut root, path.parent().unwrap_or(Path::new("")), environment);
+    let own_places = config.own_places();
+    refuse_own_places(&mut root, &mut included, &own_places);
     let documents: Vec<_> = included
         .texts
         .iter()
         .map(|(path, text)| Document::parse(path, text, environment))
         .collect();
-
-    let mut config = read_settings(&mut root, path.parent().unwrap_or(Path::new("")), environment);
     let is_complete =
         !included.is_incomplete && documents.iter().all(|document| document.is_readable);
     let mut roots = vec![root];
     let readable = documents.iter().filter(|document| document.is_readable);
     roots.extend(readable.map(|d| Section::root(&d.report, d.table.get_ref())));
-    config.declared = read_declared(&mut roots, is_complete);
+    config.declared = read_declared(&mut roots, is_complete, &own_places);
+    let pages = config.declared.domains.iter().flat_map(|domain| {
+        let files = domain.options.get().error_pages.files();
+        files.map(|(_, path)| path.to_owned()).collect::<Vec<_>>()
+    });
+    config.named_pages = pages.collect();
     let mut roots = roots.into_iter();
     let known_at_root = roots.next().map(Section::finish).map(|()| main.report.known());
     let known = known_at_root.unwrap_or_default();

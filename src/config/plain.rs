@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::settings::{AccessFormat, LogFormat};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HealthPath, KeyType,
-    LogLevel, Scheme, SendProxyProtocol, StatusRanges, Tag, TlsMode, TlsName, Weight,
+    BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HealthHost,
+    HealthPath, KeyType, LogLevel, Scheme, SendProxyProtocol, StatusRanges, Tag, TlsMode, TlsName,
+    Weight,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
@@ -32,7 +33,7 @@ macro_rules! plain_by {
 
 plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
-plain_by!(|value| Value::from(value.to_string()) => SocketAddr, IpNet, HealthPath, StatusRanges,
+plain_by!(|value| Value::from(value.to_string()) => SocketAddr, IpNet, HealthHost, HealthPath, StatusRanges,
     BackendId, BackendAddr, DomainName, Tag, Scheme, Balance, TlsName);
 plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, AccessFormat, BackendState,
     KeyType, ChallengeKind, SendProxyProtocol);

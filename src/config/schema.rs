@@ -12,10 +12,11 @@ use serde_json::{Map, Value, json};
 use super::load::defaults;
 use crate::model::{LONGEST_HSTS_SECS, OptionSet};
 use kinds::{
-    AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind,
-    HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord,
-    LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord, Seconds,
-    SecondsOrNone, SendProxyProtocolWord, Server, Share, StateWord, Statuses, TagText, Tls, Whole,
+    AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthHostText,
+    HealthKind, HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen,
+    LogFormatWord, LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord,
+    Seconds, SecondsOrNone, SendProxyProtocolWord, Server, Share, StateWord, Statuses, TagText,
+    Tls, Whole,
 };
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
@@ -138,6 +139,10 @@ struct Proxy {
     /// else `/var/lib/vhost` as root, else `$XDG_STATE_HOME/vhost`, else `~/.local/state/vhost`.
     #[schemars(default)]
     state_dir: Pathname,
+    /// The directory of the error pages that commands and the REST API may name. They name no other
+    /// files, and none where it is not set. This file may name pages anywhere.
+    #[schemars(default)]
+    pages_dir: Pathname,
     /// Threads that carry traffic. The default is the number of cores.
     #[schemars(default)]
     threads: Whole<1, 1024>,
@@ -167,6 +172,10 @@ struct Proxy {
     /// How long a client may take nothing of an answer.
     #[schemars(default)]
     write_timeout_secs: Seconds,
+    /// How long a client that has ended its side of the connection is waited with for its answer. One that
+    /// is gone looks the same until it is written to.
+    #[schemars(default)]
+    half_close_timeout_secs: SecondsOrNone,
     /// The largest request head in bytes. A larger one gets 431.
     #[schemars(default)]
     max_header_bytes: Whole<1024, 1_048_576>,
@@ -176,7 +185,8 @@ struct Proxy {
     /// How long a TLS handshake may take.
     #[schemars(default)]
     tls_handshake_timeout_secs: Seconds,
-    /// TLS handshakes that may be under way at once.
+    /// TLS handshakes that may be under way at once, from the client's hello on. When there are more, the
+    /// oldest of the client that has the most is closed.
     #[schemars(default)]
     max_tls_handshakes: Whole<1, 1_000_000>,
     /// The most header fields of a request. One with more gets 431.
@@ -198,10 +208,18 @@ struct Proxy {
     /// Client connections in all. What is more is closed at once.
     #[schemars(default)]
     max_connections: Whole<1, 10_000_000>,
-    /// Connections of one client address; of IPv6, of one /64. What is more is closed at once. Those of
-    /// `trusted_proxies` are not counted.
+    /// Connections of one client address; of IPv6, of one /64; never more than half of `max_connections`.
+    /// What is more is closed at once. One of `trusted_proxies` may have seven eighths of all.
     #[schemars(default)]
     max_connections_per_client: Whole<1, 10_000_000>,
+    /// Connections on which nothing was said yet: no hello of TLS, no request. When there are more, the
+    /// oldest of the client that has the most is closed.
+    #[schemars(default)]
+    max_silent_connections: Whole<1, 10_000_000>,
+    /// Requests at once of one client over HTTP/2, on all of its connections, or through one of
+    /// `trusted_proxies`. What is more gets 429.
+    #[schemars(default)]
+    max_requests_per_client: Whole<1, 10_000_000>,
     /// Requests that may run at once on one HTTP/2 connection.
     #[schemars(default)]
     max_h2_streams: Whole<1, 10_000>,
@@ -279,7 +297,7 @@ struct Switch {
 #[schemars(deny_unknown_fields)]
 #[schemars(extend(
     "if" = { "properties": { "kind": { "const": "tcp" } }, "required": ["kind"] },
-    "then" = { "properties": { "path": false, "expected_status": false } },
+    "then" = { "properties": { "path": false, "host": false, "expected_status": false } },
 ))]
 #[expect(dead_code, reason = "it is a shape")]
 struct HealthCheck {
@@ -289,6 +307,9 @@ struct HealthCheck {
     /// What a probe asks for. Not with `kind = "tcp"`.
     #[schemars(default)]
     path: HealthPathText,
+    /// The host that it asks for, with a port if need be; without it, the backend's address. Not with
+    /// `kind = "tcp"`.
+    host: HealthHostText,
     /// The statuses that are healthy: `200`, `200-399`, `200,204,301-308`. Not with `kind = "tcp"`.
     #[schemars(default)]
     expected_status: Statuses,
@@ -429,7 +450,8 @@ struct Metrics {
     }],
     "dependentRequired" = {
         "eab_kid": ["eab_hmac_key_file"], "eab_hmac_key_file": ["eab_kid"],
-        "on_demand_per_minute": ["on_demand_ask"], "on_demand_most": ["on_demand_ask"],
+        "on_demand_per_client": ["on_demand_ask"], "on_demand_per_minute": ["on_demand_ask"],
+        "on_demand_most": ["on_demand_ask"],
     },
 ))]
 #[expect(dead_code, reason = "it is a shape")]
@@ -477,7 +499,10 @@ struct LetsEncrypt {
     /// Off unless it is set.
     #[schemars(default)]
     on_demand_ask: HttpUrl,
-    /// Names that may be asked about in a minute. With `on_demand_ask`.
+    /// Names that one client may have asked about in a minute. With `on_demand_ask`.
+    #[schemars(default)]
+    on_demand_per_client: Whole<1, 1_000_000>,
+    /// New names that may be ordered for in a minute, in all. With `on_demand_ask`.
     #[schemars(default)]
     on_demand_per_minute: Whole<1, 1_000_000>,
     /// Names that may have a certificate this way, in all. With `on_demand_ask`.

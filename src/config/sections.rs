@@ -16,10 +16,12 @@ use super::settings::{
     UpstreamSettings,
 };
 use super::value::{
-    boolean, choice, host_name, integer, listen_address, network, parsed, path, seconds,
+    absolute, boolean, choice, host_name, integer, listen_address, network, parsed, path, seconds,
     seconds_or_none, socket_path, string,
 };
 use crate::model::{DomainName, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
+use crate::tls::read_fitting_pair;
+use crate::places::share_of;
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
@@ -93,6 +95,7 @@ fn read_proxy(
         ),
         admin_group: section.optional("admin_group", string),
         state_dir: section.or_from("state_dir", d.state_dir, state_from, path(base)),
+        pages_dir: section.optional("pages_dir", path(base)).map(absolute),
         threads: section.or("threads", d.threads, integer(1..=1024)),
         shutdown_timeout: section.or("shutdown_timeout_secs", d.shutdown_timeout, seconds),
         trusted_proxies: read_trusted_proxies(section, d.trusted_proxies),
@@ -106,6 +109,11 @@ fn read_proxy(
         header_timeout: section.or("header_timeout_secs", d.header_timeout, seconds),
         read_timeout: section.or("read_timeout_secs", d.read_timeout, seconds),
         write_timeout: section.or("write_timeout_secs", d.write_timeout, seconds),
+        half_close_timeout: section.or(
+            "half_close_timeout_secs",
+            d.half_close_timeout,
+            seconds_or_none,
+        ),
         max_header_bytes: section.or("max_header_bytes", d.max_header_bytes, integer(HEADER_BYTES)),
         websocket_idle_timeout: section.or(
             "websocket_idle_timeout_secs",
@@ -141,6 +149,16 @@ fn read_proxy(
             d.max_connections_per_client,
             integer(1..=10_000_000),
         ),
+        max_silent_connections: section.or(
+            "max_silent_connections",
+            d.max_silent_connections,
+            integer(1..=10_000_000),
+        ),
+        max_requests_per_client: section.or(
+            "max_requests_per_client",
+            d.max_requests_per_client,
+            integer(1..=10_000_000),
+        ),
         max_h2_streams: section.or("max_h2_streams", d.max_h2_streams, integer(1..=10_000)),
         max_h2_control_frames_per_sec: section.or(
             "max_h2_control_frames_per_sec",
@@ -154,6 +172,19 @@ fn read_proxy(
             "",
             "nothing to listen at; add `listen_addr_http = \"0.0.0.0:80\"` for HTTP, or \
              `listen_addr = \"0.0.0.0:443\"` for HTTPS",
+        );
+    }
+    let share = share_of(settings.max_connections);
+    if section.has("max_connections_per_client")
+        && usize::try_from(settings.max_connections_per_client).is_ok_and(|of| of > share)
+    {
+        let most = settings.max_connections;
+        section.warn(
+            "max_connections_per_client",
+            format!(
+                "one client could take all of `max_connections` ({most}); it gets half of them at \
+                 most, {share}: set that or less, or raise `max_connections`"
+            ),
         );
     }
     let shown = section.written("state_dir").map_or(settings.state_dir.clone(), PathBuf::from);
@@ -170,7 +201,11 @@ fn read_default_certificate(
         ("default_cert", "\"/etc/ssl/default.pem\""),
         ("default_key", "\"/etc/ssl/default.key\""),
     );
-    Some(CertificateFiles { cert: cert?, key: key? })
+    let files = CertificateFiles { cert: cert?, key: key? };
+    if let Err(error) = read_fitting_pair(&files.cert, &files.key, []) {
+        section.bad_file("default_cert", format!("{error}; {}", error.hint()));
+    }
+    Some(files)
 }
 
 fn read_trusted_proxies(section: &mut Section<'_, '_>, default: Vec<IpNet>) -> Vec<IpNet> {
@@ -286,16 +321,17 @@ fn read_health_check(section: &mut Section<'_, '_>) -> HealthCheckSettings {
     let kinds = ["http", "tcp"];
     let is_http = section.or("kind", kinds[0], choice(&kinds.map(|kind| (kind, kind)))) == "http";
     let path = section.or("path", HealthPath::default(), parsed);
+    let host = section.optional("host", parsed);
     let expected = section.or("expected_status", StatusRanges::default(), parsed);
     if !is_http {
-        for key in ["path", "expected_status"] {
+        for key in ["path", "host", "expected_status"] {
             if section.has(key) {
                 section.problem(key, "only for `kind = \"http\"`; a TCP check just connects");
             }
         }
     }
     let kind =
-        if is_http { HealthCheckKind::Http { path, expected } } else { HealthCheckKind::Tcp };
+        if is_http { HealthCheckKind::Http { path, host, expected } } else { HealthCheckKind::Tcp };
     let check = HealthCheck {
         kind,
         interval: section.or("interval_secs", d.check.interval, seconds),

@@ -1,5 +1,6 @@
 //! The validated configuration, and every default.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use ipnet::IpNet;
 
 use super::{Declared, Problem, Setting};
 use crate::model::{ChallengeKind, DomainName, HealthCheck, KeyType, LogLevel};
+use crate::own_places::OwnPlaces;
 
 /// All that a server is told before it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,10 +34,12 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// The domains and backends.
     pub declared: Declared,
-    /// What is allowed and dangerous.
+    /// The files that it names as error pages, wherever they are.
+    pub named_pages: BTreeSet<PathBuf>,
+    /// What is allowed and dangerous, or will be missed.
     pub warnings: Vec<Problem>,
-    /// Files of backends that can't be used as they are now. A server starts all the same, and those
-    /// backends are unhealthy; a check and a reload refuse the config.
+    /// Certificates, keys and CAs that can't be used as they are now. A server starts all the same,
+    /// without them; a check and a reload refuse the config.
     pub bad_files: Vec<Problem>,
     /// Every key of the sections, with its value and where that came from. Empty where no file and no
     /// arguments were read. A section that is off as a whole, such as `[lets_encrypt]`, is not in it.
@@ -58,11 +62,28 @@ impl Config {
             lets_encrypt: None,
             metrics: MetricsSettings::default(),
             declared: Declared::default(),
+            named_pages: BTreeSet::new(),
             warnings: Vec::new(),
             bad_files: Vec::new(),
             effective: Vec::new(),
             files: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    /// What is the server's own: nobody is served from there.
+    pub fn own_places(&self) -> OwnPlaces {
+        let proxy = &self.proxy;
+        let management =
+            proxy.management_api_addr.map(|address| ("proxy.management_api_addr", address));
+        let metrics = &self.metrics;
+        let metrics = metrics.enabled.then_some(("metrics.listen_addr", metrics.listen_addr));
+        OwnPlaces::new(
+            proxy.admin_socket.clone(),
+            vec![proxy.state_dir.clone(), self.cache_dir.clone()],
+            management.into_iter().chain(metrics).collect(),
+        )
     }
 }
 
@@ -83,6 +104,8 @@ pub struct ProxySettings {
     pub admin_group: Option<String>,
     /// The directory of the state and its history.
     pub state_dir: PathBuf,
+    /// The directory of the error pages that commands may name.
+    pub pages_dir: Option<PathBuf>,
     /// Threads that carry traffic.
     pub threads: usize,
     /// How long requests may take to end when the server stops.
@@ -101,6 +124,8 @@ pub struct ProxySettings {
     pub read_timeout: Duration,
     /// How long a client may take nothing of an answer.
     pub write_timeout: Duration,
+    /// How long a client that has ended its side waits for its answer.
+    pub half_close_timeout: Duration,
     /// The largest request head.
     pub max_header_bytes: usize,
     /// How long a WebSocket may be silent.
@@ -123,6 +148,10 @@ pub struct ProxySettings {
     pub max_connections: usize,
     /// Connections of one client; an IPv6 client is its /64.
     pub max_connections_per_client: u32,
+    /// Connections at once on which nothing was said yet.
+    pub max_silent_connections: usize,
+    /// Requests at once of one client.
+    pub max_requests_per_client: u32,
     /// Requests that may run at once on one HTTP/2 connection.
     pub max_h2_streams: u32,
     /// Frames that only cost, on one HTTP/2 connection, in a second.
@@ -151,6 +180,7 @@ impl ProxySettings {
             admin_socket,
             admin_group: None,
             state_dir,
+            pages_dir: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             shutdown_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
@@ -160,6 +190,7 @@ impl ProxySettings {
             header_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_mins(1),
             write_timeout: Duration::from_mins(1),
+            half_close_timeout: Duration::from_secs(30),
             max_header_bytes: 64 * 1024,
             websocket_idle_timeout: Duration::from_hours(1),
             tls_handshake_timeout: Duration::from_secs(10),
@@ -171,6 +202,8 @@ impl ProxySettings {
             body_grace: Duration::from_secs(10),
             max_connections: 100_000,
             max_connections_per_client: 4096,
+            max_silent_connections: 8192,
+            max_requests_per_client: 4096,
             max_h2_streams: 100,
             max_h2_control_frames_per_sec: 1000,
             default_certificate: None,
@@ -434,7 +467,9 @@ pub struct EabSettings {
 pub struct OnDemandSettings {
     /// The URL that is asked with `?domain=NAME`, and allows a name by the status 200.
     pub ask: String,
-    /// Names that may be asked about in a minute.
+    /// Names that one client may have asked about in a minute.
+    pub per_client: u32,
+    /// Names that are new and may be ordered for in a minute.
     pub per_minute: u32,
     /// Names that may have a certificate this way, in all.
     pub most: usize,

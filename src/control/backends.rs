@@ -48,10 +48,12 @@ impl ControlPlane {
         caller: impl Into<Caller> + Send,
         new: NewBackend,
     ) -> Result<Arc<Snapshot>, ControlError> {
+        let options = self.options();
         self.edit(caller, move |snapshot| {
             if snapshot.backend(&new.id).is_some() {
                 return Err(ControlError::BackendExists { backend: new.id });
             }
+            options.reach.check_backend(None, &new)?;
             let next = peer::checked(snapshot, &new)?;
             let event = EventKind::BackendAdded { backend: new.id.clone() };
             Ok(Some(Edit { next, ..Edit::new(vec![Change::PutBackend(new)], event) }))
@@ -70,6 +72,7 @@ impl ControlPlane {
         id: BackendId,
         edit: BackendEdit,
     ) -> Result<Arc<Snapshot>, ControlError> {
+        let options = self.options();
         self.edit(caller, move |snapshot| {
             let node = find::backend(snapshot, &id)?;
             let before = &node.backend;
@@ -100,6 +103,7 @@ impl ControlPlane {
             if !edit.force {
                 loss::check(snapshot, node, &left(before, &after))?;
             }
+            options.reach.check_backend(Some(before), &after)?;
             let next = peer::checked(snapshot, &after)?;
             match put(before, after) {
                 Some(put) => Ok(Some(Edit { next, ..put })),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::plane::Edit;
-use super::{Caller, ControlError, ControlPlane, find};
+use super::{Caller, ControlError, ControlPlane, Reach, find};
 use crate::model::{
     Balance, Change, DomainName, EventKind, LONGEST_HSTS_SECS, TlsMode, VirtualHost,
 };
@@ -42,27 +42,30 @@ impl ControlPlane {
     /// Adds a virtual host.
     ///
     /// # Errors
-    /// When a name is taken, no backend carries the tag, or it can't be saved.
+    /// When a name is taken, no backend carries the tag, a file that it names can't be had, or it can't be
+    /// saved.
     pub async fn add_domain(
         &self,
         caller: impl Into<Caller> + Send,
         new: NewDomain,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(caller, move |snapshot| add(snapshot, new).map(Some)).await
+        let options = self.options();
+        self.edit(caller, move |snapshot| add(snapshot, new, &options.reach).map(Some)).await
     }
 
     /// Changes a virtual host's options.
     ///
     /// # Errors
-    /// When there is no such domain, an alias is taken, no backend carries the tag of a new path, or it
-    /// can't be saved.
+    /// When there is no such domain, an alias is taken, no backend carries the tag of a new path, a file
+    /// that it names can't be had, or it can't be saved.
     pub async fn set_domain(
         &self,
         caller: impl Into<Caller> + Send,
         domain: DomainName,
         edit: DomainEdit,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        self.edit(caller, move |snapshot| set(snapshot, &domain, edit)).await
+        let options = self.options();
+        self.edit(caller, move |snapshot| set(snapshot, &domain, edit, &options.reach)).await
     }
 
     /// Removes a virtual host with its aliases. Its requests in flight end as they would have.
@@ -93,8 +96,8 @@ impl ControlPlane {
     }
 }
 
-fn add(snapshot: &Snapshot, new: NewDomain) -> Result<Edit, ControlError> {
-    let virtual_host = new.virtual_host;
+fn add(snapshot: &Snapshot, new: NewDomain, reach: &Reach) -> Result<Edit, ControlError> {
+    let mut virtual_host = new.virtual_host;
     // Otherwise its own name would count as its own, and it would replace what is there.
     if let Some(owner) = snapshot.domain(&virtual_host.domain) {
         let owner = owner.virtual_host.domain.clone();
@@ -102,6 +105,7 @@ fn add(snapshot: &Snapshot, new: NewDomain) -> Result<Edit, ControlError> {
     }
     check_names(snapshot, &virtual_host)?;
     check_options(&virtual_host)?;
+    reach.check_domain(None, &mut virtual_host)?;
     if !new.force {
         virtual_host.serving().try_for_each(|tag| find::carried(snapshot, tag))?;
     }
@@ -116,6 +120,7 @@ fn set(
     snapshot: &Snapshot,
     domain: &DomainName,
     edit: DomainEdit,
+    reach: &Reach,
 ) -> Result<Option<Edit>, ControlError> {
     let before = &find::domain(snapshot, domain)?.virtual_host;
     let mut after = before.clone();
@@ -140,6 +145,7 @@ fn set(
     })?;
     check_names(snapshot, &after)?;
     check_options(&after)?;
+    reach.check_domain(Some(before), &mut after)?;
     for tag in after.serving().filter(|tag| before.serving().all(|served| served != *tag)) {
         find::carried(snapshot, tag)?;
     }
@@ -153,7 +159,7 @@ fn set(
 
 /// The options are such as a config file may have.
 fn check_options(virtual_host: &VirtualHost) -> Result<(), ControlError> {
-    let VirtualHost { domain, tls, hsts_max_age_secs, options, .. } = virtual_host;
+    let VirtualHost { domain, tls, hsts_max_age_secs, .. } = virtual_host;
     let refuse = |option, value: String, remedy: String| {
         Err(ControlError::Option { domain: domain.clone(), option, value, remedy })
     };
@@ -163,15 +169,6 @@ fn check_options(virtual_host: &VirtualHost) -> Result<(), ControlError> {
     if *hsts_max_age_secs > LONGEST_HSTS_SECS {
         let remedy = format!("use 0 to {LONGEST_HSTS_SECS} seconds (four years)");
         return refuse("hsts_max_age_secs", format!("`{hsts_max_age_secs}`"), remedy);
-    }
-    if let Some((status, path)) =
-        options.get().error_pages.iter().find(|(_, path)| path.is_relative())
-    {
-        return Err(ControlError::OptionValue {
-            domain: domain.clone(),
-            path: format!("error_pages.{status}"),
-            remedy: format!("write the whole path: `/…/{}`", path.display()),
-        });
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ mod loss;
 mod peer;
 mod plan;
 mod plane;
+mod reach;
 mod reconcile;
 mod reload;
 mod settings;
@@ -35,6 +36,7 @@ pub use export::Exported;
 pub use gate::{ProbeNow, Probed};
 pub use history::EventWatch;
 pub use plane::{ControlOptions, ControlPlane};
+pub use reach::Reach;
 pub use reload::ReloadOptions;
 pub use switch::{SwitchOptions, SwitchTarget};
 

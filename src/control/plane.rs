@@ -7,8 +7,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::claims::Claims;
-use super::{Caller, ControlError, ProbeNow, find};
+use super::{Caller, ControlError, ProbeNow, Reach, find};
 use crate::clock::now_ms;
+use crate::crash_point::crash_point;
 use crate::metrics::Metrics;
 use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
@@ -23,6 +24,8 @@ pub struct ControlOptions {
     pub drain_timeout: Duration,
     /// The share of a new tag's ready backends that must be proven healthy, in percent.
     pub min_healthy_percent: u8,
+    /// What commands may have the server reach.
+    pub reach: Reach,
 }
 
 /// The one writer of the state. Cloned handles share it.
@@ -253,6 +256,7 @@ impl Writer {
             None if changes.is_empty() => self.publisher.now(),
             None => self.publisher.publish(before.after(changes, revision)),
         };
+        crash_point("published");
         Ok(Applied { snapshot, event: number })
     }
 }

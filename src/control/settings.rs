@@ -8,7 +8,7 @@ use crate::config::Setting;
 use crate::model::{EntryAction, EntryChange, EntryKind, NeedsRestart};
 
 /// The keys that can't change while the server runs, and what to do about each.
-const FIXED: [(&str, &str); 35] = [
+const FIXED: [(&str, &str); 36] = [
     ("proxy.listen_addr", RESTART),
     ("proxy.listen_addr_http", RESTART),
     ("proxy.management_api_addr", RESTART),
@@ -41,6 +41,7 @@ const FIXED: [(&str, &str); 35] = [
     ("lets_encrypt.challenges", RESTART),
     ("lets_encrypt.dns_hook", RESTART),
     ("lets_encrypt.on_demand_ask", RESTART),
+    ("lets_encrypt.on_demand_per_client", RESTART),
     ("lets_encrypt.on_demand_per_minute", RESTART),
     ("lets_encrypt.on_demand_most", RESTART),
     ("lets_encrypt.fallback", RESTART),

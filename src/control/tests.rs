@@ -27,6 +27,7 @@ impl Plane {
             gate_timeout: Duration::from_millis(50),
             drain_timeout: Duration::from_millis(50),
             min_healthy_percent: 100,
+            reach: Reach::default(),
         };
         let probe: ProbeNow = std::sync::Arc::new(|node| {
             let succeeded = !node.backend.id.as_str().starts_with("sick");
@@ -171,6 +172,35 @@ async fn one_unknown_domain_keeps_all_where_they_are() {
     assert!(matches!(error, ControlError::NoDomain), "{error}");
     let report = plane.switch(&["example.com", "shop.test"], "b").await.unwrap();
     assert_eq!((report.steps.len(), plane.live("example.com")), (2, plane.live("shop.test")));
+}
+
+#[tokio::test]
+async fn domains_that_move_together_are_never_seen_apart() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const MOVES: u64 = 100;
+    let plane = Plane::start().await;
+    let before = plane.reader.load().revision();
+    let (reader, ended) = (plane.reader.clone(), std::sync::Arc::new(AtomicBool::new(false)));
+    let has_ended = std::sync::Arc::clone(&ended);
+    let looking = std::thread::spawn(move || {
+        let [one, other] = ["example.com", "shop.test"].map(|domain| domain.parse().unwrap());
+        let mut apart = 0_usize;
+        while !has_ended.load(Ordering::Relaxed) {
+            let snapshot = reader.load();
+            let live = |domain| &snapshot.domain(domain).unwrap().virtual_host.live;
+            apart += usize::from(live(&one) != live(&other));
+        }
+        apart
+    });
+    for turn in 0..MOVES {
+        let to = if turn % 2 == 0 { "b" } else { "a" };
+        let report = plane.switch(&["example.com", "shop.test"], to).await.unwrap();
+        assert_eq!(report.revision, before + turn + 1, "one change each");
+        assert_eq!((plane.live("example.com"), plane.live("shop.test")), (to.into(), to.into()));
+    }
+    ended.store(true, Ordering::Relaxed);
+    assert_eq!(looking.join().unwrap(), 0, "a request sees one state, whole");
 }
 
 #[tokio::test]

@@ -19,15 +19,15 @@ use flate2::write::GzEncoder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::Exposition;
+use crate::places::{ClientKey, Places};
 
 /// One file, without anything from elsewhere.
 const PAGE: &str = include_str!("status.html");
 
-/// Connections that are open at once; who comes after waits.
-const CONNECTIONS: usize = 64;
+/// Connections at once; with more, the oldest of the client that has the most is closed.
+const MAX_CONNECTIONS: usize = 64;
 
 /// How long a head may take, and how long a connection may be silent: longer than the usual time
 /// between two scrapes.
@@ -58,19 +58,25 @@ pub async fn serve(
             .route("/", get(async move || page.clone()))
             .route("/status.json", get(async move || status(overview().await)));
     }
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::default();
     loop {
-        let permit = Arc::clone(&room).acquire_owned().await;
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, client)) => {
                 let router = router.clone();
+                let mut place = places.enter(ClientKey::of(client.ip()), MAX_CONNECTIONS);
                 tokio::spawn(async move {
-                    let _permit = permit;
-                    connection(stream, router).await;
+                    tokio::select! {
+                        () = connection(stream, router) => {}
+                        () = place.lost() => {
+                            let reason = "too many connections";
+                            let client_ip = client.ip().to_canonical();
+                            tracing::info!(%client_ip, reason, "closed at the metrics address");
+                        }
+                    }
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection for metrics");
+                tracing::warn!(%error, reason = "accept", "cannot accept a connection for metrics");
                 tokio::time::sleep(PAUSE).await;
             }
         }

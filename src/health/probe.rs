@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
 use crate::model::{
-    BackendAddr, HealthCheck, HealthCheckKind, HealthPath, ProxyHeader, StatusRanges,
+    BackendAddr, HealthCheck, HealthCheckKind, HealthHost, HealthPath, ProxyHeader, StatusRanges,
     UpstreamFailure as Failure,
 };
 use crate::state::{BackendNode, Endpoints};
@@ -114,7 +114,9 @@ impl Prober {
             upstream::peer(node, endpoints, pick).map_err(|error| upstream::reason(&error))?;
         match &self.check.kind {
             HealthCheckKind::Tcp => connect(node, endpoints, pick).await.map(|()| None),
-            HealthCheckKind::Http { path, .. } => self.get(node, peer, path).await.map(Some),
+            HealthCheckKind::Http { path, host, .. } => {
+                self.get(node, peer, path, host.as_ref()).await.map(Some)
+            }
         }
     }
 
@@ -123,12 +125,13 @@ impl Prober {
         node: &BackendNode,
         mut peer: HttpPeer,
         path: &HealthPath,
+        host: Option<&HealthHost>,
     ) -> Result<u16, String> {
         let words = |error: pingora::BError| upstream::reason(&error);
         // With room for one stream the connector doesn't put the connection into its pool.
         peer.options.max_h2_streams = 1;
         upstream::announce(&mut peer, node.backend.send_proxy_protocol, || ProxyHeader::Local);
-        let mut request = request(&node.backend.address, path)?;
+        let mut request = request(&node.backend.address, path, host)?;
         let mut session: HttpSession =
             self.connector.new_http_session(&peer).await.map_err(words)?;
         let is_http1 = session.as_http1().is_some();
@@ -136,6 +139,8 @@ impl Prober {
             upstream::check_http1(node.backend.scheme).map_err(words)?;
             // Not allowed in HTTP/2 (RFC 9113 §8.2.2), where dropping the session is enough.
             request.insert_header(CONNECTION, "close").map_err(words)?;
+        } else {
+            upstream::to_http2(&mut request, peer.is_tls()).map_err(words)?;
         }
         let words = |error: pingora::BError| in_words_of(node, &error);
         session.write_request_header(Box::new(request)).await.map_err(words)?;
@@ -191,10 +196,15 @@ async fn connect(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> Resu
     connecting.await.map_err(|error| upstream::io_reason(&error))
 }
 
-fn request(address: &BackendAddr, path: &HealthPath) -> Result<RequestHeader, String> {
+fn request(
+    address: &BackendAddr,
+    path: &HealthPath,
+    host: Option<&HealthHost>,
+) -> Result<RequestHeader, String> {
     let build = || {
         let mut request = RequestHeader::build("GET", path.as_str().as_bytes(), None)?;
-        request.insert_header(HOST, host(address))?;
+        let host = host.map_or_else(|| host_of(address), |host| host.as_str().to_owned());
+        request.insert_header(HOST, host)?;
         request.insert_header(USER_AGENT, AGENT)?;
         request.insert_header(ACCEPT, "*/*")?;
         Ok(request)
@@ -204,7 +214,7 @@ fn request(address: &BackendAddr, path: &HealthPath) -> Result<RequestHeader, St
 
 const AGENT: &str = concat!("vhost-health/", env!("CARGO_PKG_VERSION"));
 
-fn host(address: &BackendAddr) -> String {
+fn host_of(address: &BackendAddr) -> String {
     match address {
         BackendAddr::Ip(_) | BackendAddr::Name { .. } => address.to_string(),
         BackendAddr::Unix(_) => "localhost".to_owned(),

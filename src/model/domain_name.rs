@@ -1,6 +1,7 @@
 //! Names of virtual hosts, and the one place where host names are normalised.
 
 use std::fmt;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -99,31 +100,43 @@ pub struct HostError;
 /// When the text cannot be a host: empty, too long, or with characters no host has.
 pub fn normalise_host<'a>(text: &str, buffer: &'a mut HostBuffer) -> Result<&'a str, HostError> {
     let host = strip_port(text).ok_or(HostError)?;
+    if let Some(address) = host.strip_prefix('[') {
+        let address = address.strip_suffix(']').and_then(|text| text.parse::<Ipv6Addr>().ok());
+        return copy_address(address.ok_or(HostError)?, buffer);
+    }
     let host = host.strip_suffix('.').unwrap_or(host);
     if !host.is_ascii() {
+        // IDNA has nothing against brackets and colons, nor against wide ones that it makes plain; names
+        // have none.
         let ascii = idna::domain_to_ascii(host).map_err(|_| HostError)?;
-        // IDNA has nothing against brackets and colons, nor against wide ones that it makes plain; but an
-        // address is written in ASCII (RFC 3986 §3.2.2).
-        if ascii.contains(['[', ']', ':']) {
-            return Err(HostError);
-        }
-        return copy_host(&ascii, buffer);
+        return copy_name(&ascii, buffer);
     }
-    copy_host(host, buffer)
+    copy_name(host, buffer)
 }
 
-fn copy_host<'a>(host: &str, buffer: &'a mut HostBuffer) -> Result<&'a str, HostError> {
+/// Writes an address as names of virtual hosts have it: in brackets, in its shortest form (RFC 5952).
+fn copy_address(address: Ipv6Addr, buffer: &mut HostBuffer) -> Result<&str, HostError> {
+    let mut rest = &mut buffer[..];
+    let room = rest.len();
+    write!(rest, "[{address}]").map_err(|_| HostError)?;
+    let written = room - rest.len();
+    std::str::from_utf8(&buffer[..written]).map_err(|_| HostError)
+}
+
+/// Writes a name in lower case. Its labels are not empty: a wildcard would take `.example.com` for one.
+fn copy_name<'a>(host: &str, buffer: &'a mut HostBuffer) -> Result<&'a str, HostError> {
     let room = buffer.get_mut(..host.len()).ok_or(HostError)?;
-    if room.is_empty() {
-        return Err(HostError);
-    }
+    let mut before = b'.';
     for (to, from) in room.iter_mut().zip(host.bytes()) {
-        let allowed =
-            from.is_ascii_alphanumeric() || matches!(from, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-        if !allowed {
+        let is_letter = from.is_ascii_alphanumeric() || matches!(from, b'-' | b'_');
+        if !is_letter && (from != b'.' || before == b'.') {
             return Err(HostError);
         }
+        before = from;
         *to = from.to_ascii_lowercase();
+    }
+    if before == b'.' {
+        return Err(HostError);
     }
     std::str::from_utf8(room).map_err(|_| HostError)
 }
@@ -258,6 +271,26 @@ mod tests {
             ("［::1］", Err(HostError)),
             ("é［x", Err(HostError)),
             ("user@example.com", Err(HostError)),
+            ("[0:0::0:1]", Ok("[::1]")),
+            ("[2001:DB8::A]:443", Ok("[2001:db8::a]")),
+            ("a][b", Err(HostError)),
+            ("[a]", Err(HostError)),
+            ("[]", Err(HostError)),
+            ("[", Err(HostError)),
+            ("]", Err(HostError)),
+            ("a]", Err(HostError)),
+            ("[::1", Err(HostError)),
+            ("[[::1]]", Err(HostError)),
+            ("[::1]]", Err(HostError)),
+            ("[::1].", Err(HostError)),
+            ("[127.0.0.1]", Err(HostError)),
+            ("[fe80::1%25eth0]", Err(HostError)),
+            ("[v1.a]", Err(HostError)),
+            ("::1", Err(HostError)),
+            ("a:b:80", Err(HostError)),
+            ("a..b", Err(HostError)),
+            (".example.com", Err(HostError)),
+            ("example.com..", Err(HostError)),
         ] {
             assert_eq!(normalise_host(given, &mut buffer), expected, "{given}");
         }
@@ -265,6 +298,38 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn a_host_is_one_for_the_rules_of_uris_too(
+            text in r"([a-zA-Z0-9\-_.:@%/?#é]|\[|\]|[\[]::1[\]]|:80){0,12}",
+        ) {
+            let mut buffer = [0; 256];
+            let Ok(host) = normalise_host(&text, &mut buffer) else { return Ok(()) };
+            // RFC 3986 §3.2.2: a name, or an address in brackets.
+            match host.strip_prefix('[') {
+                Some(rest) => {
+                    let address = rest.strip_suffix(']').and_then(|a| a.parse::<Ipv6Addr>().ok());
+                    proptest::prop_assert!(address.is_some(), "{}", host);
+                }
+                None => proptest::prop_assert!(
+                    host.split('.').all(|label| !label.is_empty()
+                        && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))),
+                    "{}", host
+                ),
+            }
+            if text.is_ascii() {
+                let authority = text.parse::<http::uri::Authority>();
+                proptest::prop_assert!(authority.is_ok(), "{}", text);
+                let (named, is_address) = (authority.unwrap(), host.starts_with('['));
+                proptest::prop_assert!(!named.as_str().contains('@'));
+                let named = named.host().to_ascii_lowercase();
+                let named = named.strip_suffix('.').unwrap_or(&named);
+                proptest::prop_assert!(is_address || named == host, "{} {}", named, host);
+            }
+            // What was normalised once stays as it is.
+            let mut again = [0; 256];
+            proptest::prop_assert_eq!(normalise_host(host, &mut again), Ok(host));
+        }
+
         #[test]
         fn no_text_makes_a_name_panic(text in ".{0,300}") {
             let mut buffer = [0; 256];

@@ -43,6 +43,8 @@ pub enum HealthCheckKind {
     Http {
         /// The path it asks for.
         path: HealthPath,
+        /// The host it asks for; the backend's address where there is none.
+        host: Option<HealthHost>,
         /// The statuses that count as healthy.
         expected: StatusRanges,
     },
@@ -52,7 +54,7 @@ pub enum HealthCheckKind {
 
 impl Default for HealthCheckKind {
     fn default() -> Self {
-        Self::Http { path: HealthPath::default(), expected: StatusRanges::default() }
+        Self::Http { path: HealthPath::default(), host: None, expected: StatusRanges::default() }
     }
 }
 
@@ -94,6 +96,50 @@ impl fmt::Display for HealthPath {
 }
 
 serde_as_text!(HealthPath, "A path with an optional query, such as `/health`.");
+
+/// The host that a health check asks for, with its port where it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthHost(String);
+
+impl HealthHost {
+    /// The host as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HealthHost {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fail = || {
+            let reason = "write a host name or an IP address, with a port if need be: \
+                          `shop.example.com`, `[::1]:8080`";
+            ParseError::new("health check host", text, reason)
+        };
+        let authority: http::uri::Authority = text.parse().map_err(|_| fail())?;
+        let port = text.strip_prefix(authority.host()).ok_or_else(fail)?;
+        let has_port = || authority.port_u16().is_some_and(|port| port != 0);
+        // The parser of URIs takes more than a Host may be: user names, any sub-delimiter.
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
+        if !authority.host().is_empty()
+            && authority.host().bytes().all(is_host)
+            && (port.is_empty() || has_port())
+        {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(fail())
+        }
+    }
+}
+
+impl fmt::Display for HealthHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+serde_as_text!(HealthHost, "A host name or an IP address, with a port if need be.");
 
 /// HTTP statuses, such as `200-399` or `200,204,301-308`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,4 +248,22 @@ pub struct HealthReport {
     pub last_error: Option<String>,
     /// When `last_error` was seen, in milliseconds since the Unix epoch.
     pub failed_ms: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_of_probes_is_a_host_and_perhaps_a_port() {
+        for host in ["shop.example.com", "localhost:3000", "10.0.0.1", "[::1]", "[::1]:80", "a_b"] {
+            let parsed = host.parse::<HealthHost>();
+            assert_eq!(parsed.as_ref().map(HealthHost::as_str).ok(), Some(host));
+        }
+        for host in
+            ["", "a b", "user@a", "a:", "a:b", "a:0", "a:70000", ":80", "a/b", "*.a", "a\r\nb", "ä"]
+        {
+            assert!(host.parse::<HealthHost>().is_err(), "{host:?}");
+        }
+    }
 }

@@ -46,12 +46,12 @@ pub use explanation::{
     RequestUrl, Since, Unfit,
 };
 pub use health_check::{
-    HealthCheck, HealthCheckKind, HealthPath, HealthReport, HealthStatus, StatusRanges,
+    HealthCheck, HealthCheckKind, HealthHost, HealthPath, HealthReport, HealthStatus, StatusRanges,
 };
 pub use host_options::{
     BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, HeaderText, HostOptions,
-    Maintenance, Network, OptionError, OptionSet, PageFor, PasswordHash, PathPrefix, PathRoute,
-    Pause, RateLimit, Sticky, UserName,
+    MAX_PAGE_BYTES, Maintenance, Network, OptionError, OptionSet, Page, PageFor, PageText,
+    PasswordHash, PathPrefix, PathRoute, Pause, RateLimit, Sticky, UserName,
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;

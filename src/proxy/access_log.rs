@@ -189,6 +189,8 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::RateLimited
         | Reason::TooManyConnections
         | Reason::TooManyClientConnections
+        | Reason::TooManyClientRequests
+        | Reason::TooManySilentConnections
         | Reason::H2Flood
         | Reason::UntrustedProxy
         | Reason::BadProxyHeader

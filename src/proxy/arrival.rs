@@ -13,9 +13,9 @@ use pingora::time::timeout;
 
 use super::Front;
 use super::head::read_some;
-use super::limits::Counted;
 use crate::metrics::Reason;
 use crate::model::ProxyHeader;
+use crate::places::{Share, Uses};
 use crate::state::InFlightGuard;
 
 /// A client that may go on.
@@ -24,8 +24,22 @@ pub(super) struct Admitted {
     pub(super) client: IpAddr,
     /// Whether its forwarded headers are believed.
     pub(super) trusted: bool,
+    /// Whether it stands for many, whose requests are not its own.
+    is_many: bool,
     /// Keeps its connection counted.
-    _counted: (Open, Option<Counted>),
+    counted: (Open, Share),
+}
+
+impl Admitted {
+    /// Whether it stands for many.
+    pub(super) fn is_many(&self) -> bool {
+        self.is_many
+    }
+
+    /// The requests at once of its client, on all of its connections; none where it stands for many.
+    pub(super) fn uses(&self) -> Option<Uses> {
+        (!self.is_many).then(|| self.counted.1.uses())
+    }
 }
 
 /// Keeps a connection counted: among all, and among those of its listener.
@@ -49,7 +63,10 @@ impl Front {
     ) -> Option<Admitted> {
         let peer = client_ip(stream)?;
         let open = [self.metrics.connections.enter(), self.open.enter()];
-        if self.metrics.connections.count() > self.connection_limits().in_all {
+        // One that says nothing goes before one that may.
+        if self.metrics.connections.count() > self.connection_limits().in_all
+            && !self.connections.close_silent()
+        {
             self.refuse(Reason::TooManyConnections, None, None, peer);
             return None;
         }
@@ -61,7 +78,7 @@ impl Front {
         self.admit_as(peer, trusted, trusted, open)
     }
 
-    /// Counts a connection in among those of its client, unless it stands for many.
+    /// Counts a connection in among those of its client. One that stands for many may have more.
     fn admit_as(
         &self,
         client: IpAddr,
@@ -69,18 +86,13 @@ impl Front {
         is_many: bool,
         open: Open,
     ) -> Option<Admitted> {
-        let counted = if is_many {
-            None
-        } else {
-            match self.connections.enter(client, self.connection_limits()) {
-                Ok(counted) => Some(counted),
-                Err(reason) => {
-                    self.refuse(reason, None, None, client);
-                    return None;
-                }
+        match self.connections.enter(client, is_many, self.connection_limits()) {
+            Ok(share) => Some(Admitted { client, trusted, is_many, counted: (open, share) }),
+            Err(reason) => {
+                self.refuse(reason, None, None, client);
+                None
             }
-        };
-        Some(Admitted { client, trusted, _counted: (open, counted) })
+        }
     }
 
     /// Whether a client's word on others is believed.
@@ -96,8 +108,18 @@ impl Front {
             self.refuse(Reason::UntrustedProxy, None, None, peer);
             return None;
         }
+        let mut silent = self.connections.silent(peer, self.connection_limits());
         // From the first moment on, and not from the first byte: the header is due at once.
-        match timeout(self.limits().total, header(stream)).await {
+        let header = tokio::select! {
+            biased;
+            header = timeout(self.limits().total, header(stream)) => header,
+            () = silent.lost() => {
+                self.refuse(Reason::TooManySilentConnections, None, None, peer);
+                return None;
+            }
+        };
+        drop(silent);
+        match header {
             Ok(Ok(ProxyHeader::Proxied { client, server })) => {
                 set_ends(stream, client, server);
                 let client = client.ip().to_canonical();

@@ -8,6 +8,8 @@ use http::HeaderName;
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
+use super::given_up::GivenUp;
+use crate::places::Uses;
 use crate::tls::Certificate;
 
 /// The addresses that a request came along by.
@@ -26,6 +28,8 @@ pub(super) struct Connection {
     pub(super) client: IpAddr,
     /// Whether its forwarded headers are believed.
     pub(super) trusted: bool,
+    /// The requests at once of its client, on all of its connections; none where it stands for many.
+    pub(super) uses: Option<Uses>,
     /// Requests that it has carried.
     pub(super) requests: AtomicU32,
     /// What was agreed on, if it came over TLS.
@@ -34,6 +38,8 @@ pub(super) struct Connection {
     pub(super) accepted: AtomicBool,
     /// Set once it speaks another protocol, which is nothing but bytes.
     pub(super) upgraded: AtomicBool,
+    /// What Pingora has dropped of it.
+    pub(super) given_up: GivenUp,
 }
 
 /// What a TLS handshake came to.

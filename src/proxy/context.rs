@@ -11,12 +11,11 @@ use super::balance::{Choice, Chosen, Terms, choose, key_of, stay};
 use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
 use super::headers::{RequestId, cookies};
-use super::limits::{BodyMeter, RateFields, Retries, wait_for_room};
+use super::limits::{BodyMeter, RateFields, RequestShare, Retries, wait_for_room};
 use crate::metrics::Reason;
 use crate::model::{BackendId, Balance, DomainName};
-use crate::state::{
-    BackendNode, DomainNode, InFlightGuard, Pinned, PlaceInLine, Pool, client_network,
-};
+use crate::places::{ClientKey, PlaceInLine, Who, client_network};
+use crate::state::{BackendNode, DomainNode, InFlightGuard, Pinned, Pool};
 
 /// Whose body a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +68,8 @@ pub(super) struct RequestContext {
     pub(super) cut_off: Option<Reason>,
     /// What its answer says of its domain's rate limits.
     pub(super) rate: Option<Box<RateFields>>,
+    /// Keeps it counted among those of its client at once.
+    pub(super) share: Option<RequestShare>,
     /// Whether its connection carries no further one.
     pub(super) is_last: bool,
     /// Its id, where the client sent none.
@@ -104,6 +105,7 @@ impl RequestContext {
             body: None,
             cut_off: None,
             rate: None,
+            share: None,
             is_last: false,
             request_id: None,
             failure: None,
@@ -117,7 +119,7 @@ impl RequestContext {
     ///
     /// # Errors
     /// When too many wait, or it takes too long.
-    pub(super) async fn choose_or_wait(&mut self) -> Result<bool, Reason> {
+    pub(super) async fn choose_or_wait(&mut self, request: &RequestHeader) -> Result<bool, Reason> {
         let Some(pool) = self.pinned.as_ref().and_then(|pinned| pinned.pool.as_ref()) else {
             return Ok(false);
         };
@@ -125,9 +127,9 @@ impl RequestContext {
         let is_behind = self.options.upstream.max_requests.is_some() && pool.queue().waiting() > 0;
         let mut choice = if is_behind { Choice::Busy } else { self.choice(pool) };
         if matches!(choice, Choice::Busy) {
-            let upstream = &self.options.upstream;
+            let (upstream, who) = (&self.options.upstream, self.who(request));
             // Boxed: few requests wait, and all would carry what waiting needs.
-            choice = Box::pin(wait_for_room(pool, upstream, || self.choice(pool))).await?;
+            choice = Box::pin(wait_for_room(pool, upstream, who, || self.choice(pool))).await?;
         }
         Ok(self.keep(choice))
     }
@@ -146,6 +148,16 @@ impl RequestContext {
             self.chosen = Chosen::admit(last, self.options.upstream.max_requests).ok();
         }
         self.chosen.is_some()
+    }
+
+    /// For whom it takes what all clients share: its client, and for its domain.
+    pub(super) fn who(&self, request: &RequestHeader) -> Who {
+        let origin = self.client.map(|of| of.origin(request, &self.options.trusted_proxies));
+        let domain = self.domain().map(|domain| key_of(domain.to_string().as_bytes()));
+        Who {
+            client: origin.map_or(ClientKey::UNKNOWN, ClientKey::of),
+            group: domain.unwrap_or_default(),
+        }
     }
 
     /// What stands for a request where its domain's backends are chosen by a hash.

@@ -49,6 +49,7 @@ fn answer_to(reason: Reason) -> Option<(StatusCode, &'static str)> {
         | Reason::TooManyHandshakes
         | Reason::TooManyConnections
         | Reason::TooManyClientConnections
+        | Reason::TooManySilentConnections
         | Reason::H2Flood
         | Reason::UntrustedProxy
         | Reason::BadProxyHeader
@@ -74,7 +75,9 @@ fn answer_to(reason: Reason) -> Option<(StatusCode, &'static str)> {
         }
         Reason::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large\n"),
         Reason::Denied => (StatusCode::FORBIDDEN, "this client is not served\n"),
-        Reason::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n"),
+        Reason::RateLimited | Reason::TooManyClientRequests => {
+            (StatusCode::TOO_MANY_REQUESTS, "too many requests\n")
+        }
         Reason::HeadTimeout | Reason::BodyTimeout => {
             (StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n")
         }
@@ -117,8 +120,27 @@ pub(super) fn reason_of(error: &Error, body_done: bool, answering: bool) -> Reas
             | ErrorType::Custom("InvalidChunk") => Reason::BadRequest,
             _ => Reason::ClientGone,
         },
-        ErrorSource::Internal | ErrorSource::Unset => Reason::Internal,
+        // Pingora leaves out whose it was where an answer of ours finds its client gone: all errors of
+        // the wire towards backends say so.
+        ErrorSource::Internal | ErrorSource::Unset => match error.etype() {
+            ReadTimedout => Reason::BodyTimeout,
+            ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::WriteTimedout
+            | ErrorType::ConnectionClosed
+            | ErrorType::H1Error
+            | ErrorType::H2Error => Reason::ClientGone,
+            _ if is_of_h2(error) => Reason::ClientGone,
+            _ => Reason::Internal,
+        },
     }
+}
+
+/// Whether h2 has ended what failed: a client's stream, for those of backends say that they are.
+fn is_of_h2(error: &Error) -> bool {
+    let root: &(dyn std::error::Error + 'static) = error.root_cause();
+    let mut causes = std::iter::successors(Some(root), |error| error.source());
+    causes.any(|cause| cause.is::<h2::Error>())
 }
 
 /// Whether a client's body was no body of chunks.
@@ -148,7 +170,9 @@ fn retry_after(reason: Reason, host: Host<'_>) -> Option<HeaderValue> {
         Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout | Reason::Paused => {
             Some(RETRY_AFTER)
         }
-        Reason::TooManyLogins => Some(HeaderValue::from_static("1")),
+        Reason::TooManyLogins | Reason::TooManyClientRequests => {
+            Some(HeaderValue::from_static("1"))
+        }
         Reason::Maintenance => Some(host.options()?.maintenance.as_ref()?.retry_after_secs?.into()),
         _ => None,
     }
@@ -236,6 +260,16 @@ mod tests {
         let silent = Error::new_up(ErrorType::ReadTimedout);
         assert_eq!(reason_of(&silent, false, false), Reason::BodyTimeout);
         assert_eq!(reason_of(&silent, true, false), Reason::Upstream(UpstreamFailure::Timeout));
+        // What pingora-core says when a client has reset the stream that is answered.
+        let gone = Error::explain(ErrorType::WriteError, "while writing h2 response to downstream");
+        assert_eq!(reason_of(&gone, true, false), Reason::ClientGone);
+        let reset = h2::Error::from(h2::Reason::CANCEL);
+        let reset = Error::because(ErrorType::InternalError, "writing", reset).into_in();
+        assert_eq!(reason_of(&reset, true, false), Reason::ClientGone);
+        assert_eq!(
+            reason_of(&Error::new_in(ErrorType::InternalError), true, false),
+            Reason::Internal
+        );
         let chunk = Error::new_down(ErrorType::Custom("InvalidChunk"));
         assert_eq!(reason_of(&chunk, false, false), Reason::BadRequest);
     }

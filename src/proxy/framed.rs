@@ -4,11 +4,12 @@
 //! nor hold it, and what it gets of a chunked body was found to be one.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -19,6 +20,7 @@ use pingora::protocols::{
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use super::chunks::Chunks;
 use super::client::Connection;
@@ -36,6 +38,21 @@ pub(super) struct Framed {
     left: Left,
     /// What was written of an answer and has not left.
     gather: Gather,
+    /// How long a client that has ended its side waits for an answer; zero: it is gone.
+    half_close_timeout: Duration,
+    /// Runs from that end, or from what was written last since.
+    half_closed: Option<Pin<Box<Sleep>>>,
+}
+
+/// What is left of a connection that was dropped between two requests, or within one.
+#[derive(Debug)]
+pub(super) struct Parts {
+    stream: Stream,
+    unread: BytesMut,
+    left: Left,
+    gather: Gather,
+    /// Whether its last answer has promised to keep it.
+    pub(super) is_kept: bool,
 }
 
 /// What is left to be read of a request.
@@ -47,8 +64,24 @@ enum Left {
 
 impl Framed {
     pub(super) fn new(stream: Stream, connection: Arc<Connection>) -> Self {
-        let (unread, gather) = (BytesMut::new(), Gather::default());
-        Self { stream, connection, unread, left: Left::Length(0), gather }
+        Self {
+            stream,
+            connection,
+            unread: BytesMut::new(),
+            left: Left::Length(0),
+            gather: Gather::default(),
+            half_close_timeout: Duration::ZERO,
+            half_closed: None,
+        }
+    }
+
+    /// What Pingora has dropped behind an answer.
+    pub(super) fn again(parts: Parts, connection: Arc<Connection>) -> Self {
+        let mut framed = Self::new(parts.stream, connection);
+        framed.unread = parts.unread;
+        framed.left = parts.left;
+        framed.gather = parts.gather;
+        framed
     }
 
     /// What was handed to Pingora as a stream.
@@ -57,8 +90,10 @@ impl Framed {
     }
 
     /// A request has begun whose head was read, and `unread` behind it.
-    pub(super) fn begin(&mut self, body: Body, unread: BytesMut) {
+    pub(super) fn begin(&mut self, body: Body, unread: BytesMut, half_close_timeout: Duration) {
         self.unread = unread;
+        self.half_close_timeout = half_close_timeout;
+        self.half_closed = None;
         self.left = match body {
             Body::Length(length) => Left::Length(length),
             Body::Chunked => Left::Chunks(Chunks::new()),
@@ -69,6 +104,7 @@ impl Framed {
     /// that nobody knows what comes next.
     pub(super) fn end(&mut self) -> Option<BytesMut> {
         self.gather.rest();
+        self.connection.given_up.take_answer();
         self.is_whole().then(|| std::mem::take(&mut self.unread))
     }
 
@@ -106,15 +142,49 @@ impl Framed {
         self.gather.poll_drain(&mut *self.stream, cx)
     }
 
-    /// Behind the request: only the end of the connection shows.
+    /// Behind the request: only the end of the connection shows, and for a while not even that. A
+    /// client may end its side and still wait for its answer (RFC 9112 §9.6), and one that is gone looks
+    /// the same until it is written to.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(half_closed) = &mut self.half_closed {
+            return half_closed.as_mut().poll(cx).map(Ok);
+        }
         if self.unread.is_empty()
             && ready!(poll_read_some(&mut *self.stream, cx, &mut self.unread))? == 0
         {
-            return Poll::Ready(Ok(()));
+            let half_closed = Box::pin(sleep(self.half_close_timeout));
+            return self.half_closed.insert(half_closed).as_mut().poll(cx).map(Ok);
         }
         // The next request has begun: it is nobody's before this one is answered.
         Poll::Pending
+    }
+
+    /// Reads on, for as long as the client sends, and forgets it; the answer has been sent.
+    pub(super) async fn linger(&mut self) {
+        Shutdown::shutdown(self).await;
+        loop {
+            self.unread.clear();
+            let read = poll_fn(|cx| poll_read_some(&mut *self.stream, cx, &mut self.unread)).await;
+            if !matches!(read, Ok(1..)) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Framed {
+    fn drop(&mut self) {
+        let given_up = &self.connection.given_up;
+        let Some(is_kept) = given_up.take_answer() else { return };
+        if is_kept || !self.is_whole() {
+            given_up.put(Parts {
+                stream: std::mem::replace(&mut self.stream, Box::new(Cursor::new(Vec::new()))),
+                unread: std::mem::take(&mut self.unread),
+                left: std::mem::replace(&mut self.left, Left::Length(0)),
+                gather: std::mem::take(&mut self.gather),
+                is_kept,
+            });
+        }
     }
 }
 
@@ -164,6 +234,7 @@ impl AsyncWrite for Framed {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        this.half_closed = None;
         this.gather.poll_write(&mut *this.stream, cx, bytes)
     }
 
@@ -183,6 +254,7 @@ impl AsyncWrite for Framed {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        this.half_closed = None;
         this.gather.poll_write_vectored(&mut *this.stream, cx, slices)
     }
 

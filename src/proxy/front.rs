@@ -22,6 +22,7 @@ use super::arrival::Admitted;
 use super::client::{Agreed, Connection};
 use super::failure::{raw_response, status_of};
 use super::framed::Framed;
+use super::given_up::GivenUp;
 use super::handshake::{Handshakes, Shaken};
 use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
 use super::limits::{ConnectionLimits, Connections, check_raw};
@@ -31,6 +32,10 @@ use crate::state::{InFlight, InFlightGuard};
 
 /// How long a client may refuse to hear that its connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long what a client still sends is read behind an answer that closes the connection: one that is
+/// closed over bytes that nobody has read is reset, and the client may never see the answer.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What listeners hand their connections to. Clones share everything.
 #[derive(Clone)]
@@ -73,8 +78,9 @@ impl Front {
         proxy: Arc<HttpProxy<Phases>>,
         options: SharedOptions,
         metrics: Arc<Metrics>,
+        connections: Connections,
     ) -> Self {
-        Self { proxy, options, metrics, connections: Connections::default(), open: Arc::default() }
+        Self { proxy, options, metrics, connections, open: Arc::default() }
     }
 
     /// The same for a listener whose connections are counted in `open`, besides those of all.
@@ -134,10 +140,21 @@ impl Front {
                 let words = Some("refused by the parser");
                 self.refuse(Reason::BadRequest, Some(400), words, connection.client);
             }
-            let Some(back) = reusable.and_then(|reusable| Framed::of(reusable.consume().0)) else {
-                return;
+            framed = match reusable.and_then(|reusable| Framed::of(reusable.consume().0)) {
+                Some(back) => back,
+                None => match connection.given_up.take() {
+                    Some(parts) if parts.is_kept => {
+                        Box::new(Framed::again(parts, Arc::clone(&connection)))
+                    }
+                    Some(parts) => {
+                        drop(busy);
+                        let mut framed = Framed::again(parts, connection);
+                        let _ = pingora::time::timeout(LINGER, framed.linger()).await;
+                        return;
+                    }
+                    None => return,
+                },
             };
-            framed = back;
             let Some(first) = framed.end() else { return };
             let next = if first.is_empty() {
                 drop(busy);
@@ -164,7 +181,7 @@ impl Front {
         connection: &Arc<Connection>,
         shutdown: &'a ShutdownWatch,
     ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>> {
-        framed.begin(whole.body, whole.rest);
+        framed.begin(whole.body, whole.rest, self.options.load().half_close_timeout);
         let mut session = ServerSession::new_http1(framed);
         session.set_pipelined_prefix(whole.head);
         session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
@@ -199,10 +216,12 @@ impl Front {
         Arc::new(Connection {
             client: admitted.client,
             trusted: admitted.trusted,
+            uses: admitted.uses(),
             requests: AtomicU32::new(0),
             tls,
             accepted: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            given_up: GivenUp::default(),
         })
     }
 
@@ -276,7 +295,16 @@ impl ServerApp for Front {
         let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let is_announced = self.options.load().proxy_protocol_http;
         let admitted = self.admit(&mut stream, is_announced).await?;
-        let first = first_bytes(&mut stream, self.limits().idle).await.ok()?;
+        let mut silent = self.connections.silent(admitted.client, self.connection_limits());
+        let first = tokio::select! {
+            biased;
+            first = first_bytes(&mut stream, self.limits().idle) => first.ok()?,
+            () = silent.lost() => {
+                self.refuse(Reason::TooManySilentConnections, None, None, admitted.client);
+                return None;
+            }
+        };
+        drop(silent);
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
@@ -314,21 +342,22 @@ impl ServerApp for TlsFront {
         let is_announced = front.options.load().proxy_protocol;
         let admitted = front.admit(&mut stream, is_announced).await?;
         let client = admitted.client;
+        let asked_by = (client, admitted.is_many());
         let limits = front.options.load().handshakes;
         // Boxed: what a handshake needs must not stay with the connection for its life.
-        let (mut stream, agreed, busy) = match Box::pin(self.handshakes.shake(stream, limits)).await
-        {
-            Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
-            Shaken::Plain(mut stream) => {
-                front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
-                return None;
-            }
-            Shaken::Refused(reason) => {
-                front.refuse(reason, None, None, client);
-                return None;
-            }
-            Shaken::Proven | Shaken::Ended => return None,
-        };
+        let (mut stream, agreed, busy) =
+            match Box::pin(self.handshakes.shake(stream, asked_by, front, limits)).await {
+                Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
+                Shaken::Plain(mut stream) => {
+                    front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
+                    return None;
+                }
+                Shaken::Refused(reason) => {
+                    front.refuse(reason, None, None, client);
+                    return None;
+                }
+                Shaken::Proven | Shaken::Ended => return None,
+            };
         // Its first request counts itself.
         drop(busy);
         let connection = Front::connection(&admitted, Some(agreed));

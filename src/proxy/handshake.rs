@@ -1,6 +1,7 @@
 //! TLS handshakes: reads the hello, chooses a certificate or waits for one, and hands on a stream.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,15 @@ use pingora::time::timeout;
 use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
 
-use super::Https;
 use super::client::Agreed;
 use super::head::read_some;
+use super::{Front, Https};
 use crate::metrics::{Metrics, Reason};
 use crate::model::{MatchedBy, TlsMode, normalise_host};
-use crate::state::{InFlight, InFlightGuard, Reader};
+use crate::places::ClientKey;
+use crate::state::{InFlightGuard, Reader};
 use crate::tls::{Served, Slot};
 
 /// The largest hello that is read: several times what the largest post-quantum ones take.
@@ -35,7 +38,6 @@ const ACME_TLS: &[u8] = b"acme-tls/1";
 pub(super) struct Handshakes {
     https: Arc<Https>,
     reader: Reader,
-    under_way: Arc<InFlight>,
     metrics: Arc<Metrics>,
 }
 
@@ -44,7 +46,7 @@ pub(super) struct Handshakes {
 pub struct HandshakeLimits {
     /// How long it may take, but for the wait for a certificate.
     pub total: Duration,
-    /// How many may be under way at once.
+    /// How many may be under way at once, from their whole hello on.
     pub at_once: usize,
 }
 
@@ -76,6 +78,14 @@ enum Choice {
     Prove(Arc<ServerConfig>),
 }
 
+/// Who asks for a certificate.
+#[derive(Debug, Clone, Copy)]
+struct Asking {
+    key: ClientKey,
+    /// Whether it stands for many.
+    is_many: bool,
+}
+
 /// Why there is no hello.
 enum NoHello {
     Ended,
@@ -85,18 +95,27 @@ enum NoHello {
 
 impl Handshakes {
     pub(super) fn new(https: Arc<Https>, reader: Reader, metrics: Arc<Metrics>) -> Self {
-        Self { https, reader, under_way: Arc::default(), metrics }
+        Self { https, reader, metrics }
     }
 
-    /// Makes the handshake of one connection.
-    pub(super) async fn shake(&self, mut stream: L4Stream, limits: HandshakeLimits) -> Shaken {
-        let _counted = self.under_way.enter();
-        if self.under_way.count() > limits.at_once {
-            return Shaken::Refused(Reason::TooManyHandshakes);
-        }
+    /// Makes the handshake of one connection. Until its hello is whole it is a silent one, and costs
+    /// nothing.
+    pub(super) async fn shake(
+        &self,
+        mut stream: L4Stream,
+        (client, is_many): (IpAddr, bool),
+        front: &Front,
+        limits: HandshakeLimits,
+    ) -> Shaken {
+        let mut silent = front.connections.silent(client, front.connection_limits());
         let mut seen = BytesMut::new();
-        let reading = timeout(limits.total, hello(&mut stream, &mut seen));
-        let hello = match reading.await {
+        let read = tokio::select! {
+            biased;
+            read = timeout(limits.total, hello(&mut stream, &mut seen)) => read,
+            () = silent.lost() => return Shaken::Refused(Reason::TooManySilentConnections),
+        };
+        drop(silent);
+        let hello = match read {
             Ok(Ok(hello)) => hello,
             Ok(Err(NoHello::Ended)) => return Shaken::Ended,
             Ok(Err(NoHello::Plain)) => {
@@ -106,12 +125,32 @@ impl Handshakes {
             Err(_) if seen.is_empty() => return Shaken::Ended,
             Err(_) => return Shaken::Refused(Reason::HandshakeTimeout),
         };
-        let busy = self.metrics.busy.enter();
+        let mut place = front.connections.shaking(client, limits.at_once);
+        let asking = Asking { key: ClientKey::of(client), is_many };
         stream.rewind(&seen);
         drop(seen);
-        let choice = self.choose(&hello, &stream).await;
+        tokio::select! {
+            biased;
+            shaken = self.answer(stream, &hello, asking, limits) => shaken,
+            () = place.lost() => Shaken::Refused(Reason::TooManyHandshakes),
+        }
+    }
+
+    /// Makes a handshake whose hello was read.
+    async fn answer(
+        &self,
+        stream: L4Stream,
+        hello: &Hello,
+        client: Asking,
+        limits: HandshakeLimits,
+    ) -> Shaken {
+        let busy = self.metrics.busy.enter();
+        let choice = self.choose(hello, &stream, client).await;
         let config = match &choice {
-            Ok(Choice::Serve(served, _)) => served.config(),
+            Ok(Choice::Serve(served, _)) => {
+                served.touch();
+                served.config()
+            }
             Ok(Choice::Prove(config)) => config,
             Err(_) => self.https.serving.refusing(),
         };
@@ -133,7 +172,12 @@ impl Handshakes {
     }
 
     /// What the client should see.
-    async fn choose(&self, hello: &Hello, stream: &L4Stream) -> Result<Choice, Reason> {
+    async fn choose(
+        &self,
+        hello: &Hello,
+        stream: &L4Stream,
+        client: Asking,
+    ) -> Result<Choice, Reason> {
         let mut buffer = [0; 256];
         let mut own_ip = String::new();
         let name = match &hello.server_name {
@@ -150,7 +194,7 @@ impl Handshakes {
             let challenge = self.https.challenges.tls_alpn01(name);
             return challenge.map(Choice::Prove).ok_or(Reason::UnknownChallenge);
         }
-        let served = match self.certificate(name, hello.server_name.is_some()).await {
+        let served = match self.certificate(name, hello.server_name.is_some(), client).await {
             Err(Reason::UnknownServerName) => {
                 let default = self.https.certificates.default_certificate();
                 default.ok_or(Reason::UnknownServerName)
@@ -161,11 +205,16 @@ impl Handshakes {
     }
 
     /// The certificate for a name, where its domain has one or is about to.
-    async fn certificate(&self, name: &str, is_named: bool) -> Result<Arc<Served>, Reason> {
+    async fn certificate(
+        &self,
+        name: &str,
+        is_named: bool,
+        client: Asking,
+    ) -> Result<Arc<Served>, Reason> {
         let certificates = &self.https.certificates;
         let mut changes = None;
         let waiting = async {
-            let mut has_demanded = false;
+            let (mut has_demanded, mut is_refused) = (false, None);
             loop {
                 // The domain first: the certificates of one that has just gone are still there.
                 let (by_default, revision) = self.served_by_default(name, is_named)?;
@@ -177,9 +226,8 @@ impl Handshakes {
                     Some(Slot::Unavailable) => return Err(Reason::NoCertificate),
                     Some(Slot::OnDemand) if !has_demanded => {
                         has_demanded = true;
-                        if !certificates.demand(name) {
-                            return Err(Reason::NoCertificate);
-                        }
+                        let demanded = certificates.demand(name, client.key, client.is_many);
+                        is_refused = Some(demanded.ok_or(Reason::NoCertificate)?);
                     }
                     None if is_known => return Err(Reason::NoCertificate),
                     Some(Slot::Pending | Slot::OnDemand) | None => {}
@@ -187,9 +235,10 @@ impl Handshakes {
                 match &mut changes {
                     // Looks once more: what came before the watch began is not told.
                     none @ None => *none = Some(certificates.watch()),
-                    Some(changes) => {
-                        changes.changed().await.map_err(|_| Reason::NoCertificate)?;
-                    }
+                    Some(changes) => tokio::select! {
+                        changed = changes.changed() => changed.map_err(|_| Reason::NoCertificate)?,
+                        () = refused(&mut is_refused) => return Err(Reason::NoCertificate),
+                    },
                 }
             }
         };
@@ -208,6 +257,19 @@ impl Handshakes {
         }
         Ok((by_default, snapshot.revision()))
     }
+}
+
+/// Ends when a certificate that was asked for will not come.
+async fn refused(is_refused: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(refused) = is_refused {
+        let answered = refused.await.is_ok();
+        // Polled once more it would panic.
+        *is_refused = None;
+        if answered {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Reads until the hello is whole; what was read is in `seen`.

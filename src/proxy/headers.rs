@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use cookie::Cookie;
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
 
@@ -193,14 +193,17 @@ pub(super) fn cookies<'r>(
     cookies.filter_map(std::result::Result::ok).filter(move |one| one.name() == name)
 }
 
-/// Whether a request asks to become a WebSocket (RFC 6455 §4.1). Other upgrades are not offered to
-/// backends, so their requests are ordinary ones.
+/// Whether a request asks to become a WebSocket (RFC 6455 §4.1): with GET, and without a body, which
+/// nobody could tell from what comes after the switch. Other upgrades are not offered to backends, so
+/// their requests are ordinary ones.
 pub(super) fn wants_websocket(request: &RequestHeader) -> bool {
-    request.version == Version::HTTP_11
-        && request
-            .headers
-            .get(header::UPGRADE)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    let headers = &request.headers;
+    let is_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+    headers.get(header::UPGRADE).is_some_and(is_websocket)
+        && request.version == Version::HTTP_11
+        && request.method == Method::GET
+        && !headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
 }
 
 /// The id of a request whose client sent none: 128 bits at random, in hexadecimal.

@@ -16,6 +16,7 @@ mod failure;
 mod framed;
 mod front;
 mod gather;
+mod given_up;
 mod grpc;
 mod handshake;
 mod head;
@@ -46,7 +47,7 @@ use pingora::server::configuration::ServerConf;
 pub use front::{Front, TlsFront};
 pub use handshake::HandshakeLimits;
 pub use host::HostServices;
-pub use host::pages::PageKeeper;
+pub use host::pages::{PageKeeper, PageRules, Pages};
 pub use limits::{ConnectionLimits, RequestLimits};
 
 use crate::acme::challenge::Challenges;
@@ -68,6 +69,8 @@ pub struct ProxyOptions {
     pub read_timeout: Duration,
     /// How long a client may refuse to take bytes of an answer.
     pub write_timeout: Duration,
+    /// How long a client that has ended its side is waited with for its answer; zero: not at all.
+    pub half_close_timeout: Duration,
     /// How long an upgraded connection may be silent.
     pub websocket_idle_timeout: Duration,
     /// The largest request head, in bytes.
@@ -154,12 +157,13 @@ pub fn front(
     });
     let phases =
         phases::Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics), https, hosts);
+    let connections = phases.connections().clone();
     let mut proxy = http_proxy(&conf, phases);
     let mut server_options = HttpServerOptions::default();
     // CONNECT is refused in the phases: with a log line and a counter.
     server_options.allow_connect_method_proxying = true;
     proxy.server_options = Some(server_options);
-    Front::new(Arc::new(proxy), options, metrics)
+    Front::new(Arc::new(proxy), options, metrics, connections)
 }
 
 /// Builds the front of HTTPS listeners: handshakes, and then what `front` does.

@@ -28,7 +28,7 @@ use super::headers::{
 };
 use super::host::pages::without_body;
 use super::host::{Host, HostServices, compression, headers, paths};
-use super::limits::{Retries, check_head, is_last, meter_body};
+use super::limits::{Connections, Retries, check_head, count_in, is_last, meter_body};
 use super::redirect::{prove, redirect};
 use super::routing::{Routing, Stop, is_secure};
 use super::{Https, ProxyOptions, SharedOptions};
@@ -47,6 +47,7 @@ pub(super) struct Phases {
     metrics: Arc<Metrics>,
     routing: Routing,
     retries: Retries,
+    connections: Connections,
 }
 
 impl Phases {
@@ -58,7 +59,13 @@ impl Phases {
         hosts: HostServices,
     ) -> Self {
         let routing = Routing { reader, metrics: Arc::clone(&metrics), https, hosts };
-        Self { options, metrics, routing, retries: Retries::default() }
+        let (retries, connections) = (Retries::default(), Connections::default());
+        Self { options, metrics, routing, retries, connections }
+    }
+
+    /// What clients have of what belongs to all.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// In whose name a request is answered.
@@ -119,6 +126,16 @@ impl Phases {
         }
     }
 
+    /// Gives up the backend that a request was sent to, and chooses another if it may be tried there.
+    fn try_elsewhere(&self, ctx: &mut RequestContext) -> bool {
+        if let Some(failed) = ctx.chosen.take() {
+            ctx.tried.push(failed.node);
+        }
+        ctx.tried.len() < ctx.options.upstream.max_tries
+            && ctx.may_try_again(&self.retries, self.metrics.busy.count())
+            && ctx.choose_again()
+    }
+
     /// Notes how a try ended that got no usable answer, for health and for the log.
     fn blame(ctx: &RequestContext, error: &Error, answering: bool) {
         if let Some(node) = ctx.backend() {
@@ -169,6 +186,8 @@ impl ProxyHttp for Phases {
         let routed = if let Some(reason) = check_head(session, ctx) {
             // A client that ignores limits is not waited for again.
             session.set_keepalive(None);
+            Err(reason.into())
+        } else if let Err(reason) = count_in(session.req_header(), ctx, &self.connections) {
             Err(reason.into())
         } else {
             self.routing.pass(session, ctx).await
@@ -255,6 +274,11 @@ impl ProxyHttp for Phases {
         {
             upstream::check_http1(node.backend.scheme)?;
         }
+        if !wants_websocket(session.req_header()) {
+            // Pingora looks at the field alone.
+            request.remove_header(&header::UPGRADE);
+            request.remove_header(&header::CONNECTION);
+        }
         let host = original_host(session.req_header())?;
         to_origin_form(request)?;
         mark_hop(request, session.req_header().version)?;
@@ -279,7 +303,21 @@ impl ProxyHttp for Phases {
             }
             headers::edit_request(&options.request_headers, request)?;
         }
+        if request.version == Version::HTTP_2
+            && let Some(node) = ctx.backend()
+        {
+            upstream::to_http2(request, node.backend.scheme.is_tls())?;
+        }
         Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut RequestContext,
+    ) -> Result<()> {
+        upstream::check_answer(response, wants_websocket(session.req_header()))
     }
 
     async fn response_filter(
@@ -361,15 +399,15 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        Self::blame(ctx, &error, false);
-        if let Some(failed) = ctx.chosen.take() {
-            ctx.tried.push(failed.node);
+        if upstream::is_unprocessed(&error) && !ctx.replayed {
+            // A kept connection of HTTP/2 that takes no request any more: the backend may be well.
+            ctx.replayed = true;
+            error.set_retry(true);
+            return error;
         }
+        Self::blame(ctx, &error, false);
         // Nothing was sent yet, so any method may be tried elsewhere.
-        let again = ctx.tried.len() < ctx.options.upstream.max_tries
-            && ctx.may_try_again(&self.retries, self.metrics.busy.count())
-            && ctx.choose_again();
-        error.set_retry(again);
+        error.set_retry(self.try_elsewhere(ctx));
         error
     }
 
@@ -382,10 +420,17 @@ impl ProxyHttp for Phases {
         client_reused: bool,
     ) -> Box<Error> {
         // What may have been acted on is not sent twice, and what is not kept can't be.
-        let replayable = session.req_header().method.is_idempotent()
-            && !session.as_ref().retry_buffer_truncated()
-            && !ctx.replayed;
-        if replayable {
+        let is_kept = !session.as_ref().retry_buffer_truncated();
+        let is_unprocessed = !is_answering(session)
+            && *error.esource() == ErrorSource::Upstream
+            && upstream::is_unprocessed(&error);
+        if !is_kept {
+            error.set_retry(false);
+        } else if is_unprocessed {
+            // Once to the same backend, for its connection may just have been at its end.
+            let again = !ctx.replayed || self.try_elsewhere(ctx);
+            error.set_retry(again);
+        } else if session.req_header().method.is_idempotent() && !ctx.replayed {
             error.retry.decide_reuse(client_reused);
         } else {
             error.set_retry(false);
@@ -394,7 +439,7 @@ impl ProxyHttp for Phases {
         let stalled_client =
             matches!(error.etype(), ErrorType::ReadTimedout) && !session.as_mut().is_body_done();
         if *error.esource() == ErrorSource::Upstream && !error.retry() && !stalled_client {
-            Self::blame(ctx, &error, session.response_written().is_some());
+            Self::blame(ctx, &error, is_answering(session));
         }
         error
     }
@@ -405,7 +450,7 @@ impl ProxyHttp for Phases {
         error: &Error,
         ctx: &mut RequestContext,
     ) -> FailToProxy {
-        let answering = session.response_written().is_some();
+        let answering = is_answering(session);
         let failed = reason_of(error, session.as_mut().is_body_done(), answering);
         let reason = ctx.cut_off.unwrap_or(failed);
         // Pingora closes after a failure, whatever the answer says; so the answer says it. Else a
@@ -450,16 +495,33 @@ impl ProxyHttp for Phases {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut RequestContext) {
+    async fn logging(
+        &self,
+        session: &mut Session,
+        error: Option<&Error>,
+        ctx: &mut RequestContext,
+    ) {
         self.metrics.count_request();
         let took = ctx.started.elapsed();
         count(session, ctx, took);
         if let Some(failure) = &ctx.failure {
             self.metrics.count_refused(failure.reason);
         }
+        if let Some(connection) = &ctx.connection {
+            let is_whole = error.is_none() && is_answering(session);
+            let keeps = session.as_downstream().get_keepalive().is_some();
+            connection.given_up.answered(is_whole.then_some(keeps));
+        }
         ctx.asked = None;
         access_log::ended(session, ctx, took);
     }
+}
+
+/// Whether an answer has begun; what is interim is none.
+fn is_answering(session: &Session) -> bool {
+    session.response_written().is_some_and(|response| {
+        !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
+    })
 }
 
 /// Counts a request that has ended after `took`, where it went.

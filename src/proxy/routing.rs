@@ -38,7 +38,8 @@ impl Routing {
             match self.route(session.req_header(), ctx, std::mem::take(&mut is_new)).await {
                 // Boxed: most requests wait for nothing.
                 Err(Stop::Check(attempt)) => {
-                    Box::pin(self.hosts.passwords.check(attempt)).await?;
+                    let who = ctx.who(session.req_header());
+                    Box::pin(self.hosts.passwords.check(attempt, who)).await?;
                 }
                 Err(Stop::Wait(wait)) => {
                     // Whoever waits is not in flight: a switch meanwhile has nothing to drain.
@@ -130,9 +131,9 @@ impl Routing {
                 });
             }
             if let Some(line) = pinned.domain.pause_line()
-                && !ctx.turn.as_ref().is_some_and(|turn| turn.is_in(line))
+                && !ctx.turn.as_ref().is_some_and(|turn| line.has(turn))
             {
-                return Err(Stop::Wait(Wait::new(line, domain)));
+                return Err(Stop::Wait(Wait::new(line, ctx.who(request), domain)));
             }
             if !paths::is_plain(&pinned.domain, pinned.route, path) {
                 return Err(Reason::BadRequest.into());
@@ -142,7 +143,7 @@ impl Routing {
             if round == 0 {
                 ctx.hash_key = ctx.hash_of(request);
             }
-            if ctx.choose_or_wait().await? {
+            if ctx.choose_or_wait(request).await? {
                 return Ok(());
             }
         }

@@ -30,6 +30,7 @@ pub(crate) fn options() -> ProxyOptions {
         header_timeout: DEADLINE,
         read_timeout: DEADLINE,
         write_timeout: DEADLINE,
+        half_close_timeout: DEADLINE,
         websocket_idle_timeout: DEADLINE,
         handshakes: crate::proxy::HandshakeLimits { total: Duration::from_secs(5), at_once: 100 },
         max_header_bytes: 4096,
@@ -45,6 +46,8 @@ pub(crate) fn options() -> ProxyOptions {
         connections: crate::proxy::ConnectionLimits {
             in_all: 1000,
             per_client: 1000,
+            silent: 1000,
+            client_requests: 1000,
             requests: 1000,
             h2_streams: 100,
             h2_control_frames_per_sec: 1000,
@@ -127,10 +130,12 @@ fn connection() -> Arc<Connection> {
     Arc::new(Connection {
         client: "192.0.2.1".parse().unwrap(),
         trusted: false,
+        uses: None,
         requests: std::sync::atomic::AtomicU32::new(0),
         tls: None,
         accepted: AtomicBool::new(false),
         upgraded: AtomicBool::new(false),
+        given_up: super::given_up::GivenUp::default(),
     })
 }
 

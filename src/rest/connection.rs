@@ -1,7 +1,6 @@
 //! Connections: accepted, bounded, and served with HTTP/1.1.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,14 +12,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::Door;
 use super::guard::Peer;
 use crate::model::Actor;
+use crate::places::{ClientKey, Places};
 
-/// Connections over TCP at once; more wait until one ends.
-const CONNECTIONS: usize = 512;
+/// Connections over TCP at once; with more, the oldest of the client that has the most is closed.
+const MAX_CONNECTIONS: usize = 512;
 
 /// How long a client may take to send a head, or nothing between two requests.
 const SLOWEST_HEAD: Duration = Duration::from_secs(10);
@@ -52,19 +51,26 @@ impl Listener {
 
     /// Serves until the runtime ends.
     pub async fn serve(self, door: Door) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let places = Places::default();
+        loop {
             match self.listener.accept().await {
                 Ok((stream, client)) => {
                     let door = door.clone();
+                    let mut place = places.enter(ClientKey::of(client.ip()), MAX_CONNECTIONS);
                     tokio::spawn(async move {
-                        door.serve_tcp(stream, client).await;
-                        drop(place);
+                        tokio::select! {
+                            () = door.serve_tcp(stream, client) => {}
+                            () = place.lost() => {
+                                let reason = "too many connections";
+                                let client_ip = client.ip().to_canonical();
+                                tracing::info!(%client_ip, reason, "closed at the management API");
+                            }
+                        }
                     });
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely; they come back as connections end.
-                    tracing::warn!(%error, "cannot accept at the management API");
+                    tracing::warn!(%error, reason = "accept", "cannot accept at the management API");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::envelope::{
     Fault, Incoming, MAX_LINE, PROGRESS, ProgressParams, Request, RequestId, Version,
 };
+use super::folder::{self, FolderError};
 use super::methods::Method;
 use super::version::PeerVersion;
 
@@ -37,8 +38,11 @@ impl Client {
     /// Connects to the socket at `path`.
     ///
     /// # Errors
-    /// When nothing listens there, or the socket may not be opened.
+    /// When nothing listens there, the socket may not be opened, or strangers may have put it there.
     pub async fn connect(path: &Path) -> Result<Self, ClientError> {
+        let own = nix::unistd::Uid::effective().as_raw();
+        let listeners = folder::examine(path.parent().unwrap_or(Path::new("/")), own)
+            .map_err(|source| ClientError::Untrusted { path: path.to_owned(), source })?;
         let deadline = Instant::now() + BACKLOG_WAIT;
         let stream = loop {
             match UnixStream::connect(path).await {
@@ -53,6 +57,11 @@ impl Client {
                 Err(error) => return Err(ClientError::connecting(path, error)),
             }
         };
+        // Before anything is sent: it may be a secret, or an order.
+        let peer = stream.peer_cred().map_err(|error| ClientError::connecting(path, error))?;
+        if !listeners.include(peer.uid()) {
+            return Err(ClientError::Stranger { path: path.to_owned(), uid: peer.uid() });
+        }
         let (reader, writer) = stream.into_split();
         let reader = BufReader::new(reader);
         Ok(Self { reader, writer, next_id: 1, longest_line: MAX_LINE, server: None })
@@ -195,6 +204,22 @@ pub enum ClientError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Strangers may have put the socket there.
+    #[error("the directory of the socket `{}` cannot be trusted", path.display())]
+    Untrusted {
+        /// The socket's path.
+        path: PathBuf,
+        /// What is wrong with the directory.
+        source: FolderError,
+    },
+    /// A stranger listens at the socket.
+    #[error("a process of the user {uid} listens at `{}`, which anybody could do", path.display())]
+    Stranger {
+        /// The socket's path.
+        path: PathBuf,
+        /// Whose process it is.
+        uid: u32,
+    },
     /// The connection ended before the result came.
     #[error("the server closed the connection before it answered")]
     Closed {
@@ -227,8 +252,8 @@ impl ClientError {
     }
 
     /// What to do next.
-    pub fn hint(&self) -> Option<&str> {
-        Some(match self {
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
             Self::NoServer { .. } => {
                 "start it with `vhost serve --config FILE`, or name its socket with `--socket` or \
                  `VHOST_SOCKET`"
@@ -238,6 +263,11 @@ impl ClientError {
                  with `admin_group` in the config's `[proxy]`"
             }
             Self::Connect { .. } => "name the server's socket with `--socket` or `VHOST_SOCKET`",
+            Self::Untrusted { source, .. } => return Some(source.hint()),
+            Self::Stranger { .. } => {
+                "nothing was sent; run this as that user if it is the server's, or keep the socket \
+                 in a directory that only root or the server's user can make"
+            }
             Self::Closed { .. } => {
                 "what was asked for may still be running at the server; see `vhost ctl history`"
             }
@@ -250,8 +280,9 @@ impl ClientError {
             Self::Protocol { server: None, .. } => {
                 "check that the socket is a vhost server's and that both are of one version"
             }
-            Self::Fault(fault) => return fault.data.hint.as_deref(),
-        })
+            Self::Fault(fault) => return fault.data.hint.clone(),
+        };
+        Some(hint.to_owned())
     }
 }
 

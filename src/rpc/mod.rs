@@ -7,6 +7,7 @@ pub mod client;
 mod dispatch;
 pub mod envelope;
 mod fault;
+mod folder;
 pub mod methods;
 mod names;
 mod progress;
@@ -18,6 +19,7 @@ mod views;
 
 pub(crate) use dispatch::Call;
 pub use dispatch::{Dispatch, ServerFacts, Warnings};
+pub use folder::FolderError;
 pub(crate) use progress::ProgressSink;
 pub(crate) use server::read_json;
 pub use server::{HttpStream, ServeHttp, serve};

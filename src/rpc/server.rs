@@ -19,6 +19,7 @@ use super::envelope::{RequestId, limit};
 use super::fault;
 use super::socket::{AdminSocket, Gate};
 use crate::model::Actor;
+use crate::places::{ClientKey, Shares};
 
 mod conversation;
 mod lines;
@@ -64,6 +65,14 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The connections that one user may have: some are left to others, and to root.
+    fn of_user(&self) -> u32 {
+        let most = self.connections - self.connections / 8;
+        u32::try_from(most).unwrap_or(u32::MAX)
+    }
+}
+
 /// How long a client that is turned away may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -100,16 +109,23 @@ struct Speakers {
 
 async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections));
+    let shares = Shares::default();
     let mut patience = limits.place_wait;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                let uid = stream.peer_cred().map_or(u32::MAX, |peer| peer.uid());
+                let Some(share) = shares.enter(ClientKey::of_uid(uid), limits.of_user()) else {
+                    // The rest is for other users.
+                    turn_away(stream, limits.connections).await;
+                    continue;
+                };
                 if let Ok(place) = timeout(patience, Arc::clone(&places).acquire_owned()).await {
                     patience = limits.place_wait;
                     let speakers = speakers.clone();
                     tokio::spawn(async move {
                         connection(stream, gate, speakers, limits).await;
-                        drop(place);
+                        drop((place, share));
                     });
                 } else {
                     // Those behind it have waited as long.
@@ -119,7 +135,7 @@ async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: 
             }
             Err(error) => {
                 // Out of file descriptors, most likely; they come back as connections end.
-                tracing::warn!(%error, "cannot accept at the admin socket");
+                tracing::warn!(%error, reason = "accept", "cannot accept at the admin socket");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -129,7 +145,8 @@ async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: 
 /// Tells a client that there is no place for it. A new connection has room for the line, so this
 /// doesn't wait for the client.
 async fn turn_away(mut stream: UnixStream, connections: usize) {
-    tracing::warn!(connections, "refused at the admin socket: too many connections");
+    let reason = "too many connections";
+    tracing::warn!(connections, reason, "refused at the admin socket");
     if let Ok(mut line) = serde_json::to_vec(&response(RequestId::Null, None, Err(fault::full()))) {
         line.push(b'\n');
         let _ = timeout(LAST_WORDS, stream.write_all(&line)).await;
@@ -138,6 +155,10 @@ async fn turn_away(mut stream: UnixStream, connections: usize) {
 
 async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: Limits) {
     let Ok(peer) = stream.peer_cred() else { return };
+    if gate.refuses_itself(peer.pid()) {
+        tracing::warn!("refused at the admin socket: a backend of this server leads to it");
+        return;
+    }
     let (reader, writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(READ_AHEAD, reader);
     let actor = Actor::Socket { uid: peer.uid(), pid: peer.pid() };
@@ -155,7 +176,8 @@ async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: 
     if admitted {
         conversation.hold(reader).await;
     } else {
-        tracing::warn!(peer_uid = peer.uid(), "refused at the admin socket");
+        let reason = "not the server's user, root, or of its group";
+        tracing::warn!(peer_uid = peer.uid(), reason, "refused at the admin socket");
         conversation.refuse(fault::denied(peer.uid())).await;
         drop(conversation);
     }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use super::folder::{self, FolderError};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 /// Why the admin socket can't be opened.
@@ -22,6 +23,15 @@ pub enum SocketError {
     NotASocket {
         /// The path.
         path: PathBuf,
+    },
+    /// Strangers may have made its directory.
+    #[error("the directory of the admin socket `{path}` cannot be trusted")]
+    Untrusted {
+        /// The socket.
+        path: PathBuf,
+        /// What is wrong with the directory.
+        #[source]
+        source: FolderError,
     },
     /// There is no such group.
     #[error("there is no group `{group}`")]
@@ -42,8 +52,8 @@ pub enum SocketError {
 
 impl SocketError {
     /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
+    pub fn hint(&self) -> String {
+        let hint = match self {
             Self::InUse { .. } => {
                 "stop the other server, or give this one a `proxy.admin_socket` of its own"
             }
@@ -52,7 +62,9 @@ impl SocketError {
             Self::System { .. } => {
                 "make its directory writable for this user, or set `proxy.admin_socket`"
             }
-        }
+            Self::Untrusted { source, .. } => return source.hint(),
+        };
+        hint.to_owned()
     }
 }
 
@@ -70,6 +82,8 @@ pub struct AdminSocket {
 pub(super) struct Gate {
     own: Uid,
     group: Option<Gid>,
+    /// Whether this very process may come in.
+    itself: bool,
 }
 
 impl AdminSocket {
@@ -84,6 +98,8 @@ impl AdminSocket {
             if !directory.exists() {
                 DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
             }
+            folder::examine(directory, Uid::effective().as_raw())
+                .map_err(|source| SocketError::Untrusted { path: path.to_owned(), source })?;
             if let Some(group) = group {
                 open_directory(directory, group).map_err(failed)?;
             }
@@ -101,8 +117,16 @@ impl AdminSocket {
         })?;
         listener.set_nonblocking(true).map_err(failed)?;
         let inode = inode(path).map_err(failed)?;
-        let gate = Gate { own: Uid::effective(), group };
+        let gate = Gate { own: Uid::effective(), group, itself: true };
         Ok(Self { listener, gate, path: path.to_owned(), inode })
+    }
+
+    /// Lets this very process in no more. A server never calls itself: what it connects to is a
+    /// backend, and a stranger's request would come in with the rights of the server's user.
+    #[must_use]
+    pub fn refusing_itself(mut self) -> Self {
+        self.gate.itself = false;
+        self
     }
 }
 
@@ -118,7 +142,13 @@ impl Drop for AdminSocket {
 impl Gate {
     #[cfg(test)]
     pub(super) fn of_this_process() -> Self {
-        Self { own: Uid::effective(), group: None }
+        Self { own: Uid::effective(), group: None, itself: true }
+    }
+
+    /// Whether the process `pid` is this one, and may not come in.
+    pub(super) fn refuses_itself(&self, pid: Option<i32>) -> bool {
+        let own = i32::try_from(std::process::id()).ok();
+        !self.itself && pid.is_some() && pid == own
     }
 
     /// Whether a process of `uid` that runs with the group `gid` may use the socket. The file's mode asks the same; this holds even
@@ -236,11 +266,12 @@ mod tests {
 
     #[test]
     fn only_root_the_server_itself_and_its_group_come_in() {
-        let gate = Gate { own: Uid::from_raw(1000), group: None };
+        let gate = Gate { own: Uid::from_raw(1000), group: None, itself: true };
         assert!(gate.admits(0, 0) && gate.admits(1000, 7));
         assert!(!gate.admits(1001, 1000) && !gate.admits(1001, 0));
         // A user that no database knows, such as systemd's dynamic ones.
-        let gate = Gate { own: Uid::from_raw(1000), group: Some(Gid::from_raw(77)) };
+        let group = Some(Gid::from_raw(77));
+        let gate = Gate { own: Uid::from_raw(1000), group, itself: true };
         assert!(gate.admits(4_000_001, 77) && !gate.admits(4_000_001, 78));
     }
 

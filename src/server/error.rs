@@ -84,7 +84,7 @@ impl ServerError {
             Self::AccessLog(error) => error.hint(),
             Self::Store(error) => Some(error.hint()),
             Self::Tokens(error) => error.hint(),
-            Self::Socket(error) => Some(error.hint().to_owned()),
+            Self::Socket(error) => Some(error.hint()),
             // The server doesn't run, so a command is no way out of this one.
             Self::Apply(ControlError::FileConflict { kind, name, .. }) => Some(format!(
                 "take the entry out of the file and start again; `vhost ctl {kind} show {name}` then \

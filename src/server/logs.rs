@@ -29,6 +29,13 @@ impl Logs {
         tracing::info!("log files opened again");
     }
 
+    /// Sums up what is left out of the log, for as long as this is polled.
+    pub(super) async fn sum_up(self) {
+        if let Some(log) = self.log {
+            log.sum_up().await;
+        }
+    }
+
     /// Goes on as the config says.
     pub(super) fn set(&self, config: &Config) {
         self.level().declare(config.logging.level);

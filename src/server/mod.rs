@@ -29,15 +29,16 @@ pub use crate::control::{Configuration, ReloadOptions};
 use crate::certs::Journal;
 use crate::clock::now_ms;
 use crate::config::{Config, Declared, Source};
-use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
+use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Reach, Settle};
 use crate::exposition::Exposed;
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change};
+use crate::own_places::OwnPlaces;
 use crate::proxy::explain::Explainer;
 use crate::proxy::{
-    self, ConnectionLimits, HandshakeLimits, HostServices, PageKeeper, ProxyOptions, RequestLimits,
-    UpstreamOptions,
+    self, ConnectionLimits, HandshakeLimits, HostServices, PageKeeper, PageRules, Pages,
+    ProxyOptions, RequestLimits, UpstreamOptions,
 };
 use crate::rest::Api;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
@@ -83,8 +84,12 @@ impl Server {
         prepare_process()?;
         let logs = Logs::open(&config, log)?;
         let (store, saved) = open_store(&config)?;
-        let socket =
+        let mut socket =
             AdminSocket::bind(&config.proxy.admin_socket, config.proxy.admin_group.as_deref())?;
+        // The tour is its own client.
+        if !matches!(source, Source::Made(..)) {
+            socket = socket.refusing_itself();
+        }
         let control = runtime("vhost-control", 1)?;
         let traffic = runtime("vhost-proxy", config.proxy.threads)?;
         let listeners = {
@@ -105,7 +110,7 @@ impl Server {
             store,
             publisher,
             reader.clone(),
-            control_options(&config),
+            control_options(&config, config.own_places()),
             prove_with(&checker),
             Arc::clone(&metrics),
         );
@@ -122,6 +127,7 @@ impl Server {
         let (hosts, warnings) = host_services(&config, &reader, &control)?;
         // One for all listeners: they share the connections to backends.
         let explainer = Explainer::new(Arc::clone(&options), https.served.clone());
+        let pages = hosts.pages.clone();
         let front = proxy::front(
             Arc::clone(&options),
             reader.clone(),
@@ -141,6 +147,7 @@ impl Server {
         };
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
+        control.spawn(logs.clone().sum_up());
         let exposition = expose::exposition(
             &config,
             Exposed {
@@ -150,7 +157,8 @@ impl Server {
                 listeners: listeners.open(),
             },
         );
-        let settle = settle(options, &plane, &checker, &logs, &shutdown_timeout);
+        let own_places = config.own_places();
+        let settle = settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, own_places);
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
         let dispatch =
             Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
@@ -316,6 +324,7 @@ fn host_services(
     log_doubts(config);
     let hosts = HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
     let (pages, reader) = (hosts.pages.clone(), reader.clone());
+    pages.set_rules(page_rules(config, config.own_places()));
     control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
     let warnings = move || [pages.warnings(), without_handshake(&reader.load())].concat();
     Ok((hosts, Warnings::new(warnings)))
@@ -330,15 +339,15 @@ fn without_handshake(state: &Snapshot) -> Vec<String> {
     state.backends().filter_map(why).collect()
 }
 
-/// Says what is dangerous in a config, and which files of backends can't be used.
+/// Says what is dangerous in a config or will be missed, and which files can't be used.
 fn log_doubts(config: &Config) {
     for warning in &config.warnings {
         let (file, line) = (warning.file.display(), warning.line);
-        tracing::warn!(%file, line, %warning, "the config says what is dangerous");
+        tracing::warn!(%file, line, %warning, "the config has a doubtful value");
     }
     for problem in &config.bad_files {
         let (file, line) = (problem.file.display(), problem.line);
-        tracing::warn!(%file, line, %problem, "a backend cannot be reached by TLS");
+        tracing::warn!(%file, line, %problem, "a file of certificates or keys cannot be used");
     }
 }
 
@@ -349,14 +358,19 @@ fn settle(
     checker: &Checker,
     logs: &Logs,
     shutdown_timeout: &Arc<ArcSwap<Duration>>,
+    pages: Pages,
+    own_places: OwnPlaces,
 ) -> Settle {
     let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
     let shutdown_timeout = Arc::clone(shutdown_timeout);
     Box::new(move |config| {
         options.store(Arc::new(proxy_options(config, logs.access_log())));
-        plane.set_options(control_options(config));
+        // They are where they were at the start, whatever the file says now.
+        let own_places = own_places.clone();
+        plane.set_options(control_options(config, own_places.clone()));
         checker.set(health_settings(config));
         shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
+        pages.set_rules(page_rules(config, own_places));
         logs.set(config);
         log_doubts(config);
     })
@@ -421,11 +435,20 @@ fn health_settings(config: &Config) -> HealthSettings {
     }
 }
 
-fn control_options(config: &Config) -> ControlOptions {
+fn control_options(config: &Config, own_places: OwnPlaces) -> ControlOptions {
     ControlOptions {
         gate_timeout: config.switch.gate_timeout,
         drain_timeout: config.switch.drain_timeout,
         min_healthy_percent: config.switch.min_healthy_percent,
+        reach: Reach { pages_dir: config.proxy.pages_dir.clone(), own_places },
+    }
+}
+
+fn page_rules(config: &Config, own_places: OwnPlaces) -> PageRules {
+    PageRules {
+        directory: config.proxy.pages_dir.clone(),
+        named: config.named_pages.clone(),
+        own_places,
     }
 }
 
@@ -438,6 +461,7 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
         header_timeout: proxy.header_timeout,
         read_timeout: proxy.read_timeout,
         write_timeout: proxy.write_timeout,
+        half_close_timeout: proxy.half_close_timeout,
         websocket_idle_timeout: proxy.websocket_idle_timeout,
         max_header_bytes: proxy.max_header_bytes,
         handshakes: HandshakeLimits {
@@ -456,6 +480,8 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
         connections: ConnectionLimits {
             in_all: proxy.max_connections,
             per_client: proxy.max_connections_per_client,
+            silent: proxy.max_silent_connections,
+            client_requests: proxy.max_requests_per_client,
             requests: proxy.max_requests_per_connection,
             h2_streams: proxy.max_h2_streams,
             h2_control_frames_per_sec: proxy.max_h2_control_frames_per_sec,

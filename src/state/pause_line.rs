@@ -1,27 +1,22 @@
 //! Where the requests of a paused domain wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use crate::places::{Line, NoPlace, PlaceInLine, Who};
 
 /// A line of requests that wait for their domain to be resumed. Closed at first, opened once; then they
-/// go on one by one, in the order in which they came.
+/// go on one by one, clients in turn, those of one in the order in which they came.
 #[derive(Debug)]
 pub struct PauseLine {
-    /// None while it is closed, then one: whoever has it goes on, and gives it to the next.
-    turns: Arc<Semaphore>,
+    /// Nobody has a turn while it is closed, then one at a time.
+    line: Arc<Line>,
     open: AtomicBool,
-    waiting: AtomicUsize,
 }
 
 impl Default for PauseLine {
     fn default() -> Self {
-        Self {
-            turns: Arc::new(Semaphore::new(0)),
-            open: AtomicBool::new(false),
-            waiting: AtomicUsize::new(0),
-        }
+        Self { line: Arc::new(Line::new(0)), open: AtomicBool::new(false) }
     }
 }
 
@@ -33,70 +28,51 @@ impl PauseLine {
 
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
+        self.line.taken()
     }
 
-    /// Takes the last place, unless there are as many as may be.
-    pub fn join(self: &Arc<Self>, most: usize) -> Option<PlaceInLine> {
-        let place = PlaceInLine { line: Arc::clone(self), turn: None };
-        (self.waiting.fetch_add(1, Ordering::AcqRel) < most).then_some(place)
+    /// Takes a place, of which there are `most`.
+    ///
+    /// # Errors
+    /// When there is none left, and no client has more than its share.
+    pub fn join(&self, who: Who, most: usize) -> Result<PlaceInLine, NoPlace> {
+        self.line.join(who, most)
+    }
+
+    /// Whether a place is in this line.
+    pub fn has(&self, place: &PlaceInLine) -> bool {
+        place.is_in(&self.line)
     }
 
     /// Lets all go on.
     pub(super) fn open(&self) {
         if !self.open.swap(true, Ordering::AcqRel) {
-            self.turns.add_permits(1);
+            self.line.add_turn();
         }
-    }
-}
-
-/// One request's place; dropping it leaves the line.
-#[derive(Debug)]
-pub struct PlaceInLine {
-    line: Arc<PauseLine>,
-    turn: Option<OwnedSemaphorePermit>,
-}
-
-impl PlaceInLine {
-    /// Waits for its turn, which is over when the place is dropped.
-    pub async fn wait(&mut self) {
-        // Never closed, so it does not fail.
-        self.turn = Arc::clone(&self.line.turns).acquire_owned().await.ok();
-    }
-
-    /// Whether it is in this line.
-    pub fn is_in(&self, line: &Arc<PauseLine>) -> bool {
-        Arc::ptr_eq(&self.line, line)
-    }
-}
-
-impl Drop for PlaceInLine {
-    fn drop(&mut self) {
-        self.line.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::places::ClientKey;
 
     #[tokio::test]
     async fn who_came_first_goes_first_and_newcomers_last() {
+        let who = Who { client: ClientKey::UNKNOWN, group: 0 };
         let line = Arc::new(PauseLine::default());
         let order = Arc::new(parking_lot::Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
         for n in 0..20 {
-            let mut place = line.join(20).expect("a place");
+            let mut place = line.join(who, 20).expect("a place");
             let order = Arc::clone(&order);
             tasks.push(tokio::spawn(async move {
-                place.wait().await;
+                place.turn().await.expect("its turn comes");
                 tokio::task::yield_now().await;
                 order.lock().push(n);
             }));
-            // Polled once, so that it stands in the line.
-            tokio::task::yield_now().await;
         }
-        assert!(line.join(20).is_none() && line.waiting() == 20);
+        assert!(line.join(who, 20).is_err() && line.waiting() == 20);
         assert!(!line.is_over());
         line.open();
         assert!(!line.is_over(), "those who wait go first");
@@ -105,6 +81,6 @@ mod tests {
         }
         assert_eq!(*order.lock(), (0..20).collect::<Vec<_>>());
         assert!(line.is_over());
-        line.join(1).expect("a place").wait().await;
+        line.join(who, 1).expect("a place").turn().await.expect("nobody is before it");
     }
 }

@@ -1,6 +1,6 @@
 //! How many requests a domain takes: buckets of tokens, shared by every snapshot that holds the domain.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -14,6 +14,7 @@ use governor::{Quota, RateLimiter};
 use http::HeaderValue;
 
 use crate::model::{HostOptions, RateLimit};
+use crate::places::client_network;
 
 /// After so many requests of a domain, clients that have been quiet are forgotten.
 const SWEEP_EVERY: u32 = 16_384;
@@ -153,15 +154,6 @@ impl Clients {
             Ok(runtime) => drop(runtime.spawn_blocking(sweep)),
             Err(_) => sweep(),
         }
-    }
-}
-
-/// What stands for a client where clients are counted: its address; of IPv6, the /64, for who has one
-/// address there has them all.
-pub fn client_network(client: IpAddr) -> Ipv6Addr {
-    match client.to_canonical() {
-        IpAddr::V4(client) => client.to_ipv6_mapped(),
-        IpAddr::V6(client) => Ipv6Addr::from_bits(client.to_bits() >> 64 << 64),
     }
 }
 

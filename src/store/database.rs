@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::lock::{self, DirectoryLock};
+use crate::crash_point::crash_point;
 use crate::model::{
     Actor, Backend, Change, DomainName, EntryKind, Event, EventKind, Outcome, VirtualHost,
 };
@@ -136,18 +137,24 @@ impl Store {
     /// # Errors
     /// When the database fails; then nothing was written.
     pub fn commit(&mut self, commit: &Commit<'_>) -> Result<u64, StoreError> {
+        crash_point("commit");
         let transaction = self.connection.transaction()?;
         for change in commit.changes {
             apply(&transaction, change)?;
+            crash_point("commit.change");
         }
         set_meta(&transaction, "revision", &commit.revision.to_string())?;
+        crash_point("commit.revision");
         if let Some(file) = commit.applied_file {
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO applied_file (id, value) VALUES (1, ?1)")?
                 .execute(params![file])?;
+            crash_point("commit.applied_file");
         }
         let event = insert_event(&transaction, commit)?;
+        crash_point("commit.event");
         transaction.commit()?;
+        crash_point("commit.done");
         Ok(event)
     }
 
@@ -156,6 +163,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn set_outcome(&mut self, event: u64, outcome: &Outcome) -> Result<(), StoreError> {
+        crash_point("outcome");
         let transaction = self.connection.transaction()?;
         let value: Option<String> = transaction
             .query_row("SELECT value FROM events WHERE id = ?1", params![signed(event)], |row| {
@@ -172,7 +180,9 @@ impl Store {
                 params![signed(event), write(&kind)],
             )?;
         }
+        crash_point("outcome.event");
         transaction.commit()?;
+        crash_point("outcome.done");
         Ok(())
     }
 
@@ -351,6 +361,7 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), StoreError> 
 }
 
 fn create_schema(connection: &mut Connection) -> Result<(), StoreError> {
+    crash_point("schema");
     let transaction = connection.transaction()?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
@@ -361,8 +372,11 @@ fn create_schema(connection: &mut Connection) -> Result<(), StoreError> {
         1 => transaction.execute_batch(FROM_1_TO_2)?,
         _ => return Ok(()),
     }
+    crash_point("schema.tables");
     transaction.pragma_update(None, "user_version", SCHEMA)?;
+    crash_point("schema.version");
     transaction.commit()?;
+    crash_point("schema.done");
     Ok(())
 }
 

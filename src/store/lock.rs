@@ -1,13 +1,14 @@
 //! Keeps two servers from using one state directory.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::StoreError;
+use crate::atomic_file;
 
 /// Holds the state directory. The kernel lets go when the process ends, however it ends, so there is
 /// no stale lock.
@@ -19,7 +20,7 @@ pub(super) struct DirectoryLock {
 /// Makes the directory when it is missing, private to the user, and takes its lock.
 pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, StoreError> {
     let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    atomic_file::private_directory(directory).map_err(failed)?;
     tighten(directory)?;
     let file = OpenOptions::new()
         .create(true)
@@ -29,7 +30,10 @@ pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, StoreError> {
         .open(directory.join("lock"))
         .map_err(failed)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(held) => Ok(DirectoryLock { _held: held }),
+        Ok(held) => {
+            atomic_file::remove_unfinished(directory).map_err(failed)?;
+            Ok(DirectoryLock { _held: held })
+        }
         Err((_, Errno::EWOULDBLOCK)) => Err(StoreError::InUse { path: directory.to_owned() }),
         Err((_, errno)) => Err(failed(errno.into())),
     }

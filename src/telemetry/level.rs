@@ -118,9 +118,12 @@ fn targets(level: LogLevel) -> Targets {
     }
     // Pingora logs an error for every client that goes away in the middle (#321, #383 there), and
     // vhost logs each failed request itself. What concerns no single client stays: failed accepts,
-    // and listeners that do not come up.
-    all.with_target("pingora_core", LevelFilter::OFF)
-        .with_target("pingora_proxy", LevelFilter::OFF)
+    // and listeners that do not come up. The crates that speak the protocols say as much of clients.
+    let mut all = all;
+    for wire in ["pingora_", "h2", "hyper", "rustls", "tokio_rustls"] {
+        all = all.with_target(wire, LevelFilter::OFF);
+    }
+    all.with_target("pingora_vhost", level)
         .with_target("pingora_core::listeners", quiet)
         .with_target("pingora_core::services", quiet)
 }

@@ -5,6 +5,7 @@ mod error;
 mod fields;
 mod level;
 mod log_file;
+mod sampling;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::config::{LogFormat, LogOutput, LoggingSettings};
 use crate::metrics::DroppedLines;
 use fields::write_field;
 use log_file::LogFile;
+use sampling::Sampling;
 use sink::{Output, Sink};
 
 /// Keeps the log writer alive. When it is dropped, what waits is written; so drop it last.
@@ -43,6 +45,7 @@ pub struct TelemetryGuard {
 pub struct LogHandle {
     sink: Arc<Sink>,
     level: LevelHandle,
+    sampling: Sampling,
     dropped: DroppedLines,
 }
 
@@ -55,6 +58,7 @@ impl TelemetryGuard {
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
+        self.logs.sampling.sum_up();
         self.logs.sink.close();
     }
 }
@@ -68,6 +72,14 @@ impl LogHandle {
     /// Lines that were dropped because an output was too slow.
     pub fn dropped(&self) -> &DroppedLines {
         &self.dropped
+    }
+
+    /// Logs every few seconds how many lines were left out of those that strangers cause.
+    pub async fn sum_up(self) {
+        loop {
+            tokio::time::sleep(sampling::WINDOW).await;
+            self.sampling.sum_up();
+        }
     }
 
     /// Opens the log file again, which somebody has moved.
@@ -86,10 +98,12 @@ pub fn init(settings: &LoggingSettings) -> Result<TelemetryGuard, TelemetryError
     let colour = settings.output == LogOutput::Console && wants_colour();
     let sink = Arc::new(sink);
     let level = LevelHandle::new(settings.level);
-    subscriber(settings, level.clone(), LineWriter(Arc::clone(&sink)), colour)
+    let sampling = Sampling::default();
+    let filters = (level.clone(), sampling.clone());
+    subscriber(settings, filters, LineWriter(Arc::clone(&sink)), colour)
         .try_init()
         .map_err(|_| TelemetryError::SetUpBefore)?;
-    Ok(TelemetryGuard { logs: LogHandle { sink, level, dropped } })
+    Ok(TelemetryGuard { logs: LogHandle { sink, level, sampling, dropped } })
 }
 
 fn open(settings: &LoggingSettings, dropped: Arc<AtomicU64>) -> Result<Sink, TelemetryError> {
@@ -142,7 +156,7 @@ fn wants_colour() -> bool {
 
 fn subscriber<W>(
     settings: &LoggingSettings,
-    level: LevelHandle,
+    (level, sampling): (LevelHandle, Sampling),
     writer: W,
     colour: bool,
 ) -> impl Subscriber + Send + Sync + use<W>
@@ -154,5 +168,5 @@ where
         LogFormat::Text => lines.fmt_fields(debug_fn(write_field).delimited(" ")).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(level).with(lines)
+    tracing_subscriber::registry().with(level).with(sampling).with(lines)
 }

@@ -30,7 +30,8 @@ fn logged(level: LogLevel, format: LogFormat, log: impl FnOnce()) -> String {
     let settings = LoggingSettings { level, format, output: LogOutput::Console };
     let writer = lines.clone();
     let level = LevelHandle::new(level);
-    let subscriber = subscriber(&settings, level, move || writer.clone(), false);
+    let subscriber =
+        subscriber(&settings, (level, Sampling::default()), move || writer.clone(), false);
     tracing::subscriber::with_default(subscriber, log);
     String::from_utf8(lines.0.lock().unwrap().clone()).expect("UTF-8")
 }
@@ -43,8 +44,10 @@ fn one_of_each() {
     error!(target: "pingora_core::apps", "client sent rubbish");
     error!(target: "pingora_core::services::listening", "Accept() failed");
     info!(target: "pingora_core::services::listening", "service starts");
-    warn!(target: "hyper", "others at warn");
-    info!(target: "hyper", "others at info");
+    warn!(target: "h2::proto::streams", "client resets too much");
+    warn!(target: "rustls::server", "client sent an alert");
+    warn!(target: "sqlite", "others at warn");
+    info!(target: "sqlite", "others at info");
 }
 
 #[test]
@@ -57,6 +60,8 @@ fn clients_that_go_away_are_not_told_but_failed_accepts_are() {
         ("client sent rubbish", false),
         ("Accept() failed", true),
         ("service starts", false),
+        ("client resets too much", false),
+        ("client sent an alert", false),
         ("others at warn", true),
         ("others at info", false),
     ] {

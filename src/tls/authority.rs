@@ -108,15 +108,18 @@ impl Authority {
         parameters.not_after = now + ROOT;
         let key = KeyPair::generate()?;
         let pem = parameters.self_signed(&key)?.pem();
-        let files = [(BUNDLE, key.serialize_pem() + &pem), (CERTIFICATE, pem.clone())];
+        // The bundle last: once it is there, none is made any more.
+        let bundle = key.serialize_pem() + &pem;
+        let files = [(CERTIFICATE, &pem), (BUNDLE, &bundle)];
         atomic_file::private_directory(directory)
+            .and_then(|()| atomic_file::remove_unfinished(directory))
             .map_err(|source| AuthorityError::File { path: directory.to_owned(), source })?;
-        for (name, content) in &files {
+        for (name, content) in files {
             let path = directory.join(name);
             atomic_file::write(&path, content.as_bytes())
                 .map_err(|source| AuthorityError::File { path, source })?;
         }
-        Self::read(&files[0].1, &directory.join(BUNDLE))
+        Self::read(&bundle, &directory.join(BUNDLE))
     }
 
     /// The root certificate, PEM.

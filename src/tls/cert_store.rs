@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use imbl::GenericHashMap;
 use imbl::shared_ptr::DefaultSharedPtr;
-use tokio::sync::{mpsc, watch};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::demands::{Asked, Demand, Demands};
 use super::{Served, Trust};
 use crate::model::{DomainName, Pattern};
+use crate::places::ClientKey;
 
 type HashMap<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
 
 /// Names that clients have asked for and nobody has seen to yet; more are refused.
-const DEMANDS: usize = 256;
+const MAX_DEMANDS: usize = 256;
 
 /// What there is for a name.
 #[derive(Debug, Clone)]
@@ -37,11 +40,10 @@ pub struct CertStore {
     /// The revision of the state whose names are all in here.
     caught_up: Arc<AtomicU64>,
     changed: watch::Sender<()>,
-    demands: mpsc::Sender<String>,
+    demands: mpsc::Sender<Demand>,
+    /// Touched for names alone that nobody has declared.
+    asked: Arc<Mutex<Asked>>,
 }
-
-/// Names that clients ask for and that nobody has declared.
-pub type Demands = mpsc::Receiver<String>;
 
 /// One state of the certificates, whole. Persistent maps: replacing one of ten thousand costs what
 /// replacing one of ten does.
@@ -58,12 +60,13 @@ struct Published {
 impl CertStore {
     /// An empty store, and the end at which names come out that are demanded of it.
     pub fn new() -> (Self, Demands) {
-        let (demands, demanded) = mpsc::channel(DEMANDS);
+        let (demands, demanded) = mpsc::channel(MAX_DEMANDS);
         let store = Self {
             published: Arc::default(),
             caught_up: Arc::default(),
             changed: watch::Sender::new(()),
             demands,
+            asked: Arc::default(),
         };
         (store, demanded)
     }
@@ -150,10 +153,23 @@ impl CertStore {
         changes
     }
 
-    /// Asks for a certificate for a name that nobody has declared. `false` when nobody listens, or
-    /// too many names are waiting already.
-    pub fn demand(&self, host: &str) -> bool {
-        self.demands.try_send(host.to_owned()).is_ok()
+    /// Asks for a certificate for a name that has none yet. Where one may come, what is returned is
+    /// answered if it will not after all; where the client has asked for too many names, nobody listens,
+    /// or too many names wait already, there is none to be had, and nothing of that is remembered.
+    pub fn demand(
+        &self,
+        host: &str,
+        client: ClientKey,
+        is_many: bool,
+    ) -> Option<oneshot::Receiver<()>> {
+        // What was declared has a bound of its own.
+        let is_declared = self.published.load().exact.contains_key(host);
+        if !is_declared && !self.asked.lock().admit(client, is_many, Instant::now()) {
+            return None;
+        }
+        let (refused, is_refused) = oneshot::channel();
+        let demand = Demand { host: host.to_owned(), client, is_many, refused };
+        self.demands.try_send(demand).ok().map(|()| is_refused)
     }
 }
 
@@ -225,9 +241,11 @@ mod tests {
     #[test]
     fn demands_are_bounded() {
         let (store, demands) = CertStore::new();
-        assert!((0..DEMANDS).all(|n| store.demand(&format!("{n}.example"))));
-        assert!(!store.demand("one.more.example"));
+        let client = |n| ClientKey::of_uid(u32::try_from(n).unwrap());
+        let demand = |name: &str, n| store.demand(name, client(n), false).is_some();
+        assert!((0..MAX_DEMANDS).all(|n| demand(&format!("{n}.example"), n)));
+        assert!(!demand("one.more.example", MAX_DEMANDS));
         drop(demands);
-        assert!(!store.demand("nobody.listens.example"));
+        assert!(!demand("nobody.listens.example", MAX_DEMANDS));
     }
 }

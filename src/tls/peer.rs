@@ -13,6 +13,7 @@ use rustls::pki_types::PrivateKeyDer;
 
 use super::certificate::{Certificate, CertificateError, certificates, parse, private_key};
 use crate::model::{Backend, BackendAddr, BackendTls};
+use crate::plain_file::{self, MAX_PEM_BYTES};
 
 /// What handshakes with a backend need.
 #[derive(Clone)]
@@ -107,7 +108,7 @@ impl PeerTls {
         let options = &backend.tls;
         let mut digest = Context::new(&SHA256);
         let mut content = |key, path: &Path| {
-            let bytes = std::fs::read(path).map_err(|error| TlsFileError {
+            let bytes = plain_file::read(path, MAX_PEM_BYTES).map_err(|error| TlsFileError {
                 key,
                 path: path.to_owned(),
                 cause: TlsFileCause::Unreadable(error),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -9,6 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::Certificate;
+use crate::clock::now_ms;
 
 /// What all handshakes have in common: versions, suites, protocols, and the keys of session tickets.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct Served {
     /// Whether clients trust it.
     pub trust: Trust,
     config: Arc<ServerConfig>,
+    /// When a client was served with it last, in seconds since 1970.
+    used: Arc<AtomicU64>,
 }
 
 impl Serving {
@@ -56,7 +60,8 @@ impl Serving {
         let mut config = ServerConfig::clone(&self.refusing);
         config.cert_resolver =
             Arc::new(SingleCertAndKey::from(Arc::clone(certificate.certified_key())));
-        Served { certificate, trust, config: Arc::new(config) }
+        let used = Arc::new(AtomicU64::new(now_ms() / 1000));
+        Served { certificate, trust, config: Arc::new(config), used }
     }
 
     /// A config by which no handshake succeeds.
@@ -66,6 +71,20 @@ impl Serving {
 }
 
 impl Served {
+    /// Notes that a client is served with it.
+    pub fn touch(&self) {
+        let now = now_ms() / 1000;
+        // Written once a second at most: threads share it.
+        if self.used.load(Ordering::Relaxed) != now {
+            self.used.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// When a client was served with it last, in seconds since 1970; at first, when it was made.
+    pub fn last_used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// The config of handshakes that serve it.
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config

@@ -3,7 +3,10 @@
 //! Time-outs are each user's own.
 
 mod announce;
+mod answer;
 mod reason;
+mod request;
+mod unprocessed;
 mod upgrade;
 
 use std::os::unix::net::SocketAddr as UnixAddr;
@@ -16,9 +19,13 @@ use crate::model::{Scheme, SendProxyProtocol};
 use crate::state::{BackendNode, Endpoints};
 
 pub use announce::announce;
+use answer::BAD_ANSWER;
+pub use answer::check_answer;
 pub(crate) use reason::io_reason;
 use reason::{NO_HANDSHAKE, NO_HTTP2};
 pub use reason::{failure, reason};
+pub use request::to_http2;
+pub use unprocessed::is_unprocessed;
 pub use upgrade::for_upgrade;
 
 /// The peer at the `pick`th of the backend's `endpoints`, counted round. In the clear this allocates

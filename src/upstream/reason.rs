@@ -5,6 +5,7 @@ use std::io;
 
 use pingora::{Error, ErrorType};
 
+use super::BAD_ANSWER;
 use crate::model::UpstreamFailure;
 
 /// The short reason of a failed connect or exchange, such as `connection refused`.
@@ -20,6 +21,7 @@ pub fn reason(error: &Error) -> String {
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error => "the answer is not HTTP/1".into(),
         ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => tls_reason(&error.to_string()),
         kind if *kind == NO_HTTP2 => format!("TLS: {WRONG_PROTOCOL}"),
+        kind if *kind == BAD_ANSWER => format!("the answer is malformed: {}", context_of(error)),
         kind => match io_error(error) {
             // From TLS 1.3 on, what the other end thinks of our certificate comes after the handshake.
             Some(error) if error.to_string().contains(ALERT) => tls_reason(&error.to_string()),
@@ -77,6 +79,11 @@ const LOST: &str = "stream closed because of a broken pipe";
 const WRONG_PROTOCOL: &str = "it does not offer the HTTP version that its `scheme` wants (ALPN)";
 
 const CLOSED: &str = "closed without an answer";
+
+/// What an error was explained with.
+fn context_of(error: &Error) -> &str {
+    error.context.as_ref().map_or("", |context| context.as_str())
+}
 
 /// The operating system's error in a few words, without its number.
 pub(crate) fn io_reason(error: &io::Error) -> String {

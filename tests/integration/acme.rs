@@ -1,5 +1,7 @@
 //! Certificates by ACME, from a real CA that really looks.
 
+mod wishes;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,9 @@
 //! SIGKILL at any moment: what was acknowledged is there, and nothing is there by half.
 
+mod image;
+mod points;
+mod synced;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 

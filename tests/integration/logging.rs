@@ -81,3 +81,76 @@ fn the_level_changes_while_the_server_runs() {
     let output = vhost.ctl(&["log", "level", "loud"]);
     assert_eq!(output.code, 2, "{output:?}");
 }
+
+#[test]
+fn lines_that_strangers_cause_are_sampled_and_counted_in_full() {
+    const REQUESTS: u64 = 400;
+    let backend = Backend::start("web");
+    let mut vhost =
+        Setup::new().domain("example.com", "a").backend("web", backend.address(), &["a"]).start();
+    vhost.wait_until_healthy(1);
+    let mut client = vhost.connect();
+    for number in 0..REQUESTS {
+        assert_eq!(client.get("unknown.test", &format!("/{number}")).status, 404);
+    }
+    let state = vhost.rpc("state.get", json!({})).expect("state.get answers");
+    assert_eq!(state["refused"]["unknown_host"], REQUESTS);
+    vhost.signal(Signal::SIGTERM);
+    assert!(vhost.wait_for_exit(SOON).success());
+    let lines = vhost.log_lines("reason=unknown_host").len() as u64;
+    let summaries = vhost.log_lines("suppressed=");
+    let left_out: u64 = summaries
+        .iter()
+        .filter(|line| line.contains("unknown_host"))
+        .filter_map(|line| line.split_once("suppressed=")?.1.split(' ').next()?.parse::<u64>().ok())
+        .sum();
+    assert!(lines < REQUESTS / 2, "{lines} lines");
+    assert_eq!(lines + left_out, REQUESTS, "{summaries:?}");
+}
+
+#[test]
+fn streams_that_clients_reset_are_the_clients_doing() {
+    let backend = Backend::start("web");
+    let vhost =
+        Setup::new().domain("example.com", "a").backend("web", backend.address(), &["a"]).start();
+    vhost.wait_until_healthy(1);
+    in_runtime(async {
+        for (path, host, is_whole) in [
+            ("/hold", "example.com", true),
+            ("/", "unknown.test", true),
+            ("/", "example.com", true),
+            ("/", "example.com", false),
+            ("/hold", "example.com", false),
+            ("/", "unknown.test", false),
+        ] {
+            let mut client = H2::connect(vhost.http()).await;
+            for round in 0..40_u32 {
+                let uri = format!("http://{host}{path}");
+                let request = http::Request::post(uri).body(()).unwrap();
+                let (response, mut body) = client.start(request, is_whole).await.unwrap();
+                if !is_whole {
+                    body.send_data(vec![b'x'; 1000].into(), false).unwrap();
+                }
+                // Some at once, some when the request is under way.
+                if round % 2 == 0 {
+                    for _ in 0..200 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                body.send_reset(h2::Reason::CANCEL);
+                drop(response);
+            }
+            // What was sent is through.
+            let _ = client.get("example.com", "/").await;
+        }
+    });
+    backend.release();
+    eventually("all have ended", SOON, || vhost.in_flight() == 0);
+    let state = vhost.rpc("state.get", json!({})).expect("state.get answers");
+    let refused = &state["refused"];
+    assert!(refused["client_gone"].as_u64().unwrap_or(0) > 0, "{refused}");
+    assert_eq!(refused["internal"].as_u64().unwrap_or(0), 0, "{refused}");
+    let log = vhost.log();
+    let bad: Vec<_> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+}

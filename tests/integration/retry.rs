@@ -115,6 +115,37 @@ fn a_kept_connection_that_the_backend_closed_is_replaced_by_a_fresh_one() {
 }
 
 #[test]
+fn a_request_is_replayed_once_however_many_kept_connections_close() {
+    const KEPT: usize = 8;
+    let (filled, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (filling, counted) = (Arc::clone(&filled), Arc::clone(&again));
+    let backend = RawBackend::start(move |connection| {
+        let Some(head) = connection.read_request() else { return };
+        if head.contains("/fill") {
+            // Until all are there, so that each has a connection of its own.
+            filling.fetch_add(1, Ordering::SeqCst);
+            eventually("all connections", Duration::from_secs(20), || {
+                filling.load(Ordering::SeqCst) == KEPT
+            });
+        }
+        connection.send(&answer("ok"));
+        if connection.read_head().is_some() {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let vhost = serve(&backend);
+    std::thread::scope(|scope| {
+        for _ in 0..KEPT {
+            scope.spawn(|| assert_eq!(vhost.get("example.com", "/fill").status, 200));
+        }
+    });
+    let response = vhost.get("example.com", "/again");
+    assert_eq!((response.status, response.text().as_str()), (200, "ok"));
+    assert_eq!(again.load(Ordering::SeqCst), 1, "over a kept connection");
+    assert_eq!(backend.received_text().matches("GET /again").count(), 2, "and over a fresh one");
+}
+
+#[test]
 fn a_small_body_is_replayed_where_the_method_may_be_repeated() {
     let (backend, seconds) = closes_on_the_second_request();
     let vhost = serve(&backend);

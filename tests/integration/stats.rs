@@ -125,6 +125,29 @@ fn tags_are_told_apart_during_a_switch() {
 }
 
 #[test]
+fn requests_are_counted_on_the_tag_that_their_path_led_to() {
+    let (web, api) = (Backend::start("web"), Backend::start("api"));
+    let vhost = Setup::new()
+        .domain_with("example.com", "a", "paths = [{ prefix = \"/api\", tag = \"b\" }]")
+        .backend("web", web.address(), &["a"])
+        .backend("api", api.address(), &["b"])
+        .start();
+    vhost.wait_until_healthy(2);
+    let mut client = vhost.connect();
+    for path in ["/", "/api", "/api/x", "/api?y", "/apis"] {
+        assert_eq!(client.get("example.com", path).status, 200);
+    }
+    let report = settled(&vhost, &json!({ "window_secs": null }), 5);
+    let tags = report["domains"][0]["tags"].as_array().unwrap();
+    let requests = |name: &str| {
+        let tag =
+            tags.iter().find(|tag| tag["tag"] == name).unwrap_or_else(|| panic!("{report:#}"));
+        tag["figures"]["requests"].clone()
+    };
+    assert_eq!((requests("a"), requests("b")), (json!(2), json!(3)), "{report:#}");
+}
+
+#[test]
 fn a_question_is_about_what_there_is() {
     let backend = Backend::start("web");
     let vhost = Setup::new()

@@ -1,5 +1,10 @@
 //! Moving a domain from one tag to another: the reason for the product.
 
+mod commit;
+mod drain;
+mod several;
+mod undo;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

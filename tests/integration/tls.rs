@@ -574,31 +574,6 @@ fn further_handshakes_are_not_kept_waiting_by_those_that_stall() {
 }
 
 #[test]
-fn handshakes_beyond_the_limit_are_refused_until_there_is_room() {
-    let site = Site::with_files_and("", |setup| setup.set("proxy.max_tls_handshakes", 1));
-    let refused = || {
-        let state = site.vhost.rpc("state.get", json!({})).unwrap();
-        state["refused"]["too_many_handshakes"].as_u64().unwrap_or(0)
-    };
-    let stall = || {
-        let mut stalled = Client::connect(site.vhost.https());
-        stalled.send(b"\x16\x03\x01\x02\x00\x01");
-        stalled
-    };
-    let mut stalled = stall();
-    eventually("the first takes all the room", SOON, || {
-        let is_refused = site.connect("example.com").is_err();
-        if !is_refused && !stalled.is_idle() {
-            // The other was the first.
-            stalled = stall();
-        }
-        is_refused && refused() > 0
-    });
-    drop(stalled);
-    eventually("there is room again", SOON, || site.connect("example.com").is_ok());
-}
-
-#[test]
 fn plain_http_at_the_tls_port_is_told_so() {
     let site = Site::with_files("");
     let mut client = Client::connect(site.vhost.https());

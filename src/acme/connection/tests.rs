@@ -136,6 +136,34 @@ async fn the_time_to_come_back_is_kept() {
     assert_eq!(error.kind(), ErrorKind::Transient);
 }
 
+#[test]
+fn what_is_said_of_a_poll_is_a_hint() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_799);
+    let left = |method: &Method, said: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::try_from(said).unwrap());
+        bound_retry_after(method, &mut headers, now);
+        assert!(headers.get_all(RETRY_AFTER).iter().count() <= 1);
+        headers.get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned())
+    };
+    for (said, poll, information) in [
+        ("0", Some("0"), Some("0")),
+        ("5", Some("5"), Some("5")),
+        ("86400", Some("45"), Some("86400")),
+        ("18446744073709551615", Some("45"), Some("86400")),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", Some("45"), Some("86400")),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", Some("0"), Some("0")),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", Some("0"), Some("0")),
+        ("-1", None, None),
+        ("99999999999999999999999", None, None),
+        ("soon", None, None),
+        ("", None, None),
+    ] {
+        assert_eq!(left(&Method::POST, said).as_deref(), poll, "{said}");
+        assert_eq!(left(&Method::GET, said).as_deref(), information, "{said}");
+    }
+}
+
 #[tokio::test]
 async fn too_much_is_not_read() {
     let server = Scripted::start(|_| answer(200, &[], &"x".repeat(2 * 1024 * 1024))).await;

@@ -2,33 +2,46 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::super::entry::{Entry, Trouble, Work};
+use super::super::entry::{Entry, Work};
+use super::super::job;
 use super::super::plan::Plan;
 use super::super::shelf::Shelf;
 use super::Keeper;
+use super::wanted::is_below_top;
 use crate::model::DomainName;
-use crate::tls::Slot;
+use crate::tls::{Demand, Slot};
 
-/// Names below wildcards that get a certificate of our own CA when somebody asks.
-const MOST_BELOW: usize = 10_000;
+/// Names below wildcards that have a certificate of our own CA, each its own. Beyond that the one goes
+/// that was shown to nobody for longest.
+const MAX_BELOW: usize = 1_000;
+
+/// Names that are asked about at once.
+const MAX_ASKING: usize = 8;
 
 impl Keeper {
     /// Sees to a name that a client asked for.
-    pub(super) fn demanded(&mut self, host: &str) {
-        let Ok(name) = host.parse::<DomainName>() else { return };
+    pub(super) fn demanded(&mut self, demand: Demand) {
+        let Ok(name) = demand.host.parse::<DomainName>() else { return };
         let known = self.shared.table.read().get(&name).map(|entry| entry.plan.clone());
         match known {
             Some(Plan::Internal { .. }) => return self.start(&name, SystemTime::now()),
             Some(_) => return,
             None => {}
         }
-        let wildcard = host.split_once('.').and_then(|(_, p)| format!("*.{p}").parse().ok());
+        let wildcard = demand.host.split_once('.').and_then(|(_, p)| format!("*.{p}").parse().ok());
         let below = wildcard.and_then(|wildcard: DomainName| {
             let table = self.shared.table.read();
-            table.get(&wildcard).map(|entry| (entry.domain.clone(), entry.plan.clone()))
+            let found = table.get(&wildcard);
+            found.map(|entry| (entry.domain.clone(), entry.plan.clone(), wildcard))
         });
-        if let Some((domain, plan)) = below {
-            self.make_below(name, domain, plan);
+        if let Some((domain, plan, wildcard)) = below {
+            match plan {
+                Plan::Internal { .. } if is_below_top(&wildcard) => {
+                    self.make_below(name, domain, plan);
+                }
+                Plan::Internal { .. } => self.start(&wildcard, SystemTime::now()),
+                _ => {}
+            }
             return;
         }
         let (Some(settings), Some(domain)) =
@@ -36,6 +49,17 @@ impl Keeper {
         else {
             return;
         };
+        let on_demand = |entry: &&Entry| entry.on_demand && entry.plan == Plan::OnDemand;
+        let have = self.shared.table.read().values().filter(on_demand).count();
+        let counts = (have, self.to_ask.len() + self.asking);
+        let client = (!demand.is_many).then_some(demand.client);
+        let now = Instant::now();
+        if let Err(reason) = self.demand_limits.admit(&name, client, counts, &settings, now) {
+            tracing::info!(%name, reason, "certificate on demand refused");
+            // Whoever asked may be gone.
+            let _ = demand.refused.send(());
+            return;
+        }
         let mut entry = Entry::new(domain, Plan::OnDemand);
         entry.on_demand = true;
         // What was ordered before is good for as long as it lasts, whatever became of its domain since.
@@ -47,34 +71,88 @@ impl Keeper {
             self.shared.store.publish(&[(name, Some(slot))]);
             return;
         }
-        let have = self.shared.table.read().values().filter(|entry| entry.on_demand).count();
-        if let Err(reason) = self.demand_limits.admit(&name, have, &settings, Instant::now()) {
-            tracing::info!(%name, reason, "certificate on demand refused");
-            self.shared.store.publish(&[(name.clone(), Some(Slot::Unavailable))]);
-            self.demand_limits.deny(name, Instant::now());
-            return;
-        }
         entry.work = Work::Rest(None);
         self.put(&name, entry);
         self.queue(&name, true);
     }
 
-    /// Makes a certificate of our own for a name below a wildcard. Clients refuse a wildcard right below
-    /// a top-level name, such as `*.localhost`.
-    pub(super) fn make_below(&mut self, name: DomainName, domain: DomainName, plan: Plan) {
-        if !matches!(plan, Plan::Internal { .. }) {
-            return;
+    /// Asks about as many of the names that wait for it as may be.
+    pub(super) fn start_asking(&mut self) {
+        while self.asking < MAX_ASKING
+            && let Some(name) = self.to_ask.pop_front()
+        {
+            let Some(settings) = &self.shared.settings.on_demand else { continue };
+            let is_queued = |entry: &Entry| entry.work == Work::Queued;
+            if !self.shared.table.read().get(&name).is_some_and(is_queued) {
+                continue;
+            }
+            let url = settings.ask.clone();
+            self.asking += 1;
+            let step = "asking whether the name is allowed".to_owned();
+            self.edit(&name, |entry| entry.work = Work::Running(step));
+            self.jobs.spawn(async move {
+                let ended = job::ask_about(&url, &name).await;
+                (name, ended)
+            });
         }
-        let made = self.shared.table.read().values().filter(|entry| entry.on_demand).count();
+    }
+
+    /// Orders for a name that is allowed.
+    pub(super) fn allowed(&mut self, name: &DomainName) {
+        let served = {
+            let table = self.shared.table.read();
+            let Some(entry) = table.get(name) else { return };
+            if !matches!(entry.work, Work::Running(_)) {
+                return;
+            }
+            entry.served.is_some()
+        };
+        self.queue_order(name, !served);
+    }
+
+    /// Makes a certificate of our own for a name below a wildcard whose own clients refuse: one right
+    /// below a top-level name, such as `*.localhost`.
+    fn make_below(&mut self, name: DomainName, domain: DomainName, plan: Plan) {
+        let mut changes = Vec::new();
+        if let Some(unused) = self.least_used_below() {
+            self.forget(&unused);
+            changes.push((unused, None));
+        }
         let mut entry = Entry::new(domain, plan);
         entry.on_demand = true;
-        if made < MOST_BELOW {
-            self.make(&name, &mut entry);
-        } else {
-            tracing::warn!(%name, "too many names below wildcards were asked for");
-            entry.trouble = Some(Trouble { text: String::new(), hint: None, blocks: true });
-        }
-        let slot = if made < MOST_BELOW { self.put(&name, entry) } else { entry.slot() };
-        self.shared.store.publish(&[(name, Some(slot))]);
+        self.make(&name, &mut entry);
+        let slot = self.put(&name, entry);
+        changes.push((name, Some(slot)));
+        self.shared.store.publish(&changes);
+    }
+
+    /// The name below a wildcard that makes room for another one; none while there is room.
+    fn least_used_below(&self) -> Option<DomainName> {
+        let table = self.shared.table.read();
+        let below = table
+            .iter()
+            .filter(|(_, entry)| entry.on_demand && matches!(entry.plan, Plan::Internal { .. }));
+        let used = below.map(|(name, entry)| {
+            let used = entry.served.as_ref().map_or(0, |(_, served)| served.last_used());
+            (used, name)
+        });
+        let all: Vec<_> = used.collect();
+        (all.len() >= MAX_BELOW).then(|| all.into_iter().min().map(|(_, name)| name.clone()))?
+    }
+
+    /// Remembers that a name is not allowed.
+    pub(super) fn deny(&mut self, name: &DomainName) {
+        let forgotten = self.demand_limits.deny(name.clone(), Instant::now());
+        self.shared.store.publish(&[(name.clone(), Some(Slot::Unavailable))]);
+        self.undeny(forgotten);
+    }
+
+    /// Has names asked about again that were denied, unless somebody has declared them since.
+    pub(super) fn undeny(&self, names: impl IntoIterator<Item = DomainName>) {
+        let table = self.shared.table.read();
+        let undeclared = names.into_iter().filter(|name| !table.contains_key(name));
+        let changes: Vec<_> = undeclared.map(|name| (name, None)).collect();
+        drop(table);
+        self.shared.store.publish(&changes);
     }
 }

@@ -30,8 +30,8 @@ impl Keeper {
             self.start(&name, now);
         }
         let forgotten = self.demand_limits.forgotten(Instant::now());
-        let forgotten: Vec<_> = forgotten.into_iter().map(|name| (name, None)).collect();
-        self.shared.store.publish(&forgotten);
+        self.undeny(forgotten);
+        self.start_asking();
         self.start_orders(now);
     }
 
@@ -71,7 +71,19 @@ impl Keeper {
         }
     }
 
+    /// Has a certificate ordered; of a name that nobody declared it is asked first whether it may be.
     pub(super) fn queue(&mut self, name: &DomainName, is_first: bool) {
+        let on_demand = self.shared.table.read().get(name).is_some_and(|entry| entry.on_demand);
+        if !on_demand || self.shared.settings.on_demand.is_none() {
+            return self.queue_order(name, is_first);
+        }
+        if !self.to_ask.contains(name) {
+            self.to_ask.push_back(name.clone());
+        }
+        self.edit(name, |entry| entry.work = Work::Queued);
+    }
+
+    pub(super) fn queue_order(&mut self, name: &DomainName, is_first: bool) {
         let queue = if is_first { &mut self.first } else { &mut self.renewals };
         if !queue.contains(name) {
             queue.push_back(name.clone());
@@ -107,7 +119,7 @@ impl Keeper {
                     left.append(&mut waiting);
                     break;
                 }
-                if !self.start_order(&name) {
+                if !self.start_order(&name, is_first) {
                     left.push_back(name);
                 }
             }
@@ -117,14 +129,20 @@ impl Keeper {
         }
     }
 
-    /// Begins an order, unless its CA is to be left alone; then `false`.
-    pub(super) fn start_order(&mut self, name: &DomainName) -> bool {
+    /// Begins an order, unless its CA is to be left alone, or enough were begun on demand; then `false`.
+    pub(super) fn start_order(&mut self, name: &DomainName, is_first: bool) -> bool {
         let shared = Arc::clone(&self.shared);
         let order = {
             let table = shared.table.read();
             let Some(entry) = table.get(name).filter(|entry| entry.work == Work::Queued) else {
                 return true;
             };
+            if let (Some(settings), true) =
+                (&shared.settings.on_demand, entry.on_demand && is_first)
+                && !self.demand_limits.order(settings, Instant::now())
+            {
+                return false;
+            }
             let cas = &shared.settings.cas;
             let index =
                 usize::try_from(entry.meta.attempts / PATIENCE).unwrap_or(0) % cas.len().max(1);
@@ -139,12 +157,6 @@ impl Keeper {
                 meta: entry.meta.clone(),
                 replaces: replaces.map(|(url, (_, served))| (url, Arc::clone(served))),
                 failed_challenge: entry.failed_challenge,
-                ask: shared
-                    .settings
-                    .on_demand
-                    .as_ref()
-                    .filter(|_| entry.on_demand)
-                    .map(|on_demand| on_demand.ask.clone()),
             }
         };
         self.ordering += 1;

@@ -1,7 +1,7 @@
 //! How it ended: what comes of orders.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::super::entry::{Trouble, Work};
 use super::super::job;
@@ -10,7 +10,6 @@ use super::{Keeper, look_again, served_news};
 use crate::acme::{ErrorKind, RenewalWindow, schedule};
 use crate::clock::millis;
 use crate::model::{Actor, Attempt, CertificateNews, CertificateSource, DomainName};
-use crate::tls::Slot;
 
 impl Keeper {
     pub(super) async fn ended(&mut self, name: &DomainName, ended: Ended) {
@@ -24,8 +23,16 @@ impl Keeper {
                 self.ordering -= 1;
                 self.failed(name, directory_url, failure, log).await;
             }
-            Ended::Denied(why) => {
+            Ended::NoCa => {
                 self.ordering -= 1;
+                self.denied(name, "no CA is configured");
+            }
+            Ended::Allowed => {
+                self.asking -= 1;
+                self.allowed(name);
+            }
+            Ended::Denied(why) => {
+                self.asking -= 1;
                 self.denied(name, &why);
             }
         }
@@ -131,8 +138,7 @@ impl Keeper {
             return;
         }
         self.forget(name);
-        self.demand_limits.deny(name.clone(), Instant::now());
-        self.shared.store.publish(&[(name.clone(), Some(Slot::Unavailable))]);
+        self.deny(name);
         self.shared.changed.send_replace(());
     }
 

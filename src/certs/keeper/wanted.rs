@@ -125,8 +125,8 @@ impl Keeper {
                 tracing::warn!(%name, error, "no certificate can be ordered");
                 entry.trouble = Some(Trouble { text: error, hint, blocks: true });
             }
-            // Each name below it gets its own, when somebody asks.
-            Plan::Internal { .. } if matches!(name.pattern(), Pattern::Wildcard(_)) => {}
+            // Clients refuse such a wildcard: each name below it gets its own, when somebody asks.
+            Plan::Internal { .. } if is_below_top(name) => {}
             Plan::Internal { .. } => {
                 *made += 1;
                 if *made <= EAGER {
@@ -231,11 +231,18 @@ impl Keeper {
     pub(super) fn open_default(&mut self) {
         let Some(files) = self.shared.settings.default_certificate.clone() else { return };
         let InFiles { good, error } = self.files.open(&files, &self.shared.serving);
-        if let Some(error) = error {
+        if let Some(error) = &error {
             tracing::error!(error, "the default certificate can't be used");
         }
+        *self.shared.default_error.write() = error;
         self.shared.store.publish_default(good.as_ref());
     }
+}
+
+/// Whether it is a wildcard right below a top-level name, such as `*.localhost`. OpenSSL and browsers
+/// refuse those, and take others for all names one label below.
+pub(super) fn is_below_top(name: &DomainName) -> bool {
+    matches!(name.pattern(), Pattern::Wildcard(base) if !base.contains('.'))
 }
 
 /// Whether a virtual host wants other certificates than it did.

@@ -22,14 +22,18 @@ impl Keeper {
 
     pub(super) async fn take_files(&mut self, files: &CertificateFiles, found: &Found) {
         if self.shared.settings.default_certificate.as_ref() == Some(files) {
-            match found {
+            let error = match found {
                 Found::Good(served) => {
                     self.shared.store.publish_default(Some(served));
+                    None
                 }
+                // The one before is still served.
                 Found::Bad(error) => {
                     tracing::error!(error, "the default certificate can't be used");
+                    Some(error.clone())
                 }
-            }
+            };
+            *self.shared.default_error.write() = error;
         }
         let of_these = |entry: &Entry| matches!(&entry.plan, Plan::Files { cert, key } if *cert == files.cert && *key == files.key);
         let names: Vec<DomainName> = {

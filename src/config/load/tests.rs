@@ -173,6 +173,7 @@ fn every_key_is_read_into_its_own_setting() {
         header_timeout_secs = 2
         read_timeout_secs = 3
         write_timeout_secs = 4
+        half_close_timeout_secs = 9
         max_header_bytes = 1_024
         websocket_idle_timeout_secs = 5
         tls_handshake_timeout_secs = 0.5
@@ -182,8 +183,10 @@ fn every_key_is_read_into_its_own_setting() {
         max_requests_per_connection = 21
         min_body_bytes_per_sec = 0
         body_grace_secs = 22
-        max_connections = 23
+        max_connections = 123
         max_connections_per_client = 24
+        max_silent_connections = 27
+        max_requests_per_client = 28
         max_h2_streams = 25
         max_h2_control_frames_per_sec = 26
         default_cert = "default.pem"
@@ -240,6 +243,7 @@ fn every_key_is_read_into_its_own_setting() {
         challenges = ["dns-01", "http-01"]
         dns_hook = "hook"
         on_demand_ask = "http://[::1]:3000/allowed"
+        on_demand_per_client = 5
         on_demand_per_minute = 2
         on_demand_most = 3
         [[lets_encrypt.fallback]]
@@ -294,6 +298,7 @@ fn every_key_is_read_into_its_own_setting() {
         header_timeout: secs(2),
         read_timeout: secs(3),
         write_timeout: secs(4),
+        half_close_timeout: secs(9),
         max_header_bytes: 1024,
         websocket_idle_timeout: secs(5),
         tls_handshake_timeout: Duration::from_millis(500),
@@ -303,8 +308,10 @@ fn every_key_is_read_into_its_own_setting() {
         max_requests_per_connection: 21,
         min_body_bytes_per_sec: 0,
         body_grace: secs(22),
-        max_connections: 23,
+        max_connections: 123,
         max_connections_per_client: 24,
+        max_silent_connections: 27,
+        max_requests_per_client: 28,
         max_h2_streams: 25,
         max_h2_control_frames_per_sec: 26,
         default_certificate: Some(CertificateFiles {
@@ -392,8 +399,12 @@ fn every_key_is_read_into_its_own_setting() {
         eab: None,
         ..first.clone()
     };
-    let on_demand =
-        OnDemandSettings { ask: "http://[::1]:3000/allowed".into(), per_minute: 2, most: 3 };
+    let on_demand = OnDemandSettings {
+        ask: "http://[::1]:3000/allowed".into(),
+        per_client: 5,
+        per_minute: 2,
+        most: 3,
+    };
     let lets_encrypt = LetsEncryptSettings {
         issuers: vec![first, second, third],
         dns_hook: Some("/etc/hook".into()),
@@ -444,7 +455,8 @@ fn a_ca_is_lets_encrypt_unless_the_file_says_otherwise() {
     let all = [ChallengeKind::TlsAlpn01, ChallengeKind::Http01, ChallengeKind::Dns01];
     assert_eq!(hooked.issuers[0].challenges, all);
     let on_demand = hooked.on_demand.expect("it is asked");
-    assert_eq!((on_demand.per_minute, on_demand.most), (10, 1000));
+    let OnDemandSettings { per_client, per_minute, most, .. } = on_demand;
+    assert_eq!((per_client, per_minute, most), (10, 10, 1000));
 }
 
 #[test]

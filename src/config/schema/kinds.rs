@@ -45,6 +45,7 @@ kinds! {
     Name: like(".+");
     Listen: like(r"(\[[0-9A-Fa-f:.%]+\]|[0-9.]+):[0-9]{1,5}");
     Network: like("[0-9A-Fa-f:.]+(/[0-9]{1,3})?");
+    HealthHostText: like(r"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?");
     HealthPathText: like(r"/\S*");
     Statuses: like(
         r"\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?(,\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?)*"

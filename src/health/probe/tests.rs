@@ -35,6 +35,7 @@ async fn an_expected_status_passes_and_the_request_says_who_asks() {
     let check = HealthCheck {
         kind: HealthCheckKind::Http {
             path: "/up?full=1".parse().unwrap(),
+            host: None,
             expected: "204".parse().unwrap(),
         },
         ..quick_check()

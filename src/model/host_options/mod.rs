@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 pub use access::{Network, RateLimit};
 pub use basic_auth::{BasicAuth, PasswordHash, UserName};
 pub use compression::Encoding;
-pub use error_pages::{ErrorPages, PageFor};
+pub use error_pages::{ErrorPages, MAX_PAGE_BYTES, Page, PageFor, PageText};
 pub use header_edits::{HeaderEdits, HeaderField, HeaderText};
 pub use maintenance::{Maintenance, Pause};
 pub use path_route::{PathPrefix, PathRoute};
@@ -55,7 +55,7 @@ pub struct OptionSet {
     /// The encodings that compressible responses may get, the best first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub compression: Vec<Encoding>,
-    /// Files that take the place of error answers.
+    /// Files and texts that take the place of error answers.
     #[serde(skip_serializing_if = "ErrorPages::is_empty")]
     pub error_pages: ErrorPages,
     /// All requests are answered with 503 while this is there.
@@ -237,6 +237,7 @@ impl OptionSet {
         self.request_headers.check().or_else(|reason| at("request_headers", reason))?;
         self.response_headers.check().or_else(|reason| at("response_headers", reason))?;
         compression::check(&self.compression).or_else(|reason| at("compression", reason))?;
+        self.error_pages.check().or_else(|reason| at("error_pages", reason))?;
         if let Some(auth) = &self.basic_auth {
             auth.check().or_else(|reason| at("basic_auth", reason))?;
         }

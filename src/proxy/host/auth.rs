@@ -1,12 +1,13 @@
 //! Names and passwords (RFC 7617).
 //!
 //! A check of a password takes tens of milliseconds by design. So it is made off the threads of
-//! traffic, a few at once, and what passed is known again for some minutes by a keyed digest.
+//! traffic, a few at once, clients and domains in turn; and what passed is known again by a keyed
+//! digest, for as long as it is used.
 
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -17,19 +18,25 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderValue, header};
+use parking_lot::Mutex;
 use pingora::http::RequestHeader;
-use ring::{hmac, rand};
-use tokio::sync::Semaphore;
+use ring::{digest, hmac, rand};
+use tokio::sync::watch;
 
 use super::Host;
 use crate::metrics::Reason;
 use crate::model::{BasicAuth, PasswordHash, UserName};
+use crate::places::{Line, Who};
 
-/// For how long a password that passed is not checked again.
-const REMEMBERED: Duration = Duration::from_mins(5);
+/// For how long a password that passed is not checked again after it was used last.
+const REMEMBERED: Duration = Duration::from_mins(15);
 
-/// Checks that may wait for others to end.
-const MOST_WAITING: usize = 256;
+/// Passwords that are remembered; beyond that whoever was away longest is checked again. Only right ones
+/// are, so strangers add none.
+const MAX_REMEMBERED: usize = 16_384;
+
+/// Checks that wait for others to end, or run.
+const MAX_CHECKS: usize = 256;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -43,10 +50,19 @@ pub(in crate::proxy) struct Passwords {
     /// Made anew by each process: digests are good for nothing elsewhere.
     key: hmac::Key,
     /// Replaced whole: it is read by every request, and grows by one for each check.
-    passed: ArcSwap<HashMap<Digest, Instant>>,
-    at_once: Semaphore,
-    waiting: AtomicUsize,
+    passed: ArcSwap<HashMap<Digest, Arc<Used>>>,
+    started: Instant,
+    line: Arc<Line>,
+    /// Checks that are waited for, by what they check: browsers send many requests at once.
+    under_way: Mutex<HashMap<Digest, watch::Receiver<Checked>>>,
 }
+
+/// How a check ended; none while it has not.
+type Checked = Option<Result<(), Reason>>;
+
+/// When a password was used last, in seconds since the process began.
+#[derive(Debug)]
+struct Used(AtomicU64);
 
 /// What is known of the name and password that came with a request.
 pub(in crate::proxy) enum Login {
@@ -71,18 +87,18 @@ impl Passwords {
         Self {
             key,
             passed: ArcSwap::default(),
+            started: Instant::now(),
             // Half of them stay with traffic.
-            at_once: Semaphore::new((cores / 2).max(1)),
-            waiting: AtomicUsize::new(0),
+            line: Arc::new(Line::new((cores / 2).max(1))),
+            under_way: Mutex::default(),
         }
     }
 
     /// What is known without a check.
     pub(in crate::proxy) fn look(&self, auth: &BasicAuth, request: &RequestHeader) -> Login {
         let Some((user, password)) = credentials(request) else { return Login::Missing };
-        let Some(any) = auth.users.values().next() else { return Login::Missing };
         let known = user.parse::<UserName>().ok().and_then(|user| auth.users.get(&user));
-        let hash = known.unwrap_or(any);
+        let Some(hash) = known.or_else(|| decoy(auth, &user)) else { return Login::Missing };
         let mut context = hmac::Context::with_key(&self.key);
         for part in [hash.as_str().as_bytes(), user.as_bytes(), &password] {
             context.update(&part.len().to_le_bytes());
@@ -97,36 +113,128 @@ impl Passwords {
         Login::Unchecked(Attempt { password, hash, user_exists, digest })
     }
 
-    /// Checks a password, after those that came before.
-    pub(in crate::proxy) async fn check(&self, attempt: Attempt) -> Result<(), Reason> {
-        let waiting = Waiting::among(&self.waiting);
-        if waiting.others >= MOST_WAITING {
-            return Err(Reason::TooManyLogins);
-        }
-        let _turn = self.at_once.acquire().await.map_err(|_| Reason::Internal)?;
-        drop(waiting);
-        // Browsers send many requests at once; the first of them has done it for all.
+    /// Checks a password when it is the turn of `who`. Browsers send many requests at once: what is
+    /// being checked already is not checked again.
+    pub(in crate::proxy) async fn check(&self, attempt: Attempt, who: Who) -> Result<(), Reason> {
+        let digest = attempt.digest;
+        let says = loop {
+            let mut is_checked = {
+                let mut under_way = self.under_way.lock();
+                if let Some(checked) = under_way.get(&digest) {
+                    checked.clone()
+                } else {
+                    let (says, checked) = watch::channel(None);
+                    under_way.insert(digest, checked);
+                    break says;
+                }
+            };
+            match is_checked.wait_for(Option::is_some).await.ok().and_then(|checked| *checked) {
+                // Whoever made the check is gone, or has lost its place: that is no answer to others.
+                None | Some(Err(Reason::TooManyLogins)) => {}
+                Some(checked) => return checked,
+            }
+        };
+        let under_way = UnderWay { passwords: self, digest };
+        let checked = self.check_in_turn(attempt, who).await;
+        // Whoever comes from now on finds what was remembered.
+        drop(under_way);
+        says.send_replace(Some(checked));
+        checked
+    }
+
+    async fn check_in_turn(&self, attempt: Attempt, who: Who) -> Result<(), Reason> {
+        let place = self.line.join(who, MAX_CHECKS);
+        let mut place = place.map_err(|_| Reason::TooManyLogins)?;
+        place.turn().await.map_err(|_| Reason::TooManyLogins)?;
         if attempt.user_exists && self.has_passed(&attempt.digest) {
             return Ok(());
         }
         let digest = attempt.digest;
-        let checked = tokio::task::spawn_blocking(move || attempt.is_right()).await;
-        if !checked.map_err(|_| Reason::Internal)? {
+        // The place goes with the check: it takes as long for whoever is gone.
+        let checking = tokio::task::spawn_blocking(move || {
+            let is_right = attempt.is_right();
+            drop(place);
+            is_right
+        });
+        if !checking.await.map_err(|_| Reason::Internal)? {
             return Err(Reason::Unauthorized);
         }
-        // Not many: one for each user who came lately.
-        self.passed.rcu(|passed| {
-            let recent = passed.iter().filter(|(_, at)| at.elapsed() < REMEMBERED);
-            let mut passed: HashMap<_, _> = recent.map(|(digest, at)| (*digest, *at)).collect();
-            passed.insert(digest, Instant::now());
-            passed
-        });
+        self.remember(digest);
         Ok(())
     }
 
-    fn has_passed(&self, digest: &Digest) -> bool {
-        self.passed.load().get(digest).is_some_and(|at| at.elapsed() < REMEMBERED)
+    fn remember(&self, digest: Digest) {
+        let now = self.now();
+        self.passed.rcu(|passed| remembered(passed, digest, now));
     }
+
+    fn has_passed(&self, digest: &Digest) -> bool {
+        let (passed, now) = (self.passed.load(), self.now());
+        let Some(used) = passed.get(digest) else { return false };
+        let before = used.0.load(Ordering::Relaxed);
+        let is_fresh = is_remembered(before, now);
+        // Written once a second at most: threads share it.
+        if is_fresh && before < now {
+            used.0.store(now, Ordering::Relaxed);
+        }
+        is_fresh
+    }
+
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+}
+
+/// Takes a check out of those that are waited for, however it ended.
+struct UnderWay<'a> {
+    passwords: &'a Passwords,
+    digest: Digest,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.passwords.under_way.lock().remove(&self.digest);
+    }
+}
+
+/// What is remembered once this has passed: without what nobody has used lately, and not too many.
+fn remembered(
+    passed: &HashMap<Digest, Arc<Used>>,
+    digest: Digest,
+    now: u64,
+) -> HashMap<Digest, Arc<Used>> {
+    let mut kept: Vec<_> = passed
+        .iter()
+        .map(|(digest, used)| (used.0.load(Ordering::Relaxed), *digest, Arc::clone(used)))
+        .filter(|(at, ..)| is_remembered(*at, now))
+        .collect();
+    if kept.len() >= MAX_REMEMBERED {
+        kept.sort_unstable_by_key(|(at, ..)| std::cmp::Reverse(*at));
+        kept.truncate(MAX_REMEMBERED - 1);
+    }
+    let mut kept: HashMap<_, _> = kept.into_iter().map(|(_, of, used)| (of, used)).collect();
+    kept.insert(digest, Arc::new(Used(AtomicU64::new(now))));
+    kept
+}
+
+fn is_remembered(used: u64, now: u64) -> bool {
+    now.saturating_sub(used) < REMEMBERED.as_secs()
+}
+
+/// The hash that the password of a user is checked against who does not exist: one of those that there
+/// are, and for one name always the same. So what it costs says nothing of who exists, whatever the
+/// parameters of each hash are.
+fn decoy<'a>(auth: &'a BasicAuth, user: &str) -> Option<&'a PasswordHash> {
+    // Nobody can tell which one it is who does not know the hashes.
+    let mut context = digest::Context::new(&digest::SHA256);
+    for hash in auth.users.values() {
+        context.update(hash.as_str().as_bytes());
+    }
+    context.update(user.as_bytes());
+    let digest = context.finish();
+    let number = digest.as_ref().iter().take(8).fold(0, |n: u64, byte| n << 8 | u64::from(*byte));
+    let place = number % u64::try_from(auth.users.len()).ok().filter(|users| *users > 0)?;
+    auth.users.values().nth(usize::try_from(place).ok()?)
 }
 
 impl Attempt {
@@ -140,24 +248,6 @@ impl Attempt {
                 .is_ok_and(|hash| Argon2::default().verify_password(&self.password, &hash).is_ok())
         };
         fits && self.user_exists
-    }
-}
-
-/// One of those that wait; dropping it leaves.
-struct Waiting<'a> {
-    all: &'a AtomicUsize,
-    others: usize,
-}
-
-impl<'a> Waiting<'a> {
-    fn among(all: &'a AtomicUsize) -> Self {
-        Self { all, others: all.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.all.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -201,6 +291,9 @@ pub(super) type SharedPasswords = Arc<Passwords>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::places::ClientKey;
+
+    const WHO: Who = Who { client: ClientKey::UNKNOWN, group: 0 };
 
     fn request(authorization: &str) -> RequestHeader {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
@@ -234,13 +327,108 @@ mod tests {
         let (one, other) = (auth(&one), auth(&bcrypt::hash("other", 4).unwrap()));
         let right = request("Basic YW5uOnNlY3JldA==");
         let Login::Unchecked(attempt) = passwords.look(&one, &right) else { panic!("new") };
-        assert_eq!(passwords.check(attempt).await, Ok(()));
+        assert_eq!(passwords.check(attempt, WHO).await, Ok(()));
         assert!(matches!(passwords.look(&one, &right), Login::Passed));
         let Login::Unchecked(attempt) = passwords.look(&other, &right) else { panic!("changed") };
-        assert_eq!(passwords.check(attempt).await, Err(Reason::Unauthorized));
+        assert_eq!(passwords.check(attempt, WHO).await, Err(Reason::Unauthorized));
         // Bob has Ann's password, but there is no Bob.
         let bob = request("Basic Ym9iOnNlY3JldA==");
         let Login::Unchecked(attempt) = passwords.look(&one, &bob) else { panic!("unknown") };
-        assert_eq!(passwords.check(attempt).await, Err(Reason::Unauthorized));
+        assert_eq!(passwords.check(attempt, WHO).await, Err(Reason::Unauthorized));
+    }
+    fn basic(user: &str, password: &str) -> RequestHeader {
+        request(&format!("Basic {}", BASE64.encode(format!("{user}:{password}"))))
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_one_address_keeps_nobody_out() {
+        let passwords = Arc::new(Passwords::new(fresh_key().unwrap()));
+        let auth = Arc::new(BasicAuth {
+            realm: None,
+            users: [("ann".parse().unwrap(), bcrypt::hash("secret", 4).unwrap().parse().unwrap())]
+                .into(),
+        });
+        let flooding = Who { client: ClientKey::of_uid(1), group: 1 };
+        // Nobody's turn ends before all of them stand in the line.
+        let mut turns = Vec::new();
+        while let Ok(place) = passwords.line.join(flooding, MAX_CHECKS) {
+            turns.push(place);
+        }
+        assert_eq!(turns.len(), MAX_CHECKS);
+        let attempt =
+            |user: &str, password: &str| match passwords.look(&auth, &basic(user, password)) {
+                Login::Unchecked(attempt) => attempt,
+                Login::Passed | Login::Missing => panic!("it is new"),
+            };
+        let more = passwords.check(attempt("ann", "wrong"), flooding).await;
+        assert_eq!(more, Err(Reason::TooManyLogins));
+        let own = attempt("ann", "secret");
+        let other = Who { client: ClientKey::of_uid(2), group: 1 };
+        let checking = passwords.check(own, other);
+        tokio::pin!(checking);
+        assert!(futures_util::poll!(&mut checking).is_pending(), "it has a place");
+        // As many turns as there are end: the next is the other client's.
+        turns.drain(..1);
+        assert_eq!(checking.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn requests_with_the_same_password_wait_for_one_check() {
+        let passwords = Passwords::new(fresh_key().unwrap());
+        let auth = BasicAuth {
+            realm: None,
+            users: [("ann".parse().unwrap(), bcrypt::hash("secret", 4).unwrap().parse().unwrap())]
+                .into(),
+        };
+        let attempts =
+            (0..2 * MAX_CHECKS).map(|_| match passwords.look(&auth, &basic("ann", "secret")) {
+                Login::Unchecked(attempt) => passwords.check(attempt, WHO),
+                Login::Passed | Login::Missing => panic!("it is new"),
+            });
+        let checked = futures_util::future::join_all(attempts).await;
+        assert!(checked.into_iter().all(|checked| checked.is_ok()));
+        assert!(passwords.under_way.lock().is_empty());
+    }
+
+    #[test]
+    fn what_passed_is_remembered_while_it_is_used_and_within_a_bound() {
+        let used = |at| Arc::new(Used(AtomicU64::new(at)));
+        let digest = |n: usize| {
+            let mut digest = Digest::default();
+            digest[..8].copy_from_slice(&n.to_le_bytes());
+            digest
+        };
+        let all: HashMap<_, _> = (0..MAX_REMEMBERED).map(|n| (digest(n), used(n as u64))).collect();
+        let newest = MAX_REMEMBERED as u64;
+        let kept = remembered(&all, digest(usize::MAX), newest);
+        assert_eq!(kept.len(), usize::try_from(REMEMBERED.as_secs()).unwrap());
+        let all: HashMap<_, _> =
+            (0..MAX_REMEMBERED).map(|n| (digest(n), used(n as u64 / 100))).collect();
+        let kept = remembered(&all, digest(usize::MAX), newest / 100);
+        assert_eq!(kept.len(), MAX_REMEMBERED);
+        assert!(kept.contains_key(&digest(usize::MAX)) && kept.contains_key(&digest(5000)));
+        assert_eq!((0..100).filter(|n| !kept.contains_key(&digest(*n))).count(), 1, "the oldest");
+        let passwords = Passwords::new(fresh_key().unwrap());
+        passwords.remember(digest(1));
+        passwords.passed.load()[&digest(1)].0.store(0, Ordering::Relaxed);
+        assert!(passwords.has_passed(&digest(1)));
+    }
+
+    #[test]
+    fn unknown_users_cost_what_one_of_the_known_ones_costs_and_always_the_same() {
+        let hash = |cost| bcrypt::hash("x", cost).unwrap().parse().unwrap();
+        let auth = BasicAuth {
+            realm: None,
+            users: [("ann".parse().unwrap(), hash(4)), ("bob".parse().unwrap(), hash(5))].into(),
+        };
+        let decoys = |auth: &BasicAuth| {
+            let names = (0..64).map(|n| format!("user{n}"));
+            names.map(|name| decoy(auth, &name).unwrap().clone()).collect::<Vec<_>>()
+        };
+        let first = decoys(&auth);
+        assert_eq!(first, decoys(&auth));
+        assert!(auth.users.values().all(|hash| first.contains(hash)), "none is the unknown ones'");
+        let nobody = BasicAuth { realm: None, users: [].into() };
+        assert!(decoy(&nobody, "ann").is_none());
     }
 }

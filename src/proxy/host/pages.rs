@@ -1,48 +1,100 @@
-//! Files in the place of error answers, kept in memory.
+//! Files and texts in the place of error answers; files are kept in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
+use tokio::sync::watch;
 
-use crate::model::{DomainName, OptionSet, VirtualHost};
+use crate::model::{DomainName, MAX_PAGE_BYTES, OptionSet, Page, VirtualHost};
+use crate::own_places::OwnPlaces;
+use crate::plain_file::{self, Stamp};
 use crate::proxy::content::Content;
 use crate::state::{Reader, Snapshot};
-
-/// The largest page: all of them are held in memory.
-const LARGEST: u64 = 1024 * 1024;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// Which files may be pages.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PageRules {
+    /// Files below it may be pages, whoever names them.
+    pub directory: Option<PathBuf>,
+    /// The files that the config file names, wherever they are.
+    pub named: BTreeSet<PathBuf>,
+    /// What is never a page.
+    pub own_places: OwnPlaces,
+}
+
+impl PageRules {
+    /// Reads a page, where it may be one. Blocks.
+    fn read(&self, path: &Path) -> io::Result<Content> {
+        if self.own_places.holds(path) {
+            return Err(io::Error::other("it is in a place of the server's own"));
+        }
+        let below = self
+            .directory
+            .as_deref()
+            .and_then(|directory| path.strip_prefix(directory).ok().map(|name| (directory, name)));
+        // The state may hold what a command said to a server that asked less of it.
+        let bytes = match below {
+            _ if self.named.contains(path) => plain_file::read(path, MAX_PAGE_BYTES)?,
+            Some((directory, name)) => plain_file::read_below(directory, name, MAX_PAGE_BYTES)?,
+            None => {
+                return Err(io::Error::other(
+                    "it is not below `proxy.pages_dir`, and the config file does not name it",
+                ));
+            }
+        };
+        Ok(Content { kind: kind_of(path), bytes: Bytes::from(bytes) })
+    }
+}
+
 /// The pages of all domains, as they were read last. Clones share them.
 #[derive(Clone, Default)]
-pub struct Pages(Arc<ArcSwap<HashMap<PathBuf, Held>>>);
+pub struct Pages {
+    files: Arc<ArcSwap<HashMap<PathBuf, Held>>>,
+    rules: watch::Sender<Arc<PageRules>>,
+}
 
 #[derive(Clone)]
 struct Held {
     /// What the file was when it was read.
-    stamp: Option<(SystemTime, u64)>,
+    stamp: Option<Stamp>,
     content: Result<Content, String>,
 }
 
 impl Pages {
     /// The page of a status, where there is one that could be read.
     pub(in crate::proxy) fn page(&self, options: &OptionSet, status: u16) -> Option<Content> {
-        let path = options.error_pages.page_for(status)?;
-        self.0.load().get(path)?.content.clone().ok()
+        match options.error_pages.page_for(status)? {
+            Page::Text(text) => {
+                Some(Content { kind: text.content_type().clone(), bytes: text.bytes().clone() })
+            }
+            Page::File(path) => self.files.load().get(path)?.content.clone().ok(),
+        }
+    }
+
+    /// Says which files may be pages from now on.
+    pub fn set_rules(&self, rules: PageRules) {
+        self.rules.send_if_modified(|before| {
+            let differs = **before != rules;
+            if differs {
+                *before = Arc::new(rules);
+            }
+            differs
+        });
     }
 
     /// What could not be read.
     pub fn warnings(&self) -> Vec<String> {
-        let pages = self.0.load();
+        let pages = self.files.load();
         let mut warnings: Vec<_> = pages
             .iter()
             .filter_map(|(path, held)| {
@@ -54,27 +106,29 @@ impl Pages {
         warnings
     }
 
-    /// Reads what is new or has changed, and forgets what nobody names. Blocks.
-    fn read(&self, named: &BTreeSet<PathBuf>) {
-        let held = self.0.load();
-        let is_same = |path: &PathBuf| {
-            let stamp = stamp(path);
-            held.get(path).filter(|held| held.stamp.is_some() && held.stamp == stamp).cloned()
+    /// Reads what is new or has changed, and forgets what nobody names; reads all of it where others
+    /// may be pages now. Blocks.
+    fn read(&self, named: &BTreeSet<PathBuf>, rules: &PageRules, all: bool) {
+        let held = self.files.load();
+        let is_same = |path: &PathBuf, stamp: Option<Stamp>| {
+            held.get(path).filter(|held| !all && stamp.is_some() && held.stamp == stamp).cloned()
         };
         let pages = named.iter().map(|path| {
-            let page = is_same(path).unwrap_or_else(|| Held {
-                stamp: stamp(path),
-                content: read(path).map_err(|error| error.to_string()),
+            let stamp = Stamp::of(path);
+            let page = is_same(path, stamp).unwrap_or_else(|| Held {
+                stamp,
+                content: rules.read(path).map_err(|error| error.to_string()),
             });
             (path.clone(), page)
         });
-        self.0.store(Arc::new(pages.collect()));
+        self.files.store(Arc::new(pages.collect()));
     }
 }
 
 /// Keeps pages as the published state and the files say.
 pub struct PageKeeper {
     pages: Pages,
+    rules: watch::Receiver<Arc<PageRules>>,
     reader: Reader,
     seen: Arc<Snapshot>,
     named: BTreeMap<DomainName, Vec<PathBuf>>,
@@ -83,9 +137,12 @@ pub struct PageKeeper {
 impl PageKeeper {
     /// Reads the pages of the state of now. Blocks.
     pub fn open(pages: Pages, reader: Reader) -> Self {
-        let mut keeper = Self { pages, reader, seen: Arc::default(), named: BTreeMap::new() };
+        let rules = pages.rules.subscribe();
+        let mut keeper =
+            Self { pages, rules, reader, seen: Arc::default(), named: BTreeMap::new() };
         keeper.follow();
-        keeper.pages.read(&keeper.files());
+        let rules = keeper.rules.borrow_and_update().clone();
+        keeper.pages.read(&keeper.files(), &rules, true);
         keeper
     }
 
@@ -99,8 +156,10 @@ impl PageKeeper {
                     tokio::time::sleep(LOOK).await;
                 }
             };
+            let mut others = false;
             tokio::select! {
                 changed = self.reader.changed() => if changed.is_err() { return },
+                changed = self.rules.changed() => others = changed.is_ok(),
                 () = look => {}
             }
             let had_none = self.named.is_empty();
@@ -109,7 +168,9 @@ impl PageKeeper {
                 continue;
             }
             let (pages, files) = (self.pages.clone(), self.files());
-            if tokio::task::spawn_blocking(move || pages.read(&files)).await.is_err() {
+            let rules = Arc::clone(&self.rules.borrow_and_update());
+            let read = move || pages.read(&files, &rules, others);
+            if tokio::task::spawn_blocking(read).await.is_err() {
                 tracing::error!("error pages could not be read");
             }
         }
@@ -124,7 +185,7 @@ impl PageKeeper {
             }
             if let Some(VirtualHost { domain, options, .. }) = is {
                 let files: Vec<_> =
-                    options.get().error_pages.iter().map(|(_, path)| path.to_owned()).collect();
+                    options.get().error_pages.files().map(|(_, path)| path.to_owned()).collect();
                 if !files.is_empty() {
                     self.named.insert(domain.clone(), files);
                 }
@@ -136,24 +197,6 @@ impl PageKeeper {
     fn files(&self) -> BTreeSet<PathBuf> {
         self.named.values().flatten().cloned().collect()
     }
-}
-
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
-}
-
-fn read(path: &Path) -> std::io::Result<Content> {
-    let file = fs::File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(std::io::Error::other(format!("it is larger than {LARGEST} bytes")));
-    }
-    Ok(Content { kind: kind_of(path), bytes: Bytes::from(bytes) })
 }
 
 fn kind_of(path: &Path) -> HeaderValue {
@@ -186,4 +229,52 @@ pub(in crate::proxy) fn without_body(response: &ResponseHeader) -> ResponseHeade
         head.remove_header(name);
     }
     head
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_below_the_directory_or_named_by_the_file_and_never_the_servers_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for folder in ["pages", "elsewhere", "state", "pages/state"] {
+            fs::create_dir(path(folder)).unwrap();
+        }
+        for file in ["pages/a.html", "elsewhere/named", "elsewhere/other", "state/tokens.json"] {
+            fs::write(path(file), file).unwrap();
+        }
+        fs::write(path("pages/state/store.db"), "state").unwrap();
+        fs::hard_link(path("state/tokens.json"), path("pages/hard")).unwrap();
+        symlink(path("elsewhere/other"), path("pages/link")).unwrap();
+        let rules = PageRules {
+            directory: Some(path("pages")),
+            named: [path("elsewhere/named"), path("state/tokens.json")].into(),
+            own_places: OwnPlaces::new(
+                path("admin.sock"),
+                vec![path("state"), path("pages/state")],
+                Vec::new(),
+            ),
+        };
+        for (name, is_page) in [
+            ("pages/a.html", true),
+            ("elsewhere/named", true),
+            ("elsewhere/other", false),
+            ("pages/../elsewhere/other", false),
+            ("pages/link", false),
+            ("pages/hard", false),
+            ("pages/state/store.db", false),
+            // Not even the config file makes it one.
+            ("state/tokens.json", false),
+        ] {
+            assert_eq!(rules.read(&path(name)).is_ok(), is_page, "{name}");
+        }
+        for outside in ["/proc/self/environ", "/etc/passwd"] {
+            assert!(rules.read(Path::new(outside)).is_err(), "{outside}");
+        }
+    }
 }

@@ -7,7 +7,8 @@ use pingora::proxy::Session;
 
 use crate::metrics::{Metrics, Reason};
 use crate::model::{Pause, VirtualHost};
-use crate::state::{PauseLine, PlaceInLine};
+use crate::places::{PlaceInLine, Who};
+use crate::state::PauseLine;
 
 /// How often a wait looks whether the server stops.
 const LOOK: Duration = Duration::from_secs(1);
@@ -15,22 +16,27 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What a request waits in, and how.
 pub(in crate::proxy) struct Wait {
     line: Arc<PauseLine>,
+    who: Who,
     limits: Pause,
 }
 
 impl Wait {
-    /// Waits in `line` as the domain says. Once it is resumed it says no more, and there is nobody left
+    /// Waits in `line`, as `who`, as the domain says. Once it is resumed it says no more, and there is nobody left
     /// to be bounded but who came at that moment.
-    pub(in crate::proxy) fn new(line: &Arc<PauseLine>, virtual_host: &VirtualHost) -> Self {
+    pub(in crate::proxy) fn new(
+        line: &Arc<PauseLine>,
+        who: Who,
+        virtual_host: &VirtualHost,
+    ) -> Self {
         let limits = virtual_host.options.get().pause.clone().unwrap_or_default();
-        Self { line: Arc::clone(line), limits }
+        Self { line: Arc::clone(line), who, limits }
     }
 
     /// Waits until the domain is resumed and everybody who came before has gone on. The time counts
     /// from the beginning of the request, so that a second pause does not double it.
     ///
     /// # Errors
-    /// When the line is full, time runs out, the server stops, or the client goes away. That a client
+    /// When the line is full, its place goes to a client that has fewer, time runs out, the server stops, or the client goes away. That a client
     /// does which sends a body is not seen before it is read.
     pub(in crate::proxy) async fn until_turn(
         self,
@@ -38,18 +44,21 @@ impl Wait {
         started: Instant,
         metrics: &Metrics,
     ) -> Result<PlaceInLine, Reason> {
-        let Self { line, limits } = self;
+        let Self { line, who, limits } = self;
         let most = usize::try_from(limits.max_waiting).unwrap_or(usize::MAX);
         let deadline = started + Duration::from_secs(limits.max_wait_secs.into());
-        let mut place = line.join(most).ok_or(Reason::Paused)?;
+        let mut place = line.join(who, most).map_err(|_| Reason::Paused)?;
         let body_done = session.as_mut().is_body_done();
         {
-            let turn = place.wait();
+            let turn = place.turn();
             tokio::pin!(turn);
             loop {
                 let look = deadline.min(Instant::now() + LOOK);
                 tokio::select! {
-                    () = &mut turn => break,
+                    turn = &mut turn => {
+                        turn.map_err(|_| Reason::Paused)?;
+                        break;
+                    }
                     _ = session.as_downstream_mut().read_body_or_idle(true), if body_done => {
                         return Err(Reason::ClientGone);
                     }

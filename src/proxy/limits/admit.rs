@@ -2,14 +2,25 @@
 
 use std::sync::atomic::Ordering;
 
+use http::Version;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::body::{BodyMeter, declared_too_large};
 use super::rate::RateFields;
-use super::{access, head};
+use super::{Connections, access, head};
 use crate::metrics::Reason;
+use crate::places::{Share, Use};
 use crate::proxy::context::RequestContext;
+
+/// Keeps a request counted among those of its client at once.
+#[derive(Debug)]
+pub(in crate::proxy) enum RequestShare {
+    /// Of the client of its connection.
+    Own(#[expect(dead_code, reason = "it counts")] Use),
+    /// Of one that comes through a proxy.
+    Proxied(#[expect(dead_code, reason = "it counts")] Share),
+}
 
 /// What is too much about a head. Those that the front read are within their limits; of a pipelined one,
 /// which was read by Pingora, and of HTTP/2, nothing is known yet.
@@ -25,6 +36,34 @@ pub(in crate::proxy) fn is_last(ctx: &RequestContext) -> bool {
         let before = connection.requests.fetch_add(1, Ordering::Relaxed);
         before.saturating_add(1) >= ctx.options.connections.requests
     })
+}
+
+/// Counts a request among those of its client at once, where its connection may carry more than one: of
+/// HTTP/2, or of a proxy.
+///
+/// # Errors
+/// When its client has enough.
+pub(in crate::proxy) fn count_in(
+    request: &RequestHeader,
+    ctx: &mut RequestContext,
+    connections: &Connections,
+) -> Result<(), Reason> {
+    let (Some(connection), Some(client)) = (&ctx.connection, ctx.client) else { return Ok(()) };
+    let limits = ctx.options.connections;
+    let share = match &connection.uses {
+        Some(_) if request.version != Version::HTTP_2 => return Ok(()),
+        Some(uses) => uses.enter(limits.client_requests).map(RequestShare::Own),
+        None => {
+            let origin = client.origin(request, &ctx.options.trusted_proxies);
+            if origin == client.ip {
+                // The proxy's own, or those of somebody whom it does not name.
+                return Ok(());
+            }
+            Some(RequestShare::Proxied(connections.proxied(origin, limits)?))
+        }
+    };
+    ctx.share = Some(share.ok_or(Reason::TooManyClientRequests)?);
+    Ok(())
 }
 
 /// Lets a request in, if its domain serves its client, not too often, and such a body.

@@ -12,9 +12,9 @@ mod retries;
 
 use std::time::Duration;
 
-pub(super) use admit::{admit, check_head, is_last, meter_body};
+pub(super) use admit::{RequestShare, admit, check_head, count_in, is_last, meter_body};
 pub(super) use body::BodyMeter;
-pub(super) use connections::{Connections, Counted};
+pub(super) use connections::Connections;
 pub(super) use frames::Metered;
 pub(super) use head::check_raw;
 pub(super) use queue::wait_for_room;
@@ -41,6 +41,10 @@ pub struct ConnectionLimits {
     pub in_all: usize,
     /// How many of one client.
     pub per_client: u32,
+    /// How many on which nothing was said yet.
+    pub silent: usize,
+    /// Requests at once of one client, on all of its connections.
+    pub client_requests: u32,
     /// Requests on each.
     pub requests: u32,
     /// Requests at once on each of HTTP/2.

@@ -9,21 +9,23 @@ use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout_at};
 
 use crate::metrics::Reason;
+use crate::places::Who;
 use crate::proxy::UpstreamOptions;
 use crate::proxy::balance::Choice;
 use crate::state::{LOOK_AGAIN, NoTurn, Pool};
 
-/// Waits in order for `choose` to have an outcome other than that all are busy.
+/// Waits in order, as `who`, for `choose` to have an outcome other than that all are busy.
 ///
 /// # Errors
 /// When too many wait, or it takes too long.
 pub(in crate::proxy) async fn wait_for_room(
     pool: &Arc<Pool>,
     options: &UpstreamOptions,
+    who: Who,
     mut choose: impl FnMut() -> Choice,
 ) -> Result<Choice, Reason> {
     let deadline = Instant::now() + options.queue_timeout;
-    let turn = pool.queue().turn(options.queue_size, deadline).await;
+    let turn = pool.queue().turn(who, options.queue_size, deadline).await;
     let _turn = turn.map_err(|no_turn| match no_turn {
         NoTurn::Full => Reason::QueueFull,
         NoTurn::TimedOut => Reason::QueueTimeout,

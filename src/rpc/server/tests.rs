@@ -77,6 +77,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         gate_timeout: Duration::from_millis(20),
         drain_timeout: Duration::from_millis(20),
         min_healthy_percent: 100,
+        reach: crate::control::Reach::default(),
     };
     let probe: ProbeNow = Arc::new(|_| {
         let report = HealthReport::default();

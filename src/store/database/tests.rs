@@ -62,6 +62,16 @@ fn what_was_committed_is_found_again() {
 }
 
 #[test]
+fn every_commit_waits_for_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let pragma = |name| store.connection.pragma_query_value(None, name, |row| row.get(0));
+    // FULL: of less, the last commits are lost with the power in this mode.
+    assert_eq!(pragma("synchronous"), Ok(rusqlite::types::Value::Integer(2)));
+    assert_eq!(pragma("journal_mode"), Ok(rusqlite::types::Value::Text("wal".into())));
+}
+
+#[test]
 fn the_directory_and_the_database_are_private() {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("state");

@@ -159,6 +159,17 @@ impl Client {
     }
 }
 
+impl Client<TlsStream> {
+    /// Says that nothing more comes, in TLS and in TCP.
+    pub(crate) fn end_side(&mut self) {
+        self.stream.conn.send_close_notify();
+        while self.stream.conn.wants_write() {
+            self.stream.conn.write_tls(&mut self.stream.sock).expect("the proxy reads");
+        }
+        self.stream.sock.shutdown(std::net::Shutdown::Write).expect("it was open");
+    }
+}
+
 impl<S: Channel> Client<S> {
     pub(crate) fn over(stream: S) -> Self {
         let socket = stream.socket();

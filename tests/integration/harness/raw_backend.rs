@@ -148,6 +148,16 @@ impl RawConnection {
         true
     }
 
+    /// The next bytes; `None` when they don't come.
+    pub(crate) fn take(&mut self, length: usize) -> Option<Vec<u8>> {
+        while self.unread.len() < length {
+            if !self.wait_for_bytes(PATIENCE) {
+                return None;
+            }
+        }
+        Some(self.unread.drain(..length).collect())
+    }
+
     /// Reads whatever comes until nothing has come for `quiet`; whether the peer is still there.
     pub(crate) fn read_until_quiet(&mut self, quiet: Duration) -> bool {
         let deadline = Instant::now() + PATIENCE;

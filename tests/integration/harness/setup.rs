@@ -20,6 +20,7 @@ pub(crate) struct Setup {
     entries: Vec<String>,
     pub(super) hosts_file: Option<PathBuf>,
     pub(super) environment: Vec<(&'static str, PathBuf)>,
+    pub(super) trace: Option<&'static str>,
     pub(super) lifetime: Duration,
     pub(super) http: SocketAddr,
     pub(super) https: SocketAddr,
@@ -33,6 +34,7 @@ impl Setup {
             entries: Vec::new(),
             hosts_file: None,
             environment: Vec::new(),
+            trace: None,
             lifetime: Duration::from_mins(1),
             http,
             https,
@@ -169,6 +171,12 @@ impl Setup {
     /// Gives the server an environment variable that names a file.
     pub(crate) fn env(mut self, name: &'static str, path: PathBuf) -> Self {
         self.environment.push((name, path));
+        self
+    }
+
+    /// Has `strace` write down these system calls, for [`Vhost::system_calls`].
+    pub(crate) fn trace(mut self, calls: &'static str) -> Self {
+        self.trace = Some(calls);
         self
     }
 

@@ -39,6 +39,7 @@ pub(crate) struct Vhost {
     lifetime: Duration,
     hosts_file: Option<PathBuf>,
     environment: Vec<(&'static str, PathBuf)>,
+    trace: Option<&'static str>,
     /// Dropped when the server ends; the watchdog then goes home.
     watchdog: Option<mpsc::Sender<()>>,
 }
@@ -49,17 +50,28 @@ impl Vhost {
         std::fs::write(directory.path().join("vhost.toml"), setup.text(directory.path()))
             .expect("config file is written");
         let mut vhost = Self {
-            child: spawn(directory.path(), setup.hosts_file.as_deref(), &setup.environment),
+            child: spawn(
+                directory.path(),
+                setup.hosts_file.as_deref(),
+                &setup.environment,
+                setup.trace,
+            ),
             directory,
             http: setup.http,
             https: setup.https,
             lifetime: setup.lifetime,
             hosts_file: setup.hosts_file.clone(),
             environment: setup.environment.clone(),
+            trace: setup.trace,
             watchdog: None,
         };
         vhost.wait_until_it_serves();
         vhost
+    }
+
+    fn spawn(&self) -> Child {
+        let directory = self.directory.path();
+        spawn(directory, self.hosts_file.as_deref(), &self.environment, self.trace)
     }
 
     fn wait_until_it_serves(&mut self) {
@@ -93,8 +105,26 @@ impl Vhost {
             self.child.try_wait().expect("child can be waited for").is_some(),
             "the server still runs"
         );
-        self.child = spawn(self.directory.path(), self.hosts_file.as_deref(), &self.environment);
+        self.child = self.spawn();
         self.wait_until_it_serves();
+    }
+
+    /// Lets each start from now on end by SIGKILL where it reaches this point of `src/crash_point.rs`.
+    pub(crate) fn crash_at(&mut self, point: Option<&str>) {
+        self.environment.retain(|(name, _)| *name != "FAILPOINTS");
+        // `fail` takes what may come before the action on its right side.
+        let action = point.map(|point| match point.split_once("->") {
+            Some((first, point)) => format!("{point}={first}->return"),
+            None => format!("{point}=return"),
+        });
+        self.environment.extend(action.map(|action| ("FAILPOINTS", action.into())));
+    }
+
+    /// Starts the server again, after it has ended, where it won't come to serve.
+    pub(crate) fn start_until_it_ends(&mut self, deadline: Duration) -> ExitStatus {
+        self.child = self.spawn();
+        self.watch();
+        self.wait_for_exit(deadline)
     }
 
     /// Replaces the config file, which the server reads at its next start.
@@ -136,6 +166,12 @@ impl Vhost {
     /// What the server has logged so far.
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(self.directory.path().join("stderr")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The calls that [`Setup::trace`] named, a line each, as far as they are written down.
+    pub(crate) fn system_calls(&self) -> String {
+        let bytes = std::fs::read(trace_file(self.directory.path())).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -296,15 +332,28 @@ impl Drop for Vhost {
 }
 
 /// Starts the server, its log going to `directory/stderr`.
-fn spawn(directory: &Path, hosts_file: Option<&Path>, environment: &[(&str, PathBuf)]) -> Child {
+fn spawn(
+    directory: &Path,
+    hosts_file: Option<&Path>,
+    environment: &[(&str, PathBuf)],
+    trace: Option<&str>,
+) -> Child {
     let log = File::options()
         .append(true)
         .create(true)
         .open(directory.join("stderr"))
         .expect("log file is made");
-    let mut command = match hosts_file {
-        None => Command::new(vhost_binary()),
-        Some(hosts) => {
+    let mut command = match (hosts_file, trace) {
+        (None, None) => Command::new(vhost_binary()),
+        (None, Some(calls)) => {
+            let mut command = Command::new("strace");
+            // The server is the child, so that signals reach it; what it does is written by a grandchild. Paths stand beside
+            // descriptors.
+            command.args(["-D", "-f", "-y", "-s", "256", "-e", &format!("trace={calls}"), "-o"]);
+            command.arg(trace_file(directory)).arg(vhost_binary());
+            command
+        }
+        (Some(hosts), _) => {
             let mut command = mount_namespace().expect("the test has asked before");
             command
                 .args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
@@ -322,6 +371,10 @@ fn spawn(directory: &Path, hosts_file: Option<&Path>, environment: &[(&str, Path
         .stderr(log)
         .spawn()
         .expect("vhost starts")
+}
+
+fn trace_file(directory: &Path) -> PathBuf {
+    directory.join("strace")
 }
 
 /// Runs `vhost serve --config FILE` where it is expected to end by itself.

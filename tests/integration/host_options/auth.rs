@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 
 use super::*;
 
@@ -81,4 +82,29 @@ fn a_password_is_never_an_argument() {
     assert!(stderr.contains("empty"), "{stderr}");
     let output = Command::new(vhost_binary()).args(["hash-password", "secret"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_flood_of_wrong_passwords_from_one_address_locks_nobody_out() {
+    let hash = bcrypt::hash("hunter2", 8).expect("a hash");
+    let (_backend, vhost) =
+        with_options(&format!("[virtual_hosts.basic_auth]\nusers = {{ ann = '{hash}' }}"));
+    let attacker = free_ip();
+    let mut flood: Vec<_> = (0..400)
+        .map(|number| {
+            let mut client = Client::connect_from(attacker, vhost.http());
+            let wrong = basic("ann", &format!("wrong-{number}"));
+            client.send(format!("GET / HTTP/1.1\r\nHost: example.com\r\n{wrong}\r\n"));
+            client
+        })
+        .collect();
+    eventually("all places are taken", SOON, || {
+        let state = vhost.rpc("state.get", json!({})).expect("state.get answers");
+        state["refused"]["too_many_logins"].as_u64().unwrap_or(0) > 0
+    });
+    let mut honest = Client::connect_from(free_ip(), vhost.http());
+    let right = basic("ann", "hunter2");
+    assert_eq!(honest.get_with("example.com", "/", &right).status, 200);
+    let waiting = flood.iter_mut().filter(|client| client.is_idle()).count();
+    assert!(waiting > 50, "its turn came before those of the flood: {waiting}");
 }

@@ -5,6 +5,7 @@ mod balance;
 mod connections;
 mod failing;
 mod requests;
+mod shares;
 
 use std::time::Duration;
 

@@ -298,7 +298,7 @@ fn a_start_goes_on_without_a_file_that_is_gone() {
         for host in ["plain.test", "example.com", "example.com"] {
             assert_eq!(vhost.get(host, "/").backend(), Some("plain"));
         }
-        assert!(!vhost.wait_for_log("a backend cannot be reached by TLS").is_empty());
+        assert!(!vhost.wait_for_log("a file of certificates or keys cannot be used").is_empty());
         let status = vhost.ctl_json(&["status"]);
         assert!(status["warnings"].to_string().contains("tls_ca_file"), "{status}");
         // Back, it is read at the next reload.

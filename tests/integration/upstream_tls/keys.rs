@@ -129,7 +129,7 @@ fn verification_is_off_only_where_a_key_says_so() {
         assert_eq!(vhost.get("example.com", "/").status, 200);
         assert_eq!(vhost.get("careful.test", "/").status, 503);
     }
-    assert!(!vhost.wait_for_log("the config says what is dangerous").is_empty());
+    assert!(!vhost.wait_for_log("the config has a doubtful value").is_empty());
     let table = vhost.ctl_ok(&["backend", "show", "web"]).stdout;
     assert!(table.contains("its certificate is not verified"), "{table}");
 }

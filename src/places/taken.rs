@@ -1,0 +1,157 @@
+//! Places from which the oldest of whoever has the most goes, when there are too many: for what costs
+//! little to lose, such as a connection on which nothing was said yet.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::ClientKey;
+use super::lanes::Lanes;
+
+/// So many locks, so that connections that come at once seldom meet.
+const SHARDS: usize = 16;
+
+/// Places that clients have taken. Clones share everything.
+#[derive(Debug, Clone, Default)]
+pub struct Places(Arc<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    shards: [Shard; SHARDS],
+    count: AtomicUsize,
+    next: AtomicU64,
+}
+
+/// The places of some clients.
+#[derive(Debug, Default)]
+struct Shard {
+    lanes: Mutex<Lanes<ClientKey, oneshot::Sender<()>>>,
+    /// The most that one of them has.
+    largest: AtomicUsize,
+    /// The oldest place of that one.
+    oldest: AtomicU64,
+}
+
+/// One's place; dropping it leaves.
+#[derive(Debug)]
+pub struct Place {
+    among: Places,
+    client: ClientKey,
+    id: u64,
+    lost: oneshot::Receiver<()>,
+}
+
+impl Places {
+    /// How many are taken.
+    pub fn count(&self) -> usize {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place. Where there are more than `most` then, the oldest of whoever has the most goes.
+    pub fn enter(&self, client: ClientKey, most: usize) -> Place {
+        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let (keeps, lost) = oneshot::channel();
+        self.0.shard(client).change(|lanes| lanes.push(client, id, keeps));
+        let mut count = self.0.count.fetch_add(1, Ordering::Relaxed) + 1;
+        while count > most && self.displace() {
+            count -= 1;
+        }
+        Place { among: self.clone(), client, id, lost }
+    }
+
+    /// Takes the oldest place of whoever has the most; `false` when none is taken.
+    pub fn displace(&self) -> bool {
+        // Between the look and the lock it may have become another: then the next best goes.
+        for _ in 0..SHARDS {
+            let fullest = self.0.shards.iter().max_by_key(|shard| shard.standing());
+            let Some(fullest) = fullest.filter(|shard| shard.standing().0 > 0) else { break };
+            let taken = fullest.change(|lanes| {
+                let (client, _) = lanes.largest()?;
+                lanes.remove(client, lanes.oldest(client)?)
+            });
+            if taken.is_some() {
+                self.0.count.fetch_sub(1, Ordering::Relaxed);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Taken {
+    fn shard(&self, client: ClientKey) -> &Shard {
+        &self.shards[client.part(SHARDS)]
+    }
+}
+
+impl Shard {
+    fn change<R>(&self, change: impl FnOnce(&mut Lanes<ClientKey, oneshot::Sender<()>>) -> R) -> R {
+        let mut lanes = self.lanes.lock();
+        let changed = change(&mut lanes);
+        let (client, largest) = lanes.largest().unzip();
+        let oldest = client.and_then(|client| lanes.oldest(client));
+        self.largest.store(largest.unwrap_or(0), Ordering::Relaxed);
+        self.oldest.store(oldest.unwrap_or(u64::MAX), Ordering::Relaxed);
+        changed
+    }
+
+    fn standing(&self) -> (usize, Reverse<u64>) {
+        let oldest = self.oldest.load(Ordering::Relaxed);
+        (self.largest.load(Ordering::Relaxed), Reverse(oldest))
+    }
+}
+
+impl Place {
+    /// Ends when the place is lost.
+    pub async fn lost(&mut self) {
+        // Nobody answers: what keeps it is dropped.
+        let _ = (&mut self.lost).await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let shard = self.among.0.shard(self.client);
+        if shard.change(|lanes| lanes.remove(self.client, self.id)).is_some() {
+            self.among.0.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_lost(place: &mut Place) -> bool {
+        matches!(place.lost.try_recv(), Err(oneshot::error::TryRecvError::Closed))
+    }
+
+    #[test]
+    fn the_oldest_of_who_has_the_most_goes_and_others_never() {
+        let places = Places::default();
+        let enter = |client: u32| places.enter(ClientKey::of_uid(client), 20);
+        let mut others: Vec<_> = (0..10).map(|n| enter(100 + n)).collect();
+        let mut flood: Vec<_> = (0..500).map(|_| enter(1)).collect();
+        let mut late: Vec<_> = (0..5).map(|n| enter(200 + n)).collect();
+        assert_eq!(places.count(), 20);
+        assert!(others.iter_mut().chain(&mut late).all(|place| !is_lost(place)));
+        assert!(flood[..495].iter_mut().all(is_lost));
+        assert!(flood[495..].iter_mut().all(|place| !is_lost(place)));
+        drop((others, flood, late));
+        assert_eq!(places.count(), 0);
+        assert!(!places.displace());
+    }
+
+    #[test]
+    fn of_clients_with_one_each_the_oldest_goes() {
+        let places = Places::default();
+        let mut all: Vec<_> = (0..100).map(|n| places.enter(ClientKey::of_uid(n), 50)).collect();
+        assert!(all[..50].iter_mut().all(is_lost));
+        assert!(all[50..].iter_mut().all(|place| !is_lost(place)));
+        assert!(places.displace());
+        assert!(is_lost(&mut all[50]));
+    }
+}

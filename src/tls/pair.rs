@@ -1,0 +1,189 @@
+//! A certificate and its key in two files of the operator: read, and found to fit the names that they
+//! are to serve. One set of rules for `check`, the reload, commands and the files that are watched.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::certificate::{Certificate, CertificateError, certificates, private_key};
+use crate::model::{DomainName, Pattern};
+use crate::plain_file::{self, MAX_PEM_BYTES};
+
+/// Why a pair of files can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PairError {
+    /// A file can't be read.
+    #[error("`{}`: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The files are in each other's place.
+    #[error("`{}` holds the key and `{}` the certificate", cert.display(), key.display())]
+    Swapped {
+        /// What was given as the certificate.
+        cert: PathBuf,
+        /// What was given as its key.
+        key: PathBuf,
+    },
+    /// They hold no certificate, no key, or not those of each other.
+    #[error("`{}` and `{}`: {source}", cert.display(), key.display())]
+    Unusable {
+        /// The certificate.
+        cert: PathBuf,
+        /// Its key.
+        key: PathBuf,
+        /// What is wrong.
+        source: CertificateError,
+    },
+    /// The certificate is for other names.
+    #[error("`{}`: the certificate is for {}, not for `{name}`", cert.display(), list(names))]
+    OtherName {
+        /// The certificate.
+        cert: PathBuf,
+        /// A name that it is not for.
+        name: DomainName,
+        /// The names that it is for.
+        names: Vec<String>,
+    },
+    /// The certificate has run out.
+    #[error("`{}`: the certificate ran out on {until}", cert.display())]
+    RanOut {
+        /// The certificate.
+        cert: PathBuf,
+        /// The day.
+        until: String,
+    },
+}
+
+impl PairError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "let the user that runs vhost read it".to_owned()
+            }
+            Self::Unreadable { .. } => "check the path; the server itself reads it".to_owned(),
+            Self::Swapped { .. } => "give `cert` and `key` the other way round".to_owned(),
+            Self::Unusable { source: CertificateError::Mismatch, .. } => {
+                "give the key that the certificate was made with".to_owned()
+            }
+            Self::Unusable { .. } => "give the leaf first and then its chain as one PEM file, and \
+                                      the leaf's key, without a passphrase, as another"
+                .to_owned(),
+            Self::OtherName { name, .. } => format!("get a certificate that has `{name}`"),
+            Self::RanOut { .. } => "put a new one in its place".to_owned(),
+        }
+    }
+}
+
+/// Reads a pair of files. Blocks.
+///
+/// # Errors
+/// When a file can't be read, or they don't belong together.
+pub fn read_pair(cert: &Path, key: &Path) -> Result<Certificate, PairError> {
+    let content = |path: &Path| {
+        plain_file::read(path, MAX_PEM_BYTES)
+            .map_err(|source| PairError::Unreadable { path: path.to_owned(), source })
+    };
+    let (chain, secret) = (content(cert)?, content(key)?);
+    Certificate::from_pem(&chain, &secret).map_err(|source| {
+        let (cert, key) = (cert.to_owned(), key.to_owned());
+        let is_swapped = certificates(&chain).is_ok_and(|found| found.is_empty())
+            && private_key(&chain).is_ok()
+            && certificates(&secret).is_ok_and(|found| !found.is_empty());
+        if is_swapped {
+            PairError::Swapped { cert, key }
+        } else {
+            PairError::Unusable { cert, key, source }
+        }
+    })
+}
+
+/// Reads a pair of files that is to serve `names` from now on. Behind the name `*` any certificate is
+/// as good as another. Blocks.
+///
+/// # Errors
+/// As [`read_pair`], and when the certificate is not for one of the names, or has run out.
+pub fn read_fitting_pair<'a>(
+    cert: &Path,
+    key: &Path,
+    names: impl IntoIterator<Item = &'a DomainName>,
+) -> Result<Certificate, PairError> {
+    let certificate = read_pair(cert, key)?;
+    let mut names = names.into_iter().filter(|name| name.pattern() != Pattern::Default);
+    if let Some(name) = names.find(|name| !certificate.covers(name)) {
+        let (cert, name) = (cert.to_owned(), name.clone());
+        let names = certificate.facts().names.clone();
+        return Err(PairError::OtherName { cert, name, names });
+    }
+    match ran_out(cert, &certificate) {
+        Some(error) => Err(error),
+        None => Ok(certificate),
+    }
+}
+
+/// Why a certificate is not one to serve from now on, where it has run out.
+pub fn ran_out(cert: &Path, certificate: &Certificate) -> Option<PairError> {
+    let until = certificate.not_after();
+    (until <= SystemTime::now()).then(|| {
+        let until = humantime::format_rfc3339_seconds(until).to_string();
+        PairError::RanOut { cert: cert.to_owned(), until: until.chars().take(10).collect() }
+    })
+}
+
+fn list(names: &[String]) -> String {
+    const MAX_NAMES: usize = 5;
+    let mut words: Vec<_> = names.iter().take(MAX_NAMES).map(|name| format!("`{name}`")).collect();
+    if names.len() > MAX_NAMES {
+        words.push(format!("{} more", names.len() - MAX_NAMES));
+    }
+    if words.is_empty() { "no name at all".to_owned() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{expired_pem, self_signed_pem};
+    use super::*;
+
+    #[test]
+    fn a_pair_fits_or_says_what_would() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (cert, key) = self_signed_pem(&["a.test", "*.a.test"]);
+        let (_, other) = self_signed_pem(&["a.test"]);
+        let (old, old_key) = expired_pem(&["a.test"]);
+        let (cert, key) = (file("cert", &cert), file("key", &key));
+        let (old, old_key) = (file("old", &old), file("old-key", &old_key));
+        let (other, empty) = (file("other", &other), file("empty", ""));
+        let missing = directory.path().join("missing");
+        let names = |names: &[&str]| -> Vec<DomainName> {
+            names.iter().map(|name| name.parse().unwrap()).collect()
+        };
+        let fits = |cert: &Path, key: &Path, of: &[&str]| {
+            read_fitting_pair(cert, key, &names(of)).map(drop)
+        };
+        assert!(fits(&cert, &key, &["a.test", "www.a.test", "*.a.test", "*"]).is_ok());
+        for (cert, key, of, said) in [
+            (&cert, &other, "a.test", "does not belong"),
+            (&key, &cert, "a.test", "holds the key"),
+            (&cert, &key, "b.test", "is for `a.test`, `*.a.test`, not for `b.test`"),
+            (&cert, &key, "b.a.a.test", "not for"),
+            (&old, &old_key, "a.test", "ran out on"),
+            (&missing, &key, "a.test", "missing`: No such file"),
+            (&cert, &empty, "a.test", "no private key"),
+            (&empty, &key, "a.test", "no certificate"),
+            (&directory.path().to_owned(), &key, "a.test", "a directory"),
+        ] {
+            let error = fits(cert, key, &[of]).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
+            assert!(!error.hint().is_empty());
+        }
+    }
+}

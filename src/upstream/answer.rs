@@ -1,0 +1,141 @@
+//! Whether the head of an answer is what RFC 9110 and RFC 9112 say it is.
+//!
+//! Pingora reads heads before they are seen here, and mends what it can: white space before a colon, folds,
+//! lines that end in LF alone, and Content-Length beside Transfer-Encoding leave no trace. What does, and
+//! two parsers could read differently, is refused.
+
+use http::{HeaderMap, StatusCode, Version, header};
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType, Result};
+
+/// An answer that is not what it must be.
+pub(super) const BAD_ANSWER: ErrorType = ErrorType::Custom("BadAnswer");
+
+/// More digits than these a length does not need, and every parser's integers hold these.
+const MAX_DIGITS: usize = 18;
+
+/// Refuses an answer that is not well framed, or that nobody asked for, and takes out what its status has
+/// no use for. `wants_websocket` is whether the request asks for an upgrade.
+///
+/// # Errors
+/// What is wrong.
+pub fn check_answer(response: &mut ResponseHeader, wants_websocket: bool) -> Result<()> {
+    fault(response, wants_websocket)
+        .map_or(Ok(()), |fault| Err(Error::explain(BAD_ANSWER, fault).into_up()))?;
+    // RFC 9110 §8.6, RFC 9112 §6.1.
+    if response.status.is_informational() || response.status == StatusCode::NO_CONTENT {
+        response.remove_header(&header::CONTENT_LENGTH);
+        response.remove_header(&header::TRANSFER_ENCODING);
+    }
+    Ok(())
+}
+
+fn fault(response: &ResponseHeader, wants_websocket: bool) -> Option<&'static str> {
+    let headers = &response.headers;
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        if !wants_websocket || response.version != Version::HTTP_11 {
+            return Some("it switches protocols, which nobody asked for");
+        }
+        let is_websocket = |value: &header::HeaderValue| {
+            value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket")
+        };
+        if !headers.get_all(header::UPGRADE).iter().any(is_websocket) {
+            return Some("it switches to another protocol than was asked for");
+        }
+    }
+    if !is_length(headers) {
+        return Some("its Content-Length is not one number");
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => None,
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            (response.version == Version::HTTP_10).then_some("HTTP/1.0 has no Transfer-Encoding")
+        }
+        _ => Some("its Transfer-Encoding is not one `chunked`"),
+    }
+}
+
+fn is_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let is_number = |value: &[u8]| {
+        matches!(value.len(), 1..=MAX_DIGITS) && value.iter().all(u8::is_ascii_digit)
+    };
+    lengths.next().is_none_or(|one| is_number(one.as_bytes()) && lengths.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(status: u16, version: Version, fields: &[(&'static str, &str)]) -> Option<String> {
+        let mut response = ResponseHeader::build(status, None).unwrap();
+        response.set_version(version);
+        for (name, value) in fields {
+            response.append_header(*name, *value).unwrap();
+        }
+        check_answer(&mut response, status == 101 && fields.contains(&("x-asked", "1"))).ok()?;
+        let names: Vec<_> = response.headers.keys().map(|name| name.as_str()).collect();
+        Some(names.join(" "))
+    }
+
+    #[test]
+    fn an_answer_that_two_parsers_could_read_differently_is_refused() {
+        use Version as V;
+        for (version, fields) in [
+            (V::HTTP_11, &[("content-length", "3"), ("content-length", "3")][..]),
+            (V::HTTP_11, &[("content-length", "3"), ("content-length", "4")]),
+            (V::HTTP_11, &[("content-length", "3, 3")]),
+            (V::HTTP_11, &[("content-length", "+3")]),
+            (V::HTTP_11, &[("content-length", "")]),
+            (V::HTTP_11, &[("content-length", "0000000000000000003")]),
+            (V::HTTP_2, &[("content-length", "3, 3")]),
+            (V::HTTP_11, &[("transfer-encoding", "gzip, chunked")]),
+            (V::HTTP_11, &[("transfer-encoding", "chunked, gzip")]),
+            (V::HTTP_11, &[("transfer-encoding", "chunked, chunked")]),
+            (V::HTTP_11, &[("transfer-encoding", "identity")]),
+            (V::HTTP_11, &[("transfer-encoding", "xchunked")]),
+            (V::HTTP_11, &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]),
+            (V::HTTP_10, &[("transfer-encoding", "chunked")]),
+        ] {
+            assert_eq!(checked(200, version, fields), None, "{version:?} {fields:?}");
+        }
+        for (version, fields, left) in [
+            (V::HTTP_11, &[("content-length", "3")][..], "content-length"),
+            (V::HTTP_11, &[("transfer-encoding", "Chunked")], "transfer-encoding"),
+            (V::HTTP_10, &[], ""),
+        ] {
+            assert_eq!(checked(200, version, fields).as_deref(), Some(left), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn protocols_are_switched_where_that_was_asked_for() {
+        let asked = ("x-asked", "1");
+        let websocket = ("upgrade", "WebSocket");
+        assert!(checked(101, Version::HTTP_11, &[asked, websocket]).is_some());
+        for (version, fields) in [
+            (Version::HTTP_11, &[websocket][..]),
+            (Version::HTTP_10, &[asked, websocket]),
+            (Version::HTTP_2, &[asked, websocket]),
+            (Version::HTTP_11, &[asked]),
+            (Version::HTTP_11, &[asked, ("upgrade", "h2c")]),
+        ] {
+            assert_eq!(checked(101, version, fields), None, "{version:?} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn what_frames_a_body_is_taken_from_answers_that_have_none() {
+        let length = ("content-length", "5");
+        let coding = ("transfer-encoding", "chunked");
+        for status in [103, 204] {
+            assert_eq!(checked(status, Version::HTTP_11, &[length]).as_deref(), Some(""));
+            assert_eq!(checked(status, Version::HTTP_11, &[coding]).as_deref(), Some(""));
+        }
+        let asked = [("x-asked", "1"), ("upgrade", "websocket"), coding];
+        assert_eq!(checked(101, Version::HTTP_11, &asked).as_deref(), Some("x-asked upgrade"));
+        // RFC 9110 §8.6 has it say what a GET would get.
+        assert_eq!(checked(304, Version::HTTP_11, &[length]).as_deref(), Some("content-length"));
+    }
+}

@@ -1,0 +1,16 @@
+//! Requests that a backend has provably not processed, so that any of them may be sent again (RFC 9113
+//! §8.7).
+
+use pingora::Error;
+
+/// Whether the backend has said, over HTTP/2, that it did nothing for the request that failed so: with
+/// REFUSED_STREAM, or with a GOAWAY whose last stream is before it.
+///
+/// The h2 crate ends a stream with the peer's GOAWAY only where its number is above the last one, and
+/// gives the same error where it has not sent the request at all (`proto/streams/streams.rs`). Streams
+/// below end with what became of them, or of the connection.
+pub fn is_unprocessed(error: &Error) -> bool {
+    let Some(error) = error.root_cause().downcast_ref::<h2::Error>() else { return false };
+    let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    error.is_remote() && (error.is_go_away() || is_refused)
+}
