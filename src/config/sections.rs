@@ -20,8 +20,8 @@ use super::value::{
     seconds_or_none, socket_path, string,
 };
 use crate::model::{DomainName, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
-use crate::tls::read_fitting_pair;
 use crate::places::share_of;
+use crate::tls::read_fitting_pair;
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
