@@ -143,11 +143,11 @@ fn uploads_on_all_streams_to_a_backend_that_takes_none() {
     let stalling = RawBackend::start(RawConnection::stall);
     let address = stalling.address();
     let attack = Attack::new("HTTP/2: uploads to a backend that takes none").on(|setup, _| {
-        setup.tcp_probes().domain("stalled.test", "stalled").backend(
-            "stalled",
-            address,
-            &["stalled"],
-        )
+        setup
+            .tcp_probes()
+            .set("upstream.write_timeout_secs", 3)
+            .domain("stalled.test", "stalled")
+            .backend("stalled", address, &["stalled"])
     });
     let body = vec![0; 16 * 1024];
     // As much as the connection's window was in the first version, on more streams than one's would take.
