@@ -5,8 +5,8 @@
 mod authority;
 mod cert_store;
 mod certificate;
-mod pair;
 mod demands;
+mod pair;
 mod peer;
 mod serving;
 #[cfg(test)]
@@ -15,7 +15,7 @@ pub(crate) mod testing;
 pub use authority::{Authority, AuthorityError};
 pub use cert_store::{CertStore, Slot};
 pub use certificate::{Certificate, CertificateError};
-pub use pair::{PairError, ran_out, read_fitting_pair, read_pair};
 pub use demands::{Demand, Demands};
+pub use pair::{PairError, ran_out, read_fitting_pair, read_pair};
 pub use peer::{PeerTls, TlsFileError};
 pub use serving::{Served, Serving, Trust};

@@ -16,7 +16,7 @@ use crate::harness::*;
 const LEAST: Duration = Duration::from_secs(2);
 
 /// How long it goes on when honest clients are not served.
-const LONGEST: Duration = Duration::from_secs(12);
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// Makes connections from addresses that no honest client has.
 pub(super) struct Attacker<'a> {

@@ -45,7 +45,7 @@ fn silent_connections_to_http_of_one_address() {
 fn connections_that_were_served_and_stand_idle() {
     // As many as the files allow that a process may have open, of this one and of the server.
     let (_, most) = raise_file_limit();
-    let count = usize::try_from(most.saturating_sub(4000) / 2).unwrap_or(8000).min(8000);
+    let count = usize::try_from(most.saturating_sub(4000) / 2).unwrap_or(3000).min(3000);
     Attack::new("connections that were served and stand idle")
         .from_addresses(8)
         .with_connections(count, 0)

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use super::attacker::Attacker;
 
@@ -34,7 +35,13 @@ impl<'a> Crowd<'a> {
     ) -> Self {
         let greeting = greeting.to_vec();
         let mut crowd = Self { attacker, address, greeting, receive_buffer, members: Vec::new() };
-        crowd.members = (0..count).filter_map(|_| crowd.member()).collect();
+        for number in 0..count {
+            crowd.members.extend(crowd.member());
+            // The kernel has one line of connections to be accepted, which nobody can share out.
+            if number % 64 == 63 {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
         crowd
     }
 

@@ -2,20 +2,20 @@
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Attack;
 use super::crowd::Crowd;
 use super::floods::beginning;
-use crate::harness::RawBackend;
+use super::{Attack, SOON};
 use crate::harness::peer::{
-    ACK, DATA, END_HEADERS, HEADERS, SETTINGS, WHOLE, WINDOW_UPDATE, block, frame,
+    ACK, DATA, END_HEADERS, END_STREAM, HEADERS, Peer, SETTINGS, WHOLE, WINDOW_UPDATE, block, frame,
 };
+use crate::harness::{RawBackend, RawConnection};
 
 /// The most that a window may be.
 const WIDE: u32 = 0x7fff_ffff;
 
-/// The number of the setting INITIAL_WINDOW_SIZE.
+/// The number of the setting `INITIAL_WINDOW_SIZE`.
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// A whole GET, or the head of a POST.
@@ -92,44 +92,62 @@ fn windows_of_zero() {
     hoard(Attack::new("HTTP/2: windows of zero"), 16, &greeting);
 }
 
+/// As many streams as are taken, whether the client reads what it is answered or not.
+fn far_beyond_the_limit(name: &'static str, reads: bool) {
+    const CONNECTIONS: usize = 8;
+    Attack::new(name).with_connections(0, CONNECTIONS).run(|attacker| {
+        attacker.side_by_side(CONNECTIONS, |_| {
+            while attacker.goes_on() {
+                let Ok(mut stream) = attacker.connect(attacker.vhost.http()) else { return };
+                let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
+                let Ok(mut reading) = stream.try_clone() else { return };
+                std::thread::scope(|scope| {
+                    scope.spawn(move || {
+                        let mut buffer = vec![0; 64 * 1024];
+                        while reads && reading.read(&mut buffer).is_ok_and(|read| read > 0) {}
+                    });
+                    let mut written = stream.write_all(&beginning(&[(INITIAL_WINDOW_SIZE, 0)]));
+                    let mut first = 1;
+                    while written.is_ok() && attacker.goes_on() {
+                        let many: Vec<u8> = (0..50)
+                            .flat_map(|number| {
+                                request(first + 2 * number, "GET", "large.test", "/large")
+                            })
+                            .collect();
+                        first += 100;
+                        written = stream.write_all(&many);
+                    }
+                    if !reads {
+                        attacker.hold();
+                    }
+                    let _ = stream.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        });
+    });
+}
+
 #[test]
 fn streams_far_beyond_the_limit() {
-    const CONNECTIONS: usize = 10;
-    Attack::new("HTTP/2: streams far beyond the limit").with_connections(0, CONNECTIONS).run(
-        |attacker| {
-            let address = attacker.vhost.http();
-            attacker.side_by_side(CONNECTIONS, |_| {
-                let Ok(mut stream) = attacker.connect_with(address, Some(2048)) else { return };
-                let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
-                let _ = stream.write_all(&beginning(&[(INITIAL_WINDOW_SIZE, 0)]));
-                // As many as it takes, until it is closed or takes none any more.
-                for first in (1..200_000).step_by(400) {
-                    let many: Vec<u8> = (0..200)
-                        .flat_map(|number| {
-                            request(first + 2 * number, "GET", "large.test", "/large")
-                        })
-                        .collect();
-                    if stream.write_all(&many).is_err() {
-                        break;
-                    }
-                }
-                attacker.hold();
-            });
-        },
-    );
+    far_beyond_the_limit("HTTP/2: streams far beyond the limit", true);
+}
+
+#[test]
+fn streams_far_beyond_the_limit_by_who_does_not_read() {
+    far_beyond_the_limit("HTTP/2: streams far beyond the limit, nothing read", false);
 }
 
 #[test]
 fn uploads_on_all_streams_to_a_backend_that_takes_none() {
     const CONNECTIONS: usize = 10;
-    let stalling = RawBackend::start(|connection| connection.stall());
+    let stalling = RawBackend::start(RawConnection::stall);
     let address = stalling.address();
     let attack = Attack::new("HTTP/2: uploads to a backend that takes none").on(|setup, _| {
-        setup.tcp_probes().domain("stalled.test", "stalled").backend(
-            "stalled",
-            address,
-            &["stalled"],
-        )
+        setup
+            .tcp_probes()
+            .set("upstream.write_timeout_secs", 3)
+            .domain("stalled.test", "stalled")
+            .backend("stalled", address, &["stalled"])
     });
     let body = vec![0; 16 * 1024];
     // As much as the connection's window was in the first version, on more streams than one's would take.
@@ -158,35 +176,36 @@ const MAX_EXPANSION: u64 = 40;
 
 #[test]
 fn fields_that_expand() {
+    /// Requests of one batch: fewer than may run at once.
+    const BATCH: u32 = 80;
     Attack::new("HTTP/2: fields that expand").with_connections(0, 4).run(|attacker| {
         let sent = AtomicU64::new(0);
         let before = attacker.stage.large.received();
+        // One field of nearly the table's size, and then fifteen times that one in as many bytes.
+        let value = [&[0x40, 1, b'b', 127, 0xa1, 0x1e][..], &[b'x'; 4000]].concat();
+        let host = [&[0x82, 0x86, 0x84, 0x01, 10][..], b"large.test"].concat();
+        let head = |number: u32| {
+            let fields = if number == 0 { value.clone() } else { vec![0xbe; 15] };
+            frame(HEADERS, WHOLE, 2 * number + 1, &[&host[..], &fields].concat())
+        };
         attacker.side_by_side(4, |_| {
-            let Ok(mut stream) = attacker.connect(attacker.vhost.http()) else { return };
-            let Ok(mut reading) = stream.try_clone() else { return };
-            std::thread::scope(|scope| {
-                scope.spawn(move || {
-                    let mut buffer = vec![0; 64 * 1024];
-                    while reading.read(&mut buffer).is_ok_and(|read| read > 0) {}
-                });
-                let write = |stream: &mut std::net::TcpStream, bytes: &[u8]| {
-                    sent.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-                    stream.write_all(bytes).is_ok()
-                };
-                let mut goes_on = write(&mut stream, &beginning(&[]));
-                // One field of nearly the table's size, then sixteen times itself in as many bytes.
-                let value = [&[0x40, 1, b'b', 127, 0xa1, 0x1e][..], &[b'x'; 4000]].concat();
-                for number in 0..2000_u32 {
-                    if !goes_on || !attacker.goes_on() {
-                        break;
-                    }
-                    let host = [&[0x82, 0x86, 0x84, 0x01, 10][..], b"large.test"].concat();
-                    let fields = if number == 0 { value.clone() } else { vec![0xbe; 15] };
-                    let head = frame(HEADERS, WHOLE, 2 * number + 1, &[host, fields].concat());
-                    goes_on = write(&mut stream, &head);
+            let Ok(stream) = attacker.connect(attacker.vhost.http()) else { return };
+            let mut peer = Peer::over(stream);
+            peer.send(&beginning(&[]));
+            let mut number = 0;
+            while attacker.goes_on() {
+                let batch: Vec<u8> = (number..number + BATCH).flat_map(head).collect();
+                number += BATCH;
+                sent.fetch_add(batch.len() as u64, Ordering::SeqCst);
+                peer.send(&batch);
+                let mut answers = 0;
+                while answers < BATCH {
+                    let Ok(Some(answer)) = peer.read(Instant::now() + SOON) else { return };
+                    answers += u32::from(
+                        matches!(answer.kind, DATA | HEADERS) && answer.flags & END_STREAM != 0,
+                    );
                 }
-                let _ = stream.shutdown(std::net::Shutdown::Both);
-            });
+            }
         });
         let (sent, got) = (sent.into_inner(), attacker.stage.large.received() - before);
         println!("{sent} bytes became {got}");

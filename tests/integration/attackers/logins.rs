@@ -86,6 +86,11 @@ fn wrong_passwords_of_one_address() {
 }
 
 #[test]
+fn wrong_passwords_of_several_addresses() {
+    guess(Attack::new("wrong passwords, 4 addresses"), "user0");
+}
+
+#[test]
 fn passwords_of_users_that_do_not_exist() {
     guess(Attack::new("passwords of nobody, one address").from_one_address(), "nobody");
 }

@@ -42,7 +42,7 @@ const SOON: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_millis(700);
 
 /// Exchanges of each honest client that are enough to compare.
-const ENOUGH: usize = 15;
+const ENOUGH: usize = 10;
 
 /// Attacks at once, however many tests are: each wants a part of a core and of the open files.
 static TURNS: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];

@@ -1,5 +1,7 @@
 //! Places in queues, of which there are not many.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::crowd::Crowd;
@@ -7,33 +9,39 @@ use super::honest::asks;
 use super::{Attack, SOON};
 use crate::harness::*;
 
-#[test]
-fn the_queue_of_a_busy_backend() {
-    Attack::new("queue places of a busy backend, one address")
-        .from_one_address()
+/// Keeps so many requests waiting that there is no place left but those that attackers have.
+fn queue_up(attack: Attack) {
+    const COUNT: usize = 200;
+    attack
         .on(|setup, _| {
             setup.set("upstream.max_requests_per_backend", 4).set("upstream.queue_size", 40)
         })
-        .with_connections(200, 100)
+        .with_connections(COUNT, COUNT / 2)
         .run(|attacker| {
             let request = b"GET /slow?ms=20 HTTP/1.1\r\nHost: example.com\r\n\r\n";
-            let mut crowd = Crowd::open(attacker, attacker.vhost.http(), 200, request);
+            let mut crowd = Crowd::open(attacker, attacker.vhost.http(), COUNT, request);
             while attacker.goes_on() {
                 crowd.answer_with(request);
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(5));
             }
         });
 }
 
-/// An honest client of a domain that is paused, and that answers as soon as it is not: it waits first in
-/// line or last, but it has a place.
 #[test]
-fn the_line_of_a_paused_domain() {
-    Attack::new("places of a paused domain, one address")
-        .from_one_address()
-        .on(|setup, _| setup.domain("paused.test", "a"))
-        .with_connections(200, 100)
-        .run(|attacker| {
+fn the_queue_of_a_busy_backend_wanted_by_one_address() {
+    queue_up(Attack::new("queue places of a busy backend, one address").from_one_address());
+}
+
+#[test]
+fn the_queue_of_a_busy_backend_wanted_by_several_addresses() {
+    queue_up(Attack::new("queue places of a busy backend, 4 addresses"));
+}
+
+/// All places in the line of a paused domain; yet somebody else has one, and is served once there is no
+/// pause any more.
+fn wait_in_line(attack: Attack) {
+    attack.on(|setup, _| setup.domain("paused.test", "a")).with_connections(200, 100).run(
+        |attacker| {
             let pause =
                 ["domain", "pause", "paused.test", "--max-wait", "1m", "--max-waiting", "40"];
             attacker.vhost.ctl_ok(&pause);
@@ -43,22 +51,31 @@ fn the_line_of_a_paused_domain() {
                 let shown = attacker.vhost.rpc("domain.show", json!({"domain": "paused.test"}));
                 shown.expect("domain.show answers")["waiting"].as_u64().unwrap_or_default()
             };
-            eventually("attackers wait", SOON, || waiting() > 0);
-            crowd.answer_with(request);
-            let before = waiting();
+            eventually("the line is full", SOON, || {
+                crowd.answer_with(request);
+                waiting() == 40
+            });
             let mut client = attacker.vhost.connect();
             client.send(request);
-            eventually("an honest client waits, or is refused", SOON, || {
-                crowd.answer_with(request);
-                waiting() > before || !client.is_idle()
-            });
             while attacker.goes_on() {
                 crowd.answer_with(request);
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(20));
             }
+            assert!(client.is_idle(), "an honest client is refused");
             attacker.vhost.ctl_ok(&["domain", "resume", "paused.test"]);
             assert_eq!(client.read_response().status, 200, "it has waited");
-        });
+        },
+    );
+}
+
+#[test]
+fn the_line_of_a_paused_domain_wanted_by_one_address() {
+    wait_in_line(Attack::new("places of a paused domain, one address").from_one_address());
+}
+
+#[test]
+fn the_line_of_a_paused_domain_wanted_by_several_addresses() {
+    wait_in_line(Attack::new("places of a paused domain, 4 addresses"));
 }
 
 #[test]
