@@ -8,7 +8,7 @@ use crate::config::Setting;
 use crate::model::{EntryAction, EntryChange, EntryKind, NeedsRestart};
 
 /// The keys that can't change while the server runs, and what to do about each.
-const FIXED: [(&str, &str); 36] = [
+const FIXED: [(&str, &str); 37] = [
     ("proxy.listen_addr", RESTART),
     ("proxy.listen_addr_http", RESTART),
     ("proxy.management_api_addr", RESTART),

@@ -119,7 +119,7 @@ impl RequestContext {
     ///
     /// # Errors
     /// When too many wait, or it takes too long.
-    pub(super) async fn choose_or_wait(&mut self, request: &RequestHeader) -> Result<bool, Reason> {
+    pub(super) async fn choose_or_wait(&mut self) -> Result<bool, Reason> {
         let Some(pool) = self.pinned.as_ref().and_then(|pinned| pinned.pool.as_ref()) else {
             return Ok(false);
         };

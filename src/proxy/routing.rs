@@ -144,7 +144,7 @@ impl Routing {
             if round == 0 {
                 ctx.hash_key = ctx.hash_of(request);
             }
-            if ctx.choose_or_wait(request).await? {
+            if ctx.choose_or_wait().await? {
                 return Ok(());
             }
         }
