@@ -26,7 +26,7 @@ fn who_is_believed_is_whom_the_header_names() {
     assert_eq!(sent("203.0.113.5"), kept, "another trusted proxy, behind this one");
     // Whoever it is that the proxy can't name, it has not read the headers.
     let own = proxy.to_string();
-    for (header, client) in [
+    for (header, named) in [
         (v2(0x20, 0, &[]), own.as_str()),
         (v2(0x21, 0, &[]), "unknown"),
         (b"PROXY UNKNOWN\r\n".to_vec(), "unknown"),
@@ -34,7 +34,7 @@ fn who_is_believed_is_whom_the_header_names() {
         let mut client = Client::connect_from(proxy, vhost.http());
         client.send(header);
         let response = client.get_with("example.com", "/", claims);
-        assert_eq!(response.sent("x-forwarded-for"), [client]);
+        assert_eq!(response.sent("x-forwarded-for"), [named]);
         assert_eq!(response.sent("x-forwarded-proto"), ["http"]);
     }
 }
