@@ -30,11 +30,14 @@ pub fn preflight(config: &Config) -> Vec<Missing> {
     if let Some(message) = config.proxy.pages_dir.as_deref().and_then(no_directory) {
         miss("proxy.pages_dir", message);
     }
-    for (key, output) in [
-        ("logging.file_path", &config.logging.output),
-        ("access_log.file_path", &config.access_log.output),
+    for (key, is_kept, output) in [
+        ("logging.file_path", true, &config.logging.output),
+        ("access_log.file_path", config.access_log.enabled, &config.access_log.output),
     ] {
         let LogOutput::File(file) = output else { continue };
+        if !is_kept {
+            continue;
+        }
         if file.path.is_dir() {
             miss(key, format!("`{}` is a directory; name a file", file.path.display()));
         } else if let Some(message) = file.path.parent().and_then(no_directory) {
@@ -93,7 +96,7 @@ mod tests {
              admin_group = \"no-such-group\"\npages_dir = \"pages\"\nstate_dir = \"state\"\n\
              admin_socket = \"admin.sock\"\n\
              [logging]\noutput = \"file\"\nfile_path = \"logs/vhost.log\"\n\
-             [access_log]\noutput = \"file\"\nfile_path = \".\"\n[metrics]\nenabled = false\n",
+             [access_log]\nenabled = true\noutput = \"file\"\nfile_path = \".\"\n[metrics]\nenabled = false\n",
             taken.local_addr().unwrap()
         );
         let config = crate::config::parse(&directory.path().join("vhost.toml"), &text).unwrap();
