@@ -191,7 +191,12 @@ fn no_file_that_a_config_names_makes_anybody_wait() {
             &format!("tls = {{ cert = {fifo:?}, key = {fifo:?} }}\nerror_pages.404 = {fifo:?}"),
         )
         .backend("w1", backend.address(), &["a"])
-        .backend_with("w2", "127.0.0.1:9", &["b"], &format!("scheme = \"https\"\ntls_ca_file = {fifo:?}"));
+        .backend_with(
+            "w2",
+            "127.0.0.1:9",
+            &["b"],
+            &format!("scheme = \"https\"\ntls_ca_file = {fifo:?}"),
+        );
     let file = path("vhost.toml");
     std::fs::write(&file, setup.text(directory.path())).unwrap();
     let checked = vhost(&["check", &text(&file)]);
@@ -204,7 +209,8 @@ fn no_file_that_a_config_names_makes_anybody_wait() {
     let server = setup.start();
     server.wait_for_health("w1", "healthy");
     assert_eq!(server.get("example.com", "/").status, 200);
-    std::fs::write(&file, format!("include = [{fifo:?}]\n{}", setup.text(directory.path()))).unwrap();
+    std::fs::write(&file, format!("include = [{fifo:?}]\n{}", setup.text(directory.path())))
+        .unwrap();
     let checked = vhost(&["check", &text(&file)]);
     assert!(checked.code == 2 && checked.stderr.contains("include"), "{checked:?}");
 }
@@ -351,7 +357,8 @@ fn a_folder_that_a_stranger_made_is_used_by_neither_end() {
         RunningCtl::of(command).wait()
     };
     let asked = run(&["ctl", "status"]);
-    let served = run(&["serve", "--http", "127.0.0.1:0", "--state-dir", &text(&open.path().join("s"))]);
+    let served =
+        run(&["serve", "--http", "127.0.0.1:0", "--state-dir", &text(&open.path().join("s"))]);
     std::fs::remove_dir_all(&folder).unwrap();
     assert_eq!(asked.code, 1, "{asked:?}");
     assert!(asked.stderr.contains("cannot be trusted"), "{asked:?}");
