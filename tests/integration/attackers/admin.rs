@@ -43,12 +43,7 @@ fn calls(_: &Stage, vhost: &Vhost) -> Exchange {
 /// With both, and with those who use them.
 fn managed(attack: Attack) -> Attack {
     attack
-        .on(|setup, stage| {
-            setup
-                .set("proxy.management_api_addr", format!("\"{}\"", stage.api))
-                .set("metrics.enabled", true)
-                .set("metrics.listen_addr", format!("\"{}\"", stage.metrics))
-        })
+        .on(|setup, stage| setup.set("proxy.management_api_addr", format!("\"{}\"", stage.api)))
         .beside("scrape", scrapes)
         .beside("REST", asks_for_health)
         .beside("admin socket", calls)

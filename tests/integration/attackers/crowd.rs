@@ -36,7 +36,8 @@ impl<'a> Crowd<'a> {
         let greeting = greeting.to_vec();
         let mut crowd = Self { attacker, address, greeting, receive_buffer, members: Vec::new() };
         for number in 0..count {
-            crowd.members.extend(crowd.member());
+            let member = crowd.member();
+            crowd.members.extend(member);
             // The kernel has one line of connections to be accepted, which nobody can share out.
             if number % 64 == 63 {
                 std::thread::sleep(Duration::from_millis(10));

@@ -194,7 +194,7 @@ fn fields_that_expand() {
             peer.send(&beginning(&[]));
             let mut number = 0;
             while attacker.goes_on() {
-                let batch: Vec<u8> = (number..number + BATCH).flat_map(head).collect();
+                let batch: Vec<u8> = (number..number + BATCH).flat_map(&head).collect();
                 number += BATCH;
                 sent.fetch_add(batch.len() as u64, Ordering::SeqCst);
                 peer.send(&batch);

@@ -137,7 +137,7 @@ impl Attack {
             sampler.end(&mut row, may_grow_kb, kinds.len());
         });
         honest.judge(&mut row);
-        row.wrong.extend(sampler::left_behind(&vhost));
+        row.wrong.extend(sampler::left_behind(&vhost, self.stage.metrics));
         row
     }
 }

@@ -1,5 +1,6 @@
 //! What the server takes while it is attacked: memory, open files, log.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -7,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::SOON;
 use super::table::Row;
-use super::{SOON, Vhost};
+use crate::harness::*;
 
 /// How long memory may take to go back: pages that are freed are kept by the allocator for ten seconds.
 const DECAY: Duration = Duration::from_secs(25);
@@ -120,10 +122,20 @@ impl<'scope, 'a: 'scope> Sampler<'scope, 'a> {
     }
 }
 
-/// What is left once nobody is there any more; `None` when it is nothing.
-pub(super) fn left_behind(vhost: &Vhost) -> Option<String> {
-    let all_gone = within(SOON, || open(vhost) == (0, 0));
-    (!all_gone).then(|| format!("{:?} connections and requests are left for good", open(vhost)))
+/// What is left once nobody is there any more.
+pub(super) fn left_behind(vhost: &Vhost, metrics: SocketAddr) -> Option<String> {
+    if !within(SOON, || open(vhost) == (0, 0)) {
+        return Some(format!("{:?} connections and requests are left for good", open(vhost)));
+    }
+    let are_free = within(SOON, || matches!(buffered(metrics).as_deref(), None | Some("0")));
+    (!are_free).then(|| format!("{:?} bytes are counted as held for good", buffered(metrics)))
+}
+
+/// Bytes that are held on behalf of connections.
+fn buffered(metrics: SocketAddr) -> Option<String> {
+    let exposed = get(metrics, &metrics.to_string(), "/metrics").text();
+    let line = exposed.lines().find_map(|line| line.strip_prefix("proxy_buffered_bytes "));
+    line.map(str::to_owned)
 }
 
 /// Open connections, and requests that run.

@@ -11,7 +11,7 @@ pub(super) struct Stage {
     pub(super) setup: Setup,
     pub(super) backend: Backend,
     pub(super) large: LargeBackend,
-    /// Where the REST API and metrics are served, if they are.
+    /// Where metrics are served, and the REST API if it is.
     pub(super) api: std::net::SocketAddr,
     pub(super) metrics: std::net::SocketAddr,
     authority: Authority,
@@ -24,16 +24,18 @@ impl Stage {
         let (authority, directory) = (Authority::new(), tempfile::tempdir().expect("a directory"));
         let files = authority.issue(&["example.com"]).write_to(directory.path(), "example");
         let tls = format!("http_to_https = false\n{}", files.tls_line());
+        let [api, metrics] = free_ports(free_ip());
         let setup = Setup::new()
             .lifetime(std::time::Duration::from_mins(3))
             .set("logging.level", "\"info\"")
             // An honest client that keeps its connection asks more often than the default takes.
             .set("proxy.max_requests_per_connection", 1_000_000)
+            .set("metrics.enabled", true)
+            .set("metrics.listen_addr", format!("\"{metrics}\""))
             .domain_with("example.com", "a", &tls)
             .domain("large.test", "large")
             .backend(backend.id(), backend.address(), &["a"])
             .backend("large", large.address(), &["large"]);
-        let [api, metrics] = free_ports(free_ip());
         Self { setup, backend, large, api, metrics, authority, _directory: directory }
     }
 
