@@ -24,6 +24,8 @@ pub(super) struct Admitted {
     pub(super) client: IpAddr,
     /// Whether its forwarded headers are believed.
     pub(super) trusted: bool,
+    /// Whether it stands for many others, so that no limit of a client is its.
+    pub(super) is_many: bool,
     /// Keeps its connection counted.
     _counted: (Open, Option<Counted>),
 }
@@ -80,7 +82,7 @@ impl Front {
                 }
             }
         };
-        Some(Admitted { client, trusted, _counted: (open, counted) })
+        Some(Admitted { client, trusted, is_many, _counted: (open, counted) })
     }
 
     /// Whether a client's word on others is believed.

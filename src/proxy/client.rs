@@ -8,6 +8,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
+use super::memory::Budget;
 use crate::tls::Certificate;
 
 /// The addresses that a request came along by.
@@ -34,6 +35,8 @@ pub(super) struct Connection {
     pub(super) accepted: AtomicBool,
     /// Set once it speaks another protocol, which is nothing but bytes.
     pub(super) upgraded: AtomicBool,
+    /// What may be held on its behalf.
+    pub(super) budget: Arc<Budget>,
 }
 
 /// What a TLS handshake came to.

@@ -25,6 +25,7 @@ use super::framed::Framed;
 use super::handshake::{Handshakes, Shaken};
 use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
 use super::limits::{ConnectionLimits, Connections, check_raw};
+use super::memory::{Budgets, GatedConnector};
 use super::phases::Phases;
 use crate::metrics::{Metrics, Reason};
 use crate::state::{InFlight, InFlightGuard};
@@ -32,13 +33,17 @@ use crate::state::{InFlight, InFlightGuard};
 /// How long a client may refuse to hear that its connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What carries requests.
+pub(super) type Proxy = HttpProxy<Phases, GatedConnector>;
+
 /// What listeners hand their connections to. Clones share everything.
 #[derive(Clone)]
 pub struct Front {
-    pub(super) proxy: Arc<HttpProxy<Phases>>,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) options: SharedOptions,
     pub(super) metrics: Arc<Metrics>,
     pub(super) connections: Connections,
+    pub(super) budgets: Budgets,
     /// Open connections of the listener that this is for.
     pub(super) open: Arc<InFlight>,
 }
@@ -69,12 +74,9 @@ impl TlsFront {
 }
 
 impl Front {
-    pub(super) fn new(
-        proxy: Arc<HttpProxy<Phases>>,
-        options: SharedOptions,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { proxy, options, metrics, connections: Connections::default(), open: Arc::default() }
+    pub(super) fn new(proxy: Arc<Proxy>, options: SharedOptions, metrics: Arc<Metrics>) -> Self {
+        let (connections, budgets) = (Connections::default(), Budgets::default());
+        Self { proxy, options, metrics, connections, budgets, open: Arc::default() }
     }
 
     /// The same for a listener whose connections are counted in `open`, besides those of all.
@@ -195,7 +197,9 @@ impl Front {
     }
 
     /// What is known of a client before its first request.
-    fn connection(admitted: &Admitted, tls: Option<Agreed>) -> Arc<Connection> {
+    fn connection(&self, admitted: &Admitted, tls: Option<Agreed>) -> Arc<Connection> {
+        let client = (!admitted.is_many).then_some(admitted.client);
+        let memory = self.options.load().memory;
         Arc::new(Connection {
             client: admitted.client,
             trusted: admitted.trusted,
@@ -203,6 +207,7 @@ impl Front {
             tls,
             accepted: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            budget: self.budgets.open(client, memory, &self.metrics),
         })
     }
 
@@ -282,7 +287,7 @@ impl ServerApp for Front {
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
             Ok(Head::Http1(whole)) => {
                 let head = BusyHead { whole, busy };
-                let connection = Self::connection(&admitted, None);
+                let connection = self.connection(&admitted, None);
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
                 None
             }
@@ -290,7 +295,7 @@ impl ServerApp for Front {
                 // From here on each stream counts itself.
                 drop(busy);
                 stream.rewind(&preface);
-                let connection = Self::connection(&admitted, None);
+                let connection = self.connection(&admitted, None);
                 Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
                 None
             }
@@ -331,7 +336,7 @@ impl ServerApp for TlsFront {
         };
         // Its first request counts itself.
         drop(busy);
-        let connection = Front::connection(&admitted, Some(agreed));
+        let connection = front.connection(&admitted, Some(agreed));
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             Box::pin(front.http2(stream, connection, shutdown)).await;
             return None;

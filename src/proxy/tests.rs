@@ -49,6 +49,12 @@ pub(crate) fn options() -> ProxyOptions {
             h2_streams: 100,
             h2_control_frames_per_sec: 1000,
         },
+        memory: crate::proxy::MemoryLimits {
+            per_connection: 2 << 20,
+            per_client: 64 << 20,
+            in_all: 1 << 30,
+            h2_send_buffer: 64 << 10,
+        },
         access_log: crate::telemetry::AccessLog::default(),
         upstream: UpstreamOptions {
             connect_timeout: DEADLINE,
@@ -131,6 +137,7 @@ fn connection() -> Arc<Connection> {
         tls: None,
         accepted: AtomicBool::new(false),
         upgraded: AtomicBool::new(false),
+        budget: super::memory::Budgets::default().open(None, options().memory, &Metrics::default()),
     })
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{refused, resident_kb, site};
 use crate::harness::*;
 
-const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 
 /// How long normal traffic runs alone, to compare with.
 const ALONE: Duration = Duration::from_millis(1500);
@@ -112,7 +112,7 @@ impl Effect {
 /// Attacks a server with `setup` while normal traffic runs there; its memory may grow by so many
 /// kilobytes. Attackers take time from everybody on this machine, so what the attack costs normal
 /// traffic is to be seen beside what the same one costs it at another server.
-fn under_fire(
+pub(super) fn under_fire(
     what: &str,
     setup: impl Fn() -> Setup,
     most_kb: u64,
@@ -140,11 +140,11 @@ fn under_fire(
 }
 
 /// The site under attack. Its backend answers at once.
-fn target(backend: &Backend) -> Setup {
+pub(super) fn target(backend: &Backend) -> Setup {
     site(backend).lifetime(Duration::from_mins(5)).set("logging.level", "\"info\"")
 }
 
-fn connect(vhost: &Vhost) -> TcpStream {
+pub(super) fn connect(vhost: &Vhost) -> TcpStream {
     let stream = TcpStream::connect(vhost.http()).expect("the proxy accepts");
     stream.set_read_timeout(Some(SOON)).expect("a timeout can be set");
     stream.set_write_timeout(Some(SOON)).expect("a timeout can be set");
@@ -313,13 +313,13 @@ fn a_gigabyte_each_way_and_readers_that_are_slow() {
 }
 
 /// The beginning of an HTTP/2 connection: the preface and empty SETTINGS.
-fn h2_hello() -> Vec<u8> {
+pub(super) fn h2_hello() -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend(frame(0x4, 0, 0, &[]));
     bytes
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("small").to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
     bytes.extend(stream.to_be_bytes());
@@ -328,7 +328,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// HEADERS of `GET / ` at `example.com`, which end the stream.
-fn get_frame(stream: u32) -> Vec<u8> {
+pub(super) fn get_frame(stream: u32) -> Vec<u8> {
     // Static: GET, http, `/`; then `:authority` with a literal.
     let mut block = vec![0x82, 0x86, 0x84, 0x41, 11];
     block.extend(b"example.com");
@@ -413,6 +413,34 @@ fn continuations() {
             0 => frame(0x1, 0, 1, &[0x82, 0x86, 0x84]),
             _ => frame(0x9, 0, 1, &field),
         }
+    });
+}
+
+#[test]
+fn window_updates() {
+    floods("window updates", |_| frame(0x8, 0, 0, &1_u32.to_be_bytes()));
+}
+
+#[test]
+fn frames_of_unknown_types() {
+    floods("unknown frames", |_| frame(0x42, 0, 0, &[0; 16]));
+}
+
+#[test]
+fn streams_beyond_the_limit() {
+    floods("streams beyond the limit", |number| {
+        // They stay open, so that all but the first hundred are refused.
+        let block = [&[0x83, 0x86, 0x84, 0x41, 11][..], b"example.com"].concat();
+        frame(0x1, 0x4, number * 2 + 1, &block)
+    });
+}
+
+#[test]
+fn resets_that_overflowing_windows_provoke() {
+    floods("provoked resets", |number| {
+        let stream = number * 2 + 1;
+        // A window beyond the largest is an error of its stream (RFC 9113 §6.9.1).
+        [get_frame(stream), frame(0x8, 0, stream, &0x7fff_ffff_u32.to_be_bytes())].concat()
     });
 }
 

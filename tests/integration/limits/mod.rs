@@ -5,6 +5,7 @@ mod balance;
 mod connections;
 mod failing;
 mod hostile;
+mod memory;
 mod requests;
 
 use std::time::Duration;
