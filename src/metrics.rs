@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::model::UpstreamFailure;
-use crate::state::{InFlight, Latency};
+use crate::state::{BytePool, InFlight, Latency};
 
 /// Why a request was refused, or failed. The names are stable: logs and scripts carry them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,6 +241,8 @@ pub struct Metrics {
     pub busy: Arc<InFlight>,
     /// Calls at the admin socket that are being carried out and answered.
     pub calls: Arc<InFlight>,
+    /// Bytes of bodies that were received and have not gone on.
+    pub buffered: Arc<BytePool>,
     /// Log lines that were dropped.
     pub dropped_lines: DroppedLines,
     /// How long switches took, from the command to the end of the drain.

@@ -238,6 +238,20 @@ struct Proxy {
     /// in a second, twice as many at once; `RST_STREAM` counts ten times. With more it is closed.
     #[schemars(default)]
     max_h2_control_frames_per_sec: Whole<10, 1_000_000>,
+    /// Bytes that may be held in memory on behalf of one connection: of answers that its client does not
+    /// take, of request bodies that no backend takes, and of compression. A backend is read no faster.
+    #[schemars(default)]
+    max_buffered_bytes_per_connection: Whole<262_144, 4_294_967_295>,
+    /// The same for one client, the same one as for `max_connections_per_client`. Beyond it each of its
+    /// connections has 64 KiB.
+    #[schemars(default)]
+    max_buffered_bytes_per_client: Whole<262_144, 4_294_967_295>,
+    /// The same in all.
+    #[schemars(default)]
+    max_buffered_bytes: Whole<262_144, 4_294_967_295>,
+    /// Bytes of an answer that may wait on one HTTP/2 stream to be sent.
+    #[schemars(default)]
+    max_h2_send_buffer_bytes: Whole<4_096, 16_777_216>,
     /// The certificate, with its chain, for clients that name no host, or one that is not declared:
     /// PEM. Without it they are refused.
     #[schemars(default)]

@@ -27,6 +27,12 @@ use crate::tls::read_fitting_pair;
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
 
+/// Below this a connection could not hold what one request needs at once.
+const BUFFERED_BYTES: std::ops::RangeInclusive<usize> = 256 * 1024..=4_294_967_295;
+
+/// Less than a frame has room for, and more than a connection should hold.
+const SEND_BUFFER_BYTES: std::ops::RangeInclusive<usize> = 4096..=16 * 1024 * 1024;
+
 /// What Pingora's parser takes at most.
 const HEADERS: std::ops::RangeInclusive<usize> = 1..=256;
 
@@ -175,6 +181,26 @@ fn read_proxy(
             "max_h2_control_frames_per_sec",
             d.max_h2_control_frames_per_sec,
             integer(10..=1_000_000),
+        ),
+        max_buffered_bytes_per_connection: section.or(
+            "max_buffered_bytes_per_connection",
+            d.max_buffered_bytes_per_connection,
+            integer(BUFFERED_BYTES),
+        ),
+        max_buffered_bytes_per_client: section.or(
+            "max_buffered_bytes_per_client",
+            d.max_buffered_bytes_per_client,
+            integer(BUFFERED_BYTES),
+        ),
+        max_buffered_bytes: section.or(
+            "max_buffered_bytes",
+            d.max_buffered_bytes,
+            integer(BUFFERED_BYTES),
+        ),
+        max_h2_send_buffer_bytes: section.or(
+            "max_h2_send_buffer_bytes",
+            d.max_h2_send_buffer_bytes,
+            integer(SEND_BUFFER_BYTES),
         ),
         default_certificate: read_default_certificate(section, base),
     };

@@ -161,6 +161,14 @@ pub struct ProxySettings {
     pub max_h2_streams: u32,
     /// Frames that only cost, on one HTTP/2 connection, in a second.
     pub max_h2_control_frames_per_sec: u32,
+    /// Bytes that may be held in memory on behalf of one connection.
+    pub max_buffered_bytes_per_connection: usize,
+    /// The same for one client.
+    pub max_buffered_bytes_per_client: usize,
+    /// The same in all.
+    pub max_buffered_bytes: usize,
+    /// Bytes that wait on one HTTP/2 stream to be sent.
+    pub max_h2_send_buffer_bytes: usize,
     /// The certificate for clients that name no host, or one that nobody has declared.
     pub default_certificate: Option<CertificateFiles>,
 }
@@ -213,6 +221,10 @@ impl ProxySettings {
             max_requests_per_client: 4096,
             max_h2_streams: 100,
             max_h2_control_frames_per_sec: 1000,
+            max_buffered_bytes_per_connection: 2 * 1024 * 1024,
+            max_buffered_bytes_per_client: 64 * 1024 * 1024,
+            max_buffered_bytes: 1024 * 1024 * 1024,
+            max_h2_send_buffer_bytes: 64 * 1024,
             default_certificate: None,
         }
     }

@@ -75,6 +75,13 @@ pub(super) const CONNECTIONS: Family = Family {
     help: "Open connections of clients.",
 };
 
+pub(super) const BUFFERED: Family = Family {
+    name: "proxy_buffered_bytes",
+    kind: GAUGE,
+    labels: &[],
+    help: "Bytes that are held in memory until clients or backends take them.",
+};
+
 pub(super) const LIVE_TAG: Family = Family {
     name: "domain_live_tag",
     kind: GAUGE,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use super::family::{
-    BUILD_INFO, CERTIFICATE_NOT_AFTER, CONFIG_RELOADS, CONNECTIONS, DROPPED_FIELDS, DROPPED_LINES,
+    BUFFERED, BUILD_INFO, CERTIFICATE_NOT_AFTER, CONFIG_RELOADS, CONNECTIONS, DROPPED_FIELDS,
+    DROPPED_LINES,
     REFUSED, STATE_REVISION, SWITCH_DURATION,
 };
 use super::ledger::{Ledger, OTHER};
@@ -20,6 +21,7 @@ pub(super) fn write(exposed: &Exposed, snapshot: &Snapshot, text: &mut Text) {
         CONNECTIONS.number([listener.as_str()], float(open.count() as u64))
     });
     text.add(CONNECTIONS.with(connections.collect()));
+    text.add(BUFFERED.with(vec![BUFFERED.number([], float(metrics.buffered.used() as u64))]));
     let refused = Reason::all()
         .map(|reason| REFUSED.number([reason.as_str()], float(metrics.refused_for(reason))));
     text.add(REFUSED.with(refused.collect()));

@@ -28,7 +28,7 @@ pub(super) struct Admitted {
     pub(super) is_known: bool,
     /// Whether its forwarded headers are believed.
     pub(super) trusted: bool,
-    /// Whether it stands for many, whose requests are not its own.
+    /// Whether it stands for many, whose requests are not its own and for whom no limit of a client is.
     is_many: bool,
     /// Keeps its connection counted.
     counted: (Open, Share),

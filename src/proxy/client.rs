@@ -8,6 +8,7 @@ use pingora::http::RequestHeader;
 
 use super::forwarded::{Named, Sources, named};
 use super::given_up::GivenUp;
+use super::memory::Budget;
 use crate::places::Uses;
 use crate::tls::Certificate;
 
@@ -39,6 +40,8 @@ pub(super) struct Connection {
     pub(super) upgraded: AtomicBool,
     /// What Pingora has dropped of it.
     pub(super) given_up: GivenUp,
+    /// What may be held on its behalf.
+    pub(super) budget: Arc<Budget>,
 }
 
 /// What a TLS handshake came to.

@@ -12,6 +12,7 @@ use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
 use super::headers::{RequestId, cookies};
 use super::limits::{BodyMeter, RateFields, RequestShare, Retries, wait_for_room};
+use super::memory::{Account, Gate};
 use crate::metrics::Reason;
 use crate::model::{BackendId, Balance, DomainName};
 use crate::places::{ClientKey, PlaceInLine, Who, client_network};
@@ -62,6 +63,10 @@ pub(super) struct RequestContext {
     pub(super) retry: Option<InFlightGuard>,
     /// Whether it would have been, but for the retry budget.
     pub(super) is_over_budget: bool,
+    /// What is held of its answer, once it has gone to a backend.
+    pub(super) account: Option<Arc<Account>>,
+    /// The gate of the connection that it runs on.
+    gate: Option<Arc<Gate>>,
     /// Measures its body, where it has one.
     pub(super) body: Option<BodyMeter>,
     /// Why its body was cut off.
@@ -102,6 +107,8 @@ impl RequestContext {
             hash_key: None,
             retry: None,
             is_over_budget: false,
+            account: None,
+            gate: None,
             body: None,
             cut_off: None,
             rate: None,
@@ -209,6 +216,29 @@ impl RequestContext {
         self.retry.is_some()
     }
 
+    /// It has a connection with a backend, which has a gate unless it speaks HTTP/2.
+    pub(super) fn connected(&mut self, gate: Option<Arc<Gate>>) {
+        self.leave_gate();
+        let Some(connection) = &self.connection else { return };
+        let account =
+            self.account.get_or_insert_with(|| Account::open(Arc::clone(&connection.budget)));
+        if let Some(gate) = &gate {
+            gate.attach(account);
+        }
+        self.gate = gate;
+    }
+
+    fn leave_gate(&mut self) {
+        if let (Some(gate), Some(account)) = (self.gate.take(), &self.account) {
+            gate.detach(account);
+        }
+    }
+
+    /// Whether the backend waits for the client to take what it has sent.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.account.as_ref().is_some_and(|account| account.is_full())
+    }
+
     /// How often a backend has been tried in vain.
     pub(super) fn tries_of(&self, node: &Arc<BackendNode>) -> usize {
         self.tried.iter().filter(|tried| Arc::ptr_eq(tried, node)).count()
@@ -251,6 +281,7 @@ impl RequestContext {
 /// A request that goes without an end was cut off.
 impl Drop for RequestContext {
     fn drop(&mut self) {
+        self.leave_gate();
         if let Some(asked) = self.asked.take() {
             access_log::cut_off(&asked, self);
         }

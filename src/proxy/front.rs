@@ -26,6 +26,7 @@ use super::given_up::GivenUp;
 use super::handshake::{Handshakes, Shaken};
 use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
 use super::limits::{ConnectionLimits, Connections, check_raw};
+use super::memory::{Budgets, GatedConnector};
 use super::phases::Phases;
 use crate::metrics::{Metrics, Reason};
 use crate::state::{InFlight, InFlightGuard};
@@ -37,13 +38,17 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// closed over bytes that nobody has read is reset, and the client may never see the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// What carries requests.
+pub(super) type Proxy = HttpProxy<Phases, GatedConnector>;
+
 /// What listeners hand their connections to. Clones share everything.
 #[derive(Clone)]
 pub struct Front {
-    pub(super) proxy: Arc<HttpProxy<Phases>>,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) options: SharedOptions,
     pub(super) metrics: Arc<Metrics>,
     pub(super) connections: Connections,
+    pub(super) budgets: Budgets,
     /// Open connections of the listener that this is for.
     pub(super) open: Arc<InFlight>,
 }
@@ -75,12 +80,13 @@ impl TlsFront {
 
 impl Front {
     pub(super) fn new(
-        proxy: Arc<HttpProxy<Phases>>,
+        proxy: Arc<Proxy>,
         options: SharedOptions,
         metrics: Arc<Metrics>,
         connections: Connections,
     ) -> Self {
-        Self { proxy, options, metrics, connections, open: Arc::default() }
+        let budgets = Budgets::default();
+        Self { proxy, options, metrics, connections, budgets, open: Arc::default() }
     }
 
     /// The same for a listener whose connections are counted in `open`, besides those of all.
@@ -212,7 +218,9 @@ impl Front {
     }
 
     /// What is known of a client before its first request.
-    fn connection(admitted: &Admitted, tls: Option<Agreed>) -> Arc<Connection> {
+    fn connection(&self, admitted: &Admitted, tls: Option<Agreed>) -> Arc<Connection> {
+        let client = (!admitted.is_many()).then_some(admitted.client);
+        let memory = self.options.load().memory;
         Arc::new(Connection {
             peer: admitted.peer,
             client: admitted.client,
@@ -224,6 +232,7 @@ impl Front {
             accepted: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             given_up: GivenUp::default(),
+            budget: self.budgets.open(client, memory, &self.metrics),
         })
     }
 
@@ -316,7 +325,7 @@ impl ServerApp for Front {
         match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
             Ok(Head::Http1(whole)) => {
                 let head = BusyHead { whole, busy };
-                let connection = Self::connection(&admitted, None);
+                let connection = self.connection(&admitted, None);
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
                 None
             }
@@ -324,7 +333,7 @@ impl ServerApp for Front {
                 // From here on each stream counts itself.
                 drop(busy);
                 stream.rewind(&preface);
-                let connection = Self::connection(&admitted, None);
+                let connection = self.connection(&admitted, None);
                 Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
                 None
             }
@@ -366,7 +375,7 @@ impl ServerApp for TlsFront {
             };
         // Its first request counts itself.
         drop(busy);
-        let connection = Front::connection(&admitted, Some(agreed));
+        let connection = front.connection(&admitted, Some(agreed));
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             Box::pin(front.http2(stream, connection, shutdown)).await;
             return None;

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use super::Front;
 use super::client::{CONNECTION, Connection};
 use super::header_blocks::{HeaderBlocks, MAX_MALFORMED, Refuse};
-use super::limits::Metered;
+use super::limits::{HeadRefused, Heads, Metered};
 use super::malformed;
 use crate::metrics::Reason;
 use crate::state::{InFlight, InFlightGuard};
@@ -72,16 +72,41 @@ impl Front {
     /// What the protocol allows on one connection.
     fn h2_options(&self) -> H2Options {
         let (limits, most) = (self.connection_limits(), self.limits().bytes);
+        let memory = self.options.load().memory;
+        let window = memory.receive_window();
         let mut options = default_h2_options();
         options
             // The protocol's default of 64 KiB makes uploads crawl over real round trips.
-            .initial_window_size(256 * 1024)
-            .initial_connection_window_size(1024 * 1024)
+            .initial_window_size(window.min(256 * 1024))
+            .initial_connection_window_size(window)
+            // What a stream can't send is held by h2; the streams' accounts bound the sum.
+            .max_send_buffer_size(memory.h2_send_buffer)
             .max_concurrent_streams(limits.h2_streams)
             // Twice our own limit: what is beyond that one is refused, told and counted by us, and what
             // is beyond this one by h2, which tells nobody.
             .max_header_list_size(u32::try_from(most.saturating_mul(2)).unwrap_or(u32::MAX));
         options
+    }
+
+    /// Ends a request whose head is too much, and leaves its connection alone: whoever goes on pays for
+    /// the resets.
+    fn refuse_head(
+        &self,
+        refused: HeadRefused,
+        session: &mut HttpSession,
+        connection: &Connection,
+    ) {
+        let (code, words) = match refused {
+            HeadRefused::TooFast => {
+                (h2::Reason::ENHANCE_YOUR_CALM, "its large heads came too fast")
+            }
+            // It was not looked at, and may come again (RFC 9113 §8.7).
+            HeadRefused::NoRoom => {
+                (h2::Reason::REFUSED_STREAM, "its connection holds too much for its head")
+            }
+        };
+        self.refuse(Reason::H2Flood, None, Some(words), connection.client);
+        session.shutdown_with_reason(code);
     }
 
     /// Requests side by side, until either side closes. Each counts itself as busy.
@@ -99,7 +124,12 @@ impl Front {
         });
         let limits = self.connection_limits();
         let blocks = HeaderBlocks::new(self.refusing(connection.client));
-        let (stream, flooded) = Metered::new(stream, limits.h2_control_frames_per_sec, blocks);
+        let (stream, flooded) = Metered::new(
+            stream,
+            limits.h2_control_frames_per_sec,
+            blocks,
+            Arc::clone(&connection.budget),
+        );
         let shaking = handshake(Box::new(stream), Some(self.h2_options()));
         let Ok(Ok(mut conn)) = timeout(self.limits().total, shaking).await else {
             // In the clear the preface was seen already. Over TLS a client may go without it: when it
@@ -114,7 +144,7 @@ impl Front {
         if closing {
             conn.graceful_shutdown();
         }
-        let streams = Streams::default();
+        let (streams, mut heads) = (Streams::default(), Heads::new());
         let (mut malformed, mut requests) = (0, 0);
         loop {
             let accepted = tokio::select! {
@@ -147,6 +177,13 @@ impl Front {
                         }
                         continue;
                     }
+                    let head = match heads.take(session.req_header(), &connection.budget) {
+                        Ok(head) => head,
+                        Err(refused) => {
+                            self.refuse_head(refused, &mut session, &connection);
+                            continue;
+                        }
+                    };
                     let (proxy, shutdown) = (Arc::clone(&self.proxy), shutdown.clone());
                     let open = streams.open();
                     requests += 1;
@@ -155,7 +192,7 @@ impl Front {
                         conn.graceful_shutdown();
                     }
                     tokio::spawn(CONNECTION.scope(Arc::clone(&connection), async move {
-                        let _open = open;
+                        let _counted = (open, head);
                         let session = ServerSession::new_http2(session);
                         proxy.process_new_http(session, &shutdown).await;
                     }));

@@ -33,6 +33,7 @@ mod limits;
 mod malformed;
 #[doc(hidden)]
 pub mod measured;
+mod memory;
 mod phases;
 mod redirect;
 mod routing;
@@ -49,7 +50,8 @@ use arc_swap::ArcSwap;
 use http::HeaderName;
 use ipnet::IpNet;
 use pingora::apps::HttpServerOptions;
-use pingora::proxy::http_proxy;
+use pingora::connectors::ConnectorOptions;
+use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 
 pub use front::{Front, TlsFront};
@@ -57,6 +59,7 @@ pub use handshake::HandshakeLimits;
 pub use host::HostServices;
 pub use host::pages::{PageKeeper, PageRules, Pages};
 pub use limits::{ConnectionLimits, RequestLimits};
+pub use memory::MemoryLimits;
 
 use crate::acme::challenge::Challenges;
 use crate::metrics::Metrics;
@@ -102,6 +105,8 @@ pub struct ProxyOptions {
     pub limits: RequestLimits,
     /// What connections may be.
     pub connections: ConnectionLimits,
+    /// What may be held in memory for clients.
+    pub memory: MemoryLimits,
     /// What is expected of backends.
     pub upstream: UpstreamOptions,
 }
@@ -170,12 +175,14 @@ pub fn front(
     });
     let phases =
         phases::Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics), https, hosts);
-    let connections = phases.connections().clone();
-    let mut proxy = http_proxy(&conf, phases);
     let mut server_options = HttpServerOptions::default();
     // CONNECT is refused in the phases: with a log line and a counter.
     server_options.allow_connect_method_proxying = true;
-    proxy.server_options = Some(server_options);
+    let connections = phases.connections().clone();
+    let connector = memory::GatedConnector::new(ConnectorOptions::from_server_conf(&conf));
+    let mut proxy =
+        HttpProxy::new_custom(phases, conf, connector, None, Some(server_options), None);
+    proxy.handle_init_modules();
     Front::new(Arc::new(proxy), options, metrics, connections)
 }
 

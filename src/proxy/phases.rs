@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -32,10 +33,11 @@ use super::host::pages::without_body;
 use super::host::{Host, HostServices, compression, headers, paths};
 use super::intake::put_right;
 use super::limits::{Connections, Retries, check_head, count_in, is_last, meter_body};
+use super::memory::{Held, gate_of, gated};
 use super::redirect::{prove, redirect};
 use super::routing::{Routing, Stop, is_secure};
 use super::{Https, ProxyOptions, SharedOptions};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Reason};
 use crate::model::UpstreamFailure;
 use crate::state::{Ended, Reader};
 use crate::upstream;
@@ -103,7 +105,7 @@ impl Phases {
         let wants_page = !is_grpc(session.req_header());
         let page = wants_page.then(|| host.page(response.status.as_u16())).flatten();
         if page.is_none() {
-            compression::apply(session, response, &options.compression)?;
+            compression::apply(session, response, &options.compression, ctx.account.as_ref())?;
         }
         Ok(page)
     }
@@ -248,6 +250,9 @@ impl ProxyHttp for Phases {
                 move || connection.as_ref().is_some_and(|it| it.upgraded.load(Ordering::Relaxed));
             upstream::for_upgrade(&mut peer, upstream.read_timeout, Arc::new(has_agreed));
         }
+        if upstream::speaks_only_http1(&peer, node) {
+            gated(&mut peer);
+        }
         upstream::announce(&mut peer, node.backend.send_proxy_protocol, || passed_on(session));
         peer.options.connection_timeout = Some(upstream.connect_timeout);
         peer.options.total_connection_timeout = Some(upstream.connect_timeout);
@@ -259,6 +264,19 @@ impl ProxyHttp for Phases {
             peer.group_key ^= fastrand::u64(1..);
         }
         Ok(Box::new(peer))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::fd::RawFd,
+        digest: Option<&Digest>,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        ctx.connected(gate_of(digest));
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -281,6 +299,9 @@ impl ProxyHttp for Phases {
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
+        if let (Some(bytes), Some(connection)) = (body.as_mut(), &ctx.connection) {
+            *bytes = Held::upload(std::mem::take(bytes), &connection.budget);
+        }
         Ok(())
     }
 
@@ -295,6 +316,7 @@ impl ProxyHttp for Phases {
             && !wants_websocket(session.req_header())
         {
             upstream::check_http1(node.backend.scheme)?;
+            node.live.note_only_http1();
         }
         if !wants_websocket(session.req_header()) {
             // Pingora looks at the field alone.
@@ -405,9 +427,12 @@ impl ProxyHttp for Phases {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
+        if let Some(account) = &ctx.account {
+            account.pass(body, end_of_stream);
+        }
         if ctx.body_of == BodyOf::Page {
             *body = None;
         }
@@ -458,8 +483,12 @@ impl ProxyHttp for Phases {
             error.set_retry(false);
         }
         ctx.replayed |= error.retry();
-        let stalled_client =
+        let mut stalled_client =
             matches!(error.etype(), ErrorType::ReadTimedout) && !session.as_mut().is_body_done();
+        if matches!(error.etype(), ErrorType::ReadTimedout) && ctx.waits_for_client() {
+            stalled_client = true;
+            ctx.cut_off = Some(Reason::ClientGone);
+        }
         if *error.esource() == ErrorSource::Upstream && !error.retry() && !stalled_client {
             Self::blame(ctx, &error, is_answering(session));
         }

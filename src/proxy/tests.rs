@@ -55,6 +55,12 @@ pub(crate) fn options() -> ProxyOptions {
             h2_streams: 100,
             h2_control_frames_per_sec: 1000,
         },
+        memory: crate::proxy::MemoryLimits {
+            per_connection: 2 << 20,
+            per_client: 64 << 20,
+            in_all: 1 << 30,
+            h2_send_buffer: 64 << 10,
+        },
         access_log: crate::telemetry::AccessLog::default(),
         upstream: UpstreamOptions {
             connect_timeout: DEADLINE,
@@ -141,6 +147,7 @@ fn connection() -> Arc<Connection> {
         accepted: AtomicBool::new(false),
         upgraded: AtomicBool::new(false),
         given_up: super::given_up::GivenUp::default(),
+        budget: super::memory::Budgets::default().open(None, options().memory, &Metrics::default()),
     })
 }
 

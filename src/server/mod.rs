@@ -40,8 +40,8 @@ use crate::model::{BackendAddr, BackendState, Change, TrustedProxy};
 use crate::own_places::OwnPlaces;
 use crate::proxy::explain::Explainer;
 use crate::proxy::{
-    self, ConnectionLimits, HandshakeLimits, HostServices, PageKeeper, PageRules, Pages,
-    ProxyOptions, RequestLimits, UpstreamOptions,
+    self, ConnectionLimits, HandshakeLimits, HostServices, MemoryLimits, PageKeeper, PageRules,
+    Pages, ProxyOptions, RequestLimits, UpstreamOptions,
 };
 use crate::rest::Api;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
@@ -496,6 +496,12 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
             requests: proxy.max_requests_per_connection,
             h2_streams: proxy.max_h2_streams,
             h2_control_frames_per_sec: proxy.max_h2_control_frames_per_sec,
+        },
+        memory: MemoryLimits {
+            per_connection: proxy.max_buffered_bytes_per_connection,
+            per_client: proxy.max_buffered_bytes_per_client,
+            in_all: proxy.max_buffered_bytes,
+            h2_send_buffer: proxy.max_h2_send_buffer_bytes,
         },
         access_log,
         upstream: UpstreamOptions {

@@ -128,6 +128,7 @@ pub struct BackendLive {
     passive_reason: ArcSwapOption<String>,
     passive_noted: Notify,
     pace: Pace,
+    only_http1: AtomicBool,
     /// Told when a request has ended that may have kept others waiting.
     freed: Notify,
     counts: Arc<BackendCounts>,
@@ -158,6 +159,19 @@ impl BackendLive {
         Self::with_counts(address, state, Arc::default(), Arc::default())
     }
 
+    /// A handshake has shown that it does not offer HTTP/2.
+    pub fn note_only_http1(&self) {
+        // Written once: what is only read stays in every core's cache.
+        if !self.speaks_only_http1() {
+            self.only_http1.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it did not offer HTTP/2 when it was last asked.
+    pub fn speaks_only_http1(&self) -> bool {
+        self.only_http1.load(Ordering::Relaxed)
+    }
+
     /// A backend that moved to another address: what was observed of the old one is void, but the
     /// requests that run there are still this backend's, and so is what was counted.
     pub(super) fn moved(&self, address: &BackendAddr, state: BackendState) -> Self {
@@ -182,6 +196,7 @@ impl BackendLive {
             passive_reason: ArcSwapOption::empty(),
             passive_noted: Notify::new(),
             pace: Pace::new(state == BackendState::Ready),
+            only_http1: AtomicBool::new(false),
             freed: Notify::new(),
             counts,
         }

@@ -4,6 +4,7 @@
 //! *observed* lives in atomics behind `Arc`s that successive snapshots carry over.
 
 mod backend_node;
+mod byte_pool;
 mod domain_node;
 mod latency;
 mod live;
@@ -18,6 +19,7 @@ mod switches;
 mod traffic;
 
 pub use backend_node::BackendNode;
+pub use byte_pool::BytePool;
 pub use domain_node::{DomainNode, RouteNode, TagLive};
 pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard, NotAdmitted};

@@ -28,6 +28,13 @@ pub use request::to_http2;
 pub use unprocessed::is_unprocessed;
 pub use upgrade::{HasAgreed, for_upgrade};
 
+/// Requests at once on an HTTP/2 connection with a backend.
+const MAX_H2_STREAMS: u32 = 100;
+
+/// What a backend may send of one answer over HTTP/2 before its client has taken any. Pingora's own value
+/// is 8 MiB, for a connection as well.
+const H2_STREAM_WINDOW: u32 = 128 * 1024;
+
 /// The peer at the `pick`th of the backend's `endpoints`, counted round. In the clear this allocates
 /// nothing; over TLS the name, which a peer has to own.
 ///
@@ -63,7 +70,11 @@ pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::
         peer.client_cert_key = tls.client_certificate().cloned();
     }
     // Pingora's own value is 1, which makes an HTTP/2 connection no better than an HTTP/1 one.
-    peer.options.max_h2_streams = 100;
+    peer.options.max_h2_streams = MAX_H2_STREAMS as usize;
+    // What a stream receives is held until its client takes it; and it must not use up what the others on
+    // its connection may receive.
+    peer.options.h2_stream_window_size = Some(H2_STREAM_WINDOW);
+    peer.options.h2_connection_window_size = Some(H2_STREAM_WINDOW * MAX_H2_STREAMS);
     Ok(peer)
 }
 
@@ -76,6 +87,15 @@ pub fn check_http1(scheme: Scheme) -> pingora::Result<()> {
     match scheme {
         Scheme::Http | Scheme::Https => Ok(()),
         Scheme::H2 | Scheme::H2c => Err(Error::new_up(NO_HTTP2)),
+    }
+}
+
+/// Whether a connection of the peer is one of HTTP/1, whatever the backend offers: because its scheme or
+/// the request wants that, or because the backend has offered nothing else so far.
+pub fn speaks_only_http1(peer: &HttpPeer, node: &BackendNode) -> bool {
+    match peer.options.alpn.get_max_http_version() {
+        1 => true,
+        _ => node.backend.scheme == Scheme::Https && node.live.speaks_only_http1(),
     }
 }
 

@@ -196,6 +196,10 @@ fn every_key_is_read_into_its_own_setting() {
         max_requests_per_client = 28
         max_h2_streams = 25
         max_h2_control_frames_per_sec = 26
+        max_buffered_bytes_per_connection = 300000
+        max_buffered_bytes_per_client = 300001
+        max_buffered_bytes = 300002
+        max_h2_send_buffer_bytes = 4097
         default_cert = "default.pem"
         default_key = "/default.key"
         [upstream]
@@ -326,6 +330,10 @@ fn every_key_is_read_into_its_own_setting() {
         max_requests_per_client: 28,
         max_h2_streams: 25,
         max_h2_control_frames_per_sec: 26,
+        max_buffered_bytes_per_connection: 300_000,
+        max_buffered_bytes_per_client: 300_001,
+        max_buffered_bytes: 300_002,
+        max_h2_send_buffer_bytes: 4097,
         default_certificate: Some(CertificateFiles {
             cert: "/etc/default.pem".into(),
             key: "/default.key".into(),

@@ -1,6 +1,7 @@
 //! Encodes compressible responses for clients that take it.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use brotli::CompressorWriter;
@@ -13,23 +14,74 @@ use pingora::proxy::Session;
 use pingora::{ErrorType, OrErr, Result};
 
 use crate::model::Encoding;
+use crate::proxy::memory::{Account, Charge};
 
 /// Smaller bodies gain nothing.
 const SMALLEST: u64 = 256;
 
-/// Middling levels, and windows that keep a response below two megabytes of memory.
-const GZIP_LEVEL: u32 = 5;
-const BROTLI_QUALITY: u32 = 4;
-const BROTLI_WINDOW: u32 = 18;
 const BROTLI_BUFFER: usize = 4096;
-const ZSTD_LEVEL: i32 = 3;
-const ZSTD_WINDOW: u32 = 18;
 
-/// Encodes the response from here on, if it may be and the client takes one of `allowed`.
+/// How hard an encoder tries, and the memory that this takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Effort {
+    gzip_level: u32,
+    brotli_quality: u32,
+    zstd_level: i32,
+    /// The largest window of brotli and zstd, as a power of two.
+    window: u32,
+}
+
+/// Middling levels.
+const MIDDLING: Effort = Effort { gzip_level: 5, brotli_quality: 4, zstd_level: 3, window: 18 };
+
+/// When a connection has no room for those: with small tables and windows.
+const SMALL: Effort = Effort { gzip_level: 1, brotli_quality: 1, zstd_level: 1, window: 15 };
+
+impl Effort {
+    /// The window for a body of this length.
+    fn window(self, length: Option<u64>) -> u32 {
+        let needed = length.map_or(u32::MAX, |length| u64::BITS - length.leading_zeros());
+        needed.clamp(10, self.window)
+    }
+
+    /// About what an encoder takes: its tables, its window, and what it has not put out.
+    fn memory(self, encoding: Encoding, length: Option<u64>) -> usize {
+        let window = 1_usize << self.window(length);
+        match (encoding, self == SMALL) {
+            (Encoding::Gzip, _) => 320 << 10,
+            (Encoding::Br, false) => (640 << 10) + 3 * window,
+            (Encoding::Br, true) => (192 << 10) + 3 * window,
+            (Encoding::Zstd, false) => (384 << 10) + 4 * window,
+            (Encoding::Zstd, true) => (192 << 10) + 4 * window,
+        }
+    }
+}
+
+/// An encoder, while its memory is counted.
+struct Afforded {
+    encoder: Encoder,
+    _memory: Charge,
+}
+
+/// An encoder that the connection has room for.
+fn afford(encoding: Encoding, length: Option<u64>, account: &Account) -> Result<Option<Afforded>> {
+    for effort in [MIDDLING, SMALL] {
+        if let Some(memory) = account.charge(effort.memory(encoding, length)) {
+            let encoder = Encoder::new(encoding, effort, length);
+            let encoder = encoder.or_err(ErrorType::InternalError, "compression")?;
+            return Ok(Some(Afforded { encoder, _memory: memory }));
+        }
+    }
+    Ok(None)
+}
+
+/// Encodes the response from here on, if it may be, the client takes one of `allowed`, and its connection
+/// has room for what that takes.
 pub(in crate::proxy) fn apply(
     session: &mut Session,
     response: &mut ResponseHeader,
     allowed: &[Encoding],
+    account: Option<&Arc<Account>>,
 ) -> Result<()> {
     if allowed.is_empty() || !may_be_encoded(response) {
         return Ok(());
@@ -40,8 +92,10 @@ pub(in crate::proxy) fn apply(
         return Ok(());
     }
     let Some(encoding) = chosen(request, allowed) else { return Ok(()) };
+    let length = declared_length(response);
+    let Some(account) = account else { return Ok(()) };
+    let Some(encoder) = afford(encoding, length, account)? else { return Ok(()) };
     let streams = !response.headers.contains_key(header::CONTENT_LENGTH);
-    let encoder = Encoder::new(encoding).or_err(ErrorType::InternalError, "compression")?;
     response.insert_header(header::CONTENT_ENCODING, encoding.as_str())?;
     response.remove_header(&header::CONTENT_LENGTH);
     response.remove_header(&header::ACCEPT_RANGES);
@@ -59,7 +113,7 @@ pub(in crate::proxy) fn apply(
     modules.add_module(Box::new(NoEncoder));
     session.downstream_modules_ctx = modules.build_ctx();
     if let Some(encode) = session.downstream_modules_ctx.get_mut::<Encode>() {
-        *encode = Encode { encoder: Some(encoder), streams };
+        *encode = Encode { encoder: Some(encoder), streams, account: Some(Arc::clone(account)) };
     }
     Ok(())
 }
@@ -69,8 +123,7 @@ fn may_be_encoded(response: &ResponseHeader) -> bool {
         let mut values = response.headers.get_all(name).iter();
         values.any(|value| value.to_str().is_ok_and(|v| v.to_ascii_lowercase().contains(part)))
     };
-    let length = response.headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = declared_length(response);
     let has_body = !response.status.is_informational()
         && !matches!(
             response.status,
@@ -82,6 +135,10 @@ fn may_be_encoded(response: &ResponseHeader) -> bool {
         && !response.headers.contains_key(header::CONTENT_RANGE)
         && !has(header::CACHE_CONTROL, "no-transform")
         && response.headers.get(header::CONTENT_TYPE).is_some_and(is_compressible)
+}
+
+fn declared_length(response: &ResponseHeader) -> Option<u64> {
+    response.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn is_compressible(kind: &HeaderValue) -> bool {
@@ -159,20 +216,22 @@ enum Encoder {
 }
 
 impl Encoder {
-    fn new(encoding: Encoding) -> io::Result<Self> {
+    fn new(encoding: Encoding, effort: Effort, length: Option<u64>) -> io::Result<Self> {
+        let window = effort.window(length);
         Ok(match encoding {
             Encoding::Gzip => {
-                Self::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL)))
+                let level = flate2::Compression::new(effort.gzip_level);
+                Self::Gzip(GzEncoder::new(Vec::new(), level))
             }
             Encoding::Br => Self::Brotli(Box::new(CompressorWriter::new(
                 Vec::new(),
                 BROTLI_BUFFER,
-                BROTLI_QUALITY,
-                BROTLI_WINDOW,
+                effort.brotli_quality,
+                window,
             ))),
             Encoding::Zstd => {
-                let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
-                encoder.window_log(ZSTD_WINDOW)?;
+                let mut encoder = zstd::Encoder::new(Vec::new(), effort.zstd_level)?;
+                encoder.window_log(window)?;
                 Self::Zstd(encoder)
             }
         })
@@ -209,24 +268,33 @@ impl Encoder {
 /// trailers end.
 struct Encode {
     /// Nothing once the body has ended.
-    encoder: Option<Encoder>,
+    encoder: Option<Afforded>,
     /// The backend did not say how long the body is: it may be written as it goes, and each piece goes
     /// on when it comes.
     streams: bool,
+    /// Who holds what comes out.
+    account: Option<Arc<Account>>,
 }
 
 impl Encode {
+    fn hold(&self, bytes: Vec<u8>) -> Bytes {
+        match &self.account {
+            Some(account) if !bytes.is_empty() => account.hold(bytes.into()),
+            _ => bytes.into(),
+        }
+    }
+
     fn finish(&mut self) -> Result<Option<Bytes>> {
         let Some(encoder) = self.encoder.take() else { return Ok(None) };
-        let rest = encoder.finish().or_err(ErrorType::InternalError, "compression")?;
-        Ok(Some(rest.into()))
+        let rest = encoder.encoder.finish().or_err(ErrorType::InternalError, "compression")?;
+        Ok(Some(self.hold(rest)))
     }
 }
 
 #[async_trait]
 impl HttpModule for Encode {
     fn response_body_filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
-        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        let Some(Afforded { encoder, .. }) = &mut self.encoder else { return Ok(()) };
         if let Some(bytes) = body.take() {
             let written = encoder.writer().write_all(&bytes);
             written.or_err(ErrorType::InternalError, "compression")?;
@@ -239,7 +307,7 @@ impl HttpModule for Encode {
             return Ok(());
         }
         let out = encoder.take();
-        *body = (!out.is_empty()).then(|| out.into());
+        *body = (!out.is_empty()).then(|| self.hold(out));
         Ok(())
     }
 
@@ -268,7 +336,7 @@ struct NoEncoder;
 
 impl HttpModuleBuilder for NoEncoder {
     fn init(&self) -> Module {
-        Box::new(Encode { encoder: None, streams: false })
+        Box::new(Encode { encoder: None, streams: false, account: None })
     }
 }
 

@@ -1,15 +1,16 @@
-//! Frames of HTTP/2 that cost and carry nothing: how many a connection may send.
+//! Frames of HTTP/2 that cost and carry nothing: how many a connection may send, and make us send.
 //!
 //! The h2 crate bounds what they take in memory: CONTINUATION by the header list, resets that were not
 //! accepted yet, one PING and one SETTINGS at a time. It answers them as fast as they come, though, and
 //! a stream that is accepted and reset at once is a request to a backend. So the frames are counted
-//! below it, as they are read.
+//! below it, as they are read; and as they are written the resets that say that the client has broken
+//! the protocol, for each has cost a stream.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -21,17 +22,27 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::proxy::header_blocks::HeaderBlocks;
+use crate::proxy::memory::Budget as MemoryBudget;
 
 const HEADER: usize = 9;
 const PREFACE: usize = 24;
 
 /// Types of frames (RFC 9113 §6).
 const DATA: u8 = 0x0;
-const PRIORITY: u8 = 0x2;
+const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
-const SETTINGS: u8 = 0x4;
-const PING: u8 = 0x6;
-const CONTINUATION: u8 = 0x9;
+const WINDOW_UPDATE: u8 = 0x8;
+
+/// What a reset says that was the client's own doing (RFC 9113 §7): errors of the protocol, of flow
+/// control, of closed streams, of frame sizes, streams beyond the limit, and too much of anything.
+const CODES_OF_CLIENTS: [u32; 6] = [0x1, 0x3, 0x5, 0x6, 0x7, 0xb];
+
+/// A client may send a WINDOW_UPDATE for the stream and one for the connection whenever a frame of DATA
+/// has come, and twice that where it counts its own way.
+const WINDOW_UPDATES_PER_DATA: u32 = 4;
+
+/// How many of those it may save up: what it received on many streams, it may answer at once.
+const MAX_WINDOW_CREDIT: u32 = 4096;
 
 /// The flag of DATA that ends a stream: an empty one that does carries news.
 const END_STREAM: u8 = 0x1;
@@ -46,10 +57,11 @@ pub(in crate::proxy) type Flooded = Arc<AtomicBool>;
 #[derive(Debug)]
 pub(in crate::proxy) struct Metered {
     stream: Stream,
-    frames: Frames,
+    costs: Costs,
     budget: Budget,
     flooded: Flooded,
     blocks: HeaderBlocks,
+    memory: Arc<MemoryBudget>,
 }
 
 impl Metered {
@@ -57,58 +69,148 @@ impl Metered {
         stream: Stream,
         per_sec: u32,
         blocks: HeaderBlocks,
+        memory: Arc<MemoryBudget>,
     ) -> (Self, Flooded) {
         let flooded = Flooded::default();
         let budget = Budget::new(per_sec);
-        let (frames, noted) = (Frames::default(), Arc::clone(&flooded));
-        let metered = Self { stream, frames, budget, flooded: noted, blocks };
+        let (costs, noted) = (Costs::new(), Arc::clone(&flooded));
+        let metered = Self { stream, costs, budget, flooded: noted, blocks, memory };
         (metered, flooded)
+    }
+
+    /// # Errors
+    /// When it has sent, or made us send, too much for nothing.
+    fn pay(&mut self, cost: f64) -> io::Result<()> {
+        if cost > 0.0 && !self.budget.pays(cost, Instant::now()) {
+            self.flooded.store(true, Ordering::Relaxed);
+        }
+        if self.flooded.load(Ordering::Relaxed) {
+            return Err(io::Error::other("too many frames that carry nothing"));
+        }
+        Ok(())
     }
 }
 
-/// Finds the heads of frames in what is read.
+/// The payload of a RST_STREAM: why.
+const CODE: usize = 4;
+
+/// Finds the heads of frames in a stream of bytes.
 #[derive(Debug)]
 struct Frames {
     /// Bytes until the next head begins.
     skip: usize,
-    head: [u8; HEADER],
+    /// A head, and the code behind it where it is that of a RST_STREAM.
+    head: [u8; HEADER + CODE],
     /// How much of it is there.
     have: usize,
 }
 
-impl Default for Frames {
-    fn default() -> Self {
-        Self { skip: PREFACE, head: [0; HEADER], have: 0 }
-    }
+/// What is counted of a frame.
+struct Frame {
+    kind: u8,
+    flags: u8,
+    length: usize,
+    /// Why a stream was reset; 0 for any other frame.
+    code: u32,
 }
 
 impl Frames {
-    /// What the frames cost whose heads end in these bytes.
-    fn cost(&mut self, mut bytes: &[u8]) -> f64 {
-        let mut cost = 0.0;
+    /// Those of what a client sends.
+    fn received() -> Self {
+        Self { skip: PREFACE, head: [0; HEADER + CODE], have: 0 }
+    }
+
+    /// Those of what it is sent.
+    fn sent() -> Self {
+        Self { skip: 0, head: [0; HEADER + CODE], have: 0 }
+    }
+
+    /// Calls `each` with the frames whose heads end in these bytes.
+    fn follow(&mut self, mut bytes: &[u8], mut each: impl FnMut(&Frame)) {
         loop {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
             bytes = &bytes[skipped..];
-            let more = (HEADER - self.have).min(bytes.len());
-            if more == 0 {
-                return cost;
-            }
+            let wanted = self.wanted();
+            let more = (wanted - self.have).min(bytes.len());
             self.head[self.have..self.have + more].copy_from_slice(&bytes[..more]);
             self.have += more;
             bytes = &bytes[more..];
-            if self.have == HEADER {
-                self.have = 0;
-                let [high, mid, low, kind, flags, ..] = self.head;
-                self.skip = usize::from(high) << 16 | usize::from(mid) << 8 | usize::from(low);
-                cost += match kind {
-                    RST_STREAM => COST_OF_RESET,
-                    PRIORITY | SETTINGS | PING | CONTINUATION => 1.0,
-                    DATA if self.skip == 0 && flags & END_STREAM == 0 => 1.0,
-                    _ => 0.0,
-                };
+            if self.have < wanted {
+                return;
             }
+            if self.wanted() > self.have {
+                continue;
+            }
+            let [high, mid, low, kind, flags, ..] = self.head;
+            let length = usize::from(high) << 16 | usize::from(mid) << 8 | usize::from(low);
+            let mut code = 0;
+            if self.have > HEADER {
+                let [.., a, b, c, d] = self.head;
+                code = u32::from_be_bytes([a, b, c, d]);
+            }
+            self.skip = length - (self.have - HEADER);
+            self.have = 0;
+            each(&Frame { kind, flags, length, code });
         }
+    }
+
+    /// How many bytes of the head are looked at.
+    fn wanted(&self) -> usize {
+        let [high, mid, low, kind, ..] = self.head;
+        let is_reset = self.have >= HEADER && kind == RST_STREAM;
+        // One of another length ends the connection.
+        if is_reset && (high, mid, usize::from(low)) == (0, 0, CODE) {
+            HEADER + CODE
+        } else {
+            HEADER
+        }
+    }
+}
+
+/// What the frames of a connection cost.
+#[derive(Debug)]
+struct Costs {
+    received: Frames,
+    sent: Frames,
+    /// How many WINDOW_UPDATE frames it has yet to send for the DATA that it got.
+    window_credit: u32,
+}
+
+impl Costs {
+    fn new() -> Self {
+        Self { received: Frames::received(), sent: Frames::sent(), window_credit: 0 }
+    }
+
+    /// Of what was read.
+    fn of_received(&mut self, bytes: &[u8]) -> f64 {
+        let (mut cost, credit) = (0.0, &mut self.window_credit);
+        self.received.follow(bytes, |frame| {
+            cost += match frame.kind {
+                RST_STREAM => COST_OF_RESET,
+                // Bounded by the requests that run at once, and by what they may send.
+                HEADERS => 0.0,
+                DATA if frame.length > 0 || frame.flags & END_STREAM != 0 => 0.0,
+                WINDOW_UPDATE if *credit > 0 => {
+                    *credit -= 1;
+                    0.0
+                }
+                // Known or not.
+                _ => 1.0,
+            };
+        });
+        cost
+    }
+
+    /// Of what was written.
+    fn of_sent(&mut self, bytes: &[u8]) -> f64 {
+        let (mut cost, credit) = (0.0, &mut self.window_credit);
+        self.sent.follow(bytes, |frame| match frame.kind {
+            DATA => *credit = (*credit + WINDOW_UPDATES_PER_DATA).min(MAX_WINDOW_CREDIT),
+            RST_STREAM if CODES_OF_CLIENTS.contains(&frame.code) => cost += COST_OF_RESET,
+            _ => {}
+        });
+        cost
     }
 }
 
@@ -141,14 +243,14 @@ impl AsyncRead for Metered {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.memory.takes_uploads(cx) {
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if matches!(read, Poll::Ready(Ok(()))) {
-            let cost = this.frames.cost(&buffer.filled()[before..]);
-            if cost > 0.0 && !this.budget.pays(cost, Instant::now()) {
-                this.flooded.store(true, Ordering::Relaxed);
-                return Poll::Ready(Err(io::Error::other("too many frames that carry nothing")));
-            }
+            let cost = this.costs.of_received(&buffer.filled()[before..]);
+            this.pay(cost)?;
             this.blocks.follow(&mut buffer.filled_mut()[before..])?;
         }
         read
@@ -161,7 +263,11 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
+        let cost = this.costs.of_sent(&bytes[..written]);
+        this.pay(cost)?;
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -175,9 +281,18 @@ impl AsyncWrite for Metered {
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
+        slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bytes)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, slices))?;
+        let (mut left, mut cost) = (written, 0.0);
+        for slice in slices {
+            let part = left.min(slice.len());
+            cost += this.costs.of_sent(&slice[..part]);
+            left -= part;
+        }
+        this.pay(cost)?;
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -233,24 +348,63 @@ mod tests {
         frame
     }
 
+    const SETTINGS: u8 = 0x4;
+    const PING: u8 = 0x6;
+    const UNKNOWN: u8 = 0x16;
+
+    fn sum(bytes: &[u8], size: usize, mut cost: impl FnMut(&[u8]) -> f64) -> f64 {
+        bytes.chunks(size).map(&mut cost).sum()
+    }
+
     #[test]
     fn frames_are_found_wherever_reads_are_cut() {
         let bytes = [
             vec![b'P'; PREFACE],
             frame(SETTINGS, 0, 12),
-            frame(0x1, 0x4, 300),
+            frame(HEADERS, 0x4, 300),
             frame(PING, 0, 8),
             frame(DATA, 0, 0),
             frame(DATA, END_STREAM, 0),
             frame(DATA, 0, 70_000),
             frame(RST_STREAM, 0, 4),
-            frame(0x8, 0, 4),
+            frame(WINDOW_UPDATE, 0, 4),
+            frame(UNKNOWN, 0, 100),
+            frame(UNKNOWN, 0, 0),
         ]
         .concat();
         for size in [1, 2, 7, 9, 10, 1000, bytes.len()] {
-            let mut frames = Frames::default();
-            let cost: f64 = bytes.chunks(size).map(|piece| frames.cost(piece)).sum();
-            assert!((cost - 13.0).abs() < f64::EPSILON, "{size}: {cost}");
+            let mut costs = Costs::new();
+            let cost = sum(&bytes, size, |piece| costs.of_received(piece));
+            assert!((cost - 16.0).abs() < f64::EPSILON, "{size}: {cost}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_opened_for_free_by_who_has_received_something() {
+        let updates = [frame(WINDOW_UPDATE, 0, 4), frame(WINDOW_UPDATE, 0, 4)].concat();
+        let mut costs = Costs::new();
+        costs.received.skip = 0;
+        assert!(costs.of_received(&updates) > 1.0);
+        assert!(costs.of_sent(&frame(DATA, 0, 100)) <= 0.0);
+        assert!(costs.of_received(&updates) <= 0.0);
+        assert!(costs.of_received(&updates) <= 0.0);
+        assert!(costs.of_received(&updates) > 1.0);
+    }
+
+    #[test]
+    fn resets_cost_that_a_client_has_provoked() {
+        let reset = |code: u32| {
+            let mut reset = frame(RST_STREAM, 0, CODE);
+            reset.splice(HEADER.., code.to_be_bytes());
+            reset
+        };
+        for (code, cost) in [(0x0, 0.0), (0x2, 0.0), (0x8, 0.0), (0x3, 10.0), (0x7, 10.0)] {
+            for size in [1, 5, 10, 100] {
+                let mut costs = Costs::new();
+                let bytes = [frame(HEADERS, 0, 30), reset(code), frame(DATA, 0, 0)].concat();
+                let paid = sum(&bytes, size, |piece| costs.of_sent(piece));
+                assert!((paid - cost).abs() < f64::EPSILON, "{code} in pieces of {size}: {paid}");
+            }
         }
     }
 

@@ -63,7 +63,7 @@ struct Sample {
 
 impl Sample {
     fn of(vhost: &Vhost) -> Self {
-        Self { memory_kb: memory_kb(vhost), files: files(vhost), log_kb: log_kb(vhost) }
+        Self { memory_kb: vhost.memory_kb(), files: files(vhost), log_kb: log_kb(vhost) }
     }
 }
 
@@ -74,7 +74,7 @@ impl<'scope, 'a: 'scope> Sampler<'scope, 'a> {
         let before = Sample::of(vhost);
         let thread = scope.spawn(move || {
             while !shown.ended.load(Ordering::SeqCst) {
-                shown.peak_kb.fetch_max(memory_kb(vhost), Ordering::SeqCst);
+                shown.peak_kb.fetch_max(vhost.memory_kb(), Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
@@ -159,13 +159,6 @@ pub(super) fn within(deadline: Duration, mut condition: impl FnMut() -> bool) ->
         std::thread::sleep(Duration::from_millis(20));
     }
     true
-}
-
-/// The server's own memory: not the parts of its program that are loaded as they are first used.
-fn memory_kb(vhost: &Vhost) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", vhost.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
-    line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
 }
 
 fn files(vhost: &Vhost) -> usize {

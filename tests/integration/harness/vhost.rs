@@ -445,6 +445,13 @@ impl RunningCtl {
         child.try_wait().expect("child can be waited for").is_some()
     }
 
+    /// The memory that the server has in use now, in kilobytes.
+    pub(crate) fn memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         let id = self.child.as_ref().expect("not waited for").id();
         Pid::from_raw(i32::try_from(id).expect("pids are small"))

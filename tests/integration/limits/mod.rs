@@ -4,6 +4,7 @@ mod backends;
 mod balance;
 mod connections;
 mod failing;
+mod memory;
 mod requests;
 mod shares;
 

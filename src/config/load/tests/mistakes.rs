@@ -155,6 +155,8 @@ fn what_is_said_of_cas_and_of_handshakes_is_checked() {
         ),
         ("default_key = \"a\"", "proxy.default_cert: missing, and `default_key` needs it"),
         ("max_tls_handshakes = 0", "`0`: use 1 to 1000000"),
+        ("max_buffered_bytes = 1", "`1`: use 262144 to 4294967295"),
+        ("max_h2_send_buffer_bytes = 1", "`1`: use 4096 to 16777216"),
         (
             "[lets_encrypt]\nemail = \"a@b.c\"\ndirectory_url = \"http://a.b\"",
             "5: lets_encrypt.directory_url: `http://a.b`: write a URL that begins with `https://`: `https://acme",

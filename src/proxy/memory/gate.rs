@@ -1,0 +1,223 @@
+//! A connection with a backend that is read only while the request that runs on it has room.
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use pingora::http::ResponseHeader;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::account::Account;
+
+/// What Pingora has room for when it reads a body: 64 KiB, or less by the beginning of a chunk's size that
+/// came before. Heads, which it reads into a few KiB, must always be read to their ends.
+const BODY_ROOM: RangeInclusive<usize> = 56 * 1024..=64 * 1024;
+
+/// Whose answer is read; `None` between requests.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct Gate(ArcSwapOption<Account>);
+
+impl Gate {
+    /// From now on the connection is read for `account`.
+    pub(in crate::proxy) fn attach(&self, account: &Arc<Account>) {
+        self.0.store(Some(Arc::clone(account)));
+    }
+
+    /// The request of `account` has ended. Another one may run on the connection already.
+    pub(in crate::proxy) fn detach(&self, account: &Arc<Account>) {
+        let current = self.0.load();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, account)) {
+            self.0.compare_and_swap(&current, None);
+        }
+        account.wake();
+    }
+}
+
+/// The stream, and what Pingora shows of it to those who know only its digests.
+#[derive(Debug)]
+pub(super) struct Gated {
+    stream: Stream,
+    gate: Arc<Gate>,
+    digest: Arc<ProxyDigest>,
+}
+
+impl Gated {
+    pub(super) fn new(stream: Stream) -> pingora::Result<Self> {
+        let gate = Arc::<Gate>::default();
+        // There is no proxy in between: it is the one digest that has room for data of ours.
+        let response = Box::new(ResponseHeader::build(200, Some(0))?);
+        let digest = Arc::new(ProxyDigest::new(response, Some(Box::new(Arc::clone(&gate)))));
+        Ok(Self { stream, gate, digest })
+    }
+}
+
+impl AsyncRead for Gated {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !BODY_ROOM.contains(&buffer.remaining()) {
+            return Pin::new(&mut this.stream).poll_read(cx, buffer);
+        }
+        let account = this.gate.0.load();
+        let Some(account) = &*account else {
+            return Pin::new(&mut this.stream).poll_read(cx, buffer);
+        };
+        let room = ready!(account.poll_room(cx));
+        let before = buffer.filled().len();
+        if room >= buffer.remaining() {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+        } else {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut part))?;
+            let read = part.filled().len();
+            buffer.advance(read);
+        }
+        account.note_read(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Gated {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Gated {
+    async fn shutdown(&mut self) {
+        Shutdown::shutdown(&mut *self.stream).await;
+    }
+}
+
+impl UniqueID for Gated {
+    fn id(&self) -> UniqueIDType {
+        self.stream.id()
+    }
+}
+
+impl Ssl for Gated {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.selected_alpn_proto()
+    }
+}
+
+impl Peek for Gated {}
+
+impl GetTimingDigest for Gated {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.stream.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.stream.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Gated {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.digest))
+    }
+}
+
+impl GetSocketDigest for Gated {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_socket_digest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::super::budget::tests::LIMITS;
+    use super::super::{Budgets, gate_of};
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// Reads into so much room; nothing when it may not be read.
+    fn read(gated: &mut Gated, room: usize) -> Option<Bytes> {
+        let mut buffer = BytesMut::with_capacity(room);
+        let mut limited = gated.take(room as u64);
+        tokio::task::unconstrained(limited.read_buf(&mut buffer))
+            .now_or_never()?
+            .expect("it is open");
+        Some(buffer.freeze())
+    }
+
+    #[tokio::test]
+    async fn bodies_wait_for_room_and_heads_do_not() {
+        let (mut backend, near) = duplex(1 << 20);
+        backend.write_all(&[b'x'; 1 << 20]).await.unwrap();
+        let mut gated = Gated::new(Box::new(near)).unwrap();
+        assert_eq!(read(&mut gated, 65_536).unwrap().len(), 65_536, "nobody's");
+        let digest = pingora::protocols::Digest {
+            proxy_digest: gated.get_proxy_digest(),
+            ..Default::default()
+        };
+        let gate = gate_of(Some(&digest)).expect("it has one");
+        let budget = Budgets::default().open(None, LIMITS, &Metrics::default());
+        let (account, next) = (Account::open(Arc::clone(&budget)), Account::open(budget));
+        gate.attach(&account);
+        assert_eq!(read(&mut gated, 65_536).unwrap().len(), 65_536);
+        assert!(read(&mut gated, 65_536).is_none(), "nobody has looked at it");
+        assert_eq!(read(&mut gated, 4096).unwrap().len(), 4096, "a head");
+        let mut body = Some(Bytes::from_static(b"x"));
+        account.pass(&mut body, false);
+        assert!(read(&mut gated, 65_536).is_some());
+        gate.attach(&next);
+        gate.detach(&account);
+        assert!(read(&mut gated, 65_536).is_some());
+        assert!(read(&mut gated, 65_536).is_none(), "the next request has the gate");
+        gate.detach(&next);
+        assert!(read(&mut gated, 65_536).is_some());
+    }
+}
