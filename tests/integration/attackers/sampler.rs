@@ -113,7 +113,7 @@ impl<'scope, 'a: 'scope> Sampler<'scope, 'a> {
         }
         let most_after = SLACK_KB.min(may_grow_kb);
         within(DECAY, || {
-            row.after_kb = memory_kb(self.vhost).saturating_sub(before.memory_kb);
+            row.after_kb = self.vhost.memory_kb().saturating_sub(before.memory_kb);
             row.after_kb <= most_after
         });
         if row.after_kb > most_after {

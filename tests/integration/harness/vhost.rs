@@ -159,6 +159,14 @@ impl Vhost {
         self.https
     }
 
+    /// The server's own memory, in kilobytes: not the parts of its program that are loaded as they are
+    /// first used.
+    pub(crate) fn memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
+        line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("pids are small"))
     }
@@ -443,13 +451,6 @@ impl RunningCtl {
     pub(crate) fn has_ended(&mut self) -> bool {
         let child = self.child.as_mut().expect("not waited for");
         child.try_wait().expect("child can be waited for").is_some()
-    }
-
-    /// The memory that the server has in use now, in kilobytes.
-    pub(crate) fn memory_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
     }
 
     pub(crate) fn pid(&self) -> Pid {
