@@ -205,7 +205,11 @@ fn idle_connections() {
     if count < 10_000 {
         println!("this machine allows {most} open files: {count} connections instead of 10000");
     }
-    let setup = || target(&backend).set("proxy.max_connections_per_client", 20_000);
+    let setup = || {
+        target(&backend)
+            .set("proxy.max_connections_per_client", 20_000)
+            .set("proxy.max_silent_connections", 20_000)
+    };
     // Twice the 3.4 KiB that docs/performance.md has for one that had an answer, and some of their own.
     let most_kb = 8 * count as u64 + 32 * 1024;
     under_fire("idle connections", setup, most_kb, |vhost| {
