@@ -93,8 +93,10 @@ fn lines_that_strangers_cause_are_sampled_and_counted_in_full() {
     for number in 0..REQUESTS {
         assert_eq!(client.get("unknown.test", &format!("/{number}")).status, 404);
     }
-    let state = vhost.rpc("state.get", json!({})).expect("state.get answers");
-    assert_eq!(state["refused"]["unknown_host"], REQUESTS);
+    eventually("all are counted", SOON, || {
+        let state = vhost.rpc("state.get", json!({})).expect("state.get answers");
+        state["refused"]["unknown_host"] == REQUESTS
+    });
     vhost.signal(Signal::SIGTERM);
     assert!(vhost.wait_for_exit(SOON).success());
     let lines = vhost.log_lines("reason=unknown_host").len() as u64;
@@ -124,7 +126,8 @@ fn streams_that_clients_reset_are_the_clients_doing() {
             ("/", "unknown.test", false),
         ] {
             let mut client = H2::connect(vhost.http()).await;
-            for round in 0..40_u32 {
+            // Of more that it has not looked at yet h2 makes an attack.
+            for round in 0..15_u32 {
                 let uri = format!("http://{host}{path}");
                 let request = http::Request::post(uri).body(()).unwrap();
                 let (response, mut body) = client.start(request, is_whole).await.unwrap();
