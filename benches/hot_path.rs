@@ -129,6 +129,7 @@ fn logging(criterion: &mut Criterion) {
         request_id: Some("6f1c2d0f4f8b4c1e9a3b5d7e0f112233"),
         trace_id: Some("0af7651916cd43dd8448eb211c80319c"),
         client_ip: Some("203.0.113.9".parse().expect("an address")),
+        peer_ip: Some("203.0.113.9".parse().expect("an address")),
         method: "GET",
         host: Some("shop.example.com"),
         path: "/products/42",

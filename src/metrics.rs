@@ -65,6 +65,8 @@ pub enum Reason {
     BodyTooLarge,
     /// Its client is not served by its domain.
     Denied,
+    /// Nobody can say who its client is, and its domain goes by that.
+    UnknownClient,
     /// Its domain, or its client, had made too many requests.
     RateLimited,
     /// Every backend was busy, and enough requests waited already.
@@ -89,7 +91,7 @@ pub enum Reason {
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 35] = [
+    const OWN: [Self; 36] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -115,6 +117,7 @@ impl Reason {
         Self::TooManyHeaders,
         Self::BodyTooLarge,
         Self::Denied,
+        Self::UnknownClient,
         Self::RateLimited,
         Self::QueueFull,
         Self::QueueTimeout,
@@ -169,6 +172,7 @@ impl Reason {
             Self::TooManyHeaders => "too_many_headers",
             Self::BodyTooLarge => "body_too_large",
             Self::Denied => "denied",
+            Self::UnknownClient => "unknown_client",
             Self::RateLimited => "rate_limited",
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
@@ -235,6 +239,7 @@ pub struct Metrics {
     pub switch_durations: Latency,
     stopping: AtomicBool,
     requests: AtomicU64,
+    dropped_fields: AtomicU64,
     refused: Refused,
     reloads: [AtomicU64; ReloadEnd::ALL.len()],
 }
@@ -268,6 +273,16 @@ impl Metrics {
     /// Counts a request that has ended.
     pub fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts fields of a request that no backend gets.
+    pub fn count_dropped_fields(&self, count: u64) {
+        self.dropped_fields.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Fields of requests that no backend got.
+    pub fn dropped_fields(&self) -> u64 {
+        self.dropped_fields.load(Ordering::Relaxed)
     }
 
     /// Counts a request that was refused or failed.

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::settings::{AccessFormat, LogFormat};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HealthPath, KeyType,
-    LogLevel, Scheme, SendProxyProtocol, StatusRanges, Tag, TlsMode, TlsName, Weight,
+    BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HeaderField,
+    HealthPath, KeyType, LogLevel, Scheme, SendProxyProtocol, StatusRanges, Tag, TlsMode, TlsName,
+    TrustedProxy, UnderscoresInHeaders, Weight,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
@@ -32,10 +32,10 @@ macro_rules! plain_by {
 
 plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
-plain_by!(|value| Value::from(value.to_string()) => SocketAddr, IpNet, HealthPath, StatusRanges,
-    BackendId, BackendAddr, DomainName, Tag, Scheme, Balance, TlsName);
+plain_by!(|value| Value::from(value.to_string()) => SocketAddr, HealthPath, StatusRanges,
+    BackendId, BackendAddr, DomainName, Tag, Scheme, Balance, TlsName, TrustedProxy, HeaderField);
 plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, AccessFormat, BackendState,
-    KeyType, ChallengeKind, SendProxyProtocol);
+    KeyType, ChallengeKind, SendProxyProtocol, UnderscoresInHeaders);
 plain_by!(|value| Value::from(value.get()) => Weight);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);
 

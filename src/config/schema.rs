@@ -12,10 +12,11 @@ use serde_json::{Map, Value, json};
 use super::load::defaults;
 use crate::model::{LONGEST_HSTS_SECS, OptionSet};
 use kinds::{
-    AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, Email, HealthKind,
-    HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen, LogFormatWord,
-    LogOutputWord, Name, Network, Pathname, Pattern, RotationWord, SchemeWord, Seconds,
-    SecondsOrNone, SendProxyProtocolWord, Server, Share, StateWord, Statuses, TagText, Tls, Whole,
+    AccessFormatWord, Address, BackendAddress, BalanceWord, ChallengeWord, ClientIpHeader, Email,
+    HealthKind, HealthPathText, Host, HttpUrl, HttpsUrl, Id, KeyTypeWord, Level, Listen,
+    LogFormatWord, LogOutputWord, Name, Pathname, Pattern, RotationWord, SchemeWord, Seconds,
+    SecondsOrNone, SendProxyProtocolWord, Server, Share, StateWord, Statuses, TagText, Tls,
+    TrustedProxyText, UnderscoresWord, Whole,
 };
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
@@ -145,9 +146,20 @@ struct Proxy {
     #[schemars(default)]
     shutdown_timeout_secs: Seconds,
     /// Networks or addresses of proxies in front of this one, whose `X-Forwarded-*` headers are
-    /// believed. Those of anyone else are replaced.
+    /// believed. Those of anyone else are replaced. `private`, `loopback`, `link-local`, `cloudflare`
+    /// and `fastly` are lists of networks.
     #[schemars(default)]
-    trusted_proxies: Vec<Network>,
+    trusted_proxies: Vec<TrustedProxyText>,
+    /// The header in which `trusted_proxies` name the client, such as `CF-Connecting-IP`,
+    /// `True-Client-IP` or `X-Real-IP`. Without it, or where a request doesn't have it, that is
+    /// `X-Forwarded-For`.
+    #[schemars(default)]
+    client_ip_header: ClientIpHeader,
+    /// What becomes of header fields of requests with `_` in their name, which applications behind CGI,
+    /// WSGI, Rack or PHP take for those with `-`. `allow` passes on those that are not taken for one
+    /// that the proxy writes or removes.
+    #[schemars(default)]
+    underscores_in_headers: UnderscoresWord,
     /// Whether connections to `listen_addr` begin with a header of the PROXY protocol (version 1 or 2),
     /// which names the client. They are from `trusted_proxies` then; those of anyone else are closed.
     #[schemars(default)]

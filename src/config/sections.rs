@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ipnet::IpNet;
-
 use super::effective::Origin;
 use super::lets_encrypt::read_lets_encrypt;
 use super::logging::{read_access_log, read_logging};
@@ -16,10 +14,13 @@ use super::settings::{
     UpstreamSettings,
 };
 use super::value::{
-    boolean, choice, host_name, integer, listen_address, network, parsed, path, seconds,
-    seconds_or_none, socket_path, string,
+    boolean, choice, host_name, integer, listen_address, parsed, path, seconds, seconds_or_none,
+    socket_path, string,
 };
-use crate::model::{DomainName, HealthCheck, HealthCheckKind, HealthPath, StatusRanges};
+use crate::model::{
+    DomainName, HeaderField, HealthCheck, HealthCheckKind, HealthPath, StatusRanges, TrustedProxy,
+    UnderscoresInHeaders,
+};
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
@@ -96,6 +97,12 @@ fn read_proxy(
         threads: section.or("threads", d.threads, integer(1..=1024)),
         shutdown_timeout: section.or("shutdown_timeout_secs", d.shutdown_timeout, seconds),
         trusted_proxies: read_trusted_proxies(section, d.trusted_proxies),
+        client_ip_header: read_client_ip_header(section),
+        underscores_in_headers: section.or(
+            "underscores_in_headers",
+            d.underscores_in_headers,
+            choice(&UnderscoresInHeaders::ALL.map(|choice| (choice.as_str(), choice))),
+        ),
         proxy_protocol: read_proxy_protocol(section, "proxy_protocol", "listen_addr"),
         proxy_protocol_http: read_proxy_protocol(
             section,
@@ -173,11 +180,40 @@ fn read_default_certificate(
     Some(CertificateFiles { cert: cert?, key: key? })
 }
 
-fn read_trusted_proxies(section: &mut Section<'_, '_>, default: Vec<IpNet>) -> Vec<IpNet> {
+fn read_trusted_proxies(
+    section: &mut Section<'_, '_>,
+    default: Vec<TrustedProxy>,
+) -> Vec<TrustedProxy> {
     section.list_default("trusted_proxies", Some(default.plain()), Origin::Default);
     section
-        .elements("trusted_proxies", "[\"10.0.0.0/8\"]", network)
-        .map_or(default, |list| list.into_iter().map(|(network, _)| network).collect())
+        .elements("trusted_proxies", "[\"10.0.0.0/8\"]", parsed::<TrustedProxy>)
+        .map_or(default, |list| list.into_iter().map(|(proxy, _)| proxy).collect())
+}
+
+/// The header in which trusted proxies name the client.
+fn read_client_ip_header(section: &mut Section<'_, '_>) -> Option<HeaderField> {
+    const KEY: &str = "client_ip_header";
+    let header = section.optional(KEY, |value| {
+        let header = parsed::<HeaderField>(value)?;
+        match header.name().as_str() {
+            "x-forwarded-for" => Err("it is read without this key; leave the key out".to_owned()),
+            "forwarded" => Err("it holds more than one address; name a header such as \
+                                `CF-Connecting-IP`, `True-Client-IP` or `X-Real-IP`"
+                .to_owned()),
+            name if name.contains('_') => {
+                Err("write it with `-`: fields with `_` are dropped".to_owned())
+            }
+            _ => Ok(header),
+        }
+    });
+    if header.is_some() && section.is_empty_list("trusted_proxies") {
+        section.problem(
+            KEY,
+            "`trusted_proxies` is empty, and nobody else is believed; name the proxies that set the \
+             header: `trusted_proxies = [\"cloudflare\"]`",
+        );
+    }
+    header
 }
 
 /// Whether connections to the listener at `address` begin with a header of the PROXY protocol.

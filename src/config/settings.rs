@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::{Declared, Problem, Setting};
-use crate::model::{ChallengeKind, DomainName, HealthCheck, KeyType, LogLevel};
+use crate::model::{
+    ChallengeKind, DomainName, HeaderField, HealthCheck, KeyType, LogLevel, TrustedProxy,
+    UnderscoresInHeaders,
+};
 
 /// All that a server is told before it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +89,11 @@ pub struct ProxySettings {
     /// How long requests may take to end when the server stops.
     pub shutdown_timeout: Duration,
     /// Whose `X-Forwarded-*` headers are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// The header in which those name the client, in place of `X-Forwarded-For`.
+    pub client_ip_header: Option<HeaderField>,
+    /// What becomes of header fields with an underscore in their name.
+    pub underscores_in_headers: UnderscoresInHeaders,
     /// Whether proxies say on the HTTPS listener for whom they connect (PROXY protocol).
     pub proxy_protocol: bool,
     /// The same for the listener of plain HTTP.
@@ -154,6 +159,8 @@ impl ProxySettings {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             shutdown_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            client_ip_header: None,
+            underscores_in_headers: UnderscoresInHeaders::Drop,
             proxy_protocol: false,
             proxy_protocol_http: false,
             idle_timeout: Duration::from_mins(1),

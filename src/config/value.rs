@@ -1,12 +1,11 @@
 //! What single values of the file mean: each reader takes one, or says what would be right.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use toml::de::DeValue;
 
 use crate::model::{DomainName, ParseError, Pattern, TlsMode, Weight};
@@ -140,14 +139,6 @@ pub(super) fn host_name(value: &DeValue<'_>) -> Result<DomainName, String> {
         name if matches!(name.pattern(), Pattern::Exact(_)) => Ok(name),
         _ => Err("name each host: a pattern would let in names that are somebody else's".into()),
     }
-}
-
-/// A network, or a single address as the network that holds nothing else.
-pub(super) fn network(value: &DeValue<'_>) -> Result<IpNet, String> {
-    let example = "write an address or a network: `10.0.0.7`, `10.0.0.0/8` or `fd00::/8`";
-    let text = value.as_str().ok_or(example)?;
-    let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>().or_else(|_| address()).map(|net| net.trunc()).map_err(|_| example.into())
 }
 
 /// A path; a relative one starts at `base`, the directory of the config file.

@@ -61,6 +61,13 @@ pub(super) const REFUSED: Family = Family {
     help: "Requests and connections that were refused or failed, by the reason.",
 };
 
+pub(super) const DROPPED_FIELDS: Family = Family {
+    name: "proxy_request_fields_dropped_total",
+    kind: COUNTER,
+    labels: &[],
+    help: "Header fields of requests that no backend gets: those with an underscore in their name, and Proxy.",
+};
+
 pub(super) const CONNECTIONS: Family = Family {
     name: "proxy_active_connections",
     kind: GAUGE,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use super::family::{
-    BUILD_INFO, CERTIFICATE_NOT_AFTER, CONFIG_RELOADS, CONNECTIONS, DROPPED_LINES, REFUSED,
-    STATE_REVISION, SWITCH_DURATION,
+    BUILD_INFO, CERTIFICATE_NOT_AFTER, CONFIG_RELOADS, CONNECTIONS, DROPPED_FIELDS, DROPPED_LINES,
+    REFUSED, STATE_REVISION, SWITCH_DURATION,
 };
 use super::ledger::{Ledger, OTHER};
 use super::totals::{Durations, float};
@@ -23,6 +23,8 @@ pub(super) fn write(exposed: &Exposed, snapshot: &Snapshot, text: &mut Text) {
     let refused = Reason::all()
         .map(|reason| REFUSED.number([reason.as_str()], float(metrics.refused_for(reason))));
     text.add(REFUSED.with(refused.collect()));
+    let fields = DROPPED_FIELDS.number([], float(metrics.dropped_fields()));
+    text.add(DROPPED_FIELDS.with(vec![fields]));
     let durations = Durations::of(&metrics.switch_durations);
     text.add(SWITCH_DURATION.with(vec![SWITCH_DURATION.durations([], &durations)]));
     let reloads = ReloadEnd::ALL

@@ -26,6 +26,8 @@ mod status_class;
 mod switch;
 mod switch_end;
 mod tag;
+mod trusted_proxy;
+mod underscores_in_headers;
 mod upstream_failure;
 mod virtual_host;
 
@@ -68,6 +70,8 @@ pub use switch::{
 };
 pub use switch_end::SwitchEnd;
 pub use tag::Tag;
+pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};
+pub use underscores_in_headers::UnderscoresInHeaders;
 pub use upstream_failure::UpstreamFailure;
 pub use virtual_host::{LONGEST_HSTS_SECS, VirtualHost};
 

@@ -26,8 +26,10 @@ pub enum SendProxyProtocol {
 /// Whose connection it is that the header stands before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProxyHeader {
-    /// The sender's own, or of somebody whom it can't name.
+    /// The sender's own.
     Local,
+    /// It passes on a connection of somebody whom it can't name; in version 1 that may be its own too.
+    Unnamed,
     /// It passes on a connection.
     Proxied {
         /// Who made it.
@@ -195,7 +197,7 @@ fn read_v1(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, BadProxyHeader>
         b"TCP4" => read_fields::<Ipv4Addr>(fields)?,
         b"TCP6" => read_fields::<Ipv6Addr>(fields)?,
         // Whatever follows is to be ignored.
-        b"UNKNOWN" => ProxyHeader::Local,
+        b"UNKNOWN" => ProxyHeader::Unnamed,
         _ => return Err(BadProxyHeader::UnknownProtocol),
     };
     Ok(Some((header, end + 2)))
@@ -242,8 +244,10 @@ fn read_v2(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, BadProxyHeader>
     let Some(rest) = rest.get(..length) else { return Ok(None) };
     let whole = &bytes[..V2_FIXED + length];
     // What says whose connection it is not, is to be skipped unread: of LOCAL all, of UNSPEC too.
-    let header = if command == 0x20 || family == 0x00 {
+    let header = if command == 0x20 {
         ProxyHeader::Local
+    } else if family == 0x00 {
+        ProxyHeader::Unnamed
     } else {
         let (header, length) = read_addresses(family, rest)?;
         check_fields(whole, V2_FIXED + length)?;
@@ -265,7 +269,7 @@ fn read_addresses(family: u8, rest: &[u8]) -> Result<(ProxyHeader, usize), BadPr
         0x11 => read_ends::<4>(block),
         0x21 => read_ends::<16>(block),
         // Paths name nobody, and datagrams are not what came: as if it were unspecified (§2.2).
-        _ => Some(ProxyHeader::Local),
+        _ => Some(ProxyHeader::Unnamed),
     };
     Ok((header.ok_or(BadProxyHeader::NoAddresses)?, length))
 }

@@ -50,7 +50,8 @@ pub(super) fn cut_off(asked: &Asked, ctx: &RequestContext) {
     log.write(&AccessLine {
         time_ms: now_ms(),
         request_id: ctx.request_id.as_ref().map(RequestId::as_str).or(client_id),
-        client_ip: ctx.client.map(|client| client.ip),
+        client_ip: ctx.client.and_then(|client| client.origin),
+        peer_ip: ctx.client.map(|client| client.peer),
         method: asked.method.as_str(),
         host: asked.uri.authority().map(http::uri::Authority::as_str).or(host),
         path: asked.uri.path(),
@@ -90,7 +91,8 @@ fn tell(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duration
         time_ms: now_ms(),
         request_id: usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str)),
         trace_id: trace_id(&request.headers),
-        client_ip: ctx.client.map(|client| client.ip),
+        client_ip: ctx.client.and_then(|client| client.origin),
+        peer_ip: ctx.client.map(|client| client.peer),
         method: request.method.as_str(),
         host: host_of(request),
         path: request.uri.path(),
@@ -150,7 +152,9 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
                 status = failure.status,
                 domain = ctx.domain().map(tracing::field::display),
                 backend_id = ctx.backend().map(|node| tracing::field::display(&node.backend.id)),
-                client_ip = ctx.client.map(|client| tracing::field::display(client.ip)),
+                client_ip =
+                    ctx.client.and_then(|client| client.origin).map(tracing::field::display),
+                peer_ip = ctx.client.map(|client| tracing::field::display(client.peer)),
                 method = %request.method,
                 host = host_of(request),
                 path = request.uri.path(),
@@ -186,6 +190,7 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::TooManyHeaders
         | Reason::BodyTooLarge
         | Reason::Denied
+        | Reason::UnknownClient
         | Reason::RateLimited
         | Reason::TooManyConnections
         | Reason::TooManyClientConnections

@@ -20,8 +20,12 @@ use crate::state::InFlightGuard;
 
 /// A client that may go on.
 pub(super) struct Admitted {
-    /// Its address.
+    /// The address at the other end of its connection.
+    pub(super) peer: IpAddr,
+    /// Its address: the same, or what a header of the PROXY protocol names.
     pub(super) client: IpAddr,
+    /// Whether that is known: a proxy may pass on the connection of somebody whom it can't name.
+    pub(super) is_known: bool,
     /// Whether its forwarded headers are believed.
     pub(super) trusted: bool,
     /// Keeps its connection counted.
@@ -58,12 +62,13 @@ impl Front {
             return Box::pin(self.announced(stream, peer, open)).await;
         }
         let trusted = self.trusts(peer);
-        self.admit_as(peer, trusted, trusted, open)
+        self.admit_as(peer, peer, trusted, trusted, open)
     }
 
     /// Counts a connection in among those of its client, unless it stands for many.
     fn admit_as(
         &self,
+        peer: IpAddr,
         client: IpAddr,
         trusted: bool,
         is_many: bool,
@@ -80,11 +85,11 @@ impl Front {
                 }
             }
         };
-        Some(Admitted { client, trusted, _counted: (open, counted) })
+        Some(Admitted { peer, client, is_known: true, trusted, _counted: (open, counted) })
     }
 
     /// Whether a client's word on others is believed.
-    fn trusts(&self, client: IpAddr) -> bool {
+    pub(super) fn trusts(&self, client: IpAddr) -> bool {
         self.options.load().trusted_proxies.iter().any(|network| network.contains(&client))
     }
 
@@ -102,11 +107,15 @@ impl Front {
                 set_ends(stream, client, server);
                 let client = client.ip().to_canonical();
                 let trusted = self.trusts(client);
-                self.admit_as(client, trusted, trusted, open)
+                self.admit_as(peer, client, trusted, trusted, open)
             }
-            // The proxy's own connection, or that of somebody whom it can't name. It stands for any
-            // number of clients, and what comes is theirs: it passes on bytes, not headers.
-            Ok(Ok(ProxyHeader::Local)) => self.admit_as(peer, false, true, open),
+            // The proxy's own connection: it passes on bytes, and what comes are not its own headers.
+            Ok(Ok(ProxyHeader::Local)) => self.admit_as(peer, peer, false, true, open),
+            // That of somebody whom it can't name stands for any number of clients.
+            Ok(Ok(ProxyHeader::Unnamed)) => {
+                let admitted = self.admit_as(peer, peer, false, true, open)?;
+                Some(Admitted { is_known: false, ..admitted })
+            }
             Ok(Err(NoHeader::Ended)) => None,
             Ok(Err(NoHeader::Bad(error))) => {
                 self.refuse(Reason::BadProxyHeader, None, Some(error), peer);

@@ -4,15 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
-use http::HeaderName;
-use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
+use super::forwarded::{Named, Sources, named};
 use crate::tls::Certificate;
-
-/// The addresses that a request came along by.
-pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static(FORWARDED_FOR);
 
 tokio::task_local! {
     /// The connection of a request on HTTP/2, whose sessions Pingora lets nothing be attached to.
@@ -22,8 +17,12 @@ tokio::task_local! {
 /// What is known of a client before its first request, and whether its last one was accepted.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// Its address.
+    /// The address at its other end.
+    pub(super) peer: IpAddr,
+    /// Its client's address: the same, or what the PROXY protocol names.
     pub(super) client: IpAddr,
+    /// Whether that is known, and not the address of a proxy that can't name its client.
+    pub(super) is_known: bool,
     /// Whether its forwarded headers are believed.
     pub(super) trusted: bool,
     /// Requests that it has carried.
@@ -48,30 +47,31 @@ pub(super) struct Agreed {
 /// Who sent a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Client {
+    /// The address at the other end of its connection.
+    pub(super) peer: IpAddr,
+    /// Whose connection it is.
     pub(super) ip: IpAddr,
     pub(super) trusted: bool,
     pub(super) secure: bool,
+    /// Whom the request comes from in the end: `ip`, or, where that is a trusted proxy, whom that one
+    /// names. `None` where nobody can say: then neither a list nor a limit can let it pass.
+    pub(super) origin: Option<IpAddr>,
+    /// Whether the header of the operator's choice names it, and not `X-Forwarded-For`.
+    pub(super) by_header: bool,
 }
 
 impl Client {
-    /// Whom the request comes from in the end: its peer, or, where that is a trusted proxy, whom that
-    /// one names (`X-Forwarded-For`), and so on along the chain.
-    pub(super) fn origin(&self, request: &RequestHeader, trusted: &[IpNet]) -> IpAddr {
-        let mut origin = self.ip;
-        if !self.trusted {
-            return origin;
-        }
-        let values = request.headers.get_all(X_FORWARDED_FOR).iter().rev();
-        let names = values.filter_map(|value| value.to_str().ok());
-        for name in names.flat_map(|value| value.rsplit(',')) {
-            // What can't be read was written by nobody who is trusted.
-            let Ok(address) = name.trim().parse::<IpAddr>() else { break };
-            origin = address.to_canonical();
-            if !trusted.iter().any(|network| network.contains(&origin)) {
-                break;
-            }
-        }
-        origin
+    /// Who sent `request` over `connection`.
+    pub(super) fn of(
+        connection: &Connection,
+        request: &RequestHeader,
+        sources: Sources<'_>,
+    ) -> Self {
+        let Connection { peer, client: ip, is_known, trusted, ref tls, .. } = *connection;
+        let own = Named { ip: is_known.then_some(ip), by_header: false };
+        let named = if trusted { named(request, ip, sources) } else { own };
+        let secure = tls.is_some();
+        Self { peer, ip, trusted, secure, origin: named.ip, by_header: named.by_header }
     }
 }
 
@@ -82,31 +82,5 @@ impl Connection {
         self.tls.as_ref().is_none_or(|agreed| {
             agreed.server_name.as_deref() == Some(host) || agreed.certificate.covers_host(host)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_trusted_proxies_are_believed_about_who_sends() {
-        let networks = ["10.0.0.0/8".parse().unwrap()];
-        let origin = |peer: &str, values: &[&'static str]| {
-            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-            for value in values {
-                request.append_header("X-Forwarded-For", *value).unwrap();
-            }
-            let ip: IpAddr = peer.parse().unwrap();
-            let trusted = networks.iter().any(|net: &IpNet| net.contains(&ip));
-            Client { ip, trusted, secure: false }.origin(&request, &networks).to_string()
-        };
-        assert_eq!(origin("192.0.2.1", &["198.51.100.1"]), "192.0.2.1", "a stranger's claim");
-        assert_eq!(origin("10.0.0.1", &[]), "10.0.0.1");
-        assert_eq!(origin("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
-        assert_eq!(origin("10.0.0.1", &["203.0.113.9, 198.51.100.1"]), "198.51.100.1");
-        assert_eq!(origin("10.0.0.1", &["198.51.100.1", "10.0.0.2"]), "198.51.100.1");
-        assert_eq!(origin("10.0.0.1", &["203.0.113.9, rubbish, 10.0.0.2"]), "10.0.0.2");
-        assert_eq!(origin("10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
     }
 }

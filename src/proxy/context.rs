@@ -153,8 +153,8 @@ impl RequestContext {
         match &self.pinned.as_ref()?.domain.virtual_host.balance {
             Balance::RoundRobin | Balance::LeastConnections | Balance::LeastLatency => None,
             Balance::HashClient => {
-                let origin = self.client?.origin(request, &self.options.trusted_proxies);
-                Some(key_of(&client_network(origin).octets()))
+                // One that is unknown is nobody's, and not the proxy's either.
+                Some(key_of(&client_network(self.client?.origin?).octets()))
             }
             Balance::HashHeader(name) => {
                 request.headers.get(name).map(|value| key_of(value.as_bytes()))

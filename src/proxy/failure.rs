@@ -73,7 +73,9 @@ fn answer_to(reason: Reason) -> Option<(StatusCode, &'static str)> {
             (StatusCode::URI_TOO_LONG, "the address of the request is too long\n")
         }
         Reason::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large\n"),
-        Reason::Denied => (StatusCode::FORBIDDEN, "this client is not served\n"),
+        Reason::Denied | Reason::UnknownClient => {
+            (StatusCode::FORBIDDEN, "this client is not served\n")
+        }
         Reason::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n"),
         Reason::HeadTimeout | Reason::BodyTimeout => {
             (StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n")

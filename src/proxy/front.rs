@@ -197,7 +197,9 @@ impl Front {
     /// What is known of a client before its first request.
     fn connection(admitted: &Admitted, tls: Option<Agreed>) -> Arc<Connection> {
         Arc::new(Connection {
+            peer: admitted.peer,
             client: admitted.client,
+            is_known: admitted.is_known,
             trusted: admitted.trusted,
             requests: AtomicU32::new(0),
             tls,
@@ -261,7 +263,11 @@ impl Front {
         client: IpAddr,
     ) {
         self.metrics.count_refused(reason);
-        tracing::info!(%reason, status, client_ip = %client, error, "request refused");
+        // A trusted proxy's connection is not of one client, and of no request it is known whose it is.
+        let is_proxy = self.trusts(client);
+        let client_ip = (!is_proxy).then(|| tracing::field::display(client));
+        let peer_ip = is_proxy.then(|| tracing::field::display(client));
+        tracing::info!(%reason, status, client_ip, peer_ip, error, "request refused");
     }
 }
 

@@ -1,43 +1,21 @@
 //! Edits of request and response heads on their way through.
 
-use std::io::Write as _;
-use std::net::IpAddr;
-
-use bytes::Bytes;
 use cookie::Cookie;
 use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
 
-use super::client::{Client, FORWARDED_FOR, X_FORWARDED_FOR};
 use crate::metrics::Reason;
 use crate::model::{HostBuffer, normalise_host};
 
 // Names that each request gets. Of text that is static Pingora makes no copy, of a `HeaderName` it does.
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
-const FORWARDED_HOST: &str = "x-forwarded-host";
 pub(super) const REQUEST_ID: &str = "x-request-id";
 const VIA: &str = "via";
 
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static(FORWARDED_PROTO);
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static(FORWARDED_HOST);
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// Headers that tell backends about the client, and that only a trusted proxy may have set.
-const CLAIMS: [HeaderName; 6] = [
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-ssl"),
-    HeaderName::from_static("x-real-ip"),
-];
-
-/// The longest text of an address: one of IPv6 that ends like one of IPv4.
-const LONGEST_IP: usize = 45;
 
 /// The host that a request is for: its `:authority`, else its Host header, with which an absolute
 /// form agrees (Pingora refuses others). Nothing when it has none, or one that is not text.
@@ -63,62 +41,15 @@ pub(super) fn routed_host<'a>(
     }
 }
 
-/// Tells the backend who the client is and what it asked for. What strangers claim about others is
-/// replaced; a trusted proxy's word is kept and added to.
-pub(super) fn forward(
-    request: &mut RequestHeader,
-    client: Client,
-    host: Option<&HeaderValue>,
-) -> Result<()> {
-    let mut text = [0; LONGEST_IP];
-    let ip = write_ip(&mut text, client.ip);
-    let chain = if client.trusted {
-        let mut chain = Vec::new();
-        for value in request.headers.get_all(X_FORWARDED_FOR) {
-            if let Ok(value) = value.to_str()
-                && !value.trim().is_empty()
-            {
-                chain.extend_from_slice(value.as_bytes());
-                chain.extend_from_slice(b", ");
-            }
-        }
-        chain.extend_from_slice(ip);
-        HeaderValue::from_maybe_shared(Bytes::from(chain))
-    } else {
-        // One look at the names that are there, in place of one for each that should not be.
-        if request.headers.keys().any(|name| CLAIMS.contains(name)) {
-            for name in &CLAIMS {
-                request.remove_header(name);
-            }
-        }
-        HeaderValue::from_bytes(ip)
-    };
-    let chain = chain.or_err(ErrorType::InvalidHTTPHeader, FORWARDED_FOR)?;
-    request.insert_header(FORWARDED_FOR, chain)?;
-    if !client.trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
-        let scheme = if client.secure { "https" } else { "http" };
-        request.insert_header(FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
-    }
-    if (!client.trusted || !request.headers.contains_key(X_FORWARDED_HOST))
-        && let Some(host) = host
-    {
-        request.insert_header(FORWARDED_HOST, host.clone())?;
-    }
-    Ok(())
-}
-
-/// The scheme that a proxy in front says the client used.
-pub(super) fn forwarded_proto(request: &RequestHeader) -> Option<&str> {
-    request.headers.get(X_FORWARDED_PROTO)?.to_str().ok()
-}
-
-/// The text of an address, in `text`.
-fn write_ip(text: &mut [u8; LONGEST_IP], ip: IpAddr) -> &[u8] {
-    let mut left = &mut text[..];
-    // There is room for the longest.
-    let _ = write!(left, "{ip}");
-    let left = left.len();
-    &text[..LONGEST_IP - left]
+/// The authority of a target in absolute form, as it was sent. Of such a target of HTTP/1 Pingora parses
+/// only the path.
+pub(super) fn absolute_authority(request: &RequestHeader) -> Option<&[u8]> {
+    let target = request.raw_path();
+    let rest = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+        let (own, rest) = target.split_at_checked(scheme.len())?;
+        own.eq_ignore_ascii_case(scheme).then_some(rest)
+    })?;
+    rest.split(|byte| matches!(byte, b'/' | b'?')).next()
 }
 
 /// Makes the target of what goes to a backend the origin form: Pingora keeps an absolute one as it
@@ -268,56 +199,6 @@ mod tests {
         request
     }
 
-    fn value<'a>(request: &'a RequestHeader, name: &str) -> Option<&'a str> {
-        request.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    fn client(trusted: bool) -> Client {
-        Client { ip: "192.0.2.1".parse().unwrap(), trusted, secure: false }
-    }
-
-    #[test]
-    fn a_strangers_claims_are_replaced() {
-        let mut request = request(
-            "/",
-            &[
-                ("Host", "example.com"),
-                ("X-Forwarded-For", "1.2.3.4"),
-                ("X-Forwarded-Proto", "https"),
-                ("X-Forwarded-Host", "evil.example"),
-                ("Forwarded", "for=1.2.3.4"),
-                ("X-Real-IP", "1.2.3.4"),
-            ],
-        );
-        let host = original_host(&request).unwrap();
-        forward(&mut request, client(false), host.as_ref()).unwrap();
-        assert_eq!(value(&request, "x-forwarded-for"), Some("192.0.2.1"));
-        assert_eq!(value(&request, "x-forwarded-proto"), Some("http"));
-        assert_eq!(value(&request, "x-forwarded-host"), Some("example.com"));
-        assert_eq!(value(&request, "forwarded"), None);
-        assert_eq!(value(&request, "x-real-ip"), None);
-    }
-
-    #[test]
-    fn a_trusted_proxys_word_is_kept_and_added_to() {
-        let mut request = request(
-            "/",
-            &[
-                ("Host", "internal"),
-                ("X-Forwarded-For", "1.2.3.4"),
-                ("X-Forwarded-For", ""),
-                ("X-Forwarded-For", "5.6.7.8"),
-                ("X-Forwarded-Proto", "https"),
-                ("X-Forwarded-Host", "example.com"),
-            ],
-        );
-        let host = original_host(&request).unwrap();
-        forward(&mut request, client(true), host.as_ref()).unwrap();
-        assert_eq!(value(&request, "x-forwarded-for"), Some("1.2.3.4, 5.6.7.8, 192.0.2.1"));
-        assert_eq!(value(&request, "x-forwarded-proto"), Some("https"));
-        assert_eq!(value(&request, "x-forwarded-host"), Some("example.com"));
-    }
-
     #[test]
     fn absolute_form_becomes_origin_form() {
         let mut absolute = request("http://example.com/a?b=c", &[("Host", "example.com")]);
@@ -356,18 +237,6 @@ mod tests {
         assert!(one.as_str().bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
         assert_eq!(one.as_str().len(), 32);
         assert_ne!(one.as_str(), other.as_str());
-    }
-
-    #[test]
-    fn there_is_room_for_the_longest_address() {
-        for ip in [
-            "203.0.113.9",
-            "::1",
-            "abcd:abcd:abcd:abcd:abcd:abcd:abcd:abcd",
-            "::ffff:255.255.255.255",
-        ] {
-            assert_eq!(write_ip(&mut [0; LONGEST_IP], ip.parse().unwrap()), ip.as_bytes());
-        }
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! Pingora's own loop does the same, but answers malformed requests without telling anyone, and closes
 //! idle connections without a GOAWAY, in the face of a client that is just sending.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pingora::apps::HttpServerApp as _;
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{
     H2Accept, H2Options, HttpSession, default_h2_options, handshake,
@@ -19,12 +21,11 @@ use tokio::sync::Notify;
 
 use super::Front;
 use super::client::{CONNECTION, Connection};
+use super::header_blocks::{HeaderBlocks, MAX_MALFORMED, Refuse};
 use super::limits::Metered;
+use super::malformed;
 use crate::metrics::Reason;
 use crate::state::{InFlight, InFlightGuard};
-
-/// Malformed requests after which a connection is closed: answering them is work.
-const MOST_MALFORMED: usize = 32;
 
 /// The requests that run on one connection.
 #[derive(Default)]
@@ -62,6 +63,12 @@ impl Drop for OpenStream {
 }
 
 impl Front {
+    /// Counts and logs malformed requests of `client` that no session is made of.
+    fn refusing(&self, client: IpAddr) -> Refuse {
+        let front = self.clone();
+        Box::new(move |error| front.refuse(Reason::BadRequest, None, Some(error), client))
+    }
+
     /// What the protocol allows on one connection.
     fn h2_options(&self) -> H2Options {
         let (limits, most) = (self.connection_limits(), self.limits().bytes);
@@ -91,7 +98,8 @@ impl Front {
             socket_digest: stream.get_socket_digest(),
         });
         let limits = self.connection_limits();
-        let (stream, flooded) = Metered::new(stream, limits.h2_control_frames_per_sec);
+        let blocks = HeaderBlocks::new(self.refusing(connection.client));
+        let (stream, flooded) = Metered::new(stream, limits.h2_control_frames_per_sec, blocks);
         let shaking = handshake(Box::new(stream), Some(self.h2_options()));
         let Ok(Ok(mut conn)) = timeout(self.limits().total, shaking).await else {
             // In the clear the preface was seen already. Over TLS a client may go without it: when it
@@ -128,7 +136,17 @@ impl Front {
                 }
             };
             match accepted {
-                Ok(Some(H2Accept::Session(session))) => {
+                Ok(Some(H2Accept::Session(mut session))) => {
+                    if let Err(fault) = malformed::check(session.req_header()) {
+                        let (status, error) = (fault.status(), Some(fault.as_str()));
+                        self.refuse(fault.reason(), Some(status), error, connection.client);
+                        answer_malformed(&mut session, status);
+                        malformed += 1;
+                        if malformed == MAX_MALFORMED {
+                            return;
+                        }
+                        continue;
+                    }
                     let (proxy, shutdown) = (Arc::clone(&self.proxy), shutdown.clone());
                     let open = streams.open();
                     requests += 1;
@@ -150,7 +168,7 @@ impl Front {
                         connection.client,
                     );
                     malformed += 1;
-                    if malformed == MOST_MALFORMED {
+                    if malformed == MAX_MALFORMED {
                         return;
                     }
                 }
@@ -164,6 +182,15 @@ impl Front {
                 }
             }
         }
+    }
+}
+
+/// Answers a malformed request (RFC 9113 §8.1.1). Its body is not waited for: the session goes, and with
+/// it the stream.
+fn answer_malformed(session: &mut HttpSession, status: u16) {
+    // Whoever has reset the stream hears nothing, and that is all that can fail.
+    if let Ok(response) = ResponseHeader::build(status, None) {
+        let _ = session.write_response_header(Box::new(response), true);
     }
 }
 

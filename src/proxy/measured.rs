@@ -7,8 +7,9 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::balance::{Choice, Terms, choose};
+use super::claims::forward;
 use super::client::Client;
-use super::headers::{forward, original_host, strip_hop_by_hop, to_origin_form};
+use super::headers::{original_host, strip_hop_by_hop, to_origin_form};
 use super::limits::RateFields;
 use crate::model::Balance;
 use crate::state::{Pool, Rates};
@@ -33,7 +34,9 @@ pub fn take(rates: &Rates, client: IpAddr) -> bool {
 pub fn edit_request(request: &mut RequestHeader, ip: IpAddr) -> Result<()> {
     let host = original_host(request)?;
     to_origin_form(request)?;
-    forward(request, Client { ip, trusted: false, secure: true }, host.as_ref())
+    let origin = Some(ip);
+    let client = Client { peer: ip, ip, trusted: false, secure: true, origin, by_header: false };
+    forward(request, client, None, host.as_ref())
 }
 
 /// Edits the head of a backend's answer.

@@ -8,21 +8,28 @@ mod answer;
 mod arrival;
 mod balance;
 mod chunks;
+mod claims;
 mod client;
 mod content;
 mod context;
 pub mod explain;
 mod failure;
+mod forwarded;
 mod framed;
 mod front;
 mod gather;
 mod grpc;
 mod handshake;
 mod head;
+mod header_blocks;
 mod headers;
 mod host;
+mod hpack;
 mod http2;
+mod huffman;
+mod intake;
 mod limits;
+mod malformed;
 #[doc(hidden)]
 pub mod measured;
 mod phases;
@@ -38,6 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use ipnet::IpNet;
 use pingora::apps::HttpServerOptions;
 use pingora::proxy::http_proxy;
@@ -51,6 +59,7 @@ pub use limits::{ConnectionLimits, RequestLimits};
 
 use crate::acme::challenge::Challenges;
 use crate::metrics::Metrics;
+use crate::model::UnderscoresInHeaders;
 use crate::state::Reader;
 use crate::telemetry::AccessLog;
 use crate::tls::{CertStore, Serving};
@@ -74,6 +83,10 @@ pub struct ProxyOptions {
     pub max_header_bytes: usize,
     /// Clients whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which those name the client; without it that is `X-Forwarded-For`.
+    pub client_ip_header: Option<HeaderName>,
+    /// Whether header fields with an underscore in their name are passed on.
+    pub underscores_in_headers: UnderscoresInHeaders,
     /// Whether proxies say on the HTTPS listener for whom they connect (PROXY protocol).
     pub proxy_protocol: bool,
     /// The same for the listener of plain HTTP.

@@ -17,17 +17,20 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use super::access_log;
 use super::answer::send;
 use super::arrival::passed_on;
+use super::claims::forward;
 use super::client::{Client, Connection};
 use super::content::Content;
 use super::context::{BodyOf, RequestContext};
 use super::failure::{Failure, reason_of, respond, words_of};
+use super::forwarded::Sources;
 use super::grpc::is_grpc;
 use super::headers::{
-    REQUEST_ID, RequestId, X_REQUEST_ID, forward, frame_for, mark_hop, original_host,
-    strip_hop_by_hop, to_origin_form, usable_request_id, wants_websocket,
+    REQUEST_ID, RequestId, X_REQUEST_ID, frame_for, mark_hop, original_host, strip_hop_by_hop,
+    to_origin_form, usable_request_id, wants_websocket,
 };
 use super::host::pages::without_body;
 use super::host::{Host, HostServices, compression, headers, paths};
+use super::intake::put_right;
 use super::limits::{Retries, check_head, is_last, meter_body};
 use super::redirect::{prove, redirect};
 use super::routing::{Routing, Stop, is_secure};
@@ -98,10 +101,25 @@ impl Phases {
         Ok(page)
     }
 
-    /// The client's address and whether it is believed.
-    fn client(ctx: &RequestContext) -> Option<Client> {
-        let Connection { client: ip, trusted, tls, .. } = &**ctx.connection.as_ref()?;
-        Some(Client { ip: *ip, trusted: *trusted, secure: tls.is_some() })
+    /// Who sent a request.
+    fn client(request: &RequestHeader, ctx: &RequestContext) -> Option<Client> {
+        let options = &ctx.options;
+        let sources = Sources {
+            trusted: &options.trusted_proxies,
+            header: options.client_ip_header.as_ref(),
+        };
+        Some(Client::of(ctx.connection.as_deref()?, request, sources))
+    }
+
+    /// Puts a request right, and counts what it loses.
+    fn take_in(&self, session: &mut Session, ctx: &RequestContext) -> Result<()> {
+        let (underscores, named_by) =
+            (ctx.options.underscores_in_headers, ctx.options.client_ip_header.as_ref());
+        let dropped = put_right(session.req_header_mut(), underscores, named_by)?;
+        if dropped > 0 {
+            self.metrics.count_dropped_fields(dropped);
+        }
+        Ok(())
     }
 
     fn set_client_timeouts(session: &mut Session, options: &ProxyOptions) {
@@ -159,7 +177,7 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> Result<bool> {
-        ctx.client = Self::client(ctx);
+        ctx.client = Self::client(session.req_header(), ctx);
         ctx.asked = access_log::asked(session, ctx);
         Self::set_client_timeouts(session, &ctx.options);
         ctx.is_last = is_last(ctx);
@@ -171,6 +189,7 @@ impl ProxyHttp for Phases {
             session.set_keepalive(None);
             Err(reason.into())
         } else {
+            self.take_in(session, ctx)?;
             self.routing.pass(session, ctx).await
         };
         match routed {
@@ -205,7 +224,10 @@ impl ProxyHttp for Phases {
         let mut silent = upstream.read_timeout;
         if wants_websocket(session.req_header()) {
             silent = ctx.options.websocket_idle_timeout;
-            upstream::for_upgrade(&mut peer);
+            let connection = ctx.connection.clone();
+            let has_agreed =
+                move || connection.as_ref().is_some_and(|it| it.upgraded.load(Ordering::Relaxed));
+            upstream::for_upgrade(&mut peer, upstream.read_timeout, Arc::new(has_agreed));
         }
         upstream::announce(&mut peer, node.backend.send_proxy_protocol, || passed_on(session));
         peer.options.connection_timeout = Some(upstream.connect_timeout);
@@ -259,7 +281,7 @@ impl ProxyHttp for Phases {
         to_origin_form(request)?;
         mark_hop(request, session.req_header().version)?;
         if let Some(client) = ctx.client {
-            forward(request, client, host.as_ref())?;
+            forward(request, client, ctx.options.client_ip_header.as_ref(), host.as_ref())?;
         }
         // One id and no other: the one that is logged.
         if let Some(id) = usable_request_id(request) {

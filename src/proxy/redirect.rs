@@ -1,7 +1,7 @@
 //! Answers that send clients elsewhere, and those that a CA wants to see.
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -16,9 +16,13 @@ const CHALLENGES: &str = "/.well-known/acme-challenge/";
 /// The port that `https://` means when none is given.
 const HTTPS_PORT: u16 = 443;
 
-/// The token of a request for the answer to a challenge.
+/// The token of a request for the answer to a challenge: one segment of base64url, and nothing that a
+/// server could read as another path. What is a challenge passes where others are stopped.
 pub(super) fn challenge_token(request: &RequestHeader) -> Option<&str> {
-    request.uri.path().strip_prefix(CHALLENGES)
+    let is_plain = matches!(request.method, Method::GET | Method::HEAD);
+    let token = request.uri.path().strip_prefix(CHALLENGES)?;
+    let is_token = token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    (is_plain && is_token && !token.is_empty() && request.uri.query().is_none()).then_some(token)
 }
 
 /// Path and query, as they stand in a location.
@@ -66,6 +70,41 @@ pub(super) async fn prove(session: &mut Session, answer: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_challenge_is_one_segment_of_base64url_and_nothing_else() {
+        let token = |method: Method, target: &str| {
+            let request = RequestHeader::build(method, target.as_bytes(), None).unwrap();
+            challenge_token(&request).map(str::to_owned)
+        };
+        let path = |rest: &str| format!("/.well-known/acme-challenge/{rest}");
+        assert_eq!(token(Method::GET, &path("aZ09-_")).as_deref(), Some("aZ09-_"));
+        assert_eq!(token(Method::HEAD, &path("x")).as_deref(), Some("x"));
+        for rest in [
+            "",
+            "../../secret",
+            "..",
+            ".",
+            "a/b",
+            "a/",
+            "/a",
+            "%2e%2e%2fsecret",
+            "a%2fb",
+            "a;b",
+            "..;",
+            "a\\b",
+            "a?b",
+            "a?",
+            "é",
+            "a=",
+            "a.b",
+        ] {
+            assert_eq!(token(Method::GET, &path(rest)), None, "{rest}");
+        }
+        assert_eq!(token(Method::POST, &path("x")), None);
+        assert_eq!(token(Method::GET, "//.well-known/acme-challenge/x"), None);
+        assert_eq!(token(Method::GET, "/x/../.well-known/acme-challenge/x"), None);
+    }
 
     #[test]
     fn the_location_is_the_same_resource() {

@@ -7,8 +7,9 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::Https;
+use super::claims::forwarded_proto;
 use super::context::RequestContext;
-use super::headers::{forwarded_proto, has_plain_length, routed_host};
+use super::headers::{has_plain_length, routed_host};
 use super::host::auth::{Attempt, Login};
 use super::host::pause::Wait;
 use super::host::{HostServices, canonical, paths};

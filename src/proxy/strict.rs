@@ -15,7 +15,7 @@ use crate::metrics::Reason;
 const MOST_FIELDS: usize = 256;
 
 /// More digits than these a length does not need, and every parser's integers hold these.
-const MOST_DIGITS: usize = 18;
+pub(super) const MAX_DIGITS: usize = 18;
 
 /// What is wrong with a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +23,14 @@ pub(super) enum Fault {
     RequestLine,
     Method,
     Target,
+    Scheme,
     Version,
     UnknownVersion,
     BareLineFeed,
     Folded,
     Name,
     Value,
+    Padded,
     TooManyFields,
     ContentLength,
     SeveralLengths,
@@ -70,12 +72,14 @@ impl Fault {
             Self::RequestLine => "the request line is not `METHOD TARGET VERSION`",
             Self::Method => "the method is not a token",
             Self::Target => "the target is in no form that its method allows",
+            Self::Scheme => "the scheme is neither `http` nor `https`",
             Self::Version => "the version is not `HTTP/` and two digits",
             Self::UnknownVersion => "this version of HTTP is not spoken",
             Self::BareLineFeed => "a line ends in LF without CR",
             Self::Folded => "a header line begins with white space",
             Self::Name => "the name of a header is not a token, or no colon follows it",
             Self::Value => "the value of a header has a control character",
+            Self::Padded => "the value of a header begins or ends with white space",
             Self::TooManyFields => "there are more than 256 header lines",
             Self::ContentLength => "Content-Length is not a number",
             Self::SeveralLengths => "there are several Content-Length",
@@ -218,7 +222,7 @@ impl Check {
         if self.length.is_some() || memchr(b',', value).is_some() {
             return Err(Fault::SeveralLengths);
         }
-        if !matches!(value.len(), 1..=MOST_DIGITS) || !value.iter().all(u8::is_ascii_digit) {
+        if !matches!(value.len(), 1..=MAX_DIGITS) || !value.iter().all(u8::is_ascii_digit) {
             return Err(Fault::ContentLength);
         }
         self.length = Some(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')));

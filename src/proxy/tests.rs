@@ -17,7 +17,8 @@ use super::head::H2_PREFACE;
 use super::{Front, HostServices, ProxyOptions, UpstreamOptions, front};
 use crate::metrics::Metrics;
 use crate::model::{
-    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme, VirtualHost, Weight,
+    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme,
+    UnderscoresInHeaders, VirtualHost, Weight,
 };
 use crate::state::{Endpoints, Publisher, Reader, Snapshot, publication};
 
@@ -34,6 +35,8 @@ pub(crate) fn options() -> ProxyOptions {
         handshakes: crate::proxy::HandshakeLimits { total: Duration::from_secs(5), at_once: 100 },
         max_header_bytes: 4096,
         trusted_proxies: Vec::new(),
+        client_ip_header: None,
+        underscores_in_headers: UnderscoresInHeaders::Drop,
         proxy_protocol: false,
         proxy_protocol_http: false,
         limits: crate::proxy::RequestLimits {
@@ -125,7 +128,9 @@ fn proxy(backends: &[&str]) -> Proxy {
 
 fn connection() -> Arc<Connection> {
     Arc::new(Connection {
+        peer: "192.0.2.1".parse().unwrap(),
         client: "192.0.2.1".parse().unwrap(),
+        is_known: true,
         trusted: false,
         requests: std::sync::atomic::AtomicU32::new(0),
         tls: None,

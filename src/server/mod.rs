@@ -33,7 +33,7 @@ use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Settle};
 use crate::exposition::Exposed;
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
-use crate::model::{BackendAddr, BackendState, Change};
+use crate::model::{BackendAddr, BackendState, Change, TrustedProxy};
 use crate::proxy::explain::Explainer;
 use crate::proxy::{
     self, ConnectionLimits, HandshakeLimits, HostServices, PageKeeper, ProxyOptions, RequestLimits,
@@ -444,7 +444,9 @@ fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOptions {
             total: proxy.tls_handshake_timeout,
             at_once: proxy.max_tls_handshakes,
         },
-        trusted_proxies: proxy.trusted_proxies.clone(),
+        trusted_proxies: proxy.trusted_proxies.iter().flat_map(TrustedProxy::networks).collect(),
+        client_ip_header: proxy.client_ip_header.as_ref().map(|field| field.name().clone()),
+        underscores_in_headers: proxy.underscores_in_headers,
         proxy_protocol: proxy.proxy_protocol,
         proxy_protocol_http: proxy.proxy_protocol_http,
         limits: RequestLimits {

@@ -92,7 +92,9 @@ mod tests {
         for patient in [false, true] {
             let mut peer = HttpPeer::new(address, false, String::new());
             if patient {
-                super::super::for_upgrade(&mut peer);
+                let (silent, agreed) =
+                    (std::time::Duration::from_secs(1), std::sync::Arc::new(|| false));
+                super::super::for_upgrade(&mut peer, silent, agreed);
             }
             announce(&mut peer, SendProxyProtocol::V1, || header("192.0.2.1:1"));
             let connect = peer.options.custom_l4.expect("it was set");

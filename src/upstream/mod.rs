@@ -19,7 +19,7 @@ pub use announce::announce;
 pub(crate) use reason::io_reason;
 use reason::{NO_HANDSHAKE, NO_HTTP2};
 pub use reason::{failure, reason};
-pub use upgrade::for_upgrade;
+pub use upgrade::{HasAgreed, for_upgrade};
 
 /// The peer at the `pick`th of the backend's `endpoints`, counted round. In the clear this allocates
 /// nothing; over TLS the name, which a peer has to own.

@@ -55,6 +55,8 @@ pub fn failure(error: &Error, answering: bool) -> UpstreamFailure {
             match io_error(error).map(io::Error::kind) {
                 Some(io::ErrorKind::UnexpectedEof) if answering => UpstreamFailure::CutShort,
                 Some(io::ErrorKind::UnexpectedEof) => UpstreamFailure::Closed,
+                // Ours, before a WebSocket is one, or TCP's.
+                Some(io::ErrorKind::TimedOut) => UpstreamFailure::Timeout,
                 _ => UpstreamFailure::Reset,
             }
         }
@@ -83,6 +85,7 @@ pub(crate) fn io_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such socket".into(),
         io::ErrorKind::UnexpectedEof => CLOSED.into(),
+        io::ErrorKind::TimedOut => "timed out waiting for an answer".into(),
         _ => {
             let text = error.to_string();
             let text = text.split(" (os error").next().unwrap_or_default();

@@ -4,11 +4,15 @@
 //! order. When a backend answers so fast that both are there at its first look, the end of the request
 //! may be taken for the end of the tunnel, and the WebSocket is closed as soon as it is open. So reads
 //! here wait one turn after a write: by then the end of the request has been dealt with.
+//!
+//! Pingora also has one time-out for all reads of a connection. That of a WebSocket is long, and anybody
+//! can ask for one; so until the backend has agreed, reads here have the time-out of other answers.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::connectors::l4::Connect;
@@ -19,22 +23,34 @@ use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketS
 use pingora::upstreams::peer::{HttpPeer, PeerOptions};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Sleep, sleep};
 
 use super::path_of;
 
 /// Makes a peer one that a request with an upgrade can go to: over HTTP/1.1, which alone has upgrades
-/// (RFC 9110 §7.8), and on a connection of its own.
-pub fn for_upgrade(peer: &mut HttpPeer) {
-    static CONNECT: LazyLock<Arc<PatientConnect>> = LazyLock::new(Arc::default);
+/// (RFC 9110 §7.8), and on a connection of its own. Until the backend `has_agreed` it may be silent for
+/// `silent`.
+pub fn for_upgrade(peer: &mut HttpPeer, silent: Duration, has_agreed: HasAgreed) {
     let options: &mut PeerOptions = &mut peer.options;
     options.set_http_version(1, 1);
-    options.custom_l4 = Some(CONNECT.clone());
+    options.custom_l4 = Some(Arc::new(PatientConnect { silent, has_agreed }));
     // A key that no kept connection has, so that none is used for this, nor this one for others.
     peer.group_key ^= fastrand::u64(1..);
 }
 
-#[derive(Debug, Default)]
-struct PatientConnect;
+/// Whether a backend has agreed to the upgrade.
+pub type HasAgreed = Arc<dyn Fn() -> bool + Send + Sync>;
+
+struct PatientConnect {
+    silent: Duration,
+    has_agreed: HasAgreed,
+}
+
+impl std::fmt::Debug for PatientConnect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PatientConnect").field("silent", &self.silent).finish_non_exhaustive()
+    }
+}
 
 #[async_trait]
 impl Connect for PatientConnect {
@@ -42,11 +58,11 @@ impl Connect for PatientConnect {
         let socket: Box<dyn VirtualSocket> = match address {
             SocketAddr::Inet(address) => {
                 let stream = ext::connect(address, None).await?;
-                Box::new(Patient { stream, has_written: false })
+                Box::new(Patient::new(stream, self))
             }
             SocketAddr::Unix(address) => {
                 let stream = ext::connect_uds(path_of(address)?).await?;
-                Box::new(Patient { stream, has_written: false })
+                Box::new(Patient::new(stream, self))
             }
         };
         Ok(VirtualSocketStream::new(socket).into())
@@ -54,10 +70,41 @@ impl Connect for PatientConnect {
 }
 
 /// A socket that is read from one turn after it was written to, at the earliest.
-#[derive(Debug)]
 struct Patient<S> {
     stream: S,
     has_written: bool,
+    silent: Duration,
+    has_agreed: HasAgreed,
+    /// Runs while it is silent and has not agreed.
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    fn new(stream: S, connect: &PatientConnect) -> Self {
+        let (silent, has_agreed) = (connect.silent, Arc::clone(&connect.has_agreed));
+        Self { stream, has_written: false, silent, has_agreed, silence: None }
+    }
+
+    /// Whether it has been silent for too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if (self.has_agreed)() {
+            self.silence = None;
+            return Poll::Pending;
+        }
+        let silent = self.silent;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(silent)));
+        if silence.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.silence = None;
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: std::fmt::Debug> std::fmt::Debug for Patient<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Patient").field("stream", &self.stream).finish_non_exhaustive()
+    }
 }
 
 trait Socket: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug {
@@ -97,7 +144,12 @@ impl<S: Socket> AsyncRead for Patient<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Pin::new(&mut this.stream).poll_read(cx, buffer)
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            this.silence = None;
+            return read;
+        }
+        this.poll_silence(cx)
     }
 }
 
@@ -135,10 +187,28 @@ mod tests {
         }
     }
 
+    fn connect(silent: Duration, agreed: bool) -> PatientConnect {
+        PatientConnect { silent, has_agreed: Arc::new(move || agreed) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backend_may_be_silent_for_long_only_once_it_has_agreed() {
+        let read = |agreed| async move {
+            let (near, _far) = tokio::io::duplex(64);
+            let mut socket = Patient::new(near, &connect(Duration::from_secs(5), agreed));
+            let mut buffer = [0; 1];
+            let read = socket.read_exact(&mut buffer);
+            tokio::time::timeout(Duration::from_hours(1), read).await.map(|read| read.map(drop))
+        };
+        let error = read(false).await.expect("it ends").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        read(true).await.expect_err("it goes on");
+    }
+
     #[tokio::test]
     async fn a_read_waits_one_turn_after_a_write_and_no_longer() {
         let (near, mut far) = tokio::io::duplex(64);
-        let mut socket = Patient { stream: near, has_written: false };
+        let mut socket = Patient::new(near, &connect(Duration::from_mins(1), false));
         far.write_all(b"ready").await.unwrap();
         socket.write_all(b"hello").await.unwrap();
         let mut buffer = [0; 5];

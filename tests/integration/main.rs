@@ -7,6 +7,7 @@ mod admin_socket;
 mod balance;
 mod cert_cli;
 mod cli;
+mod client_ip;
 mod completion;
 mod config;
 mod conformance;

@@ -12,6 +12,7 @@ use crate::config::{
 use crate::model::{
     BackendAddr, BackendState, BackendTls, Balance, ChallengeKind, HealthCheck, HealthCheckKind,
     HostOptions, KeyType, LogLevel, OptionSet, Scheme, SendProxyProtocol, TlsMode,
+    UnderscoresInHeaders,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -110,6 +111,8 @@ fn the_example_shows_every_key_and_every_default() {
         management_api_addr: None,
         admin_group: None,
         trusted_proxies: Vec::new(),
+        client_ip_header: None,
+        underscores_in_headers: UnderscoresInHeaders::Drop,
         threads: 0,
         default_certificate: None,
         ..proxy.clone()
@@ -166,7 +169,9 @@ fn every_key_is_read_into_its_own_setting() {
         state_dir = "/state"
         threads = 3
         shutdown_timeout_secs = 0.25
-        trusted_proxies = ["10.1.2.3/8", "::1"]
+        trusted_proxies = ["10.1.2.3/8", "::1", "cloudflare"]
+        client_ip_header = "CF-Connecting-IP"
+        underscores_in_headers = "allow"
         proxy_protocol = true
         proxy_protocol_http = true
         idle_timeout_secs = 1
@@ -287,7 +292,11 @@ fn every_key_is_read_into_its_own_setting() {
         state_dir: "/state".into(),
         threads: 3,
         shutdown_timeout: Duration::from_millis(250),
-        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        trusted_proxies: ["10.0.0.0/8", "::1/128", "cloudflare"]
+            .map(|text| text.parse().unwrap())
+            .to_vec(),
+        client_ip_header: Some("cf-connecting-ip".parse().unwrap()),
+        underscores_in_headers: UnderscoresInHeaders::Allow,
         proxy_protocol: true,
         proxy_protocol_http: true,
         idle_timeout: secs(1),

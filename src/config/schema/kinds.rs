@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{TlsFiles, text};
 use crate::config::settings::{AccessFormat, LogFormat};
 use crate::model::{
-    BackendState, Balance, ChallengeKind, KeyType, LogLevel, Scheme, SendProxyProtocol,
+    BackendState, Balance, ChallengeKind, KeyType, LogLevel, NETWORK_LISTS, Scheme,
+    SendProxyProtocol, UnderscoresInHeaders,
 };
 
 /// Declares kinds, each a type without values whose schema is what the expression says.
@@ -44,7 +45,11 @@ kinds! {
     Address: like(".+");
     Name: like(".+");
     Listen: like(r"(\[[0-9A-Fa-f:.%]+\]|[0-9.]+):[0-9]{1,5}");
-    Network: like("[0-9A-Fa-f:.]+(/[0-9]{1,3})?");
+    TrustedProxyText: like(&format!(
+        "[0-9A-Fa-f:.]+(/[0-9]{{1,3}})?|{}",
+        NETWORK_LISTS.each_ref().map(|list| list.name).join("|"),
+    ));
+    ClientIpHeader: like("[!#$%&'*+.^`|~0-9A-Za-z-]+");
     HealthPathText: like(r"/\S*");
     Statuses: like(
         r"\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?(,\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?)*"
@@ -69,6 +74,7 @@ kinds! {
         "{}|hash-(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+",
         Balance::WORDS.join("|"),
     ));
+    UnderscoresWord: words(UnderscoresInHeaders::ALL.map(UnderscoresInHeaders::as_str));
     SchemeWord: words(Scheme::ALL.map(Scheme::as_str));
     SendProxyProtocolWord: words(SendProxyProtocol::ALL.map(SendProxyProtocol::as_str));
     Server: like(r"[^\s*/\[\]]+");

@@ -23,9 +23,9 @@ fn lines_of_version_1_name_both_ends() {
             proxied("192.0.2.1:4242", "198.51.100.2:443"),
         ),
         ("PROXY TCP6 2001:db8::1 ::1 65535 0\r\n", proxied("[2001:db8::1]:65535", "[::1]:0")),
-        ("PROXY UNKNOWN\r\n", ProxyHeader::Local),
-        ("PROXY UNKNOWN 192.0.2.1 and more\r\n", ProxyHeader::Local),
-        (&format!("PROXY UNKNOWN {}\r\n", "f".repeat(107 - 16)), ProxyHeader::Local),
+        ("PROXY UNKNOWN\r\n", ProxyHeader::Unnamed),
+        ("PROXY UNKNOWN 192.0.2.1 and more\r\n", ProxyHeader::Unnamed),
+        (&format!("PROXY UNKNOWN {}\r\n", "f".repeat(107 - 16)), ProxyHeader::Unnamed),
     ] {
         assert_eq!(ProxyHeader::read(line.as_bytes()), Ok(Some((header, line.len()))), "{line}");
         let more = [line.as_bytes(), b"GET / HTTP/1.1\r\n"].concat();
@@ -87,10 +87,10 @@ fn version_2_names_both_ends_or_none() {
         // What LOCAL brings is skipped, whatever it is.
         (v2(0x20, 0x11, &INET), ProxyHeader::Local),
         (v2(0x20, 0xff, &[1, 2, 3]), ProxyHeader::Local),
-        (v2(0x21, 0x00, &[]), ProxyHeader::Local),
-        (v2(0x21, 0x00, &[9; 5]), ProxyHeader::Local),
-        (v2(0x21, 0x31, &[0; 216]), ProxyHeader::Local),
-        (v2(0x21, 0x12, &INET), ProxyHeader::Local),
+        (v2(0x21, 0x00, &[]), ProxyHeader::Unnamed),
+        (v2(0x21, 0x00, &[9; 5]), ProxyHeader::Unnamed),
+        (v2(0x21, 0x31, &[0; 216]), ProxyHeader::Unnamed),
+        (v2(0x21, 0x12, &INET), ProxyHeader::Unnamed),
         (v2(0x20, 0x00, &[0; LONGEST_V2_REST]), ProxyHeader::Local),
     ] {
         assert_eq!(ProxyHeader::read(&bytes), Ok(Some((header, bytes.len()))), "{bytes:?}");
@@ -163,6 +163,9 @@ proptest! {
         let version = if v1 { SendProxyProtocol::V1 } else { SendProxyProtocol::V2 };
         let written = header.write(version).unwrap();
         let bytes = [&written[..], &rest].concat();
+        // Version 1 has one word for both.
+        let is_unnamed = v1 && header == ProxyHeader::Local;
+        let header = if is_unnamed { ProxyHeader::Unnamed } else { header };
         prop_assert_eq!(ProxyHeader::read(&bytes), Ok(Some((header, written.len()))));
         for cut in 0..written.len() {
             prop_assert_eq!(ProxyHeader::read(&written[..cut]), Ok(None), "{}", cut);

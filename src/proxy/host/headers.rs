@@ -1,15 +1,18 @@
 //! Edits of headers that an operator declared, after the proxy's own.
 
+use http::HeaderName;
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::model::HeaderEdits;
+use crate::model::{HeaderEdits, HeaderField};
+use crate::proxy::intake::is_twin;
 
 /// Edits what a backend gets.
 pub(in crate::proxy) fn edit_request(
     edits: &HeaderEdits,
     request: &mut RequestHeader,
 ) -> Result<()> {
+    remove_twins(edits, request);
     for field in &edits.remove {
         request.remove_header(field.name());
     }
@@ -20,6 +23,24 @@ pub(in crate::proxy) fn edit_request(
         request.append_header(field.name().clone(), text.value().clone())?;
     }
     Ok(())
+}
+
+/// Takes out what backends behind CGI could take for a field that is removed or written here. There is
+/// some only where fields with an underscore are allowed.
+fn remove_twins(edits: &HeaderEdits, request: &mut RequestHeader) {
+    let is_edited_twin = |name: &&HeaderName| {
+        let edited = edits.remove.iter().chain(edits.set.keys()).chain(edits.add.keys());
+        let is_twin_of = |field: &HeaderField| {
+            *name != field.name() && is_twin(name.as_str(), field.name().as_str())
+        };
+        name.as_str().contains('_') && edited.into_iter().any(is_twin_of)
+    };
+    if request.headers.keys().any(|name| is_edited_twin(&name)) {
+        let twins: Vec<_> = request.headers.keys().filter(is_edited_twin).cloned().collect();
+        for name in &twins {
+            request.remove_header(name);
+        }
+    }
 }
 
 /// Edits what a client gets.

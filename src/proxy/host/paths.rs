@@ -1,13 +1,13 @@
 //! Paths that other tags serve.
 //!
-//! A prefix is compared with the path as it came. A path that servers may read otherwise, such as
-//! `/x/../api` or `/%61pi`, could so reach a tag that serves it by another name; one that means
-//! another route once it is read in the other ways is refused.
+//! A prefix is compared with the path as it came. Servers behind may read it otherwise, each in its own
+//! way: `/x/../api`, `/%61pi` and `/api/..;/y` could so reach a tag that serves them by another name. A
+//! path that means another route in any of those ways is refused.
 
 use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
@@ -16,37 +16,117 @@ use crate::state::{DomainNode, RouteNode};
 
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
+/// Bytes that all readings of a path may have together. One that has more can't be judged for what it
+/// costs, and only one made for that has: a path of 8 KiB may be read in eight ways.
+const MAX_READ: usize = 64 * 1024;
+
 /// Whether a path means `route` in whatever way a server reads it.
 pub(in crate::proxy) fn is_plain(
     domain: &DomainNode,
     route: Option<RouteNode>,
     path: &str,
 ) -> bool {
-    domain.has_no_routes()
-        || match other_reading(path) {
-            Some(other) => domain.route_of(&other) == route,
-            None => true,
-        }
+    domain.has_no_routes() || all_readings(path, |other| domain.route_of(other) == route)
 }
 
-/// The path with its escapes decoded, its dot segments followed and its doubled slashes joined; nothing
-/// when it has none of them.
-fn other_reading(path: &str) -> Option<String> {
+/// How segments become a path.
+#[expect(clippy::struct_excessive_bools, reason = "servers mix them as they like")]
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    /// A backslash is a slash.
+    backslashes: bool,
+    /// What follows a `;` is no part of a segment's name (RFC 3986 §3.3).
+    parameters: bool,
+    /// Slashes that follow one another are one.
+    joins: bool,
+    /// `.` and `..` are followed (RFC 3986 §5.2.4).
+    dots: bool,
+}
+
+/// Whether `holds` for each way in which a path may be read; false where there are too many.
+fn all_readings(path: &str, holds: impl Fn(&str) -> bool) -> bool {
     let is_odd = path.contains(['%', '\\', ';']) || path.contains("//") || path.contains("/.");
     if !is_odd {
-        return None;
+        return true;
     }
-    let decoded = percent_decode_str(path).decode_utf8_lossy().replace('\\', "/");
-    let mut segments: Vec<&str> = Vec::new();
-    for segment in decoded.split('/') {
-        // Parameters of a segment are no part of its name to some servers.
-        match segment.split(';').next().unwrap_or_default() {
-            "" | "." => {}
-            ".." => _ = segments.pop(),
-            name => segments.push(name),
+    let decodings = decodings(path);
+    // The last one has all that any of them has.
+    let Some(last) = decodings.last() else { return true };
+    let has = |odd: bool| if odd { &[false, true][..] } else { &[false] };
+    let backslashes = has(last.contains('\\'));
+    let parameters = has(last.contains(';'));
+    let is_slash = |c: char| matches!(c, '/' | '\\');
+    let after_slash = last.char_indices().filter(|(at, _)| last[..*at].ends_with(is_slash));
+    let (joins, dots) = after_slash
+        .fold((false, false), |(joins, dots), (_, c)| (joins || is_slash(c), dots || c == '.'));
+    let (joins, dots) = (has(joins), has(dots));
+    let ways = decodings.len() * backslashes.len() * parameters.len() * joins.len() * dots.len();
+    if ways * path.len() > MAX_READ {
+        return false;
+    }
+    let mut text = String::new();
+    for decoded in &decodings {
+        for backslashes in backslashes {
+            for parameters in parameters {
+                for joins in joins {
+                    for dots in dots {
+                        let [backslashes, parameters, joins, dots] =
+                            [*backslashes, *parameters, *joins, *dots];
+                        Reading { backslashes, parameters, joins, dots }.read(decoded, &mut text);
+                        if !holds(&text) {
+                            return false;
+                        }
+                    }
+                }
+            }
         }
     }
-    Some(format!("/{}", segments.join("/")))
+    true
+}
+
+/// The path with none of its escapes decoded, with all but those of slashes, with all, and with those
+/// that come out of that too; each once.
+fn decodings(path: &str) -> Vec<Cow<'_, str>> {
+    const SLASHES: &AsciiSet = &CONTROLS.add(b'/').add(b'\\');
+    let mut decodings: Vec<Cow<'_, str>> = vec![path.into()];
+    if !path.contains('%') {
+        return decodings;
+    }
+    let once = percent_decode_str(path).decode_utf8_lossy();
+    // Segment by segment, so that only slashes that were escaped are escaped again.
+    let but_slashes = path.split('/').map(|segment| {
+        let decoded = percent_decode_str(segment).decode_utf8_lossy();
+        utf8_percent_encode(&decoded, SLASHES).to_string()
+    });
+    let but_slashes = but_slashes.collect::<Vec<_>>().join("/");
+    let twice = percent_decode_str(&once).decode_utf8_lossy().into_owned();
+    for decoded in [but_slashes.into(), once, twice.into()] {
+        if !decodings.contains(&decoded) {
+            decodings.push(decoded);
+        }
+    }
+    decodings
+}
+
+impl Reading {
+    /// Writes the path as it reads so.
+    fn read(self, path: &str, text: &mut String) {
+        let is_slash = |c: char| c == '/' || (self.backslashes && c == '\\');
+        text.clear();
+        for segment in path.strip_prefix(is_slash).unwrap_or(path).split(is_slash) {
+            let name =
+                if self.parameters { segment.split(';').next().unwrap_or("") } else { segment };
+            match name {
+                "" if self.joins => {}
+                "." if self.dots => {}
+                ".." if self.dots => text.truncate(text.rfind('/').unwrap_or(0)),
+                name => {
+                    text.push('/');
+                    text.push_str(name);
+                }
+            }
+        }
+    }
 }
 
 /// Takes the prefix off the path, where the route says so, and tells the backend of it.
@@ -56,11 +136,9 @@ pub(in crate::proxy) fn strip(route: &PathRoute, request: &mut RequestHeader) ->
     }
     let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
     if let Some(rest) = path.strip_prefix(route.prefix.as_str()) {
-        let rest: Cow<'_, str> = match rest.chars().next() {
-            Some('/') => rest.into(),
-            Some(_) | None => format!("/{rest}").into(),
-        };
-        let rest = rest.into_owned();
+        // What begins with `//` names another host to whoever reads it as a reference, and to browsers
+        // `/\` is the same.
+        let rest = format!("/{}", rest.trim_start_matches(['/', '\\']));
         request.set_raw_path(rest.as_bytes())?;
     }
     // A prefix is made of characters that a header may have.
@@ -72,23 +150,72 @@ pub(in crate::proxy) fn strip(route: &PathRoute, request: &mut RequestHeader) ->
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    fn readings(path: &str) -> BTreeSet<String> {
+        let readings = RefCell::new(BTreeSet::new());
+        let all = all_readings(path, |reading| {
+            readings.borrow_mut().insert(reading.to_owned());
+            true
+        });
+        assert!(all, "{path}");
+        readings.into_inner()
+    }
+
     #[test]
-    fn odd_paths_are_read_in_the_other_way() {
-        for (path, other) in [
-            ("/a/b", None),
-            ("/a.b/c~", None),
-            ("/x/../api", Some("/api")),
-            ("/x/%2e%2E/api", Some("/api")),
-            ("//api/x", Some("/api/x")),
-            ("/%61pi", Some("/api")),
-            ("/api%2Fx", Some("/api/x")),
-            ("/x\\..\\api", Some("/api")),
-            ("/api;v=1/x", Some("/api/x")),
-            ("/../..", Some("/")),
+    fn odd_paths_are_read_in_every_way_that_is_common() {
+        for (path, others) in [
+            ("/a/b", &[][..]),
+            ("/a.b/c~", &[]),
+            ("/x/../api", &["/x/../api", "/api"]),
+            ("/x/%2e%2E/api", &["/x/%2e%2E/api", "/x/../api", "/api"]),
+            ("/x/%252e%252e/api", &["/x/%2e%2e/api", "/api"]),
+            ("//api/x", &["//api/x", "/api/x"]),
+            ("/%61pi", &["/%61pi", "/api"]),
+            ("/api%2Fx", &["/api%2Fx", "/api/x"]),
+            ("/x\\..\\api", &["/x\\..\\api", "/x/../api", "/api"]),
+            ("/x%5c..%5capi", &["/api"]),
+            ("/api;v=1/x", &["/api;v=1/x", "/api/x"]),
+            ("/api%3bv=1/x", &["/api/x"]),
+            ("/x/../api/..;/y", &["/x/../api/..;/y", "/api/..;/y", "/y"]),
+            ("/x/../api/%2e%2e/y", &["/api/%2e%2e/y", "/y"]),
+            // A server that keeps escaped slashes, and one that joins slashes, end elsewhere than others.
+            ("/a%2fb/%2e%2e/api", &["/api", "/a/api"]),
+            ("/x//../api", &["/x/api", "/api"]),
+            ("/./api", &["/api"]),
+            ("/api/.", &["/api"]),
+            ("/../..", &[""]),
         ] {
-            assert_eq!(other_reading(path).as_deref(), other, "{path}");
+            let readings = readings(path);
+            for other in others {
+                assert!(readings.contains(*other), "{path} as {other}: {readings:?}");
+            }
+            assert_eq!(readings.is_empty(), others.is_empty(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_in_too_many_ways_is_not_plain() {
+        let all = |path: &str| all_readings(path, |_| true);
+        assert!(all(&format!("/{}", "%20;a//".repeat(1000))), "eight ways or so");
+        assert!(!all(&format!("/%252e\\;//./{}", "a".repeat(8000))));
+    }
+
+    proptest::proptest! {
+        /// Nothing that is read otherwise goes unseen, and nothing panics.
+        #[test]
+        fn a_path_is_among_its_readings(path in "/([a-c./\\\\;%é]|%2[ef]|%5c|%25){0,30}") {
+            let path: String = path;
+            let seen = std::cell::Cell::new(false);
+            let all = all_readings(&path, |reading| {
+                seen.set(seen.get() || reading == path);
+                true
+            });
+            let is_odd = path.contains(['%', '\\', ';']) || path.contains("//") || path.contains("/.");
+            proptest::prop_assert!(all && seen.get() == is_odd);
         }
     }
 
@@ -96,9 +223,17 @@ mod tests {
     fn a_prefix_is_taken_off_and_the_query_stays() {
         let route =
             PathRoute { prefix: "/api".parse().unwrap(), tag: "api".parse().unwrap(), strip: true };
-        for (path, left) in
-            [("/api", "/"), ("/api/", "/"), ("/api/x?y=/api", "/x?y=/api"), ("/api?q", "/?q")]
-        {
+        for (path, left) in [
+            ("/api", "/"),
+            ("/api/", "/"),
+            ("/api/x?y=/api", "/x?y=/api"),
+            ("/api?q", "/?q"),
+            ("/api//evil.test", "/evil.test"),
+            ("/api///", "/"),
+            ("/api//?q", "/?q"),
+            ("/api/\\evil.test", "/evil.test"),
+            ("/api\\/evil.test", "/evil.test"),
+        ] {
             let mut request = RequestHeader::build("GET", path.as_bytes(), None).unwrap();
             strip(&route, &mut request).unwrap();
             assert_eq!(request.raw_path(), left.as_bytes(), "{path}");

@@ -9,7 +9,9 @@ use super::body::{BodyMeter, declared_too_large};
 use super::rate::RateFields;
 use super::{access, head};
 use crate::metrics::Reason;
+use crate::model::Scheme;
 use crate::proxy::context::RequestContext;
+use crate::proxy::grpc::is_grpc;
 
 /// What is too much about a head. Those that the front read are within their limits; of a pipelined one,
 /// which was read by Pingora, and of HTTP/2, nothing is known yet.
@@ -39,7 +41,13 @@ pub(in crate::proxy) fn admit(
     let (options, rates) = (pinned.domain.virtual_host.options.get(), pinned.domain.rates());
     let is_open = options.allow.is_empty() && options.deny.is_empty();
     if !is_open || rates.is_some() {
-        let origin = client.origin(request, &ctx.options.trusted_proxies);
+        let is_by_client = !is_open || options.client_rate_limit.is_some();
+        let origin = match client.origin {
+            Some(origin) => origin,
+            None if is_by_client => return Err(Reason::UnknownClient),
+            // Counted among all, whoever it is.
+            None => client.ip,
+        };
         if access::is_denied(options, origin) {
             return Err(Reason::Denied);
         }
@@ -61,5 +69,8 @@ pub(in crate::proxy) fn meter_body(session: &mut Session, ctx: &mut RequestConte
     }
     let options = ctx.pinned.as_ref().map(|pinned| pinned.domain.virtual_host.options.get());
     let most = options.and_then(|options| options.max_body_bytes);
-    ctx.body = Some(BodyMeter::new(most, ctx.options.limits, session.req_header()));
+    // Anybody can say so; where the backend has no HTTP/2 it is none.
+    let has_http2 = ctx.backend().is_some_and(|node| node.backend.scheme != Scheme::Http);
+    let is_grpc = has_http2 && is_grpc(session.req_header());
+    ctx.body = Some(BodyMeter::new(most, ctx.options.limits, is_grpc));
 }

@@ -7,7 +7,6 @@ use pingora::http::RequestHeader;
 
 use super::RequestLimits;
 use crate::metrics::Reason;
-use crate::proxy::grpc::is_grpc;
 
 /// A piece of this size did not wait for a slow client, but for us: what comes slowly is small.
 const FULL_PIECE: usize = 8 * 1024;
@@ -37,10 +36,10 @@ pub(in crate::proxy) struct BodyMeter {
 }
 
 impl BodyMeter {
-    /// For the body of `request`, of at most so many bytes, nothing where any number.
-    pub(super) fn new(most: Option<u64>, limits: RequestLimits, request: &RequestHeader) -> Self {
+    /// For a body of at most so many bytes, nothing where any number.
+    pub(super) fn new(most: Option<u64>, limits: RequestLimits, is_grpc: bool) -> Self {
         // The messages of gRPC may be far apart.
-        let bytes_per_sec = if is_grpc(request) { 0 } else { limits.body_bytes_per_sec };
+        let bytes_per_sec = if is_grpc { 0 } else { limits.body_bytes_per_sec };
         let (bytes, slow_bytes, slow_since) = (0, 0, Instant::now());
         Self { most, bytes_per_sec, grace: limits.body_grace, bytes, slow_since, slow_bytes }
     }
@@ -83,8 +82,6 @@ impl BodyMeter {
 
 #[cfg(test)]
 mod tests {
-    use http::Version;
-
     use super::*;
 
     const LIMITS: RequestLimits = RequestLimits {
@@ -100,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_body_has_its_size_in_all() {
-        let mut meter = BodyMeter::new(Some(10), LIMITS, &request());
+        let mut meter = BodyMeter::new(Some(10), LIMITS, false);
         assert_eq!(meter.take(10, false), None);
         assert_eq!(meter.take(0, true), None);
         assert_eq!(meter.take(1, true), Some(Reason::BodyTooLarge));
@@ -109,7 +106,7 @@ mod tests {
     #[test]
     fn a_dripping_body_is_cut_off_after_its_grace_and_others_never() {
         let run = |piece: usize, every: u64, may_be_slow: bool| {
-            let mut meter = BodyMeter::new(None, LIMITS, &request());
+            let mut meter = BodyMeter::new(None, LIMITS, false);
             if may_be_slow {
                 meter.may_be_slow();
             }
@@ -127,14 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_grpc_may_be_slow_for_being_it() {
-        for (version, may_be_slow) in [(Version::HTTP_2, true), (Version::HTTP_11, false)] {
-            let mut request = request();
-            request.set_version(version);
-            request.insert_header("content-type", "application/grpc").unwrap();
-            let mut meter = BodyMeter::new(None, LIMITS, &request);
+    fn what_is_grpc_may_be_slow() {
+        for is_grpc in [true, false] {
+            let mut meter = BodyMeter::new(None, LIMITS, is_grpc);
             let later = meter.slow_since + Duration::from_mins(1);
-            assert_eq!(meter.take_at(1, false, || later).is_none(), may_be_slow, "{version:?}");
+            assert_eq!(meter.take_at(1, false, || later).is_none(), is_grpc);
         }
     }
 

@@ -20,6 +20,8 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::proxy::header_blocks::HeaderBlocks;
+
 const HEADER: usize = 9;
 const PREFACE: usize = 24;
 
@@ -47,14 +49,19 @@ pub(in crate::proxy) struct Metered {
     frames: Frames,
     budget: Budget,
     flooded: Flooded,
+    blocks: HeaderBlocks,
 }
 
 impl Metered {
-    pub(in crate::proxy) fn new(stream: Stream, per_sec: u32) -> (Self, Flooded) {
+    pub(in crate::proxy) fn new(
+        stream: Stream,
+        per_sec: u32,
+        blocks: HeaderBlocks,
+    ) -> (Self, Flooded) {
         let flooded = Flooded::default();
         let budget = Budget::new(per_sec);
-        let metered =
-            Self { stream, frames: Frames::default(), budget, flooded: Arc::clone(&flooded) };
+        let (frames, noted) = (Frames::default(), Arc::clone(&flooded));
+        let metered = Self { stream, frames, budget, flooded: noted, blocks };
         (metered, flooded)
     }
 }
@@ -142,6 +149,7 @@ impl AsyncRead for Metered {
                 this.flooded.store(true, Ordering::Relaxed);
                 return Poll::Ready(Err(io::Error::other("too many frames that carry nothing")));
             }
+            this.blocks.follow(&mut buffer.filled_mut()[before..])?;
         }
         read
     }

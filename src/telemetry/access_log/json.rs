@@ -1,5 +1,6 @@
 //! A line as a JSON object. What there is nothing to tell of has no field.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::escape::write_json;
@@ -11,11 +12,8 @@ pub(super) fn write(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     out.push(b'"');
     text(out, b",\"request_id\":\"", line.request_id);
     text(out, b",\"trace_id\":\"", line.trace_id);
-    if let Some(ip) = line.client_ip {
-        out.extend_from_slice(b",\"client_ip\":\"");
-        write_ip(out, ip);
-        out.push(b'"');
-    }
+    address(out, b",\"client_ip\":\"", line.client_ip);
+    address(out, b",\"peer_ip\":\"", line.peer_ip);
     text(out, b",\"method\":\"", Some(line.method));
     text(out, b",\"host\":\"", line.host);
     text(out, b",\"path\":\"", Some(line.path));
@@ -48,6 +46,13 @@ fn text(out: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
     let Some(value) = value else { return };
     out.extend_from_slice(key);
     write_json(out, value);
+    out.push(b'"');
+}
+
+fn address(out: &mut Vec<u8>, key: &[u8], ip: Option<IpAddr>) {
+    let Some(ip) = ip else { return };
+    out.extend_from_slice(key);
+    write_ip(out, ip);
     out.push(b'"');
 }
 

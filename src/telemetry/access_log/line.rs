@@ -22,8 +22,10 @@ pub struct AccessLine<'a> {
     pub request_id: Option<&'a str>,
     /// The trace that its `traceparent` names.
     pub trace_id: Option<&'a str>,
-    /// Its client.
+    /// Its client, where that is known.
     pub client_ip: Option<IpAddr>,
+    /// The address at the other end of its connection.
+    pub peer_ip: Option<IpAddr>,
     /// What it asked to be done.
     pub method: &'a str,
     /// The host that it named.

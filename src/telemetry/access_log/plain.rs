@@ -72,6 +72,10 @@ pub(super) fn write_text(out: &mut Vec<u8>, line: &AccessLine<'_>) {
         out.extend_from_slice(name);
         write_number(out, number);
     }
+    if let Some(ip) = line.peer_ip {
+        out.extend_from_slice(b" peer_ip=");
+        write_ip(out, ip);
+    }
     word(out, b" tls=", line.tls);
     if let Some(domain) = line.domain {
         out.extend_from_slice(b" domain=");

@@ -17,6 +17,7 @@ fn line() -> AccessLine<'static> {
         request_id: Some("6f1c"),
         trace_id: Some("0af7651916cd43dd8448eb211c80319c"),
         client_ip: Some("192.0.2.1".parse().expect("an address")),
+        peer_ip: Some("10.0.0.1".parse().expect("an address")),
         method: "POST",
         host: Some("Example.com:8080"),
         path: "/a/b",
@@ -73,6 +74,7 @@ fn json_has_a_field_for_each_fact() {
         concat!(
             r#"{"time":"2026-11-26T11:50:31.007Z","request_id":"6f1c","#,
             r#""trace_id":"0af7651916cd43dd8448eb211c80319c","client_ip":"192.0.2.1","#,
+            r#""peer_ip":"10.0.0.1","#,
             r#""method":"POST","host":"Example.com:8080","path":"/a/b","query":"c=d","#,
             r#""protocol":"HTTP/1.1","tls":"TLSv1.3","status":200,"bytes_in":12,"#,
             r#""bytes_out":3456,"duration_ms":12.045,"upstream_ms":11.999,"#,
@@ -113,7 +115,7 @@ fn text_is_for_people() {
     assert_eq!(
         written(plain::write_text, &line),
         "2026-11-26T11:50:31.007Z 192.0.2.1 \"POST Example.com:8080 /a/b?c=d HTTP/1.1\" 200 12.045ms \
-         upstream=11.999ms in=12 out=3456 tls=TLSv1.3 domain=*.example.com tag=a backend_id=web-v1 \
+         upstream=11.999ms in=12 out=3456 peer_ip=10.0.0.1 tls=TLSv1.3 domain=*.example.com tag=a backend_id=web-v1 \
          tries=1 request_id=6f1c trace_id=0af7651916cd43dd8448eb211c80319c reason=client_gone\n"
     );
 }

@@ -91,24 +91,113 @@ fn malformed_trailers_are_refused() {
     run(&[Case::new("8.1.2: an upper-case name in trailers", upper_case, Step::Refused)], true);
 }
 
-/// The one case of h2spec that fails (8.1.2.1/3): the h2 crate ignores pseudo-headers in trailers.
-/// Nobody else sees them: trailers of requests go no further.
+/// What HTTP/1 refuses, and what the h2 crate alone would take or forget.
 #[test]
-fn a_pseudo_header_in_trailers_goes_nowhere() {
-    let backend = RawBackend::start(|connection| {
-        connection.read_head();
-        connection.read_head();
-        connection.send(&answer("ok"));
-    });
-    let vhost = Setup::new()
-        .tcp_probes()
-        .domain("example.com", "a")
-        .backend("web", backend.address(), &["a"])
-        .start();
+fn requests_that_http1_would_refuse_are_refused() {
+    let [method, _, authority, path] = pseudo("GET", "/");
+    let host = ("host", "example.com");
+    let foreign = (":scheme", "ftp");
+    let cases = [
+        but("8.3.1: a fragment", ":path", "/a#f"),
+        but("8.3.1: a fragment behind a query", ":path", "/a?b#f"),
+        but("8.3.1: a fragment alone", ":path", "#f"),
+        but("8.3.1: an empty fragment", ":path", "/#"),
+        but("8.3.1: a query alone", ":path", "?x"),
+        but("8.3.1: an asterisk with GET", ":path", "*"),
+        but("8.3.1: another scheme", ":scheme", "ftp"),
+        but("8.3.1: the scheme of WebSockets", ":scheme", "wss"),
+        only("8.3.1: another scheme beside Host alone", &[method, foreign, path, host]),
+        only("8.3.1: another scheme behind the path", &[method, path, foreign, host]),
+        with("8.2.1: a space before a value", &[("x", " 1")]),
+        with("8.2.1: a space behind a value", &[("x", "1 ")]),
+        with("8.2.1: a tab behind a value", &[("x", "1\t")]),
+        with("8.2.1: a value of spaces", &[("x", "  ")]),
+        with("a length of 19 digits", &[("content-length", "1234567890123456789")]),
+        with("an underscore in Content-Length", &[("content_length", "5")]),
+        with("an underscore in Transfer-Encoding", &[("transfer_encoding", "chunked")]),
+        only(
+            "an authority that is not the Host",
+            &[method, (":scheme", "http"), authority, path, ("host", "a")],
+        ),
+    ];
+    run(&cases, false);
+}
+
+/// RFC 9113 §8.1: the head is on its way when these come.
+#[test]
+fn pseudo_headers_in_trailers_are_refused() {
+    let cases = [
+        ("8.1.2.1: a method in trailers", (":method", "PUT")),
+        ("8.1.2.1: a path in trailers", (":path", "/x")),
+        ("8.1.2.1: a status in trailers", (":status", "200")),
+        ("8.1.2.1: an unknown pseudo-header in trailers", (":x", "1")),
+    ];
+    let cases = cases.map(|(name, field)| Case::new(name, trailers(&[field]), Step::Refused));
+    run(&cases, true);
+}
+
+/// A stream that is malformed does not end the others, and each is counted.
+#[test]
+fn a_fragment_resets_its_stream_and_is_counted() {
+    let backend = Backend::start("web");
+    let vhost =
+        Setup::new().domain("example.com", "a").backend("web", backend.address(), &["a"]).start();
     vhost.wait_until_healthy(1);
-    let case = Case::new("trailers", trailers(&[(":method", "PUT")]), Step::Answered(1));
+    let fields = |path: &'static str| block(&pseudo("GET", path));
+    // Kept in the table, then taken from there: the client's entry 62.
+    let [method, scheme, authority, _] = pseudo("GET", "/");
+    let kept = [&block(&[method, scheme, authority])[..], b"\x44\x04/a#f"].concat();
+    let again = [&block(&[method, scheme, authority])[..], b"\xbe"].concat();
+    // Both in the Huffman code: `/#`.
+    let coded = [&block(&[method, scheme, authority])[..], b"\x04\x83\x63\xfe\xbf"].concat();
+    let reset = |stream, block: &[u8]| {
+        (Step::Send(frame(HEADERS, WHOLE, stream, block)), Step::Resets(&[PROTOCOL_ERROR]))
+    };
+    let mut steps = Vec::new();
+    for (stream, block) in [(1, fields("/a#f")), (3, kept), (5, again), (7, coded)] {
+        let (send, resets) = reset(stream, &block);
+        steps.extend([send, resets, Step::Alive]);
+    }
+    steps.extend([Step::Send(frame(HEADERS, WHOLE, 9, &fields("/a"))), Step::Answered(9)]);
+    let case = Case { name: "fragments", settings: Vec::new(), steps };
     case.run(Peer::over(vhost.connect().into_stream())).unwrap();
-    let received = backend.received_text();
-    assert!(received.starts_with("POST / HTTP/1.1\r\n"), "{received}");
-    assert!(received.ends_with("\r\n\r\n1\r\nx\r\n0\r\n\r\n"), "{received}");
+    assert_eq!(backend.requests(), 1, "that without a fragment");
+    eventually("each is counted", std::time::Duration::from_secs(10), || {
+        let state = vhost.rpc("state.get", serde_json::json!({})).unwrap();
+        state["refused"]["bad_request"] == 4
+    });
+    let line = vhost.wait_for_log("there is a fragment in the target").concat();
+    assert!(line.contains("reason=bad_request"), "{line}");
+}
+
+/// RFC 9113 §8.2.3: cookies in fields of their own are one field to a backend.
+#[test]
+fn cookie_crumbs_are_joined() {
+    for is_h2 in [false, true] {
+        let builder = Backend::builder("web");
+        let backend = if is_h2 { builder.h2c().start() } else { builder.start() };
+        let scheme = if is_h2 { "scheme = \"h2c\"" } else { "" };
+        let vhost = Setup::new()
+            .domain("example.com", "a")
+            .backend_with("web", backend.address(), &["a"], scheme)
+            .start();
+        vhost.wait_until_healthy(1);
+        let body = in_runtime(async {
+            let mut client = H2::connect(vhost.http()).await;
+            let request = http::Request::get("http://example.com/")
+                .header("cookie", "session=1")
+                .header("cookie", "csrf=2")
+                .header("cookie", "theme=dark; lang=de")
+                .body(());
+            let (response, _) = client.start(request.unwrap(), true).await.unwrap();
+            read(response).await.unwrap().body
+        });
+        let echo: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let headers = echo["headers"].as_array().unwrap();
+        let cookies: Vec<_> = headers.iter().filter(|pair| pair[0] == "cookie").collect();
+        assert_eq!(
+            cookies,
+            [&serde_json::json!(["cookie", "session=1; csrf=2; theme=dark; lang=de"])]
+        );
+    }
 }

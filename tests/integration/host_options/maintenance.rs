@@ -21,6 +21,30 @@ fn clients_are_told_of_maintenance_and_when_to_come_again() {
 }
 
 #[test]
+fn what_only_looks_like_a_challenge_does_not_leave_maintenance() {
+    let (backend, vhost) = with_options("maintenance = {}");
+    let mut client = vhost.connect();
+    for rest in [
+        "../../secret",
+        "%2e%2e/%2e%2e/secret",
+        "..%2f..%2fsecret",
+        "..;/..;/secret",
+        "..\\..\\secret",
+        "x/../../../secret",
+        "x/y",
+        "x;y",
+        "x?y",
+        "",
+    ] {
+        let path = format!("/.well-known/acme-challenge/{rest}");
+        assert_eq!(client.get("example.com", &path).status, 503, "{path}");
+    }
+    let posted = client.post("example.com", "/.well-known/acme-challenge/x", b"y");
+    assert_eq!(posted.status, 503, "CAs look with GET");
+    assert_eq!(backend.requests(), 0);
+}
+
+#[test]
 fn one_command_turns_it_on_and_off() {
     let (_backend, vhost) = with_options("");
     let maintenance =

@@ -55,6 +55,16 @@ fn a_path_that_servers_may_read_as_another_route_is_refused() {
         "/api/v2/../x",
         "/./api",
         "/api;a=b/x",
+        "/x/../api/..;/y",
+        "/x/../api/%2e%2e/y",
+        "/x/%2e%2e/api/..;/y",
+        "/x/%252e%252e/api",
+        "/a%2fb/%2e%2e/api",
+        "/x\\..\\api",
+        "/x%5c..%5capi",
+        "\\api",
+        "/x//../../api",
+        "/api%3bx",
     ] {
         let response = vhost.get("example.com", path);
         assert_eq!(response.status, 400, "{path}");
@@ -65,6 +75,21 @@ fn a_path_that_servers_may_read_as_another_route_is_refused() {
         let response = vhost.get("example.com", path);
         assert_eq!(response.backend(), Some(backend), "{path}");
         assert_eq!(response.echo()["uri"], path);
+    }
+}
+
+#[test]
+fn what_is_left_of_a_path_names_no_other_host() {
+    let (_backends, vhost) = site(ROUTES);
+    for (path, seen) in [
+        ("/api/v2//evil.test/x", "/evil.test/x"),
+        ("/api/v2///evil.test", "/evil.test"),
+        ("/api/v2/\\evil.test", "/evil.test"),
+        ("/api/v2//?next=//x", "/?next=//x"),
+    ] {
+        let response = vhost.get("example.com", path);
+        assert_eq!(response.backend(), Some("v2"), "{path}");
+        assert_eq!(response.echo()["uri"], seen, "{path}");
     }
 }
 

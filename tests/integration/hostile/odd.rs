@@ -166,6 +166,22 @@ fn rows_of_fields() -> Vec<Row> {
             "GET / @example.com",
         ),
         refused("HTTP/1.0 without Host", "GET / HTTP/1.0\r\n\r\n", 404),
+        passes(
+            "an absolute target of HTTP/1.0 without Host",
+            "GET http://example.com/a?b HTTP/1.0\r\n\r\n",
+            "GET /a?b @example.com",
+        )
+        .closes(),
+        passes(
+            "an absolute target of HTTP/1.0 with a port",
+            "GET http://example.com:80 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+            "GET / @example.com:80",
+        ),
+        refused(
+            "an absolute target of HTTP/1.0 for another host",
+            "GET http://other.test/ HTTP/1.0\r\n\r\n",
+            404,
+        ),
         passes("close", with("Connection: close"), "GET / @example.com").closes(),
         passes("close in capitals", with("Connection: CLOSE"), "GET / @example.com").closes(),
     ]

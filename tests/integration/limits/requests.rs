@@ -158,8 +158,76 @@ fn a_body_that_drips_is_cut_off_after_its_grace() {
     assert_eq!(drip(""), 408);
     let log = wait_for_refused(&vhost, "body_timeout", 1);
     assert!(log.contains("status=408"), "{log}");
-    assert_eq!(drip("Content-Type: application/grpc\r\n"), 200, "its messages may be far apart");
+    for (number, kind) in
+        ["application/grpc", "application/grpcx", "application/grpc+proto"].iter().enumerate()
+    {
+        assert_eq!(drip(&format!("Content-Type: {kind}\r\n")), 408, "there is no gRPC over HTTP/1");
+        wait_for_refused(&vhost, "body_timeout", 2 + number as u64);
+    }
     assert_eq!(vhost.backend("web")["failures"], 0, "no backend is blamed");
+}
+
+/// Its messages may be far apart; but a client that only says so is not believed.
+#[test]
+fn what_says_that_it_is_grpc_may_be_slow_only_where_the_backend_can_speak_it() {
+    for (scheme, slow) in [("", 408), ("scheme = \"h2c\"", 200)] {
+        let builder = Backend::builder("web");
+        let backend = if scheme.is_empty() { builder.start() } else { builder.h2c().start() };
+        let vhost = Setup::new()
+            .set("proxy.min_body_bytes_per_sec", 1000)
+            .set("proxy.body_grace_secs", 0.3)
+            .domain("example.com", "a")
+            .backend_with("web", backend.address(), &["a"], scheme)
+            .start();
+        vhost.wait_until_healthy(1);
+        let drip = |kind: &'static str| {
+            in_runtime(async {
+                let mut client = H2::connect(vhost.http()).await;
+                let request =
+                    http::Request::post("http://example.com/").header("content-type", kind);
+                let (response, mut body) =
+                    client.start(request.body(()).unwrap(), false).await.unwrap();
+                for _ in 0..200 {
+                    if body.send_data("x".into(), false).is_err() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                let _ = body.send_data("x".into(), true);
+                let response = read(response).await.unwrap();
+                // gRPC is answered in gRPC.
+                let status = response.headers.get("grpc-status");
+                if status.is_some_and(|status| status == "2") {
+                    408
+                } else {
+                    response.status.as_u16()
+                }
+            })
+        };
+        assert_eq!(drip("application/grpc"), slow, "{scheme}");
+        assert_eq!(drip("application/grpcx"), 408, "{scheme}");
+    }
+}
+
+/// Whoever asks for an upgrade does not get the patience that is for those who have one.
+#[test]
+fn a_backend_that_does_not_answer_an_upgrade_is_waited_for_as_for_others() {
+    let backend = Backend::start("web");
+    let vhost = site(&backend)
+        .set("upstream.read_timeout_secs", 0.5)
+        .set("proxy.websocket_idle_timeout_secs", 3600)
+        .start();
+    vhost.wait_until_healthy(1);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let response = vhost.connect().get_with("example.com", "/hold", upgrade);
+    assert_eq!(response.status, 504);
+    wait_for_refused(&vhost, "upstream_timeout", 1);
+    // One that has agreed may be silent for longer.
+    let mut socket = WebSocket::open(vhost.http(), "example.com");
+    std::thread::sleep(Duration::from_millis(1500));
+    socket.echo("still there").expect("it goes on");
+    backend.release();
 }
 
 #[test]

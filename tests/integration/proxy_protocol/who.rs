@@ -25,11 +25,16 @@ fn who_is_believed_is_whom_the_header_names() {
     let kept = ("192.0.2.99, 203.0.113.5".into(), "https".into());
     assert_eq!(sent("203.0.113.5"), kept, "another trusted proxy, behind this one");
     // Whoever it is that the proxy can't name, it has not read the headers.
-    for header in [v2(0x20, 0, &[]), v2(0x21, 0, &[]), b"PROXY UNKNOWN\r\n".to_vec()] {
+    let own = proxy.to_string();
+    for (header, named) in [
+        (v2(0x20, 0, &[]), own.as_str()),
+        (v2(0x21, 0, &[]), "unknown"),
+        (b"PROXY UNKNOWN\r\n".to_vec(), "unknown"),
+    ] {
         let mut client = Client::connect_from(proxy, vhost.http());
         client.send(header);
         let response = client.get_with("example.com", "/", claims);
-        assert_eq!(response.sent("x-forwarded-for"), [proxy.to_string()]);
+        assert_eq!(response.sent("x-forwarded-for"), [named]);
         assert_eq!(response.sent("x-forwarded-proto"), ["http"]);
     }
 }
@@ -46,6 +51,25 @@ fn a_domain_allows_and_denies_whom_the_header_names() {
     }
     let log = vhost.wait_for_log("reason=denied").concat();
     assert!(log.contains("client_ip=192.0.2.66"), "{log}");
+    // Whom the proxy can't name is not taken for the proxy.
+    for (allowed, own) in [("192.0.2.0/24", 403), ("0.0.0.0/0", 200)] {
+        vhost.ctl_ok(&[
+            "domain",
+            "set",
+            "example.com",
+            "--option",
+            &format!("allow=[\"{allowed}\"]"),
+        ]);
+        for (header, status) in
+            [(v2(0x20, 0, &[]), own), (v2(0x21, 0, &[]), 403), (b"PROXY UNKNOWN\r\n".to_vec(), 403)]
+        {
+            let mut client = Client::connect_from(proxy, vhost.http());
+            client.send(header);
+            assert_eq!(client.get("example.com", "/").status, status, "{allowed}");
+        }
+    }
+    let log = vhost.wait_for_log("reason=unknown_client").concat();
+    assert!(log.contains(&format!("peer_ip={proxy}")) && !log.contains("client_ip="), "{log}");
 }
 
 #[test]

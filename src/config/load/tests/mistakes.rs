@@ -48,6 +48,14 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("management_api_hosts = [\"*.a.b\"]", "name each host"),
         ("trusted_proxies = \"10.0.0.0/8\"", "write a list: `[\"10.0.0.0/8\"]`"),
         ("trusted_proxies = [\n\"::1\",\n\"10.0.0/8\"]", "5: proxy.trusted_proxies[1]: `10.0.0/8`"),
+        ("trusted_proxies = [\"Cloudflare\"]", "the name of a list: `private`, `loopback`"),
+        ("client_ip_header = \"X-Real-IP\"", "`trusted_proxies` is empty"),
+        (
+            "trusted_proxies = [\"::1\"]\nclient_ip_header = \"X-Forwarded-For\"",
+            "leave the key out",
+        ),
+        ("trusted_proxies = [\"::1\"]\nclient_ip_header = \"X_Real_IP\"", "write it with `-`"),
+        ("underscores_in_headers = true", "choose `drop` or `allow`"),
         (
             "proxy_protocol_http = true",
             "3: proxy.proxy_protocol_http: `true`: `trusted_proxies` is",
