@@ -22,6 +22,7 @@ const LONGEST_TEXT: usize = 10;
 pub(super) struct BrokenBlock;
 
 /// What was seen in a block.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
     /// Any pseudo-header field.

@@ -36,6 +36,7 @@ pub(super) static STEPS: [[Step; 16]; 256] = steps();
 const SYMBOL: u16 = 256;
 
 /// The children of each node, by the next bit. 257 symbols have 256 nodes above them.
+#[expect(clippy::cast_possible_truncation, reason = "symbols are below 257")]
 const fn tree() -> [[u16; 2]; 256] {
     let mut tree = [[0; 2]; 256];
     let (mut nodes, mut code, mut length) = (1, 0_u32, 1);
@@ -72,14 +73,14 @@ const fn steps() -> [[Step; 16]; 256] {
     while start < 256 {
         let mut bits = 0;
         while bits < 16 {
-            let (mut node, mut taken) = (start, 0);
+            let (mut node, mut taken) = (start, 0_u8);
             while taken < 4 {
                 let child = tree[node][bits >> (3 - taken) & 1];
                 taken += 1;
                 node = if child < SYMBOL { child as usize } else { 0 };
                 // The end is no byte, and may not stand in a string; h2 refuses it.
                 if child >= SYMBOL && child < SYMBOL + 256 {
-                    steps[start][bits].ends = taken as u8;
+                    steps[start][bits].ends = taken;
                     steps[start][bits].byte = (child - SYMBOL) as u8;
                 }
             }

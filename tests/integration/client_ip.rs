@@ -230,7 +230,7 @@ fn every_log_names_the_client_and_who_has_connected_beside_it() {
         |line: &Value| (line["status"].as_u64(), line["client_ip"].as_str().map(str::to_owned));
     let mut clients: Vec<_> = lines.iter().map(said).collect();
     clients.sort_unstable();
-    let of = |status, client: Option<&str>| (Some(status), client.map(str::to_owned));
+    let of = |status: u64, client: Option<&str>| (Some(status), client.map(str::to_owned));
     assert_eq!(
         clients,
         [

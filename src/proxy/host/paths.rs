@@ -30,6 +30,7 @@ pub(in crate::proxy) fn is_plain(
 }
 
 /// How segments become a path.
+#[expect(clippy::struct_excessive_bools, reason = "servers mix them as they like")]
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     /// A backslash is a slash.
