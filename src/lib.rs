@@ -6,6 +6,9 @@
 //! [`health`] watches backends; [`stats`] remembers what was counted lately; [`exposition`] tells
 //! Prometheus all of it; [`acme`] talks to CAs; [`server`] puts everything together.
 
+// They panic when nobody reads what they print.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 pub mod acme;
 pub mod atomic_file;
 pub mod certs;

@@ -1,5 +1,7 @@
 //! The `vhost` command.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 use std::process::ExitCode;
 
 /// Reading a large config file takes many times the memory that its domains need. This allocator gives

@@ -51,6 +51,7 @@ pub fn read_below(directory: &Path, name: &Path, max: u64) -> io::Result<Vec<u8>
         Errno::EXDEV | Errno::ELOOP => {
             io::Error::other(format!("it leads out of `{}`", directory.display()))
         }
+        Errno::ENXIO => io::Error::other("it is a socket, not a file"),
         error => error.into(),
     })?;
     read_open(file, max)

@@ -9,13 +9,15 @@ use serde::Serialize;
 
 use super::exit_code::ExitCode;
 use super::problem::complaint;
-use crate::config::{self, ConfigError, Inspection, Problem};
+use crate::config::{self, Config, ConfigError, Inspection, Origin, Problem};
+use crate::server::{Missing, preflight};
 
 /// Check a config file without starting anything.
 ///
 /// Prints every problem of the file, and of those that it includes, with its line, its key and what
 /// would be right. The exit status is 0 when the file is valid and 2 when it is not. `vhost serve` and
-/// a reload do the same checks. Environment variables that the file refers to must be set.
+/// a reload do the same checks. What a start would miss on this machine, such as a page, a group, the
+/// directory of a log or a free port, is a warning. Environment variables that the file refers to must be set.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  vhost check /etc/vhost/config.toml\n  \
                         vhost check --format json /etc/vhost/config.toml")]
@@ -52,7 +54,7 @@ fn check(file: &Path, talk: &mut impl Write) -> bool {
             let domains = counted(config.declared.domains.len(), "domain");
             let backends = counted(config.declared.backends.len(), "backend");
             let mut text = String::new();
-            for warning in &config.warnings {
+            for warning in config.warnings.iter().chain(&missing(&config)) {
                 // Writing to a text never fails.
                 let (file, line) = (warning.file.display(), warning.line);
                 let _ = writeln!(text, "{file}:{line}: warning: {warning}");
@@ -65,6 +67,23 @@ fn check(file: &Path, talk: &mut impl Write) -> bool {
     // Nobody to talk to is no reason to answer otherwise.
     let _ = writeln!(talk, "{text}");
     valid
+}
+
+/// What a start on this machine would miss, at the line that names it.
+fn missing(config: &Config) -> Vec<Problem> {
+    let place = |key: &str| {
+        let setting = config.effective.iter().find(|setting| setting.key == key);
+        match setting.map(|setting| &setting.from) {
+            Some(Origin::File { path, line }) => (path.clone(), *line),
+            _ => (config.files.first().cloned().unwrap_or_default(), 1),
+        }
+    };
+    let missing = preflight(config).into_iter().map(|Missing { key, message }| {
+        let (file, line) = place(key);
+        let (key, value) = (key.to_owned(), None);
+        Problem { file, line, column: 1, end_line: line, end_column: 1, key, value, message }
+    });
+    missing.collect()
 }
 
 /// The answer for editors. Fields may join, none goes.
@@ -107,11 +126,14 @@ impl From<Problem> for Diagnostic {
 
 fn check_as_json(file: &Path, data: &mut impl Write) -> bool {
     let answer = match config::inspect(file) {
-        Ok(Inspection { files, problems, warnings, domains, backends }) => Answer {
+        Ok(Inspection { files, problems, mut warnings, domains, backends, config }) => Answer {
             valid: problems.is_empty(),
             files: files.iter().map(|file| file.display().to_string()).collect(),
             problems: problems.into_iter().map(Diagnostic::from).collect(),
-            warnings: warnings.into_iter().map(Diagnostic::from).collect(),
+            warnings: {
+                warnings.extend(config.iter().flat_map(|config| missing(config)));
+                warnings.into_iter().map(Diagnostic::from).collect()
+            },
             domains,
             backends,
         },
@@ -158,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_valid_file_is_told_in_one_line() {
-        let text = "proxy = { listen_addr_http = \"[::1]:80\", state_dir = \"/state\" }\n\
+        let text = "proxy = { listen_addr_http = \"127.0.0.1:0\", state_dir = \"/state\" }\n\
                     [[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []";
         let expected = "vhost.toml: ok: 0 domains, 1 backend\n";
         assert_eq!(check_text(text), (true, expected.to_owned()));
@@ -208,7 +230,7 @@ mod tests {
             })
         );
         let good = answer(
-            "proxy = { listen_addr_http = \"[::1]:80\", state_dir = \"/state\" }\n\
+            "proxy = { listen_addr_http = \"127.0.0.1:0\", state_dir = \"/state\" }\n\
              [[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []",
         );
         let expected = serde_json::json!({

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::exit_code::ExitCode;
 use super::problem::complaint;
+use super::words::say;
 use crate::demo::{self, Shown};
 
 /// Show a switch under traffic, without root and without a config.
@@ -59,6 +60,6 @@ async fn until_signal() {
 }
 
 fn complain(error: &dyn Error) -> ExitCode {
-    eprintln!("{}", complaint(error, None));
+    say(complaint(error, None));
     ExitCode::Failed
 }

@@ -6,6 +6,7 @@ use argon2::Argon2;
 use argon2::password_hash::PasswordHasher;
 
 use super::exit_code::ExitCode;
+use super::words::say;
 
 /// Hash a password for a domain's `basic_auth`
 ///
@@ -20,7 +21,7 @@ pub fn run(_: &HashPasswordArgs) -> u8 {
     let password = match password() {
         Ok(password) => password,
         Err(problem) => {
-            eprintln!("error: {problem}");
+            say(format_args!("error: {problem}"));
             return ExitCode::Usage.into();
         }
     };
@@ -28,13 +29,13 @@ pub fn run(_: &HashPasswordArgs) -> u8 {
     let hash = match Argon2::default().hash_password(password.as_bytes()) {
         Ok(hash) => hash,
         Err(error) => {
-            eprintln!("error: the password could not be hashed\ncause: {error}");
+            say(format_args!("error: the password could not be hashed\ncause: {error}"));
             return ExitCode::Failed.into();
         }
     };
     match writeln!(io::stdout().lock(), "{hash}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("error: cannot write the hash\ncause: {error}");
+            say(format_args!("error: cannot write the hash\ncause: {error}"));
             ExitCode::Failed.into()
         }
         _ => ExitCode::Done.into(),

@@ -18,6 +18,7 @@ pub mod schema;
 pub mod serve;
 mod table;
 mod time;
+mod words;
 
 pub use args::run;
 pub use exit_code::ExitCode;

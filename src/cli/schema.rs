@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::exit_code::ExitCode;
+use super::words::say;
 use crate::config;
 
 /// Print the JSON Schema of the config file.
@@ -18,7 +19,7 @@ pub struct SchemaArgs {}
 pub fn run(_: &SchemaArgs) -> u8 {
     match writeln!(io::stdout().lock(), "{:#}", config::schema()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("error: cannot write the schema\ncause: {error}");
+            say(format_args!("error: cannot write the schema\ncause: {error}"));
             ExitCode::Failed.into()
         }
         _ => ExitCode::Done.into(),

@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit_code::ExitCode;
 use super::problem::complaint;
+use super::words::say;
 use crate::config::{
     Arguments, BackendArgument, Config, ConfigError, LogFormat, Route, Source, listen_address,
 };
@@ -91,7 +92,7 @@ pub fn run(args: ServeArgs) -> u8 {
     let config = match source.load_to_start() {
         Ok(config) => config,
         Err(error @ ConfigError::Invalid { .. }) => {
-            eprintln!("{error}");
+            say(&error);
             return ExitCode::Usage.into();
         }
         Err(error) => {
@@ -114,10 +115,10 @@ pub fn run(args: ServeArgs) -> u8 {
     {
         let dropped = dropped.load(Ordering::Relaxed);
         if dropped > 0 {
-            eprintln!(
+            say(format_args!(
                 "warning: {dropped} lines of the {which} were dropped: they came faster than they were \
                  written, or could not be written"
-            );
+            ));
         }
     }
     exit.into()
@@ -201,7 +202,7 @@ fn exit_code(error: &ServerError) -> ExitCode {
 
 /// Says what failed, why, and what to do: for people, whatever the log's format and level.
 fn complain(error: &dyn Error, hint: Option<&str>) {
-    eprintln!("{}", complaint(error, hint));
+    say(complaint(error, hint));
 }
 
 /// The signals that the server heeds.

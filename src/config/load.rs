@@ -33,6 +33,8 @@ pub struct Inspection {
     pub domains: usize,
     /// How many backends could be read.
     pub backends: usize,
+    /// What the file says, where it is right.
+    pub config: Option<Box<Config>>,
 }
 
 /// Reads a config file and those that it includes, and the files of backends that they name.
@@ -68,6 +70,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 pub fn inspect(path: &Path) -> Result<Inspection, ConfigError> {
     let mut loaded = read_file(path)?.with_good_files();
     let warnings = loaded.config.as_mut().map(|config| std::mem::take(&mut config.warnings));
+    let is_valid = loaded.problems.is_empty();
     let declared = loaded.config.as_ref().map(|config| &config.declared);
     Ok(Inspection {
         domains: declared.map_or(0, |declared| declared.domains.len()),
@@ -75,6 +78,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, ConfigError> {
         files: loaded.files,
         problems: loaded.problems,
         warnings: warnings.unwrap_or_default(),
+        config: loaded.config.filter(|_| is_valid).map(Box::new),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What single values of the file mean: each reader takes one, or says what would be right.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -123,6 +123,15 @@ pub(super) fn choice<T: Clone>(choices: &[(&'static str, T)]) -> impl Read<T> {
 pub(super) fn listen_address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     let example = "write address and port: `0.0.0.0:80`, `127.0.0.1:80` or `[::]:80`";
     let text = value.as_str().ok_or(example)?;
+    if let Some((host, port)) = text.strip_prefix('[').and_then(|rest| rest.rsplit_once("]:"))
+        && let Some((address, zone)) = host.split_once('%')
+        && address.parse::<Ipv6Addr>().is_ok()
+        && let Ok(port) = port.parse::<u16>()
+    {
+        // The system knows the numbers of its interfaces; it looks up no name here.
+        let found = (host, port).to_socket_addrs().ok().and_then(|mut found| found.next());
+        return found.ok_or_else(|| format!("there is no interface `{zone}`"));
+    }
     text.parse().map_err(|_| match text.rsplit_once(':') {
         Some(("", port)) if port.parse::<u16>().is_ok() => {
             format!("add the address: `0.0.0.0:{port}` is every one of IPv4, `[::]:{port}` of IPv6")

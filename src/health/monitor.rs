@@ -1,6 +1,6 @@
 //! One backend under watch: every outcome of a probe or of traffic comes by here.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,18 +117,24 @@ impl Monitor {
         self.observed.lock().threshold.is_settled()
     }
 
-    /// Publishes the addresses that the backend's name stands for, unless they are the same.
-    pub(super) fn set_addresses(&self, addresses: &[IpAddr]) {
+    /// Publishes the addresses that the backend's name stands for, with the backend's port, unless they
+    /// are the same.
+    pub(super) fn set_addresses(&self, addresses: &[SocketAddr]) {
         let BackendAddr::Name { port, .. } = self.node.backend.address else { return };
         let _order = self.observed.lock();
         let now = self.node.live.endpoints();
-        let is_known = |address: &IpAddr| match &**now {
-            Endpoints::Tcp(known) => known.iter().any(|known| known.ip() == *address),
+        let at_port = |address: &SocketAddr| {
+            let mut address = *address;
+            address.set_port(port);
+            address
+        };
+        let is_known = |address: &SocketAddr| match &**now {
+            Endpoints::Tcp(known) => known.contains(&at_port(address)),
             Endpoints::Unix(_) => false,
         };
         // The order is the probes' (see `prefer`), so it is no difference.
         if now.len() != addresses.len() || !addresses.iter().all(is_known) {
-            let next = addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+            let next = addresses.iter().map(at_port).collect();
             self.node.live.set_endpoints(Endpoints::Tcp(next));
             self.moved.notify_one();
         }

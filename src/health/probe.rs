@@ -206,7 +206,7 @@ const AGENT: &str = concat!("vhost-health/", env!("CARGO_PKG_VERSION"));
 
 fn host(address: &BackendAddr) -> String {
     match address {
-        BackendAddr::Ip(_) | BackendAddr::Name { .. } => address.to_string(),
+        BackendAddr::Ip(_) | BackendAddr::Name { .. } => address.without_zone(),
         BackendAddr::Unix(_) => "localhost".to_owned(),
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +28,14 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Asks for the addresses of a name.
 pub(super) type Lookup =
     Arc<dyn Fn(Arc<str>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
-type Answer = io::Result<Vec<IpAddr>>;
+/// The addresses have no port: an IPv6 address may have a zone.
+type Answer = io::Result<Vec<SocketAddr>>;
 
 /// Asks the system.
 pub(super) fn system_lookup(host: Arc<str>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
     Box::pin(async move {
         let found = tokio::net::lookup_host((&*host, 0)).await?;
-        Ok(found.map(|address| address.ip()).collect())
+        Ok(found.collect())
     })
 }
 
@@ -67,7 +68,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    addresses: Vec<IpAddr>,
+    addresses: Vec<SocketAddr>,
     backends: Vec<Arc<Monitor>>,
 }
 
@@ -152,7 +153,7 @@ async fn resolve_again_and_again(
 }
 
 impl Shared {
-    fn take(&self, answer: Result<Vec<IpAddr>, String>) {
+    fn take(&self, answer: Result<Vec<SocketAddr>, String>) {
         let outcome = answer.as_ref().map(drop).map_err(Clone::clone);
         match answer {
             Ok(addresses) => self.set(addresses),
@@ -160,6 +161,7 @@ impl Shared {
                 let failed_before = matches!(&*self.outcome.borrow(), Some(Err(_)));
                 if !failed_before {
                     let kept = self.state.lock().addresses.clone();
+                    let kept: Vec<_> = kept.iter().map(SocketAddr::ip).collect();
                     warn!(name = %self.host, reason, ?kept, "name did not resolve");
                 }
             }
@@ -168,14 +170,16 @@ impl Shared {
         self.outcome.send_replace(Some(outcome));
     }
 
-    fn set(&self, mut addresses: Vec<IpAddr>) {
+    fn set(&self, mut addresses: Vec<SocketAddr>) {
         let mut seen = std::collections::HashSet::new();
         addresses.retain(|address| seen.insert(*address));
         let mut state = self.state.lock();
         let same = addresses.len() == state.addresses.len()
             && addresses.iter().all(|address| state.addresses.contains(address));
         if !same {
-            info!(name = %self.host, before = ?state.addresses, after = ?addresses, "name resolved");
+            let ips = |list: &[SocketAddr]| list.iter().map(SocketAddr::ip).collect::<Vec<_>>();
+            let (before, after) = (ips(&state.addresses), ips(&addresses));
+            info!(name = %self.host, ?before, ?after, "name resolved");
             state.addresses = addresses;
             for monitor in &state.backends {
                 monitor.set_addresses(&state.addresses);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -52,9 +52,10 @@ serde_as_text!(BackendId, "The name of a backend: letters, digits, `-`, `_` and 
 pub enum BackendAddr {
     /// A numeric address and port.
     Ip(SocketAddr),
-    /// A name that is resolved again as its records change.
+    /// A name that is resolved again as its records change; or an IPv6 address with the name of its
+    /// zone, which is an interface that may come and go.
     Name {
-        /// The host name, lower case.
+        /// The host name, lower case; or `fe80::1%eth0`.
         host: Arc<str>,
         /// The TCP port.
         port: u16,
@@ -91,16 +92,17 @@ impl FromStr for BackendAddr {
                 Ok(Self::Ip(address))
             };
         }
+        if let Some((zoned, port)) = text.strip_prefix('[').and_then(|rest| rest.rsplit_once("]:"))
+            && let Some((address, zone)) = zoned.split_once('%')
+        {
+            return zoned_address(address, zone, port).map_err(fail);
+        }
         let (host, port) =
             text.rsplit_once(':').ok_or_else(|| fail("add the port: `host:port`"))?;
         if host.contains(':') {
             return Err(fail("write an IPv6 address in brackets: `[::1]:3000`"));
         }
-        let port = port
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or_else(|| fail("the port is a number from 1 to 65535"))?;
+        let port = port_of(port).map_err(fail)?;
         let host: super::DomainName = host
             .parse()
             .map_err(|e: ParseError| fail(&format!("the host is not a name: {}", e.reason)))?;
@@ -111,10 +113,47 @@ impl FromStr for BackendAddr {
     }
 }
 
+impl BackendAddr {
+    /// The address as others may see it: a zone means something on this machine alone (RFC 6874 §1).
+    pub fn without_zone(&self) -> String {
+        match self {
+            Self::Ip(address) => SocketAddr::new(address.ip(), address.port()).to_string(),
+            Self::Name { host, port } => match host.split_once('%') {
+                Some((address, _)) => format!("[{address}]:{port}"),
+                None => format!("{host}:{port}"),
+            },
+            Self::Unix(_) => self.to_string(),
+        }
+    }
+}
+
+fn port_of(text: &str) -> Result<u16, &'static str> {
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or("the port is a number from 1 to 65535")
+}
+
+/// An address that needs the interface by which it is reached: `[fe80::1%eth0]:3000`.
+fn zoned_address(address: &str, zone: &str, port: &str) -> Result<BackendAddr, &'static str> {
+    let address: Ipv6Addr = address
+        .parse()
+        .map_err(|_| "write an IPv6 address with a zone so: `[fe80::1%eth0]:3000`")?;
+    if !address.is_unicast_link_local() {
+        return Err("only a link-local address (`fe80::/10`) has a zone");
+    }
+    // The kernel's names of interfaces have 16 bytes, the last of them zero.
+    let is_name = (1..=15).contains(&zone.len())
+        && zone.bytes().all(|byte| byte.is_ascii_graphic() && !b"%/[]:".contains(&byte));
+    if !is_name {
+        return Err("the zone is the name of an interface, such as `eth0`, or its number");
+    }
+    Ok(BackendAddr::Name { host: format!("{address}%{zone}").into(), port: port_of(port)? })
+}
+
 impl fmt::Display for BackendAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => f.pad(&address.to_string()),
+            Self::Name { host, port } if host.contains('%') => f.pad(&format!("[{host}]:{port}")),
             Self::Name { host, port } => f.pad(&format!("{host}:{port}")),
             Self::Unix(path) => f.pad(&format!("unix:{}", path.display())),
         }
@@ -296,8 +335,24 @@ mod tests {
 
     #[test]
     fn addresses_read_as_they_are_written() {
-        for text in ["127.0.0.1:80", "[::1]:3000", "localhost:3001", "unix:/run/app.sock"] {
+        for text in [
+            "127.0.0.1:80",
+            "[::1]:3000",
+            "localhost:3001",
+            "unix:/run/app.sock",
+            "[fe80::1%eth0]:3000",
+            "[fe80::1%br-0a.1]:3000",
+            "[fe80::1%2]:3000",
+        ] {
             assert_eq!(text.parse::<BackendAddr>().expect(text).to_string(), text);
+        }
+        for (text, seen) in [
+            ("[fe80::1%eth0]:3000", "[fe80::1]:3000"),
+            ("[fe80::1%2]:3000", "[fe80::1]:3000"),
+            ("localhost:3001", "localhost:3001"),
+            ("[::1]:3000", "[::1]:3000"),
+        ] {
+            assert_eq!(text.parse::<BackendAddr>().expect(text).without_zone(), seen);
         }
         assert_eq!("WEB.internal:1".parse::<BackendAddr>().unwrap().to_string(), "web.internal:1");
     }
@@ -310,6 +365,13 @@ mod tests {
             ("localhost:http", "1 to 65535"),
             ("127.0.0.1:0", "port 0"),
             ("::1:80", "in brackets"),
+            ("[fe80::1%eth0]", "in brackets"),
+            ("[fe80::1%eth0]:0", "1 to 65535"),
+            ("[::1%eth0]:80", "link-local"),
+            ("[fe80::1%]:80", "name of an interface"),
+            ("[fe80::1%eth 0]:80", "name of an interface"),
+            ("[fe80::1%sixteen-letters-]:80", "name of an interface"),
+            ("[10.0.0.1%eth0]:80", "with a zone so"),
             ("http://localhost:80", "scheme is a key"),
             ("unix:app.sock", "absolute path"),
             ("unix:/run/\0app.sock", "no NUL"),

@@ -121,6 +121,14 @@ impl AdminSocket {
         Ok(Self { listener, gate, path: path.to_owned(), inode })
     }
 
+    /// Whether a socket can be opened for the members of `group`.
+    ///
+    /// # Errors
+    /// When there is no such group.
+    pub fn check_group(group: &str) -> Result<(), SocketError> {
+        group_id(group).map(drop)
+    }
+
     /// Lets this very process in no more. A server never calls itself: what it connects to is a
     /// backend, and a stranger's request would come in with the rights of the server's user.
     #[must_use]

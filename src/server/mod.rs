@@ -6,6 +6,7 @@ mod https;
 mod listen;
 mod logs;
 mod management;
+mod preflight;
 mod stop;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub use error::ServerError;
 pub(crate) use listen::Listener;
 use listen::Listeners;
 pub use logs::Logs;
+pub use preflight::{Missing, preflight};
 pub use stop::Stopped;
 
 pub use crate::control::{Configuration, ReloadOptions};
@@ -84,12 +86,7 @@ impl Server {
         prepare_process()?;
         let logs = Logs::open(&config, log)?;
         let (store, saved) = open_store(&config)?;
-        let mut socket =
-            AdminSocket::bind(&config.proxy.admin_socket, config.proxy.admin_group.as_deref())?;
-        // The tour is its own client.
-        if !matches!(source, Source::Made(..)) {
-            socket = socket.refusing_itself();
-        }
+        let socket = open_socket(&config, &source)?;
         let control = runtime("vhost-control", 1)?;
         let traffic = runtime("vhost-proxy", config.proxy.threads)?;
         let listeners = {
@@ -295,6 +292,14 @@ fn serve(
     } else if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
         tracing::info!("`http_to_https` does nothing: there is no `proxy.listen_addr` for HTTPS");
     }
+}
+
+fn open_socket(config: &Config, source: &Source) -> Result<AdminSocket, ServerError> {
+    let (path, group) = (&config.proxy.admin_socket, config.proxy.admin_group.as_deref());
+    let socket = AdminSocket::bind(path, group)?;
+    // The tour is its own client.
+    let is_client = matches!(source, Source::Made(..));
+    Ok(if is_client { socket } else { socket.refusing_itself() })
 }
 
 fn open_store(config: &Config) -> Result<(Store, Saved), ServerError> {

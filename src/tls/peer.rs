@@ -172,7 +172,10 @@ fn server_name(backend: &Backend) -> String {
     match (&backend.tls.server_name, &backend.address) {
         (Some(name), _) => name.to_string(),
         (None, BackendAddr::Ip(address)) => address.ip().to_string(),
-        (None, BackendAddr::Name { host, .. }) => host.to_string(),
+        // A zone means something on this machine alone (RFC 4007 §6).
+        (None, BackendAddr::Name { host, .. }) => {
+            host.split_once('%').map_or(&**host, |(address, _)| address).to_owned()
+        }
         (None, BackendAddr::Unix(_)) => "localhost".to_owned(),
     }
 }
@@ -242,6 +245,7 @@ mod tests {
             ("127.0.0.1:3000", None, "127.0.0.1"),
             ("[::1]:3000", None, "::1"),
             ("web.internal:3000", None, "web.internal"),
+            ("[fe80::1%eth0]:3000", None, "fe80::1"),
             ("unix:/run/app.sock", None, "localhost"),
             ("127.0.0.1:3000", Some("web.internal"), "web.internal"),
             ("web.internal:3000", Some("10.0.0.1"), "10.0.0.1"),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit_code::ExitCode;
 use super::problem::complaint;
+use super::words::say;
 
 /// Print the manual page of vhost, or write the page of every command
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ pub fn run(args: &ManArgs, root: clap::Command) -> u8 {
         Ok(()) => ExitCode::Done,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
         Err(error) => {
-            eprintln!("{}", complaint(&error, Some("name a directory that you may write to")));
+            say(complaint(&error, Some("name a directory that you may write to")));
             ExitCode::Failed
         }
     }

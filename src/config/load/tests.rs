@@ -105,10 +105,11 @@ fn the_example_shows_every_key_and_every_default() {
     assert_eq!(whole.declared.backends[0].state, Some(BackendState::default()));
     let api = &whole.declared.backends[2];
     assert_eq!(api.tls.values().count(), BackendTls::OPTIONAL.len());
-    assert_eq!(whole.bad_files.len(), 1, "it is not there");
+    assert_eq!(whole.bad_files.len(), 2, "they are not there");
     let by_host = |proxy: &ProxySettings| ProxySettings {
         management_api_addr: None,
         admin_group: None,
+        pages_dir: None,
         trusted_proxies: Vec::new(),
         threads: 0,
         default_certificate: None,
@@ -164,6 +165,7 @@ fn every_key_is_read_into_its_own_setting() {
         admin_socket = "a.sock"
         admin_group = "deploy"
         state_dir = "/state"
+        pages_dir = "pages"
         threads = 3
         shutdown_timeout_secs = 0.25
         trusted_proxies = ["10.1.2.3/8", "::1"]
@@ -285,6 +287,7 @@ fn every_key_is_read_into_its_own_setting() {
         admin_socket: "/etc/a.sock".into(),
         admin_group: Some("deploy".into()),
         state_dir: "/state".into(),
+        pages_dir: Some("/etc/pages".into()),
         threads: 3,
         shutdown_timeout: Duration::from_millis(250),
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],

@@ -43,7 +43,7 @@ kinds! {
     Pathname: like(".+");
     Address: like(".+");
     Name: like(".+");
-    Listen: like(r"(\[[0-9A-Fa-f:.%]+\]|[0-9.]+):[0-9]{1,5}");
+    Listen: like(r"(\[[0-9A-Fa-f:.]+(%[^\s%/\]]{1,15})?\]|[0-9.]+):[0-9]{1,5}");
     Network: like("[0-9A-Fa-f:.]+(/[0-9]{1,3})?");
     HealthPathText: like(r"/\S*");
     Statuses: like(

@@ -242,7 +242,7 @@ async fn new_addresses_are_probed_at_once() {
     let world = World::start(seldom(), vec![declared]);
     world.until_health(HealthStatus::Unhealthy).await;
     let monitor = world.checker.watch.monitor(&world.node());
-    monitor.set_addresses(&[server.address.ip()]);
+    monitor.set_addresses(&[server.address]);
     world.until_health(HealthStatus::Healthy).await;
 }
 

@@ -103,7 +103,7 @@ fn a_success_of_traffic_between_a_failure_and_a_failed_probe_is_heeded() {
 #[test]
 fn addresses_are_replaced_when_the_set_changed_only() {
     let monitor = monitor("web.internal:3000");
-    let addresses = |list: [u8; 2]| list.map(|n| IpAddr::from([127, 0, 0, n]));
+    let addresses = |list: [u8; 2]| list.map(|n| SocketAddr::from(([127, 0, 0, n], 0)));
     let published = || format!("{:?}", **monitor.node.live.endpoints());
     monitor.set_addresses(&addresses([1, 2]));
     assert_eq!(published(), "Tcp([127.0.0.1:3000, 127.0.0.2:3000])");

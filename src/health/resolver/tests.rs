@@ -24,7 +24,7 @@ impl Records {
             let answer = records.answer.lock().clone();
             Box::pin(async move {
                 let bytes = answer.map_err(io::Error::other)?;
-                Ok(bytes.into_iter().map(|n| IpAddr::from([127, 0, 0, n])).collect())
+                Ok(bytes.into_iter().map(|n| SocketAddr::from(([127, 0, 0, n], 0))).collect())
             })
         });
         Names::new(interval, lookup, Handle::current())

@@ -69,7 +69,7 @@ async fn a_fault_is_handed_on_whole() {
             "code": -32000, "message": "no such domain",
             "data": {"kind": "not_found", "hint": "see `vhost ctl domain list`"}}})]);
         let error = remove(&server).await.unwrap_err();
-        assert_eq!(error.hint(), Some("see `vhost ctl domain list`"));
+        assert_eq!(error.hint().as_deref(), Some("see `vhost ctl domain list`"));
         let ClientError::Fault(fault) = error else { panic!("{error:?}") };
         assert_eq!((fault.code, fault.data.kind), (-32000, FaultKind::NotFound));
     }

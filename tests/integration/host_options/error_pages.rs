@@ -8,6 +8,7 @@ fn files_take_the_place_of_error_answers() {
     std::fs::write(path("404.html"), "<h1>not here</h1>").unwrap();
     std::fs::write(path("sorry.json"), "{\"sorry\":true}").unwrap();
     let vhost = Setup::new()
+        .set("proxy.pages_dir", format!("{:?}", directory.path()))
         .domain_with(
             "example.com",
             "a",
