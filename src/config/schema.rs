@@ -334,6 +334,7 @@ struct HealthCheck {
     path: HealthPathText,
     /// The host that it asks for, with a port if need be; without it, the backend's address. Not with
     /// `kind = "tcp"`.
+    #[schemars(default)]
     host: HealthHostText,
     /// The statuses that are healthy: `200`, `200-399`, `200,204,301-308`. Not with `kind = "tcp"`.
     #[schemars(default)]

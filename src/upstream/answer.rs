@@ -75,7 +75,7 @@ mod tests {
             response.append_header(*name, *value).unwrap();
         }
         check_answer(&mut response, status == 101 && fields.contains(&("x-asked", "1"))).ok()?;
-        let names: Vec<_> = response.headers.keys().map(|name| name.as_str()).collect();
+        let names: Vec<_> = response.headers.keys().map(http::HeaderName::as_str).collect();
         Some(names.join(" "))
     }
 

@@ -4,7 +4,7 @@
 use pingora::Error;
 
 /// Whether the backend has said, over HTTP/2, that it did nothing for the request that failed so: with
-/// REFUSED_STREAM, or with a GOAWAY whose last stream is before it.
+/// `REFUSED_STREAM`, or with a GOAWAY whose last stream is before it.
 ///
 /// The h2 crate ends a stream with the peer's GOAWAY only where its number is above the last one, and
 /// gives the same error where it has not sent the request at all (`proto/streams/streams.rs`). Streams
