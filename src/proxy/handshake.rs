@@ -25,8 +25,9 @@ use crate::places::ClientKey;
 use crate::state::{InFlightGuard, Reader};
 use crate::tls::{Served, Slot};
 
-/// The largest hello that is read: several times what the largest post-quantum ones take.
-const MOST_HELLO: usize = 64 * 1024;
+/// The largest hello that is read: several times what the largest post-quantum ones take. It is held for
+/// each connection that does not finish its own.
+const MOST_HELLO: usize = 16 * 1024;
 
 /// How long a handshake waits for a certificate that is being obtained.
 const HOLD: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Join};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use self::conversation::{Conversation, response};
@@ -19,7 +19,6 @@ use super::envelope::{RequestId, limit};
 use super::fault;
 use super::socket::{AdminSocket, Gate};
 use crate::model::Actor;
-use crate::places::{ClientKey, Line, Shares, Who};
 
 mod conversation;
 mod lines;
@@ -65,17 +64,6 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// The connections that one user may have: some are left to others, and to root.
-    fn of_user(&self) -> u32 {
-        let most = self.connections - self.connections / 8;
-        u32::try_from(most).unwrap_or(u32::MAX)
-    }
-}
-
-/// Clients that wait for a place; users wait in turn.
-const MAX_WAITING: usize = 64;
-
 /// How long a client that is turned away may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -111,37 +99,27 @@ struct Speakers {
 }
 
 async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: Limits) {
-    let line = Arc::new(Line::new(limits.connections));
-    let shares = Shares::default();
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut patience = limits.place_wait;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let client =
-                    ClientKey::of_uid(stream.peer_cred().map_or(u32::MAX, |peer| peer.uid()));
-                let who = Who { client, group: 0 };
-                let Ok(mut place) = line.join(who, limits.connections + MAX_WAITING) else {
-                    turn_away(stream, limits.connections).await;
-                    continue;
-                };
-                let (speakers, shares) = (speakers.clone(), shares.clone());
-                tokio::spawn(async move {
-                    let turn = timeout(limits.place_wait, place.turn()).await;
-                    // Some places are for other users.
-                    let share = shares.enter(client, limits.of_user());
-                    if let (Ok(Ok(())), Some(share)) = (turn, share) {
+                if let Ok(place) = timeout(patience, Arc::clone(&places).acquire_owned()).await {
+                    patience = limits.place_wait;
+                    let speakers = speakers.clone();
+                    tokio::spawn(async move {
                         connection(stream, gate, speakers, limits).await;
-                        // The share first: whoever has the turn next finds room for its own.
-                        drop(share);
                         drop(place);
-                    } else {
-                        drop(place);
-                        turn_away(stream, limits.connections).await;
-                    }
-                });
+                    });
+                } else {
+                    // Those behind it have waited as long.
+                    patience = Duration::ZERO;
+                    turn_away(stream, limits.connections).await;
+                }
             }
             Err(error) => {
                 // Out of file descriptors, most likely; they come back as connections end.
-                tracing::warn!(%error, reason = "accept", "cannot accept at the admin socket");
+                tracing::warn!(%error, "cannot accept at the admin socket");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -151,8 +129,7 @@ async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: 
 /// Tells a client that there is no place for it. A new connection has room for the line, so this
 /// doesn't wait for the client.
 async fn turn_away(mut stream: UnixStream, connections: usize) {
-    let reason = "too many connections";
-    tracing::warn!(connections, reason, "refused at the admin socket");
+    tracing::warn!(connections, "refused at the admin socket: too many connections");
     if let Ok(mut line) = serde_json::to_vec(&response(RequestId::Null, None, Err(fault::full()))) {
         line.push(b'\n');
         let _ = timeout(LAST_WORDS, stream.write_all(&line)).await;
@@ -182,8 +159,7 @@ async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: 
     if admitted {
         conversation.hold(reader).await;
     } else {
-        let reason = "not the server's user, root, or of its group";
-        tracing::warn!(peer_uid = peer.uid(), reason, "refused at the admin socket");
+        tracing::warn!(peer_uid = peer.uid(), "refused at the admin socket");
         conversation.refuse(fault::denied(peer.uid())).await;
         drop(conversation);
     }
