@@ -8,7 +8,8 @@ use atomic_waker::AtomicWaker;
 use dashmap::DashMap;
 
 use crate::metrics::Metrics;
-use crate::state::{BytePool, client_network};
+use crate::places::client_network;
+use crate::state::BytePool;
 
 /// The largest read from a backend: what Pingora has room for.
 const MAX_PIECE: usize = 64 * 1024;
