@@ -32,6 +32,7 @@ pub mod server;
 pub mod state;
 pub mod stats;
 pub mod store;
+mod sync;
 pub mod telemetry;
 pub mod tls;
 pub mod tokens;

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use super::{Pace, Traffic};
 use crate::model::{BackendAddr, BackendState, HealthReport, HealthStatus, UpstreamFailure};
+use crate::sync::{AtomicBool, AtomicUsize, fence};
 
 /// A number of requests that have begun and not ended.
 #[derive(Debug, Default)]

@@ -1,12 +1,12 @@
 //! The one atomic pointer between the writer and everyone who reads.
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{DomainNode, InFlightGuard, Pool, RouteNode, Snapshot, TagLive};
+use crate::sync::{ArcSwap, fence};
 
 /// Makes the two ends of a publication that starts with `snapshot`.
 pub fn publication(snapshot: Snapshot) -> (Publisher, Reader) {

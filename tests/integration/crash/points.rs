@@ -146,17 +146,17 @@ impl Walk {
             let found = self.image();
             let is_whole = found == before || found == after || between.contains(&found);
             assert!(is_whole, "{context}\nfound {found:#?}\nbefore {before:#?}\nafter {after:#?}");
-            if found != before {
-                // With the file that it was asked for by.
-                std::fs::write(self.vhost.config_file(), &config_after).expect("it is written");
-                self.restart(None);
-                let again = self.image();
-                assert_eq!(again, found.after_a_restart(), "{context}: a restart changes nothing");
-                self.vhost.kill();
-                self.start.put_back(&self.vhost);
-            } else {
+            if found == before {
                 self.start.put_config_back(&self.vhost);
+                continue;
             }
+            // With the file that it was asked for by.
+            std::fs::write(self.vhost.config_file(), &config_after).expect("it is written");
+            self.restart(None);
+            let again = self.image();
+            assert_eq!(again, found.after_a_restart(), "{context}: a restart changes nothing");
+            self.vhost.kill();
+            self.start.put_back(&self.vhost);
         }
         next.put_back(&self.vhost);
         self.start = next;

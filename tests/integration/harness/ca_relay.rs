@@ -1,5 +1,6 @@
 //! Stands before a CA: passes on what is said, and says itself when certificates are to be renewed, which not every CA of tests does.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -97,12 +98,10 @@ impl Shared {
             let answer = if target.starts_with(RENEWAL) {
                 let asked = self.asked.fetch_add(1, Ordering::SeqCst);
                 let info = (self.renewal)(asked).to_string().into_bytes();
-                whole("200 OK", &[("content-type".into(), "application/json".into())], &info)
+                whole(200, &[("content-type".into(), "application/json".into())], &info)
             } else {
-                match self.pass_on(&head, &body) {
-                    Ok(answer) => answer,
-                    Err(_) => return,
-                }
+                let Ok(answer) = self.pass_on(&head, &body) else { return };
+                answer
             };
             if stream.write_all(&answer).and_then(|()| stream.flush()).is_err() {
                 return;
@@ -127,7 +126,7 @@ impl Shared {
                 json!(format!("https://{}{RENEWAL}", host.unwrap_or_default()));
             answer.body = directory.to_string().into_bytes();
         }
-        Ok(whole(&answer.status.to_string(), &answer.headers, &answer.body))
+        Ok(whole(answer.status, &answer.headers, &answer.body))
     }
 }
 
@@ -160,18 +159,14 @@ fn read_more(stream: &mut impl Read, bytes: &mut Vec<u8>) -> Option<()> {
 }
 
 /// An answer with its length.
-fn whole(status: &str, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
-    let mut answer = format!("HTTP/1.1 {status}\r\n");
-    if !status.contains(' ') {
-        answer = format!("HTTP/1.1 {status} as the CA says\r\n");
-    }
+fn whole(status: u16, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
+    let mut answer = format!("HTTP/1.1 {status} as the CA says\r\n");
     for (name, value) in headers {
-        if !["content-length", "transfer-encoding", "connection"]
-            .contains(&name.to_ascii_lowercase().as_str())
-        {
-            answer += &format!("{name}: {value}\r\n");
+        let name = name.to_ascii_lowercase();
+        if !["content-length", "transfer-encoding", "connection"].contains(&name.as_str()) {
+            let _ = write!(answer, "{name}: {value}\r\n");
         }
     }
-    answer += &format!("Content-Length: {}\r\n\r\n", body.len());
+    let _ = write!(answer, "Content-Length: {}\r\n\r\n", body.len());
     [answer.as_bytes(), body].concat()
 }
