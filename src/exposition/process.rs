@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::family::{
     BUFFERED, BUILD_INFO, CERTIFICATE_NOT_AFTER, CONFIG_RELOADS, CONNECTIONS, DROPPED_FIELDS,
-    DROPPED_LINES,
-    REFUSED, STATE_REVISION, SWITCH_DURATION,
+    DROPPED_LINES, REFUSED, STATE_REVISION, SWITCH_DURATION,
 };
 use super::ledger::{Ledger, OTHER};
 use super::totals::{Durations, float};

@@ -162,7 +162,8 @@ impl Vhost {
     /// The server's own memory, in kilobytes: not the parts of its program that are loaded as they are
     /// first used.
     pub(crate) fn memory_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
         line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
     }

@@ -87,11 +87,11 @@ fn serve_large(mut stream: TcpStream, kind: &str, received: &AtomicUsize) {
 }
 
 /// The site under attack, where the large answers are; and where its metrics are.
-fn hoard(backend: &Backend, large: &Large, options: &str) -> (Setup, SocketAddr) {
+fn hoard(backend: &Backend, large: &Large) -> (Setup, SocketAddr) {
     let metrics = free_address();
     let setup = site(backend)
         .lifetime(Duration::from_mins(5))
-        .domain_with("large.test", "large", options)
+        .domain("large.test", "large")
         .backend("large", large.address, &["large"])
         .set("metrics.enabled", true)
         .set("metrics.listen_addr", format!("\"{metrics}\""))
@@ -191,73 +191,50 @@ fn hoarder(vhost: &Vhost, window: u32, streams: u32) -> TcpStream {
 fn streams_whose_answers_nobody_reads_share_the_budget_of_their_connection() {
     const CONNECTIONS: u64 = 4;
     let (backend, large) = (Backend::start("web"), Large::start("application/octet-stream"));
-    let (setup, metrics) = hoard(&backend, &large, "");
+    let (setup, metrics) = hoard(&backend, &large);
     let max_kb = CONNECTIONS * (BUDGET_KB + 100 * REQUEST_KB) + SLACK_KB;
-    within(
-        "unread streams",
-        &setup,
-        max_kb,
-        |vhost| {
-            let hoarders: Vec<_> =
-                (0..CONNECTIONS).map(|_| hoarder(vhost, MAX_WINDOW, 100)).collect();
-            wait_until_full(vhost, metrics, 100 * CONNECTIONS);
-            assert!(buffered(metrics) <= CONNECTIONS * BUDGET_KB * 1024);
-            drop(hoarders);
-            wait_until_empty(vhost, metrics);
-        },
-    );
+    within("unread streams", &setup, max_kb, |vhost| {
+        let hoarders: Vec<_> = (0..CONNECTIONS).map(|_| hoarder(vhost, MAX_WINDOW, 100)).collect();
+        wait_until_full(vhost, metrics, 100 * CONNECTIONS);
+        assert!(buffered(metrics) <= CONNECTIONS * BUDGET_KB * 1024);
+        drop(hoarders);
+        wait_until_empty(vhost, metrics);
+    });
 }
 
 #[test]
 fn streams_with_a_window_of_zero_hold_next_to_nothing() {
     let (backend, large) = (Backend::start("web"), Large::start("application/octet-stream"));
-    let (setup, metrics) = hoard(&backend, &large, "");
+    let (setup, metrics) = hoard(&backend, &large);
     let max_kb = 2 * (BUDGET_KB + 100 * REQUEST_KB) + SLACK_KB;
-    within(
-        "windows of zero",
-        &setup,
-        max_kb,
-        |vhost| {
-            let hoarders: Vec<_> = (0..2).map(|_| hoarder(vhost, 0, 100)).collect();
-            wait_until_full(vhost, metrics, 200);
-            drop(hoarders);
-            wait_until_empty(vhost, metrics);
-        },
-    );
+    within("windows of zero", &setup, max_kb, |vhost| {
+        let hoarders: Vec<_> = (0..2).map(|_| hoarder(vhost, 0, 100)).collect();
+        wait_until_full(vhost, metrics, 200);
+        drop(hoarders);
+        wait_until_empty(vhost, metrics);
+    });
 }
 
 #[test]
 fn answers_that_nobody_reads_over_http1_are_read_no_further() {
     const CONNECTIONS: u64 = 50;
-    for (options, what) in [("", "unread answers"), ("compression = [\"br\"]", "unread brotli")] {
-        let (backend, large) = (Backend::start("web"), Large::start("text/plain"));
-        let (setup, metrics) = hoard(&backend, &large, options);
-        let each_kb = if options.is_empty() { 400 } else { BUDGET_KB };
-        let max_kb = CONNECTIONS * each_kb + SLACK_KB;
-        within(
-            what,
-            &setup,
-            max_kb,
-            |vhost| {
-                let mut hoarders: Vec<_> = (0..CONNECTIONS).map(|_| narrow(vhost)).collect();
-                for stream in &mut hoarders {
-                    let request =
-                        "GET / HTTP/1.1\r\nHost: large.test\r\nAccept-Encoding: br\r\n\r\n"
-                            .as_bytes();
-                    stream.write_all(request).expect("it reads");
-                }
-                wait_until_full(vhost, metrics, CONNECTIONS);
-                drop(hoarders);
-                wait_until_empty(vhost, metrics);
-            },
-        );
-    }
+    let (backend, large) = (Backend::start("web"), Large::start("text/plain"));
+    let (setup, metrics) = hoard(&backend, &large);
+    within("unread answers", &setup, CONNECTIONS * 400 + SLACK_KB, |vhost| {
+        let mut hoarders: Vec<_> = (0..CONNECTIONS).map(|_| narrow(vhost)).collect();
+        for stream in &mut hoarders {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: large.test\r\n\r\n").expect("it reads");
+        }
+        wait_until_full(vhost, metrics, CONNECTIONS);
+        drop(hoarders);
+        wait_until_empty(vhost, metrics);
+    });
 }
 
 #[test]
 fn a_stream_that_takes_nothing_is_ended_and_its_connection_goes_on() {
     let (backend, large) = (Backend::start("web"), Large::start("application/octet-stream"));
-    let (setup, metrics) = hoard(&backend, &large, "");
+    let (setup, metrics) = hoard(&backend, &large);
     let vhost = setup.set("proxy.write_timeout_secs", 1).start();
     vhost.wait_until_healthy(2);
     let mut stream = hoarder(&vhost, 0, 1);
@@ -273,7 +250,7 @@ fn a_stream_that_takes_nothing_is_ended_and_its_connection_goes_on() {
 #[test]
 fn a_large_answer_arrives_whole_over_both_protocols() {
     let (backend, large) = (Backend::start("web"), Large::start("application/octet-stream"));
-    let (setup, metrics) = hoard(&backend, &large, "");
+    let (setup, metrics) = hoard(&backend, &large);
     let vhost = setup.start();
     vhost.wait_until_healthy(2);
     let response = vhost.get("large.test", "/");
@@ -307,30 +284,24 @@ fn bomb(number: u32) -> Vec<u8> {
 #[test]
 fn what_heads_expand_to_is_metered() {
     let (backend, large) = (Backend::start("web"), Large::start("application/octet-stream"));
-    let (setup, metrics) = hoard(&backend, &large, "");
-    within(
-        "bombs",
-        &setup,
-        64 * 1024,
-        |vhost| {
-            let mut stream = connect(vhost);
-            let mut reading = stream.try_clone().expect("a descriptor");
-            let reader = std::thread::spawn(move || {
-                let mut buffer = vec![0; 64 * 1024];
-                while reading.read(&mut buffer).is_ok_and(|read| read > 0) {}
-            });
-            stream.write_all(&h2_hello()).expect("it reads");
-            let sent =
-                (0..1000).take_while(|number| stream.write_all(&bomb(*number)).is_ok()).count();
-            eventually("it is counted", SOON, || refused(vhost, "h2_flood") > 0);
-            drop(stream);
-            let _ = reader.join();
-            wait_until_empty(vhost, metrics);
-            let received = large.received.load(Ordering::SeqCst);
-            println!("{sent} bombs came, {received} bytes went on");
-            assert!(received < 10 << 20, "{received} bytes went to the backend");
-        },
-    );
+    let (setup, metrics) = hoard(&backend, &large);
+    within("bombs", &setup, 64 * 1024, |vhost| {
+        let mut stream = connect(vhost);
+        let mut reading = stream.try_clone().expect("a descriptor");
+        let reader = std::thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            while reading.read(&mut buffer).is_ok_and(|read| read > 0) {}
+        });
+        stream.write_all(&h2_hello()).expect("it reads");
+        let sent = (0..1000).take_while(|number| stream.write_all(&bomb(*number)).is_ok()).count();
+        eventually("it is counted", SOON, || refused(vhost, "h2_flood") > 0);
+        drop(stream);
+        let _ = reader.join();
+        wait_until_empty(vhost, metrics);
+        let received = large.received.load(Ordering::SeqCst);
+        println!("{sent} bombs came, {received} bytes went on");
+        assert!(received < 10 << 20, "{received} bytes went to the backend");
+    });
 }
 
 /// Frames as they come.
