@@ -71,6 +71,7 @@ pub(super) fn read_settings(
 }
 
 /// Reads the section; with it, the state directory as it may be shown.
+#[expect(clippy::too_many_lines, reason = "a table: an entry for each key")]
 fn read_proxy(
     section: &mut Section<'_, '_>,
     listeners: &mut Listeners,

@@ -232,6 +232,7 @@ mod tests {
     use super::*;
     use crate::config::parse;
     use crate::model::Change;
+    use crate::tls::testing::self_signed_pem;
 
     #[test]
     fn an_exported_file_means_the_same() {
@@ -248,7 +249,15 @@ mod tests {
              [[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n\
              [[backends]]\nid = \"c\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\nscheme = \"https\"\n\
              tls_server_name = \"a.example\"\ntls_insecure_skip_verify = true\n";
-        let file = parse(Path::new("/etc/vhost.toml"), text).unwrap_or_else(|e| panic!("{e}"));
+        let directory = tempfile::tempdir().unwrap();
+        let (cert, key) = self_signed_pem(&["a.example"]);
+        for (name, pem) in
+            [("d.pem", &cert), ("d.key", &key), ("a${x}.pem", &cert), ("k\"ey", &key)]
+        {
+            std::fs::write(directory.path().join(name), pem).unwrap();
+        }
+        let file =
+            parse(&directory.path().join("vhost.toml"), text).unwrap_or_else(|e| panic!("{e}"));
         let backends = file.declared.backends.iter().cloned().map(Into::into);
         let domains = file.declared.domains.iter().cloned().map(Into::into);
         let changes = backends.map(Change::PutBackend).chain(domains.map(Change::PutDomain));

@@ -32,8 +32,8 @@ pub fn check_own_host(
     let host = host.and_then(|host| host.to_str().ok()).filter(|_| more.is_none());
     let host = host.ok_or(ForeignHost::NotOne)?;
     let target = uri.authority().map(Authority::as_str);
-    let mut named = std::iter::once(host).chain(target);
-    if named.all(|name| is_own(name, own, names)) { Ok(()) } else { Err(ForeignHost::Foreign) }
+    let mut claims = std::iter::once(host).chain(target);
+    if claims.all(|name| is_own(name, own, names)) { Ok(()) } else { Err(ForeignHost::Foreign) }
 }
 
 fn is_own(host: &str, own: IpAddr, names: &[DomainName]) -> bool {

@@ -142,7 +142,7 @@ pub(super) fn reason_of(error: &Error, body_done: bool, answering: bool) -> Reas
 fn is_of_h2(error: &Error) -> bool {
     let root: &(dyn std::error::Error + 'static) = error.root_cause();
     let mut causes = std::iter::successors(Some(root), |error| error.source());
-    causes.any(|cause| cause.is::<h2::Error>())
+    causes.any(<dyn std::error::Error>::is::<h2::Error>)
 }
 
 /// Whether a client's body was no body of chunks.

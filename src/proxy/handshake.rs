@@ -237,7 +237,7 @@ impl Handshakes {
                     // Looks once more: what came before the watch began is not told.
                     none @ None => *none = Some(certificates.watch()),
                     Some(changes) => tokio::select! {
-                        changed = changes.changed() => changed.map_err(|_| Reason::NoCertificate)?,
+                        news = changes.changed() => news.map_err(|_| Reason::NoCertificate)?,
                         () = refused(&mut is_refused) => return Err(Reason::NoCertificate),
                     },
                 }
@@ -270,7 +270,7 @@ async fn refused(is_refused: &mut Option<oneshot::Receiver<()>>) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Reads until the hello is whole; what was read is in `seen`.

@@ -109,6 +109,25 @@ impl Front {
         session.shutdown_with_reason(code);
     }
 
+    /// Counts a connection that was ended for what its client sent.
+    fn refuse_connection(&self, error: &pingora::Error, is_flood: bool, connection: &Connection) {
+        match ended_by_h2(error) {
+            reason if is_flood || reason == Some(h2::Reason::ENHANCE_YOUR_CALM) => {
+                self.refuse(Reason::H2Flood, None, None, connection.client);
+            }
+            Some(reason) => {
+                self.refuse(
+                    Reason::BadRequest,
+                    None,
+                    Some(reason.description()),
+                    connection.client,
+                );
+            }
+            // The client did, or its network.
+            None => {}
+        }
+    }
+
     /// Requests side by side, until either side closes. Each counts itself as busy.
     pub(super) async fn http2(
         &self,
@@ -212,10 +231,8 @@ impl Front {
                 // The client closed, one way or the other. What ran is told by each request.
                 Ok(None) => return,
                 Err(error) => {
-                    if flooded.load(Ordering::Relaxed) || calms(&error) {
-                        self.refuse(Reason::H2Flood, None, None, connection.client);
-                    }
-                    return;
+                    let is_flood = flooded.load(Ordering::Relaxed);
+                    return self.refuse_connection(&error, is_flood, &connection);
                 }
             }
         }
@@ -231,15 +248,10 @@ fn answer_malformed(session: &mut HttpSession, status: u16) {
     }
 }
 
-/// Whether h2 itself has ended a connection for what it sent (RFC 9113 §10.5).
-fn calms(error: &pingora::Error) -> bool {
+/// Why h2 itself has ended a connection, if it did (RFC 9113 §5.4.1, §10.5).
+fn ended_by_h2(error: &pingora::Error) -> Option<h2::Reason> {
     let root: &(dyn std::error::Error + 'static) = error.root_cause();
-    let mut cause = Some(root);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return !error.is_remote() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
-        }
-        cause = error.source();
-    }
-    false
+    let mut causes = std::iter::successors(Some(root), |error| error.source());
+    let error = causes.find_map(<dyn std::error::Error>::downcast_ref::<h2::Error>)?;
+    error.reason().filter(|reason| !error.is_remote() && *reason != h2::Reason::NO_ERROR)
 }

@@ -99,11 +99,7 @@ impl Server {
 
         let (publisher, reader) = publish(&saved);
         let metrics = Arc::new(Metrics::new(logs.dropped()));
-        let (checker, stats) = {
-            let _context = control.enter();
-            let checker = health::spawn(health_settings(&config), reader.clone());
-            (checker, Stats::spawn(reader.clone()))
-        };
+        let (checker, stats) = observe(&control, &config, &reader);
         let plane = ControlPlane::new(
             store,
             publisher,
@@ -434,6 +430,13 @@ async fn resolved(reader: &Reader) {
     while unresolved() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Begins to probe backends and to remember traffic.
+fn observe(control: &Runtime, config: &Config, reader: &Reader) -> (Checker, Stats) {
+    let _context = control.enter();
+    let checker = health::spawn(health_settings(config), reader.clone());
+    (checker, Stats::spawn(reader.clone()))
 }
 
 fn health_settings(config: &Config) -> HealthSettings {

@@ -88,7 +88,7 @@ impl Window {
         let kinds = self.kinds.entry(metadata.callsite()).or_default();
         if !kinds.contains_key(&reason) {
             if self.count >= MAX_KINDS {
-                reason = "others".to_owned();
+                "others".clone_into(&mut reason);
             }
             self.count += 1;
         }

@@ -1,6 +1,6 @@
 //! The config file, the state directory, and what a start finds there.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -129,6 +129,7 @@ fn a_port_that_needs_privileges_is_told_with_what_gives_them() {
     };
     let directory = tempfile::tempdir().unwrap();
     let binary = for_everyone(directory.path());
+    chown(directory.path(), Some(65534), Some(65534)).unwrap();
     let file = directory.path().join("vhost.toml");
     let setup = Setup::new().set("proxy.listen_addr_http", "\"0.0.0.0:80\"");
     std::fs::write(&file, setup.text(directory.path())).unwrap();
@@ -139,7 +140,7 @@ fn a_port_that_needs_privileges_is_told_with_what_gives_them() {
 
 /// Opens a directory to every user, with a copy of the binary in it that they can run.
 pub(crate) fn for_everyone(directory: &Path) -> std::path::PathBuf {
-    std::fs::set_permissions(directory, PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).unwrap();
     let binary = directory.join("vhost");
     std::fs::copy(vhost_binary(), &binary).unwrap();
     std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();

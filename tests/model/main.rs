@@ -16,7 +16,7 @@ mod sync;
 
 use std::process::ExitCode;
 
-use pingora_vhost::{clock, metrics, model, tls};
+use pingora_vhost::{clock, metrics, model, places, tls};
 
 /// Every model by its name. A model panics when what it claims does not hold.
 const MODELS: &[(&str, fn())] = drain::MODELS;

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum, ValueHint, value_parser};
-use serde_json::{Map, Value};
 
 use super::connect::Session;
 use super::domain_options::{self, Given};
@@ -210,7 +209,8 @@ impl DomainVerb {
             Self::Add(args) => {
                 let action = format!("add `{}`", args.domain);
                 let (wait, timeout) = (args.wait_cert, args.timeout);
-                let info = session.call::<domain::Add>(&action, &args.params()?).await?;
+                let info =
+                    session.call::<domain::Add>(&action, &args.params().map_err(unfit)?).await?;
                 if !wait {
                     session.printer.changed(&info, &summary(&info));
                     return Ok(ExitCode::Done);
@@ -226,7 +226,8 @@ impl DomainVerb {
             }
             Self::Set(args) => {
                 let action = format!("change `{}`", args.domain);
-                let info = session.call::<domain::Set>(&action, &args.params()?).await?;
+                let info =
+                    session.call::<domain::Set>(&action, &args.params().map_err(unfit)?).await?;
                 session.printer.changed(&info, &summary(&info));
             }
             Self::Maintenance(args) => args.run(session).await?,
@@ -261,7 +262,7 @@ impl Paged for domain::List {
 }
 
 impl AddArgs {
-    fn params(self) -> Result<AddParams, Problem> {
+    fn params(self) -> Result<AddParams, String> {
         let Self { domain, tag, aliases, options, force, wait_cert: _, timeout: _ } = self;
         let OptionArgs { http_to_https, balance, tls, tls_cert, tls_key, hsts_max_age, given } =
             options;
@@ -273,14 +274,14 @@ impl AddArgs {
             balance,
             tls: files(tls_cert, tls_key).or(tls),
             hsts_max_age_secs: hsts_max_age,
-            options: patch(given, Vec::new())?,
+            options: domain_options::patch(given, Vec::new())?,
             force,
         })
     }
 }
 
 impl SetArgs {
-    fn params(self) -> Result<SetParams, Problem> {
+    fn params(self) -> Result<SetParams, String> {
         let Self { domain, edits } = self;
         let Edits {
             aliases,
@@ -301,14 +302,13 @@ impl SetArgs {
             balance,
             tls: files(tls_cert, tls_key).or(tls),
             hsts_max_age_secs: hsts_max_age,
-            options: patch(given, taken)?,
+            options: domain_options::patch(given, taken)?,
         })
     }
 }
 
-fn patch(given: Vec<Given>, taken: Vec<String>) -> Result<Map<String, Value>, Problem> {
-    let what = "the options do not fit together";
-    domain_options::patch(given, taken).map_err(|cause| Problem::usage(what, cause))
+fn unfit(cause: String) -> Problem {
+    Problem::usage("the options do not fit together", cause)
 }
 
 /// The files as the server finds them, wherever it was started.

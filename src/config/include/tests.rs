@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::config::load::{inspect, load};
 use crate::config::{Config, ConfigError, Problem};
 use crate::model::TlsMode;
+use crate::tls::testing::self_signed_pem;
 
 const MAIN: &str = "include = [\"conf.d/*.toml\"]\n[proxy]\nlisten_addr_http = \"127.0.0.1:80\"\nstate_dir = \"/state\"\n";
 
@@ -87,12 +88,20 @@ fn a_pattern_without_matches_is_fine_and_a_name_without_a_file_is_not() {
 
 #[test]
 fn the_files_of_a_certificate_are_found_from_the_file_that_names_them() {
-    let tls = "tls = { cert = \"a.pem\", key = \"/a.key\" }\n";
+    let (cert, key) = self_signed_pem(&["a.example"]);
+    let tls = "tls = { cert = \"a.pem\", key = \"../a.key\" }\n";
     let included = format!("{}{tls}{}", domain("a.example", "a"), backend("one", "a"));
-    let files = Files::new(&[("vhost.toml", MAIN), ("conf.d/a.toml", &included)]);
-    let cert = files.0.path().join("conf.d/a.pem");
-    let expected = TlsMode::Files { cert, key: "/a.key".into() };
-    assert_eq!(files.valid().declared.domains[0].tls, expected);
+    let files = Files::new(&[
+        ("vhost.toml", MAIN),
+        ("conf.d/a.toml", &included),
+        ("conf.d/a.pem", &cert),
+        ("a.key", &key),
+    ]);
+    let TlsMode::Files { cert, key } = &files.valid().declared.domains[0].tls else {
+        panic!("the files are named");
+    };
+    assert_eq!(*cert, files.0.path().join("conf.d/a.pem"));
+    assert_eq!(*key, files.0.path().join("conf.d/../a.key"));
 }
 
 #[test]

@@ -116,10 +116,10 @@ fn put_references(into: &mut Value, written: &Value) {
 /// variable holds.
 pub(super) fn hide_beside(value: &mut Value, other: &Value) {
     match (value, other) {
-        (Value::String(text), Value::String(other)) if refers(other) && text != other => {
-            if !refers(text) {
-                HIDDEN.clone_into(text);
-            }
+        (Value::String(text), Value::String(other))
+            if refers(other) && text != other && !refers(text) =>
+        {
+            HIDDEN.clone_into(text);
         }
         (Value::Array(elements), Value::Array(others)) if elements.len() == others.len() => {
             elements.iter_mut().zip(others).for_each(|(one, other)| hide_beside(one, other));

@@ -5,7 +5,7 @@ fn who(client: u32, group: u64) -> Who {
 }
 
 /// Lets each of those that wait have its turn, one after the other; says in which order.
-async fn order(first: PlaceInLine, mut waiting: Vec<(u32, PlaceInLine)>) -> Vec<u32> {
+fn order(first: PlaceInLine, mut waiting: Vec<(u32, PlaceInLine)>) -> Vec<u32> {
     let mut order = Vec::new();
     drop(first);
     while !waiting.is_empty() {
@@ -31,7 +31,7 @@ async fn clients_go_in_turn_and_those_of_one_in_their_order() {
     let waiting =
         vec![join(10, 1), join(11, 1), join(12, 1), join(13, 1), join(20, 2), join(30, 3)];
     assert_eq!(line.taken(), 7);
-    assert_eq!(order(first, waiting).await, [10, 20, 30, 11, 12, 13]);
+    assert_eq!(order(first, waiting), [10, 20, 30, 11, 12, 13]);
     assert_eq!(line.taken(), 0);
     line.join(who(1, 0), 1).unwrap().turn().await.unwrap();
 }
@@ -45,7 +45,7 @@ async fn of_many_clients_with_one_place_each_groups_go_in_turn() {
         waiting.push((client, line.join(who(client, 1), 100).unwrap()));
     }
     waiting.push((50, line.join(who(50, 2), 100).unwrap()));
-    let order = order(first, waiting).await;
+    let order = order(first, waiting);
     assert!(order[..2].contains(&50), "{order:?}");
 }
 

@@ -37,7 +37,7 @@ const WINDOW_UPDATE: u8 = 0x8;
 /// control, of closed streams, of frame sizes, streams beyond the limit, and too much of anything.
 const CODES_OF_CLIENTS: [u32; 6] = [0x1, 0x3, 0x5, 0x6, 0x7, 0xb];
 
-/// A client may send a WINDOW_UPDATE for the stream and one for the connection whenever a frame of DATA
+/// A client may send a `WINDOW_UPDATE` for the stream and one for the connection whenever a frame of DATA
 /// has come, and twice that where it counts its own way.
 const WINDOW_UPDATES_PER_DATA: u32 = 4;
 
@@ -91,7 +91,7 @@ impl Metered {
     }
 }
 
-/// The payload of a RST_STREAM: why.
+/// The payload of a `RST_STREAM`: why.
 const CODE: usize = 4;
 
 /// Finds the heads of frames in a stream of bytes.
@@ -99,7 +99,7 @@ const CODE: usize = 4;
 struct Frames {
     /// Bytes until the next head begins.
     skip: usize,
-    /// A head, and the code behind it where it is that of a RST_STREAM.
+    /// A head, and the code behind it where it is that of a `RST_STREAM`.
     head: [u8; HEADER + CODE],
     /// How much of it is there.
     have: usize,
@@ -173,7 +173,7 @@ impl Frames {
 struct Costs {
     received: Frames,
     sent: Frames,
-    /// How many WINDOW_UPDATE frames it has yet to send for the DATA that it got.
+    /// How many `WINDOW_UPDATE` frames it has yet to send for the DATA that it got.
     window_credit: u32,
 }
 

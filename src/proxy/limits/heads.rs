@@ -13,7 +13,7 @@ const FREE: usize = 8 * 1024;
 
 /// What may come beyond that at once, and then each second. A client with 32 KiB of cookies may begin 100
 /// requests at once, and 20 a second.
-const BURST: f64 = 4.0 * 1024.0 * 1024.0;
+const BURST: f64 = 2.5 * 1024.0 * 1024.0;
 const PER_SEC: f64 = 512.0 * 1024.0;
 
 /// A head is held as it came, and as it goes to the backend.

@@ -196,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn bodies_wait_for_room_and_heads_do_not() {
         let (mut backend, near) = duplex(1 << 20);
-        backend.write_all(&[b'x'; 1 << 20]).await.unwrap();
+        backend.write_all(&vec![b'x'; 1 << 20]).await.unwrap();
         let mut gated = Gated::new(Box::new(near)).unwrap();
         assert_eq!(read(&mut gated, 65_536).unwrap().len(), 65_536, "nobody's");
         let digest = pingora::protocols::Digest {

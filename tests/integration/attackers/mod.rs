@@ -56,6 +56,8 @@ struct Attack {
     /// Connections that only stand, and those that carry something.
     standing: usize,
     carrying: usize,
+    /// Requests at once on connections of HTTP/2.
+    requests: usize,
     honest: Vec<(&'static str, fn(&Stage, &Vhost) -> Exchange)>,
 }
 
@@ -68,6 +70,7 @@ impl Attack {
             sources: 4,
             standing: 0,
             carrying: 0,
+            requests: 0,
             honest: honest::USUAL.into(),
         }
     }
@@ -92,6 +95,11 @@ impl Attack {
         Self { standing, carrying, ..self }
     }
 
+    /// With so many requests at once on connections of HTTP/2.
+    fn with_requests(self, requests: usize) -> Self {
+        Self { requests, ..self }
+    }
+
     /// With one more kind of honest client.
     fn beside(mut self, kind: &'static str, client: fn(&Stage, &Vhost) -> Exchange) -> Self {
         self.honest.push((kind, client));
@@ -114,7 +122,8 @@ impl Attack {
         let vhost = self.stage.start();
         let kinds: Vec<_> = self.honest.iter().map(|(kind, _)| *kind).collect();
         let honest = Honest::new(&kinds);
-        let may_grow_kb = sampler::memory(self.standing, self.carrying, self.sources);
+        let may_grow_kb =
+            sampler::memory(self.standing, self.carrying, self.requests, self.sources);
         let mut row = Row::new(self.name, may_grow_kb);
         std::thread::scope(|scope| {
             for (index, (_, client)) in self.honest.iter().enumerate() {

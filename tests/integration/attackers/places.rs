@@ -82,6 +82,8 @@ fn the_line_of_a_paused_domain_wanted_by_several_addresses() {
 fn requests_that_are_held_for_ever() {
     const COUNT: usize = 300;
     Attack::new("requests that the backend holds")
+        // Who closes looks like who has ended only what it sends.
+        .on(|setup, _| setup.set("proxy.half_close_timeout_secs", 1))
         .beside("another domain", |_, vhost| asks("large.test", "", vhost))
         .with_connections(0, COUNT / 4)
         .run(|attacker| {

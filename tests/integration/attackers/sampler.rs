@@ -25,8 +25,8 @@ const MAX_LOG_KB: u64 = 512;
 const FILES_SLACK: usize = 16;
 
 /// By how many KiB memory may grow at most: what docs/limits.md says of connections that only stand, and of
-/// those that carry something, by so many clients.
-pub(super) fn memory(standing: usize, carrying: usize, clients: usize) -> u64 {
+/// those that carry something and their requests at once over HTTP/2, by so many clients.
+pub(super) fn memory(standing: usize, carrying: usize, requests: usize, clients: usize) -> u64 {
     // Whatever is the matter, what is no connection's own: threads, tables, answers of the control side.
     const ANY: u64 = 32 * 1024;
     const STANDING: u64 = 24;
@@ -35,8 +35,11 @@ pub(super) fn memory(standing: usize, carrying: usize, clients: usize) -> u64 {
     const CARRYING: u64 = 2 * 1024;
     const CLIENT: u64 = 64 * 1024;
     const AT_LEAST: u64 = 64;
+    // Its session, its tasks, and the buffer that Pingora reads its answer into.
+    const REQUEST: u64 = 48;
     let (standing, carrying, clients) = (standing as u64, carrying as u64, clients as u64);
-    ANY + STANDING * standing + (CARRYING * carrying).min(CLIENT * clients + AT_LEAST * carrying)
+    let buffered = (CARRYING * carrying).min(CLIENT * clients + AT_LEAST * carrying);
+    ANY + STANDING * standing + buffered + REQUEST * requests as u64
 }
 
 /// Looks at the server all the time.
