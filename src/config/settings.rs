@@ -205,7 +205,7 @@ impl ProxySettings {
             header_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_mins(1),
             write_timeout: Duration::from_mins(1),
-            half_close_timeout: Duration::from_secs(30),
+            half_close_timeout: Duration::from_secs(10),
             max_header_bytes: 64 * 1024,
             websocket_idle_timeout: Duration::from_hours(1),
             tls_handshake_timeout: Duration::from_secs(10),

@@ -252,6 +252,8 @@ impl ProxyHttp for Phases {
         }
         if upstream::speaks_only_http1(&peer, node) {
             gated(&mut peer);
+        } else if !session.as_mut().is_body_done() {
+            upstream::for_duplex(&mut peer);
         }
         upstream::announce(&mut peer, node.backend.send_proxy_protocol, || passed_on(session));
         peer.options.connection_timeout = Some(upstream.connect_timeout);

@@ -35,6 +35,15 @@ const MAX_H2_STREAMS: u32 = 100;
 /// is 8 MiB, for a connection as well.
 const H2_STREAM_WINDOW: u32 = 128 * 1024;
 
+/// The same where the request has a body, and for all such requests on one connection. While Pingora waits
+/// until the backend takes more of a body it takes nothing of the answer, so a backend that answers while
+/// it reads, as calls of gRPC do, needs room for what it has to say meanwhile, or both wait for ever.
+const H2_DUPLEX_WINDOW: u32 = 8 * 1024 * 1024;
+const H2_DUPLEX_CONNECTION_WINDOW: u32 = 4 * H2_DUPLEX_WINDOW;
+
+/// What tells connections for requests with a body from the others: windows are a connection's own.
+const DUPLEX_GROUP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The peer at the `pick`th of the backend's `endpoints`, counted round. In the clear this allocates
 /// nothing; over TLS the name, which a peer has to own.
 ///
@@ -76,6 +85,13 @@ pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::
     peer.options.h2_stream_window_size = Some(H2_STREAM_WINDOW);
     peer.options.h2_connection_window_size = Some(H2_STREAM_WINDOW * MAX_H2_STREAMS);
     Ok(peer)
+}
+
+/// Makes a peer one for a request with a body, if it is over HTTP/2.
+pub fn for_duplex(peer: &mut HttpPeer) {
+    peer.options.h2_stream_window_size = Some(H2_DUPLEX_WINDOW);
+    peer.options.h2_connection_window_size = Some(H2_DUPLEX_CONNECTION_WINDOW);
+    peer.group_key ^= DUPLEX_GROUP;
 }
 
 /// Refuses HTTP/1 where the backend has to speak HTTP/2: when it doesn't offer `h2`, Pingora goes on

@@ -94,7 +94,7 @@ fn in_every_order<T: Send + 'static>(
     }
     model.check(move || {
         let spawn = || thread::Builder::new().stack_size(STACK / size_of::<usize>());
-        let writer = spawn().spawn(move || {
+        let main = spawn().spawn(move || {
             let (publisher, reader) = publication(Snapshot::default().after(start(), 1));
             let requests: Vec<_> = requests
                 .iter()
@@ -106,7 +106,7 @@ fn in_every_order<T: Send + 'static>(
             let seen = writes(&publisher);
             check(seen, requests.into_iter().map(|request| request.join().unwrap()).collect());
         });
-        writer.expect("a thread").join().unwrap();
+        main.expect("a thread").join().unwrap();
     });
 }
 

@@ -5,7 +5,6 @@
     dead_code,
     unused_imports,
     unreachable_pub,
-    clippy::missing_panics_doc,
     reason = "the sources are whole, and what the models need of them is not"
 )]
 

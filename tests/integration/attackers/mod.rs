@@ -138,9 +138,9 @@ impl Attack {
             let sampler = Sampler::start(scope, &vhost);
             let attacker = Attacker::new(&vhost, &self.stage, &honest, self.sources);
             honest.set_phase(Phase::Attacked);
-            let attacked = catch_unwind(AssertUnwindSafe(|| attack(&attacker)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| attack(&attacker)));
             row.connections = attacker.connections();
-            row.wrong.extend(attacked.err().map(|panic| table::words_of(panic.as_ref())));
+            row.wrong.extend(outcome.err().map(|panic| table::words_of(panic.as_ref())));
             row.wrong.extend(attacker.complaints());
             honest.set_phase(Phase::Afterwards);
             sampler.end(&mut row, may_grow_kb, kinds.len());

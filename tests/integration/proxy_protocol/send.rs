@@ -199,6 +199,8 @@ fn a_backend_that_cannot_be_connected_to_fails_as_any_other() {
             .set("upstream.connect_timeout_secs", 0.5)
             .set("upstream.max_tries", 1)
             .set("health_check.interval_secs", 60)
+            // The first probe may be there before the request.
+            .set("health_check.unhealthy_threshold", 100)
             .start();
         assert_eq!(vhost.get("example.com", "/").status, status, "{reason}");
         wait_for_refused(&vhost, reason, 1);
