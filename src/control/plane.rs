@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::claims::Claims;
 use super::{Caller, ControlError, ProbeNow, Reach, find};
@@ -38,6 +38,9 @@ pub(super) struct Inner {
     /// Held only while a change is committed and published, and never across an await: changes come
     /// one after the other, off the threads that carry traffic.
     writer: Mutex<Writer>,
+    /// Those who read the history come one at a time, so that a change waits for one of them at most,
+    /// and who goes away meanwhile costs nothing.
+    reads: Semaphore,
     pub(super) reader: Reader,
     pub(super) options: ArcSwap<ControlOptions>,
     pub(super) probe: ProbeNow,
@@ -92,7 +95,18 @@ impl ControlPlane {
         let claims = Claims::default();
         let options = ArcSwap::from_pointee(options);
         let written = watch::Sender::default();
-        Self { inner: Arc::new(Inner { writer, reader, options, probe, metrics, claims, written }) }
+        Self {
+            inner: Arc::new(Inner {
+                writer,
+                reads: Semaphore::new(1),
+                reader,
+                options,
+                probe,
+                metrics,
+                claims,
+                written,
+            }),
+        }
     }
 
     /// The state of now.
@@ -205,6 +219,7 @@ impl ControlPlane {
         &self,
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ControlError> {
+        let _turn = self.inner.reads.acquire().await.map_err(|_| ControlError::Stopping)?;
         self.with_writer(move |writer, _| Ok(work(&writer.store)?)).await
     }
 

@@ -103,10 +103,15 @@ impl FromStr for BackendAddr {
             return Err(fail("write an IPv6 address in brackets: `[::1]:3000`"));
         }
         let port = port_of(port).map_err(fail)?;
+        let name = host;
         let host: super::DomainName = host
             .parse()
             .map_err(|e: ParseError| fail(&format!("the host is not a name: {}", e.reason)))?;
         match host.pattern() {
+            // Resolvers take more spellings of an address than one: nobody may name what they can't see.
+            super::Pattern::Exact(_) if is_numeric(&host.to_string()) => Err(fail(&format!(
+                "`{name}` is no name, and an address is four numbers: `127.0.0.1:3000`"
+            ))),
             super::Pattern::Exact(host) => Ok(Self::Name { host: host.clone(), port }),
             _ => Err(fail("a wildcard is no address")),
         }
@@ -128,8 +133,19 @@ impl BackendAddr {
 }
 
 fn port_of(text: &str) -> Result<u16, &'static str> {
-    let port = text.parse().ok().filter(|port| *port != 0);
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text);
+    let port = digits.and_then(|text| text.parse().ok()).filter(|port| *port != 0);
     port.ok_or("the port is a number from 1 to 65535")
+}
+
+/// Whether resolvers take a host for an address of IPv4: all of its labels are numbers (`inet_aton`).
+fn is_numeric(host: &str) -> bool {
+    host.split('.').all(|label| {
+        label.bytes().all(|byte| byte.is_ascii_digit())
+            || label
+                .strip_prefix("0x")
+                .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()))
+    })
 }
 
 /// An address that needs the interface by which it is reached: `[fe80::1%eth0]:3000`.
@@ -377,6 +393,15 @@ mod tests {
             ("unix:/run/\0app.sock", "no NUL"),
             ("*:80", "wildcard"),
             (":80", "not a name"),
+            ("127.0.0.1.:80", "four numbers"),
+            ("127.1:80", "four numbers"),
+            ("127.000.000.001:80", "four numbers"),
+            ("2130706433:80", "four numbers"),
+            ("0x7f000001:80", "four numbers"),
+            ("0x7f.1:80", "four numbers"),
+            ("\u{ff11}27.0.0.1:80", "four numbers"),
+            ("127.0.0.1:+80", "1 to 65535"),
+            ("localhost:+80", "1 to 65535"),
         ] {
             let error = text.parse::<BackendAddr>().expect_err(text).to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -51,8 +51,19 @@ pub(super) struct Parts {
     unread: BytesMut,
     left: Left,
     gather: Gather,
-    /// Whether its last answer has promised to keep it.
-    pub(super) is_kept: bool,
+    pub(super) ending: Ending,
+}
+
+/// What is due to a connection that was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its answer was whole, and has promised to keep it.
+    Keep,
+    /// Its answer was whole, and the client still sends.
+    Linger,
+    /// Its answer was broken off, and the beginning has yet to leave: a client that got not a byte may
+    /// send its request again (RFC 9112 §9.3.1).
+    Flush,
 }
 
 /// What is left to be read of a request.
@@ -175,16 +186,19 @@ impl Framed {
 impl Drop for Framed {
     fn drop(&mut self) {
         let given_up = &self.connection.given_up;
-        let Some(is_kept) = given_up.take_answer() else { return };
-        if is_kept || !self.is_whole() {
-            given_up.put(Parts {
-                stream: std::mem::replace(&mut self.stream, Box::new(Cursor::new(Vec::new()))),
-                unread: std::mem::take(&mut self.unread),
-                left: std::mem::replace(&mut self.left, Left::Length(0)),
-                gather: std::mem::take(&mut self.gather),
-                is_kept,
-            });
-        }
+        let ending = match given_up.take_answer() {
+            Some(true) => Ending::Keep,
+            Some(false) if !self.is_whole() => Ending::Linger,
+            None if !self.gather.is_empty() => Ending::Flush,
+            _ => return,
+        };
+        given_up.put(Parts {
+            stream: std::mem::replace(&mut self.stream, Box::new(Cursor::new(Vec::new()))),
+            unread: std::mem::take(&mut self.unread),
+            left: std::mem::replace(&mut self.left, Left::Length(0)),
+            gather: std::mem::take(&mut self.gather),
+            ending,
+        });
     }
 }
 

@@ -21,7 +21,7 @@ use super::SharedOptions;
 use super::arrival::Admitted;
 use super::client::{Agreed, Connection};
 use super::failure::{raw_response, status_of};
-use super::framed::Framed;
+use super::framed::{Ending, Framed};
 use super::given_up::GivenUp;
 use super::handshake::{Handshakes, Shaken};
 use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
@@ -148,18 +148,25 @@ impl Front {
             }
             framed = match reusable.and_then(|reusable| Framed::of(reusable.consume().0)) {
                 Some(back) => back,
-                None => match connection.given_up.take() {
-                    Some(parts) if parts.is_kept => {
-                        Box::new(Framed::again(parts, Arc::clone(&connection)))
+                None => {
+                    let Some(parts) = connection.given_up.take() else { return };
+                    let ending = parts.ending;
+                    let mut framed = Box::new(Framed::again(parts, Arc::clone(&connection)));
+                    match ending {
+                        Ending::Keep => framed,
+                        Ending::Linger => {
+                            drop(busy);
+                            let _ = pingora::time::timeout(LINGER, framed.linger()).await;
+                            return;
+                        }
+                        Ending::Flush => {
+                            // And no more: the end of what was broken off must not look like one.
+                            let limit = self.options.load().write_timeout;
+                            let _ = pingora::time::timeout(limit, framed.flush()).await;
+                            return;
+                        }
                     }
-                    Some(parts) => {
-                        drop(busy);
-                        let mut framed = Framed::again(parts, connection);
-                        let _ = pingora::time::timeout(LINGER, framed.linger()).await;
-                        return;
-                    }
-                    None => return,
-                },
+                }
             };
             let Some(first) = framed.end() else { return };
             let next = if first.is_empty() {

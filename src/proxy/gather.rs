@@ -57,6 +57,11 @@ impl Gather {
         Poll::Ready(Ok(length))
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Writes what waits.
     pub(super) fn poll_drain<S>(
         &mut self,

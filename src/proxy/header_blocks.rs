@@ -35,6 +35,8 @@ pub(super) struct HeaderBlocks {
     /// The last stream that was opened.
     last_stream: u32,
     malformed: usize,
+    /// How many the connection may bring.
+    max_malformed: usize,
     /// Set once a block could not be followed: then the h2 crate ends the connection.
     is_broken: bool,
     refuse: Refuse,
@@ -61,7 +63,7 @@ enum Place {
 }
 
 impl HeaderBlocks {
-    pub(super) fn new(refuse: Refuse) -> Self {
+    pub(super) fn new(max_malformed: usize, refuse: Refuse) -> Self {
         Self {
             place: Place::Skip(PREFACE),
             head: [0; HEADER],
@@ -70,6 +72,7 @@ impl HeaderBlocks {
             is_trailers: false,
             last_stream: 0,
             malformed: 0,
+            max_malformed,
             is_broken: false,
             refuse,
         }
@@ -199,7 +202,7 @@ impl HeaderBlocks {
             // The h2 crate resets the stream: its path was made one that it does not take.
             (self.refuse)("there is a fragment in the target");
             self.malformed += 1;
-            if self.malformed == MAX_MALFORMED {
+            if self.malformed == self.max_malformed {
                 return Err(io::Error::other("too many malformed requests"));
             }
         } else if seen.foreign_scheme && !seen.authority {
@@ -237,7 +240,8 @@ mod tests {
     fn follow(frames: &[Vec<u8>], piece: usize) -> (Vec<&'static str>, bool) {
         let refused = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&refused);
-        let mut blocks = HeaderBlocks::new(Box::new(move |why| noted.lock().unwrap().push(why)));
+        let mut blocks =
+            HeaderBlocks::new(MAX_MALFORMED, Box::new(move |why| noted.lock().unwrap().push(why)));
         let mut bytes = [vec![b'P'; PREFACE], frames.concat()].concat();
         let goes_on = bytes.chunks_mut(piece).all(|piece| blocks.follow(piece).is_ok());
         let refused = refused.lock().unwrap().clone();

@@ -130,7 +130,15 @@ pub(super) fn cookies<'r>(
 pub(super) fn wants_websocket(request: &RequestHeader) -> bool {
     let headers = &request.headers;
     let is_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+    // Without it the field is for somebody before us (RFC 9110 §7.8).
+    let is_upgrade = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    };
     headers.get(header::UPGRADE).is_some_and(is_websocket)
+        && headers.get_all(header::CONNECTION).iter().any(is_upgrade)
         && request.version == Version::HTTP_11
         && request.method == Method::GET
         && !headers.contains_key(header::TRANSFER_ENCODING)

@@ -27,6 +27,9 @@ use super::malformed;
 use crate::metrics::Reason;
 use crate::state::{InFlight, InFlightGuard};
 
+/// How many times the control frames of a client a trusted proxy may send.
+const PROXY_FACTOR: u32 = 100;
+
 /// The requests that run on one connection.
 #[derive(Default)]
 struct Streams {
@@ -142,10 +145,13 @@ impl Front {
             socket_digest: stream.get_socket_digest(),
         });
         let limits = self.connection_limits();
-        let blocks = HeaderBlocks::new(self.refusing(connection.client));
+        // A proxy's connection is that of many, and would end for all of them.
+        let is_many = connection.uses.is_none();
+        let max_malformed = if is_many { usize::MAX } else { MAX_MALFORMED };
+        let blocks = HeaderBlocks::new(max_malformed, self.refusing(connection.client));
         let (stream, flooded) = Metered::new(
             stream,
-            limits.h2_control_frames_per_sec,
+            limits.h2_control_frames_per_sec.saturating_mul(if is_many { PROXY_FACTOR } else { 1 }),
             blocks,
             Arc::clone(&connection.budget),
         );
@@ -191,7 +197,7 @@ impl Front {
                         self.refuse(fault.reason(), Some(status), error, connection.client);
                         answer_malformed(&mut session, status);
                         malformed += 1;
-                        if malformed == MAX_MALFORMED {
+                        if malformed == max_malformed {
                             return;
                         }
                         continue;
@@ -224,7 +230,7 @@ impl Front {
                         connection.client,
                     );
                     malformed += 1;
-                    if malformed == MAX_MALFORMED {
+                    if malformed == max_malformed {
                         return;
                     }
                 }

@@ -30,8 +30,8 @@ pub(super) fn put_right(
     let is_dropped = |name: &&HeaderName| {
         let name = name.as_str();
         name == PROXY
-            || (name.contains('_')
-                && (underscores == UnderscoresInHeaders::Drop || is_own_twin(name, named_by)))
+            || (name.contains('_') && underscores == UnderscoresInHeaders::Drop)
+            || (!name.bytes().all(is_plain) && is_own_twin(name, named_by))
     };
     if !request.headers.keys().any(|name| is_dropped(&name)) {
         return Ok(0);
@@ -45,16 +45,21 @@ pub(super) fn put_right(
 }
 
 /// Whether a field and another one are the same variable to backends that know headers as CGI does
-/// (RFC 3875 §4.1.18), which has `_` for `-`.
+/// (RFC 3875 §4.1.18), which has `_` for `-`; some servers have it for every other sign too.
 pub(super) fn is_twin(name: &str, other: &str) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    let plain = |byte: u8| if is_plain(byte) { byte.to_ascii_lowercase() } else { b'-' };
     name.len() == other.len()
         && name.bytes().zip(other.bytes()).all(|(one, other)| plain(one) == plain(other))
 }
 
+/// What CGI leaves as it is, and `-`, for which it has `_`.
+pub(super) fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
 /// Whether backends could take it for a field that the proxy writes, or goes by.
 fn is_own_twin(name: &str, named_by: Option<&HeaderName>) -> bool {
-    let plain = name.replace('_', "-");
+    let plain = name.replace(|sign: char| !sign.is_ascii_alphanumeric(), "-");
     is_own(&plain) || named_by.is_some_and(|own| own.as_str() == plain)
 }
 
@@ -117,6 +122,7 @@ mod tests {
         let headers = [
             ("X_Forwarded_For", "1"),
             ("X-Forwarded_Proto", "1"),
+            ("X.Real.IP", "1"),
             ("x_request_id", "1"),
             ("X_Edge_Client", "1"),
             ("X_App", "1"),
@@ -124,7 +130,7 @@ mod tests {
         let mut request = request(Version::HTTP_11, "/", &headers);
         let named_by = HeaderName::from_static("x-edge-client");
         let dropped = put_right(&mut request, UnderscoresInHeaders::Allow, Some(&named_by));
-        assert_eq!(dropped.unwrap(), 4);
+        assert_eq!(dropped.unwrap(), 5);
         assert_eq!(names(&request), ["x_app"]);
     }
 

@@ -265,6 +265,10 @@ impl ProxyHttp for Phases {
             // A key that no kept connection has: the replay goes over a fresh one.
             peer.group_key ^= fastrand::u64(1..);
         }
+        if ctx.replayed || wants_websocket(session.req_header()) {
+            // Nobody finds it again: kept, it would only take a place at the backend.
+            peer.options.idle_timeout = Some(Duration::from_millis(1));
+        }
         Ok(Box::new(peer))
     }
 

@@ -10,6 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 use crate::config::{LogFileSettings, Rotation};
 
 const DAY_MS: u64 = 86_400_000;
@@ -122,7 +124,12 @@ impl LogFile {
 
 /// Appends, so that several processes and a rotation by copy and truncate do no harm.
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o640);
+    // A FIFO that nobody reads is an error (ENXIO), and not a wait.
+    let file = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
+    Ok(file)
 }
 
 /// Moves a file where there is one.

@@ -132,6 +132,38 @@ fn a_switch_to_another_protocol_than_was_asked_for_is_refused() {
     }
 }
 
+/// A client that gets not a byte on a connection that was kept may send its request again.
+#[test]
+fn the_beginning_of_an_answer_that_is_broken_off_reaches_the_client() {
+    let backend = RawBackend::start(|connection| {
+        while let Some(head) = connection.read_request() {
+            if head.contains(" /bad ") {
+                connection.send(b"HTTP/1.1 201 Created\r\nContent-Length: 30\r\n\r\nhalf");
+                return;
+            }
+            connection.send(&answer("ok"));
+        }
+    });
+    let vhost = serve(&backend);
+    let mut client = vhost.connect();
+    assert_eq!(client.get("example.com", "/").text(), "ok");
+    client.send("POST /bad HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2\r\n\r\nhi");
+    let head = client.read_head().expect("the head has left");
+    assert_eq!((head.status, head.header("content-length")), (201, Some("30")));
+}
+
+/// The field alone is for somebody before us (RFC 9110 §7.8).
+#[test]
+fn an_upgrade_that_connection_does_not_name_is_dropped() {
+    let backend = saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    let vhost = serve(&backend);
+    for connection in ["", "Connection: keep-alive\r\n", "Connection: close\r\n"] {
+        let upgrade = format!("Upgrade: websocket\r\n{connection}");
+        assert_eq!(vhost.connect().get_with("example.com", "/bad", &upgrade).status, 200);
+    }
+    assert!(!backend.received_text().to_lowercase().contains("upgrade"));
+}
+
 /// What comes behind the head of a request with a body is that body, whatever else is asked for.
 #[test]
 fn an_upgrade_is_dropped_where_there_is_a_body_or_no_get() {

@@ -5,7 +5,7 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::model::{HeaderEdits, HeaderField};
-use crate::proxy::intake::is_twin;
+use crate::proxy::intake::{is_plain, is_twin};
 
 /// Edits what a backend gets.
 pub(in crate::proxy) fn edit_request(
@@ -33,7 +33,7 @@ fn remove_twins(edits: &HeaderEdits, request: &mut RequestHeader) {
         let is_twin_of = |field: &HeaderField| {
             *name != field.name() && is_twin(name.as_str(), field.name().as_str())
         };
-        name.as_str().contains('_') && edited.into_iter().any(is_twin_of)
+        !name.as_str().bytes().all(is_plain) && edited.into_iter().any(is_twin_of)
     };
     if request.headers.keys().any(|name| is_edited_twin(&name)) {
         let twins: Vec<_> = request.headers.keys().filter(is_edited_twin).cloned().collect();

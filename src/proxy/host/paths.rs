@@ -59,7 +59,8 @@ fn all_readings(path: &str, holds: impl Fn(&str) -> bool) -> bool {
     let after_slash = last.char_indices().filter(|(at, _)| last[..*at].ends_with(is_slash));
     let (joins, dots) = after_slash
         .fold((false, false), |(joins, dots), (_, c)| (joins || is_slash(c), dots || c == '.'));
-    let (joins, dots) = (has(joins), has(dots));
+    // A segment that is only parameters is empty without them.
+    let (joins, dots) = (has(joins || last.contains(';')), has(dots));
     let ways = decodings.len() * backslashes.len() * parameters.len() * joins.len() * dots.len();
     if ways * path.len() > MAX_READ {
         return false;
@@ -186,6 +187,10 @@ mod tests {
             ("/a%2fb/%2e%2e/api", &["/api", "/a/api"]),
             ("/x//../api", &["/x/api", "/api"]),
             ("/./api", &["/api"]),
+            // A segment that is only parameters is empty without them.
+            ("/;/api/x", &["/api/x"]),
+            ("/%3bv=1/api/x", &["/api/x"]),
+            ("/x/;/../api/x", &["/api/x"]),
             ("/api/.", &["/api"]),
             ("/../..", &[""]),
         ] {

@@ -31,6 +31,7 @@ const PREFACE: usize = 24;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
+const PING: u8 = 0x6;
 const WINDOW_UPDATE: u8 = 0x8;
 
 /// What a reset says that was the client's own doing (RFC 9113 §7): errors of the protocol, of flow
@@ -175,16 +176,23 @@ struct Costs {
     sent: Frames,
     /// How many `WINDOW_UPDATE` frames it has yet to send for the DATA that it got.
     window_credit: u32,
+    /// How many PING frames it may send for the same.
+    ping_credit: u32,
 }
 
 impl Costs {
     fn new() -> Self {
-        Self { received: Frames::received(), sent: Frames::sent(), window_credit: 0 }
+        Self {
+            received: Frames::received(),
+            sent: Frames::sent(),
+            window_credit: 0,
+            ping_credit: 0,
+        }
     }
 
     /// Of what was read.
     fn of_received(&mut self, bytes: &[u8]) -> f64 {
-        let (mut cost, credit) = (0.0, &mut self.window_credit);
+        let (mut cost, credit, pings) = (0.0, &mut self.window_credit, &mut self.ping_credit);
         self.received.follow(bytes, |frame| {
             cost += match frame.kind {
                 RST_STREAM => COST_OF_RESET,
@@ -193,6 +201,11 @@ impl Costs {
                 DATA if frame.length > 0 || frame.flags & END_STREAM != 0 => 0.0,
                 WINDOW_UPDATE if *credit > 0 => {
                     *credit -= 1;
+                    0.0
+                }
+                // Clients measure their round trips by them while they receive (grpc's BDP estimator).
+                PING if *pings > 0 => {
+                    *pings -= 1;
                     0.0
                 }
                 // Known or not.
@@ -204,9 +217,12 @@ impl Costs {
 
     /// Of what was written.
     fn of_sent(&mut self, bytes: &[u8]) -> f64 {
-        let (mut cost, credit) = (0.0, &mut self.window_credit);
+        let (mut cost, credit, pings) = (0.0, &mut self.window_credit, &mut self.ping_credit);
         self.sent.follow(bytes, |frame| match frame.kind {
-            DATA => *credit = (*credit + WINDOW_UPDATES_PER_DATA).min(MAX_WINDOW_CREDIT),
+            DATA => {
+                *credit = (*credit + WINDOW_UPDATES_PER_DATA).min(MAX_WINDOW_CREDIT);
+                *pings = (*pings + 1).min(MAX_WINDOW_CREDIT);
+            }
             RST_STREAM if CODES_OF_CLIENTS.contains(&frame.code) => cost += COST_OF_RESET,
             _ => {}
         });
@@ -349,7 +365,6 @@ mod tests {
     }
 
     const SETTINGS: u8 = 0x4;
-    const PING: u8 = 0x6;
     const UNKNOWN: u8 = 0x16;
 
     fn sum(bytes: &[u8], size: usize, mut cost: impl FnMut(&[u8]) -> f64) -> f64 {
@@ -389,6 +404,9 @@ mod tests {
         assert!(costs.of_received(&updates) <= 0.0);
         assert!(costs.of_received(&updates) <= 0.0);
         assert!(costs.of_received(&updates) > 1.0);
+        // And may measure its round trip once.
+        assert!(costs.of_received(&frame(PING, 0, 8)) <= 0.0);
+        assert!(costs.of_received(&frame(PING, 0, 8)) >= 1.0);
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Heads {
         if !self.pays(size - FREE, Instant::now()) {
             return Err(HeadRefused::TooFast);
         }
-        memory.charge(COPIES * size).map(Some).ok_or(HeadRefused::NoRoom)
+        memory.charge_alone(COPIES * size).map(Some).ok_or(HeadRefused::NoRoom)
     }
 
     fn pays(&mut self, bytes: usize, now: Instant) -> bool {
@@ -115,7 +115,7 @@ mod tests {
         }
         let start = heads.at;
         let taken = (0..1000).take_while(|_| heads.pays(50_000, start)).count();
-        assert_eq!(taken, 83, "four mebibytes at once");
+        assert_eq!(taken, 52, "two and a half mebibytes at once");
         assert!(heads.pays(500_000, start + Duration::from_secs(1)));
         heads.left = -1e9;
         assert_eq!(heads.take(&request(60_000), &memory).unwrap_err(), HeadRefused::TooFast);

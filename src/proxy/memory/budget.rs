@@ -197,20 +197,23 @@ impl Budget {
         self.streams.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Takes `bytes` for as long as the charge is kept, when the connection's whole limit leaves room for
-    /// them.
-    pub(in crate::proxy) fn charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
-        self.charge_within(bytes, 4)
+    /// Takes `bytes` for as long as the charge is kept, when the connection's limit leaves room for them,
+    /// whatever others hold: who needs little must not be refused for them.
+    pub(in crate::proxy) fn charge_alone(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        let fits = self.own.used().saturating_add(bytes) <= self.limit;
+        fits.then(|| self.charged(bytes))
     }
 
-    /// The same when so many quarters of the limit leave room.
+    /// The same when so many quarters of the limit leave room, and others have left some.
     pub(super) fn charge_within(self: &Arc<Self>, bytes: usize, quarters: usize) -> Option<Charge> {
         let limit = self.limit / 4 * quarters;
         let fits = self.own.used().saturating_add(bytes) <= limit && self.others_have_room();
-        fits.then(|| {
-            self.add(bytes);
-            Charge { budget: Arc::clone(self), bytes }
-        })
+        fits.then(|| self.charged(bytes))
+    }
+
+    fn charged(self: &Arc<Self>, bytes: usize) -> Charge {
+        self.add(bytes);
+        Charge { budget: Arc::clone(self), bytes }
     }
 }
 
@@ -261,11 +264,11 @@ pub(super) mod tests {
     fn what_is_charged_comes_back_and_clients_are_forgotten() {
         let (budgets, metrics) = (Budgets::default(), Metrics::default());
         let budget = budgets.open("192.0.2.1".parse().ok(), LIMITS, &metrics);
-        let charge = budget.charge(LIMITS.per_connection).unwrap();
-        assert!(budget.charge(1).is_none());
+        let charge = budget.charge_within(LIMITS.per_connection, 4).unwrap();
+        assert!(budget.charge_within(1, 4).is_none());
         assert_eq!(metrics.buffered.used(), LIMITS.per_connection);
         drop(charge);
-        assert!(budget.charge(1).is_some());
+        assert!(budget.charge_within(1, 4).is_some());
         assert_eq!(metrics.buffered.used(), 0);
         let same = budgets.open("192.0.2.1".parse().ok(), LIMITS, &metrics);
         drop(budget);
