@@ -146,25 +146,25 @@ impl Front {
                 let words = Some("refused by the parser");
                 self.refuse(Reason::BadRequest, Some(400), words, connection.client);
             }
-            framed = match reusable.and_then(|reusable| Framed::of(reusable.consume().0)) {
-                Some(back) => back,
-                None => {
-                    let Some(parts) = connection.given_up.take() else { return };
-                    let ending = parts.ending;
-                    let mut framed = Box::new(Framed::again(parts, Arc::clone(&connection)));
-                    match ending {
-                        Ending::Keep => framed,
-                        Ending::Linger => {
-                            drop(busy);
-                            let _ = pingora::time::timeout(LINGER, framed.linger()).await;
-                            return;
-                        }
-                        Ending::Flush => {
-                            // And no more: the end of what was broken off must not look like one.
-                            let limit = self.options.load().write_timeout;
-                            let _ = pingora::time::timeout(limit, framed.flush()).await;
-                            return;
-                        }
+            let back = reusable.and_then(|reusable| Framed::of(reusable.consume().0));
+            framed = if let Some(back) = back {
+                back
+            } else {
+                let Some(parts) = connection.given_up.take() else { return };
+                let ending = parts.ending;
+                let mut framed = Box::new(Framed::again(parts, Arc::clone(&connection)));
+                match ending {
+                    Ending::Keep => framed,
+                    Ending::Linger => {
+                        drop(busy);
+                        let _ = pingora::time::timeout(LINGER, framed.linger()).await;
+                        return;
+                    }
+                    Ending::Flush => {
+                        // And no more: the end of what was broken off must not look like one.
+                        let limit = self.options.load().write_timeout;
+                        let _ = pingora::time::timeout(limit, framed.flush()).await;
+                        return;
                     }
                 }
             };

@@ -138,12 +138,7 @@ impl Front {
         connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
-        let digest = Arc::new(Digest {
-            ssl_digest: stream.get_ssl_digest(),
-            timing_digest: stream.get_timing_digest(),
-            proxy_digest: stream.get_proxy_digest(),
-            socket_digest: stream.get_socket_digest(),
-        });
+        let digest = digest_of(&stream);
         let limits = self.connection_limits();
         // A proxy's connection is that of many, and would end for all of them.
         let is_many = connection.uses.is_none();
@@ -243,6 +238,16 @@ impl Front {
             }
         }
     }
+}
+
+/// What Pingora knows of a connection.
+fn digest_of(stream: &Stream) -> Arc<Digest> {
+    Arc::new(Digest {
+        ssl_digest: stream.get_ssl_digest(),
+        timing_digest: stream.get_timing_digest(),
+        proxy_digest: stream.get_proxy_digest(),
+        socket_digest: stream.get_socket_digest(),
+    })
 }
 
 /// Answers a malformed request (RFC 9113 §8.1.1). Its body is not waited for: the session goes, and with

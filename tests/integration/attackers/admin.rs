@@ -64,14 +64,14 @@ fn stand(attacker: &Attacker<'_>, greeting: &[u8]) {
 #[test]
 fn silent_connections_to_the_api_and_metrics() {
     managed(Attack::new("silent connections to REST and metrics, one address"))
-        .from_one_address()
+        .of_one_address()
         .run(|attacker| stand(attacker, b""));
 }
 
 #[test]
 fn half_requests_to_the_api_and_metrics() {
     managed(Attack::new("half requests to REST and metrics, one address"))
-        .from_one_address()
+        .of_one_address()
         .run(|attacker| stand(attacker, b"GET /metrics HTTP/1.1\r\nHost: "));
 }
 

@@ -62,6 +62,7 @@ impl<'a> Attacker<'a> {
     }
 
     /// Runs `work` on so many threads.
+    #[expect(clippy::unused_self, reason = "it is the attacker's work")]
     pub(super) fn side_by_side(&self, threads: usize, work: impl Fn(usize) + Sync) {
         std::thread::scope(|scope| {
             for number in 0..threads {

@@ -20,7 +20,7 @@ fn stand(attacker: &Attacker<'_>, address: std::net::SocketAddr, count: usize, g
 #[test]
 fn silent_connections_to_https_of_one_address() {
     Attack::new("silent connections to HTTPS, one address")
-        .from_one_address()
+        .of_one_address()
         .with_connections(BOUND, 0)
         .run(|attacker| stand(attacker, attacker.vhost.https(), BOUND, b""));
 }
@@ -28,7 +28,7 @@ fn silent_connections_to_https_of_one_address() {
 #[test]
 fn silent_connections_to_https_of_many_addresses() {
     Attack::new("silent connections to HTTPS, 16 addresses")
-        .from_addresses(16)
+        .of_addresses(16)
         .with_connections(BOUND, 0)
         .run(|attacker| stand(attacker, attacker.vhost.https(), BOUND, b""));
 }
@@ -36,7 +36,7 @@ fn silent_connections_to_https_of_many_addresses() {
 #[test]
 fn silent_connections_to_http_of_one_address() {
     Attack::new("silent connections to HTTP, one address")
-        .from_one_address()
+        .of_one_address()
         .with_connections(BOUND, 0)
         .run(|attacker| stand(attacker, attacker.vhost.http(), BOUND, b""));
 }
@@ -47,7 +47,7 @@ fn connections_that_were_served_and_stand_idle() {
     let (_, most) = raise_file_limit();
     let count = usize::try_from(most.saturating_sub(4000) / 2).unwrap_or(3000).min(3000);
     Attack::new("connections that were served and stand idle")
-        .from_addresses(8)
+        .of_addresses(8)
         .with_connections(count, 0)
         .run(|attacker| {
             let request = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
@@ -58,7 +58,7 @@ fn connections_that_were_served_and_stand_idle() {
 #[test]
 fn one_address_that_wants_every_connection_of_the_server() {
     Attack::new("one address wants all connections")
-        .from_one_address()
+        .of_one_address()
         .on(|setup, _| setup.set("proxy.max_connections", 500))
         .with_connections(500, 0)
         .run(|attacker| stand(attacker, attacker.vhost.http(), 1000, b""));
@@ -67,7 +67,7 @@ fn one_address_that_wants_every_connection_of_the_server() {
 #[test]
 fn one_address_that_opens_more_than_a_client_may() {
     Attack::new("one address opens more than a client may")
-        .from_one_address()
+        .of_one_address()
         .on(|setup, _| setup.set("proxy.max_connections_per_client", 100))
         .with_connections(100, 0)
         .run(|attacker| {

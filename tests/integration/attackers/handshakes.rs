@@ -22,19 +22,19 @@ fn half_hellos(attack: Attack, count: usize) {
 
 #[test]
 fn half_hellos_of_one_address() {
-    half_hellos(Attack::new("half hellos, one address").from_one_address(), 4096);
+    half_hellos(Attack::new("half hellos, one address").of_one_address(), 4096);
 }
 
 #[test]
 fn half_hellos_of_many_addresses() {
-    half_hellos(Attack::new("half hellos, 16 addresses").from_addresses(16), 4096);
+    half_hellos(Attack::new("half hellos, 16 addresses").of_addresses(16), 4096);
 }
 
 #[test]
 fn hellos_that_are_answered_and_go_no_further() {
     const COUNT: usize = 200;
     Attack::new("handshakes left after the server's part, one address")
-        .from_one_address()
+        .of_one_address()
         .with_connections(COUNT * 4, 0)
         .run(|attacker| {
             let hello = TlsClient::accepts_any().hello("example.com");

@@ -51,7 +51,7 @@ fn hoard(attack: Attack, connections: usize, greeting: &[u8]) {
 fn open_windows_that_nobody_reads() {
     let greeting = [wide_open(), requests(100, "GET", "large.test", "/large")].concat();
     hoard(
-        Attack::new("HTTP/2: open windows that nobody reads, one address").from_one_address(),
+        Attack::new("HTTP/2: open windows that nobody reads, one address").of_one_address(),
         8,
         &greeting,
     );
@@ -61,7 +61,7 @@ fn open_windows_that_nobody_reads() {
 fn open_windows_that_nobody_reads_of_many_addresses() {
     let greeting = [wide_open(), requests(50, "GET", "large.test", "/large")].concat();
     hoard(
-        Attack::new("HTTP/2: open windows that nobody reads, 12 addresses").from_addresses(12),
+        Attack::new("HTTP/2: open windows that nobody reads, 12 addresses").of_addresses(12),
         12,
         &greeting,
     );

@@ -18,8 +18,11 @@ const PACE: Duration = Duration::from_millis(8);
 /// Does one exchange.
 pub(super) type Exchange = Box<dyn FnMut() -> Result<(), String> + Send>;
 
+/// A kind of client, and what makes one.
+pub(super) type Kind = (&'static str, fn(&Stage, &Vhost) -> Exchange);
+
 /// The kinds of clients that each attack has beside it.
-pub(super) const USUAL: [(&str, fn(&Stage, &Vhost) -> Exchange); 4] =
+pub(super) const USUAL: [Kind; 4] =
     [("HTTP/1 kept", kept), ("HTTP/1 new", new), ("TLS new", tls), ("HTTP/2", http2)];
 
 fn kept(_: &Stage, vhost: &Vhost) -> Exchange {

@@ -82,7 +82,7 @@ fn guess(attack: Attack, user: &'static str) {
 
 #[test]
 fn wrong_passwords_of_one_address() {
-    guess(Attack::new("wrong passwords, one address").from_one_address(), "user0");
+    guess(Attack::new("wrong passwords, one address").of_one_address(), "user0");
 }
 
 #[test]
@@ -92,5 +92,5 @@ fn wrong_passwords_of_several_addresses() {
 
 #[test]
 fn passwords_of_users_that_do_not_exist() {
-    guess(Attack::new("passwords of nobody, one address").from_one_address(), "nobody");
+    guess(Attack::new("passwords of nobody, one address").of_one_address(), "nobody");
 }

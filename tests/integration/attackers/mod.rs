@@ -58,7 +58,7 @@ struct Attack {
     carrying: usize,
     /// Requests at once on connections of HTTP/2.
     requests: usize,
-    honest: Vec<(&'static str, fn(&Stage, &Vhost) -> Exchange)>,
+    honest: Vec<honest::Kind>,
 }
 
 impl Attack {
@@ -76,11 +76,11 @@ impl Attack {
     }
 
     /// By a single address.
-    fn from_one_address(self) -> Self {
-        self.from_addresses(1)
+    fn of_one_address(self) -> Self {
+        self.of_addresses(1)
     }
 
-    fn from_addresses(self, sources: usize) -> Self {
+    fn of_addresses(self, sources: usize) -> Self {
         Self { sources, ..self }
     }
 

@@ -36,7 +36,7 @@ fn names_for_certificates_on_demand() {
     let ask = AskServer::start(&allowed);
     let (url, nobody) = (format!("{:?}", ask.url()), refusing_address());
     Attack::new("made-up names on demand, one address")
-        .from_one_address()
+        .of_one_address()
         .on(|setup, _| {
             // A CA that can't be reached: who is asked about a name is what matters here.
             setup
@@ -77,7 +77,7 @@ fn names_for_certificates_on_demand() {
 #[test]
 fn names_below_an_internal_wildcard() {
     Attack::new("made-up names below an internal wildcard, one address")
-        .from_one_address()
+        .of_one_address()
         .on(|setup, _| setup.domain_with("*.corp.internal", "a", "tls = \"internal\""))
         .with_connections(8, 8)
         .run(|attacker| {

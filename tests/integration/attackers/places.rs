@@ -29,7 +29,7 @@ fn queue_up(attack: Attack) {
 
 #[test]
 fn the_queue_of_a_busy_backend_wanted_by_one_address() {
-    queue_up(Attack::new("queue places of a busy backend, one address").from_one_address());
+    queue_up(Attack::new("queue places of a busy backend, one address").of_one_address());
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn wait_in_line(attack: Attack) {
 
 #[test]
 fn the_line_of_a_paused_domain_wanted_by_one_address() {
-    wait_in_line(Attack::new("places of a paused domain, one address").from_one_address());
+    wait_in_line(Attack::new("places of a paused domain, one address").of_one_address());
 }
 
 #[test]

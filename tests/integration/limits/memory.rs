@@ -12,7 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use super::{refused, site};
 use crate::harness::*;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// What `proxy.max_buffered_bytes_per_connection` is by default, in kilobytes.
 const BUDGET_KB: u64 = 2 * 1024;

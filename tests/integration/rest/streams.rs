@@ -109,7 +109,7 @@ fn a_client_that_hangs_up_does_not_end_its_switch() {
     let switched = std::iter::from_fn(|| stream.next()).find(|e| e.data["phase"] == "switched");
     assert!(switched.is_some());
     drop(stream);
-    drop(held);
+    held.reset();
     assert_eq!(api.vhost.live("example.com"), "b");
     eventually("its end is in the history", SOON, || {
         api.vhost.newest_event()["outcome"]["state"] == "done"

@@ -66,7 +66,7 @@ fn a_proven_backend_that_is_ready_no_more_is_not_switched_to() {
     for verb in ["drain", "disable"] {
         let mut waiting = Waiting::start();
         let another = Backend::start("b3");
-        let address = another.address().to_string();
+        let address = another.address();
         // Ready, but nobody has proven it.
         waiting.pair.vhost.ctl_ok(&["backend", "add", "b3", &address, "--tag", "b"]);
         waiting.pair.vhost.ctl_ok(&["backend", verb, "b1"]);
