@@ -140,10 +140,16 @@ impl Ca {
     }
 
     /// Answers the challenges of orders that an earlier process left, as the CA may be looking at them
-    /// just now. Reads files; to be called before anything is ordered.
+    /// just now, and removes those that nothing will come of any more. Reads and writes files; to be
+    /// called before anything is ordered.
     pub fn restore(&self) {
-        for order in self.0.storage.orders(self.directory_url()) {
-            if order.is_old() {
+        let (storage, url) = (&self.0.storage, self.directory_url());
+        for order in storage.orders(url) {
+            // A process that ends between the two leaves the order beside its certificate.
+            if order.is_old() || storage.is_fulfilled(url, &order) {
+                if let Err(error) = storage.remove_order(url, &order.name) {
+                    warn!(name = %order.name, %error, "an order that is over cannot be removed");
+                }
                 continue;
             }
             for answer in &order.answers {

@@ -54,6 +54,11 @@ impl OrderFile {
         const LIFE_MS: u64 = 8 * 3600 * 1000;
         now_ms().saturating_sub(self.created_ms) > LIFE_MS
     }
+
+    /// Whether a bundle has this order's key.
+    pub(super) fn is_for(&self, bundle: &str) -> bool {
+        bundle.starts_with(self.key.trim_end())
+    }
 }
 
 impl fmt::Debug for OrderFile {

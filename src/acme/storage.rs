@@ -128,9 +128,7 @@ impl Storage {
         save(&self.certs(directory_url), name, bundle, meta)?;
         // Kept until now, so that a crash or a full disk does not lose a key that has been signed.
         match self.load_order(directory_url, name) {
-            Ok(Some(order)) if bundle.starts_with(order.key.trim_end()) => {
-                self.remove_order(directory_url, name)
-            }
+            Ok(Some(order)) if order.is_for(bundle) => self.remove_order(directory_url, name),
             _ => Ok(()),
         }
     }
@@ -260,6 +258,12 @@ impl Storage {
             layout::name_of(file.to_str()?.strip_suffix(".json")?)
         });
         names.filter_map(|name| self.load_order(directory_url, &name).ok().flatten()).collect()
+    }
+
+    /// Whether the certificate of an order is kept, and so nothing is left to do for it.
+    pub(super) fn is_fulfilled(&self, directory_url: &str, order: &OrderFile) -> bool {
+        let kept = self.load_one(directory_url, &order.name);
+        kept.is_some_and(|kept| order.is_for(&kept.bundle))
     }
 
     fn ca(&self, directory_url: &str) -> PathBuf {

@@ -183,6 +183,18 @@ async fn a_certificate_that_was_not_kept_is_fetched_again() {
 }
 
 #[tokio::test]
+async fn an_order_that_outlived_its_fulfilment_is_removed_at_the_next_start() {
+    let Some(pebble) = Pebble::start(Wanted::default()).await else { return };
+    let issued = issue(&pebble.ca(pebble.issuer(), None), request("a.test")).await.unwrap();
+    let (storage, url) = (pebble.storage(), pebble.issuer().directory_url);
+    let order = storage.orders(&url).pop().expect("the order is kept with its key");
+    save(&pebble, "a.test", &issued);
+    storage.save_order(&url, &order).unwrap();
+    pebble.ca(pebble.issuer(), None).restore();
+    assert_eq!(orders(&pebble), 0);
+}
+
+#[tokio::test]
 async fn a_ca_that_lost_its_memory_is_met_anew() {
     let Some(mut pebble) = Pebble::start(Wanted::default()).await else { return };
     let ca = pebble.ca(pebble.issuer(), None);
