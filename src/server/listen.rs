@@ -16,6 +16,7 @@ use pingora::server::Fds;
 use pingora::server::ShutdownWatch;
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::ServerError;
@@ -25,6 +26,11 @@ use crate::state::InFlight;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 65_535;
+
+/// Bytes that the kernel takes for a connection before it has sent any of them (`TCP_NOTSENT_LOWAT`).
+/// Without it a client that stops reading leaves its whole send buffer full, which may be megabytes;
+/// what is on its way is not limited, so throughput is not either.
+const MAX_UNSENT: u32 = 128 * 1024;
 
 /// A bound address.
 pub(crate) struct Listener {
@@ -73,6 +79,8 @@ pub(super) fn bind_management(
 /// Binds `address`, to be served by the runtime that this is called in.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Connections inherit it.
+    SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT)?;
     // Lets a restart bind while connections of the one before still linger in the kernel.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -2,7 +2,7 @@
 //! stated here. The attackers' suite has the same beside honest traffic.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -229,6 +229,39 @@ fn answers_that_nobody_reads_over_http1_are_read_no_further() {
         drop(hoarders);
         wait_until_empty(vhost, metrics);
     });
+}
+
+#[test]
+fn the_kernel_keeps_little_for_a_client_that_has_stopped_reading() {
+    const MAX_KEPT: u64 = 256 * 1024;
+    let (backend, large) = (Backend::start("web"), Large::start("text/plain"));
+    let (setup, metrics) = hoard(&backend, &large);
+    let vhost = setup.start();
+    vhost.wait_until_healthy(2);
+    let mut stream = connect(&vhost);
+    setsockopt(&stream, sockopt::RcvBuf, &(128 * 1024)).expect("it can be set");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: large.test\r\n\r\n").expect("it reads");
+    // What is read at speed makes the kernel widen the send buffer.
+    let mut read = vec![0; 4 << 20];
+    stream.read_exact(&mut read).expect("half of the answer");
+    wait_until_full(&vhost, metrics, 1);
+    let kept = unsent(vhost.http(), stream.local_addr().expect("it is connected"));
+    assert!(kept > 0, "the client's own buffer is full");
+    assert!(kept <= MAX_KEPT, "{kept} bytes");
+}
+
+/// Bytes that the kernel has of the connection from `local` to `peer`, as `/proc/net/tcp` has it.
+fn unsent(local: SocketAddr, peer: SocketAddr) -> u64 {
+    let written = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) => format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port()),
+        IpAddr::V6(_) => panic!("{address} is in another table"),
+    };
+    let (local, peer) = (written(local), written(peer));
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    let found = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = found.into_iter().find(|row| row[1] == local && row[2] == peer);
+    let queues = row.expect("the connection is open")[4];
+    u64::from_str_radix(queues.split_once(':').expect("both queues").0, 16).expect("a number")
 }
 
 #[test]
