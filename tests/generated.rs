@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use pingora_vhost::model::Reason;
+
 const VHOST: &str = env!("CARGO_BIN_EXE_vhost");
 
 fn root() -> PathBuf {
@@ -47,6 +49,40 @@ fn the_manual_pages_are_those_of_the_commands() {
         assert!(kept[name] == *page, "man/{name} is not of this version; run `./dev bless`");
     }
     assert_eq!(vhost(&["man"]), generated["vhost.1"]);
+}
+
+/// One row for each reason, as its table in `src/model/reason.rs` has it.
+#[test]
+fn the_page_of_the_logs_has_the_reasons_of_the_code() {
+    let table = |is_of_connection: bool| {
+        let rows = Reason::all().filter(|reason| reason.is_of_connection() == is_of_connection);
+        let rows = rows.map(|reason| {
+            let row = reason.row();
+            let status = row.answer.map(|(status, _)| status.as_str().to_owned());
+            let (status, blame) = (status.unwrap_or_default(), row.blame);
+            format!("| `{}` | {status} | {blame} | {} | {} |\n", row.name, row.meaning, row.remedy)
+        });
+        "| reason | status | blame | what it means | what to do |\n|---|---|---|---|---|\n"
+            .to_owned()
+            + &rows.collect::<String>()
+    };
+    let path = root().join("docs/logs.md");
+    let page = fs::read_to_string(&path).expect("the page");
+    let page_of_code = replaced(&page, "reasons of requests", &table(false));
+    let page_of_code = replaced(&page_of_code, "reasons of connections", &table(true));
+    if std::env::var_os("VHOST_BLESS").is_some() {
+        fs::write(&path, page_of_code).expect("the page is written");
+    } else {
+        assert!(page == page_of_code, "docs/logs.md is not of this version; run `./dev bless`");
+    }
+}
+
+/// A page with another text between the marks of `part`.
+fn replaced(page: &str, part: &str, text: &str) -> String {
+    let begin = format!("<!-- {part}: written by ./dev bless -->\n");
+    let (before, rest) = page.split_once(&begin).expect("the page has the mark");
+    let (_, after) = rest.split_once("<!-- end -->").expect("the mark has an end");
+    format!("{before}{begin}{text}<!-- end -->{after}")
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn write_traffic(snapshot: &Snapshot, text: &mut Text) {
     // Most backends of a large server have never been asked.
     let asked = snapshot.backends().filter(|node| node.live.requests() > 0);
     let failures = asked.flat_map(|node| {
-        UpstreamFailure::ALL.map(|reason| {
+        UpstreamFailure::all().map(move |reason| {
             let count = float(node.live.failures_of(reason));
             UPSTREAM_FAILURES.number([node.backend.id.as_str(), reason.as_str()], count)
         })

@@ -21,6 +21,7 @@ mod own_host;
 mod patch;
 mod proxy_header;
 mod public_name;
+mod reason;
 mod reference;
 mod reload;
 mod stats;
@@ -30,7 +31,6 @@ mod switch_end;
 mod tag;
 mod trusted_proxy;
 mod underscores_in_headers;
-mod upstream_failure;
 mod virtual_host;
 mod visible;
 
@@ -63,6 +63,7 @@ pub use log_level::LogLevel;
 pub use own_host::{ForeignHost, check_own_host};
 pub use patch::Patch;
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
+pub use reason::{Blame, Reason, ReasonRow, UpstreamFailure};
 pub use reference::{
     Followed, HIDDEN, Variables, escape as escape_references, follow as follow_references,
 };
@@ -79,7 +80,6 @@ pub use switch_end::SwitchEnd;
 pub use tag::Tag;
 pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};
 pub use underscores_in_headers::UnderscoresInHeaders;
-pub use upstream_failure::UpstreamFailure;
 pub use virtual_host::{LONGEST_HSTS_SECS, VirtualHost};
 pub use visible::{is_obeyed, printable, printable_json, printable_lines};
 

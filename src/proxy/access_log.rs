@@ -10,7 +10,7 @@ use super::context::RequestContext;
 use super::headers::{RequestId, X_REQUEST_ID, host_of, usable_request_id};
 use super::trace_context::trace_id;
 use crate::clock::now_ms;
-use crate::metrics::Reason;
+use crate::model::{Blame, Reason};
 use crate::telemetry::{AccessLine, AccessLog};
 
 /// What a request asked for, noted at its begin, for one that has no end: when the server stops, its
@@ -166,51 +166,12 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
             )
         };
     }
-    match failure.reason {
-        // The client's doing, or the operator's.
-        Reason::UnknownHost
-        | Reason::BadHost
-        | Reason::BadRequest
-        | Reason::MethodRefused
-        | Reason::HeadTooLarge
-        | Reason::HeadTimeout
-        | Reason::BodyTimeout
-        | Reason::ClientGone
-        | Reason::UnknownServerName
-        | Reason::NoCertificate
-        | Reason::HandshakeFailed
-        | Reason::HandshakeTimeout
-        | Reason::TooManyHandshakes
-        | Reason::UnknownChallenge
-        | Reason::Maintenance
-        | Reason::Unauthorized
-        | Reason::TooManyLogins
-        | Reason::Paused
-        | Reason::UriTooLong
-        | Reason::TooManyHeaders
-        | Reason::BodyTooLarge
-        | Reason::Denied
-        | Reason::UnknownClient
-        | Reason::RateLimited
-        | Reason::TooManyConnections
-        | Reason::TooManyClientConnections
-        | Reason::TooManyClientRequests
-        | Reason::TooManySilentConnections
-        | Reason::H2Flood
-        | Reason::UntrustedProxy
-        | Reason::BadProxyHeader
-        | Reason::ProxyHeaderTimeout
-        | Reason::Misdirected => {
+    match failure.reason.row().blame {
+        Blame::Client | Blame::Operator => {
             if !in_access_log {
                 line!(info, "request refused");
             }
         }
-        // Ours, or a backend's.
-        Reason::NoBackend
-        | Reason::QueueFull
-        | Reason::QueueTimeout
-        | Reason::Upstream(_)
-        | Reason::Internal
-        | Reason::Shutdown => line!(warn, "request failed"),
+        Blame::Backend | Blame::Proxy => line!(warn, "request failed"),
     }
 }

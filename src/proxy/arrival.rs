@@ -13,8 +13,8 @@ use pingora::time::timeout;
 
 use super::Front;
 use super::head::read_some;
-use crate::metrics::Reason;
 use crate::model::ProxyHeader;
+use crate::model::Reason;
 use crate::places::{Share, Uses};
 use crate::state::InFlightGuard;
 

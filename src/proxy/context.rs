@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::headers::{RequestId, cookies};
 use super::limits::{BodyMeter, RateFields, RequestShare, Retries, wait_for_room};
 use super::memory::{Account, Gate};
-use crate::metrics::Reason;
+use crate::model::Reason;
 use crate::model::{BackendId, Balance, DomainName};
 use crate::places::{ClientKey, PlaceInLine, Who, client_network};
 use crate::state::{BackendNode, DomainNode, InFlightGuard, Pinned, Pool};

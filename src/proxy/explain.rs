@@ -7,12 +7,11 @@ use std::time::Duration;
 use http::{HeaderName, Method, header};
 use pingora::http::RequestHeader;
 
-use super::failure::status_of;
 use super::headers::{routed_host, wants_websocket};
 use super::host::paths;
 use super::redirect::{challenge_token, location};
 use super::{Https, ProxyOptions, SharedOptions};
-use crate::metrics::Reason;
+use crate::model::Reason;
 use crate::model::{
     BackendStanding, BackendState, Explanation, HeaderLine, LiveTag, Match, MatchedBy, OptionSet,
     Pattern, Refusal, RequestTimeouts, RequestUrl, TlsMode, Unfit, UpstreamFailure,
@@ -283,7 +282,7 @@ fn standing(node: &BackendNode, any_fit: bool, others_fit: bool) -> BackendStand
 
 fn refusal(reason: Reason) -> Refusal {
     Refusal {
-        status: status_of(reason).map_or(0, |status| status.as_u16()),
+        status: reason.row().answer.map_or(0, |(status, _)| status.as_u16()),
         reason: reason.to_string(),
     }
 }

@@ -14,8 +14,7 @@ use super::content::Content;
 use super::grpc::{is_grpc, send_grpc};
 use super::host::{Host, auth, maintenance};
 use super::limits::RateFields;
-use crate::metrics::Reason;
-use crate::model::UpstreamFailure;
+use crate::model::Reason;
 use crate::upstream;
 
 /// How a request failed.
@@ -31,76 +30,6 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// How long the rest of a body is still read that was refused.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// The status that a reason is answered with; nothing where nobody is left to answer.
-pub(super) fn status_of(reason: Reason) -> Option<StatusCode> {
-    answer_to(reason).map(|(status, _)| status)
-}
-
-/// The status that a reason is answered with, and what the client is told in the body.
-fn answer_to(reason: Reason) -> Option<(StatusCode, &'static str)> {
-    Some(match reason {
-        // Nobody is left, or nobody who could be answered in HTTP.
-        Reason::ClientGone
-        | Reason::UnknownServerName
-        | Reason::NoCertificate
-        | Reason::HandshakeFailed
-        | Reason::HandshakeTimeout
-        | Reason::TooManyHandshakes
-        | Reason::TooManyConnections
-        | Reason::TooManyClientConnections
-        | Reason::TooManySilentConnections
-        | Reason::H2Flood
-        | Reason::UntrustedProxy
-        | Reason::BadProxyHeader
-        | Reason::ProxyHeaderTimeout
-        | Reason::Shutdown => return None,
-        Reason::UnknownHost => (StatusCode::NOT_FOUND, "no site is served under this name\n"),
-        Reason::UnknownChallenge => {
-            (StatusCode::NOT_FOUND, "no certificate is being ordered with this token\n")
-        }
-        Reason::BadHost => {
-            (StatusCode::BAD_REQUEST, "the Host header is missing or not a host name\n")
-        }
-        Reason::BadRequest => (StatusCode::BAD_REQUEST, "the request is malformed\n"),
-        Reason::Misdirected => {
-            (StatusCode::MISDIRECTED_REQUEST, "this connection is not for this site\n")
-        }
-        Reason::MethodRefused => (StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed\n"),
-        Reason::HeadTooLarge | Reason::TooManyHeaders => {
-            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request headers are too large\n")
-        }
-        Reason::UriTooLong => {
-            (StatusCode::URI_TOO_LONG, "the address of the request is too long\n")
-        }
-        Reason::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large\n"),
-        Reason::Denied | Reason::UnknownClient => {
-            (StatusCode::FORBIDDEN, "this client is not served\n")
-        }
-        Reason::RateLimited | Reason::TooManyClientRequests => {
-            (StatusCode::TOO_MANY_REQUESTS, "too many requests\n")
-        }
-        Reason::HeadTimeout | Reason::BodyTimeout => {
-            (StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n")
-        }
-        Reason::Unauthorized => {
-            (StatusCode::UNAUTHORIZED, "this site wants a name and a password\n")
-        }
-        Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout => {
-            (StatusCode::SERVICE_UNAVAILABLE, "no server can take this request now\n")
-        }
-        Reason::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, "this site is being worked on\n"),
-        Reason::TooManyLogins => {
-            (StatusCode::SERVICE_UNAVAILABLE, "too many passwords are being checked now\n")
-        }
-        Reason::Paused => (StatusCode::SERVICE_UNAVAILABLE, "this site is paused\n"),
-        Reason::Upstream(UpstreamFailure::Timeout) => {
-            (StatusCode::GATEWAY_TIMEOUT, "the server behind this proxy did not answer in time\n")
-        }
-        Reason::Upstream(_) => (StatusCode::BAD_GATEWAY, "the server behind this proxy failed\n"),
-        Reason::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "the proxy failed\n"),
-    })
-}
 
 /// Why a request failed that Pingora could not finish. `body_done` is whether the client had sent
 /// its whole body: a backend is silent for as long as its client is. `answering` is whether the
@@ -191,7 +120,7 @@ pub(super) async fn respond(
     host: Host<'_>,
     rate: Option<&RateFields>,
 ) -> Result<Failure> {
-    let answer = answer_to(reason);
+    let answer = reason.row().answer;
     if let Some((status, words)) = answer {
         if is_grpc(session.req_header()) {
             send_grpc(session, status, words)?;
@@ -247,6 +176,7 @@ pub(super) fn raw_response(status: u16) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::UpstreamFailure;
 
     #[test]
     fn the_log_says_in_words_what_a_backend_did() {

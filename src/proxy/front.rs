@@ -20,7 +20,7 @@ use tokio::io::AsyncWriteExt;
 use super::SharedOptions;
 use super::arrival::Admitted;
 use super::client::{Agreed, Connection};
-use super::failure::{raw_response, status_of};
+use super::failure::raw_response;
 use super::framed::{Ending, Framed};
 use super::given_up::GivenUp;
 use super::handshake::{Handshakes, Shaken};
@@ -28,7 +28,8 @@ use super::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
 use super::limits::{ConnectionLimits, Connections, check_raw};
 use super::memory::{Budgets, GatedConnector};
 use super::phases::Phases;
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::Metrics;
+use crate::model::Reason;
 use crate::state::{InFlight, InFlightGuard};
 
 /// How long a client may refuse to hear that its connection ends.
@@ -136,7 +137,7 @@ impl Front {
         loop {
             let BusyHead { whole, busy } = head;
             if let Some(reason) = check_raw(&whole.head, self.options.load().limits) {
-                let status = status_of(reason).map(|status| status.as_u16());
+                let status = reason.row().answer.map(|(status, _)| status.as_u16());
                 let stream = framed.stream();
                 return self.answer(stream, (reason, None), status, connection.client).await;
             }
@@ -263,7 +264,7 @@ impl Front {
                 return self.answer(stream, why, Some(fault.status()), client).await;
             }
         };
-        let status = status_of(why.0).map(|status| status.as_u16());
+        let status = why.0.row().answer.map(|(status, _)| status.as_u16());
         self.answer(stream, why, status, client).await;
     }
 

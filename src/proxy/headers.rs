@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
 
-use crate::metrics::Reason;
+use crate::model::Reason;
 use crate::model::{HostBuffer, normalise_host};
 
 // Names that each request gets. Of text that is static Pingora makes no copy, of a `HeaderName` it does.

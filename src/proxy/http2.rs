@@ -24,7 +24,7 @@ use super::client::{CONNECTION, Connection};
 use super::header_blocks::{HeaderBlocks, MAX_MALFORMED, Refuse};
 use super::limits::{HeadRefused, Heads, Metered};
 use super::malformed;
-use crate::metrics::Reason;
+use crate::model::Reason;
 use crate::state::{InFlight, InFlightGuard};
 
 /// How many times the control frames of a client a trusted proxy may send.

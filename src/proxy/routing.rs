@@ -15,7 +15,8 @@ use super::host::pause::Wait;
 use super::host::{HostServices, canonical, paths};
 use super::limits::admit;
 use super::redirect::{challenge_token, location};
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::Metrics;
+use crate::model::Reason;
 use crate::model::TlsMode;
 use crate::state::Reader;
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::metrics::Reason;
+use crate::model::Reason;
 
 /// More header lines than these Pingora does not take.
 const MOST_FIELDS: usize = 256;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Server;
-use crate::metrics::Reason;
+use crate::model::Reason;
 
 /// How long idle connections stay open after the stop began. A client may be sending on one at this
 /// very moment; it is answered, with `Connection: close`.

@@ -140,7 +140,7 @@ pub struct BackendLive {
 #[derive(Debug, Default)]
 struct BackendCounts {
     requests: AtomicU64,
-    failures: [AtomicU64; UpstreamFailure::ALL.len()],
+    failures: [AtomicU64; UpstreamFailure::COUNT],
     transitions: [AtomicU64; HealthStatus::ALL.len()],
     traffic: Traffic,
 }
@@ -260,7 +260,7 @@ impl BackendLive {
 
     /// Tries that failed since the server started.
     pub fn failures(&self) -> u64 {
-        UpstreamFailure::ALL.into_iter().map(|failure| self.failures_of(failure)).sum()
+        UpstreamFailure::all().map(|failure| self.failures_of(failure)).sum()
     }
 
     /// Tries that failed in this way since the server started.

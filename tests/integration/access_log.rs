@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pingora_vhost::metrics::Reason;
+use pingora_vhost::model::Reason;
 use serde_json::{Value, json};
 
 use crate::harness::*;

@@ -24,7 +24,7 @@ use ring::{digest, hmac, rand};
 use tokio::sync::watch;
 
 use super::Host;
-use crate::metrics::Reason;
+use crate::model::Reason;
 use crate::model::{BasicAuth, PasswordHash, UserName};
 use crate::places::{Line, Who};
 

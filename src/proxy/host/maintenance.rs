@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Host;
-use crate::metrics::Reason;
+use crate::model::Reason;
 use crate::proxy::content::Content;
 
 /// The operator's own words.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use pingora::proxy::Session;
 
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::Metrics;
+use crate::model::Reason;
 use crate::model::{Pause, VirtualHost};
 use crate::places::{PlaceInLine, Who};
 use crate::state::PauseLine;

@@ -9,7 +9,7 @@ use pingora::proxy::Session;
 use super::body::{BodyMeter, declared_too_large};
 use super::rate::RateFields;
 use super::{Connections, access, head};
-use crate::metrics::Reason;
+use crate::model::Reason;
 use crate::model::Scheme;
 use crate::places::{Share, Use};
 use crate::proxy::context::RequestContext;

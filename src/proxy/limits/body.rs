@@ -6,7 +6,7 @@ use http::header;
 use pingora::http::RequestHeader;
 
 use super::RequestLimits;
-use crate::metrics::Reason;
+use crate::model::Reason;
 
 /// A piece of this size did not wait for a slow client, but for us: what comes slowly is small.
 const FULL_PIECE: usize = 8 * 1024;

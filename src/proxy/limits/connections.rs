@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::ConnectionLimits;
-use crate::metrics::Reason;
+use crate::model::Reason;
 use crate::places::{ClientKey, Place, Places, Share, Shares};
 
 /// What is left to others of all connections by a proxy that is trusted and stands for many clients: one

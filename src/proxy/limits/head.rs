@@ -3,7 +3,7 @@
 use pingora::http::RequestHeader;
 
 use super::RequestLimits;
-use crate::metrics::Reason;
+use crate::model::Reason;
 
 /// What RFC 9113 §6.5.2 adds for each field, so that many small ones count as what they cost.
 const FIELD_OVERHEAD: usize = 32;

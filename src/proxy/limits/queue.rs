@@ -8,7 +8,7 @@ use std::task::Poll;
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout_at};
 
-use crate::metrics::Reason;
+use crate::model::Reason;
 use crate::places::Who;
 use crate::proxy::UpstreamOptions;
 use crate::proxy::balance::Choice;

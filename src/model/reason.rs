@@ -1,0 +1,288 @@
+//! Why requests and connections are refused, or fail: one table, which the answers to clients, the logs,
+//! the metrics and the documents read.
+
+use std::fmt;
+
+use http::StatusCode;
+
+/// Whose doing a failure was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The client's, or nobody's: what strangers send all day.
+    Client,
+    /// The operator's, who wanted it so.
+    Operator,
+    /// A backend's, or that of too few of them.
+    Backend,
+    /// The proxy's own.
+    Proxy,
+}
+
+impl fmt::Display for Blame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Client => "client",
+            Self::Operator => "operator",
+            Self::Backend => "backend",
+            Self::Proxy => "proxy",
+        })
+    }
+}
+
+/// What the table says of a reason.
+#[derive(Debug, Clone, Copy)]
+pub struct ReasonRow {
+    /// The stable name: logs, metrics and scripts carry it.
+    pub name: &'static str,
+    /// Whose doing it was.
+    pub blame: Blame,
+    /// The status that it is answered with, and the body; `None` where nobody is left to answer, or
+    /// nobody who could be answered in HTTP.
+    pub answer: Option<(StatusCode, &'static str)>,
+    /// What it means, for people.
+    pub meaning: &'static str,
+    /// What they can do about it.
+    pub remedy: &'static str,
+}
+
+/// Makes an enum of a table's rows:
+/// `Variant "name" Blame [status "body"] "meaning" "remedy";`. Reasons of another table can be a
+/// variant of it.
+macro_rules! reasons {
+    (
+        $(#[$attribute:meta])* $table:ident $(, and $(#[$with_attribute:meta])* $with:ident($others:ident))?;
+        $($variant:ident $name:literal $blame:ident [$($status:ident $body:literal)?]
+            $meaning:literal $remedy:literal;)+
+    ) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $table {
+            $(#[doc = $meaning] $variant,)+
+            $($(#[$with_attribute])* $with($others),)?
+        }
+
+        impl $table {
+            /// Those of its own rows.
+            const ROWS: &[Self] = &[$(Self::$variant),+];
+
+            /// What the table says of it.
+            pub fn row(self) -> &'static ReasonRow {
+                match self {
+                    $(Self::$variant => &ReasonRow {
+                        name: $name,
+                        blame: Blame::$blame,
+                        answer: reasons!(@answer $($status $body)?),
+                        meaning: $meaning,
+                        remedy: $remedy,
+                    },)+
+                    $(Self::$with(other) => other.row(),)?
+                }
+            }
+
+            /// The stable name.
+            pub fn as_str(self) -> &'static str {
+                self.row().name
+            }
+        }
+
+        impl fmt::Display for $table {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+    (@answer) => { None };
+    (@answer $status:ident $body:literal) => { Some((StatusCode::$status, concat!($body, "\n"))) };
+}
+
+reasons! {
+    /// How a backend failed a request.
+    UpstreamFailure;
+
+    ConnectRefused "connect_refused" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "the backend refused the connection"
+        "is it running, and at this port?";
+    ConnectTimeout "connect_timeout" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "the connection did not come about within `upstream.connect_timeout_secs`"
+        "is the host up, and does a firewall drop packets?";
+    ConnectFailed "connect_failed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "the connection failed otherwise: no route, no such socket, a name that does not resolve"
+        "the line of the log has the system's words";
+    TlsFailed "tls_failed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "the TLS handshake with the backend failed, or it does not offer HTTP/2 where it must"
+        "`error` says why; [http.md](http.md#backends-behind-tls) what to do";
+    Closed "upstream_closed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "the backend closed without an answer"
+        "did it crash? Is its keep-alive time below `upstream.idle_timeout_secs`?";
+    Reset "upstream_reset" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "the backend reset the connection"
+        "as above";
+    Timeout "upstream_timeout" Backend [GATEWAY_TIMEOUT "the server behind this proxy did not answer in time"]
+        "the backend sent or took nothing for `upstream.read_timeout_secs` or `write_timeout_secs`"
+        "look at what it does so long, or raise it";
+    CutShort "upstream_cut_short" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "the backend's answer ended before it was complete; the client got a part"
+        "did it crash, or was it stopped before its requests had ended?";
+    Protocol "upstream_protocol" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "what the backend said is not HTTP"
+        "is `scheme` right: `http`, `https`, `h2`, `h2c`?";
+    Status5xx "upstream_5xx" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "the backend answered with a 5xx, where `health_check.count_5xx` counts that against its health"
+        "look at its own log. No line has it as a reason; the counters of backends do";
+}
+
+impl UpstreamFailure {
+    /// Their number.
+    pub const COUNT: usize = Self::ROWS.len();
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ROWS.iter().copied()
+    }
+}
+
+reasons! {
+    /// Why a request was refused, or failed; or a connection, before there was a request.
+    Reason, and
+    /// The last backend that it was tried on failed it.
+    Upstream(UpstreamFailure);
+
+    // Of requests.
+    UnknownHost "unknown_host" Client [NOT_FOUND "no site is served under this name"]
+        "no domain answers for its host"
+        "add the domain or an alias; strangers scan for names all the time";
+    BadHost "bad_host" Client [BAD_REQUEST "the Host header is missing or not a host name"]
+        "its host is missing, or can't be a host name"
+        "nothing: a broken client, or a scan";
+    BadRequest "bad_request" Client [BAD_REQUEST "the request is malformed"]
+        "it is not HTTP, or its framing is wrong"
+        "nothing; when it is your client's, look at what it sends";
+    MethodRefused "method_refused" Client [METHOD_NOT_ALLOWED "this method is not allowed"]
+        "TRACE and CONNECT are never proxied"
+        "nothing";
+    HeadTooLarge "head_too_large" Client [REQUEST_HEADER_FIELDS_TOO_LARGE "the request headers are too large"]
+        "its head exceeds `proxy.max_header_bytes`"
+        "raise it, or find out who sets such cookies";
+    BodyTimeout "body_timeout" Client [REQUEST_TIMEOUT "the request did not arrive in time"]
+        "its body paused for longer than `proxy.read_timeout_secs`"
+        "raise it when your clients upload over bad networks";
+    ClientGone "client_gone" Client []
+        "the client closed, or reset its stream, before its answer was complete"
+        "look at `duration_ms`: people leave slow pages";
+    UnknownChallenge "unknown_challenge" Client [NOT_FOUND "no certificate is being ordered with this token"]
+        "somebody asked for the proof of a certificate that nobody orders"
+        "nothing, unless a CA complains: then its order is of another server";
+    UriTooLong "uri_too_long" Client [URI_TOO_LONG "the address of the request is too long"]
+        "the target is longer than `proxy.max_uri_bytes`"
+        "raise it, if your application needs such";
+    TooManyHeaders "too_many_headers" Client [REQUEST_HEADER_FIELDS_TOO_LARGE "the request headers are too large"]
+        "more header fields than `proxy.max_headers`"
+        "as above";
+    BodyTooLarge "body_too_large" Client [PAYLOAD_TOO_LARGE "the request body is too large"]
+        "the body is larger than the domain's `max_body_bytes`"
+        "raise it, if uploads may be so large";
+    Denied "denied" Client [FORBIDDEN "this client is not served"]
+        "the domain's `allow` and `deny` keep the client out"
+        "nothing, or change the lists";
+    TooManyClientRequests "too_many_client_requests" Client [TOO_MANY_REQUESTS "too many requests"]
+        "its client had `proxy.max_requests_per_client` at once"
+        "nothing, or raise it";
+    UnknownClient "unknown_client" Client [FORBIDDEN "this client is not served"]
+        "a trusted proxy names no client that can be read, and the domain has `allow`, `deny` or `client_rate_limit`"
+        "look at what the proxy at `peer_ip` writes into `X-Forwarded-For`, or into `proxy.client_ip_header` ([http.md](http.md#who-the-client-is))";
+    RateLimited "rate_limited" Client [TOO_MANY_REQUESTS "too many requests"]
+        "the domain's `rate_limit` or `client_rate_limit` was reached"
+        "nothing, or raise it ([limits.md](limits.md))";
+    QueueFull "queue_full" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
+        "every backend had `upstream.max_requests_per_backend`, and `queue_size` requests waited, none of a client with more than its share; or it was of such a one"
+        "add backends, or raise the limits";
+    QueueTimeout "queue_timeout" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
+        "it waited for `upstream.queue_timeout_secs`"
+        "as above";
+    Maintenance "maintenance" Operator [SERVICE_UNAVAILABLE "this site is being worked on"]
+        "the domain is under maintenance"
+        "`vhost ctl domain maintenance DOMAIN off`";
+    Unauthorized "unauthorized" Client [UNAUTHORIZED "this site wants a name and a password"]
+        "no name and password of the domain's `basic_auth`, or wrong ones"
+        "nothing, or `vhost hash-password` makes another";
+    TooManyLogins "too_many_logins" Client [SERVICE_UNAVAILABLE "too many passwords are being checked now"]
+        "too many passwords were being checked"
+        "nothing: somebody guesses";
+    Paused "paused" Operator [SERVICE_UNAVAILABLE "this site is paused"]
+        "the domain is paused, and its wait was over or its queue full"
+        "`vhost ctl domain resume DOMAIN`";
+    Misdirected "misdirected" Client [MISDIRECTED_REQUEST "this connection is not for this site"]
+        "the TLS connection is not for the request's host"
+        "nothing: the client comes again over another one";
+    NoBackend "no_backend" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
+        "no backend of the live tag can take it"
+        "`vhost ctl explain URL` says why";
+    Internal "internal" Proxy [INTERNAL_SERVER_ERROR "the proxy failed"]
+        "`vhost` itself failed, by a bug"
+        "tell its makers, with the line of the log";
+    Shutdown "shutdown" Proxy []
+        "the server stopped, and `proxy.shutdown_timeout_secs` was over before the request had ended"
+        "raise it, for long downloads; WebSockets always end so. Its line has no `status` and no bytes";
+
+    // Of connections.
+    HeadTimeout "head_timeout" Client [REQUEST_TIMEOUT "the request did not arrive in time"]
+        "its head took longer than `proxy.header_timeout_secs`"
+        "nothing: a slow network, or an attack by slowness";
+    UnknownServerName "unknown_server_name" Client []
+        "a TLS client named a host that nobody serves, or none"
+        "nothing, or set `proxy.default_cert`";
+    NoCertificate "no_certificate" Client []
+        "there is no certificate for the name"
+        "`vhost ctl cert show NAME` says why";
+    HandshakeFailed "handshake_failed" Client []
+        "the TLS handshake failed"
+        "nothing: a client that is too old, or that does not trust the certificate";
+    HandshakeTimeout "handshake_timeout" Client []
+        "it took longer than `proxy.tls_handshake_timeout_secs`"
+        "nothing";
+    TooManyConnections "too_many_connections" Client []
+        "`proxy.max_connections` were open"
+        "raise it, if the machine has the memory";
+    TooManyClientConnections "too_many_client_connections" Client []
+        "its client had `proxy.max_connections_per_client`, or a trusted proxy seven eighths of `proxy.max_connections`"
+        "nothing, or raise it";
+    TooManySilentConnections "too_many_silent_connections" Client []
+        "it had said nothing yet, was the oldest of the client with the most such, and others needed its place"
+        "nothing: an attack, or browsers that connect in advance";
+    H2Flood "h2_flood" Client []
+        "an HTTP/2 connection sent more frames that only cost than `proxy.max_h2_control_frames_per_sec`"
+        "nothing: an attack, or a broken client";
+    UntrustedProxy "untrusted_proxy" Client []
+        "somebody who is not in `proxy.trusted_proxies` connected to a listener with the PROXY protocol"
+        "nothing, or add the proxy to them";
+    BadProxyHeader "bad_proxy_header" Client []
+        "a trusted proxy did not begin with a header of the PROXY protocol; `error` says what is wrong"
+        "let it send one (`send-proxy`), or set `proxy.proxy_protocol` to false";
+    ProxyHeaderTimeout "proxy_header_timeout" Client []
+        "that header did not come within `proxy.header_timeout_secs`"
+        "as above: it waits for the server to speak first";
+    TooManyHandshakes "too_many_handshakes" Client []
+        "`proxy.max_tls_handshakes` were under way, and it was the oldest of the client with the most"
+        "raise it, if the machine has the cores";
+}
+
+impl Reason {
+    /// Their number.
+    pub const COUNT: usize = Self::ROWS.len() + UpstreamFailure::COUNT;
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ROWS.iter().copied().chain(UpstreamFailure::all().map(Self::Upstream))
+    }
+
+    /// Its place among all. Only what went wrong is looked up.
+    pub fn index(self) -> usize {
+        Self::all().position(|reason| reason == self).unwrap_or_default()
+    }
+
+    /// Whether it ends a connection before there is a request.
+    pub fn is_of_connection(self) -> bool {
+        let first = Self::HeadTimeout.index();
+        (first..Self::ROWS.len()).contains(&self.index())
+    }
+}
