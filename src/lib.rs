@@ -29,6 +29,7 @@ pub mod proxy;
 pub mod rest;
 pub mod rpc;
 pub mod server;
+pub mod stable_hash;
 pub mod state;
 pub mod stats;
 pub mod store;

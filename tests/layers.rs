@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that every room may use.
-const SHARED: [&str; 10] = [
+const SHARED: [&str; 11] = [
     "model",
     "atomic_file",
     "clock",
@@ -14,6 +14,7 @@ const SHARED: [&str; 10] = [
     "own_places",
     "places",
     "plain_file",
+    "stable_hash",
     "sync",
     "telemetry",
 ];
@@ -31,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics", &["state"]),
     ("own_places", &[]),
     ("plain_file", &[]),
+    ("stable_hash", &[]),
     ("telemetry", &["config"]),
     ("config", &["tls"]),
     // Where the socket is unless it is told: both ends must agree, and no file is read for it.

@@ -1,7 +1,8 @@
 //! What a switch would do: worked out on one state, and bound to it.
 
 use std::collections::BTreeSet;
-use std::hash::{Hash, Hasher};
+
+use serde_json::{Value, json};
 
 use super::token::PlanToken;
 use super::{ControlError, ControlPlane, SwitchOptions, SwitchTarget, find, gate};
@@ -9,6 +10,7 @@ use crate::model::{
     BackendState, Capacity, DomainName, HealthStatus, PlannedBackend, PlannedStep, SwitchPlan,
     SwitchStep, Tag, VirtualHost,
 };
+use crate::stable_hash::stable_hash;
 use crate::state::{BackendNode, Snapshot};
 
 /// The moves that a switch will make.
@@ -175,20 +177,20 @@ pub(super) fn check(snapshot: &Snapshot, token: &PlanToken) -> Result<(), Contro
 
 /// A number for what a plan depends on: another state has another.
 fn fingerprint(snapshot: &Snapshot, steps: &[SwitchStep]) -> u64 {
-    // Its keys are fixed, so that a plan outlives a restart of the server.
-    let mut hasher = std::hash::DefaultHasher::new();
+    let mut facts = Vec::new();
     for step in steps {
         let virtual_host = snapshot.domain(&step.domain).map(|node| &node.virtual_host);
-        serde_json::to_string(&virtual_host).unwrap_or_default().hash(&mut hasher);
+        facts.push(json!(virtual_host));
         for tag in [&step.from, &step.to] {
             let pool = snapshot.pool(tag);
             for node in pool.into_iter().flat_map(|pool| pool.backends()) {
-                serde_json::to_string(&node.backend).unwrap_or_default().hash(&mut hasher);
+                facts.push(json!(node.backend));
             }
-            tag.hash(&mut hasher);
+            facts.push(json!(tag));
         }
     }
-    hasher.finish()
+    // A plan outlives a restart of the server.
+    stable_hash(Value::from(facts).to_string().as_bytes())
 }
 
 fn planned_step(snapshot: &Snapshot, step: &SwitchStep) -> PlannedStep {

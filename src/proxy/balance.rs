@@ -1,6 +1,5 @@
 //! Chooses a backend of a pool.
 
-use std::hash::{DefaultHasher, Hasher as _};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -221,13 +220,6 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// What stands for some bytes where backends are chosen by a hash; the same after a restart.
-pub(super) fn key_of(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,6 +406,7 @@ mod tests {
         use proptest::prelude::*;
 
         use super::*;
+        use crate::stable_hash::stable_hash;
 
         fn owner(pool: &Pool, key: u64) -> Option<String> {
             let terms = Terms { key: Some(key), ..terms(&Balance::HashClient, &[]) };
@@ -425,15 +418,24 @@ mod tests {
             let pool = pool_of(&[Healthy; 4]);
             let mut counts = std::collections::BTreeMap::<_, usize>::new();
             for key in 0..4000_u64 {
-                *counts.entry(owner(&pool, key_of(&key.to_be_bytes()))).or_default() += 1;
+                *counts.entry(owner(&pool, stable_hash(&key.to_be_bytes()))).or_default() += 1;
             }
             assert!(counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
             let share = (0..4000_u64).filter(|key| {
-                let key = key_of(&key.to_be_bytes());
+                let key = stable_hash(&key.to_be_bytes());
                 score(key, 1, 3) > score(key, 2, 1)
             });
             let share = share.count();
             assert!((2850..3150).contains(&share), "{share} is not three quarters");
+        }
+
+        /// Each version chooses as the first one did: an upgrade moves nobody.
+        #[test]
+        fn the_choice_is_the_one_of_every_version_before() {
+            let pool = pool_of(&[Healthy; 4]);
+            let keys = ["203.0.113.9", "198.51.100.7", "alice", "bob", "carol", "dave"];
+            let owners = keys.map(|key| owner(&pool, stable_hash(key.as_bytes())).unwrap());
+            assert_eq!(owners.concat(), "b3b2b2b1b1b3");
         }
 
         proptest! {

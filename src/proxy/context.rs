@@ -7,15 +7,15 @@ use pingora::http::RequestHeader;
 
 use super::ProxyOptions;
 use super::access_log::{self, Asked};
-use super::balance::{Choice, Chosen, Terms, choose, key_of, stay};
+use super::balance::{Choice, Chosen, Terms, choose, stay};
 use super::client::{CONNECTION, Client, Connection};
 use super::failure::Failure;
 use super::headers::{RequestId, cookies};
 use super::limits::{BodyMeter, RateFields, RequestShare, Retries, wait_for_room};
 use super::memory::{Account, Gate};
-use crate::model::Reason;
-use crate::model::{BackendId, Balance, DomainName};
+use crate::model::{BackendId, Balance, DomainName, Reason};
 use crate::places::{ClientKey, PlaceInLine, Who, client_network};
+use crate::stable_hash::stable_hash;
 use crate::state::{BackendNode, DomainNode, InFlightGuard, Pinned, Pool};
 
 /// Whose body a client gets.
@@ -160,7 +160,7 @@ impl RequestContext {
     /// For whom it takes what all clients share: its client, and for its domain.
     pub(super) fn who(&self) -> Who {
         let origin = self.client.and_then(|client| client.origin);
-        let domain = self.domain().map(|domain| key_of(domain.to_string().as_bytes()));
+        let domain = self.domain().map(|domain| stable_hash(domain.to_string().as_bytes()));
         Who {
             client: origin.map_or(ClientKey::UNKNOWN, ClientKey::of),
             group: domain.unwrap_or_default(),
@@ -173,13 +173,13 @@ impl RequestContext {
             Balance::RoundRobin | Balance::LeastConnections | Balance::LeastLatency => None,
             Balance::HashClient => {
                 // One that is unknown is nobody's, and not the proxy's either.
-                Some(key_of(&client_network(self.client?.origin?).octets()))
+                Some(stable_hash(&client_network(self.client?.origin?).octets()))
             }
             Balance::HashHeader(name) => {
-                request.headers.get(name).map(|value| key_of(value.as_bytes()))
+                request.headers.get(name).map(|value| stable_hash(value.as_bytes()))
             }
             Balance::HashCookie(name) => {
-                cookies(request, name).next().map(|cookie| key_of(cookie.value().as_bytes()))
+                cookies(request, name).next().map(|cookie| stable_hash(cookie.value().as_bytes()))
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::BackendLive;
 use crate::model::{Backend, BackendId};
+use crate::stable_hash::stable_hash;
 use crate::tls::{PeerTls, TlsFileError};
 
 /// What handshakes with a backend need, or why there can be none.
@@ -104,9 +105,8 @@ fn connection_group(backend: &Backend, tls: &NodeTls) -> u64 {
 
 /// The same on every server and after every restart.
 fn seed(id: &BackendId) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish()
+    // The last byte is what the first version hashed after a text: with it no key moves.
+    stable_hash(&[id.as_str().as_bytes(), b"\xff"].concat())
 }
 
 /// Reads what handshakes with the backend need. Blocks where that is in files.

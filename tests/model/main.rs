@@ -15,7 +15,7 @@ mod sync;
 
 use std::process::ExitCode;
 
-use pingora_vhost::{clock, metrics, model, places, tls};
+use pingora_vhost::{clock, metrics, model, places, stable_hash, tls};
 
 /// Every model by its name. A model panics when what it claims does not hold.
 const MODELS: &[(&str, fn())] = drain::MODELS;
