@@ -250,7 +250,8 @@ fn lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn binding(eab: &EabSettings) -> Result<ExternalAccountKey, AcmeError> {
+/// Reads the key of an external account.
+pub(super) fn binding(eab: &EabSettings) -> Result<ExternalAccountKey, AcmeError> {
     let path = eab.hmac_key_file.display();
     let blocked = |why: &dyn std::fmt::Display| {
         AcmeError::blocked(format!("the external account's key `{path}`: {why}"))

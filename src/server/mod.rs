@@ -9,6 +9,8 @@ mod management;
 mod preflight;
 mod secrets;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -96,7 +98,16 @@ impl Server {
         };
         let (door, management_address) = management::open_door(&config, &control)?;
         let metrics_listener = expose::bind(config.metrics.clone(), &control)?;
+        let admin_listener = {
+            let _context = control.enter();
+            socket.listener().map_err(ServerError::Serve)?
+        };
+        let tokens = management::open_tokens(&config)?;
+        let hosts =
+            HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
+        let https = https::prepare(&config)?;
 
+        // All that may fail is open; the file is applied to the state last.
         let (publisher, reader) = publish(&saved);
         let metrics = Arc::new(Metrics::new(logs.dropped()));
         let (checker, stats) = observe(&control, &config, &reader);
@@ -110,16 +121,14 @@ impl Server {
         );
         let declared = std::mem::take(&mut config.declared);
         control.block_on(apply_file(&plane, &saved, declared, &source))?;
-        secrets::check(&reader)?;
         drop(saved);
         control.block_on(resolved(&reader));
 
-        let tokens = management::open_tokens(&config)?;
         let (stopping, stopped) = watch::channel(false);
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
-        let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
+        let https = https::open(https, &config, &listeners, &reader, journal_to(&plane));
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
-        let (hosts, warnings) = host_services(&config, &reader, &control)?;
+        let warnings = keep_pages(&config, &hosts, &reader, &control);
         // One for all listeners: they share the connections to backends.
         let explainer = Explainer::new(Arc::clone(&options), https.served.clone());
         let pages = hosts.pages.clone();
@@ -169,7 +178,7 @@ impl Server {
         metrics_listener.serve(&control, exposition, &dispatch);
         {
             let _context = control.enter();
-            rpc::serve(&socket, dispatch, management::http_by(door)).map_err(ServerError::Serve)?;
+            rpc::serve(admin_listener, &socket, dispatch, management::http_by(door));
         }
         Ok(Self {
             listeners,
@@ -238,13 +247,18 @@ impl Drop for Server {
 fn prepare_process() -> Result<(), ServerError> {
     // Fails when one was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Pingora's connectors panic without root certificates; here it can still be said why.
+    check_roots()?;
+    raise_file_limit();
+    Ok(())
+}
+
+/// Pingora's connectors panic without root certificates; here it can still be said why.
+fn check_roots() -> Result<(), ServerError> {
     let mut roots = rustls::RootCertStore::empty();
     let loaded = pingora::tls::load_platform_certs_incl_env_into_store(&mut roots);
     if loaded.is_err() || roots.is_empty() {
         return Err(ServerError::NoRootCertificates);
     }
-    raise_file_limit();
     Ok(())
 }
 
@@ -319,20 +333,19 @@ fn publish(saved: &Saved) -> (Publisher, Reader) {
     publication(Snapshot::default().after(domains.chain(backends).collect(), saved.revision))
 }
 
-/// What options of domains need; and what is wrong with that, and with files of backends. Error pages are
-/// kept as the files are.
-fn host_services(
+/// Keeps error pages as their files are. Gives what is wrong with them, and with files of backends.
+fn keep_pages(
     config: &Config,
+    hosts: &HostServices,
     reader: &Reader,
     control: &Runtime,
-) -> Result<(HostServices, Warnings), ServerError> {
+) -> Warnings {
     log_doubts(config);
-    let hosts = HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
     let (pages, reader) = (hosts.pages.clone(), reader.clone());
     pages.set_rules(page_rules(config, config.own_places()));
     control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
     let warnings = move || [pages.warnings(), without_handshake(&reader.load())].concat();
-    Ok((hosts, Warnings::new(warnings)))
+    Warnings::new(warnings)
 }
 
 /// The backends that there can be no handshake with, and why.
@@ -413,7 +426,7 @@ async fn apply_file(
         .map(Declared::from_json)
         .transpose()
         .map_err(|source| crate::store::StoreError::Row { what: "the applied file", source })?;
-    plane.apply_file(source.to_string(), applied, declared).await?;
+    plane.apply_file(source.to_string(), applied, declared, secrets::check).await?;
     Ok(())
 }
 
