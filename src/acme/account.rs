@@ -115,8 +115,9 @@ impl Shared {
         let Some(file) = file else { return Ok(None) };
         if file.directory_url != self.issuer.directory_url {
             let words = format!("`{}` is the account at `{}`", path.display(), file.directory_url);
-            return Err(AcmeError::blocked(words)
-                .with_hint("move the file away, or use another `cache_dir`"));
+            return Err(
+                AcmeError::local(words).with_hint("move the file away, or use another `cache_dir`")
+            );
         }
         let (http, seen) = self.connection().await?.converse();
         let account = Account::builder_with_http(http).from_credentials(file.credentials).await;
@@ -254,7 +255,7 @@ fn lock(path: &Path) -> io::Result<File> {
 pub(super) fn binding(eab: &EabSettings) -> Result<ExternalAccountKey, AcmeError> {
     let path = eab.hmac_key_file.display();
     let blocked = |why: &dyn std::fmt::Display| {
-        AcmeError::blocked(format!("the external account's key `{path}`: {why}"))
+        AcmeError::local(format!("the external account's key `{path}`: {why}"))
             .with_hint("`eab_hmac_key_file` holds the key as the CA gave it out, in base64url")
     };
     let text = plain_file::read_text(&eab.hmac_key_file, MAX_PEM_BYTES)

@@ -68,6 +68,11 @@ impl Certificates {
         (Self { shared, commands: sender }, Opened { keeper, commands, demands })
     }
 
+    /// Has everything tried again that failed for a file of this machine: the config was read again.
+    pub fn reloaded(&self) {
+        self.shared.reloaded.notify_one();
+    }
+
     /// How it stands with the names of these domains.
     pub fn of_domains<'a>(
         &self,

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::ControlError;
+use super::caller::{FileErrors, HIDDEN_ERROR, HIDDEN_HINT};
 use crate::model::{
     Backend, BackendTls, DomainName, HostOptions, MAX_PAGE_BYTES, PageFor, TlsMode, VirtualHost,
 };
 use crate::own_places::OwnPlaces;
 use crate::plain_file;
-use crate::tls::read_fitting_pair;
+use crate::tls::{PairError, read_fitting_pair};
 
 /// What commands may have the server reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +35,7 @@ impl Reach {
         &self,
         before: Option<&VirtualHost>,
         after: &mut VirtualHost,
+        errors: FileErrors,
     ) -> Result<(), ControlError> {
         let domain = after.domain.clone();
         let refuse = |path: String, remedy: String| ControlError::OptionValue {
@@ -43,7 +45,8 @@ impl Reach {
         };
         self.check_pages(before.map(|before| &before.options), &mut after.options)
             .map_err(|(status, remedy)| refuse(format!("error_pages.{status}"), remedy))?;
-        self.check_certificate(before, after).map_err(|remedy| refuse("tls".to_owned(), remedy))
+        self.check_certificate(before, after, errors)
+            .map_err(|remedy| refuse("tls".to_owned(), remedy))
     }
 
     fn check_pages(
@@ -95,6 +98,7 @@ impl Reach {
         &self,
         before: Option<&VirtualHost>,
         after: &VirtualHost,
+        errors: FileErrors,
     ) -> Result<(), String> {
         let TlsMode::Files { cert, key } = &after.tls else { return Ok(()) };
         let is_new = before.is_none_or(|before| before.tls != after.tls);
@@ -107,9 +111,20 @@ impl Reach {
         if is_new && let Some(own) = [cert, key].into_iter().find(|p| self.own_places.holds(p)) {
             return Err(format!("`{}` {OWN_FILE}", own.display()));
         }
-        read_fitting_pair(cert, key, names)
-            .map(drop)
-            .map_err(|error| format!("{error}; {}", error.hint()))
+        read_fitting_pair(cert, key, names).map(drop).map_err(|error| match (errors, &error) {
+            (
+                FileErrors::Hidden,
+                PairError::Unreadable { .. }
+                | PairError::Swapped { .. }
+                | PairError::Unusable { .. },
+            ) => {
+                let domain = &after.domain;
+                tracing::info!(%domain, %error, "a command names a file that cannot be used");
+                let (cert, key) = (cert.display(), key.display());
+                format!("`{cert}` and `{key}`: {HIDDEN_ERROR}; {HIDDEN_HINT}")
+            }
+            _ => format!("{error}; {}", error.hint()),
+        })
     }
 
     /// Looks at where a backend is to be, and at the files that its TLS names, where they are new.

@@ -163,6 +163,11 @@ impl Server {
         );
         let own_places = config.own_places();
         let settle = settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, own_places);
+        let certificates = https.certificates.clone();
+        let settle: Settle = Box::new(move |config| {
+            settle(config);
+            certificates.reloaded();
+        });
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
         let dispatch =
             Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
