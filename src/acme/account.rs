@@ -63,13 +63,16 @@ impl Shared {
 
     /// What is known of the account, without asking the CA.
     pub(super) fn account_info(&self) -> AccountInfo {
-        let url = &self.issuer.directory_url;
         let file = read(&self.account_path()).ok().flatten();
         let domain = self.issuer_domain(file.as_ref().and_then(|file| file.issuer_domain.clone()));
         let record = |rest: &dyn Fn(&str) -> String| file.as_ref().map(|file| rest(&file.uri));
         AccountInfo {
-            directory_url: url.clone(),
-            email: file.as_ref().map_or_else(|| self.issuer.email.clone(), |f| f.email.clone()),
+            directory_url: self.issuer.shown_url().to_owned(),
+            email: match (&self.issuer.written_email, &file) {
+                (Some(written), _) => written.clone(),
+                (None, Some(file)) => file.email.clone(),
+                (None, None) => self.issuer.email.clone(),
+            },
             uri: file.as_ref().map(|file| file.uri.clone()),
             thumbprint: file.as_ref().map(|file| file.thumbprint.clone()),
             dns_persist: record(&|uri| format!("{domain}; accounturi={uri}; policy=wildcard")),

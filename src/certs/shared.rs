@@ -84,6 +84,12 @@ impl Shared {
         Ok(opened)
     }
 
+    /// A CA's directory as people are shown it.
+    pub(super) fn shown_url(&self, directory_url: &str) -> String {
+        let ca = self.settings.cas.iter().find(|ca| ca.directory_url() == directory_url);
+        ca.map_or(directory_url, Ca::shown_url).to_owned()
+    }
+
     /// Whether clients trust what a CA signs.
     pub(super) fn trust_in(&self, directory_url: &str) -> Trust {
         let ca = self.settings.cas.iter().find(|ca| ca.directory_url() == directory_url);

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{ValueEnum, ValueHint};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::exit_code::ExitCode;
 use super::problem::complaint;
 use crate::config::{self, Config, ConfigError, Inspection, Origin, Problem};
-use crate::model::{printable_json, printable_lines};
+use crate::model::{Followed, follow_references, printable_json, printable_lines};
 use crate::server::{Missing, preflight};
 
 /// Check a config file without starting anything.
@@ -81,16 +82,16 @@ fn check(file: &Path, talk: &mut impl Write) -> ExitCode {
 
 /// What a start on this machine would fail for, and what else it would miss, at the lines that name it.
 fn missing(config: &Config) -> (Vec<Problem>, Vec<Problem>) {
-    let place = |key: &str| {
-        let setting = config.effective.iter().find(|setting| setting.key == key);
-        match setting.map(|setting| &setting.from) {
-            Some(Origin::File { path, line }) => (path.clone(), *line),
-            _ => (config.files.first().cloned().unwrap_or_default(), 1),
-        }
+    let setting = |key: &str| config.effective.iter().find(|setting| setting.key == key);
+    let place = |key: &str| match setting(key).map(|setting| &setting.from) {
+        Some(Origin::File { path, line }) => (path.clone(), *line),
+        _ => (config.files.first().cloned().unwrap_or_default(), 1),
     };
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     for Missing { key, message, stops_start } in preflight(config) {
         let (file, line) = place(key);
+        let written = setting(key).and_then(|setting| setting.value.as_ref());
+        let message = written.map_or(message.clone(), |written| with_references(message, written));
         let (key, value) = (key.to_owned(), None);
         let of_its_kind = if stops_start { &mut problems } else { &mut warnings };
         of_its_kind.push(Problem {
@@ -105,6 +106,24 @@ fn missing(config: &Config) -> (Vec<Problem>, Vec<Problem>) {
         });
     }
     (problems, warnings)
+}
+
+/// What is said of a value, with the references that the file has in the place of what they stand for.
+fn with_references(message: String, written: &Value) -> String {
+    match written {
+        Value::String(written) => match follow_references(written, &config::variable) {
+            Ok(Followed { meant, held }) if !held.is_empty() => {
+                let message = message.replace(&meant, written);
+                // A path may stand there in another form.
+                let held = held.iter().filter(|held| held.len() > 1);
+                held.fold(message, |message, held| message.replace(held.as_str(), "…"))
+            }
+            _ => message,
+        },
+        Value::Array(values) => values.iter().fold(message, with_references),
+        Value::Object(members) => members.values().fold(message, with_references),
+        Value::Null | Value::Bool(_) | Value::Number(_) => message,
+    }
 }
 
 /// The answer for editors. Fields may join, none goes.

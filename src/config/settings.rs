@@ -458,8 +458,12 @@ pub struct LetsEncryptSettings {
 pub struct IssuerSettings {
     /// Its directory (RFC 8555 §7.1.1).
     pub directory_url: String,
+    /// As the file has that, where it refers to the environment: it is what people are shown.
+    pub written_url: Option<String>,
     /// Whom it may write to.
     pub email: String,
+    /// As the file has that, where it refers to the environment.
+    pub written_email: Option<String>,
     /// The roots that its own HTTPS is trusted by, PEM; the system's when not given.
     pub ca_root: Option<PathBuf>,
     /// The profile that is asked for.
@@ -470,6 +474,13 @@ pub struct IssuerSettings {
     pub eab: Option<EabSettings>,
     /// The challenges that may be used, in the order in which they are tried.
     pub challenges: Vec<ChallengeKind>,
+}
+
+impl IssuerSettings {
+    /// Its directory as people are shown it.
+    pub fn shown_url(&self) -> &str {
+        self.written_url.as_ref().unwrap_or(&self.directory_url)
+    }
 }
 
 /// A binding to an account that exists outside of ACME.
