@@ -11,9 +11,9 @@ const SHARED: [&str; 10] = [
     "clock",
     "crash_point",
     "metrics",
-    "own_places",
     "places",
     "plain_file",
+    "reserved_paths",
     "sync",
     "telemetry",
 ];
@@ -29,8 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("places", &[]),
     ("metrics", &["state"]),
-    ("own_places", &[]),
     ("plain_file", &[]),
+    ("reserved_paths", &[]),
     ("telemetry", &["config"]),
     ("config", &["tls"]),
     // Where the socket is unless it is told: both ends must agree, and no file is read for it.

@@ -10,7 +10,7 @@ use crate::model::{
     ChallengeKind, DomainName, HeaderField, HealthCheck, KeyType, LogLevel, TrustedProxy,
     UnderscoresInHeaders,
 };
-use crate::own_places::OwnPlaces;
+use crate::reserved_paths::ReservedPaths;
 
 /// All that a server is told before it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,13 +74,13 @@ impl Config {
 
 impl Config {
     /// What is the server's own: nobody is served from there.
-    pub fn own_places(&self) -> OwnPlaces {
+    pub fn reserved_paths(&self) -> ReservedPaths {
         let proxy = &self.proxy;
         let management =
             proxy.management_api_addr.map(|address| ("proxy.management_api_addr", address));
         let metrics = &self.metrics;
         let metrics = metrics.enabled.then_some(("metrics.listen_addr", metrics.listen_addr));
-        OwnPlaces::new(
+        ReservedPaths::new(
             proxy.admin_socket.clone(),
             vec![proxy.state_dir.clone(), self.cache_dir.clone()],
             management.into_iter().chain(metrics).collect(),

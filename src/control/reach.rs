@@ -10,8 +10,8 @@ use super::caller::{FileErrors, HIDDEN_ERROR, HIDDEN_HINT};
 use crate::model::{
     Backend, BackendTls, DomainName, HostOptions, MAX_PAGE_BYTES, PageFor, TlsMode, VirtualHost,
 };
-use crate::own_places::OwnPlaces;
 use crate::plain_file;
+use crate::reserved_paths::ReservedPaths;
 use crate::tls::{PairError, read_fitting_pair};
 
 /// What commands may have the server reach.
@@ -20,7 +20,7 @@ pub struct Reach {
     /// The directory of the pages that they may name.
     pub pages_dir: Option<PathBuf>,
     /// What nobody is served from.
-    pub own_places: OwnPlaces,
+    pub reserved_paths: ReservedPaths,
 }
 
 const OWN_FILE: &str = "is in a place of the server's own; give a file of another directory";
@@ -81,7 +81,7 @@ impl Reach {
                 ));
             }
             let whole = directory.join(name);
-            if self.own_places.holds(&whole) {
+            if self.reserved_paths.holds(&whole) {
                 return Err((status, format!("`{shown}` {OWN_FILE}")));
             }
             plain_file::read_below(directory, name, MAX_PAGE_BYTES)
@@ -108,7 +108,8 @@ impl Reach {
         if names.is_empty() {
             return Ok(());
         }
-        if is_new && let Some(own) = [cert, key].into_iter().find(|p| self.own_places.holds(p)) {
+        if is_new && let Some(own) = [cert, key].into_iter().find(|p| self.reserved_paths.holds(p))
+        {
             return Err(format!("`{}` {OWN_FILE}", own.display()));
         }
         read_fitting_pair(cert, key, names).map(drop).map_err(|error| match (errors, &error) {
@@ -138,14 +139,14 @@ impl Reach {
         after: &Backend,
     ) -> Result<(), ControlError> {
         let is_moved = before.is_none_or(|before| before.address != after.address);
-        if is_moved && let Some(remedy) = self.own_places.refuses(&after.address) {
+        if is_moved && let Some(remedy) = self.reserved_paths.refuses(&after.address) {
             let what = format!("the address `{}`", after.address);
             return Err(ControlError::BackendOption { backend: after.id.clone(), what, remedy });
         }
         for (key, path) in files(&after.tls) {
             let is_new =
                 before.is_none_or(|before| !files(&before.tls).any(|file| file == (key, path)));
-            if is_new && self.own_places.holds(path) {
+            if is_new && self.reserved_paths.holds(path) {
                 let (backend, what) = (after.id.clone(), format!("its `{key}` so"));
                 let remedy = format!("`{}` {OWN_FILE}", path.display());
                 return Err(ControlError::BackendOption { backend, what, remedy });

@@ -39,12 +39,12 @@ use crate::exposition::Exposed;
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change, TrustedProxy};
-use crate::own_places::OwnPlaces;
 use crate::proxy::explain::Explainer;
 use crate::proxy::{
     self, ConnectionLimits, HandshakeLimits, HostServices, MemoryLimits, PageKeeper, PageRules,
     Pages, ProxyOptions, RequestLimits, UpstreamOptions,
 };
+use crate::reserved_paths::ReservedPaths;
 use crate::rest::Api;
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
 use crate::state::{BackendNode, Publisher, Reader, Snapshot, publication};
@@ -115,7 +115,7 @@ impl Server {
             store,
             publisher,
             reader.clone(),
-            control_options(&config, config.own_places()),
+            control_options(&config, config.reserved_paths()),
             prove_with(&checker),
             Arc::clone(&metrics),
         );
@@ -161,8 +161,9 @@ impl Server {
                 listeners: listeners.open(),
             },
         );
-        let own_places = config.own_places();
-        let settle = settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, own_places);
+        let reserved_paths = config.reserved_paths();
+        let settle =
+            settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, reserved_paths);
         let certificates = https.certificates.clone();
         let settle: Settle = Box::new(move |config| {
             settle(config);
@@ -347,7 +348,7 @@ fn keep_pages(
 ) -> Warnings {
     log_doubts(config);
     let (pages, reader) = (hosts.pages.clone(), reader.clone());
-    pages.set_rules(page_rules(config, config.own_places()));
+    pages.set_rules(page_rules(config, config.reserved_paths()));
     control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
     let warnings = move || [pages.warnings(), without_handshake(&reader.load())].concat();
     Warnings::new(warnings)
@@ -382,18 +383,18 @@ fn settle(
     logs: &Logs,
     shutdown_timeout: &Arc<ArcSwap<Duration>>,
     pages: Pages,
-    own_places: OwnPlaces,
+    reserved_paths: ReservedPaths,
 ) -> Settle {
     let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
     let shutdown_timeout = Arc::clone(shutdown_timeout);
     Box::new(move |config| {
         options.store(Arc::new(proxy_options(config, logs.access_log())));
         // They are where they were at the start, whatever the file says now.
-        let own_places = own_places.clone();
-        plane.set_options(control_options(config, own_places.clone()));
+        let reserved_paths = reserved_paths.clone();
+        plane.set_options(control_options(config, reserved_paths.clone()));
         checker.set(health_settings(config));
         shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
-        pages.set_rules(page_rules(config, own_places));
+        pages.set_rules(page_rules(config, reserved_paths));
         logs.set(config);
         log_doubts(config);
     })
@@ -465,20 +466,20 @@ fn health_settings(config: &Config) -> HealthSettings {
     }
 }
 
-fn control_options(config: &Config, own_places: OwnPlaces) -> ControlOptions {
+fn control_options(config: &Config, reserved_paths: ReservedPaths) -> ControlOptions {
     ControlOptions {
         gate_timeout: config.switch.gate_timeout,
         drain_timeout: config.switch.drain_timeout,
         min_healthy_percent: config.switch.min_healthy_percent,
-        reach: Reach { pages_dir: config.proxy.pages_dir.clone(), own_places },
+        reach: Reach { pages_dir: config.proxy.pages_dir.clone(), reserved_paths },
     }
 }
 
-fn page_rules(config: &Config, own_places: OwnPlaces) -> PageRules {
+fn page_rules(config: &Config, reserved_paths: ReservedPaths) -> PageRules {
     PageRules {
         directory: config.proxy.pages_dir.clone(),
         named: config.named_pages.clone(),
-        own_places,
+        reserved_paths,
     }
 }
 

@@ -77,7 +77,7 @@ fn start_errors(config: &Config) -> Vec<(&'static str, ServerError)> {
 fn doubts(config: &Config) -> Vec<(&'static str, String)> {
     let mut doubts = Vec::new();
     if let Some(directory) = &config.proxy.pages_dir {
-        let is_own = config.own_places().holds(directory);
+        let is_own = config.reserved_paths().holds(directory);
         let own = || {
             format!(
                 "`{}` is in a place of the server's own, where no page is read; name another",
