@@ -31,7 +31,7 @@ pub use stop::Stopped;
 
 pub use crate::control::{Configuration, ReloadOptions};
 
-use crate::certs::Journal;
+use crate::certs::{Certificates, Journal};
 use crate::clock::now_ms;
 use crate::config::{Config, Declared, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Reach, Settle};
@@ -45,12 +45,13 @@ use crate::proxy::{
     Pages, ProxyOptions, RequestLimits, UpstreamOptions,
 };
 use crate::reserved_paths::ReservedPaths;
-use crate::rest::Api;
+use crate::rest::{Api, Door};
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
 use crate::state::{BackendNode, Publisher, Reader, Snapshot, publication};
 use crate::stats::Stats;
 use crate::store::{Saved, Store};
 use crate::telemetry::{AccessLog, LogHandle};
+use crate::tokens::Tokens;
 
 /// How long a start waits for names of backends to resolve, before it takes traffic without them.
 const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
@@ -92,20 +93,8 @@ impl Server {
         let socket = open_socket(&config, &source)?;
         let control = runtime("vhost-control", 1)?;
         let traffic = runtime("vhost-proxy", config.proxy.threads)?;
-        let listeners = {
-            let _context = traffic.enter();
-            listen::bind(&config.proxy)?
-        };
-        let (door, management_address) = management::open_door(&config, &control)?;
-        let metrics_listener = expose::bind(config.metrics.clone(), &control)?;
-        let admin_listener = {
-            let _context = control.enter();
-            socket.listener().map_err(ServerError::Serve)?
-        };
-        let tokens = management::open_tokens(&config)?;
-        let hosts =
-            HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
-        let https = https::prepare(&config)?;
+        let opened = Opened::open(&config, &socket, &control, &traffic)?;
+        let (listeners, door, hosts) = (opened.listeners, opened.door, opened.hosts);
 
         // All that may fail is open; the file is applied to the state last.
         let (publisher, reader) = publish(&saved);
@@ -126,7 +115,7 @@ impl Server {
 
         let (stopping, stopped) = watch::channel(false);
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
-        let https = https::open(https, &config, &listeners, &reader, journal_to(&plane));
+        let https = https::open(opened.https, &config, &listeners, &reader, journal_to(&plane));
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
         let warnings = keep_pages(&config, &hosts, &reader, &control);
         // One for all listeners: they share the connections to backends.
@@ -164,12 +153,9 @@ impl Server {
         let reserved_paths = config.reserved_paths();
         let settle =
             settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, reserved_paths);
-        let certificates = https.certificates.clone();
-        let settle: Settle = Box::new(move |config| {
-            settle(config);
-            certificates.reloaded();
-        });
+        let settle = and_try_files_again(settle, https.certificates.clone());
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
+        let tokens = opened.tokens;
         let dispatch =
             Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
         door.open(Api {
@@ -181,14 +167,14 @@ impl Server {
             started: door.started(),
             stopping: stopped.clone(),
         });
-        metrics_listener.serve(&control, exposition, &dispatch);
+        opened.metrics.serve(&control, exposition, &dispatch);
         {
             let _context = control.enter();
-            rpc::serve(admin_listener, &socket, dispatch, management::http_by(door));
+            rpc::serve(opened.admin, &socket, dispatch, management::http_by(door));
         }
         Ok(Self {
             listeners,
-            management_address,
+            management_address: opened.management_address,
             admin_socket: config.proxy.admin_socket,
             shutdown_timeout,
             configuration,
@@ -246,6 +232,49 @@ impl Drop for Server {
             runtime.shutdown_background();
         }
         self.logs.close();
+    }
+}
+
+/// What a start opens besides the state, before it changes that.
+struct Opened {
+    listeners: Listeners,
+    door: Door,
+    management_address: Option<SocketAddr>,
+    metrics: expose::Bound,
+    admin: tokio::net::UnixListener,
+    tokens: Tokens,
+    hosts: HostServices,
+    https: https::Prepared,
+}
+
+impl Opened {
+    fn open(
+        config: &Config,
+        socket: &AdminSocket,
+        control: &Runtime,
+        traffic: &Runtime,
+    ) -> Result<Self, ServerError> {
+        let listeners = {
+            let _context = traffic.enter();
+            listen::bind(&config.proxy)?
+        };
+        let (door, management_address) = management::open_door(config, control)?;
+        let metrics = expose::bind(config.metrics.clone(), control)?;
+        let admin = {
+            let _context = control.enter();
+            socket.listener().map_err(ServerError::Serve)?
+        };
+        Ok(Self {
+            listeners,
+            door,
+            management_address,
+            metrics,
+            admin,
+            tokens: management::open_tokens(config)?,
+            hosts: HostServices::open(&config.proxy.state_dir)
+                .map_err(ServerError::HostServices)?,
+            https: https::prepare(config)?,
+        })
     }
 }
 
@@ -397,6 +426,14 @@ fn settle(
         pages.set_rules(page_rules(config, reserved_paths));
         logs.set(config);
         log_doubts(config);
+    })
+}
+
+/// Has what failed for a file of this machine tried again as well.
+fn and_try_files_again(settle: Settle, certificates: Certificates) -> Settle {
+    Box::new(move |config| {
+        settle(config);
+        certificates.reloaded();
     })
 }
 
