@@ -5,6 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
+
 use crate::crash_point::crash_point;
 
 /// Marks files that are being written; one that stays was left behind by a crash.
@@ -64,6 +68,52 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
             sync(parent)
         }
     }
+}
+
+/// Whether a directory can be written to by this process, or could be made with [`private_directory`].
+/// Changes nothing.
+///
+/// # Errors
+/// With what would be the system's reason.
+pub fn check_directory(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => allows(path, AccessFlags::W_OK | AccessFlags::X_OK),
+        Ok(_) => Err(Errno::EEXIST.into()),
+        // A link that leads nowhere can't be made a directory.
+        Err(_) if path.is_symlink() => Err(Errno::EEXIST.into()),
+        Err(error) => match (error.kind(), path.parent()) {
+            (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, Some(_)) => {
+                check_directory(parent_of(path))
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// Whether a file can be written to by this process, or could be made. Changes nothing.
+///
+/// # Errors
+/// With what would be the system's reason.
+pub fn check_file(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(Errno::EISDIR.into()),
+        Ok(_) => allows(path, AccessFlags::W_OK),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = parent_of(path);
+            fs::metadata(directory)?;
+            allows(directory, AccessFlags::W_OK | AccessFlags::X_OK)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether this process may do so with what is at `path`, by the rights that it acts with.
+///
+/// # Errors
+/// With the system's reason.
+pub fn allows(path: &Path, access: AccessFlags) -> io::Result<()> {
+    Ok(faccessat(AT_FDCWD, path, access, AtFlags::AT_EACCESS)?)
 }
 
 /// Removes what writes that were cut short have left in a directory, which may hold secrets. Nobody else may be writing there.

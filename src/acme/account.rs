@@ -63,13 +63,16 @@ impl Shared {
 
     /// What is known of the account, without asking the CA.
     pub(super) fn account_info(&self) -> AccountInfo {
-        let url = &self.issuer.directory_url;
         let file = read(&self.account_path()).ok().flatten();
         let domain = self.issuer_domain(file.as_ref().and_then(|file| file.issuer_domain.clone()));
         let record = |rest: &dyn Fn(&str) -> String| file.as_ref().map(|file| rest(&file.uri));
         AccountInfo {
-            directory_url: url.clone(),
-            email: file.as_ref().map_or_else(|| self.issuer.email.clone(), |f| f.email.clone()),
+            directory_url: self.issuer.shown_url().to_owned(),
+            email: match (&self.issuer.written_email, &file) {
+                (Some(written), _) => written.clone(),
+                (None, Some(file)) => file.email.clone(),
+                (None, None) => self.issuer.email.clone(),
+            },
             uri: file.as_ref().map(|file| file.uri.clone()),
             thumbprint: file.as_ref().map(|file| file.thumbprint.clone()),
             dns_persist: record(&|uri| format!("{domain}; accounturi={uri}; policy=wildcard")),
@@ -115,8 +118,9 @@ impl Shared {
         let Some(file) = file else { return Ok(None) };
         if file.directory_url != self.issuer.directory_url {
             let words = format!("`{}` is the account at `{}`", path.display(), file.directory_url);
-            return Err(AcmeError::blocked(words)
-                .with_hint("move the file away, or use another `cache_dir`"));
+            return Err(
+                AcmeError::local(words).with_hint("move the file away, or use another `cache_dir`")
+            );
         }
         let (http, seen) = self.connection().await?.converse();
         let account = Account::builder_with_http(http).from_credentials(file.credentials).await;
@@ -250,10 +254,11 @@ fn lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn binding(eab: &EabSettings) -> Result<ExternalAccountKey, AcmeError> {
+/// Reads the key of an external account.
+pub(super) fn binding(eab: &EabSettings) -> Result<ExternalAccountKey, AcmeError> {
     let path = eab.hmac_key_file.display();
     let blocked = |why: &dyn std::fmt::Display| {
-        AcmeError::blocked(format!("the external account's key `{path}`: {why}"))
+        AcmeError::local(format!("the external account's key `{path}`: {why}"))
             .with_hint("`eab_hmac_key_file` holds the key as the CA gave it out, in base64url")
     };
     let text = plain_file::read_text(&eab.hmac_key_file, MAX_PEM_BYTES)

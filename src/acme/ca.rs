@@ -49,6 +49,11 @@ impl Ca {
         &self.0.issuer.directory_url
     }
 
+    /// Its directory as people are shown it.
+    pub fn shown_url(&self) -> &str {
+        self.0.issuer.shown_url()
+    }
+
     /// Whether it is Let's Encrypt, be it the staging one.
     pub fn is_public(&self) -> bool {
         self.0.is_public()

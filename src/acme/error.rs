@@ -35,6 +35,7 @@ pub struct AcmeError {
     hint: Option<String>,
     retry_after: Option<SystemTime>,
     challenge: Option<ChallengeKind>,
+    is_local: bool,
     /// The problem's type without its prefix, and its HTTP status.
     problem: Option<(String, u16)>,
 }
@@ -47,6 +48,7 @@ impl AcmeError {
             hint: None,
             retry_after: None,
             challenge: None,
+            is_local: false,
             problem: None,
         }
     }
@@ -54,6 +56,11 @@ impl AcmeError {
     /// It won't work until a person does something.
     pub(super) fn blocked(words: impl Into<String>) -> Self {
         Self::new(ErrorKind::Blocked, words)
+    }
+
+    /// A file of this machine is not what it should be: no CA was asked, and it works once it is mended.
+    pub(super) fn local(words: impl Into<String>) -> Self {
+        Self { is_local: true, ..Self::blocked(words) }
     }
 
     /// It may well work the next time.
@@ -130,6 +137,11 @@ impl AcmeError {
             first.retry_after = first.retry_after.max(error.retry_after);
         }
         Some(first)
+    }
+
+    /// Whether a file of this machine is why, and no CA was asked.
+    pub fn is_local(&self) -> bool {
+        self.is_local
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -80,7 +80,7 @@ impl Shared {
                     .and_then(|config| Connection::new(url, config)))
             });
             let made = made.await.unwrap_or_else(|error| Err(error.to_string()));
-            made.map_err(|why| AcmeError::blocked(why).with_hint(hint))
+            made.map_err(|why| AcmeError::local(why).with_hint(hint))
         };
         self.connection.get_or_try_init(connect).await
     }

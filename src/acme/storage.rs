@@ -108,6 +108,14 @@ impl Storage {
         prepare::prepare(&self.root)
     }
 
+    /// Whether [`Self::prepare`] could do so. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn check(&self) -> io::Result<()> {
+        atomic_file::check_directory(&self.root)
+    }
+
     /// Every bundle of a CA.
     pub fn load(&self, directory_url: &str) -> Loaded {
         load(&self.certs(directory_url))

@@ -82,6 +82,8 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Respo
 pub(crate) fn issuer(directory_url: &str) -> IssuerSettings {
     IssuerSettings {
         directory_url: directory_url.to_owned(),
+        written_url: None,
+        written_email: None,
         email: "someone@example.com".to_owned(),
         ca_root: None,
         profile: None,

@@ -30,6 +30,8 @@ pub(super) struct Entry {
     pub(super) trouble: Option<Trouble>,
     /// The challenge that failed last: another one is tried first.
     pub(super) failed_challenge: Option<ChallengeKind>,
+    /// Whether the last attempt failed for a file of this machine: the next reload tries again.
+    pub(super) failed_locally: bool,
     /// Whether a client asked for it, and nobody declared it.
     pub(super) on_demand: bool,
     /// How urgent it was when that was logged last.
@@ -78,6 +80,7 @@ impl Entry {
             work: Work::Rest(None),
             trouble: None,
             failed_challenge: None,
+            failed_locally: false,
             on_demand: false,
             logged: Urgency::None,
         }

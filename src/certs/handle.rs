@@ -13,8 +13,8 @@ use super::keeper::{Keeper, date};
 use super::plan::{Plan, plan};
 use super::shared::{CertSettings, Journal, Shared};
 use crate::model::{
-    AccountInfo, AcmeDetail, Actor, CertificateReport, CertificateSource, CertificateState,
-    DomainName, RevocationReason, VirtualHost, nearest,
+    AccountInfo, AcmeDetail, Actor, Attempt, CertificateReport, CertificateSource,
+    CertificateState, DomainName, RevocationReason, VirtualHost, nearest,
 };
 use crate::state::Reader;
 use crate::tls::{CertStore, Certificate, Demands, Serving, Trust};
@@ -66,6 +66,11 @@ impl Certificates {
         let keeper = Keeper::open(Arc::clone(&shared), journal);
         let (sender, commands) = mpsc::channel(COMMANDS);
         (Self { shared, commands: sender }, Opened { keeper, commands, demands })
+    }
+
+    /// Has everything tried again that failed for a file of this machine: the config was read again.
+    pub fn reloaded(&self) {
+        self.shared.reloaded.notify_one();
     }
 
     /// How it stands with the names of these domains.
@@ -141,12 +146,18 @@ impl Certificates {
         };
         let meta = &entry.meta;
         let acme = entry.directory_url.as_ref().map(|url| AcmeDetail {
-            directory_url: url.clone(),
+            directory_url: self.shared.shown_url(url),
             account: meta.account.clone(),
             challenge: meta.challenge.map(|challenge| challenge.to_string()),
             window_ms: meta.window_ms,
             explanation_url: meta.explanation_url.clone(),
-            log: meta.log.clone(),
+            log: {
+                let shown = |attempt: &Attempt| Attempt {
+                    directory_url: self.shared.shown_url(&attempt.directory_url),
+                    ..attempt.clone()
+                };
+                meta.log.iter().map(shown).collect()
+            },
         });
         Ok((entry.report(name, SystemTime::now()), acme))
     }

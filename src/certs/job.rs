@@ -55,6 +55,8 @@ pub(super) struct Failure {
     pub(super) kind: ErrorKind,
     pub(super) retry_after: Option<SystemTime>,
     pub(super) challenge: Option<ChallengeKind>,
+    /// Whether a file of this machine is why, and no CA was asked.
+    pub(super) is_local: bool,
 }
 
 impl Ended {
@@ -73,6 +75,7 @@ impl From<AcmeError> for Failure {
             kind: error.kind(),
             retry_after: error.retry_after(),
             challenge: error.challenge(),
+            is_local: error.is_local(),
         }
     }
 }
@@ -80,7 +83,7 @@ impl From<AcmeError> for Failure {
 impl Failure {
     fn ours(text: String) -> Self {
         let kind = ErrorKind::Transient;
-        Self { text, hint: None, kind, retry_after: None, challenge: None }
+        Self { text, hint: None, kind, retry_after: None, challenge: None, is_local: false }
     }
 }
 

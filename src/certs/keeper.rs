@@ -92,6 +92,7 @@ impl Keeper {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut watch = tokio::time::interval(WATCH);
+        let shared = Arc::clone(&self.shared);
         loop {
             self.start_due();
             let sleep = self.sleep();
@@ -101,6 +102,7 @@ impl Keeper {
                     Ok(()) => tokio::task::block_in_place(|| self.follow(None)),
                     Err(_) => break,
                 },
+                () = shared.reloaded.notified() => self.try_local_failures_again(),
                 Some(command) = commands.recv() => self.carry_out(command).await,
                 Some(demand) = demands.recv() => self.demanded(demand),
                 Some(ended) = self.jobs.join_next() => {

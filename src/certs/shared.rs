@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::entry::Entry;
 use crate::acme::{Ca, Storage};
@@ -48,6 +48,8 @@ pub(super) struct Shared {
     pub(super) default_error: RwLock<Option<String>>,
     /// Tells of each change of the table.
     pub(super) changed: watch::Sender<()>,
+    /// Tells that the config was read again, and files may be there that were not.
+    pub(super) reloaded: Notify,
     authority: Mutex<Option<Arc<Authority>>>,
 }
 
@@ -66,6 +68,7 @@ impl Shared {
             table: RwLock::default(),
             default_error: RwLock::default(),
             changed: watch::Sender::new(()),
+            reloaded: Notify::new(),
             authority: Mutex::default(),
         }
     }
@@ -79,6 +82,12 @@ impl Shared {
         let opened = Arc::new(Authority::open(&self.settings.authority_dir)?);
         *authority = Some(Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// A CA's directory as people are shown it.
+    pub(super) fn shown_url(&self, directory_url: &str) -> String {
+        let ca = self.settings.cas.iter().find(|ca| ca.directory_url() == directory_url);
+        ca.map_or(directory_url, Ca::shown_url).to_owned()
     }
 
     /// Whether clients trust what a CA signs.

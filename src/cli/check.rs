@@ -6,19 +6,22 @@ use std::path::{Path, PathBuf};
 
 use clap::{ValueEnum, ValueHint};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::exit_code::ExitCode;
 use super::problem::complaint;
 use crate::config::{self, Config, ConfigError, Inspection, Origin, Problem};
-use crate::model::{printable_json, printable_lines};
+use crate::model::{Followed, follow_references, printable_json, printable_lines};
 use crate::server::{Missing, preflight};
 
 /// Check a config file without starting anything.
 ///
 /// Prints every problem of the file, and of those that it includes, with its line, its key and what
 /// would be right. The exit status is 0 when the file is valid and 2 when it is not. `vhost serve` and
-/// a reload do the same checks. What a start would miss on this machine, such as a page, a group, the
-/// directory of a log or a free port, is a warning. Environment variables that the file refers to must be set.
+/// a reload do the same checks. What a start would fail for on this machine and as this user, such as a
+/// state directory that can't be written to, is a problem as well; the exit status is 1 when there is no
+/// other. What may be otherwise by then, such as a port that is taken, is a warning. Nothing is changed.
+/// Environment variables that the file refers to must be set.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  vhost check /etc/vhost/config.toml\n  \
                         vhost check --format json /etc/vhost/config.toml")]
@@ -42,49 +45,85 @@ pub enum CheckFormat {
 
 /// Checks the file and reports; the answer is the exit status.
 pub fn run(args: &CheckArgs) -> u8 {
-    let valid = match args.format {
+    let exit_code = match args.format {
         CheckFormat::Text => check(&args.file, &mut io::stderr().lock()),
         CheckFormat::Json => check_as_json(&args.file, &mut io::stdout().lock()),
     };
-    if valid { ExitCode::Done.into() } else { ExitCode::Usage.into() }
+    exit_code.into()
 }
 
-fn check(file: &Path, talk: &mut impl Write) -> bool {
-    let (valid, text) = match config::load(file) {
+fn check(file: &Path, talk: &mut impl Write) -> ExitCode {
+    let (exit_code, text) = match config::load(file) {
         Ok(config) => {
+            let (problems, missing) = missing(&config);
             let domains = counted(config.declared.domains.len(), "domain");
             let backends = counted(config.declared.backends.len(), "backend");
             let mut text = String::new();
-            for warning in config.warnings.iter().chain(&missing(&config)) {
+            for warning in config.warnings.iter().chain(&missing) {
                 // Writing to a text never fails.
                 let (file, line) = (warning.file.display(), warning.line);
                 let _ = writeln!(text, "{file}:{line}: warning: {warning}");
             }
-            (true, format!("{text}{}: ok: {domains}, {backends}", file.display()))
+            if problems.is_empty() {
+                (ExitCode::Done, format!("{text}{}: ok: {domains}, {backends}", file.display()))
+            } else {
+                let path = file.to_owned();
+                let error = ConfigError::Invalid { path, problems };
+                (ExitCode::Failed, format!("{text}{error}"))
+            }
         }
-        Err(error @ ConfigError::Invalid { .. }) => (false, error.to_string()),
-        Err(error) => (false, complaint(&error, error.hint())),
+        Err(error @ ConfigError::Invalid { .. }) => (ExitCode::Usage, error.to_string()),
+        Err(error) => (ExitCode::Usage, complaint(&error, error.hint())),
     };
     // Nobody to talk to is no reason to answer otherwise.
     let _ = writeln!(talk, "{}", printable_lines(&text));
-    valid
+    exit_code
 }
 
-/// What a start on this machine would miss, at the line that names it.
-fn missing(config: &Config) -> Vec<Problem> {
-    let place = |key: &str| {
-        let setting = config.effective.iter().find(|setting| setting.key == key);
-        match setting.map(|setting| &setting.from) {
-            Some(Origin::File { path, line }) => (path.clone(), *line),
-            _ => (config.files.first().cloned().unwrap_or_default(), 1),
-        }
+/// What a start on this machine would fail for, and what else it would miss, at the lines that name it.
+fn missing(config: &Config) -> (Vec<Problem>, Vec<Problem>) {
+    let setting = |key: &str| config.effective.iter().find(|setting| setting.key == key);
+    let place = |key: &str| match setting(key).map(|setting| &setting.from) {
+        Some(Origin::File { path, line }) => (path.clone(), *line),
+        _ => (config.files.first().cloned().unwrap_or_default(), 1),
     };
-    let missing = preflight(config).into_iter().map(|Missing { key, message }| {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    for Missing { key, message, stops_start } in preflight(config) {
         let (file, line) = place(key);
+        let written = setting(key).and_then(|setting| setting.value.as_ref());
+        let message = written.map_or(message.clone(), |written| with_references(message, written));
         let (key, value) = (key.to_owned(), None);
-        Problem { file, line, column: 1, end_line: line, end_column: 1, key, value, message }
-    });
-    missing.collect()
+        let of_its_kind = if stops_start { &mut problems } else { &mut warnings };
+        of_its_kind.push(Problem {
+            file,
+            line,
+            column: 1,
+            end_line: line,
+            end_column: 1,
+            key,
+            value,
+            message,
+        });
+    }
+    (problems, warnings)
+}
+
+/// What is said of a value, with the references that the file has in the place of what they stand for.
+fn with_references(message: String, written: &Value) -> String {
+    match written {
+        Value::String(written) => match follow_references(written, &config::variable) {
+            Ok(Followed { meant, held }) if !held.is_empty() => {
+                let message = message.replace(&meant, written);
+                // A path may stand there in another form.
+                let held = held.iter().filter(|held| held.len() > 1);
+                held.fold(message, |message, held| message.replace(held.as_str(), "…"))
+            }
+            _ => message,
+        },
+        Value::Array(values) => values.iter().fold(message, with_references),
+        Value::Object(members) => members.values().fold(message, with_references),
+        Value::Null | Value::Bool(_) | Value::Number(_) => message,
+    }
 }
 
 /// The answer for editors. Fields may join, none goes.
@@ -125,20 +164,31 @@ impl From<Problem> for Diagnostic {
     }
 }
 
-fn check_as_json(file: &Path, data: &mut impl Write) -> bool {
+fn check_as_json(file: &Path, data: &mut impl Write) -> ExitCode {
+    let mut exit_code = ExitCode::Done;
     let answer = match config::inspect(file) {
-        Ok(Inspection { files, problems, mut warnings, domains, backends, config }) => Answer {
-            valid: problems.is_empty(),
-            files: files.iter().map(|file| file.display().to_string()).collect(),
-            problems: problems.into_iter().map(Diagnostic::from).collect(),
-            warnings: {
-                warnings.extend(config.iter().flat_map(|config| missing(config)));
-                warnings.into_iter().map(Diagnostic::from).collect()
-            },
-            domains,
-            backends,
-        },
+        Ok(Inspection { files, mut problems, mut warnings, domains, backends, config }) => {
+            if let Some(config) = config {
+                let (errors, doubts) = missing(&config);
+                if !errors.is_empty() {
+                    exit_code = ExitCode::Failed;
+                }
+                problems.extend(errors);
+                warnings.extend(doubts);
+            } else {
+                exit_code = ExitCode::Usage;
+            }
+            Answer {
+                valid: problems.is_empty(),
+                files: files.iter().map(|file| file.display().to_string()).collect(),
+                problems: problems.into_iter().map(Diagnostic::from).collect(),
+                warnings: warnings.into_iter().map(Diagnostic::from).collect(),
+                domains,
+                backends,
+            }
+        }
         Err(error) => {
+            exit_code = ExitCode::Usage;
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
             let diagnostic = Diagnostic {
                 file: file.display().to_string(),
@@ -158,7 +208,7 @@ fn check_as_json(file: &Path, data: &mut impl Write) -> bool {
     let text = serde_json::to_string_pretty(&answer).map_err(io::Error::from);
     // Whoever closed the pipe has read enough.
     let _ = text.and_then(|text| writeln!(data, "{}", printable_json(&text)));
-    answer.valid
+    exit_code
 }
 
 fn counted(count: usize, noun: &str) -> String {
@@ -169,36 +219,48 @@ fn counted(count: usize, noun: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check_text(text: &str) -> (bool, String) {
+    fn check_text(text: &str) -> (ExitCode, String) {
         let directory = tempfile::tempdir().expect("a directory for the test");
         let file = directory.path().join("vhost.toml");
         std::fs::write(&file, text).expect("it can be written to");
         let mut talk = Vec::new();
-        let valid = check(&file, &mut talk);
+        let exit_code = check(&file, &mut talk);
         let talk = String::from_utf8(talk).expect("UTF-8");
-        (valid, talk.replace(&format!("{}/", directory.path().display()), ""))
+        (exit_code, talk.replace(&format!("{}/", directory.path().display()), ""))
     }
 
     #[test]
     fn a_valid_file_is_told_in_one_line() {
-        let text = "proxy = { listen_addr_http = \"127.0.0.1:0\", state_dir = \"/state\" }\n\
+        let text = "proxy = { listen_addr_http = \"127.0.0.1:0\", state_dir = \"state\", admin_socket = \"a\" }\n\
                     [[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []";
         let expected = "vhost.toml: ok: 0 domains, 1 backend\n";
-        assert_eq!(check_text(text), (true, expected.to_owned()));
+        assert_eq!(check_text(text), (ExitCode::Done, expected.to_owned()));
     }
 
     #[test]
     fn an_invalid_file_is_told_by_its_problems() {
-        let (valid, talk) = check_text("[proxy]\nlisten_addr = 1\nstate_dir = \"/state\"\n");
-        assert!(!valid);
+        let (exit_code, talk) = check_text("[proxy]\nlisten_addr = 1\nstate_dir = \"/state\"\n");
+        assert_eq!(exit_code, ExitCode::Usage);
         assert!(talk.starts_with("vhost.toml:2: proxy.listen_addr: `1`: write"), "{talk}");
+        assert!(talk.ends_with("\n1 problem in vhost.toml\n"), "{talk}");
+    }
+
+    #[test]
+    fn what_a_start_would_fail_for_is_a_problem_of_another_exit_status() {
+        let text = "[proxy]\nlisten_addr_http = \"127.0.0.1:0\"\nadmin_socket = \"a\"\n\
+                    state_dir = \"vhost.toml\"\n";
+        let (exit_code, talk) = check_text(text);
+        assert_eq!(exit_code, ExitCode::Failed);
+        let expected = "vhost.toml:4: proxy.state_dir: cannot use the state: cannot use the state \
+                        directory `vhost.toml`: File exists";
+        assert!(talk.starts_with(expected), "{talk}");
         assert!(talk.ends_with("\n1 problem in vhost.toml\n"), "{talk}");
     }
 
     #[test]
     fn a_missing_file_is_told_with_cause_and_hint() {
         let mut talk = Vec::new();
-        assert!(!check(Path::new("/no/such/file"), &mut talk));
+        assert_eq!(check(Path::new("/no/such/file"), &mut talk), ExitCode::Usage);
         let talk = String::from_utf8(talk).expect("UTF-8");
         let starts: Vec<_> = talk.lines().map(|line| line.split(' ').next().unwrap()).collect();
         assert_eq!(starts, ["error:", "cause:", "hint:"], "{talk}");
@@ -211,9 +273,9 @@ mod tests {
         let answer = |text: &str| {
             std::fs::write(&file, text).unwrap();
             let mut data = Vec::new();
-            let valid = check_as_json(&file, &mut data);
+            let exit_code = check_as_json(&file, &mut data);
             let answer: serde_json::Value = serde_json::from_slice(&data).expect("one object");
-            assert_eq!(answer["valid"], valid);
+            assert_eq!(answer["valid"], exit_code == ExitCode::Done);
             answer
         };
         let path = file.display().to_string();
@@ -231,7 +293,7 @@ mod tests {
             })
         );
         let good = answer(
-            "proxy = { listen_addr_http = \"127.0.0.1:0\", state_dir = \"/state\" }\n\
+            "proxy = { listen_addr_http = \"127.0.0.1:0\", state_dir = \"state\", admin_socket = \"a\" }\n\
              [[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []",
         );
         let expected = serde_json::json!({
@@ -241,7 +303,7 @@ mod tests {
         let broken = answer("[proxy\n");
         assert_eq!((&broken["problems"][0]["line"], &broken["valid"]), (&1.into(), &false.into()));
         let mut data = Vec::new();
-        assert!(!check_as_json(Path::new("/no/such/file"), &mut data));
+        assert_eq!(check_as_json(Path::new("/no/such/file"), &mut data), ExitCode::Usage);
         let answer: serde_json::Value = serde_json::from_slice(&data).expect("one object");
         let message = answer["problems"][0]["message"].as_str().expect("a text");
         assert!(message.contains("`/no/such/file`: No such file"), "{message}");

@@ -14,8 +14,8 @@ use crate::model::{
     LONGEST_HSTS_SECS, MAX_PAGE_BYTES, OptionError, OptionSet, Scheme, SendProxyProtocol, Tag,
     TlsMode, TlsName, TlsProblem, Weight,
 };
-use crate::own_places::OwnPlaces;
 use crate::plain_file;
+use crate::reserved_paths::ReservedPaths;
 use crate::tls::{PeerTls, read_fitting_pair};
 
 /// The tags that backends carry, each as it is shown.
@@ -26,20 +26,21 @@ pub(super) type Tags = BTreeMap<Tag, String>;
 pub(super) fn read_declared(
     roots: &mut [Section<'_, '_>],
     is_complete: bool,
-    own_places: &OwnPlaces,
+    reserved_paths: &ReservedPaths,
 ) -> Declared {
     let mut declared = Declared::default();
     let mut ids = BTreeMap::new();
     let mut tags = is_complete.then(Tags::new);
     for root in &mut *roots {
         let read =
-            |entry: &mut Section<'_, '_>| read_backend(entry, &mut ids, &mut tags, own_places);
+            |entry: &mut Section<'_, '_>| read_backend(entry, &mut ids, &mut tags, reserved_paths);
         declared.backends.extend(root.entries("backends", "id", read).into_iter().flatten());
     }
     let mut names = BTreeMap::new();
     for root in roots {
-        let read =
-            |entry: &mut Section<'_, '_>| read_domain(entry, &mut names, tags.as_ref(), own_places);
+        let read = |entry: &mut Section<'_, '_>| {
+            read_domain(entry, &mut names, tags.as_ref(), reserved_paths)
+        };
         declared
             .domains
             .extend(root.entries("virtual_hosts", "domain", read).into_iter().flatten());
@@ -53,7 +54,7 @@ fn read_backend(
     entry: &mut Section<'_, '_>,
     ids: &mut BTreeMap<BackendId, Place>,
     tags: &mut Option<Tags>,
-    own_places: &OwnPlaces,
+    reserved_paths: &ReservedPaths,
 ) -> Option<DeclaredBackend> {
     let id = entry.required("id", "\"web-1\"", parsed::<BackendId>);
     if let Some(id) = &id {
@@ -67,7 +68,7 @@ fn read_backend(
     }
     let address = entry.required("address", "\"127.0.0.1:3001\"", parsed);
     if let Some(address) = &address {
-        refuse_own_address(entry, address, own_places);
+        refuse_own_address(entry, address, reserved_paths);
     }
     let own_tags = entry.required_elements("tags", "[\"a\"]", parsed::<Tag>);
     match (&own_tags, &mut *tags) {
@@ -145,7 +146,7 @@ fn read_domain(
     entry: &mut Section<'_, '_>,
     names: &mut BTreeMap<DomainName, (Place, String)>,
     tags: Option<&Tags>,
-    own_places: &OwnPlaces,
+    reserved_paths: &ReservedPaths,
 ) -> Option<DeclaredDomain> {
     let domain = entry.required("domain", "\"example.com\"", parsed::<DomainName>);
     if let Some(domain) = &domain {
@@ -176,7 +177,7 @@ fn read_domain(
     }
     let hsts_max_age_secs = entry.or("hsts_max_age_secs", 0, integer(0..=LONGEST_HSTS_SECS));
     let options = read_options(entry);
-    look_at_pages(entry, &options, own_places);
+    look_at_pages(entry, &options, reserved_paths);
     for route in &options.get().paths {
         if tags.is_some_and(|tags| !tags.contains_key(&route.tag)) {
             let (prefix, tag) = (&route.prefix, &route.tag);
@@ -199,12 +200,16 @@ fn read_domain(
 
 /// A backend is never the server itself. By TCP it may be, where an operator means it: who may come
 /// in there is asked there again.
-fn refuse_own_address(entry: &Section<'_, '_>, address: &BackendAddr, own_places: &OwnPlaces) {
+fn refuse_own_address(
+    entry: &Section<'_, '_>,
+    address: &BackendAddr,
+    reserved_paths: &ReservedPaths,
+) {
     if let BackendAddr::Unix(_) = address {
-        if let Some(why) = own_places.refuses(address) {
+        if let Some(why) = reserved_paths.refuses(address) {
             entry.problem("address", why);
         }
-    } else if let Some(key) = own_places.listens_at(address) {
+    } else if let Some(key) = reserved_paths.listens_at(address) {
         let warning = format!(
             "`{key}` is there: whoever reaches a domain of this backend reaches it; limit who that is \
              with `allow` or `basic_auth`"
@@ -215,10 +220,10 @@ fn refuse_own_address(entry: &Section<'_, '_>, address: &BackendAddr, own_places
 
 /// The file may name pages anywhere but in the server's own places. One that is missing is missed, not
 /// refused: a deployment may bring it.
-fn look_at_pages(entry: &Section<'_, '_>, options: &HostOptions, own_places: &OwnPlaces) {
+fn look_at_pages(entry: &Section<'_, '_>, options: &HostOptions, reserved_paths: &ReservedPaths) {
     for (status, path) in options.get().error_pages.files() {
         let shown = path.display();
-        if own_places.holds(path) {
+        if reserved_paths.holds(path) {
             entry.problem(
                 "error_pages",
                 format!(

@@ -9,8 +9,8 @@ use super::problem::Problem;
 use super::reader::Section;
 use super::report::Span;
 use super::value::string;
-use crate::own_places::OwnPlaces;
 use crate::plain_file;
+use crate::reserved_paths::ReservedPaths;
 
 /// The largest config file: a hundred thousand domains take a quarter of it.
 pub(super) const MAX_CONFIG_BYTES: u64 = 64 * 1024 * 1024;
@@ -84,14 +84,14 @@ pub(super) fn read_included(root: &mut Section<'_, '_>, path: &Path) -> Included
 }
 
 /// Takes out what is in a place of the server's own, and says so: nothing of it is read or quoted.
-pub(super) fn refuse_own_places(
+pub(super) fn refuse_reserved_paths(
     root: &mut Section<'_, '_>,
     included: &mut Included,
-    own_places: &OwnPlaces,
+    reserved_paths: &ReservedPaths,
 ) {
     let texts = std::mem::take(&mut included.texts);
     for ((file, text), (index, span)) in texts.into_iter().zip(&included.places) {
-        if own_places.holds(&file) {
+        if reserved_paths.holds(&file) {
             included.is_incomplete = true;
             let key = format!("{}[{index}]", root.path_of("include"));
             let message = format!(

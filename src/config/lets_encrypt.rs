@@ -26,6 +26,7 @@ const ON_DEMAND_MOST: usize = 1000;
 #[derive(Clone)]
 struct Common {
     email: String,
+    written_email: Option<String>,
     key_type: KeyType,
     challenges: Vec<ChallengeKind>,
     has_dns_hook: bool,
@@ -60,7 +61,9 @@ pub(super) fn read_lets_encrypt(
     let has_dns_hook = section.has("dns_hook");
     let mut challenges = vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01];
     challenges.extend(has_dns_hook.then_some(ChallengeKind::Dns01));
-    let mut common = Common { email, key_type: KeyType::default(), challenges, has_dns_hook };
+    let written_email = section.written("email").map(str::to_owned);
+    let mut common =
+        Common { email, written_email, key_type: KeyType::default(), challenges, has_dns_hook };
     let first = read_issuer(section, base, directory_url, &common);
     // Where this server can be reached, and what its clients understand, is no matter of the CA.
     common.key_type = first.key_type;
@@ -85,8 +88,11 @@ fn read_fallback(entry: &mut Section<'_, '_>, base: &Path, common: &Common) -> I
     let directory_url = entry.required("directory_url", example, url(&["https://"], A_DIRECTORY));
     // One that is wrong is like no other.
     let directory_url = directory_url.unwrap_or_else(|| entry.path_of("directory_url"));
-    let email = entry.optional("email", email).unwrap_or_else(|| common.email.clone());
-    let common = Common { email, ..common.clone() };
+    let mut common = common.clone();
+    if let Some(email) = entry.optional("email", email) {
+        common.email = email;
+        common.written_email = entry.written("email").map(str::to_owned);
+    }
     read_issuer(entry, base, directory_url, &common)
 }
 
@@ -100,7 +106,9 @@ fn read_issuer(
     let key_types = KeyType::ALL.map(|kind| (kind.as_str(), kind));
     IssuerSettings {
         directory_url,
+        written_url: section.written("directory_url").map(str::to_owned),
         email: common.email.clone(),
+        written_email: common.written_email.clone(),
         ca_root: section.optional("ca_root", path(base)),
         profile: section.optional("profile", string),
         key_type: section.or("key_type", common.key_type, choice(&key_types)),

@@ -10,7 +10,7 @@ use super::declared::{DeclaredBackend, DeclaredDomain};
 use super::document::{Document, text_of};
 use super::effective::{Origin, Setting};
 use super::entries::read_declared;
-use super::include::{MAX_CONFIG_BYTES, read_included, refuse_main_keys, refuse_own_places};
+use super::include::{MAX_CONFIG_BYTES, read_included, refuse_main_keys, refuse_reserved_paths};
 use super::paths::Environment;
 use super::plain::Plain;
 use super::problem::{ConfigError, Problem};
@@ -155,8 +155,8 @@ pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) 
     let mut included = read_included(&mut root, path);
     files.append(&mut included.files);
     let mut config = read_settings(&mut root, path.parent().unwrap_or(Path::new("")), environment);
-    let own_places = config.own_places();
-    refuse_own_places(&mut root, &mut included, &own_places);
+    let reserved_paths = config.reserved_paths();
+    refuse_reserved_paths(&mut root, &mut included, &reserved_paths);
     let documents: Vec<_> = included
         .texts
         .iter()
@@ -167,7 +167,7 @@ pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) 
     let mut roots = vec![root];
     let readable = documents.iter().filter(|document| document.is_readable);
     roots.extend(readable.map(|d| Section::root(&d.report, d.table.get_ref())));
-    config.declared = read_declared(&mut roots, is_complete, &own_places);
+    config.declared = read_declared(&mut roots, is_complete, &reserved_paths);
     let pages = config.declared.domains.iter().flat_map(|domain| {
         let files = domain.options.get().error_pages.files();
         files.map(|(_, path)| path.to_owned()).collect::<Vec<_>>()

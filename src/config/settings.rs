@@ -10,7 +10,7 @@ use crate::model::{
     ChallengeKind, DomainName, HeaderField, HealthCheck, KeyType, LogLevel, TrustedProxy,
     UnderscoresInHeaders,
 };
-use crate::own_places::OwnPlaces;
+use crate::reserved_paths::ReservedPaths;
 
 /// All that a server is told before it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,13 +74,13 @@ impl Config {
 
 impl Config {
     /// What is the server's own: nobody is served from there.
-    pub fn own_places(&self) -> OwnPlaces {
+    pub fn reserved_paths(&self) -> ReservedPaths {
         let proxy = &self.proxy;
         let management =
             proxy.management_api_addr.map(|address| ("proxy.management_api_addr", address));
         let metrics = &self.metrics;
         let metrics = metrics.enabled.then_some(("metrics.listen_addr", metrics.listen_addr));
-        OwnPlaces::new(
+        ReservedPaths::new(
             proxy.admin_socket.clone(),
             vec![proxy.state_dir.clone(), self.cache_dir.clone()],
             management.into_iter().chain(metrics).collect(),
@@ -458,8 +458,12 @@ pub struct LetsEncryptSettings {
 pub struct IssuerSettings {
     /// Its directory (RFC 8555 §7.1.1).
     pub directory_url: String,
+    /// As the file has that, where it refers to the environment: it is what people are shown.
+    pub written_url: Option<String>,
     /// Whom it may write to.
     pub email: String,
+    /// As the file has that, where it refers to the environment.
+    pub written_email: Option<String>,
     /// The roots that its own HTTPS is trusted by, PEM; the system's when not given.
     pub ca_root: Option<PathBuf>,
     /// The profile that is asked for.
@@ -470,6 +474,13 @@ pub struct IssuerSettings {
     pub eab: Option<EabSettings>,
     /// The challenges that may be used, in the order in which they are tried.
     pub challenges: Vec<ChallengeKind>,
+}
+
+impl IssuerSettings {
+    /// Its directory as people are shown it.
+    pub fn shown_url(&self) -> &str {
+        self.written_url.as_ref().unwrap_or(&self.directory_url)
+    }
 }
 
 /// A binding to an account that exists outside of ACME.

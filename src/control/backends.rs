@@ -48,13 +48,14 @@ impl ControlPlane {
         caller: impl Into<Caller> + Send,
         new: NewBackend,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        let options = self.options();
+        let (options, caller) = (self.options(), caller.into());
+        let errors = caller.file_errors();
         self.edit(caller, move |snapshot| {
             if snapshot.backend(&new.id).is_some() {
                 return Err(ControlError::BackendExists { backend: new.id });
             }
             options.reach.check_backend(None, &new)?;
-            let next = peer::checked(snapshot, &new)?;
+            let next = peer::checked(snapshot, &new, errors)?;
             let event = EventKind::BackendAdded { backend: new.id.clone() };
             Ok(Some(Edit { next, ..Edit::new(vec![Change::PutBackend(new)], event) }))
         })
@@ -72,7 +73,8 @@ impl ControlPlane {
         id: BackendId,
         edit: BackendEdit,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        let options = self.options();
+        let (options, caller) = (self.options(), caller.into());
+        let errors = caller.file_errors();
         self.edit(caller, move |snapshot| {
             let node = find::backend(snapshot, &id)?;
             let before = &node.backend;
@@ -104,11 +106,11 @@ impl ControlPlane {
                 loss::check(snapshot, node, &left(before, &after))?;
             }
             options.reach.check_backend(Some(before), &after)?;
-            let next = peer::checked(snapshot, &after)?;
+            let next = peer::checked(snapshot, &after, errors)?;
             match put(before, after) {
                 Some(put) => Ok(Some(Edit { next, ..put })),
                 // A file that is named again is read again.
-                None if names_files => peer::read_again(snapshot, before),
+                None if names_files => peer::read_again(snapshot, before, errors),
                 None => Ok(None),
             }
         })

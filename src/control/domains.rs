@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::caller::FileErrors;
 use super::plane::Edit;
 use super::{Caller, ControlError, ControlPlane, Reach, find};
 use crate::model::{
@@ -49,8 +50,10 @@ impl ControlPlane {
         caller: impl Into<Caller> + Send,
         new: NewDomain,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        let options = self.options();
-        self.edit(caller, move |snapshot| add(snapshot, new, &options.reach).map(Some)).await
+        let (options, caller) = (self.options(), caller.into());
+        let errors = caller.file_errors();
+        self.edit(caller, move |snapshot| add(snapshot, new, &options.reach, errors).map(Some))
+            .await
     }
 
     /// Changes a virtual host's options.
@@ -64,8 +67,10 @@ impl ControlPlane {
         domain: DomainName,
         edit: DomainEdit,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        let options = self.options();
-        self.edit(caller, move |snapshot| set(snapshot, &domain, edit, &options.reach)).await
+        let (options, caller) = (self.options(), caller.into());
+        let errors = caller.file_errors();
+        self.edit(caller, move |snapshot| set(snapshot, &domain, edit, &options.reach, errors))
+            .await
     }
 
     /// Removes a virtual host with its aliases. Its requests in flight end as they would have.
@@ -96,7 +101,12 @@ impl ControlPlane {
     }
 }
 
-fn add(snapshot: &Snapshot, new: NewDomain, reach: &Reach) -> Result<Edit, ControlError> {
+fn add(
+    snapshot: &Snapshot,
+    new: NewDomain,
+    reach: &Reach,
+    errors: FileErrors,
+) -> Result<Edit, ControlError> {
     let mut virtual_host = new.virtual_host;
     // Otherwise its own name would count as its own, and it would replace what is there.
     if let Some(owner) = snapshot.domain(&virtual_host.domain) {
@@ -105,7 +115,7 @@ fn add(snapshot: &Snapshot, new: NewDomain, reach: &Reach) -> Result<Edit, Contr
     }
     check_names(snapshot, &virtual_host)?;
     check_options(&virtual_host)?;
-    reach.check_domain(None, &mut virtual_host)?;
+    reach.check_domain(None, &mut virtual_host, errors)?;
     if !new.force {
         virtual_host.serving().try_for_each(|tag| find::carried(snapshot, tag))?;
     }
@@ -121,6 +131,7 @@ fn set(
     domain: &DomainName,
     edit: DomainEdit,
     reach: &Reach,
+    errors: FileErrors,
 ) -> Result<Option<Edit>, ControlError> {
     let before = &find::domain(snapshot, domain)?.virtual_host;
     let mut after = before.clone();
@@ -145,7 +156,7 @@ fn set(
     })?;
     check_names(snapshot, &after)?;
     check_options(&after)?;
-    reach.check_domain(Some(before), &mut after)?;
+    reach.check_domain(Some(before), &mut after, errors)?;
     for tag in after.serving().filter(|tag| before.serving().all(|served| served != *tag)) {
         find::carried(snapshot, tag)?;
     }

@@ -1,6 +1,7 @@
 //! Whether a backend can be spoken to as it is declared.
 
 use super::ControlError;
+use super::caller::{FileErrors, HIDDEN_ERROR, HIDDEN_HINT};
 use super::plane::Edit;
 use crate::model::{Backend, Change, EventKind, TlsProblem};
 use crate::state::{ReadAgain, Snapshot};
@@ -14,6 +15,7 @@ use crate::tls::TlsFileError;
 pub(super) fn checked(
     snapshot: &Snapshot,
     backend: &Backend,
+    errors: FileErrors,
 ) -> Result<Option<Snapshot>, ControlError> {
     check_options(backend)?;
     let before = snapshot.backend(&backend.id).map(|node| &node.backend);
@@ -25,7 +27,7 @@ pub(super) fn checked(
     let change = Change::PutBackend(backend.clone());
     let next = snapshot.after(vec![change], snapshot.revision() + 1);
     match next.backend(&backend.id).map(|node| node.tls()) {
-        Some(Err(error)) => Err(unusable(backend, error)),
+        Some(Err(error)) => Err(unusable(backend, error, errors)),
         _ => Ok(Some(next)),
     }
 }
@@ -40,11 +42,12 @@ pub(super) const FILES: &str = "the contents of its TLS files";
 pub(super) fn read_again(
     snapshot: &Snapshot,
     backend: &Backend,
+    errors: FileErrors,
 ) -> Result<Option<Edit>, ControlError> {
     let (next, mut told) = snapshot.with_files_read_again(Some(&backend.id));
     match told.pop() {
         None => Ok(None),
-        Some(ReadAgain::Kept(_, error)) => Err(unusable(backend, &error)),
+        Some(ReadAgain::Kept(_, error)) => Err(unusable(backend, &error, errors)),
         Some(ReadAgain::Changed(id)) => {
             let event = EventKind::BackendSet { backend: id, changed: vec![FILES.to_owned()] };
             Ok(Some(Edit { next: Some(next), ..Edit::new(Vec::new(), event) }))
@@ -69,7 +72,14 @@ pub(super) fn check_options(backend: &Backend) -> Result<(), ControlError> {
     }
 }
 
-fn unusable(backend: &Backend, error: &TlsFileError) -> ControlError {
-    let (what, remedy) = (error.to_string(), error.hint());
+fn unusable(backend: &Backend, error: &TlsFileError, errors: FileErrors) -> ControlError {
+    let (what, remedy) = match errors {
+        FileErrors::Whole => (error.to_string(), error.hint()),
+        FileErrors::Hidden => {
+            tracing::info!(backend_id = %backend.id, %error, "a command names a file that cannot be used");
+            let what = format!("`{}` `{}`: {HIDDEN_ERROR}", error.key, error.path.display());
+            (what, HIDDEN_HINT.to_owned())
+        }
+    };
     ControlError::BackendFile { backend: backend.id.clone(), what, remedy }
 }

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::ControlError;
+use super::caller::{FileErrors, HIDDEN_ERROR, HIDDEN_HINT};
 use crate::model::{
     Backend, BackendTls, DomainName, HostOptions, MAX_PAGE_BYTES, PageFor, TlsMode, VirtualHost,
 };
-use crate::own_places::OwnPlaces;
 use crate::plain_file;
-use crate::tls::read_fitting_pair;
+use crate::reserved_paths::ReservedPaths;
+use crate::tls::{PairError, read_fitting_pair};
 
 /// What commands may have the server reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Reach {
     /// The directory of the pages that they may name.
     pub pages_dir: Option<PathBuf>,
     /// What nobody is served from.
-    pub own_places: OwnPlaces,
+    pub reserved_paths: ReservedPaths,
 }
 
 const OWN_FILE: &str = "is in a place of the server's own; give a file of another directory";
@@ -34,6 +35,7 @@ impl Reach {
         &self,
         before: Option<&VirtualHost>,
         after: &mut VirtualHost,
+        errors: FileErrors,
     ) -> Result<(), ControlError> {
         let domain = after.domain.clone();
         let refuse = |path: String, remedy: String| ControlError::OptionValue {
@@ -43,7 +45,8 @@ impl Reach {
         };
         self.check_pages(before.map(|before| &before.options), &mut after.options)
             .map_err(|(status, remedy)| refuse(format!("error_pages.{status}"), remedy))?;
-        self.check_certificate(before, after).map_err(|remedy| refuse("tls".to_owned(), remedy))
+        self.check_certificate(before, after, errors)
+            .map_err(|remedy| refuse("tls".to_owned(), remedy))
     }
 
     fn check_pages(
@@ -78,7 +81,7 @@ impl Reach {
                 ));
             }
             let whole = directory.join(name);
-            if self.own_places.holds(&whole) {
+            if self.reserved_paths.holds(&whole) {
                 return Err((status, format!("`{shown}` {OWN_FILE}")));
             }
             plain_file::read_below(directory, name, MAX_PAGE_BYTES)
@@ -95,6 +98,7 @@ impl Reach {
         &self,
         before: Option<&VirtualHost>,
         after: &VirtualHost,
+        errors: FileErrors,
     ) -> Result<(), String> {
         let TlsMode::Files { cert, key } = &after.tls else { return Ok(()) };
         let is_new = before.is_none_or(|before| before.tls != after.tls);
@@ -104,12 +108,24 @@ impl Reach {
         if names.is_empty() {
             return Ok(());
         }
-        if is_new && let Some(own) = [cert, key].into_iter().find(|p| self.own_places.holds(p)) {
+        if is_new && let Some(own) = [cert, key].into_iter().find(|p| self.reserved_paths.holds(p))
+        {
             return Err(format!("`{}` {OWN_FILE}", own.display()));
         }
-        read_fitting_pair(cert, key, names)
-            .map(drop)
-            .map_err(|error| format!("{error}; {}", error.hint()))
+        read_fitting_pair(cert, key, names).map(drop).map_err(|error| match (errors, &error) {
+            (
+                FileErrors::Hidden,
+                PairError::Unreadable { .. }
+                | PairError::Swapped { .. }
+                | PairError::Unusable { .. },
+            ) => {
+                let domain = &after.domain;
+                tracing::info!(%domain, %error, "a command names a file that cannot be used");
+                let (cert, key) = (cert.display(), key.display());
+                format!("`{cert}` and `{key}`: {HIDDEN_ERROR}; {HIDDEN_HINT}")
+            }
+            _ => format!("{error}; {}", error.hint()),
+        })
     }
 
     /// Looks at where a backend is to be, and at the files that its TLS names, where they are new.
@@ -123,14 +139,14 @@ impl Reach {
         after: &Backend,
     ) -> Result<(), ControlError> {
         let is_moved = before.is_none_or(|before| before.address != after.address);
-        if is_moved && let Some(remedy) = self.own_places.refuses(&after.address) {
+        if is_moved && let Some(remedy) = self.reserved_paths.refuses(&after.address) {
             let what = format!("the address `{}`", after.address);
             return Err(ControlError::BackendOption { backend: after.id.clone(), what, remedy });
         }
         for (key, path) in files(&after.tls) {
             let is_new =
                 before.is_none_or(|before| !files(&before.tls).any(|file| file == (key, path)));
-            if is_new && self.own_places.holds(path) {
+            if is_new && self.reserved_paths.holds(path) {
                 let (backend, what) = (after.id.clone(), format!("its `{key}` so"));
                 let remedy = format!("`{}` {OWN_FILE}", path.display());
                 return Err(ControlError::BackendOption { backend, what, remedy });

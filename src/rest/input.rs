@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
 use super::shapes::{Remove, Stats, Switch, Undo};
-use crate::model::nearest;
+use crate::model::{BackendTls, nearest};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::stats::GetParams;
 use crate::rpc::read_json;
@@ -27,6 +27,10 @@ const SLOWEST_BODY: Duration = Duration::from_secs(10);
 
 /// The word of the config file for the tag that serves a domain, and that of the methods.
 pub(super) const LIVE_WORD: &str = "enabled_backends_tag";
+
+/// What `tls` of a domain can be.
+const TLS_SHAPES: &str = "give `\"auto\"`, `\"internal\"`, `\"off\"`, or files by their whole paths: \
+                          `{\"files\": {\"cert\": \"/etc/ssl/web.pem\", \"key\": \"/etc/ssl/web.key\"}}`";
 
 /// What a request gives.
 #[derive(Debug, Default)]
@@ -84,6 +88,17 @@ pub(super) fn set_domain<P: DeserializeOwned + JsonSchema>(given: Given) -> Resu
              {{\"tag\": …}}"
         )));
     }
+    known_only::<P>(&given.path, &given.body)?;
+    no_idle_null(&given.body, &[])?;
+    body::<P>(given)
+}
+
+/// What changes of a backend: null takes away what need not be there.
+pub(super) fn set_backend<P: DeserializeOwned + JsonSchema>(
+    given: Given,
+) -> Result<Value, Problem> {
+    known_only::<P>(&given.path, &given.body)?;
+    no_idle_null(&given.body, &BackendTls::OPTIONAL)?;
     body::<P>(given)
 }
 
@@ -148,10 +163,11 @@ fn checked<P: DeserializeOwned>(params: Map<String, Value>) -> Result<Value, Pro
 fn parsed<P: DeserializeOwned>(value: &Value) -> Result<P, Problem> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let (place, cause) = (error.path().to_string(), error.into_inner());
-        Problem::invalid(match place.as_str() {
+        let problem = Problem::invalid(match place.as_str() {
             "." => cause.to_string(),
             place => format!("`{place}`: {cause}"),
-        })
+        });
+        if place == "tls" || place.starts_with("tls.") { problem.hint(TLS_SHAPES) } else { problem }
     })
 }
 
@@ -170,6 +186,17 @@ fn known_only<B: JsonSchema>(
         .collect();
     match body.keys().find(|name| !known.contains(name)) {
         Some(name) => Err(unknown(name, &known)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses null where it takes nothing away: what is not given stays as it is, and null would too.
+fn no_idle_null(body: &Map<String, Value>, takes_away: &[&str]) -> Result<(), Problem> {
+    let is_idle =
+        |(name, value): &(&String, &Value)| value.is_null() && !takes_away.contains(&name.as_str());
+    match body.iter().find(is_idle) {
+        Some((name, _)) => Err(Problem::invalid(format!("`{name}` can't be null"))
+            .hint("leave it out, and it stays as it is; or give what it is to be")),
         None => Ok(()),
     }
 }

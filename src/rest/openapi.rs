@@ -9,6 +9,7 @@ use super::output::{LIVE, OF_DOMAINS};
 use super::problem::{self, Problem};
 use super::routes::{Does, Done, HEALTH_SCHEMA, Operation, ROUTES, Route, Streams, Takes, Verb};
 use crate::exposition::Exposition;
+use crate::model::BackendTls;
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::find;
 
@@ -183,6 +184,14 @@ fn takes(
                 rename(&mut value, "tag", LIVE_WORD);
                 schema = Schema::try_from(value).unwrap_or_default();
             }
+            if route.verb == Verb::Put {
+                let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+                for (name, schema) in properties.into_iter().flatten() {
+                    if !BackendTls::OPTIONAL.contains(&name.as_str()) {
+                        not_null(schema);
+                    }
+                }
+            }
             operation["requestBody"] = json!({
                 "required": matches!(call.takes, Takes::Body(_)),
                 "content": { "application/json": { "schema": schema } },
@@ -258,7 +267,7 @@ fn header(name: &str, description: &str) -> Value {
     })
 }
 
-/// What isn't in a query isn't null either.
+/// What isn't in a query isn't null either, and a change takes null only where that takes something away.
 fn not_null(schema: &mut Value) {
     if let Some(kinds) = schema.get_mut("type")
         && let Some(kind) = kinds.as_array().and_then(|kinds| kinds.first()).cloned()

@@ -270,7 +270,7 @@ pub(super) static ROUTES: &[Route] = &[
         summary: "Changes what is given of a backend, all at once; the rest stays. Requests it has go on.",
         does: call::<backend::Set>(
             Takes::Body(shape::<backend::SetParams>()),
-            input::body::<backend::SetParams>,
+            input::set_backend::<backend::SetParams>,
             Done::Shown,
         ),
     },

@@ -85,10 +85,8 @@ pub type ServeHttp =
 ///
 /// # Errors
 /// When the socket can't be handed to the runtime.
-pub fn serve(socket: &AdminSocket, dispatch: Dispatch, http: ServeHttp) -> std::io::Result<()> {
-    let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
+pub fn serve(listener: UnixListener, socket: &AdminSocket, dispatch: Dispatch, http: ServeHttp) {
     tokio::spawn(accept(listener, socket.gate, Speakers { dispatch, http }, Limits::default()));
-    Ok(())
 }
 
 /// Who answers, for each of the two protocols.

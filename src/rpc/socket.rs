@@ -6,8 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use super::folder::{self, FolderError};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+
+use super::folder::{self, FolderError};
+use crate::atomic_file;
 
 /// Why the admin socket can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +100,7 @@ impl AdminSocket {
             if !directory.exists() {
                 DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
             }
-            folder::examine(directory, Uid::effective().as_raw())
-                .map_err(|source| SocketError::Untrusted { path: path.to_owned(), source })?;
+            check_trust(path, directory)?;
             if let Some(group) = group {
                 open_directory(directory, group).map_err(failed)?;
             }
@@ -121,12 +122,26 @@ impl AdminSocket {
         Ok(Self { listener, gate, path: path.to_owned(), inode })
     }
 
-    /// Whether a socket can be opened for the members of `group`.
+    /// What accepts its connections, in the runtime that this is called in.
     ///
     /// # Errors
-    /// When there is no such group.
-    pub fn check_group(group: &str) -> Result<(), SocketError> {
-        group_id(group).map(drop)
+    /// When the system refuses.
+    pub fn listener(&self) -> io::Result<tokio::net::UnixListener> {
+        tokio::net::UnixListener::from_std(self.listener.try_clone()?)
+    }
+
+    /// Whether [`Self::bind`] would open the socket, as far as that can be known without doing so. Whether
+    /// another server listens there is not looked at. Blocks, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn check(path: &Path, group: Option<&str>) -> Result<(), SocketError> {
+        group.map(group_id).transpose()?;
+        let Some(directory) = path.parent() else { return is_there(path).map(drop) };
+        check_trust(path, directory)?;
+        is_there(path)?;
+        atomic_file::check_directory(directory)
+            .map_err(|source| SocketError::System { path: path.to_owned(), source })
     }
 
     /// Lets this very process in no more. A server never calls itself: what it connects to is a
@@ -202,16 +217,29 @@ fn open_directory(directory: &Path, group: Gid) -> io::Result<()> {
     std::fs::set_permissions(directory, Permissions::from_mode(mode | 0o010))
 }
 
+fn check_trust(path: &Path, directory: &Path) -> Result<(), SocketError> {
+    folder::examine(directory, Uid::effective().as_raw())
+        .map(drop)
+        .map_err(|source| SocketError::Untrusted { path: path.to_owned(), source })
+}
+
+/// Whether there is a socket, whoever listens at it.
+fn is_there(path: &Path) -> Result<bool, SocketError> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(SocketError::System { path: path.to_owned(), source }),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            Err(SocketError::NotASocket { path: path.to_owned() })
+        }
+        Ok(_) => Ok(true),
+    }
+}
+
 /// Removes what a server that is gone has left, and nothing else.
 fn make_way(path: &Path) -> Result<(), SocketError> {
     let failed = |source| SocketError::System { path: path.to_owned(), source };
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(SocketError::NotASocket { path: path.to_owned() });
-        }
-        Ok(_) => {}
+    if !is_there(path)? {
+        return Ok(());
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {

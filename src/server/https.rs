@@ -1,12 +1,13 @@
 //! Puts together what HTTPS is served with, and what keeps it so.
 
+use std::io;
 use std::sync::Arc;
 
 use super::ServerError;
 use super::listen::{Listener, Listeners};
 use crate::acme::{self, Ca, Challenges, Storage};
 use crate::certs::{CertSettings, Certificates, Journal, Opened};
-use crate::config::{Config, IssuerSettings};
+use crate::config::{Config, IssuerSettings, LetsEncryptSettings};
 use crate::proxy::Https;
 use crate::state::Reader;
 use crate::tls::{CertStore, Serving};
@@ -24,24 +25,56 @@ pub(super) struct Opening {
     pub(super) opened: Opened,
 }
 
+/// What certificates are kept in and served with, before any is read.
+pub(super) struct Prepared {
+    storage: Storage,
+    serving: Serving,
+}
+
+/// Makes ready what may not be there to be had. Blocks.
+pub(super) fn prepare(config: &Config) -> Result<Prepared, ServerError> {
+    let storage = Storage::new(config.cache_dir.clone());
+    if needs_storage(config) {
+        storage.prepare().map_err(|source| no_storage(config, source))?;
+    }
+    let serving = Serving::new().map_err(ServerError::Tls)?;
+    Ok(Prepared { storage, serving })
+}
+
+/// Whether certificates could be kept. Blocks, and changes nothing.
+pub(super) fn check_storage(config: &Config) -> Result<(), ServerError> {
+    if !needs_storage(config) {
+        return Ok(());
+    }
+    Storage::new(config.cache_dir.clone()).check().map_err(|source| no_storage(config, source))
+}
+
+fn needs_storage(config: &Config) -> bool {
+    lets_encrypt(config).is_some() || config.cache_dir.exists()
+}
+
+fn no_storage(config: &Config, source: io::Error) -> ServerError {
+    ServerError::CacheDir { path: config.cache_dir.clone(), source }
+}
+
+/// The CAs that are asked. Where nothing is served over TLS, nothing is ordered.
+pub(super) fn lets_encrypt(config: &Config) -> Option<&LetsEncryptSettings> {
+    config.lets_encrypt.as_ref().filter(|_| config.proxy.listen_addr.is_some())
+}
+
 /// Reads all certificates and makes them ready to be served. Blocks.
 pub(super) fn open(
+    prepared: Prepared,
     config: &Config,
     listeners: &Listeners,
     reader: &Reader,
     journal: Journal,
-) -> Result<Opening, ServerError> {
+) -> Opening {
+    let Prepared { storage, serving } = prepared;
     let challenges = Challenges::default();
-    let storage = Storage::new(config.cache_dir.clone());
     let port = listeners.https.first().map(Listener::address).map(|address| address.port());
     let is_served = port.is_some();
-    // Where nothing is served over TLS, nothing is ordered.
-    let lets_encrypt = config.lets_encrypt.as_ref().filter(|_| is_served);
-    if lets_encrypt.is_some() || config.cache_dir.exists() {
-        storage
-            .prepare()
-            .map_err(|source| ServerError::CacheDir { path: config.cache_dir.clone(), source })?;
-    }
+    let lets_encrypt = lets_encrypt(config);
     let ca = |issuer: &IssuerSettings, hook| {
         let listeners = acme::Listeners { http: !listeners.http.is_empty(), tls: is_served };
         Ca::new(issuer.clone(), hook, listeners, storage.clone(), challenges.clone())
@@ -56,7 +89,6 @@ pub(super) fn open(
         authority_dir: config.proxy.state_dir.join(AUTHORITY),
         default_certificate: config.proxy.default_certificate.clone(),
     };
-    let serving = Serving::new().map_err(ServerError::Tls)?;
     let (store, demands) = CertStore::new();
     let served = port.map(|port| {
         Arc::new(Https {
@@ -69,5 +101,5 @@ pub(super) fn open(
     });
     let (certificates, opened) =
         Certificates::open(settings, reader.clone(), (store, demands), serving, journal);
-    Ok(Opening { served, certificates, opened })
+    Opening { served, certificates, opened }
 }

@@ -9,6 +9,8 @@ mod management;
 mod preflight;
 mod secrets;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -29,7 +31,7 @@ pub use stop::Stopped;
 
 pub use crate::control::{Configuration, ReloadOptions};
 
-use crate::certs::Journal;
+use crate::certs::{Certificates, Journal};
 use crate::clock::now_ms;
 use crate::config::{Config, Declared, Source};
 use crate::control::{ControlOptions, ControlPlane, ProbeNow, Probed, Reach, Settle};
@@ -37,18 +39,19 @@ use crate::exposition::Exposed;
 use crate::health::{self, Checker, HealthSettings};
 use crate::metrics::Metrics;
 use crate::model::{BackendAddr, BackendState, Change, TrustedProxy};
-use crate::own_places::OwnPlaces;
 use crate::proxy::explain::Explainer;
 use crate::proxy::{
     self, ConnectionLimits, HandshakeLimits, HostServices, MemoryLimits, PageKeeper, PageRules,
     Pages, ProxyOptions, RequestLimits, UpstreamOptions,
 };
-use crate::rest::Api;
+use crate::reserved_paths::ReservedPaths;
+use crate::rest::{Api, Door};
 use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts, Warnings};
 use crate::state::{BackendNode, Publisher, Reader, Snapshot, publication};
 use crate::stats::Stats;
 use crate::store::{Saved, Store};
 use crate::telemetry::{AccessLog, LogHandle};
+use crate::tokens::Tokens;
 
 /// How long a start waits for names of backends to resolve, before it takes traffic without them.
 const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
@@ -90,13 +93,10 @@ impl Server {
         let socket = open_socket(&config, &source)?;
         let control = runtime("vhost-control", 1)?;
         let traffic = runtime("vhost-proxy", config.proxy.threads)?;
-        let listeners = {
-            let _context = traffic.enter();
-            listen::bind(&config.proxy)?
-        };
-        let (door, management_address) = management::open_door(&config, &control)?;
-        let metrics_listener = expose::bind(config.metrics.clone(), &control)?;
+        let opened = Opened::open(&config, &socket, &control, &traffic)?;
+        let (listeners, door, hosts) = (opened.listeners, opened.door, opened.hosts);
 
+        // All that may fail is open; the file is applied to the state last.
         let (publisher, reader) = publish(&saved);
         let metrics = Arc::new(Metrics::new(logs.dropped()));
         let (checker, stats) = observe(&control, &config, &reader);
@@ -104,22 +104,20 @@ impl Server {
             store,
             publisher,
             reader.clone(),
-            control_options(&config, config.own_places()),
+            control_options(&config, config.reserved_paths()),
             prove_with(&checker),
             Arc::clone(&metrics),
         );
         let declared = std::mem::take(&mut config.declared);
         control.block_on(apply_file(&plane, &saved, declared, &source))?;
-        secrets::check(&reader)?;
         drop(saved);
         control.block_on(resolved(&reader));
 
-        let tokens = management::open_tokens(&config)?;
         let (stopping, stopped) = watch::channel(false);
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
-        let https = https::open(&config, &listeners, &reader, journal_to(&plane))?;
+        let https = https::open(opened.https, &config, &listeners, &reader, journal_to(&plane));
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
-        let (hosts, warnings) = host_services(&config, &reader, &control)?;
+        let warnings = keep_pages(&config, &hosts, &reader, &control);
         // One for all listeners: they share the connections to backends.
         let explainer = Explainer::new(Arc::clone(&options), https.served.clone());
         let pages = hosts.pages.clone();
@@ -152,9 +150,12 @@ impl Server {
                 listeners: listeners.open(),
             },
         );
-        let own_places = config.own_places();
-        let settle = settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, own_places);
+        let reserved_paths = config.reserved_paths();
+        let settle =
+            settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, reserved_paths);
+        let settle = and_try_files_again(settle, https.certificates.clone());
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
+        let tokens = opened.tokens;
         let dispatch =
             Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
         door.open(Api {
@@ -166,14 +167,14 @@ impl Server {
             started: door.started(),
             stopping: stopped.clone(),
         });
-        metrics_listener.serve(&control, exposition, &dispatch);
+        opened.metrics.serve(&control, exposition, &dispatch);
         {
             let _context = control.enter();
-            rpc::serve(&socket, dispatch, management::http_by(door)).map_err(ServerError::Serve)?;
+            rpc::serve(opened.admin, &socket, dispatch, management::http_by(door));
         }
         Ok(Self {
             listeners,
-            management_address,
+            management_address: opened.management_address,
             admin_socket: config.proxy.admin_socket,
             shutdown_timeout,
             configuration,
@@ -234,17 +235,65 @@ impl Drop for Server {
     }
 }
 
+/// What a start opens besides the state, before it changes that.
+struct Opened {
+    listeners: Listeners,
+    door: Door,
+    management_address: Option<SocketAddr>,
+    metrics: expose::Bound,
+    admin: tokio::net::UnixListener,
+    tokens: Tokens,
+    hosts: HostServices,
+    https: https::Prepared,
+}
+
+impl Opened {
+    fn open(
+        config: &Config,
+        socket: &AdminSocket,
+        control: &Runtime,
+        traffic: &Runtime,
+    ) -> Result<Self, ServerError> {
+        let listeners = {
+            let _context = traffic.enter();
+            listen::bind(&config.proxy)?
+        };
+        let (door, management_address) = management::open_door(config, control)?;
+        let metrics = expose::bind(config.metrics.clone(), control)?;
+        let admin = {
+            let _context = control.enter();
+            socket.listener().map_err(ServerError::Serve)?
+        };
+        Ok(Self {
+            listeners,
+            door,
+            management_address,
+            metrics,
+            admin,
+            tokens: management::open_tokens(config)?,
+            hosts: HostServices::open(&config.proxy.state_dir)
+                .map_err(ServerError::HostServices)?,
+            https: https::prepare(config)?,
+        })
+    }
+}
+
 /// What must be true of the process before anything else.
 fn prepare_process() -> Result<(), ServerError> {
     // Fails when one was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Pingora's connectors panic without root certificates; here it can still be said why.
+    check_roots()?;
+    raise_file_limit();
+    Ok(())
+}
+
+/// Pingora's connectors panic without root certificates; here it can still be said why.
+fn check_roots() -> Result<(), ServerError> {
     let mut roots = rustls::RootCertStore::empty();
     let loaded = pingora::tls::load_platform_certs_incl_env_into_store(&mut roots);
     if loaded.is_err() || roots.is_empty() {
         return Err(ServerError::NoRootCertificates);
     }
-    raise_file_limit();
     Ok(())
 }
 
@@ -319,20 +368,19 @@ fn publish(saved: &Saved) -> (Publisher, Reader) {
     publication(Snapshot::default().after(domains.chain(backends).collect(), saved.revision))
 }
 
-/// What options of domains need; and what is wrong with that, and with files of backends. Error pages are
-/// kept as the files are.
-fn host_services(
+/// Keeps error pages as their files are. Gives what is wrong with them, and with files of backends.
+fn keep_pages(
     config: &Config,
+    hosts: &HostServices,
     reader: &Reader,
     control: &Runtime,
-) -> Result<(HostServices, Warnings), ServerError> {
+) -> Warnings {
     log_doubts(config);
-    let hosts = HostServices::open(&config.proxy.state_dir).map_err(ServerError::HostServices)?;
     let (pages, reader) = (hosts.pages.clone(), reader.clone());
-    pages.set_rules(page_rules(config, config.own_places()));
+    pages.set_rules(page_rules(config, config.reserved_paths()));
     control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
     let warnings = move || [pages.warnings(), without_handshake(&reader.load())].concat();
-    Ok((hosts, Warnings::new(warnings)))
+    Warnings::new(warnings)
 }
 
 /// The backends that there can be no handshake with, and why.
@@ -364,20 +412,28 @@ fn settle(
     logs: &Logs,
     shutdown_timeout: &Arc<ArcSwap<Duration>>,
     pages: Pages,
-    own_places: OwnPlaces,
+    reserved_paths: ReservedPaths,
 ) -> Settle {
     let (plane, checker, logs) = (plane.clone(), checker.clone(), logs.clone());
     let shutdown_timeout = Arc::clone(shutdown_timeout);
     Box::new(move |config| {
         options.store(Arc::new(proxy_options(config, logs.access_log())));
         // They are where they were at the start, whatever the file says now.
-        let own_places = own_places.clone();
-        plane.set_options(control_options(config, own_places.clone()));
+        let reserved_paths = reserved_paths.clone();
+        plane.set_options(control_options(config, reserved_paths.clone()));
         checker.set(health_settings(config));
         shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
-        pages.set_rules(page_rules(config, own_places));
+        pages.set_rules(page_rules(config, reserved_paths));
         logs.set(config);
         log_doubts(config);
+    })
+}
+
+/// Has what failed for a file of this machine tried again as well.
+fn and_try_files_again(settle: Settle, certificates: Certificates) -> Settle {
+    Box::new(move |config| {
+        settle(config);
+        certificates.reloaded();
     })
 }
 
@@ -413,7 +469,7 @@ async fn apply_file(
         .map(Declared::from_json)
         .transpose()
         .map_err(|source| crate::store::StoreError::Row { what: "the applied file", source })?;
-    plane.apply_file(source.to_string(), applied, declared).await?;
+    plane.apply_file(source.to_string(), applied, declared, secrets::check).await?;
     Ok(())
 }
 
@@ -447,20 +503,20 @@ fn health_settings(config: &Config) -> HealthSettings {
     }
 }
 
-fn control_options(config: &Config, own_places: OwnPlaces) -> ControlOptions {
+fn control_options(config: &Config, reserved_paths: ReservedPaths) -> ControlOptions {
     ControlOptions {
         gate_timeout: config.switch.gate_timeout,
         drain_timeout: config.switch.drain_timeout,
         min_healthy_percent: config.switch.min_healthy_percent,
-        reach: Reach { pages_dir: config.proxy.pages_dir.clone(), own_places },
+        reach: Reach { pages_dir: config.proxy.pages_dir.clone(), reserved_paths },
     }
 }
 
-fn page_rules(config: &Config, own_places: OwnPlaces) -> PageRules {
+fn page_rules(config: &Config, reserved_paths: ReservedPaths) -> PageRules {
     PageRules {
         directory: config.proxy.pages_dir.clone(),
         named: config.named_pages.clone(),
-        own_places,
+        reserved_paths,
     }
 }
 

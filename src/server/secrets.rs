@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::ServerError;
 use crate::config::{Declared, DeclaredDomain, variable};
 use crate::control::ControlError;
 use crate::model::{HostOptions, OptionError};
-use crate::state::Reader;
+use crate::state::Snapshot;
 use crate::store::{Saved, Store, StoreError};
 
 /// Follows the references of what was saved. One that can't be followed may have gone from the config
@@ -17,14 +16,13 @@ pub(super) fn resolve(saved: &mut Saved) {
     }
 }
 
-/// Makes sure that no domain is served without an option whose reference can't be followed.
-pub(super) fn check(reader: &Reader) -> Result<(), ServerError> {
-    let state = reader.load();
+/// Makes sure that no domain of a state is served without an option whose reference can't be followed.
+pub(super) fn check(state: &Snapshot) -> Result<(), ControlError> {
     let pending = |options: &HostOptions| options.clone().resolve(&variable).err();
     for node in state.domains().filter(|node| node.virtual_host.options.is_pending()) {
         if let Some(OptionError { path, reason }) = pending(&node.virtual_host.options) {
             let domain = node.virtual_host.domain.clone();
-            return Err(ControlError::OptionValue { domain, path, remedy: reason }.into());
+            return Err(ControlError::OptionValue { domain, path, remedy: reason });
         }
     }
     Ok(())

@@ -4,16 +4,24 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::lock::{self, DirectoryLock};
+use crate::atomic_file;
 use crate::crash_point::crash_point;
 use crate::model::{
     Actor, Backend, Change, DomainName, EntryKind, Event, EventKind, HIDDEN, Outcome, VirtualHost,
 };
+
+/// What is escaped of a path in a URI.
+const IN_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+
+/// The database, in the state directory.
+const FILE: &str = "state.db";
 
 /// The newest schema that this version reads and writes.
 const SCHEMA: i64 = 2;
@@ -96,7 +104,7 @@ impl Store {
     /// this version understands; then it has not been touched.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let lock = lock::acquire(directory)?;
-        let path = directory.join("state.db");
+        let path = directory.join(FILE);
         private_file(&path)
             .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
         let mut connection = Connection::open(&path)?;
@@ -108,6 +116,26 @@ impl Store {
         connection.pragma_update(None, "secure_delete", true)?;
         create_schema(&mut connection)?;
         Ok(Self { connection, forgets: false, _lock: lock })
+    }
+
+    /// Whether [`Self::open`] could open the state in `directory`, as far as that can be known without
+    /// doing so. Whether another server uses it is not looked at. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn check(directory: &Path) -> Result<(), StoreError> {
+        lock::check(directory)?;
+        let path = directory.join(FILE);
+        if !path.exists() {
+            return Ok(());
+        }
+        atomic_file::check_file(&path)
+            .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
+        // Or else SQLite makes files beside it, if only to read.
+        let uri = percent_encode(path.as_os_str().as_encoded_bytes(), IN_URI);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(format!("file:{uri}?immutable=1"), flags)?;
+        check_schema(&connection, &path)
     }
 
     /// Reads the desired state.

@@ -1,11 +1,12 @@
 //! Keeps two servers from using one state directory.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
 
 use super::StoreError;
 use crate::atomic_file;
@@ -39,17 +40,43 @@ pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, StoreError> {
     }
 }
 
-/// Takes away whatever the group and others may; but not of a directory that is not the state's alone,
-/// such as `/tmp`, which others would then miss.
+/// Whether [`acquire`] could make or use the directory. Who holds its lock is not looked at. Changes nothing.
+pub(super) fn check(directory: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+    atomic_file::check_directory(directory).map_err(failed)?;
+    if !directory.exists() {
+        return Ok(());
+    }
+    if is_open(directory)? {
+        let (user, found) = (Uid::effective(), std::fs::metadata(directory).map_err(failed)?);
+        if !user.is_root() && found.uid() != user.as_raw() {
+            // Only its owner can make it private.
+            return Err(failed(Errno::EPERM.into()));
+        }
+    }
+    atomic_file::check_file(&directory.join("lock")).map_err(failed)
+}
+
+/// Takes away whatever the group and others may.
 fn tighten(directory: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+    if !is_open(directory)? {
+        return Ok(());
+    }
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
+/// Whether the group and others may do anything in the directory. One that is not the state's alone, such
+/// as `/tmp`, can't be made private: others would then miss it.
+fn is_open(directory: &Path) -> Result<bool, StoreError> {
     let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
     let now = std::fs::metadata(directory).map_err(failed)?.permissions().mode();
     if now & 0o077 == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let is_ours = directory.join("state.db").exists();
     if !is_ours && std::fs::read_dir(directory).map_err(failed)?.next().is_some() {
         return Err(StoreError::Shared { path: directory.to_owned() });
     }
-    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+    Ok(true)
 }

@@ -27,7 +27,8 @@ pub use access_log::{AccessLine, AccessLog};
 pub use error::TelemetryError;
 pub use level::LevelHandle;
 
-use crate::config::{LogFormat, LogOutput, LoggingSettings};
+use crate::atomic_file;
+use crate::config::{AccessLogSettings, LogFormat, LogOutput, LoggingSettings};
 use crate::metrics::DroppedLines;
 use crate::model::printable_json;
 use fields::write_field;
@@ -106,6 +107,28 @@ pub fn init(settings: &LoggingSettings) -> Result<TelemetryGuard, TelemetryError
         .try_init()
         .map_err(|_| TelemetryError::SetUpBefore)?;
     Ok(TelemetryGuard { logs: LogHandle { sink, level, sampling, dropped } })
+}
+
+/// Whether the files of both logs could be opened. Changes nothing.
+///
+/// # Errors
+/// As when they are opened, each with the key that names it.
+pub fn check_files(
+    logging: &LoggingSettings,
+    access_log: &AccessLogSettings,
+) -> Vec<(&'static str, TelemetryError)> {
+    let access_log = access_log.enabled.then_some(&access_log.output);
+    [
+        ("logging", "logging.file_path", Some(&logging.output)),
+        ("access_log", "access_log.file_path", access_log),
+    ]
+    .into_iter()
+    .filter_map(|(section, key, output)| {
+        let Some(LogOutput::File(file)) = output else { return None };
+        let (source, path) = (atomic_file::check_file(&file.path).err()?, file.path.clone());
+        Some((key, TelemetryError::OpenFile { section, path, source }))
+    })
+    .collect()
 }
 
 fn open(settings: &LoggingSettings, dropped: Arc<AtomicU64>) -> Result<Sink, TelemetryError> {

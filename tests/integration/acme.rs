@@ -269,6 +269,22 @@ fn a_ca_that_wants_a_binding_gets_it() {
 }
 
 #[test]
+fn a_reload_tries_again_what_failed_for_a_missing_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("late.key");
+    let name = "shop.example.com";
+    let site = Site::start(&[name], PebbleOptions::eab, |setup, pebble| {
+        let late = format!("{:?}", key.display().to_string());
+        setup.eab(pebble).set("lets_encrypt.eab_hmac_key_file", late)
+    });
+    site.vhost.wait_for_certificate(name, "blocked");
+    fs::copy(site.pebble.eab_key_file(), &key).unwrap();
+    site.vhost.ctl_ok(&["reload"]);
+    site.vhost.wait_for_certificate(name, "valid");
+    is_served(&site, name);
+}
+
+#[test]
 fn without_the_binding_that_the_ca_wants_a_person_has_to_act() {
     let name = "shop.example.com";
     let site = Site::start(&[name], PebbleOptions::eab, |setup, _| setup);

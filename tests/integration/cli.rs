@@ -51,6 +51,40 @@ fn the_socket_may_come_from_the_environment() {
 }
 
 #[test]
+fn what_contradicts_itself_or_is_given_twice_is_refused_before_anything_is_asked() {
+    let (server, _backends) = furnished();
+    let before = server.ctl_json(&["status"])["revision"].clone();
+    for (args, words) in [
+        (
+            &[
+                "domain",
+                "set",
+                "example.com",
+                "--option",
+                "max_body_bytes=1",
+                "--no-option",
+                "max_body_bytes",
+            ][..],
+            "`--no-option max_body_bytes` takes it away",
+        ),
+        (&["domain", "set", "example.com", "--no-option", "deny", "--no-option", "deny"], "twice"),
+        (
+            &["backend", "set", "a1", "--tls-ca-file", "/a", "--no-option", "tls_ca_file"],
+            "`--no-option tls_ca_file` takes it away",
+        ),
+        (&["backend", "add", "new", "127.0.0.1:9", "--tag", "a,a"], "`a` is named twice"),
+        (&["backend", "tag", "a1", "b", "b"], "`b` is named twice"),
+        (&["backend", "tag", "a1", "--remove", "a,a"], "`a` is named twice"),
+        (&["backend", "untag", "a1", "a", "a"], "`a` is named twice"),
+    ] {
+        let output = server.ctl(args);
+        assert_eq!(output.code, 2, "{args:?}: {output:?}");
+        assert!(output.stderr.contains(words), "{args:?}: {output:?}");
+    }
+    assert_eq!(server.ctl_json(&["status"])["revision"], before, "nothing changed");
+}
+
+#[test]
 fn what_does_not_exist_ends_with_4() {
     let (server, _backends) = furnished();
     for args in [

@@ -409,7 +409,20 @@ fn what_the_environment_holds_is_used_and_never_printed() {
     let setup = Setup::new().set("proxy.admin_group", "\"${SECRET}\"");
     std::fs::write(&file, setup.text(directory.path())).unwrap();
     let output = check(&[], &file);
-    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(output.code, 1, "{output:?}");
+    let group = "proxy.admin_group: cannot open the admin socket: there is no group `${SECRET}`; ";
+    assert!(output.stderr.contains(group) && !output.stderr.contains("s3cr3t"), "{output:?}");
+    let folder = directory.path().join("s3cr3t");
+    std::fs::write(&folder, "").unwrap();
+    let setup = setup.set("proxy.admin_group", "\"root\"");
+    std::fs::write(
+        &file,
+        setup.clone().set("proxy.state_dir", "\"${SECRET}\"").text(directory.path()),
+    )
+    .unwrap();
+    let output = check(&[], &file);
+    let shown = "proxy.state_dir: cannot use the state: cannot use the state directory ";
+    assert!(output.stderr.contains(shown) && !output.stderr.contains("s3cr3t"), "{output:?}");
     let setup =
         setup.set("health_check.path", "\"${SECRET}\"").set("proxy.admin_group", "\"${NONE}\"");
     std::fs::write(&file, setup.text(directory.path())).unwrap();

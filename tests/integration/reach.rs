@@ -256,16 +256,22 @@ fn check_names_what_a_start_would_miss() {
     std::fs::write(&path, setup.text(directory.path())).unwrap();
     let _taken = std::net::TcpListener::bind(setup.http_address()).unwrap();
     let checked = vhost(&["check", &text(&path)]);
-    assert_eq!(checked.code, 0, "they are warnings: {checked:?}");
-    for key in
-        ["proxy.admin_group", "access_log.file_path", "error_pages", "proxy.listen_addr_http"]
-    {
+    assert_eq!(checked.code, 1, "as a start would exit: {checked:?}");
+    for (key, is_warning) in [
+        ("proxy.admin_group", false),
+        ("access_log.file_path", false),
+        ("error_pages", true),
+        ("proxy.listen_addr_http", true),
+    ] {
         let line = checked.stderr.lines().find(|line| line.contains(&format!("{key}: ")));
-        assert!(line.is_some_and(|line| line.contains(": warning: ")), "{key}: {checked:?}");
+        let line = line.unwrap_or_else(|| panic!("{key}: {checked:?}"));
+        assert_eq!(line.contains(": warning: "), is_warning, "{line}");
     }
-    let json: Value =
-        serde_json::from_str(&vhost(&["check", "--format", "json", &text(&path)]).stdout).unwrap();
-    assert_eq!((&json["valid"], json["warnings"].as_array().unwrap().len()), (&json!(true), 4));
+    let json = vhost(&["check", "--format", "json", &text(&path)]);
+    let answer: Value = serde_json::from_str(&json.stdout).unwrap();
+    let count = |key: &str| answer[key].as_array().unwrap().len();
+    assert_eq!((json.code, &answer["valid"]), (1, &json!(false)));
+    assert_eq!((count("problems"), count("warnings")), (2, 2), "{answer}");
 }
 
 /// A command whose standard error nobody reads.

@@ -408,3 +408,36 @@ fn a_store_that_kept_what_the_environment_says_forgets_it() {
     vhost.wait_for_exit(Duration::from_secs(20));
     assert_eq!(is_kept(&vhost.state_dir(), SECRET), None);
 }
+
+#[test]
+fn what_a_ca_is_called_and_told_is_shown_as_the_file_has_it() {
+    let vhost = Setup::new()
+        .set("proxy.listen_addr", "\"127.0.0.1:0\"")
+        .set("lets_encrypt.email", "\"${MAIL}\"")
+        .set("lets_encrypt.directory_url", "\"https://127.0.0.1:1/${CA_PATH}\"")
+        .domain("shop.example.com", "a")
+        .backend("w1", "127.0.0.1:9", &["a"])
+        .env("MAIL", "0perator@example.com".into())
+        .env("CA_PATH", "s3cret-directory".into())
+        .start();
+    let name = json!({"name": "shop.example.com"});
+    eventually("an attempt has failed", Duration::from_secs(20), || {
+        let shown = vhost.rpc("cert.show", name.clone()).unwrap().to_string();
+        shown.contains("https://127.0.0.1:1/${CA_PATH}")
+    });
+    let account = vhost.rpc("cert.account", json!({})).unwrap().to_string();
+    assert!(account.contains("\"${MAIL}\"") && account.contains("/${CA_PATH}"), "{account}");
+    let calls = [
+        ("cert.account", json!({})),
+        ("cert.show", name),
+        ("cert.list", json!({})),
+        ("config.show", json!({"effective": true})),
+        ("state.get", json!({})),
+    ];
+    for (method, params) in calls {
+        let shown = vhost.rpc(method, params).unwrap().to_string();
+        for hidden in ["0perator", "s3cret-directory"] {
+            assert!(!shown.contains(hidden), "`{hidden}` is in {method}: {shown}");
+        }
+    }
+}

@@ -35,6 +35,23 @@ impl Keeper {
         self.start_orders(now);
     }
 
+    /// Has everything tried again now that failed for a file of this machine.
+    pub(super) fn try_local_failures_again(&mut self) {
+        let failed: Vec<DomainName> = {
+            let table = self.shared.table.read();
+            let failed = table.iter().filter(|(_, entry)| {
+                entry.failed_locally && matches!(entry.work, Work::Rest(Some(_)))
+            });
+            failed.map(|(name, _)| name.clone()).collect()
+        };
+        for name in failed {
+            self.edit(&name, |entry| {
+                entry.failed_locally = false;
+                entry.work = Work::Rest(Some(SystemTime::now()));
+            });
+        }
+    }
+
     /// Begins what is due for a name.
     pub(super) fn start(&mut self, name: &DomainName, now: SystemTime) {
         let (plan, served, renewal, has_trouble) = {

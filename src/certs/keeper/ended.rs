@@ -85,7 +85,7 @@ impl Keeper {
         log: Vec<Attempt>,
     ) {
         let now = SystemTime::now();
-        let Failure { text, hint, kind, retry_after, challenge } = failure;
+        let Failure { text, hint, kind, retry_after, challenge, is_local } = failure;
         let Some((attempt, not_after)) = self.shared.table.read().get(name).map(|entry| {
             let served = entry.served.as_ref();
             (entry.meta.attempts + 1, served.map(|(_, served)| served.certificate.not_after()))
@@ -111,13 +111,15 @@ impl Keeper {
         }
         self.edit(name, |entry| {
             entry.meta.attempts = attempt;
-            entry.meta.next_ms = Some(millis(next));
+            // A restart waits for no CA where none was asked.
+            entry.meta.next_ms = (!is_local).then(|| millis(next));
             entry.meta.last_error = Some(text.clone());
             if !log.is_empty() {
                 entry.meta.log = log;
             }
             entry.trouble = Some(Trouble { text, hint, blocks });
             entry.failed_challenge = challenge.or(entry.failed_challenge);
+            entry.failed_locally = is_local;
             if !directory_url.is_empty() {
                 entry.directory_url.get_or_insert(directory_url);
             }

@@ -72,7 +72,8 @@ impl Keeper {
 
     async fn fail(&mut self, name: &str, kind: ErrorKind, retry_after: Option<SystemTime>) {
         let text = "too many of something".to_owned();
-        let failure = Failure { text, hint: None, kind, retry_after, challenge: None };
+        let failure =
+            Failure { text, hint: None, kind, retry_after, challenge: None, is_local: false };
         let directory_url = CA.to_owned();
         // As if it had been ordered.
         self.ordering += 1;
@@ -241,4 +242,38 @@ async fn what_a_ca_says_of_the_account_reaches_the_keeper_and_stops_every_name()
     }
     let until = *keeper.paused.values().next().expect("it is left alone");
     assert!(until > SystemTime::now() + 4 * HOUR, "for as long as it says");
+}
+
+#[tokio::test]
+async fn what_failed_for_a_local_file_is_tried_again_by_a_reload_and_by_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut keeper = keeper(&folder);
+    let (local, refused) = ("local.test", "refused.test");
+    for name in [local, refused] {
+        keeper.wait_for_order(name);
+    }
+    keeper.fail(refused, ErrorKind::Blocked, None).await;
+    let failure = Failure {
+        text: "no such file".to_owned(),
+        hint: None,
+        kind: ErrorKind::Blocked,
+        retry_after: None,
+        challenge: None,
+        is_local: true,
+    };
+    keeper.ordering += 1;
+    let ended = Ended::Failed { directory_url: CA.to_owned(), failure, log: Vec::new() };
+    keeper.ended(&local.parse().unwrap(), ended).await;
+    let soon = SystemTime::now() + HOUR;
+    for name in [local, refused] {
+        assert!(keeper.due_of(name).unwrap() > soon, "{name} is blocked");
+    }
+    let kept = |keeper: &Keeper, name: &str| {
+        let table = keeper.shared.table.read();
+        table[&name.parse().unwrap()].meta.next_ms.is_some()
+    };
+    assert!(kept(&keeper, refused) && !kept(&keeper, local), "a restart asks no CA sooner");
+    keeper.try_local_failures_again();
+    assert!(keeper.due_of(local).unwrap() <= SystemTime::now());
+    assert!(keeper.due_of(refused).unwrap() > soon, "a reload asks no CA sooner either");
 }

@@ -1,10 +1,13 @@
 //! `vhost ctl backend …`: arguments and calls.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 
 use super::backend_tls::{TlsArgs, TlsEdits};
 use super::backend_view::{Unhealthy, facts, summary, table, wide_table};
 use super::connect::Session;
+use super::domain::unfit;
 use super::pages::{Paged, print_all};
 use super::switch_progress::draining;
 use crate::cli::exit_code::ExitCode;
@@ -228,26 +231,26 @@ impl BackendVerb {
                 session.printer.show(&info, facts);
             }
             Self::Add(args) => {
-                let params = args.params();
+                let params = args.params().map_err(unfit)?;
                 let action = format!("add `{}`", params.id);
                 change::<backend::Add>(session, &action, &params).await?;
             }
             Self::Set(args) => {
-                let params = args.params();
+                let params = args.params().map_err(unfit)?;
                 let action = format!("change `{}`", params.id);
                 change::<backend::Set>(session, &action, &params).await?;
             }
             Self::Remove(args) => args.run(session).await?,
             Self::Tag(TagArgs { id, tags, remove, .. }) if remove.is_empty() => {
                 let action = format!("add {} to `{id}`", tags_in_words(&tags));
-                let tags = tags.into_iter().collect();
+                let tags = each_once(tags).map_err(unfit)?;
                 let params = TagParams { id, tags, force: false };
                 change::<backend::AddTags>(session, &action, &params).await?;
             }
             Self::Tag(TagArgs { id, remove: tags, force, .. })
             | Self::Untag(UntagArgs { id, tags, force }) => {
                 let action = format!("take {} away from `{id}`", tags_in_words(&tags));
-                let params = TagParams { id, tags: tags.into_iter().collect(), force };
+                let params = TagParams { id, tags: each_once(tags).map_err(unfit)?, force };
                 change::<backend::RemoveTags>(session, &action, &params).await?;
             }
             Self::Drain(DrainArgs { out }) => out.run::<backend::Drain>("drain", session).await?,
@@ -265,7 +268,7 @@ impl BackendVerb {
 }
 
 impl AddArgs {
-    fn params(self) -> AddParams {
+    fn params(self) -> Result<AddParams, String> {
         let Self {
             id,
             address,
@@ -277,9 +280,8 @@ impl AddArgs {
             backup,
             send_proxy_protocol,
         } = self;
-        let tags = tags.into_iter().collect();
         let mut params = AddParams {
-            tags,
+            tags: each_once(tags)?,
             weight,
             scheme,
             tls_insecure_skip_verify,
@@ -288,12 +290,12 @@ impl AddArgs {
             ..AddParams::new(id, address)
         };
         tls.fill(&mut params);
-        params
+        Ok(params)
     }
 }
 
 impl SetArgs {
-    fn params(self) -> SetParams {
+    fn params(self) -> Result<SetParams, String> {
         let Edits { address, weight, scheme, tls, backup, send_proxy_protocol } = self.edits;
         let mut params = SetParams {
             address,
@@ -303,8 +305,8 @@ impl SetArgs {
             send_proxy_protocol,
             ..SetParams::new(self.id)
         };
-        tls.fill(&mut params);
-        params
+        tls.fill(&mut params)?;
+        Ok(params)
     }
 }
 
@@ -374,6 +376,16 @@ async fn change<M: Method<Result = BackendInfo>>(
     let info = session.call::<M>(action, params).await?;
     session.printer.changed(&info, &summary(&info));
     Ok(())
+}
+
+fn each_once(tags: Vec<Tag>) -> Result<BTreeSet<Tag>, String> {
+    let mut once = BTreeSet::new();
+    for tag in tags {
+        if let Some(tag) = once.replace(tag) {
+            return Err(format!("the tag `{tag}` is named twice; name it once"));
+        }
+    }
+    Ok(once)
 }
 
 fn tags_in_words(tags: &[Tag]) -> String {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueHint};
 
+use super::domain_options;
 use crate::model::{BackendTls, Patch, TlsName};
 use crate::rpc::methods::backend::{AddParams, SetParams};
 
@@ -43,6 +44,17 @@ pub(super) struct TlsEdits {
 }
 
 impl TlsArgs {
+    fn gives(&self, key: &str) -> bool {
+        let Self { tls_server_name, tls_ca_file, tls_client_cert_file, tls_client_key_file } = self;
+        let given = [
+            (BackendTls::SERVER_NAME, tls_server_name.is_some()),
+            (BackendTls::CA_FILE, tls_ca_file.is_some()),
+            (BackendTls::CLIENT_CERT_FILE, tls_client_cert_file.is_some()),
+            (BackendTls::CLIENT_KEY_FILE, tls_client_key_file.is_some()),
+        ];
+        given.contains(&(key, true))
+    }
+
     /// Puts what is given into the parameters.
     pub(super) fn fill(self, params: &mut AddParams) {
         params.tls_server_name = self.tls_server_name;
@@ -54,8 +66,12 @@ impl TlsArgs {
 
 impl TlsEdits {
     /// Puts what is given into the parameters.
-    pub(super) fn fill(self, params: &mut SetParams) {
+    ///
+    /// # Errors
+    /// When a key is given and taken away, or taken away twice.
+    pub(super) fn fill(self, params: &mut SetParams) -> Result<(), String> {
         let Self { args, tls_insecure_skip_verify, taken } = self;
+        domain_options::check_taken(&taken, |key| args.gives(key))?;
         let is_taken = |key| taken.iter().any(|taken| taken == key);
         let path = |key, given: Option<PathBuf>| patch(is_taken(key), given.map(absolute));
         params.tls_server_name = patch(is_taken(BackendTls::SERVER_NAME), args.tls_server_name);
@@ -63,6 +79,7 @@ impl TlsEdits {
         params.tls_client_cert_file = path(BackendTls::CLIENT_CERT_FILE, args.tls_client_cert_file);
         params.tls_client_key_file = path(BackendTls::CLIENT_KEY_FILE, args.tls_client_key_file);
         params.tls_insecure_skip_verify = tls_insecure_skip_verify;
+        Ok(())
     }
 }
 

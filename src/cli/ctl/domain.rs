@@ -307,7 +307,7 @@ impl SetArgs {
     }
 }
 
-fn unfit(cause: String) -> Problem {
+pub(super) fn unfit(cause: String) -> Problem {
     Problem::usage("the options do not fit together", cause)
 }
 

@@ -10,13 +10,32 @@ pub(super) type Given = (String, Value);
 /// Options that are given, and keys of those that are taken away, as a JSON merge patch (RFC 7396).
 ///
 /// # Errors
-/// When one is given twice.
+/// When one is given twice, or given and taken away.
 pub(super) fn patch(given: Vec<Given>, taken: Vec<String>) -> Result<Map<String, Value>, String> {
+    check_taken(&taken, |key| given.iter().any(|(given, _)| given == key))?;
     let mut patch: Map<String, Value> = taken.into_iter().map(|key| (key, Value::Null)).collect();
     for (key, value) in given {
         join(&mut patch, key.clone(), value, &key)?;
     }
     Ok(patch)
+}
+
+/// Makes sure that what is taken away is named once, and not given as well.
+///
+/// # Errors
+/// When it is.
+pub(super) fn check_taken(taken: &[String], is_given: impl Fn(&str) -> bool) -> Result<(), String> {
+    for (number, key) in taken.iter().enumerate() {
+        if is_given(key) {
+            return Err(format!(
+                "`{key}` is given, and `--no-option {key}` takes it away; keep one"
+            ));
+        }
+        if taken[..number].contains(key) {
+            return Err(format!("`--no-option {key}` is there twice; keep one"));
+        }
+    }
+    Ok(())
 }
 
 /// `a.b.c=1` and `a.b.d=2` are both meant, `a.b=1` and `a.b=2` can't be.
@@ -33,7 +52,7 @@ fn join(
                 join(there, key, value, &path)?;
             }
         }
-        (None | Some(Value::Null), value) => _ = into.insert(key, value),
+        (None, value) => _ = into.insert(key, value),
         (Some(_), _) => return Err(format!("the option `{path}` is given twice; give it once")),
     }
     Ok(())
@@ -109,5 +128,18 @@ mod tests {
         let error = patch(&[one, other, one]).unwrap_err();
         assert!(error.contains("`request_headers.set.X-A` is given twice"), "{error}");
         assert!(patch(&["max_body_bytes=1", "max_body_bytes=2"]).is_err());
+    }
+
+    #[test]
+    fn what_is_taken_away_is_not_given_and_is_named_once() {
+        let given = |texts: &[&str]| texts.iter().map(|text| parse(text).unwrap()).collect();
+        for text in ["maintenance.message=soon", "maintenance={}"] {
+            let error = patch(given(&[text]), vec!["maintenance".into()]).unwrap_err();
+            assert!(error.contains("`--no-option maintenance` takes it away"), "{error}");
+        }
+        let error = patch(Vec::new(), vec!["deny".into(), "deny".into()]).unwrap_err();
+        assert!(error.contains("twice"), "{error}");
+        let both = patch(given(&["max_body_bytes=1"]), vec!["deny".into()]).unwrap();
+        assert_eq!(Value::Object(both), json!({"max_body_bytes": 1, "deny": null}));
     }
 }

@@ -401,6 +401,8 @@ fn every_key_is_read_into_its_own_setting() {
         |kid: &str, file: &str| Some(EabSettings { kid: kid.into(), hmac_key_file: file.into() });
     let first = IssuerSettings {
         directory_url: "https://acme.example.com:14000/dir".into(),
+        written_url: None,
+        written_email: None,
         email: "a@b.example".into(),
         ca_root: Some("/etc/root.pem".into()),
         profile: Some("shortlived".into()),
@@ -410,6 +412,8 @@ fn every_key_is_read_into_its_own_setting() {
     };
     let second = IssuerSettings {
         directory_url: "https://b.example/directory".into(),
+        written_url: None,
+        written_email: None,
         email: "b@b.example".into(),
         ca_root: Some("/b.pem".into()),
         profile: Some("classic".into()),

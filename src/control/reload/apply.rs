@@ -74,8 +74,12 @@ impl Merge<'_> {
     }
 
     /// Commits without any proof: nobody is served yet.
-    pub(super) async fn at_start(&self) -> Result<(), ControlError> {
+    pub(super) async fn at_start(
+        &self,
+        check: impl Fn(&Snapshot) -> Result<(), ControlError> + Send,
+    ) -> Result<(), ControlError> {
         let plan = self.plan(false).await?;
+        check(&plan.next)?;
         let committed = self.commit(Actor::File, plan, false, &[]).await?;
         committed.map(drop).ok_or(ControlError::NeverStill)
     }

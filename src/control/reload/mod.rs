@@ -148,22 +148,24 @@ impl Configuration {
 
 impl ControlPlane {
     /// Applies what changed in the config file at `path` since `applied`, the declarations that were
-    /// applied last. All of it or nothing. For a start: nobody is served yet, so nothing is proven.
+    /// applied last. All of it or nothing. For a start: nobody is served yet, so nothing is proven; `check`
+    /// looks at the state that it leads to.
     ///
     /// # Errors
-    /// When the file now declares what a command has made otherwise, a name is taken, a domain would
+    /// When the check fails, the file now declares what a command has made otherwise, a name is taken, a domain would
     /// lose its last backend, or the change can't be saved.
     pub async fn apply_file(
         &self,
         path: String,
         applied: Option<Declared>,
         declared: Declared,
+        check: impl Fn(&Snapshot) -> Result<(), ControlError> + Send,
     ) -> Result<Arc<Snapshot>, ControlError> {
         let applied = Arc::new(applied.unwrap_or_default());
         let declared = Arc::new(declared);
         // They were read a moment ago, with the saved state.
         let merge = Merge { control: self, path, applied, declared, reads_files: false };
-        match merge.at_start().await {
+        match merge.at_start(check).await {
             Ok(()) => Ok(self.snapshot()),
             Err(error) => Err(self.with_maker(error).await),
         }

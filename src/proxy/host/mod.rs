@@ -47,6 +47,14 @@ impl HostServices {
             pages: Pages::default(),
         })
     }
+
+    /// Whether the key in the state directory can be read, where there is one. Blocks, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn check(state_dir: &Path) -> io::Result<()> {
+        StickyKey::read_from(state_dir).map(drop)
+    }
 }
 
 /// The domain in whose name something is answered.

@@ -13,9 +13,9 @@ use pingora::http::ResponseHeader;
 use tokio::sync::watch;
 
 use crate::model::{DomainName, MAX_PAGE_BYTES, OptionSet, Page, VirtualHost};
-use crate::own_places::OwnPlaces;
 use crate::plain_file::{self, Stamp};
 use crate::proxy::content::Content;
+use crate::reserved_paths::ReservedPaths;
 use crate::state::{Reader, Snapshot};
 
 /// How often the files are looked at.
@@ -29,13 +29,13 @@ pub struct PageRules {
     /// The files that the config file names, wherever they are.
     pub named: BTreeSet<PathBuf>,
     /// What is never a page.
-    pub own_places: OwnPlaces,
+    pub reserved_paths: ReservedPaths,
 }
 
 impl PageRules {
     /// Reads a page, where it may be one. Blocks.
     fn read(&self, path: &Path) -> io::Result<Content> {
-        if self.own_places.holds(path) {
+        if self.reserved_paths.holds(path) {
             return Err(io::Error::other("it is in a place of the server's own"));
         }
         let below = self
@@ -254,7 +254,7 @@ mod tests {
         let rules = PageRules {
             directory: Some(path("pages")),
             named: [path("elsewhere/named"), path("state/tokens.json")].into(),
-            own_places: OwnPlaces::new(
+            reserved_paths: ReservedPaths::new(
                 path("admin.sock"),
                 vec![path("state"), path("pages/state")],
                 Vec::new(),

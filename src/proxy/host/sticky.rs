@@ -31,18 +31,22 @@ pub(in crate::proxy) struct StickyKey(LessSafeKey);
 impl StickyKey {
     /// Reads the key, or makes one that stays, so that a restart moves nobody.
     pub(super) fn open(state_dir: &Path) -> io::Result<Self> {
-        let path = state_dir.join(FILE);
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut key = [0; KEY_LEN];
-                let filled = SystemRandom::new().fill(&mut key);
-                filled.map_err(|_| io::Error::other("there is no randomness"))?;
-                atomic_file::write(&path, &key)?;
-                key.to_vec()
-            }
-            read => read?,
-        };
-        Self::new(&bytes)
+        if let Some(key) = Self::read_from(state_dir)? {
+            return Ok(key);
+        }
+        let mut key = [0; KEY_LEN];
+        let filled = SystemRandom::new().fill(&mut key);
+        filled.map_err(|_| io::Error::other("there is no randomness"))?;
+        atomic_file::write(&state_dir.join(FILE), &key)?;
+        Self::new(&key)
+    }
+
+    /// Reads the key, if one was made.
+    pub(super) fn read_from(state_dir: &Path) -> io::Result<Option<Self>> {
+        match fs::read(state_dir.join(FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => Self::new(&read?).map(Some),
+        }
     }
 
     fn new(bytes: &[u8]) -> io::Result<Self> {

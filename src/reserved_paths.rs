@@ -18,13 +18,13 @@ const MAX_FILES: usize = 200_000;
 
 /// What is the server's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OwnPlaces {
+pub struct ReservedPaths {
     admin_socket: PathBuf,
     folders: Vec<PathBuf>,
     listeners: Vec<(&'static str, SocketAddr)>,
 }
 
-impl OwnPlaces {
+impl ReservedPaths {
     /// The admin socket; the folders of state and certificates; and what the management API and the
     /// metrics listen at, each with the key that says so.
     pub fn new(
@@ -206,8 +206,11 @@ mod tests {
         symlink(path("run/admin.sock"), path("pages/link.sock")).unwrap();
         symlink(path("state"), path("pages/folder")).unwrap();
         symlink("../pages/link", path("pages/twofold")).unwrap();
-        let own =
-            OwnPlaces::new(path("run/admin.sock"), vec![path("state"), path("certs")], Vec::new());
+        let own = ReservedPaths::new(
+            path("run/admin.sock"),
+            vec![path("state"), path("certs")],
+            Vec::new(),
+        );
         for name in [
             "state",
             "state/tokens.json",
@@ -243,7 +246,7 @@ mod tests {
     fn the_addresses_by_which_it_is_managed_are_found() {
         let own = |address: &str| {
             let listeners = vec![("proxy.management_api_addr", address.parse().unwrap())];
-            OwnPlaces::new("/run/admin.sock".into(), Vec::new(), listeners)
+            ReservedPaths::new("/run/admin.sock".into(), Vec::new(), listeners)
         };
         for (listener, address, is_own) in [
             ("127.0.0.1:8080", "127.0.0.1:8080", true),
