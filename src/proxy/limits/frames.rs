@@ -263,13 +263,20 @@ impl AsyncRead for Metered {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if matches!(read, Poll::Ready(Ok(()))) {
-            let cost = this.costs.of_received(&buffer.filled()[before..]);
+        this.blocks.hand_over(buffer);
+        while buffer.filled().len() == before && buffer.remaining() > 0 {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+            let read = &buffer.filled()[before..];
+            if read.is_empty() {
+                break;
+            }
+            let cost = this.costs.of_received(read);
             this.pay(cost)?;
-            this.blocks.follow(&mut buffer.filled_mut()[before..])?;
+            let passed = this.blocks.follow(read)?;
+            buffer.set_filled(before + passed);
+            this.blocks.hand_over(buffer);
         }
-        read
+        Poll::Ready(Ok(()))
     }
 }
 
