@@ -85,6 +85,8 @@ pub enum Reason {
     H2Flood,
     /// Its TLS connection is not for its host.
     Misdirected,
+    /// It has passed this server too often.
+    LoopDetected,
     /// Somebody who is no trusted proxy connected where those announce clients.
     UntrustedProxy,
     /// A trusted proxy did not begin with a header of the PROXY protocol.
@@ -95,7 +97,7 @@ pub enum Reason {
 
 impl Reason {
     /// All but those of backends.
-    const OWN: [Self; 38] = [
+    const OWN: [Self; 39] = [
         Self::UnknownHost,
         Self::BadHost,
         Self::BadRequest,
@@ -131,6 +133,7 @@ impl Reason {
         Self::TooManySilentConnections,
         Self::H2Flood,
         Self::Misdirected,
+        Self::LoopDetected,
         Self::UntrustedProxy,
         Self::BadProxyHeader,
         Self::ProxyHeaderTimeout,
@@ -188,6 +191,7 @@ impl Reason {
             Self::TooManySilentConnections => "too_many_silent_connections",
             Self::H2Flood => "h2_flood",
             Self::Misdirected => "misdirected",
+            Self::LoopDetected => "loop_detected",
             Self::UntrustedProxy => "untrusted_proxy",
             Self::BadProxyHeader => "bad_proxy_header",
             Self::ProxyHeaderTimeout => "proxy_header_timeout",

@@ -200,7 +200,8 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
         | Reason::UntrustedProxy
         | Reason::BadProxyHeader
         | Reason::ProxyHeaderTimeout
-        | Reason::Misdirected => {
+        | Reason::Misdirected
+        | Reason::LoopDetected => {
             if !in_access_log {
                 line!(info, "request refused");
             }

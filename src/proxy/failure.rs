@@ -66,6 +66,7 @@ fn answer_to(reason: Reason) -> Option<(StatusCode, &'static str)> {
         Reason::Misdirected => {
             (StatusCode::MISDIRECTED_REQUEST, "this connection is not for this site\n")
         }
+        Reason::LoopDetected => (StatusCode::LOOP_DETECTED, "this request runs in a loop\n"),
         Reason::MethodRefused => (StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed\n"),
         Reason::HeadTooLarge | Reason::TooManyHeaders => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request headers are too large\n")

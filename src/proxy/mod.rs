@@ -41,6 +41,7 @@ mod strict;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trace_context;
+mod via;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
