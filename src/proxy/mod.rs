@@ -42,6 +42,7 @@ mod strict;
 pub(crate) mod tests;
 mod trace_context;
 mod via;
+mod wrapped;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
