@@ -214,6 +214,9 @@ reasons! {
     Misdirected "misdirected" Client [MISDIRECTED_REQUEST "this connection is not for this site"]
         "the TLS connection is not for the request's host"
         "nothing: the client comes again over another one";
+    LoopDetected "loop_detected" Client [LOOP_DETECTED "this request runs in a loop"]
+        "its `Via` says that it has passed this server four times"
+        "look at the address of the backend: it leads back here ([http.md](http.md#what-is-changed-on-the-way))";
     NoBackend "no_backend" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
         "no backend of the live tag can take it"
         "`vhost ctl explain URL` says why";

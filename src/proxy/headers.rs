@@ -10,7 +10,6 @@ use crate::model::{HostBuffer, normalise_host};
 
 // Names that each request gets. Of text that is static Pingora makes no copy, of a `HeaderName` it does.
 pub(super) const REQUEST_ID: &str = "x-request-id";
-const VIA: &str = "via";
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
@@ -172,20 +171,12 @@ pub(super) fn usable_request_id(request: &RequestHeader) -> Option<&str> {
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic())).then_some(id)
 }
 
-/// Says which hop this was and what it can't do (RFC 9110 §7.6.3, §10.1.4). `client` is the version in
-/// which the request came.
-pub(super) fn mark_hop(request: &mut RequestHeader, client: Version) -> Result<()> {
-    let via = HeaderValue::from_static(match client {
-        Version::HTTP_10 => "1.0 vhost",
-        Version::HTTP_2 => "2.0 vhost",
-        _ => "1.1 vhost",
-    });
-    request.append_header(VIA, via)?;
+/// Takes out what this hop can't do (RFC 9110 §10.1.4). `client` is the version in which the request came.
+pub(super) fn remove_te(request: &mut RequestHeader, client: Version) {
     // No trailers pass from HTTP/1 or to it; HTTP/2 has no other use of this.
     if client != Version::HTTP_2 {
         request.remove_header(&header::TE);
     }
-    Ok(())
 }
 
 /// The original Host of a request, as a header value.

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pingora::apps::HttpServerApp as _;
 use pingora::http::ResponseHeader;
@@ -21,9 +21,9 @@ use tokio::sync::Notify;
 
 use super::Front;
 use super::client::{CONNECTION, Connection};
-use super::header_blocks::{HeaderBlocks, MAX_MALFORMED, Refuse};
+use super::header_blocks::{HeaderBlocks, Refuse};
 use super::limits::{HeadRefused, Heads, Metered};
-use super::malformed;
+use super::malformed::{self, MalformedRate};
 use crate::model::Reason;
 use crate::state::{InFlight, InFlightGuard};
 
@@ -67,9 +67,13 @@ impl Drop for OpenStream {
 
 impl Front {
     /// Counts and logs malformed requests of `client` that no session is made of.
-    fn refusing(&self, client: IpAddr) -> Refuse {
+    fn header_blocks(&self, client: IpAddr, malformed: &Arc<MalformedRate>) -> HeaderBlocks {
         let front = self.clone();
-        Box::new(move |error| front.refuse(Reason::BadRequest, None, Some(error), client))
+        let refuse: Refuse =
+            Box::new(move |error| front.refuse(Reason::BadRequest, None, Some(error), client));
+        // As large as h2 takes one.
+        let max_held = self.limits().bytes.saturating_mul(2);
+        HeaderBlocks::new(max_held, Arc::clone(malformed), refuse)
     }
 
     /// What the protocol allows on one connection.
@@ -87,7 +91,9 @@ impl Front {
             .max_concurrent_streams(limits.h2_streams)
             // Twice our own limit: what is beyond that one is refused, told and counted by us, and what
             // is beyond this one by h2, which tells nobody.
-            .max_header_list_size(u32::try_from(most.saturating_mul(2)).unwrap_or(u32::MAX));
+            .max_header_list_size(u32::try_from(most.saturating_mul(2)).unwrap_or(u32::MAX))
+            // Those that clients provoke cost control frames, and malformed requests have a rate.
+            .max_local_error_reset_streams(None);
         options
     }
 
@@ -142,8 +148,8 @@ impl Front {
         let limits = self.connection_limits();
         // A proxy's connection is that of many, and would end for all of them.
         let is_many = connection.uses.is_none();
-        let max_malformed = if is_many { usize::MAX } else { MAX_MALFORMED };
-        let blocks = HeaderBlocks::new(max_malformed, self.refusing(connection.client));
+        let malformed = Arc::new(MalformedRate::new(is_many));
+        let blocks = self.header_blocks(connection.client, &malformed);
         let (stream, flooded) = Metered::new(
             stream,
             limits.h2_control_frames_per_sec.saturating_mul(if is_many { PROXY_FACTOR } else { 1 }),
@@ -165,11 +171,16 @@ impl Front {
             conn.graceful_shutdown();
         }
         let (streams, mut heads) = (Streams::default(), Heads::new());
-        let (mut malformed, mut requests) = (0, 0);
+        let mut requests = 0;
         loop {
             let accepted = tokio::select! {
                 biased;
                 _ = stopping.changed(), if !closing => {
+                    closing = true;
+                    conn.graceful_shutdown();
+                    continue;
+                }
+                () = malformed.too_fast(), if !closing => {
                     closing = true;
                     conn.graceful_shutdown();
                     continue;
@@ -191,8 +202,7 @@ impl Front {
                         let (status, error) = (fault.status(), Some(fault.as_str()));
                         self.refuse(fault.reason(), Some(status), error, connection.client);
                         answer_malformed(&mut session, status);
-                        malformed += 1;
-                        if malformed == max_malformed {
+                        if malformed.note(Instant::now()) {
                             return;
                         }
                         continue;
@@ -224,8 +234,7 @@ impl Front {
                         Some("refused by the parser"),
                         connection.client,
                     );
-                    malformed += 1;
-                    if malformed == max_malformed {
+                    if malformed.note(Instant::now()) {
                         return;
                     }
                 }

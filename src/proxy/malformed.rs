@@ -1,5 +1,10 @@
 //! Whether a request of HTTP/2 is one of HTTP/1 too: the rules of [`strict`](super::strict) that neither
-//! the h2 crate nor Pingora looks at.
+//! the h2 crate nor Pingora looks at. And how many that are malformed a connection may bring.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use http::{HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
@@ -7,6 +12,58 @@ use pingora::http::RequestHeader;
 use super::headers::has_plain_length;
 use super::intake::is_twin;
 use super::strict::{Fault, MAX_DIGITS};
+
+/// So many malformed requests may come at once, and so many in [`PERIOD`]: refusing them is work.
+const MAX_MALFORMED: u32 = 32;
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// How fast malformed requests come on a connection. One on which they come too fast is told to end;
+/// when they go on, it is cut.
+#[derive(Debug)]
+pub(super) struct MalformedRate {
+    /// `None` where the connection is that of many clients, and would end for all of them.
+    bucket: Option<Mutex<Bucket>>,
+    too_fast: Notify,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    left: f64,
+    at: Instant,
+    /// How many have come that were too many.
+    over: u32,
+}
+
+impl MalformedRate {
+    pub(super) fn new(is_many: bool) -> Self {
+        let full = || Bucket { left: MAX_MALFORMED.into(), at: Instant::now(), over: 0 };
+        Self { bucket: (!is_many).then(|| Mutex::new(full())), too_fast: Notify::new() }
+    }
+
+    /// Counts one more; whether the connection is to be cut for it.
+    pub(super) fn note(&self, now: Instant) -> bool {
+        let Some(bucket) = &self.bucket else { return false };
+        let mut bucket = bucket.lock();
+        let per_sec = f64::from(MAX_MALFORMED) / PERIOD.as_secs_f64();
+        let gained = now.saturating_duration_since(bucket.at).as_secs_f64() * per_sec;
+        bucket.left = (bucket.left + gained).min(MAX_MALFORMED.into());
+        bucket.at = now;
+        if bucket.left >= 1.0 {
+            bucket.left -= 1.0;
+            return false;
+        }
+        bucket.over += 1;
+        if bucket.over == 1 {
+            self.too_fast.notify_one();
+        }
+        bucket.over > MAX_MALFORMED
+    }
+
+    /// Ends once they have come too fast.
+    pub(super) async fn too_fast(&self) {
+        self.too_fast.notified().await;
+    }
+}
 
 /// What is wrong with a request of HTTP/2.
 pub(super) fn check(request: &RequestHeader) -> Result<(), Fault> {
@@ -52,6 +109,7 @@ fn field(name: &HeaderName, value: &HeaderValue) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use http::uri::PathAndQuery;
     use http::{Uri, Version};
 
@@ -66,6 +124,24 @@ mod tests {
             request.append_header((*name).to_owned(), *value).unwrap();
         }
         request
+    }
+
+    #[test]
+    fn malformed_requests_have_a_rate() {
+        let rate = MalformedRate::new(false);
+        let told = || rate.too_fast().now_or_never().is_some();
+        let start = Instant::now();
+        // As many as may come, for a minute.
+        for number in 0..6 * MAX_MALFORMED {
+            let at = start + PERIOD / MAX_MALFORMED * number;
+            assert!(!rate.note(at) && !told(), "{number}");
+        }
+        let end = start + 6 * PERIOD;
+        let cut = (0..1000).take_while(|_| !rate.note(end)).count();
+        assert!(told(), "it is asked to end first");
+        assert_eq!(cut, 64, "32 at once, and 32 more");
+        let of_many = MalformedRate::new(true);
+        assert!((0..10_000).all(|_| !of_many.note(start)), "it is that of many");
     }
 
     #[test]

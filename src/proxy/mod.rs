@@ -41,6 +41,8 @@ mod strict;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trace_context;
+mod via;
+mod wrapped;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

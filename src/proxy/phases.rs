@@ -26,7 +26,7 @@ use super::failure::{Failure, reason_of, respond, words_of};
 use super::forwarded::Sources;
 use super::grpc::is_grpc;
 use super::headers::{
-    REQUEST_ID, RequestId, X_REQUEST_ID, frame_for, mark_hop, original_host, strip_hop_by_hop,
+    REQUEST_ID, RequestId, X_REQUEST_ID, frame_for, original_host, remove_te, strip_hop_by_hop,
     to_origin_form, usable_request_id, wants_websocket,
 };
 use super::host::pages::without_body;
@@ -36,6 +36,7 @@ use super::limits::{Connections, Retries, check_head, count_in, is_last, meter_b
 use super::memory::{Held, gate_of, gated};
 use super::redirect::{prove, redirect};
 use super::routing::{Routing, Stop, is_secure};
+use super::via::Via;
 use super::{Https, ProxyOptions, SharedOptions};
 use crate::metrics::Metrics;
 use crate::model::Reason;
@@ -54,6 +55,7 @@ pub(super) struct Phases {
     routing: Routing,
     retries: Retries,
     connections: Connections,
+    via: Via,
 }
 
 impl Phases {
@@ -66,7 +68,7 @@ impl Phases {
     ) -> Self {
         let routing = Routing { reader, metrics: Arc::clone(&metrics), https, hosts };
         let (retries, connections) = (Retries::default(), Connections::default());
-        Self { options, metrics, routing, retries, connections }
+        Self { options, metrics, routing, retries, connections, via: Via::random() }
     }
 
     /// What clients have of what belongs to all.
@@ -208,6 +210,8 @@ impl ProxyHttp for Phases {
             // A client that ignores limits is not waited for again.
             session.set_keepalive(None);
             Err(reason.into())
+        } else if self.via.is_loop(session.req_header()) {
+            Err(Reason::LoopDetected.into())
         } else if let Err(reason) = count_in(session.req_header(), ctx, &self.connections) {
             Err(reason.into())
         } else {
@@ -332,7 +336,9 @@ impl ProxyHttp for Phases {
         }
         let host = original_host(session.req_header())?;
         to_origin_form(request)?;
-        mark_hop(request, session.req_header().version)?;
+        let version = session.req_header().version;
+        self.via.add(request, version)?;
+        remove_te(request, version);
         if let Some(client) = ctx.client {
             forward(request, client, ctx.options.client_ip_header.as_ref(), host.as_ref())?;
         }

@@ -1,6 +1,8 @@
 //! `WebSockets` through the proxy.
 
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_tungstenite::tungstenite;
@@ -148,6 +150,30 @@ fn a_client_may_speak_before_the_upgrade_is_answered() {
     assert_eq!(head.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_eq!(client.take(5).unwrap(), b"\x81\x03web");
     assert_eq!(client.take(4).unwrap(), b"\x81\x02hi");
+}
+
+/// Nobody would find it again: it would only take a place at the backend.
+#[test]
+fn the_connection_of_a_refused_upgrade_is_not_kept() {
+    let closed = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&closed);
+    let backend = RawBackend::start(move |connection| {
+        let mut requests = 0;
+        while connection.read_request().is_some() {
+            requests += 1;
+            connection.send(&answer("plain"));
+        }
+        counter.fetch_add(requests, Ordering::SeqCst);
+    });
+    let vhost = Setup::new()
+        .tcp_probes()
+        .domain("example.com", "a")
+        .backend("web", backend.address(), &["a"])
+        .start();
+    vhost.wait_until_healthy(1);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    assert_eq!(vhost.connect().get_with("example.com", "/", upgrade).status, 200);
+    eventually("it is closed", Duration::from_secs(10), || closed.load(Ordering::SeqCst) == 1);
 }
 
 /// An upgrade that the backend does not take is an ordinary request: what follows is the next one.

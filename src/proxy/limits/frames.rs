@@ -13,16 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
-    TimingDigest, UniqueID, UniqueIDType,
-};
+use pingora::protocols::{GetProxyDigest, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::proxy::header_blocks::HeaderBlocks;
 use crate::proxy::memory::Budget as MemoryBudget;
+use crate::proxy::wrapped::{pass_through, pass_through_flushes};
 
 const HEADER: usize = 9;
 const PREFACE: usize = 24;
@@ -263,13 +260,20 @@ impl AsyncRead for Metered {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if matches!(read, Poll::Ready(Ok(()))) {
-            let cost = this.costs.of_received(&buffer.filled()[before..]);
+        this.blocks.hand_over(buffer);
+        while buffer.filled().len() == before && buffer.remaining() > 0 {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+            let read = &buffer.filled()[before..];
+            if read.is_empty() {
+                break;
+            }
+            let cost = this.costs.of_received(read);
             this.pay(cost)?;
-            this.blocks.follow(&mut buffer.filled_mut()[before..])?;
+            let passed = this.blocks.follow(read)?;
+            buffer.set_filled(before + passed);
+            this.blocks.hand_over(buffer);
         }
-        read
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -286,13 +290,7 @@ impl AsyncWrite for Metered {
         Poll::Ready(Ok(written))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
+    pass_through_flushes!();
 
     fn poll_write_vectored(
         self: Pin<&mut Self>,
@@ -310,44 +308,13 @@ impl AsyncWrite for Metered {
         this.pay(cost)?;
         Poll::Ready(Ok(written))
     }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }
 
-#[async_trait]
-impl Shutdown for Metered {
-    async fn shutdown(&mut self) {
-        Shutdown::shutdown(&mut *self.stream).await;
-    }
-}
-
-impl UniqueID for Metered {
-    fn id(&self) -> UniqueIDType {
-        self.stream.id()
-    }
-}
-
-// What a connection says of itself is asked before it is metered.
-impl Ssl for Metered {}
-impl Peek for Metered {}
-
-impl GetTimingDigest for Metered {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.stream.get_timing_digest()
-    }
-}
+pass_through!(Metered);
 
 impl GetProxyDigest for Metered {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         self.stream.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for Metered {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.stream.get_socket_digest()
     }
 }
 

@@ -121,6 +121,27 @@ mod tests {
         assert_eq!(heads.take(&request(60_000), &memory).unwrap_err(), HeadRefused::TooFast);
     }
 
+    /// Who needs little is not refused for what others hold.
+    #[test]
+    fn a_large_head_passes_while_others_hold_all() {
+        let limits = MemoryLimits {
+            per_connection: 2 << 20,
+            per_client: 1 << 20,
+            in_all: 1 << 20,
+            h2_send_buffer: 1,
+        };
+        let (budgets, metrics) = (Budgets::default(), Metrics::default());
+        let open = || budgets.open("192.0.2.1".parse().ok(), limits, &metrics);
+        let (greedy, modest) = (open(), open());
+        let mut held = Vec::new();
+        let mut heads = Heads::new();
+        while let Ok(charge) = heads.take(&request(60_000), &greedy) {
+            held.push(charge);
+        }
+        assert!(metrics.buffered.used() > limits.in_all);
+        assert!(Heads::new().take(&request(60_000), &modest).is_ok());
+    }
+
     #[test]
     fn heads_that_are_held_have_a_bound() {
         let (mut heads, memory) = (Heads::new(), memory());

@@ -170,6 +170,168 @@ fn a_fragment_resets_its_stream_and_is_counted() {
     assert!(line.contains("reason=bad_request"), "{line}");
 }
 
+/// One backend, and the server in front of it.
+fn site(trusted: &str) -> (Backend, Vhost) {
+    let backend = Backend::start("web");
+    let setup = Setup::new().set("proxy.trusted_proxies", trusted);
+    let vhost = setup.domain("example.com", "a").backend("web", backend.address(), &["a"]).start();
+    vhost.wait_until_healthy(1);
+    (backend, vhost)
+}
+
+#[track_caller]
+fn wait_for_malformed(vhost: &Vhost, count: u64) {
+    eventually("each is counted", std::time::Duration::from_secs(10), || {
+        let state = vhost.rpc("state.get", serde_json::json!({})).unwrap();
+        state["refused"]["bad_request"] == count
+    });
+}
+
+/// A path with a fragment.
+fn fragment(stream: u32) -> Vec<u8> {
+    frame(HEADERS, WHOLE, stream, &request("GET", "/#", &[]))
+}
+
+/// RFC 9113 §8.1.1: none of them ends the connection, not even those for which the h2 crate would.
+#[test]
+fn what_is_malformed_resets_its_stream_alone() {
+    let (backend, vhost) = site("[]");
+    let good = request("GET", "/", &[]);
+    let more = |bytes: &[u8]| vec![[&good[..], bytes].concat()];
+    let split = |bytes: &[u8], at: usize| {
+        let (first, rest) = bytes.split_at(bytes.len() - at);
+        vec![[&good[..], first].concat(), rest.to_vec()]
+    };
+    let depends = |stream: u32| {
+        let block = [&stream.to_be_bytes()[..], b"\x0f", &good, b"\x40\x01d\x01e"].concat();
+        frame(HEADERS, WHOLE | WITH_PRIORITY, stream, &block)
+    };
+    let blocks = [
+        more(b"\x00\x01x\x03a\nb"),
+        more(b"\x00\x01x\x01\x7f"),
+        // LF and NUL in the Huffman code.
+        more(b"\x00\x01x\x84\xff\xff\xff\xf3"),
+        more(b"\x40\x01x\x82\xff\xc7"),
+        more(b"\x40\x01X\x01a"),
+        more(b"\x00\x03x y\x01a"),
+        more(b"\x00\x00\x01a"),
+        more(b"\x00\x05:test\x01a"),
+        more(b"\x88"),
+        more(b"\x00\x0aconnection\x05close"),
+        vec![good[13..].to_vec()],
+        vec![request("G T", "/", &[])],
+        vec![request("GET", "/\u{e9}", &[])],
+        vec![block(&[(":method", "GET"), (":scheme", "ftp"), (":path", "/"), ("host", "a")])],
+        // What the h2 crate forgets when a frame ends within a field, or takes for another one.
+        split(b"\x00\x0aconnection\x05close\x00\x01a\x01b", 2),
+        split(b"\x82\x00\x01a\x01b", 2),
+        split(b"\x00\x00\x84aaaa\x00\x01a\x01b", 2),
+    ];
+    let mut steps = Vec::new();
+    let mut malformed = |frames: Vec<u8>| {
+        steps.extend([Step::Send(frames), Step::Resets(&[PROTOCOL_ERROR]), Step::Alive]);
+    };
+    let mut streams = (0..).map(|number| 2 * number + 1);
+    let mut next = || streams.next().unwrap();
+    let count = blocks.len() as u64 + 2;
+    for block in blocks {
+        let stream = next();
+        malformed(match &block[..] {
+            [whole] => frame(HEADERS, WHOLE, stream, whole),
+            parts => [
+                frame(HEADERS, END_STREAM, stream, &parts[0]),
+                frame(CONTINUATION, END_HEADERS, stream, &parts[1]),
+            ]
+            .concat(),
+        });
+    }
+    malformed(depends(next()));
+    let stream = next();
+    malformed([post(stream), frame(HEADERS, WHOLE, stream, &block(&[(":path", "/x")]))].concat());
+    // What was kept of those blocks is in the table: `d: e`, and two that were malformed.
+    let stream = next();
+    steps.push(Step::Send(frame(HEADERS, WHOLE, stream, &more(b"\xbe")[0])));
+    steps.extend([Step::Answered(stream), Step::Finished]);
+    for index in [b"\xbf", b"\xc0"] {
+        steps.push(Step::Send(frame(HEADERS, WHOLE, next(), &more(index)[0])));
+        steps.extend([Step::Resets(&[PROTOCOL_ERROR]), Step::Alive]);
+    }
+    let case = Case { name: "malformed blocks", settings: Vec::new(), steps };
+    case.run(Peer::over(vhost.connect().into_stream())).unwrap();
+    wait_for_malformed(&vhost, count + 2);
+    // The head of the one with trailers may be on its way.
+    assert!((1..=2).contains(&backend.requests()), "{}", backend.requests());
+}
+
+/// It has a block too, which the h2 crate decodes and resets its stream for.
+#[test]
+fn a_promise_with_a_malformed_block_ends_the_connection() {
+    let promise = [&[0, 0, 0, 2][..], b"\x40\x01a\x01b\xb9"].concat();
+    let promise = frame(PUSH_PROMISE, END_HEADERS, 1, &promise);
+    let (_backend, vhost) = site("[]");
+    let mut peer = Peer::over(vhost.connect().into_stream());
+    peer.shake_hands(&[]).unwrap();
+    peer.send(&promise);
+    let error = peer.wait(|frame| (frame.kind == GOAWAY).then(|| frame.error())).unwrap();
+    assert_eq!(error, Some(PROTOCOL_ERROR));
+    wait_for_malformed(&vhost, 1);
+}
+
+#[test]
+fn what_runs_is_completed_when_malformed_requests_end_a_connection() {
+    let (backend, vhost) = site("[]");
+    let mut peer = Peer::over(vhost.connect().into_stream());
+    peer.shake_hands(&[]).unwrap();
+    peer.send(&get_held(1));
+    eventually("it is on its way", std::time::Duration::from_secs(10), || backend.held() == 1);
+    let malformed: Vec<_> = (1..=40).flat_map(|number| fragment(2 * number + 1)).collect();
+    peer.send(&malformed);
+    let error = peer.wait(|frame| (frame.kind == GOAWAY).then(|| frame.error())).unwrap();
+    assert_eq!(error, Some(NO_ERROR));
+    backend.release();
+    peer.wait_for_answer(1).unwrap();
+    wait_for_malformed(&vhost, 40);
+}
+
+#[test]
+fn malformed_requests_that_go_on_cut_the_connection() {
+    let (_backend, vhost) = site("[]");
+    let mut peer = Peer::over(vhost.connect().into_stream());
+    peer.shake_hands(&[]).unwrap();
+    let malformed: Vec<_> = (0..100).flat_map(|number| fragment(2 * number + 1)).collect();
+    peer.send(&malformed);
+    let end = peer.wait(|_| None::<()>).unwrap_err();
+    assert!(end.starts_with("closed"), "{end}");
+}
+
+/// It is that of many clients. A thousand is where h2 has a limit of its own.
+#[test]
+fn a_trusted_proxy_s_connection_is_not_ended_for_one_of_its_clients() {
+    let pings = frame(PING, 0, 0, &[0; 8]).repeat(5000);
+    for trusted in [true, false] {
+        let (_backend, vhost) = site(if trusted { "[\"loopback\"]" } else { "[]" });
+        let open = || {
+            let mut peer = Peer::over(vhost.connect().into_stream());
+            peer.shake_hands(&[]).unwrap();
+            peer
+        };
+        let mut peer = open();
+        for number in 0..1200 {
+            peer.send(&fragment(2 * number + 1));
+        }
+        peer.send(&get(2401));
+        let answered = peer.wait(|frame| match frame.kind {
+            HEADERS if frame.stream == 2401 => Some(true),
+            GOAWAY => Some(false),
+            _ => None,
+        });
+        assert_eq!(answered.unwrap_or(false), trusted, "malformed requests");
+        let mut peer = open();
+        peer.send(&pings);
+        assert_eq!(peer.ping().is_ok(), trusted, "control frames");
+    }
+}
+
 /// RFC 9113 §8.2.3: cookies in fields of their own are one field to a backend.
 #[test]
 fn cookie_crumbs_are_joined() {
