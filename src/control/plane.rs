@@ -189,6 +189,7 @@ impl ControlPlane {
 
     /// Adds to the history what changed nothing.
     pub(super) async fn record(&self, actor: Actor, event: EventKind) -> Result<(), ControlError> {
+        let event = event.bounded();
         self.writing(move |writer, reader| {
             let revision = reader.load().revision();
             let at_ms = now_ms();
@@ -256,6 +257,7 @@ impl Writer {
         edit: Edit,
     ) -> Result<Applied, ControlError> {
         let Edit { changes, event, applied_file, next } = edit;
+        let event = event.bounded();
         let revision = before.revision() + u64::from(!changes.is_empty());
         let number = self.store.commit(&Commit {
             changes: &changes,

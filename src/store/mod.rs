@@ -5,6 +5,7 @@
 mod database;
 mod error;
 mod lock;
+mod retention;
 
-pub use database::{Commit, Saved, Store};
+pub use database::{Commit, ReadLimit, Saved, Store};
 pub use error::StoreError;
