@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::{ControlError, ControlPlane};
 use crate::model::{Actor, CertificateNews, DomainName, Event, EventKind, Outcome, Since};
-use crate::store::{ReadLimit, Store, StoreError};
+use crate::store::{HistoryReader, ReadLimit, StoreError};
 
 /// What a watcher is given at once; one that is slow gets the rest when it asks again.
 const AT_ONCE: ReadLimit = ReadLimit { events: 100, bytes: 256 * 1024 };
@@ -108,14 +108,15 @@ impl EventWatch {
         let domain = self.domain.clone();
         let news = match self.place {
             Place::Before { limit } => {
-                let begin = move |store: &Store| store.before_newest(domain.as_ref(), limit);
+                let begin =
+                    move |store: &HistoryReader| store.before_newest(domain.as_ref(), limit);
                 let event = self.plane.reading(begin).await?;
                 self.place = Place::After { event };
                 return Box::pin(self.read()).await;
             }
             Place::After { event } => {
                 let open = self.open.clone();
-                let after = move |store: &Store| {
+                let after = move |store: &HistoryReader| {
                     let fresh = store.events_after(event, domain.as_ref(), AT_ONCE)?;
                     Ok((ended(store, open)?, fresh))
                 };
@@ -133,7 +134,7 @@ impl EventWatch {
 }
 
 /// Those of the events that have ended, and the numbers of the others. What is no longer kept is neither.
-fn ended(store: &Store, events: Vec<u64>) -> Result<(Vec<Event>, Vec<u64>), StoreError> {
+fn ended(store: &HistoryReader, events: Vec<u64>) -> Result<(Vec<Event>, Vec<u64>), StoreError> {
     let (mut ended, mut open) = (Vec::new(), Vec::new());
     for id in events {
         if ended.len() >= AT_ONCE.events {

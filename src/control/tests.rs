@@ -369,3 +369,28 @@ async fn a_change_of_any_size_is_told_within_bounds_and_watched_in_pieces() {
     let mut late = plane.control.watch_events(None, 60, None);
     assert!(late.next().await.unwrap().len() <= 27);
 }
+
+#[tokio::test]
+async fn a_read_of_the_history_holds_up_no_change() {
+    let plane = Plane::start().await;
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (end, ending) = std::sync::mpsc::channel::<()>();
+    let control = plane.control.clone();
+    let reading = tokio::spawn(async move {
+        control
+            .reading(move |_| {
+                let _ = begun.send(());
+                let _ = ending.recv();
+                Ok(())
+            })
+            .await
+    });
+    has_begun.await.unwrap();
+    tokio::time::timeout(LONG, plane.switch(&["example.com"], "b"))
+        .await
+        .expect("in time")
+        .unwrap();
+    assert_eq!(plane.live("example.com"), "b");
+    drop(end);
+    reading.await.unwrap().unwrap();
+}

@@ -9,13 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use super::history::HistoryReader;
 use super::lock::{self, DirectoryLock};
 use super::retention::{HistorySize, Retention};
 use crate::crash_point::crash_point;
-use crate::model::{
-    Actor, Backend, CUT, Change, DomainName, EntryKind, Event, EventKind, HIDDEN, Outcome,
-    VirtualHost,
-};
+use crate::model::{Actor, Backend, CUT, Change, EventKind, HIDDEN, Outcome, VirtualHost};
 
 /// The newest schema that this version reads and writes.
 const SCHEMA: i64 = 2;
@@ -58,6 +56,8 @@ const FROM_1_TO_2: &str = "
 /// The state directory, held for as long as this lives.
 #[derive(Debug)]
 pub struct Store {
+    /// Closed first: who closes the database last puts the log of writes away.
+    reader: HistoryReader,
     connection: Connection,
     /// Whether the next commit takes what must be forgotten out of the state, so that the log of writes
     /// must not keep the pages of before.
@@ -65,23 +65,6 @@ pub struct Store {
     history: HistorySize,
     retention: Retention,
     _lock: DirectoryLock,
-}
-
-/// How much is read of the history at once.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadLimit {
-    /// At most so many events.
-    pub events: usize,
-    /// When their texts have come to so many bytes, no more are read.
-    pub bytes: usize,
-}
-
-impl ReadLimit {
-    const NONE: Self = Self { events: usize::MAX, bytes: usize::MAX };
-
-    fn rows(self) -> i64 {
-        i64::try_from(self.events).unwrap_or(i64::MAX)
-    }
 }
 
 /// What was found at start.
@@ -135,7 +118,13 @@ impl Store {
         create_schema(&mut connection)?;
         let history = HistorySize::count(&connection)?;
         let retention = Retention::default();
-        Ok(Self { connection, forgets: false, history, retention, _lock: lock })
+        let reader = HistoryReader::open(&path)?;
+        Ok(Self { reader, connection, forgets: false, history, retention, _lock: lock })
+    }
+
+    /// Reads the history, beside the changes.
+    pub fn history(&self) -> HistoryReader {
+        self.reader.clone()
     }
 
     /// Reads the desired state.
@@ -192,10 +181,12 @@ impl Store {
         transaction.commit()?;
         self.history = history;
         crash_point("commit.done");
-        if std::mem::take(&mut self.forgets) {
-            // What was committed stays committed if a page of before can't be taken away yet.
+        if self.forgets {
+            // What was committed stays committed if a page of before can't be taken away yet: somebody
+            // reads it.
             let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-            let _ = self.connection.query_row(checkpoint, [], |_| Ok(()));
+            let blocked = self.connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0));
+            self.forgets = blocked != Ok(0);
         }
         Ok(event)
     }
@@ -239,14 +230,12 @@ impl Store {
     /// When the database fails.
     pub fn mark_interrupted(&mut self) -> Result<usize, StoreError> {
         let open: Vec<u64> = self
-            .events_where(
-                "WHERE json_extract(value, '$.outcome.state') = 'draining'",
-                [],
-                ReadLimit::NONE,
+            .connection
+            .prepare(
+                "SELECT id FROM events WHERE json_extract(value, '$.outcome.state') = 'draining'",
             )?
-            .into_iter()
-            .map(|event| event.id)
-            .collect();
+            .query_map([], |row| row.get::<_, i64>(0).map(i64::unsigned_abs))?
+            .collect::<Result<_, _>>()?;
         for event in &open {
             self.set_outcome(*event, &Outcome::Interrupted)?;
         }
@@ -287,154 +276,6 @@ impl Store {
         transaction.commit()?;
         self.history = history;
         Ok(())
-    }
-
-    /// The newest events first, those that concern `domain` or all.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn events(
-        &self,
-        domain: Option<&DomainName>,
-        most: ReadLimit,
-    ) -> Result<Vec<Event>, StoreError> {
-        match domain {
-            None => self.events_where("ORDER BY id DESC LIMIT ?1", params![most.rows()], most),
-            Some(domain) => self.events_where(
-                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
-                 ORDER BY id DESC LIMIT ?2",
-                params![domain.to_string(), most.rows()],
-                most,
-            ),
-        }
-    }
-
-    /// The number of the event behind which the newest `limit` events are, those that concern `domain` or
-    /// all.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn before_newest(
-        &self,
-        domain: Option<&DomainName>,
-        limit: usize,
-    ) -> Result<u64, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let first: Option<i64> = match domain {
-            None => self.connection.query_row(
-                "SELECT min(id) FROM (SELECT id FROM events ORDER BY id DESC LIMIT ?1)",
-                params![limit],
-                |row| row.get(0),
-            ),
-            Some(domain) => self.connection.query_row(
-                "SELECT min(event) FROM (SELECT event FROM event_domains WHERE domain = ?1
-                 ORDER BY event DESC LIMIT ?2)",
-                params![domain.to_string(), limit],
-                |row| row.get(0),
-            ),
-        }?;
-        if let Some(first) = first {
-            return Ok(first.unsigned_abs().saturating_sub(1));
-        }
-        let newest = "SELECT coalesce(max(id), 0) FROM events";
-        Ok(self.connection.query_row(newest, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
-    }
-
-    /// The newest event that is about the domain or the backend alone.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn newest_of(&self, kind: EntryKind, name: &str) -> Result<Option<Event>, StoreError> {
-        let newest = match kind {
-            EntryKind::Domain => self.events_where(
-                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
-                 AND json_extract(value, '$.kind') <> 'file_applied' ORDER BY id DESC LIMIT 1",
-                params![name],
-                ReadLimit::NONE,
-            ),
-            EntryKind::Backend => self.events_where(
-                "WHERE json_extract(value, '$.backend') = ?1 ORDER BY id DESC LIMIT 1",
-                params![name],
-                ReadLimit::NONE,
-            ),
-            EntryKind::Setting => Ok(Vec::new()),
-        };
-        Ok(newest?.pop())
-    }
-
-    /// Events that are older than `before`, or all, the newest first.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn events_before(
-        &self,
-        before: Option<u64>,
-        most: ReadLimit,
-    ) -> Result<Vec<Event>, StoreError> {
-        let before = signed(before.unwrap_or(u64::MAX));
-        let page = "WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
-        self.events_where(page, params![before, most.rows()], most)
-    }
-
-    /// The events after the one of that number, the oldest first, those that concern `domain` or all.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn events_after(
-        &self,
-        event: u64,
-        domain: Option<&DomainName>,
-        most: ReadLimit,
-    ) -> Result<Vec<Event>, StoreError> {
-        let event = signed(event);
-        match domain {
-            None => self.events_where(
-                "WHERE id > ?1 ORDER BY id LIMIT ?2",
-                params![event, most.rows()],
-                most,
-            ),
-            Some(domain) => self.events_where(
-                "WHERE id > ?1 AND id IN (SELECT event FROM event_domains WHERE domain = ?2)
-                 ORDER BY id LIMIT ?3",
-                params![event, domain.to_string(), most.rows()],
-                most,
-            ),
-        }
-    }
-
-    /// The event of that number.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn event(&self, event: u64) -> Result<Option<Event>, StoreError> {
-        let one = self.events_where("WHERE id = ?1", params![signed(event)], ReadLimit::NONE);
-        Ok(one?.pop())
-    }
-
-    fn events_where(
-        &self,
-        clause: &str,
-        parameters: impl rusqlite::Params,
-        most: ReadLimit,
-    ) -> Result<Vec<Event>, StoreError> {
-        let query = format!("SELECT id, revision, at_ms, actor, value FROM events {clause}");
-        let mut statement = self.connection.prepare_cached(&query)?;
-        let mut rows = statement.query(parameters)?;
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        while bytes < most.bytes
-            && let Some(row) = rows.next()?
-        {
-            let value = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
-            bytes += value.len();
-            events.push(Event {
-                id: row.get::<_, i64>(0)?.unsigned_abs(),
-                revision: row.get::<_, i64>(1)?.unsigned_abs(),
-                at_ms: row.get::<_, i64>(2)?.unsigned_abs(),
-                actor: read("an actor", &row.get::<_, String>(3)?)?,
-                kind: read("an event", value)?,
-            });
-        }
-        Ok(events)
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
@@ -561,7 +402,7 @@ fn insert_event(
     Ok(event.unsigned_abs())
 }
 
-fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
+pub(super) fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|source| StoreError::Row { what, source })
 }
 
@@ -603,7 +444,7 @@ fn cut_within(phrase: &str, quoted: &str) -> Option<usize> {
 }
 
 /// SQLite's integers are signed; counts and times fit.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

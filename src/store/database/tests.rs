@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::{Balance, SwitchStep};
+use crate::model::{Balance, Event, SwitchStep};
+use crate::store::ReadLimit;
 
 const TEN: ReadLimit = ReadLimit { events: 10, bytes: usize::MAX };
 
@@ -57,10 +58,10 @@ fn what_was_committed_is_found_again() {
     let saved = store.load().unwrap();
     assert_eq!((saved.revision, saved.domains), (1, vec![virtual_host("b")]));
     assert_eq!(store.mark_interrupted().unwrap(), 1);
-    let events = store.events(Some(&"example.com".parse().unwrap()), TEN).unwrap();
+    let events = store.history().events(Some(&"example.com".parse().unwrap()), TEN).unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].id, &events[0].kind), (number, &switch(Outcome::Interrupted)));
-    assert!(store.events(Some(&"other.org".parse().unwrap()), TEN).unwrap().is_empty());
+    assert!(store.history().events(Some(&"other.org".parse().unwrap()), TEN).unwrap().is_empty());
 }
 
 #[test]
@@ -193,7 +194,7 @@ fn set(bytes: usize) -> EventKind {
 
 fn ids(store: &Store) -> Vec<u64> {
     let all = ReadLimit { events: usize::MAX, bytes: usize::MAX };
-    store.events_after(0, None, all).unwrap().into_iter().map(|event| event.id).collect()
+    store.history().events_after(0, None, all).unwrap().into_iter().map(|event| event.id).collect()
 }
 
 /// What the store believes of its history is what there is, also of domains.
@@ -283,16 +284,16 @@ fn what_is_read_at_once_has_a_bound_in_bytes() {
     let domain = "example.com".parse().unwrap();
     let numbers = |events: Vec<Event>| events.iter().map(|event| event.id).collect::<Vec<_>>();
     for domain in [None, Some(&domain)] {
-        assert_eq!(numbers(store.events(domain, some).unwrap()), [9, 8, 7]);
-        assert_eq!(numbers(store.events_after(2, domain, some).unwrap()), [3, 4, 5]);
-        assert_eq!(store.before_newest(domain, 4).unwrap(), 5);
-        assert_eq!(store.before_newest(domain, 100).unwrap(), 0);
-        assert_eq!(store.before_newest(domain, 0).unwrap(), 9);
+        assert_eq!(numbers(store.history().events(domain, some).unwrap()), [9, 8, 7]);
+        assert_eq!(numbers(store.history().events_after(2, domain, some).unwrap()), [3, 4, 5]);
+        assert_eq!(store.history().before_newest(domain, 4).unwrap(), 5);
+        assert_eq!(store.history().before_newest(domain, 100).unwrap(), 0);
+        assert_eq!(store.history().before_newest(domain, 0).unwrap(), 9);
     }
-    assert_eq!(store.before_newest(Some(&"other.test".parse().unwrap()), 4).unwrap(), 9);
-    assert_eq!(numbers(store.events_before(Some(5), some).unwrap()), [4, 3, 2]);
+    assert_eq!(store.history().before_newest(Some(&"other.test".parse().unwrap()), 4).unwrap(), 9);
+    assert_eq!(numbers(store.history().events_before(Some(5), some).unwrap()), [4, 3, 2]);
     let one = ReadLimit { events: 100, bytes: 1 };
-    assert_eq!(numbers(store.events_after(0, None, one).unwrap()), [1], "one at least");
+    assert_eq!(numbers(store.history().events_after(0, None, one).unwrap()), [1], "one at least");
 }
 
 #[test]
@@ -310,4 +311,26 @@ fn what_is_forgotten_is_not_left_in_a_phrase_that_was_cut_within_it() {
         let EventKind::DomainSet { changed, .. } = kind else { panic!() };
         assert_eq!(changed, ["request_headers: {\"set\":{\"x-key\":\"(hidden)\"…"]);
     }
+}
+
+#[test]
+fn a_long_read_holds_up_no_change_and_sees_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    commit(&mut store, &[], 1, &set(10));
+    let history = store.history();
+    let reading = history.lock();
+    let mut statement = reading.prepare("SELECT id FROM events").unwrap();
+    let mut rows = statement.query([]).unwrap();
+    assert!(rows.next().unwrap().is_some());
+    for revision in 2..=50 {
+        commit(&mut store, &[], revision, &set(10));
+    }
+    store.forget(&["x".repeat(10)]).unwrap();
+    assert!(rows.next().unwrap().is_none(), "it sees what was");
+    drop(rows);
+    drop(statement);
+    assert!(reading.execute("DELETE FROM events", []).is_err(), "it only reads");
+    drop(reading);
+    assert_eq!(ids(&store).len(), 50);
 }
