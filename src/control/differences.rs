@@ -9,10 +9,11 @@ use crate::model::{
     Backend, Difference, EntryKind, Event, EventKind, Made, Outcome, Tag, VirtualHost,
 };
 use crate::state::Snapshot;
+use crate::store::ReadLimit;
 
-/// Events that are read at once, and at most. Older ones tell nothing that anybody waits for.
-const PAGE: usize = 1000;
-const PAGES: usize = 100;
+/// What is read of the history at once, and how often. Older events tell nothing that anybody waits for.
+const PAGE: ReadLimit = ReadLimit { events: 1000, bytes: 1024 * 1024 };
+const MAX_PAGES: usize = 200;
 
 impl ControlPlane {
     /// Where the live state differs from what the config declared when it was last applied.
@@ -24,18 +25,14 @@ impl ControlPlane {
         let snapshot = self.snapshot();
         let mut search = Search::new(differences(&snapshot, &applied));
         let mut before = None;
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             if search.is_over() {
                 break;
             }
-            let page = self
-                .with_writer(move |writer, _| Ok(writer.store.events_before(before, PAGE)?))
-                .await?;
-            before = page.last().map(|event| event.id);
+            let page = self.reading(move |store| store.events_before(before, PAGE)).await?;
+            let Some(last) = page.last() else { break };
+            before = Some(last.id);
             search.look_at(&page);
-            if page.len() < PAGE {
-                break;
-            }
         }
         Ok((snapshot, search.differences))
     }

@@ -4,9 +4,13 @@ use tokio::sync::watch;
 
 use super::{ControlError, ControlPlane};
 use crate::model::{Actor, CertificateNews, DomainName, Event, EventKind, Outcome, Since};
+use crate::store::{HistoryReader, ReadLimit, StoreError};
 
-/// Events that a watcher is given at once; one that is slow gets the rest when it asks again.
-const AT_ONCE: usize = 100;
+/// What a watcher is given at once; one that is slow gets the rest when it asks again.
+const AT_ONCE: ReadLimit = ReadLimit { events: 100, bytes: 256 * 1024 };
+
+/// The bytes of events that one answer has at most.
+const MAX_LISTED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Events of a domain that are searched for what made its tag live.
 const LOOK_BACK: usize = 200;
@@ -29,7 +33,8 @@ impl ControlPlane {
         domain: Option<DomainName>,
         limit: usize,
     ) -> Result<Vec<Event>, ControlError> {
-        self.reading(move |store| store.events(domain.as_ref(), limit)).await
+        let most = ReadLimit { events: limit, bytes: MAX_LISTED_BYTES };
+        self.reading(move |store| store.events(domain.as_ref(), most)).await
     }
 
     /// What made the live tag of `domain` live, as far as the history goes back.
@@ -38,7 +43,11 @@ impl ControlPlane {
     /// When the store fails.
     pub async fn live_since(&self, domain: DomainName) -> Result<Option<Since>, ControlError> {
         let events = self.events(Some(domain.clone()), LOOK_BACK).await?;
-        let event = events.into_iter().find(|event| event.kind.sets_live_of(&domain));
+        let may_set =
+            |event: &Event| event.kind.sets_live_of(&domain) || event.kind.leaves_out(&domain);
+        // An older event would be the wrong one where the history has left the right one out.
+        let event = events.into_iter().find(may_set);
+        let event = event.filter(|event| event.kind.sets_live_of(&domain));
         Ok(event.map(|Event { revision, at_ms, actor, .. }| Since { revision, at_ms, actor }))
     }
 
@@ -97,39 +106,48 @@ impl EventWatch {
 
     async fn read(&mut self) -> Result<Vec<Event>, ControlError> {
         let domain = self.domain.clone();
-        let mut news = Vec::new();
-        match self.place {
+        let news = match self.place {
             Place::Before { limit } => {
-                let newest = move |store: &crate::store::Store| {
-                    let last = store.events(None, 1)?.first().map_or(0, |event| event.id);
-                    Ok((last, store.events(domain.as_ref(), limit)?))
-                };
-                let (last, mut events) = self.plane.reading(newest).await?;
-                events.reverse();
-                news.extend(events);
-                self.place = Place::After { event: last };
+                let begin =
+                    move |store: &HistoryReader| store.before_newest(domain.as_ref(), limit);
+                let event = self.plane.reading(begin).await?;
+                self.place = Place::After { event };
+                return Box::pin(self.read()).await;
             }
             Place::After { event } => {
                 let open = self.open.clone();
-                let after = move |store: &crate::store::Store| {
-                    let mut events = Vec::new();
-                    for id in open {
-                        events.extend(store.event(id)?.filter(|event| !is_open(event)));
-                    }
+                let after = move |store: &HistoryReader| {
                     let fresh = store.events_after(event, domain.as_ref(), AT_ONCE)?;
-                    Ok((events, fresh))
+                    Ok((ended(store, open)?, fresh))
                 };
-                let (ended, fresh) = self.plane.reading(after).await?;
-                self.open.retain(|id| ended.iter().all(|event| event.id != *id));
+                let ((ended, open), fresh) = self.plane.reading(after).await?;
+                self.open = open;
                 let last = fresh.last().map_or(event, |event| event.id);
-                news.extend(ended.into_iter().chain(fresh));
                 self.place = Place::After { event: last };
+                ended.into_iter().chain(fresh).collect::<Vec<_>>()
             }
-        }
+        };
         let open = news.iter().filter(|event| is_open(event)).map(|event| event.id);
         self.open.extend(open);
         Ok(news)
     }
+}
+
+/// Those of the events that have ended, and the numbers of the others. What is no longer kept is neither.
+fn ended(store: &HistoryReader, events: Vec<u64>) -> Result<(Vec<Event>, Vec<u64>), StoreError> {
+    let (mut ended, mut open) = (Vec::new(), Vec::new());
+    for id in events {
+        if ended.len() >= AT_ONCE.events {
+            open.push(id);
+            continue;
+        }
+        match store.event(id)? {
+            Some(event) if is_open(&event) => open.push(id),
+            Some(event) => ended.push(event),
+            None => {}
+        }
+    }
+    Ok((ended, open))
 }
 
 /// Whether its outcome is still to come.

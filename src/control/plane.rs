@@ -13,7 +13,7 @@ use crate::crash_point::crash_point;
 use crate::metrics::Metrics;
 use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
-use crate::store::{Commit, Store, StoreError};
+use crate::store::{Commit, HistoryReader, Store, StoreError};
 
 /// What the control plane is told by the config.
 #[derive(Debug, Clone)]
@@ -35,11 +35,13 @@ pub struct ControlPlane {
 }
 
 pub(super) struct Inner {
+    /// Reads the history beside the changes.
+    history: HistoryReader,
     /// Held only while a change is committed and published, and never across an await: changes come
     /// one after the other, off the threads that carry traffic.
     writer: Mutex<Writer>,
-    /// Those who read the history come one at a time, so that a change waits for one of them at most,
-    /// and who goes away meanwhile costs nothing.
+    /// Those who read the history come one at a time, so that they take one thread at most, and who goes
+    /// away meanwhile costs nothing.
     reads: Semaphore,
     pub(super) reader: Reader,
     pub(super) options: ArcSwap<ControlOptions>,
@@ -91,12 +93,14 @@ impl ControlPlane {
         probe: ProbeNow,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let history = store.history();
         let writer = Mutex::new(Writer { store, publisher });
         let claims = Claims::default();
         let options = ArcSwap::from_pointee(options);
         let written = watch::Sender::default();
         Self {
             inner: Arc::new(Inner {
+                history,
                 writer,
                 reads: Semaphore::new(1),
                 reader,
@@ -189,6 +193,7 @@ impl ControlPlane {
 
     /// Adds to the history what changed nothing.
     pub(super) async fn record(&self, actor: Actor, event: EventKind) -> Result<(), ControlError> {
+        let event = event.bounded();
         self.writing(move |writer, reader| {
             let revision = reader.load().revision();
             let at_ms = now_ms();
@@ -214,13 +219,15 @@ impl ControlPlane {
         self.writing(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?)).await
     }
 
-    /// Reads from the store.
+    /// Reads the history; no change waits for it.
     pub(super) async fn reading<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&HistoryReader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ControlError> {
         let _turn = self.inner.reads.acquire().await.map_err(|_| ControlError::Stopping)?;
-        self.with_writer(move |writer, _| Ok(work(&writer.store)?)).await
+        let history = self.inner.history.clone();
+        let task = tokio::task::spawn_blocking(move || work(&history));
+        Ok(task.await.map_err(|_| ControlError::Stopping)??)
     }
 
     /// Writes, and tells those who watch the history.
@@ -256,6 +263,7 @@ impl Writer {
         edit: Edit,
     ) -> Result<Applied, ControlError> {
         let Edit { changes, event, applied_file, next } = edit;
+        let event = event.bounded();
         let revision = before.revision() + u64::from(!changes.is_empty());
         let number = self.store.commit(&Commit {
             changes: &changes,

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Actor, Backend, BackendState, HealthReport, HealthStatus, Outcome, TlsMode, VirtualHost,
+    Actor, Backend, BackendState, CertificateNews, EventKind, HealthReport, HealthStatus, Outcome,
+    TlsMode, VirtualHost,
 };
 use crate::state::{Reader, Snapshot, publication};
 use crate::store::Store;
@@ -336,4 +337,60 @@ async fn force_skips_the_proof_but_not_the_need_for_a_backend() {
     let error = forced("b").await.unwrap_err();
     assert!(matches!(error, ControlError::NoneReady { .. }), "{error}");
     assert_eq!(plane.live("example.com"), "s");
+}
+
+#[tokio::test]
+async fn a_change_of_any_size_is_told_within_bounds_and_watched_in_pieces() {
+    let plane = Plane::start().await;
+    let domain: crate::model::DomainName = "example.com".parse().unwrap();
+    let edit = |aliases: Vec<crate::model::DomainName>| DomainEdit {
+        aliases: Some(aliases),
+        ..DomainEdit::default()
+    };
+    let aliases = (0..200).map(|n| format!("alias-{n}.example.com").parse().unwrap()).collect();
+    plane.control.set_domain(ACTOR, domain.clone(), edit(aliases)).await.unwrap();
+    let mut watch = plane.control.watch_events(Some(domain.clone()), 1, None);
+    let told = watch.next().await.unwrap();
+    let EventKind::DomainSet { changed, .. } = &told[0].kind else { panic!("{told:?}") };
+    assert!(changed[0].starts_with("aliases: none → alias-0.example.com,"), "{changed:?}");
+    assert!(changed[0].ends_with('…') && changed[0].chars().count() == 501, "{changed:?}");
+
+    // Far more than a watcher is given at once.
+    let news = |n: u64| CertificateNews::Rejected { error: format!("{n}{}", "e".repeat(20_000)) };
+    for n in 0..60 {
+        plane.control.note_certificate(ACTOR, domain.clone(), news(n)).await;
+    }
+    let mut pieces = Vec::new();
+    while pieces.iter().sum::<usize>() < 60 {
+        pieces.push(watch.next().await.unwrap().len());
+    }
+    assert!(pieces.iter().all(|piece| *piece <= 27), "{pieces:?}");
+    // And one that begins with the last ones gets them in pieces too.
+    let mut late = plane.control.watch_events(None, 60, None);
+    assert!(late.next().await.unwrap().len() <= 27);
+}
+
+#[tokio::test]
+async fn a_read_of_the_history_holds_up_no_change() {
+    let plane = Plane::start().await;
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (end, ending) = std::sync::mpsc::channel::<()>();
+    let control = plane.control.clone();
+    let reading = tokio::spawn(async move {
+        control
+            .reading(move |_| {
+                let _ = begun.send(());
+                let _ = ending.recv();
+                Ok(())
+            })
+            .await
+    });
+    has_begun.await.unwrap();
+    tokio::time::timeout(LONG, plane.switch(&["example.com"], "b"))
+        .await
+        .expect("in time")
+        .unwrap();
+    assert_eq!(plane.live("example.com"), "b");
+    drop(end);
+    reading.await.unwrap().unwrap();
 }

@@ -5,7 +5,19 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DomainName, Tag, TokenName};
+use super::{CertificateNews, DomainName, Tag, TokenName};
+
+/// The longest phrase on a change that the history keeps, in characters.
+const MAX_PHRASE_CHARS: usize = 500;
+
+/// The most phrases on changes that one event has; one more says how many were left out.
+const MAX_PHRASES: usize = 100;
+
+/// The longest other text of an event, in characters: reasons, causes and errors.
+const MAX_TEXT_CHARS: usize = 10_000;
+
+/// Stands at the end of a text that was cut.
+pub const CUT: char = '…';
 
 /// Who made a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -126,7 +138,7 @@ pub enum EventKind {
         domain: DomainName,
         /// What.
         #[serde(flatten)]
-        news: super::CertificateNews,
+        news: CertificateNews,
     },
     /// What only a newer version knows.
     #[serde(other)]
@@ -144,6 +156,7 @@ impl EventKind {
             Self::DomainAdded { domain: added, .. } => added == domain,
             Self::FileApplied { changed, .. } => {
                 let name = format!("`{domain}`");
+                // The live tag is the first that a phrase names, so no cut takes it away.
                 let tells = |phrase: &String| {
                     phrase.contains(&name)
                         && (phrase.ends_with(" added") || phrase.contains("live: "))
@@ -158,6 +171,42 @@ impl EventKind {
             | Self::Certificate { .. }
             | Self::Unknown => false,
         }
+    }
+
+    /// The event with its texts cut to what the history keeps.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        match &mut self {
+            Self::DomainSet { changed, .. }
+            | Self::BackendSet { changed, .. }
+            | Self::FileApplied { changed, .. } => cut_phrases(changed),
+            Self::Switch { outcome, reason, .. } => {
+                reason.iter_mut().for_each(|reason| cut(reason, MAX_TEXT_CHARS));
+                if let Outcome::GateFailed { cause } = outcome {
+                    cut(cause, MAX_TEXT_CHARS);
+                }
+            }
+            Self::Certificate {
+                news: CertificateNews::Failed { error, .. } | CertificateNews::Rejected { error },
+                ..
+            } => cut(error, MAX_TEXT_CHARS),
+            Self::DomainAdded { .. }
+            | Self::DomainRemoved { .. }
+            | Self::BackendAdded { .. }
+            | Self::BackendRemoved { .. }
+            | Self::Certificate { .. }
+            | Self::Unknown => {}
+        }
+        self
+    }
+
+    /// Whether it changed `domain` and its phrase on that was left out.
+    pub fn leaves_out(&self, domain: &DomainName) -> bool {
+        let Self::FileApplied { changed, domains, .. } = self else { return false };
+        let name = format!("`{domain}`");
+        changed.len() > MAX_PHRASES
+            && domains.contains(domain)
+            && changed.iter().all(|phrase| !phrase.contains(&name))
     }
 
     /// The domains that the event is about.
@@ -235,4 +284,73 @@ pub struct Event {
     /// What.
     #[serde(flatten)]
     pub kind: EventKind,
+}
+
+fn cut_phrases(phrases: &mut Vec<String>) {
+    let left_out = phrases.len().saturating_sub(MAX_PHRASES);
+    phrases.truncate(MAX_PHRASES);
+    phrases.iter_mut().for_each(|phrase| cut(phrase, MAX_PHRASE_CHARS));
+    if left_out > 0 {
+        phrases.push(format!("{CUT} and {left_out} more"));
+    }
+}
+
+fn cut(text: &mut String, longest: usize) {
+    if let Some((at, _)) = text.char_indices().nth(longest) {
+        text.truncate(at);
+        text.push(CUT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(changed: Vec<String>, domains: &[&str]) -> EventKind {
+        let domains = domains.iter().map(|domain| domain.parse().unwrap()).collect();
+        EventKind::FileApplied { path: "vhost.toml".into(), changed, domains }
+    }
+
+    #[test]
+    fn an_event_has_bounds() {
+        let many = vec!["x".to_owned(); MAX_PHRASES + 7];
+        let EventKind::FileApplied { changed, .. } = applied(many, &[]).bounded() else { panic!() };
+        assert_eq!(changed.len(), MAX_PHRASES + 1);
+        assert_eq!(changed[MAX_PHRASES], "… and 7 more");
+
+        let long = format!("aliases: {}", "ä".repeat(10_000));
+        let set = EventKind::DomainSet {
+            domain: "example.com".parse().unwrap(),
+            changed: vec!["weight: 1 → 2".into(), long],
+        };
+        let EventKind::DomainSet { changed, .. } = set.bounded() else { panic!() };
+        assert_eq!(changed[0], "weight: 1 → 2", "what fits is whole");
+        assert_eq!(changed[1].chars().count(), MAX_PHRASE_CHARS + 1);
+        assert!(changed[1].starts_with("aliases: ä") && changed[1].ends_with("ä…"), "{changed:?}");
+
+        let switch = EventKind::Switch {
+            steps: Vec::new(),
+            outcome: Outcome::GateFailed { cause: "c".repeat(1 << 20) },
+            undo: false,
+            forced: false,
+            reason: Some("r".repeat(1 << 20)),
+        };
+        assert!(serde_json::to_string(&switch.bounded()).unwrap().len() < 3 * MAX_TEXT_CHARS);
+    }
+
+    #[test]
+    fn a_domain_whose_phrase_was_left_out_is_known_to_have_changed() {
+        let domain = "last.test".parse().unwrap();
+        let mut changed: Vec<_> =
+            (0..MAX_PHRASES).map(|n| format!("domain `d{n}.test` added")).collect();
+        changed.push("domain `last.test` added".to_owned());
+        let cut = applied(changed.clone(), &["d1.test", "last.test"]).bounded();
+        assert!(!cut.sets_live_of(&domain) && cut.leaves_out(&domain));
+        assert!(!cut.leaves_out(&"d1.test".parse().unwrap()), "it is named");
+        assert!(!cut.leaves_out(&"other.test".parse().unwrap()), "it is not among them");
+        let whole = applied(changed, &["d1.test", "last.test"]);
+        assert!(whole.sets_live_of(&domain) && !whole.leaves_out(&domain), "of a version before");
+        let long = format!("domain `last.test`: live: a → b, aliases: {}", "x".repeat(10_000));
+        assert!(applied(vec![long], &["last.test"]).bounded().sets_live_of(&domain));
+    }
 }

@@ -45,7 +45,7 @@ pub use certificate::{
 };
 pub use change::Change;
 pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
-pub use event::{Actor, Event, EventKind, Made, Outcome};
+pub use event::{Actor, CUT, Event, EventKind, Made, Outcome};
 pub use explanation::{
     BackendStanding, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Refusal, RequestTimeouts,
     RequestUrl, Since, Unfit,

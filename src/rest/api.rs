@@ -12,14 +12,14 @@ use axum::routing::{MethodFilter, on};
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::guard::{Guard, admit};
 use super::health::{Health, Status};
 use super::input::{Given, read_body};
 use super::problem::Problem;
 use super::routes::{Does, HEALTH, Operation, ROOT, ROUTES, Streams, Takes, Verb};
-use super::stream::{self, AHEAD, UnderWay};
+use super::stream::{self, UnderWay};
 use super::{openapi, output, revision};
 use crate::exposition::Exposition;
 use crate::model::{Actor, DomainName};
@@ -142,9 +142,9 @@ impl Api {
         params: Value,
         call: impl FnOnce(ProgressSink) -> Call,
     ) -> UnderWay {
-        let (reporting, reports) = mpsc::channel(AHEAD);
+        let (reporting, reports) = ProgressSink::values();
         let (ending, end) = oneshot::channel();
-        let (dispatch, call) = (self.dispatch.clone(), call(ProgressSink::Values(reporting)));
+        let (dispatch, call) = (self.dispatch.clone(), call(reporting));
         tokio::spawn(async move {
             let ended = carry_out(&dispatch, operation, params, call).await;
             // Nobody may be there any more.

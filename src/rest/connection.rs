@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::Door;
 use super::guard::Peer;
+use super::write_timeout::WriteTimeout;
 use crate::model::Actor;
 use crate::places::{ClientKey, Places};
 
@@ -107,7 +108,7 @@ impl Door {
             .timer(TokioTimer::new())
             .header_read_timeout(SLOWEST_HEAD)
             .max_buf_size(LONGEST_HEAD)
-            .serve_connection(TokioIo::new(stream), answer);
+            .serve_connection(TokioIo::new(WriteTimeout::new(stream)), answer);
         if let Err(error) = served.await {
             tracing::debug!(%error, "a connection to the management API ended");
         }

@@ -16,6 +16,7 @@ mod revision;
 mod routes;
 mod shapes;
 mod stream;
+mod write_timeout;
 
 pub use api::Api;
 pub use connection::Listener;

@@ -8,18 +8,16 @@ use futures_util::stream::{self, Stream, StreamExt};
 use http::HeaderMap;
 use http::header::ACCEPT;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::output::json_text;
 use super::problem::Problem;
-
-/// Reports that wait for a slow client.
-pub(super) const AHEAD: usize = 64;
+use crate::rpc::Reports;
 
 /// A call that is under way.
 pub(super) struct UnderWay {
     /// What it reports.
-    pub(super) reports: mpsc::Receiver<Value>,
+    pub(super) reports: Reports,
     /// How it ends.
     pub(super) end: oneshot::Receiver<Result<Value, Problem>>,
 }
@@ -36,7 +34,7 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 /// Tells the progress, then the result or the error. What fails before it has made any progress is
 /// answered as if no stream had been asked for.
 pub(super) async fn progress(mut call: UnderWay) -> Response {
-    let first = call.reports.recv().await;
+    let first = call.reports.next().await;
     if first.is_none() {
         return match ended(call.end).await {
             Ok(result) => events(stream::iter([named("result", &result)])),
@@ -75,9 +73,9 @@ async fn ended(end: oneshot::Receiver<Result<Value, Problem>>) -> Result<Value, 
     end.await.unwrap_or_else(|_| Err(Problem::stopping()))
 }
 
-fn received(reports: mpsc::Receiver<Value>) -> impl Stream<Item = Value> {
+fn received(reports: Reports) -> impl Stream<Item = Value> {
     stream::unfold(reports, |mut reports| async move {
-        let report = reports.recv().await?;
+        let report = reports.next().await?;
         Some((report, reports))
     })
 }

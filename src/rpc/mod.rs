@@ -20,7 +20,7 @@ mod views;
 pub(crate) use dispatch::Call;
 pub use dispatch::{Dispatch, ServerFacts, Warnings};
 pub use folder::FolderError;
-pub(crate) use progress::ProgressSink;
+pub(crate) use progress::{ProgressSink, Reports};
 pub(crate) use server::read_json;
 pub use server::{HttpStream, ServeHttp, serve};
 pub use socket::{AdminSocket, SocketError};

@@ -17,6 +17,7 @@ use self::conversation::{Conversation, response};
 use super::dispatch::Dispatch;
 use super::envelope::{RequestId, limit};
 use super::fault;
+use super::progress::{MAX_WAITING, WaitingBudget};
 use super::socket::{AdminSocket, Gate};
 use crate::model::Actor;
 
@@ -66,9 +67,6 @@ impl Default for Limits {
 
 /// How long a client that is turned away may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Notifications of progress that wait for a slow client; those beyond are left out.
-const LINES_AHEAD: usize = 64;
 
 /// What the reader of a connection holds: most requests fit, and an idle connection costs little.
 const READ_AHEAD: usize = 1024;
@@ -151,9 +149,10 @@ async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: 
             Err(_) => return,
         }
     }
-    let (lines, outgoing) = mpsc::channel(LINES_AHEAD);
+    let (lines, outgoing) = mpsc::channel(MAX_WAITING);
     let writing = tokio::spawn(lines::write(writer, outgoing, limits.slowest_reader));
-    let conversation = Conversation { dispatch: speakers.dispatch, actor, lines, limits };
+    let budget = WaitingBudget::default();
+    let conversation = Conversation { dispatch: speakers.dispatch, actor, lines, budget, limits };
     if admitted {
         conversation.hold(reader).await;
     } else {

@@ -36,28 +36,30 @@ pub(super) fn forget(
     declared: &Declared,
 ) -> Result<(), StoreError> {
     let Some(text) = &saved.applied_file else { return Ok(()) };
-    let with_secrets = declared
+    let referring: Vec<_> = declared
         .domains
         .iter()
-        .filter(|domain| domain.options.secrets().any(|secret| in_json(text, secret)));
-    let with_secrets: Vec<_> = with_secrets.collect();
-    if with_secrets.is_empty() {
+        .filter(|domain| domain.options.secrets().next().is_some())
+        .collect();
+    if referring.is_empty() {
         return Ok(());
     }
     // What can't be read is found when it is applied.
     let applied = Declared::from_json(text).unwrap_or_default();
     let applied: HashMap<_, _> =
         applied.domains.iter().map(|domain| (&domain.domain, &domain.options)).collect();
-    let is_as_before = |domain: &DeclaredDomain| {
-        applied.get(&domain.domain).is_some_and(|o| **o == domain.options)
-    };
-    let secrets: Vec<_> = with_secrets
-        .into_iter()
-        .filter(|domain| !is_as_before(domain))
-        .flat_map(|domain| domain.options.secrets())
-        .filter(|secret| in_json(text, secret))
-        .map(str::to_owned)
-        .collect();
+    let mut secrets = Vec::new();
+    for DeclaredDomain { domain, options, .. } in referring {
+        let Some(before) = applied.get(domain).filter(|before| **before != options) else {
+            continue;
+        };
+        // What the variable held then, which may be another value than now.
+        secrets.extend(before.literals_beside(options));
+        let held = options.secrets().filter(|secret| in_json(text, secret));
+        secrets.extend(held.map(str::to_owned));
+    }
+    secrets.sort_unstable();
+    secrets.dedup();
     if secrets.is_empty() { Ok(()) } else { store.forget(&secrets) }
 }
 

@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use super::history::HistoryReader;
 use super::lock::{self, DirectoryLock};
+use super::retention::{HistorySize, Retention};
 use crate::atomic_file;
 use crate::crash_point::crash_point;
-use crate::model::{
-    Actor, Backend, Change, DomainName, EntryKind, Event, EventKind, HIDDEN, Outcome, VirtualHost,
-};
+use crate::model::{Actor, Backend, CUT, Change, EventKind, HIDDEN, Outcome, VirtualHost};
 
 /// What is escaped of a path in a URI.
 const IN_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
@@ -48,6 +48,11 @@ const CREATE: &str = "
     ) WITHOUT ROWID;
 ";
 
+/// Finds what goes with an event that is removed. Without it, each removal would read the whole table; a
+/// server that doesn't know it works with it, so the schema's number is the same.
+const INDEX: &str =
+    "CREATE INDEX IF NOT EXISTS event_domains_of_event ON event_domains (event, domain);";
+
 /// Until schema 2 the file was a row of `meta`. To find a key in a table without row ids, SQLite reads
 /// the values that it passes: each commit read the whole file to write the revision beside it.
 const FROM_1_TO_2: &str = "
@@ -59,10 +64,14 @@ const FROM_1_TO_2: &str = "
 /// The state directory, held for as long as this lives.
 #[derive(Debug)]
 pub struct Store {
+    /// Closed first: who closes the database last puts the log of writes away.
+    reader: HistoryReader,
     connection: Connection,
     /// Whether the next commit takes what must be forgotten out of the state, so that the log of writes
     /// must not keep the pages of before.
     forgets: bool,
+    history: HistorySize,
+    retention: Retention,
     _lock: DirectoryLock,
 }
 
@@ -115,7 +124,15 @@ impl Store {
         // What is taken out of the state is not to be found in the file either.
         connection.pragma_update(None, "secure_delete", true)?;
         create_schema(&mut connection)?;
-        Ok(Self { connection, forgets: false, _lock: lock })
+        let history = HistorySize::count(&connection)?;
+        let retention = Retention::default();
+        let reader = HistoryReader::open(&path)?;
+        Ok(Self { reader, connection, forgets: false, history, retention, _lock: lock })
+    }
+
+    /// Reads the history, beside the changes.
+    pub fn history(&self) -> HistoryReader {
+        self.reader.clone()
     }
 
     /// Whether [`Self::open`] could open the state in `directory`, as far as that can be known without
@@ -165,7 +182,8 @@ impl Store {
         Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?)
     }
 
-    /// Writes a change and its event: all of it or nothing. Returns the event's number.
+    /// Writes a change and its event: all of it or nothing. Returns the event's number. The oldest events
+    /// go where the history has become too large.
     ///
     /// # Errors
     /// When the database fails; then nothing was written.
@@ -184,14 +202,19 @@ impl Store {
                 .execute(params![file])?;
             crash_point("commit.applied_file");
         }
-        let event = insert_event(&transaction, commit)?;
+        let mut history = self.history;
+        let event = insert_event(&transaction, commit, &mut history)?;
+        history.trim(&transaction, self.retention)?;
         crash_point("commit.event");
         transaction.commit()?;
+        self.history = history;
         crash_point("commit.done");
-        if std::mem::take(&mut self.forgets) {
-            // What was committed stays committed if a page of before can't be taken away yet.
+        if self.forgets {
+            // What was committed stays committed if a page of before can't be taken away yet: somebody
+            // reads it.
             let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-            let _ = self.connection.query_row(checkpoint, [], |_| Ok(()));
+            let blocked = self.connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0));
+            self.forgets = blocked != Ok(0);
         }
         Ok(event)
     }
@@ -208,18 +231,23 @@ impl Store {
                 row.get(0)
             })
             .optional()?;
+        let mut history = self.history;
+        // One that is no longer kept has no outcome either.
         if let Some(value) = value {
             let mut kind: EventKind = read("an event", &value)?;
             if let EventKind::Switch { outcome: now, .. } = &mut kind {
                 *now = outcome.clone();
             }
+            let after = write(&kind);
             transaction.execute(
                 "UPDATE events SET value = ?2 WHERE id = ?1",
-                params![signed(event), write(&kind)],
+                params![signed(event), after],
             )?;
+            history.replace(&value, &after);
         }
         crash_point("outcome.event");
         transaction.commit()?;
+        self.history = history;
         crash_point("outcome.done");
         Ok(())
     }
@@ -230,10 +258,12 @@ impl Store {
     /// When the database fails.
     pub fn mark_interrupted(&mut self) -> Result<usize, StoreError> {
         let open: Vec<u64> = self
-            .events_where("WHERE json_extract(value, '$.outcome.state') = 'draining'", [])?
-            .into_iter()
-            .map(|event| event.id)
-            .collect();
+            .connection
+            .prepare(
+                "SELECT id FROM events WHERE json_extract(value, '$.outcome.state') = 'draining'",
+            )?
+            .query_map([], |row| row.get::<_, i64>(0).map(i64::unsigned_abs))?
+            .collect::<Result<_, _>>()?;
         for event in &open {
             self.set_outcome(*event, &Outcome::Interrupted)?;
         }
@@ -250,6 +280,7 @@ impl Store {
         // As texts stand in the JSON that changes are told in.
         let quoted: Vec<String> = values.iter().map(write).collect();
         let transaction = self.connection.transaction()?;
+        let mut history = self.history;
         let mut changed = Vec::new();
         {
             let mut statement = transaction.prepare(
@@ -260,7 +291,9 @@ impl Store {
                 let value: String = row.get(1)?;
                 let mut kind: EventKind = read("an event", &value)?;
                 if hide_in(&mut kind, &quoted) {
-                    changed.push((row.get::<_, i64>(0)?, write(&kind)));
+                    let hidden = write(&kind);
+                    history.replace(&value, &hidden);
+                    changed.push((row.get::<_, i64>(0)?, hidden));
                 }
             }
         }
@@ -269,111 +302,8 @@ impl Store {
                 .execute("UPDATE events SET value = ?2 WHERE id = ?1", params![id, value])?;
         }
         transaction.commit()?;
+        self.history = history;
         Ok(())
-    }
-
-    /// The newest events first, at most `limit`, those that concern `domain` or all.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn events(
-        &self,
-        domain: Option<&DomainName>,
-        limit: usize,
-    ) -> Result<Vec<Event>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        match domain {
-            None => self.events_where("ORDER BY id DESC LIMIT ?1", params![limit]),
-            Some(domain) => self.events_where(
-                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
-                 ORDER BY id DESC LIMIT ?2",
-                params![domain.to_string(), limit],
-            ),
-        }
-    }
-
-    /// The newest event that is about the domain or the backend alone.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn newest_of(&self, kind: EntryKind, name: &str) -> Result<Option<Event>, StoreError> {
-        let newest = match kind {
-            EntryKind::Domain => self.events_where(
-                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
-                 AND json_extract(value, '$.kind') <> 'file_applied' ORDER BY id DESC LIMIT 1",
-                params![name],
-            ),
-            EntryKind::Backend => self.events_where(
-                "WHERE json_extract(value, '$.backend') = ?1 ORDER BY id DESC LIMIT 1",
-                params![name],
-            ),
-            EntryKind::Setting => Ok(Vec::new()),
-        };
-        Ok(newest?.pop())
-    }
-
-    /// Events that are older than `before`, or all, the newest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn events_before(
-        &self,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Event>, StoreError> {
-        let (before, limit) = (before.unwrap_or(u64::MAX), limit.try_into().unwrap_or(u64::MAX));
-        let page = "WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
-        self.events_where(page, params![signed(before), signed(limit)])
-    }
-
-    /// The events after the one of that number, the oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn events_after(
-        &self,
-        event: u64,
-        domain: Option<&DomainName>,
-        limit: usize,
-    ) -> Result<Vec<Event>, StoreError> {
-        let (event, limit) = (signed(event), i64::try_from(limit).unwrap_or(i64::MAX));
-        match domain {
-            None => self.events_where("WHERE id > ?1 ORDER BY id LIMIT ?2", params![event, limit]),
-            Some(domain) => self.events_where(
-                "WHERE id > ?1 AND id IN (SELECT event FROM event_domains WHERE domain = ?2)
-                 ORDER BY id LIMIT ?3",
-                params![event, domain.to_string(), limit],
-            ),
-        }
-    }
-
-    /// The event of that number.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn event(&self, event: u64) -> Result<Option<Event>, StoreError> {
-        Ok(self.events_where("WHERE id = ?1", params![signed(event)])?.pop())
-    }
-
-    fn events_where(
-        &self,
-        clause: &str,
-        parameters: impl rusqlite::Params,
-    ) -> Result<Vec<Event>, StoreError> {
-        let query = format!("SELECT id, revision, at_ms, actor, value FROM events {clause}");
-        let mut statement = self.connection.prepare_cached(&query)?;
-        let mut rows = statement.query(parameters)?;
-        let mut events = Vec::new();
-        while let Some(row) = rows.next()? {
-            events.push(Event {
-                id: row.get::<_, i64>(0)?.unsigned_abs(),
-                revision: row.get::<_, i64>(1)?.unsigned_abs(),
-                at_ms: row.get::<_, i64>(2)?.unsigned_abs(),
-                actor: read("an actor", &row.get::<_, String>(3)?)?,
-                kind: read("an event", &row.get::<_, String>(4)?)?,
-            });
-        }
-        Ok(events)
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
@@ -440,8 +370,12 @@ fn create_schema(connection: &mut Connection) -> Result<(), StoreError> {
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
         1 => transaction.execute_batch(FROM_1_TO_2)?,
-        _ => return Ok(()),
+        _ => {
+            transaction.execute_batch(INDEX)?;
+            return Ok(transaction.commit()?);
+        }
     }
+    transaction.execute_batch(INDEX)?;
     crash_point("schema.tables");
     transaction.pragma_update(None, "user_version", SCHEMA)?;
     crash_point("schema.version");
@@ -475,17 +409,18 @@ fn set_meta(transaction: &Transaction<'_>, key: &str, value: &str) -> Result<(),
     Ok(())
 }
 
-fn insert_event(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<u64, StoreError> {
+fn insert_event(
+    transaction: &Transaction<'_>,
+    commit: &Commit<'_>,
+    history: &mut HistorySize,
+) -> Result<u64, StoreError> {
+    let (actor, value) = (write(commit.actor), write(commit.event));
     transaction
         .prepare_cached(
             "INSERT INTO events (revision, at_ms, actor, value) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![
-            signed(commit.revision),
-            signed(commit.at_ms),
-            write(commit.actor),
-            write(commit.event)
-        ])?;
+        .execute(params![signed(commit.revision), signed(commit.at_ms), actor, value])?;
+    history.add(&actor, &value);
     let event = transaction.last_insert_rowid();
     for domain in commit.event.domains() {
         transaction
@@ -495,7 +430,7 @@ fn insert_event(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<u6
     Ok(event.unsigned_abs())
 }
 
-fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
+pub(super) fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|source| StoreError::Row { what, source })
 }
 
@@ -519,13 +454,25 @@ fn hide_in(kind: &mut EventKind, quoted: &[String]) -> bool {
                 *phrase = phrase.replace(quoted.as_str(), &hidden);
                 found = true;
             }
+            if let Some(at) = cut_within(phrase, quoted) {
+                phrase.replace_range(at.., &format!("{hidden}{CUT}"));
+                found = true;
+            }
         }
     }
     found
 }
 
+/// Where a phrase that was cut within `quoted` has the beginning of it.
+fn cut_within(phrase: &str, quoted: &str) -> Option<usize> {
+    let body = phrase.strip_suffix(CUT)?;
+    let begins = |at: &usize| quoted.starts_with(&body[*at..]);
+    // The quote alone gives nothing away.
+    body.rmatch_indices('"').map(|(at, _)| at).filter(|at| body.len() - at > 1).find(begins)
+}
+
 /// SQLite's integers are signed; counts and times fit.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -4,7 +4,10 @@
 
 mod database;
 mod error;
+mod history;
 mod lock;
+mod retention;
 
 pub use database::{Commit, Saved, Store};
 pub use error::StoreError;
+pub use history::{HistoryReader, ReadLimit};

@@ -441,3 +441,48 @@ fn what_a_ca_is_called_and_told_is_shown_as_the_file_has_it() {
         }
     }
 }
+
+#[test]
+fn a_store_forgets_also_what_a_command_has_kept_and_what_a_variable_held_before() {
+    let backend = Backend::start("w1");
+    let header = |value: &str| format!("request_headers = {{ set = {{ X-Key = \"{value}\" }} }}");
+    // As the first version applied references: the value of the variable in their place.
+    let literal = Setup::new()
+        .domain_with("kept.test", "a", "max_body_bytes = 1000")
+        .domain_with("rotated.test", "a", "max_body_bytes = 1001")
+        .backend("w1", backend.address(), &["a"])
+        .env("BACKEND_KEY", SECRET.into())
+        .env("NEXT_KEY", NEXT.into());
+    let mut vhost = literal.start();
+    vhost.wait_until_healthy(1);
+    let literal = literal
+        .replace("max_body_bytes = 1000", &header(SECRET))
+        .replace("max_body_bytes = 1001", &header(MESSAGE));
+    vhost.write_config(&literal);
+    vhost.ctl_ok(&["reload"]);
+    let more = "request_headers.set.X-More=\"1\"";
+    vhost.ctl_ok(&["domain", "set", "kept.test", "--option", more]);
+    let told = vhost.ctl_ok(&["history", "-o", "json"]).stdout;
+    assert!(told.contains(SECRET) && told.contains(MESSAGE), "{told}");
+    vhost.signal(nix::sys::signal::Signal::SIGTERM);
+    vhost.wait_for_exit(Duration::from_secs(20));
+    vhost.write_config(
+        &literal
+            .replace(&header(SECRET), &header("${BACKEND_KEY}"))
+            .replace(&header(MESSAGE), &header("${NEXT_KEY}")),
+    );
+    vhost.restart();
+    vhost.wait_until_healthy(1);
+    assert_eq!(vhost.get("kept.test", "/").sent("x-key"), [SECRET]);
+    assert_eq!(vhost.get("rotated.test", "/").sent("x-key"), [NEXT]);
+    let shown = vhost.rpc("domain.show", json!({"domain": "kept.test"})).unwrap();
+    let expected = json!({"x-key": "${BACKEND_KEY}", "x-more": "1"});
+    assert_eq!(shown["options"]["request_headers"]["set"], expected, "what a command did stays");
+    let history = vhost.ctl_ok(&["history", "-o", "json"]).stdout;
+    vhost.signal(nix::sys::signal::Signal::SIGTERM);
+    vhost.wait_for_exit(Duration::from_secs(20));
+    for secret in [SECRET, MESSAGE, NEXT] {
+        assert!(!history.contains(secret), "{secret}: {history}");
+        assert_eq!(is_kept(&vhost.state_dir(), secret), None, "{secret}");
+    }
+}

@@ -180,7 +180,7 @@ impl ControlPlane {
             }
             _ => return error,
         };
-        let newest = self.with_writer(move |writer, _| Ok(writer.store.newest_of(kind, &name)?));
+        let newest = self.reading(move |history| history.newest_of(kind, &name));
         // The conflict is what must be heard, also where the history can't be read.
         if let Ok(Some(event)) = newest.await {
             *made = Some(Made { actor: event.actor, at_ms: event.at_ms });

@@ -98,6 +98,22 @@ impl HostOptions {
         shown
     }
 
+    /// What stood in these options where those of `file` have references now: what the environment said
+    /// when they were stored, maybe.
+    pub fn literals_beside(&self, file: &Self) -> Vec<String> {
+        let mut literals = Vec::new();
+        if file.held().written.is_empty() {
+            return literals;
+        }
+        let written = self.written();
+        for (key, referring) in &file.held().written {
+            if let Some(written) = written.get(key) {
+                written::literals_beside(written, referring, &mut literals);
+            }
+        }
+        literals
+    }
+
     /// What the references stand for.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.held().meant.values().map(String::as_str)
@@ -228,7 +244,7 @@ impl HostOptions {
         if before == file {
             return self.clone();
         }
-        let (old, new) = (before.written(), file.written());
+        let (live, old, new) = (self.written(), before.written(), file.written());
         let (old_values, new_values) = (before.values(), file.values());
         let (mut values, mut held) = (self.values(), self.held().clone());
         held.meant.extend(file.held().meant.clone());
@@ -236,9 +252,19 @@ impl HostOptions {
             if old.get(key) == new.get(key) {
                 continue;
             }
-            // Only the way of writing differs: what a command has made of it since stays.
+            // Only the way of writing differs: what a command has made of it since stays, and where it
+            // still says what the file said, it is written as the file writes it now.
             let is_rewritten = new.contains_key(key) && old_values.get(key) == new_values.get(key);
             if is_rewritten && values.get(key) != new_values.get(key) {
+                let written = held.written.get(key).or_else(|| live.get(key));
+                if let (Some(written), Some(old), Some(new)) = (written, old.get(key), new.get(key))
+                {
+                    let mut written = written.clone();
+                    written::rewrite(&mut written, old, new);
+                    if written::any_reference(&written) {
+                        held.written.insert(key.to_owned(), written);
+                    }
+                }
                 continue;
             }
             match new_values.get(key) {

@@ -139,6 +139,53 @@ pub(super) fn hide_beside(value: &mut Value, other: &Value) {
     }
 }
 
+/// The texts that refer to nothing and stand where `other` has a reference, without their escapes.
+pub(super) fn literals_beside(written: &Value, other: &Value, into: &mut Vec<String>) {
+    match (written, other) {
+        (Value::String(text), Value::String(other)) if refers(other) && !refers(text) => {
+            into.push(unescape(text));
+        }
+        (Value::Array(elements), Value::Array(others)) if elements.len() == others.len() => {
+            let pairs = elements.iter().zip(others);
+            pairs.for_each(|(element, other)| literals_beside(element, other, into));
+        }
+        (Value::Object(fields), Value::Object(others)) => {
+            for (key, other) in others {
+                if let Some(field) = fields.get(key) {
+                    literals_beside(field, other, into);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Puts the references of `new` in the place of the literals that they took the place of since `old`,
+/// where those still stand.
+pub(super) fn rewrite(written: &mut Value, old: &Value, new: &Value) {
+    match (written, old, new) {
+        (Value::String(text), Value::String(old), Value::String(new))
+            if refers(new) && !refers(old) && text == old =>
+        {
+            text.clone_from(new);
+        }
+        (Value::Array(elements), Value::Array(old), Value::Array(new))
+            if elements.len() == old.len() && old.len() == new.len() =>
+        {
+            let beside = old.iter().zip(new);
+            elements.iter_mut().zip(beside).for_each(|(one, (old, new))| rewrite(one, old, new));
+        }
+        (Value::Object(fields), Value::Object(old), Value::Object(new)) => {
+            for (key, new) in new {
+                if let (Some(field), Some(old)) = (fields.get_mut(key), old.get(key)) {
+                    rewrite(field, old, new);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// What a command gives, as a file writes it. A text that is given as it is shown now keeps what it
 /// stands for; `shown` and `written` are what stands there.
 ///

@@ -13,8 +13,7 @@ use crate::model::Actor;
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::envelope::{Answer, Fault, RequestId, Response, Version, code};
 use crate::rpc::fault;
-use crate::rpc::progress::Outgoing;
-use crate::rpc::progress::ProgressSink;
+use crate::rpc::progress::{Outgoing, ProgressSink, WaitingBudget};
 use crate::rpc::version::PeerVersion;
 
 /// One client's side of the socket.
@@ -22,6 +21,7 @@ pub(super) struct Conversation {
     pub(super) dispatch: Dispatch,
     pub(super) actor: Actor,
     pub(super) lines: mpsc::Sender<Outgoing>,
+    pub(super) budget: WaitingBudget,
     pub(super) limits: Limits,
 }
 
@@ -113,7 +113,11 @@ impl Conversation {
             Err(refused) => return self.refused(*refused),
         };
         let progress = match &id {
-            Some(id) => ProgressSink::Lines { id: id.clone(), lines: self.lines.clone() },
+            Some(id) => ProgressSink::Lines {
+                id: id.clone(),
+                lines: self.lines.clone(),
+                budget: self.budget.clone(),
+            },
             None => ProgressSink::Nobody,
         };
         let call = Call::new(self.actor.clone(), progress);
@@ -168,7 +172,7 @@ impl Conversation {
     /// doesn't read ends here, and so does the memory that its answers take.
     async fn send(&self, text: String) {
         let (written, taken) = oneshot::channel();
-        if self.lines.send(Outgoing { text, written: Some(written) }).await.is_ok() {
+        if self.lines.send(Outgoing { text, written: Some(written), waiting: None }).await.is_ok() {
             // An error is that of the writer, which has ended; the loop sees it.
             let _ = taken.await;
         }

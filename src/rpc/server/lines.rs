@@ -44,7 +44,7 @@ pub(super) async fn write(
     mut lines: mpsc::Receiver<Outgoing>,
     slowest_reader: Duration,
 ) {
-    while let Some(Outgoing { mut text, written }) = lines.recv().await {
+    while let Some(Outgoing { mut text, written, waiting }) = lines.recv().await {
         text.push('\n');
         match timeout(slowest_reader, writer.write_all(text.as_bytes())).await {
             Ok(Ok(())) => {}
@@ -54,6 +54,7 @@ pub(super) async fn write(
                 return;
             }
         }
+        drop(waiting);
         if let Some(written) = written {
             // Nobody waits for it where the conversation has ended meanwhile.
             let _ = written.send(());

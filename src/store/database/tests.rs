@@ -1,5 +1,8 @@
 use super::*;
-use crate::model::{Balance, SwitchStep};
+use crate::model::{Balance, Event, SwitchStep};
+use crate::store::ReadLimit;
+
+const TEN: ReadLimit = ReadLimit { events: 10, bytes: usize::MAX };
 
 fn virtual_host(live: &str) -> VirtualHost {
     VirtualHost {
@@ -55,10 +58,10 @@ fn what_was_committed_is_found_again() {
     let saved = store.load().unwrap();
     assert_eq!((saved.revision, saved.domains), (1, vec![virtual_host("b")]));
     assert_eq!(store.mark_interrupted().unwrap(), 1);
-    let events = store.events(Some(&"example.com".parse().unwrap()), 10).unwrap();
+    let events = store.history().events(Some(&"example.com".parse().unwrap()), TEN).unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].id, &events[0].kind), (number, &switch(Outcome::Interrupted)));
-    assert!(store.events(Some(&"other.org".parse().unwrap()), 10).unwrap().is_empty());
+    assert!(store.history().events(Some(&"other.org".parse().unwrap()), TEN).unwrap().is_empty());
 }
 
 #[test]
@@ -181,4 +184,153 @@ fn a_database_that_is_damaged_is_not_taken_for_a_new_one() {
     let error = Store::open(directory.path()).and_then(|store| store.load()).unwrap_err();
     assert!(error.hint().contains("backup"), "{error}: {}", error.hint());
     assert_eq!(error.to_string().matches("malformed").count(), 1, "{error}");
+}
+
+/// An event of about so many bytes.
+fn set(bytes: usize) -> EventKind {
+    let changed = vec!["x".repeat(bytes)];
+    EventKind::DomainSet { domain: "example.com".parse().unwrap(), changed }
+}
+
+fn ids(store: &Store) -> Vec<u64> {
+    let all = ReadLimit { events: usize::MAX, bytes: usize::MAX };
+    store.history().events_after(0, None, all).unwrap().into_iter().map(|event| event.id).collect()
+}
+
+/// What the store believes of its history is what there is, also of domains.
+#[track_caller]
+fn assert_counted(store: &Store) {
+    assert_eq!(store.history, HistorySize::count(&store.connection).unwrap());
+    let query = "SELECT count(*) FROM event_domains WHERE event NOT IN (SELECT id FROM events)";
+    let orphans: i64 = store.connection.query_row(query, [], |row| row.get(0)).unwrap();
+    assert_eq!(orphans, 0);
+}
+
+#[test]
+fn the_history_keeps_the_newest_events_by_number_and_by_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    store.retention = Retention { events: 5, bytes: u64::MAX };
+    for revision in 1..=8 {
+        commit(&mut store, &[], revision, &set(10));
+        assert_counted(&store);
+    }
+    assert_eq!(ids(&store), [4, 5, 6, 7, 8]);
+
+    store.retention = Retention { events: 100, bytes: 10_000 };
+    let draining = commit(&mut store, &[], 9, &switch(Outcome::Draining));
+    for revision in 10..=14 {
+        commit(&mut store, &[], revision, &set(3000));
+        assert_counted(&store);
+    }
+    assert_eq!(ids(&store), [12, 13, 14]);
+    // Its event is gone, and the switch ends nevertheless.
+    store.set_outcome(draining, &Outcome::Done).unwrap();
+    commit(&mut store, &[], 15, &switch(Outcome::Draining));
+    assert_eq!(store.mark_interrupted().unwrap(), 1);
+    store.forget(&["xx".to_owned()]).unwrap();
+    assert_counted(&store);
+
+    // One that is larger than all that is kept is kept, alone.
+    let large = commit(&mut store, &[], 16, &set(50_000));
+    assert_eq!(ids(&store), [large]);
+    drop(store);
+    let store = Store::open(directory.path()).unwrap();
+    assert_counted(&store);
+    assert_eq!(ids(&store), [large], "numbers go on where they were");
+}
+
+#[test]
+fn a_history_that_has_grown_without_bounds_is_trimmed_piece_by_piece() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    for revision in 1..=30 {
+        commit(&mut store, &[], revision, &set(10));
+    }
+    // As a server that knew no index has left it, far beyond.
+    store
+        .connection
+        .execute_batch(
+            "DROP INDEX event_domains_of_event;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+             INSERT INTO events (revision, at_ms, actor, value)
+             SELECT 31, 0, events.actor, events.value FROM n, events WHERE events.id = 1;",
+        )
+        .unwrap();
+    drop(store);
+    let mut store = Store::open(directory.path()).unwrap();
+    store.retention = Retention { events: 10, bytes: u64::MAX };
+    let left: Vec<_> = (0..4)
+        .map(|_| {
+            commit(&mut store, &[], 32, &set(10));
+            assert_counted(&store);
+            ids(&store).len()
+        })
+        .collect();
+    assert_eq!(left, [1531, 532, 10, 10]);
+    let plan = "EXPLAIN QUERY PLAN DELETE FROM event_domains WHERE event <= 1";
+    let plan: String = store.connection.query_row(plan, [], |row| row.get(3)).unwrap();
+    assert!(plan.contains("event_domains_of_event"), "{plan}");
+}
+
+#[test]
+fn what_is_read_at_once_has_a_bound_in_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    for revision in 1..=9 {
+        commit(&mut store, &[], revision, &set(1000));
+    }
+    let some = ReadLimit { events: 100, bytes: 2500 };
+    let domain = "example.com".parse().unwrap();
+    let numbers = |events: Vec<Event>| events.iter().map(|event| event.id).collect::<Vec<_>>();
+    for domain in [None, Some(&domain)] {
+        assert_eq!(numbers(store.history().events(domain, some).unwrap()), [9, 8, 7]);
+        assert_eq!(numbers(store.history().events_after(2, domain, some).unwrap()), [3, 4, 5]);
+        assert_eq!(store.history().before_newest(domain, 4).unwrap(), 5);
+        assert_eq!(store.history().before_newest(domain, 100).unwrap(), 0);
+        assert_eq!(store.history().before_newest(domain, 0).unwrap(), 9);
+    }
+    assert_eq!(store.history().before_newest(Some(&"other.test".parse().unwrap()), 4).unwrap(), 9);
+    assert_eq!(numbers(store.history().events_before(Some(5), some).unwrap()), [4, 3, 2]);
+    let one = ReadLimit { events: 100, bytes: 1 };
+    assert_eq!(numbers(store.history().events_after(0, None, one).unwrap()), [1], "one at least");
+}
+
+#[test]
+fn what_is_forgotten_is_not_left_in_a_phrase_that_was_cut_within_it() {
+    let secret = "s3cr3t-\"f0r\"-the-backend".to_owned();
+    let json = serde_json::to_string(&secret).unwrap();
+    for shown in 2..json.len() {
+        if !json.is_char_boundary(shown) {
+            continue;
+        }
+        let phrase = format!("request_headers: {{\"set\":{{\"x-key\":{}…", &json[..shown]);
+        let mut kind =
+            EventKind::DomainSet { domain: "example.com".parse().unwrap(), changed: vec![phrase] };
+        assert!(hide_in(&mut kind, std::slice::from_ref(&json)), "{kind:?}");
+        let EventKind::DomainSet { changed, .. } = kind else { panic!() };
+        assert_eq!(changed, ["request_headers: {\"set\":{\"x-key\":\"(hidden)\"…"]);
+    }
+}
+
+#[test]
+fn a_long_read_holds_up_no_change_and_sees_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    commit(&mut store, &[], 1, &set(10));
+    let history = store.history();
+    let reading = history.lock();
+    let mut statement = reading.prepare("SELECT id FROM events").unwrap();
+    let mut rows = statement.query([]).unwrap();
+    assert!(rows.next().unwrap().is_some());
+    for revision in 2..=50 {
+        commit(&mut store, &[], revision, &set(10));
+    }
+    store.forget(&["x".repeat(10)]).unwrap();
+    assert!(rows.next().unwrap().is_none(), "it sees what was");
+    drop(rows);
+    drop(statement);
+    assert!(reading.execute("DELETE FROM events", []).is_err(), "it only reads");
+    drop(reading);
+    assert_eq!(ids(&store).len(), 50);
 }
