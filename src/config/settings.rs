@@ -224,7 +224,7 @@ impl ProxySettings {
             max_buffered_bytes_per_connection: 2 * 1024 * 1024,
             max_buffered_bytes_per_client: 64 * 1024 * 1024,
             max_buffered_bytes: 1024 * 1024 * 1024,
-            max_h2_send_buffer_bytes: 64 * 1024,
+            max_h2_send_buffer_bytes: 128 * 1024,
             default_certificate: None,
         }
     }

@@ -9,9 +9,13 @@ use bytes::Bytes;
 
 use super::budget::{Budget, Charge};
 
-/// What a request may hold, however much room there is: enough to have the next piece ready while one
-/// is written.
-const MAX_HELD: usize = 128 * 1024;
+/// What a request may hold, however much room there is: enough to have the next pieces ready while some
+/// are written.
+const MAX_HELD: usize = 512 * 1024;
+
+/// Whoever waits to read more is woken when no more than this is held. Another thread writes what is
+/// held, and to be woken by it for each piece costs more than the piece.
+const WAKE_AT: usize = MAX_HELD / 2;
 
 /// A last piece up to this size is not counted: it leaves at once or with its request.
 const UNCOUNTED: usize = 4 * 1024;
@@ -115,9 +119,11 @@ impl AsRef<[u8]> for HeldAnswer {
 
 impl Drop for HeldAnswer {
     fn drop(&mut self) {
-        self.account.held.fetch_sub(self.bytes.len(), Ordering::AcqRel);
+        let before = self.account.held.fetch_sub(self.bytes.len(), Ordering::AcqRel);
         self.account.budget.remove(self.bytes.len());
-        self.account.reader.wake();
+        if before - self.bytes.len() <= WAKE_AT {
+            self.account.reader.wake();
+        }
     }
 }
 

@@ -100,10 +100,12 @@ fn a_domain_that_another_switch_holds_keeps_all_where_they_are() {
     trio.c.set_health(500);
     trio.vhost.wait_for_health("c1", "unhealthy");
     let first = trio.vhost.ctl_in_background(&["switch", "shop.test", "c", "--timeout", "50s"]);
-    let second = eventually_some("the first one holds its domain", SOON, || {
-        let output = trio.vhost.ctl(&["switch", "shop.test", "c", "--timeout", "1ms"]);
-        (output.code == 5).then_some(output)
+    eventually("the first one holds its domain", SOON, || {
+        let explained = trio.vhost.rpc("route.explain", json!({ "url": "http://shop.test/" }));
+        explained.expect("it answers")["live"]["switching"] == "checking"
     });
+    let second = trio.vhost.ctl(&["switch", "shop.test", "c", "--timeout", "1ms"]);
+    assert_eq!(second.code, 5, "{second:?}");
     assert!(second.stderr.contains("shop.test"), "{second:?}");
     for command in [
         ["switch", "example.com", "--also", "shop.test"],
