@@ -1,11 +1,15 @@
 """Calls the server of bytes: `client.py PLAN ADDRESS AUTHORITY [ROOT]`. Says what passed."""
 
+import faulthandler
 import os
 import queue
 import sys
+import traceback
 
 import grpc
 
+# Each call has a deadline of its own; where the library itself hangs, this says where.
+faulthandler.dump_traceback_later(240, exit=True)
 plan, address, authority = sys.argv[1:4]
 options = [
     ("grpc.default_authority", authority),
@@ -124,6 +128,15 @@ PLANS = {
     "unavailable": [lambda: refused(grpc.StatusCode.UNAVAILABLE)],
     "unimplemented": [lambda: refused(grpc.StatusCode.UNIMPLEMENTED)],
 }
-for test in PLANS[plan]:
-    test()
-    print(test.__name__, "passed", flush=True)
+status = 0
+try:
+    for test in PLANS[plan]:
+        test()
+        print(test.__name__, "passed")
+except BaseException:
+    traceback.print_exc()
+    status = 1
+sys.stdout.flush()
+sys.stderr.flush()
+# The library's threads may hang when they are joined.
+os._exit(status)
