@@ -4,7 +4,7 @@
 //! The h2 crate ends the connection for a character that no field may have; it cuts fragments off,
 //! ignores pseudo-header fields in trailers, drops a `:scheme` that no `:authority` is beside, and forgets
 //! what was malformed where a frame ends within a field. It does not decode the block of a stream that
-//! depends on itself. So a block is held until it is whole. One that is malformed becomes another one,
+//! depends on itself. So a block is held until it is whole, and passes in frames of our own. One that is malformed becomes another one,
 //! which does the same to the table of the connection and which h2 resets its stream for. One that can't be
 //! decoded becomes one for which h2 certainly ends the connection, with GOAWAY.
 
@@ -15,24 +15,24 @@ use std::time::Instant;
 
 use tokio::io::ReadBuf;
 
-use super::hpack::{Fields, Seen};
+use super::hpack::Fields;
 use super::malformed::MalformedRate;
+use super::memory::Budget;
+use crate::model::Reason;
 
-const HEADER: usize = 9;
+mod frame;
+mod open_block;
+mod unfinished;
+
+pub(super) use frame::MAX_FRAME;
+use frame::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADER, HEADERS, PADDED, PRIORITY, PRIORITY_LENGTH,
+    PUSH_PROMISE, Place, push_block, push_frames, push_head,
+};
+use open_block::OpenBlock;
+pub(super) use unfinished::Unfinished;
+
 const PREFACE: usize = 24;
-
-/// Types of frames (RFC 9113 §6), and flags.
-const HEADERS: u8 = 0x1;
-const PUSH_PROMISE: u8 = 0x5;
-const CONTINUATION: u8 = 0x9;
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
-const PADDED: u8 = 0x8;
-const PRIORITY: u8 = 0x20;
-const PRIORITY_LENGTH: usize = 5;
-
-/// The largest payload of a frame: the default, which we don't change. h2 ends the connection for more.
-pub(super) const MAX_FRAME: usize = 16 * 1024;
 
 /// A field for which h2 resets a stream: `connection: x`.
 const FIELD_OF_CONNECTION: &[u8] = b"\x00\x0aconnection\x01x";
@@ -40,8 +40,11 @@ const FIELD_OF_CONNECTION: &[u8] = b"\x00\x0aconnection\x01x";
 /// A block for which h2 ends a connection: the field with the index 0.
 const NO_BLOCK: &[u8] = b"\x80";
 
-/// Counts and logs a request that is refused, and why.
-pub(super) type Refuse = Box<dyn Fn(&'static str) + Send + Sync>;
+/// What is malformed and can't be shown to h2.
+const NO_TELLING: &str = "a header block can't be decoded";
+
+/// Counts and logs what is refused, and why.
+pub(super) type Refuse = Box<dyn Fn(Reason, &'static str) + Send + Sync>;
 
 /// The header blocks of one connection.
 pub(super) struct HeaderBlocks {
@@ -59,46 +62,11 @@ pub(super) struct HeaderBlocks {
     /// Set once what has come ends the connection: nothing more of it is read.
     has_ended: bool,
     rate: Arc<MalformedRate>,
+    memory: Arc<Budget>,
+    unfinished: Arc<Unfinished>,
+    /// Whether that says that a block is.
+    is_unfinished: bool,
     refuse: Refuse,
-}
-
-/// A block that is not whole.
-#[derive(Debug, Default)]
-struct OpenBlock {
-    stream: u32,
-    /// Whether it ends its stream.
-    is_last: bool,
-    /// Whether it is not the first of its stream.
-    is_trailers: bool,
-    depends_on_itself: bool,
-    /// Its frames as they came; `None` when h2 has them already.
-    frames: Option<Vec<u8>>,
-    /// Their fragments.
-    fragments: Vec<u8>,
-    seen: Seen,
-}
-
-/// What the next byte belongs to.
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    /// So many bytes that are of no interest.
-    Skip(usize),
-    /// The head of a frame, of which so many bytes are there.
-    Head(usize),
-    /// The length of the padding of a frame whose payload has so many bytes.
-    PadLength(usize),
-    Priority {
-        have: usize,
-        stream: u32,
-        fragment: usize,
-        padding: usize,
-    },
-    Fragment {
-        left: usize,
-        padding: usize,
-    },
-    /// So many bytes of padding behind a fragment.
-    Padding(usize),
 }
 
 /// The connection can't go on.
@@ -111,7 +79,12 @@ enum Stop {
 }
 
 impl HeaderBlocks {
-    pub(super) fn new(max_held: usize, rate: Arc<MalformedRate>, refuse: Refuse) -> Self {
+    pub(super) fn new(
+        max_held: usize,
+        rate: Arc<MalformedRate>,
+        memory: Arc<Budget>,
+        refuse: Refuse,
+    ) -> Self {
         Self {
             place: Place::Skip(PREFACE),
             head: [0; HEADER],
@@ -123,8 +96,21 @@ impl HeaderBlocks {
             last_stream: 0,
             has_ended: false,
             rate,
+            memory,
+            unfinished: Arc::default(),
+            is_unfinished: false,
             refuse,
         }
+    }
+
+    /// For how long a block is unfinished.
+    pub(super) fn unfinished(&self) -> Arc<Unfinished> {
+        Arc::clone(&self.unfinished)
+    }
+
+    /// Whether a block is.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.is_unfinished
     }
 
     /// What h2 has yet to read goes into `buffer`, as far as there is room.
@@ -164,7 +150,33 @@ impl HeaderBlocks {
                 }
             }
         }
+        self.wait_for_more()?;
         Ok(passed)
+    }
+
+    /// Until more has come, an open block is counted, and its time runs.
+    fn wait_for_more(&mut self) -> io::Result<()> {
+        match &mut self.open {
+            Some(open) if !self.has_ended => {
+                if !open.charge(&self.memory, self.max_held) {
+                    self.has_ended = true;
+                    let why = "its client holds too much for a header block that is not whole";
+                    (self.refuse)(Reason::H2Flood, why);
+                    return Err(io::Error::other(why));
+                }
+                if open.since.is_none() {
+                    open.since = Some(Instant::now());
+                    self.unfinished.set(open.since);
+                    self.is_unfinished = true;
+                }
+            }
+            _ if self.is_unfinished => {
+                self.unfinished.set(None);
+                self.is_unfinished = false;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Takes some bytes: how many, and how many of them pass as they are. With `may_pass`, those that may
@@ -197,12 +209,10 @@ impl HeaderBlocks {
                 Ok((taken, 0))
             }
             Place::PadLength(length) => {
-                self.hold(&bytes[..1]);
                 self.begin_payload(length, bytes[0].into())?;
                 Ok((1, 0))
             }
             Place::Priority { have, stream, fragment, padding } => {
-                self.hold(&bytes[..1]);
                 let stream = if have < 4 { stream << 8 | u32::from(bytes[0]) } else { stream };
                 if have + 1 < PRIORITY_LENGTH {
                     self.place = Place::Priority { have: have + 1, stream, fragment, padding };
@@ -215,7 +225,7 @@ impl HeaderBlocks {
             }
             Place::Fragment { left, padding } => {
                 let taken = left.min(bytes.len());
-                self.follow_fragment(&bytes[..taken])?;
+                self.follow_fragment(&bytes[..taken], left)?;
                 if taken == left {
                     self.end_fragment(padding)?;
                 } else {
@@ -225,7 +235,6 @@ impl HeaderBlocks {
             }
             Place::Padding(left) => {
                 let taken = left.min(bytes.len());
-                self.hold(&bytes[..taken]);
                 self.place = Place::Padding(left - taken);
                 if taken == left {
                     self.end_frame()?;
@@ -251,13 +260,8 @@ impl HeaderBlocks {
                 let is_trailers = stream <= self.last_stream;
                 self.last_stream = self.last_stream.max(stream);
                 self.fields.begin();
-                self.open = Some(OpenBlock {
-                    stream,
-                    is_last: flags & END_STREAM != 0,
-                    is_trailers,
-                    frames: Some(Vec::new()),
-                    ..OpenBlock::default()
-                });
+                let is_last = flags & END_STREAM != 0;
+                self.open = Some(OpenBlock::new(stream, is_last, is_trailers));
             }
             // A client's promise would change the table too (RFC 9113 §8.4).
             CONTINUATION | HEADERS | PUSH_PROMISE => return Err(self.break_off()),
@@ -275,8 +279,9 @@ impl HeaderBlocks {
             self.ready.extend_from_slice(&self.head);
             return Err(Stop::Told);
         }
-        let head = self.head;
-        self.hold(&head);
+        if self.has_passed() {
+            self.ready.extend_from_slice(&self.head);
+        }
         if kind == HEADERS && flags & PADDED != 0 {
             let Some(length) = length.checked_sub(1) else { return Err(self.break_off()) };
             self.place = Place::PadLength(length);
@@ -308,32 +313,28 @@ impl HeaderBlocks {
         Ok(())
     }
 
-    /// Keeps a piece of the open block's frames, until they are too large.
-    fn hold(&mut self, bytes: &[u8]) {
-        let max = self.max_held;
-        let Self { open: Some(OpenBlock { frames, fragments, .. }), ready, .. } = self else {
-            return;
-        };
-        match frames {
+    /// Takes a piece of a frame's fragment, of which so much is left with it.
+    fn follow_fragment(&mut self, bytes: &[u8], left: usize) -> Result<(), Stop> {
+        let (flags, max) = (self.flags(), self.max_held);
+        let Some(block) = &mut self.open else { return Ok(()) };
+        match &mut block.fragments {
             Some(held) if held.len() + bytes.len() <= max => held.extend_from_slice(bytes),
-            _ => {
-                ready.append(&mut frames.take().unwrap_or_default());
-                *fragments = Vec::new();
-                ready.extend_from_slice(bytes);
+            // What was held is the beginning, and the rest of this frame one of its own.
+            Some(held) => {
+                push_frames(&mut self.ready, block.stream, block.is_last, held, false);
+                let flags = flags & END_HEADERS;
+                push_head(&mut self.ready, left, CONTINUATION, flags, block.stream);
+                self.ready.extend_from_slice(bytes);
+                block.fragments = None;
             }
+            None => self.ready.extend_from_slice(bytes),
         }
+        self.fields.follow(bytes, &mut block.seen).map_err(|_| self.break_off())
     }
 
-    fn follow_fragment(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        self.hold(bytes);
-        let Some(block) = &mut self.open else { return Ok(()) };
-        let followed = if block.frames.is_some() {
-            block.fragments.extend_from_slice(bytes);
-            self.fields.follow(bytes, &mut block.seen)
-        } else {
-            self.fields.follow(bytes, &mut block.seen)
-        };
-        followed.map_err(|_| self.break_off())
+    /// Whether h2 has what has come of the open block.
+    fn has_passed(&self) -> bool {
+        self.open.as_ref().is_some_and(|block| block.fragments.is_none())
     }
 
     fn end_fragment(&mut self, padding: usize) -> Result<(), Stop> {
@@ -353,24 +354,27 @@ impl HeaderBlocks {
             return Err(self.break_off());
         }
         let Some(block) = self.open.take() else { return Ok(()) };
+        let fault = block.fault();
+        let Some(fragments) = &block.fragments else {
+            self.fields.end();
+            let Some(why) = fault else { return Ok(()) };
+            (self.refuse)(Reason::BadRequest, why);
+            return Err(Stop::Cut(why));
+        };
         // Trailers have no head of a request: a stream is used again (RFC 9113 §5.1.1).
-        let is_head = block.seen.method && block.seen.path;
-        if block.is_trailers && is_head && block.frames.is_some() {
+        if block.is_trailers && block.seen.method && block.seen.path {
             return Err(self.break_off());
         }
-        let Some(why) = block.fault() else {
+        let Some(why) = fault else {
             self.fields.end();
-            self.ready.append(&mut block.frames.unwrap_or_default());
+            push_block(&mut self.ready, block.stream, block.is_last, fragments);
             return Ok(());
         };
-        let effect = if block.frames.is_some() {
-            self.fields.effect_of(&block.fragments)
-        } else {
-            Ok(Vec::new())
+        let Ok(mut instead) = self.fields.effect_of(fragments) else {
+            return Err(self.break_off());
         };
-        let Ok(mut instead) = effect else { return Err(self.break_off()) };
-        (self.refuse)(why);
-        if block.frames.is_none() || self.rate.note(Instant::now()) {
+        (self.refuse)(Reason::BadRequest, why);
+        if self.rate.note(Instant::now()) {
             return Err(Stop::Cut(why));
         }
         instead.extend_from_slice(FIELD_OF_CONNECTION);
@@ -381,53 +385,12 @@ impl HeaderBlocks {
     /// Has h2 end the connection.
     fn break_off(&mut self) -> Stop {
         // In the middle of a frame it can be shown none.
-        if self.open.as_ref().is_some_and(|block| block.frames.is_none()) {
-            (self.refuse)("a header block can't be decoded");
-            return Stop::Cut("a header block can't be decoded");
+        if self.has_passed() {
+            (self.refuse)(Reason::BadRequest, NO_TELLING);
+            return Stop::Cut(NO_TELLING);
         }
         push_block(&mut self.ready, 1, true, NO_BLOCK);
         Stop::Told
-    }
-}
-
-impl OpenBlock {
-    /// What is malformed in it, now that it is whole.
-    fn fault(&self) -> Option<&'static str> {
-        let seen = &self.seen;
-        if self.depends_on_itself {
-            return Some("the stream depends on itself");
-        }
-        if self.is_trailers && seen.pseudo() {
-            return Some("there is a pseudo-header field in trailers");
-        }
-        if seen.fault.is_some() || self.is_trailers {
-            return seen.fault;
-        }
-        if !seen.method {
-            return Some("there is no method");
-        }
-        if !(seen.connect || seen.scheme && seen.path) {
-            return Some("there is no scheme or no path");
-        }
-        // Beside an authority it shows.
-        (seen.foreign_scheme && !seen.authority)
-            .then_some("the scheme is neither `http` nor `https`")
-    }
-}
-
-/// The frames of a block.
-fn push_block(frames: &mut Vec<u8>, stream: u32, is_last: bool, block: &[u8]) {
-    let mut parts = block.chunks(MAX_FRAME).peekable();
-    let (mut kind, mut flags) = (HEADERS, if is_last { END_STREAM } else { 0 });
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            flags |= END_HEADERS;
-        }
-        let [low, mid, high, ..] = part.len().to_le_bytes();
-        frames.extend_from_slice(&[high, mid, low, kind, flags]);
-        frames.extend_from_slice(&stream.to_be_bytes());
-        frames.extend_from_slice(part);
-        (kind, flags) = (CONTINUATION, 0);
     }
 }
 

@@ -1,6 +1,20 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::metrics::Metrics;
+use crate::proxy::MemoryLimits;
+use crate::proxy::memory::Budgets;
+
+const LIMITS: MemoryLimits = MemoryLimits {
+    per_connection: 2 << 20,
+    per_client: 1 << 20,
+    in_all: 8 << 20,
+    h2_send_buffer: 64 << 10,
+};
+
+fn memory() -> Arc<Budget> {
+    Budgets::default().open(None, LIMITS, &Metrics::default())
+}
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -30,8 +44,8 @@ fn follow_of(frames: &[Vec<u8>], piece: usize, max_held: usize, is_many: bool) -
     let refused = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&refused);
     let rate = Arc::new(MalformedRate::new(is_many));
-    let refuse = Box::new(move |why| noted.lock().unwrap().push(why));
-    let mut blocks = HeaderBlocks::new(max_held, rate, refuse);
+    let refuse = Box::new(move |_, why| noted.lock().unwrap().push(why));
+    let mut blocks = HeaderBlocks::new(max_held, rate, memory(), refuse);
     let bytes = [vec![b'P'; PREFACE], frames.concat()].concat();
     let mut outcome = Outcome { goes_on: true, ..Outcome::default() };
     for piece in bytes.chunks(piece) {
@@ -100,6 +114,8 @@ fn blocks_are_found_wherever_reads_are_cut() {
     let mut read = frames.to_vec();
     read[2] = reset(0, 3);
     read[4] = reset(END_STREAM, 5);
+    // Its padding is gone.
+    read[10] = frame(HEADERS, END_HEADERS, 7, b"\x82\x86\x84");
     read.drain(5..8);
     for piece in [1, 2, 7, 9, 10, 1000, 10_000] {
         let outcome = follow(&frames, piece);
@@ -268,6 +284,21 @@ fn what_is_no_block_ends_the_connection() {
     assert!(!outcome.goes_on);
 }
 
+/// The block that these frames have, each of which says so.
+fn block_of(mut frames: &[u8]) -> Vec<u8> {
+    let mut block = Vec::new();
+    while let [high, mid, low, kind, flags, 0, 0, 0, 1, rest @ ..] = frames {
+        assert_eq!(*kind == HEADERS, block.is_empty());
+        let length = usize::from(*high) << 16 | usize::from(*mid) << 8 | usize::from(*low);
+        let (fragment, rest) = rest.split_at(length);
+        assert_eq!(flags & END_HEADERS != 0, rest.is_empty());
+        block.extend_from_slice(fragment);
+        frames = rest;
+    }
+    assert!(frames.is_empty());
+    block
+}
+
 /// h2 refuses what is that large.
 #[test]
 fn large_blocks_are_not_held() {
@@ -281,7 +312,8 @@ fn large_blocks_are_not_held() {
         let good = frames(b"\x00\x01a\x01b");
         let outcome = follow_held(&good, piece, 1500);
         assert!(outcome.goes_on && outcome.refused.is_empty());
-        assert_eq!(outcome.read, good.concat());
+        assert!(outcome.read.len() < good.concat().len() + 2 * HEADER);
+        assert_eq!(block_of(&outcome.read), block_of(&good.concat()));
         let outcome = follow_held(&frames(b"\x00\x01A\x01b"), piece, 1500);
         assert!(!outcome.goes_on && outcome.refused == [NAME]);
     }
@@ -293,6 +325,69 @@ fn a_connection_ends_when_malformed_requests_come_too_fast() {
     let frames: Vec<_> = (0..100).map(bad).collect();
     let outcome = follow(&frames, 1000);
     assert!(!outcome.goes_on && outcome.refused.len() < 70, "{}", outcome.refused.len());
+}
+
+/// HEADERS and CONTINUATION without an end, of so many bytes.
+fn without_end(bytes: usize) -> Vec<u8> {
+    let field = [&b"\x00\x01a\x7f\x81\x07"[..], &[b'v'; 1024]].concat();
+    let block: Vec<u8> = field.iter().copied().cycle().take(bytes).collect();
+    let mut frames = vec![b'P'; PREFACE];
+    push_frames(&mut frames, 1, true, &block, false);
+    frames
+}
+
+fn blocks_with(max_held: usize, memory: &Arc<Budget>) -> (HeaderBlocks, Arc<Mutex<Vec<Reason>>>) {
+    let refused = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&refused);
+    let refuse = Box::new(move |reason, _| noted.lock().unwrap().push(reason));
+    let rate = Arc::new(MalformedRate::new(false));
+    (HeaderBlocks::new(max_held, rate, Arc::clone(memory), refuse), refused)
+}
+
+#[test]
+fn what_is_held_of_a_block_that_is_not_whole_is_counted_and_bounded() {
+    let (budgets, metrics) = (Budgets::default(), Metrics::default());
+    let open = || budgets.open("192.0.2.1".parse().ok(), LIMITS, &metrics);
+    let mut all = Vec::new();
+    // Held by us, and by h2.
+    for max_held in [200_000, 100_000] {
+        let memory = open();
+        let (mut blocks, _) = blocks_with(max_held, &memory);
+        blocks.follow(&without_end(120_000)).unwrap();
+        assert!(metrics.buffered.used() >= 100_000, "{}", metrics.buffered.used());
+        let end = [frame(CONTINUATION, END_HEADERS, 1, &[b'v'; 510]), frame(0x6, 0, 0, &[0; 8])];
+        let _ = blocks.follow(&end.concat());
+        assert_eq!(metrics.buffered.used(), 0);
+    }
+    // One client's: each that comes once its limit is reached has its guaranteed part and no more.
+    let refused = loop {
+        let memory = open();
+        let (mut blocks, refused) = blocks_with(200_000, &memory);
+        let followed = blocks.follow(&without_end(120_000));
+        all.push(blocks);
+        if followed.is_err() {
+            break refused;
+        }
+    };
+    assert_eq!(*refused.lock().unwrap(), [Reason::H2Flood]);
+    assert!(metrics.buffered.used() <= LIMITS.per_client + 130_000);
+    let (mut small, refused) = blocks_with(200_000, &open());
+    small.follow(&without_end(60_000)).unwrap();
+    assert!(refused.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_block_that_is_not_finished_in_time_is_seen() {
+    use futures_util::FutureExt;
+    let (mut blocks, _) = blocks_with(2000, &memory());
+    let unfinished = blocks.unfinished();
+    let time = std::time::Duration::from_millis(1);
+    blocks.follow(&without_end(1030)).unwrap();
+    assert!(blocks.is_unfinished());
+    unfinished.lasts(time).await;
+    blocks.follow(&frame(CONTINUATION, END_HEADERS, 1, b"\x82\x86\x84")).unwrap();
+    assert!(!blocks.is_unfinished());
+    assert!(unfinished.lasts(std::time::Duration::ZERO).now_or_never().is_none());
 }
 
 mod with_h2;
