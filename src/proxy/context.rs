@@ -24,6 +24,8 @@ pub(super) enum BodyOf {
     Backend,
     /// A page was sent in its place.
     Page,
+    /// The answer has none.
+    Nobody,
 }
 
 /// The facts of one request. Whatever is counted for it ends when this is dropped.

@@ -4,7 +4,7 @@
 //! The h2 crate ends the connection for a character that no field may have; it cuts fragments off,
 //! ignores pseudo-header fields in trailers, drops a `:scheme` that no `:authority` is beside, and forgets
 //! what was malformed where a frame ends within a field. It does not decode the block of a stream that
-//! depends on itself. So a block is held until it is whole. One that is malformed becomes another one,
+//! depends on itself. So a block is held until it is whole, and passes in frames of our own. One that is malformed becomes another one,
 //! which does the same to the table of the connection and which h2 resets its stream for. One that can't be
 //! decoded becomes one for which h2 certainly ends the connection, with GOAWAY.
 
@@ -15,24 +15,24 @@ use std::time::Instant;
 
 use tokio::io::ReadBuf;
 
-use super::hpack::{Fields, Seen};
+use super::hpack::Fields;
 use super::malformed::MalformedRate;
+use super::memory::Budget;
+use crate::model::Reason;
 
-const HEADER: usize = 9;
+mod frame;
+mod open_block;
+mod unfinished;
+
+pub(super) use frame::MAX_FRAME;
+use frame::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADER, HEADERS, PADDED, PRIORITY, PRIORITY_LENGTH,
+    PUSH_PROMISE, Place, push_block, push_frames, push_head,
+};
+use open_block::OpenBlock;
+pub(super) use unfinished::Unfinished;
+
 const PREFACE: usize = 24;
-
-/// Types of frames (RFC 9113 §6), and flags.
-const HEADERS: u8 = 0x1;
-const PUSH_PROMISE: u8 = 0x5;
-const CONTINUATION: u8 = 0x9;
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
-const PADDED: u8 = 0x8;
-const PRIORITY: u8 = 0x20;
-const PRIORITY_LENGTH: usize = 5;
-
-/// The largest payload of a frame: the default, which we don't change. h2 ends the connection for more.
-const MAX_FRAME: usize = 16 * 1024;
 
 /// A field for which h2 resets a stream: `connection: x`.
 const FIELD_OF_CONNECTION: &[u8] = b"\x00\x0aconnection\x01x";
@@ -40,8 +40,11 @@ const FIELD_OF_CONNECTION: &[u8] = b"\x00\x0aconnection\x01x";
 /// A block for which h2 ends a connection: the field with the index 0.
 const NO_BLOCK: &[u8] = b"\x80";
 
-/// Counts and logs a request that is refused, and why.
-pub(super) type Refuse = Box<dyn Fn(&'static str) + Send + Sync>;
+/// What is malformed and can't be shown to h2.
+const NO_TELLING: &str = "a header block can't be decoded";
+
+/// Counts and logs what is refused, and why.
+pub(super) type Refuse = Box<dyn Fn(Reason, &'static str) + Send + Sync>;
 
 /// The header blocks of one connection.
 pub(super) struct HeaderBlocks {
@@ -59,46 +62,11 @@ pub(super) struct HeaderBlocks {
     /// Set once what has come ends the connection: nothing more of it is read.
     has_ended: bool,
     rate: Arc<MalformedRate>,
+    memory: Arc<Budget>,
+    unfinished: Arc<Unfinished>,
+    /// Whether that says that a block is.
+    is_unfinished: bool,
     refuse: Refuse,
-}
-
-/// A block that is not whole.
-#[derive(Debug, Default)]
-struct OpenBlock {
-    stream: u32,
-    /// Whether it ends its stream.
-    is_last: bool,
-    /// Whether it is not the first of its stream.
-    is_trailers: bool,
-    depends_on_itself: bool,
-    /// Its frames as they came; `None` when h2 has them already.
-    frames: Option<Vec<u8>>,
-    /// Their fragments.
-    fragments: Vec<u8>,
-    seen: Seen,
-}
-
-/// What the next byte belongs to.
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    /// So many bytes that are of no interest.
-    Skip(usize),
-    /// The head of a frame, of which so many bytes are there.
-    Head(usize),
-    /// The length of the padding of a frame whose payload has so many bytes.
-    PadLength(usize),
-    Priority {
-        have: usize,
-        stream: u32,
-        fragment: usize,
-        padding: usize,
-    },
-    Fragment {
-        left: usize,
-        padding: usize,
-    },
-    /// So many bytes of padding behind a fragment.
-    Padding(usize),
 }
 
 /// The connection can't go on.
@@ -111,7 +79,12 @@ enum Stop {
 }
 
 impl HeaderBlocks {
-    pub(super) fn new(max_held: usize, rate: Arc<MalformedRate>, refuse: Refuse) -> Self {
+    pub(super) fn new(
+        max_held: usize,
+        rate: Arc<MalformedRate>,
+        memory: Arc<Budget>,
+        refuse: Refuse,
+    ) -> Self {
         Self {
             place: Place::Skip(PREFACE),
             head: [0; HEADER],
@@ -123,8 +96,21 @@ impl HeaderBlocks {
             last_stream: 0,
             has_ended: false,
             rate,
+            memory,
+            unfinished: Arc::default(),
+            is_unfinished: false,
             refuse,
         }
+    }
+
+    /// For how long a block is unfinished.
+    pub(super) fn unfinished(&self) -> Arc<Unfinished> {
+        Arc::clone(&self.unfinished)
+    }
+
+    /// Whether a block is.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.is_unfinished
     }
 
     /// What h2 has yet to read goes into `buffer`, as far as there is room.
@@ -164,7 +150,33 @@ impl HeaderBlocks {
                 }
             }
         }
+        self.wait_for_more()?;
         Ok(passed)
+    }
+
+    /// Until more has come, an open block is counted, and its time runs.
+    fn wait_for_more(&mut self) -> io::Result<()> {
+        match &mut self.open {
+            Some(open) if !self.has_ended => {
+                if !open.charge(&self.memory, self.max_held) {
+                    self.has_ended = true;
+                    let why = "its client holds too much for a header block that is not whole";
+                    (self.refuse)(Reason::H2Flood, why);
+                    return Err(io::Error::other(why));
+                }
+                if open.since.is_none() {
+                    open.since = Some(Instant::now());
+                    self.unfinished.set(open.since);
+                    self.is_unfinished = true;
+                }
+            }
+            _ if self.is_unfinished => {
+                self.unfinished.set(None);
+                self.is_unfinished = false;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Takes some bytes: how many, and how many of them pass as they are. With `may_pass`, those that may
@@ -197,12 +209,10 @@ impl HeaderBlocks {
                 Ok((taken, 0))
             }
             Place::PadLength(length) => {
-                self.hold(&bytes[..1]);
                 self.begin_payload(length, bytes[0].into())?;
                 Ok((1, 0))
             }
             Place::Priority { have, stream, fragment, padding } => {
-                self.hold(&bytes[..1]);
                 let stream = if have < 4 { stream << 8 | u32::from(bytes[0]) } else { stream };
                 if have + 1 < PRIORITY_LENGTH {
                     self.place = Place::Priority { have: have + 1, stream, fragment, padding };
@@ -215,7 +225,7 @@ impl HeaderBlocks {
             }
             Place::Fragment { left, padding } => {
                 let taken = left.min(bytes.len());
-                self.follow_fragment(&bytes[..taken])?;
+                self.follow_fragment(&bytes[..taken], left)?;
                 if taken == left {
                     self.end_fragment(padding)?;
                 } else {
@@ -225,7 +235,6 @@ impl HeaderBlocks {
             }
             Place::Padding(left) => {
                 let taken = left.min(bytes.len());
-                self.hold(&bytes[..taken]);
                 self.place = Place::Padding(left - taken);
                 if taken == left {
                     self.end_frame()?;
@@ -251,13 +260,8 @@ impl HeaderBlocks {
                 let is_trailers = stream <= self.last_stream;
                 self.last_stream = self.last_stream.max(stream);
                 self.fields.begin();
-                self.open = Some(OpenBlock {
-                    stream,
-                    is_last: flags & END_STREAM != 0,
-                    is_trailers,
-                    frames: Some(Vec::new()),
-                    ..OpenBlock::default()
-                });
+                let is_last = flags & END_STREAM != 0;
+                self.open = Some(OpenBlock::new(stream, is_last, is_trailers));
             }
             // A client's promise would change the table too (RFC 9113 §8.4).
             CONTINUATION | HEADERS | PUSH_PROMISE => return Err(self.break_off()),
@@ -275,8 +279,9 @@ impl HeaderBlocks {
             self.ready.extend_from_slice(&self.head);
             return Err(Stop::Told);
         }
-        let head = self.head;
-        self.hold(&head);
+        if self.has_passed() {
+            self.ready.extend_from_slice(&self.head);
+        }
         if kind == HEADERS && flags & PADDED != 0 {
             let Some(length) = length.checked_sub(1) else { return Err(self.break_off()) };
             self.place = Place::PadLength(length);
@@ -308,34 +313,28 @@ impl HeaderBlocks {
         Ok(())
     }
 
-    /// Keeps a piece of the open block's frames, until they are too large.
-    fn hold(&mut self, bytes: &[u8]) {
-        let max = self.max_held;
-        let Self { open: Some(OpenBlock { frames, fragments, .. }), ready, .. } = self else {
-            return;
-        };
-        match frames {
+    /// Takes a piece of a frame's fragment, of which so much is left with it.
+    fn follow_fragment(&mut self, bytes: &[u8], left: usize) -> Result<(), Stop> {
+        let (flags, max) = (self.flags(), self.max_held);
+        let Some(block) = &mut self.open else { return Ok(()) };
+        match &mut block.fragments {
             Some(held) if held.len() + bytes.len() <= max => held.extend_from_slice(bytes),
-            _ => {
-                ready.append(&mut frames.take().unwrap_or_default());
-                *fragments = Vec::new();
-                ready.extend_from_slice(bytes);
+            // What was held is the beginning, and the rest of this frame one of its own.
+            Some(held) => {
+                push_frames(&mut self.ready, block.stream, block.is_last, held, false);
+                let flags = flags & END_HEADERS;
+                push_head(&mut self.ready, left, CONTINUATION, flags, block.stream);
+                self.ready.extend_from_slice(bytes);
+                block.fragments = None;
             }
+            None => self.ready.extend_from_slice(bytes),
         }
+        self.fields.follow(bytes, &mut block.seen).map_err(|_| self.break_off())
     }
 
-    fn follow_fragment(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        self.hold(bytes);
-        let Some(block) = &mut self.open else { return Ok(()) };
-        let followed = if block.frames.is_some() {
-            let from = block.fragments.len();
-            block.fragments.extend_from_slice(bytes);
-            self.fields.follow(&block.fragments, from, &mut block.seen)
-        } else {
-            self.fields.drop_effect();
-            self.fields.follow(bytes, 0, &mut block.seen)
-        };
-        followed.map_err(|_| self.break_off())
+    /// Whether h2 has what has come of the open block.
+    fn has_passed(&self) -> bool {
+        self.open.as_ref().is_some_and(|block| block.fragments.is_none())
     }
 
     fn end_fragment(&mut self, padding: usize) -> Result<(), Stop> {
@@ -355,20 +354,30 @@ impl HeaderBlocks {
             return Err(self.break_off());
         }
         let Some(block) = self.open.take() else { return Ok(()) };
+        let fault = block.fault();
+        let Some(fragments) = &block.fragments else {
+            self.fields.end();
+            let Some(why) = fault else { return Ok(()) };
+            (self.refuse)(Reason::BadRequest, why);
+            return Err(Stop::Cut(why));
+        };
         // Trailers have no head of a request: a stream is used again (RFC 9113 §5.1.1).
-        let is_head = block.seen.method && block.seen.path;
-        if block.is_trailers && is_head && block.frames.is_some() {
+        if block.is_trailers && block.seen.method && block.seen.path {
             return Err(self.break_off());
         }
-        let Some(why) = block.fault() else {
-            self.ready.append(&mut block.frames.unwrap_or_default());
+        let Some(why) = fault else {
+            self.fields.end();
+            push_block(&mut self.ready, block.stream, block.is_last, fragments);
             return Ok(());
         };
-        (self.refuse)(why);
-        if block.frames.is_none() || self.rate.note(Instant::now()) {
+        let Ok(mut instead) = self.fields.effect_of(fragments) else {
+            return Err(self.break_off());
+        };
+        (self.refuse)(Reason::BadRequest, why);
+        if self.rate.note(Instant::now()) {
             return Err(Stop::Cut(why));
         }
-        let instead = [&self.fields.take_effect(), FIELD_OF_CONNECTION].concat();
+        instead.extend_from_slice(FIELD_OF_CONNECTION);
         push_block(&mut self.ready, block.stream, block.is_last, &instead);
         Ok(())
     }
@@ -376,53 +385,12 @@ impl HeaderBlocks {
     /// Has h2 end the connection.
     fn break_off(&mut self) -> Stop {
         // In the middle of a frame it can be shown none.
-        if self.open.as_ref().is_some_and(|block| block.frames.is_none()) {
-            (self.refuse)("a header block can't be decoded");
-            return Stop::Cut("a header block can't be decoded");
+        if self.has_passed() {
+            (self.refuse)(Reason::BadRequest, NO_TELLING);
+            return Stop::Cut(NO_TELLING);
         }
         push_block(&mut self.ready, 1, true, NO_BLOCK);
         Stop::Told
-    }
-}
-
-impl OpenBlock {
-    /// What is malformed in it, now that it is whole.
-    fn fault(&self) -> Option<&'static str> {
-        let seen = &self.seen;
-        if self.depends_on_itself {
-            return Some("the stream depends on itself");
-        }
-        if self.is_trailers && seen.pseudo() {
-            return Some("there is a pseudo-header field in trailers");
-        }
-        if seen.fault.is_some() || self.is_trailers {
-            return seen.fault;
-        }
-        if !seen.method {
-            return Some("there is no method");
-        }
-        if !(seen.connect || seen.scheme && seen.path) {
-            return Some("there is no scheme or no path");
-        }
-        // Beside an authority it shows.
-        (seen.foreign_scheme && !seen.authority)
-            .then_some("the scheme is neither `http` nor `https`")
-    }
-}
-
-/// The frames of a block.
-fn push_block(frames: &mut Vec<u8>, stream: u32, is_last: bool, block: &[u8]) {
-    let mut parts = block.chunks(MAX_FRAME).peekable();
-    let (mut kind, mut flags) = (HEADERS, if is_last { END_STREAM } else { 0 });
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            flags |= END_HEADERS;
-        }
-        let [low, mid, high, ..] = part.len().to_le_bytes();
-        frames.extend_from_slice(&[high, mid, low, kind, flags]);
-        frames.extend_from_slice(&stream.to_be_bytes());
-        frames.extend_from_slice(part);
-        (kind, flags) = (CONTINUATION, 0);
     }
 }
 
@@ -433,281 +401,4 @@ impl fmt::Debug for HeaderBlocks {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-
-    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-    }
-
-    /// What became of frames.
-    #[derive(Debug, Default, PartialEq)]
-    struct Outcome {
-        /// Why requests in them were refused.
-        refused: Vec<&'static str>,
-        goes_on: bool,
-        /// What h2 reads.
-        read: Vec<u8>,
-    }
-
-    fn follow_held(frames: &[Vec<u8>], piece: usize, max_held: usize) -> Outcome {
-        let refused = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&refused);
-        let rate = Arc::new(MalformedRate::new(false));
-        let refuse = Box::new(move |why| noted.lock().unwrap().push(why));
-        let mut blocks = HeaderBlocks::new(max_held, rate, refuse);
-        let bytes = [vec![b'P'; PREFACE], frames.concat()].concat();
-        let mut outcome = Outcome { goes_on: true, ..Outcome::default() };
-        for piece in bytes.chunks(piece) {
-            let Ok(passed) = blocks.follow(piece) else {
-                outcome.goes_on = false;
-                break;
-            };
-            outcome.read.extend_from_slice(&piece[..passed]);
-            let mut room = [0; 7];
-            loop {
-                let mut buffer = ReadBuf::new(&mut room);
-                blocks.hand_over(&mut buffer);
-                if buffer.filled().is_empty() {
-                    break;
-                }
-                outcome.read.extend_from_slice(buffer.filled());
-            }
-        }
-        outcome.read.drain(..PREFACE.min(outcome.read.len()));
-        outcome.goes_on &= !blocks.has_ended;
-        outcome.refused.clone_from(&refused.lock().unwrap());
-        outcome
-    }
-
-    fn follow(frames: &[Vec<u8>], piece: usize) -> Outcome {
-        follow_held(frames, piece, 100_000)
-    }
-
-    /// What h2 gets for a malformed block that keeps nothing.
-    fn reset(flags: u8, stream: u32) -> Vec<u8> {
-        frame(HEADERS, END_HEADERS | flags, stream, FIELD_OF_CONNECTION)
-    }
-
-    fn end() -> Vec<u8> {
-        frame(HEADERS, END_HEADERS | END_STREAM, 1, NO_BLOCK)
-    }
-
-    const FRAGMENT: &str = "there is a fragment in the target";
-    const PSEUDO: &str = "there is a pseudo-header field in trailers";
-    const SCHEME: &str = "the scheme is neither `http` nor `https`";
-    const HOP: &str = "there is a field of the connection";
-    const NAME: &str = "the name of a field is not a lower-case token";
-    const VALUE: &str = "the value of a field has a control character";
-    const LATE: &str = "a pseudo-header field is behind another field";
-    const TWICE: &str = "a pseudo-header field is there twice";
-    const FOREIGN: &str = "there is a pseudo-header field that requests don't have";
-
-    #[test]
-    fn blocks_are_found_wherever_reads_are_cut() {
-        let bad = b"\x82\x86\x04\x04/a#f";
-        let padded = |block: &[u8]| [&[3][..], &[0; 5], block, &[9; 3]].concat();
-        let frames = [
-            frame(0x4, 0, 0, &[0; 12]),
-            frame(HEADERS, END_HEADERS, 1, b"\x82\x86\x84"),
-            frame(HEADERS, END_HEADERS | PADDED | PRIORITY, 3, &padded(bad)),
-            frame(0x0, 0, 3, b"\x82\x86\x04\x04/a#f"),
-            frame(HEADERS, END_STREAM, 5, &bad[..3]),
-            frame(CONTINUATION, 0, 5, b""),
-            frame(CONTINUATION, 0, 5, &bad[3..6]),
-            frame(CONTINUATION, END_HEADERS, 5, &bad[6..]),
-            frame(0x0, 0, 1, b""),
-            frame(HEADERS, END_HEADERS, 3, b"\x00\x01a\x01b"),
-            frame(HEADERS, END_HEADERS | PADDED | PRIORITY, 7, &padded(b"\x82\x86\x84")),
-            frame(0x0, 0, 1, &[7; 3000]),
-        ];
-        let mut read = frames.to_vec();
-        read[2] = reset(0, 3);
-        read[4] = reset(END_STREAM, 5);
-        read.drain(5..8);
-        for piece in [1, 2, 7, 9, 10, 1000, 10_000] {
-            let outcome = follow(&frames, piece);
-            assert_eq!(outcome.refused, [FRAGMENT, FRAGMENT], "{piece}");
-            assert!(outcome.goes_on && outcome.read == read.concat(), "{piece}");
-        }
-    }
-
-    #[test]
-    fn what_is_malformed_is_the_error_of_its_stream() {
-        let head = |block: &[u8]| vec![frame(HEADERS, END_HEADERS, 1, block)];
-        let more = |block: &[u8]| head(&[b"\x82\x86\x84", block].concat());
-        let trailers = |block: &[u8]| {
-            [head(b"\x82\x86\x84"), vec![frame(HEADERS, END_HEADERS, 1, block)]].concat()
-        };
-        for (frames, refused) in [
-            (trailers(b"\x82"), vec![PSEUDO]),
-            (trailers(b"\x00\x07:status\x03200"), vec![FOREIGN]),
-            (trailers(b"\x00\x01A\x01b"), vec![NAME]),
-            (trailers(b"\x00\x01a\x01b"), vec![]),
-            // A scheme that is not ours, without an authority and with one: then it shows.
-            (head(b"\x82\x06\x03ftp\x84"), vec![SCHEME]),
-            (head(b"\x82\x06\x03ftp\x84\x01\x01a"), vec![]),
-            (head(b"\x82\x06\x04HTTP\x84"), vec![]),
-            (head(b"\x86\x84"), vec!["there is no method"]),
-            (head(b"\x82\x84"), vec!["there is no scheme or no path"]),
-            (head(b"\x02\x07CONNECT\x01\x01a"), vec![]),
-            (head(b"\x82\x86\x04\x00"), vec!["the method or the path is empty"]),
-            (head(b"\x02\x03G T\x86\x84"), vec!["the method is not a token"]),
-            (head(b"\x82\x86\x04\x03/\xc3\xa9"), vec![]),
-            (head(b"\x82\x86\x04\x02/\xc3"), vec!["a pseudo-header field is not UTF-8"]),
-            (more(b"\x82"), vec![TWICE]),
-            (more(b"\x00\x01a\x01b\x01\x01a"), vec![LATE]),
-            (more(b"\x00\x02:x\x01b"), vec![FOREIGN]),
-            (more(b"\x00\x01A\x01b"), vec![NAME]),
-            (more(b"\x00\x03a:b\x01b"), vec![NAME]),
-            (more(b"\x00\x00\x01b"), vec!["a field has no name"]),
-            (more(b"\x00\x01a\x03b\nc"), vec![VALUE]),
-            (more(b"\x00\x01a\x03b\tc"), vec![]),
-            // The codes of LF and of NUL.
-            (more(b"\x00\x01a\x84\xff\xff\xff\xf3"), vec![VALUE]),
-            (more(b"\x00\x01a\x82\xff\xc7"), vec![VALUE]),
-            (more(b"\xb9"), vec![HOP]),
-            (more(b"\x00\x0akeep-alive\x011"), vec![HOP]),
-            (more(b"\x00\x02te\x04gzip"), vec!["TE is not `trailers`"]),
-            (more(b"\x00\x02te\x08trailers"), vec![]),
-        ] {
-            for piece in [1, 1000] {
-                let outcome = follow(&frames, piece);
-                assert_eq!(outcome.refused, refused, "{}", frames.concat().escape_ascii());
-                assert!(outcome.goes_on);
-                if refused.is_empty() {
-                    assert_eq!(outcome.read, frames.concat());
-                } else {
-                    assert!(outcome.read.ends_with(&reset(0, 1)), "{:?}", outcome.read);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_malformed_block_does_to_the_table_what_it_would_have_done() {
-        let frames = |blocks: &[&[u8]]| -> Vec<Vec<u8>> {
-            let streams = (0..).map(|number| 2 * number + 1);
-            let block = |(stream, block): (u32, &&[u8])| frame(HEADERS, END_HEADERS, stream, block);
-            streams.zip(blocks).map(block).collect()
-        };
-        // Kept in the table, and taken from there; its name too.
-        let path = frames(&[b"\x82\x86\x44\x03/#f", b"\x82\x86\xbe", b"\x82\x86\x7e\x01/"]);
-        let outcome = follow(&path, 1000);
-        assert_eq!(outcome.refused, [FRAGMENT, FRAGMENT]);
-        let stand_in = [&b"\x40\x05xxxxx\x03xxx"[..], FIELD_OF_CONNECTION].concat();
-        let first = frame(HEADERS, END_HEADERS, 1, &stand_in);
-        assert_eq!(outcome.read, [first, reset(0, 3), path[2].clone()].concat());
-        // Well-formed ones and changes of its size stay as they are.
-        let bad = b"\x20\x3f\xe1\x01\x82\x86\x84\x40\x01a\x01b\x40\x01A\x01b\x40\x01c\x82\xff\xc7";
-        let outcome = follow(&frames(&[bad]), 3);
-        let instead = b"\x20\x3f\xe1\x01\x40\x01a\x01b\x40\x01x\x01x\x40\x01x\x01x";
-        let instead = [&instead[..], FIELD_OF_CONNECTION].concat();
-        assert_eq!(outcome.refused, [NAME]);
-        assert_eq!(outcome.read, frame(HEADERS, END_HEADERS, 1, &instead));
-        // One that is larger than the table.
-        let large = [&b"\x40\x01A\x7f\x81\x27"[..], &[b'v'; 5120]].concat();
-        let outcome = follow(&frames(&[&large]), 1000);
-        assert!(outcome.goes_on && outcome.read.len() < 4200 && outcome.read.len() > 4096);
-    }
-
-    #[test]
-    fn a_stream_that_depends_on_itself_is_malformed() {
-        let payload = |stream: u32| [&stream.to_be_bytes()[..], b"\x0f\x82\x86\x44\x01/"].concat();
-        for (stream, refused) in [(3, vec![]), (0x8000_0005, vec!["the stream depends on itself"])]
-        {
-            for piece in [1, 1000] {
-                let frames = [frame(HEADERS, END_HEADERS | PRIORITY, 5, &payload(stream))];
-                let outcome = follow(&frames, piece);
-                assert!(outcome.goes_on);
-                assert_eq!(outcome.refused, refused);
-            }
-        }
-    }
-
-    #[test]
-    fn a_stream_that_is_used_again_ends_the_connection() {
-        let head = |stream| frame(HEADERS, END_HEADERS, stream, b"\x82\x86\x84");
-        for again in [3, 1, 2] {
-            let outcome = follow(&[head(3), head(again)], 1000);
-            assert!(!outcome.goes_on && outcome.read == [head(3), end()].concat());
-        }
-    }
-
-    /// What h2 forgets when a frame ends within a field.
-    #[test]
-    fn what_is_malformed_is_not_forgotten_at_the_end_of_a_frame() {
-        for block in [
-            &b"\x82\x86\x84\xb9\x00\x01a\x01b"[..],
-            b"\x82\x86\x84\x82\x00\x01a\x01b",
-            b"\x82\x86\x84\x00\x00\x84aaaa\x00\x01a\x01b",
-        ] {
-            let (first, rest) = block.split_at(block.len() - 2);
-            let frames = [frame(HEADERS, 0, 1, first), frame(CONTINUATION, END_HEADERS, 1, rest)];
-            let outcome = follow(&frames, 1000);
-            assert_eq!((outcome.refused.len(), outcome.read), (1, reset(0, 1)));
-        }
-    }
-
-    #[test]
-    fn what_is_no_block_ends_the_connection() {
-        let good = || frame(HEADERS, END_HEADERS, 1, b"\x82\x86\x84");
-        let next = || frame(HEADERS, END_HEADERS, 3, b"\x82\x86\x84");
-        for frames in [
-            vec![frame(HEADERS, END_HEADERS, 1, b"\xff\xff\xff\xff\xff\x0f")],
-            vec![frame(HEADERS, END_HEADERS, 1, b"\x82\x86\x84\x20")],
-            vec![frame(HEADERS, END_HEADERS, 1, b"\x82\x86\x84\x00\x01")],
-            vec![frame(HEADERS, END_HEADERS, 1, b"\x82\x86\x84\x40\x00\x01a")],
-            vec![frame(HEADERS, END_HEADERS | PADDED, 1, b"\x09\x82\x86\x84")],
-            vec![frame(HEADERS, 0, 1, b"\x82"), frame(0x6, 0, 0, &[0; 8])],
-            vec![frame(HEADERS, 0, 1, b"\x82"), frame(CONTINUATION, END_HEADERS, 3, b"\x84")],
-            vec![frame(CONTINUATION, END_HEADERS, 1, b"\x84")],
-            // It would change the table, too.
-            vec![frame(PUSH_PROMISE, END_HEADERS, 1, b"\x00\x00\x00\x02\x40\x01a\x01b\xb9")],
-        ] {
-            for piece in [1, 1000] {
-                let outcome = follow(&[frames.clone(), vec![next()]].concat(), piece);
-                assert_eq!(outcome.read, end(), "{frames:?}");
-                assert!(!outcome.goes_on && outcome.refused.is_empty());
-            }
-        }
-        let large = frame(HEADERS, END_HEADERS, 3, &vec![0; MAX_FRAME + 1]);
-        let outcome = follow(&[good(), large.clone()], 1000);
-        assert_eq!(outcome.read, [&good(), &large[..HEADER]].concat(), "h2 knows by its head");
-        // 3 bytes that stand for 4000 each.
-        let name = [&b"\x40\x7f\xa1\x1e"[..], &[b'n'; 4000], b"\x00"].concat();
-        let block = [name, b"\x7e\x01\n".repeat(100)].concat();
-        let outcome = follow(&[frame(HEADERS, END_HEADERS, 1, &block)], 1000);
-        assert!(!outcome.goes_on);
-    }
-
-    /// h2 refuses what is that large.
-    #[test]
-    fn large_blocks_are_not_held() {
-        let field = [&b"\x00\x01a\x7f\x81\x07"[..], &[b'v'; 1024]].concat();
-        let frames = |last: &[u8]| {
-            let first = [b"\x82\x86\x84", &field[..]].concat();
-            let last = frame(CONTINUATION, END_HEADERS, 1, last);
-            [frame(HEADERS, 0, 1, &first), frame(CONTINUATION, 0, 1, &field), last]
-        };
-        for piece in [1, 100, 10_000] {
-            let good = frames(b"\x00\x01a\x01b");
-            let outcome = follow_held(&good, piece, 1500);
-            assert!(outcome.goes_on && outcome.refused.is_empty());
-            assert_eq!(outcome.read, good.concat());
-            let outcome = follow_held(&frames(b"\x00\x01A\x01b"), piece, 1500);
-            assert!(!outcome.goes_on && outcome.refused == [NAME]);
-        }
-    }
-
-    #[test]
-    fn a_connection_ends_when_malformed_requests_come_too_fast() {
-        let bad = |n: u32| frame(HEADERS, END_HEADERS, 2 * n + 1, b"\x82\x86\x04\x02/#");
-        let frames: Vec<_> = (0..100).map(bad).collect();
-        let outcome = follow(&frames, 1000);
-        assert!(!outcome.goes_on && outcome.refused.len() < 70, "{}", outcome.refused.len());
-    }
-}
+mod tests;

@@ -3,22 +3,13 @@
 //! It keeps the shape of fields and not their text: of each entry of the dynamic table what its name is,
 //! how large it is and whether it is malformed.
 
-use std::collections::VecDeque;
+mod effect;
+mod field;
+mod table;
 
-use super::huffman::STEPS;
-use super::strict::is_token_byte;
-
-/// The size of the dynamic table that a client may use: the default, which we don't change.
-const MAX_TABLE: usize = 4096;
-
-/// How much may stand in for malformed fields that a block keeps.
-const MAX_STAND_INS: usize = 4 * MAX_TABLE;
-
-/// What each entry of the table costs beside its text (RFC 7541 §4.1).
-const ENTRY_OVERHEAD: usize = 32;
-
-/// The longest text that is compared with others: `transfer-encoding`.
-const LONGEST_TEXT: usize = 17;
+use effect::Effect;
+use field::{Field, Meaning, Name};
+use table::{ENTRY_OVERHEAD, Entry, MAX_TABLE, Table};
 
 /// A block that can't be decoded, or that the h2 crate would decode otherwise.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,54 +32,6 @@ pub(super) struct Seen {
     regular: bool,
     /// What is wrong with the first field that is malformed.
     pub(super) fault: Option<&'static str>,
-}
-
-/// What a field's name is.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Name {
-    Method,
-    Scheme,
-    Authority,
-    Path,
-    Protocol,
-    /// A pseudo-header field of responses, or one that nobody knows.
-    Foreign,
-    /// A field of the connection (RFC 9113 §8.2.2).
-    Hop,
-    Te,
-    #[default]
-    Regular,
-}
-
-/// What a value means beyond its text.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    Connect,
-    ForeignScheme,
-    #[default]
-    None,
-}
-
-/// An entry of a table, without its text.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    name: Name,
-    name_len: usize,
-    /// What is wrong with its name.
-    name_fault: Option<&'static str>,
-    /// Its size in the dynamic table.
-    size: usize,
-    meaning: Meaning,
-    /// What is wrong with it.
-    fault: Option<&'static str>,
-}
-
-/// The dynamic table, the newest entry first.
-#[derive(Debug)]
-struct Table {
-    entries: VecDeque<Entry>,
-    size: usize,
-    max: usize,
 }
 
 /// What the next byte belongs to.
@@ -128,24 +71,6 @@ enum Number {
     },
 }
 
-/// The field that is being read.
-#[derive(Debug, Default)]
-struct Field {
-    name: Name,
-    name_len: usize,
-    is_kept: bool,
-    name_fault: Option<&'static str>,
-    fault: Option<&'static str>,
-    /// The text that is being read, as far as it is compared, and its length.
-    text: [u8; LONGEST_TEXT],
-    length: usize,
-    /// Where in the tree of the Huffman code it stands.
-    node: u8,
-    /// A character beyond ASCII that is being read, and how many bytes of it are there.
-    character: [u8; 4],
-    have: usize,
-}
-
 /// The header blocks of one connection.
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -154,39 +79,44 @@ pub(super) struct Fields {
     field: Field,
     /// Whether a change of the table's size may come (RFC 7541 §4.2).
     may_resize: bool,
-    /// Where in the block the field that is being read has begun.
+    /// The table as it was when the block began, once that has changed it.
+    before: Option<Table>,
+    /// What the block does to the table, when that is asked for: then the block is followed in one piece.
+    effect: Option<Effect>,
+    /// Where the field that is being read has begun in that, and where its value has.
     start: usize,
-    /// What the block does to the table and nothing else, each field of it well-formed; `None` when
-    /// nobody asks for it.
-    effect: Option<Vec<u8>>,
-    /// How much of that stands in for malformed fields.
-    stand_ins: usize,
+    value_start: usize,
 }
 
 impl Default for Fields {
     fn default() -> Self {
-        let table = Table { entries: VecDeque::new(), size: 0, max: MAX_TABLE };
-        let (state, field) = (State::Field, Field::default());
-        Self { table, state, field, may_resize: true, start: 0, effect: None, stand_ins: 0 }
+        Self {
+            table: Table::new(),
+            state: State::Field,
+            field: Field::default(),
+            may_resize: true,
+            before: None,
+            effect: None,
+            start: 0,
+            value_start: 0,
+        }
     }
 }
 
 impl Fields {
     /// A block begins.
     pub(super) fn begin(&mut self) {
-        (self.may_resize, self.start) = (true, 0);
-        (self.effect, self.stand_ins) = (Some(Vec::new()), 0);
+        (self.may_resize, self.before) = (true, None);
     }
 
-    /// Follows the block, of which all was followed but what is behind `from`, and notes what is in it.
-    /// Of a block whose effect nobody asks for, the beginning may be missing.
-    pub(super) fn follow(
-        &mut self,
-        block: &[u8],
-        from: usize,
-        seen: &mut Seen,
-    ) -> Result<(), BrokenBlock> {
-        let mut at = from;
+    /// A block has ended. Its effect can't be asked for any more.
+    pub(super) fn end(&mut self) {
+        self.before = None;
+    }
+
+    /// Follows the next piece of a block, and notes what is in it.
+    pub(super) fn follow(&mut self, block: &[u8], seen: &mut Seen) -> Result<(), BrokenBlock> {
+        let mut at = 0;
         while at < block.len() {
             match self.state {
                 State::Text { of_name, is_coded, left } => {
@@ -216,42 +146,22 @@ impl Fields {
         matches!(self.state, State::Field)
     }
 
-    /// A block that does to the table what the one that has ended does, without its malformed fields.
-    pub(super) fn take_effect(&mut self) -> Vec<u8> {
-        self.effect.take().unwrap_or_default()
+    /// A block that does to the table what `block`, which has just been followed, has done, and whose
+    /// fields are well-formed each. The table has the same names, and a malformed value is another one of its
+    /// length. An entry whose name is malformed has another name there, and is malformed here for as long
+    /// as it stays.
+    pub(super) fn effect_of(&mut self, block: &[u8]) -> Result<Vec<u8>, BrokenBlock> {
+        let Some(table) = self.before.take() else { return Ok(Vec::new()) };
+        let mut again = Self { table, effect: Some(Effect::default()), ..Self::default() };
+        again.follow(block, &mut Seen::default())?;
+        Ok(again.effect.unwrap_or_default().block)
     }
 
-    /// Nobody asks for the effect of the block.
-    pub(super) fn drop_effect(&mut self) {
-        self.effect = None;
-    }
-
-    fn add_effect(&mut self, block: &[u8]) {
-        if let Some(effect) = &mut self.effect {
-            effect.extend_from_slice(&block[self.start..]);
+    /// The table is about to change.
+    fn keep_table(&mut self) {
+        if self.effect.is_none() && self.before.is_none() {
+            self.before = Some(self.table.clone());
         }
-    }
-
-    /// Has a well-formed field kept that is as large as a malformed one.
-    fn add_stand_in(&mut self, name_len: usize, value_len: usize) -> Result<(), BrokenBlock> {
-        // No well-formed field has a name of this length.
-        if name_len == 0 {
-            return Err(BrokenBlock);
-        }
-        let Some(effect) = &mut self.effect else { return Ok(()) };
-        // One that is larger than the table empties it, however large it is.
-        let lengths = [name_len, value_len].map(|length| length.min(MAX_TABLE));
-        // An index of a byte or two may name a long name again and again.
-        self.stand_ins += lengths[0] + lengths[1];
-        if self.stand_ins > MAX_STAND_INS {
-            return Err(BrokenBlock);
-        }
-        effect.push(0x40);
-        for length in lengths {
-            push_length(effect, length);
-            effect.resize(effect.len() + length, b'x');
-        }
-        Ok(())
     }
 
     /// Takes the last byte of `block`.
@@ -270,6 +180,9 @@ impl Fields {
                 _ => (Number::NameOf { is_kept: false }, 0x0f),
             },
             State::Length { of_name } => {
+                if !of_name {
+                    self.value_start = block.len() - 1;
+                }
                 (Number::LengthOf { of_name, is_coded: byte & 0x80 != 0 }, 0x7f)
             }
             State::Number { of, value, shift } => {
@@ -308,7 +221,7 @@ impl Fields {
                 seen.note(entry.name, entry.meaning, entry.fault);
             }
             Number::NameOf { is_kept } => {
-                self.field = Field { is_kept, ..Field::default() };
+                self.field = Field::new(is_kept);
                 if value > 0 {
                     let entry = self.table.get(value).ok_or(BrokenBlock)?;
                     (self.field.name, self.field.name_len) = (entry.name, entry.name_len);
@@ -318,9 +231,12 @@ impl Fields {
             }
             Number::TableSize if value > MAX_TABLE || !self.may_resize => return Err(BrokenBlock),
             Number::TableSize => {
+                self.keep_table();
                 self.table.max = value;
                 self.table.shrink_to(value);
-                self.add_effect(block);
+                if let Some(effect) = &mut self.effect {
+                    effect.add_resize(&block[self.start..]);
+                }
             }
             Number::LengthOf { of_name, is_coded } => {
                 self.field.begin_text();
@@ -350,32 +266,26 @@ impl Fields {
         let &mut Field { name, name_len, name_fault, length, is_kept, .. } = field;
         let fault = name_fault.or(field.fault);
         seen.note(name, meaning, fault);
-        if is_kept {
-            if fault.is_none() {
-                self.add_effect(block);
-            } else {
-                self.add_stand_in(name_len, length)?;
-            }
-            let size = name_len + length + ENTRY_OVERHEAD;
-            self.table.insert(Entry { name, name_len, name_fault, size, meaning, fault });
-        }
         self.state = State::Field;
+        if !is_kept {
+            return Ok(());
+        }
+        self.keep_table();
+        // h2 keeps no method that is empty: it must be an entry whose name is malformed.
+        let has_no_stand_in = name == Name::Method && length == 0;
+        let name_fault = name_fault.or(fault.filter(|_| has_no_stand_in));
+        if let Some(effect) = &mut self.effect {
+            let name_bytes = &block[self.start..self.value_start];
+            match (name_fault, fault) {
+                (Some(_), _) => effect.add_other_field(name_len, length)?,
+                (None, Some(_)) => effect.add_other_value(name_bytes, length),
+                (None, None) => effect.add_field(&block[self.start..]),
+            }
+        }
+        let size = name_len + length + ENTRY_OVERHEAD;
+        self.table.insert(Entry { name, name_len, name_fault, size, meaning, fault });
         Ok(())
     }
-}
-
-/// The length of a text that is not coded.
-fn push_length(block: &mut Vec<u8>, length: usize) {
-    let Some(mut left) = length.checked_sub(0x7f) else {
-        block.extend(u8::try_from(length));
-        return;
-    };
-    block.push(0x7f);
-    while left >= 0x80 {
-        block.push(0x80 | left.to_le_bytes()[0] & 0x7f);
-        left >>= 7;
-    }
-    block.push(left.to_le_bytes()[0]);
 }
 
 impl Seen {
@@ -409,186 +319,6 @@ impl Seen {
         self.fault = self.fault.or(fault).or(of_block);
     }
 }
-
-impl Field {
-    fn begin_text(&mut self) {
-        (self.length, self.node, self.have) = (0, 0, 0);
-    }
-
-    /// Takes a piece of its name or value.
-    fn take(&mut self, bytes: &[u8], of_name: bool, is_coded: bool) {
-        for byte in bytes {
-            if !is_coded {
-                self.take_text(*byte, of_name);
-                continue;
-            }
-            for half in [4, 0] {
-                let step = STEPS[usize::from(self.node)][usize::from(*byte >> half & 15)];
-                self.node = step.next;
-                if step.ends > 0 {
-                    self.take_text(step.byte, of_name);
-                }
-            }
-        }
-    }
-
-    fn take_text(&mut self, byte: u8, of_name: bool) {
-        if let Some(place) = self.text.get_mut(self.length) {
-            *place = byte;
-        }
-        if of_name {
-            let may_begin = self.length == 0 && byte == b':';
-            if !may_begin && (!is_token_byte(byte) || byte.is_ascii_uppercase()) {
-                self.name_fault = Some("the name of a field is not a lower-case token");
-            }
-        } else {
-            self.take_value(byte);
-        }
-        self.length += 1;
-    }
-
-    fn take_value(&mut self, byte: u8) {
-        match self.name {
-            Name::Regular | Name::Te | Name::Hop => {
-                if byte < b' ' && byte != b'\t' || byte == 0x7f {
-                    self.fault = Some("the value of a field has a control character");
-                }
-            }
-            Name::Method if !is_token_byte(byte) => {
-                self.fault = Some("the method is not a token");
-            }
-            Name::Path if byte == b'#' => {
-                self.fault = Some("there is a fragment in the target");
-            }
-            _ if byte <= b' ' || byte == 0x7f => {
-                self.fault = Some("a pseudo-header field has a space or a control character");
-            }
-            _ => self.take_character(byte),
-        }
-    }
-
-    /// The h2 crate takes pseudo-header fields for UTF-8.
-    fn take_character(&mut self, byte: u8) {
-        if byte < 0x80 && self.have == 0 {
-            return;
-        }
-        let Some(place) = self.character.get_mut(self.have) else { return };
-        *place = byte;
-        self.have += 1;
-        let is_whole = std::str::from_utf8(&self.character[..self.have]).is_ok();
-        if is_whole {
-            self.have = 0;
-        } else if self.have == self.character.len() {
-            self.fault = Some("a pseudo-header field is not UTF-8");
-        }
-    }
-
-    fn end_name(&mut self) {
-        self.name_len = self.length;
-        let text = &self.text[..self.length.min(LONGEST_TEXT)];
-        self.name = match text {
-            [b':', ..] if self.length > LONGEST_TEXT => Name::Foreign,
-            _ if self.length > LONGEST_TEXT => Name::Regular,
-            _ => Name::of(text),
-        };
-        let empty = (self.length == 0).then_some("a field has no name");
-        self.name_fault = self.name_fault.or(self.name.fault()).or(empty);
-    }
-
-    fn end_value(&mut self) -> Meaning {
-        let text = &self.text[..self.length.min(LONGEST_TEXT)];
-        let is = |scheme: &str| text.eq_ignore_ascii_case(scheme.as_bytes());
-        let fault = match self.name {
-            Name::Te if text != b"trailers" => Some("TE is not `trailers`"),
-            Name::Method | Name::Path if self.length == 0 => {
-                Some("the method or the path is empty")
-            }
-            _ if self.have > 0 => Some("a pseudo-header field is not UTF-8"),
-            _ => None,
-        };
-        self.fault = self.fault.or(fault);
-        match self.name {
-            Name::Method if text == b"CONNECT" => Meaning::Connect,
-            Name::Scheme if !is("http") && !is("https") => Meaning::ForeignScheme,
-            _ => Meaning::None,
-        }
-    }
-}
-
-impl Name {
-    fn of(name: &[u8]) -> Self {
-        match name {
-            b":method" => Self::Method,
-            b":scheme" => Self::Scheme,
-            b":authority" => Self::Authority,
-            b":path" => Self::Path,
-            b":protocol" => Self::Protocol,
-            [b':', ..] => Self::Foreign,
-            b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding"
-            | b"upgrade" => Self::Hop,
-            b"te" => Self::Te,
-            _ => Self::Regular,
-        }
-    }
-
-    /// Why no request may have it.
-    fn fault(self) -> Option<&'static str> {
-        match self {
-            Self::Foreign => Some("there is a pseudo-header field that requests don't have"),
-            Self::Hop => Some("there is a field of the connection"),
-            _ => None,
-        }
-    }
-
-    fn is_pseudo(self) -> bool {
-        !matches!(self, Self::Hop | Self::Te | Self::Regular)
-    }
-}
-
-impl Table {
-    /// The entry of an index: the static ones first, from 1 on.
-    fn get(&self, index: usize) -> Option<Entry> {
-        let index = index.checked_sub(1)?;
-        match STATIC_NAMES.get(index) {
-            Some(name) => {
-                let (name, name_len) = (Name::of(name.as_bytes()), name.len());
-                let (name_fault, meaning) = (name.fault(), Meaning::None);
-                Some(Entry { name, name_len, name_fault, size: 0, meaning, fault: name_fault })
-            }
-            None => self.entries.get(index - STATIC_NAMES.len()).copied(),
-        }
-    }
-
-    fn insert(&mut self, entry: Entry) {
-        self.shrink_to(self.max.saturating_sub(entry.size));
-        // One that is larger than the table empties it and is not kept (RFC 7541 §4.4).
-        if entry.size <= self.max {
-            self.size += entry.size;
-            self.entries.push_front(entry);
-        }
-    }
-
-    fn shrink_to(&mut self, size: usize) {
-        while self.size > size {
-            let Some(oldest) = self.entries.pop_back() else { return };
-            self.size -= oldest.size;
-        }
-    }
-}
-
-/// The names of the static table (RFC 7541 Appendix A).
-#[rustfmt::skip]
-const STATIC_NAMES: [&str; 61] = [
-    ":authority", ":method", ":method", ":path", ":path", ":scheme", ":scheme", ":status", ":status",
-    ":status", ":status", ":status", ":status", ":status", "accept-charset", "accept-encoding",
-    "accept-language", "accept-ranges", "accept", "access-control-allow-origin", "age", "allow",
-    "authorization", "cache-control", "content-disposition", "content-encoding", "content-language",
-    "content-length", "content-location", "content-range", "content-type", "cookie", "date", "etag",
-    "expect", "expires", "from", "host", "if-match", "if-modified-since", "if-none-match", "if-range",
-    "if-unmodified-since", "last-modified", "link", "location", "max-forwards", "proxy-authenticate",
-    "proxy-authorization", "range", "referer", "refresh", "retry-after", "server", "set-cookie",
-    "strict-transport-security", "transfer-encoding", "user-agent", "vary", "via", "www-authenticate",
-];
 
 #[cfg(test)]
 mod tests;

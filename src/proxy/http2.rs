@@ -3,7 +3,6 @@
 //! Pingora's own loop does the same, but answers malformed requests without telling anyone, and closes
 //! idle connections without a GOAWAY, in the face of a client that is just sending.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -67,13 +66,17 @@ impl Drop for OpenStream {
 
 impl Front {
     /// Counts and logs malformed requests of `client` that no session is made of.
-    fn header_blocks(&self, client: IpAddr, malformed: &Arc<MalformedRate>) -> HeaderBlocks {
-        let front = self.clone();
+    fn header_blocks(
+        &self,
+        connection: &Connection,
+        malformed: &Arc<MalformedRate>,
+    ) -> HeaderBlocks {
+        let (front, client) = (self.clone(), connection.client);
         let refuse: Refuse =
-            Box::new(move |error| front.refuse(Reason::BadRequest, None, Some(error), client));
+            Box::new(move |reason, error| front.refuse(reason, None, Some(error), client));
         // As large as h2 takes one.
         let max_held = self.limits().bytes.saturating_mul(2);
-        HeaderBlocks::new(max_held, Arc::clone(malformed), refuse)
+        HeaderBlocks::new(max_held, Arc::clone(malformed), Arc::clone(&connection.budget), refuse)
     }
 
     /// What the protocol allows on one connection.
@@ -149,7 +152,8 @@ impl Front {
         // A proxy's connection is that of many, and would end for all of them.
         let is_many = connection.uses.is_none();
         let malformed = Arc::new(MalformedRate::new(is_many));
-        let blocks = self.header_blocks(connection.client, &malformed);
+        let blocks = self.header_blocks(&connection, &malformed);
+        let unfinished = blocks.unfinished();
         let (stream, flooded) = Metered::new(
             stream,
             limits.h2_control_frames_per_sec.saturating_mul(if is_many { PROXY_FACTOR } else { 1 }),
@@ -184,6 +188,10 @@ impl Front {
                     closing = true;
                     conn.graceful_shutdown();
                     continue;
+                }
+                () = unfinished.lasts(self.limits().total) => {
+                    self.refuse(Reason::HeadTimeout, None, None, connection.client);
+                    return;
                 }
                 accepted = HttpSession::from_h2_conn(&mut conn, Arc::clone(&digest)) => accepted,
                 () = streams.idle(self.limits().idle) => {

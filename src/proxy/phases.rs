@@ -18,7 +18,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use super::access_log;
 use super::answer::send;
 use super::arrival::passed_on;
-use super::claims::forward;
+use super::claims::{forward, forwarded_proto};
 use super::client::{Client, Connection};
 use super::content::Content;
 use super::context::{BodyOf, RequestContext};
@@ -342,6 +342,7 @@ impl ProxyHttp for Phases {
         if let Some(client) = ctx.client {
             forward(request, client, ctx.options.client_ip_header.as_ref(), host.as_ref())?;
         }
+        let is_https = forwarded_proto(request) == Some("https");
         // One id and no other: the one that is logged.
         if let Some(id) = usable_request_id(request) {
             if request.headers.get_all(X_REQUEST_ID).iter().nth(1).is_some() {
@@ -360,10 +361,9 @@ impl ProxyHttp for Phases {
             }
             headers::edit_request(&options.request_headers, request)?;
         }
-        if request.version == Version::HTTP_2
-            && let Some(node) = ctx.backend()
-        {
-            upstream::to_http2(request, node.backend.scheme.is_tls())?;
+        if request.version == Version::HTTP_2 {
+            // Not what the client says of itself: an application takes it for how it was reached.
+            upstream::to_http2(request, is_https)?;
         }
         Ok(())
     }
@@ -401,6 +401,9 @@ impl ProxyHttp for Phases {
             if let Some(pinned) = &mut ctx.pinned {
                 pinned.in_flight.becomes_web_socket();
             }
+        }
+        if has_no_body(&session.req_header().method, response.status) {
+            ctx.body_of = BodyOf::Nobody;
         }
         let page = self.adapt(session, response, ctx)?;
         frame_for(session.req_header().version, response);
@@ -446,7 +449,7 @@ impl ProxyHttp for Phases {
         if let Some(account) = &ctx.account {
             account.pass(body, end_of_stream);
         }
-        if ctx.body_of == BodyOf::Page {
+        if ctx.body_of != BodyOf::Backend {
             *body = None;
         }
         Ok(None)
@@ -627,9 +630,13 @@ fn ends_with_connection(session: &mut Session, response: &ResponseHeader) -> boo
     }
     let request = session.req_header();
     request.version == Version::HTTP_10
-        && request.method != Method::HEAD
-        && !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        && !has_no_body(&request.method, response.status)
         && !response.headers.contains_key(header::CONTENT_LENGTH)
+}
+
+/// Whether an answer has no body, whatever the backend sends (RFC 9110 §6.4.1).
+fn has_no_body(method: &Method, status: StatusCode) -> bool {
+    method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 #[cfg(test)]

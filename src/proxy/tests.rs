@@ -554,3 +554,21 @@ async fn an_idle_connection_of_http2_is_told_that_it_ends() {
     }
     assert!(kinds.contains(&GOAWAY), "{kinds:?}");
 }
+
+/// A request that runs doesn't give the client more time.
+#[tokio::test]
+async fn a_header_block_of_http2_must_end_in_time() {
+    let (_release, released) = watch::channel(false);
+    let slow = backend_that_waits(released).await;
+    let options = ProxyOptions { header_timeout: Duration::from_millis(100), ..options() };
+    let proxy = proxy_with(options, &[(&slow, HealthStatus::Healthy)]);
+    let mut client = proxy.connect_http2();
+    let authority = [&GET_BLOCK[..], &[0x01, 11], b"example.com"].concat();
+    let mut open = headers_frame(3, &authority);
+    // It ends its stream, and not the block.
+    open[4] = 1;
+    let sent = [H2_PREFACE, &SETTINGS, &headers_frame(1, &authority), &open].concat();
+    client.stream.write_all(&sent).await.unwrap();
+    timeout(DEADLINE, client.stream.read_to_end(&mut client.got)).await.expect("closed").unwrap();
+    assert!(proxy.refused().contains(&("head_timeout".to_owned(), 1)), "{:?}", proxy.refused());
+}

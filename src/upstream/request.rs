@@ -6,18 +6,23 @@ use pingora::http::RequestHeader;
 use pingora::{ErrorType, OrErr, Result};
 
 /// Makes a request one of HTTP/2: its host is the authority, and no field beside it (RFC 9113 §8.3.1).
-/// nginx refuses a request that has both.
+/// nginx refuses a request that has both. Its scheme is `https` or `http`, whatever it was.
 ///
 /// # Errors
 /// When its host is none.
-pub fn to_http2(request: &mut RequestHeader, is_tls: bool) -> Result<()> {
+pub fn to_http2(request: &mut RequestHeader, is_https: bool) -> Result<()> {
     request.set_version(Version::HTTP_2);
-    let Some(host) = request.remove_header(&header::HOST) else { return Ok(()) };
-    let authority = Authority::try_from(host.as_bytes())
-        .or_err(ErrorType::InvalidHTTPHeader, "its Host is no authority")?;
+    let authority = match request.remove_header(&header::HOST) {
+        Some(host) => Authority::try_from(host.as_bytes())
+            .or_err(ErrorType::InvalidHTTPHeader, "its Host is no authority")?,
+        None => match request.uri.authority() {
+            Some(authority) => authority.clone(),
+            None => return Ok(()),
+        },
+    };
     let path = request.uri.path_and_query().cloned();
     let uri = Uri::builder()
-        .scheme(if is_tls { Scheme::HTTPS } else { Scheme::HTTP })
+        .scheme(if is_https { Scheme::HTTPS } else { Scheme::HTTP })
         .authority(authority)
         .path_and_query(path.unwrap_or_else(|| PathAndQuery::from_static("/")))
         .build()
@@ -37,9 +42,9 @@ mod tests {
         to_http2(&mut request, true).unwrap();
         assert_eq!(request.uri, "https://shop.example.com:8080/a?b=c");
         assert!(!request.headers.contains_key(header::HOST));
-        // What has its authority already keeps it.
+        // What has its authority already keeps it, but for the scheme.
         to_http2(&mut request, false).unwrap();
-        assert_eq!(request.uri, "https://shop.example.com:8080/a?b=c");
+        assert_eq!(request.uri, "http://shop.example.com:8080/a?b=c");
         request.insert_header(header::HOST, "a b").unwrap();
         assert!(to_http2(&mut request, false).is_err());
     }

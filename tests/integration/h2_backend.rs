@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::harness::*;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -51,18 +55,18 @@ impl<'a> Peer<'a> {
         Some(Self(connection))
     }
 
-    /// The next frame of a stream: its kind, whether the stream ends with it, and its number.
-    fn next(&mut self) -> Option<(u8, bool, u32, usize)> {
+    /// The next frame of a stream: its kind, whether the stream ends with it, its number and what is in it.
+    fn next(&mut self) -> Option<(u8, bool, u32, Vec<u8>)> {
         loop {
             let head = self.0.take(9)?;
             let length =
                 usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-            self.0.take(length)?;
+            let payload = self.0.take(length)?;
             let (kind, flags) = (head[3], head[4]);
             let stream = u32::from_be_bytes(head[5..9].try_into().expect("four bytes"));
             match kind {
                 SETTINGS if flags & ACK == 0 => self.0.send(&frame(SETTINGS, ACK, 0, &[])),
-                DATA | HEADERS => return Some((kind, flags & END_STREAM != 0, stream, length)),
+                DATA | HEADERS => return Some((kind, flags & END_STREAM != 0, stream, payload)),
                 _ => {}
             }
         }
@@ -72,8 +76,8 @@ impl<'a> Peer<'a> {
     fn request(&mut self) -> Option<(u32, usize)> {
         let mut body = 0;
         loop {
-            let (kind, is_end, stream, length) = self.next()?;
-            body += if kind == DATA { length } else { 0 };
+            let (kind, is_end, stream, payload) = self.next()?;
+            body += if kind == DATA { payload.len() } else { 0 };
             if is_end {
                 return Some((stream, body));
             }
@@ -252,4 +256,64 @@ fn an_answer_that_comes_before_the_body_is_through_is_whole_and_costs_no_request
         }
     }
     assert!(kept + closed == 180, "{kept} kept, {closed} closed");
+}
+
+fn get(stream: u32, scheme: &str) -> Vec<u8> {
+    let fields =
+        [(":method", "GET"), (":scheme", scheme), (":authority", "example.com"), (":path", "/")];
+    frame(HEADERS, peer::WHOLE, stream, &peer::block(&fields))
+}
+
+fn http2_client(vhost: &Vhost) -> peer::Peer<std::net::TcpStream> {
+    let mut client = peer::Peer::over(vhost.connect().into_stream());
+    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    client.send(&frame(SETTINGS, 0, 0, &[]));
+    client
+}
+
+#[test]
+fn a_body_that_an_answer_cannot_have_goes_no_further() {
+    // `:status: 204` and `:status: 304`.
+    let backend = RawBackend::start(move |connection| {
+        let Some(mut peer) = Peer::accept(connection) else { return };
+        while let Some((stream, _)) = peer.request() {
+            let status = if stream == 1 { 0x89 } else { 0x8b };
+            let head = frame(HEADERS, END_HEADERS, stream, &[status]);
+            peer.send(&[head, frame(DATA, END_STREAM, stream, b"stray")]);
+        }
+    });
+    let vhost = serve(&[&backend]);
+    let mut client = http2_client(&vhost);
+    for stream in [1, 3] {
+        client.send(&get(stream, "http"));
+        let mut is_end = false;
+        while !is_end {
+            let frame = client.read(Instant::now() + PATIENCE).unwrap().expect("an answer");
+            is_end = frame.stream == stream && frame.flags & END_STREAM != 0;
+            assert!(frame.kind != DATA || frame.payload.is_empty(), "{frame:?}");
+        }
+    }
+}
+
+#[test]
+fn the_scheme_is_that_of_the_connection() {
+    let backend = RawBackend::start(move |connection| {
+        let Some(mut peer) = Peer::accept(connection) else { return };
+        while let Some((_, _, stream, head)) = peer.next() {
+            // Indexed: 6 is `http`, 7 is `https`.
+            let schemes = head.iter().filter(|byte| matches!(byte, 0x86 | 0x87));
+            let schemes: Vec<_> = schemes.map(|byte| byte & 0x7f).take(1).collect();
+            peer.send(&[ok(stream, &schemes)]);
+        }
+    });
+    let vhost = serve(&[&backend]);
+    let mut client = http2_client(&vhost);
+    client.send(&get(1, "https"));
+    let body = loop {
+        let frame = client.read(Instant::now() + PATIENCE).unwrap().expect("an answer");
+        if frame.kind == DATA && !frame.payload.is_empty() {
+            break frame.payload;
+        }
+    };
+    assert_eq!(body, [6]);
 }

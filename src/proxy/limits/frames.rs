@@ -256,7 +256,8 @@ impl AsyncRead for Metered {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.memory.takes_uploads(cx) {
+        // Within a header block there are none, and its time runs.
+        if !this.blocks.is_unfinished() && !this.memory.takes_uploads(cx) {
             return Poll::Pending;
         }
         let before = buffer.filled().len();

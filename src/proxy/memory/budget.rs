@@ -211,6 +211,15 @@ impl Budget {
         fits.then(|| self.charged(bytes))
     }
 
+    /// The same for a header block that is not whole: up to what a connection may hold whatever others do,
+    /// or when its limit leaves room and others have left some.
+    pub(in crate::proxy) fn charge_block(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        if bytes > GUARANTEED {
+            return self.charge_within(bytes, 4);
+        }
+        Some(self.charged(bytes))
+    }
+
     fn charged(self: &Arc<Self>, bytes: usize) -> Charge {
         self.add(bytes);
         Charge { budget: Arc::clone(self), bytes }

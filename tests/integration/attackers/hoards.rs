@@ -1,6 +1,7 @@
 //! HTTP/2 connections that ask for much, and take none of it.
 
 use std::io::{Read, Write};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use super::crowd::Crowd;
 use super::floods::beginning;
 use super::{Attack, SOON};
 use crate::harness::peer::{
-    ACK, DATA, END_HEADERS, END_STREAM, HEADERS, Peer, SETTINGS, WHOLE, WINDOW_UPDATE, block, frame,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Peer, SETTINGS, WHOLE,
+    WINDOW_UPDATE, block, frame,
 };
 use crate::harness::{RawBackend, RawConnection};
 
@@ -216,5 +218,36 @@ fn fields_that_expand() {
             attacker.complain(format!("{sent} bytes became {got} towards the backend"));
         }
         attacker.hold();
+    });
+}
+
+#[test]
+fn header_blocks_that_never_end() {
+    const CONNECTIONS: usize = 1000;
+    const THREADS: usize = 8;
+    // Nearly as large as a block may be.
+    let field = |length| block(&[("x-fill", &*"v".repeat(length))]);
+    let frames = [
+        beginning(&[]),
+        frame(HEADERS, END_STREAM, 1, &block(&[(":method", "GET"), (":scheme", "http")])),
+        frame(CONTINUATION, 0, 1, &field(15_700)).repeat(8),
+    ]
+    .concat();
+    let attack = Attack::new("HTTP/2: header blocks that never end").of_one_address();
+    attack.with_connections(0, CONNECTIONS).run(|attacker| {
+        let open = Mutex::new(Vec::new());
+        attacker.side_by_side(THREADS, |_| {
+            for _ in 0..CONNECTIONS / THREADS {
+                let Ok(mut stream) = attacker.connect(attacker.vhost.http()) else { return };
+                // It fails where the server has had enough.
+                let _ = stream.write_all(&frames);
+                open.lock().unwrap().push(stream);
+            }
+        });
+        attacker.hold();
+        drop(open);
+        if attacker.refused("h2_flood") == 0 {
+            attacker.complain("all that one client sends of its heads is held");
+        }
     });
 }
