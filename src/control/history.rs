@@ -51,8 +51,9 @@ impl ControlPlane {
         Ok(event.map(|Event { revision, at_ms, actor, .. }| Since { revision, at_ms, actor }))
     }
 
-    /// Follows the history, beginning behind the event `after`, or with the last `limit` events. Nothing is lost in between: a
-    /// watcher reads from the store, and is only woken by what is written.
+    /// Follows the history, beginning behind the event `after`, or with the last `limit` events. Where no
+    /// event is as new as `after`, it begins behind the newest. Nothing is lost in between: a watcher reads
+    /// from the store, and is only woken by what is written.
     pub fn watch_events(
         &self,
         domain: Option<DomainName>,
@@ -63,7 +64,7 @@ impl ControlPlane {
             plane: self.clone(),
             domain,
             written: self.inner.written.subscribe(),
-            place: after.map_or(Place::Before { limit }, |event| Place::After { event }),
+            place: after.map_or(Place::Before { limit }, |event| Place::From { event }),
             open: Vec::new(),
         }
     }
@@ -74,15 +75,17 @@ pub struct EventWatch {
     plane: ControlPlane,
     domain: Option<DomainName>,
     written: watch::Receiver<u64>,
-    place: Place,
+    pub(super) place: Place,
     /// Switches that were told before they had ended.
     open: Vec<u64>,
 }
 
-enum Place {
+pub(super) enum Place {
     /// Nothing was told yet; the newest `limit` come first.
     Before { limit: usize },
-    /// Everything up to this event was told.
+    /// Nothing was told yet; what comes behind this event is next, if there is such an event.
+    From { event: u64 },
+    /// Everything up to this event was told, or doesn't concern the domain.
     After { event: u64 },
 }
 
@@ -104,29 +107,29 @@ impl EventWatch {
         }
     }
 
-    async fn read(&mut self) -> Result<Vec<Event>, ControlError> {
+    pub(super) async fn read(&mut self) -> Result<Vec<Event>, ControlError> {
         let domain = self.domain.clone();
-        let news = match self.place {
+        let event = match self.place {
             Place::Before { limit } => {
                 let begin =
                     move |store: &HistoryReader| store.before_newest(domain.as_ref(), limit);
-                let event = self.plane.reading(begin).await?;
-                self.place = Place::After { event };
-                return Box::pin(self.read()).await;
+                self.plane.reading(begin).await?
             }
-            Place::After { event } => {
-                let open = self.open.clone();
-                let after = move |store: &HistoryReader| {
-                    let fresh = store.events_after(event, domain.as_ref(), AT_ONCE)?;
-                    Ok((ended(store, open)?, fresh))
-                };
-                let ((ended, open), fresh) = self.plane.reading(after).await?;
-                self.open = open;
-                let last = fresh.last().map_or(event, |event| event.id);
-                self.place = Place::After { event: last };
-                ended.into_iter().chain(fresh).collect::<Vec<_>>()
-            }
+            // The state may be another one than the number is of: a new one, or an older one from a backup.
+            Place::From { event } => self.plane.reading(HistoryReader::newest).await?.min(event),
+            Place::After { event } => event,
         };
+        let (domain, open) = (self.domain.clone(), self.open.clone());
+        let after = move |store: &HistoryReader| {
+            let newest = store.newest()?;
+            let fresh = store.events_after(event, domain.as_ref(), AT_ONCE)?;
+            Ok((newest, ended(store, open)?, fresh))
+        };
+        let (newest, (ended, open), fresh) = self.plane.reading(after).await?;
+        self.open = open;
+        let last = fresh.last().map_or(newest, |event| event.id);
+        self.place = Place::After { event: last };
+        let news: Vec<_> = ended.into_iter().chain(fresh).collect();
         let open = news.iter().filter(|event| is_open(event)).map(|event| event.id);
         self.open.extend(open);
         Ok(news)

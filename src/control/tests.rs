@@ -394,3 +394,28 @@ async fn a_read_of_the_history_holds_up_no_change() {
     drop(end);
     reading.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_watcher_passes_what_does_not_concern_it_and_begins_no_later_than_the_newest() {
+    let plane = Plane::start().await;
+    let (own, other) = ("example.com".parse().unwrap(), "other.test".parse().unwrap());
+    let news = || CertificateNews::Rejected { error: "wrong".into() };
+    let note = |domain: &crate::model::DomainName| {
+        plane.control.note_certificate(ACTOR, domain.clone(), news())
+    };
+    note(&own).await;
+    let newest = plane.control.events(None, 1).await.unwrap()[0].id;
+    let mut watch = plane.control.watch_events(Some(own.clone()), 20, Some(newest));
+    note(&other).await;
+    assert_eq!(watch.read().await.unwrap(), []);
+    assert!(matches!(watch.place, super::history::Place::After { event } if event == newest + 1));
+
+    // Its state was another one.
+    let mut late = plane.control.watch_events(None, 20, Some(newest + 1_000));
+    assert_eq!(late.read().await.unwrap(), []);
+    note(&own).await;
+    for watch in [&mut watch, &mut late] {
+        let told = watch.read().await.unwrap();
+        assert_eq!(told.iter().map(|event| event.id).collect::<Vec<_>>(), [newest + 2]);
+    }
+}

@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use super::guard::{Guard, admit};
 use super::health::{Health, Status};
 use super::input::{Given, read_body};
+use super::large::{LargeAnswers, until_written};
 use super::problem::Problem;
 use super::routes::{Does, HEALTH, Operation, ROOT, ROUTES, Streams, Takes, Verb};
 use super::stream::{self, UnderWay};
@@ -24,6 +25,7 @@ use super::{openapi, output, revision};
 use crate::exposition::Exposition;
 use crate::model::{Actor, DomainName};
 use crate::rpc::envelope::FaultKind;
+use crate::rpc::methods::{Method, event};
 use crate::rpc::{Call, Dispatch, ProgressSink};
 use crate::state::Reader;
 use crate::tokens::Tokens;
@@ -53,6 +55,7 @@ impl Api {
     pub(super) fn router(self) -> Router {
         let guard = Guard { tokens: self.tokens.clone(), hosts: self.hosts.clone().into() };
         let api = Arc::new(self);
+        let large = Arc::<LargeAnswers>::default();
         let document: Arc<str> =
             serde_json::to_string(&openapi::document()).unwrap_or_default().into();
         let mut router = Router::new();
@@ -60,9 +63,9 @@ impl Api {
             let filter = filter(route.verb);
             let served = match &route.does {
                 Does::Call(operation) => {
-                    let api = Arc::clone(&api);
+                    let (api, large) = (Arc::clone(&api), Arc::clone(&large));
                     on(filter, move |path: PathParams, request: Request| async move {
-                        let called = api.call(operation, path, request).await;
+                        let called = api.call(operation, &large, path, request).await;
                         called.unwrap_or_else(IntoResponse::into_response)
                     })
                 }
@@ -99,6 +102,7 @@ impl Api {
     async fn call(
         &self,
         operation: &'static Operation,
+        large: &LargeAnswers,
         path: PathParams,
         request: Request,
     ) -> Result<Response, Problem> {
@@ -123,12 +127,25 @@ impl Api {
             Streams::Reports => Streams::Reports,
             Streams::Progress | Streams::No => Streams::No,
         };
+        let place = if operation.method == event::List::NAME {
+            let mut stopping = self.stopping.clone();
+            Some(tokio::select! {
+                place = large.enter(&actor) => place?,
+                Ok(_) = stopping.wait_for(|stopping| *stopping) => return Err(Problem::stopping()),
+            })
+        } else {
+            None
+        };
         let call = |progress| Call { revisions, ..Call::new(actor, progress) };
         match streams {
             Streams::No => {
                 let result =
                     carry_out(&self.dispatch, operation, params, call(ProgressSink::Nobody));
-                Ok(output::done(operation, result.await?, &head.uri, &head.headers))
+                let answer = output::done(operation, result.await?, &head.uri, &head.headers);
+                Ok(match place {
+                    Some(place) => until_written(answer, place).await,
+                    None => answer,
+                })
             }
             Streams::Progress => Ok(stream::progress(self.start(operation, params, call)).await),
             Streams::Reports => Ok(stream::reports(self.start(operation, params, call))),

@@ -9,6 +9,7 @@ mod door;
 mod guard;
 mod health;
 mod input;
+mod large;
 mod openapi;
 mod output;
 mod problem;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use super::copy::DatabaseCopy;
 use super::history::HistoryReader;
 use super::lock::{self, DirectoryLock};
 use super::retention::{HistorySize, Retention};
@@ -135,24 +136,34 @@ impl Store {
         self.reader.clone()
     }
 
-    /// Whether [`Self::open`] could open the state in `directory`, as far as that can be known without
-    /// doing so. Whether another server uses it is not looked at. Changes nothing.
+    /// Whether [`Self::open`] could open the state in `directory`, and [`Self::load`] read it. Whether
+    /// another server uses it is not looked at. Changes nothing there: a copy is opened, with what only
+    /// the log of writes has.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// As [`Self::open`] and [`Self::load`].
     pub fn check(directory: &Path) -> Result<(), StoreError> {
         lock::check(directory)?;
         let path = directory.join(FILE);
         if !path.exists() {
             return Ok(());
         }
-        atomic_file::check_file(&path)
-            .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
-        // Or else SQLite makes files beside it, if only to read.
+        let unusable = |source| StoreError::Directory { path: directory.to_owned(), source };
+        atomic_file::check_file(&path).map_err(unusable)?;
+        // Before it is copied: it may be anything, of any size. Unless it is taken for one that nobody
+        // changes, SQLite makes files beside it, if only to read.
         let uri = percent_encode(path.as_os_str().as_encoded_bytes(), IN_URI);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(format!("file:{uri}?immutable=1"), flags)?;
-        check_schema(&connection, &path)
+        check_schema(&connection, &path)?;
+        drop(connection);
+
+        let copy = DatabaseCopy::of(&path).map_err(unusable)?;
+        let mut connection = Connection::open(copy.file())?;
+        check_schema(&connection, &path)?;
+        create_schema(&mut connection)?;
+        HistorySize::count(&connection)?;
+        load(&connection).map(drop)
     }
 
     /// Reads the desired state.
@@ -160,17 +171,7 @@ impl Store {
     /// # Errors
     /// When the database fails or holds what can't be read.
     pub fn load(&self) -> Result<Saved, StoreError> {
-        Ok(Saved {
-            revision: match self.meta("revision")? {
-                None => 0,
-                Some(found) => {
-                    found.parse().map_err(|_| StoreError::Revision { found: found.clone() })?
-                }
-            },
-            domains: self.rows("SELECT value FROM domains ORDER BY name", "a domain")?,
-            backends: self.rows("SELECT value FROM backends ORDER BY id", "a backend")?,
-            applied_file: self.applied_file()?,
-        })
+        load(&self.connection)
     }
 
     /// What the config file declared when it was last applied, as its own room wrote it.
@@ -178,8 +179,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn applied_file(&self) -> Result<Option<String>, StoreError> {
-        let query = "SELECT value FROM applied_file";
-        Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?)
+        applied_file(&self.connection)
     }
 
     /// Writes a change and its event: all of it or nothing. Returns the event's number. The oldest events
@@ -260,7 +260,9 @@ impl Store {
         let open: Vec<u64> = self
             .connection
             .prepare(
-                "SELECT id FROM events WHERE json_extract(value, '$.outcome.state') = 'draining'",
+                // One event that can't be read keeps no server from its start.
+                "SELECT id FROM events WHERE CASE WHEN json_valid(value) THEN
+                 json_extract(value, '$.outcome.state') = 'draining' END",
             )?
             .query_map([], |row| row.get::<_, i64>(0).map(i64::unsigned_abs))?
             .collect::<Result<_, _>>()?;
@@ -284,7 +286,8 @@ impl Store {
         let mut changed = Vec::new();
         {
             let mut statement = transaction.prepare(
-                "SELECT id, value FROM events WHERE json_type(value, '$.changed') IS NOT NULL",
+                "SELECT id, value FROM events WHERE CASE WHEN json_valid(value) THEN
+                 json_type(value, '$.changed') IS NOT NULL END",
             )?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
@@ -305,25 +308,42 @@ impl Store {
         self.history = history;
         Ok(())
     }
+}
 
-    fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let query = "SELECT value FROM meta WHERE key = ?1";
-        Ok(self.connection.query_row(query, params![key], |row| row.get(0)).optional()?)
-    }
+fn load(connection: &Connection) -> Result<Saved, StoreError> {
+    let revision = "SELECT value FROM meta WHERE key = 'revision'";
+    let revision: Option<String> =
+        connection.query_row(revision, [], |row| row.get(0)).optional()?;
+    Ok(Saved {
+        revision: match revision {
+            None => 0,
+            Some(found) => {
+                found.parse().map_err(|_| StoreError::Revision { found: found.clone() })?
+            }
+        },
+        domains: rows(connection, "SELECT value FROM domains ORDER BY name", "a domain")?,
+        backends: rows(connection, "SELECT value FROM backends ORDER BY id", "a backend")?,
+        applied_file: applied_file(connection)?,
+    })
+}
 
-    fn rows<T: DeserializeOwned>(
-        &self,
-        query: &str,
-        what: &'static str,
-    ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.connection.prepare(query)?;
-        let mut rows = statement.query([])?;
-        let mut values = Vec::new();
-        while let Some(row) = rows.next()? {
-            values.push(read(what, &row.get::<_, String>(0)?)?);
-        }
-        Ok(values)
+fn applied_file(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let query = "SELECT value FROM applied_file";
+    Ok(connection.query_row(query, [], |row| row.get(0)).optional()?)
+}
+
+fn rows<T: DeserializeOwned>(
+    connection: &Connection,
+    query: &str,
+    what: &'static str,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([])?;
+    let mut values = Vec::new();
+    while let Some(row) = rows.next()? {
+        values.push(read(what, &row.get::<_, String>(0)?)?);
     }
+    Ok(values)
 }
 
 /// Makes the database file before SQLite does, so that it and the files SQLite puts beside it, which

@@ -10,6 +10,14 @@ use super::StoreError;
 use super::database::{read, signed};
 use crate::model::{DomainName, EntryKind, Event};
 
+pub(super) const COLUMNS: &str = "SELECT id, revision, at_ms, actor, value FROM events";
+
+/// The events of a domain after one of them. The list of its events is read from that number on, and no
+/// further than is asked for.
+pub(super) const AFTER_OF_DOMAIN: &str = "
+    WHERE id IN (SELECT event FROM event_domains WHERE domain = ?2 AND event > ?1 ORDER BY event LIMIT ?3)
+    ORDER BY id LIMIT ?3";
+
 /// How much is read of the history at once.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadLimit {
@@ -53,8 +61,8 @@ impl HistoryReader {
         match domain {
             None => self.events_where("ORDER BY id DESC LIMIT ?1", params![most.rows()], most),
             Some(domain) => self.events_where(
-                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
-                 ORDER BY id DESC LIMIT ?2",
+                "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1
+                 ORDER BY event DESC LIMIT ?2) ORDER BY id DESC LIMIT ?2",
                 params![domain.to_string(), most.rows()],
                 most,
             ),
@@ -86,11 +94,18 @@ impl HistoryReader {
                 |row| row.get(0),
             ),
         }?;
-        if let Some(first) = first {
-            return Ok(first.unsigned_abs().saturating_sub(1));
-        }
+        drop(connection);
+        first.map_or_else(|| self.newest(), |first| Ok(first.unsigned_abs().saturating_sub(1)))
+    }
+
+    /// The number of the newest event; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn newest(&self) -> Result<u64, StoreError> {
         let newest = "SELECT coalesce(max(id), 0) FROM events";
-        Ok(connection.query_row(newest, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+        let newest = self.lock().query_row(newest, [], |row| row.get::<_, i64>(0))?;
+        Ok(newest.unsigned_abs())
     }
 
     /// The newest event that is about the domain or the backend alone.
@@ -101,12 +116,14 @@ impl HistoryReader {
         let newest = match kind {
             EntryKind::Domain => self.events_where(
                 "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
-                 AND json_extract(value, '$.kind') <> 'file_applied' ORDER BY id DESC LIMIT 1",
+                 AND CASE WHEN json_valid(value) THEN json_extract(value, '$.kind') <> 'file_applied' END
+                 ORDER BY id DESC LIMIT 1",
                 params![name],
                 ReadLimit::NONE,
             ),
             EntryKind::Backend => self.events_where(
-                "WHERE json_extract(value, '$.backend') = ?1 ORDER BY id DESC LIMIT 1",
+                "WHERE CASE WHEN json_valid(value) THEN json_extract(value, '$.backend') = ?1 END
+                 ORDER BY id DESC LIMIT 1",
                 params![name],
                 ReadLimit::NONE,
             ),
@@ -147,8 +164,7 @@ impl HistoryReader {
                 most,
             ),
             Some(domain) => self.events_where(
-                "WHERE id > ?1 AND id IN (SELECT event FROM event_domains WHERE domain = ?2)
-                 ORDER BY id LIMIT ?3",
+                AFTER_OF_DOMAIN,
                 params![event, domain.to_string(), most.rows()],
                 most,
             ),
@@ -170,7 +186,7 @@ impl HistoryReader {
         parameters: impl rusqlite::Params,
         most: ReadLimit,
     ) -> Result<Vec<Event>, StoreError> {
-        let query = format!("SELECT id, revision, at_ms, actor, value FROM events {clause}");
+        let query = format!("{COLUMNS} {clause}");
         let connection = self.lock();
         let mut statement = connection.prepare_cached(&query)?;
         let mut rows = statement.query(parameters)?;

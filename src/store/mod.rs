@@ -2,6 +2,7 @@
 //!
 //! Says how to load and commit, not when. A commit that returned is on the disk.
 
+mod copy;
 mod database;
 mod error;
 mod history;

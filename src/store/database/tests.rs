@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::{Balance, Event, SwitchStep};
 use crate::store::ReadLimit;
+use crate::store::history::{AFTER_OF_DOMAIN, COLUMNS};
 
 const TEN: ReadLimit = ReadLimit { events: 10, bytes: usize::MAX };
 
@@ -333,4 +334,86 @@ fn a_long_read_holds_up_no_change_and_sees_none() {
     assert!(reading.execute("DELETE FROM events", []).is_err(), "it only reads");
     drop(reading);
     assert_eq!(ids(&store).len(), 50);
+}
+
+#[test]
+fn the_events_of_a_domain_are_read_from_a_place_on_and_no_further() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                INSERT INTO events (revision, at_ms, actor, value)
+                SELECT 1, 1, '{\"via\":\"file\"}',
+                '{\"kind\":\"domain_removed\",\"domain\":\"example.com\"}' FROM n";
+    store.connection.execute(fill, []).unwrap();
+    let fill = "INSERT INTO event_domains SELECT 'example.com', id FROM events";
+    store.connection.execute(fill, []).unwrap();
+    let history = store.history();
+    let domain = "example.com".parse().unwrap();
+    let after = |event| history.events_after(event, Some(&domain), TEN).unwrap();
+    assert_eq!(after(20_000), []);
+    assert_eq!(after(5).iter().map(|event| event.id).collect::<Vec<_>>(), Vec::from_iter(6..=15));
+    assert_eq!(history.events(Some(&domain), TEN).unwrap()[9].id, 19_991);
+    let connection = history.lock();
+    let statement = connection.prepare_cached(&format!("{COLUMNS} {AFTER_OF_DOMAIN}")).unwrap();
+    let steps = statement.get_status(rusqlite::StatementStatus::VmStep);
+    assert!((1..3_000).contains(&steps), "{steps} steps");
+}
+
+#[test]
+fn an_event_that_cannot_be_read_keeps_no_server_from_its_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    commit(&mut store, &[], 1, &switch(Outcome::Draining));
+    commit(&mut store, &[], 2, &set(10));
+    store.connection.execute("UPDATE events SET value = '{\"kind' WHERE id = 2", []).unwrap();
+    drop(store);
+    Store::check(directory.path()).unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.mark_interrupted().unwrap(), 1);
+    store.forget(&["xx".to_owned()]).unwrap();
+    let newest = |kind, name| store.history().newest_of(kind, name).unwrap();
+    assert!(newest(crate::model::EntryKind::Backend, "b1").is_none());
+    assert_eq!(newest(crate::model::EntryKind::Domain, "example.com").unwrap().id, 1);
+}
+
+#[test]
+fn a_check_reads_the_state_as_a_start_does_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = || {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            // The locks of whoever has the database open are in it.
+            if !path.to_string_lossy().ends_with("-shm") {
+                files.push((path.clone(), std::fs::read(&path).unwrap()));
+            }
+        }
+        files.sort();
+        files
+    };
+    let check = || {
+        let before = files();
+        let checked = Store::check(directory.path());
+        assert!(before == files(), "it has changed something");
+        checked
+    };
+    let mut store = Store::open(directory.path()).unwrap();
+    commit(&mut store, &[Change::PutDomain(virtual_host("b"))], 7, &switch(Outcome::Done));
+    check().unwrap();
+    // Only the log of writes has these.
+    for (damage, what) in [
+        ("UPDATE domains SET value = '{'", "a domain"),
+        ("UPDATE meta SET value = 'x' WHERE key = 'revision'", "its revision"),
+    ] {
+        store.connection.execute("BEGIN", []).unwrap();
+        store.connection.execute(damage, []).unwrap();
+        check().unwrap();
+        store.connection.execute("COMMIT", []).unwrap();
+        let error = check().unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+        store.connection.execute("DELETE FROM domains", []).unwrap();
+    }
+    drop(store);
+    let error = check().unwrap_err();
+    assert!(matches!(error, StoreError::Revision { .. }), "{error}");
 }
