@@ -14,7 +14,7 @@ use http::{StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-use super::guard::{Guard, admit};
+use super::guard::{Guard, admit, revoked};
 use super::health::{Health, Status};
 use super::input::{Given, read_body};
 use super::problem::Problem;
@@ -130,8 +130,14 @@ impl Api {
                     carry_out(&self.dispatch, operation, params, call(ProgressSink::Nobody));
                 Ok(output::done(operation, result.await?, &head.uri, &head.headers))
             }
-            Streams::Progress => Ok(stream::progress(self.start(operation, params, call)).await),
-            Streams::Reports => Ok(stream::reports(self.start(operation, params, call))),
+            Streams::Progress => {
+                let revoked = revoked(&self.tokens, &head);
+                Ok(stream::progress(self.start(operation, params, call), revoked).await)
+            }
+            Streams::Reports => {
+                let revoked = revoked(&self.tokens, &head);
+                Ok(stream::reports(self.start(operation, params, call), revoked))
+            }
         }
     }
 
