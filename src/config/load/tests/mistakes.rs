@@ -127,7 +127,7 @@ fn a_log_is_no_file_of_the_servers_own() {
         for path in ["tokens.json", "state.db", "state.db-wal", "lock", "logs/vhost.log"] {
             let told = told(&format!("state/{path}")).expect("it is refused");
             let words =
-                format!("10: {section}.file_path: `state/{path}`: this is in a place of the");
+                format!("11: {section}.file_path: `state/{path}`: this is in a place of the");
             assert!(told.contains(&words), "{told}");
         }
         for path in ["run/admin.sock", "certs/a.pem", "other/../state/lock"] {
