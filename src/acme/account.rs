@@ -223,7 +223,7 @@ fn cannot_keep(error: &io::Error) -> AcmeError {
 
 /// Reads the account. A file that makes no sense is put aside: what is in it is lost either way.
 fn read(path: &Path) -> io::Result<Option<AccountFile>> {
-    let json = match fs::read(path) {
+    let json = match plain_file::read(path, MAX_PEM_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         json => json?,
     };

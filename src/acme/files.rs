@@ -81,6 +81,13 @@ mod tests {
         };
         let all = [(0, "ca_root"), (0, "eab_hmac_key_file"), (1, "ca_root"), (0, "dns_hook")];
         assert_eq!(missed(), all);
+        for name in ["root.pem", "eab"] {
+            nix::unistd::mkfifo(&path(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        assert_eq!(missed(), all);
+        for name in ["root.pem", "eab"] {
+            fs::remove_file(path(name)).unwrap();
+        }
         fs::write(path("root.pem"), "nothing").unwrap();
         fs::write(path("eab"), "no base64!").unwrap();
         fs::write(path("hook"), "#!/bin/sh\n").unwrap();

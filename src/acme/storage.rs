@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use super::order_file::OrderFile;
 use crate::atomic_file;
 use crate::model::{Attempt, ChallengeKind, DomainName};
+use crate::plain_file::{self, MAX_PEM_BYTES, read_text};
 
 /// The files below `cache_dir`. A clone means the same ones.
 #[derive(Debug, Clone)]
@@ -239,7 +240,7 @@ impl Storage {
         directory_url: &str,
         name: &DomainName,
     ) -> io::Result<Option<OrderFile>> {
-        match fs::read(self.order(directory_url, name)) {
+        match plain_file::read(&self.order(directory_url, name), MAX_PEM_BYTES) {
             Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| {
                 // Its own text could quote the key.
                 io::Error::other(format!("line {} is not as it was written", error.line()))
@@ -320,8 +321,8 @@ fn remove(directory: &Path, name: &DomainName) -> io::Result<()> {
 }
 
 fn load_one(directory: &Path, name: &DomainName) -> Option<Stored> {
-    let bundle = fs::read_to_string(directory.join(layout::file(name, "pem"))).ok()?;
-    let meta = fs::read(directory.join(layout::file(name, "json"))).ok();
+    let bundle = read_text(&directory.join(layout::file(name, "pem")), MAX_PEM_BYTES).ok()?;
+    let meta = plain_file::read(&directory.join(layout::file(name, "json")), MAX_PEM_BYTES).ok();
     let meta = meta.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
     Some(Stored { name: name.clone(), bundle, meta })
 }
@@ -376,13 +377,13 @@ fn load(directory: &Path) -> Loaded {
 
 fn read_bundle(stem: &str, path: &Path) -> Result<(DomainName, String), String> {
     let name = layout::name_of(stem).ok_or("it is not called after a name")?;
-    let bundle = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let bundle = read_text(path, MAX_PEM_BYTES).map_err(|error| error.to_string())?;
     Ok((name, bundle))
 }
 
 fn read_meta(stem: &str, path: &Path) -> Result<(DomainName, Meta), String> {
     let name = layout::name_of(stem).ok_or("it is not called after a name")?;
-    let json = fs::read(path).map_err(|error| error.to_string())?;
+    let json = plain_file::read(path, MAX_PEM_BYTES).map_err(|error| error.to_string())?;
     let meta = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
     Ok((name, meta))
 }

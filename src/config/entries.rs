@@ -110,8 +110,14 @@ fn read_backend(
     if declared.tls.has_files()
         && let Err(error) = PeerTls::read(&declared.clone().into())
     {
-        let (path, cause) = (error.path.display(), &error.cause);
-        entry.bad_file(error.key, format!("`{path}`: {cause}; {}", error.hint()));
+        let (cause, hint) = (&error.cause, error.hint());
+        // What a reference stands for may be a secret.
+        let message = if entry.refers(error.key) {
+            format!("{cause}; {hint}")
+        } else {
+            format!("`{}`: {cause}; {hint}", error.path.display())
+        };
+        entry.bad_file(error.key, message);
     }
     Some(declared)
 }
@@ -221,9 +227,9 @@ fn refuse_own_address(
 /// The file may name pages anywhere but in the server's own places. One that is missing is missed, not
 /// refused: a deployment may bring it.
 fn look_at_pages(entry: &Section<'_, '_>, options: &HostOptions, reserved_paths: &ReservedPaths) {
-    for (status, path) in options.get().error_pages.files() {
-        let shown = path.display();
-        if reserved_paths.holds(path) {
+    let statuses = options.get().error_pages.files().map(|(status, _)| status);
+    for (status, (path, shown)) in statuses.zip(options.shown_pages()) {
+        if reserved_paths.holds(&path) {
             entry.problem(
                 "error_pages",
                 format!(
@@ -231,7 +237,7 @@ fn look_at_pages(entry: &Section<'_, '_>, options: &HostOptions, reserved_paths:
                      keep pages in a directory of their own, such as `/etc/vhost/pages`"
                 ),
             );
-        } else if let Err(error) = plain_file::read(path, MAX_PAGE_BYTES) {
+        } else if let Err(error) = plain_file::read(&path, MAX_PAGE_BYTES) {
             let warning = format!("`{status}`: cannot read `{shown}`: {error}");
             entry.warn("error_pages", &warning);
         }

@@ -9,16 +9,21 @@ use super::settings::{
 };
 use super::value::{boolean, choice, integer, path, share};
 use crate::model::LogLevel;
+use crate::reserved_paths::ReservedPaths;
 
 /// How large a file becomes, and how many are kept, where nobody says.
 const MAX_SIZE_MB: u32 = 100;
 const KEEP_FILES: u32 = 7;
 
-pub(super) fn read_logging(section: &mut Section<'_, '_>, base: &Path) -> LoggingSettings {
+pub(super) fn read_logging(
+    section: &mut Section<'_, '_>,
+    base: &Path,
+    own: &ReservedPaths,
+) -> LoggingSettings {
     let levels = LogLevel::ALL.map(|level| (level.as_str(), level));
     let formats = LogFormat::ALL.map(|format| (format.as_str(), format));
     LoggingSettings {
-        output: read_output(section, base, "/var/log/pingora-proxy/proxy.log"),
+        output: read_output(section, base, own, "/var/log/pingora-proxy/proxy.log"),
         level: section.or("level", LogLevel::default(), choice(&levels)),
         format: section.or("format", LogFormat::default(), choice(&formats)),
     }
@@ -28,6 +33,7 @@ pub(super) fn read_logging(section: &mut Section<'_, '_>, base: &Path) -> Loggin
 pub(super) fn read_access_log(
     section: &mut Section<'_, '_>,
     base: &Path,
+    own: &ReservedPaths,
     other: &LogOutput,
 ) -> AccessLogSettings {
     let formats = AccessFormat::ALL.map(|format| (format.as_str(), format));
@@ -35,7 +41,7 @@ pub(super) fn read_access_log(
     let settings = AccessLogSettings {
         enabled: section.or("enabled", d.enabled, boolean),
         format: section.or("format", d.format, choice(&formats)),
-        output: read_output(section, base, "/var/log/pingora-proxy/access.log"),
+        output: read_output(section, base, own, "/var/log/pingora-proxy/access.log"),
         sample: section.or("sample", d.sample, share),
         query: section.or("query", d.query, boolean),
     };
@@ -47,8 +53,13 @@ pub(super) fn read_access_log(
     settings
 }
 
-/// Where a log goes; `example` is a file.
-fn read_output(section: &mut Section<'_, '_>, base: &Path, example: &str) -> LogOutput {
+/// Where a log goes; `example` is a file. It can't be one of the server's `own`, which lines would destroy.
+fn read_output(
+    section: &mut Section<'_, '_>,
+    base: &Path,
+    own: &ReservedPaths,
+    example: &str,
+) -> LogOutput {
     let outputs = ["console", "file"];
     let rotations = ["never", "daily", "size"];
     let output = section.or("output", outputs[0], choice(&outputs.map(|output| (output, output))));
@@ -57,6 +68,13 @@ fn read_output(section: &mut Section<'_, '_>, base: &Path, example: &str) -> Log
     if to_file && !section.has("file_path") {
         let message =
             format!("missing, and `output = \"file\"` needs it; add `file_path = \"{example}\"`");
+        section.problem("file_path", message);
+    }
+    if to_file && file_path.as_ref().is_some_and(|path| own.holds(path)) {
+        let message = format!(
+            "this is in a place of the server's own, which the log would destroy; choose a file \
+             elsewhere, such as `{example}`"
+        );
         section.problem("file_path", message);
     }
     let rotation =

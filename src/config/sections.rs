@@ -22,6 +22,7 @@ use crate::model::{
     UnderscoresInHeaders,
 };
 use crate::places::share_of;
+use crate::reserved_paths::ReservedPaths;
 use crate::tls::read_fitting_pair;
 
 /// The smallest head that a browser's request fits in, and the largest that Pingora reads.
@@ -53,15 +54,19 @@ pub(super) fn read_settings(
     let upstream = root.section("upstream", read_upstream);
     let switch = root.section("switch", read_switch);
     let health_check = root.section("health_check", read_health_check);
-    let logging = root.section("logging", |s| read_logging(s, base));
+    let defaults = Config::new(proxy);
+    let cache_dir = lets_encrypt.as_ref().map_or(&defaults.cache_dir, |(_, directory)| directory);
+    let own = [defaults.proxy.state_dir.clone(), cache_dir.clone()];
+    let own = ReservedPaths::new(defaults.proxy.admin_socket.clone(), own.into(), Vec::new());
+    let logging = root.section("logging", |s| read_logging(s, base, &own));
     let mut config = Config {
         upstream,
         switch,
         health_check,
-        access_log: root.section("access_log", |s| read_access_log(s, base, &logging.output)),
+        access_log: root.section("access_log", |s| read_access_log(s, base, &own, &logging.output)),
         logging,
         metrics: root.section("metrics", |s| read_metrics(s, &mut listeners)),
-        ..Config::new(proxy)
+        ..defaults
     };
     if let Some((settings, cache_dir)) = lets_encrypt {
         config.lets_encrypt = Some(settings);

@@ -14,7 +14,7 @@ use http::{StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-use super::guard::{Guard, admit};
+use super::guard::{Guard, admit, revoked};
 use super::health::{Health, Status};
 use super::input::{Given, read_body};
 use super::large::{LargeAnswers, until_written};
@@ -147,8 +147,14 @@ impl Api {
                     None => answer,
                 })
             }
-            Streams::Progress => Ok(stream::progress(self.start(operation, params, call)).await),
-            Streams::Reports => Ok(stream::reports(self.start(operation, params, call))),
+            Streams::Progress => {
+                let revoked = revoked(&self.tokens, &head);
+                Ok(stream::progress(self.start(operation, params, call), revoked).await)
+            }
+            Streams::Reports => {
+                let revoked = revoked(&self.tokens, &head);
+                Ok(stream::reports(self.start(operation, params, call), revoked))
+            }
         }
     }
 

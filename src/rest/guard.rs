@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, ORIGIN};
+use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::problem::Problem;
@@ -105,6 +106,23 @@ impl Guard {
                  `proxy.management_api_hosts`",
             ),
         })
+    }
+}
+
+/// Comes back when the token that a request came with is no token any more; never for one that came with
+/// none, at the admin socket.
+pub(super) fn revoked(
+    tokens: &Tokens,
+    head: &Parts,
+) -> impl Future<Output = ()> + Send + 'static + use<> {
+    let is_tcp = matches!(head.extensions.get::<Peer>(), Some(Peer::Tcp { .. }));
+    let secret = is_tcp.then(|| bearer(&head.headers).unwrap_or_default().to_owned());
+    let tokens = tokens.clone();
+    async move {
+        match secret {
+            Some(secret) => tokens.revoked(secret).await,
+            None => std::future::pending().await,
+        }
     }
 }
 

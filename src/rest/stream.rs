@@ -32,8 +32,11 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 }
 
 /// Tells the progress, then the result or the error. What fails before it has made any progress is
-/// answered as if no stream had been asked for.
-pub(super) async fn progress(mut call: UnderWay) -> Response {
+/// answered as if no stream had been asked for. Nothing more is told from when `revoked` comes back on.
+pub(super) async fn progress(
+    mut call: UnderWay,
+    revoked: impl Future<Output = ()> + Send + 'static,
+) -> Response {
     let first = call.reports.next().await;
     if first.is_none() {
         return match ended(call.end).await {
@@ -49,11 +52,14 @@ pub(super) async fn progress(mut call: UnderWay) -> Response {
     });
     let first = stream::iter(first);
     let reports = first.chain(received(call.reports)).map(|report| named("progress", &report));
-    events(reports.chain(end))
+    events(reports.chain(end).take_until(revoked))
 }
 
-/// Tells what is reported, and nothing when it ends.
-pub(super) fn reports(call: UnderWay) -> Response {
+/// Tells what is reported, until `revoked` comes back, and nothing when it ends.
+pub(super) fn reports(
+    call: UnderWay,
+    revoked: impl Future<Output = ()> + Send + 'static,
+) -> Response {
     // A switch is told again when it has ended: its number is then an old one, and a client that comes
     // back must not be sent what it has.
     let numbered = received(call.reports).scan(0, |last, report| {
@@ -65,7 +71,7 @@ pub(super) fn reports(call: UnderWay) -> Response {
             None => event,
         }))
     });
-    events(numbered)
+    events(numbered.take_until(revoked))
 }
 
 /// How the call ended; a task that is gone without a word was ended by a stop.

@@ -205,7 +205,7 @@ fn of_product(kind: FaultKind, message: String, hint: &str) -> Fault {
 }
 
 /// Keeps what a client has sent from coming back at any length.
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     const LONGEST: usize = 400;
     match text.char_indices().nth(LONGEST) {
         None => text.to_owned(),

@@ -185,13 +185,19 @@ mod tests {
         crate::config::parse(&directory.join("vhost.toml"), &text).unwrap()
     }
 
+    /// A FIFO hangs whoever reads it as a file.
+    fn fifo(state_dir: &Path, name: &str) {
+        drop(Store::open(state_dir).unwrap());
+        nix::unistd::mkfifo(&state_dir.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    }
+
     /// All that is in a directory, with modes and contents.
     fn listed(directory: &Path) -> Vec<(std::path::PathBuf, u32, Vec<u8>)> {
         let mut all = Vec::new();
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let found = path.symlink_metadata().unwrap();
-            let content = std::fs::read(&path).unwrap_or_default();
+            let content = crate::plain_file::read(&path, u64::MAX - 1).unwrap_or_default();
             if found.is_dir() {
                 all.extend(listed(&path));
             }
@@ -234,8 +240,10 @@ mod tests {
     #[test]
     fn whatever_ends_a_start_is_found_and_nothing_is_changed() {
         type Spoil = fn(&Path);
-        let cases: [(&str, Spoil); 10] = [
+        let cases: [(&str, Spoil); 12] = [
             ("proxy.state_dir", |at| std::fs::write(at.join("state"), "").unwrap()),
+            ("proxy.state_dir", |at| fifo(&at.join("state"), "tokens.json")),
+            ("proxy.state_dir", |at| fifo(&at.join("state"), "sticky.key")),
             ("proxy.state_dir", |at| {
                 std::fs::create_dir(at.join("state")).unwrap();
                 std::fs::set_permissions(at.join("state"), PermissionsExt::from_mode(0o755))

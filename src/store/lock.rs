@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::Uid;
 
 use super::StoreError;
@@ -15,27 +15,46 @@ use crate::atomic_file;
 /// no stale lock.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    _held: Flock<File>,
+    /// The file `lock`, by which servers of before know that the directory is in use.
+    _file: Flock<File>,
+    /// The directory itself: a file that is removed takes no lock away. None on file systems that lock
+    /// no directories.
+    _directory: Option<Flock<File>>,
 }
 
 /// Makes the directory when it is missing, private to the user, and takes its lock.
 pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, StoreError> {
     let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+    let in_use = || StoreError::InUse { path: directory.to_owned() };
     atomic_file::private_directory(directory).map_err(failed)?;
     tighten(directory)?;
+    let own = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_DIRECTORY.bits())
+        .open(directory)
+        .map_err(failed)?;
+    let own = match Flock::lock(own, FlockArg::LockExclusiveNonblock) {
+        Ok(held) => Some(held),
+        Err((_, Errno::EWOULDBLOCK)) => return Err(in_use()),
+        // NFS locks only what is open for writing, which a directory never is.
+        Err((_, Errno::EBADF | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOLCK)) => None,
+        Err((_, errno)) => return Err(failed(errno.into())),
+    };
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .mode(0o600)
+        // A FIFO of that name is an error, not a wait.
+        .custom_flags(OFlag::O_NONBLOCK.bits())
         .open(directory.join("lock"))
         .map_err(failed)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(held) => {
             atomic_file::remove_unfinished(directory).map_err(failed)?;
-            Ok(DirectoryLock { _held: held })
+            Ok(DirectoryLock { _file: held, _directory: own })
         }
-        Err((_, Errno::EWOULDBLOCK)) => Err(StoreError::InUse { path: directory.to_owned() }),
+        Err((_, Errno::EWOULDBLOCK)) => Err(in_use()),
         Err((_, errno)) => Err(failed(errno.into())),
     }
 }
@@ -79,4 +98,27 @@ fn is_open(directory: &Path) -> Result<bool, StoreError> {
         return Err(StoreError::Shared { path: directory.to_owned() });
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_is_one_servers_with_or_without_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        let held = acquire(&path).unwrap();
+        assert!(matches!(acquire(&path), Err(StoreError::InUse { .. })));
+        std::fs::remove_file(path.join("lock")).unwrap();
+        assert!(matches!(acquire(&path), Err(StoreError::InUse { .. })));
+        drop(held);
+        drop(acquire(&path).unwrap());
+        // A server of before locks the file alone.
+        let file = File::create(path.join("lock")).unwrap();
+        let before = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+        assert!(matches!(acquire(&path), Err(StoreError::InUse { .. })));
+        drop(before);
+        acquire(&path).unwrap();
+    }
 }

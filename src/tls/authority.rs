@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use super::{Certificate, CertificateError};
 use crate::atomic_file;
 use crate::model::DomainName;
+use crate::plain_file::{self, MAX_PEM_BYTES};
 
 /// How long the root is valid.
 const ROOT: Duration = Duration::from_hours(10 * 365 * 24);
@@ -78,7 +79,7 @@ impl Authority {
     /// When it can't be read or written, or what is there is damaged.
     pub fn open(directory: &Path) -> Result<Self, AuthorityError> {
         let path = directory.join(BUNDLE);
-        match std::fs::read_to_string(&path) {
+        match plain_file::read_text(&path, MAX_PEM_BYTES) {
             Ok(bundle) => Self::read(&bundle, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(directory),
             Err(source) => Err(AuthorityError::File { path, source }),

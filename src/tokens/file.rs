@@ -9,6 +9,10 @@ use super::{TokenError, TokenFacts, sha256};
 use crate::atomic_file;
 use crate::clock::now_ms;
 use crate::model::{Access, TokenName};
+use crate::plain_file;
+
+/// The largest file of tokens: some ten thousand of them.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +61,7 @@ impl Kept {
 
 pub(super) fn read(path: &Path) -> Result<Kept, TokenError> {
     let unreadable = |source| TokenError::Unreadable { path: path.to_owned(), source };
-    match std::fs::read(path) {
+    match plain_file::read(path, MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
         Err(error) => Err(unreadable(error)),
         Ok(text) => serde_json::from_slice(&text).map_err(|error| unreadable(error.into())),

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 pub use error::TokenError;
 use file::{Kept, KeptToken};
@@ -41,6 +42,8 @@ struct Inner {
     kept: ArcSwap<Kept>,
     /// Held while the file is replaced, on a blocking thread.
     writer: Mutex<()>,
+    /// Tells whoever waits that something was replaced.
+    changes: watch::Sender<()>,
 }
 
 /// A token without its secret.
@@ -62,7 +65,8 @@ impl Tokens {
     pub fn open(state_dir: &std::path::Path) -> Result<Self, TokenError> {
         let path = state_dir.join(FILE);
         let kept = ArcSwap::from_pointee(file::read(&path)?);
-        Ok(Self { inner: Arc::new(Inner { path, kept, writer: Mutex::default() }) })
+        let (writer, changes) = (Mutex::default(), watch::Sender::new(()));
+        Ok(Self { inner: Arc::new(Inner { path, kept, writer, changes }) })
     }
 
     /// Makes the token of the server's own, if there is none yet. Works on a blocking thread.
@@ -87,6 +91,13 @@ impl Tokens {
             }
         }
         holder
+    }
+
+    /// Comes back when this secret is no token's any more: at once when it is none's now.
+    pub async fn revoked(self, secret: String) {
+        let mut changes = self.inner.changes.subscribe();
+        // The sender is kept by `self`, so there is always one.
+        while self.holder(&secret).is_some() && changes.changed().await.is_ok() {}
     }
 
     /// The server's own token, with its secret.
@@ -195,6 +206,7 @@ impl Inner {
         if after != **before {
             file::write(&self.path, &after)?;
             self.kept.store(Arc::new(after));
+            self.changes.send_replace(());
         }
         Ok(changed)
     }

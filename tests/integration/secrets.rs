@@ -49,7 +49,12 @@ impl Site {
                 "request_headers = { set = { X-Key = \"${BACKEND_KEY}\" } }",
             )
             .domain_with("example.com", "a", &OPTIONS.replace("ANNS", HASH))
-            .domain_with("down.test", "a", "maintenance = { message = \"${WORDS}\" }")
+            .domain_with(
+                "down.test",
+                "a",
+                "maintenance = { message = \"${WORDS}\" }\n\
+                 error_pages = { 404 = \"/nowhere/${BACKEND_KEY}\" }",
+            )
             .backend("w1", backend.address(), &["a"])
             .env("BACKEND_KEY", SECRET.into())
             .env("WORDS", MESSAGE.into())

@@ -10,6 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::model::reference::HIDDEN;
 use crate::model::{ParseError, serde_as_text};
 
+/// The memory of one check by argon2: 256 MiB. `vhost hash-password` takes far less.
+const MAX_ARGON2_KIB: u32 = 256 * 1024;
+
+/// Passes of one check by argon2 over its memory.
+const MAX_ARGON2_PASSES: u32 = 20;
+
+/// Lanes of one check by argon2.
+const MAX_ARGON2_LANES: u32 = 16;
+
+/// The cost of one check by bcrypt, which doubles with each step: some seconds.
+const MAX_BCRYPT_COST: u32 = 16;
+
 /// Who may come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +115,7 @@ impl FromStr for PasswordHash {
             && (40..=512).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_graphic());
         if plausible {
+            check_cost(text).map_err(|reason| ParseError::new("password hash", "…", reason))?;
             return Ok(Self(text.to_owned()));
         }
         let reason =
@@ -110,6 +123,32 @@ impl FromStr for PasswordHash {
         // What was given may be the password itself.
         Err(ParseError::new("password hash", "…", reason))
     }
+}
+
+/// Refuses a hash that is too dear: whoever guesses at a password has the server work it out each time.
+fn check_cost(hash: &str) -> Result<(), String> {
+    let bound = |what: &str, value: &str, most: u32| match value.parse::<u32>() {
+        Ok(value) if value <= most => Ok(()),
+        _ => Err(format!(
+            "{what} {value} is not a number of at most {most}, so that a wrong password stays cheap to \
+             refuse; make another hash with `vhost hash-password`"
+        )),
+    };
+    let mut fields = hash.split('$').skip(1);
+    if hash.starts_with("$2") {
+        return bound("the bcrypt cost", fields.nth(1).unwrap_or_default(), MAX_BCRYPT_COST);
+    }
+    for (name, value) in
+        fields.flat_map(|field| field.split(',')).filter_map(|it| it.split_once('='))
+    {
+        match name {
+            "m" => bound("the argon2 memory `m` (KiB)", value, MAX_ARGON2_KIB)?,
+            "t" => bound("the argon2 passes `t`", value, MAX_ARGON2_PASSES)?,
+            "p" => bound("the argon2 lanes `p`", value, MAX_ARGON2_LANES)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for PasswordHash {
@@ -128,3 +167,41 @@ serde_as_text!(
     PasswordHash,
     "The hash of a password by argon2 or bcrypt, as `vhost hash-password` makes it."
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_as_dear_as_a_check_may_be_and_no_dearer() {
+        const REST: &str = "c29tZXNhbHRzb21l$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNo";
+        for (params, refused) in [
+            ("v=19$m=262144,t=20,p=16", None),
+            ("v=19$m=4194304,t=3,p=4", Some("`m` (KiB) 4194304")),
+            ("m=262145,t=3,p=4", Some("`m` (KiB) 262145")),
+            ("v=19$m=65536,t=4294967295,p=4", Some("`t` 4294967295")),
+            ("v=19$m=65536,t=99999999999,p=4", Some("`t` 99999999999")),
+            ("v=19$m=65536,t=3,p=17", Some("`p` 17")),
+        ] {
+            for kind in ["argon2id", "argon2i", "argon2d"] {
+                check(&format!("${kind}${params}${REST}"), refused);
+            }
+        }
+        for (cost, refused) in [("16", None), ("17", Some("cost 17")), ("31", Some("cost 31"))] {
+            let hash = format!("$2b${cost}$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234");
+            check(&hash, refused);
+        }
+    }
+
+    #[track_caller]
+    fn check(hash: &str, refused: Option<&str>) {
+        let told = hash.parse::<PasswordHash>().err().map(|error| error.to_string());
+        match refused {
+            None => assert_eq!(told, None, "{hash}"),
+            Some(words) => {
+                let told = told.expect("it is refused");
+                assert!(told.contains(words) && told.contains("vhost hash-password"), "{told}");
+            }
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The options of a virtual host, with what of them refers to the environment.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::written::{self, Meant};
-use super::{OptionError, OptionSet, names, plain};
+use super::{OptionError, OptionSet, in_words, names, plain};
 use crate::model::reference::{Variables, escape, follow, refers};
 
 /// The options of a virtual host. Takes no room to speak of where it has none.
@@ -77,6 +77,20 @@ impl HostOptions {
         }
         values.extend(self.held().written.clone());
         values
+    }
+
+    /// The files of error pages, each with its path for people to see: as it is written where it refers
+    /// to something.
+    pub fn shown_pages(&self) -> Vec<(PathBuf, String)> {
+        let written = self.held().written.get("error_pages").map(written::shown);
+        let files = self.get().error_pages.files();
+        let shown = files.map(|(status, path)| {
+            let written =
+                written.as_ref().and_then(|pages| pages.get(status.to_string())?.as_str());
+            let shown = written.map_or_else(|| path.display().to_string(), str::to_owned);
+            (path.to_owned(), shown)
+        });
+        shown.collect()
     }
 
     /// The same for people to see: without what must stay secret.
@@ -327,7 +341,7 @@ fn read_set(values: Map<String, Value>) -> Result<OptionSet, OptionError> {
     let options: OptionSet =
         serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| OptionError {
             path: plain(&error.path().to_string()),
-            reason: plain(&error.into_inner().to_string()),
+            reason: plain(&in_words(&error.into_inner().to_string())),
         })?;
     options.check()?;
     Ok(options)

@@ -70,6 +70,27 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
+fn what_is_of_the_wrong_kind_is_told_without_the_words_of_rust() {
+    let values = [json!(3), json!(0), json!(-1), json!(1.5), json!("x"), json!(true), json!([])];
+    let values: Vec<_> =
+        values.into_iter().chain([json!({}), json!([[]]), json!([{}]), json!({"x": 1})]).collect();
+    let told = |value: &Value, key: &str| {
+        let Err(error) = read(json!({key: value})) else { return };
+        let error = error.to_string();
+        for word in ["struct", "u32", "u64", "u8", "enum", "expected a map", "variant of"] {
+            assert!(!error.contains(word), "{key} = {value}: {error}");
+        }
+    };
+    for key in OptionSet::KEYS {
+        values.iter().for_each(|value| told(value, key));
+    }
+    let error = refused(json!({"rate_limit": 3}));
+    assert!(error.contains("integer `3` doesn't fit here; write a table"), "{error}");
+    let error = refused(json!({"rate_limit": {"requests": 0}}));
+    assert!(error.contains("integer `0` doesn't fit here; write a whole number from 1"), "{error}");
+}
+
+#[test]
 fn a_patch_changes_what_it_names() {
     let before = read(json!({"max_body_bytes": 1, "maintenance": {"message": "x"}})).unwrap();
     let Value::Object(patch) = json!({"maintenance": null, "allow": ["::1/128"]}) else { panic!() };

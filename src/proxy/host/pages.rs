@@ -67,6 +67,8 @@ pub struct Pages {
 struct Held {
     /// What the file was when it was read.
     stamp: Option<Stamp>,
+    /// Its path for people: references in it as they are written, for what they mean may be a secret.
+    shown: String,
     content: Result<Content, String>,
 }
 
@@ -96,10 +98,10 @@ impl Pages {
     pub fn warnings(&self) -> Vec<String> {
         let pages = self.files.load();
         let mut warnings: Vec<_> = pages
-            .iter()
-            .filter_map(|(path, held)| {
+            .values()
+            .filter_map(|held| {
                 let error = held.content.as_ref().err()?;
-                Some(format!("error page `{}`: {error}", path.display()))
+                Some(format!("error page `{}`: {error}", held.shown))
             })
             .collect();
         warnings.sort();
@@ -108,18 +110,18 @@ impl Pages {
 
     /// Reads what is new or has changed, and forgets what nobody names; reads all of it where others
     /// may be pages now. Blocks.
-    fn read(&self, named: &BTreeSet<PathBuf>, rules: &PageRules, all: bool) {
+    fn read(&self, named: &BTreeMap<PathBuf, String>, rules: &PageRules, all: bool) {
         let held = self.files.load();
         let is_same = |path: &PathBuf, stamp: Option<Stamp>| {
             held.get(path).filter(|held| !all && stamp.is_some() && held.stamp == stamp).cloned()
         };
-        let pages = named.iter().map(|path| {
+        let pages = named.iter().map(|(path, shown)| {
             let stamp = Stamp::of(path);
-            let page = is_same(path, stamp).unwrap_or_else(|| Held {
-                stamp,
-                content: rules.read(path).map_err(|error| error.to_string()),
-            });
-            (path.clone(), page)
+            let content = match is_same(path, stamp) {
+                Some(held) => held.content,
+                None => rules.read(path).map_err(|error| error.to_string()),
+            };
+            (path.clone(), Held { stamp, shown: shown.clone(), content })
         });
         self.files.store(Arc::new(pages.collect()));
     }
@@ -131,7 +133,8 @@ pub struct PageKeeper {
     rules: watch::Receiver<Arc<PageRules>>,
     reader: Reader,
     seen: Arc<Snapshot>,
-    named: BTreeMap<DomainName, Vec<PathBuf>>,
+    /// The files that each domain names, with their paths for people.
+    named: BTreeMap<DomainName, Vec<(PathBuf, String)>>,
 }
 
 impl PageKeeper {
@@ -184,8 +187,7 @@ impl PageKeeper {
                 self.named.remove(&was.domain);
             }
             if let Some(VirtualHost { domain, options, .. }) = is {
-                let files: Vec<_> =
-                    options.get().error_pages.files().map(|(_, path)| path.to_owned()).collect();
+                let files = options.shown_pages();
                 if !files.is_empty() {
                     self.named.insert(domain.clone(), files);
                 }
@@ -194,8 +196,16 @@ impl PageKeeper {
         self.seen = now;
     }
 
-    fn files(&self) -> BTreeSet<PathBuf> {
-        self.named.values().flatten().cloned().collect()
+    /// All of them; of a file that several domains name, the path that refers to something is shown.
+    fn files(&self) -> BTreeMap<PathBuf, String> {
+        let mut files: BTreeMap<PathBuf, String> = BTreeMap::new();
+        for (path, shown) in self.named.values().flatten() {
+            let before = files.get(path);
+            if before.is_none_or(|before| path.to_str() == Some(before)) {
+                files.insert(path.clone(), shown.clone());
+            }
+        }
+        files
     }
 }
 

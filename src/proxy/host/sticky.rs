@@ -3,9 +3,9 @@
 //! The cookie is the backend's id, sealed: nobody but this server can read it or make one. It is bound
 //! to the domain, so that it is worth nothing at another.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
-use std::{fmt, fs};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,12 +18,16 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::atomic_file;
 use crate::model::{BackendId, DomainName, Sticky};
+use crate::plain_file;
 use crate::proxy::headers::cookies;
 
 /// The file of the key, in the state directory.
 const FILE: &str = "sticky.key";
 
 const KEY_LEN: usize = 32;
+
+/// No more of the file is read: whatever is longer is no key.
+const MAX_KEY_BYTES: u64 = 1024;
 
 /// The key that cookies are sealed with.
 pub(in crate::proxy) struct StickyKey(LessSafeKey);
@@ -43,7 +47,7 @@ impl StickyKey {
 
     /// Reads the key, if one was made.
     pub(super) fn read_from(state_dir: &Path) -> io::Result<Option<Self>> {
-        match fs::read(state_dir.join(FILE)) {
+        match plain_file::read(&state_dir.join(FILE), MAX_KEY_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             read => Self::new(&read?).map(Some),
         }
@@ -146,7 +150,7 @@ mod tests {
         for other in ["", "AAAA", "web-1", "!"] {
             assert_eq!(key.read(other, &domain), None);
         }
-        fs::write(directory.path().join(FILE), "short").unwrap();
+        std::fs::write(directory.path().join(FILE), "short").unwrap();
         assert!(StickyKey::open(directory.path()).is_err());
     }
 }

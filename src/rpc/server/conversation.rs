@@ -121,7 +121,8 @@ impl Conversation {
             None => ProgressSink::Nobody,
         };
         let call = Call::new(self.actor.clone(), progress);
-        tracing::debug!(rpc_method = method, request_id = call.request_id, actor = %call.actor, "rpc");
+        let shown = fault::shorten(&method);
+        tracing::debug!(rpc_method = shown, request_id = call.request_id, actor = %call.actor, "rpc");
         let result = self.dispatch.call(&method, params, &call).await;
         let result = result.map_err(|fault| fault::seen_by(fault, client));
         if let Err(fault) = &result
@@ -151,6 +152,7 @@ impl Conversation {
     /// Says in the log what is not answered with an event or a result.
     fn log(&self, method: Option<&str>, fault: &Fault) {
         let Fault { code, message, .. } = fault;
+        let method = method.map(fault::shorten);
         tracing::info!(rpc_method = method, actor = %self.actor, code, error = message, "rpc refused");
     }
 

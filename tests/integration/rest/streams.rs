@@ -24,7 +24,19 @@ impl Stream {
         more: Headers<'_>,
         body: Option<&Value>,
     ) -> Self {
-        let token = format!("Bearer {}", api.token);
+        Self::open_as(&api.token, api, method, path, more, body)
+    }
+
+    /// As [`open`](Self::open), with a token that is not the server's own.
+    fn open_as(
+        token: &str,
+        api: &Api,
+        method: &str,
+        path: &str,
+        more: Headers<'_>,
+        body: Option<&Value>,
+    ) -> Self {
+        let token = format!("Bearer {token}");
         let mut headers = vec![("Authorization", token.as_str()), ("Accept", "text/event-stream")];
         headers.extend(more);
         if body.is_some() {
@@ -114,6 +126,26 @@ fn a_client_that_hangs_up_does_not_end_its_switch() {
     eventually("its end is in the history", SOON, || {
         api.vhost.newest_event()["outcome"]["state"] == "done"
     });
+}
+
+#[test]
+fn a_token_that_is_removed_or_rotated_keeps_no_stream() {
+    let api = Api::start();
+    let added = |name: &str| api.vhost.ctl_ok(&["token", "add", name, "--read"]).stdout;
+    let follow = |token: &str| {
+        let mut stream = Stream::open_as(token.trim(), &api, "GET", "/api/v1/events", &[], None);
+        assert!(stream.next().is_some());
+        stream
+    };
+    let (mut board, mut wall) = (follow(&added("board")), follow(&added("wall")));
+    let mut kept = follow(&api.token);
+    api.vhost.ctl_ok(&["token", "remove", "board"]);
+    api.vhost.ctl_ok(&["token", "rotate", "wall"]);
+    board.rest();
+    wall.rest();
+    let new = json!({"domain": "later.test", "enabled_backends_tag": "a"});
+    assert_eq!(api.ask("POST", DOMAINS, Some(&new)).status, 201);
+    assert_eq!(kept.next().unwrap().data["domain"], "later.test");
 }
 
 #[test]

@@ -115,6 +115,29 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
 }
 
 #[test]
+fn a_log_is_no_file_of_the_servers_own() {
+    let proxy = "[proxy]\nlisten_addr_http = \"127.0.0.1:0\"\nlisten_addr = \"127.0.0.1:0\"\n\
+                 state_dir = \"/srv/state\"\nadmin_socket = \"/srv/run/admin.sock\"\n\
+                 [lets_encrypt]\nemail = \"a@example.com\"\ncache_dir = \"/srv/certs\"\n";
+    for section in ["logging", "access_log"] {
+        let told = |path: &str| {
+            let text = format!("{proxy}[{section}]\noutput = \"file\"\nfile_path = \"{path}\"\n");
+            parse(Path::new("/srv/vhost.toml"), &text).err().map(|error| error.to_string())
+        };
+        for path in ["tokens.json", "state.db", "state.db-wal", "lock", "logs/vhost.log"] {
+            let told = told(&format!("state/{path}")).expect("it is refused");
+            let words =
+                format!("11: {section}.file_path: `state/{path}`: this is in a place of the");
+            assert!(told.contains(&words), "{told}");
+        }
+        for path in ["run/admin.sock", "certs/a.pem", "other/../state/lock"] {
+            assert!(told(path).is_some(), "{path}");
+        }
+        assert_eq!(told("logs/vhost.log"), None);
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_backend_is_said_where_it_is() {
     for (keys, expected) in [
         ("weight = 0", "7: backends[\"x\"].weight: `0`: use 1 to 1000"),
