@@ -181,7 +181,9 @@ impl EventKind {
             | Self::BackendSet { changed, .. }
             | Self::FileApplied { changed, .. } => cut_phrases(changed),
             Self::Switch { outcome, reason, .. } => {
-                reason.iter_mut().for_each(|reason| cut(reason, MAX_TEXT_CHARS));
+                if let Some(reason) = reason {
+                    cut(reason, MAX_TEXT_CHARS);
+                }
                 if let Outcome::GateFailed { cause } = outcome {
                     cut(cause, MAX_TEXT_CHARS);
                 }
@@ -289,7 +291,9 @@ pub struct Event {
 fn cut_phrases(phrases: &mut Vec<String>) {
     let left_out = phrases.len().saturating_sub(MAX_PHRASES);
     phrases.truncate(MAX_PHRASES);
-    phrases.iter_mut().for_each(|phrase| cut(phrase, MAX_PHRASE_CHARS));
+    for phrase in phrases.iter_mut() {
+        cut(phrase, MAX_PHRASE_CHARS);
+    }
     if left_out > 0 {
         phrases.push(format!("{CUT} and {left_out} more"));
     }

@@ -140,6 +140,14 @@ impl Front {
         }
     }
 
+    /// Notes that a client did not begin as HTTP/2 begins.
+    fn refuse_preface(&self, connection: &Connection) {
+        // In the clear the preface was seen already. Over TLS a client may go without it: when it does not
+        // trust the certificate.
+        let reason = if connection.tls.is_some() { Reason::ClientGone } else { Reason::BadRequest };
+        self.refuse(reason, None, None, connection.client);
+    }
+
     /// Requests side by side, until either side closes. Each counts itself as busy.
     pub(super) async fn http2(
         &self,
@@ -154,19 +162,12 @@ impl Front {
         let malformed = Arc::new(MalformedRate::new(is_many));
         let blocks = self.header_blocks(&connection, &malformed);
         let unfinished = blocks.unfinished();
-        let (stream, flooded) = Metered::new(
-            stream,
-            limits.h2_control_frames_per_sec.saturating_mul(if is_many { PROXY_FACTOR } else { 1 }),
-            blocks,
-            Arc::clone(&connection.budget),
-        );
+        let frames = if is_many { PROXY_FACTOR } else { 1 } * limits.h2_control_frames_per_sec;
+        let budget = Arc::clone(&connection.budget);
+        let (stream, flooded) = Metered::new(stream, frames, blocks, budget);
         let shaking = handshake(Box::new(stream), Some(self.h2_options()));
         let Ok(Ok(mut conn)) = timeout(self.limits().total, shaking).await else {
-            // In the clear the preface was seen already. Over TLS a client may go without it: when it
-            // does not trust the certificate.
-            let reason =
-                if connection.tls.is_some() { Reason::ClientGone } else { Reason::BadRequest };
-            self.refuse(reason, None, None, connection.client);
+            self.refuse_preface(&connection);
             return;
         };
         let mut stopping = shutdown.clone();

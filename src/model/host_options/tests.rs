@@ -82,7 +82,9 @@ fn what_is_of_the_wrong_kind_is_told_without_the_words_of_rust() {
         }
     };
     for key in OptionSet::KEYS {
-        values.iter().for_each(|value| told(value, key));
+        for value in &values {
+            told(value, key);
+        }
     }
     let error = refused(json!({"rate_limit": 3}));
     assert!(error.contains("integer `3` doesn't fit here; write a table"), "{error}");

@@ -351,7 +351,10 @@ fn the_events_of_a_domain_are_read_from_a_place_on_and_no_further() {
     let domain = "example.com".parse().unwrap();
     let after = |event| history.events_after(event, Some(&domain), TEN).unwrap();
     assert_eq!(after(20_000), []);
-    assert_eq!(after(5).iter().map(|event| event.id).collect::<Vec<_>>(), Vec::from_iter(6..=15));
+    assert_eq!(
+        after(5).iter().map(|event| event.id).collect::<Vec<_>>(),
+        (6..=15).collect::<Vec<_>>()
+    );
     assert_eq!(history.events(Some(&domain), TEN).unwrap()[9].id, 19_991);
     let connection = history.lock();
     let statement = connection.prepare_cached(&format!("{COLUMNS} {AFTER_OF_DOMAIN}")).unwrap();

@@ -163,13 +163,13 @@ fn a_block() -> impl Strategy<Value = Block> {
 }
 
 /// The fields of the requests that h2 makes of these bytes, and why it has ended the connection.
-fn requests_of(bytes: Vec<u8>) -> (Vec<Vec<Pair>>, Option<String>) {
+fn requests_of(bytes: &[u8]) -> (Vec<Vec<Pair>>, Option<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (mut client, server) = tokio::io::duplex(1 << 22);
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         client.write_all(&frame(0x4, 0, 0, &[])).await.unwrap();
-        client.write_all(&bytes).await.unwrap();
+        client.write_all(bytes).await.unwrap();
         let end = b"\x82\x86\x01\x01a\x04\x04/end";
         client.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 999, end)).await.unwrap();
         let mut builder = h2::server::Builder::new();
@@ -240,7 +240,7 @@ proptest! {
         let outcome = follow_among_many(&[frames], piece);
         prop_assert!(outcome.goes_on);
         prop_assert_eq!(outcome.refused.len(), blocks.len() - good.len());
-        let (requests, error) = requests_of(outcome.read);
+        let (requests, error) = requests_of(&outcome.read);
         prop_assert_eq!(error, None);
         let requests: Vec<_> = requests.iter().map(|fields| grouped(fields)).collect();
         prop_assert_eq!(requests, good);
@@ -269,7 +269,7 @@ fn no_field_ends_where_a_frame_of_an_effect_does() {
         push_block(&mut frames, 3, true, b"\x82\x86\x84\x01\x01a");
         let outcome = follow_among_many(&[frames], 5000);
         assert_eq!(outcome.refused, [TWICE]);
-        let (requests, error) = requests_of(outcome.read);
+        let (requests, error) = requests_of(&outcome.read);
         assert_eq!((requests.len(), error), (1, None), "{beyond}");
     }
 }
