@@ -12,7 +12,7 @@ pub struct Caller {
     pub revisions: Option<Vec<u64>>,
 }
 
-/// What a caller is told of a file that it names and that can't be used. Who has a token need not be
+/// What a caller gets to see of the error of a file that it names. Who has a token need not be
 /// anybody on this machine: what is different for a file that is missing, one that may not be read and one
 /// that holds something else would tell of every file that the server can see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum FileErrors {
     Hidden,
 }
 
-/// What is told in place of an error of a file.
+/// What stands in place of the error of a file.
 pub(super) const HIDDEN_ERROR: &str = "it cannot be used";
 
 /// What to do about it.
@@ -37,7 +37,7 @@ impl From<Actor> for Caller {
 }
 
 impl Caller {
-    /// What it is told of files.
+    /// What it gets to see of the errors of files.
     pub(super) fn file_errors(&self) -> FileErrors {
         match self.actor {
             Actor::Token { .. } | Actor::Unknown => FileErrors::Hidden,

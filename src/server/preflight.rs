@@ -31,7 +31,7 @@ pub struct Missing {
 pub fn preflight(config: &Config) -> Vec<Missing> {
     let errors = start_errors(config).into_iter().map(|(key, error)| Missing {
         key,
-        message: told(&error),
+        message: message_of(&error),
         stops_start: true,
     });
     let doubts = doubts(config);
@@ -120,7 +120,7 @@ fn doubts(config: &Config) -> Vec<(&'static str, String)> {
 }
 
 /// The error with its causes and what to do about it, in one line.
-fn told(error: &ServerError) -> String {
+fn message_of(error: &ServerError) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
     let whole = causes.fold(error.to_string(), |whole, cause| format!("{whole}: {cause}"));
     match error.hint() {
@@ -296,7 +296,7 @@ mod tests {
             let error = super::super::Server::start(config.clone(), source, None).err();
             let error = error.expect("it does not start");
             let checked = &preflight(&config)[0].message;
-            assert_eq!(*checked, told(&error), "{number}: in the same words");
+            assert_eq!(*checked, message_of(&error), "{number}: in the same words");
         }
     }
 
