@@ -8,11 +8,11 @@ use http::StatusCode;
 /// Whose doing a failure was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
-    /// The client's, or nobody's: what strangers send all day.
+    /// The client's: also the scans of strangers.
     Client,
-    /// The operator's, who wanted it so.
+    /// The operator's: a pause or maintenance.
     Operator,
-    /// A backend's, or that of too few of them.
+    /// A backend's, or a lack of backends.
     Backend,
     /// The proxy's own.
     Proxy,
@@ -103,36 +103,36 @@ reasons! {
         "the backend refused the connection"
         "is it running, and at this port?";
     ConnectTimeout "connect_timeout" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "the connection did not come about within `upstream.connect_timeout_secs`"
+        "there was no connection within `upstream.connect_timeout_secs`"
         "is the host up, and does a firewall drop packets?";
     ConnectFailed "connect_failed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "the connection failed otherwise: no route, no such socket, a name that does not resolve"
-        "the line of the log has the system's words";
+        "the connection failed for another reason: no route, no such socket, a name that does not resolve"
+        "the log line has the system's message";
     TlsFailed "tls_failed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "the TLS handshake with the backend failed, or it does not offer HTTP/2 where it must"
-        "`error` says why; [http.md](http.md#backends-behind-tls) what to do";
+        "the TLS handshake with the backend failed, or it does not offer HTTP/2 although its scheme needs it"
+        "`error` says why; [http.md](http.md#backends-behind-tls) says what to do";
     Closed "upstream_closed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "the backend closed without an answer"
+        "the backend closed the connection without an answer"
         "did it crash? Is its keep-alive time below `upstream.idle_timeout_secs`?";
     Reset "upstream_reset" Backend [BAD_GATEWAY "the server behind this proxy failed"]
         "the backend reset the connection"
         "as above";
     Timeout "upstream_timeout" Backend [GATEWAY_TIMEOUT "the server behind this proxy did not answer in time"]
-        "the backend sent or took nothing for `upstream.read_timeout_secs` or `write_timeout_secs`"
-        "look at what it does so long, or raise it";
+        "the backend sent nothing for `upstream.read_timeout_secs`, or read nothing for `write_timeout_secs`"
+        "find out what takes so long, or raise the limit";
     CutShort "upstream_cut_short" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "the backend's answer ended before it was complete; the client got a part"
+        "the backend's answer ended before it was complete; the client got a part of it"
         "did it crash, or was it stopped before its requests had ended?";
     Protocol "upstream_protocol" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "what the backend said is not HTTP"
+        "the backend's answer is not valid HTTP"
         "is `scheme` right: `http`, `https`, `h2`, `h2c`?";
     Status5xx "upstream_5xx" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "the backend answered with a 5xx, where `health_check.count_5xx` counts that against its health"
-        "look at its own log. No line has it as a reason; the counters of backends do";
+        "the backend answered with a 5xx, and `health_check.count_5xx` counts that against its health"
+        "look at its own log. Only the counters of backends have this reason, no log line does";
 }
 
 impl UpstreamFailure {
-    /// Their number.
+    /// How many there are.
     pub const COUNT: usize = Self::ROWS.len();
 
     /// All of them.
@@ -149,32 +149,32 @@ reasons! {
 
     // Of requests.
     UnknownHost "unknown_host" Client [NOT_FOUND "no site is served under this name"]
-        "no domain answers for its host"
-        "add the domain or an alias; strangers scan for names all the time";
+        "no domain or alias matches its host"
+        "add the domain or an alias; often it is only a scan";
     BadHost "bad_host" Client [BAD_REQUEST "the Host header is missing or not a host name"]
-        "its host is missing, or can't be a host name"
+        "its host is missing, or is not a host name"
         "nothing: a broken client, or a scan";
     BadRequest "bad_request" Client [BAD_REQUEST "the request is malformed"]
         "it is not HTTP, or its framing is wrong"
-        "nothing; when it is your client's, look at what it sends";
+        "nothing; if the client is yours, look at what it sends";
     MethodRefused "method_refused" Client [METHOD_NOT_ALLOWED "this method is not allowed"]
         "TRACE and CONNECT are never proxied"
         "nothing";
     HeadTooLarge "head_too_large" Client [REQUEST_HEADER_FIELDS_TOO_LARGE "the request headers are too large"]
         "its head exceeds `proxy.max_header_bytes`"
-        "raise it, or find out who sets such cookies";
+        "raise it, or find out what sets such large cookies";
     BodyTimeout "body_timeout" Client [REQUEST_TIMEOUT "the request did not arrive in time"]
         "its body paused for longer than `proxy.read_timeout_secs`"
-        "raise it when your clients upload over bad networks";
+        "raise it if your clients upload over bad networks";
     ClientGone "client_gone" Client []
-        "the client closed, or reset its stream, before its answer was complete"
-        "look at `duration_ms`: people leave slow pages";
+        "the client closed the connection, or reset its stream, before its answer was complete"
+        "look at `duration_ms`: visitors leave slow pages";
     UnknownChallenge "unknown_challenge" Client [NOT_FOUND "no certificate is being ordered with this token"]
-        "somebody asked for the proof of a certificate that nobody orders"
-        "nothing, unless a CA complains: then its order is of another server";
+        "the answer to an ACME challenge was requested, but no order has that challenge"
+        "nothing, unless a CA reports a failure: then the order is another server's";
     UriTooLong "uri_too_long" Client [URI_TOO_LONG "the address of the request is too long"]
         "the target is longer than `proxy.max_uri_bytes`"
-        "raise it, if your application needs such";
+        "raise it, if your application needs such long targets";
     TooManyHeaders "too_many_headers" Client [REQUEST_HEADER_FIELDS_TOO_LARGE "the request headers are too large"]
         "more header fields than `proxy.max_headers`"
         "as above";
@@ -182,64 +182,64 @@ reasons! {
         "the body is larger than the domain's `max_body_bytes`"
         "raise it, if uploads may be so large";
     Denied "denied" Client [FORBIDDEN "this client is not served"]
-        "the domain's `allow` and `deny` keep the client out"
+        "the domain's `allow` or `deny` refuses the client"
         "nothing, or change the lists";
     TooManyClientRequests "too_many_client_requests" Client [TOO_MANY_REQUESTS "too many requests"]
         "its client had `proxy.max_requests_per_client` at once"
         "nothing, or raise it";
     UnknownClient "unknown_client" Client [FORBIDDEN "this client is not served"]
-        "a trusted proxy names no client that can be read, and the domain has `allow`, `deny` or `client_rate_limit`"
+        "the client that a trusted proxy names can't be read, and the domain has `allow`, `deny` or `client_rate_limit`"
         "look at what the proxy at `peer_ip` writes into `X-Forwarded-For`, or into `proxy.client_ip_header` ([http.md](http.md#who-the-client-is))";
     RateLimited "rate_limited" Client [TOO_MANY_REQUESTS "too many requests"]
         "the domain's `rate_limit` or `client_rate_limit` was reached"
         "nothing, or raise it ([limits.md](limits.md))";
     QueueFull "queue_full" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
-        "every backend had `upstream.max_requests_per_backend`, and `queue_size` requests waited, none of a client with more than its share; or it was of such a one"
+        "every backend had `upstream.max_requests_per_backend` requests and `queue_size` requests waited; the request of the client with the most waiting ones is refused"
         "add backends, or raise the limits";
     QueueTimeout "queue_timeout" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
-        "it waited for `upstream.queue_timeout_secs`"
+        "it waited for longer than `upstream.queue_timeout_secs`"
         "as above";
     Maintenance "maintenance" Operator [SERVICE_UNAVAILABLE "this site is being worked on"]
         "the domain is under maintenance"
         "`vhost ctl domain maintenance DOMAIN off`";
     Unauthorized "unauthorized" Client [UNAUTHORIZED "this site wants a name and a password"]
-        "no name and password of the domain's `basic_auth`, or wrong ones"
-        "nothing, or `vhost hash-password` makes another";
+        "it has no name and password for the domain's `basic_auth`, or wrong ones"
+        "nothing, or make a new one with `vhost hash-password`";
     TooManyLogins "too_many_logins" Client [SERVICE_UNAVAILABLE "too many passwords are being checked now"]
         "too many passwords were being checked"
-        "nothing: somebody guesses";
+        "nothing: somebody is guessing passwords";
     Paused "paused" Operator [SERVICE_UNAVAILABLE "this site is paused"]
-        "the domain is paused, and its wait was over or its queue full"
+        "the domain is paused, and the request has waited for `max_wait_secs` or the queue was full"
         "`vhost ctl domain resume DOMAIN`";
     Misdirected "misdirected" Client [MISDIRECTED_REQUEST "this connection is not for this site"]
         "the TLS connection is not for the request's host"
-        "nothing: the client comes again over another one";
+        "nothing: the client tries again over another connection";
     LoopDetected "loop_detected" Client [LOOP_DETECTED "this request runs in a loop"]
-        "its `Via` says that it has passed this server four times"
-        "look at the address of the backend: it leads back here ([http.md](http.md#what-is-changed-on-the-way))";
+        "its `Via` shows that it has passed this server four times"
+        "check the address of the backend: it leads back to this server ([http.md](http.md#what-is-changed-on-the-way))";
     NoBackend "no_backend" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
         "no backend of the live tag can take it"
         "`vhost ctl explain URL` says why";
     Internal "internal" Proxy [INTERNAL_SERVER_ERROR "the proxy failed"]
-        "`vhost` itself failed, by a bug"
-        "tell its makers, with the line of the log";
+        "a bug in `vhost`"
+        "report it, with the log line";
     Shutdown "shutdown" Proxy []
-        "the server stopped, and `proxy.shutdown_timeout_secs` was over before the request had ended"
-        "raise it, for long downloads; WebSockets always end so. Its line has no `status` and no bytes";
+        "the server was stopping, and the request had not ended after `proxy.shutdown_timeout_secs`"
+        "raise it for long downloads; WebSockets always end like this. The line has no `status` and no bytes";
 
     // Of connections.
     HeadTimeout "head_timeout" Client [REQUEST_TIMEOUT "the request did not arrive in time"]
         "its head took longer than `proxy.header_timeout_secs`"
-        "nothing: a slow network, or an attack by slowness";
+        "nothing: a slow network, or a slow-request attack";
     UnknownServerName "unknown_server_name" Client []
-        "a TLS client named a host that nobody serves, or none"
+        "a TLS client asked for a name that no domain serves over HTTPS, or for none"
         "nothing, or set `proxy.default_cert`";
     NoCertificate "no_certificate" Client []
         "there is no certificate for the name"
         "`vhost ctl cert show NAME` says why";
     HandshakeFailed "handshake_failed" Client []
         "the TLS handshake failed"
-        "nothing: a client that is too old, or that does not trust the certificate";
+        "nothing: the client is too old, or does not trust the certificate";
     HandshakeTimeout "handshake_timeout" Client []
         "it took longer than `proxy.tls_handshake_timeout_secs`"
         "nothing";
@@ -250,27 +250,27 @@ reasons! {
         "its client had `proxy.max_connections_per_client`, or a trusted proxy seven eighths of `proxy.max_connections`"
         "nothing, or raise it";
     TooManySilentConnections "too_many_silent_connections" Client []
-        "it had said nothing yet, was the oldest of the client with the most such, and others needed its place"
+        "`proxy.max_silent_connections` were open; it was the oldest silent connection of the client with the most"
         "nothing: an attack, or browsers that connect in advance";
     H2Flood "h2_flood" Client []
-        "an HTTP/2 connection sent more frames that only cost than `proxy.max_h2_control_frames_per_sec`"
+        "an HTTP/2 connection sent more control frames than `proxy.max_h2_control_frames_per_sec`, or exceeded another limit on floods ([limits.md](limits.md))"
         "nothing: an attack, or a broken client";
     UntrustedProxy "untrusted_proxy" Client []
-        "somebody who is not in `proxy.trusted_proxies` connected to a listener with the PROXY protocol"
-        "nothing, or add the proxy to them";
+        "a client that is not in `proxy.trusted_proxies` connected to a listener with the PROXY protocol"
+        "nothing, or add the proxy to that list";
     BadProxyHeader "bad_proxy_header" Client []
-        "a trusted proxy did not begin with a header of the PROXY protocol; `error` says what is wrong"
-        "let it send one (`send-proxy`), or set `proxy.proxy_protocol` to false";
+        "a trusted proxy did not send a valid PROXY protocol header; `error` says what is wrong"
+        "make it send one (`send-proxy`), or set `proxy.proxy_protocol` to false";
     ProxyHeaderTimeout "proxy_header_timeout" Client []
         "that header did not come within `proxy.header_timeout_secs`"
-        "as above: it waits for the server to speak first";
+        "as above: it waits for the server to send first";
     TooManyHandshakes "too_many_handshakes" Client []
-        "`proxy.max_tls_handshakes` were under way, and it was the oldest of the client with the most"
+        "`proxy.max_tls_handshakes` were running, and it was the oldest of the client with the most"
         "raise it, if the machine has the cores";
 }
 
 impl Reason {
-    /// Their number.
+    /// How many there are.
     pub const COUNT: usize = Self::ROWS.len() + UpstreamFailure::COUNT;
 
     /// All of them.
@@ -278,7 +278,7 @@ impl Reason {
         Self::ROWS.iter().copied().chain(UpstreamFailure::all().map(Self::Upstream))
     }
 
-    /// Its place among all. Only what went wrong is looked up.
+    /// Its position in `all`. A linear search is enough: only failures look it up.
     pub fn index(self) -> usize {
         Self::all().position(|reason| reason == self).unwrap_or_default()
     }
