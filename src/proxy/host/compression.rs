@@ -27,31 +27,36 @@ struct Effort {
     gzip_level: u32,
     brotli_quality: u32,
     zstd_level: i32,
-    /// The largest window of brotli and zstd, as a power of two.
-    window: u32,
+    /// The largest windows, as powers of two.
+    brotli_window: u32,
+    zstd_window: u32,
 }
 
-/// Middling levels.
-const MIDDLING: Effort = Effort { gzip_level: 5, brotli_quality: 4, zstd_level: 3, window: 18 };
+/// As much as fits into what encoders may take of a connection whose limit is the default.
+const MIDDLING: Effort =
+    Effort { gzip_level: 5, brotli_quality: 3, zstd_level: 3, brotli_window: 16, zstd_window: 17 };
 
 /// When a connection has no room for those: with small tables and windows.
-const SMALL: Effort = Effort { gzip_level: 1, brotli_quality: 1, zstd_level: 1, window: 15 };
+const SMALL: Effort =
+    Effort { gzip_level: 1, brotli_quality: 1, zstd_level: 1, brotli_window: 15, zstd_window: 15 };
 
 impl Effort {
-    /// The window for a body of this length.
-    fn window(self, length: Option<u64>) -> u32 {
+    /// The window for a body of this length, as a power of two.
+    fn window(self, encoding: Encoding, length: Option<u64>) -> u32 {
+        let largest = if encoding == Encoding::Br { self.brotli_window } else { self.zstd_window };
         let needed = length.map_or(u32::MAX, |length| u64::BITS - length.leading_zeros());
-        needed.clamp(10, self.window)
+        needed.clamp(10, largest)
     }
 
-    /// About what an encoder takes: its tables, its window, and what it has not put out.
+    /// The most that an encoder takes in bytes: its tables, its window, and what it has not put out. As
+    /// measured with bodies that compress badly: brotli then keeps several windows of literals.
     fn memory(self, encoding: Encoding, length: Option<u64>) -> usize {
-        let window = 1_usize << self.window(length);
+        let window = 1_usize << self.window(encoding, length);
         match (encoding, self == SMALL) {
-            (Encoding::Gzip, _) => 320 << 10,
-            (Encoding::Br, false) => (640 << 10) + 3 * window,
-            (Encoding::Br, true) => (192 << 10) + 3 * window,
-            (Encoding::Zstd, false) => (384 << 10) + 4 * window,
+            (Encoding::Gzip, _) => 360 << 10,
+            (Encoding::Br, false) => (704 << 10) + 8 * window,
+            (Encoding::Br, true) => (208 << 10) + 7 * window,
+            (Encoding::Zstd, false) => (832 << 10) + 5 * window,
             (Encoding::Zstd, true) => (192 << 10) + 4 * window,
         }
     }
@@ -217,7 +222,7 @@ enum Encoder {
 
 impl Encoder {
     fn new(encoding: Encoding, effort: Effort, length: Option<u64>) -> io::Result<Self> {
-        let window = effort.window(length);
+        let window = effort.window(encoding, length);
         Ok(match encoding {
             Encoding::Gzip => {
                 let level = flate2::Compression::new(effort.gzip_level);
