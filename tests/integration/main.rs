@@ -18,6 +18,7 @@ mod demo;
 mod deploy;
 mod exit_status;
 mod explain;
+mod first_version;
 mod follow;
 mod grpc;
 mod h2_backend;
