@@ -7,15 +7,15 @@ use std::time::Duration;
 use http::{HeaderName, Method, header};
 use pingora::http::RequestHeader;
 
-use super::headers::{routed_host, wants_websocket};
-use super::host::paths;
-use super::redirect::{challenge_token, location};
-use super::{Https, ProxyOptions, SharedOptions};
 use crate::model::Reason;
 use crate::model::{
     BackendStanding, BackendState, Explanation, HeaderLine, LiveTag, Match, MatchedBy, OptionSet,
     Pattern, Refusal, RequestTimeouts, RequestUrl, TlsMode, Unfit, UpstreamFailure,
 };
+use crate::proxy::host::location::location;
+use crate::proxy::host::paths;
+use crate::proxy::options::{Https, ProxyOptions, SharedOptions};
+use crate::proxy::wire::request::{challenge_token, routed_host, wants_websocket};
 use crate::state::{BackendNode, DomainNode, Pool, Snapshot, Standing};
 use crate::tls::Slot;
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::balance::{Choice, Terms, choose};
-use super::claims::forward;
-use super::client::Client;
-use super::headers::{original_host, strip_hop_by_hop, to_origin_form};
-use super::limits::RateFields;
 use crate::model::Balance;
+use crate::proxy::balance::{Choice, Terms, choose};
+use crate::proxy::carry::claims::forward;
+use crate::proxy::carry::headers::{strip_hop_by_hop, to_origin_form};
+use crate::proxy::client::sender::Client;
+use crate::proxy::limits::RateFields;
+use crate::proxy::wire::request::original_host;
 use crate::state::{Pool, Rates};
 
 /// Chooses a backend, by the key where that is what `balance` says, and lets it go. Says whether there

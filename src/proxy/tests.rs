@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::client::Connection;
-use super::head::H2_PREFACE;
+use super::client::connection::Connection;
+use super::wire::head::H2_PREFACE;
 use super::{Front, HostServices, ProxyOptions, UpstreamOptions, front};
 use crate::metrics::Metrics;
 use crate::model::{
@@ -146,7 +146,7 @@ fn connection() -> Arc<Connection> {
         tls: None,
         accepted: AtomicBool::new(false),
         upgraded: AtomicBool::new(false),
-        given_up: super::given_up::GivenUp::default(),
+        given_up: super::client::given_up::GivenUp::default(),
         budget: super::memory::Budgets::default().open(None, options().memory, &Metrics::default()),
     })
 }

@@ -46,7 +46,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 type Digest = [u8; 32];
 
 /// Checks passwords, and knows those that passed.
-pub(in crate::proxy) struct Passwords {
+pub(crate) struct Passwords {
     /// Made anew by each process: digests are good for nothing elsewhere.
     key: hmac::Key,
     /// Replaced whole: it is read by every request, and grows by one for each check.
@@ -65,7 +65,7 @@ type Checked = Option<Result<(), Reason>>;
 struct Used(AtomicU64);
 
 /// What is known of the name and password that came with a request.
-pub(in crate::proxy) enum Login {
+pub(crate) enum Login {
     Passed,
     /// None came, or nothing that could be one.
     Missing,
@@ -73,7 +73,7 @@ pub(in crate::proxy) enum Login {
 }
 
 /// A name and password to be checked.
-pub(in crate::proxy) struct Attempt {
+pub(crate) struct Attempt {
     password: Vec<u8>,
     hash: PasswordHash,
     /// Whether the user exists. If not, the check is made all the same, so that it takes as long.
@@ -95,7 +95,7 @@ impl Passwords {
     }
 
     /// What is known without a check.
-    pub(in crate::proxy) fn look(&self, auth: &BasicAuth, request: &RequestHeader) -> Login {
+    pub(crate) fn look(&self, auth: &BasicAuth, request: &RequestHeader) -> Login {
         let Some((user, password)) = credentials(request) else { return Login::Missing };
         let known = user.parse::<UserName>().ok().and_then(|user| auth.users.get(&user));
         let Some(hash) = known.or_else(|| decoy(auth, &user)) else { return Login::Missing };
@@ -115,7 +115,7 @@ impl Passwords {
 
     /// Checks a password when it is the turn of `who`. Browsers send many requests at once: what is
     /// being checked already is not checked again.
-    pub(in crate::proxy) async fn check(&self, attempt: Attempt, who: Who) -> Result<(), Reason> {
+    pub(crate) async fn check(&self, attempt: Attempt, who: Who) -> Result<(), Reason> {
         let digest = attempt.digest;
         let says = loop {
             let mut is_checked = {
@@ -267,7 +267,7 @@ fn credentials(request: &RequestHeader) -> Option<(String, Vec<u8>)> {
 }
 
 /// What asks for a name and a password.
-pub(in crate::proxy) fn challenge(host: Host<'_>) -> Option<HeaderValue> {
+pub(crate) fn challenge(host: Host<'_>) -> Option<HeaderValue> {
     let realm = host.options()?.basic_auth.as_ref()?.realm.clone();
     let realm = realm.or_else(|| Some(host.domain?.virtual_host.domain.to_string()))?;
     let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");

@@ -3,14 +3,14 @@
 use http::uri::Authority;
 use pingora::http::RequestHeader;
 
+use super::location::{location, path_of};
 use crate::model::{DomainName, Pattern, VirtualHost};
-use crate::proxy::Https;
-use crate::proxy::headers::host_of;
-use crate::proxy::redirect::{location, path_of};
+use crate::proxy::options::Https;
+use crate::proxy::wire::request::host_of;
 
 /// Where a request goes that came under another name: the same resource under the canonical one. At
 /// once over HTTPS, where plain HTTP would be redirected there next.
-pub(in crate::proxy) fn redirected(
+pub(crate) fn redirected(
     virtual_host: &VirtualHost,
     https: Option<&Https>,
     host: &str,

@@ -82,7 +82,7 @@ fn afford(encoding: Encoding, length: Option<u64>, account: &Account) -> Result<
 
 /// Encodes the response from here on, if it may be, the client takes one of `allowed`, and its connection
 /// has room for what that takes.
-pub(in crate::proxy) fn apply(
+pub(crate) fn apply(
     session: &mut Session,
     response: &mut ResponseHeader,
     allowed: &[Encoding],

@@ -5,13 +5,10 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::model::{HeaderEdits, HeaderField};
-use crate::proxy::intake::{is_plain, is_twin};
+use crate::proxy::wire::request::{is_plain, is_twin};
 
 /// Edits what a backend gets.
-pub(in crate::proxy) fn edit_request(
-    edits: &HeaderEdits,
-    request: &mut RequestHeader,
-) -> Result<()> {
+pub(crate) fn edit_request(edits: &HeaderEdits, request: &mut RequestHeader) -> Result<()> {
     remove_twins(edits, request);
     for field in &edits.remove {
         request.remove_header(field.name());
@@ -44,10 +41,7 @@ fn remove_twins(edits: &HeaderEdits, request: &mut RequestHeader) {
 }
 
 /// Edits what a client gets.
-pub(in crate::proxy) fn edit_response(
-    edits: &HeaderEdits,
-    response: &mut ResponseHeader,
-) -> Result<()> {
+pub(crate) fn edit_response(edits: &HeaderEdits, response: &mut ResponseHeader) -> Result<()> {
     for field in &edits.remove {
         response.remove_header(field.name());
     }

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use super::Host;
+use super::content::Content;
 use crate::model::Reason;
-use crate::proxy::content::Content;
 
 /// The operator's own words.
-pub(in crate::proxy) fn message(reason: Reason, host: Host<'_>) -> Option<Content> {
+pub(crate) fn message(reason: Reason, host: Host<'_>) -> Option<Content> {
     if reason != Reason::Maintenance {
         return None;
     }

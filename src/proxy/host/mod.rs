@@ -3,100 +3,17 @@
 pub(super) mod auth;
 pub(super) mod canonical;
 pub(super) mod compression;
+pub(super) mod content;
 pub(super) mod headers;
+pub(super) mod location;
 pub(super) mod maintenance;
 pub(super) mod pages;
 pub(super) mod paths;
 pub(super) mod pause;
+mod services;
 pub(super) mod sticky;
 
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
+pub(super) use services::Host;
 
-use http::header;
-use pingora::Result;
-use pingora::http::ResponseHeader;
-
-use self::auth::{Passwords, SharedPasswords};
-use self::pages::Pages;
-use self::sticky::StickyKey;
-use super::content::Content;
-use crate::model::OptionSet;
-use crate::state::DomainNode;
-
-/// What options of domains need that outlives a request. Clones share everything.
-#[derive(Clone)]
-pub struct HostServices {
-    pub(super) passwords: SharedPasswords,
-    pub(super) sticky: Arc<StickyKey>,
-    /// The error pages.
-    pub pages: Pages,
-}
-
-impl HostServices {
-    /// Reads its key from the state directory, or makes one. Blocks.
-    ///
-    /// # Errors
-    /// When there is no key to be had.
-    pub fn open(state_dir: &Path) -> io::Result<Self> {
-        let key = auth::fresh_key().map_err(|_| io::Error::other("there is no randomness"))?;
-        Ok(Self {
-            passwords: Arc::new(Passwords::new(key)),
-            sticky: Arc::new(StickyKey::open(state_dir)?),
-            pages: Pages::default(),
-        })
-    }
-
-    /// Whether the key in the state directory can be read, where there is one. Blocks, and changes nothing.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn check(state_dir: &Path) -> io::Result<()> {
-        StickyKey::read_from(state_dir).map(drop)
-    }
-}
-
-/// The domain in whose name something is answered.
-#[derive(Clone, Copy)]
-pub(super) struct Host<'a> {
-    domain: Option<&'a DomainNode>,
-    pages: Option<&'a Pages>,
-    /// Whether the client came over TLS.
-    secure: bool,
-}
-
-impl<'a> Host<'a> {
-    pub(super) fn new(domain: Option<&'a DomainNode>, pages: &'a Pages, secure: bool) -> Self {
-        Self { domain, pages: Some(pages), secure }
-    }
-
-    /// Nobody's: what is answered is the proxy's alone.
-    pub(super) fn none() -> Self {
-        Self { domain: None, pages: None, secure: false }
-    }
-
-    /// Its page for a status.
-    pub(super) fn page(self, status: u16) -> Option<Content> {
-        self.pages?.page(self.options()?, status)
-    }
-
-    /// Its options, where there are any.
-    pub(super) fn options(self) -> Option<&'a OptionSet> {
-        let options = &self.domain?.virtual_host.options;
-        (!options.is_empty()).then(|| options.get())
-    }
-
-    /// The last edits of a response before the client gets it.
-    pub(super) fn finish(self, response: &mut ResponseHeader) -> Result<()> {
-        if self.secure
-            && let Some(hsts) = self.domain.and_then(DomainNode::hsts)
-        {
-            response.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.clone())?;
-        }
-        match self.options() {
-            Some(options) => headers::edit_response(&options.response_headers, response),
-            None => Ok(()),
-        }
-    }
-}
+pub use pages::{PageKeeper, PageRules, Pages};
+pub use services::HostServices;

@@ -12,9 +12,9 @@ use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use tokio::sync::watch;
 
+use super::content::Content;
 use crate::model::{DomainName, MAX_PAGE_BYTES, OptionSet, Page, VirtualHost};
 use crate::plain_file::{self, Stamp};
-use crate::proxy::content::Content;
 use crate::reserved_paths::ReservedPaths;
 use crate::state::{Reader, Snapshot};
 
@@ -74,7 +74,7 @@ struct Held {
 
 impl Pages {
     /// The page of a status, where there is one that could be read.
-    pub(in crate::proxy) fn page(&self, options: &OptionSet, status: u16) -> Option<Content> {
+    pub(crate) fn page(&self, options: &OptionSet, status: u16) -> Option<Content> {
         match options.error_pages.page_for(status)? {
             Page::Text(text) => {
                 Some(Content { kind: text.content_type().clone(), bytes: text.bytes().clone() })
@@ -220,7 +220,7 @@ fn kind_of(path: &Path) -> HeaderValue {
 }
 
 /// Takes out of a backend's head what belongs to the body that it sent.
-pub(in crate::proxy) fn without_body(response: &ResponseHeader) -> ResponseHeader {
+pub(crate) fn without_body(response: &ResponseHeader) -> ResponseHeader {
     const OF_THE_BODY: [HeaderName; 11] = [
         header::ACCEPT_RANGES,
         header::CONTENT_DISPOSITION,

@@ -21,11 +21,7 @@ const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-pref
 const MAX_READ: usize = 64 * 1024;
 
 /// Whether a path means `route` in whatever way a server reads it.
-pub(in crate::proxy) fn is_plain(
-    domain: &DomainNode,
-    route: Option<RouteNode>,
-    path: &str,
-) -> bool {
+pub(crate) fn is_plain(domain: &DomainNode, route: Option<RouteNode>, path: &str) -> bool {
     domain.has_no_routes() || all_readings(path, |other| domain.route_of(other) == route)
 }
 
@@ -131,7 +127,7 @@ impl Reading {
 }
 
 /// Takes the prefix off the path, where the route says so, and tells the backend of it.
-pub(in crate::proxy) fn strip(route: &PathRoute, request: &mut RequestHeader) -> Result<()> {
+pub(crate) fn strip(route: &PathRoute, request: &mut RequestHeader) -> Result<()> {
     if !route.strip {
         return Ok(());
     }

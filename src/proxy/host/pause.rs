@@ -15,7 +15,7 @@ use crate::state::PauseLine;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What a request waits in, and how.
-pub(in crate::proxy) struct Wait {
+pub(crate) struct Wait {
     line: Arc<PauseLine>,
     who: Who,
     limits: Pause,
@@ -24,11 +24,7 @@ pub(in crate::proxy) struct Wait {
 impl Wait {
     /// Waits in `line`, as `who`, as the domain says. Once it is resumed it says no more, and there is nobody left
     /// to be bounded but who came at that moment.
-    pub(in crate::proxy) fn new(
-        line: &Arc<PauseLine>,
-        who: Who,
-        virtual_host: &VirtualHost,
-    ) -> Self {
+    pub(crate) fn new(line: &Arc<PauseLine>, who: Who, virtual_host: &VirtualHost) -> Self {
         let limits = virtual_host.options.get().pause.clone().unwrap_or_default();
         Self { line: Arc::clone(line), who, limits }
     }
@@ -39,7 +35,7 @@ impl Wait {
     /// # Errors
     /// When the line is full, its place goes to a client that has fewer, time runs out, the server stops, or the client goes away. That a client
     /// does which sends a body is not seen before it is read.
-    pub(in crate::proxy) async fn until_turn(
+    pub(crate) async fn until_turn(
         self,
         session: &mut Session,
         started: Instant,

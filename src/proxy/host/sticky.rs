@@ -19,7 +19,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::atomic_file;
 use crate::model::{BackendId, DomainName, Sticky};
 use crate::plain_file;
-use crate::proxy::headers::cookies;
+use crate::proxy::wire::request::cookies;
 
 /// The file of the key, in the state directory.
 const FILE: &str = "sticky.key";
@@ -30,7 +30,7 @@ const KEY_LEN: usize = 32;
 const MAX_KEY_BYTES: u64 = 1024;
 
 /// The key that cookies are sealed with.
-pub(in crate::proxy) struct StickyKey(LessSafeKey);
+pub(crate) struct StickyKey(LessSafeKey);
 
 impl StickyKey {
     /// Reads the key, or makes one that stays, so that a restart moves nobody.
@@ -62,7 +62,7 @@ impl StickyKey {
     }
 
     /// The backend that a client of the domain had, by its cookie.
-    pub(in crate::proxy) fn backend_of(
+    pub(crate) fn backend_of(
         &self,
         request: &RequestHeader,
         sticky: &Sticky,
@@ -92,7 +92,7 @@ impl StickyKey {
     }
 
     /// Gives the client a cookie for its backend.
-    pub(in crate::proxy) fn set(
+    pub(crate) fn set(
         &self,
         response: &mut ResponseHeader,
         sticky: &Sticky,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::model::{Network, OptionSet};
 
 /// Whether the domain does not serve this client.
-pub(super) fn is_denied(options: &OptionSet, client: IpAddr) -> bool {
+pub(crate) fn is_denied(options: &OptionSet, client: IpAddr) -> bool {
     let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(client));
     is_in(&options.deny) || (!options.allow.is_empty() && !is_in(&options.allow))
 }

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use http::header;
 use pingora::http::RequestHeader;
 
-use super::RequestLimits;
 use crate::model::Reason;
+use crate::proxy::options::RequestLimits;
 
 /// A piece of this size did not wait for a slow client, but for us: what comes slowly is small.
 const FULL_PIECE: usize = 8 * 1024;
 
 /// Whether the request says that its body is larger than `most`.
-pub(super) fn declared_too_large(request: &RequestHeader, most: u64) -> bool {
+pub(crate) fn declared_too_large(request: &RequestHeader, most: u64) -> bool {
     request
         .headers
         .get(header::CONTENT_LENGTH)
@@ -25,7 +25,7 @@ pub(super) fn declared_too_large(request: &RequestHeader, most: u64) -> bool {
 
 /// Measures a body as it flows.
 #[derive(Debug)]
-pub(in crate::proxy) struct BodyMeter {
+pub(crate) struct BodyMeter {
     most: Option<u64>,
     bytes_per_sec: u32,
     grace: Duration,
@@ -37,7 +37,7 @@ pub(in crate::proxy) struct BodyMeter {
 
 impl BodyMeter {
     /// For a body of at most so many bytes, nothing where any number.
-    pub(super) fn new(most: Option<u64>, limits: RequestLimits, is_grpc: bool) -> Self {
+    pub(crate) fn new(most: Option<u64>, limits: RequestLimits, is_grpc: bool) -> Self {
         // The messages of gRPC may be far apart.
         let bytes_per_sec = if is_grpc { 0 } else { limits.body_bytes_per_sec };
         let (bytes, slow_bytes, slow_since) = (0, 0, Instant::now());
@@ -45,12 +45,12 @@ impl BodyMeter {
     }
 
     /// From now on it may take its time: its answer has begun.
-    pub(in crate::proxy) fn may_be_slow(&mut self) {
+    pub(crate) fn may_be_slow(&mut self) {
         self.bytes_per_sec = 0;
     }
 
     /// Takes the next piece; says why no more should follow.
-    pub(in crate::proxy) fn take(&mut self, piece: usize, is_last: bool) -> Option<Reason> {
+    pub(crate) fn take(&mut self, piece: usize, is_last: bool) -> Option<Reason> {
         self.take_at(piece, is_last, Instant::now)
     }
 

@@ -3,9 +3,9 @@
 
 use std::net::IpAddr;
 
-use super::ConnectionLimits;
 use crate::model::Reason;
 use crate::places::{ClientKey, Place, Places, Share, Shares};
+use crate::proxy::options::ConnectionLimits;
 
 /// What is left to others of all connections by a proxy that is trusted and stands for many clients: one
 /// part of so many.
@@ -13,7 +13,7 @@ const LEFT_BY_PROXIES: usize = 8;
 
 /// The open connections, and what is done on them, by client. Clones share everything.
 #[derive(Debug, Clone, Default)]
-pub(in crate::proxy) struct Connections {
+pub(crate) struct Connections {
     open: Shares,
     /// Those on which nothing that costs was said yet: no head, no hello.
     silent: Places,
@@ -29,7 +29,7 @@ impl Connections {
     ///
     /// # Errors
     /// When it has enough.
-    pub(in crate::proxy) fn enter(
+    pub(crate) fn enter(
         &self,
         client: IpAddr,
         is_many: bool,
@@ -41,17 +41,17 @@ impl Connections {
 
     /// The place of a connection on which nothing was said yet. When there are too many, the oldest goes
     /// of whoever has the most.
-    pub(in crate::proxy) fn silent(&self, client: IpAddr, limits: ConnectionLimits) -> Place {
+    pub(crate) fn silent(&self, client: IpAddr, limits: ConnectionLimits) -> Place {
         self.silent.enter(ClientKey::of(client), limits.silent)
     }
 
     /// Closes a silent connection to make room for another; `false` when there is none.
-    pub(in crate::proxy) fn close_silent(&self) -> bool {
+    pub(crate) fn close_silent(&self) -> bool {
         self.silent.displace()
     }
 
     /// The place of a handshake, of which there may be `most`.
-    pub(in crate::proxy) fn shaking(&self, client: IpAddr, most: usize) -> Place {
+    pub(crate) fn shaking(&self, client: IpAddr, most: usize) -> Place {
         self.shaking.enter(ClientKey::of(client), most)
     }
 
@@ -59,7 +59,7 @@ impl Connections {
     ///
     /// # Errors
     /// When that has enough at once.
-    pub(in crate::proxy) fn proxied(
+    pub(crate) fn proxied(
         &self,
         client: IpAddr,
         limits: ConnectionLimits,

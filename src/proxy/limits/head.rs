@@ -2,15 +2,15 @@
 
 use pingora::http::RequestHeader;
 
-use super::RequestLimits;
 use crate::model::Reason;
+use crate::proxy::options::RequestLimits;
 
 /// What RFC 9113 §6.5.2 adds for each field, so that many small ones count as what they cost.
 const FIELD_OVERHEAD: usize = 32;
 
 /// Refuses a head as it came, before anything is parsed: Pingora's parser has a limit of its own for
 /// the number of fields, and would call a head beyond it malformed.
-pub(in crate::proxy) fn check_raw(head: &[u8], limits: RequestLimits) -> Option<Reason> {
+pub(crate) fn check_raw(head: &[u8], limits: RequestLimits) -> Option<Reason> {
     let mut lines = head
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
@@ -25,7 +25,7 @@ pub(in crate::proxy) fn check_raw(head: &[u8], limits: RequestLimits) -> Option<
 
 /// Refuses a head that was parsed: of HTTP/2, and of HTTP/1 where Pingora read it. `bytes` is its size,
 /// where that is known.
-pub(super) fn check(
+pub(crate) fn check(
     request: &RequestHeader,
     bytes: Option<usize>,
     most_bytes: usize,

@@ -24,14 +24,14 @@ const FIELD: usize = 32;
 
 /// The heads of one connection.
 #[derive(Debug)]
-pub(in crate::proxy) struct Heads {
+pub(crate) struct Heads {
     left: f64,
     at: Instant,
 }
 
 /// Why a request goes no further for its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum HeadRefused {
+pub(crate) enum HeadRefused {
     /// So much has come that it can only be meant to be expanded.
     TooFast,
     /// What the connection holds already leaves no room for it.
@@ -39,7 +39,7 @@ pub(in crate::proxy) enum HeadRefused {
 }
 
 impl Heads {
-    pub(in crate::proxy) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { left: BURST, at: Instant::now() }
     }
 
@@ -47,7 +47,7 @@ impl Heads {
     ///
     /// # Errors
     /// When it should go no further.
-    pub(in crate::proxy) fn take(
+    pub(crate) fn take(
         &mut self,
         request: &RequestHeader,
         memory: &Arc<Budget>,
@@ -88,8 +88,8 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
-    use crate::proxy::MemoryLimits;
     use crate::proxy::memory::Budgets;
+    use crate::proxy::options::MemoryLimits;
 
     fn request(bytes: usize) -> RequestHeader {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();

@@ -10,15 +10,15 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::model::Reason;
 use crate::places::Who;
-use crate::proxy::UpstreamOptions;
 use crate::proxy::balance::Choice;
+use crate::proxy::options::UpstreamOptions;
 use crate::state::{LOOK_AGAIN, NoTurn, Pool};
 
 /// Waits in order, as `who`, for `choose` to have an outcome other than that all are busy.
 ///
 /// # Errors
 /// When too many wait, or it takes too long.
-pub(in crate::proxy) async fn wait_for_room(
+pub(crate) async fn wait_for_room(
     pool: &Arc<Pool>,
     options: &UpstreamOptions,
     who: Who,

@@ -16,7 +16,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// What the answer to a request says of its domain's limits.
 #[derive(Debug)]
-pub(in crate::proxy) struct RateFields {
+pub(crate) struct RateFields {
     policy: HeaderValue,
     left: HeaderValue,
     /// When the client may come again; only where it was refused.
@@ -25,7 +25,7 @@ pub(in crate::proxy) struct RateFields {
 
 impl RateFields {
     /// Takes a request of `client` in; nothing where the domain has no limit for it.
-    pub(in crate::proxy) fn take(rates: &Rates, client: IpAddr) -> Option<Self> {
+    pub(crate) fn take(rates: &Rates, client: IpAddr) -> Option<Self> {
         Self::of(rates.policy().clone(), &rates.take(client))
     }
 
@@ -44,7 +44,7 @@ impl RateFields {
     }
 
     /// Whether the request is one too many.
-    pub(in crate::proxy) fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.wait.is_some()
     }
 
@@ -52,7 +52,7 @@ impl RateFields {
     ///
     /// # Errors
     /// Never, but the type of headers can't say so.
-    pub(in crate::proxy) fn write(&self, response: &mut ResponseHeader) -> Result<()> {
+    pub(crate) fn write(&self, response: &mut ResponseHeader) -> Result<()> {
         response.insert_header(RATE_LIMIT_POLICY, self.policy.clone())?;
         response.insert_header(RATE_LIMIT, self.left.clone())?;
         if let Some(wait) = self.wait {

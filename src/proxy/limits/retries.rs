@@ -9,11 +9,11 @@ const ALWAYS: usize = 10;
 
 /// The requests that are being tried on a further backend.
 #[derive(Debug, Clone, Default)]
-pub(in crate::proxy) struct Retries(Arc<InFlight>);
+pub(crate) struct Retries(Arc<InFlight>);
 
 impl Retries {
     /// Counts one more, if `percent` of the `running` requests allow it. It is counted until it ends.
-    pub(in crate::proxy) fn enter(&self, running: usize, percent: u8) -> Option<InFlightGuard> {
+    pub(crate) fn enter(&self, running: usize, percent: u8) -> Option<InFlightGuard> {
         self.0.try_enter((running * usize::from(percent) / 100).max(ALWAYS))
     }
 }

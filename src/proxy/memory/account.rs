@@ -22,7 +22,7 @@ const UNCOUNTED: usize = 4 * 1024;
 
 /// What one request holds of its answer, and who waits for it to hold less.
 #[derive(Debug)]
-pub(in crate::proxy) struct Account {
+pub(crate) struct Account {
     budget: Arc<Budget>,
     /// Bytes that were read and have not been seen as a body yet. Whoever takes one piece of a body out
     /// of Pingora's queue takes all, so this begins anew with each.
@@ -33,7 +33,7 @@ pub(in crate::proxy) struct Account {
 }
 
 impl Account {
-    pub(in crate::proxy) fn open(budget: Arc<Budget>) -> Arc<Self> {
+    pub(crate) fn open(budget: Arc<Budget>) -> Arc<Self> {
         budget.begin_stream();
         let (unseen, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self { budget, unseen, held, reader: AtomicWaker::new() })
@@ -62,7 +62,7 @@ impl Account {
     }
 
     /// Whether the backend is not read because the client has not taken what was.
-    pub(in crate::proxy) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.room().is_none()
     }
 
@@ -76,7 +76,7 @@ impl Account {
     }
 
     /// A piece of the answer's body goes on to the client: it is counted until it has left.
-    pub(in crate::proxy) fn pass(self: &Arc<Self>, body: &mut Option<Bytes>, is_last: bool) {
+    pub(crate) fn pass(self: &Arc<Self>, body: &mut Option<Bytes>, is_last: bool) {
         if self.unseen.swap(0, Ordering::AcqRel) > 0 {
             self.reader.wake();
         }
@@ -87,12 +87,12 @@ impl Account {
     }
 
     /// Takes memory for an encoder, unless those of the connection take three quarters of it.
-    pub(in crate::proxy) fn charge(&self, bytes: usize) -> Option<Charge> {
+    pub(crate) fn charge(&self, bytes: usize) -> Option<Charge> {
         self.budget.charge_within(bytes, 3)
     }
 
     /// The same bytes, counted until the last copy is dropped.
-    pub(in crate::proxy) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+    pub(crate) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         self.held.fetch_add(bytes.len(), Ordering::AcqRel);
         self.budget.add(bytes.len());
         Bytes::from_owner(HeldAnswer { bytes, account: Arc::clone(self) })
@@ -128,14 +128,14 @@ impl Drop for HeldAnswer {
 }
 
 /// A piece of a request's body that has not gone on.
-pub(in crate::proxy) struct Held {
+pub(crate) struct Held {
     bytes: Bytes,
     budget: Arc<Budget>,
 }
 
 impl Held {
     /// The same bytes, counted until the last copy is dropped.
-    pub(in crate::proxy) fn upload(bytes: Bytes, budget: &Arc<Budget>) -> Bytes {
+    pub(crate) fn upload(bytes: Bytes, budget: &Arc<Budget>) -> Bytes {
         budget.add_upload(bytes.len());
         Bytes::from_owner(Self { bytes, budget: Arc::clone(budget) })
     }
@@ -159,10 +159,11 @@ mod tests {
 
     use futures_util::FutureExt;
 
+    use super::super::Budgets;
     use super::super::budget::tests::LIMITS;
-    use super::super::{Budgets, MemoryLimits};
     use super::*;
     use crate::metrics::Metrics;
+    use crate::proxy::options::MemoryLimits;
 
     fn account(limits: MemoryLimits, metrics: &Metrics) -> Arc<Account> {
         Account::open(Budgets::default().open(None, limits, metrics))

@@ -9,6 +9,7 @@ use dashmap::DashMap;
 
 use crate::metrics::Metrics;
 use crate::places::client_network;
+use crate::proxy::options::MemoryLimits;
 use crate::state::BytePool;
 
 /// The largest read from a backend: what Pingora has room for.
@@ -24,22 +25,9 @@ const GUARANTEED: usize = 64 * 1024;
 /// Below this a read carries too little to be worth anything.
 const MIN_GUARANTEED_PIECE: usize = 1024;
 
-/// What may be held in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryLimits {
-    /// On behalf of a connection.
-    pub per_connection: usize,
-    /// On behalf of a client.
-    pub per_client: usize,
-    /// In all.
-    pub in_all: usize,
-    /// By h2 for each stream, of what it can't send yet.
-    pub h2_send_buffer: usize,
-}
-
 impl MemoryLimits {
     /// What a client may send on an HTTP/2 connection before anybody has asked for it.
-    pub(in crate::proxy) fn receive_window(self) -> u32 {
+    pub(crate) fn receive_window(self) -> u32 {
         // h2 has no smaller one to begin with.
         u32::try_from(self.per_connection / 4).unwrap_or(u32::MAX).clamp(65_535, 1 << 30)
     }
@@ -47,12 +35,12 @@ impl MemoryLimits {
 
 /// The budgets of the clients that have connections.
 #[derive(Debug, Clone, Default)]
-pub(in crate::proxy) struct Budgets(Arc<DashMap<Ipv6Addr, Weak<BytePool>>>);
+pub(crate) struct Budgets(Arc<DashMap<Ipv6Addr, Weak<BytePool>>>);
 
 impl Budgets {
     /// A budget for a connection of `client`; without one of the client's own where that stands for
     /// many.
-    pub(in crate::proxy) fn open(
+    pub(crate) fn open(
         &self,
         client: Option<IpAddr>,
         limits: MemoryLimits,
@@ -105,7 +93,7 @@ impl Drop for ClientPool {
 /// What is held on behalf of one connection. Its limit has four equal parts: answers that a request may
 /// always hold, answers beyond that, request bodies, and what h2 has received and nobody has asked for.
 #[derive(Debug)]
-pub(in crate::proxy) struct Budget {
+pub(crate) struct Budget {
     /// All but request bodies.
     own: BytePool,
     uploads: BytePool,
@@ -179,7 +167,7 @@ impl Budget {
     ///
     /// Not by its share alone: whoever isn't read can't say that it takes the answers either, and for
     /// those a backend may wait before it takes more.
-    pub(in crate::proxy) fn takes_uploads(&self, cx: &std::task::Context<'_>) -> bool {
+    pub(crate) fn takes_uploads(&self, cx: &std::task::Context<'_>) -> bool {
         let may = || self.uploads.fits(1) || self.others_have_room();
         if may() {
             return true;
@@ -199,7 +187,7 @@ impl Budget {
 
     /// Takes `bytes` for as long as the charge is kept, when the connection's limit leaves room for them,
     /// whatever others hold: who needs little must not be refused for them.
-    pub(in crate::proxy) fn charge_alone(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+    pub(crate) fn charge_alone(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
         let fits = self.own.used().saturating_add(bytes) <= self.limit;
         fits.then(|| self.charged(bytes))
     }
@@ -213,7 +201,7 @@ impl Budget {
 
     /// The same for a header block that is not whole: up to what a connection may hold whatever others do,
     /// or when its limit leaves room and others have left some.
-    pub(in crate::proxy) fn charge_block(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+    pub(crate) fn charge_block(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
         if bytes > GUARANTEED {
             return self.charge_within(bytes, 4);
         }
@@ -228,7 +216,7 @@ impl Budget {
 
 /// Bytes that stay counted until this is dropped.
 #[derive(Debug)]
-pub(in crate::proxy) struct Charge {
+pub(crate) struct Charge {
     budget: Arc<Budget>,
     bytes: usize,
 }

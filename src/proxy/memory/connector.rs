@@ -16,7 +16,7 @@ use super::gate::{Gate, Gated};
 const GATED: u64 = 0x6761_7465_6420_6831;
 
 /// Makes Pingora ask our connector for new connections of a peer. It is for HTTP/1 alone.
-pub(in crate::proxy) fn gated(peer: &mut HttpPeer) {
+pub(crate) fn gated(peer: &mut HttpPeer) {
     // A protocol that is no other's: it is not what the backend is offered.
     static PROTOCOL: LazyLock<ALPN> =
         LazyLock::new(|| ALPN::Custom(CustomALPN::new(b"gated".to_vec())));
@@ -25,16 +25,16 @@ pub(in crate::proxy) fn gated(peer: &mut HttpPeer) {
 }
 
 /// The gate of a connection, where it has one.
-pub(in crate::proxy) fn gate_of(digest: Option<&Digest>) -> Option<Arc<Gate>> {
+pub(crate) fn gate_of(digest: Option<&Digest>) -> Option<Arc<Gate>> {
     let digest = digest?.proxy_digest.as_ref()?;
     digest.user_data.as_ref()?.downcast_ref::<Arc<Gate>>().map(Arc::clone)
 }
 
 /// Makes connections with a gate. Kept ones are in Pingora's own pool for HTTP/1.
-pub(in crate::proxy) struct GatedConnector(TransportConnector);
+pub(crate) struct GatedConnector(TransportConnector);
 
 impl GatedConnector {
-    pub(in crate::proxy) fn new(options: ConnectorOptions) -> Self {
+    pub(crate) fn new(options: ConnectorOptions) -> Self {
         Self(TransportConnector::new(Some(options)))
     }
 }

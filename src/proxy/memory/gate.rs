@@ -21,16 +21,16 @@ const BODY_ROOM: RangeInclusive<usize> = 56 * 1024..=64 * 1024;
 
 /// Whose answer is read; `None` between requests.
 #[derive(Debug, Default)]
-pub(in crate::proxy) struct Gate(ArcSwapOption<Account>);
+pub(crate) struct Gate(ArcSwapOption<Account>);
 
 impl Gate {
     /// From now on the connection is read for `account`.
-    pub(in crate::proxy) fn attach(&self, account: &Arc<Account>) {
+    pub(crate) fn attach(&self, account: &Arc<Account>) {
         self.0.store(Some(Arc::clone(account)));
     }
 
     /// The request of `account` has ended. Another one may run on the connection already.
-    pub(in crate::proxy) fn detach(&self, account: &Arc<Account>) {
+    pub(crate) fn detach(&self, account: &Arc<Account>) {
         let current = self.0.load();
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, account)) {
             self.0.compare_and_swap(&current, None);

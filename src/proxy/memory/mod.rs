@@ -11,7 +11,6 @@ mod connector;
 mod gate;
 
 pub(super) use account::{Account, Held};
-pub use budget::MemoryLimits;
 pub(super) use budget::{Budget, Budgets, Charge};
 pub(super) use connector::{GatedConnector, gate_of, gated};
 pub(super) use gate::Gate;

@@ -1,0 +1,178 @@
+//! One line for each request in the access log, and for those that failed in the log.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Uri, Version, header};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use super::context::RequestContext;
+use super::headers::RequestId;
+use super::trace_context::trace_id;
+use crate::clock::now_ms;
+use crate::model::{Blame, Reason};
+use crate::proxy::wire::request::{X_REQUEST_ID, host_of, usable_request_id};
+use crate::telemetry::{AccessLine, AccessLog};
+
+/// What a request asked for, noted at its begin, for one that has no end: when the server stops, its
+/// session goes before anybody can look at it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    method: Method,
+    uri: Uri,
+    host: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
+    protocol: &'static str,
+    tls: Option<&'static str>,
+}
+
+/// Notes what a request asks for, where there is an access log.
+pub(crate) fn asked(session: &Session, ctx: &RequestContext) -> Option<Asked> {
+    ctx.options.access_log.active().as_ref()?;
+    let request = session.req_header();
+    Some(Asked {
+        method: request.method.clone(),
+        uri: request.uri.clone(),
+        host: request.headers.get(header::HOST).cloned(),
+        request_id: request.headers.get(X_REQUEST_ID).cloned(),
+        protocol: protocol(request),
+        tls: tls(session),
+    })
+}
+
+/// Tells the access log of a request that has no end: the stop of the server has cut it off, or a bug.
+pub(crate) fn cut_off(asked: &Asked, ctx: &RequestContext) {
+    let active = ctx.options.access_log.active();
+    let Some(log) = &*active else { return };
+    let reason = if std::thread::panicking() { Reason::Internal } else { Reason::Shutdown };
+    let live = ctx.pinned.as_ref().map(|pinned| &pinned.domain.virtual_host);
+    let host = asked.host.as_ref().and_then(|host| host.to_str().ok());
+    let client_id = asked.request_id.as_ref().and_then(|id| id.to_str().ok());
+    log.write(&AccessLine {
+        time_ms: now_ms(),
+        request_id: ctx.request_id.as_ref().map(RequestId::as_str).or(client_id),
+        client_ip: ctx.client.and_then(|client| client.origin),
+        peer_ip: ctx.client.map(|client| client.peer),
+        method: asked.method.as_str(),
+        host: asked.uri.authority().map(http::uri::Authority::as_str).or(host),
+        path: asked.uri.path(),
+        query: asked.uri.query().filter(|_| log.tells_queries()),
+        protocol: asked.protocol,
+        tls: asked.tls,
+        duration: ctx.started.elapsed(),
+        upstream: ctx.upstream_time(),
+        domain: ctx.domain(),
+        tag: live.map(|domain| domain.live.as_str()),
+        backend_id: ctx.backend().map(|node| node.backend.id.as_str()),
+        tries: ctx.attempts(),
+        reason: Some(reason.as_str()),
+        ..AccessLine::default()
+    });
+}
+
+/// Tells how a request ended: the access log where there is one, and the log when it failed.
+pub(crate) fn ended(session: &Session, ctx: &RequestContext, took: Duration) {
+    let logged = tell(&ctx.options.access_log, session, ctx, took);
+    failed(session, ctx, logged);
+}
+
+/// Tells the access log; whether there is one.
+fn tell(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duration) -> bool {
+    let active = log.active();
+    let Some(log) = &*active else { return false };
+    let status = session.response_written().map(|response| response.status.as_u16());
+    let reason = ctx.failure.as_ref().map(|failure| failure.reason);
+    if !log.takes(status, reason.is_some()) {
+        return true;
+    }
+    let request = session.req_header();
+    let live = ctx.pinned.as_ref().map(|pinned| &pinned.domain.virtual_host);
+    let queries = log.tells_queries();
+    log.write(&AccessLine {
+        time_ms: now_ms(),
+        request_id: usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str)),
+        trace_id: trace_id(&request.headers),
+        client_ip: ctx.client.and_then(|client| client.origin),
+        peer_ip: ctx.client.map(|client| client.peer),
+        method: request.method.as_str(),
+        host: host_of(request),
+        path: request.uri.path(),
+        query: request.uri.query().filter(|_| queries),
+        protocol: protocol(request),
+        tls: tls(session),
+        status,
+        bytes_in: session.as_downstream().body_bytes_read() as u64,
+        bytes_out: session.as_downstream().body_bytes_sent() as u64,
+        duration: took,
+        upstream: ctx.upstream_time(),
+        domain: ctx.domain(),
+        tag: live.map(|domain| domain.live.as_str()),
+        backend_id: ctx.backend().map(|node| node.backend.id.as_str()),
+        tries: ctx.attempts(),
+        reason: reason.map(Reason::as_str),
+        referer: value(request, header::REFERER)
+            .map(|from| if queries { from } else { plain(from) }),
+        user_agent: value(request, header::USER_AGENT),
+    });
+    true
+}
+
+fn protocol(request: &RequestHeader) -> &'static str {
+    match request.version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// The version as others write it; there are no more.
+fn tls(session: &Session) -> Option<&'static str> {
+    let digest = session.digest()?.ssl_digest.as_deref()?;
+    Some(if digest.version.ends_with('2') { "TLSv1.2" } else { "TLSv1.3" })
+}
+
+fn value(request: &RequestHeader, name: header::HeaderName) -> Option<&[u8]> {
+    request.headers.get(name).map(header::HeaderValue::as_bytes)
+}
+
+/// A URL without its query.
+fn plain(url: &[u8]) -> &[u8] {
+    url.split(|byte| *byte == b'?').next().unwrap_or(url)
+}
+
+/// Logs how a request failed; when the access log has it, only what was not the client's doing. The
+/// query is left out: it may hold secrets.
+fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
+    let Some(failure) = &ctx.failure else { return };
+    let request = session.req_header();
+    let request_id = usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str));
+    macro_rules! line {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                reason = %failure.reason,
+                status = failure.status,
+                domain = ctx.domain().map(tracing::field::display),
+                backend_id = ctx.backend().map(|node| tracing::field::display(&node.backend.id)),
+                client_ip =
+                    ctx.client.and_then(|client| client.origin).map(tracing::field::display),
+                peer_ip = ctx.client.map(|client| tracing::field::display(client.peer)),
+                method = %request.method,
+                host = host_of(request),
+                path = request.uri.path(),
+                request_id,
+                attempt = ctx.attempts(),
+                duration_ms = ctx.started.elapsed().as_millis(),
+                error = failure.error.as_deref(),
+                $message
+            )
+        };
+    }
+    match failure.reason.row().blame {
+        Blame::Client | Blame::Operator => {
+            if !in_access_log {
+                line!(info, "request refused");
+            }
+        }
+        Blame::Backend | Blame::Proxy => line!(warn, "request failed"),
+    }
+}

@@ -1,0 +1,37 @@
+//! Answers that send clients elsewhere, and those that a CA wants to see.
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::answer::send;
+use crate::proxy::host::Host;
+use crate::proxy::host::content::Content;
+
+/// Sends the client elsewhere for good, with its method and body (RFC 9110 §15.4.9).
+///
+/// # Errors
+/// When the client takes no answer any more.
+pub(crate) async fn redirect(
+    session: &mut Session,
+    location: String,
+    host: Host<'_>,
+) -> Result<()> {
+    let mut response = ResponseHeader::build(StatusCode::PERMANENT_REDIRECT, Some(4))?;
+    let content = Content::text(Bytes::from(format!("this site is served at {location}\n")));
+    response.insert_header(header::LOCATION, location)?;
+    send(session, response, content, host).await
+}
+
+/// Answers a CA.
+///
+/// # Errors
+/// When it takes no answer any more.
+pub(crate) async fn prove(session: &mut Session, answer: &str) -> Result<()> {
+    let mut response = ResponseHeader::build(StatusCode::OK, Some(4))?;
+    response.insert_header(header::CACHE_CONTROL, "no-store")?;
+    let content = Content::text(Bytes::copy_from_slice(answer.as_bytes()));
+    send(session, response, content, Host::none()).await
+}

@@ -1,0 +1,39 @@
+//! Who sent a request.
+
+use std::net::IpAddr;
+
+use pingora::http::RequestHeader;
+
+use super::connection::Connection;
+use super::forwarded::{Named, Sources, named};
+
+/// Who sent a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client {
+    /// The address at the other end of its connection.
+    pub(crate) peer: IpAddr,
+    /// Whose connection it is.
+    pub(crate) ip: IpAddr,
+    pub(crate) trusted: bool,
+    pub(crate) secure: bool,
+    /// Whom the request comes from in the end: `ip`, or, where that is a trusted proxy, whom that one
+    /// names. `None` where nobody can say: then neither a list nor a limit can let it pass.
+    pub(crate) origin: Option<IpAddr>,
+    /// Whether the header of the operator's choice names it, and not `X-Forwarded-For`.
+    pub(crate) by_header: bool,
+}
+
+impl Client {
+    /// Who sent `request` over `connection`.
+    pub(crate) fn of(
+        connection: &Connection,
+        request: &RequestHeader,
+        sources: Sources<'_>,
+    ) -> Self {
+        let Connection { peer, client: ip, is_known, trusted, ref tls, .. } = *connection;
+        let own = Named { ip: is_known.then_some(ip), by_header: false };
+        let named = if trusted { named(request, ip, sources) } else { own };
+        let secure = tls.is_some();
+        Self { peer, ip, trusted, secure, origin: named.ip, by_header: named.by_header }
+    }
+}

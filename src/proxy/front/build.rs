@@ -1,0 +1,56 @@
+//! Builds what listeners hand their connections to.
+
+use std::sync::Arc;
+
+use pingora::apps::HttpServerOptions;
+use pingora::connectors::ConnectorOptions;
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::ServerConf;
+
+use super::handshake::Handshakes;
+use super::serve::{Front, TlsFront};
+use crate::metrics::Metrics;
+use crate::proxy::carry::phases::Phases;
+use crate::proxy::host::HostServices;
+use crate::proxy::memory::GatedConnector;
+use crate::proxy::options::{Https, SharedOptions};
+use crate::state::Reader;
+
+/// Which failures are tried again is decided in the phases; this is only Pingora's ceiling, above the
+/// most tries that a config may ask for.
+const MAX_RETRIES: usize = 100;
+
+/// Builds the front that listeners hand their connections to.
+pub fn front(
+    options: SharedOptions,
+    reader: Reader,
+    metrics: Arc<Metrics>,
+    https: Option<Arc<Https>>,
+    hosts: HostServices,
+) -> Front {
+    let conf = Arc::new(ServerConf {
+        threads: options.load().threads,
+        max_retries: MAX_RETRIES,
+        ..ServerConf::default()
+    });
+    let phases = Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics), https, hosts);
+    let mut server_options = HttpServerOptions::default();
+    // CONNECT is refused in the phases: with a log line and a counter.
+    server_options.allow_connect_method_proxying = true;
+    let connections = phases.connections().clone();
+    let connector = GatedConnector::new(ConnectorOptions::from_server_conf(&conf));
+    let mut proxy =
+        HttpProxy::new_custom(phases, conf, connector, None, Some(server_options), None);
+    proxy.handle_init_modules();
+    Front::new(Arc::new(proxy), options, metrics, connections)
+}
+
+/// Builds the front of HTTPS listeners: handshakes, and then what `front` does.
+pub fn tls_front(
+    front: Front,
+    https: Arc<Https>,
+    reader: Reader,
+    metrics: Arc<Metrics>,
+) -> TlsFront {
+    TlsFront::new(front, Handshakes::new(https, reader, metrics))
+}

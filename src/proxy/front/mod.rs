@@ -1,0 +1,11 @@
+//! A connection's beginning: the PROXY protocol, the TLS handshake, the version of HTTP. Hands ready
+//! sessions to Pingora's `HttpProxy`.
+
+mod arrival;
+mod build;
+mod handshake;
+mod http2;
+mod serve;
+
+pub use build::{front, tls_front};
+pub use serve::{Front, TlsFront};

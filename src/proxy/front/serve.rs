@@ -1,0 +1,398 @@
+//! Owns each connection's beginning: tells HTTP/2 from HTTP/1, reads heads under our time-outs, and
+//! hands ready sessions to Pingora's `HttpProxy`.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::protocols::{ALPN, Stream};
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use tokio::io::AsyncWriteExt;
+
+use super::arrival::Admitted;
+use super::handshake::{Handshakes, Shaken};
+use crate::metrics::Metrics;
+use crate::model::Reason;
+use crate::proxy::carry::failure::raw_response;
+use crate::proxy::carry::phases::Phases;
+use crate::proxy::client::connection::{Agreed, Connection};
+use crate::proxy::client::framed::Framed;
+use crate::proxy::client::given_up::{Ending, GivenUp};
+use crate::proxy::limits::{Connections, check_raw};
+use crate::proxy::memory::{Budgets, GatedConnector};
+use crate::proxy::options::ConnectionLimits;
+use crate::proxy::options::SharedOptions;
+use crate::proxy::wire::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
+use crate::state::{InFlight, InFlightGuard};
+
+/// How long a client may refuse to hear that its connection ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long what a client still sends is read behind an answer that closes the connection: one that is
+/// closed over bytes that nobody has read is reset, and the client may never see the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What carries requests.
+pub(crate) type Proxy = HttpProxy<Phases, GatedConnector>;
+
+/// What listeners hand their connections to. Clones share everything.
+#[derive(Clone)]
+pub struct Front {
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) options: SharedOptions,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) connections: Connections,
+    pub(crate) budgets: Budgets,
+    /// Open connections of the listener that this is for.
+    pub(crate) open: Arc<InFlight>,
+}
+
+/// The head of a request, and what keeps the server from stopping before it is answered.
+struct BusyHead {
+    whole: Whole,
+    busy: InFlightGuard,
+}
+
+/// What listeners of HTTPS hand their connections to.
+#[derive(Clone)]
+pub struct TlsFront {
+    front: Front,
+    handshakes: Arc<Handshakes>,
+}
+
+impl TlsFront {
+    pub(crate) fn new(front: Front, handshakes: Handshakes) -> Self {
+        Self { front, handshakes: Arc::new(handshakes) }
+    }
+
+    /// The same for a listener whose connections are counted in `open`, besides those of all.
+    #[must_use]
+    pub fn counting(&self, open: &Arc<InFlight>) -> Self {
+        Self { front: self.front.counting(open), handshakes: Arc::clone(&self.handshakes) }
+    }
+}
+
+impl Front {
+    pub(crate) fn new(
+        proxy: Arc<Proxy>,
+        options: SharedOptions,
+        metrics: Arc<Metrics>,
+        connections: Connections,
+    ) -> Self {
+        let budgets = Budgets::default();
+        Self { proxy, options, metrics, connections, budgets, open: Arc::default() }
+    }
+
+    /// The same for a listener whose connections are counted in `open`, besides those of all.
+    #[must_use]
+    pub fn counting(&self, open: &Arc<InFlight>) -> Self {
+        Self { open: Arc::clone(open), ..self.clone() }
+    }
+
+    /// What is asked of the next head.
+    pub(crate) fn limits(&self) -> HeadLimits {
+        let options = self.options.load();
+        HeadLimits {
+            idle: options.idle_timeout,
+            total: options.header_timeout,
+            bytes: options.max_header_bytes,
+        }
+    }
+
+    /// What is asked of connections.
+    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
+        self.options.load().connections
+    }
+
+    /// A connection that is known to speak HTTP/1.
+    #[cfg(test)]
+    pub(crate) async fn serve_http1(
+        &self,
+        mut stream: Stream,
+        connection: Arc<Connection>,
+        shutdown: &ShutdownWatch,
+    ) {
+        match self.next_head(&mut stream).await {
+            Ok(head) => self.http1(stream, head, connection, shutdown).await,
+            Err(none) => self.turn_away(&mut stream, none, connection.client).await,
+        }
+    }
+
+    /// One HTTP/1 request after the other, until either side closes.
+    async fn http1(
+        &self,
+        stream: Stream,
+        mut head: BusyHead,
+        connection: Arc<Connection>,
+        shutdown: &ShutdownWatch,
+    ) {
+        let mut framed = Box::new(Framed::new(stream, Arc::clone(&connection)));
+        loop {
+            let BusyHead { whole, busy } = head;
+            if let Some(reason) = check_raw(&whole.head, self.options.load().limits) {
+                let status = reason.row().answer.map(|(status, _)| status.as_u16());
+                let stream = framed.stream();
+                return self.answer(stream, (reason, None), status, connection.client).await;
+            }
+            let reusable = self.request(framed, whole, &connection, shutdown).await;
+            if !connection.accepted.load(Ordering::Relaxed) {
+                // The parser has answered 400 already and closed.
+                let words = Some("refused by the parser");
+                self.refuse(Reason::BadRequest, Some(400), words, connection.client);
+            }
+            let back = reusable.and_then(|reusable| Framed::of(reusable.consume().0));
+            framed = if let Some(back) = back {
+                back
+            } else {
+                let Some(parts) = connection.given_up.take() else { return };
+                let ending = parts.ending;
+                let mut framed = Box::new(Framed::again(parts, Arc::clone(&connection)));
+                match ending {
+                    Ending::Keep => framed,
+                    Ending::Linger => {
+                        drop(busy);
+                        let _ = pingora::time::timeout(LINGER, framed.linger()).await;
+                        return;
+                    }
+                    Ending::Flush => {
+                        // And no more: the end of what was broken off must not look like one.
+                        let limit = self.options.load().write_timeout;
+                        let _ = pingora::time::timeout(limit, framed.flush()).await;
+                        return;
+                    }
+                }
+            };
+            let Some(first) = framed.end() else { return };
+            let next = if first.is_empty() {
+                drop(busy);
+                self.next_head(framed.stream()).await
+            } else {
+                self.head_from(framed.stream(), first, busy).await
+            };
+            match next {
+                Ok(next) => head = next,
+                Err(none) => {
+                    return self.turn_away(framed.stream(), none, connection.client).await;
+                }
+            }
+        }
+    }
+
+    /// One request whose head was read. Answers with its connection, when that can be used again.
+    ///
+    /// Not an `async fn`: its future would keep room for the session as long as the connection lives.
+    fn request<'a>(
+        &'a self,
+        mut framed: Box<Framed>,
+        whole: Whole,
+        connection: &Arc<Connection>,
+        shutdown: &'a ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>> {
+        framed.begin(whole.body, whole.rest, self.options.load().half_close_timeout);
+        let mut session = ServerSession::new_http1(framed);
+        session.set_pipelined_prefix(whole.head);
+        session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
+        connection.accepted.store(false, Ordering::Relaxed);
+        session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
+        self.proxy.process_new_http(session, shutdown)
+    }
+
+    /// The head of the next request on a connection that is idle.
+    async fn next_head(&self, stream: &mut Stream) -> Result<BusyHead, NoHead> {
+        let first = first_bytes(stream, self.limits().idle).await?;
+        let busy = self.metrics.busy.enter();
+        self.head_from(stream, first, busy).await
+    }
+
+    /// The head that begins with these bytes.
+    async fn head_from(
+        &self,
+        stream: &mut Stream,
+        first: BytesMut,
+        busy: InFlightGuard,
+    ) -> Result<BusyHead, NoHead> {
+        match rest_of_head(stream, first, false, self.limits()).await? {
+            Head::Http1(whole) => Ok(BusyHead { whole, busy }),
+            // Not asked for.
+            Head::Http2(_) => Err(NoHead::NotHttp),
+        }
+    }
+
+    /// What is known of a client before its first request.
+    fn connection(&self, admitted: &Admitted, tls: Option<Agreed>) -> Arc<Connection> {
+        let client = (!admitted.is_many()).then_some(admitted.client);
+        let memory = self.options.load().memory;
+        Arc::new(Connection {
+            peer: admitted.peer,
+            client: admitted.client,
+            is_known: admitted.is_known,
+            trusted: admitted.trusted,
+            uses: admitted.uses(),
+            requests: AtomicU32::new(0),
+            tls,
+            accepted: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
+            given_up: GivenUp::default(),
+            budget: self.budgets.open(client, memory, &self.metrics),
+        })
+    }
+
+    /// Answers what cannot become a request, where there is somebody to answer.
+    async fn turn_away<S>(&self, stream: &mut S, none: NoHead, client: IpAddr)
+    where
+        S: tokio::io::AsyncWrite + Unpin + ?Sized,
+    {
+        let why = match none {
+            NoHead::Ended => {
+                // Over TLS the end is told, so that nobody else can make one (RFC 8446 §6.1).
+                let _ = pingora::time::timeout(FAREWELL, stream.shutdown()).await;
+                return;
+            }
+            NoHead::Cut => (Reason::ClientGone, None),
+            NoHead::TimedOut => (Reason::HeadTimeout, None),
+            NoHead::TooLarge => (Reason::HeadTooLarge, None),
+            NoHead::NotHttp => (Reason::BadRequest, Some("it is not HTTP")),
+            NoHead::Faulty(fault) => {
+                let why = (fault.reason(), Some(fault.as_str()));
+                return self.answer(stream, why, Some(fault.status()), client).await;
+            }
+        };
+        let status = why.0.row().answer.map(|(status, _)| status.as_u16());
+        self.answer(stream, why, status, client).await;
+    }
+
+    /// Answers a client whose request does not get as far as a session, and leaves it. `error` says
+    /// more than the reason does.
+    async fn answer<S>(
+        &self,
+        stream: &mut S,
+        (reason, error): (Reason, Option<&str>),
+        status: Option<u16>,
+        client: IpAddr,
+    ) where
+        S: tokio::io::AsyncWrite + Unpin + ?Sized,
+    {
+        self.refuse(reason, status, error, client);
+        if let Some(status) = status {
+            let answering = async {
+                stream.write_all(&raw_response(status)).await?;
+                stream.shutdown().await
+            };
+            // Whoever doesn't take these few bytes is gone, and that is counted already.
+            let _ = pingora::time::timeout(self.options.load().write_timeout, answering).await;
+        }
+    }
+
+    /// Counts and logs what no request came of; `error` says more than the reason does.
+    pub(crate) fn refuse(
+        &self,
+        reason: Reason,
+        status: Option<u16>,
+        error: Option<&str>,
+        client: IpAddr,
+    ) {
+        self.metrics.count_refused(reason);
+        // A trusted proxy's connection is not of one client, and of no request it is known whose it is.
+        let is_proxy = self.trusts(client);
+        let client_ip = (!is_proxy).then(|| tracing::field::display(client));
+        let peer_ip = is_proxy.then(|| tracing::field::display(client));
+        tracing::info!(%reason, status, client_ip, peer_ip, error, "request refused");
+    }
+}
+
+#[async_trait]
+impl ServerApp for Front {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        // Pingora's accept loop hands over plain TCP streams and nothing else.
+        let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+        let is_announced = self.options.load().proxy_protocol_http;
+        let admitted = self.admit(&mut stream, is_announced).await?;
+        let mut silent = self.connections.silent(admitted.client, self.connection_limits());
+        let first = tokio::select! {
+            biased;
+            first = first_bytes(&mut stream, self.limits().idle) => first.ok()?,
+            () = silent.lost() => {
+                self.refuse(Reason::TooManySilentConnections, None, None, admitted.client);
+                return None;
+            }
+        };
+        drop(silent);
+        let busy = self.metrics.busy.enter();
+        // Boxed: what reading the head needs must not stay with the connection for its life.
+        match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
+            Ok(Head::Http1(whole)) => {
+                let head = BusyHead { whole, busy };
+                let connection = self.connection(&admitted, None);
+                Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
+                None
+            }
+            Ok(Head::Http2(preface)) => {
+                // From here on each stream counts itself.
+                drop(busy);
+                stream.rewind(&preface);
+                let connection = self.connection(&admitted, None);
+                Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
+                None
+            }
+            Err(none) => {
+                self.turn_away(&mut stream, none, admitted.client).await;
+                None
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ServerApp for TlsFront {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let front = &self.front;
+        let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+        let is_announced = front.options.load().proxy_protocol;
+        let admitted = front.admit(&mut stream, is_announced).await?;
+        let client = admitted.client;
+        let asked_by = (client, admitted.is_many());
+        let limits = front.options.load().handshakes;
+        // Boxed: what a handshake needs must not stay with the connection for its life.
+        let (mut stream, agreed, busy) =
+            match Box::pin(self.handshakes.shake(stream, asked_by, front, limits)).await {
+                Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
+                Shaken::Plain(mut stream) => {
+                    front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
+                    return None;
+                }
+                Shaken::Refused(reason) => {
+                    front.refuse(reason, None, None, client);
+                    return None;
+                }
+                Shaken::Proven | Shaken::Ended => return None,
+            };
+        // Its first request counts itself.
+        drop(busy);
+        let connection = front.connection(&admitted, Some(agreed));
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            Box::pin(front.http2(stream, connection, shutdown)).await;
+            return None;
+        }
+        match Box::pin(front.next_head(&mut stream)).await {
+            Ok(head) => Box::pin(front.http1(stream, head, connection, shutdown)).await,
+            Err(none) => front.turn_away(&mut stream, none, client).await,
+        }
+        None
+    }
+}
