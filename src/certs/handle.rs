@@ -1,20 +1,17 @@
-//! The handle on the keeper: what commands and the socket see of it.
+//! The handle on the keeper: the commands on certificates.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::alarm;
 use super::command::{Command, Reply};
-use super::entry::{Entry, Work};
 use super::error::CertError;
 use super::keeper::{Keeper, date};
-use super::plan::{Plan, plan};
 use super::shared::{CertSettings, Journal, Shared};
 use crate::model::{
-    AccountInfo, AcmeDetail, Actor, Attempt, CertificateReport, CertificateSource,
-    CertificateState, DomainName, RevocationReason, VirtualHost, nearest,
+    AccountInfo, Actor, CertificateReport, CertificateSource, CertificateState, DomainName,
+    RevocationReason,
 };
 use crate::state::Reader;
 use crate::tls::{CertStore, Certificate, Demands, Serving, Trust};
@@ -71,95 +68,6 @@ impl Certificates {
     /// Has everything tried again that failed for a file of this machine: the config was read again.
     pub fn reloaded(&self) {
         self.shared.reloaded.notify_one();
-    }
-
-    /// How it stands with the names of these domains.
-    pub fn of_domains<'a>(
-        &self,
-        domains: impl Iterator<Item = &'a VirtualHost>,
-    ) -> Vec<CertificateReport> {
-        let table = self.shared.table.read();
-        let now = SystemTime::now();
-        let mut reports = Vec::new();
-        for domain in domains {
-            for name in domain.names() {
-                reports.push(match table.get(name) {
-                    Some(entry) => entry.report(name, now),
-                    None => self.nowhere(name, domain),
-                });
-            }
-        }
-        // What clients asked for stands behind the domain `*`.
-        let demanded = table.iter().filter(|(_, entry)| entry.on_demand);
-        let demanded =
-            demanded.filter(|(_, entry)| reports.iter().any(|report| report.name == entry.domain));
-        let demanded: Vec<_> = demanded.map(|(name, entry)| entry.report(name, now)).collect();
-        reports.extend(demanded);
-        reports
-    }
-
-    /// Until when the certificates are valid that are served for declared names: the name, the domain
-    /// that it belongs to, and the time in milliseconds since the Unix epoch.
-    pub fn not_after(&self) -> Vec<(DomainName, DomainName, u64)> {
-        let table = self.shared.table.read();
-        let declared = table.iter().filter(|(_, entry)| !entry.on_demand);
-        let served = declared.filter_map(|(name, entry)| {
-            let (_, served) = entry.served.as_ref()?;
-            Some((name.clone(), entry.domain.clone(), served.certificate.facts().not_after_ms))
-        });
-        served.collect()
-    }
-
-    /// What needs a person.
-    pub fn warnings(&self) -> Vec<String> {
-        const MOST: usize = 20;
-        let now = SystemTime::now();
-        let table = self.shared.table.read();
-        let mut told = table
-            .iter()
-            .filter_map(|(name, entry)| alarm::warning(entry, &entry.report(name, now), now));
-        let mut warnings: Vec<_> = told.by_ref().take(MOST).collect();
-        let more = told.count();
-        if more > 0 {
-            warnings.push(format!("and {more} more names whose certificate needs a person"));
-        }
-        let default_error = self.shared.default_error.read();
-        if let Some(error) = &*default_error {
-            warnings.push(format!("the default certificate's files can't be used: {error}"));
-        }
-        warnings
-    }
-
-    /// How it stands with a name, and what is known of its ACME certificate.
-    ///
-    /// # Errors
-    /// When nobody serves the name.
-    pub fn show(
-        &self,
-        name: &DomainName,
-    ) -> Result<(CertificateReport, Option<AcmeDetail>), CertError> {
-        let table = self.shared.table.read();
-        let Some(entry) = table.get(name) else {
-            let snapshot = self.shared.reader.load();
-            let node = snapshot.domain(name).ok_or_else(|| self.unknown(name))?;
-            return Ok((self.nowhere(name, &node.virtual_host), None));
-        };
-        let meta = &entry.meta;
-        let acme = entry.directory_url.as_ref().map(|url| AcmeDetail {
-            directory_url: self.shared.shown_url(url),
-            account: meta.account.clone(),
-            challenge: meta.challenge.map(|challenge| challenge.to_string()),
-            window_ms: meta.window_ms,
-            explanation_url: meta.explanation_url.clone(),
-            log: {
-                let shown = |attempt: &Attempt| Attempt {
-                    directory_url: self.shared.shown_url(&attempt.directory_url),
-                    ..attempt.clone()
-                };
-                meta.log.iter().map(shown).collect()
-            },
-        });
-        Ok((entry.report(name, SystemTime::now()), acme))
     }
 
     /// Orders a certificate now.
@@ -347,38 +255,5 @@ impl Certificates {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| CertError::Stopping)?;
         answer.await.map_err(|_| CertError::Stopping)?
-    }
-
-    /// A name that somebody serves, or has a certificate.
-    pub(super) fn name(&self, name: DomainName) -> Result<DomainName, CertError> {
-        let is_known = self.shared.table.read().contains_key(&name)
-            || self.shared.reader.load().domain(&name).is_some();
-        if is_known { Ok(name) } else { Err(self.unknown(&name)) }
-    }
-
-    fn unknown(&self, name: &DomainName) -> CertError {
-        let text = name.to_string();
-        let table = self.shared.table.read();
-        let near = nearest(&text, table.keys().map(ToString::to_string));
-        let near = near.and_then(|near| near.parse().ok());
-        CertError::UnknownName { name: name.clone(), near }
-    }
-
-    /// A name that no certificate is to come for.
-    fn nowhere(&self, name: &DomainName, domain: &VirtualHost) -> CertificateReport {
-        let settings = &self.shared.settings;
-        let plan = plan(name, &domain.tls, &settings.cas, settings.on_demand.is_some());
-        let hint = match &plan {
-            Plan::Nowhere { hint } => Some((*hint).to_owned()),
-            _ => None,
-        };
-        let mut entry = Entry::new(domain.domain.clone(), plan);
-        entry.work = Work::Rest(None);
-        let mut report = entry.report(name, SystemTime::now());
-        if hint.is_some() {
-            report.state = CertificateState::None;
-        }
-        report.hint = hint;
-        report
     }
 }

@@ -15,6 +15,7 @@ mod handle;
 mod job;
 mod keeper;
 mod plan;
+mod reports;
 mod shared;
 mod shelf;
 #[cfg(test)]

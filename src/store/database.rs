@@ -1,8 +1,9 @@
-//! The database: its schema, loading, and the one way to commit.
+//! The database: loading, and the one way to commit.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+mod forget;
+mod schema;
+
+use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
@@ -16,51 +17,14 @@ use super::lock::{self, DirectoryLock};
 use super::retention::{HistorySize, Retention};
 use crate::atomic_file;
 use crate::crash_point::crash_point;
-use crate::model::{Actor, Backend, CUT, Change, EventKind, HIDDEN, Outcome, VirtualHost};
+use crate::model::{Actor, Backend, Change, EventKind, Outcome, VirtualHost};
+use schema::{check_schema, create_schema, private_file};
 
 /// What is escaped of a path in a URI.
 const IN_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
 
 /// The database, in the state directory.
 const FILE: &str = "state.db";
-
-/// The newest schema that this version reads and writes.
-const SCHEMA: i64 = 2;
-
-/// Marks the file as ours (SQLite's `application_id`): "vhst".
-const APPLICATION_ID: i64 = 0x7668_7374;
-
-const CREATE: &str = "
-    CREATE TABLE domains  (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE backends (id   TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE meta     (key  TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE applied_file (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);
-    CREATE TABLE events (
-        id       INTEGER PRIMARY KEY AUTOINCREMENT,
-        revision INTEGER NOT NULL,
-        at_ms    INTEGER NOT NULL,
-        actor    TEXT NOT NULL,
-        value    TEXT NOT NULL
-    );
-    CREATE TABLE event_domains (
-        domain TEXT NOT NULL,
-        event  INTEGER NOT NULL REFERENCES events(id),
-        PRIMARY KEY (domain, event)
-    ) WITHOUT ROWID;
-";
-
-/// Finds what goes with an event that is removed. Without it, each removal would read the whole table; a
-/// server that doesn't know it works with it, so the schema's number is the same.
-const INDEX: &str =
-    "CREATE INDEX IF NOT EXISTS event_domains_of_event ON event_domains (event, domain);";
-
-/// Until schema 2 the file was a row of `meta`. To find a key in a table without row ids, SQLite reads
-/// the values that it passes: each commit read the whole file to write the revision beside it.
-const FROM_1_TO_2: &str = "
-    CREATE TABLE applied_file (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);
-    INSERT INTO applied_file SELECT 1, value FROM meta WHERE key = 'applied_file';
-    DELETE FROM meta WHERE key = 'applied_file';
-";
 
 /// The state directory, held for as long as this lives.
 #[derive(Debug)]
@@ -271,43 +235,6 @@ impl Store {
         }
         Ok(open.len())
     }
-
-    /// Takes values that should never have been kept out of what the history tells of changes: all of
-    /// them or nothing.
-    ///
-    /// # Errors
-    /// When the database fails or holds what can't be read.
-    pub fn forget(&mut self, values: &[String]) -> Result<(), StoreError> {
-        self.forgets = true;
-        // As texts stand in the JSON that changes are told in.
-        let quoted: Vec<String> = values.iter().map(write).collect();
-        let transaction = self.connection.transaction()?;
-        let mut history = self.history;
-        let mut changed = Vec::new();
-        {
-            let mut statement = transaction.prepare(
-                "SELECT id, value FROM events WHERE CASE WHEN json_valid(value) THEN
-                 json_type(value, '$.changed') IS NOT NULL END",
-            )?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let value: String = row.get(1)?;
-                let mut kind: EventKind = read("an event", &value)?;
-                if hide_in(&mut kind, &quoted) {
-                    let hidden = write(&kind);
-                    history.replace(&value, &hidden);
-                    changed.push((row.get::<_, i64>(0)?, hidden));
-                }
-            }
-        }
-        for (id, value) in changed {
-            transaction
-                .execute("UPDATE events SET value = ?2 WHERE id = ?1", params![id, value])?;
-        }
-        transaction.commit()?;
-        self.history = history;
-        Ok(())
-    }
 }
 
 fn load(connection: &Connection) -> Result<Saved, StoreError> {
@@ -344,64 +271,6 @@ fn rows<T: DeserializeOwned>(
         values.push(read(what, &row.get::<_, String>(0)?)?);
     }
     Ok(values)
-}
-
-/// Makes the database file before SQLite does, so that it and the files SQLite puts beside it, which
-/// take its mode, are the user's alone.
-fn private_file(path: &Path) -> std::io::Result<()> {
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    }
-    Ok(())
-}
-
-/// Refuses, before anything is written, what this version doesn't understand.
-fn check_schema(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let path = || PathBuf::from(path);
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let version = match number("user_version") {
-        Err(rusqlite::Error::SqliteFailure(error, _))
-            if error.code == rusqlite::ErrorCode::NotADatabase =>
-        {
-            return Err(StoreError::Foreign { path: path() });
-        }
-        version => version?,
-    };
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables > 0 && number("application_id")? != APPLICATION_ID {
-        return Err(StoreError::Foreign { path: path() });
-    }
-    if version > SCHEMA {
-        return Err(StoreError::NewerSchema { path: path(), found: version, known: SCHEMA });
-    }
-    Ok(())
-}
-
-fn create_schema(connection: &mut Connection) -> Result<(), StoreError> {
-    crash_point("schema");
-    let transaction = connection.transaction()?;
-    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        0 => {
-            transaction.execute_batch(CREATE)?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        }
-        1 => transaction.execute_batch(FROM_1_TO_2)?,
-        _ => {
-            transaction.execute_batch(INDEX)?;
-            return Ok(transaction.commit()?);
-        }
-    }
-    transaction.execute_batch(INDEX)?;
-    crash_point("schema.tables");
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
-    crash_point("schema.version");
-    transaction.commit()?;
-    crash_point("schema.done");
-    Ok(())
 }
 
 fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
@@ -456,39 +325,6 @@ pub(super) fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Resul
 
 fn write<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("values of the model have string keys and no custom errors")
-}
-
-/// Hides texts in what an event tells of changes, and says whether any was there.
-fn hide_in(kind: &mut EventKind, quoted: &[String]) -> bool {
-    let (EventKind::DomainSet { changed, .. }
-    | EventKind::BackendSet { changed, .. }
-    | EventKind::FileApplied { changed, .. }) = kind
-    else {
-        return false;
-    };
-    let hidden = write(&HIDDEN);
-    let mut found = false;
-    for phrase in changed {
-        for quoted in quoted.iter().filter(|quoted| quoted.len() > 2) {
-            if phrase.contains(quoted.as_str()) {
-                *phrase = phrase.replace(quoted.as_str(), &hidden);
-                found = true;
-            }
-            if let Some(at) = cut_within(phrase, quoted) {
-                phrase.replace_range(at.., &format!("{hidden}{CUT}"));
-                found = true;
-            }
-        }
-    }
-    found
-}
-
-/// Where a phrase that was cut within `quoted` has the beginning of it.
-fn cut_within(phrase: &str, quoted: &str) -> Option<usize> {
-    let body = phrase.strip_suffix(CUT)?;
-    let begins = |at: &usize| quoted.starts_with(&body[*at..]);
-    // The quote alone gives nothing away.
-    body.rmatch_indices('"').map(|(at, _)| at).filter(|at| body.len() - at > 1).find(begins)
 }
 
 /// SQLite's integers are signed; counts and times fit.

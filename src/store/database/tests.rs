@@ -1,3 +1,7 @@
+use super::forget::hide_in;
+use super::schema::SCHEMA;
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 use crate::model::{Balance, Event, SwitchStep};
 use crate::store::ReadLimit;
