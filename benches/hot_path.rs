@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora_vhost::config::AccessFormat;
+use pingora_vhost::model::AccessFormat;
 use pingora_vhost::model::{
     Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme, VirtualHost, Weight,
 };

@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::model::BackendAddr;
+use crate::plain_file::absolute;
 
 /// Files of the server's folders that are looked at for one with the same inode. Only a file with
 /// several names makes anybody look.
@@ -137,7 +138,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 /// The path without `.` and `..`, as it is written.
 fn lexical(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = absolute(path);
     let mut plain = PathBuf::new();
     for component in path.components() {
         match component {

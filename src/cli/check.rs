@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::exit_code::ExitCode;
 use super::problem::complaint;
 use crate::config::{self, Config, ConfigError, Inspection, Origin, Problem};
-use crate::model::{Followed, follow_references, printable_json, printable_lines};
+use crate::model::{Followed, counted, follow_references, printable_json, printable_lines};
 use crate::server::{Missing, preflight};
 
 /// Check a config file without starting anything.
@@ -209,10 +209,6 @@ fn check_as_json(file: &Path, data: &mut impl Write) -> ExitCode {
     // Whoever closed the pipe has read enough.
     let _ = text.and_then(|text| writeln!(data, "{}", printable_json(&text)));
     exit_code
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -14,9 +14,10 @@ use super::exit_code::ExitCode;
 use super::problem::complaint;
 use super::words::say;
 use crate::config::{
-    Arguments, BackendArgument, Config, ConfigError, LogFormat, Route, Source, listen_address,
+    Arguments, BackendArgument, Config, ConfigError, Route, Source, listen_address,
 };
 use crate::model::Actor;
+use crate::model::LogFormat;
 use crate::server::{Configuration, Logs, ReloadOptions, Server, ServerError};
 use crate::telemetry::{self, LogHandle};
 

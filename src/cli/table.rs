@@ -235,10 +235,7 @@ pub(super) fn join<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
     values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// `1 request`, `2 requests`.
-pub(super) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
-}
+pub(super) use crate::model::counted as count;
 
 /// Keeps what a backend or a colleague wrote from moving the cursor or breaking the line.
 pub(super) fn printable(text: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use toml::de::DeValue;
@@ -13,12 +13,14 @@ use super::load::list_nothing;
 use super::paths::Environment;
 use super::plain::Plain;
 use super::sections::collide;
-use super::settings::{Config, LogFormat, ProxySettings};
+use super::settings::{Config, ProxySettings};
 use super::{ConfigError, DeclaredBackend, DeclaredDomain, value};
+use crate::model::LogFormat;
 use crate::model::{
     BackendAddr, BackendId, BackendTls, Balance, DomainName, HostOptions, ParseError, Scheme,
     SendProxyProtocol, Tag, TlsMode, Weight,
 };
+use crate::plain_file::absolute;
 
 /// What `vhost serve` may be told without a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,7 +211,7 @@ impl Arguments {
     #[must_use]
     pub fn with_absolute_paths(mut self) -> Self {
         for path in [&mut self.state_dir, &mut self.admin_socket].into_iter().flatten() {
-            *path = std::path::absolute(Path::new(path)).unwrap_or_else(|_| path.clone());
+            *path = absolute(&*path);
         }
         self
     }
@@ -249,7 +251,7 @@ mod tests {
                     [[backends]]\nid = \"w1\"\naddress = \"localhost:3001\"\ntags = [\"a\", \"b\"]\n\
                     [[backends]]\nid = \"w2\"\naddress = \"[::1]:1\"\ntags = []\n\
                     [[backends]]\nid = \"w3\"\naddress = \"unix:/a\"\ntags = [\"b\"]\n";
-        let path = Path::new("vhost.toml");
+        let path = std::path::Path::new("vhost.toml");
         let loaded = crate::config::load::read_text(path, text, &environment);
         let file = loaded.into_result(path).unwrap_or_else(|error| panic!("{error}"));
         let plain =

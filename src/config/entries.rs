@@ -8,15 +8,16 @@ use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
 use super::problem::shorten;
 use super::reader::Section;
 use super::report::{Place, Span};
-use super::value::{absolute, boolean, choice, integer, parsed, path, tls_mode, weight};
+use super::value::{boolean, choice, integer, parsed, path, tls_mode, weight};
 use crate::model::{
     BackendAddr, BackendId, BackendState, BackendTls, Balance, DomainName, HostOptions,
     LONGEST_HSTS_SECS, MAX_PAGE_BYTES, OptionError, OptionSet, Scheme, SendProxyProtocol, Tag,
     TlsMode, TlsName, TlsProblem, Weight,
 };
 use crate::plain_file;
+use crate::plain_file::absolute;
 use crate::reserved_paths::ReservedPaths;
-use crate::tls::{PeerTls, read_fitting_pair};
+use crate::tls::read_fitting_pair;
 
 /// The tags that backends carry, each as it is shown.
 pub(super) type Tags = BTreeMap<Tag, String>;
@@ -107,9 +108,8 @@ fn read_backend(
         backup,
         send_proxy_protocol,
     };
-    if declared.tls.has_files()
-        && let Err(error) = PeerTls::read(&declared.clone().into())
-    {
+    let read = entry.report().peer_files.borrow_mut().read(&declared.tls);
+    if let Err(error) = read {
         let (cause, hint) = (&error.cause, error.hint());
         // What a reference stands for may be a secret.
         let message = if entry.refers(error.key) {

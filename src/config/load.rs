@@ -187,6 +187,7 @@ pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) 
         let (warnings, bad_files) = report.take_doubts();
         config.warnings.extend(warnings);
         config.bad_files.extend(bad_files);
+        config.peer_files.extend(report.peer_files.take());
         let (mut found, settings) = report.finish(&known);
         Document::without_echoes(&broken_lines, &mut found);
         problems.extend(found);

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::reader::Section;
-use super::settings::{
+use super::value::{boolean, choice, integer, path, share};
+use crate::model::LogLevel;
+use crate::model::{
     AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogOutput, LoggingSettings,
     Rotation,
 };
-use super::value::{boolean, choice, integer, path, share};
-use crate::model::LogLevel;
 use crate::reserved_paths::ReservedPaths;
 
 /// How large a file becomes, and how many are kept, where nobody says.

@@ -31,8 +31,8 @@ pub use paths::{default_admin_socket, variable};
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use settings::{
-    AccessFormat, AccessLogSettings, CertificateFiles, Config, EabSettings, HealthCheckSettings,
-    IssuerSettings, LetsEncryptSettings, LogFileSettings, LogFormat, LogOutput, LoggingSettings,
-    MetricsSettings, OnDemandSettings, ProxySettings, Rotation, SwitchSettings, UpstreamSettings,
+    CertificateFiles, Config, EabSettings, HealthCheckSettings, IssuerSettings,
+    LetsEncryptSettings, MetricsSettings, OnDemandSettings, ProxySettings, SwitchSettings,
+    UpstreamSettings,
 };
 pub use source::Source;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::settings::{AccessFormat, LogFormat};
+use crate::model::{AccessFormat, LogFormat};
 use crate::model::{
     BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HeaderField,
     HealthHost, HealthPath, KeyType, LogLevel, Scheme, SendProxyProtocol, StatusRanges, Tag,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::{is_obeyed, printable};
+use crate::model::{self, on_one_line, printable};
 
 /// One thing that is wrong in a config file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,20 +113,8 @@ impl fmt::Display for Listing<'_> {
     }
 }
 
-/// Makes a value fit for a message: one line, not too long, nothing that moves a terminal's cursor.
+/// A value of the file as a message quotes it: on one line, and not too long.
 pub(super) fn shorten(value: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut short = String::new();
-    for (count, character) in value.chars().enumerate() {
-        if count == LONGEST {
-            short.push('…');
-            break;
-        }
-        if is_obeyed(character) {
-            short.extend(character.escape_default());
-        } else {
-            short.push(character);
-        }
-    }
-    short
+    const MAX_QUOTED: usize = 60;
+    on_one_line(&model::shorten(value, MAX_QUOTED))
 }

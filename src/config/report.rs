@@ -12,6 +12,7 @@ use toml::de::DeValue;
 use super::effective::{Origin, Setting};
 use super::problem::{Problem, shorten};
 use super::references::References;
+use crate::tls::PeerFiles;
 
 /// A place in the text, in bytes.
 pub(super) type Span = Range<usize>;
@@ -26,6 +27,8 @@ pub(super) struct Report {
     text: String,
     /// What the texts of the file refer to.
     pub(super) references: References,
+    /// The files of backends.
+    pub(super) peer_files: RefCell<PeerFiles>,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
     bad_files: RefCell<Vec<Problem>>,
@@ -64,6 +67,7 @@ impl Report {
             line_starts: std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect(),
             text: text.to_owned(),
             references: References::default(),
+            peer_files: RefCell::default(),
             problems: RefCell::default(),
             warnings: RefCell::default(),
             bad_files: RefCell::default(),

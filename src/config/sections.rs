@@ -14,14 +14,15 @@ use super::settings::{
     UpstreamSettings,
 };
 use super::value::{
-    absolute, boolean, choice, host_name, integer, listen_address, parsed, path, seconds,
-    seconds_or_none, socket_path, string,
+    boolean, choice, host_name, integer, listen_address, parsed, path, seconds, seconds_or_none,
+    socket_path, string,
 };
 use crate::model::{
     DomainName, HeaderField, HealthCheck, HealthCheckKind, HealthPath, StatusRanges, TrustedProxy,
     UnderscoresInHeaders,
 };
 use crate::places::share_of;
+use crate::plain_file::absolute;
 use crate::reserved_paths::ReservedPaths;
 use crate::tls::read_fitting_pair;
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::{Declared, Problem, Setting};
 use crate::model::{
-    ChallengeKind, DomainName, HeaderField, HealthCheck, KeyType, LogLevel, TrustedProxy,
-    UnderscoresInHeaders,
+    AccessLogSettings, ChallengeKind, DomainName, HeaderField, HealthCheck, KeyType,
+    LoggingSettings, TrustedProxy, UnderscoresInHeaders,
 };
 use crate::reserved_paths::ReservedPaths;
+use crate::tls::PeerFiles;
 
 /// All that a server is told before it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +43,8 @@ pub struct Config {
     /// Certificates, keys and CAs that can't be used as they are now. A server starts all the same,
     /// without them; a check and a reload refuse the config.
     pub bad_files: Vec<Problem>,
+    /// What the files of declared backends hold.
+    pub peer_files: PeerFiles,
     /// Every key of the sections, with its value and where that came from. Empty where no file and no
     /// arguments were read. A section that is off as a whole, such as `[lets_encrypt]`, is not in it.
     pub effective: Vec<Setting>,
@@ -66,6 +69,7 @@ impl Config {
             named_pages: BTreeSet::new(),
             warnings: Vec::new(),
             bad_files: Vec::new(),
+            peer_files: PeerFiles::default(),
             effective: Vec::new(),
             files: Vec::new(),
         }
@@ -315,129 +319,6 @@ impl Default for HealthCheckSettings {
             count_5xx: false,
             slow_start: Duration::ZERO,
             max_ejected_percent: 50,
-        }
-    }
-}
-
-/// `[logging]`: what is logged, how and where.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LoggingSettings {
-    /// From which level on.
-    pub level: LogLevel,
-    /// For whom.
-    pub format: LogFormat,
-    /// Where to.
-    pub output: LogOutput,
-}
-
-/// What a log line looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    #[default]
-    Json,
-}
-
-impl LogFormat {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
-
-    /// The name in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
-}
-
-/// Where log lines go.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum LogOutput {
-    /// The process's own stream: standard error for the log, standard output for the access log.
-    #[default]
-    Console,
-    /// A file.
-    File(LogFileSettings),
-}
-
-/// A log file, and how it is rotated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogFileSettings {
-    /// The file that is written to.
-    pub path: PathBuf,
-    /// When another one is begun.
-    pub rotation: Rotation,
-    /// How many of the files before it are kept.
-    pub keep: u32,
-}
-
-/// When a log file makes room for the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Rotation {
-    /// Never, unless somebody else does it.
-    #[default]
-    Never,
-    /// With the first line of each day of UTC.
-    Daily,
-    /// Before it would have more bytes than this.
-    Size(u64),
-}
-
-/// `[access_log]`: a line for each request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AccessLogSettings {
-    /// Whether there is one.
-    pub enabled: bool,
-    /// For whom.
-    pub format: AccessFormat,
-    /// Where to.
-    pub output: LogOutput,
-    /// The share of requests without a failure that are logged, 0 to 1.
-    pub sample: f64,
-    /// Whether queries are logged too.
-    pub query: bool,
-}
-
-impl Default for AccessLogSettings {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            format: AccessFormat::default(),
-            output: LogOutput::default(),
-            sample: 1.0,
-            query: false,
-        }
-    }
-}
-
-/// What a line of the access log looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AccessFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// For people.
-    Text,
-    /// The Common Log Format, as of Apache.
-    Common,
-    /// The same with referer and user agent.
-    Combined,
-}
-
-impl AccessFormat {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Text, Self::Common, Self::Combined];
-
-    /// The name in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Text => "text",
-            Self::Common => "common",
-            Self::Combined => "combined",
         }
     }
 }

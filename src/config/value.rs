@@ -164,11 +164,6 @@ pub(super) fn path(base: &Path) -> impl Read<PathBuf> {
     }
 }
 
-/// A path that is stored, and must mean the same to a server that is started elsewhere.
-pub(super) fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
-}
-
 /// The path of a Unix socket.
 pub(super) fn socket_path(base: &Path) -> impl Read<PathBuf> {
     |value| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::plane::Edit;
-use super::{Caller, ControlError, ControlPlane, drain, find, loss, peer};
+use super::{Caller, ControlError, ControlPlane, drain, files, find, loss};
 use crate::model::{
     Backend, BackendAddr, BackendId, BackendState, BackendTlsEdit, Change, EventKind, Scheme,
     SendProxyProtocol, Tag, Weight,
@@ -48,16 +48,13 @@ impl ControlPlane {
         caller: impl Into<Caller> + Send,
         new: NewBackend,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        let (options, caller) = (self.options(), caller.into());
-        let errors = caller.file_errors();
-        self.edit(caller, move |snapshot| {
+        self.edit_reading(caller, move |snapshot, _| {
             if snapshot.backend(&new.id).is_some() {
-                return Err(ControlError::BackendExists { backend: new.id });
+                return Err(ControlError::BackendExists { backend: new.id.clone() });
             }
-            options.reach.check_backend(None, &new)?;
-            let next = peer::checked(snapshot, &new, errors)?;
+            files::check_options(&new)?;
             let event = EventKind::BackendAdded { backend: new.id.clone() };
-            Ok(Some(Edit { next, ..Edit::new(vec![Change::PutBackend(new)], event) }))
+            Ok(Some(Edit::new(vec![Change::PutBackend(new.clone())], event)))
         })
         .await
     }
@@ -73,9 +70,8 @@ impl ControlPlane {
         id: BackendId,
         edit: BackendEdit,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        let (options, caller) = (self.options(), caller.into());
-        let errors = caller.file_errors();
-        self.edit(caller, move |snapshot| {
+        self.edit_reading(caller, move |snapshot, _| {
+            let edit = edit.clone();
             let node = find::backend(snapshot, &id)?;
             let before = &node.backend;
             let mut after = before.clone();
@@ -105,14 +101,12 @@ impl ControlPlane {
             if !edit.force {
                 loss::check(snapshot, node, &left(before, &after))?;
             }
-            options.reach.check_backend(Some(before), &after)?;
-            let next = peer::checked(snapshot, &after, errors)?;
-            match put(before, after) {
-                Some(put) => Ok(Some(Edit { next, ..put })),
-                // A file that is named again is read again.
-                None if names_files => peer::read_again(snapshot, before, errors),
-                None => Ok(None),
-            }
+            files::check_options(&after)?;
+            let changed = differences(before, &after);
+            // A file that is named again is read again.
+            let reads_again = names_files && before.tls == after.tls;
+            Ok((reads_again || !changed.is_empty())
+                .then(|| Edit { reads_again, ..put(after, changed) }))
         })
         .await
     }
@@ -131,7 +125,7 @@ impl ControlPlane {
             let before = &find::backend(snapshot, &id)?.backend;
             let mut after = before.clone();
             after.tags.extend(tags);
-            Ok(put(before, after))
+            Ok(put_changed(before, after))
         })
         .await
     }
@@ -159,7 +153,7 @@ impl ControlPlane {
             }
             let mut after = before.clone();
             after.tags.retain(|tag| !tags.contains(tag));
-            Ok(put(before, after))
+            Ok(put_changed(before, after))
         })
         .await
     }
@@ -183,7 +177,7 @@ impl ControlPlane {
             if leaves && !force {
                 loss::check(snapshot, node, &before.tags)?;
             }
-            Ok(put(before, Backend { state, ..before.clone() }))
+            Ok(put_changed(before, Backend { state, ..before.clone() }))
         })
         .await
     }
@@ -268,13 +262,14 @@ fn left(before: &Backend, after: &Backend) -> BTreeSet<Tag> {
     before.tags.iter().filter(lost).cloned().collect()
 }
 
-fn put(before: &Backend, after: Backend) -> Option<Edit> {
-    let changed = differences(before, &after);
-    if changed.is_empty() {
-        return None;
-    }
+fn put(after: Backend, changed: Vec<String>) -> Edit {
     let event = EventKind::BackendSet { backend: after.id.clone(), changed };
-    Some(Edit::new(vec![Change::PutBackend(after)], event))
+    Edit::new(vec![Change::PutBackend(after)], event)
+}
+
+fn put_changed(before: &Backend, after: Backend) -> Option<Edit> {
+    let changed = differences(before, &after);
+    (!changed.is_empty()).then(|| put(after, changed))
 }
 
 /// How the history tells what changed about a backend.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::caller::FileErrors;
 use super::plane::Edit;
 use super::{Caller, ControlError, ControlPlane, Reach, find};
 use crate::model::{
@@ -50,10 +49,7 @@ impl ControlPlane {
         caller: impl Into<Caller> + Send,
         new: NewDomain,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        let (options, caller) = (self.options(), caller.into());
-        let errors = caller.file_errors();
-        self.edit(caller, move |snapshot| add(snapshot, new, &options.reach, errors).map(Some))
-            .await
+        self.edit_reading(caller, move |snapshot, reach| add(snapshot, &new, reach).map(Some)).await
     }
 
     /// Changes a virtual host's options.
@@ -67,10 +63,10 @@ impl ControlPlane {
         domain: DomainName,
         edit: DomainEdit,
     ) -> Result<Arc<Snapshot>, ControlError> {
-        let (options, caller) = (self.options(), caller.into());
-        let errors = caller.file_errors();
-        self.edit(caller, move |snapshot| set(snapshot, &domain, edit, &options.reach, errors))
-            .await
+        self.edit_reading(caller, move |snapshot, reach| {
+            set(snapshot, &domain, edit.clone(), reach)
+        })
+        .await
     }
 
     /// Removes a virtual host with its aliases. Its requests in flight end as they would have.
@@ -101,13 +97,8 @@ impl ControlPlane {
     }
 }
 
-fn add(
-    snapshot: &Snapshot,
-    new: NewDomain,
-    reach: &Reach,
-    errors: FileErrors,
-) -> Result<Edit, ControlError> {
-    let mut virtual_host = new.virtual_host;
+fn add(snapshot: &Snapshot, new: &NewDomain, reach: &Reach) -> Result<Edit, ControlError> {
+    let mut virtual_host = new.virtual_host.clone();
     // Otherwise its own name would count as its own, and it would replace what is there.
     if let Some(owner) = snapshot.domain(&virtual_host.domain) {
         let owner = owner.virtual_host.domain.clone();
@@ -115,7 +106,7 @@ fn add(
     }
     check_names(snapshot, &virtual_host)?;
     check_options(&virtual_host)?;
-    reach.check_domain(None, &mut virtual_host, errors)?;
+    reach.place_pages(None, &mut virtual_host)?;
     if !new.force {
         virtual_host.serving().try_for_each(|tag| find::carried(snapshot, tag))?;
     }
@@ -131,7 +122,6 @@ fn set(
     domain: &DomainName,
     edit: DomainEdit,
     reach: &Reach,
-    errors: FileErrors,
 ) -> Result<Option<Edit>, ControlError> {
     let before = &find::domain(snapshot, domain)?.virtual_host;
     let mut after = before.clone();
@@ -156,7 +146,7 @@ fn set(
     })?;
     check_names(snapshot, &after)?;
     check_options(&after)?;
-    reach.check_domain(Some(before), &mut after, errors)?;
+    reach.place_pages(Some(before), &mut after)?;
     for tag in after.serving().filter(|tag| before.serving().all(|served| served != *tag)) {
         find::carried(snapshot, tag)?;
     }

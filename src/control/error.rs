@@ -3,7 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::config::ConfigError;
-use crate::model::{BackendAnswer, BackendId, BackendState, DomainName, EntryKind, Made, Tag};
+use crate::model::{
+    BackendAnswer, BackendId, BackendState, DomainName, EntryKind, Made, Tag, counted,
+};
 use crate::store::StoreError;
 
 /// Why a command was refused, or how far it came. Unless it says otherwise, nothing has changed.
@@ -193,7 +195,7 @@ pub enum ControlError {
         answers: Vec<BackendAnswer>,
     },
     /// What was waited for did not become healthy in time.
-    #[error("{} of `{what}` not healthy within {}", count(*unhealthy, "backend"), span(*waited))]
+    #[error("{} of `{what}` not healthy within {}", counted(*unhealthy, "backend"), span(*waited))]
     NotHealthy {
         /// A tag or a backend.
         what: String,
@@ -205,7 +207,7 @@ pub enum ControlError {
         answers: Vec<BackendAnswer>,
     },
     /// Requests had not ended in time. The change that stopped new ones stands.
-    #[error("{} of `{what}` had not ended after {}", count(*remaining, "request"), span(*waited))]
+    #[error("{} of `{what}` had not ended after {}", counted(*remaining, "request"), span(*waited))]
     NotDrained {
         /// A domain or a backend.
         what: String,
@@ -217,7 +219,7 @@ pub enum ControlError {
     /// A backend that was to be removed still had requests. It stays, draining.
     #[error(
         "{} of `{backend}` had not ended after {}; it stays, draining",
-        count(*remaining, "request"), span(*waited)
+        counted(*remaining, "request"), span(*waited)
     )]
     NotRemoved {
         /// The backend.
@@ -470,11 +472,6 @@ fn states(backends: &[(BackendId, BackendState)]) -> String {
     let more = backends.len().saturating_sub(MOST);
     let rest = (more > 0).then(|| format!("{more} more are not ready either"));
     shown.chain(rest).collect::<Vec<_>>().join(", ")
-}
-
-/// `1 request`, `2 requests`.
-fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 fn taken(name: &DomainName, owner: &DomainName) -> String {

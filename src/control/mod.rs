@@ -3,6 +3,7 @@
 //! One file per kind of operation. Each plans its edit as a pure function of the snapshot; the plane
 //! alone commits and publishes. Knows neither JSON nor sockets.
 
+mod announce;
 mod backends;
 mod caller;
 mod claims;
@@ -12,11 +13,11 @@ mod domains;
 mod drain;
 mod error;
 mod export;
+mod files;
 mod find;
 mod gate;
 mod history;
 mod loss;
-mod peer;
 mod plan;
 mod plane;
 mod reach;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::token::PlanToken;
 use super::{ControlError, ControlPlane, SwitchOptions, SwitchTarget, find, gate};
+use crate::clock::whole_millis;
 use crate::model::{
     BackendState, Capacity, DomainName, HealthStatus, PlannedBackend, PlannedStep, SwitchPlan,
     SwitchStep, Tag, VirtualHost,
@@ -48,9 +49,10 @@ impl ControlPlane {
             unchanged,
             capacity,
             backends: becomes_live.iter().flat_map(|tag| backends(&snapshot, tag)).collect(),
-            gate_timeout_ms: millis(options.timeout.unwrap_or(self.options().gate_timeout)),
-            drain_timeout_ms: (!options.no_drain)
-                .then(|| millis(options.drain_timeout.unwrap_or(self.options().drain_timeout))),
+            gate_timeout_ms: whole_millis(options.timeout.unwrap_or(self.options().gate_timeout)),
+            drain_timeout_ms: (!options.no_drain).then(|| {
+                whole_millis(options.drain_timeout.unwrap_or(self.options().drain_timeout))
+            }),
             warnings: Vec::new(),
             token: None,
         };
@@ -234,8 +236,4 @@ fn backends(snapshot: &Snapshot, tag: &Tag) -> Vec<PlannedBackend> {
 
 fn nodes<'a>(snapshot: &'a Snapshot, tag: &Tag) -> impl Iterator<Item = &'a BackendNode> {
     snapshot.pool(tag).into_iter().flat_map(|pool| pool.backends()).map(|node| &**node)
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

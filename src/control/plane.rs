@@ -1,19 +1,22 @@
 //! The control plane: validate, persist, publish, answer.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
+use super::announce::announce;
 use super::claims::Claims;
-use super::{Caller, ControlError, ProbeNow, Reach, find};
+use super::configuration::off_the_runtime;
+use super::{Caller, ControlError, ProbeNow, Reach, files, find};
 use crate::clock::now_ms;
+use crate::counters::Metrics;
 use crate::crash_point::crash_point;
-use crate::metrics::Metrics;
 use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
 use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
 use crate::store::{Commit, HistoryReader, Store, StoreError};
+use crate::tls::PeerFiles;
 
 /// What the control plane is told by the config.
 #[derive(Debug, Clone)]
@@ -64,6 +67,10 @@ pub(super) struct Edit {
     pub(super) event: EventKind,
     /// The declarations of the config file, when it is they that are applied.
     pub(super) applied_file: Option<String>,
+    /// Whether a file of a backend that was named before is read again.
+    pub(super) reads_again: bool,
+    /// What was read for the changes.
+    pub(super) files: PeerFiles,
     /// The state that the changes lead to, where it was built to be looked at. Only good while the
     /// state that it was built on is the one of now.
     pub(super) next: Option<Snapshot>,
@@ -71,7 +78,8 @@ pub(super) struct Edit {
 
 impl Edit {
     pub(super) fn new(changes: Vec<Change>, event: EventKind) -> Self {
-        Self { changes, event, applied_file: None, next: None }
+        let files = PeerFiles::default();
+        Self { changes, event, applied_file: None, reads_again: false, files, next: None }
     }
 }
 
@@ -173,6 +181,41 @@ impl ControlPlane {
         Ok(self.change_and(caller, plan).await?.0)
     }
 
+    /// Plans an edit on the state of now, reads the files that it names, and applies it where it is still the
+    /// same when nobody else can change the state; otherwise it begins again. So nobody waits for a file
+    /// but who names it. Answers with the state after it, or of now when there was nothing to do.
+    pub(super) async fn edit_reading(
+        &self,
+        caller: impl Into<Caller> + Send,
+        plan: impl Fn(&Snapshot, &Reach) -> Result<Option<Edit>, ControlError> + Send + 'static,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        let (inner, caller, options) = (Arc::clone(&self.inner), caller.into(), self.options());
+        off_the_runtime(move || {
+            loop {
+                let before = inner.reader.load();
+                caller.has_seen(before.revision())?;
+                let Some(edit) = plan(&before, &options.reach)? else { return Ok(before) };
+                let files = files::read(&options.reach, caller.file_errors(), &before, &edit)?;
+
+                let mut writer = inner.writer();
+                let now = inner.reader.load();
+                caller.has_seen(now.revision())?;
+                let is_same = Arc::ptr_eq(&before, &now)
+                    || plan(&now, &options.reach)?.is_some_and(|anew| {
+                        anew.changes == edit.changes && anew.event == edit.event
+                    });
+                if !is_same {
+                    continue;
+                }
+                let Some(edit) = edit.with_files(&now, files) else { return Ok(now) };
+                let applied = writer.apply(&now, &caller.actor, edit)?;
+                inner.written.send_modify(|times| *times += 1);
+                return Ok(applied.snapshot);
+            }
+        })
+        .await
+    }
+
     /// As [`Self::change`], with what else the plan has found.
     pub(super) async fn change_and<T: Send + 'static>(
         &self,
@@ -246,12 +289,18 @@ impl ControlPlane {
     ) -> Result<T, ControlError> {
         let inner = Arc::clone(&self.inner);
         let task = tokio::task::spawn_blocking(move || {
-            // A panic while it was held left either the old state or the new one on the disk, and
-            // the snapshot is replaced in one store: there is no half state to fear.
-            let mut writer = inner.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut writer = inner.writer();
             work(&mut writer, &inner.reader)
         });
         task.await.map_err(|_| ControlError::Stopping)?
+    }
+}
+
+impl Inner {
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A panic while it was held left either the old state or the new one on the disk, and
+        // the snapshot is replaced in one store: there is no half state to fear.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -262,7 +311,7 @@ impl Writer {
         actor: &Actor,
         edit: Edit,
     ) -> Result<Applied, ControlError> {
-        let Edit { changes, event, applied_file, next } = edit;
+        let Edit { changes, event, applied_file, reads_again: _, files, next } = edit;
         let event = event.bounded();
         let revision = before.revision() + u64::from(!changes.is_empty());
         let number = self.store.commit(&Commit {
@@ -273,11 +322,11 @@ impl Writer {
             event: &event,
             applied_file: applied_file.as_deref(),
         })?;
-        tracing::info!(revision, actor = %actor, ?event, "state changed");
+        announce(revision, actor, &event);
         let snapshot = match next {
             Some(next) => self.publisher.publish(next),
             None if changes.is_empty() => self.publisher.now(),
-            None => self.publisher.publish(before.after(changes, revision)),
+            None => self.publisher.publish(before.after_reading(changes, &files, revision)),
         };
         crash_point("published");
         Ok(Applied { snapshot, event: number })

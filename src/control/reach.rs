@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::ControlError;
 use super::caller::{FileErrors, HIDDEN_ERROR, HIDDEN_HINT};
-use crate::model::{
-    Backend, BackendTls, DomainName, HostOptions, MAX_PAGE_BYTES, PageFor, TlsMode, VirtualHost,
-};
+use crate::model::{Backend, DomainName, MAX_PAGE_BYTES, PageFor, TlsMode, VirtualHost};
 use crate::plain_file;
 use crate::reserved_paths::ReservedPaths;
 use crate::tls::{PairError, read_fitting_pair};
@@ -26,39 +24,17 @@ pub struct Reach {
 const OWN_FILE: &str = "is in a place of the server's own; give a file of another directory";
 
 impl Reach {
-    /// Looks at all that a command changes about a virtual host, `before` being how it was. Relative
-    /// paths of pages become those of files below the directory of pages. Blocks.
+    /// Relative paths of pages become those of files below the directory of pages; `before` is how the
+    /// virtual host was.
     ///
     /// # Errors
-    /// When a file can't be had.
-    pub(super) fn check_domain(
+    /// When a page would be anywhere else.
+    pub(super) fn place_pages(
         &self,
         before: Option<&VirtualHost>,
         after: &mut VirtualHost,
-        errors: FileErrors,
     ) -> Result<(), ControlError> {
-        let domain = after.domain.clone();
-        let refuse = |path: String, remedy: String| ControlError::OptionValue {
-            domain: domain.clone(),
-            path,
-            remedy,
-        };
-        self.check_pages(before.map(|before| &before.options), &mut after.options)
-            .map_err(|(status, remedy)| refuse(format!("error_pages.{status}"), remedy))?;
-        self.check_certificate(before, after, errors)
-            .map_err(|remedy| refuse("tls".to_owned(), remedy))
-    }
-
-    fn check_pages(
-        &self,
-        before: Option<&HostOptions>,
-        after: &mut HostOptions,
-    ) -> Result<(), (PageFor, String)> {
-        let stays = |status: PageFor, path: &Path| {
-            before.is_some_and(|before| before.get().error_pages.names(status, path))
-        };
-        let pages = &after.get().error_pages;
-        let mut new = pages.files().filter(|(status, path)| !stays(*status, path)).peekable();
+        let mut new = new_pages(before, after).peekable();
         let Some((first, _)) = new.peek() else { return Ok(()) };
         let Some(directory) = &self.pages_dir else {
             let remedy = format!(
@@ -66,30 +42,51 @@ impl Reach {
                  set; set it, or give the page itself: \
                  `error_pages={{{first}={{text=\"…\",type=\"text/html\"}}}}`"
             );
-            return Err((*first, remedy));
+            return Err(refused_page(after, *first, remedy));
         };
-        for (status, path) in new {
-            let shown = path.display();
-            let below = directory.display();
-            let name = path.strip_prefix(directory).unwrap_or(path);
-            if name.is_absolute() {
-                return Err((
-                    status,
-                    format!(
-                        "`{shown}` is not below `{below}` (`proxy.pages_dir`); name a file there"
-                    ),
-                ));
-            }
-            let whole = directory.join(name);
-            if self.reserved_paths.holds(&whole) {
-                return Err((status, format!("`{shown}` {OWN_FILE}")));
-            }
-            plain_file::read_below(directory, name, MAX_PAGE_BYTES)
-                .map_err(|error| (status, format!("cannot read `{}`: {error}", whole.display())))?;
+        let elsewhere = |path: &Path| path.is_absolute() && path.strip_prefix(directory).is_err();
+        if let Some((status, path)) = new.find(|(_, path)| elsewhere(path)) {
+            let remedy = format!(
+                "`{}` is not below `{}` (`proxy.pages_dir`); name a file there",
+                path.display(),
+                directory.display()
+            );
+            return Err(refused_page(after, status, remedy));
         }
-        let directory = directory.clone();
-        after.start_at(&directory);
+        drop(new);
+        after.options.start_at(directory);
         Ok(())
+    }
+
+    /// Looks at the files that a command newly names for a virtual host, `before` being how it was. Blocks.
+    ///
+    /// # Errors
+    /// When a file can't be had.
+    pub(super) fn check_domain(
+        &self,
+        before: Option<&VirtualHost>,
+        after: &VirtualHost,
+        errors: FileErrors,
+    ) -> Result<(), ControlError> {
+        for (status, path) in new_pages(before, after) {
+            self.check_page(path).map_err(|remedy| refused_page(after, status, remedy))?;
+        }
+        self.check_certificate(before, after, errors)
+            .map_err(|remedy| refused(after, "tls".to_owned(), remedy))
+    }
+
+    fn check_page(&self, path: &Path) -> Result<(), String> {
+        let shown = path.display();
+        if self.reserved_paths.holds(path) {
+            return Err(format!("`{shown}` {OWN_FILE}"));
+        }
+        let below = |directory| Some((directory, path.strip_prefix(directory).ok()?));
+        let Some((directory, name)) = self.pages_dir.as_ref().and_then(below) else {
+            return Err(format!("`{shown}` is not below `proxy.pages_dir`; name a file there"));
+        };
+        plain_file::read_below(directory, name, MAX_PAGE_BYTES)
+            .map(drop)
+            .map_err(|error| format!("cannot read `{shown}`: {error}"))
     }
 
     /// The files of a certificate are looked at when they are named, and when they are to serve more
@@ -143,9 +140,9 @@ impl Reach {
             let what = format!("the address `{}`", after.address);
             return Err(ControlError::BackendOption { backend: after.id.clone(), what, remedy });
         }
-        for (key, path) in files(&after.tls) {
+        for (key, path) in after.tls.files() {
             let is_new =
-                before.is_none_or(|before| !files(&before.tls).any(|file| file == (key, path)));
+                before.is_none_or(|before| !before.tls.files().any(|file| file == (key, path)));
             if is_new && self.reserved_paths.holds(path) {
                 let (backend, what) = (after.id.clone(), format!("its `{key}` so"));
                 let remedy = format!("`{}` {OWN_FILE}", path.display());
@@ -156,13 +153,22 @@ impl Reach {
     }
 }
 
-fn files(tls: &BackendTls) -> impl Iterator<Item = (&'static str, &Path)> {
-    let BackendTls { ca_file, client_cert_file, client_key_file, .. } = tls;
-    [
-        (BackendTls::CA_FILE, ca_file),
-        (BackendTls::CLIENT_CERT_FILE, client_cert_file),
-        (BackendTls::CLIENT_KEY_FILE, client_key_file),
-    ]
-    .into_iter()
-    .filter_map(|(key, file)| Some((key, file.as_deref()?)))
+/// The pages that are not as they were.
+fn new_pages<'a>(
+    before: Option<&'a VirtualHost>,
+    after: &'a VirtualHost,
+) -> impl Iterator<Item = (PageFor, &'a Path)> {
+    let stays = move |status: PageFor, path: &Path| {
+        before.is_some_and(|before| before.options.get().error_pages.names(status, path))
+    };
+    let pages = after.options.get().error_pages.files();
+    pages.filter(move |(status, path)| !stays(*status, path))
+}
+
+fn refused_page(of: &VirtualHost, status: PageFor, remedy: String) -> ControlError {
+    refused(of, format!("error_pages.{status}"), remedy)
+}
+
+fn refused(of: &VirtualHost, path: String, remedy: String) -> ControlError {
+    ControlError::OptionValue { domain: of.domain.clone(), path, remedy }
 }

@@ -8,11 +8,13 @@ use super::plan::Plan;
 use super::plane::{Applied, Edit};
 use super::token::PlanToken;
 use super::{Caller, ControlError, ControlPlane, drain, find, gate, plan};
+use crate::clock::{whole_micros, whole_millis};
+use crate::counters::InFlight;
 use crate::model::{
     BackendId, Change, DomainName, EventKind, Outcome, SwitchEnd, SwitchProgress, SwitchReport,
     SwitchStep, Tag, VirtualHost,
 };
-use crate::state::{InFlight, Snapshot};
+use crate::state::Snapshot;
 
 /// Where domains are to move.
 #[derive(Debug, Clone)]
@@ -119,7 +121,7 @@ impl ControlPlane {
                 return Err(error);
             }
         };
-        let gate_ms = millis(started.elapsed());
+        let gate_ms = whole_millis(started.elapsed());
 
         let switching = Instant::now();
         let first = if options.no_drain { Outcome::NotDrained } else { Outcome::Draining };
@@ -141,7 +143,7 @@ impl ControlPlane {
                 return Err(error);
             }
         };
-        let switch_us = micros(switching.elapsed());
+        let switch_us = whole_micros(switching.elapsed());
         let revision = applied.snapshot.revision();
         // Before it is told: who hears of the switch may undo it at once.
         claim.drains();
@@ -159,7 +161,7 @@ impl ControlPlane {
         if !options.no_drain {
             let draining = Instant::now();
             report.outcome = self.drain(&applied, &report.steps, &options, &progress).await;
-            report.drain_ms = millis(draining.elapsed());
+            report.drain_ms = whole_millis(draining.elapsed());
             // The switch is made and on the disk: nobody may be told that it failed.
             if let Err(unsaved) = self.set_outcome(applied.event, report.outcome.clone()).await {
                 tracing::error!(
@@ -287,12 +289,4 @@ fn commit(
         }));
     }
     Ok(Edit::new(changes, event))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

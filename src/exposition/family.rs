@@ -7,7 +7,7 @@ use prometheus::proto::{
 };
 
 use super::totals::{Durations, float};
-use crate::state::BUCKETS_MICROS;
+use crate::counters::BUCKETS_MICROS;
 
 use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 

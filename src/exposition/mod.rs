@@ -21,8 +21,9 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 
 use crate::certs::Certificates;
-use crate::metrics::Metrics;
-use crate::state::{InFlight, Reader};
+use crate::counters::InFlight;
+use crate::counters::Metrics;
+use crate::state::Reader;
 use ledger::Ledger;
 
 pub use page::{Overview, serve};

@@ -11,8 +11,8 @@ use super::ledger::{Ledger, OTHER};
 use super::totals::{Durations, float};
 use super::{Exposed, Text};
 use crate::certs::Certificates;
-use crate::metrics::ReloadEnd;
 use crate::model::Reason;
+use crate::model::ReloadEnd;
 use crate::state::Snapshot;
 
 pub(super) fn write(exposed: &Exposed, snapshot: &Snapshot, text: &mut Text) {

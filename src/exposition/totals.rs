@@ -2,8 +2,10 @@
 
 use std::ops::AddAssign;
 
+use crate::clock::whole_micros;
+use crate::counters::{BUCKETS_MICROS, Latency};
 use crate::model::StatusClass;
-use crate::state::{BUCKETS_MICROS, Latency, Traffic};
+use crate::state::Traffic;
 
 /// Durations by bucket.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,7 +18,7 @@ pub(super) struct Durations {
 
 impl Durations {
     pub(super) fn of(latency: &Latency) -> Self {
-        let micros = u64::try_from(latency.sum().as_micros()).unwrap_or(u64::MAX);
+        let micros = whole_micros(latency.sum());
         Self { buckets: latency.buckets(), micros }
     }
 }

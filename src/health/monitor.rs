@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -11,7 +10,7 @@ use tracing::{debug, info, warn};
 use super::ejection::EjectionCap;
 use super::probe::Probe;
 use super::threshold::Threshold;
-use crate::clock::now_ms;
+use crate::clock::{now_ms, whole_micros};
 use crate::model::{BackendAddr, HealthCheck, HealthReport, HealthStatus};
 use crate::state::{BackendNode, Endpoints};
 
@@ -72,7 +71,7 @@ impl Monitor {
         };
         let report = &mut observed.report;
         report.checked_ms = Some(now);
-        report.latency_us = Some(micros(probe.latency));
+        report.latency_us = Some(whole_micros(probe.latency));
         report.last_status = probe.status;
         report.failed_ms = (!passed).then_some(now);
         report.last_error = probe.error;
@@ -220,10 +219,6 @@ impl Monitor {
             HealthStatus::Unknown => {}
         }
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -161,8 +161,7 @@ impl Shared {
                 let failed_before = matches!(&*self.outcome.borrow(), Some(Err(_)));
                 if !failed_before {
                     let kept = self.state.lock().addresses.clone();
-                    let kept: Vec<_> = kept.iter().map(SocketAddr::ip).collect();
-                    warn!(name = %self.host, reason, ?kept, "name did not resolve");
+                    warn!(name = %self.host, reason, kept = ips(&kept), "name did not resolve");
                 }
             }
         }
@@ -177,15 +176,18 @@ impl Shared {
         let same = addresses.len() == state.addresses.len()
             && addresses.iter().all(|address| state.addresses.contains(address));
         if !same {
-            let ips = |list: &[SocketAddr]| list.iter().map(SocketAddr::ip).collect::<Vec<_>>();
             let (before, after) = (ips(&state.addresses), ips(&addresses));
-            info!(name = %self.host, ?before, ?after, "name resolved");
+            info!(name = %self.host, before, after, "name resolved");
             state.addresses = addresses;
             for monitor in &state.backends {
                 monitor.set_addresses(&state.addresses);
             }
         }
     }
+}
+
+fn ips(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// The resolver's words without its preamble.

@@ -17,6 +17,7 @@ mod health_check;
 mod host_options;
 mod likeness;
 mod log_level;
+mod logging;
 mod own_host;
 mod patch;
 mod proxy_header;
@@ -33,6 +34,7 @@ mod trusted_proxy;
 mod underscores_in_headers;
 mod virtual_host;
 mod visible;
+mod words;
 
 pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
@@ -60,6 +62,10 @@ pub use host_options::{
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;
+pub use logging::{
+    AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogOutput, LoggingSettings,
+    Rotation,
+};
 pub use own_host::{ForeignHost, check_own_host};
 pub use patch::Patch;
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
@@ -68,7 +74,8 @@ pub use reference::{
     Followed, HIDDEN, Variables, escape as escape_references, follow as follow_references,
 };
 pub use reload::{
-    Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadProgress, ReloadReport,
+    Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadEnd, ReloadProgress,
+    ReloadReport,
 };
 pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
@@ -82,6 +89,7 @@ pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};
 pub use underscores_in_headers::UnderscoresInHeaders;
 pub use virtual_host::{LONGEST_HSTS_SECS, VirtualHost};
 pub use visible::{is_obeyed, printable, printable_json, printable_lines};
+pub use words::{counted, on_one_line, shorten, shown_in_words};
 
 /// A value that could not be parsed: what it was, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,19 +105,8 @@ pub struct ParseError {
 
 impl ParseError {
     pub(crate) fn new(what: &'static str, value: &str, reason: impl Into<String>) -> Self {
-        Self { what, value: shorten(value), reason: reason.into() }
+        Self { what, value: shorten(value, 80), reason: reason.into() }
     }
-}
-
-/// Keeps a hostile or mistaken value from filling a terminal.
-fn shorten(value: &str) -> String {
-    const LONGEST: usize = 80;
-    if value.chars().count() <= LONGEST {
-        return value.to_owned();
-    }
-    let mut short: String = value.chars().take(LONGEST).collect();
-    short.push('…');
-    short
 }
 
 /// Gives a type that parses from text and displays as the same text its serde, through that text, and

@@ -164,3 +164,25 @@ pub struct Difference {
     /// Who made it differ, and when; where the history tells.
     pub made: Option<Made>,
 }
+
+/// How a reload of the config ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadEnd {
+    /// What the config says is in effect, but for what wants a restart.
+    Applied,
+    /// Nothing was changed: the config is wrong, or what it wants can't be done.
+    Failed,
+}
+
+impl ReloadEnd {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Applied, Self::Failed];
+
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Failed => "failed",
+        }
+    }
+}

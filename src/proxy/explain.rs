@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderName, Method, header};
 use pingora::http::RequestHeader;
 
+use crate::clock::whole_millis;
 use crate::model::Reason;
 use crate::model::{
     BackendStanding, BackendState, Explanation, HeaderLine, LiveTag, Match, MatchedBy, OptionSet,
@@ -143,12 +143,12 @@ fn timeouts(options: &ProxyOptions, request: Option<&RequestHeader>) -> RequestT
         (upstream.read_timeout, options.read_timeout)
     };
     RequestTimeouts {
-        connect_ms: millis(upstream.connect_timeout),
-        read_ms: millis(silent_backend),
-        write_ms: millis(upstream.write_timeout),
-        client_read_ms: millis(silent_client),
-        client_write_ms: millis(options.write_timeout),
-        idle_ms: millis(upstream.idle_timeout),
+        connect_ms: whole_millis(upstream.connect_timeout),
+        read_ms: whole_millis(silent_backend),
+        write_ms: whole_millis(upstream.write_timeout),
+        client_read_ms: whole_millis(silent_client),
+        client_write_ms: whole_millis(options.write_timeout),
+        idle_ms: whole_millis(upstream.idle_timeout),
     }
 }
 
@@ -285,8 +285,4 @@ fn refusal(reason: Reason) -> Refusal {
         status: reason.row().answer.map_or(0, |(status, _)| status.as_u16()),
         reason: reason.to_string(),
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::client::connection::Connection;
 use super::wire::head::H2_PREFACE;
 use super::{Front, HostServices, ProxyOptions, UpstreamOptions, front};
-use crate::metrics::Metrics;
+use crate::counters::Metrics;
 use crate::model::{
     Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme,
     UnderscoresInHeaders, VirtualHost, Weight,

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
 use super::shapes::{Remove, Stats, Switch, Undo};
-use crate::model::{BackendTls, nearest};
+use crate::model::{BackendTls, nearest, shorten};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::stats::GetParams;
 use crate::rpc::read_json;
@@ -202,17 +202,11 @@ fn no_idle_null(body: &Map<String, Value>, takes_away: &[&str]) -> Result<(), Pr
 }
 
 fn unknown(name: &str, known: &[String]) -> Problem {
-    let problem = Problem::invalid(format!("unknown field `{}`", shortened(name)));
+    let problem = Problem::invalid(format!("unknown field `{}`", shorten(name, 80)));
     problem.hint(match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are `{}`", known.join("`, `")),
     })
-}
-
-/// Keeps what a client has sent from coming back at any length.
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 80;
-    text.chars().take(LONGEST).collect()
 }
 
 /// Reads the members of a body.

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use crate::clock::whole_millis;
 use crate::model::{BackendId, DomainName, StatsSort, StatsWindow, Tag};
 use crate::rpc::methods::stats::GetParams;
 use crate::rpc::methods::switch::SwitchOptions;
@@ -152,7 +153,7 @@ struct Seconds(Duration);
 
 impl Seconds {
     fn millis(self) -> u64 {
-        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+        whole_millis(self.0)
     }
 }
 

@@ -5,7 +5,11 @@ use super::methods::nearest;
 use super::version::PeerVersion;
 use crate::certs::CertError;
 use crate::control::ControlError;
+use crate::model::shorten;
 use crate::tokens::TokenError;
+
+/// The characters of what a client has sent that come back at most.
+pub(super) const MAX_ECHOED: usize = 400;
 
 /// The class of a control error.
 fn kind_of(error: &ControlError) -> FaultKind {
@@ -136,7 +140,7 @@ pub(super) fn of_message(code: i32, message: impl Into<String>, hint: Option<&st
     };
     let hint = hint.map(str::to_owned);
     let data = FaultData { kind, hint, ..FaultData::default() };
-    Fault { code, message: shorten(&message.into()), data }
+    Fault { code, message: shorten(&message.into(), MAX_ECHOED), data }
 }
 
 /// There is no such method.
@@ -145,7 +149,7 @@ pub(super) fn unknown_method(method: &str) -> Fault {
         Some(entry) => format!("did you mean `{}`?", entry.name),
         None => "methods are named `noun.verb`, such as `domain.list`".to_owned(),
     };
-    let message = format!("unknown method `{}`", shorten(method));
+    let message = format!("unknown method `{}`", shorten(method, MAX_ECHOED));
     of_message(code::METHOD_NOT_FOUND, message, Some(&hint))
 }
 
@@ -202,15 +206,6 @@ pub(super) fn batch_cut_off(most: usize) -> Fault {
 fn of_product(kind: FaultKind, message: String, hint: &str) -> Fault {
     let data = FaultData { kind, hint: Some(hint.to_owned()), ..FaultData::default() };
     Fault { code: code::PRODUCT, message, data }
-}
-
-/// Keeps what a client has sent from coming back at any length.
-pub(super) fn shorten(text: &str) -> String {
-    const LONGEST: usize = 400;
-    match text.char_indices().nth(LONGEST) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
 }
 
 #[cfg(test)]

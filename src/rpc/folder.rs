@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::plain_file::absolute;
+
 /// Everybody may write.
 const BY_OTHERS: u32 = 0o002;
 
@@ -80,7 +82,7 @@ impl Listeners {
 /// # Errors
 /// When strangers may have made it, or may change what is in it.
 pub(super) fn examine(directory: &Path, own: u32) -> Result<Listeners, FolderError> {
-    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let directory = absolute(directory);
     let mut known = vec![0, own];
     known.extend(named_for(&directory));
     let mut listeners = Listeners::Any;

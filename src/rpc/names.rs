@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::methods::name::{CompleteParams, Name, NameList, Noun};
 use super::views;
-use crate::model::{BackendState, DomainName, Pattern, Tag};
+use crate::model::{BackendState, DomainName, Pattern, Tag, counted};
 use crate::state::{BackendNode, DomainNode, Snapshot};
 
 /// Names that are answered with when nobody says how many, and at most.
@@ -124,10 +124,6 @@ fn about_backend(node: &BackendNode) -> String {
     } else {
         format!("{state}, {}", tags.join(" "))
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::ServerError;
 use crate::config::ProxySettings;
+use crate::counters::InFlight;
 use crate::rest;
-use crate::state::InFlight;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 65_535;

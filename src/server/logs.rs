@@ -1,7 +1,7 @@
 //! The logs of a server: the process's own, and that of its requests.
 
 use crate::config::Config;
-use crate::metrics::DroppedLines;
+use crate::counters::DroppedLines;
 use crate::telemetry::{AccessLog, LevelHandle, LogHandle, TelemetryError};
 
 /// The logs of a server. Clones are of the same.

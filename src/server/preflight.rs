@@ -7,9 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use super::{ServerError, check_roots, https};
+use super::process::check_roots;
+use super::{ServerError, https};
 use crate::acme::{MissingFile, Storage, missing_files};
-use crate::config::{Config, LogFileSettings, LogOutput};
+use crate::config::Config;
+use crate::model::{LogFileSettings, LogOutput};
 use crate::proxy::HostServices;
 use crate::rpc::{AdminSocket, SocketError};
 use crate::store::Store;

@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::parse;
+use crate::config::{Config, Source, parse};
+use crate::store::Store;
 
 /// A config that declares a domain, to be started in `directory`.
 fn declaring(directory: &Path) -> Config {

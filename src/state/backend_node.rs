@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::BackendLive;
 use crate::model::{Backend, BackendId};
 use crate::stable_hash::stable_hash;
-use crate::tls::{PeerTls, TlsFileError};
+use crate::tls::{PeerFiles, PeerTls, TlsFileError};
 
-/// What handshakes with a backend need, or why there can be none.
-pub(super) type NodeTls = Option<Result<Arc<PeerTls>, Arc<TlsFileError>>>;
+/// `None` where it is reached in the clear.
+type NodeTls = Option<Result<PeerTls, Arc<TlsFileError>>>;
 
 /// A backend as routing sees it.
 #[derive(Debug, Clone)]
@@ -33,28 +33,26 @@ impl PartialEq for BackendNode {
 }
 
 impl BackendNode {
-    /// A backend that no snapshot has held before. Blocks where its TLS is in files.
-    pub fn new(backend: Backend) -> Self {
+    /// A backend that no snapshot has held before; `files` is what was read for it.
+    pub fn new(backend: Backend, files: &PeerFiles) -> Self {
         let live = Arc::new(BackendLive::new(&backend.address, backend.state));
-        let tls = read(&backend);
+        let tls = node_tls(&backend, files, None);
         Self::of(backend, live, tls)
     }
 
-    pub(super) fn following(backend: Backend, before: &Self) -> Self {
+    /// The backend after `before`; `files` is what was read for it since.
+    pub(super) fn following(backend: Backend, before: &Self, files: &PeerFiles) -> Self {
         fn way(backend: &Backend) -> impl PartialEq + '_ {
             let Backend { address, scheme, tls, send_proxy_protocol, .. } = backend;
             (address, scheme, tls, send_proxy_protocol)
         }
-        if way(&before.backend) == way(&backend) {
-            return Self::of(backend, Arc::clone(&before.live), before.tls.clone());
-        }
-        let live = Arc::new(before.live.moved(&backend.address, backend.state));
-        let tls = read(&backend);
+        let live = if way(&before.backend) == way(&backend) {
+            Arc::clone(&before.live)
+        } else {
+            Arc::new(before.live.moved(&backend.address, backend.state))
+        };
+        let tls = node_tls(&backend, files, Some(before));
         Self::of(backend, live, tls)
-    }
-
-    pub(super) fn with_tls(&self, tls: PeerTls) -> Self {
-        Self::of(self.backend.clone(), Arc::clone(&self.live), Some(Ok(Arc::new(tls))))
     }
 
     fn of(backend: Backend, live: Arc<BackendLive>, tls: NodeTls) -> Self {
@@ -74,9 +72,13 @@ impl BackendNode {
         }
     }
 
-    /// What was read for handshakes with it.
-    pub(super) fn tls_read(&self) -> &NodeTls {
-        &self.tls
+    /// Whether its files hold something else by now than what handshakes go by.
+    pub fn differs_from(&self, files: &PeerFiles) -> bool {
+        match (&self.tls, files.of(&self.backend.tls)) {
+            (Some(Ok(before)), Some(Ok(now))) => *before.keys() != now,
+            (Some(Err(_)), Some(Ok(_))) => true,
+            (None, _) | (_, None | Some(Err(_))) => false,
+        }
     }
 
     /// Tells kept connections apart: another backend, or the same one moved, has another number.
@@ -98,7 +100,7 @@ fn connection_group(backend: &Backend, tls: &NodeTls) -> u64 {
     let Backend { id, address, scheme, tls: options, send_proxy_protocol, .. } = backend;
     (id, address, scheme, options, send_proxy_protocol).hash(&mut hasher);
     if let Some(Ok(tls)) = tls {
-        tls.digest().hash(&mut hasher);
+        tls.keys().digest().hash(&mut hasher);
     }
     hasher.finish()
 }
@@ -109,8 +111,19 @@ fn seed(id: &BackendId) -> u64 {
     stable_hash(&[id.as_str().as_bytes(), b"\xff"].concat())
 }
 
-/// Reads what handshakes with the backend need. Blocks where that is in files.
-fn read(backend: &Backend) -> NodeTls {
-    let read = || PeerTls::read(backend).map(Arc::new).map_err(Arc::new);
-    backend.scheme.is_tls().then(read)
+/// What handshakes with the backend need. Files that can't be used any more change nothing: what was read
+/// of them before stays.
+fn node_tls(backend: &Backend, files: &PeerFiles, before: Option<&BackendNode>) -> NodeTls {
+    if !backend.scheme.is_tls() {
+        return None;
+    }
+    let is_same = |before: &&BackendNode| before.backend.tls.files().eq(backend.tls.files());
+    let before = before.filter(is_same).and_then(|before| before.tls.clone());
+    let keys = match (files.of(&backend.tls), before) {
+        (Some(Ok(keys)), _) => Ok(keys),
+        (_, Some(Ok(before))) => Ok(before.keys().clone()),
+        (Some(Err(error)), _) | (None, Some(Err(error))) => Err(error),
+        (None, None) => Err(Arc::new(TlsFileError::not_read(&backend.tls))),
+    };
+    Some(keys.map(|keys| PeerTls::new(backend, keys)))
 }

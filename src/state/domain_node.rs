@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::{InFlight, InFlightGuard, PauseLine, Rates, Switches, Traffic};
+use super::{PauseLine, Rates, Switches, Traffic};
+use crate::counters::{InFlight, InFlightGuard};
 use crate::model::{PathRoute, Tag, VirtualHost};
 
 /// What is observed of a domain's requests on one tag.

@@ -4,9 +4,7 @@
 //! *observed* lives in atomics behind `Arc`s that successive snapshots carry over.
 
 mod backend_node;
-mod byte_pool;
 mod domain_node;
-mod latency;
 mod live;
 mod pace;
 mod pause_line;
@@ -19,16 +17,14 @@ mod switches;
 mod traffic;
 
 pub use backend_node::BackendNode;
-pub use byte_pool::BytePool;
 pub use domain_node::{DomainNode, RouteNode, TagLive};
-pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
-pub use live::{BackendLive, Endpoints, InFlight, InFlightGuard, NotAdmitted};
+pub use live::{BackendLive, Endpoints, NotAdmitted};
 pub use pace::Pace;
 pub use pause_line::PauseLine;
 pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
 pub use queue::{LOOK_AGAIN, NoTurn, Queue};
 pub use rates::{Allowance, Rates};
-pub use snapshot::{ReadAgain, Snapshot};
+pub use snapshot::Snapshot;
 pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};

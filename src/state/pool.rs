@@ -166,17 +166,20 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(index, weight)| {
-                Arc::new(BackendNode::new(Backend {
-                    id: format!("b{index}").parse().unwrap(),
-                    address: "127.0.0.1:1".parse().unwrap(),
-                    tags: ["a".parse().unwrap()].into(),
-                    weight: Weight::try_from(*weight).unwrap(),
-                    scheme: crate::model::Scheme::Http,
-                    state: BackendState::Ready,
-                    backup: false,
-                    tls: crate::model::BackendTls::default(),
-                    send_proxy_protocol: crate::model::SendProxyProtocol::Off,
-                }))
+                Arc::new(BackendNode::new(
+                    Backend {
+                        id: format!("b{index}").parse().unwrap(),
+                        address: "127.0.0.1:1".parse().unwrap(),
+                        tags: ["a".parse().unwrap()].into(),
+                        weight: Weight::try_from(*weight).unwrap(),
+                        scheme: crate::model::Scheme::Http,
+                        state: BackendState::Ready,
+                        backup: false,
+                        tls: crate::model::BackendTls::default(),
+                        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
+                    },
+                    &crate::tls::PeerFiles::default(),
+                ))
             })
             .collect();
         Pool::new("a".parse().unwrap(), nodes, Arc::default(), Arc::default())

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 
-use super::{DomainNode, InFlightGuard, Pool, RouteNode, Snapshot, TagLive};
+use super::{DomainNode, Pool, RouteNode, Snapshot, TagLive};
+use crate::counters::InFlightGuard;
 use crate::sync::{ArcSwap, fence};
 
 /// Makes the two ends of a publication that starts with `snapshot`.

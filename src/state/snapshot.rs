@@ -3,8 +3,6 @@
 //! Built on persistent maps, so that one change costs the same at ten domains and at a hundred
 //! thousand, and a lookup takes no lock and allocates nothing.
 
-mod files;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -17,7 +15,7 @@ use super::{BackendNode, DomainNode, Pool};
 use crate::model::{
     Backend, BackendId, BackendState, Change, DomainName, MatchedBy, Pattern, Tag, VirtualHost,
 };
-pub use files::ReadAgain;
+use crate::tls::PeerFiles;
 
 type HashMap<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
 
@@ -136,9 +134,16 @@ impl Snapshot {
         self.backends.ptr_eq(&other.backends)
     }
 
-    /// The snapshot after `changes`. The changes have been checked: names don't collide.
+    /// The snapshot after `changes`, where no file was read for them.
     #[must_use]
     pub fn after(&self, changes: Vec<Change>, revision: u64) -> Self {
+        self.after_reading(changes, &PeerFiles::default(), revision)
+    }
+
+    /// The snapshot after `changes`. The changes have been checked: names don't collide. `files` is what was
+    /// read for them; a backend that is put as it was goes by what its files hold now.
+    #[must_use]
+    pub fn after_reading(&self, changes: Vec<Change>, files: &PeerFiles, revision: u64) -> Self {
         let mut next = self.clone();
         next.revision = revision;
         let mut touched = Touched::new();
@@ -156,9 +161,9 @@ impl Snapshot {
                     let node = match next.backends.get(&backend.id) {
                         Some(before) => {
                             touch(&before.backend);
-                            BackendNode::following(backend, before)
+                            BackendNode::following(backend, before, files)
                         }
-                        None => BackendNode::new(backend),
+                        None => BackendNode::new(backend, files),
                     };
                     next.backends.insert(node.backend.id.clone(), Arc::new(node));
                 }

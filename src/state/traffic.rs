@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Latency;
+use crate::counters::Latency;
 use crate::model::StatusClass;
 
 /// One request that has ended.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::track::{Gain, Reach, TICKS, Tracks};
+use crate::counters::LatencyCells;
 use crate::model::StatsWindow;
-use crate::state::{BackendLive, LatencyCells, Snapshot, Traffic};
+use crate::state::{BackendLive, Snapshot, Traffic};
 
 /// The time from one tick to the next.
 pub(super) const TICK: Duration = Duration::from_secs(5);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::Counters;
 use super::history::{History, per_second};
 use super::track::Reach;
+use crate::counters::LatencyCells;
 use crate::model::{
     BackendId, BackendState, DomainName, HealthStatus, StatsSort, StatsWindow, Tag,
 };
-use crate::state::{BackendNode, DomainNode, LatencyCells, Snapshot};
+use crate::state::{BackendNode, DomainNode, Snapshot};
 
 /// What is asked for.
 #[derive(Debug, Clone)]

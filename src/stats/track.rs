@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use super::Counters;
-use crate::state::{BackendLive, LatencyCells, PackedCells, Traffic, TrafficCounts};
+use crate::counters::{LatencyCells, PackedCells};
+use crate::state::{BackendLive, Traffic, TrafficCounts};
 
 /// Ticks that are remembered.
 pub(super) const TICKS: u64 = 12;

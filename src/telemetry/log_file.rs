@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use crate::config::{LogFileSettings, Rotation};
+use crate::model::{LogFileSettings, Rotation};
 
 const DAY_MS: u64 = 86_400_000;
 

@@ -28,9 +28,9 @@ pub use error::TelemetryError;
 pub use level::LevelHandle;
 
 use crate::atomic_file;
-use crate::config::{AccessLogSettings, LogFormat, LogOutput, LoggingSettings};
-use crate::metrics::DroppedLines;
+use crate::counters::DroppedLines;
 use crate::model::printable_json;
+use crate::model::{AccessLogSettings, LogFormat, LogOutput, LoggingSettings};
 use fields::write_field;
 use log_file::LogFile;
 use sampling::Sampling;
@@ -140,7 +140,7 @@ fn open(settings: &LoggingSettings, dropped: Arc<AtomicU64>) -> Result<Sink, Tel
 }
 
 fn open_file(
-    file: &crate::config::LogFileSettings,
+    file: &crate::model::LogFileSettings,
     section: &'static str,
 ) -> Result<Output, TelemetryError> {
     let path = file.path.clone();

@@ -236,7 +236,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::config::{LogFileSettings, Rotation};
+    use crate::model::{LogFileSettings, Rotation};
 
     fn file(path: &std::path::Path) -> Output {
         let (path, rotation) = (path.to_owned(), Rotation::Never);

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use tracing::{debug, error, info, warn};
 
 use super::*;
-use crate::config::{LogFileSettings, Rotation};
 use crate::model::LogLevel;
+use crate::model::{LogFileSettings, Rotation};
 
 /// The end of this file.
 fn file(path: impl Into<std::path::PathBuf>) -> LogOutput {

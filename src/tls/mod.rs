@@ -17,5 +17,5 @@ pub use cert_store::{CertStore, Slot};
 pub use certificate::{Certificate, CertificateError};
 pub use demands::{Demand, Demands};
 pub use pair::{PairError, ran_out, read_fitting_pair, read_pair};
-pub use peer::{PeerTls, TlsFileError};
+pub use peer::{PeerFiles, PeerKeys, PeerTls, TlsFileError};
 pub use serving::{Served, Serving, Trust};

@@ -1,5 +1,6 @@
-//! What handshakes with one backend need, read from its files once and shared by all connections.
+//! What handshakes with backends need: read from files once, and shared by all connections.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,32 +17,88 @@ use crate::model::{Backend, BackendAddr, BackendTls};
 use crate::plain_file::{self, MAX_PEM_BYTES};
 
 /// What handshakes with a backend need.
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PeerTls {
     server_name: String,
     is_verified: bool,
+    keys: PeerKeys,
+}
+
+/// What the files of a backend hold: whom to trust, and what the backend is shown.
+#[derive(Clone, Default)]
+pub struct PeerKeys {
     ca: Option<Arc<CaType>>,
     client: Option<Arc<CertKey>>,
     digest: [u8; 32],
 }
 
 /// Two are the same when a handshake can't tell them apart.
-impl PartialEq for PeerTls {
+impl PartialEq for PeerKeys {
     fn eq(&self, other: &Self) -> bool {
-        (&self.server_name, self.is_verified, self.digest)
-            == (&other.server_name, other.is_verified, other.digest)
+        self.digest == other.digest
     }
 }
 
-impl fmt::Debug for PeerTls {
+impl fmt::Debug for PeerKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeerTls")
-            .field("server_name", &self.server_name)
-            .field("is_verified", &self.is_verified)
+        f.debug_struct("PeerKeys")
             .field("has_own_ca", &self.ca.is_some())
             .field("has_client_certificate", &self.client.is_some())
             .finish_non_exhaustive()
     }
+}
+
+type KeysRead = Result<PeerKeys, Arc<TlsFileError>>;
+
+/// The files of backends, each read once, however many backends name it.
+#[derive(Debug, Clone, Default)]
+pub struct PeerFiles(HashMap<Vec<(&'static str, PathBuf)>, KeysRead>);
+
+impl PartialEq for PeerFiles {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = |one: &KeysRead, other: &KeysRead| match (one, other) {
+            (Ok(one), Ok(other)) => one == other,
+            (Err(one), Err(other)) => one.to_string() == other.to_string(),
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+        };
+        self.0.len() == other.0.len()
+            && self.0.iter().all(|(key, one)| other.0.get(key).is_some_and(|it| is_same(one, it)))
+    }
+}
+
+impl PeerFiles {
+    /// Reads the files that the options name, unless they were read before. Blocks.
+    ///
+    /// # Errors
+    /// When a file can't be read, or can't be used.
+    pub fn read(&mut self, tls: &BackendTls) -> Result<(), Arc<TlsFileError>> {
+        if !tls.has_files() {
+            return Ok(());
+        }
+        let read = || PeerKeys::read(tls).map_err(Arc::new);
+        let read = self.0.entry(named(tls)).or_insert_with(read);
+        read.as_ref().map(drop).map_err(Arc::clone)
+    }
+
+    /// What the files hold that the options name; `None` where they were not read.
+    ///
+    /// # Errors
+    /// When a file could not be read, or can't be used.
+    pub fn of(&self, tls: &BackendTls) -> Option<Result<PeerKeys, Arc<TlsFileError>>> {
+        if !tls.has_files() {
+            return Some(Ok(PeerKeys::default()));
+        }
+        self.0.get(&named(tls)).cloned()
+    }
+
+    /// Takes in what `other` has read besides.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+}
+
+fn named(tls: &BackendTls) -> Vec<(&'static str, PathBuf)> {
+    tls.files().map(|(key, path)| (key, path.to_owned())).collect()
 }
 
 /// Why a file of a backend's TLS can't be used.
@@ -68,6 +125,13 @@ pub enum TlsFileCause {
 }
 
 impl TlsFileError {
+    /// The first file of `tls`, which nobody has read.
+    pub fn not_read(tls: &BackendTls) -> Self {
+        let (key, path) = tls.files().next().unwrap_or((BackendTls::CA_FILE, Path::new("")));
+        let cause = TlsFileCause::Unreadable(io::Error::other("it was not read"));
+        Self { key, path: path.to_owned(), cause }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         match &self.cause {
@@ -99,13 +163,8 @@ fn unreadable(error: &io::Error) -> String {
     }
 }
 
-impl PeerTls {
-    /// Reads what handshakes with a backend need. Blocks where that is in files.
-    ///
-    /// # Errors
-    /// When a file can't be read, or can't be used.
-    pub fn read(backend: &Backend) -> Result<Self, TlsFileError> {
-        let options = &backend.tls;
+impl PeerKeys {
+    fn read(options: &BackendTls) -> Result<Self, TlsFileError> {
         let mut digest = Context::new(&SHA256);
         let mut content = |key, path: &Path| {
             let bytes = plain_file::read(path, MAX_PEM_BYTES).map_err(|error| TlsFileError {
@@ -130,14 +189,21 @@ impl PeerTls {
             }
             _ => None,
         };
-        let digest = digest.finish();
-        Ok(Self {
-            server_name: server_name(backend),
-            is_verified: !options.insecure_skip_verify,
-            ca,
-            client,
-            digest: digest.as_ref().try_into().unwrap_or_default(),
-        })
+        let digest = digest.finish().as_ref().try_into().unwrap_or_default();
+        Ok(Self { ca, client, digest })
+    }
+
+    /// What tells the contents of files apart.
+    pub fn digest(&self) -> &[u8] {
+        &self.digest
+    }
+}
+
+impl PeerTls {
+    /// What handshakes with a backend need whose files hold `keys`.
+    pub fn new(backend: &Backend, keys: PeerKeys) -> Self {
+        let is_verified = !backend.tls.insecure_skip_verify;
+        Self { server_name: server_name(backend), is_verified, keys }
     }
 
     /// The name to ask for and to verify; never empty.
@@ -152,17 +218,17 @@ impl PeerTls {
 
     /// Whom to trust, where that is not the system's choice.
     pub fn authorities(&self) -> Option<&Arc<CaType>> {
-        self.ca.as_ref()
+        self.keys.ca.as_ref()
     }
 
     /// What the backend is shown.
     pub fn client_certificate(&self) -> Option<&Arc<CertKey>> {
-        self.client.as_ref()
+        self.keys.client.as_ref()
     }
 
-    /// What tells the files' contents apart.
-    pub fn digest(&self) -> &[u8] {
-        &self.digest
+    /// What its files hold.
+    pub fn keys(&self) -> &PeerKeys {
+        &self.keys
     }
 }
 
@@ -252,7 +318,7 @@ mod tests {
         ] {
             let server_name = own.map(|name| name.parse().unwrap());
             let tls = BackendTls { server_name, ..BackendTls::default() };
-            let read = PeerTls::read(&backend(address, tls)).unwrap();
+            let read = PeerTls::new(&backend(address, tls), PeerKeys::default());
             assert_eq!((read.server_name(), read.is_verified()), (name, true));
         }
     }
@@ -287,11 +353,16 @@ mod tests {
             (pair(good.clone(), file("o.key", &other)), "`tls_client_key_file`"),
             (pair(good.clone(), Some("/nowhere/k.pem".into())), "`tls_client_key_file` `/nowhere"),
         ] {
-            let error = PeerTls::read(&backend("127.0.0.1:1", tls)).unwrap_err();
+            let error = PeerFiles::default().read(&tls).unwrap_err();
             assert!(error.to_string().contains(said), "{error} has no {said}");
             assert!(!error.hint().is_empty());
         }
-        let read = |tls| PeerTls::read(&backend("127.0.0.1:1", tls)).unwrap();
+        let read = |tls| {
+            let mut files = PeerFiles::default();
+            files.read(&tls).unwrap();
+            let keys = files.of(&tls).unwrap().unwrap();
+            PeerTls::new(&backend("127.0.0.1:1", tls), keys)
+        };
         let one = read(pair(good.clone(), file("k.pem", &key)));
         assert!(one.client_certificate().is_some() && one.authorities().is_none());
         let two = read(ca(good));

@@ -128,17 +128,20 @@ mod tests {
     use crate::model::{Backend, BackendState, BackendTls, Weight};
 
     fn node(address: &str, scheme: Scheme) -> BackendNode {
-        BackendNode::new(Backend {
-            id: "w1".parse().unwrap(),
-            address: address.parse().unwrap(),
-            tags: ["a".parse().unwrap()].into(),
-            weight: Weight::default(),
-            scheme,
-            state: BackendState::Ready,
-            backup: false,
-            tls: BackendTls::default(),
-            send_proxy_protocol: crate::model::SendProxyProtocol::Off,
-        })
+        BackendNode::new(
+            Backend {
+                id: "w1".parse().unwrap(),
+                address: address.parse().unwrap(),
+                tags: ["a".parse().unwrap()].into(),
+                weight: Weight::default(),
+                scheme,
+                state: BackendState::Ready,
+                backup: false,
+                tls: BackendTls::default(),
+                send_proxy_protocol: crate::model::SendProxyProtocol::Off,
+            },
+            &crate::tls::PeerFiles::default(),
+        )
     }
 
     fn of(node: &BackendNode, pick: usize) -> pingora::Result<HttpPeer> {
@@ -181,6 +184,13 @@ mod tests {
         assert_ne!(one.reuse_hash(), moved.reuse_hash());
     }
 
+    /// The backend with its files as they are now.
+    fn read(backend: Backend) -> BackendNode {
+        let mut files = crate::tls::PeerFiles::default();
+        let _ = files.read(&backend.tls);
+        BackendNode::new(backend, &files)
+    }
+
     #[test]
     fn connections_made_by_other_rules_are_not_shared() {
         let directory = tempfile::tempdir().unwrap();
@@ -194,7 +204,7 @@ mod tests {
         let (ca, pair) = (file("ca.pem", &made()), file("pair.pem", &made()));
         let hash = |scheme, tls| {
             let backend = Backend { tls, ..node("127.0.0.1:3000", scheme).backend };
-            of(&BackendNode::new(backend), 0).unwrap().reuse_hash()
+            of(&read(backend), 0).unwrap().reuse_hash()
         };
         let authority = || BackendTls { ca_file: ca.clone(), ..same() };
         let mut hashes = vec![
@@ -235,11 +245,11 @@ mod tests {
             insecure_skip_verify: false,
         };
         let backend = Backend { tls, ..node("127.0.0.1:3000", Scheme::H2).backend };
-        let found = of(&BackendNode::new(backend.clone()), 0).unwrap();
+        let found = of(&read(backend.clone()), 0).unwrap();
         assert_eq!(found.sni(), "web.internal");
         assert!(found.get_client_cert_key().is_some() && found.get_ca().is_some());
         std::fs::remove_file(&path).unwrap();
-        let error = of(&BackendNode::new(backend), 0).unwrap_err();
+        let error = of(&read(backend), 0).unwrap_err();
         let said = format!("TLS: `tls_ca_file` `{}`: there is no such file", path.display());
         assert_eq!(reason(&error), said);
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use loom::thread;
 
+use crate::counters::InFlightGuard;
 use crate::model::{
     Backend, BackendState, BackendTls, Balance, Change, DomainName, HostOptions, Scheme,
     SendProxyProtocol, Tag, TlsMode, VirtualHost, Weight,
 };
-use crate::state::{BackendLive, InFlightGuard, Pinned, Publisher, Reader, Snapshot, publication};
+use crate::state::{BackendLive, Pinned, Publisher, Reader, Snapshot, publication};
 
 pub(crate) const MODELS: &[(&str, fn())] = &[
     (

@@ -8,6 +8,8 @@
     reason = "the sources are whole, and what the models need of them is not"
 )]
 
+#[path = "../../src/counters/mod.rs"]
+mod counters;
 mod drain;
 #[path = "../../src/state/mod.rs"]
 mod state;
@@ -15,7 +17,7 @@ mod sync;
 
 use std::process::ExitCode;
 
-use pingora_vhost::{clock, metrics, model, places, stable_hash, tls};
+use pingora_vhost::{clock, model, places, stable_hash, tls};
 
 /// Every model by its name. A model panics when what it claims does not hold.
 const MODELS: &[(&str, fn())] = drain::MODELS;

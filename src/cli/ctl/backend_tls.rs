@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 
 use super::domain_options;
 use crate::model::{BackendTls, Patch, TlsName};
+use crate::plain_file::absolute;
 use crate::rpc::methods::backend::{AddParams, SetParams};
 
 /// What adding and changing have in common. The server reads the files.
@@ -89,9 +90,4 @@ fn patch<T>(is_taken: bool, given: Option<T>) -> Patch<T> {
         None if is_taken => Patch::Take,
         None => Patch::Keep,
     }
-}
-
-/// The server is started elsewhere.
-fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
 }

@@ -17,6 +17,7 @@ use crate::cli::problem::Problem;
 use crate::cli::table::{Table, count};
 use crate::cli::time::parse_millis;
 use crate::model::{Balance, DomainName, LONGEST_HSTS_SECS, OptionSet, Tag, TlsMode};
+use crate::plain_file::absolute;
 use crate::rpc::methods::domain::{
     self, AddParams, DomainList, DomainParams, ListParams, SetParams, WaitFor, WaitParams,
 };
@@ -313,7 +314,6 @@ pub(super) fn unfit(cause: String) -> Problem {
 
 /// The files as the server finds them, wherever it was started.
 fn files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsMode> {
-    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     Some(TlsMode::Files { cert: absolute(cert?), key: absolute(key?) })
 }
 

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    AccessFormat, AccessLogSettings, CertificateFiles, Declared, DeclaredBackend, DeclaredDomain,
-    EabSettings, HealthCheckSettings, IssuerSettings, LetsEncryptSettings, LogFileSettings,
-    LogFormat, LogOutput, LoggingSettings, MetricsSettings, OnDemandSettings, ProxySettings,
-    Rotation, SwitchSettings, UpstreamSettings,
+    CertificateFiles, Declared, DeclaredBackend, DeclaredDomain, EabSettings, HealthCheckSettings,
+    IssuerSettings, LetsEncryptSettings, MetricsSettings, OnDemandSettings, ProxySettings,
+    SwitchSettings, UpstreamSettings,
+};
+use crate::model::{
+    AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogOutput, LoggingSettings,
+    Rotation,
 };
 use crate::model::{
     BackendAddr, BackendState, BackendTls, Balance, ChallengeKind, HealthCheck, HealthCheckKind,

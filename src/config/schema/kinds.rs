@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::{TlsFiles, text};
-use crate::config::settings::{AccessFormat, LogFormat};
+use crate::model::{AccessFormat, LogFormat};
 use crate::model::{
     BackendState, Balance, ChallengeKind, KeyType, LogLevel, NETWORK_LISTS, Scheme,
     SendProxyProtocol, UnderscoresInHeaders,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ControlError, backends, domains, peer};
+use super::{ControlError, backends, domains, files};
 use crate::config::{Declared, DeclaredBackend, DeclaredDomain};
 use crate::model::{
     Backend, BackendId, Change, DomainName, EntryAction, EntryChange, EntryKind, SwitchStep, Tag,
@@ -162,7 +162,7 @@ fn merge_backends(
             None => merged.tell(EntryKind::Backend, &new.id, EntryAction::Added, Vec::new()),
             Some(now) => {
                 // What the file says fits by itself; with what commands did since, it may not.
-                if peer::check_options(&next).is_err() {
+                if files::check_options(&next).is_err() {
                     let differs = backends::differences(now, &Backend::from(new.clone()));
                     let (kind, name) = (EntryKind::Backend, new.id.to_string());
                     return Err(ControlError::FileConflict { kind, name, differs, made: None });

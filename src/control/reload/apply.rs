@@ -8,12 +8,15 @@ use super::left::Left;
 use crate::config::Declared;
 use crate::control::claims::Claim;
 use crate::control::configuration::off_the_runtime;
-use crate::control::peer::FILES;
+use crate::control::files::FILES;
 use crate::control::plane::Edit;
 use crate::control::reconcile::{Merged, check_served, merge, same};
 use crate::control::{ControlError, ControlPlane, gate};
-use crate::model::{Actor, EntryChange, EntryKind, EventKind, ReloadProgress, SwitchStep, Tag};
-use crate::state::{ReadAgain, Snapshot};
+use crate::model::{
+    Actor, Backend, Change, EntryChange, EntryKind, EventKind, ReloadProgress, SwitchStep, Tag,
+};
+use crate::state::Snapshot;
+use crate::tls::PeerFiles;
 
 /// How often a reload is planned anew because others changed the state while it was checked.
 const ATTEMPTS: usize = 5;
@@ -27,8 +30,8 @@ pub(super) struct Merge<'a> {
     pub(super) applied: Arc<Declared>,
     /// What is to be applied.
     pub(super) declared: Arc<Declared>,
-    /// Whether the files of backends are read again, though nothing is declared otherwise.
-    pub(super) reads_files: bool,
+    /// What was read of the files of backends a moment ago.
+    pub(super) files: PeerFiles,
 }
 
 /// What a merge did, or would do.
@@ -86,8 +89,19 @@ impl Merge<'_> {
 
     async fn plan(&self, force: bool) -> Result<Plan, ControlError> {
         let (applied, declared) = (Arc::clone(&self.applied), Arc::clone(&self.declared));
-        let (live, reads_files) = (self.control.snapshot(), self.reads_files);
-        off_the_runtime(move || Plan::new(&live, &applied, &declared, force, reads_files)).await
+        let (live, mut files) = (self.control.snapshot(), self.files.clone());
+        off_the_runtime(move || {
+            let same = same(&applied, &declared);
+            let merged = changed(&live, &applied, &declared, same)?;
+            for backend in merged.backends().chain(live.backends().map(|node| &node.backend)) {
+                if let Err(error) = files.read(&backend.tls) {
+                    let (error, hint) = (error.to_string(), error.hint());
+                    tracing::warn!(backend_id = %backend.id, error, hint, "a TLS file cannot be used");
+                }
+            }
+            Plan::new(&live, merged, files, same, force)
+        })
+        .await
     }
 
     /// Proves every tag that the config makes live, on the state as it would be.
@@ -111,7 +125,7 @@ impl Merge<'_> {
     }
 
     /// Commits the plan. When the state has changed since, the plan is made anew; `None` when that
-    /// one moves domains, for it was not proven.
+    /// one moves domains, which was not proven, or names a file that was not read.
     async fn commit(
         &self,
         actor: Actor,
@@ -121,18 +135,18 @@ impl Merge<'_> {
     ) -> Result<Option<Done>, ControlError> {
         let (applied, declared) = (Arc::clone(&self.applied), Arc::clone(&self.declared));
         let (path, settings) = (self.path.clone(), settings.to_vec());
-        let reads_files = self.reads_files;
         let (committed, done) = self
             .control
             .change_and(actor, move |now| {
                 let plan = if plan.revision == now.revision() {
                     plan
                 } else {
-                    let anew = Plan::new(now, &applied, &declared, force, reads_files)?;
-                    if !anew.merged.steps.is_empty() {
+                    let merged = changed(now, &applied, &declared, plan.same)?;
+                    let is_read = |backend: &Backend| plan.files.of(&backend.tls).is_some();
+                    if !merged.steps.is_empty() || !merged.backends().all(is_read) {
                         return Ok((None, None));
                     }
-                    anew
+                    Plan::new(now, merged, plan.files, plan.same, force)?
                 };
                 let (edit, done) = plan.into_edit(path, &declared, &settings);
                 Ok((edit, Some(done)))
@@ -141,6 +155,16 @@ impl Merge<'_> {
         let revision = committed.map(|applied| applied.snapshot.revision());
         Ok(done.map(|done| Done { revision: revision.unwrap_or(done.revision), ..done }))
     }
+}
+
+/// What the config changes about `live`; nothing where it is the same as the one applied last.
+fn changed(
+    live: &Snapshot,
+    applied: &Declared,
+    declared: &Declared,
+    same: bool,
+) -> Result<Merged, ControlError> {
+    if same { Ok(Merged::default()) } else { merge(live, applied, declared) }
 }
 
 /// A merge on the state of one revision.
@@ -152,37 +176,29 @@ struct Plan {
     left: Left,
     /// Whether the file declares what it declared before.
     same: bool,
-    /// What became of the files of backends.
-    files: Vec<ReadAgain>,
+    /// What was read of the files of backends.
+    files: PeerFiles,
 }
 
 impl Plan {
     fn new(
         live: &Snapshot,
-        applied: &Declared,
-        declared: &Declared,
+        mut merged: Merged,
+        files: PeerFiles,
+        same: bool,
         force: bool,
-        reads_files: bool,
     ) -> Result<Self, ControlError> {
-        let same = same(applied, declared);
-        let mut merged = if same { Merged::default() } else { merge(live, applied, declared)? };
+        merged.take_in(live, &files);
         let revision = live.revision();
         let next = if merged.changes.is_empty() {
             live.clone()
         } else {
-            live.after(merged.changes.clone(), revision + 1)
+            live.after_reading(merged.changes.clone(), &files, revision + 1)
         };
         if !force {
             check_served(live, &next, &merged)?;
         }
         let left = Left::of(live, &next, &merged.changes);
-        let (next, files) =
-            if reads_files { next.with_files_read_again(None) } else { (next, Vec::new()) };
-        for read in &files {
-            if let ReadAgain::Changed(id) = read {
-                merged.tell_more(EntryKind::Backend, id, FILES.to_owned());
-            }
-        }
         Ok(Self { revision, merged, next, left, same, files })
     }
 
@@ -193,23 +209,43 @@ impl Plan {
         declared: &Declared,
         settings: &[EntryChange],
     ) -> (Option<Edit>, Done) {
-        let Self { revision, merged, next, left, same, files } = self;
-        for read in &files {
-            if let ReadAgain::Kept(id, error) = read {
-                let (error, hint) = (error.to_string(), error.hint());
-                tracing::warn!(backend_id = %id, error, hint, "a TLS file is not read again");
-            }
-        }
-        let is_renewed = files.iter().any(|read| matches!(read, ReadAgain::Changed(_)));
+        let Self { revision, merged, next, left, same, files: _ } = self;
         let Merged { changes, told, domains, steps } = merged;
         let changed = told.iter().chain(settings).map(ToString::to_string).collect();
-        let next = (is_renewed || !changes.is_empty()).then_some(next);
-        let edit = (!same || is_renewed || !settings.is_empty()).then(|| Edit {
-            changes,
-            event: EventKind::FileApplied { path, changed, domains },
-            applied_file: (!same).then(|| declared.to_json()),
-            next,
+        let edit = (!same || !changes.is_empty() || !settings.is_empty()).then(|| {
+            let next = (!changes.is_empty()).then_some(next);
+            let applied_file = (!same).then(|| declared.to_json());
+            let event = EventKind::FileApplied { path, changed, domains };
+            Edit { applied_file, next, ..Edit::new(changes, event) }
         });
         (edit, Done { revision, told, steps, left, claim: None })
+    }
+}
+
+impl Merged {
+    /// The backends that are added or changed.
+    fn backends(&self) -> impl Iterator<Item = &Backend> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::PutBackend(backend) => Some(backend),
+            Change::PutDomain(_) | Change::DropDomain(_) | Change::DropBackend(_) => None,
+        })
+    }
+
+    /// Adds the backends whose files hold something else than what handshakes go by.
+    fn take_in(&mut self, live: &Snapshot, files: &PeerFiles) {
+        for node in live.backends().filter(|node| node.differs_from(files)) {
+            let backend = &node.backend;
+            if self.changes.contains(&Change::DropBackend(backend.id.clone())) {
+                continue;
+            }
+            let put = self.backends().find(|put| put.id == backend.id);
+            match put.map(|put| put.tls == backend.tls) {
+                Some(true) => {}
+                // What it is reached by changes as a whole.
+                Some(false) => continue,
+                None => self.changes.push(Change::PutBackend(backend.clone())),
+            }
+            self.tell_more(EntryKind::Backend, &backend.id, FILES.to_owned());
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::counters::InFlight;
 use crate::model::{BackendState, Change, DomainName, Tag};
-use crate::state::{BackendLive, DomainNode, InFlight, Snapshot};
+use crate::state::{BackendLive, DomainNode, Snapshot};
 
 /// Backends and domains that get no new requests any more.
 #[derive(Default)]

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use super::configuration::Configuration;
 use super::settings::{SettingsChange, compare};
 use super::{ControlError, ControlPlane, drain};
+use crate::clock::whole_millis;
 use crate::config::{Config, Declared};
-use crate::metrics::ReloadEnd;
-use crate::model::{Actor, EntryKind, Made, Outcome, ReloadProgress, ReloadReport, SwitchEnd};
+use crate::model::{
+    Actor, EntryKind, Made, Outcome, ReloadEnd, ReloadProgress, ReloadReport, SwitchEnd,
+};
 use crate::state::Snapshot;
+use crate::tls::PeerFiles;
 use apply::{Done, Merge};
 
 /// How a reload is done.
@@ -93,7 +96,8 @@ impl Configuration {
         let applied = Arc::new(self.control.applied().await?.unwrap_or_default());
         let path = self.source().to_string();
         let control = &self.control;
-        let merge = Merge { control, path, applied, declared, reads_files: true };
+        let files = std::mem::take(&mut config.peer_files);
+        let merge = Merge { control, path, applied, declared, files };
         Ok((config, settings, merge))
     }
 
@@ -142,13 +146,13 @@ impl Configuration {
         if let Err(remaining) = drain::until_none(remaining, started + timeout, told).await {
             report.outcome = Outcome::DrainTimedOut { remaining };
         }
-        report.drain_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        report.drain_ms = whole_millis(started.elapsed());
     }
 }
 
 impl ControlPlane {
     /// Applies what changed in the config file at `path` since `applied`, the declarations that were
-    /// applied last. All of it or nothing. For a start: nobody is served yet, so nothing is proven; `check`
+    /// applied last. All of it or nothing. `files` was read a moment ago. For a start: nobody is served yet, so nothing is proven; `check`
     /// looks at the state that it leads to.
     ///
     /// # Errors
@@ -159,12 +163,12 @@ impl ControlPlane {
         path: String,
         applied: Option<Declared>,
         declared: Declared,
+        files: PeerFiles,
         check: impl Fn(&Snapshot) -> Result<(), ControlError> + Send,
     ) -> Result<Arc<Snapshot>, ControlError> {
         let applied = Arc::new(applied.unwrap_or_default());
         let declared = Arc::new(declared);
-        // They were read a moment ago, with the saved state.
-        let merge = Merge { control: self, path, applied, declared, reads_files: false };
+        let merge = Merge { control: self, path, applied, declared, files };
         match merge.at_start(check).await {
             Ok(()) => Ok(self.snapshot()),
             Err(error) => Err(self.with_maker(error).await),

@@ -6,11 +6,20 @@ use crate::health::testing::{backend, no_cap, quick_check};
 use crate::model::{Scheme, UpstreamFailure};
 
 fn monitor(address: &str) -> Monitor {
-    Monitor::new(BackendNode::new(backend("w1", address, Scheme::Http)), &quick_check(), no_cap())
+    Monitor::new(
+        BackendNode::new(backend("w1", address, Scheme::Http), &crate::tls::PeerFiles::default()),
+        &quick_check(),
+        no_cap(),
+    )
 }
 
 fn passed() -> Probe {
-    Probe { latency: Duration::from_millis(3), status: Some(200), error: None, address: None }
+    Probe {
+        latency: std::time::Duration::from_millis(3),
+        status: Some(200),
+        error: None,
+        address: None,
+    }
 }
 
 fn failed() -> Probe {

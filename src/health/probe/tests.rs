@@ -9,7 +9,7 @@ use crate::health::testing::{Server, answer, backend, nobody, quick_check, serve
 use crate::model::Scheme;
 
 async fn probe_as(check: HealthCheck, address: &str, scheme: Scheme) -> Probe {
-    let node = BackendNode::new(backend("w1", address, scheme));
+    let node = BackendNode::new(backend("w1", address, scheme), &crate::tls::PeerFiles::default());
     Prober::new(check).probe(&node, &node.live.endpoints()).await
 }
 
@@ -149,7 +149,10 @@ async fn h2c_is_spoken_with_prior_knowledge_on_a_connection_of_its_own() {
         }
     })
     .await;
-    let node = BackendNode::new(backend("w1", &address.to_string(), Scheme::H2c));
+    let node = BackendNode::new(
+        backend("w1", &address.to_string(), Scheme::H2c),
+        &crate::tls::PeerFiles::default(),
+    );
     let prober = Prober::new(quick_check());
     for _ in 0..2 {
         let found = prober.probe(&node, &node.live.endpoints()).await;
@@ -164,7 +167,10 @@ async fn of_several_addresses_one_that_answers_is_enough() {
     let server = Server::start(200).await;
     let refused = nobody().await;
     let silent = Server::start(0).await;
-    let node = BackendNode::new(backend("w1", "web.internal:1", Scheme::Http));
+    let node = BackendNode::new(
+        backend("w1", "web.internal:1", Scheme::Http),
+        &crate::tls::PeerFiles::default(),
+    );
     let check = HealthCheck { timeout: Duration::from_secs(3), ..quick_check() };
     let prober = Prober::new(check);
     let all = Endpoints::Tcp(vec![silent.address, refused, server.address]);

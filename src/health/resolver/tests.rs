@@ -36,7 +36,8 @@ impl Records {
 }
 
 fn monitor(address: &str) -> Arc<Monitor> {
-    let node = BackendNode::new(backend("w1", address, Scheme::Http));
+    let node =
+        BackendNode::new(backend("w1", address, Scheme::Http), &crate::tls::PeerFiles::default());
     Arc::new(Monitor::new(node, &quick_check(), no_cap()))
 }
 

@@ -13,6 +13,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{ParseError, serde_as_text};
+use crate::plain_file::absolute;
 
 /// The longest texts of one domain, together: they are part of the state.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -73,8 +74,7 @@ impl ErrorPages {
     pub fn start_at(&mut self, base: &Path) {
         for page in self.0.values_mut() {
             if let Page::File(path) = page {
-                let joined = base.join(&*path);
-                *path = std::path::absolute(&joined).unwrap_or(joined);
+                *path = absolute(base.join(&*path));
             }
         }
     }

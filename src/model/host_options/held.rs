@@ -9,8 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::written::{self, Meant};
-use super::{OptionError, OptionSet, in_words, names, plain};
+use super::{OptionError, OptionSet, in_words, names};
 use crate::model::reference::{Variables, escape, follow, refers};
+use crate::model::{on_one_line, shown_in_words};
+use crate::plain_file::absolute;
 
 /// The options of a virtual host. Takes no room to speak of where it has none.
 ///
@@ -138,7 +140,7 @@ impl HostOptions {
         let Some(held) = &mut self.0 else { return };
         held.set.error_pages.start_at(base);
         let Some(Value::Object(pages)) = held.written.get_mut("error_pages") else { return };
-        let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+        let base = absolute(base);
         for page in pages.values_mut() {
             let Value::String(text) = page else { continue };
             let meant = held.meant.get(text.as_str()).filter(|path| Path::new(path).is_relative());
@@ -225,7 +227,7 @@ impl HostOptions {
         for (key, value) in names::alike(patch)? {
             let given = written::given(&key, &value, shown.get(&key), written.get(&key));
             let given = given.map_err(|path| OptionError {
-                path: plain(&path),
+                path: on_one_line(&path),
                 reason: "only the config file can refer to the environment; write `${…}` there"
                     .to_owned(),
             })?;
@@ -310,11 +312,7 @@ impl HostOptions {
                 }
             }
         }
-        let text = |shown: &Map<String, Value>, key| match shown.get(key) {
-            None => "none".to_owned(),
-            Some(Value::String(text)) => text.clone(),
-            Some(value) => value.to_string(),
-        };
+        let text = |shown: &Map<String, Value>, key| shown_in_words(key, shown.get(key));
         OptionSet::KEYS
             .into_iter()
             .filter(|key| one.get(*key) != two.get(*key))
@@ -340,8 +338,8 @@ impl Held {
 fn read_set(values: Map<String, Value>) -> Result<OptionSet, OptionError> {
     let options: OptionSet =
         serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| OptionError {
-            path: plain(&error.path().to_string()),
-            reason: plain(&in_words(&error.into_inner().to_string())),
+            path: on_one_line(&error.path().to_string()),
+            reason: on_one_line(&in_words(&error.into_inner().to_string())),
         })?;
     options.check()?;
     Ok(options)

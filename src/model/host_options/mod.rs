@@ -28,7 +28,7 @@ pub use maintenance::{Maintenance, Pause};
 pub use path_route::{PathPrefix, PathRoute};
 pub use sticky::Sticky;
 
-use super::{DomainName, Pattern, is_obeyed};
+use super::{DomainName, Pattern};
 
 /// Every option that a virtual host may have; what is not given is off.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -172,19 +172,6 @@ fn in_words(reason: &str) -> String {
         found => found.split_once(": ").map_or(found, |(_, value)| value),
     };
     format!("{found} doesn't fit here; write {right}")
-}
-
-/// A text with its control characters escaped: what was given is quoted in it.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_obeyed(c) {
-            plain.extend(c.escape_default());
-        } else {
-            plain.push(c);
-        }
-    }
-    plain
 }
 
 fn is_exact(name: &DomainName) -> bool {

@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::counters::InFlightGuard;
 use crate::model::Balance;
-use crate::state::{BackendNode, InFlightGuard, NotAdmitted, Standing};
+use crate::state::{BackendNode, NotAdmitted, Standing};
 
 /// A backend that was chosen, with the request counted in flight there.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use super::access_log::{self, Asked};
 use super::admit::RequestShare;
 use super::failure::Failure;
 use super::headers::RequestId;
+use crate::counters::InFlightGuard;
 use crate::model::{BackendId, Balance, DomainName, Reason};
 use crate::places::{ClientKey, PlaceInLine, Who, client_network};
 use crate::proxy::balance::{Choice, Chosen, Terms, choose, stay};
@@ -19,7 +20,7 @@ use crate::proxy::memory::{Account, Gate};
 use crate::proxy::options::ProxyOptions;
 use crate::proxy::wire::request::cookies;
 use crate::stable_hash::stable_hash;
-use crate::state::{BackendNode, DomainNode, InFlightGuard, Pinned, Pool};
+use crate::state::{BackendNode, DomainNode, Pinned, Pool};
 
 /// Whose body a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,7 @@ use super::intake::put_right;
 use super::redirect::{prove, redirect};
 use super::routing::{Routing, Stop, is_secure};
 use super::via::Via;
-use crate::metrics::Metrics;
+use crate::counters::Metrics;
 use crate::model::ProxyHeader;
 use crate::model::Reason;
 use crate::model::UpstreamFailure;

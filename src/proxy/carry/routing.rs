@@ -7,7 +7,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::RequestContext;
-use crate::metrics::Metrics;
+use crate::counters::Metrics;
 use crate::model::Reason;
 use crate::model::TlsMode;
 use crate::proxy::carry::admit::admit;

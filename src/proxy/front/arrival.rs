@@ -11,11 +11,11 @@ use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::time::timeout;
 
 use super::serve::Front;
+use crate::counters::InFlightGuard;
 use crate::model::ProxyHeader;
 use crate::model::Reason;
 use crate::places::{Share, Uses};
 use crate::proxy::wire::head::read_some;
-use crate::state::InFlightGuard;
 
 /// A client that may go on.
 pub(crate) struct Admitted {

@@ -9,7 +9,7 @@ use pingora::server::configuration::ServerConf;
 
 use super::handshake::Handshakes;
 use super::serve::{Front, TlsFront};
-use crate::metrics::Metrics;
+use crate::counters::Metrics;
 use crate::proxy::carry::phases::Phases;
 use crate::proxy::host::HostServices;
 use crate::proxy::memory::GatedConnector;

@@ -17,14 +17,15 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
 use super::serve::Front;
-use crate::metrics::Metrics;
+use crate::counters::InFlightGuard;
+use crate::counters::Metrics;
 use crate::model::Reason;
 use crate::model::{MatchedBy, TlsMode, normalise_host};
 use crate::places::ClientKey;
 use crate::proxy::client::connection::Agreed;
 use crate::proxy::options::{HandshakeLimits, Https};
 use crate::proxy::wire::head::read_some;
-use crate::state::{InFlightGuard, Reader};
+use crate::state::Reader;
 use crate::tls::{Served, Slot};
 
 /// The largest hello that is read: several times what the largest post-quantum ones take. It is held for

@@ -19,13 +19,13 @@ use pingora::time::{sleep, timeout};
 use tokio::sync::Notify;
 
 use super::serve::Front;
+use crate::counters::{InFlight, InFlightGuard};
 use crate::model::Reason;
 use crate::proxy::client::connection::{CONNECTION, Connection};
 use crate::proxy::limits::{HeadRefused, Heads};
 use crate::proxy::wire::frames::Metered;
 use crate::proxy::wire::header_blocks::{HeaderBlocks, Refuse};
 use crate::proxy::wire::malformed::{self, MalformedRate};
-use crate::state::{InFlight, InFlightGuard};
 
 /// How many times the control frames of a client a trusted proxy may send.
 const PROXY_FACTOR: u32 = 100;

@@ -19,7 +19,8 @@ use tokio::io::AsyncWriteExt;
 
 use super::arrival::Admitted;
 use super::handshake::{Handshakes, Shaken};
-use crate::metrics::Metrics;
+use crate::counters::Metrics;
+use crate::counters::{InFlight, InFlightGuard};
 use crate::model::Reason;
 use crate::proxy::carry::failure::raw_response;
 use crate::proxy::carry::phases::Phases;
@@ -31,7 +32,6 @@ use crate::proxy::memory::{Budgets, GatedConnector};
 use crate::proxy::options::ConnectionLimits;
 use crate::proxy::options::SharedOptions;
 use crate::proxy::wire::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
-use crate::state::{InFlight, InFlightGuard};
 
 /// How long a client may refuse to hear that its connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use pingora::proxy::Session;
 
-use crate::metrics::Metrics;
+use crate::counters::Metrics;
 use crate::model::Reason;
 use crate::model::{Pause, VirtualHost};
 use crate::places::{PlaceInLine, Who};

@@ -87,7 +87,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::metrics::Metrics;
+    use crate::counters::Metrics;
     use crate::proxy::memory::Budgets;
     use crate::proxy::options::MemoryLimits;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::state::{InFlight, InFlightGuard};
+use crate::counters::{InFlight, InFlightGuard};
 
 /// So many always may: a share of few requests is none.
 const ALWAYS: usize = 10;

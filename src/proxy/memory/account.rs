@@ -162,7 +162,7 @@ mod tests {
     use super::super::Budgets;
     use super::super::budget::tests::LIMITS;
     use super::*;
-    use crate::metrics::Metrics;
+    use crate::counters::Metrics;
     use crate::proxy::options::MemoryLimits;
 
     fn account(limits: MemoryLimits, metrics: &Metrics) -> Arc<Account> {

@@ -7,10 +7,10 @@ use std::sync::{Arc, Weak};
 use atomic_waker::AtomicWaker;
 use dashmap::DashMap;
 
-use crate::metrics::Metrics;
+use crate::counters::BytePool;
+use crate::counters::Metrics;
 use crate::places::client_network;
 use crate::proxy::options::MemoryLimits;
-use crate::state::BytePool;
 
 /// The largest read from a backend: what Pingora has room for.
 const MAX_PIECE: usize = 64 * 1024;

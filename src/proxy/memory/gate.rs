@@ -123,7 +123,7 @@ mod tests {
     use super::super::budget::tests::LIMITS;
     use super::super::{Budgets, gate_of};
     use super::*;
-    use crate::metrics::Metrics;
+    use crate::counters::Metrics;
 
     /// Reads into so much room; nothing when it may not be read.
     fn read(gated: &mut Gated, room: usize) -> Option<Bytes> {

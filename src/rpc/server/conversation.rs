@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::Limits;
 use super::lines::{self, Line};
 use super::request::{self, Parsed, Refused};
-use crate::model::Actor;
+use crate::model::{Actor, shorten};
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::envelope::{Answer, Fault, RequestId, Response, Version, code};
 use crate::rpc::fault;
@@ -121,7 +121,7 @@ impl Conversation {
             None => ProgressSink::Nobody,
         };
         let call = Call::new(self.actor.clone(), progress);
-        let shown = fault::shorten(&method);
+        let shown = shorten(&method, fault::MAX_ECHOED);
         tracing::debug!(rpc_method = shown, request_id = call.request_id, actor = %call.actor, "rpc");
         let result = self.dispatch.call(&method, params, &call).await;
         let result = result.map_err(|fault| fault::seen_by(fault, client));
@@ -152,7 +152,7 @@ impl Conversation {
     /// Says in the log what is not answered with an event or a result.
     fn log(&self, method: Option<&str>, fault: &Fault) {
         let Fault { code, message, .. } = fault;
-        let method = method.map(fault::shorten);
+        let method = method.map(|method| shorten(method, fault::MAX_ECHOED));
         tracing::info!(rpc_method = method, actor = %self.actor, code, error = message, "rpc refused");
     }
 

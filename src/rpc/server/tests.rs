@@ -9,7 +9,7 @@ use super::request::{json as read_json, parse};
 use super::*;
 use crate::config::{Config, ProxySettings, Source};
 use crate::control::{Configuration, ControlOptions, ControlPlane, ProbeNow, Probed};
-use crate::metrics::Metrics;
+use crate::counters::Metrics;
 use crate::model::{Actor, Backend, BackendState, HealthReport};
 use crate::rpc::ServerFacts;
 use crate::rpc::envelope::code;

@@ -141,7 +141,7 @@ fn kept_connections_are_told_apart_by_id_address_and_how_they_are_spoken_on() {
             unreachable!("made above")
         };
         declared.scheme = scheme;
-        BackendNode::new(declared).connection_group()
+        BackendNode::new(declared, &crate::tls::PeerFiles::default()).connection_group()
     };
     let one = node("w1", "127.0.0.1:1", Scheme::Http);
     assert_eq!(one, node("w1", "127.0.0.1:1", Scheme::Http));
@@ -154,7 +154,10 @@ fn kept_connections_are_told_apart_by_id_address_and_how_they_are_spoken_on() {
     };
     let announced =
         Backend { send_proxy_protocol: crate::model::SendProxyProtocol::V2, ..announced };
-    assert_ne!(one, BackendNode::new(announced).connection_group());
+    assert_ne!(
+        one,
+        BackendNode::new(announced, &crate::tls::PeerFiles::default()).connection_group()
+    );
 }
 
 proptest::proptest! {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use time::{Month, OffsetDateTime};
 
 use super::{json, plain};
-use crate::config::AccessFormat;
+use crate::clock::whole_millis;
+use crate::model::AccessFormat;
 use crate::model::{DomainName, Pattern};
 
 /// What most lines are shorter than.
@@ -136,7 +137,7 @@ fn write_time_of_day(out: &mut Vec<u8>, time: OffsetDateTime) {
 
 /// A duration in milliseconds with three decimals.
 pub(super) fn write_ms(out: &mut Vec<u8>, duration: Duration) {
-    write_number(out, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+    write_number(out, whole_millis(duration));
     out.push(b'.');
     write_digits::<3>(out, duration.subsec_micros() % 1000);
 }

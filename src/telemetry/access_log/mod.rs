@@ -19,7 +19,7 @@ pub use line::AccessLine;
 
 use super::sink::{Output, Sink};
 use super::{TelemetryError, open_file};
-use crate::config::{AccessLogSettings, LogOutput};
+use crate::model::{AccessLogSettings, LogOutput};
 
 /// How long the writer gathers lines after the first one. On a busy server it is woken this seldom.
 const LINGER: Duration = Duration::from_millis(5);

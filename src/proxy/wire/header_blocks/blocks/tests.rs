@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::metrics::Metrics;
+use crate::counters::Metrics;
 use crate::proxy::memory::Budgets;
 use crate::proxy::options::MemoryLimits;
 

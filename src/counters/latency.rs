@@ -4,6 +4,8 @@ use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::clock::whole_micros;
+
 /// Each power of two is cut into this many cells, so a cell is no wider than 1/32 of what it holds.
 const CELLS_BITS: u32 = 5;
 const CELLS_EACH: usize = 1 << CELLS_BITS;
@@ -42,7 +44,7 @@ impl Default for Latency {
 impl Latency {
     /// Counts one.
     pub fn count(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let micros = whole_micros(took);
         let bucket = BUCKETS_MICROS.partition_point(|bound| *bound < micros);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         self.sum_micros.fetch_add(micros, Ordering::Relaxed);

@@ -1,13 +1,11 @@
 //! What the server counts, beside the counters that hang on domains and backends.
-//!
-//! Every room may count here; the control side reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::model::Reason;
-use crate::state::{BytePool, InFlight, Latency};
+use super::{BytePool, InFlight, Latency};
+use crate::model::{Reason, ReloadEnd};
 
 /// Lines that no log has, because its output was too slow or could not be written.
 #[derive(Debug, Clone, Default)]
@@ -16,28 +14,6 @@ pub struct DroppedLines {
     pub log: Arc<AtomicU64>,
     /// Of the access log.
     pub access_log: Arc<AtomicU64>,
-}
-
-/// How a reload of the config ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReloadEnd {
-    /// What the config says is in effect, but for what wants a restart.
-    Applied,
-    /// Nothing was changed: the config is wrong, or what it wants can't be done.
-    Failed,
-}
-
-impl ReloadEnd {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Applied, Self::Failed];
-
-    /// The stable name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// The server's own counters. They never restart while it runs.

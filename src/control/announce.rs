@@ -1,0 +1,44 @@
+//! What the log has of an event of the history.
+
+use tracing::info;
+
+use crate::model::{Actor, EventKind};
+
+/// Logs an event: one line for each domain that moves, and one for all else.
+pub(super) fn announce(revision: u64, actor: &Actor, event: &EventKind) {
+    match event {
+        EventKind::Switch { steps, outcome: _, undo, forced, reason } => {
+            for step in steps {
+                let (domain, from, to) = (&step.domain, step.from.as_str(), step.to.as_str());
+                info!(revision, %actor, event = "switched", %domain, from, to, undo, forced, reason, "state changed");
+            }
+        }
+        EventKind::DomainAdded { domain, live } => {
+            let tag = live.as_str();
+            info!(revision, %actor, event = "domain_added", %domain, tag, "state changed");
+        }
+        EventKind::DomainSet { domain, changed } => {
+            let changed = changed.join("; ");
+            info!(revision, %actor, event = "domain_set", %domain, changed, "state changed");
+        }
+        EventKind::DomainRemoved { domain } => {
+            info!(revision, %actor, event = "domain_removed", %domain, "state changed");
+        }
+        EventKind::BackendAdded { backend } => {
+            info!(revision, %actor, event = "backend_added", backend_id = %backend, "state changed");
+        }
+        EventKind::BackendSet { backend, changed } => {
+            let changed = changed.join("; ");
+            info!(revision, %actor, event = "backend_set", backend_id = %backend, changed, "state changed");
+        }
+        EventKind::BackendRemoved { backend } => {
+            info!(revision, %actor, event = "backend_removed", backend_id = %backend, "state changed");
+        }
+        EventKind::FileApplied { path, changed, domains: _ } => {
+            let changed = changed.join("; ");
+            info!(revision, %actor, event = "file_applied", path, changed, "state changed");
+        }
+        // They are not changes of the state: the keeper logs what happens to certificates.
+        EventKind::Certificate { .. } | EventKind::Unknown => {}
+    }
+}

@@ -1,0 +1,12 @@
+//! Counters that any room may count on and the control side reads: of what is under way, of bytes that are held, of
+//! how long things took, and the server's own.
+
+mod byte_pool;
+mod in_flight;
+mod latency;
+mod metrics;
+
+pub use byte_pool::BytePool;
+pub use in_flight::{InFlight, InFlightGuard};
+pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
+pub use metrics::{DroppedLines, Metrics};

@@ -1,0 +1,128 @@
+//! What is logged, how, and where to.
+
+use std::path::PathBuf;
+
+use super::LogLevel;
+
+/// `[logging]`: what is logged, how and where.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoggingSettings {
+    /// From which level on.
+    pub level: LogLevel,
+    /// For whom.
+    pub format: LogFormat,
+    /// Where to.
+    pub output: LogOutput,
+}
+
+/// What a log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    #[default]
+    Json,
+}
+
+impl LogFormat {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// The name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LogOutput {
+    /// The process's own stream: standard error for the log, standard output for the access log.
+    #[default]
+    Console,
+    /// A file.
+    File(LogFileSettings),
+}
+
+/// A log file, and how it is rotated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFileSettings {
+    /// The file that is written to.
+    pub path: PathBuf,
+    /// When another one is begun.
+    pub rotation: Rotation,
+    /// How many of the files before it are kept.
+    pub keep: u32,
+}
+
+/// When a log file makes room for the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rotation {
+    /// Never, unless somebody else does it.
+    #[default]
+    Never,
+    /// With the first line of each day of UTC.
+    Daily,
+    /// Before it would have more bytes than this.
+    Size(u64),
+}
+
+/// `[access_log]`: a line for each request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessLogSettings {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// For whom.
+    pub format: AccessFormat,
+    /// Where to.
+    pub output: LogOutput,
+    /// The share of requests without a failure that are logged, 0 to 1.
+    pub sample: f64,
+    /// Whether queries are logged too.
+    pub query: bool,
+}
+
+impl Default for AccessLogSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            format: AccessFormat::default(),
+            output: LogOutput::default(),
+            sample: 1.0,
+            query: false,
+        }
+    }
+}
+
+/// What a line of the access log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+    /// The Common Log Format, as of Apache.
+    Common,
+    /// The same with referer and user agent.
+    Combined,
+}
+
+impl AccessFormat {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Json, Self::Text, Self::Common, Self::Combined];
+
+    /// The name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Common => "common",
+            Self::Combined => "combined",
+        }
+    }
+}

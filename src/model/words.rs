@@ -1,0 +1,138 @@
+//! Values as people read them, wherever one is shown.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::is_obeyed;
+
+/// `1 request`, `2 requests`.
+pub fn counted(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+/// The text, cut after `most` characters: what others have sent neither fills a terminal nor comes back at
+/// any length.
+pub fn shorten(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// The text on one line, with nothing in it that moves a terminal's cursor.
+pub fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_obeyed(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+/// An option as people read it: `on (30s, 1000 waiting)` of a pause, `off` where it is not given.
+pub fn shown_in_words(key: &str, value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "off".to_owned(),
+        Some(Value::Object(members)) if members.contains_key("requests") => rate(members),
+        Some(Value::Object(members)) if members.is_empty() => "on".to_owned(),
+        Some(Value::Object(members)) if members.values().all(|it| !it.is_object()) => {
+            format!("on ({})", members_in_words(members))
+        }
+        Some(value) => in_words(key, value),
+    }
+}
+
+fn rate(members: &Map<String, Value>) -> String {
+    let number = |key| members.get(key).and_then(Value::as_u64);
+    let requests = number("requests").unwrap_or_default();
+    let period = number("per_secs").filter(|secs| *secs != 1);
+    let period = period.map_or_else(|| "a second".to_owned(), |secs| format!("in {}", span(secs)));
+    let burst = number("burst").map(|burst| format!(", {burst} at once")).unwrap_or_default();
+    format!("{requests} requests {period}{burst}")
+}
+
+fn members_in_words(members: &Map<String, Value>) -> String {
+    let words = members.iter().map(|(key, value)| {
+        let shown = match value {
+            Value::Object(inner) => format!("({})", members_in_words(inner)),
+            value => in_words(key, value),
+        };
+        match key.as_str() {
+            "max_wait_secs" => shown,
+            "max_waiting" => format!("{shown} waiting"),
+            key => {
+                let name = key.strip_suffix("_secs").unwrap_or(key).replace('_', " ");
+                format!("{name} {shown}")
+            }
+        }
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn in_words(key: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Bool(is_on) => if *is_on { "on" } else { "off" }.to_owned(),
+        Value::Number(number) => match number.as_u64() {
+            Some(secs) if key.ends_with("_secs") => span(secs),
+            Some(bytes) if key.ends_with("_bytes") => format!("{bytes} bytes"),
+            _ => number.to_string(),
+        },
+        Value::String(text) => on_one_line(text),
+        Value::Array(elements) => {
+            let elements = elements.iter().map(|element| match element {
+                Value::Object(members) => format!("({})", members_in_words(members)),
+                element => in_words(key, element),
+            });
+            elements.collect::<Vec<_>>().join(", ")
+        }
+        Value::Object(members) => members_in_words(members),
+    }
+}
+
+fn span(secs: u64) -> String {
+    humantime::format_duration(Duration::from_secs(secs)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_option_is_never_shown_as_json() {
+        for (key, value, words) in [
+            ("pause", json!({"max_wait_secs": 30, "max_waiting": 1000}), "on (30s, 1000 waiting)"),
+            ("pause", json!(null), "off"),
+            ("maintenance", json!({}), "on"),
+            ("maintenance", json!({"retry_after_secs": 90}), "on (retry after 1m 30s)"),
+            ("sticky", json!({"cookie": "c", "max_age_secs": 60}), "on (cookie c, max age 1m)"),
+            ("rate_limit", json!({"requests": 5}), "5 requests a second"),
+            (
+                "rate_limit",
+                json!({"requests": 5, "per_secs": 60, "burst": 9}),
+                "5 requests in 1m, 9 at once",
+            ),
+            ("max_body_bytes", json!(10), "10 bytes"),
+            ("compression", json!(["zstd", "gzip"]), "zstd, gzip"),
+            ("paths", json!([{"prefix": "/api", "tag": "a"}]), "(prefix /api, tag a)"),
+            ("request_headers", json!({"set": {"X-A": "1"}}), "set (X-A 1)"),
+            ("canonical_host", json!("a.test"), "a.test"),
+        ] {
+            assert_eq!(shown_in_words(key, Some(&value)), words, "{key}");
+        }
+        assert_eq!(shown_in_words("pause", None), "off");
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_says_so() {
+        assert_eq!(shorten("äöü", 3), "äöü");
+        assert_eq!(shorten("äöüß", 3), "äöü…");
+        assert_eq!(on_one_line("a\nb\u{1b}[1m"), "a\\nb\\u{1b}[1m");
+    }
+}

@@ -1,0 +1,50 @@
+//! The state as it was saved, and the config file applied to it.
+
+use super::{ServerError, secrets};
+use crate::config::{Config, Declared, Source};
+use crate::control::ControlPlane;
+use crate::model::Change;
+use crate::state::{Publisher, Reader, Snapshot, publication};
+use crate::store::{Saved, Store};
+use crate::tls::PeerFiles;
+
+pub(super) fn open_store(config: &Config) -> Result<(Store, Saved), ServerError> {
+    let mut store = Store::open(&config.proxy.state_dir)?;
+    let interrupted = store.mark_interrupted()?;
+    if interrupted > 0 {
+        tracing::warn!(interrupted, "the last stop cut short the drain of switches");
+    }
+    let mut saved = store.load()?;
+    secrets::resolve(&mut saved);
+    secrets::forget(&mut store, &saved, &config.declared)?;
+    Ok((store, saved))
+}
+
+/// `files` is what was read of the files of backends; it gets what the saved ones name besides.
+pub(super) fn publish(saved: &Saved, files: &mut PeerFiles) -> (Publisher, Reader) {
+    for backend in &saved.backends {
+        // The error is kept with what was read, and reported with the backend.
+        let _ = files.read(&backend.tls);
+    }
+    let domains = saved.domains.iter().cloned().map(Change::PutDomain);
+    let backends = saved.backends.iter().cloned().map(Change::PutBackend);
+    let changes = domains.chain(backends).collect();
+    publication(Snapshot::default().after_reading(changes, files, saved.revision))
+}
+
+pub(super) async fn apply_file(
+    plane: &ControlPlane,
+    saved: &Saved,
+    declared: Declared,
+    files: PeerFiles,
+    source: &Source,
+) -> Result<(), ServerError> {
+    let applied: Option<Declared> = saved
+        .applied_file
+        .as_deref()
+        .map(Declared::from_json)
+        .transpose()
+        .map_err(|source| crate::store::StoreError::Row { what: "the applied file", source })?;
+    plane.apply_file(source.to_string(), applied, declared, files, secrets::check).await?;
+    Ok(())
+}

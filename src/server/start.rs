@@ -1,0 +1,287 @@
+//! A start: config → rooms → runtimes and listeners. What may fail is opened before the state is touched.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use super::listen::{self, Listener, Listeners};
+use super::process::{prepare_process, runtime};
+use super::saved::{apply_file, open_store, publish};
+use super::settle::{and_try_files_again, control_options, proxy_options, settle};
+use super::watch::{journal_to, keep_pages, observe, prove_with, resolved};
+use super::{Configuration, Logs, ServerError, expose, https, management};
+use crate::clock::now_ms;
+use crate::config::{Config, Source};
+use crate::control::ControlPlane;
+use crate::counters::Metrics;
+use crate::exposition::Exposed;
+use crate::health::Checker;
+use crate::proxy::explain::Explainer;
+use crate::proxy::{self, HostServices};
+use crate::rest::{Api, Door};
+use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
+use crate::state::Reader;
+use crate::telemetry::LogHandle;
+use crate::tokens::Tokens;
+
+/// A server that serves. Dropping it ends everything at once; [`Server::stop`] lets requests finish.
+pub struct Server {
+    pub(super) listeners: Listeners,
+    pub(super) management_address: Option<SocketAddr>,
+    pub(super) admin_socket: PathBuf,
+    /// How long requests may take to end, as the config says now.
+    pub(super) shutdown_timeout: Arc<ArcSwap<Duration>>,
+    pub(super) configuration: Configuration,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) logs: Logs,
+    pub(super) reader: Reader,
+    pub(super) stopping: watch::Sender<bool>,
+    pub(super) _checker: Checker,
+    pub(super) _socket: AdminSocket,
+    /// Everything but traffic: the socket, probes, the store.
+    pub(super) control: Option<Runtime>,
+    /// Traffic alone.
+    pub(super) traffic: Option<Runtime>,
+}
+
+impl Server {
+    /// Starts everything that `config` says. When this returns, the server takes traffic. `source` is
+    /// where the config came from, and comes from at a reload; `log` is the process's own, whose level a reload changes.
+    ///
+    /// # Errors
+    /// When something that it needs can't be had; then nothing was changed and nothing listens.
+    pub fn start(
+        mut config: Config,
+        source: Source,
+        log: Option<LogHandle>,
+    ) -> Result<Self, ServerError> {
+        prepare_process()?;
+        let logs = Logs::open(&config, log)?;
+        let (store, saved) = open_store(&config)?;
+        let socket = open_socket(&config, &source)?;
+        let control = runtime("vhost-control", 1)?;
+        let traffic = runtime("vhost-proxy", config.proxy.threads)?;
+        let opened = Opened::open(&config, &socket, &control, &traffic)?;
+        let (listeners, door, hosts) = (opened.listeners, opened.door, opened.hosts);
+
+        // All that may fail is open; the file is applied to the state last.
+        let mut files = std::mem::take(&mut config.peer_files);
+        let (publisher, reader) = publish(&saved, &mut files);
+        let metrics = Arc::new(Metrics::new(logs.dropped()));
+        let (checker, stats) = observe(&control, &config, &reader);
+        let plane = ControlPlane::new(
+            store,
+            publisher,
+            reader.clone(),
+            control_options(&config, config.reserved_paths()),
+            prove_with(&checker),
+            Arc::clone(&metrics),
+        );
+        let declared = std::mem::take(&mut config.declared);
+        control.block_on(apply_file(&plane, &saved, declared, files, &source))?;
+        drop(saved);
+        control.block_on(resolved(&reader));
+
+        let (stopping, stopped) = watch::channel(false);
+        let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
+        let https = https::open(opened.https, &config, &listeners, &reader, journal_to(&plane));
+        let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
+        let warnings = keep_pages(&config, &hosts, &reader, &control);
+        // One for all listeners: they share the connections to backends.
+        let explainer = Explainer::new(Arc::clone(&options), https.served.clone());
+        let pages = hosts.pages.clone();
+        let front = proxy::front(
+            Arc::clone(&options),
+            reader.clone(),
+            Arc::clone(&metrics),
+            https.served.clone(),
+            hosts,
+        );
+        let facts = ServerFacts {
+            started_ms: now_ms(),
+            listeners: listeners.all().map(Listener::to_string).collect(),
+            warnings,
+            metrics: Arc::clone(&metrics),
+            explainer,
+            stats,
+            stopping: stopped.clone(),
+            log_level: logs.level(),
+        };
+        serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
+        control.spawn(https.opened.keep());
+        control.spawn(logs.clone().sum_up());
+        let exposition = expose::exposition(
+            &config,
+            Exposed {
+                reader: reader.clone(),
+                metrics: Arc::clone(&metrics),
+                certificates: https.certificates.clone(),
+                listeners: listeners.open(),
+            },
+        );
+        let reserved_paths = config.reserved_paths();
+        let settle =
+            settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, reserved_paths);
+        let settle = and_try_files_again(settle, https.certificates.clone());
+        let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
+        let tokens = opened.tokens;
+        let dispatch =
+            Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
+        door.open(Api {
+            dispatch: dispatch.clone(),
+            tokens,
+            exposition: exposition.clone(),
+            hosts: std::mem::take(&mut config.proxy.management_api_hosts),
+            state: reader.clone(),
+            started: door.started(),
+            stopping: stopped.clone(),
+        });
+        opened.metrics.serve(&control, exposition, &dispatch);
+        {
+            let _context = control.enter();
+            rpc::serve(opened.admin, &socket, dispatch, management::http_by(door));
+        }
+        Ok(Self {
+            listeners,
+            management_address: opened.management_address,
+            admin_socket: config.proxy.admin_socket,
+            shutdown_timeout,
+            configuration,
+            metrics,
+            logs,
+            reader,
+            stopping,
+            _checker: checker,
+            _socket: socket,
+            control: Some(control),
+            traffic: Some(traffic),
+        })
+    }
+
+    /// The addresses at which plain HTTP is served, ports as the kernel chose them.
+    pub fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.http.iter().map(Listener::address)
+    }
+
+    /// The addresses at which HTTPS is served, ports as the kernel chose them.
+    pub fn https_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.https.iter().map(Listener::address)
+    }
+
+    /// Where the REST API is served, the port as the kernel chose it.
+    pub fn management_address(&self) -> Option<SocketAddr> {
+        self.management_address
+    }
+
+    /// Where the admin socket is.
+    pub fn admin_socket(&self) -> &Path {
+        &self.admin_socket
+    }
+
+    /// The config, to be read again.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// The logs.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// The published state.
+    pub fn state(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A runtime that is dropped waits for its blocking work; whoever stops has waited already.
+        for runtime in [self.traffic.take(), self.control.take()].into_iter().flatten() {
+            runtime.shutdown_background();
+        }
+        self.logs.close();
+    }
+}
+
+/// What a start opens besides the state, before it changes that.
+struct Opened {
+    listeners: Listeners,
+    door: Door,
+    management_address: Option<SocketAddr>,
+    metrics: expose::Bound,
+    admin: tokio::net::UnixListener,
+    tokens: Tokens,
+    hosts: HostServices,
+    https: https::Prepared,
+}
+
+impl Opened {
+    fn open(
+        config: &Config,
+        socket: &AdminSocket,
+        control: &Runtime,
+        traffic: &Runtime,
+    ) -> Result<Self, ServerError> {
+        let listeners = {
+            let _context = traffic.enter();
+            listen::bind(&config.proxy)?
+        };
+        let (door, management_address) = management::open_door(config, control)?;
+        let metrics = expose::bind(config.metrics.clone(), control)?;
+        let admin = {
+            let _context = control.enter();
+            socket.listener().map_err(ServerError::Serve)?
+        };
+        Ok(Self {
+            listeners,
+            door,
+            management_address,
+            metrics,
+            admin,
+            tokens: management::open_tokens(config)?,
+            hosts: HostServices::open(&config.proxy.state_dir)
+                .map_err(ServerError::HostServices)?,
+            https: https::prepare(config)?,
+        })
+    }
+}
+
+/// Serves what is bound.
+fn serve(
+    traffic: &Runtime,
+    listeners: &Listeners,
+    front: &proxy::Front,
+    https: Option<&Arc<proxy::Https>>,
+    reader: &Reader,
+    stopped: &watch::Receiver<bool>,
+    metrics: &Arc<Metrics>,
+) {
+    for listener in &listeners.http {
+        traffic.spawn(listener.serve(front.counting(listener.open()), stopped.clone()));
+        tracing::info!(listen_addr = %listener, "serving HTTP");
+    }
+    if let Some(https) = https {
+        let front =
+            proxy::tls_front(front.clone(), Arc::clone(https), reader.clone(), Arc::clone(metrics));
+        for listener in &listeners.https {
+            traffic.spawn(listener.serve(front.counting(listener.open()), stopped.clone()));
+            tracing::info!(listen_addr = %listener, "serving HTTPS");
+        }
+    } else if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
+        tracing::info!("`http_to_https` does nothing: there is no `proxy.listen_addr` for HTTPS");
+    }
+}
+
+fn open_socket(config: &Config, source: &Source) -> Result<AdminSocket, ServerError> {
+    let (path, group) = (&config.proxy.admin_socket, config.proxy.admin_group.as_deref());
+    let socket = AdminSocket::bind(path, group)?;
+    // The tour is its own client.
+    let is_client = matches!(source, Source::Made(..));
+    Ok(if is_client { socket } else { socket.refusing_itself() })
+}

@@ -1,0 +1,98 @@
+//! What looks after backends, pages and certificates beside the traffic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use super::settle::{health_settings, page_rules};
+use crate::certs::Journal;
+use crate::config::Config;
+use crate::control::{ControlPlane, ProbeNow, Probed};
+use crate::health::{self, Checker};
+use crate::model::{BackendAddr, BackendState};
+use crate::proxy::{HostServices, PageKeeper};
+use crate::rpc::Warnings;
+use crate::state::{BackendNode, Reader, Snapshot};
+use crate::stats::Stats;
+
+/// How long a start waits for names of backends to resolve, before it takes traffic without them.
+const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
+
+/// Begins to probe backends and to remember traffic.
+pub(super) fn observe(control: &Runtime, config: &Config, reader: &Reader) -> (Checker, Stats) {
+    let _context = control.enter();
+    let checker = health::spawn(health_settings(config), reader.clone());
+    (checker, Stats::spawn(reader.clone()))
+}
+
+/// Waits until every ready backend with a name has an address, or it has been long enough.
+pub(super) async fn resolved(reader: &Reader) {
+    let deadline = tokio::time::Instant::now() + FIRST_LOOKUPS;
+    let unresolved = || {
+        reader.load().backends().any(|node| {
+            matches!(node.backend.address, BackendAddr::Name { .. })
+                && node.backend.state == BackendState::Ready
+                && node.live.endpoints().is_empty()
+        })
+    };
+    while unresolved() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(super) fn prove_with(checker: &Checker) -> ProbeNow {
+    let checker = checker.clone();
+    Arc::new(move |node| {
+        let checker = checker.clone();
+        Box::pin(async move {
+            let verdict = checker.probe_now(&node).await;
+            Probed { succeeded: verdict.passed, report: verdict.report }
+        })
+    })
+}
+
+/// Where certificates tell what happens to them.
+pub(super) fn journal_to(plane: &ControlPlane) -> Journal {
+    let plane = plane.clone();
+    Arc::new(move |actor, domain, news| {
+        let plane = plane.clone();
+        Box::pin(async move { plane.note_certificate(actor, domain, news).await })
+    })
+}
+
+/// Keeps error pages as their files are. Gives what is wrong with them, and with files of backends.
+pub(super) fn keep_pages(
+    config: &Config,
+    hosts: &HostServices,
+    reader: &Reader,
+    control: &Runtime,
+) -> Warnings {
+    log_doubts(config);
+    let (pages, reader) = (hosts.pages.clone(), reader.clone());
+    pages.set_rules(page_rules(config, config.reserved_paths()));
+    control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
+    let warnings = move || [pages.warnings(), without_handshake(&reader.load())].concat();
+    Warnings::new(warnings)
+}
+
+/// The backends that there can be no handshake with, and why.
+fn without_handshake(state: &Snapshot) -> Vec<String> {
+    let why = |node: &Arc<BackendNode>| {
+        let error = node.tls().err()?;
+        Some(format!("backend `{}`: {error}; {}, then reload", node.backend.id, error.hint()))
+    };
+    state.backends().filter_map(why).collect()
+}
+
+/// Says what is dangerous in a config or will be missed, and which files can't be used.
+pub(super) fn log_doubts(config: &Config) {
+    for warning in &config.warnings {
+        let (file, line) = (warning.file.display(), warning.line);
+        tracing::warn!(%file, line, %warning, "the config has a doubtful value");
+    }
+    for problem in &config.bad_files {
+        let (file, line) = (problem.file.display(), problem.line);
+        tracing::warn!(%file, line, %problem, "a file of certificates or keys cannot be used");
+    }
+}
