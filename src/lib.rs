@@ -29,6 +29,7 @@ pub mod reserved_paths;
 pub mod rest;
 pub mod rpc;
 pub mod server;
+pub mod slow_reader;
 pub mod stable_hash;
 pub mod state;
 pub mod stats;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that every room may use.
-const SHARED: [&str; 11] = [
+const SHARED: [&str; 12] = [
     "model",
     "atomic_file",
     "clock",
@@ -14,6 +14,7 @@ const SHARED: [&str; 11] = [
     "places",
     "plain_file",
     "reserved_paths",
+    "slow_reader",
     "stable_hash",
     "sync",
     "telemetry",
@@ -32,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("counters", &[]),
     ("plain_file", &[]),
     ("reserved_paths", &[]),
+    ("slow_reader", &[]),
     ("stable_hash", &[]),
     ("telemetry", &[]),
     ("config", &["tls"]),

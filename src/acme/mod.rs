@@ -37,4 +37,4 @@ pub use files::{MissingFile, missing_files};
 pub use order::{Issued, OrderRequest};
 pub use renewal::RenewalWindow;
 pub use shared::Listeners;
-pub use storage::{Loaded, Meta, Storage, Stored};
+pub use storage::{Bundles, Loaded, Meta, Storage, Stored};

@@ -11,12 +11,12 @@
 //! A wildcard's files are called `_wildcard.example.com`. Directories are of mode 0700 and files of
 //! 0600; a file is replaced whole or not at all.
 
+mod bundles;
 mod layout;
 mod prepare;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 use super::order_file::OrderFile;
 use crate::atomic_file;
 use crate::model::{Attempt, ChallengeKind, DomainName};
-use crate::plain_file::{self, MAX_PEM_BYTES, read_text};
+use crate::plain_file::{self, MAX_PEM_BYTES};
+pub use bundles::Bundles;
 
 /// The files below `cache_dir`. A clone means the same ones.
 #[derive(Debug, Clone)]
@@ -117,9 +118,14 @@ impl Storage {
         atomic_file::check_directory(&self.root)
     }
 
-    /// Every bundle of a CA.
-    pub fn load(&self, directory_url: &str) -> Loaded {
-        load(&self.certs(directory_url))
+    /// Where the bundles of a CA are.
+    pub fn of_ca(&self, directory_url: &str) -> Bundles {
+        Bundles(self.certs(directory_url))
+    }
+
+    /// Where imported bundles are.
+    pub fn imported(&self) -> Bundles {
+        Bundles(self.root.join(layout::IMPORTED))
     }
 
     /// Keeps a bundle with its metadata, and forgets the order that it came from.
@@ -134,42 +140,12 @@ impl Storage {
         bundle: &str,
         meta: &Meta,
     ) -> io::Result<()> {
-        save(&self.certs(directory_url), name, bundle, meta)?;
+        self.of_ca(directory_url).save(name, bundle, meta)?;
         // Kept until now, so that a crash or a full disk does not lose a key that has been signed.
         match self.load_order(directory_url, name) {
             Ok(Some(order)) if order.is_for(bundle) => self.remove_order(directory_url, name),
             _ => Ok(()),
         }
-    }
-
-    /// Keeps metadata, of a name that may have no bundle.
-    ///
-    /// # Errors
-    /// When it can't be written.
-    pub fn save_meta(&self, directory_url: &str, name: &DomainName, meta: &Meta) -> io::Result<()> {
-        save_meta(&self.certs(directory_url), name, meta)
-    }
-
-    /// Puts a bundle that can't be used out of the way: it becomes `….pem.bad`.
-    ///
-    /// # Errors
-    /// When it can't be renamed.
-    pub fn set_aside(&self, directory_url: &str, name: &DomainName) -> io::Result<()> {
-        set_aside(&self.certs(directory_url), name)
-    }
-
-    /// Removes a bundle, its metadata and its order. It may be gone already.
-    ///
-    /// # Errors
-    /// When a file can't be removed.
-    pub fn remove(&self, directory_url: &str, name: &DomainName) -> io::Result<()> {
-        self.remove_order(directory_url, name)?;
-        remove(&self.certs(directory_url), name)
-    }
-
-    /// What is kept of one name; nothing when there is nothing that can be read.
-    pub fn load_one(&self, directory_url: &str, name: &DomainName) -> Option<Stored> {
-        load_one(&self.certs(directory_url), name)
     }
 
     /// Every bundle of a CA that is not among these: of one that was configured before.
@@ -178,55 +154,13 @@ impl Storage {
         let directories = fs::read_dir(&self.root).into_iter().flatten().flatten();
         let others = directories
             .map(|entry| entry.path())
-            .filter(|path| path.is_dir() && *path != self.imported() && !known.contains(path));
+            .filter(|path| path.is_dir() && *path != self.imported().0 && !known.contains(path));
         let mut all = Loaded::default();
         for other in others {
             // Whatever else is wrong there is not ours to tell of.
-            all.stored.extend(load(&other.join("certs")).stored);
+            all.stored.extend(Bundles(other.join("certs")).load().stored);
         }
         all
-    }
-
-    /// An imported bundle; nothing when there is none that can be read.
-    pub fn load_one_imported(&self, name: &DomainName) -> Option<Stored> {
-        load_one(&self.imported(), name)
-    }
-
-    /// Every imported bundle.
-    pub fn load_imported(&self) -> Loaded {
-        load(&self.imported())
-    }
-
-    /// Keeps an imported bundle with its metadata.
-    ///
-    /// # Errors
-    /// As [`save`](Self::save).
-    pub fn save_imported(&self, name: &DomainName, bundle: &str, meta: &Meta) -> io::Result<()> {
-        save(&self.imported(), name, bundle, meta)
-    }
-
-    /// Keeps the metadata of an imported bundle.
-    ///
-    /// # Errors
-    /// When it can't be written.
-    pub fn save_imported_meta(&self, name: &DomainName, meta: &Meta) -> io::Result<()> {
-        save_meta(&self.imported(), name, meta)
-    }
-
-    /// Puts an imported bundle that can't be used out of the way.
-    ///
-    /// # Errors
-    /// When it can't be renamed.
-    pub fn set_imported_aside(&self, name: &DomainName) -> io::Result<()> {
-        set_aside(&self.imported(), name)
-    }
-
-    /// Removes an imported bundle and its metadata. It may be gone already.
-    ///
-    /// # Errors
-    /// When a file can't be removed.
-    pub fn remove_imported(&self, name: &DomainName) -> io::Result<()> {
-        remove(&self.imported(), name)
     }
 
     /// The account at a CA, and the lock beside it.
@@ -271,7 +205,7 @@ impl Storage {
 
     /// Whether the certificate of an order is kept, and so nothing is left to do for it.
     pub(super) fn is_fulfilled(&self, directory_url: &str, order: &OrderFile) -> bool {
-        let kept = self.load_one(directory_url, &order.name);
+        let kept = self.of_ca(directory_url).load_one(&order.name);
         kept.is_some_and(|kept| order.is_for(&kept.bundle))
     }
 
@@ -286,10 +220,6 @@ impl Storage {
     fn order(&self, directory_url: &str, name: &DomainName) -> PathBuf {
         self.ca(directory_url).join("orders").join(layout::file(name, "json"))
     }
-
-    fn imported(&self) -> PathBuf {
-        self.root.join(layout::IMPORTED)
-    }
 }
 
 /// Writes a file into a directory that is made when it is missing.
@@ -298,92 +228,4 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         atomic_file::private_directory(directory)?;
     }
     atomic_file::write(path, content)
-}
-
-fn save(directory: &Path, name: &DomainName, bundle: &str, meta: &Meta) -> io::Result<()> {
-    write(&directory.join(layout::file(name, "pem")), bundle.as_bytes())?;
-    save_meta(directory, name, meta)
-}
-
-fn save_meta(directory: &Path, name: &DomainName, meta: &Meta) -> io::Result<()> {
-    write(&directory.join(layout::file(name, "json")), &serde_json::to_vec_pretty(meta)?)
-}
-
-fn set_aside(directory: &Path, name: &DomainName) -> io::Result<()> {
-    let from = directory.join(layout::file(name, "pem"));
-    fs::rename(&from, directory.join(layout::file(name, "pem.bad")))?;
-    fs::File::open(directory)?.sync_all()
-}
-
-fn remove(directory: &Path, name: &DomainName) -> io::Result<()> {
-    atomic_file::remove(&directory.join(layout::file(name, "pem")))?;
-    atomic_file::remove(&directory.join(layout::file(name, "json")))
-}
-
-fn load_one(directory: &Path, name: &DomainName) -> Option<Stored> {
-    let bundle = read_text(&directory.join(layout::file(name, "pem")), MAX_PEM_BYTES).ok()?;
-    let meta = plain_file::read(&directory.join(layout::file(name, "json")), MAX_PEM_BYTES).ok();
-    let meta = meta.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
-    Some(Stored { name: name.clone(), bundle, meta })
-}
-
-fn load(directory: &Path) -> Loaded {
-    let mut loaded = Loaded::default();
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return loaded,
-        Err(error) => {
-            loaded.problems.push((directory.to_owned(), error.to_string()));
-            return loaded;
-        }
-    };
-    let mut bundles = BTreeMap::new();
-    let mut metas = BTreeMap::new();
-    for entry in entries {
-        let path = match entry {
-            Ok(entry) => entry.path(),
-            Err(error) => {
-                loaded.problems.push((directory.to_owned(), error.to_string()));
-                continue;
-            }
-        };
-        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if atomic_file::is_unfinished(file) {
-            continue;
-        }
-        let read = match file.rsplit_once('.') {
-            Some((stem, "pem")) => read_bundle(stem, &path).map(|(name, bundle)| {
-                bundles.insert(name, bundle);
-            }),
-            Some((stem, "json")) => read_meta(stem, &path).map(|(name, meta)| {
-                metas.insert(name, meta);
-            }),
-            // Set aside, which was told then.
-            Some((_, "bad")) => Ok(()),
-            _ => Err("it is not a file of ours".to_owned()),
-        };
-        if let Err(why) = read {
-            loaded.problems.push((path, why));
-        }
-    }
-    let stored = bundles.into_iter().map(|(name, bundle)| {
-        let meta = metas.remove(&name).unwrap_or_default();
-        Stored { name, bundle, meta }
-    });
-    loaded.stored = stored.collect();
-    loaded.tried = metas.into_iter().collect();
-    loaded
-}
-
-fn read_bundle(stem: &str, path: &Path) -> Result<(DomainName, String), String> {
-    let name = layout::name_of(stem).ok_or("it is not called after a name")?;
-    let bundle = read_text(path, MAX_PEM_BYTES).map_err(|error| error.to_string())?;
-    Ok((name, bundle))
-}
-
-fn read_meta(stem: &str, path: &Path) -> Result<(DomainName, Meta), String> {
-    let name = layout::name_of(stem).ok_or("it is not called after a name")?;
-    let json = plain_file::read(path, MAX_PEM_BYTES).map_err(|error| error.to_string())?;
-    let meta = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
-    Ok((name, meta))
 }

@@ -46,11 +46,11 @@ impl Certificates {
             let storage = &shared.settings.storage;
             match (source, plan) {
                 (CertificateSource::Acme, _) => {
-                    let stored = url.and_then(|url| storage.load_one(&url, &name));
+                    let stored = url.and_then(|url| storage.of_ca(&url).load_one(&name));
                     Ok(stored.map(|stored| stored.bundle))
                 }
                 (CertificateSource::Imported, _) => {
-                    Ok(storage.load_one_imported(&name).map(|stored| stored.bundle))
+                    Ok(storage.imported().load_one(&name).map(|stored| stored.bundle))
                 }
                 (CertificateSource::Files, Some(Plan::Files { key, .. })) => {
                     std::fs::read_to_string(key).map(Some)

@@ -30,7 +30,7 @@ impl Shelf {
         let storage = &shared.settings.storage;
         let urls: Vec<_> = shared.settings.cas.iter().map(Ca::directory_url).collect();
         for url in &urls {
-            let loaded = storage.load(url);
+            let loaded = storage.of_ca(url).load();
             for (name, meta) in &loaded.tried {
                 // How the last attempts ended where none succeeded yet.
                 shelf.put(name, None, meta.clone(), url);
@@ -45,7 +45,7 @@ impl Shelf {
                 shelf.put(&name, served, Meta::default(), "");
             }
         }
-        for (name, served, _) in read(shared, &storage.load_imported(), Trust::Public) {
+        for (name, served, _) in read(shared, &storage.imported().load(), Trust::Public) {
             if let Some(served) = served {
                 shelf.imported.insert(name, served);
             }
@@ -59,12 +59,12 @@ impl Shelf {
         let mut shelf = Self::default();
         for ca in &shared.settings.cas {
             let url = ca.directory_url();
-            if let Some(stored) = storage.load_one(url, name) {
+            if let Some(stored) = storage.of_ca(url).load_one(name) {
                 let served = serve(shared, &stored, shared.trust_in(url));
                 shelf.put(name, served, stored.meta, url);
             }
         }
-        if let Some(stored) = storage.load_one_imported(name)
+        if let Some(stored) = storage.imported().load_one(name)
             && let Some(served) = serve(shared, &stored, Trust::Public)
         {
             shelf.imported.insert(name.clone(), served);

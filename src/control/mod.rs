@@ -15,6 +15,7 @@ mod error;
 mod export;
 mod files;
 mod find;
+mod forecast;
 mod gate;
 mod history;
 mod loss;

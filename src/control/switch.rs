@@ -82,7 +82,7 @@ impl ControlPlane {
         progress: impl Fn(SwitchProgress) + Send + Sync,
     ) -> Result<SwitchReport, ControlError> {
         let token: PlanToken = token.parse()?;
-        plan::check(&self.snapshot(), &token)?;
+        token.check(&self.snapshot())?;
         let plan = Plan { steps: token.steps.clone(), unchanged: Vec::new() };
         let options = token.options.clone();
         self.carry_out(caller.into(), plan, false, options, Some(token), progress).await
@@ -131,7 +131,7 @@ impl ControlPlane {
         let committed = self
             .change(caller, move |snapshot| {
                 // Again, now that nobody else can change the state.
-                planned.as_ref().map_or(Ok(()), |token| plan::check(snapshot, token))?;
+                planned.as_ref().map_or(Ok(()), |token| token.check(snapshot))?;
                 commit(snapshot, &steps, proven.as_ref(), percent, edit).map(Some)
             })
             .await

@@ -7,17 +7,45 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{ControlError, SwitchOptions};
+use super::{ControlError, SwitchOptions, find};
 use crate::clock::whole_millis;
 use crate::model::{DomainName, SwitchStep, Tag};
+use crate::stable_hash::stable_hash;
+use crate::state::Snapshot;
 
 /// The moves of a plan, how they are to be made, and what they depend on.
 #[derive(Debug, Clone)]
 pub(super) struct PlanToken {
     pub(super) steps: Vec<SwitchStep>,
     pub(super) options: SwitchOptions,
-    pub(super) fingerprint: u64,
+    fingerprint: u64,
+}
+
+impl PlanToken {
+    /// The token of a plan that was made on `snapshot`.
+    pub(super) fn new(snapshot: &Snapshot, steps: Vec<SwitchStep>, options: SwitchOptions) -> Self {
+        let fingerprint = fingerprint(snapshot, &steps);
+        Self { steps, options, fingerprint }
+    }
+
+    /// Whether the state is still the one that the plan was made for: its domains as they were, and the
+    /// backends of the tags that they leave and join. Health moves all the time; the gate is for that.
+    pub(super) fn check(&self, snapshot: &Snapshot) -> Result<(), ControlError> {
+        for step in &self.steps {
+            let now = &find::domain(snapshot, &step.domain)?.virtual_host.live;
+            if *now != step.from {
+                let what = format!("`{}` is on `{now}` now, not on `{}`", step.domain, step.from);
+                return Err(ControlError::PlanOutdated { what });
+            }
+        }
+        if fingerprint(snapshot, &self.steps) == self.fingerprint {
+            return Ok(());
+        }
+        let what = "its domains or the backends of their tags changed".to_owned();
+        Err(ControlError::PlanOutdated { what })
+    }
 }
 
 /// What the text holds: steps, then time-outs in milliseconds, no drain, forced, reason, fingerprint.
@@ -64,6 +92,24 @@ impl FromStr for PlanToken {
             fingerprint,
         })
     }
+}
+
+/// A number for what a plan depends on: another state has another.
+fn fingerprint(snapshot: &Snapshot, steps: &[SwitchStep]) -> u64 {
+    let mut facts = Vec::new();
+    for step in steps {
+        let virtual_host = snapshot.domain(&step.domain).map(|node| &node.virtual_host);
+        facts.push(json!(virtual_host));
+        for tag in [&step.from, &step.to] {
+            let pool = snapshot.pool(tag);
+            for node in pool.into_iter().flat_map(|pool| pool.backends()) {
+                facts.push(json!(node.backend));
+            }
+            facts.push(json!(tag));
+        }
+    }
+    // A plan outlives a restart of the server.
+    stable_hash(Value::from(facts).to_string().as_bytes())
 }
 
 #[cfg(test)]

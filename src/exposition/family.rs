@@ -19,180 +19,66 @@ pub(super) struct Family {
     help: &'static str,
 }
 
-pub(super) const REQUESTS: Family = Family {
-    name: "proxy_requests_total",
-    kind: COUNTER,
-    labels: &["domain", "tag", "status_class"],
-    help: "Requests that have ended, by the domain, the tag that served it and the first digit of the status.",
-};
+/// Makes a constant of each row: `NAME: KIND "name" ["label"] "help";`.
+macro_rules! families {
+    ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(pub(super) const $constant: Family =
+            Family { name: $name, kind: $kind, labels: &[$($label),*], help: $help };)+
+    };
+}
 
-pub(super) const REQUEST_DURATION: Family = Family {
-    name: "proxy_request_duration_seconds",
-    kind: HISTOGRAM,
-    labels: &["domain", "tag"],
-    help: "How long requests took, from when their head was read to the end of the answer.",
-};
-
-pub(super) const IN_FLIGHT: Family = Family {
-    name: "proxy_requests_in_flight",
-    kind: GAUGE,
-    labels: &["domain", "tag"],
-    help: "Requests that have begun and not ended, WebSockets included.",
-};
-
-pub(super) const BYTES: Family = Family {
-    name: "proxy_bytes_total",
-    kind: COUNTER,
-    labels: &["domain", "direction"],
-    help: "Bytes of bodies, from clients (received) and to clients (sent), of requests that have ended.",
-};
-
-pub(super) const RETRIES: Family = Family {
-    name: "proxy_retries_total",
-    kind: COUNTER,
-    labels: &["domain"],
-    help: "Further tries of requests whose backend failed before it had taken them.",
-};
-
-pub(super) const REFUSED: Family = Family {
-    name: "proxy_refused_total",
-    kind: COUNTER,
-    labels: &["reason"],
-    help: "Requests and connections that were refused or failed, by the reason.",
-};
-
-pub(super) const DROPPED_FIELDS: Family = Family {
-    name: "proxy_request_fields_dropped_total",
-    kind: COUNTER,
-    labels: &[],
-    help: "Header fields of requests that no backend gets: those with an underscore in their name, and Proxy.",
-};
-
-pub(super) const CONNECTIONS: Family = Family {
-    name: "proxy_active_connections",
-    kind: GAUGE,
-    labels: &["listener"],
-    help: "Open connections of clients.",
-};
-
-pub(super) const BUFFERED: Family = Family {
-    name: "proxy_buffered_bytes",
-    kind: GAUGE,
-    labels: &[],
-    help: "Bytes that are held in memory until clients or backends take them.",
-};
-
-pub(super) const LIVE_TAG: Family = Family {
-    name: "domain_live_tag",
-    kind: GAUGE,
-    labels: &["domain", "tag"],
-    help: "1 for the tag that serves the domain now.",
-};
-
-pub(super) const DRAIN_REMAINING: Family = Family {
-    name: "drain_remaining",
-    kind: GAUGE,
-    labels: &["domain", "tag"],
-    help: "Requests in flight on a tag that does not serve the domain any more.",
-};
-
-pub(super) const SWITCHES: Family = Family {
-    name: "switches_total",
-    kind: COUNTER,
-    labels: &["domain", "outcome"],
-    help: "Moves of the domain to another tag, by how they ended.",
-};
-
-pub(super) const SWITCH_DURATION: Family = Family {
-    name: "switch_duration_seconds",
-    kind: HISTOGRAM,
-    labels: &[],
-    help: "How long switches took, from the command to the end of the drain.",
-};
-
-pub(super) const UPSTREAM_REQUESTS: Family = Family {
-    name: "proxy_upstream_requests_total",
-    kind: COUNTER,
-    labels: &["backend", "status_class"],
-    help: "Requests that the backend answered, by the first digit of the status.",
-};
-
-pub(super) const UPSTREAM_DURATION: Family = Family {
-    name: "proxy_upstream_duration_seconds",
-    kind: HISTOGRAM,
-    labels: &["backend"],
-    help: "How long the backend took until its answer began.",
-};
-
-pub(super) const UPSTREAM_IN_FLIGHT: Family = Family {
-    name: "proxy_upstream_requests_in_flight",
-    kind: GAUGE,
-    labels: &["backend"],
-    help: "Requests that run at the backend.",
-};
-
-pub(super) const UPSTREAM_FAILURES: Family = Family {
-    name: "proxy_upstream_failures_total",
-    kind: COUNTER,
-    labels: &["backend", "reason"],
-    help: "Tries that the backend failed, by the reason.",
-};
-
-pub(super) const BACKEND_HEALTHY: Family = Family {
-    name: "backend_healthy",
-    kind: GAUGE,
-    labels: &["backend"],
-    help: "1 where the backend is healthy, 0 where it is unhealthy; nothing while that is not known.",
-};
-
-pub(super) const BACKEND_TRANSITIONS: Family = Family {
-    name: "backend_health_transitions_total",
-    kind: COUNTER,
-    labels: &["backend", "to"],
-    help: "How often the backend's health became this.",
-};
-
-pub(super) const BACKEND_TAG: Family = Family {
-    name: "backend_tag",
-    kind: GAUGE,
-    labels: &["backend", "tag"],
-    help: "1 for each tag that the backend carries, while it is ready.",
-};
-
-pub(super) const CERTIFICATE_NOT_AFTER: Family = Family {
-    name: "tls_certificate_not_after_seconds",
-    kind: GAUGE,
-    labels: &["domain"],
-    help: "Until when the certificate of the name is valid, in seconds since 1970.",
-};
-
-pub(super) const CONFIG_RELOADS: Family = Family {
-    name: "config_reloads_total",
-    kind: COUNTER,
-    labels: &["outcome"],
-    help: "Reloads of the config, by how they ended.",
-};
-
-pub(super) const DROPPED_LINES: Family = Family {
-    name: "log_lines_dropped_total",
-    kind: COUNTER,
-    labels: &["log"],
-    help: "Lines that a log does not have, because its output was too slow or could not be written.",
-};
-
-pub(super) const STATE_REVISION: Family = Family {
-    name: "state_revision",
-    kind: GAUGE,
-    labels: &[],
-    help: "The revision of the state: it grows by one with each change.",
-};
-
-pub(super) const BUILD_INFO: Family = Family {
-    name: "vhost_build_info",
-    kind: GAUGE,
-    labels: &["version"],
-    help: "1, with the version that runs.",
-};
+families! {
+    REQUESTS: COUNTER "proxy_requests_total" ["domain", "tag", "status_class"]
+        "Requests that have ended, by the domain, the tag that served it and the first digit of the status.";
+    REQUEST_DURATION: HISTOGRAM "proxy_request_duration_seconds" ["domain", "tag"]
+        "How long requests took, from when their head was read to the end of the answer.";
+    IN_FLIGHT: GAUGE "proxy_requests_in_flight" ["domain", "tag"]
+        "Requests that have begun and not ended, WebSockets included.";
+    BYTES: COUNTER "proxy_bytes_total" ["domain", "direction"]
+        "Bytes of bodies, from clients (received) and to clients (sent), of requests that have ended.";
+    RETRIES: COUNTER "proxy_retries_total" ["domain"]
+        "Further tries of requests whose backend failed before it had taken them.";
+    REFUSED: COUNTER "proxy_refused_total" ["reason"]
+        "Requests and connections that were refused or failed, by the reason.";
+    DROPPED_FIELDS: COUNTER "proxy_request_fields_dropped_total" []
+        "Header fields of requests that no backend gets: those with an underscore in their name, and Proxy.";
+    CONNECTIONS: GAUGE "proxy_active_connections" ["listener"]
+        "Open connections of clients.";
+    BUFFERED: GAUGE "proxy_buffered_bytes" []
+        "Bytes that are held in memory until clients or backends take them.";
+    LIVE_TAG: GAUGE "domain_live_tag" ["domain", "tag"]
+        "1 for the tag that serves the domain now.";
+    DRAIN_REMAINING: GAUGE "drain_remaining" ["domain", "tag"]
+        "Requests in flight on a tag that does not serve the domain any more.";
+    SWITCHES: COUNTER "switches_total" ["domain", "outcome"]
+        "Moves of the domain to another tag, by how they ended.";
+    SWITCH_DURATION: HISTOGRAM "switch_duration_seconds" []
+        "How long switches took, from the command to the end of the drain.";
+    UPSTREAM_REQUESTS: COUNTER "proxy_upstream_requests_total" ["backend", "status_class"]
+        "Requests that the backend answered, by the first digit of the status.";
+    UPSTREAM_DURATION: HISTOGRAM "proxy_upstream_duration_seconds" ["backend"]
+        "How long the backend took until its answer began.";
+    UPSTREAM_IN_FLIGHT: GAUGE "proxy_upstream_requests_in_flight" ["backend"]
+        "Requests that run at the backend.";
+    UPSTREAM_FAILURES: COUNTER "proxy_upstream_failures_total" ["backend", "reason"]
+        "Tries that the backend failed, by the reason.";
+    BACKEND_HEALTHY: GAUGE "backend_healthy" ["backend"]
+        "1 where the backend is healthy, 0 where it is unhealthy; nothing while that is not known.";
+    BACKEND_TRANSITIONS: COUNTER "backend_health_transitions_total" ["backend", "to"]
+        "How often the backend's health became this.";
+    BACKEND_TAG: GAUGE "backend_tag" ["backend", "tag"]
+        "1 for each tag that the backend carries, while it is ready.";
+    CERTIFICATE_NOT_AFTER: GAUGE "tls_certificate_not_after_seconds" ["domain"]
+        "Until when the certificate of the name is valid, in seconds since 1970.";
+    CONFIG_RELOADS: COUNTER "config_reloads_total" ["outcome"]
+        "Reloads of the config, by how they ended.";
+    DROPPED_LINES: COUNTER "log_lines_dropped_total" ["log"]
+        "Lines that a log does not have, because its output was too slow or could not be written.";
+    STATE_REVISION: GAUGE "state_revision" []
+        "The revision of the state: it grows by one with each change.";
+    BUILD_INFO: GAUGE "vhost_build_info" ["version"]
+        "1, with the version that runs.";
+}
 
 impl Family {
     /// The series of these labels with a number.

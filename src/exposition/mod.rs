@@ -8,7 +8,6 @@ mod domains;
 mod family;
 mod ledger;
 mod page;
-mod patient;
 mod process;
 mod totals;
 

@@ -24,9 +24,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Exposition;
-use super::patient::Patient;
 use crate::model::{DomainName, ForeignHost, check_own_host};
 use crate::places::{ClientKey, Places};
+use crate::slow_reader::{Rule, SlowReader};
 
 /// One file, without anything from elsewhere.
 const PAGE: &str = include_str!("status.html");
@@ -47,6 +47,9 @@ const FAREWELL: Duration = Duration::from_secs(30);
 
 /// The longest head, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// How long an answer may take from the moment that the reader falls behind.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// After the system could not accept a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -101,11 +104,12 @@ async fn connection(stream: TcpStream, router: Router) {
     let Ok(own) = stream.local_addr() else { return };
     let asked = Arc::new(AtomicBool::new(false));
     let router = router.layer(Extension(Reader { own: own.ip(), asked: Arc::clone(&asked) }));
+    let stream = SlowReader::new(stream, ANSWER_TIMEOUT, Rule::WholeAnswer);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
     // How a reader leaves is its own business.
     if tokio::time::timeout(FIRST_HEAD_TIMEOUT, &mut connection).await.is_ok()

@@ -1,9 +1,9 @@
 //! What is known of the dealings with an ACME CA (RFC 8555).
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::worded;
 
 /// What is known of an ACME certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,19 +40,21 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
-/// Why a certificate is revoked (RFC 5280 §5.3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RevocationReason {
-    /// No reason is given.
-    #[default]
-    Unspecified,
-    /// Somebody else may have the key.
-    KeyCompromise,
-    /// Another certificate took its place.
-    Superseded,
-    /// The name is not served any more.
-    CessationOfOperation,
+worded! {
+    /// Why a certificate is revoked (RFC 5280 §5.3.1).
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum RevocationReason {
+        /// No reason is given.
+        #[default]
+        Unspecified "unspecified",
+        /// Somebody else may have the key.
+        KeyCompromise "key-compromise",
+        /// Another certificate took its place.
+        Superseded "superseded",
+        /// The name is not served any more.
+        CessationOfOperation "cessation-of-operation",
+    }
 }
 
 /// The account at one CA.
@@ -74,22 +76,4 @@ pub struct AccountInfo {
     /// What stands in a CAA record that lets nobody else get certificates (RFC 8657).
     #[serde(default)]
     pub caa: Option<String>,
-}
-
-impl RevocationReason {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unspecified => "unspecified",
-            Self::KeyCompromise => "key-compromise",
-            Self::Superseded => "superseded",
-            Self::CessationOfOperation => "cessation-of-operation",
-        }
-    }
-}
-
-impl fmt::Display for RevocationReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DomainName, ParseError, Pattern};
+use super::{DomainName, ParseError, Pattern, worded};
 
 /// Where the certificate of a virtual host is to come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -71,27 +71,16 @@ impl FromStr for TlsMode {
     }
 }
 
-/// The kind of key that a certificate is ordered for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyType {
-    /// ECDSA on P-256.
-    #[default]
-    P256,
-    /// ECDSA on P-384.
-    P384,
-}
-
-impl KeyType {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::P256, Self::P384];
-
-    /// The name in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::P256 => "p256",
-            Self::P384 => "p384",
-        }
+worded! {
+    /// The kind of key that a certificate is ordered for.
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum KeyType {
+        /// ECDSA on P-256.
+        #[default]
+        P256 "p256",
+        /// ECDSA on P-384.
+        P384 "p384",
     }
 }
 
@@ -135,87 +124,49 @@ impl fmt::Display for ChallengeKind {
     }
 }
 
-/// Where a certificate that is served comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CertificateSource {
-    /// An ACME CA.
-    Acme,
-    /// The server's own CA.
-    Internal,
-    /// Files of the operator.
-    Files,
-    /// `vhost ctl cert import`.
-    Imported,
-    /// One that only a newer version knows.
-    #[serde(other)]
-    Unknown,
-}
-
-impl CertificateSource {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Acme => "acme",
-            Self::Internal => "internal",
-            Self::Files => "files",
-            Self::Imported => "imported",
-            Self::Unknown => "unknown",
-        }
+worded! {
+    /// Where a certificate that is served comes from.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum CertificateSource {
+        /// An ACME CA.
+        Acme "acme",
+        /// The server's own CA.
+        Internal "internal",
+        /// Files of the operator.
+        Files "files",
+        /// `vhost ctl cert import`.
+        Imported "imported",
+        /// One that only a newer version knows.
+        #[serde(other)]
+        Unknown "unknown",
     }
 }
 
-impl fmt::Display for CertificateSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// How it stands with the certificate of a name: what is served and what is being done, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CertificateState {
-    /// There is none yet; it is about to be ordered.
-    Pending,
-    /// The first one is being ordered.
-    Ordering,
-    /// A good one is served.
-    Valid,
-    /// A good one is served, and its successor is being ordered.
-    Renewing,
-    /// The last attempt failed; there will be another. What there is is still served.
-    Failed,
-    /// It will not come about until a person does something.
-    Blocked,
-    /// What is served has run out.
-    Expired,
-    /// None is wanted: the domain has HTTPS switched off, or nothing says where one comes from.
-    None,
-    /// One that only a newer version knows.
-    #[serde(other)]
-    Unknown,
-}
-
-impl CertificateState {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Ordering => "ordering",
-            Self::Valid => "valid",
-            Self::Renewing => "renewing",
-            Self::Failed => "failed",
-            Self::Blocked => "blocked",
-            Self::Expired => "expired",
-            Self::None => "none",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl fmt::Display for CertificateState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+worded! {
+    /// How it stands with the certificate of a name: what is served and what is being done, in one word.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum CertificateState {
+        /// There is none yet; it is about to be ordered.
+        Pending "pending",
+        /// The first one is being ordered.
+        Ordering "ordering",
+        /// A good one is served.
+        Valid "valid",
+        /// A good one is served, and its successor is being ordered.
+        Renewing "renewing",
+        /// The last attempt failed; there will be another. What there is is still served.
+        Failed "failed",
+        /// It will not come about until a person does something.
+        Blocked "blocked",
+        /// What is served has run out.
+        Expired "expired",
+        /// None is wanted: the domain has HTTPS switched off, or nothing says where one comes from.
+        None "none",
+        /// One that only a newer version knows.
+        #[serde(other)]
+        Unknown "unknown",
     }
 }
 

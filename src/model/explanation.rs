@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, BackendAddr, BackendId, BackendState, Balance, DomainName, HealthReport, ParseError,
-    PathRoute, Scheme, Tag, Weight, serde_as_text,
+    PathRoute, Scheme, Tag, Weight, serde_as_text, worded,
 };
 
 /// The URL of a request: `http://host/path`, or `host/path`.
@@ -162,26 +162,17 @@ pub struct Match {
     pub alias: bool,
 }
 
-/// How a host found its virtual host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MatchedBy {
-    /// By its very name.
-    Exact,
-    /// By a wildcard one label up.
-    Wildcard,
-    /// By nothing else: the default answers.
-    Default,
-}
-
-impl MatchedBy {
-    /// The name in tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Wildcard => "wildcard",
-            Self::Default => "default",
-        }
+worded! {
+    /// How a host found its virtual host.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum MatchedBy {
+        /// By its very name.
+        Exact "exact",
+        /// By a wildcard one label up.
+        Wildcard "wildcard",
+        /// By nothing else: the default answers.
+        Default "default",
     }
 }
 

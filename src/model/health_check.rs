@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ParseError, serde_as_text};
+use super::{ParseError, serde_as_text, worded};
 
 /// How backends are probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,38 +196,20 @@ impl fmt::Display for StatusRanges {
 
 serde_as_text!(StatusRanges, "HTTP statuses and ranges of them: `200`, `200-399`, `200,204`.");
 
-/// Whether a backend is fit to serve, as observed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum HealthStatus {
-    /// Enough successes in a row.
-    Healthy,
-    /// Enough failures in a row.
-    Unhealthy,
-    /// Not yet decided by enough probes.
-    // Or a verdict that a newer server has.
-    #[default]
-    #[serde(other)]
-    Unknown,
-}
-
-impl HealthStatus {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Healthy, Self::Unhealthy, Self::Unknown];
-
-    /// The name in tables, logs and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-        }
-    }
-}
-
-impl fmt::Display for HealthStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+worded! {
+    /// Whether a backend is fit to serve, as observed.
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum HealthStatus {
+        /// Enough successes in a row.
+        Healthy "healthy",
+        /// Enough failures in a row.
+        Unhealthy "unhealthy",
+        /// Not yet decided by enough probes.
+        // Or a verdict that a newer server has.
+        #[default]
+        #[serde(other)]
+        Unknown "unknown",
     }
 }
 

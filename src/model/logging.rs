@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::LogLevel;
+use super::{LogLevel, worded};
 
 /// `[logging]`: what is logged, how and where.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,26 +15,15 @@ pub struct LoggingSettings {
     pub output: LogOutput,
 }
 
-/// What a log line looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    #[default]
-    Json,
-}
-
-impl LogFormat {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
-
-    /// The name in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
+worded! {
+    /// What a log line looks like.
+    #[derive(Default)]
+    pub enum LogFormat {
+        /// For people.
+        Text "text",
+        /// One JSON object a line.
+        #[default]
+        Json "json",
     }
 }
 
@@ -98,31 +87,18 @@ impl Default for AccessLogSettings {
     }
 }
 
-/// What a line of the access log looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AccessFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// For people.
-    Text,
-    /// The Common Log Format, as of Apache.
-    Common,
-    /// The same with referer and user agent.
-    Combined,
-}
-
-impl AccessFormat {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Text, Self::Common, Self::Combined];
-
-    /// The name in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Text => "text",
-            Self::Common => "common",
-            Self::Combined => "combined",
-        }
+worded! {
+    /// What a line of the access log looks like.
+    #[derive(Default)]
+    pub enum AccessFormat {
+        /// One JSON object a line.
+        #[default]
+        Json "json",
+        /// For people.
+        Text "text",
+        /// The Common Log Format, as of Apache.
+        Common "common",
+        /// The same with referer and user agent.
+        Combined "combined",
     }
 }

@@ -34,6 +34,7 @@ mod trusted_proxy;
 mod underscores_in_headers;
 mod virtual_host;
 mod visible;
+mod worded;
 mod words;
 
 pub use access::{Access, TokenName};
@@ -89,7 +90,8 @@ pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};
 pub use underscores_in_headers::UnderscoresInHeaders;
 pub use virtual_host::{LONGEST_HSTS_SECS, VirtualHost};
 pub use visible::{is_obeyed, printable, printable_json, printable_lines};
-pub use words::{counted, on_one_line, shorten, shown_in_words};
+pub(crate) use worded::worded;
+pub use words::{choose, counted, on_one_line, shorten, shown_in_words};
 
 /// A value that could not be parsed: what it was, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

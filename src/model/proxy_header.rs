@@ -1,26 +1,27 @@
 //! The header of the PROXY protocol: whose connection a proxy passes on. Versions 1 and 2 of
 //! haproxy's `proxy-protocol.txt`, read strictly and written.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ParseError, Scheme};
+use super::{Scheme, worded};
 
-/// Whether connections to a backend begin with the header, and in which version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SendProxyProtocol {
-    /// They don't.
-    #[default]
-    Off,
-    /// A line of text.
-    V1,
-    /// Binary.
-    V2,
+worded! {
+    /// Whether connections to a backend begin with the header, and in which version.
+    #[derive(Hash, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum SendProxyProtocol read as "PROXY protocol" {
+        /// They don't.
+        #[default]
+        Off "off",
+        /// A line of text.
+        V1 "v1",
+        /// Binary.
+        V2 "v2",
+    }
 }
 
 /// Whose connection it is that the header stands before.
@@ -331,18 +332,6 @@ impl BadProxyHeader {
 }
 
 impl SendProxyProtocol {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Off, Self::V1, Self::V2];
-
-    /// The name in files, tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-        }
-    }
-
     /// Why a backend that is spoken to so can't be sent the header, and what would be right.
     pub fn problem_with(self, scheme: Scheme) -> Option<&'static str> {
         match (self, scheme) {
@@ -353,23 +342,6 @@ impl SendProxyProtocol {
                  client of each request",
             ),
         }
-    }
-}
-
-impl fmt::Display for SendProxyProtocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for SendProxyProtocol {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::ALL
-            .into_iter()
-            .find(|one| one.as_str() == text)
-            .ok_or_else(|| ParseError::new("PROXY protocol", text, "choose `off`, `v1` or `v2`"))
     }
 }
 

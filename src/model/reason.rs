@@ -5,27 +5,19 @@ use std::fmt;
 
 use http::StatusCode;
 
-/// Whose doing a failure was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// The client's: also the scans of strangers.
-    Client,
-    /// The operator's: a pause or maintenance.
-    Operator,
-    /// A backend's, or a lack of backends.
-    Backend,
-    /// The proxy's own.
-    Proxy,
-}
+use super::worded;
 
-impl fmt::Display for Blame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Client => "client",
-            Self::Operator => "operator",
-            Self::Backend => "backend",
-            Self::Proxy => "proxy",
-        })
+worded! {
+    /// Whose doing a failure was.
+    pub enum Blame {
+        /// The client's: also the scans of strangers.
+        Client "client",
+        /// The operator's: a pause or maintenance.
+        Operator "operator",
+        /// A backend's, or a lack of backends.
+        Backend "backend",
+        /// The proxy's own.
+        Proxy "proxy",
     }
 }
 

@@ -5,59 +5,33 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Made, Outcome, SwitchStep};
+use super::{Made, Outcome, SwitchStep, worded};
 
-/// What an entry of the config is about.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum EntryKind {
-    /// A key outside of the lists.
-    Setting,
-    /// A `[[virtual_hosts]]` entry.
-    Domain,
-    /// A `[[backends]]` entry.
-    Backend,
-}
-
-impl EntryKind {
-    /// The name in tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Setting => "setting",
-            Self::Domain => "domain",
-            Self::Backend => "backend",
-        }
+worded! {
+    /// What an entry of the config is about.
+    #[derive(PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum EntryKind {
+        /// A key outside of the lists.
+        Setting "setting",
+        /// A `[[virtual_hosts]]` entry.
+        Domain "domain",
+        /// A `[[backends]]` entry.
+        Backend "backend",
     }
 }
 
-impl fmt::Display for EntryKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// What became of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EntryAction {
-    /// It is new.
-    Added,
-    /// Some of it changed.
-    Changed,
-    /// It is gone.
-    Removed,
-}
-
-impl EntryAction {
-    /// The name in tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Changed => "changed",
-            Self::Removed => "removed",
-        }
+worded! {
+    /// What became of an entry.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum EntryAction {
+        /// It is new.
+        Added "added",
+        /// Some of it changed.
+        Changed "changed",
+        /// It is gone.
+        Removed "removed",
     }
 }
 
@@ -165,24 +139,12 @@ pub struct Difference {
     pub made: Option<Made>,
 }
 
-/// How a reload of the config ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReloadEnd {
-    /// What the config says is in effect, but for what wants a restart.
-    Applied,
-    /// Nothing was changed: the config is wrong, or what it wants can't be done.
-    Failed,
-}
-
-impl ReloadEnd {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Applied, Self::Failed];
-
-    /// The stable name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Failed => "failed",
-        }
+worded! {
+    /// How a reload of the config ended.
+    pub enum ReloadEnd {
+        /// What the config says is in effect, but for what wants a restart.
+        Applied "applied",
+        /// Nothing was changed: the config is wrong, or what it wants can't be done.
+        Failed "failed",
     }
 }

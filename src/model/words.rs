@@ -11,6 +11,15 @@ pub fn counted(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
+/// ``choose `one`, `two` or `three` ``.
+pub fn choose(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("choose {} or {last}", rest.join(", ")),
+        _ => format!("choose {}", quoted.concat()),
+    }
+}
+
 /// The text, cut after `most` characters: what others have sent neither fills a terminal nor comes back at
 /// any length.
 pub fn shorten(text: &str, most: usize) -> String {

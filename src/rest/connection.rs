@@ -15,9 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::Door;
 use super::guard::Peer;
-use super::write_timeout::WriteTimeout;
 use crate::model::Actor;
 use crate::places::{ClientKey, Places};
+use crate::slow_reader::{Rule, SlowReader};
 
 /// Connections over TCP at once; with more, the oldest of the client that has the most is closed.
 const MAX_CONNECTIONS: usize = 512;
@@ -27,6 +27,9 @@ const SLOWEST_HEAD: Duration = Duration::from_secs(10);
 
 /// The longest head, in bytes.
 const LONGEST_HEAD: usize = 32 * 1024;
+
+/// How long a client may take nothing of what waits for it.
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A bound address.
 pub struct Listener {
@@ -104,13 +107,35 @@ impl Door {
             request.extensions_mut().insert(peer.clone());
             TowerToHyperService::new(self.router()).call(request)
         });
+        let stream = SlowReader::new(stream, WRITE_TIMEOUT, Rule::EachPiece);
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(SLOWEST_HEAD)
             .max_buf_size(LONGEST_HEAD)
-            .serve_connection(TokioIo::new(WriteTimeout::new(stream)), answer);
+            .serve_connection(TokioIo::new(stream), answer);
         if let Err(error) = served.await {
             tracing::debug!(%error, "a connection to the management API ended");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_for_a_minute_is_ended() {
+        let (mut client, server) = duplex(100);
+        client.write_all(REQUEST).await.unwrap();
+        let start = Instant::now();
+        // Its answer is longer than what the pipe holds.
+        Door::new().serve_local(server, Actor::Unknown).await;
+        let ended = start.elapsed();
+        assert!(ended >= WRITE_TIMEOUT && ended < 2 * WRITE_TIMEOUT, "{ended:?}");
     }
 }

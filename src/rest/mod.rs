@@ -17,7 +17,6 @@ mod revision;
 mod routes;
 mod shapes;
 mod stream;
-mod write_timeout;
 
 pub use api::Api;
 pub use connection::Listener;

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::Counters;
 use super::history::{History, per_second};
-use super::track::Reach;
+use super::track::{Owner, Reach, Tracks};
+use crate::clock::whole_micros;
 use crate::counters::LatencyCells;
 use crate::model::{
     BackendId, BackendState, DomainName, HealthStatus, StatsSort, StatsWindow, Tag,
 };
-use crate::state::{BackendNode, DomainNode, Snapshot};
+use crate::state::{BackendNode, DomainNode, Snapshot, TagLive};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -168,18 +169,11 @@ impl Reading<'_> {
 
     fn domain(&self, node: &Arc<DomainNode>) -> DomainReport {
         let tracks = &self.history.tags;
-        let tags: Vec<_> = node
-            .tags()
-            .iter()
-            .map(|of| {
-                let mut latency = LatencyCells::default();
-                tracks.add_cells(&of.traffic, self.reach, &mut latency);
-                let counters = tracks.counters(&of.traffic, self.reach);
-                let in_flight = of.requests();
-                let figures = Figures { span: self.span, in_flight, counters, latency };
-                TagReport { tag: of.tag.clone(), figures }
-            })
-            .collect();
+        let report = |of: &TagLive| {
+            let figures = self.figures(tracks, &of.traffic, of.requests());
+            TagReport { tag: of.tag.clone(), figures }
+        };
+        let tags: Vec<_> = node.tags().iter().map(report).collect();
         let mut figures = Figures { span: self.span, ..Figures::default() };
         for tag in &tags {
             figures.in_flight += tag.figures.in_flight;
@@ -195,27 +189,44 @@ impl Reading<'_> {
     }
 
     fn weight_of_domain(&self, node: &DomainNode, sort: StatsSort) -> u64 {
-        let tracks = &self.history.tags;
+        let in_flight = || node.in_flight().map(|(_, count)| count).sum();
+        let traffic = node.tags().iter().map(|of| &of.traffic);
+        self.weight(&self.history.tags, traffic, in_flight, sort)
+    }
+
+    /// What those have had that are counted in `owners`.
+    fn weight<'o, O: Owner + 'o>(
+        &self,
+        tracks: &Tracks<O>,
+        owners: impl Iterator<Item = &'o O> + Clone,
+        in_flight: impl FnOnce() -> usize,
+        sort: StatsSort,
+    ) -> u64 {
         let of_all = |value: fn(&Counters) -> u64| {
-            let tags = node.tags().iter();
-            tags.map(|of| value(&tracks.counters(&of.traffic, self.reach))).sum()
+            owners.clone().map(|owner| value(&tracks.counters(owner, self.reach))).sum()
         };
         match sort {
             StatsSort::Rate => of_all(|counters| counters.requests),
             StatsSort::Errors => of_all(|counters| counters.errors),
-            StatsSort::InFlight => node.in_flight().map(|(_, count)| count as u64).sum(),
+            StatsSort::InFlight => in_flight() as u64,
             StatsSort::P99 => {
-                if node.tags().iter().all(|of| of.traffic.counts().is_none()) {
+                // Most of many have had no request at all.
+                if owners.clone().all(|owner| owner.traffic().counts().is_none()) {
                     return 0;
                 }
                 let mut cells = LatencyCells::default();
-                for of in node.tags() {
-                    tracks.add_cells(&of.traffic, self.reach, &mut cells);
-                }
+                owners.for_each(|owner| tracks.add_cells(owner, self.reach, &mut cells));
                 p99(&cells)
             }
             StatsSort::Name => 0,
         }
+    }
+
+    fn figures<O: Owner>(&self, tracks: &Tracks<O>, owner: &O, in_flight: usize) -> Figures {
+        let mut latency = LatencyCells::default();
+        tracks.add_cells(owner, self.reach, &mut latency);
+        let counters = tracks.counters(owner, self.reach);
+        Figures { span: self.span, in_flight, counters, latency }
     }
 
     fn backends(&self, snapshot: &Snapshot, query: &Query) -> (Vec<BackendReport>, usize) {
@@ -243,29 +254,15 @@ impl Reading<'_> {
 
     fn backend(&self, node: &Arc<BackendNode>) -> BackendReport {
         let tracks = &self.history.backends;
-        let mut latency = LatencyCells::default();
-        tracks.add_cells(&node.live, self.reach, &mut latency);
-        let counters = tracks.counters(&node.live, self.reach);
-        let in_flight = node.live.in_flight();
-        let figures = Figures { span: self.span, in_flight, counters, latency };
+        let figures = self.figures(tracks, &node.live, node.live.in_flight());
         let rates =
             self.history.rates(|sums| tracks.add_requests(&node.live, self.history.number, sums));
         BackendReport { node: Arc::clone(node), figures, rates }
     }
 
     fn weight_of_backend(&self, node: &BackendNode, sort: StatsSort) -> u64 {
-        let tracks = &self.history.backends;
-        match sort {
-            StatsSort::Rate => tracks.counters(&node.live, self.reach).requests,
-            StatsSort::Errors => tracks.counters(&node.live, self.reach).errors,
-            StatsSort::InFlight => node.live.in_flight() as u64,
-            StatsSort::P99 if node.live.traffic().counts().is_some() => {
-                let mut cells = LatencyCells::default();
-                tracks.add_cells(&node.live, self.reach, &mut cells);
-                p99(&cells)
-            }
-            StatsSort::P99 | StatsSort::Name => 0,
-        }
+        let owners = std::iter::once(&node.live);
+        self.weight(&self.history.backends, owners, || node.live.in_flight(), sort)
     }
 }
 
@@ -275,8 +272,7 @@ fn is_unhealthy(node: &BackendNode) -> bool {
 }
 
 fn p99(cells: &LatencyCells) -> u64 {
-    let micros = cells.quantile(0.99).unwrap_or_default().as_micros();
-    u64::try_from(micros).unwrap_or(u64::MAX)
+    whole_micros(cells.quantile(0.99).unwrap_or_default())
 }
 
 /// The heaviest, as many as are asked for; by name where they weigh the same. `all` is by name.

@@ -39,22 +39,22 @@ fn what_is_saved_is_found_again() {
     for (of, bundle) in [("a.test", "one"), ("*.a.test", "two"), ("[::1]", "three")] {
         storage.save(CA, &name(of), bundle, &meta).unwrap();
     }
-    storage.save_meta(CA, &name("tried.test"), &meta).unwrap();
-    storage.save_imported(&name("b.test"), "four", &Meta::default()).unwrap();
-    let loaded = storage.load(CA);
+    storage.of_ca(CA).save_meta(&name("tried.test"), &meta).unwrap();
+    storage.imported().save(&name("b.test"), "four", &Meta::default()).unwrap();
+    let loaded = storage.of_ca(CA).load();
     let found = |of: &str| loaded.stored.iter().find(|stored| stored.name == name(of)).unwrap();
     assert_eq!(loaded.stored.len(), 3);
     assert_eq!(found("*.a.test").bundle, "two");
     assert_eq!(found("[::1]").meta, meta);
     assert_eq!(loaded.tried, [(name("tried.test"), meta)]);
     assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
-    assert_eq!(storage.load_imported().stored[0].bundle, "four");
-    assert!(storage.load("https://other.test/directory").stored.is_empty());
-    storage.remove(CA, &name("a.test")).unwrap();
-    storage.remove(CA, &name("a.test")).unwrap();
-    storage.remove_imported(&name("b.test")).unwrap();
-    assert_eq!(storage.load(CA).stored.len(), 2);
-    assert!(storage.load_imported().stored.is_empty());
+    assert_eq!(storage.imported().load().stored[0].bundle, "four");
+    assert!(storage.of_ca("https://other.test/directory").load().stored.is_empty());
+    storage.of_ca(CA).remove(&name("a.test")).unwrap();
+    storage.of_ca(CA).remove(&name("a.test")).unwrap();
+    storage.imported().remove(&name("b.test")).unwrap();
+    assert_eq!(storage.of_ca(CA).load().stored.len(), 2);
+    assert!(storage.imported().load().stored.is_empty());
 }
 
 #[test]
@@ -83,13 +83,13 @@ fn what_a_crash_leaves_does_no_harm() {
     storage.save(CA, &name("a.test"), "whole", &Meta::default()).unwrap();
     let half = storage.certs(CA).join(".unfinished-x");
     fs::write(&half, "ha").unwrap();
-    assert_eq!(storage.load(CA).stored.len(), 1);
-    assert!(storage.load(CA).problems.is_empty());
+    assert_eq!(storage.of_ca(CA).load().stored.len(), 1);
+    assert!(storage.of_ca(CA).load().problems.is_empty());
     storage.prepare().unwrap();
     assert!(!half.exists());
     // Between the bundle and its metadata.
     fs::remove_file(storage.certs(CA).join("a.test.json")).unwrap();
-    assert_eq!(storage.load(CA).stored[0].meta, Meta::default());
+    assert_eq!(storage.of_ca(CA).load().stored[0].meta, Meta::default());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_file_that_makes_no_sense_is_told_and_left_alone() {
     fs::write(certs.join("A.test.pem"), "x").unwrap();
     fs::write(certs.join("b.test.pem"), [0xff, 0xfe]).unwrap();
     fs::create_dir(certs.join("c.test.pem")).unwrap();
-    let loaded = storage.load(CA);
+    let loaded = storage.of_ca(CA).load();
     assert_eq!(loaded.stored.len(), 1, "metadata is not needed to serve");
     assert_eq!(loaded.problems.len(), 5, "{:?}", loaded.problems);
     assert!(loaded.problems.iter().all(|(path, why)| path.exists() && !why.is_empty()));
@@ -112,12 +112,12 @@ fn a_file_that_makes_no_sense_is_told_and_left_alone() {
 fn a_bad_bundle_is_set_aside() {
     let (_directory, storage) = storage();
     storage.save(CA, &name("a.test"), "bad", &Meta::default()).unwrap();
-    storage.set_aside(CA, &name("a.test")).unwrap();
-    let loaded = storage.load(CA);
+    storage.of_ca(CA).set_aside(&name("a.test")).unwrap();
+    let loaded = storage.of_ca(CA).load();
     assert!(loaded.stored.is_empty() && loaded.problems.is_empty());
     assert_eq!(loaded.tried.len(), 1);
     assert!(storage.certs(CA).join("a.test.pem.bad").exists());
-    assert!(storage.set_aside(CA, &name("a.test")).is_err());
+    assert!(storage.of_ca(CA).set_aside(&name("a.test")).is_err());
 }
 
 #[test]
@@ -157,6 +157,6 @@ fn thousands_load_in_no_time() {
         fs::write(certs.join(format!("{n}.test.json")), "{}").unwrap();
     }
     let started = std::time::Instant::now();
-    assert_eq!(storage.load(CA).stored.len(), 10_000);
+    assert_eq!(storage.of_ca(CA).load().stored.len(), 10_000);
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
 }

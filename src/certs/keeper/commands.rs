@@ -57,7 +57,7 @@ impl Keeper {
         let url = self.shared.table.read().get(name).and_then(|e| e.directory_url.clone());
         let Some(url) = url else { return };
         let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
-        let aside = tokio::task::spawn_blocking(move || storage.set_aside(&url, &own)).await;
+        let aside = tokio::task::spawn_blocking(move || storage.of_ca(&url).set_aside(&own)).await;
         if let Ok(Err(error)) = aside {
             tracing::error!(%name, %error, "cannot put a revoked certificate aside");
         }
@@ -138,7 +138,7 @@ impl Keeper {
     ) {
         let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
         let saved = tokio::task::spawn_blocking(move || {
-            storage.save_imported(&own, &bundle, &Meta::default())
+            storage.imported().save(&own, &bundle, &Meta::default())
         })
         .await;
         let saved = saved.unwrap_or_else(|_| Err(std::io::Error::other("the server is stopping")));

@@ -51,7 +51,8 @@ impl Keeper {
         if before == Some(CertificateSource::Imported) {
             // Or else it would be back after the next start.
             let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
-            let removed = tokio::task::spawn_blocking(move || storage.remove_imported(&own)).await;
+            let removed =
+                tokio::task::spawn_blocking(move || storage.imported().remove(&own)).await;
             if let Ok(Err(error)) = removed {
                 tracing::error!(%name, %error, "cannot remove the imported certificate");
             }
@@ -168,7 +169,8 @@ impl Keeper {
             .and_then(|entry| Some((entry.directory_url.clone()?, entry.meta.clone())));
         let Some((url, meta)) = found else { return };
         let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
-        let saved = tokio::task::spawn_blocking(move || storage.save_meta(&url, &own, &meta)).await;
+        let saved =
+            tokio::task::spawn_blocking(move || storage.of_ca(&url).save_meta(&own, &meta)).await;
         if let Ok(Err(error)) = saved {
             tracing::error!(%name, %error, "cannot store how it stands with a certificate");
         }

@@ -115,7 +115,7 @@ async fn the_window_that_a_ca_names_is_kept_and_followed() {
         } else {
             assert!(due <= end + slack, "it is renewed then");
         }
-        let stored = keeper.shared.settings.storage.load(CA);
+        let stored = keeper.shared.settings.storage.of_ca(CA).load();
         assert_eq!(stored.tried[0].1, *meta, "a restart knows it");
     }
     let before = keeper.shared.table.read()[&name].meta.clone();
@@ -134,7 +134,7 @@ async fn the_time_that_a_ca_names_is_when_a_name_is_tried_again() {
     keeper.fail("example.com", limited, Some(asked)).await;
     let due = keeper.due_of("example.com").expect("it is tried again");
     assert!((asked..asked + HOUR).contains(&due), "{due:?} after {asked:?}");
-    let stored = keeper.shared.settings.storage.load(CA);
+    let stored = keeper.shared.settings.storage.of_ca(CA).load();
     assert_eq!(stored.tried[0].1.next_ms, Some(millis(due)), "a restart knows it");
     assert!(keeper.paused.is_empty(), "others may be ordered");
 }

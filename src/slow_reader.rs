@@ -1,4 +1,4 @@
-//! A connection whose reader may be slow, but not for long.
+//! A connection whose reader may be slow, but not for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -6,21 +6,30 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
-/// How long an answer may take from the moment that the reader falls behind.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A stream that fails when an answer is not taken in time, however little of it is taken now and then.
-pub(super) struct Patient<S> {
-    stream: S,
-    deadline: Pin<Box<Sleep>>,
-    is_behind: bool,
+/// What a reader has to take in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The whole answer, from the moment that it falls behind, however little it takes now and then.
+    WholeAnswer,
+    /// Something: answers may go on for ever, so each piece that is taken begins the time anew.
+    EachPiece,
 }
 
-impl<S> Patient<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, deadline: Box::pin(sleep(ANSWER_TIMEOUT)), is_behind: false }
+/// A stream of which a write fails when its reader is too slow.
+pub struct SlowReader<S> {
+    stream: S,
+    limit: Duration,
+    rule: Rule,
+    /// Until when something must be taken, while the reader is behind.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> SlowReader<S> {
+    /// The stream, whose reader has `limit` to do what the rule says.
+    pub fn new(stream: S, limit: Duration, rule: Rule) -> Self {
+        Self { stream, limit, rule, deadline: None }
     }
 
     /// What a write came to, or that it took too long.
@@ -30,18 +39,19 @@ impl<S> Patient<S> {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
+            if self.rule == Rule::EachPiece {
+                self.deadline = None;
+            }
             return written;
         }
-        if !self.is_behind {
-            self.is_behind = true;
-            self.deadline.as_mut().reset(Instant::now() + ANSWER_TIMEOUT);
-        }
-        ready!(self.deadline.as_mut().poll(context));
+        let limit = self.limit;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(deadline.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for SlowReader<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -51,12 +61,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         // Another request: the answer before it was taken, or hyper would not read.
-        this.is_behind &= buffer.filled().len() == before;
+        if this.rule == Rule::WholeAnswer && buffer.filled().len() > before {
+            this.deadline = None;
+        }
         read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for SlowReader<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -82,24 +94,31 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        this.bounded(flushed, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        let shut = Pin::new(&mut this.stream).poll_shutdown(context);
+        this.bounded(shut, context)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
 
     use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_a_little_now_and_then_is_given_up() {
         let (mut reader, server) = tokio::io::duplex(16);
-        let mut server = Patient::new(server);
+        let mut server = SlowReader::new(server, LIMIT, Rule::WholeAnswer);
         let trickle = tokio::spawn(async move {
             let mut byte = [0];
             while reader.read(&mut byte).await.is_ok_and(|read| read > 0) {
@@ -109,7 +128,7 @@ mod tests {
         let started = Instant::now();
         let error = server.write_all(&[7; 4096]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(started.elapsed().as_secs(), ANSWER_TIMEOUT.as_secs());
+        assert_eq!(started.elapsed().as_secs(), LIMIT.as_secs());
         drop(server);
         trickle.await.unwrap();
     }
@@ -117,17 +136,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_was_slow_once_has_all_the_time_for_the_next_answer() {
         let (mut reader, server) = tokio::io::duplex(16);
-        let mut server = Patient::new(server);
+        let mut server = SlowReader::new(server, LIMIT, Rule::WholeAnswer);
         for _ in 0..3 {
             reader.write_all(b"?").await.unwrap();
             server.read_u8().await.unwrap();
             let slow = async {
-                sleep(ANSWER_TIMEOUT / 2).await;
+                sleep(LIMIT / 2).await;
                 reader.read_exact(&mut [0; 64]).await
             };
             let (written, read) = tokio::join!(server.write_all(&[7; 64]), slow);
             written.unwrap();
             read.unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_that_goes_on_reading_is_not() {
+        let (mut client, server) = tokio::io::duplex(1);
+        let mut server = SlowReader::new(server, LIMIT, Rule::EachPiece);
+        let reading = async {
+            let mut read = Vec::new();
+            while read.len() < 10 {
+                tokio::time::sleep(LIMIT * 9 / 10).await;
+                read.push(client.read_u8().await.unwrap());
+            }
+            read
+        };
+        let (written, read) = tokio::join!(server.write_all(b"0123456789"), reading);
+        written.unwrap();
+        assert_eq!(read, b"0123456789");
     }
 }
