@@ -129,7 +129,9 @@ impl<S: Subscriber> Layer<S> for Sampling {
         let is_sampled = matches!(*metadata.level(), Level::INFO | Level::WARN)
             && fields.field("reason").is_some()
             // A summary has a reason too.
-            && fields.field("suppressed").is_none();
+            && fields.field("suppressed").is_none()
+            // The reason of an operator's command: no stranger causes those.
+            && fields.field("event").is_none();
         if !is_sampled {
             return true;
         }
@@ -207,7 +209,7 @@ mod tests {
             refused("rare");
             for _ in 0..70 {
                 tracing::warn!(reason = "flood", "request failed");
-                tracing::info!("state changed");
+                tracing::info!(event = "switched", reason = "release", "state changed");
             }
             sampling.sum_up();
             refused("flood");
