@@ -42,10 +42,21 @@ pub fn on_one_line(text: &str) -> String {
     line
 }
 
+/// Options that are on or off; of others there are some or none.
+const SWITCHES: [&str; 7] = [
+    "basic_auth",
+    "client_rate_limit",
+    "compression",
+    "maintenance",
+    "pause",
+    "rate_limit",
+    "sticky",
+];
+
 /// An option as people read it: `on (30s, 1000 waiting)` of a pause, `off` where it is not given.
 pub fn shown_in_words(key: &str, value: Option<&Value>) -> String {
     match value {
-        None | Some(Value::Null) => "off".to_owned(),
+        None | Some(Value::Null) => if SWITCHES.contains(&key) { "off" } else { "none" }.to_owned(),
         Some(Value::Object(members)) if members.contains_key("requests") => rate(members),
         Some(Value::Object(members)) if members.is_empty() => "on".to_owned(),
         Some(Value::Object(members)) if members.values().all(|it| !it.is_object()) => {
@@ -136,6 +147,7 @@ mod tests {
             assert_eq!(shown_in_words(key, Some(&value)), words, "{key}");
         }
         assert_eq!(shown_in_words("pause", None), "off");
+        assert_eq!(shown_in_words("allow", None), "none");
     }
 
     #[test]
