@@ -143,7 +143,18 @@ pub struct Explanation {
     pub tries: usize,
     /// Clients whose forwarded headers are believed, as networks.
     pub trusted_proxies: Vec<String>,
-    /// What the client would get instead of a backend's answer; nothing when it would be served.
+    /// For how many seconds it would wait at most, where its domain is paused; the rest is what comes
+    /// afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_secs: Option<u32>,
+    /// The location that the client would be redirected to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirected: Option<String>,
+    /// Whether it would be answered as a CA wants to see it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answers_challenge: bool,
+    /// What the client would get instead of a backend's answer; nothing when it would be served, or
+    /// redirected.
     pub refused: Option<Refusal>,
     /// What else there is to know.
     pub notes: Vec<String>,

@@ -6,7 +6,7 @@
 mod balance;
 mod carry;
 mod client;
-pub mod explain;
+mod decision;
 mod front;
 mod host;
 mod limits;
@@ -19,6 +19,7 @@ pub(crate) mod tests;
 mod wire;
 mod wrapped;
 
+pub use decision::explain;
 pub use front::{Front, TlsFront, front, tls_front};
 pub use host::{HostServices, PageKeeper, PageRules, Pages};
 pub use options::{

@@ -13,7 +13,7 @@ use crate::model::UnderscoresInHeaders;
 use crate::telemetry::AccessLog;
 use crate::tls::{CertStore, Serving};
 
-/// What the request path is told by the config.
+/// The settings of the request path.
 #[derive(Debug, Clone)]
 pub struct ProxyOptions {
     /// Threads that carry traffic.
@@ -42,7 +42,7 @@ pub struct ProxyOptions {
     pub proxy_protocol: bool,
     /// The same for the listener of plain HTTP.
     pub proxy_protocol_http: bool,
-    /// Where each request is told.
+    /// Where each request is logged.
     pub access_log: AccessLog,
     /// What is expected of TLS clients before they speak HTTP.
     pub handshakes: HandshakeLimits,

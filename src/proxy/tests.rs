@@ -13,14 +13,17 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::client::connection::Connection;
+use super::explain::Explainer;
 use super::wire::head::H2_PREFACE;
 use super::{Front, HostServices, ProxyOptions, UpstreamOptions, front};
 use crate::counters::Metrics;
 use crate::model::{
-    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme,
+    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, HostOptions, Scheme,
     UnderscoresInHeaders, VirtualHost, Weight,
 };
 use crate::state::{Endpoints, Publisher, Reader, Snapshot, publication};
+
+mod explained;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -81,12 +84,21 @@ pub(crate) fn options() -> ProxyOptions {
 /// A proxy whose one domain, `example.com`, is served by `backends`.
 struct Proxy {
     front: Arc<Front>,
+    explainer: Explainer,
     metrics: Arc<Metrics>,
     reader: Reader,
     _publisher: Publisher,
 }
 
 fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy {
+    proxy_of(options, backends, HostOptions::default())
+}
+
+fn proxy_of(
+    options: ProxyOptions,
+    backends: &[(&str, HealthStatus)],
+    host_options: HostOptions,
+) -> Proxy {
     let ready = |(index, (address, _)): (usize, &(&str, HealthStatus))| {
         Change::PutBackend(Backend {
             id: format!("b{index}").parse().unwrap(),
@@ -103,14 +115,14 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
     let mut changes: Vec<_> = backends.iter().enumerate().map(ready).collect();
     changes.push(Change::PutDomain(VirtualHost {
         domain: "example.com".parse().unwrap(),
-        aliases: Vec::new(),
+        aliases: vec!["www.example.com".parse().unwrap()],
         live: "a".parse().unwrap(),
         previous: None,
         http_to_https: false,
         balance: Balance::RoundRobin,
         tls: crate::model::TlsMode::Auto,
         hsts_max_age_secs: 0,
-        options: crate::model::HostOptions::default(),
+        options: host_options,
     }));
     let snapshot = Snapshot::default().after(changes, 1);
     for (node, (_, status)) in snapshot.backends().zip(backends) {
@@ -119,13 +131,14 @@ fn proxy_with(options: ProxyOptions, backends: &[(&str, HealthStatus)]) -> Proxy
     let (publisher, reader) = publication(snapshot);
     let metrics = Arc::<Metrics>::default();
     let options = Arc::new(ArcSwap::from_pointee(options));
-    let front =
-        Arc::new(front(options, reader.clone(), Arc::clone(&metrics), None, host_services()));
-    Proxy { front, metrics, reader, _publisher: publisher }
+    let hosts = host_services();
+    let explainer = Explainer::new(Arc::clone(&options), None, hosts.clone());
+    let front = Arc::new(front(options, reader.clone(), Arc::clone(&metrics), None, hosts));
+    Proxy { front, explainer, metrics, reader, _publisher: publisher }
 }
 
 /// What hosts need, with a key that is lost.
-pub(super) fn host_services() -> HostServices {
+pub(crate) fn host_services() -> HostServices {
     let directory = tempfile::tempdir().expect("a directory");
     HostServices::open(directory.path()).expect("a key")
 }
@@ -154,11 +167,15 @@ fn connection() -> Arc<Connection> {
 impl Proxy {
     /// A client's connection.
     fn connect(&self) -> Client {
+        self.connect_as(connection())
+    }
+
+    fn connect_as(&self, connection: Arc<Connection>) -> Client {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let front = Arc::clone(&self.front);
         let serving = tokio::spawn(async move {
             let (_stopping, stopped) = watch::channel(false);
-            front.serve_http1(Box::new(server), connection(), &stopped).await;
+            front.serve_http1(Box::new(server), connection, &stopped).await;
         });
         Client { stream: client, got: Vec::new(), serving }
     }

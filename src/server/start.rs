@@ -93,7 +93,7 @@ impl Server {
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
         let warnings = keep_pages(&config, &hosts, &reader, &control);
         // One for all listeners: they share the connections to backends.
-        let explainer = Explainer::new(Arc::clone(&options), https.served.clone());
+        let explainer = Explainer::new(Arc::clone(&options), https.served.clone(), hosts.clone());
         let pages = hosts.pages.clone();
         let front = proxy::front(
             Arc::clone(&options),

@@ -1,5 +1,6 @@
 //! `vhost ctl explain`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -30,13 +31,16 @@ pub(super) struct ExplainArgs {
     /// A header that it would send, as `Name: value`; may be repeated
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
     headers: Vec<HeaderLine>,
+    /// The address that it would come from: says whether `allow` and `deny` let it in
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<IpAddr>,
 }
 
 impl ExplainArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let Self { url, headers } = self;
+        let Self { url, headers, client } = self;
         let action = format!("explain `{url}`");
-        let params = ExplainParams { url, headers };
+        let params = ExplainParams { url, headers, client };
         let explanation = session.call::<route::Explain>(&action, &params).await?;
         let now_ms = session.printer.now_ms();
         let tables = [facts(&explanation), backends(&explanation.backends, now_ms)];
@@ -94,6 +98,23 @@ fn facts(explanation: &Explanation) -> Table {
 }
 
 fn answer(explanation: &Explanation) -> (String, Tone) {
+    let (answer, tone) = after_pause(explanation);
+    match explanation.waits_secs {
+        Some(secs) => {
+            let wait = span(Duration::from_secs(secs.into()));
+            (format!("waits for up to {wait}: the domain is paused. Then: {answer}"), Tone::Unsure)
+        }
+        None => (answer, tone),
+    }
+}
+
+fn after_pause(explanation: &Explanation) -> (String, Tone) {
+    if let Some(location) = &explanation.redirected {
+        return (format!("308 redirect to {location}"), Tone::Good);
+    }
+    if explanation.answers_challenge {
+        return ("200 the answer to a challenge of a CA".to_owned(), Tone::Good);
+    }
     if let Some(refusal) = &explanation.refused {
         let text = match refusal.status {
             0 => format!("none: {}", refusal.reason),

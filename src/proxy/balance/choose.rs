@@ -88,7 +88,7 @@ fn next_in_turn<'p>(
 }
 
 /// The power of two choices: of two healthy backends at random, the one that has less of `burden` for
-/// its weight. Nothing when none is healthy.
+/// its weight. `None` when none is healthy.
 fn better_of_two<'p>(
     pool: &'p Pool,
     terms: &Terms<'_>,

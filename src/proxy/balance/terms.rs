@@ -18,7 +18,7 @@ pub(crate) struct Chosen {
     _freed: Option<Freed>,
 }
 
-/// Tells those who wait that there is room.
+/// Wakes those who wait for room.
 #[derive(Debug)]
 struct Freed(Arc<BackendNode>);
 

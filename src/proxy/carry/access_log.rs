@@ -6,8 +6,8 @@ use http::{HeaderValue, Method, Uri, Version, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::context::RequestContext;
 use super::headers::RequestId;
+use super::stages::RequestContext;
 use super::trace_context::trace_id;
 use crate::clock::now_ms;
 use crate::model::{Blame, Reason};
@@ -40,19 +40,19 @@ pub(crate) fn asked(session: &Session, ctx: &RequestContext) -> Option<Asked> {
     })
 }
 
-/// Tells the access log of a request that has no end: the stop of the server has cut it off, or a bug.
+/// Logs a request that has no end: the stop of the server has cut it off, or a bug.
 pub(crate) fn cut_off(asked: &Asked, ctx: &RequestContext) {
     let active = ctx.options.access_log.active();
     let Some(log) = &*active else { return };
     let reason = if std::thread::panicking() { Reason::Internal } else { Reason::Shutdown };
-    let live = ctx.pinned.as_ref().map(|pinned| &pinned.domain.virtual_host);
+    let live = ctx.pinned().map(|pinned| &pinned.domain.virtual_host);
     let host = asked.host.as_ref().and_then(|host| host.to_str().ok());
     let client_id = asked.request_id.as_ref().and_then(|id| id.to_str().ok());
     log.write(&AccessLine {
         time_ms: now_ms(),
         request_id: ctx.request_id.as_ref().map(RequestId::as_str).or(client_id),
-        client_ip: ctx.client.and_then(|client| client.origin),
-        peer_ip: ctx.client.map(|client| client.peer),
+        client_ip: ctx.client().and_then(|client| client.origin),
+        peer_ip: ctx.client().map(|client| client.peer),
         method: asked.method.as_str(),
         host: asked.uri.authority().map(http::uri::Authority::as_str).or(host),
         path: asked.uri.path(),
@@ -70,14 +70,14 @@ pub(crate) fn cut_off(asked: &Asked, ctx: &RequestContext) {
     });
 }
 
-/// Tells how a request ended: the access log where there is one, and the log when it failed.
+/// Logs how a request ended: in the access log where there is one, and in the log when it failed.
 pub(crate) fn ended(session: &Session, ctx: &RequestContext, took: Duration) {
-    let logged = tell(&ctx.options.access_log, session, ctx, took);
+    let logged = write(&ctx.options.access_log, session, ctx, took);
     failed(session, ctx, logged);
 }
 
-/// Tells the access log; whether there is one.
-fn tell(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duration) -> bool {
+/// Writes the line of the access log; false where there is none.
+fn write(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duration) -> bool {
     let active = log.active();
     let Some(log) = &*active else { return false };
     let status = session.response_written().map(|response| response.status.as_u16());
@@ -86,14 +86,14 @@ fn tell(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duration
         return true;
     }
     let request = session.req_header();
-    let live = ctx.pinned.as_ref().map(|pinned| &pinned.domain.virtual_host);
+    let live = ctx.pinned().map(|pinned| &pinned.domain.virtual_host);
     let queries = log.tells_queries();
     log.write(&AccessLine {
         time_ms: now_ms(),
         request_id: usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str)),
         trace_id: trace_id(&request.headers),
-        client_ip: ctx.client.and_then(|client| client.origin),
-        peer_ip: ctx.client.map(|client| client.peer),
+        client_ip: ctx.client().and_then(|client| client.origin),
+        peer_ip: ctx.client().map(|client| client.peer),
         method: request.method.as_str(),
         host: host_of(request),
         path: request.uri.path(),
@@ -154,8 +154,8 @@ fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
                 domain = ctx.domain().map(tracing::field::display),
                 backend_id = ctx.backend().map(|node| tracing::field::display(&node.backend.id)),
                 client_ip =
-                    ctx.client.and_then(|client| client.origin).map(tracing::field::display),
-                peer_ip = ctx.client.map(|client| tracing::field::display(client.peer)),
+                    ctx.client().and_then(|client| client.origin).map(tracing::field::display),
+                peer_ip = ctx.client().map(|client| tracing::field::display(client.peer)),
                 method = %request.method,
                 host = host_of(request),
                 path = request.uri.path(),

@@ -51,7 +51,7 @@ pub(crate) fn is_own(name: &str) -> bool {
         || matches!(name, FORWARDED_FOR | FORWARDED_PROTO | FORWARDED_HOST | "x-request-id")
 }
 
-/// Tells the backend who the client is and what it asked for. `named_by` is the header that names clients
+/// Writes for the backend who the client is and what it asked for. `named_by` is the header that names clients
 /// where the operator has said so.
 pub(crate) fn forward(
     request: &mut RequestHeader,

@@ -1,4 +1,4 @@
-//! Failures as clients see them: the only place where one becomes a status.
+//! Answers of failures: the status of a reason, with the page or the words of the host that it is for.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ fn is_broken_body(error: &Error) -> bool {
         .is_some_and(|cause| cause.downcast_ref::<Broken>().is_some())
 }
 
-/// An error as the log tells it; `answering` is whether the backend's answer had begun.
+/// An error in words for the log; `answering` is whether the backend's answer had begun.
 pub(crate) fn words_of(error: &Error, answering: bool) -> String {
     match error.esource() {
         ErrorSource::Upstream => match error.root_etype() {
@@ -91,12 +91,12 @@ pub(crate) fn words_of(error: &Error, answering: bool) -> String {
             ErrorType::ReadTimedout if answering => "timed out within its answer".to_owned(),
             _ => upstream::reason(error),
         },
-        // What clients do is told best by Pingora itself.
+        // What clients do Pingora itself says best.
         ErrorSource::Downstream | ErrorSource::Internal | ErrorSource::Unset => error.to_string(),
     }
 }
 
-/// When a client may come again, where it is told.
+/// When a client may come again, where the answer says so.
 fn retry_after(reason: Reason, host: Host<'_>) -> Option<HeaderValue> {
     match reason {
         Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout | Reason::Paused => {

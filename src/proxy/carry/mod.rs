@@ -2,16 +2,20 @@
 //! answers.
 
 mod access_log;
-mod admit;
 mod answer;
+mod arrive;
 pub(super) mod claims;
-mod context;
+mod end;
 pub(super) mod failure;
 mod grpc;
 pub(super) mod headers;
 mod intake;
 pub(super) mod phases;
 mod redirect;
-mod routing;
+mod response;
+mod retry;
+mod sent;
+mod stages;
 mod trace_context;
+mod upstream_head;
 mod via;

@@ -1,5 +1,5 @@
 //! The trace that a request belongs to (W3C Trace Context). vhost has no spans of its own, so it passes
-//! `traceparent` and `tracestate` on as they are, and only tells the trace in its access log.
+//! `traceparent` and `tracestate` on as they are, and only logs the trace in its access log.
 
 use http::HeaderMap;
 

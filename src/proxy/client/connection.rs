@@ -7,11 +7,19 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use super::given_up::GivenUp;
 use crate::places::Uses;
 use crate::proxy::memory::Budget;
+use crate::proxy::wire::request::Wire;
 use crate::tls::Certificate;
 
 tokio::task_local! {
-    /// The connection of a request on HTTP/2, whose sessions Pingora lets nothing be attached to.
-    pub(crate) static CONNECTION: Arc<Connection>;
+    /// The request that the front hands to Pingora: nothing can be attached to its sessions of HTTP/2.
+    pub(crate) static ARRIVAL: Arrival;
+}
+
+/// A request as it comes: over which connection, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) wire: Wire,
 }
 
 /// What is known of a client before its first request, and whether its last one was accepted.

@@ -83,7 +83,7 @@ impl Framed {
         };
     }
 
-    /// The request has ended: what came behind it. Nothing when it has not been read to its end, so
+    /// The request has ended: what came behind it. `None` when it has not been read to its end, so
     /// that nobody knows what comes next.
     pub(crate) fn end(&mut self) -> Option<BytesMut> {
         self.gather.rest();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use pingora::http::RequestHeader;
 
 use super::connection::Connection;
-use super::forwarded::{Named, Sources, named};
+use super::forwarded::{Sources, named};
 
 /// Who sent a request.
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +31,29 @@ impl Client {
         sources: Sources<'_>,
     ) -> Self {
         let Connection { peer, client: ip, is_known, trusted, ref tls, .. } = *connection;
-        let own = Named { ip: is_known.then_some(ip), by_header: false };
-        let named = if trusted { named(request, ip, sources) } else { own };
         let secure = tls.is_some();
-        Self { peer, ip, trusted, secure, origin: named.ip, by_header: named.by_header }
+        let origin = is_known.then_some(ip);
+        Self { peer, ip, trusted, secure, origin, by_header: false }.named_in(request, sources)
+    }
+
+    /// Who would send `request` from `ip`, over TLS where that is `secure`.
+    pub(crate) fn at(
+        ip: IpAddr,
+        secure: bool,
+        request: &RequestHeader,
+        sources: Sources<'_>,
+    ) -> Self {
+        let trusted = sources.trusted.iter().any(|network| network.contains(&ip));
+        let client = Self { peer: ip, ip, trusted, secure, origin: Some(ip), by_header: false };
+        client.named_in(request, sources)
+    }
+
+    /// Whom a trusted proxy names.
+    fn named_in(self, request: &RequestHeader, sources: Sources<'_>) -> Self {
+        if !self.trusted {
+            return self;
+        }
+        let named = named(request, self.ip, sources);
+        Self { origin: named.ip, by_header: named.by_header, ..self }
     }
 }

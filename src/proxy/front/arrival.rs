@@ -57,7 +57,7 @@ enum NoHeader {
 }
 
 impl Front {
-    /// Counts a connection in, and finds out whose it is; nothing when it may not go on.
+    /// Counts a connection in, and finds out whose it is; `None` when it may not go on.
     /// `is_announced` is whether proxies say on its listener for whom they connect.
     pub(crate) async fn admit(
         &self,
@@ -111,7 +111,7 @@ impl Front {
         self.options.load().trusted_proxies.iter().any(|network| network.contains(&client))
     }
 
-    /// Reads for whom the proxy `peer` connects; nothing when the connection may not go on. What
+    /// Reads for whom the proxy `peer` connects; `None` when the connection may not go on. What
     /// follows the header is put back.
     async fn announced(&self, stream: &mut L4Stream, peer: IpAddr, open: Open) -> Option<Admitted> {
         if !self.trusts(peer) {

@@ -30,7 +30,7 @@ use crate::tls::{Served, Slot};
 
 /// The largest hello that is read: several times what the largest post-quantum ones take. It is held for
 /// each connection that does not finish its own.
-const MOST_HELLO: usize = 16 * 1024;
+const MAX_HELLO: usize = 16 * 1024;
 
 /// How long a handshake waits for a certificate that is being obtained.
 const HOLD: Duration = Duration::from_secs(10);
@@ -228,7 +228,7 @@ impl Handshakes {
                     Some(Slot::Pending | Slot::OnDemand) | None => {}
                 }
                 match &mut changes {
-                    // Looks once more: what came before the watch began is not told.
+                    // Looks once more: what came before the watch began is not reported.
                     none @ None => *none = Some(certificates.watch()),
                     Some(changes) => tokio::select! {
                         news = changes.changed() => news.map_err(|_| Reason::NoCertificate)?,
@@ -288,7 +288,7 @@ async fn hello(stream: &mut L4Stream, seen: &mut BytesMut) -> Result<Hello, NoHe
         }
         match acceptor.accept() {
             Ok(Some(accepted)) => return Ok(Hello::of(&accepted.client_hello())),
-            Ok(None) if seen.len() < MOST_HELLO => {}
+            Ok(None) if seen.len() < MAX_HELLO => {}
             Ok(None) => return Err(NoHello::Refused(Reason::HandshakeFailed)),
             Err((error, mut alert)) => {
                 tracing::debug!(%error, "TLS hello refused");

@@ -21,11 +21,12 @@ use tokio::sync::Notify;
 use super::serve::Front;
 use crate::counters::{InFlight, InFlightGuard};
 use crate::model::Reason;
-use crate::proxy::client::connection::{CONNECTION, Connection};
+use crate::proxy::client::connection::{ARRIVAL, Arrival, Connection};
 use crate::proxy::limits::{HeadRefused, Heads};
 use crate::proxy::wire::frames::Metered;
 use crate::proxy::wire::header_blocks::{HeaderBlocks, Refuse};
 use crate::proxy::wire::malformed::{self, MalformedRate};
+use crate::proxy::wire::request::Wire;
 
 /// How many times the control frames of a client a trusted proxy may send.
 const PROXY_FACTOR: u32 = 100;
@@ -93,8 +94,8 @@ impl Front {
             // What a stream can't send is held by h2; the streams' accounts bound the sum.
             .max_send_buffer_size(memory.h2_send_buffer)
             .max_concurrent_streams(limits.h2_streams)
-            // Twice our own limit: what is beyond that one is refused, told and counted by us, and what
-            // is beyond this one by h2, which tells nobody.
+            // Twice our own limit: what is beyond that one is refused, logged and counted by us, and what
+            // is beyond this one by h2, which reports it to nobody.
             .max_header_list_size(u32::try_from(most.saturating_mul(2)).unwrap_or(u32::MAX))
             // Those that clients provoke cost control frames, and malformed requests have a rate.
             .max_local_error_reset_streams(None);
@@ -217,7 +218,8 @@ impl Front {
                         }
                         continue;
                     }
-                    let head = match heads.take(session.req_header(), &connection.budget) {
+                    let wire = Wire::http2(session.req_header());
+                    let head = match heads.take(wire.head(), &connection.budget) {
                         Ok(head) => head,
                         Err(refused) => {
                             self.refuse_head(refused, &mut session, &connection);
@@ -231,24 +233,21 @@ impl Front {
                         closing = true;
                         conn.graceful_shutdown();
                     }
-                    tokio::spawn(CONNECTION.scope(Arc::clone(&connection), async move {
+                    let arrival = Arrival { connection: Arc::clone(&connection), wire };
+                    tokio::spawn(ARRIVAL.scope(arrival, async move {
                         let _counted = (open, head);
                         let session = ServerSession::new_http2(session);
                         proxy.process_new_http(session, &shutdown).await;
                     }));
                 }
                 Ok(Some(H2Accept::Rejected)) => {
-                    self.refuse(
-                        Reason::BadRequest,
-                        Some(400),
-                        Some("refused by the parser"),
-                        connection.client,
-                    );
+                    let why = Some("refused by the parser");
+                    self.refuse(Reason::BadRequest, Some(400), why, connection.client);
                     if malformed.note(Instant::now()) {
                         return;
                     }
                 }
-                // The client closed, one way or the other. What ran is told by each request.
+                // The client closed, one way or the other. Each request logs its own end.
                 Ok(None) => return,
                 Err(error) => {
                     let is_flood = flooded.load(Ordering::Relaxed);

@@ -1,8 +1,7 @@
-//! Owns each connection's beginning: tells HTTP/2 from HTTP/1, reads heads under our time-outs, and
+//! Owns each connection's beginning: distinguishes HTTP/2 from HTTP/1, reads heads under our time-outs, and
 //! hands ready sessions to Pingora's `HttpProxy`.
 
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -19,19 +18,19 @@ use tokio::io::AsyncWriteExt;
 
 use super::arrival::Admitted;
 use super::handshake::{Handshakes, Shaken};
-use crate::counters::Metrics;
-use crate::counters::{InFlight, InFlightGuard};
+use crate::counters::{InFlight, InFlightGuard, Metrics};
 use crate::model::Reason;
 use crate::proxy::carry::failure::raw_response;
 use crate::proxy::carry::phases::Phases;
-use crate::proxy::client::connection::{Agreed, Connection};
+use crate::proxy::client::connection::{ARRIVAL, Agreed, Arrival, Connection};
 use crate::proxy::client::framed::Framed;
 use crate::proxy::client::given_up::{Ending, GivenUp};
-use crate::proxy::limits::{Connections, check_raw};
+use crate::proxy::limits::{Connections, check_measures};
 use crate::proxy::memory::{Budgets, GatedConnector};
 use crate::proxy::options::ConnectionLimits;
 use crate::proxy::options::SharedOptions;
 use crate::proxy::wire::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
+use crate::proxy::wire::request::Wire;
 
 /// How long a client may refuse to hear that its connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -137,7 +136,7 @@ impl Front {
         let mut framed = Box::new(Framed::new(stream, Arc::clone(&connection)));
         loop {
             let BusyHead { whole, busy } = head;
-            if let Some(reason) = check_raw(&whole.head, self.options.load().limits) {
+            if let Some(reason) = check_measures(whole.measures, self.options.load().limits) {
                 let status = reason.row().answer.map(|(status, _)| status.as_u16());
                 let stream = framed.stream();
                 return self.answer(stream, (reason, None), status, connection.client).await;
@@ -195,14 +194,15 @@ impl Front {
         whole: Whole,
         connection: &Arc<Connection>,
         shutdown: &'a ShutdownWatch,
-    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>> {
+    ) -> impl Future<Output = Option<ReusedHttpStream>> + Send + use<'a> {
         framed.begin(whole.body, whole.rest, self.options.load().half_close_timeout);
         let mut session = ServerSession::new_http1(framed);
+        let wire = Wire::Http1 { head: whole.head.len() };
         session.set_pipelined_prefix(whole.head);
         session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
         connection.accepted.store(false, Ordering::Relaxed);
-        session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
-        self.proxy.process_new_http(session, shutdown)
+        let arrival = Arrival { connection: Arc::clone(connection), wire };
+        ARRIVAL.scope(arrival, self.proxy.process_new_http(session, shutdown))
     }
 
     /// The head of the next request on a connection that is idle.
@@ -252,7 +252,7 @@ impl Front {
     {
         let why = match none {
             NoHead::Ended => {
-                // Over TLS the end is told, so that nobody else can make one (RFC 8446 §6.1).
+                // Over TLS the end is announced, so that nobody else can fake it (RFC 8446 §6.1).
                 let _ = pingora::time::timeout(FAREWELL, stream.shutdown()).await;
                 return;
             }

@@ -269,7 +269,7 @@ impl Encoder {
     }
 }
 
-/// Encodes a body as it passes. A module of Pingora's: only modules are told of the end of a body that
+/// Encodes a body as it passes. A module of Pingora's: only modules hear of the end of a body that
 /// trailers end.
 struct Encode {
     /// Nothing once the body has ended.

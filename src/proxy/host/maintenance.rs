@@ -1,4 +1,4 @@
-//! What clients are told while a domain is worked on.
+//! The message of a domain under maintenance.
 
 use bytes::Bytes;
 

@@ -126,7 +126,7 @@ impl Reading {
     }
 }
 
-/// Takes the prefix off the path, where the route says so, and tells the backend of it.
+/// Takes the prefix off the path, where the route says so, and sends it to the backend in a header.
 pub(crate) fn strip(route: &PathRoute, request: &mut RequestHeader) -> Result<()> {
     if !route.strip {
         return Ok(());

@@ -17,31 +17,35 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What a request waits in, and how.
 pub(crate) struct Wait {
     line: Arc<PauseLine>,
-    who: Who,
     limits: Pause,
 }
 
 impl Wait {
-    /// Waits in `line`, as `who`, as the domain says. Once it is resumed it says no more, and there is nobody left
+    /// Waits in `line`, as the domain says. Once it is resumed it says no more, and there is nobody left
     /// to be bounded but who came at that moment.
-    pub(crate) fn new(line: &Arc<PauseLine>, who: Who, virtual_host: &VirtualHost) -> Self {
+    pub(crate) fn new(line: &Arc<PauseLine>, virtual_host: &VirtualHost) -> Self {
         let limits = virtual_host.options.get().pause.clone().unwrap_or_default();
-        Self { line: Arc::clone(line), who, limits }
+        Self { line: Arc::clone(line), limits }
     }
 
-    /// Waits until the domain is resumed and everybody who came before has gone on. The time counts
-    /// from the beginning of the request, so that a second pause does not double it.
+    pub(crate) fn limits(&self) -> &Pause {
+        &self.limits
+    }
+
+    /// Waits, as `who`, until the domain is resumed and everybody who came before has gone on. The time
+    /// counts from the beginning of the request, so that a second pause does not double it.
     ///
     /// # Errors
-    /// When the line is full, its place goes to a client that has fewer, time runs out, the server stops, or the client goes away. That a client
-    /// does which sends a body is not seen before it is read.
+    /// When the line is full, its place goes to a client that has fewer, time runs out, the server stops,
+    /// or the client goes away. Of a client that sends a body this is not seen before that is read.
     pub(crate) async fn until_turn(
         self,
         session: &mut Session,
+        who: Who,
         started: Instant,
         metrics: &Metrics,
     ) -> Result<PlaceInLine, Reason> {
-        let Self { line, who, limits } = self;
+        let Self { line, limits } = self;
         let most = usize::try_from(limits.max_waiting).unwrap_or(usize::MAX);
         let deadline = started + Duration::from_secs(limits.max_wait_secs.into());
         let mut place = line.join(who, most).map_err(|_| Reason::Paused)?;

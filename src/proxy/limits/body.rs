@@ -36,7 +36,7 @@ pub(crate) struct BodyMeter {
 }
 
 impl BodyMeter {
-    /// For a body of at most so many bytes, nothing where any number.
+    /// For a body of at most `most` bytes; `None` sets no bound.
     pub(crate) fn new(most: Option<u64>, limits: RequestLimits, is_grpc: bool) -> Self {
         // The messages of gRPC may be far apart.
         let bytes_per_sec = if is_grpc { 0 } else { limits.body_bytes_per_sec };

@@ -1,4 +1,4 @@
-//! How often a domain is asked: `rate_limit` and `client_rate_limit`, and what clients are told of
+//! How many requests a domain takes: `rate_limit` and `client_rate_limit`, and the fields that report
 //! them (draft-ietf-httpapi-ratelimit-headers-10).
 
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ pub(crate) struct RateFields {
 }
 
 impl RateFields {
-    /// Takes a request of `client` in; nothing where the domain has no limit for it.
+    /// Counts a request of `client`; `None` where the domain has no limit for it.
     pub(crate) fn take(rates: &Rates, client: IpAddr) -> Option<Self> {
         Self::of(rates.policy().clone(), &rates.take(client))
     }

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::counters::Metrics;
 
-    /// Reads into so much room; nothing when it may not be read.
+    /// Reads up to so many bytes; `None` when it may not be read.
     fn read(gated: &mut Gated, room: usize) -> Option<Bytes> {
         let mut buffer = BytesMut::with_capacity(room);
         let mut limited = gated.take(room as u64);

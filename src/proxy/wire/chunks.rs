@@ -6,13 +6,13 @@
 use super::strict::is_token_byte;
 
 /// The most bytes of the extension of one chunk; more than anybody sends.
-const MOST_EXTENSION: u16 = 1024;
+const MAX_EXTENSION: u16 = 1024;
 
 /// The most bytes of all trailers.
-const MOST_TRAILERS: u16 = 16 * 1024;
+const MAX_TRAILERS: u16 = 16 * 1024;
 
 /// More digits than any size needs that fits into memory.
-const MOST_DIGITS: u8 = 15;
+const MAX_DIGITS: u8 = 15;
 
 /// What is wrong with a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +107,7 @@ impl Chunks {
             (Self::Size { digits: 1.., size } | Self::Padding { size }, b';') => {
                 Self::Extension { size, length: 0 }
             }
-            (Self::Size { digits, size }, _) if digits < MOST_DIGITS => {
+            (Self::Size { digits, size }, _) if digits < MAX_DIGITS => {
                 let digit = char::from(byte).to_digit(16).ok_or(Broken::Size)?;
                 Self::Size { digits: digits + 1, size: size << 4 | u64::from(digit) }
             }
@@ -115,7 +115,7 @@ impl Chunks {
             (Self::Padding { size }, b' ' | b'\t') => Self::Padding { size },
             (Self::Padding { .. }, _) => return Err(Broken::Size),
             (Self::Extension { size, .. }, b'\r') => Self::SizeEnd { size },
-            (Self::Extension { size, length }, _) if length < MOST_EXTENSION && is_text(byte) => {
+            (Self::Extension { size, length }, _) if length < MAX_EXTENSION && is_text(byte) => {
                 Self::Extension { size, length: length + 1 }
             }
             (Self::Extension { .. }, _) => return Err(Broken::Extension),
@@ -127,13 +127,13 @@ impl Chunks {
             (Self::Trailer { .. }, b'\r') => Self::LastFeed,
             (Self::LastFeed, b'\n') => Self::Done,
             (Self::Trailer { length } | Self::TrailerName { length }, _)
-                if length < MOST_TRAILERS && is_token_byte(byte) =>
+                if length < MAX_TRAILERS && is_token_byte(byte) =>
             {
                 Self::TrailerName { length: length + 1 }
             }
             (Self::TrailerName { length }, b':') => Self::TrailerValue { length: length + 1 },
             (Self::TrailerValue { length }, b'\r') => Self::TrailerEnd { length },
-            (Self::TrailerValue { length }, _) if length < MOST_TRAILERS && is_text(byte) => {
+            (Self::TrailerValue { length }, _) if length < MAX_TRAILERS && is_text(byte) => {
                 Self::TrailerValue { length: length + 1 }
             }
             (Self::TrailerEnd { length }, b'\n') => Self::Trailer { length },

@@ -61,6 +61,8 @@ pub(crate) struct Whole {
     pub(crate) head: BytesMut,
     /// What was read behind it.
     pub(crate) rest: BytesMut,
+    /// The length of its target, and the number of its header lines.
+    pub(crate) measures: (usize, usize),
     /// How its body is delimited.
     pub(crate) body: Body,
 }
@@ -112,7 +114,7 @@ where
         End::Http1(end) => {
             // Splitting makes what is split shared, so nothing is where there is no need.
             let rest = if end < head.len() { head.split_off(end) } else { BytesMut::new() };
-            Head::Http1(Whole { head, rest, body: check.body() })
+            Head::Http1(Whole { head, rest, measures: check.measures(), body: check.body() })
         }
         End::Http2 => Head::Http2(head),
     })
@@ -205,6 +207,7 @@ mod tests {
                 panic!("{text:?}");
             };
             assert_eq!(whole.head, text.as_bytes());
+            assert_eq!(whole.measures, (1, text.matches(": ").count()));
         }
     }
 

@@ -17,7 +17,7 @@ use super::strict::{Fault, MAX_DIGITS};
 const MAX_MALFORMED: u32 = 32;
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// How fast malformed requests come on a connection. One on which they come too fast is told to end;
+/// How fast malformed requests come on a connection. One on which they come too fast gets a GOAWAY;
 /// when they go on, it is cut.
 #[derive(Debug)]
 pub(crate) struct MalformedRate {

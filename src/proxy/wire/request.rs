@@ -10,8 +10,47 @@ use crate::model::{HostBuffer, Reason, normalise_host};
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// What RFC 9113 §6.5.2 adds for each field, so that many small ones count as what they cost.
+const FIELD_OVERHEAD: usize = 32;
+
+/// How a request came, with the size of its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// In bytes, as the front has read it.
+    Http1 { head: usize },
+    /// As RFC 9113 §6.5.2 has it, whatever HPACK made of it.
+    Http2 { head: usize },
+}
+
+impl Wire {
+    pub(crate) fn http2(request: &RequestHeader) -> Self {
+        let field = |name: usize, value: usize| name + value + FIELD_OVERHEAD;
+        let fields = request.headers.iter();
+        let fields = fields.map(|(name, value)| field(name.as_str().len(), value.len()));
+        let uri = &request.uri;
+        let pseudo = [
+            field(":method".len(), request.method.as_str().len()),
+            field(":path".len(), request.raw_path().len()),
+            uri.scheme_str().map_or(0, |scheme| field(":scheme".len(), scheme.len())),
+            uri.authority().map_or(0, |name| field(":authority".len(), name.as_str().len())),
+        ];
+        Self::Http2 { head: fields.chain(pseudo).sum() }
+    }
+
+    pub(crate) fn is_http2(self) -> bool {
+        matches!(self, Self::Http2 { .. })
+    }
+
+    /// The size of the head.
+    pub(crate) fn head(self) -> usize {
+        match self {
+            Self::Http1 { head } | Self::Http2 { head } => head,
+        }
+    }
+}
+
 /// The host that a request is for: its `:authority`, else its Host header, with which an absolute
-/// form agrees (Pingora refuses others). Nothing when it has none, or one that is not text.
+/// form agrees (Pingora refuses others). `None` when it has none, or one that is not text.
 pub(crate) fn host_of(request: &RequestHeader) -> Option<&str> {
     match request.uri.authority() {
         // What a Host header must not have (RFC 9110 §4.2.4), an authority must not either.
@@ -209,5 +248,15 @@ mod tests {
             request.insert_header(header::CONTENT_TYPE, content_type).unwrap();
             assert_eq!(is_grpc(&request), expected, "{content_type}");
         }
+    }
+
+    #[test]
+    fn a_head_of_http2_is_as_large_as_the_standard_says() {
+        let mut request = RequestHeader::build("GET", b"/ab", None).unwrap();
+        request.append_header("x-a", "12345").unwrap();
+        request.append_header("x-a", "").unwrap();
+        // `:method: GET`, `:path: /ab` and the two fields.
+        let head = (7 + 3 + 32) + (5 + 3 + 32) + (3 + 5 + 32) + (3 + 32);
+        assert_eq!(Wire::http2(&request), Wire::Http2 { head });
     }
 }

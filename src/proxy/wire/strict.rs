@@ -12,7 +12,7 @@ use memchr::memchr;
 use crate::model::Reason;
 
 /// More header lines than these Pingora does not take.
-const MOST_FIELDS: usize = 256;
+const MAX_FIELDS: usize = 256;
 
 /// More digits than these a length does not need, and every parser's integers hold these.
 pub(crate) const MAX_DIGITS: usize = 18;
@@ -103,7 +103,9 @@ pub(crate) struct Check {
     /// Up to here there is no end of that line.
     searched: usize,
     fields: usize,
-    /// Nothing until the request line was seen.
+    /// The length of the target.
+    target: usize,
+    /// `None` until the request line was seen.
     version: Option<Version>,
     /// The authority of a target in absolute form.
     authority: Option<Range<usize>>,
@@ -154,6 +156,11 @@ impl Check {
         Ok(None)
     }
 
+    /// The length of the target, and the number of header lines.
+    pub(crate) fn measures(&self) -> (usize, usize) {
+        (self.target, self.fields)
+    }
+
     /// How the body behind the head is delimited, once that is whole.
     pub(crate) fn body(&self) -> Body {
         if self.has_coding { Body::Chunked } else { Body::Length(self.length.unwrap_or(0)) }
@@ -177,6 +184,7 @@ impl Check {
             }
             _ => return Err(Fault::Version),
         });
+        self.target = target.len();
         self.authority = authority(method, target)?.map(|range| {
             let offset = start + space + 1;
             range.start + offset..range.end + offset
@@ -190,7 +198,7 @@ impl Check {
     )]
     fn field(&mut self, line: &[u8], start: usize, version: Version) -> Result<(), Fault> {
         self.fields += 1;
-        if self.fields > MOST_FIELDS {
+        if self.fields > MAX_FIELDS {
             return Err(Fault::TooManyFields);
         }
         if matches!(line[0], b' ' | b'\t') {
@@ -251,7 +259,7 @@ impl Check {
         }
     }
 
-    /// What only the whole head tells.
+    /// What only the whole head shows.
     fn whole(&self, version: Version, head: &[u8]) -> Result<(), Fault> {
         if self.length.is_some() && self.has_coding {
             return Err(Fault::LengthAndCoding);

@@ -1,5 +1,7 @@
 //! Methods on the way that a request would take.
 
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,4 +20,7 @@ pub struct ExplainParams {
     /// Headers that it would send; `Host` goes before the URL's host.
     #[serde(default)]
     pub headers: Vec<HeaderLine>,
+    /// The address that it would come from; without it nothing is said of `allow` and `deny`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
 }

@@ -108,6 +108,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         explainer: crate::proxy::explain::Explainer::new(
             std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(crate::proxy::tests::options())),
             None,
+            crate::proxy::tests::host_services(),
         ),
         stats,
         stopping: tokio::sync::watch::channel(false).1,

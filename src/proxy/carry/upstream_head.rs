@@ -1,0 +1,163 @@
+//! How a request goes to its backend: over which connection, and with which head.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Version, header};
+use pingora::http::RequestHeader;
+use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+use super::claims::forward;
+use super::headers::{REQUEST_ID, RequestId, remove_te, to_origin_form};
+use super::phases::Phases;
+use super::stages::{RequestContext, Stage};
+use crate::model::ProxyHeader;
+use crate::proxy::decision::Kind;
+use crate::proxy::host::{headers, paths};
+use crate::proxy::memory::{Held, gated};
+use crate::proxy::wire::request::{
+    X_REQUEST_ID, forwarded_proto, original_host, usable_request_id,
+};
+use crate::upstream;
+
+/// How a connection with the chosen backend is made.
+pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+    let is_websocket = ctx.kind() == Kind::WebSocket;
+    let RequestContext { options, arrival, stage, .. } = ctx;
+    let unroutable = || Error::explain(ErrorType::ConnectNoRoute, "no address").into_up();
+    let Stage::Sent(_, sent) = stage else { return Err(unroutable()) };
+    let node = &sent.chosen.as_ref().ok_or_else(unroutable)?.node;
+    sent.at = Some(Instant::now());
+    let mut peer = upstream::peer(node, &node.live.endpoints(), sent.tries_of(node))?;
+    let times = &options.upstream;
+    let mut silent = times.read_timeout;
+    if is_websocket {
+        silent = options.websocket_idle_timeout;
+        let connection = Arc::clone(&arrival.connection);
+        let has_agreed = move || connection.upgraded.load(Ordering::Relaxed);
+        upstream::for_upgrade(&mut peer, times.read_timeout, Arc::new(has_agreed));
+    }
+    if upstream::speaks_only_http1(&peer, node) {
+        gated(&mut peer);
+    } else if !session.as_mut().is_body_done() {
+        upstream::for_duplex(&mut peer);
+    }
+    upstream::announce(&mut peer, node.backend.send_proxy_protocol, || passed_on(session));
+    peer.options.connection_timeout = Some(times.connect_timeout);
+    peer.options.total_connection_timeout = Some(times.connect_timeout);
+    peer.options.read_timeout = Some(silent);
+    peer.options.write_timeout = Some(times.write_timeout);
+    peer.options.idle_timeout = Some(times.idle_timeout);
+    if sent.replayed {
+        // A key that no kept connection has: the replay goes over a fresh one.
+        peer.group_key ^= fastrand::u64(1..);
+    }
+    if sent.replayed || is_websocket {
+        // Nobody finds it again: kept, it would only take a place at the backend.
+        peer.options.idle_timeout = Some(Duration::from_millis(1));
+    }
+    Ok(Box::new(peer))
+}
+
+/// Whose connection a request came over.
+fn passed_on(session: &Session) -> ProxyHeader {
+    let end = |address: Option<&PeerAddr>| address.and_then(PeerAddr::as_inet).copied();
+    match (end(session.client_addr()), end(session.server_addr())) {
+        (Some(client), Some(server)) => ProxyHeader::Proxied { client, server },
+        _ => ProxyHeader::Local,
+    }
+}
+
+/// Takes the next piece of a request's body.
+///
+/// # Errors
+/// When no more of it should follow.
+pub(super) fn take_body(
+    body: &mut Option<Bytes>,
+    is_end: bool,
+    ctx: &mut RequestContext,
+) -> Result<()> {
+    let piece = body.as_ref().map_or(0, Bytes::len);
+    if let Some(sent) = ctx.sent_mut()
+        && let Some(meter) = &mut sent.body
+        && let Some(reason) = meter.take(piece, is_end)
+    {
+        sent.cut_off = Some(reason);
+        let error = ErrorType::CustomCode("BodyRefused", 413);
+        return Err(Error::explain(error, reason.as_str()).into_down());
+    }
+    // An empty last chunk would be written as a chunk *and* end the body (pingora#935): a second
+    // terminator, which the backend reads as the start of the next request.
+    if is_end && body.as_ref().is_some_and(Bytes::is_empty) {
+        *body = None;
+    }
+    if let Some(bytes) = body.as_mut() {
+        *bytes = Held::upload(std::mem::take(bytes), &ctx.arrival.connection.budget);
+    }
+    Ok(())
+}
+
+impl Phases {
+    /// Makes of the head that came the one that the backend gets.
+    pub(super) fn edit_request(
+        &self,
+        session: &Session,
+        request: &mut RequestHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        let is_websocket = ctx.kind() == Kind::WebSocket;
+        if request.version == Version::HTTP_11
+            && let Some(node) = ctx.backend()
+            && !is_websocket
+        {
+            upstream::check_http1(node.backend.scheme)?;
+            node.live.note_only_http1();
+        }
+        if !is_websocket {
+            // Pingora looks at the field alone.
+            request.remove_header(&header::UPGRADE);
+            request.remove_header(&header::CONNECTION);
+        }
+        let host = original_host(session.req_header())?;
+        to_origin_form(request)?;
+        let version = session.req_header().version;
+        self.via.add(request, version)?;
+        remove_te(request, version);
+        if let Some(client) = ctx.client() {
+            forward(request, client, ctx.options.client_ip_header.as_ref(), host.as_ref())?;
+        }
+        let is_https = forwarded_proto(request) == Some("https");
+        set_request_id(request, &mut ctx.request_id)?;
+        if let Some(pinned) = ctx.pinned()
+            && let Some(options) = self.host(ctx).options()
+        {
+            if let Some(route) = pinned.route {
+                paths::strip(pinned.domain.option_of(route), request)?;
+            }
+            headers::edit_request(&options.request_headers, request)?;
+        }
+        if request.version == Version::HTTP_2 {
+            // Not what the client says of itself: an application takes it for how it was reached.
+            upstream::to_http2(request, is_https)?;
+        }
+        Ok(())
+    }
+}
+
+/// One id and no other: the one that is logged.
+fn set_request_id(request: &mut RequestHeader, own: &mut Option<RequestId>) -> Result<()> {
+    let Some(id) = usable_request_id(request) else {
+        let id = own.get_or_insert_with(RequestId::random);
+        return request.insert_header(REQUEST_ID, id.as_str());
+    };
+    if request.headers.get_all(X_REQUEST_ID).iter().nth(1).is_some() {
+        let id = id.to_owned();
+        request.insert_header(REQUEST_ID, id)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! Explains a request that nobody has sent: it is decided about as those that are, what it would wait for
+//! is taken for granted, and it is neither counted nor sent.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{Method, header};
+use pingora::http::RequestHeader;
+
+use super::decide::{Progress, Site, World, decide};
+use super::facts::{Facts, Kind, is_secure};
+use super::standing::{matched, standings, unserved};
+use super::verdict::{Answer, Step, Verdict};
+use crate::clock::whole_millis;
+use crate::model::{
+    Explanation, HeaderLine, LiveTag, MatchedBy, OptionSet, RateLimit, Reason, Refusal,
+    RequestTimeouts, RequestUrl, TlsMode, normalise_host,
+};
+use crate::proxy::client::forwarded::Sources;
+use crate::proxy::client::sender::Client;
+use crate::proxy::host::HostServices;
+use crate::proxy::limits::check_head;
+use crate::proxy::options::{Https, ProxyOptions, SharedOptions};
+use crate::proxy::wire::request::{Wire, has_plain_length};
+use crate::state::Snapshot;
+use crate::tls::Slot;
+
+/// Explains requests as the request path of these options would decide about them.
+#[derive(Clone)]
+pub struct Explainer {
+    options: SharedOptions,
+    https: Option<Arc<Https>>,
+    hosts: HostServices,
+}
+
+/// What would be asked, and by whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// What a GET would be sent for.
+    pub url: &'a RequestUrl,
+    /// The headers that it would have.
+    pub headers: &'a [HeaderLine],
+    /// The address that it would come from. Without it nothing is said of who is let in.
+    pub client: Option<IpAddr>,
+}
+
+impl Explainer {
+    /// For the request path that goes by `options`, and serves HTTPS with `https` where it does.
+    pub fn new(options: SharedOptions, https: Option<Arc<Https>>, hosts: HostServices) -> Self {
+        Self { options, https, hosts }
+    }
+
+    /// What would become of a request. When and by whom its tag became live is the history's to add.
+    pub fn explain(&self, snapshot: &Snapshot, question: Question<'_>) -> Explanation {
+        let options = self.options.load();
+        let request = request(question);
+        let mut explanation = Explanation {
+            revision: snapshot.revision(),
+            host: None,
+            path: question.url.path().to_owned(),
+            matched: None,
+            near: None,
+            route: None,
+            live: None,
+            balance: None,
+            backends: Vec::new(),
+            timeouts: timeouts(&options, request.as_ref()),
+            tries: options.upstream.max_tries,
+            trusted_proxies: options.trusted_proxies.iter().map(ToString::to_string).collect(),
+            waits_secs: None,
+            redirected: None,
+            answers_challenge: false,
+            refused: None,
+            notes: Vec::new(),
+        };
+        let answer = match &request {
+            Some(request) => self.follow(snapshot, question, request, &options, &mut explanation),
+            None => Err(Reason::BadRequest.into()),
+        };
+        let refused = self.handshake(snapshot, question, &mut explanation);
+        match refused.map_or(answer, |reason| Err(reason.into())) {
+            Ok(()) => {}
+            Err(Answer::Refuse(reason)) => explanation.refused = Some(refusal(reason)),
+            Err(Answer::Challenge(_)) => explanation.answers_challenge = true,
+            Err(Answer::Redirect(to)) => {
+                let note = format!("it is redirected to {to}; this is what is served there");
+                explanation.notes.push(note);
+                explanation.redirected = Some(to);
+            }
+        }
+        explanation
+    }
+
+    /// Decides about a request, and adds what is met on its way.
+    fn follow(
+        &self,
+        snapshot: &Snapshot,
+        question: Question<'_>,
+        request: &RequestHeader,
+        options: &ProxyOptions,
+        explanation: &mut Explanation,
+    ) -> Result<(), Answer> {
+        let is_https = question.url.is_https();
+        let sources = Sources {
+            trusted: &options.trusted_proxies,
+            header: options.client_ip_header.as_ref(),
+        };
+        let client = question.client.map(|ip| Client::at(ip, is_https, request, sources));
+        let secure = client.map_or(is_https, |client| is_secure(request, client));
+        let (mut buffer, mut name) = ([0; 256], [0; 256]);
+        let connected = normalise_host(question.url.authority(), &mut name).unwrap_or_default();
+        let is_for = |host: &str| !is_https || host == connected || self.covers(connected, host);
+        let facts = Facts::of(request, &mut buffer, client, secure, is_for);
+        explanation.host = facts.host.ok().map(str::to_owned);
+        let wire = Wire::Http1 { head: 0 };
+        if let Some(reason) = check_head(request, wire, options.max_header_bytes, options.limits) {
+            return Err(reason.into());
+        }
+        let world = World { https: self.https.as_deref(), hosts: &self.hosts };
+        let mut progress = Progress::default();
+        loop {
+            match decide(&facts, world, progress) {
+                Verdict::First(Step::Route(host)) => {
+                    let (by, domain) = snapshot.route_by(host).ok_or(Reason::UnknownHost)?;
+                    let site = Site { domain, route: domain.route_of(facts.path()) };
+                    explanation.matched = Some(matched(domain, by, host));
+                    describe(site, snapshot, client.is_some(), explanation);
+                    progress.site = Some(site);
+                }
+                Verdict::First(Step::Count(_)) => progress.is_counted = true,
+                Verdict::First(Step::CheckPassword(_)) => {
+                    explanation.notes.push("its name and password would be checked".to_owned());
+                    progress.has_password = true;
+                }
+                Verdict::First(Step::Wait(wait)) => {
+                    explanation.waits_secs = Some(wait.limits().max_wait_secs);
+                    progress.has_waited = true;
+                }
+                Verdict::Answer(answer) => return Err(answer),
+                Verdict::Forward(_) => {
+                    return unserved(&explanation.backends).map_or(Ok(()), |why| Err(why.into()));
+                }
+            }
+        }
+    }
+
+    /// Whether a client that has connected to `name` was shown a certificate for `host`.
+    fn covers(&self, name: &str, host: &str) -> bool {
+        let certificates = self.https.as_ref().map(|https| &https.certificates);
+        match certificates.and_then(|all| all.find(name)) {
+            Some(Slot::Ready(served)) => served.certificate.covers_host(host),
+            _ => false,
+        }
+    }
+
+    /// Adds what would become of the handshake before a request over HTTPS, where it is not simply made.
+    fn handshake(
+        &self,
+        snapshot: &Snapshot,
+        question: Question<'_>,
+        explanation: &mut Explanation,
+    ) -> Option<Reason> {
+        if !question.url.is_https() {
+            return None;
+        }
+        let Some(https) = &self.https else {
+            let note = "HTTPS is not served: there is no `proxy.listen_addr`";
+            explanation.notes.push(note.to_owned());
+            return None;
+        };
+        let mut buffer = [0; 256];
+        let host = normalise_host(question.url.authority(), &mut buffer).ok()?;
+        let (by, domain) = snapshot.route_by(host)?;
+        let name = matched(domain, by, host).name;
+        let any = || (by == MatchedBy::Default).then(|| https.certificates.any()).flatten();
+        let (refused, note) = if domain.virtual_host.tls == TlsMode::Off {
+            let has_default = https.certificates.default_certificate().is_some();
+            let refused = (!has_default).then_some(Reason::UnknownServerName);
+            (refused, format!("`{name}` has no HTTPS: its `tls` is off"))
+        } else {
+            match https.certificates.find(host).or_else(any) {
+                Some(Slot::Ready(_)) => return None,
+                Some(Slot::Pending) => {
+                    let note =
+                        format!("the certificate of `{host}` is on its way; clients wait for it");
+                    (None, note)
+                }
+                Some(Slot::OnDemand) => {
+                    (None, format!("the certificate of `{host}` comes when a client asks for it"))
+                }
+                Some(Slot::Unavailable) | None => {
+                    let see = format!("`vhost ctl cert show '{name}'` says why");
+                    (Some(Reason::NoCertificate), format!("there is no certificate; {see}"))
+                }
+            }
+        };
+        explanation.notes.push(note);
+        refused
+    }
+}
+
+impl fmt::Debug for Explainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Explainer").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// Adds what is known of the domain that answers.
+fn describe(
+    site: Site<'_>,
+    snapshot: &Snapshot,
+    is_client_known: bool,
+    explanation: &mut Explanation,
+) {
+    let (node, virtual_host) = (site.domain, &site.domain.virtual_host);
+    explanation.live = Some(LiveTag {
+        tag: virtual_host.live.clone(),
+        previous: virtual_host.previous.clone(),
+        since: None,
+        switching: None,
+    });
+    explanation.balance = Some(virtual_host.balance.clone());
+    explanation.route = site.route.map(|route| node.option_of(route).clone());
+    let pool = snapshot.pool(&node.tag_of(site.route).tag);
+    explanation.backends = pool.map(|pool| standings(pool)).unwrap_or_default();
+    explanation.notes = notes(virtual_host.options.get(), is_client_known);
+}
+
+/// What a client meets on the way to a backend.
+fn notes(options: &OptionSet, is_client_known: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(pause) = &options.pause {
+        notes.push(format!("the domain is paused: it waits for up to {} s", pause.max_wait_secs));
+    }
+    let is_open = options.allow.is_empty() && options.deny.is_empty();
+    if !is_client_known && !is_open {
+        let note = "not every client is served; `--client ADDRESS` says whether that one is";
+        notes.push(note.to_owned());
+    }
+    let limits = [("each client", &options.client_rate_limit), ("all", &options.rate_limit)];
+    for (of, limit) in limits {
+        if let Some(RateLimit { requests, per_secs, .. }) = limit {
+            notes.push(format!("of {of} {requests} requests in {per_secs} s are taken"));
+        }
+    }
+    if let Some(bytes) = options.max_body_bytes {
+        notes.push(format!("a body may have up to {bytes} bytes"));
+    }
+    if options.sticky.is_some() {
+        notes.push("a client that comes with its cookie stays with its backend".to_owned());
+    }
+    notes
+}
+
+fn timeouts(options: &ProxyOptions, request: Option<&RequestHeader>) -> RequestTimeouts {
+    let upstream = &options.upstream;
+    let is_websocket = request.is_some_and(|request| Kind::of(request) == Kind::WebSocket);
+    let (silent_backend, silent_client) = if is_websocket {
+        (options.websocket_idle_timeout, options.websocket_idle_timeout)
+    } else {
+        (upstream.read_timeout, options.read_timeout)
+    };
+    RequestTimeouts {
+        connect_ms: whole_millis(upstream.connect_timeout),
+        read_ms: whole_millis(silent_backend),
+        write_ms: whole_millis(upstream.write_timeout),
+        client_read_ms: whole_millis(silent_client),
+        client_write_ms: whole_millis(options.write_timeout),
+        idle_ms: whole_millis(upstream.idle_timeout),
+    }
+}
+
+/// The request as it would arrive. `None` when no parser would accept it.
+fn request(question: Question<'_>) -> Option<RequestHeader> {
+    let Question { url, headers, .. } = question;
+    let mut request = RequestHeader::build(Method::GET, url.path().as_bytes(), None).ok()?;
+    request.insert_header(header::HOST, url.authority()).ok()?;
+    for header in headers {
+        let (name, value) = (header.name().clone(), header.value().clone());
+        if name == header::HOST {
+            request.insert_header(name, value).ok()?;
+        } else {
+            request.append_header(name, value).ok()?;
+        }
+    }
+    has_plain_length(&request).then_some(request)
+}
+
+fn refusal(reason: Reason) -> Refusal {
+    Refusal {
+        status: reason.row().answer.map_or(0, |(status, _)| status.as_u16()),
+        reason: reason.to_string(),
+    }
+}
