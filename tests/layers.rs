@@ -129,10 +129,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rpc", &[]),
     ("rpc::version", &[]),
     ("rpc::envelope", &["rpc::version"]),
-    ("rpc::methods", &["rpc::envelope"]),
+    ("rpc::method", &["rpc::envelope"]),
+    // Its types are the wire's, and name nothing of the server; below them is how each method runs.
+    (
+        "rpc::methods",
+        &[
+            "control",
+            "rpc::dispatch",
+            "rpc::method",
+            "rpc::names",
+            "rpc::run",
+            "rpc::views",
+            "state",
+            "stats",
+            "tokens",
+        ],
+    ),
+    ("rpc::catalogue", &["rpc::methods", "rpc::run"]),
     // What both ends want to know before they trust the socket's place.
     ("rpc::folder", &[]),
-    ("rpc::client", &["rpc::envelope", "rpc::folder", "rpc::methods", "rpc::version"]),
+    ("rpc::client", &["rpc::envelope", "rpc::folder", "rpc::method", "rpc::version"]),
     // What the composition root needs of the server's end.
     ("rpc::socket", &["rpc::folder"]),
     (
@@ -153,33 +169,60 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "certs",
             "control",
             "proxy::explain",
+            "rpc::method",
+            "rpc::progress",
+            "state",
+            "stats",
+            "tokens",
+        ],
+    ),
+    ("rpc::run", &["rpc::dispatch", "rpc::envelope", "rpc::method"]),
+    (
+        "rpc::call",
+        &[
+            "rpc::catalogue",
+            "rpc::dispatch",
             "rpc::envelope",
             "rpc::fault",
             "rpc::methods",
             "rpc::progress",
-            "rpc::names",
-            "rpc::stats_view",
-            "rpc::views",
-            "state",
-            "tokens",
-            "stats",
+            "rpc::run",
         ],
     ),
     ("rpc::progress", &["rpc::envelope"]),
     ("rpc::names", &["rpc::methods", "rpc::views", "state"]),
-    ("rpc::stats_view", &["rpc::methods", "state", "stats"]),
     ("rpc::views", &["rpc::methods", "state"]),
     (
         "rpc::fault",
-        &["certs", "control", "rpc::envelope", "rpc::methods", "rpc::version", "tokens"],
+        &[
+            "certs",
+            "control",
+            "rpc::catalogue",
+            "rpc::dispatch",
+            "rpc::envelope",
+            "rpc::run",
+            "rpc::version",
+            "tokens",
+        ],
     ),
-    ("rest", &["exposition", "rpc", "rpc::envelope", "rpc::methods", "state", "tokens"]),
+    (
+        "rest",
+        &[
+            "exposition",
+            "rpc",
+            "rpc::catalogue",
+            "rpc::envelope",
+            "rpc::methods",
+            "state",
+            "tokens",
+        ],
+    ),
     ("cli", &["config", "demo", "rpc::client", "rpc::envelope", "server"]),
     (
         "cli::ctl",
         &["cli", "config::default_admin_socket", "rpc::client", "rpc::envelope", "rpc::methods"],
     ),
-    ("cli::completions", &["cli", "cli::ctl", "rpc::client", "rpc::methods"]),
+    ("cli::completions", &["cli", "cli::ctl", "rpc::catalogue", "rpc::client", "rpc::methods"]),
     ("demo", &["config", "rpc::client", "rpc::methods", "server", "upstream"]),
     (
         "server",
@@ -260,6 +303,39 @@ fn no_arrows_make_a_circle() {
     for (part, _) in MAY_USE {
         visit(part, &mut Vec::new(), &mut seen);
     }
+}
+
+/// The client's end sees the types of methods and not how they run, although one file has both.
+#[test]
+fn the_types_of_methods_name_nothing_of_the_server() {
+    const OF_BOTH_ENDS: [&str; 4] = ["rpc::envelope", "rpc::method", "rpc::methods", "rpc::run"];
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut broken = Vec::new();
+    let methods = sources().into_iter().filter(|file| module_of(file).starts_with("rpc::methods"));
+    for file in methods {
+        let text = fs::read_to_string(&file).expect("a source file is text");
+        let (types, runs) = text.split_once("\nimpl Run for ").unwrap_or((&text, ""));
+        let declared = types.split_once("\nmethods! {").map_or("", |(_, declared)| declared);
+        let code: String =
+            declared.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let words: BTreeSet<&str> = code.split(|c| !is_word(c)).collect();
+        for path in imports(types) {
+            let name = path.trim_end_matches("::self").rsplit("::").next().unwrap_or_default();
+            let of_server = part_of(&path)
+                .is_some_and(|(part, _)| !SHARED.contains(&part) && !OF_BOTH_ENDS.contains(&part));
+            // A module is named by what is behind it.
+            let is_module = name.starts_with(|c: char| c.is_ascii_lowercase());
+            let is_named =
+                if is_module { code.contains(&format!("{name}::")) } else { words.contains(name) };
+            if of_server && is_named {
+                broken.push(format!("{}: `{name}` above the first `impl Run`", file.display()));
+            }
+        }
+        if runs.lines().any(|line| line.starts_with("pub struct") || line.starts_with("pub enum")) {
+            broken.push(format!("{}: a type below the first `impl Run`", file.display()));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 /// Every source file but the roots, which see everything, and files that hold only tests.
