@@ -135,6 +135,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "rpc::methods",
         &[
             "control",
+            "proxy::explain",
             "rpc::dispatch",
             "rpc::method",
             "rpc::names",

@@ -10,8 +10,8 @@ use super::problem::{self, Problem};
 use super::routes::{Does, Done, HEALTH_SCHEMA, Operation, ROUTES, Route, Streams, Takes, Verb};
 use crate::exposition::Exposition;
 use crate::model::BackendTls;
+use crate::rpc::catalogue::find;
 use crate::rpc::envelope::FaultKind;
-use crate::rpc::methods::find;
 
 /// What a value of a type may look like.
 const EXAMPLES: [(&str, &str); 4] = [

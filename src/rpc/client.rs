@@ -15,7 +15,7 @@ use super::envelope::{
     Fault, Incoming, MAX_LINE, PROGRESS, ProgressParams, Request, RequestId, Version,
 };
 use super::folder::{self, FolderError};
-use super::methods::Method;
+use super::method::Method;
 use super::version::PeerVersion;
 
 #[cfg(test)]

@@ -1,35 +1,17 @@
-//! Method → control: one match. No operation lives here.
+//! What methods run on: the handles of the rooms of the server, and the call that is being carried out.
 
-mod backend;
-mod cert;
-mod config;
-mod domain;
-mod event;
-mod log;
-mod overview;
-mod route;
-mod state;
-mod stats;
-mod switch;
-mod token;
-
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::sync::watch;
 
-use super::envelope::{Fault, code};
-use super::fault;
-use super::methods::{self, Method};
+use super::method::Method;
 use super::progress::ProgressSink;
 use crate::certs::{CertError, Certificates};
 use crate::control::{Caller, Configuration, ControlError, ControlPlane};
 use crate::counters::InFlightGuard;
 use crate::counters::Metrics;
-use crate::model::{Actor, BackendState};
+use crate::model::Actor;
 use crate::proxy::explain::Explainer;
 use crate::stats::Stats;
 use crate::telemetry::LevelHandle;
@@ -56,30 +38,34 @@ pub struct ServerFacts {
     pub log_level: LevelHandle,
 }
 
-/// Tells what needs a person now.
+/// Finds out what needs a person now.
 pub struct Warnings(Box<dyn Fn() -> Vec<String> + Send + Sync>);
 
 impl Warnings {
-    /// Tells what `ask` does.
+    /// The warnings that `ask` returns.
     pub fn new(ask: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
         Self(Box::new(ask))
+    }
+
+    pub(super) fn now(&self) -> Vec<String> {
+        (self.0)()
     }
 }
 
 impl fmt::Debug for Warnings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Warnings").field(&(self.0)()).finish()
+        f.debug_tuple("Warnings").field(&self.now()).finish()
     }
 }
 
 /// Carries out methods. Cheap to clone.
 #[derive(Clone)]
 pub struct Dispatch {
-    control: ControlPlane,
-    configuration: Configuration,
-    certificates: Certificates,
-    tokens: Tokens,
-    facts: Arc<ServerFacts>,
+    pub(super) control: ControlPlane,
+    pub(super) configuration: Configuration,
+    pub(super) certificates: Certificates,
+    pub(super) tokens: Tokens,
+    pub(super) facts: Arc<ServerFacts>,
 }
 
 /// One call: who makes it, and where its progress goes.
@@ -99,12 +85,12 @@ impl Call {
         Self { actor, revisions: None, request_id, progress }
     }
 
-    fn caller(&self) -> Caller {
+    pub(super) fn caller(&self) -> Caller {
         Caller { actor: self.actor.clone(), revisions: self.revisions.clone() }
     }
 
     /// A sink for the progress of `M`.
-    fn reporter<M: Method>(&self) -> impl Fn(M::Progress) + Send + Sync + 'static {
+    pub(super) fn reporter<M: Method>(&self) -> impl Fn(M::Progress) + Send + Sync + 'static {
         let progress = self.progress.clone();
         move |report| {
             if let Ok(report) = serde_json::to_value(report) {
@@ -115,30 +101,18 @@ impl Call {
 }
 
 /// Why a call has no result.
-enum Failure {
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("the parameters are wrong: {0}")]
     Params(serde_json::Error),
-    Control(ControlError),
-    Cert(CertError),
-    Token(TokenError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Cert(#[from] CertError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
     Result(serde_json::Error),
-}
-
-impl From<ControlError> for Failure {
-    fn from(error: ControlError) -> Self {
-        Self::Control(error)
-    }
-}
-
-impl From<CertError> for Failure {
-    fn from(error: CertError) -> Self {
-        Self::Cert(error)
-    }
-}
-
-impl From<TokenError> for Failure {
-    fn from(error: TokenError) -> Self {
-        Self::Token(error)
-    }
 }
 
 impl Dispatch {
@@ -157,96 +131,10 @@ impl Dispatch {
     pub(crate) fn enter(&self) -> InFlightGuard {
         self.facts.metrics.calls.enter()
     }
-
-    /// Carries out one method.
-    pub(crate) async fn call(
-        &self,
-        method: &str,
-        params: Value,
-        call: &Call,
-    ) -> Result<Value, Fault> {
-        let Some(entry) = methods::find(method) else { return Err(fault::unknown_method(method)) };
-        let result = match method {
-            methods::state::Get::NAME => self.get_state(params),
-            methods::stats::Get::NAME => self.get_stats(params).await,
-            methods::domain::List::NAME => self.list_domains(params),
-            methods::domain::Show::NAME => self.show_domain(params),
-            methods::domain::Add::NAME => self.add_domain(params, call).await,
-            methods::domain::Set::NAME => self.set_domain(params, call).await,
-            methods::domain::Remove::NAME => self.remove_domain(params, call).await,
-            methods::domain::Wait::NAME => self.wait_for_domain(params, call).await,
-            methods::backend::List::NAME => self.list_backends(params),
-            methods::backend::Show::NAME => self.show_backend(params),
-            methods::backend::Add::NAME => self.add_backend(params, call).await,
-            methods::backend::Set::NAME => self.set_backend(params, call).await,
-            methods::backend::Remove::NAME => self.remove_backend(params, call).await,
-            methods::backend::AddTags::NAME => self.tag_backend(params, call).await,
-            methods::backend::RemoveTags::NAME => self.untag_backend(params, call).await,
-            methods::backend::Drain::NAME => {
-                self.stop_backend::<methods::backend::Drain>(params, call, BackendState::Draining)
-                    .await
-            }
-            methods::backend::Disable::NAME => {
-                self.stop_backend::<methods::backend::Disable>(params, call, BackendState::Disabled)
-                    .await
-            }
-            methods::backend::Ready::NAME => self.ready_backend(params, call).await,
-            methods::switch::Start::NAME => self.start_switch(params, call).await,
-            methods::switch::Plan::NAME => self.plan_switch(params),
-            methods::switch::Apply::NAME => self.apply_switch(params, call).await,
-            methods::switch::Undo::NAME => self.undo_switch(params, call).await,
-            methods::config::Reload::NAME => self.reload(params, call).await,
-            methods::config::Diff::NAME => self.diff_config(params).await,
-            methods::config::Export::NAME => self.export_config(params).await,
-            methods::event::List::NAME => self.list_events(params).await,
-            methods::event::Watch::NAME => self.watch_events(params, call).await,
-            methods::route::Explain::NAME => self.explain_route(params).await,
-            methods::name::Complete::NAME => self.complete_name(params),
-            methods::config::Show::NAME => self.show_config(params),
-            methods::cert::List::NAME => self.list_certificates(params),
-            methods::cert::Show::NAME => self.show_certificate(params),
-            methods::cert::Renew::NAME => self.renew_certificate(params).await,
-            methods::cert::Wait::NAME => self.wait_for_certificate(params, call).await,
-            methods::cert::Import::NAME => self.import_certificate(params, call).await,
-            methods::cert::Export::NAME => self.export_certificate(params).await,
-            methods::cert::Revoke::NAME => self.revoke_certificate(params, call).await,
-            methods::cert::Ca::NAME => self.show_authority(params).await,
-            methods::cert::Account::NAME => self.list_accounts(params).await,
-            methods::log::Level::NAME => self.log_level(params, call),
-            methods::token::Show::NAME => self.show_token(params),
-            methods::token::Rotate::NAME => self.rotate_token(params, call).await,
-            methods::token::Add::NAME => self.add_token(params, call).await,
-            methods::token::List::NAME => self.list_tokens(params),
-            methods::token::Remove::NAME => self.remove_token(params, call).await,
-            // The catalogue has it and this does not: a test finds it before anybody else.
-            _ => {
-                let message = format!("`{method}` is not carried out");
-                return Err(fault::of_message(code::INTERNAL_ERROR, message, None));
-            }
-        };
-        result.map_err(|failure| {
-            let fault = match failure {
-                Failure::Params(error) => {
-                    let message = format!("the parameters of `{method}` are wrong: {error}");
-                    fault::of_message(code::INVALID_PARAMS, message, None)
-                }
-                Failure::Control(error) => fault::of_control(error, &call.request_id),
-                Failure::Cert(error) => fault::of_cert(&error, &call.request_id),
-                Failure::Token(error) => fault::of_token(&error, &call.request_id),
-                Failure::Result(error) => {
-                    fault::of_message(code::INTERNAL_ERROR, error.to_string(), None)
-                }
-            };
-            let kind = fault.data.kind;
-            let declared = entry.may_answer(kind) || fault.code == code::REVISION;
-            debug_assert!(declared, "`{method}` does not declare {kind:?}");
-            fault
-        })
-    }
 }
 
 /// Lets an operation run to its end although its caller may go away.
-async fn to_its_end<T, E>(
+pub(super) async fn to_its_end<T, E>(
     operation: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, Failure>
 where
@@ -255,17 +143,4 @@ where
 {
     let ended = tokio::spawn(operation).await.map_err(|_| ControlError::Stopping)?;
     ended.map_err(Into::into)
-}
-
-fn read<P: DeserializeOwned>(params: Value) -> Result<P, Failure> {
-    let params = if params.is_null() {
-        Value::Object(BTreeMap::new().into_iter().collect())
-    } else {
-        params
-    };
-    serde_json::from_value(params).map_err(Failure::Params)
-}
-
-fn write<M: Method>(result: &M::Result) -> Result<Value, Failure> {
-    serde_json::to_value(result).map_err(Failure::Result)
 }

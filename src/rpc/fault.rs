@@ -1,7 +1,9 @@
 //! Errors as they go over the wire: the only place where one gets its code and kind.
 
+use super::catalogue;
+use super::dispatch::Failure;
 use super::envelope::{Fault, FaultData, FaultKind, code};
-use super::methods::nearest;
+use super::run::Entry;
 use super::version::PeerVersion;
 use crate::certs::CertError;
 use crate::control::ControlError;
@@ -10,6 +12,20 @@ use crate::tokens::TokenError;
 
 /// The characters of what a client has sent that come back at most.
 pub(super) const MAX_ECHOED: usize = 400;
+
+/// Why a call of a method has no result, for the caller.
+pub(super) fn of_failure(failure: Failure, method: &Entry, request_id: &str) -> Fault {
+    match failure {
+        Failure::Params(error) => {
+            let message = format!("the parameters of `{}` are wrong: {error}", method.name);
+            of_message(code::INVALID_PARAMS, message, None)
+        }
+        Failure::Control(error) => of_control(error, request_id),
+        Failure::Cert(error) => of_cert(&error, request_id),
+        Failure::Token(error) => of_token(&error, request_id),
+        Failure::Result(error) => of_message(code::INTERNAL_ERROR, error.to_string(), None),
+    }
+}
 
 /// The class of a control error.
 fn kind_of(error: &ControlError) -> FaultKind {
@@ -52,7 +68,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
 
 /// A control error for the caller. What only the operator of the server should see goes to its log,
 /// under `request_id`.
-pub(super) fn of_control(error: ControlError, request_id: &str) -> Fault {
+fn of_control(error: ControlError, request_id: &str) -> Fault {
     let kind = kind_of(&error);
     let hint = error.hint();
     let message = error.in_full();
@@ -98,7 +114,7 @@ fn kind_of_cert(error: &CertError) -> FaultKind {
 }
 
 /// An error of a command on certificates for the caller.
-pub(super) fn of_cert(error: &CertError, request_id: &str) -> Fault {
+fn of_cert(error: &CertError, request_id: &str) -> Fault {
     of_command(kind_of_cert(error), error.in_full(), error.hint(), request_id)
 }
 
@@ -116,7 +132,7 @@ fn kind_of_token(error: &TokenError) -> FaultKind {
 }
 
 /// An error of a command on tokens for the caller.
-pub(super) fn of_token(error: &TokenError, request_id: &str) -> Fault {
+fn of_token(error: &TokenError, request_id: &str) -> Fault {
     of_command(kind_of_token(error), error.in_full(), error.hint(), request_id)
 }
 
@@ -145,7 +161,7 @@ pub(super) fn of_message(code: i32, message: impl Into<String>, hint: Option<&st
 
 /// There is no such method.
 pub(super) fn unknown_method(method: &str) -> Fault {
-    let hint = match nearest(method) {
+    let hint = match catalogue::nearest(method) {
         Some(entry) => format!("did you mean `{}`?", entry.name),
         None => "methods are named `noun.verb`, such as `domain.list`".to_owned(),
     };

@@ -1,19 +1,22 @@
 //! JSON-RPC 2.0 over the admin socket: one message a line.
 //!
-//! `envelope`, `methods` and `version` are the wire, held once for both ends. `client` is the CLI's end;
-//! `socket`, `server`, `dispatch`, the views and `fault` are the server's.
+//! `envelope`, `version` and the types of the `methods` are the wire, held once for both ends. `client` is
+//! the CLI's end; `socket`, `server`, `call`, `dispatch`, the views and `fault` are the server's.
 
+mod call;
+pub mod catalogue;
 pub mod client;
 mod dispatch;
 pub mod envelope;
 mod fault;
 mod folder;
+mod method;
 pub mod methods;
 mod names;
 mod progress;
+mod run;
 mod server;
 mod socket;
-mod stats_view;
 pub mod version;
 mod views;
 
@@ -24,4 +27,3 @@ pub(crate) use progress::{ProgressSink, Reports};
 pub(crate) use server::read_json;
 pub use server::{HttpStream, ServeHttp, serve};
 pub use socket::{AdminSocket, SocketError};
-pub use stats_view::{stats_query, stats_report};

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use pingora_vhost::rpc::methods::CATALOGUE;
+use pingora_vhost::rpc::catalogue;
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -244,7 +244,7 @@ fn hold(name: &str, text: &str) {
 fn the_generated_pages_of_the_socket_are_up_to_date() {
     let document = openrpc::document();
     let examples = replay(&document);
-    for entry in CATALOGUE {
+    for entry in catalogue::all() {
         let shown = |example: &&Example| {
             example.about.is_none()
                 && example.method() == entry.name

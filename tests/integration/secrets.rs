@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use pingora_vhost::rpc::methods::CATALOGUE;
+use pingora_vhost::rpc::catalogue;
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -141,7 +141,7 @@ impl Site {
             json!({"kind": "domain"}),
         ];
         let mut answered = 0;
-        for entry in CATALOGUE.iter().filter(|entry| !CHANGES.contains(&entry.name)) {
+        for entry in catalogue::all().filter(|entry| !CHANGES.contains(&entry.name)) {
             for params in &given {
                 let answer = self.vhost.rpc(entry.name, params.clone());
                 answered += usize::from(answer.is_ok());

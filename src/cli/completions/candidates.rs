@@ -11,8 +11,8 @@ use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCan
 use super::names;
 use crate::cli::ctl::default_socket;
 use crate::model::{BackendId, DomainName, Tag};
+use crate::rpc::catalogue::{self, Entry};
 use crate::rpc::methods::name::{Name, Noun};
-use crate::rpc::methods::{CATALOGUE, Entry};
 
 /// What a word may become.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ fn methods() -> Vec<CompletionCandidate> {
     let method = |entry: &Entry| {
         CompletionCandidate::new(entry.name).help(Some(entry.doc.trim().to_owned().into()))
     };
-    CATALOGUE.iter().map(method).collect()
+    catalogue::all().map(method).collect()
 }
 
 fn text(word: &OsStr) -> String {

@@ -2,45 +2,48 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, Open, method};
+use super::{Changed, Open};
+use crate::control::BackendEdit;
 use crate::model::{
-    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Patch, Scheme,
-    SendProxyProtocol, Tag, TlsName, Weight,
+    Backend, BackendAddr, BackendId, BackendState, BackendTls, BackendTlsEdit, DomainName,
+    HealthReport, Patch, Scheme, SendProxyProtocol, Tag, TlsName, Weight,
 };
+use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
+use crate::rpc::method::Method;
+use crate::rpc::run::{Run, methods};
+use crate::rpc::views;
+use crate::state::Snapshot;
 
-method!(/// The backends by id, page by page.
-    List, "backend.list", ListParams => BackendList);
-method!(/// One backend.
-    Show, "backend.show", BackendParams => BackendInfo,
-    faults [NotFound]);
-method!(/// Adds a backend; it is probed at once.
-    Add, "backend.add", AddParams => BackendInfo,
-    faults [AlreadyExists]);
-method!(/// Changes a backend; what is not given stays.
-    Set, "backend.set", SetParams => BackendInfo,
-    faults [NotFound]);
-method!(/// Drains a backend and removes it.
+methods! {
+    /// The backends by id, page by page.
+    List, "backend.list", ListParams => BackendList;
+    /// One backend.
+    Show, "backend.show", BackendParams => BackendInfo, faults [NotFound];
+    /// Adds a backend; it is probed at once.
+    Add, "backend.add", AddParams => BackendInfo, faults [AlreadyExists];
+    /// Changes a backend; what is not given stays.
+    Set, "backend.set", SetParams => BackendInfo, faults [NotFound];
+    /// Drains a backend and removes it.
     Remove, "backend.remove", DrainParams => Changed, progress DrainProgress,
-    faults [NotFound, Conflict, Timeout]);
-method!(/// Adds tags to a backend.
-    AddTags, "backend.tag", TagParams => BackendInfo,
-    faults [NotFound]);
-method!(/// Takes tags away from a backend.
-    RemoveTags, "backend.untag", TagParams => BackendInfo,
-    faults [NotFound]);
-method!(/// Sends a backend no new requests; those it has, it finishes.
+        faults [NotFound, Conflict, Timeout];
+    /// Adds tags to a backend.
+    AddTags, "backend.tag", TagParams => BackendInfo, faults [NotFound];
+    /// Takes tags away from a backend.
+    RemoveTags, "backend.untag", TagParams => BackendInfo, faults [NotFound];
+    /// Sends a backend no new requests; those it has, it finishes.
     Drain, "backend.drain", DrainParams => BackendInfo, progress DrainProgress,
-    faults [NotFound, Timeout]);
-method!(/// Sends a backend requests again.
-    Ready, "backend.ready", ReadyParams => BackendInfo,
-    faults [NotFound, Unhealthy, Timeout]);
-method!(/// Sends a backend neither requests nor probes.
+        faults [NotFound, Timeout];
+    /// Sends a backend requests again.
+    Ready, "backend.ready", ReadyParams => BackendInfo, faults [NotFound, Unhealthy, Timeout];
+    /// Sends a backend neither requests nor probes.
     Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress,
-    faults [NotFound, Timeout]);
+        faults [NotFound, Timeout];
+}
 
 /// What `backend.list` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -305,4 +308,180 @@ pub struct BackendInfo {
     /// Domains that it serves now; at most ten, by name. Empty in lists.
     #[serde(default)]
     pub serves: Vec<DomainName>,
+}
+
+impl Run for List {
+    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Result<BackendList, Failure> {
+        Ok(views::backends(&server.control.snapshot(), &params))
+    }
+}
+
+impl Run for Show {
+    async fn run(
+        server: &Dispatch,
+        BackendParams { id }: BackendParams,
+        _: &Call,
+    ) -> Result<BackendInfo, Failure> {
+        let snapshot = server.control.snapshot();
+        let node = server.control.find_backend(&snapshot, &id)?;
+        Ok(BackendInfo {
+            serves: views::served_by(&snapshot, &node),
+            ..views::backend(&snapshot, &node)
+        })
+    }
+}
+
+impl Run for Add {
+    async fn run(
+        server: &Dispatch,
+        params: AddParams,
+        call: &Call,
+    ) -> Result<BackendInfo, Failure> {
+        let id = params.id.clone();
+        let new = Backend {
+            id: params.id,
+            address: params.address,
+            tags: params.tags,
+            weight: params.weight,
+            scheme: params.scheme,
+            tls: BackendTls {
+                server_name: params.tls_server_name,
+                ca_file: params.tls_ca_file,
+                client_cert_file: params.tls_client_cert_file,
+                client_key_file: params.tls_client_key_file,
+                insecure_skip_verify: params.tls_insecure_skip_verify,
+            },
+            state: BackendState::Ready,
+            backup: params.backup,
+            send_proxy_protocol: params.send_proxy_protocol.unwrap_or_default(),
+        };
+        let snapshot = server.control.add_backend(call.caller(), new).await?;
+        info(server, &snapshot, &id)
+    }
+}
+
+impl Run for Set {
+    async fn run(
+        server: &Dispatch,
+        params: SetParams,
+        call: &Call,
+    ) -> Result<BackendInfo, Failure> {
+        let edit = BackendEdit {
+            address: params.address,
+            weight: params.weight,
+            scheme: params.scheme,
+            tls: BackendTlsEdit {
+                server_name: params.tls_server_name,
+                ca_file: params.tls_ca_file,
+                client_cert_file: params.tls_client_cert_file,
+                client_key_file: params.tls_client_key_file,
+                insecure_skip_verify: params.tls_insecure_skip_verify,
+            },
+            backup: params.backup,
+            send_proxy_protocol: params.send_proxy_protocol,
+            tags: params.tags,
+            state: params.state,
+            force: params.force,
+        };
+        let snapshot = server.control.set_backend(call.caller(), params.id.clone(), edit).await?;
+        info(server, &snapshot, &params.id)
+    }
+}
+
+impl Run for Remove {
+    async fn run(
+        server: &Dispatch,
+        DrainParams { id, wait: _, timeout_ms, force }: DrainParams,
+        call: &Call,
+    ) -> Result<Changed, Failure> {
+        let timeout = timeout_ms.map(Duration::from_millis);
+        let report = call.reporter::<Self>();
+        let progress = move |remaining| report(DrainProgress { remaining });
+        let (control, caller) = (server.control.clone(), call.caller());
+        let snapshot = to_its_end(async move {
+            control.remove_backend(caller, id, timeout, force, progress).await
+        })
+        .await?;
+        Ok(Changed { revision: snapshot.revision() })
+    }
+}
+
+impl Run for AddTags {
+    async fn run(
+        server: &Dispatch,
+        TagParams { id, tags, force: _ }: TagParams,
+        call: &Call,
+    ) -> Result<BackendInfo, Failure> {
+        let snapshot = server.control.tag_backend(call.caller(), id.clone(), tags).await?;
+        info(server, &snapshot, &id)
+    }
+}
+
+impl Run for RemoveTags {
+    async fn run(
+        server: &Dispatch,
+        TagParams { id, tags, force }: TagParams,
+        call: &Call,
+    ) -> Result<BackendInfo, Failure> {
+        let snapshot = server.control.untag_backend(call.caller(), id.clone(), tags, force).await?;
+        info(server, &snapshot, &id)
+    }
+}
+
+impl Run for Drain {
+    async fn run(
+        server: &Dispatch,
+        params: DrainParams,
+        call: &Call,
+    ) -> Result<BackendInfo, Failure> {
+        take_out::<Self>(server, params, call, BackendState::Draining).await
+    }
+}
+
+impl Run for Disable {
+    async fn run(
+        server: &Dispatch,
+        params: DrainParams,
+        call: &Call,
+    ) -> Result<BackendInfo, Failure> {
+        take_out::<Self>(server, params, call, BackendState::Disabled).await
+    }
+}
+
+impl Run for Ready {
+    async fn run(
+        server: &Dispatch,
+        ReadyParams { id, wait, timeout_ms }: ReadyParams,
+        call: &Call,
+    ) -> Result<BackendInfo, Failure> {
+        let state = BackendState::Ready;
+        server.control.set_backend_state(call.caller(), id.clone(), state, false).await?;
+        if wait {
+            let timeout = timeout_ms.map(Duration::from_millis);
+            server.control.wait_backend_healthy(&id, timeout).await?;
+        }
+        info(server, &server.control.snapshot(), &id)
+    }
+}
+
+/// Takes a backend out of service; where the caller waits, until its requests have ended.
+async fn take_out<M: Method<Progress = DrainProgress>>(
+    server: &Dispatch,
+    DrainParams { id, wait, timeout_ms, force }: DrainParams,
+    call: &Call,
+    state: BackendState,
+) -> Result<BackendInfo, Failure> {
+    server.control.set_backend_state(call.caller(), id.clone(), state, force).await?;
+    if wait {
+        let report = call.reporter::<M>();
+        let progress = move |remaining| report(DrainProgress { remaining });
+        let timeout = timeout_ms.map(Duration::from_millis);
+        server.control.drain_backend(&id, timeout, progress).await?;
+    }
+    info(server, &server.control.snapshot(), &id)
+}
+
+fn info(server: &Dispatch, snapshot: &Snapshot, id: &BackendId) -> Result<BackendInfo, Failure> {
+    let node = server.control.find_backend(snapshot, id)?;
+    Ok(views::backend(snapshot, &node))
 }

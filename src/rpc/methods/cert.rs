@@ -1,37 +1,37 @@
 //! Methods on certificates.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NoParams, method};
+use super::{NoParams, PAGE};
 use crate::model::{AccountInfo, AcmeDetail, CertificateReport, DomainName, RevocationReason};
+use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
+use crate::rpc::run::{Run, methods};
 
-method!(/// How it stands with the certificate of each name, page by page.
-    List, "cert.list", ListParams => CertificateList);
-method!(/// How it stands with the certificate of one name, with all that is known of it.
-    Show, "cert.show", NameParams => CertificateDetail,
-    faults [NotFound]);
-method!(/// Orders a certificate now. It is under way when this answers; `cert.wait` waits for it.
-    Renew, "cert.renew", RenewParams => CertificateReport,
-    faults [NotFound, Conflict]);
-method!(/// Waits until nothing is being done about the certificate of a name: it is good, or the last
+methods! {
+    /// How it stands with the certificate of each name, page by page.
+    List, "cert.list", ListParams => CertificateList;
+    /// How it stands with the certificate of one name, with all that is known of it.
+    Show, "cert.show", NameParams => CertificateDetail, faults [NotFound];
+    /// Orders a certificate now. It is under way when this answers; `cert.wait` waits for it.
+    Renew, "cert.renew", RenewParams => CertificateReport, faults [NotFound, Conflict];
+    /// Waits until nothing is being done about the certificate of a name: it is good, or the last
     /// attempt failed.
     Wait, "cert.wait", WaitParams => CertificateReport, progress WaitProgress,
-    faults [NotFound, Timeout]);
-method!(/// Takes in a certificate and its key, and serves them from now on.
-    Import, "cert.import", ImportParams => CertificateReport,
-    faults [NotFound, Conflict]);
-method!(/// The certificate that is served for a name with its chain, and its key where it is asked for.
-    Export, "cert.export", ExportParams => Exported,
-    faults [NotFound]);
-method!(/// Has the CA revoke the certificate that is served for a name.
-    Revoke, "cert.revoke", RevokeParams => CertificateReport,
-    faults [NotFound, Conflict]);
-method!(/// The root certificate of the server's own CA.
-    Ca, "cert.ca", NoParams => Authority);
-method!(/// The accounts at the ACME CAs, and the DNS records that go with them.
-    Account, "cert.account", NoParams => AccountList,
-    faults [Conflict]);
+        faults [NotFound, Timeout];
+    /// Takes in a certificate and its key, and serves them from now on.
+    Import, "cert.import", ImportParams => CertificateReport, faults [NotFound, Conflict];
+    /// The certificate that is served for a name with its chain, and its key where it is asked for.
+    Export, "cert.export", ExportParams => Exported, faults [NotFound];
+    /// Has the CA revoke the certificate that is served for a name.
+    Revoke, "cert.revoke", RevokeParams => CertificateReport, faults [NotFound, Conflict];
+    /// The root certificate of the server's own CA.
+    Ca, "cert.ca", NoParams => Authority;
+    /// The accounts at the ACME CAs, and the DNS records that go with them.
+    Account, "cert.account", NoParams => AccountList, faults [Conflict];
+}
 
 /// What `cert.list` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -175,4 +175,101 @@ pub struct Authority {
 pub struct AccountList {
     /// One for each CA that is configured, in the order in which they are tried.
     pub accounts: Vec<AccountInfo>,
+}
+
+impl Run for List {
+    async fn run(
+        server: &Dispatch,
+        ListParams { after, limit }: ListParams,
+        _: &Call,
+    ) -> Result<CertificateList, Failure> {
+        let limit = limit.unwrap_or(PAGE).clamp(1, PAGE);
+        let snapshot = server.control.snapshot();
+        let mut domains = snapshot.domains_after(after.as_ref()).map(|node| &node.virtual_host);
+        let page: Vec<_> = domains.by_ref().take(limit).collect();
+        let is_last = domains.next().is_none();
+        let next = page.last().filter(|_| !is_last).map(|domain| domain.domain.clone());
+        let certificates = server.certificates.of_domains(page.into_iter());
+        Ok(CertificateList { certificates, next })
+    }
+}
+
+impl Run for Show {
+    async fn run(
+        server: &Dispatch,
+        NameParams { name }: NameParams,
+        _: &Call,
+    ) -> Result<CertificateDetail, Failure> {
+        let (report, acme) = server.certificates.show(&name)?;
+        Ok(CertificateDetail { report, acme })
+    }
+}
+
+impl Run for Renew {
+    async fn run(
+        server: &Dispatch,
+        RenewParams { name, force }: RenewParams,
+        _: &Call,
+    ) -> Result<CertificateReport, Failure> {
+        Ok(server.certificates.renew(name, force).await?)
+    }
+}
+
+impl Run for Wait {
+    async fn run(
+        server: &Dispatch,
+        WaitParams { name, timeout_ms }: WaitParams,
+        call: &Call,
+    ) -> Result<CertificateReport, Failure> {
+        let report = call.reporter::<Self>();
+        let step = move |step| report(WaitProgress { step });
+        let timeout = timeout_ms.map(Duration::from_millis);
+        Ok(server.certificates.wait(&name, timeout, step).await?)
+    }
+}
+
+impl Run for Import {
+    async fn run(
+        server: &Dispatch,
+        ImportParams { name, cert, key }: ImportParams,
+        call: &Call,
+    ) -> Result<CertificateReport, Failure> {
+        let (certificates, actor) = (server.certificates.clone(), call.actor.clone());
+        to_its_end(async move { certificates.import(actor, name, &cert, &key).await }).await
+    }
+}
+
+impl Run for Export {
+    async fn run(
+        server: &Dispatch,
+        ExportParams { name, key }: ExportParams,
+        _: &Call,
+    ) -> Result<Exported, Failure> {
+        let exported = server.certificates.export(name, key).await?;
+        Ok(Exported { cert: exported.cert, key: exported.key })
+    }
+}
+
+impl Run for Revoke {
+    async fn run(
+        server: &Dispatch,
+        RevokeParams { name, reason }: RevokeParams,
+        call: &Call,
+    ) -> Result<CertificateReport, Failure> {
+        let (certificates, actor) = (server.certificates.clone(), call.actor.clone());
+        to_its_end(async move { certificates.revoke(actor, name, reason).await }).await
+    }
+}
+
+impl Run for Ca {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<Authority, Failure> {
+        let (cert, sha256) = server.certificates.authority().await?;
+        Ok(Authority { cert, sha256 })
+    }
+}
+
+impl Run for Account {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<AccountList, Failure> {
+        Ok(AccountList { accounts: server.certificates.accounts().await? })
+    }
 }

@@ -1,21 +1,28 @@
 //! Methods on the config that the server runs by.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{NoParams, method};
+use super::NoParams;
+use crate::control::{ControlError, ReloadOptions, Secrets};
 use crate::model::{Difference, EntryChange, NeedsRestart, ReloadProgress, ReloadReport};
+use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
+use crate::rpc::run::{Run, methods};
 
-method!(/// What the server was told, and by whom.
-    Show, "config.show", ShowParams => ShownConfig);
-method!(/// Reads the config again and applies what changed in it; drains what it removes.
+methods! {
+    /// Reads the config again and applies what changed in it; drains what it removes.
     Reload, "config.reload", ReloadParams => ReloadReport, progress ReloadProgress,
-    faults [Conflict, Unhealthy]);
-method!(/// Where the live state differs from the config as it was last applied.
-    Diff, "config.diff", NoParams => ConfigDiff);
-method!(/// The settings and the live state as the text of a config file.
-    Export, "config.export", ExportParams => ConfigExport);
+        faults [Conflict, Unhealthy];
+    /// Where the live state differs from the config as it was last applied.
+    Diff, "config.diff", NoParams => ConfigDiff;
+    /// The settings and the live state as the text of a config file.
+    Export, "config.export", ExportParams => ConfigExport;
+    /// What the server was told, and by whom.
+    Show, "config.show", ShowParams => ShownConfig;
+}
 
 /// What `config.export` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -107,4 +114,84 @@ pub struct ShownSetting {
     pub from: String,
     /// Whether somebody said so: not a default.
     pub set: bool,
+}
+
+impl Run for Reload {
+    async fn run(
+        server: &Dispatch,
+        ReloadParams { dry_run, force, no_drain, drain_timeout_ms }: ReloadParams,
+        call: &Call,
+    ) -> Result<ReloadReport, Failure> {
+        if dry_run {
+            return Ok(server.configuration.preview(force).await?);
+        }
+        let drain_timeout = drain_timeout_ms.map(Duration::from_millis);
+        let options = ReloadOptions { force, no_drain, drain_timeout };
+        let report = call.reporter::<Self>();
+        let (configuration, actor) = (server.configuration.clone(), call.actor.clone());
+        to_its_end(async move { configuration.reload(actor, options, report).await }).await
+    }
+}
+
+impl Run for Diff {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<ConfigDiff, Failure> {
+        let (snapshot, differences) = server.control.differences().await?;
+        let (pending, problem) = match server.configuration.preview(true).await {
+            Ok(pending) => (Some(pending), None),
+            // Nothing can be pending.
+            Err(ControlError::NoFile { .. }) => (None, None),
+            Err(error) => (None, Some(error.in_full())),
+        };
+        Ok(ConfigDiff {
+            revision: snapshot.revision(),
+            source: server.configuration.source().to_string(),
+            differences,
+            needs_restart: pending.as_ref().map(|p| p.needs_restart.clone()).unwrap_or_default(),
+            pending: pending.map(|pending| pending.changed).unwrap_or_default(),
+            problem,
+        })
+    }
+}
+
+impl Run for Export {
+    async fn run(
+        server: &Dispatch,
+        ExportParams { secrets }: ExportParams,
+        _: &Call,
+    ) -> Result<ConfigExport, Failure> {
+        let secrets = if secrets { Secrets::Written } else { Secrets::Hidden };
+        let exported = server.configuration.export(secrets).await?;
+        Ok(ConfigExport {
+            revision: exported.revision,
+            text: exported.text,
+            warnings: exported.warnings,
+        })
+    }
+}
+
+impl Run for Show {
+    async fn run(
+        server: &Dispatch,
+        ShowParams { effective, key }: ShowParams,
+        _: &Call,
+    ) -> Result<ShownConfig, Failure> {
+        let is_asked = |name: &str| {
+            let rest = key.as_deref().map_or(Some(""), |key| name.strip_prefix(key));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let settings = server.configuration.settings();
+        let settings = settings
+            .iter()
+            .filter(|setting| (effective || setting.is_set()) && is_asked(&setting.key));
+        let settings = settings.map(|setting| ShownSetting {
+            key: setting.key.clone(),
+            value: setting.value.clone(),
+            from: setting.from.to_string(),
+            set: setting.is_set(),
+        });
+        Ok(ShownConfig {
+            revision: server.control.snapshot().revision(),
+            settings: settings.collect(),
+        })
+    }
 }

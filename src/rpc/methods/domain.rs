@@ -1,29 +1,34 @@
 //! Methods on virtual hosts.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Changed, Open, method};
-use crate::model::{Balance, DomainName, HostOptions, Tag, TlsMode};
+use super::{Changed, Open};
+use crate::control::{ControlError, DomainEdit, NewDomain};
+use crate::model::{Balance, DomainName, HostOptions, Tag, TlsMode, VirtualHost};
+use crate::rpc::dispatch::{Call, Dispatch, Failure};
+use crate::rpc::run::{Run, methods};
+use crate::rpc::views;
+use crate::state::Snapshot;
 
-method!(/// The virtual hosts by name, page by page.
-    List, "domain.list", ListParams => DomainList);
-method!(/// One virtual host, by its name or an alias.
-    Show, "domain.show", DomainParams => DomainInfo,
-    faults [NotFound]);
-method!(/// Adds a virtual host.
-    Add, "domain.add", AddParams => DomainInfo,
-    faults [NotFound, AlreadyExists]);
-method!(/// Changes a virtual host's options; those that are not given stay.
-    Set, "domain.set", SetParams => DomainInfo,
-    faults [NotFound, AlreadyExists]);
-method!(/// Removes a virtual host with its aliases.
-    Remove, "domain.remove", DomainParams => Changed,
-    faults [NotFound]);
-method!(/// Waits until the live tag is healthy, or until tags that were left have drained.
+methods! {
+    /// The virtual hosts by name, page by page.
+    List, "domain.list", ListParams => DomainList;
+    /// One virtual host, by its name or an alias.
+    Show, "domain.show", DomainParams => DomainInfo, faults [NotFound];
+    /// Adds a virtual host.
+    Add, "domain.add", AddParams => DomainInfo, faults [NotFound, AlreadyExists];
+    /// Changes a virtual host's options; those that are not given stay.
+    Set, "domain.set", SetParams => DomainInfo, faults [NotFound, AlreadyExists];
+    /// Removes a virtual host with its aliases.
+    Remove, "domain.remove", DomainParams => Changed, faults [NotFound];
+    /// Waits until the live tag is healthy, or until tags that were left have drained.
     Wait, "domain.wait", WaitParams => DomainInfo, progress WaitProgress,
-    faults [NotFound, Unhealthy, Timeout]);
+        faults [NotFound, Unhealthy, Timeout];
+}
 
 /// What `domain.list` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -206,4 +211,91 @@ pub struct TagInFlight {
     pub tag: Tag,
     /// How many requests of this domain run there.
     pub requests: usize,
+}
+
+impl Run for List {
+    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Result<DomainList, Failure> {
+        Ok(views::domains(&server.control.snapshot(), &params))
+    }
+}
+
+impl Run for Show {
+    async fn run(
+        server: &Dispatch,
+        DomainParams { domain }: DomainParams,
+        _: &Call,
+    ) -> Result<DomainInfo, Failure> {
+        info(server, &server.control.snapshot(), &domain)
+    }
+}
+
+impl Run for Add {
+    async fn run(server: &Dispatch, params: AddParams, call: &Call) -> Result<DomainInfo, Failure> {
+        let domain = params.domain.clone();
+        let options = HostOptions::default().patched(params.options).map_err(|error| {
+            let domain = domain.clone();
+            ControlError::OptionValue { domain, path: error.path, remedy: error.reason }
+        })?;
+        let virtual_host = VirtualHost {
+            domain: params.domain,
+            aliases: params.aliases,
+            live: params.tag,
+            previous: None,
+            http_to_https: params.http_to_https.unwrap_or(true),
+            balance: params.balance.unwrap_or_default(),
+            tls: params.tls.unwrap_or_default(),
+            hsts_max_age_secs: params.hsts_max_age_secs.unwrap_or(0),
+            options,
+        };
+        let new = NewDomain { virtual_host, force: params.force };
+        let snapshot = server.control.add_domain(call.caller(), new).await?;
+        info(server, &snapshot, &domain)
+    }
+}
+
+impl Run for Set {
+    async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Result<DomainInfo, Failure> {
+        let SetParams { domain, aliases, http_to_https, balance, tls, hsts_max_age_secs, options } =
+            params;
+        let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs, options };
+        let snapshot = server.control.set_domain(call.caller(), domain.clone(), edit).await?;
+        info(server, &snapshot, &domain)
+    }
+}
+
+impl Run for Remove {
+    async fn run(
+        server: &Dispatch,
+        DomainParams { domain }: DomainParams,
+        call: &Call,
+    ) -> Result<Changed, Failure> {
+        let snapshot = server.control.remove_domain(call.caller(), domain).await?;
+        Ok(Changed { revision: snapshot.revision() })
+    }
+}
+
+impl Run for Wait {
+    async fn run(
+        server: &Dispatch,
+        WaitParams { domain, until, timeout_ms }: WaitParams,
+        call: &Call,
+    ) -> Result<DomainInfo, Failure> {
+        let timeout = timeout_ms.map(Duration::from_millis);
+        let report = call.reporter::<Self>();
+        let progress = move |remaining| report(WaitProgress { remaining });
+        match until {
+            WaitFor::Healthy => {
+                server.control.wait_healthy(&domain, timeout, progress).await?;
+            }
+            WaitFor::Drained => {
+                server.control.wait_drained(&domain, timeout, progress).await?;
+            }
+        }
+        info(server, &server.control.snapshot(), &domain)
+    }
+}
+
+fn info(server: &Dispatch, snapshot: &Snapshot, name: &DomainName) -> Result<DomainInfo, Failure> {
+    let node = server.control.find_domain(snapshot, name)?;
+    Ok(views::domain(snapshot, &node))
 }

@@ -1,18 +1,23 @@
 //! Methods on the history.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
-use super::method;
 use crate::model::{DomainName, Event};
+use crate::rpc::dispatch::{Call, Dispatch, Failure};
+use crate::rpc::run::{Run, methods};
 
-method!(/// What happened, the newest first.
-    List, "event.list", ListParams => EventList);
-
-method!(/// Follows the history: the last events, then each as it happens, as progress. A switch that was
+methods! {
+    /// What happened, the newest first.
+    List, "event.list", ListParams => EventList;
+    /// Follows the history: the last events, then each as it happens, as progress. A switch that was
     /// told while it drained is told again when it has ended. Without `count` it goes on until the
     /// server stops or the connection is closed; while nothing happens, a `heartbeat` notification comes now and then.
-    Watch, "event.watch", WatchParams => Watched, progress Event);
+    Watch, "event.watch", WatchParams => Watched, progress Event;
+}
 
 /// What `event.list` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,4 +63,72 @@ pub struct EventList {
     pub revision: u64,
     /// The events, the newest first.
     pub events: Vec<Event>,
+}
+
+/// Events that `event.list` answers with when no limit is given, and at most.
+const EVENTS: usize = 20;
+const MAX_EVENTS: usize = 10_000;
+
+/// How long a watcher is sent nothing: a heartbeat then finds out whether it is still there.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+
+impl Run for List {
+    async fn run(
+        server: &Dispatch,
+        ListParams { domain, limit }: ListParams,
+        _: &Call,
+    ) -> Result<EventList, Failure> {
+        let (domain, limit) = wanted(server, domain, limit);
+        let revision = server.control.snapshot().revision();
+        let events = server.control.events(domain, limit).await?;
+        Ok(EventList { revision, events })
+    }
+}
+
+impl Run for Watch {
+    async fn run(
+        server: &Dispatch,
+        WatchParams { domain, limit, after, count }: WatchParams,
+        call: &Call,
+    ) -> Result<Watched, Failure> {
+        let (domain, limit) = wanted(server, domain, limit);
+        let mut watch = server.control.watch_events(domain, limit, after);
+        let mut told = 0;
+        let mut stopping = server.facts.stopping.clone();
+        while count.is_none_or(|count| told < count) {
+            let news = tokio::select! {
+                news = timeout(HEARTBEAT_INTERVAL, watch.next()) => news,
+                Ok(_) = stopping.wait_for(|stopping| *stopping) => break,
+            };
+            let Ok(events) = news else {
+                if call.progress.beat().await.is_err() {
+                    break;
+                }
+                continue;
+            };
+            let events = events?;
+            let more = count.map_or(events.len(), |count| events.len().min(count - told));
+            for event in &events[..more] {
+                let event = serde_json::to_value(event).map_err(Failure::Result)?;
+                if call.progress.deliver(event).await.is_err() {
+                    return Ok(Watched { told });
+                }
+                told += 1;
+            }
+        }
+        Ok(Watched { told })
+    }
+}
+
+/// Whose events, and how many. The history of a domain outlives it, so an unknown name is no
+/// error; an alias is its domain.
+fn wanted(
+    server: &Dispatch,
+    domain: Option<DomainName>,
+    limit: Option<usize>,
+) -> (Option<DomainName>, usize) {
+    let snapshot = server.control.snapshot();
+    let domain = domain
+        .map(|name| snapshot.domain(&name).map_or(name, |node| node.virtual_host.domain.clone()));
+    (domain, limit.unwrap_or(EVENTS).min(MAX_EVENTS))
 }

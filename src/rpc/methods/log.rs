@@ -3,12 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::method;
 use crate::model::LogLevel;
+use crate::rpc::dispatch::{Call, Dispatch, Failure};
+use crate::rpc::run::{Run, methods};
 
-method!(/// The level of the log; sets it where one is given. It holds until the server ends, or until the
+methods! {
+    /// The level of the log; sets it where one is given. It holds until the server ends, or until the
     /// config says another one than before.
-    Level, "log.level", LevelParams => LevelInfo);
+    Level, "log.level", LevelParams => LevelInfo;
+}
 
 /// What `log.level` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,4 +31,34 @@ pub struct LevelInfo {
     pub before: LogLevel,
     /// What the config says.
     pub config: LogLevel,
+}
+
+impl Run for Level {
+    async fn run(
+        server: &Dispatch,
+        LevelParams { level }: LevelParams,
+        call: &Call,
+    ) -> Result<LevelInfo, Failure> {
+        let handle = &server.facts.log_level;
+        let before = handle.level();
+        if let Some(level) = level.filter(|level| *level != before) {
+            let log = || {
+                let (actor, request_id) = (&call.actor, call.request_id.as_str());
+                tracing::info!(%actor, request_id, from = %before, to = %level, "log level changed");
+            };
+            // At the more verbose of the two levels, so that it isn't lost.
+            let is_more_verbose = LogLevel::ALL
+                .iter()
+                .find(|known| [level, before].contains(known))
+                .is_some_and(|verbose| *verbose == level);
+            if !is_more_verbose {
+                log();
+            }
+            handle.set(level);
+            if is_more_verbose {
+                log();
+            }
+        }
+        Ok(LevelInfo { level: handle.level(), before, config: handle.declared() })
+    }
 }

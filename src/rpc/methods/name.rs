@@ -1,12 +1,15 @@
 //! Methods on names: what a shell completes a word with.
 
+use crate::rpc::dispatch::{Call, Dispatch, Failure};
+use crate::rpc::names;
+use crate::rpc::run::{Run, methods};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::method;
-
-method!(/// Names that begin with a text.
-    Complete, "name.complete", CompleteParams => NameList);
+methods! {
+    /// Names that begin with a text.
+    Complete, "name.complete", CompleteParams => NameList;
+}
 
 /// What `name.complete` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,4 +56,10 @@ pub struct Name {
     pub name: String,
     /// A few words on what it names.
     pub about: String,
+}
+
+impl Run for Complete {
+    async fn run(server: &Dispatch, params: CompleteParams, _: &Call) -> Result<NameList, Failure> {
+        Ok(names::complete(&server.control.snapshot(), &params))
+    }
 }

@@ -5,11 +5,15 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::method;
 use crate::model::{Explanation, HeaderLine, RequestUrl};
+use crate::proxy::explain::Question;
+use crate::rpc::dispatch::{Call, Dispatch, Failure};
+use crate::rpc::run::{Run, methods};
 
-method!(/// What would become of a request: which domain, tag and backends, and why.
-    Explain, "route.explain", ExplainParams => Explanation);
+methods! {
+    /// What would become of a request: which domain, tag and backends, and why.
+    Explain, "route.explain", ExplainParams => Explanation;
+}
 
 /// What `route.explain` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,4 +27,23 @@ pub struct ExplainParams {
     /// The address that it would come from; without it nothing is said of `allow` and `deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
+}
+
+impl Run for Explain {
+    async fn run(
+        server: &Dispatch,
+        ExplainParams { url, headers, client }: ExplainParams,
+        _: &Call,
+    ) -> Result<Explanation, Failure> {
+        let snapshot = server.control.snapshot();
+        let question = Question { url: &url, headers: &headers, client };
+        let mut explanation = server.facts.explainer.explain(&snapshot, question);
+        if let (Some(matched), Some(live)) = (&explanation.matched, &mut explanation.live) {
+            live.since = server.control.live_since(matched.domain.clone()).await?;
+            live.switching = server.control.switch_phase(&matched.domain).map(str::to_owned);
+        } else if let Some(host) = &explanation.host {
+            explanation.near = server.control.domain_like(&snapshot, host);
+        }
+        Ok(explanation)
+    }
 }

@@ -1,14 +1,22 @@
 //! Methods on the server as a whole.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NoParams, method};
+use super::NoParams;
+use crate::model::{BackendState, HealthStatus};
+use crate::rpc::dispatch::{Call, Dispatch, Failure};
+use crate::rpc::run::{Run, methods};
+use crate::rpc::views;
+use crate::state::DomainNode;
 
-method!(/// How the server is.
-    Get, "state.get", NoParams => ServerInfo);
+methods! {
+    /// How the server is.
+    Get, "state.get", NoParams => ServerInfo;
+}
 
 /// The server as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,4 +50,37 @@ pub struct ServerInfo {
     pub refused: BTreeMap<String, u64>,
     /// What needs a person.
     pub warnings: Vec<String>,
+}
+
+impl Run for Get {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<ServerInfo, Failure> {
+        let snapshot = server.control.snapshot();
+        let ready = || snapshot.backends().filter(|node| node.backend.state == BackendState::Ready);
+        let with = |status| ready().filter(|node| node.live.health() == status).count();
+        let in_flight = |node: &Arc<DomainNode>| -> usize {
+            node.in_flight().map(|(_, requests)| requests).sum()
+        };
+        let facts = &server.facts;
+        Ok(ServerInfo {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            started_ms: facts.started_ms,
+            revision: snapshot.revision(),
+            listeners: facts.listeners.clone(),
+            domains: snapshot.domains().len(),
+            backends: snapshot.backends().len(),
+            healthy: with(HealthStatus::Healthy),
+            unhealthy: with(HealthStatus::Unhealthy),
+            connections: facts.metrics.connections.count(),
+            in_flight: snapshot.domains().map(in_flight).sum(),
+            requests: facts.metrics.requests(),
+            refused: facts.metrics.refused(),
+            warnings: [
+                views::warnings(&snapshot),
+                server.certificates.warnings(),
+                facts.warnings.now(),
+            ]
+            .concat(),
+        })
+    }
 }

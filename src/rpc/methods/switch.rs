@@ -1,24 +1,30 @@
 //! Methods that move a domain to another tag.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::method;
+use crate::control::{self, SwitchTarget};
 use crate::model::{DomainName, SwitchPlan, SwitchProgress, SwitchReport, Tag};
+use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
+use crate::rpc::method::Method;
+use crate::rpc::run::{Run, methods};
 
-method!(/// Moves domains to a tag: checks it, switches in one step, drains the old one.
-    Start, "switch.start", StartParams => SwitchReport, progress SwitchProgress,
-    faults [NotFound, Conflict, Unhealthy]);
-method!(/// Says what `switch.start` would do, with what is known now: it changes nothing and probes nothing.
-    Plan, "switch.plan", StartParams => SwitchPlan,
-    faults [NotFound]);
-method!(/// Makes the switch that was planned, if what it depends on has not changed since: its domains, and
+methods! {
+    /// Says what `switch.start` would do, with what is known now: it changes nothing and probes nothing.
+    Plan, "switch.plan", StartParams => SwitchPlan, faults [NotFound];
+    /// Makes the switch that was planned, if what it depends on has not changed since: its domains, and
     /// the backends of the tags that they leave and join.
     Apply, "switch.apply", ApplyParams => SwitchReport, progress SwitchProgress,
-    faults [NotFound, Conflict, Unhealthy]);
-method!(/// Moves a domain back to the tag before, through the same gate.
+        faults [NotFound, Conflict, Unhealthy];
+    /// Moves domains to a tag: checks it, switches in one step, drains the old one.
+    Start, "switch.start", StartParams => SwitchReport, progress SwitchProgress,
+        faults [NotFound, Conflict, Unhealthy];
+    /// Moves a domain back to the tag before, through the same gate.
     Undo, "switch.undo", UndoParams => SwitchReport, progress SwitchProgress,
-    faults [NotFound, Conflict, Unhealthy]);
+        faults [NotFound, Conflict, Unhealthy];
+}
 
 /// What `switch.start` and `switch.plan` take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,4 +78,76 @@ pub struct SwitchOptions {
     /// The operator's words, kept in the history.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+impl Run for Plan {
+    async fn run(
+        server: &Dispatch,
+        StartParams { domains, tag, options }: StartParams,
+        _: &Call,
+    ) -> Result<SwitchPlan, Failure> {
+        Ok(server.control.plan_switch(&domains, &target(tag), options.into())?)
+    }
+}
+
+impl Run for Apply {
+    async fn run(
+        server: &Dispatch,
+        ApplyParams { token }: ApplyParams,
+        call: &Call,
+    ) -> Result<SwitchReport, Failure> {
+        let report = call.reporter::<Self>();
+        let (control, caller) = (server.control.clone(), call.caller());
+        to_its_end(async move { control.switch_as_planned(caller, &token, report).await }).await
+    }
+}
+
+impl Run for Start {
+    async fn run(
+        server: &Dispatch,
+        StartParams { domains, tag, options }: StartParams,
+        call: &Call,
+    ) -> Result<SwitchReport, Failure> {
+        switch::<Self>(server, call, domains, target(tag), options).await
+    }
+}
+
+impl Run for Undo {
+    async fn run(
+        server: &Dispatch,
+        UndoParams { domain, options }: UndoParams,
+        call: &Call,
+    ) -> Result<SwitchReport, Failure> {
+        switch::<Self>(server, call, vec![domain], SwitchTarget::Previous, options).await
+    }
+}
+
+fn target(tag: Option<Tag>) -> SwitchTarget {
+    tag.map_or(SwitchTarget::Other, SwitchTarget::Tag)
+}
+
+async fn switch<M: Method<Progress = SwitchProgress>>(
+    server: &Dispatch,
+    call: &Call,
+    domains: Vec<DomainName>,
+    target: SwitchTarget,
+    options: SwitchOptions,
+) -> Result<SwitchReport, Failure> {
+    let report = call.reporter::<M>();
+    let (control, caller) = (server.control.clone(), call.caller());
+    let switched =
+        async move { control.switch(caller, domains, target, options.into(), report).await };
+    to_its_end(switched).await
+}
+
+impl From<SwitchOptions> for control::SwitchOptions {
+    fn from(options: SwitchOptions) -> Self {
+        Self {
+            timeout: options.timeout_ms.map(Duration::from_millis),
+            drain_timeout: options.drain_timeout_ms.map(Duration::from_millis),
+            no_drain: options.no_drain,
+            force: options.force,
+            reason: options.reason,
+        }
+    }
 }

@@ -3,23 +3,24 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NoParams, Open, method};
+use super::{NoParams, Open};
 use crate::model::{Access, TokenName};
+use crate::rpc::dispatch::{Call, Dispatch, Failure};
+use crate::rpc::run::{Run, methods};
+use crate::tokens::TokenFacts;
 
-method!(/// The server's own token, `admin`, with its secret.
-    Show, "token.show", NoParams => Secret,
-    faults [NotFound]);
-method!(/// Gives a token another secret; the old one is refused from the next request on.
-    Rotate, "token.rotate", RotateParams => Secret,
-    faults [NotFound]);
-method!(/// Makes a token; its secret is never shown again.
-    Add, "token.add", AddParams => Secret,
-    faults [AlreadyExists]);
-method!(/// The tokens by name, without their secrets.
-    List, "token.list", NoParams => TokenList);
-method!(/// Removes a token; its secret is refused from the next request on.
-    Remove, "token.remove", NameParams => Removed,
-    faults [NotFound]);
+methods! {
+    /// The server's own token, `admin`, with its secret.
+    Show, "token.show", NoParams => Secret, faults [NotFound];
+    /// Gives a token another secret; the old one is refused from the next request on.
+    Rotate, "token.rotate", RotateParams => Secret, faults [NotFound];
+    /// Makes a token; its secret is never shown again.
+    Add, "token.add", AddParams => Secret, faults [AlreadyExists];
+    /// The tokens by name, without their secrets.
+    List, "token.list", NoParams => TokenList;
+    /// Removes a token; its secret is refused from the next request on.
+    Remove, "token.remove", NameParams => Removed, faults [NotFound];
+}
 
 /// What `token.rotate` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -82,4 +83,61 @@ pub struct TokenInfo {
 pub struct Removed {
     /// The name of the token that is gone.
     pub name: TokenName,
+}
+
+impl Run for Show {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<Secret, Failure> {
+        Ok(secret(server.tokens.admin()?))
+    }
+}
+
+impl Run for Rotate {
+    async fn run(
+        server: &Dispatch,
+        RotateParams { name }: RotateParams,
+        call: &Call,
+    ) -> Result<Secret, Failure> {
+        let rotated = server.tokens.rotate(name).await?;
+        tracing::info!(token = %rotated.0.name, actor = %call.actor, "token rotated");
+        Ok(secret(rotated))
+    }
+}
+
+impl Run for Add {
+    async fn run(
+        server: &Dispatch,
+        AddParams { name, access }: AddParams,
+        call: &Call,
+    ) -> Result<Secret, Failure> {
+        let added = server.tokens.add(name, access).await?;
+        tracing::info!(token = %added.0.name, %access, actor = %call.actor, "token added");
+        Ok(secret(added))
+    }
+}
+
+impl Run for List {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<TokenList, Failure> {
+        let info = |TokenFacts { name, access, created_ms }| TokenInfo {
+            name,
+            access: access.into(),
+            created_ms,
+        };
+        Ok(TokenList { tokens: server.tokens.list().into_iter().map(info).collect() })
+    }
+}
+
+impl Run for Remove {
+    async fn run(
+        server: &Dispatch,
+        NameParams { name }: NameParams,
+        call: &Call,
+    ) -> Result<Removed, Failure> {
+        server.tokens.remove(name.clone()).await?;
+        tracing::info!(token = %name, actor = %call.actor, "token removed");
+        Ok(Removed { name })
+    }
+}
+
+fn secret((facts, secret): (TokenFacts, String)) -> Secret {
+    Secret { name: facts.name, access: facts.access.into(), secret }
 }

@@ -12,8 +12,8 @@ use crate::control::{Configuration, ControlOptions, ControlPlane, ProbeNow, Prob
 use crate::counters::Metrics;
 use crate::model::{Actor, Backend, BackendState, HealthReport};
 use crate::rpc::ServerFacts;
+use crate::rpc::catalogue;
 use crate::rpc::envelope::code;
-use crate::rpc::methods::CATALOGUE;
 use crate::rpc::version::PeerVersion;
 use crate::state::{Snapshot, publication};
 use crate::store::Store;
@@ -189,7 +189,7 @@ fn a_line_becomes_no_more_than_it_should() {
 async fn every_method_of_the_catalogue_is_carried_out() {
     let server = Server::start(patient(SMALL)).await;
     let mut peer = server.connect().await;
-    for entry in CATALOGUE {
+    for entry in catalogue::all() {
         let params = json!({"no_such_parameter": 1});
         let answer = peer.answer(&request(&json!(1), entry.name, &params)).await;
         assert_eq!(code_of(&answer), -32602, "{}: {answer}", entry.name);

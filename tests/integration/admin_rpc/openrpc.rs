@@ -1,7 +1,7 @@
 //! The methods as an `OpenRPC` document, from their types.
 
+use pingora_vhost::rpc::catalogue::{self, Entry};
 use pingora_vhost::rpc::envelope::{Fault, ProgressParams};
-use pingora_vhost::rpc::methods::{CATALOGUE, Entry};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ pub(super) fn document() -> Value {
     let mut taken = settings.clone().for_deserialize().into_generator();
     let mut given = settings.for_serialize().into_generator();
     let methods: Vec<Value> =
-        CATALOGUE.iter().map(|entry| method(entry, &mut taken, &mut given)).collect();
+        catalogue::all().map(|entry| method(entry, &mut taken, &mut given)).collect();
     given.subschema_for::<Fault>();
     given.subschema_for::<ProgressParams>();
     let mut schemas = given.take_definitions(false);
