@@ -149,7 +149,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rpc::catalogue", &["rpc::methods", "rpc::run"]),
     // What both ends want to know before they trust the socket's place.
     ("rpc::folder", &[]),
-    ("rpc::client", &["rpc::envelope", "rpc::folder", "rpc::method", "rpc::version"]),
+    ("rpc::lines", &[]),
+    ("rpc::client", &["rpc::envelope", "rpc::folder", "rpc::lines", "rpc::method", "rpc::version"]),
     // What the composition root needs of the server's end.
     ("rpc::socket", &["rpc::folder"]),
     (
@@ -159,6 +160,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "rpc::dispatch",
             "rpc::envelope",
             "rpc::fault",
+            "rpc::lines",
             "rpc::progress",
             "rpc::socket",
             "rpc::version",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep};
@@ -15,6 +15,7 @@ use super::envelope::{
     Fault, Incoming, MAX_LINE, PROGRESS, ProgressParams, Request, RequestId, Version,
 };
 use super::folder::{self, FolderError};
+use super::lines::{self, Line};
 use super::method::Method;
 use super::version::PeerVersion;
 
@@ -159,20 +160,15 @@ impl Client {
     }
 
     async fn read_line(&mut self) -> Result<Vec<u8>, ClientError> {
-        let mut line = Vec::new();
-        let longest = self.longest_line;
-        let mut bounded = (&mut self.reader).take(longest as u64 + 1);
-        bounded
-            .read_until(b'\n', &mut line)
-            .await
-            .map_err(|error| ClientError::Closed { source: Some(error) })?;
-        match line.pop() {
-            Some(b'\n') => Ok(line),
-            Some(_) if line.len() >= longest => Err(ClientError::Protocol {
-                reason: format!("a line of more than {longest} bytes"),
+        let max = self.longest_line;
+        match lines::read(&mut self.reader, max).await {
+            Ok(Line::Whole(line)) => Ok(line),
+            Ok(Line::TooLong) => Err(ClientError::Protocol {
+                reason: format!("a line of more than {max} bytes"),
                 server: None,
             }),
-            _ => Err(ClientError::Closed { source: None }),
+            Ok(Line::End) => Err(ClientError::Closed { source: None }),
+            Err(error) => Err(ClientError::Closed { source: Some(error) }),
         }
     }
 }

@@ -10,6 +10,7 @@ mod dispatch;
 pub mod envelope;
 mod fault;
 mod folder;
+mod lines;
 mod method;
 pub mod methods;
 mod names;

@@ -17,12 +17,11 @@ use self::conversation::{Conversation, response};
 use super::dispatch::Dispatch;
 use super::envelope::{RequestId, limit};
 use super::fault;
-use super::progress::{MAX_WAITING, WaitingBudget};
+use super::progress::{MAX_WAITING, Outgoing, WaitingBudget};
 use super::socket::{AdminSocket, Gate};
 use crate::model::Actor;
 
 mod conversation;
-mod lines;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -42,7 +41,7 @@ struct Limits {
     batch_answer: usize,
     /// Connections at once.
     connections: usize,
-    /// How long a connection may be silent between requests.
+    /// How long a connection may go without a request.
     idle: Duration,
     /// How long a client may take to read an answer.
     slowest_reader: Duration,
@@ -150,9 +149,16 @@ async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: 
         }
     }
     let (lines, outgoing) = mpsc::channel(MAX_WAITING);
-    let writing = tokio::spawn(lines::write(writer, outgoing, limits.slowest_reader));
+    let writing = tokio::spawn(write(writer, outgoing, limits.slowest_reader));
     let budget = WaitingBudget::default();
-    let conversation = Conversation { dispatch: speakers.dispatch, actor, lines, budget, limits };
+    let conversation = Conversation {
+        dispatch: speakers.dispatch,
+        actor,
+        lines,
+        budget,
+        limits,
+        has_asked: false,
+    };
     if admitted {
         conversation.hold(reader).await;
     } else {
@@ -161,6 +167,30 @@ async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: 
         drop(conversation);
     }
     let _ = writing.await;
+}
+
+/// Writes until there is nothing more to write, or the client doesn't take it.
+async fn write(
+    mut writer: OwnedWriteHalf,
+    mut lines: mpsc::Receiver<Outgoing>,
+    slowest_reader: Duration,
+) {
+    while let Some(Outgoing { mut text, written, waiting }) = lines.recv().await {
+        text.push('\n');
+        match timeout(slowest_reader, writer.write_all(text.as_bytes())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => {
+                tracing::info!("dropped a client of the admin socket that does not read");
+                return;
+            }
+        }
+        drop(waiting);
+        if let Some(written) = written {
+            // Nobody waits for it where the conversation has ended meanwhile.
+            let _ = written.send(());
+        }
+    }
 }
 
 /// Whether the first bytes are HTTP: a request line begins with a method in capitals (RFC 9110 §9.1),

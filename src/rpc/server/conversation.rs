@@ -4,15 +4,15 @@ use serde_json::Value;
 use tokio::io::BufReader;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::Limits;
-use super::lines::{self, Line};
 use super::request::{self, Parsed, Refused};
 use crate::model::{Actor, shorten};
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::envelope::{Answer, Fault, RequestId, Response, Version, code};
 use crate::rpc::fault;
+use crate::rpc::lines::{self, Line};
 use crate::rpc::progress::{Outgoing, ProgressSink, WaitingBudget};
 use crate::rpc::version::PeerVersion;
 
@@ -23,26 +23,33 @@ pub(super) struct Conversation {
     pub(super) lines: mpsc::Sender<Outgoing>,
     pub(super) budget: WaitingBudget,
     pub(super) limits: Limits,
+    /// Whether it has asked for anything since this was last looked at: blank lines and what is no
+    /// request don't keep a connection.
+    pub(super) has_asked: bool,
 }
 
 impl Conversation {
-    pub(super) async fn hold(self, mut reader: BufReader<OwnedReadHalf>) {
+    pub(super) async fn hold(mut self, mut reader: BufReader<OwnedReadHalf>) {
+        let mut deadline = Instant::now() + self.limits.idle;
         // Nobody hears the answer of a client that no longer takes any, so nothing more is done for it.
         while !self.lines.is_closed() {
-            let longest = self.limits.request;
-            match timeout(self.limits.idle, lines::read(&mut reader, longest)).await {
+            let max = self.limits.request;
+            match timeout_at(deadline, lines::read(&mut reader, max)).await {
                 // What a call needs is kept apart, so that an idle connection costs little.
-                Ok(Line::Request(line)) => {
+                Ok(Ok(Line::Whole(line))) => {
                     let _answering = self.dispatch.enter();
                     Box::pin(self.carry_out(&line)).await;
+                    if std::mem::take(&mut self.has_asked) {
+                        deadline = Instant::now() + self.limits.idle;
+                    }
                 }
-                Ok(Line::TooLong) => {
-                    let message = format!("a request has at most {longest} bytes");
+                Ok(Ok(Line::TooLong)) => {
+                    let message = format!("a request has at most {max} bytes");
                     let hint = Some("send it in parts");
                     let fault = fault::of_message(code::INVALID_REQUEST, message, hint);
                     return self.refuse(fault).await;
                 }
-                Ok(Line::End) | Err(_) => return,
+                Ok(Ok(Line::End) | Err(_)) | Err(_) => return,
             }
         }
     }
@@ -56,7 +63,7 @@ impl Conversation {
     }
 
     /// One line: a request, or a batch of them.
-    async fn carry_out(&self, line: &[u8]) {
+    async fn carry_out(&mut self, line: &[u8]) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
@@ -72,7 +79,7 @@ impl Conversation {
     }
 
     /// Carries out the requests of a batch in their order; their answers are one line.
-    async fn batch(&self, batch: Vec<Value>) {
+    async fn batch(&mut self, batch: Vec<Value>) {
         let Limits { batch: most, batch_answer, .. } = self.limits;
         let wrong = match batch.len() {
             0 => Some(("the batch is empty".to_owned(), None)),
@@ -107,11 +114,12 @@ impl Conversation {
 
     /// Carries out one request and gives its answer. A notification, a request without an id, has
     /// none.
-    async fn request(&self, request: Value) -> Option<String> {
+    async fn request(&mut self, request: Value) -> Option<String> {
         let Parsed { id, client, method, params } = match request::parse(request) {
             Ok(parsed) => parsed,
             Err(refused) => return self.refused(*refused),
         };
+        self.has_asked = true;
         let progress = match &id {
             Some(id) => ProgressSink::Lines {
                 id: id.clone(),

@@ -221,6 +221,12 @@ async fn a_silent_connection_is_closed_also_in_the_middle_of_a_line() {
     let server = Server::start(SMALL).await;
     let mut silent = server.connect().await;
     assert!(silent.line().await.is_none());
+    // Nor is it kept by lines that ask for nothing.
+    let mut idle = server.connect().await;
+    let kept = async {
+        while idle.writer.write_all(b"\nnull\n").await.is_ok() && idle.line().await.is_some() {}
+    };
+    timeout(Duration::from_secs(20), kept).await.expect("it is closed");
     let mut half = server.connect().await;
     half.send("{\"jsonrpc\":").await;
     assert!(half.line().await.is_none());
