@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::plan::{Plan, plan};
 use super::token::PlanToken;
-use super::{ControlError, ControlPlane, SwitchOptions, SwitchTarget, gate};
+use super::{ControlError, ControlPlane, SwitchTarget, gate};
 use crate::clock::whole_millis;
 use crate::model::{
-    BackendState, Capacity, DomainName, HealthStatus, PlannedBackend, PlannedStep, SwitchPlan,
-    SwitchStep, Tag,
+    BackendState, Capacity, DomainName, HealthStatus, PlannedBackend, PlannedStep, SwitchOptions,
+    SwitchPlan, SwitchStep, Tag,
 };
 use crate::state::{BackendNode, Snapshot};
 
@@ -40,9 +40,9 @@ impl ControlPlane {
             unchanged,
             capacity,
             backends: becomes_live.iter().flat_map(|tag| backends(&snapshot, tag)).collect(),
-            gate_timeout_ms: whole_millis(options.timeout.unwrap_or(self.options().gate_timeout)),
+            gate_timeout_ms: whole_millis(options.timeout().unwrap_or(self.options().gate_timeout)),
             drain_timeout_ms: (!options.no_drain).then(|| {
-                whole_millis(options.drain_timeout.unwrap_or(self.options().drain_timeout))
+                whole_millis(options.drain_timeout().unwrap_or(self.options().drain_timeout))
             }),
             warnings: Vec::new(),
             token: None,

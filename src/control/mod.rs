@@ -40,7 +40,7 @@ pub use history::EventWatch;
 pub use plane::{ControlOptions, ControlPlane};
 pub use reach::Reach;
 pub use reload::ReloadOptions;
-pub use switch::{SwitchOptions, SwitchTarget};
+pub use switch::SwitchTarget;
 
 #[cfg(test)]
 mod tests;

@@ -11,8 +11,8 @@ use super::{Caller, ControlError, ControlPlane, drain, find, gate, plan};
 use crate::clock::{whole_micros, whole_millis};
 use crate::counters::InFlight;
 use crate::model::{
-    BackendId, Change, DomainName, EventKind, Outcome, SwitchEnd, SwitchProgress, SwitchReport,
-    SwitchStep, Tag, VirtualHost,
+    BackendId, Change, DomainName, EventKind, Outcome, SwitchEnd, SwitchOptions, SwitchProgress,
+    SwitchReport, SwitchStep, Tag, VirtualHost,
 };
 use crate::state::Snapshot;
 
@@ -25,21 +25,6 @@ pub enum SwitchTarget {
     Other,
     /// Each back to the tag before.
     Previous,
-}
-
-/// How a switch is done.
-#[derive(Debug, Clone, Default)]
-pub struct SwitchOptions {
-    /// How long the new tag may take to be healthy; the config's time-out when not given.
-    pub timeout: Option<Duration>,
-    /// How long the old tag's requests may take to end; the config's time-out when not given.
-    pub drain_timeout: Option<Duration>,
-    /// Don't wait for the old tag's requests.
-    pub no_drain: bool,
-    /// Skip the gate.
-    pub force: bool,
-    /// The operator's words.
-    pub reason: Option<String>,
 }
 
 impl ControlPlane {
@@ -201,7 +186,7 @@ impl ControlPlane {
             }
             return Ok(None);
         }
-        let deadline = Instant::now() + options.timeout.unwrap_or(self.options().gate_timeout);
+        let deadline = Instant::now() + options.timeout().unwrap_or(self.options().gate_timeout);
         let mut proven = BTreeSet::new();
         for tag in tags {
             let timeout = deadline.saturating_duration_since(Instant::now());
@@ -238,7 +223,7 @@ impl ControlPlane {
         };
         let remaining =
             || left.iter().filter(|(step, _)| !is_back(step)).map(|(_, count)| count.count()).sum();
-        let timeout = options.drain_timeout.unwrap_or(self.options().drain_timeout);
+        let timeout = options.drain_timeout().unwrap_or(self.options().drain_timeout);
         let told = |remaining| progress(SwitchProgress::Draining { remaining });
         match drain::until_none(remaining, Instant::now() + timeout, told).await {
             Err(remaining) => Outcome::DrainTimedOut { remaining },

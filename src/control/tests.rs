@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::{
     Actor, Backend, BackendState, CertificateNews, EventKind, HealthReport, HealthStatus, Outcome,
-    TlsMode, VirtualHost,
+    SwitchOptions, TlsMode, VirtualHost,
 };
 use crate::state::{Reader, Snapshot, publication};
 use crate::store::Store;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::config::{Config, DeclaredBackend, DeclaredDomain, ProxySettings, Source};
-use crate::model::{BackendTls, Balance, DomainName, Scheme, Tag, Weight};
+use crate::model::{BackendTls, Balance, DomainName, Scheme, SwitchOptions, Tag, Weight};
 use crate::rpc::client::{Client, ClientError};
 use crate::rpc::methods::{NoParams, cert, switch};
 use crate::server::{Server, ServerError};
@@ -129,7 +129,7 @@ async fn leg(
     tag: Option<&'static str>,
 ) -> Result<Leg, ClientError> {
     let to = tag.unwrap_or("a");
-    let options = switch::SwitchOptions::default();
+    let options = SwitchOptions::default();
     traffic.expect_any();
     let switched = if let Some(tag) = tag {
         let params =

@@ -81,8 +81,8 @@ pub use reload::{
 pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{
-    BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchPlan, SwitchProgress, SwitchReport,
-    SwitchStep,
+    BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchOptions, SwitchPlan,
+    SwitchProgress, SwitchReport, SwitchStep,
 };
 pub use switch_end::SwitchEnd;
 pub use tag::Tag;

@@ -1,9 +1,39 @@
-//! What a switch reports while it runs and when it ends.
+//! How a switch is done, and what it reports while it runs and when it ends.
+
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BackendAddr, BackendId, BackendState, DomainName, HealthReport, Outcome, Tag, Weight};
+
+/// How a switch is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwitchOptions {
+    /// How long the new tag may take to be healthy; the config's time-out when not given.
+    pub timeout_ms: Option<u64>,
+    /// How long the old tag's requests may take to end; the config's time-out when not given.
+    pub drain_timeout_ms: Option<u64>,
+    /// Answer once switched; the old tag's requests end on their own.
+    pub no_drain: bool,
+    /// Skip the gate.
+    pub force: bool,
+    /// The operator's words, kept in the history.
+    pub reason: Option<String>,
+}
+
+impl SwitchOptions {
+    /// How long the new tag may take to be healthy, where that is given.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout_ms.map(Duration::from_millis)
+    }
+
+    /// How long the old tag's requests may take to end, where that is given.
+    pub fn drain_timeout(&self) -> Option<Duration> {
+        self.drain_timeout_ms.map(Duration::from_millis)
+    }
+}
 
 /// One domain's move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

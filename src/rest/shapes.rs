@@ -7,9 +7,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::clock::whole_millis;
-use crate::model::{BackendId, DomainName, StatsSort, StatsWindow, Tag};
+use crate::model::{BackendId, DomainName, StatsSort, StatsWindow, SwitchOptions, Tag};
 use crate::rpc::methods::stats::GetParams;
-use crate::rpc::methods::switch::SwitchOptions;
 
 /// What a switch takes. Nothing is needed.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

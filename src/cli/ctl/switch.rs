@@ -11,10 +11,10 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{count, join};
 use crate::cli::time::{parse_millis, span};
-use crate::model::{DomainName, Outcome, SwitchProgress, SwitchReport, Tag};
+use crate::model::{DomainName, Outcome, SwitchOptions, SwitchProgress, SwitchReport, Tag};
 use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
 use crate::rpc::methods::Method;
-use crate::rpc::methods::switch::{self, ApplyParams, StartParams, SwitchOptions, UndoParams};
+use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
 /// Move a domain to another tag without losing a request
 ///
@@ -26,7 +26,7 @@ use crate::rpc::methods::switch::{self, ApplyParams, StartParams, SwitchOptions,
   vhost ctl switch example.com b
   vhost ctl switch example.com --also shop.example.com --reason 'release 42'
   vhost ctl switch example.com b --plan
-  vhost ctl switch --apply W1tbImV4YW1wbGUuY29tIiwiYSIsImIiXV1d")]
+  vhost ctl switch --apply eyJzdGVwcyI6W3siZG9tYWluIjoi")]
 pub(super) struct SwitchArgs {
     /// The domain to move
     #[arg(value_name = "DOMAIN", required_unless_present = "apply")]

@@ -3,7 +3,9 @@ use serde_json::json;
 
 use super::fake_server::{FakeServer, ID};
 use super::*;
-use crate::model::{Actor, EventKind, HealthStatus, Outcome, SwitchProgress, SwitchStep};
+use crate::model::{
+    Actor, EventKind, HealthStatus, Outcome, SwitchOptions, SwitchProgress, SwitchStep,
+};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::{Changed, NoParams, backend, domain, event, state, switch};
 
@@ -49,7 +51,7 @@ async fn progress_comes_in_order_and_only_this_calls() {
     let mut seen = Vec::new();
     let params = switch::UndoParams {
         domain: "example.com".parse().unwrap(),
-        options: switch::SwitchOptions::default(),
+        options: SwitchOptions::default(),
     };
     let mut client = Client::connect(&server.socket()).await.unwrap();
     client.call::<switch::Undo>(&params, |progress| seen.push(progress)).await.unwrap();

@@ -1,12 +1,10 @@
 //! Methods that move a domain to another tag.
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control::{self, SwitchTarget};
-use crate::model::{DomainName, SwitchPlan, SwitchProgress, SwitchReport, Tag};
+use crate::control::SwitchTarget;
+use crate::model::{DomainName, SwitchOptions, SwitchPlan, SwitchProgress, SwitchReport, Tag};
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
 use crate::rpc::method::Method;
 use crate::rpc::run::{Run, methods};
@@ -59,34 +57,13 @@ pub struct UndoParams {
     pub options: SwitchOptions,
 }
 
-/// How a switch is done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SwitchOptions {
-    /// How long the new tag may take to be healthy; the config's time-out when not given.
-    #[serde(default)]
-    pub timeout_ms: Option<u64>,
-    /// How long the old tag's requests may take to end; the config's time-out when not given.
-    #[serde(default)]
-    pub drain_timeout_ms: Option<u64>,
-    /// Answer once switched; the old tag's requests end on their own.
-    #[serde(default)]
-    pub no_drain: bool,
-    /// Skip the gate.
-    #[serde(default)]
-    pub force: bool,
-    /// The operator's words, kept in the history.
-    #[serde(default)]
-    pub reason: Option<String>,
-}
-
 impl Run for Plan {
     async fn run(
         server: &Dispatch,
         StartParams { domains, tag, options }: StartParams,
         _: &Call,
     ) -> Result<SwitchPlan, Failure> {
-        Ok(server.control.plan_switch(&domains, &target(tag), options.into())?)
+        Ok(server.control.plan_switch(&domains, &target(tag), options)?)
     }
 }
 
@@ -135,19 +112,6 @@ async fn switch<M: Method<Progress = SwitchProgress>>(
 ) -> Result<SwitchReport, Failure> {
     let report = call.reporter::<M>();
     let (control, caller) = (server.control.clone(), call.caller());
-    let switched =
-        async move { control.switch(caller, domains, target, options.into(), report).await };
+    let switched = async move { control.switch(caller, domains, target, options, report).await };
     to_its_end(switched).await
-}
-
-impl From<SwitchOptions> for control::SwitchOptions {
-    fn from(options: SwitchOptions) -> Self {
-        Self {
-            timeout: options.timeout_ms.map(Duration::from_millis),
-            drain_timeout: options.drain_timeout_ms.map(Duration::from_millis),
-            no_drain: options.no_drain,
-            force: options.force,
-            reason: options.reason,
-        }
-    }
 }

@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use serde_json::{Map, Value, json};
 
 /// The token of a plan.
-const TOKEN: &str = "W1tbImV4YW1wbGUuY29tIiwiYSIsImIiXV0sbnVsbCxudWxsLDAsMCxudWxsLDcxMDRd";
+const TOKEN: &str = "eyJzdGVwcyI6W3siZG9tYWluIjoiZXhhbXBsZS5jb20iLCJmcm9tIjoiYSIsInRvIjoiYiJ9XSwib3B0aW9ucyI6ey\
+    J0aW1lb3V0X21zIjpudWxsLCJkcmFpbl90aW1lb3V0X21zIjpudWxsLCJub19kcmFpbiI6ZmFsc2UsImZvcmNlIjpm\
+    YWxzZSwicmVhc29uIjpudWxsfSwiZmluZ2VycHJpbnQiOjcxMDR9";
 
 /// The moment at which all happens, and those of certificates around it.
 const NOW: u64 = 1_767_225_600_000;

@@ -9,13 +9,13 @@ use tokio::time::sleep;
 
 use super::model::{EVENTS, Message, Planned};
 use crate::cli::ctl::switch_progress::moves;
-use crate::model::{DomainName, Event, Outcome, SwitchProgress, SwitchReport, Tag};
+use crate::model::{DomainName, Event, Outcome, SwitchOptions, SwitchProgress, SwitchReport, Tag};
 use crate::rpc::client::{Client, ClientError};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
 use crate::rpc::methods::event::{self, ListParams, WatchParams};
 use crate::rpc::methods::stats::{self, GetParams, StatsReport};
-use crate::rpc::methods::switch::{self, ApplyParams, StartParams, SwitchOptions, UndoParams};
+use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
 /// Between two tries to reach a server that is gone.
 const RETRY: Duration = Duration::from_secs(1);
