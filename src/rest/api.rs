@@ -9,17 +9,17 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 use super::guard::{Guard, admit, revoked};
 use super::health::{Health, Status};
-use super::input::{Given, read_body};
+use super::input::given;
 use super::large::{LargeAnswers, until_written};
 use super::problem::Problem;
-use super::routes::{Does, HEALTH, Operation, ROOT, ROUTES, Streams, Takes, Verb};
+use super::routes::{Does, HEALTH, Operation, ROOT, ROUTES, Streams};
 use super::stream::{self, UnderWay};
 use super::{openapi, output, revision};
 use crate::exposition::Exposition;
@@ -60,7 +60,8 @@ impl Api {
             serde_json::to_string(&openapi::document()).unwrap_or_default().into();
         let mut router = Router::new();
         for route in ROUTES {
-            let filter = filter(route.verb);
+            let filter =
+                MethodFilter::try_from(route.verb.clone()).expect("it is one of the usual");
             let served = match &route.does {
                 Does::Call(operation) => {
                     let (api, large) = (Arc::clone(&api), Arc::clone(&large));
@@ -114,12 +115,13 @@ impl Api {
             Problem::new(status, FaultKind::Invalid, wrong.body_text())
         })?;
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let body = match operation.takes {
-            Takes::Path | Takes::Query(_) => serde_json::Map::new(),
-            Takes::Body(_) => read_body(&head.headers, body, false).await?,
-            Takes::OptionalBody(_) => read_body(&head.headers, body, true).await?,
-        };
-        let given = Given { path, uri: resumed(operation, &head), body };
+        let mut given = given(operation, path, &head, body).await?;
+        if operation.streams == Streams::Reports
+            && let Some(last) = head.headers.get("last-event-id").and_then(|id| id.to_str().ok())
+        {
+            // A client that comes back goes on where it was.
+            given.insert("after".to_owned(), last.parse::<u64>().map_or(last.into(), Value::from));
+        }
         let params = (operation.params)(given)?;
         let revisions = revision::wanted(&head.headers);
         let streams = match operation.streams {
@@ -194,31 +196,6 @@ async fn carry_out(
     let Operation { method, .. } = operation;
     tracing::debug!(rpc_method = method, request_id = call.request_id, actor = %call.actor, "rest");
     dispatch.call(method, params, &call).await.map_err(Problem::from)
-}
-
-/// The request's path and query; a client that comes back goes on where it was.
-fn resumed(operation: &Operation, head: &http::request::Parts) -> Uri {
-    let last = head.headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    match last.filter(|_| operation.streams == Streams::Reports) {
-        None => head.uri.clone(),
-        Some(last) => {
-            let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-            let kept =
-                query.split('&').filter(|part| !part.is_empty() && !part.starts_with("after="));
-            let query: Vec<&str> = kept.collect();
-            let resumed = format!("{path}?{}&after={last}", query.join("&"));
-            resumed.parse().unwrap_or_else(|_| head.uri.clone())
-        }
-    }
-}
-
-fn filter(verb: Verb) -> MethodFilter {
-    match verb {
-        Verb::Get => MethodFilter::GET,
-        Verb::Post => MethodFilter::POST,
-        Verb::Put => MethodFilter::PUT,
-        Verb::Delete => MethodFilter::DELETE,
-    }
 }
 
 async fn unknown_path(_: Request<Body>) -> Problem {

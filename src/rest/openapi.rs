@@ -1,15 +1,15 @@
 //! The `OpenAPI` 3.1 document, from the table of routes and the types of the methods.
 
+use http::Method as Verb;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::input::LIVE_WORD;
-use super::output::{LIVE, OF_DOMAINS};
+use super::input::takes_null;
 use super::problem::{self, Problem};
-use super::routes::{Does, Done, HEALTH_SCHEMA, Operation, ROUTES, Route, Streams, Takes, Verb};
+use super::routes::{Does, Done, HEALTH_SCHEMA, Operation, ROUTES, Route, Streams, Takes};
+use super::shapes::without;
 use crate::exposition::Exposition;
-use crate::model::BackendTls;
 use crate::rpc::catalogue::find;
 use crate::rpc::envelope::FaultKind;
 
@@ -40,15 +40,12 @@ pub fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in ROUTES {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.verb.word()] = operation(route, &mut generators);
+        path[route.verb.as_str().to_lowercase()] = operation(route, &mut generators);
     }
     let problem = Value::from(generators.given.subschema_for::<Problem>());
     let mut schemas = generators.taken.take_definitions(false);
     // What is written counts where a type is both: it has all that there may be.
     schemas.extend(generators.given.take_definitions(false));
-    if let Some(domain) = schemas.get_mut("DomainInfo") {
-        rename(domain, LIVE, LIVE_WORD);
-    }
     for (name, example) in EXAMPLES {
         if let Some(schema) = schemas.get_mut(name) {
             schema["examples"] = json!([example]);
@@ -86,7 +83,7 @@ fn operation(route: &Route, generators: &mut Generators) -> Value {
         Does::Call(call) => {
             takes(route, call, generators, &mut operation, &mut parameters);
             statuses.extend(refusals(route, call));
-            if route.verb == Verb::Get {
+            if route.verb == Verb::GET {
                 parameters.push(header("If-None-Match", "A revision that the client has."));
             } else {
                 parameters.push(header(
@@ -148,52 +145,31 @@ fn takes(
     operation: &mut Value,
     parameters: &mut Vec<Value>,
 ) {
-    let entry = find(call.method);
-    let params = entry.map(|entry| (entry.params)(&mut generators.taken));
+    let mut schema = (call.given)(&mut generators.taken);
     for name in route.in_path() {
-        // A switch has its domain in a list.
-        let schema = params.as_ref().and_then(|params| {
-            let properties = params.get("properties")?;
-            let schema =
-                properties.get(name).or_else(|| properties.get("domains")?.get("items"))?;
-            Some(schema.clone())
-        });
-        parameters.push(json!({
-            "name": name, "in": "path", "required": true,
-            "schema": schema.unwrap_or_else(|| json!({ "type": "string" })),
-        }));
+        let property = schema.get("properties").and_then(|properties| properties.get(name));
+        parameters
+            .push(json!({ "name": name, "in": "path", "required": true, "schema": property }));
+        without(&mut schema, name);
     }
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    let properties = properties.into_iter().flatten();
     match call.takes {
         Takes::Path => {}
-        Takes::Query(schema) => {
-            let schema = schema(&mut generators.taken);
-            let properties = schema.get("properties").and_then(Value::as_object);
-            for (name, schema) in properties.into_iter().flatten() {
-                let mut schema = schema.clone();
-                not_null(&mut schema);
+        Takes::Query => {
+            for (name, schema) in properties {
+                not_null(schema);
                 parameters.push(json!({ "name": name, "in": "query", "schema": schema }));
             }
         }
-        Takes::Body(schema) | Takes::OptionalBody(schema) => {
-            let mut schema = schema(&mut generators.taken);
-            for name in route.in_path() {
-                remove(&mut schema, name);
-            }
-            if call.method.starts_with(OF_DOMAINS) {
-                let mut value = Value::from(schema);
-                rename(&mut value, "tag", LIVE_WORD);
-                schema = Schema::try_from(value).unwrap_or_default();
-            }
-            if route.verb == Verb::Put {
-                let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-                for (name, schema) in properties.into_iter().flatten() {
-                    if !BackendTls::OPTIONAL.contains(&name.as_str()) {
-                        not_null(schema);
-                    }
-                }
+        Takes::Body | Takes::OptionalBody => {
+            if route.verb == Verb::PUT {
+                properties
+                    .filter(|(name, _)| !takes_null(name))
+                    .for_each(|(_, schema)| not_null(schema));
             }
             operation["requestBody"] = json!({
-                "required": matches!(call.takes, Takes::Body(_)),
+                "required": call.takes == Takes::Body,
                 "content": { "application/json": { "schema": schema } },
             });
         }
@@ -203,10 +179,10 @@ fn takes(
 /// The statuses of an operation that is refused.
 fn refusals(route: &Route, call: &Operation) -> Vec<u16> {
     let mut statuses = vec![401, 422, 500];
-    if route.verb != Verb::Get {
+    if route.verb != Verb::GET {
         statuses.push(412);
     }
-    if matches!(call.takes, Takes::Body(_) | Takes::OptionalBody(_)) {
+    if matches!(call.takes, Takes::Body | Takes::OptionalBody) {
         statuses.extend([408, 413, 415]);
     }
     for kind in find(call.method).map(|entry| entry.faults).unwrap_or_default() {
@@ -276,28 +252,5 @@ fn not_null(schema: &mut Value) {
     }
     if let Some(kinds) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
         kinds.retain(|kind| kind["type"] != "null");
-    }
-}
-
-fn remove(schema: &mut Schema, name: &str) {
-    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.remove(name);
-    }
-    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|required| required != name);
-    }
-}
-
-/// Gives a member another name.
-fn rename(schema: &mut Value, from: &str, to: &str) {
-    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut)
-        && let Some(property) = properties.remove(from)
-    {
-        properties.insert(to.to_owned(), property);
-    }
-    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        for name in required.iter_mut().filter(|name| *name == from) {
-            *name = to.into();
-        }
     }
 }

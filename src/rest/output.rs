@@ -6,25 +6,21 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::input::LIVE_WORD;
+use super::problem::Problem;
 use super::revision::{etag, is_known};
 use super::routes::{Done, Operation};
 use crate::model::printable_json;
 
-/// The word of the methods for the tag that serves a domain, in what they answer.
-pub(super) const LIVE: &str = "live";
-
-/// The methods whose answers are of virtual hosts.
-pub(super) const OF_DOMAINS: &str = "domain.";
-
 /// The response that `operation` is done with.
 pub(super) fn done(
     operation: &Operation,
-    mut result: Value,
+    result: Value,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Response {
-    in_words(operation, &mut result);
+    let Ok(result) = (operation.answer)(result) else {
+        return Problem::internal().into_response();
+    };
     let revision = result["revision"].as_u64();
     let mut response = match operation.done {
         Done::State if revision.is_some_and(|revision| is_known(headers, revision)) => {
@@ -56,24 +52,6 @@ pub(super) fn json_text(value: &impl Serialize) -> String {
     printable_json(&text).into_owned()
 }
 
-/// Writes the tag that serves a domain as the config file does.
-fn in_words(operation: &Operation, result: &mut Value) {
-    if !operation.method.starts_with(OF_DOMAINS) {
-        return;
-    }
-    let rename = |domain: &mut Value| {
-        if let Some(domain) = domain.as_object_mut()
-            && let Some(live) = domain.remove(LIVE)
-        {
-            domain.insert(LIVE_WORD.to_owned(), live);
-        }
-    };
-    rename(result);
-    if let Some(domains) = result.get_mut("domains").and_then(Value::as_array_mut) {
-        domains.iter_mut().for_each(rename);
-    }
-}
-
 /// Where what was made is. Names and ids have no character that a path would escape.
 fn location(operation: &Operation, result: &Value, uri: &Uri) -> Option<String> {
     let name = result.get("domain").or_else(|| result.get("id"))?.as_str()?;
@@ -83,8 +61,11 @@ fn location(operation: &Operation, result: &Value, uri: &Uri) -> Option<String> 
 /// Where the next page is (RFC 8288).
 fn next_page(result: &Value, uri: &Uri) -> Option<String> {
     let next = result.get("next")?.as_str()?;
-    let query = uri.query().unwrap_or_default();
-    let kept = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("after="));
-    let query: Vec<String> = kept.map(str::to_owned).chain([format!("after={next}")]).collect();
-    Some(format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&")))
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let kept = form_urlencoded::parse(query).filter(|(name, _)| name != "after");
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(kept)
+        .append_pair("after", next)
+        .finish();
+    Some(format!("<{}?{query}>; rel=\"next\"", uri.path()))
 }

@@ -84,14 +84,6 @@ impl Problem {
         self
     }
 
-    /// With the name that the request has for a parameter.
-    pub(super) fn in_words(mut self, param: &str, word: &str) -> Self {
-        let (param, word) = (format!("`{param}`"), format!("`{word}`"));
-        self.detail = self.detail.replace(&param, &word);
-        self.data.hint = self.data.hint.map(|hint| hint.replace(&param, &word));
-        self
-    }
-
     pub(super) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

@@ -1,13 +1,15 @@
 //! All that the API has: one table, from which the router and the `OpenAPI` document are made.
 
-use http::StatusCode;
+use http::{Method as Verb, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::Value;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::health::Health;
-use super::input::{self, Given};
+use super::input;
 use super::problem::Problem;
-use super::shapes;
+use super::shapes::{Domain, Domains, NewDomain, Remove, Stats, Switch, Undo};
 use crate::rpc::methods::{Method, backend, domain, event, stats, switch};
 
 /// One operation at one path.
@@ -20,15 +22,6 @@ pub(super) struct Route {
     /// What it does, in a sentence.
     pub(super) summary: &'static str,
     pub(super) does: Does,
-}
-
-/// How an operation is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Get,
-    Post,
-    Put,
-    Delete,
 }
 
 /// What is behind a route.
@@ -44,14 +37,19 @@ pub(super) enum Does {
 }
 
 /// A method as HTTP asks for it and answers.
+#[derive(Clone, Copy)]
 pub(super) struct Operation {
     /// The method's name.
     pub(super) method: &'static str,
     /// Where what it takes stands, beside the path.
     pub(super) takes: Takes,
-    /// Makes the method's parameters.
-    pub(super) params: fn(Given) -> Result<Value, Problem>,
-    /// The schema of its result.
+    /// The schema of all that a request gives, what stands in the path too.
+    pub(super) given: fn(&mut SchemaGenerator) -> Schema,
+    /// Makes the method's parameters of what a request gives.
+    pub(super) params: fn(Map<String, Value>) -> Result<Value, Problem>,
+    /// Makes the answer of the method's result.
+    pub(super) answer: fn(Value) -> serde_json::Result<Value>,
+    /// The schema of the answer.
     pub(super) result: fn(&mut SchemaGenerator) -> Schema,
     /// How it is answered when it is done.
     pub(super) done: Done,
@@ -60,16 +58,16 @@ pub(super) struct Operation {
 }
 
 /// Where a request has what it gives.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
     /// In the path alone.
     Path,
     /// In the query.
-    Query(fn(&mut SchemaGenerator) -> Schema),
+    Query,
     /// In the body.
-    Body(fn(&mut SchemaGenerator) -> Schema),
+    Body,
     /// In the body, which may be empty.
-    OptionalBody(fn(&mut SchemaGenerator) -> Schema),
+    OptionalBody,
 }
 
 /// How a method that succeeded is answered.
@@ -106,17 +104,6 @@ impl Done {
     }
 }
 
-impl Verb {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::Post => "post",
-            Self::Put => "put",
-            Self::Delete => "delete",
-        }
-    }
-}
-
 impl Route {
     /// The names in the path's braces.
     pub(super) fn in_path(&self) -> impl Iterator<Item = &'static str> {
@@ -124,26 +111,39 @@ impl Route {
     }
 }
 
-const fn call<M: Method>(
-    takes: Takes,
-    params: fn(Given) -> Result<Value, Problem>,
-    done: Done,
-) -> Does {
-    called::<M>(takes, params, done, Streams::No)
+/// `M`, of which a request gives the parameters.
+const fn call<M: Method>(takes: Takes, done: Done) -> Operation {
+    shaped::<M, M::Params>(takes, done)
 }
 
-const fn called<M: Method>(
-    takes: Takes,
-    params: fn(Given) -> Result<Value, Problem>,
-    done: Done,
-    streams: Streams,
-) -> Does {
-    let result = SchemaGenerator::subschema_for::<M::Result>;
-    Does::Call(Operation { method: M::NAME, takes, params, result, done, streams })
+/// `M`, of which a request gives the parameters as `G` reads them.
+const fn shaped<M, G>(takes: Takes, done: Done) -> Operation
+where
+    M: Method,
+    G: DeserializeOwned + Serialize + JsonSchema,
+{
+    Operation {
+        method: M::NAME,
+        takes,
+        given: G::json_schema,
+        params: input::params::<M, G>,
+        answer: Ok,
+        result: SchemaGenerator::subschema_for::<M::Result>,
+        done,
+        streams: Streams::No,
+    }
 }
 
-const fn shape<T: JsonSchema>() -> fn(&mut SchemaGenerator) -> Schema {
-    T::json_schema
+impl Operation {
+    /// Its answer is what `A` reads of the method's result.
+    const fn answered<A: DeserializeOwned + Serialize + JsonSchema>(self) -> Self {
+        let answer = |result| serde_json::to_value(serde_json::from_value::<A>(result)?);
+        Self { answer, result: SchemaGenerator::subschema_for::<A>, ..self }
+    }
+
+    const fn streaming(self, streams: Streams) -> Self {
+        Self { streams, ..self }
+    }
 }
 
 /// Where the API begins.
@@ -159,179 +159,138 @@ pub(super) const HEALTH_SCHEMA: fn(&mut SchemaGenerator) -> Schema =
 /// Every operation.
 pub(super) static ROUTES: &[Route] = &[
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: "/api/v1/domains",
         name: "list_domains",
         summary: "The domains by name, page by page.",
-        does: call::<domain::List>(
-            Takes::Query(shape::<domain::ListParams>()),
-            input::query::<domain::ListParams>,
-            Done::State,
-        ),
+        does: Does::Call(call::<domain::List>(Takes::Query, Done::State).answered::<Domains>()),
     },
     Route {
-        verb: Verb::Post,
+        verb: Verb::POST,
         path: "/api/v1/domains",
         name: "add_domain",
         summary: "Adds a domain.",
-        does: call::<domain::Add>(
-            Takes::Body(shape::<domain::AddParams>()),
-            input::new_domain::<domain::AddParams>,
-            Done::Created,
+        does: Does::Call(
+            shaped::<domain::Add, NewDomain>(Takes::Body, Done::Created).answered::<Domain>(),
         ),
     },
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: "/api/v1/domains/{domain}",
         name: "show_domain",
         summary: "One domain, by its name or an alias.",
-        does: call::<domain::Show>(Takes::Path, input::path::<domain::DomainParams>, Done::State),
+        does: Does::Call(call::<domain::Show>(Takes::Path, Done::State).answered::<Domain>()),
     },
     Route {
-        verb: Verb::Put,
+        verb: Verb::PUT,
         path: "/api/v1/domains/{domain}",
         name: "set_domain",
         summary: "Changes the options of a domain that are given; the others stay.",
-        does: call::<domain::Set>(
-            Takes::Body(shape::<domain::SetParams>()),
-            input::set_domain::<domain::SetParams>,
-            Done::Shown,
-        ),
+        does: Does::Call(call::<domain::Set>(Takes::Body, Done::Shown).answered::<Domain>()),
     },
     Route {
-        verb: Verb::Delete,
+        verb: Verb::DELETE,
         path: "/api/v1/domains/{domain}",
         name: "remove_domain",
         summary: "Removes a domain with its aliases.",
-        does: call::<domain::Remove>(Takes::Path, input::path::<domain::DomainParams>, Done::Gone),
+        does: Does::Call(call::<domain::Remove>(Takes::Path, Done::Gone)),
     },
     Route {
-        verb: Verb::Post,
+        verb: Verb::POST,
         path: "/api/v1/domains/{domain}/switch",
         name: "switch_domain",
         summary: "Moves a domain to a tag, or to the other one: checks it, switches in one step, drains \
                   the old one.",
-        does: called::<switch::Start>(
-            Takes::OptionalBody(shape::<shapes::Switch>()),
-            input::switch::<switch::StartParams>,
-            Done::Shown,
-            Streams::Progress,
+        does: Does::Call(
+            shaped::<switch::Start, Switch>(Takes::OptionalBody, Done::Shown)
+                .streaming(Streams::Progress),
         ),
     },
     Route {
-        verb: Verb::Post,
+        verb: Verb::POST,
         path: "/api/v1/domains/{domain}/undo",
         name: "undo_switch",
         summary: "Moves a domain back to the tag before, through the same gate.",
-        does: called::<switch::Undo>(
-            Takes::OptionalBody(shape::<shapes::Undo>()),
-            input::undo::<switch::UndoParams>,
-            Done::Shown,
-            Streams::Progress,
+        does: Does::Call(
+            shaped::<switch::Undo, Undo>(Takes::OptionalBody, Done::Shown)
+                .streaming(Streams::Progress),
         ),
     },
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: "/api/v1/backends",
         name: "list_backends",
         summary: "The backends by id, page by page.",
-        does: call::<backend::List>(
-            Takes::Query(shape::<backend::ListParams>()),
-            input::query::<backend::ListParams>,
-            Done::State,
-        ),
+        does: Does::Call(call::<backend::List>(Takes::Query, Done::State)),
     },
     Route {
-        verb: Verb::Post,
+        verb: Verb::POST,
         path: "/api/v1/backends",
         name: "add_backend",
         summary: "Adds a backend; it is probed at once.",
-        does: call::<backend::Add>(
-            Takes::Body(shape::<backend::AddParams>()),
-            input::body::<backend::AddParams>,
-            Done::Created,
-        ),
+        does: Does::Call(call::<backend::Add>(Takes::Body, Done::Created)),
     },
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: "/api/v1/backends/{id}",
         name: "show_backend",
         summary: "One backend.",
-        does: call::<backend::Show>(
-            Takes::Path,
-            input::path::<backend::BackendParams>,
-            Done::State,
-        ),
+        does: Does::Call(call::<backend::Show>(Takes::Path, Done::State)),
     },
     Route {
-        verb: Verb::Put,
+        verb: Verb::PUT,
         path: "/api/v1/backends/{id}",
         name: "set_backend",
         summary: "Changes what is given of a backend, all at once; the rest stays. Requests it has go on.",
-        does: call::<backend::Set>(
-            Takes::Body(shape::<backend::SetParams>()),
-            input::set_backend::<backend::SetParams>,
-            Done::Shown,
-        ),
+        does: Does::Call(call::<backend::Set>(Takes::Body, Done::Shown)),
     },
     Route {
-        verb: Verb::Delete,
+        verb: Verb::DELETE,
         path: "/api/v1/backends/{id}",
         name: "remove_backend",
         summary: "Drains a backend and removes it.",
-        does: call::<backend::Remove>(
-            Takes::Query(shape::<shapes::Remove>()),
-            input::remove_backend::<backend::DrainParams>,
-            Done::Gone,
-        ),
+        does: Does::Call(shaped::<backend::Remove, Remove>(Takes::Query, Done::Gone)),
     },
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: HEALTH,
         name: "health",
         summary: "Whether the proxy serves. Wants no token.",
         does: Does::Health,
     },
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: "/api/v1/stats",
         name: "stats",
         summary: "How traffic is: figures of all domains, of each with its tags, and of each backend.",
-        does: call::<stats::Get>(Takes::Query(shape::<shapes::Stats>()), input::stats, Done::Shown),
+        does: Does::Call(shaped::<stats::Get, Stats>(Takes::Query, Done::Shown)),
     },
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: "/api/v1/metrics",
         name: "metrics",
         summary: "The metrics, as Prometheus reads them.",
         does: Does::Metrics,
     },
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: "/api/v1/history",
         name: "history",
         summary: "What happened, the newest first.",
-        does: call::<event::List>(
-            Takes::Query(shape::<event::ListParams>()),
-            input::query::<event::ListParams>,
-            Done::Shown,
-        ),
+        does: Does::Call(call::<event::List>(Takes::Query, Done::Shown)),
     },
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: "/api/v1/events",
         name: "events",
         summary: "Follows the history: the last events, then each as it happens, until the client goes or \
                   the server stops. `Last-Event-ID` is as `after`.",
-        does: called::<event::Watch>(
-            Takes::Query(shape::<event::WatchParams>()),
-            input::query::<event::WatchParams>,
-            Done::Shown,
-            Streams::Reports,
+        does: Does::Call(
+            call::<event::Watch>(Takes::Query, Done::Shown).streaming(Streams::Reports),
         ),
     },
     Route {
-        verb: Verb::Get,
+        verb: Verb::GET,
         path: "/api/v1/openapi.json",
         name: "openapi",
         summary: "This document.",

@@ -1,44 +1,67 @@
-//! What requests take where that is not just what their method takes.
+//! What requests give and get where that is not just what their method takes and answers.
 
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::clock::whole_millis;
 use crate::model::{BackendId, DomainName, StatsSort, StatsWindow, SwitchOptions, Tag};
+use crate::rpc::methods::backend::DrainParams;
+use crate::rpc::methods::domain::{AddParams, DomainInfo};
 use crate::rpc::methods::stats::GetParams;
+use crate::rpc::methods::switch::{StartParams, UndoParams};
 
-/// What a switch takes. Nothing is needed.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Switch {
-    /// The tag to move to; the other one when not given.
-    #[serde(default)]
-    pub(super) tag: Option<Tag>,
-    /// How long the new tag may take to be healthy; the config's time-out when not given.
-    #[serde(default)]
-    timeout_secs: Option<Seconds>,
-    /// How long the old tag's requests may take to end; the config's time-out when not given.
-    #[serde(default)]
-    drain_timeout_secs: Option<Seconds>,
-    /// Answer when the old tag's requests have ended; without, once switched.
-    #[serde(default = "yes")]
-    drain: bool,
-    /// Skip the gate.
-    #[serde(default)]
-    force: bool,
-    /// The operator's words, kept in the history.
-    #[serde(default)]
-    reason: Option<String>,
+/// The tag that serves a domain, in the words of the config file.
+pub(super) const LIVE_TAG: &str = "enabled_backends_tag";
+
+/// A new virtual host.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = without_tag)]
+pub(super) struct NewDomain {
+    /// The tag that is live at once.
+    #[serde(rename(deserialize = "enabled_backends_tag"))]
+    tag: Tag,
+    #[serde(flatten)]
+    #[schemars(with = "AddParams")]
+    others: Map<String, Value>,
 }
 
-/// What an undo takes. Nothing is needed.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Undo {
-    /// How long the tag before may take to be healthy; the config's time-out when not given.
+/// A virtual host with what serves it now.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DomainInfo", transform = without_live)]
+pub(super) struct Domain {
+    /// The tag that serves it.
+    #[serde(rename(serialize = "enabled_backends_tag"))]
+    live: Tag,
+    #[serde(flatten)]
+    #[schemars(with = "DomainInfo")]
+    others: Map<String, Value>,
+}
+
+/// The virtual hosts, page by page.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DomainList")]
+pub(super) struct Domains {
+    /// The revision of the state that was listed. Each page is of the state of its time.
+    revision: u64,
+    /// The virtual hosts, by name.
+    domains: Vec<Domain>,
+    /// Where the next page begins: its `after`. Absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<DomainName>,
+}
+
+/// What a switch takes. Nothing is needed.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "StartParams")]
+pub(super) struct Switch {
+    domain: DomainName,
+    /// The tag to move to; the other one when not given.
+    #[serde(default)]
+    tag: Option<Tag>,
+    /// How long the tag that it moves to may take to be healthy; the config's time-out when not given.
     #[serde(default)]
     timeout_secs: Option<Seconds>,
     /// How long the requests of the tag that is left may take to end; the config's time-out when not
@@ -56,10 +79,17 @@ pub(super) struct Undo {
     reason: Option<String>,
 }
 
+/// What an undo takes: what a switch does, but the tag.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "Switch", into = "UndoParams")]
+#[schemars(transform = without_tag)]
+pub(super) struct Undo(Switch);
+
 /// What the removal of a backend takes, as a query.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "DrainParams")]
 pub(super) struct Remove {
+    id: BackendId,
     /// How long its requests may take to end; the config's drain time-out when not given.
     #[serde(default)]
     timeout_secs: Option<Seconds>,
@@ -69,8 +99,8 @@ pub(super) struct Remove {
 }
 
 /// What the figures of traffic take, as a query.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "GetParams")]
 pub(super) struct Stats {
     /// Only this domain, by its name or an alias, and the backends of its tags.
     #[serde(default)]
@@ -117,15 +147,28 @@ fn yes() -> bool {
     true
 }
 
-impl Switch {
-    pub(super) fn options(self) -> SwitchOptions {
-        let Self { tag: _, timeout_secs, drain_timeout_secs, drain, force, reason } = self;
-        Undo { timeout_secs, drain_timeout_secs, drain, force, reason }.options()
+/// Takes out of a schema the name that the methods have for [`LIVE_TAG`] in what they take.
+fn without_tag(schema: &mut Schema) {
+    without(schema, "tag");
+}
+
+/// Takes out of a schema the name that the methods have for [`LIVE_TAG`] in what they answer.
+fn without_live(schema: &mut Schema) {
+    without(schema, "live");
+}
+
+/// Takes a member out of a schema.
+pub(super) fn without(schema: &mut Schema, name: &str) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.remove(name);
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|required| required != name);
     }
 }
 
-impl Undo {
-    pub(super) fn options(self) -> SwitchOptions {
+impl Switch {
+    fn options(self) -> SwitchOptions {
         SwitchOptions {
             timeout_ms: self.timeout_secs.map(Seconds::millis),
             drain_timeout_ms: self.drain_timeout_secs.map(Seconds::millis),
@@ -136,15 +179,33 @@ impl Undo {
     }
 }
 
-impl Remove {
-    /// As members of the method's parameters.
-    pub(super) fn members(&self) -> Value {
-        json!({ "timeout_ms": self.timeout_secs.map(Seconds::millis), "force": self.force })
+impl From<Switch> for StartParams {
+    fn from(switch: Switch) -> Self {
+        let (domains, tag) = (vec![switch.domain.clone()], switch.tag.clone());
+        Self { domains, tag, options: switch.options() }
+    }
+}
+
+impl From<Switch> for Undo {
+    fn from(switch: Switch) -> Self {
+        Self(switch)
+    }
+}
+
+impl From<Undo> for UndoParams {
+    fn from(Undo(switch): Undo) -> Self {
+        Self { domain: switch.domain.clone(), options: switch.options() }
+    }
+}
+
+impl From<Remove> for DrainParams {
+    fn from(Remove { id, timeout_secs, force }: Remove) -> Self {
+        Self { id, wait: false, timeout_ms: timeout_secs.map(Seconds::millis), force }
     }
 }
 
 /// The longest that a request may ask the server to wait: a week.
-const LONGEST: Duration = Duration::from_hours(7 * 24);
+const MAX_WAIT: Duration = Duration::from_hours(7 * 24);
 
 /// A time in seconds, whole or with decimals.
 #[derive(Debug, Clone, Copy)]
@@ -160,16 +221,20 @@ impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
         match Duration::try_from_secs_f64(seconds) {
-            Ok(duration) if duration <= LONGEST => Ok(Self(duration)),
+            Ok(duration) if duration <= MAX_WAIT => Ok(Self(duration)),
             Ok(_) | Err(_) => Err(serde::de::Error::custom(format!(
                 "`{seconds}` is not a time: give seconds from 0 to {}",
-                LONGEST.as_secs()
+                MAX_WAIT.as_secs()
             ))),
         }
     }
 }
 
 impl JsonSchema for Seconds {
+    fn inline_schema() -> bool {
+        true
+    }
+
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Seconds".into()
     }
@@ -178,7 +243,7 @@ impl JsonSchema for Seconds {
         json_schema!({
             "type": "number",
             "minimum": 0,
-            "maximum": LONGEST.as_secs(),
+            "maximum": MAX_WAIT.as_secs(),
             "description": "A time in seconds, whole or with decimals.",
         })
     }

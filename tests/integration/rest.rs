@@ -295,7 +295,7 @@ fn what_a_request_gets_wrong_is_named() {
         ("POST", DOMAINS, "[]", 400, "not an object"),
         ("POST", DOMAINS, "", 400, "not JSON"),
         ("POST", DOMAINS, r#"{"domain": "a.b", "domain": "c.d"}"#, 400, "there twice"),
-        ("POST", DOMAINS, r#"{"domain": "a.b"}"#, 422, "`enabled_backends_tag` is missing"),
+        ("POST", DOMAINS, r#"{"domain": "a.b"}"#, 422, "missing field `enabled_backends_tag`"),
         ("POST", DOMAINS, r#"{"enabled_backends_tag": "a"}"#, 422, "missing field `domain`"),
         ("POST", DOMAINS, r#"{"domain": "a.b", "tag": "a"}"#, 422, "unknown field `tag`"),
         (
