@@ -13,18 +13,40 @@ use crate::tokens::TokenError;
 /// The characters of what a client has sent that come back at most.
 pub(super) const MAX_ECHOED: usize = 400;
 
-/// Why a call of a method has no result, for the caller.
+/// Why a call of a method has no result, for the caller. What only the operator of the server should see
+/// goes to its log, under `request_id`.
 pub(super) fn of_failure(failure: Failure, method: &Entry, request_id: &str) -> Fault {
-    match failure {
+    let (kind, message, hint) = match &failure {
         Failure::Params(error) => {
             let message = format!("the parameters of `{}` are wrong: {error}", method.name);
-            of_message(code::INVALID_PARAMS, message, None)
+            return of_message(code::INVALID_PARAMS, message, None);
         }
-        Failure::Control(error) => of_control(error, request_id),
-        Failure::Cert(error) => of_cert(&error, request_id),
-        Failure::Token(error) => of_token(&error, request_id),
-        Failure::Result(error) => of_message(code::INTERNAL_ERROR, error.to_string(), None),
+        Failure::Result(error) => {
+            return of_message(code::INTERNAL_ERROR, error.to_string(), None);
+        }
+        Failure::Control(error) => (kind_of(error), error.in_full(), error.hint()),
+        Failure::Cert(error) => (kind_of_cert(error), error.in_full(), error.hint()),
+        Failure::Token(error) => (kind_of_token(error), error.in_full(), error.hint()),
+    };
+    if kind == FaultKind::Internal {
+        tracing::error!(request_id, error = %message, "command failed");
+    } else {
+        tracing::info!(request_id, error = %message, "command refused");
     }
+    let request_id = Some(request_id.to_owned());
+    let mut data = FaultData { kind, hint, request_id, ..FaultData::default() };
+    let mut code = code::PRODUCT;
+    if let Failure::Control(error) = failure {
+        data.problems = error.problems();
+        match error {
+            ControlError::OtherRevision { .. } => code = code::REVISION,
+            ControlError::GateFailed { answers, .. } | ControlError::NotHealthy { answers, .. } => {
+                data.backends = answers;
+            }
+            _ => {}
+        }
+    }
+    Fault { code, message, data }
 }
 
 /// The class of a control error.
@@ -66,33 +88,6 @@ fn kind_of(error: &ControlError) -> FaultKind {
     }
 }
 
-/// A control error for the caller. What only the operator of the server should see goes to its log,
-/// under `request_id`.
-fn of_control(error: ControlError, request_id: &str) -> Fault {
-    let kind = kind_of(&error);
-    let hint = error.hint();
-    let message = error.in_full();
-    if kind == FaultKind::Internal {
-        tracing::error!(request_id, error = %message, "command failed");
-    } else {
-        tracing::info!(request_id, error = %message, "command refused");
-    }
-    let problems = error.problems();
-    let code = match error {
-        ControlError::OtherRevision { .. } => code::REVISION,
-        _ => code::PRODUCT,
-    };
-    let backends = match error {
-        ControlError::GateFailed { answers, .. } | ControlError::NotHealthy { answers, .. } => {
-            answers
-        }
-        _ => Vec::new(),
-    };
-    let request_id = Some(request_id.to_owned());
-    let data = FaultData { kind, hint, request_id, backends, problems };
-    Fault { code, message, data }
-}
-
 /// The class of an error of a command on certificates.
 fn kind_of_cert(error: &CertError) -> FaultKind {
     match error {
@@ -113,11 +108,6 @@ fn kind_of_cert(error: &CertError) -> FaultKind {
     }
 }
 
-/// An error of a command on certificates for the caller.
-fn of_cert(error: &CertError, request_id: &str) -> Fault {
-    of_command(kind_of_cert(error), error.in_full(), error.hint(), request_id)
-}
-
 /// The class of an error of a command on tokens.
 fn kind_of_token(error: &TokenError) -> FaultKind {
     match error {
@@ -129,23 +119,6 @@ fn kind_of_token(error: &TokenError) -> FaultKind {
         | TokenError::NoRandomness
         | TokenError::Stopping => FaultKind::Internal,
     }
-}
-
-/// An error of a command on tokens for the caller.
-fn of_token(error: &TokenError, request_id: &str) -> Fault {
-    of_command(kind_of_token(error), error.in_full(), error.hint(), request_id)
-}
-
-/// An error that carries nothing but its message and hint.
-fn of_command(kind: FaultKind, message: String, hint: Option<String>, request_id: &str) -> Fault {
-    if kind == FaultKind::Internal {
-        tracing::error!(request_id, error = %message, "command failed");
-    } else {
-        tracing::info!(request_id, error = %message, "command refused");
-    }
-    let request_id = Some(request_id.to_owned());
-    let data = FaultData { kind, hint, request_id, ..FaultData::default() };
-    Fault { code: code::PRODUCT, message, data }
 }
 
 /// A fault of the message itself.
@@ -169,7 +142,7 @@ pub(super) fn unknown_method(method: &str) -> Fault {
     of_message(code::METHOD_NOT_FOUND, message, Some(&hint))
 }
 
-/// What a client is told whose version is too far from the server's.
+/// What a client gets whose version is too far from the server's.
 pub(super) fn version_apart(client: PeerVersion) -> Fault {
     let server = PeerVersion::OWN;
     let message = format!("this server is vhost {server} and understands no client of {client}");
@@ -193,14 +166,14 @@ pub(super) fn seen_by(mut fault: Fault, client: Option<PeerVersion>) -> Fault {
     fault
 }
 
-/// What a caller who may not be here is told.
+/// The caller may not use the socket.
 pub(super) fn denied(uid: u32) -> Fault {
     let message = format!("uid {uid} may not use this socket");
     let hint = "run it as root, as the server's user, or as a member of `proxy.admin_group`";
     of_product(FaultKind::Denied, message, hint)
 }
 
-/// What a caller is told when too many are there already.
+/// Too many are connected already.
 pub(super) fn full() -> Fault {
     let message = "too many connections to the admin socket".to_owned();
     let hint = "end the clients that keep the admin socket busy, then try again";
