@@ -6,12 +6,11 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::input::takes_null;
-use super::problem::{self, Problem};
+use super::problem::{self, Problem, status_of};
 use super::routes::{Does, Done, HEALTH_SCHEMA, Operation, ROUTES, Route, Streams, Takes};
 use super::shapes::without;
 use crate::exposition::Exposition;
 use crate::rpc::catalogue::find;
-use crate::rpc::envelope::FaultKind;
 
 /// What a value of a type may look like.
 const EXAMPLES: [(&str, &str); 4] = [
@@ -77,7 +76,8 @@ pub fn document() -> Value {
 
 fn operation(route: &Route, generators: &mut Generators) -> Value {
     let mut parameters: Vec<Value> = Vec::new();
-    let mut operation = json!({ "operationId": route.name, "summary": route.summary });
+    let summary: Vec<&str> = route.summary().split_whitespace().collect();
+    let mut operation = json!({ "operationId": route.name, "summary": summary.join(" ") });
     let mut statuses = vec![400, 403, 503];
     let (status, answer) = match &route.does {
         Does::Call(call) => {
@@ -185,15 +185,8 @@ fn refusals(route: &Route, call: &Operation) -> Vec<u16> {
     if matches!(call.takes, Takes::Body | Takes::OptionalBody) {
         statuses.extend([408, 413, 415]);
     }
-    for kind in find(call.method).map(|entry| entry.faults).unwrap_or_default() {
-        statuses.push(match kind {
-            FaultKind::NotFound => 404,
-            FaultKind::AlreadyExists | FaultKind::Conflict | FaultKind::Timeout => 409,
-            FaultKind::Invalid | FaultKind::Unhealthy => 422,
-            FaultKind::Denied => 403,
-            FaultKind::Internal | FaultKind::Unknown => 500,
-        });
-    }
+    let faults = find(call.method).map(|entry| entry.faults).unwrap_or_default();
+    statuses.extend(faults.iter().map(|kind| status_of(*kind).as_u16()));
     statuses.dedup();
     statuses
 }

@@ -28,17 +28,14 @@ pub(super) struct Problem {
     data: Box<FaultData>,
 }
 
-/// The status of a fault.
-fn status_of(fault: &Fault) -> StatusCode {
-    match (fault.code, fault.data.kind) {
-        (code::REVISION, _) => StatusCode::PRECONDITION_FAILED,
-        (_, FaultKind::NotFound) => StatusCode::NOT_FOUND,
-        (_, FaultKind::AlreadyExists | FaultKind::Conflict | FaultKind::Timeout) => {
-            StatusCode::CONFLICT
-        }
-        (_, FaultKind::Invalid | FaultKind::Unhealthy) => StatusCode::UNPROCESSABLE_ENTITY,
-        (_, FaultKind::Denied) => StatusCode::FORBIDDEN,
-        (_, FaultKind::Internal | FaultKind::Unknown) => StatusCode::INTERNAL_SERVER_ERROR,
+/// The status of a kind of fault.
+pub(super) fn status_of(kind: FaultKind) -> StatusCode {
+    match kind {
+        FaultKind::NotFound => StatusCode::NOT_FOUND,
+        FaultKind::AlreadyExists | FaultKind::Conflict | FaultKind::Timeout => StatusCode::CONFLICT,
+        FaultKind::Invalid | FaultKind::Unhealthy => StatusCode::UNPROCESSABLE_ENTITY,
+        FaultKind::Denied => StatusCode::FORBIDDEN,
+        FaultKind::Internal | FaultKind::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -95,7 +92,11 @@ impl Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Self::of(status_of(&fault), fault.message, fault.data)
+        let status = match fault.code {
+            code::REVISION => StatusCode::PRECONDITION_FAILED,
+            _ => status_of(fault.data.kind),
+        };
+        Self::of(status, fault.message, fault.data)
     }
 }
 

@@ -19,8 +19,6 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     /// Its name in the `OpenAPI` document.
     pub(super) name: &'static str,
-    /// What it does, in a sentence.
-    pub(super) summary: &'static str,
     pub(super) does: Does,
 }
 
@@ -41,6 +39,8 @@ pub(super) enum Does {
 pub(super) struct Operation {
     /// The method's name.
     pub(super) method: &'static str,
+    /// What it does, in the words of the method.
+    pub(super) summary: &'static str,
     /// Where what it takes stands, beside the path.
     pub(super) takes: Takes,
     /// The schema of all that a request gives, what stands in the path too.
@@ -105,6 +105,16 @@ impl Done {
 }
 
 impl Route {
+    /// What it does, in a sentence.
+    pub(super) fn summary(&self) -> &'static str {
+        match &self.does {
+            Does::Call(operation) => operation.summary,
+            Does::Health => "Whether the proxy serves. Wants no token.",
+            Does::Metrics => "The metrics, as Prometheus reads them.",
+            Does::Document => "This document.",
+        }
+    }
+
     /// The names in the path's braces.
     pub(super) fn in_path(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
@@ -124,6 +134,7 @@ where
 {
     Operation {
         method: M::NAME,
+        summary: M::DOC,
         takes,
         given: G::json_schema,
         params: input::params::<M, G>,
@@ -162,14 +173,12 @@ pub(super) static ROUTES: &[Route] = &[
         verb: Verb::GET,
         path: "/api/v1/domains",
         name: "list_domains",
-        summary: "The domains by name, page by page.",
         does: Does::Call(call::<domain::List>(Takes::Query, Done::State).answered::<Domains>()),
     },
     Route {
         verb: Verb::POST,
         path: "/api/v1/domains",
         name: "add_domain",
-        summary: "Adds a domain.",
         does: Does::Call(
             shaped::<domain::Add, NewDomain>(Takes::Body, Done::Created).answered::<Domain>(),
         ),
@@ -178,29 +187,24 @@ pub(super) static ROUTES: &[Route] = &[
         verb: Verb::GET,
         path: "/api/v1/domains/{domain}",
         name: "show_domain",
-        summary: "One domain, by its name or an alias.",
         does: Does::Call(call::<domain::Show>(Takes::Path, Done::State).answered::<Domain>()),
     },
     Route {
         verb: Verb::PUT,
         path: "/api/v1/domains/{domain}",
         name: "set_domain",
-        summary: "Changes the options of a domain that are given; the others stay.",
         does: Does::Call(call::<domain::Set>(Takes::Body, Done::Shown).answered::<Domain>()),
     },
     Route {
         verb: Verb::DELETE,
         path: "/api/v1/domains/{domain}",
         name: "remove_domain",
-        summary: "Removes a domain with its aliases.",
         does: Does::Call(call::<domain::Remove>(Takes::Path, Done::Gone)),
     },
     Route {
         verb: Verb::POST,
         path: "/api/v1/domains/{domain}/switch",
         name: "switch_domain",
-        summary: "Moves a domain to a tag, or to the other one: checks it, switches in one step, drains \
-                  the old one.",
         does: Does::Call(
             shaped::<switch::Start, Switch>(Takes::OptionalBody, Done::Shown)
                 .streaming(Streams::Progress),
@@ -210,7 +214,6 @@ pub(super) static ROUTES: &[Route] = &[
         verb: Verb::POST,
         path: "/api/v1/domains/{domain}/undo",
         name: "undo_switch",
-        summary: "Moves a domain back to the tag before, through the same gate.",
         does: Does::Call(
             shaped::<switch::Undo, Undo>(Takes::OptionalBody, Done::Shown)
                 .streaming(Streams::Progress),
@@ -220,80 +223,53 @@ pub(super) static ROUTES: &[Route] = &[
         verb: Verb::GET,
         path: "/api/v1/backends",
         name: "list_backends",
-        summary: "The backends by id, page by page.",
         does: Does::Call(call::<backend::List>(Takes::Query, Done::State)),
     },
     Route {
         verb: Verb::POST,
         path: "/api/v1/backends",
         name: "add_backend",
-        summary: "Adds a backend; it is probed at once.",
         does: Does::Call(call::<backend::Add>(Takes::Body, Done::Created)),
     },
     Route {
         verb: Verb::GET,
         path: "/api/v1/backends/{id}",
         name: "show_backend",
-        summary: "One backend.",
         does: Does::Call(call::<backend::Show>(Takes::Path, Done::State)),
     },
     Route {
         verb: Verb::PUT,
         path: "/api/v1/backends/{id}",
         name: "set_backend",
-        summary: "Changes what is given of a backend, all at once; the rest stays. Requests it has go on.",
         does: Does::Call(call::<backend::Set>(Takes::Body, Done::Shown)),
     },
     Route {
         verb: Verb::DELETE,
         path: "/api/v1/backends/{id}",
         name: "remove_backend",
-        summary: "Drains a backend and removes it.",
         does: Does::Call(shaped::<backend::Remove, Remove>(Takes::Query, Done::Gone)),
     },
-    Route {
-        verb: Verb::GET,
-        path: HEALTH,
-        name: "health",
-        summary: "Whether the proxy serves. Wants no token.",
-        does: Does::Health,
-    },
+    Route { verb: Verb::GET, path: HEALTH, name: "health", does: Does::Health },
     Route {
         verb: Verb::GET,
         path: "/api/v1/stats",
         name: "stats",
-        summary: "How traffic is: figures of all domains, of each with its tags, and of each backend.",
         does: Does::Call(shaped::<stats::Get, Stats>(Takes::Query, Done::Shown)),
     },
-    Route {
-        verb: Verb::GET,
-        path: "/api/v1/metrics",
-        name: "metrics",
-        summary: "The metrics, as Prometheus reads them.",
-        does: Does::Metrics,
-    },
+    Route { verb: Verb::GET, path: "/api/v1/metrics", name: "metrics", does: Does::Metrics },
     Route {
         verb: Verb::GET,
         path: "/api/v1/history",
         name: "history",
-        summary: "What happened, the newest first.",
         does: Does::Call(call::<event::List>(Takes::Query, Done::Shown)),
     },
     Route {
         verb: Verb::GET,
         path: "/api/v1/events",
         name: "events",
-        summary: "Follows the history: the last events, then each as it happens, until the client goes or \
-                  the server stops. `Last-Event-ID` is as `after`.",
         does: Does::Call(
             call::<event::Watch>(Takes::Query, Done::Shown).streaming(Streams::Reports),
         ),
     },
-    Route {
-        verb: Verb::GET,
-        path: "/api/v1/openapi.json",
-        name: "openapi",
-        summary: "This document.",
-        does: Does::Document,
-    },
+    Route { verb: Verb::GET, path: "/api/v1/openapi.json", name: "openapi", does: Does::Document },
 ];

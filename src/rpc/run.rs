@@ -17,8 +17,11 @@ pub(super) trait Run: Method {
         server: &Dispatch,
         params: Self::Params,
         call: &Call,
-    ) -> impl Future<Output = Result<Self::Result, Failure>> + Send;
+    ) -> impl Future<Output = Answered<Self>> + Send;
 }
+
+/// What a run of `M` comes to.
+pub(super) type Answered<M> = Result<<M as Method>::Result, Failure>;
 
 /// Declares the methods of a noun in the order of their documentation: for each its type, name,
 /// parameters, result, progress, and the kinds of its errors. Being declared here, it is in the

@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
 use crate::rpc::method::Method;
-use crate::rpc::run::{Run, methods};
+use crate::rpc::run::{Answered, Run, methods};
 use crate::rpc::views;
 use crate::state::Snapshot;
 
@@ -311,17 +311,14 @@ pub struct BackendInfo {
 }
 
 impl Run for List {
-    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Result<BackendList, Failure> {
+    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Answered<Self> {
         Ok(views::backends(&server.control.snapshot(), &params))
     }
 }
 
 impl Run for Show {
-    async fn run(
-        server: &Dispatch,
-        BackendParams { id }: BackendParams,
-        _: &Call,
-    ) -> Result<BackendInfo, Failure> {
+    async fn run(server: &Dispatch, params: BackendParams, _: &Call) -> Answered<Self> {
+        let BackendParams { id } = params;
         let snapshot = server.control.snapshot();
         let node = server.control.find_backend(&snapshot, &id)?;
         Ok(BackendInfo {
@@ -332,11 +329,7 @@ impl Run for Show {
 }
 
 impl Run for Add {
-    async fn run(
-        server: &Dispatch,
-        params: AddParams,
-        call: &Call,
-    ) -> Result<BackendInfo, Failure> {
+    async fn run(server: &Dispatch, params: AddParams, call: &Call) -> Answered<Self> {
         let id = params.id.clone();
         let new = Backend {
             id: params.id,
@@ -361,11 +354,7 @@ impl Run for Add {
 }
 
 impl Run for Set {
-    async fn run(
-        server: &Dispatch,
-        params: SetParams,
-        call: &Call,
-    ) -> Result<BackendInfo, Failure> {
+    async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Answered<Self> {
         let edit = BackendEdit {
             address: params.address,
             weight: params.weight,
@@ -389,11 +378,8 @@ impl Run for Set {
 }
 
 impl Run for Remove {
-    async fn run(
-        server: &Dispatch,
-        DrainParams { id, wait: _, timeout_ms, force }: DrainParams,
-        call: &Call,
-    ) -> Result<Changed, Failure> {
+    async fn run(server: &Dispatch, params: DrainParams, call: &Call) -> Answered<Self> {
+        let DrainParams { id, wait: _, timeout_ms, force } = params;
         let timeout = timeout_ms.map(Duration::from_millis);
         let report = call.reporter::<Self>();
         let progress = move |remaining| report(DrainProgress { remaining });
@@ -407,53 +393,36 @@ impl Run for Remove {
 }
 
 impl Run for AddTags {
-    async fn run(
-        server: &Dispatch,
-        TagParams { id, tags, force: _ }: TagParams,
-        call: &Call,
-    ) -> Result<BackendInfo, Failure> {
+    async fn run(server: &Dispatch, params: TagParams, call: &Call) -> Answered<Self> {
+        let TagParams { id, tags, force: _ } = params;
         let snapshot = server.control.tag_backend(call.caller(), id.clone(), tags).await?;
         info(server, &snapshot, &id)
     }
 }
 
 impl Run for RemoveTags {
-    async fn run(
-        server: &Dispatch,
-        TagParams { id, tags, force }: TagParams,
-        call: &Call,
-    ) -> Result<BackendInfo, Failure> {
+    async fn run(server: &Dispatch, params: TagParams, call: &Call) -> Answered<Self> {
+        let TagParams { id, tags, force } = params;
         let snapshot = server.control.untag_backend(call.caller(), id.clone(), tags, force).await?;
         info(server, &snapshot, &id)
     }
 }
 
 impl Run for Drain {
-    async fn run(
-        server: &Dispatch,
-        params: DrainParams,
-        call: &Call,
-    ) -> Result<BackendInfo, Failure> {
+    async fn run(server: &Dispatch, params: DrainParams, call: &Call) -> Answered<Self> {
         take_out::<Self>(server, params, call, BackendState::Draining).await
     }
 }
 
 impl Run for Disable {
-    async fn run(
-        server: &Dispatch,
-        params: DrainParams,
-        call: &Call,
-    ) -> Result<BackendInfo, Failure> {
+    async fn run(server: &Dispatch, params: DrainParams, call: &Call) -> Answered<Self> {
         take_out::<Self>(server, params, call, BackendState::Disabled).await
     }
 }
 
 impl Run for Ready {
-    async fn run(
-        server: &Dispatch,
-        ReadyParams { id, wait, timeout_ms }: ReadyParams,
-        call: &Call,
-    ) -> Result<BackendInfo, Failure> {
+    async fn run(server: &Dispatch, params: ReadyParams, call: &Call) -> Answered<Self> {
+        let ReadyParams { id, wait, timeout_ms } = params;
         let state = BackendState::Ready;
         server.control.set_backend_state(call.caller(), id.clone(), state, false).await?;
         if wait {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{NoParams, PAGE};
 use crate::model::{AccountInfo, AcmeDetail, CertificateReport, DomainName, RevocationReason};
-use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
-use crate::rpc::run::{Run, methods};
+use crate::rpc::dispatch::{Call, Dispatch, to_its_end};
+use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
     /// How it stands with the certificate of each name, page by page.
@@ -178,11 +178,8 @@ pub struct AccountList {
 }
 
 impl Run for List {
-    async fn run(
-        server: &Dispatch,
-        ListParams { after, limit }: ListParams,
-        _: &Call,
-    ) -> Result<CertificateList, Failure> {
+    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Answered<Self> {
+        let ListParams { after, limit } = params;
         let limit = limit.unwrap_or(PAGE).clamp(1, PAGE);
         let snapshot = server.control.snapshot();
         let mut domains = snapshot.domains_after(after.as_ref()).map(|node| &node.virtual_host);
@@ -195,32 +192,22 @@ impl Run for List {
 }
 
 impl Run for Show {
-    async fn run(
-        server: &Dispatch,
-        NameParams { name }: NameParams,
-        _: &Call,
-    ) -> Result<CertificateDetail, Failure> {
+    async fn run(server: &Dispatch, NameParams { name }: NameParams, _: &Call) -> Answered<Self> {
         let (report, acme) = server.certificates.show(&name)?;
         Ok(CertificateDetail { report, acme })
     }
 }
 
 impl Run for Renew {
-    async fn run(
-        server: &Dispatch,
-        RenewParams { name, force }: RenewParams,
-        _: &Call,
-    ) -> Result<CertificateReport, Failure> {
+    async fn run(server: &Dispatch, params: RenewParams, _: &Call) -> Answered<Self> {
+        let RenewParams { name, force } = params;
         Ok(server.certificates.renew(name, force).await?)
     }
 }
 
 impl Run for Wait {
-    async fn run(
-        server: &Dispatch,
-        WaitParams { name, timeout_ms }: WaitParams,
-        call: &Call,
-    ) -> Result<CertificateReport, Failure> {
+    async fn run(server: &Dispatch, params: WaitParams, call: &Call) -> Answered<Self> {
+        let WaitParams { name, timeout_ms } = params;
         let report = call.reporter::<Self>();
         let step = move |step| report(WaitProgress { step });
         let timeout = timeout_ms.map(Duration::from_millis);
@@ -229,47 +216,38 @@ impl Run for Wait {
 }
 
 impl Run for Import {
-    async fn run(
-        server: &Dispatch,
-        ImportParams { name, cert, key }: ImportParams,
-        call: &Call,
-    ) -> Result<CertificateReport, Failure> {
+    async fn run(server: &Dispatch, params: ImportParams, call: &Call) -> Answered<Self> {
+        let ImportParams { name, cert, key } = params;
         let (certificates, actor) = (server.certificates.clone(), call.actor.clone());
         to_its_end(async move { certificates.import(actor, name, &cert, &key).await }).await
     }
 }
 
 impl Run for Export {
-    async fn run(
-        server: &Dispatch,
-        ExportParams { name, key }: ExportParams,
-        _: &Call,
-    ) -> Result<Exported, Failure> {
+    async fn run(server: &Dispatch, params: ExportParams, _: &Call) -> Answered<Self> {
+        let ExportParams { name, key } = params;
         let exported = server.certificates.export(name, key).await?;
         Ok(Exported { cert: exported.cert, key: exported.key })
     }
 }
 
 impl Run for Revoke {
-    async fn run(
-        server: &Dispatch,
-        RevokeParams { name, reason }: RevokeParams,
-        call: &Call,
-    ) -> Result<CertificateReport, Failure> {
+    async fn run(server: &Dispatch, params: RevokeParams, call: &Call) -> Answered<Self> {
+        let RevokeParams { name, reason } = params;
         let (certificates, actor) = (server.certificates.clone(), call.actor.clone());
         to_its_end(async move { certificates.revoke(actor, name, reason).await }).await
     }
 }
 
 impl Run for Ca {
-    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<Authority, Failure> {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Answered<Self> {
         let (cert, sha256) = server.certificates.authority().await?;
         Ok(Authority { cert, sha256 })
     }
 }
 
 impl Run for Account {
-    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<AccountList, Failure> {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Answered<Self> {
         Ok(AccountList { accounts: server.certificates.accounts().await? })
     }
 }

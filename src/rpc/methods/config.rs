@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::NoParams;
 use crate::control::{ControlError, ReloadOptions, Secrets};
 use crate::model::{Difference, EntryChange, NeedsRestart, ReloadProgress, ReloadReport};
-use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
-use crate::rpc::run::{Run, methods};
+use crate::rpc::dispatch::{Call, Dispatch, to_its_end};
+use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
     /// Reads the config again and applies what changed in it; drains what it removes.
@@ -117,11 +117,8 @@ pub struct ShownSetting {
 }
 
 impl Run for Reload {
-    async fn run(
-        server: &Dispatch,
-        ReloadParams { dry_run, force, no_drain, drain_timeout_ms }: ReloadParams,
-        call: &Call,
-    ) -> Result<ReloadReport, Failure> {
+    async fn run(server: &Dispatch, params: ReloadParams, call: &Call) -> Answered<Self> {
+        let ReloadParams { dry_run, force, no_drain, drain_timeout_ms } = params;
         if dry_run {
             return Ok(server.configuration.preview(force).await?);
         }
@@ -134,7 +131,7 @@ impl Run for Reload {
 }
 
 impl Run for Diff {
-    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<ConfigDiff, Failure> {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Answered<Self> {
         let (snapshot, differences) = server.control.differences().await?;
         let (pending, problem) = match server.configuration.preview(true).await {
             Ok(pending) => (Some(pending), None),
@@ -154,11 +151,8 @@ impl Run for Diff {
 }
 
 impl Run for Export {
-    async fn run(
-        server: &Dispatch,
-        ExportParams { secrets }: ExportParams,
-        _: &Call,
-    ) -> Result<ConfigExport, Failure> {
+    async fn run(server: &Dispatch, params: ExportParams, _: &Call) -> Answered<Self> {
+        let ExportParams { secrets } = params;
         let secrets = if secrets { Secrets::Written } else { Secrets::Hidden };
         let exported = server.configuration.export(secrets).await?;
         Ok(ConfigExport {
@@ -170,11 +164,8 @@ impl Run for Export {
 }
 
 impl Run for Show {
-    async fn run(
-        server: &Dispatch,
-        ShowParams { effective, key }: ShowParams,
-        _: &Call,
-    ) -> Result<ShownConfig, Failure> {
+    async fn run(server: &Dispatch, params: ShowParams, _: &Call) -> Answered<Self> {
+        let ShowParams { effective, key } = params;
         let is_asked = |name: &str| {
             let rest = key.as_deref().map_or(Some(""), |key| name.strip_prefix(key));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))

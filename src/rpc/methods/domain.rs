@@ -10,7 +10,7 @@ use super::{Changed, Open};
 use crate::control::{ControlError, DomainEdit, NewDomain};
 use crate::model::{Balance, DomainName, HostOptions, Tag, TlsMode, VirtualHost};
 use crate::rpc::dispatch::{Call, Dispatch, Failure};
-use crate::rpc::run::{Run, methods};
+use crate::rpc::run::{Answered, Run, methods};
 use crate::rpc::views;
 use crate::state::Snapshot;
 
@@ -214,23 +214,20 @@ pub struct TagInFlight {
 }
 
 impl Run for List {
-    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Result<DomainList, Failure> {
+    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Answered<Self> {
         Ok(views::domains(&server.control.snapshot(), &params))
     }
 }
 
 impl Run for Show {
-    async fn run(
-        server: &Dispatch,
-        DomainParams { domain }: DomainParams,
-        _: &Call,
-    ) -> Result<DomainInfo, Failure> {
+    async fn run(server: &Dispatch, params: DomainParams, _: &Call) -> Answered<Self> {
+        let DomainParams { domain } = params;
         info(server, &server.control.snapshot(), &domain)
     }
 }
 
 impl Run for Add {
-    async fn run(server: &Dispatch, params: AddParams, call: &Call) -> Result<DomainInfo, Failure> {
+    async fn run(server: &Dispatch, params: AddParams, call: &Call) -> Answered<Self> {
         let domain = params.domain.clone();
         let options = HostOptions::default().patched(params.options).map_err(|error| {
             let domain = domain.clone();
@@ -254,7 +251,7 @@ impl Run for Add {
 }
 
 impl Run for Set {
-    async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Result<DomainInfo, Failure> {
+    async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Answered<Self> {
         let SetParams { domain, aliases, http_to_https, balance, tls, hsts_max_age_secs, options } =
             params;
         let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs, options };
@@ -264,22 +261,16 @@ impl Run for Set {
 }
 
 impl Run for Remove {
-    async fn run(
-        server: &Dispatch,
-        DomainParams { domain }: DomainParams,
-        call: &Call,
-    ) -> Result<Changed, Failure> {
+    async fn run(server: &Dispatch, params: DomainParams, call: &Call) -> Answered<Self> {
+        let DomainParams { domain } = params;
         let snapshot = server.control.remove_domain(call.caller(), domain).await?;
         Ok(Changed { revision: snapshot.revision() })
     }
 }
 
 impl Run for Wait {
-    async fn run(
-        server: &Dispatch,
-        WaitParams { domain, until, timeout_ms }: WaitParams,
-        call: &Call,
-    ) -> Result<DomainInfo, Failure> {
+    async fn run(server: &Dispatch, params: WaitParams, call: &Call) -> Answered<Self> {
+        let WaitParams { domain, until, timeout_ms } = params;
         let timeout = timeout_ms.map(Duration::from_millis);
         let report = call.reporter::<Self>();
         let progress = move |remaining| report(WaitProgress { remaining });

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::model::{DomainName, Event};
 use crate::rpc::dispatch::{Call, Dispatch, Failure};
-use crate::rpc::run::{Run, methods};
+use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
     /// What happened, the newest first.
@@ -73,11 +73,8 @@ const MAX_EVENTS: usize = 10_000;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 impl Run for List {
-    async fn run(
-        server: &Dispatch,
-        ListParams { domain, limit }: ListParams,
-        _: &Call,
-    ) -> Result<EventList, Failure> {
+    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Answered<Self> {
+        let ListParams { domain, limit } = params;
         let (domain, limit) = wanted(server, domain, limit);
         let revision = server.control.snapshot().revision();
         let events = server.control.events(domain, limit).await?;
@@ -86,11 +83,8 @@ impl Run for List {
 }
 
 impl Run for Watch {
-    async fn run(
-        server: &Dispatch,
-        WatchParams { domain, limit, after, count }: WatchParams,
-        call: &Call,
-    ) -> Result<Watched, Failure> {
+    async fn run(server: &Dispatch, params: WatchParams, call: &Call) -> Answered<Self> {
+        let WatchParams { domain, limit, after, count } = params;
         let (domain, limit) = wanted(server, domain, limit);
         let mut watch = server.control.watch_events(domain, limit, after);
         let mut told = 0;

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::LogLevel;
-use crate::rpc::dispatch::{Call, Dispatch, Failure};
-use crate::rpc::run::{Run, methods};
+use crate::rpc::dispatch::{Call, Dispatch};
+use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
     /// The level of the log; sets it where one is given. It holds until the server ends, or until the
@@ -34,11 +34,8 @@ pub struct LevelInfo {
 }
 
 impl Run for Level {
-    async fn run(
-        server: &Dispatch,
-        LevelParams { level }: LevelParams,
-        call: &Call,
-    ) -> Result<LevelInfo, Failure> {
+    async fn run(server: &Dispatch, params: LevelParams, call: &Call) -> Answered<Self> {
+        let LevelParams { level } = params;
         let handle = &server.facts.log_level;
         let before = handle.level();
         if let Some(level) = level.filter(|level| *level != before) {

@@ -1,8 +1,8 @@
 //! Methods on names: what a shell completes a word with.
 
-use crate::rpc::dispatch::{Call, Dispatch, Failure};
+use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::names;
-use crate::rpc::run::{Run, methods};
+use crate::rpc::run::{Answered, Run, methods};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,7 @@ pub struct Name {
 }
 
 impl Run for Complete {
-    async fn run(server: &Dispatch, params: CompleteParams, _: &Call) -> Result<NameList, Failure> {
+    async fn run(server: &Dispatch, params: CompleteParams, _: &Call) -> Answered<Self> {
         Ok(names::complete(&server.control.snapshot(), &params))
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Explanation, HeaderLine, RequestUrl};
 use crate::proxy::explain::Question;
-use crate::rpc::dispatch::{Call, Dispatch, Failure};
-use crate::rpc::run::{Run, methods};
+use crate::rpc::dispatch::{Call, Dispatch};
+use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
     /// What would become of a request: which domain, tag and backends, and why.
@@ -30,11 +30,8 @@ pub struct ExplainParams {
 }
 
 impl Run for Explain {
-    async fn run(
-        server: &Dispatch,
-        ExplainParams { url, headers, client }: ExplainParams,
-        _: &Call,
-    ) -> Result<Explanation, Failure> {
+    async fn run(server: &Dispatch, params: ExplainParams, _: &Call) -> Answered<Self> {
+        let ExplainParams { url, headers, client } = params;
         let snapshot = server.control.snapshot();
         let question = Question { url: &url, headers: &headers, client };
         let mut explanation = server.facts.explainer.explain(&snapshot, question);

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::NoParams;
 use crate::model::{BackendState, HealthStatus};
-use crate::rpc::dispatch::{Call, Dispatch, Failure};
-use crate::rpc::run::{Run, methods};
+use crate::rpc::dispatch::{Call, Dispatch};
+use crate::rpc::run::{Answered, Run, methods};
 use crate::rpc::views;
 use crate::state::DomainNode;
 
@@ -53,7 +53,7 @@ pub struct ServerInfo {
 }
 
 impl Run for Get {
-    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<ServerInfo, Failure> {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Answered<Self> {
         let snapshot = server.control.snapshot();
         let ready = || snapshot.backends().filter(|node| node.backend.state == BackendState::Ready);
         let with = |status| ready().filter(|node| node.live.health() == status).count();

@@ -11,8 +11,8 @@ use crate::control::ControlError;
 use crate::model::{
     BackendAddr, BackendId, BackendState, DomainName, HealthStatus, StatsSort, StatsWindow, Tag,
 };
-use crate::rpc::dispatch::{Call, Dispatch, Failure};
-use crate::rpc::run::{Run, methods};
+use crate::rpc::dispatch::{Call, Dispatch};
+use crate::rpc::run::{Answered, Run, methods};
 use crate::stats::{self, Query, Report};
 
 methods! {
@@ -165,7 +165,7 @@ pub struct BackendStats {
 const LIMIT: usize = 100;
 
 impl Run for Get {
-    async fn run(server: &Dispatch, params: GetParams, _: &Call) -> Result<StatsReport, Failure> {
+    async fn run(server: &Dispatch, params: GetParams, _: &Call) -> Answered<Self> {
         let GetParams { domain, backend, window_secs: window, sort, limit } = params;
         let snapshot = server.control.snapshot();
         if let Some(domain) = &domain {

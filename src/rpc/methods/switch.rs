@@ -7,7 +7,7 @@ use crate::control::SwitchTarget;
 use crate::model::{DomainName, SwitchOptions, SwitchPlan, SwitchProgress, SwitchReport, Tag};
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
 use crate::rpc::method::Method;
-use crate::rpc::run::{Run, methods};
+use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
     /// Says what `switch.start` would do, with what is known now: it changes nothing and probes nothing.
@@ -58,21 +58,15 @@ pub struct UndoParams {
 }
 
 impl Run for Plan {
-    async fn run(
-        server: &Dispatch,
-        StartParams { domains, tag, options }: StartParams,
-        _: &Call,
-    ) -> Result<SwitchPlan, Failure> {
+    async fn run(server: &Dispatch, params: StartParams, _: &Call) -> Answered<Self> {
+        let StartParams { domains, tag, options } = params;
         Ok(server.control.plan_switch(&domains, &target(tag), options)?)
     }
 }
 
 impl Run for Apply {
-    async fn run(
-        server: &Dispatch,
-        ApplyParams { token }: ApplyParams,
-        call: &Call,
-    ) -> Result<SwitchReport, Failure> {
+    async fn run(server: &Dispatch, params: ApplyParams, call: &Call) -> Answered<Self> {
+        let ApplyParams { token } = params;
         let report = call.reporter::<Self>();
         let (control, caller) = (server.control.clone(), call.caller());
         to_its_end(async move { control.switch_as_planned(caller, &token, report).await }).await
@@ -80,21 +74,15 @@ impl Run for Apply {
 }
 
 impl Run for Start {
-    async fn run(
-        server: &Dispatch,
-        StartParams { domains, tag, options }: StartParams,
-        call: &Call,
-    ) -> Result<SwitchReport, Failure> {
+    async fn run(server: &Dispatch, params: StartParams, call: &Call) -> Answered<Self> {
+        let StartParams { domains, tag, options } = params;
         switch::<Self>(server, call, domains, target(tag), options).await
     }
 }
 
 impl Run for Undo {
-    async fn run(
-        server: &Dispatch,
-        UndoParams { domain, options }: UndoParams,
-        call: &Call,
-    ) -> Result<SwitchReport, Failure> {
+    async fn run(server: &Dispatch, params: UndoParams, call: &Call) -> Answered<Self> {
+        let UndoParams { domain, options } = params;
         switch::<Self>(server, call, vec![domain], SwitchTarget::Previous, options).await
     }
 }

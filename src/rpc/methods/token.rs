@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{NoParams, Open};
 use crate::model::{Access, TokenName};
-use crate::rpc::dispatch::{Call, Dispatch, Failure};
-use crate::rpc::run::{Run, methods};
+use crate::rpc::dispatch::{Call, Dispatch};
+use crate::rpc::run::{Answered, Run, methods};
 use crate::tokens::TokenFacts;
 
 methods! {
@@ -86,17 +86,14 @@ pub struct Removed {
 }
 
 impl Run for Show {
-    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<Secret, Failure> {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Answered<Self> {
         Ok(secret(server.tokens.admin()?))
     }
 }
 
 impl Run for Rotate {
-    async fn run(
-        server: &Dispatch,
-        RotateParams { name }: RotateParams,
-        call: &Call,
-    ) -> Result<Secret, Failure> {
+    async fn run(server: &Dispatch, params: RotateParams, call: &Call) -> Answered<Self> {
+        let RotateParams { name } = params;
         let rotated = server.tokens.rotate(name).await?;
         tracing::info!(token = %rotated.0.name, actor = %call.actor, "token rotated");
         Ok(secret(rotated))
@@ -104,11 +101,8 @@ impl Run for Rotate {
 }
 
 impl Run for Add {
-    async fn run(
-        server: &Dispatch,
-        AddParams { name, access }: AddParams,
-        call: &Call,
-    ) -> Result<Secret, Failure> {
+    async fn run(server: &Dispatch, params: AddParams, call: &Call) -> Answered<Self> {
+        let AddParams { name, access } = params;
         let added = server.tokens.add(name, access).await?;
         tracing::info!(token = %added.0.name, %access, actor = %call.actor, "token added");
         Ok(secret(added))
@@ -116,7 +110,7 @@ impl Run for Add {
 }
 
 impl Run for List {
-    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Result<TokenList, Failure> {
+    async fn run(server: &Dispatch, _: NoParams, _: &Call) -> Answered<Self> {
         let info = |TokenFacts { name, access, created_ms }| TokenInfo {
             name,
             access: access.into(),
@@ -127,11 +121,8 @@ impl Run for List {
 }
 
 impl Run for Remove {
-    async fn run(
-        server: &Dispatch,
-        NameParams { name }: NameParams,
-        call: &Call,
-    ) -> Result<Removed, Failure> {
+    async fn run(server: &Dispatch, params: NameParams, call: &Call) -> Answered<Self> {
+        let NameParams { name } = params;
         server.tokens.remove(name.clone()).await?;
         tracing::info!(token = %name, actor = %call.actor, "token removed");
         Ok(Removed { name })

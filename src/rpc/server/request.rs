@@ -126,6 +126,14 @@ impl<'de> DeserializeSeed<'de> for Bounded<'_> {
     }
 }
 
+macro_rules! scalars {
+    ($($visit:ident: $type:ty),*) => { $(
+        fn $visit<E: serde::de::Error>(self, value: $type) -> Result<Value, E> {
+            self.take(1).map(|()| value.into())
+        }
+    )* };
+}
+
 impl<'de> Visitor<'de> for Bounded<'_> {
     type Value = Value;
 
@@ -137,29 +145,8 @@ impl<'de> Visitor<'de> for Bounded<'_> {
         self.take(1).map(|()| Value::Null)
     }
 
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
-        self.take(1).map(|()| value.into())
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
-        self.take(1).map(|()| value.into())
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        self.take(1).map(|()| value.into())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        self.take(1).map(|()| value.into())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
-        self.take(1).map(|()| value.into())
-    }
-
-    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Value, E> {
-        self.take(1).map(|()| value.into())
-    }
+    scalars!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64);
+    scalars!(visit_str: &str, visit_string: String);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         self.take(1)?;
