@@ -39,7 +39,7 @@ pub struct Api {
     pub dispatch: Dispatch,
     /// Who may ask over TCP.
     pub tokens: Tokens,
-    /// What Prometheus is told.
+    /// The metrics for Prometheus.
     pub exposition: Exposition,
     /// The names by which it may be called, beside its address and `localhost`.
     pub hosts: Vec<DomainName>,
@@ -172,14 +172,14 @@ impl Api {
         let (dispatch, call) = (self.dispatch.clone(), call(reporting));
         tokio::spawn(async move {
             let ended = carry_out(&dispatch, operation, params, call).await;
-            // Nobody may be there any more.
+            // The client may have gone.
             let _ = ending.send(ended);
         });
         UnderWay { reports, end }
     }
 }
 
-/// All metrics. Made where nobody waits: with many domains it takes a while.
+/// All metrics. Rendered on a blocking thread: with many domains it takes a while.
 async fn metrics(exposition: Exposition) -> Response {
     match tokio::task::spawn_blocking(move || exposition.render()).await {
         Ok(text) => ([(CONTENT_TYPE, Exposition::CONTENT_TYPE)], text).into_response(),

@@ -22,11 +22,11 @@ use crate::slow_reader::{Rule, SlowReader};
 /// Connections over TCP at once; with more, the oldest of the client that has the most is closed.
 const MAX_CONNECTIONS: usize = 512;
 
-/// How long a client may take to send a head, or nothing between two requests.
-const SLOWEST_HEAD: Duration = Duration::from_secs(10);
+/// How long a client may take to send a head, and how long a connection may idle between requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest head, in bytes.
-const LONGEST_HEAD: usize = 32 * 1024;
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// How long a client may take nothing of what waits for it.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -110,8 +110,8 @@ impl Door {
         let stream = SlowReader::new(stream, WRITE_TIMEOUT, Rule::EachPiece);
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(SLOWEST_HEAD)
-            .max_buf_size(LONGEST_HEAD)
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), answer);
         if let Err(error) = served.await {
             tracing::debug!(%error, "a connection to the management API ended");

@@ -18,7 +18,7 @@ pub struct Door {
 }
 
 impl Door {
-    /// A door behind which nobody is yet: whoever comes is told that the server starts.
+    /// A door without an API yet: every request is answered that the server is starting.
     pub fn new() -> Self {
         let started = Instant::now();
         Self { api: Arc::default(), starting: api::starting(started), started }

@@ -71,7 +71,7 @@ pub(super) async fn admit(
 }
 
 impl Guard {
-    /// Who makes a request over TCP; nobody in particular where no token is wanted.
+    /// Who makes a request over TCP; `None` where no token is needed.
     fn check(&self, request: &Request, own: IpAddr) -> Result<Option<Actor>, Problem> {
         let (headers, uri) = (request.headers(), request.uri());
         if headers.contains_key(ORIGIN) {
@@ -109,7 +109,7 @@ impl Guard {
     }
 }
 
-/// Comes back when the token that a request came with is no token any more; never for one that came with
+/// Completes when the token that a request came with is no token any more; never for one that came with
 /// none, at the admin socket.
 pub(super) fn revoked(
     tokens: &Tokens,

@@ -66,7 +66,7 @@ pub fn document() -> Value {
         "components": {
             "schemas": schemas,
             "responses": { "Problem": {
-                "description": "Why it was not carried out; `kind` tells problems apart.",
+                "description": "Why it was not carried out; `kind` says which problem it is.",
                 "content": { problem::MEDIA_TYPE: { "schema": problem } },
             } },
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },

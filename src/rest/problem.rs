@@ -1,4 +1,4 @@
-//! Errors as HTTP tells them (RFC 9457), and the only place where one gets its status.
+//! Errors as HTTP answers (RFC 9457), and the only place where one gets its status.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -15,7 +15,7 @@ pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(super) struct Problem {
-    /// Always `about:blank`: `kind` tells problems apart.
+    /// Always `about:blank`: `kind` says which problem it is.
     #[serde(rename = "type")]
     about: &'static str,
     /// What the status means.

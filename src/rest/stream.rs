@@ -31,8 +31,8 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Tells the progress, then the result or the error. What fails before it has made any progress is
-/// answered as if no stream had been asked for. Nothing more is told from when `revoked` comes back on.
+/// Sends the progress, then the result or the error. What fails before it has made any progress is
+/// answered as if no stream had been asked for. The stream ends when `revoked` completes.
 pub(super) async fn progress(
     mut call: UnderWay,
     revoked: impl Future<Output = ()> + Send + 'static,
@@ -55,12 +55,12 @@ pub(super) async fn progress(
     events(reports.chain(end).take_until(revoked))
 }
 
-/// Tells what is reported, until `revoked` comes back, and nothing when it ends.
+/// Sends what is reported, until `revoked` completes; the result is not sent.
 pub(super) fn reports(
     call: UnderWay,
     revoked: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
-    // A switch is told again when it has ended: its number is then an old one, and a client that comes
+    // A switch is reported again when it has ended: its number is then an old one, and a client that comes
     // back must not be sent what it has.
     let numbered = received(call.reports).scan(0, |last, report| {
         let id = report["id"].as_u64().filter(|id| *id > *last);

@@ -17,7 +17,7 @@ use crate::stats::Stats;
 use crate::telemetry::LevelHandle;
 use crate::tokens::{TokenError, Tokens};
 
-/// What `state.get` tells beside the state.
+/// What methods report beside the state.
 #[derive(Debug)]
 pub struct ServerFacts {
     /// When the server started, in milliseconds since the Unix epoch.
@@ -28,9 +28,9 @@ pub struct ServerFacts {
     pub warnings: Warnings,
     /// Its counters.
     pub metrics: Arc<Metrics>,
-    /// Says what would become of a request.
+    /// Explains what would become of a request.
     pub explainer: Explainer,
-    /// Says how traffic is.
+    /// How traffic is.
     pub stats: Stats,
     /// Turns to true when the server stops.
     pub stopping: watch::Receiver<bool>,

@@ -29,7 +29,7 @@ pub mod limit {
 /// The method of the notifications that a long operation sends before its result.
 pub const PROGRESS: &str = "progress";
 
-/// The method of the notifications that tell nothing but that the server is there.
+/// The method of the notifications that only show that the server is there.
 pub const HEARTBEAT: &str = "heartbeat";
 
 /// The `jsonrpc` member: always `"2.0"`.
@@ -101,7 +101,7 @@ pub struct Notification<P> {
     pub jsonrpc: Version,
     /// [`PROGRESS`] or [`HEARTBEAT`].
     pub method: &'static str,
-    /// What it tells; of [`PROGRESS`], [`ProgressParams`].
+    /// Its parameters; those of [`PROGRESS`] are [`ProgressParams`].
     pub params: P,
 }
 
@@ -176,8 +176,8 @@ pub enum FaultKind {
     /// There is one already.
     AlreadyExists,
     /// The request itself is wrong, whatever the state: it is malformed, it asks for what makes no
-    /// sense, or its method or a parameter is not one that this server knows. The code tells these
-    /// apart.
+    /// sense, or its method or a parameter is not one that this server knows. The code says
+    /// which.
     Invalid,
     /// The state does not allow it now: it changed, or another operation is under way.
     Conflict,

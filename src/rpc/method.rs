@@ -32,7 +32,7 @@ pub struct NoParams {}
 /// enough to be read, and written, in one go, however much there is.
 pub const PAGE: usize = 1000;
 
-/// The answer of a change that leaves nothing to show.
+/// The answer of a change that has no more to show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// The revision after the change.

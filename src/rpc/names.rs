@@ -7,13 +7,13 @@ use super::views;
 use crate::model::{BackendState, DomainName, Pattern, Tag, counted};
 use crate::state::{BackendNode, DomainNode, Snapshot};
 
-/// Names that are answered with when nobody says how many, and at most.
+/// Names that are returned when no limit is given, and at most.
 const NAMES: usize = 200;
-const MOST_NAMES: usize = 10_000;
+const MAX_NAMES: usize = 10_000;
 
 /// The names that begin as `params` ask.
 pub(super) fn complete(snapshot: &Snapshot, params: &CompleteParams) -> NameList {
-    let limit = params.limit.unwrap_or(NAMES).clamp(2, MOST_NAMES);
+    let limit = params.limit.unwrap_or(NAMES).clamp(2, MAX_NAMES);
     let prefix = params.prefix.as_str();
     let (names, more) = match params.noun {
         Noun::Domain => {
@@ -103,8 +103,8 @@ fn chosen<'a, T>(
             names[last] = (name, of);
         }
     }
-    let told = |(name, of): (Text<'_>, T)| Name { name: name.to_string(), about: about(of) };
-    (names.into_iter().map(told).collect(), more)
+    let named = |(name, of): (Text<'_>, T)| Name { name: name.to_string(), about: about(of) };
+    (names.into_iter().map(named).collect(), more)
 }
 
 fn about_domain(node: &DomainNode, alias: bool) -> String {

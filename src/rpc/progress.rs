@@ -33,7 +33,7 @@ pub(crate) enum ProgressSink {
         /// Of the reports that wait.
         budget: WaitingBudget,
     },
-    /// Nobody is told: of a notification, and of a request that wants the end alone.
+    /// Progress is dropped: for a notification, and for a request that wants the result alone.
     Nobody,
 }
 
@@ -119,7 +119,7 @@ impl ProgressSink {
     /// Reports what must not be lost; waits for a slow client.
     pub(super) async fn deliver(&self, progress: Value) -> Result<(), Gone> {
         match self {
-            // Where the client has gone, what waited for it is gone too, and nothing waits here.
+            // When the client disconnects, the receiver is dropped with what waited in it, so this ends.
             Self::Lines { id, lines, budget } => {
                 let mut line = line(id, progress).ok_or(Gone)?;
                 line.waiting = Some(budget.enter(line.text.len()).await?);
@@ -133,8 +133,7 @@ impl ProgressSink {
         }
     }
 
-    /// Learns whether the client is still there; one on a connection of lines is sent what tells
-    /// nothing.
+    /// Checks that the client is still there; on a connection of lines by sending a heartbeat.
     pub(super) async fn beat(&self) -> Result<(), Gone> {
         match self {
             Self::Lines { lines, .. } => {

@@ -45,7 +45,7 @@ struct Limits {
     idle: Duration,
     /// How long a client may take to read an answer.
     slowest_reader: Duration,
-    /// How long a client waits for a place before it is told that there is none.
+    /// How long a client waits for a place before it is refused.
     place_wait: Duration,
 }
 
@@ -121,7 +121,7 @@ async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: 
     }
 }
 
-/// Tells a client that there is no place for it. A new connection has room for the line, so this
+/// Refuses a client for which there is no place. A new connection has room for the line, so this
 /// doesn't wait for the client.
 async fn turn_away(mut stream: UnixStream, connections: usize) {
     tracing::warn!(connections, "refused at the admin socket: too many connections");
@@ -169,7 +169,7 @@ async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: 
     let _ = writing.await;
 }
 
-/// Writes until there is nothing more to write, or the client doesn't take it.
+/// Writes lines until no more come, or the client takes them too slowly.
 async fn write(
     mut writer: OwnedWriteHalf,
     mut lines: mpsc::Receiver<Outgoing>,
@@ -187,7 +187,7 @@ async fn write(
         }
         drop(waiting);
         if let Some(written) = written {
-            // Nobody waits for it where the conversation has ended meanwhile.
+            // The conversation may have ended meanwhile.
             let _ = written.send(());
         }
     }

@@ -1,6 +1,6 @@
 //! Which versions of `vhost` understand each other over the socket.
 //!
-//! A client says its version with each request, in the member `client`, and is then told the server's
+//! A client sends its version with each request, in the member `client`, and then gets the server's
 //! in the member `server` of the answer. Both are the product's own: whoever leaves `client` out
 //! speaks plain JSON-RPC 2.0, and is taken to know the methods of the server that it talks to.
 

@@ -10,7 +10,7 @@ use crate::model::{BackendState, DomainName, HealthStatus, Tag};
 use crate::state::{BackendNode, DomainNode, Snapshot};
 
 /// Domains that `backend.show` names at most.
-const MOST_SERVED: usize = 10;
+const MAX_SERVED: usize = 10;
 
 /// One page of the virtual hosts.
 pub(super) fn domains(snapshot: &Snapshot, params: &domain::ListParams) -> DomainList {
@@ -122,17 +122,17 @@ pub(super) fn served_by(snapshot: &Snapshot, node: &BackendNode) -> Vec<DomainNa
     snapshot
         .domains()
         .filter(|domain| domain.virtual_host.serving().any(|tag| node.backend.tags.contains(tag)))
-        .take(MOST_SERVED)
+        .take(MAX_SERVED)
         .map(|domain| domain.virtual_host.domain.clone())
         .collect()
 }
 
 /// What needs a person.
 pub(super) fn warnings(snapshot: &Snapshot) -> Vec<String> {
-    const MOST: usize = 20;
+    const MAX_WARNINGS: usize = 20;
     let mut warnings = Vec::new();
     let mut unserved = snapshot.domains().filter(|node| !has_server(snapshot, node));
-    for node in unserved.by_ref().take(MOST) {
+    for node in unserved.by_ref().take(MAX_WARNINGS) {
         let virtual_host = &node.virtual_host;
         warnings.push(format!(
             "`{}` has no backend that can serve (tag `{}`)",
@@ -144,7 +144,7 @@ pub(super) fn warnings(snapshot: &Snapshot) -> Vec<String> {
         warnings.push(format!("and {more} more domains without a backend that can serve"));
     }
     let mut unhealthy = snapshot.backends().filter(|node| is_unhealthy(node));
-    for node in unhealthy.by_ref().take(MOST) {
+    for node in unhealthy.by_ref().take(MAX_WARNINGS) {
         let reason = node.live.health_report().last_error;
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         warnings.push(format!("backend `{}` is unhealthy{reason}", node.backend.id));

@@ -66,7 +66,7 @@ pub struct NameParams {
 /// The answer of `cert.show`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateDetail {
-    /// What `cert.list` tells.
+    /// What `cert.list` shows.
     #[serde(flatten)]
     pub report: CertificateReport,
     /// What an ACME certificate has beside it.

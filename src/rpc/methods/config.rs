@@ -20,7 +20,7 @@ methods! {
     Diff, "config.diff", NoParams => ConfigDiff;
     /// The settings and the live state as the text of a config file.
     Export, "config.export", ExportParams => ConfigExport;
-    /// What the server was told, and by whom.
+    /// The settings of the server, and where each comes from.
     Show, "config.show", ShowParams => ShownConfig;
 }
 

@@ -14,7 +14,7 @@ methods! {
     /// What happened, the newest first.
     List, "event.list", ListParams => EventList;
     /// Follows the history: the last events, then each as it happens, as progress. A switch that was
-    /// told while it drained is told again when it has ended. Without `count` it goes on until the
+    /// reported while it drained is reported again when it has ended. Without `count` it goes on until the
     /// server stops or the connection is closed; while nothing happens, a `heartbeat` notification comes now and then.
     Watch, "event.watch", WatchParams => Watched, progress Event;
 }
@@ -52,7 +52,7 @@ pub struct WatchParams {
 /// The answer of `event.watch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Watched {
-    /// How many were told.
+    /// How many were reported.
     pub told: usize,
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Conversation {
 impl Conversation {
     pub(super) async fn hold(mut self, mut reader: BufReader<OwnedReadHalf>) {
         let mut deadline = Instant::now() + self.limits.idle;
-        // Nobody hears the answer of a client that no longer takes any, so nothing more is done for it.
+        // A client that reads no more answers gets no more requests carried out.
         while !self.lines.is_closed() {
             let max = self.limits.request;
             match timeout_at(deadline, lines::read(&mut reader, max)).await {
@@ -54,7 +54,7 @@ impl Conversation {
         }
     }
 
-    /// Answers what is no request, to nobody in particular.
+    /// Answers what is not a request, with a null id.
     pub(super) async fn refuse(&self, fault: Fault) {
         self.log(None, &fault);
         if let Some(text) = self.text_of(response(RequestId::Null, None, Err(fault))) {

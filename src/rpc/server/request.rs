@@ -18,7 +18,7 @@ pub(super) struct Parsed {
     pub(super) params: Value,
 }
 
-/// What is not carried out, and whom to tell; nobody, of a notification.
+/// A request that is refused before it is carried out. A notification has no id, and gets no answer.
 pub(super) struct Refused {
     pub(super) id: Option<RequestId>,
     pub(super) client: Option<PeerVersion>,
@@ -27,7 +27,7 @@ pub(super) struct Refused {
 
 /// Reads JSON within bounds.
 pub(crate) fn read_json(text: &[u8]) -> Result<Value, serde_json::Error> {
-    let room = Cell::new(MOST_VALUES);
+    let room = Cell::new(MAX_VALUES);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Bounded(&room).deserialize(&mut deserializer)?;
     deserializer.end().map(|()| value)
@@ -99,7 +99,7 @@ fn id(id: Value) -> Result<RequestId, String> {
 
 /// What the values of a line may come to: as many scalars, or a sixteenth of it of objects, which take
 /// that much more memory. A line of brackets alone would otherwise become a hundred times its size.
-const MOST_VALUES: usize = 1 << 20;
+const MAX_VALUES: usize = 1 << 20;
 const OBJECT: usize = 16;
 
 /// Builds a [`Value`] as `serde_json` does, but with a bound on its size, and without two members of
