@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::health::Health;
 use super::input;
 use super::problem::Problem;
-use super::shapes::{Domain, Domains, NewDomain, Remove, Stats, Switch, Undo};
-use crate::rpc::methods::{Method, backend, domain, event, stats, switch};
+use super::shapes::{Domain, NewDomain, Remove, Stats, Switch, Undo};
+use crate::rpc::methods::{Method, Page, backend, domain, event, stats, switch};
 
 /// One operation at one path.
 pub(super) struct Route {
@@ -173,7 +173,9 @@ pub(super) static ROUTES: &[Route] = &[
         verb: Verb::GET,
         path: "/api/v1/domains",
         name: "list_domains",
-        does: Does::Call(call::<domain::List>(Takes::Query, Done::State).answered::<Domains>()),
+        does: Does::Call(
+            call::<domain::List>(Takes::Query, Done::State).answered::<Page<Domain>>(),
+        ),
     },
     Route {
         verb: Verb::POST,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::whole_millis;
 use crate::model::{BackendId, DomainName, StatsSort, StatsWindow, SwitchOptions, Tag};
+use crate::rpc::methods::Listed;
 use crate::rpc::methods::backend::DrainParams;
 use crate::rpc::methods::domain::{AddParams, DomainInfo};
 use crate::rpc::methods::stats::GetParams;
@@ -40,17 +41,10 @@ pub(super) struct Domain {
     others: Map<String, Value>,
 }
 
-/// The virtual hosts, page by page.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "DomainList")]
-pub(super) struct Domains {
-    /// The revision of the state that was listed. Each page is of the state of its time.
-    revision: u64,
-    /// The virtual hosts, by name.
-    domains: Vec<Domain>,
-    /// Where the next page begins: its `after`. Absent on the last page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    next: Option<DomainName>,
+impl Listed for Domain {
+    const MEMBER: &'static str = DomainInfo::MEMBER;
+    const PAGE_NAME: &'static str = DomainInfo::PAGE_NAME;
+    type Key = DomainName;
 }
 
 /// What a switch takes. Nothing is needed.

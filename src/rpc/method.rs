@@ -28,10 +28,6 @@ pub trait Method {
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 
-/// Entries that a list answers with when no limit is given, and at most. An answer stays small
-/// enough to be read, and written, in one go, however much there is.
-pub const PAGE: usize = 1000;
-
 /// The answer of a change that has no more to show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {

@@ -14,6 +14,7 @@ mod lines;
 mod method;
 pub mod methods;
 mod names;
+mod page;
 mod progress;
 mod run;
 mod server;

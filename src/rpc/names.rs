@@ -103,8 +103,8 @@ fn chosen<'a, T>(
             names[last] = (name, of);
         }
     }
-    let named = |(name, of): (Text<'_>, T)| Name { name: name.to_string(), about: about(of) };
-    (names.into_iter().map(named).collect(), more)
+    let shown = |(name, of): (Text<'_>, T)| Name { name: name.to_string(), about: about(of) };
+    (names.into_iter().map(shown).collect(), more)
 }
 
 fn about_domain(node: &DomainNode, alias: bool) -> String {

@@ -3,46 +3,35 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::methods::PAGE;
-use super::methods::backend::{self, BackendInfo, BackendList};
-use super::methods::domain::{self, DomainInfo, DomainList, PoolInfo, TagInFlight};
-use crate::model::{BackendState, DomainName, HealthStatus, Tag};
+use super::methods::backend::BackendInfo;
+use super::methods::domain::{DomainInfo, PoolInfo, TagInFlight};
+use super::methods::{Page, PageParams};
+use crate::model::{BackendId, BackendState, DomainName, HealthStatus, Tag};
 use crate::state::{BackendNode, DomainNode, Snapshot};
 
 /// Domains that `backend.show` names at most.
 const MAX_SERVED: usize = 10;
 
 /// One page of the virtual hosts.
-pub(super) fn domains(snapshot: &Snapshot, params: &domain::ListParams) -> DomainList {
+pub(super) fn domains(snapshot: &Snapshot, params: &PageParams<DomainName>) -> Page<DomainInfo> {
     // Many domains share a tag: its backends are counted once a page.
     let mut pools: HashMap<&Tag, PoolInfo> = HashMap::new();
-    let mut nodes = snapshot.domains_after(params.after.as_ref());
-    let domains: Vec<_> = nodes
-        .by_ref()
-        .take(page_size(params.limit))
-        .map(|node| {
-            let live = &node.virtual_host.live;
-            let backends = *pools.entry(live).or_insert_with(|| pool(snapshot, live));
-            served(snapshot, node, backends)
-        })
-        .collect();
-    let goes_on = nodes.next().is_some();
-    let next = domains.last().filter(|_| goes_on).map(|last| last.domain.clone());
-    DomainList { revision: snapshot.revision(), domains, next }
+    let nodes = snapshot.domains_after(params.after.as_ref());
+    let (page, next) = params.take(nodes, |node| node.virtual_host.domain.clone());
+    let entries = page.into_iter().map(|node| {
+        let live = &node.virtual_host.live;
+        served(snapshot, node, *pools.entry(live).or_insert_with(|| pool(snapshot, live)))
+    });
+    let entries = entries.collect();
+    Page { revision: snapshot.revision(), entries, next }
 }
 
 /// One page of the backends, without the domains they serve.
-pub(super) fn backends(snapshot: &Snapshot, params: &backend::ListParams) -> BackendList {
-    let mut nodes = snapshot.backends_after(params.after.as_ref());
-    let page = nodes.by_ref().take(page_size(params.limit));
-    let backends: Vec<_> = page.map(|node| backend(snapshot, node)).collect();
-    let goes_on = nodes.next().is_some();
-    let next = backends.last().filter(|_| goes_on).map(|last| last.id.clone());
-    BackendList { revision: snapshot.revision(), backends, next }
-}
-
-fn page_size(limit: Option<usize>) -> usize {
-    limit.unwrap_or(PAGE).clamp(1, PAGE)
+pub(super) fn backends(snapshot: &Snapshot, params: &PageParams<BackendId>) -> Page<BackendInfo> {
+    let nodes = snapshot.backends_after(params.after.as_ref());
+    let (page, next) = params.take(nodes, |node| node.backend.id.clone());
+    let entries = page.into_iter().map(|node| backend(snapshot, node)).collect();
+    Page { revision: snapshot.revision(), entries, next }
 }
 
 /// A virtual host with what serves it now.

@@ -8,18 +8,18 @@ use super::backend_tls::{TlsArgs, TlsEdits};
 use super::backend_view::{Unhealthy, facts, summary, table, wide_table};
 use super::connect::Session;
 use super::domain::unfit;
-use super::pages::{Paged, print_all};
+use super::pages::print_all;
 use super::switch_progress::draining;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
-use crate::cli::table::{Table, join};
+use crate::cli::table::join;
 use crate::cli::time::parse_millis;
 use crate::model::{BackendAddr, BackendId, Scheme, SendProxyProtocol, Tag, Weight};
 use crate::rpc::methods::Method;
 use crate::rpc::methods::backend::{
-    self, AddParams, BackendInfo, BackendList, BackendParams, DrainParams, DrainProgress,
-    ListParams, ReadyParams, SetParams, TagParams,
+    self, AddParams, BackendInfo, BackendParams, DrainParams, DrainProgress, ReadyParams,
+    SetParams, TagParams,
 };
 
 #[derive(Debug, Subcommand)]
@@ -218,8 +218,12 @@ impl BackendVerb {
             Self::List(ListArgs {}) => {
                 let nothing = "there are no backends; add one with `vhost ctl backend add`";
                 let mut unhealthy = Unhealthy::default();
-                let look = |page: &BackendList| unhealthy.count(&page.backends);
-                print_all::<backend::List>(session, "list the backends", nothing, look).await?;
+                let rows = |page: &[BackendInfo], printer: &Printer<'_>| {
+                    if printer.is_wide() { wide_table(page, printer.now_ms()) } else { table(page) }
+                };
+                let look = |page: &[BackendInfo]| unhealthy.count(page);
+                let action = "list the backends";
+                print_all::<backend::List, _>(session, action, nothing, rows, look).await?;
                 if let Some(note) = unhealthy.note() {
                     session.printer.note(&note);
                 }
@@ -307,26 +311,6 @@ impl SetArgs {
         };
         tls.fill(&mut params)?;
         Ok(params)
-    }
-}
-
-impl Paged for backend::List {
-    fn next(page: &BackendList) -> Option<ListParams> {
-        page.next.clone().map(|next| ListParams { after: Some(next), limit: None })
-    }
-
-    fn append(list: &mut BackendList, page: BackendList) {
-        list.revision = page.revision;
-        list.backends.extend(page.backends);
-        list.next = page.next;
-    }
-
-    fn table(page: &BackendList, printer: &Printer<'_>) -> Table {
-        if printer.is_wide() {
-            wide_table(&page.backends, printer.now_ms())
-        } else {
-            table(&page.backends)
-        }
     }
 }
 

@@ -7,17 +7,15 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use super::cert_files::{lines, read, unwritten, write};
 use super::cert_view::{Troubled, accounts, attempts, facts, summary, table, wide_table};
 use super::connect::Session;
-use super::pages::{Paged, print_all};
+use super::pages::print_all;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
-use crate::cli::table::Table;
 use crate::cli::time::{date, parse_millis};
 use crate::model::{CertificateReport, CertificateState, DomainName, RevocationReason};
 use crate::rpc::methods::NoParams;
 use crate::rpc::methods::cert::{
-    self, CertificateList, ExportParams, ImportParams, ListParams, NameParams, RenewParams,
-    RevokeParams, WaitParams,
+    self, ExportParams, ImportParams, NameParams, RenewParams, RevokeParams, WaitParams,
 };
 
 #[derive(Debug, Subcommand)]
@@ -218,8 +216,12 @@ impl CertVerb {
 async fn list(session: &mut Session<'_>) -> Result<ExitCode, Problem> {
     let nothing = "there are no certificates; `vhost ctl domain add` adds a domain";
     let mut troubled = Troubled::default();
-    let look = |page: &CertificateList| troubled.look(&page.certificates);
-    print_all::<cert::List>(session, "list the certificates", nothing, look).await?;
+    let rows = |page: &[CertificateReport], printer: &Printer<'_>| {
+        let table = if printer.is_wide() { wide_table } else { table };
+        table(page, printer.now_ms())
+    };
+    let look = |page: &[CertificateReport]| troubled.look(page);
+    print_all::<cert::List, _>(session, "list the certificates", nothing, rows, look).await?;
     if let Some(note) = troubled.note() {
         session.printer.note(&note);
     }
@@ -341,24 +343,4 @@ async fn conclude(
     }
     session.printer.concluded(&report, &summary(&report));
     Ok(ExitCode::Done)
-}
-
-impl Paged for cert::List {
-    fn next(page: &CertificateList) -> Option<ListParams> {
-        page.next.clone().map(|next| ListParams { after: Some(next), limit: None })
-    }
-
-    fn append(list: &mut CertificateList, page: CertificateList) {
-        list.certificates.extend(page.certificates);
-        list.next = page.next;
-    }
-
-    fn table(page: &CertificateList, printer: &Printer<'_>) -> Table {
-        let now_ms = printer.now_ms();
-        if printer.is_wide() {
-            wide_table(&page.certificates, now_ms)
-        } else {
-            table(&page.certificates, now_ms)
-        }
-    }
 }

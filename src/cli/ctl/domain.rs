@@ -9,17 +9,17 @@ use super::connect::Session;
 use super::domain_options::{self, Given};
 use super::domain_service::{MaintenanceArgs, PauseArgs, ResumeArgs};
 use super::domain_view::{facts, summary, table, wide_table};
-use super::pages::{Paged, print_all};
+use super::pages::print_all;
 use super::{cert, cert_view};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
-use crate::cli::table::{Table, count};
+use crate::cli::table::count;
 use crate::cli::time::parse_millis;
 use crate::model::{Balance, DomainName, LONGEST_HSTS_SECS, OptionSet, Tag, TlsMode};
 use crate::plain_file::absolute;
 use crate::rpc::methods::domain::{
-    self, AddParams, DomainList, DomainParams, ListParams, SetParams, WaitFor, WaitParams,
+    self, AddParams, DomainInfo, DomainParams, SetParams, WaitFor, WaitParams,
 };
 
 /// The longest time that a domain's HSTS has, as the parser of arguments wants it.
@@ -200,7 +200,11 @@ impl DomainVerb {
         match self {
             Self::List(ListArgs {}) => {
                 let nothing = "there are no domains; add one with `vhost ctl domain add`";
-                print_all::<domain::List>(session, "list the domains", nothing, |_| {}).await?;
+                let rows = |page: &[DomainInfo], printer: &Printer<'_>| {
+                    if printer.is_wide() { wide_table(page) } else { table(page) }
+                };
+                let action = "list the domains";
+                print_all::<domain::List, _>(session, action, nothing, rows, |_| {}).await?;
             }
             Self::Show(ShowArgs { domain }) => {
                 let action = format!("show `{domain}`");
@@ -243,22 +247,6 @@ impl DomainVerb {
             }
         }
         Ok(ExitCode::Done)
-    }
-}
-
-impl Paged for domain::List {
-    fn next(page: &DomainList) -> Option<ListParams> {
-        page.next.clone().map(|next| ListParams { after: Some(next), limit: None })
-    }
-
-    fn append(list: &mut DomainList, page: DomainList) {
-        list.revision = page.revision;
-        list.domains.extend(page.domains);
-        list.next = page.next;
-    }
-
-    fn table(page: &DomainList, printer: &Printer<'_>) -> Table {
-        if printer.is_wide() { wide_table(&page.domains) } else { table(&page.domains) }
     }
 }
 

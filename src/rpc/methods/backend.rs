@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, Open};
+use super::{Changed, Listed, Open, Page, PageParams};
 use crate::control::BackendEdit;
 use crate::model::{
     Backend, BackendAddr, BackendId, BackendState, BackendTls, BackendTlsEdit, DomainName,
@@ -21,7 +21,7 @@ use crate::state::Snapshot;
 
 methods! {
     /// The backends by id, page by page.
-    List, "backend.list", ListParams => BackendList;
+    List, "backend.list", PageParams<BackendId> => Page<BackendInfo>;
     /// One backend.
     Show, "backend.show", BackendParams => BackendInfo, faults [NotFound];
     /// Adds a backend; it is probed at once.
@@ -43,18 +43,6 @@ methods! {
     /// Sends a backend neither requests nor probes.
     Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress,
         faults [NotFound, Timeout];
-}
-
-/// What `backend.list` takes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListParams {
-    /// Begin behind this id: the `next` of the page before. It need not exist any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<BackendId>,
-    /// How many at most; 1000 when not given, and never more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
 }
 
 /// Names one backend.
@@ -245,16 +233,10 @@ pub struct DrainProgress {
     pub remaining: usize,
 }
 
-/// The answer of `backend.list`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BackendList {
-    /// The revision of the state that was listed. Each page is of the state of its time.
-    pub revision: u64,
-    /// The backends, by id.
-    pub backends: Vec<BackendInfo>,
-    /// Where the next page begins: its `after`. Absent on the last page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<BackendId>,
+impl Listed for BackendInfo {
+    const MEMBER: &'static str = "backends";
+    const PAGE_NAME: &'static str = "BackendList";
+    type Key = BackendId;
 }
 
 /// A backend with what is observed of it.
@@ -311,7 +293,7 @@ pub struct BackendInfo {
 }
 
 impl Run for List {
-    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Answered<Self> {
+    async fn run(server: &Dispatch, params: PageParams<BackendId>, _: &Call) -> Answered<Self> {
         Ok(views::backends(&server.control.snapshot(), &params))
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NoParams, PAGE};
+use super::{Listed, NoParams, Page, PageParams};
 use crate::model::{AccountInfo, AcmeDetail, CertificateReport, DomainName, RevocationReason};
 use crate::rpc::dispatch::{Call, Dispatch, to_its_end};
 use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
     /// How it stands with the certificate of each name, page by page.
-    List, "cert.list", ListParams => CertificateList;
+    List, "cert.list", PageParams<DomainName> => Page<CertificateReport>;
     /// How it stands with the certificate of one name, with all that is known of it.
     Show, "cert.show", NameParams => CertificateDetail, faults [NotFound];
     /// Orders a certificate now. It is under way when this answers; `cert.wait` waits for it.
@@ -33,26 +33,10 @@ methods! {
     Account, "cert.account", NoParams => AccountList, faults [Conflict];
 }
 
-/// What `cert.list` takes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListParams {
-    /// Begin behind this name: the `next` of the page before. It need not exist any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<DomainName>,
-    /// How many at most; 1000 when not given, and never more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-}
-
-/// The answer of `cert.list`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CertificateList {
-    /// The certificates, by name.
-    pub certificates: Vec<CertificateReport>,
-    /// Where the next page begins: its `after`. Absent on the last page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<DomainName>,
+impl Listed for CertificateReport {
+    const MEMBER: &'static str = "certificates";
+    const PAGE_NAME: &'static str = "CertificateList";
+    type Key = DomainName;
 }
 
 /// Names one certificate.
@@ -178,16 +162,12 @@ pub struct AccountList {
 }
 
 impl Run for List {
-    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Answered<Self> {
-        let ListParams { after, limit } = params;
-        let limit = limit.unwrap_or(PAGE).clamp(1, PAGE);
+    async fn run(server: &Dispatch, params: PageParams<DomainName>, _: &Call) -> Answered<Self> {
         let snapshot = server.control.snapshot();
-        let mut domains = snapshot.domains_after(after.as_ref()).map(|node| &node.virtual_host);
-        let page: Vec<_> = domains.by_ref().take(limit).collect();
-        let is_last = domains.next().is_none();
-        let next = page.last().filter(|_| !is_last).map(|domain| domain.domain.clone());
-        let certificates = server.certificates.of_domains(page.into_iter());
-        Ok(CertificateList { certificates, next })
+        let domains = snapshot.domains_after(params.after.as_ref()).map(|node| &node.virtual_host);
+        let (page, next) = params.take(domains, |virtual_host| virtual_host.domain.clone());
+        let entries = server.certificates.of_domains(page.into_iter());
+        Ok(Page { revision: snapshot.revision(), entries, next })
     }
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Changed, Open};
+use super::{Changed, Listed, Open, Page, PageParams};
 use crate::control::{ControlError, DomainEdit, NewDomain};
 use crate::model::{Balance, DomainName, HostOptions, Tag, TlsMode, VirtualHost};
 use crate::rpc::dispatch::{Call, Dispatch, Failure};
@@ -16,7 +16,7 @@ use crate::state::Snapshot;
 
 methods! {
     /// The virtual hosts by name, page by page.
-    List, "domain.list", ListParams => DomainList;
+    List, "domain.list", PageParams<DomainName> => Page<DomainInfo>;
     /// One virtual host, by its name or an alias.
     Show, "domain.show", DomainParams => DomainInfo, faults [NotFound];
     /// Adds a virtual host.
@@ -28,18 +28,6 @@ methods! {
     /// Waits until the live tag is healthy, or until tags that were left have drained.
     Wait, "domain.wait", WaitParams => DomainInfo, progress WaitProgress,
         faults [NotFound, Unhealthy, Timeout];
-}
-
-/// What `domain.list` takes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListParams {
-    /// Begin behind this name: the `next` of the page before. It need not exist any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<DomainName>,
-    /// How many at most; 1000 when not given, and never more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
 }
 
 /// Names one virtual host.
@@ -141,16 +129,10 @@ pub struct WaitProgress {
     pub remaining: usize,
 }
 
-/// The answer of `domain.list`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DomainList {
-    /// The revision of the state that was listed. Each page is of the state of its time.
-    pub revision: u64,
-    /// The virtual hosts, by name.
-    pub domains: Vec<DomainInfo>,
-    /// Where the next page begins: its `after`. Absent on the last page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<DomainName>,
+impl Listed for DomainInfo {
+    const MEMBER: &'static str = "domains";
+    const PAGE_NAME: &'static str = "DomainList";
+    type Key = DomainName;
 }
 
 /// A virtual host with what serves it now.
@@ -214,7 +196,7 @@ pub struct TagInFlight {
 }
 
 impl Run for List {
-    async fn run(server: &Dispatch, params: ListParams, _: &Call) -> Answered<Self> {
+    async fn run(server: &Dispatch, params: PageParams<DomainName>, _: &Call) -> Answered<Self> {
         Ok(views::domains(&server.control.snapshot(), &params))
     }
 }

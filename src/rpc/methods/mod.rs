@@ -21,4 +21,5 @@ pub mod token;
 
 pub use open::Open;
 
-pub use super::method::{Changed, Method, NoParams, PAGE};
+pub use super::method::{Changed, Method, NoParams};
+pub use super::page::{Listed, PAGE, Page, PageParams};
