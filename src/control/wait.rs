@@ -1,9 +1,9 @@
-//! Waits for a domain or a backend to be as it should.
+//! Probes a backend, and waits for a domain or a backend to be as it should.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{ControlError, ControlPlane, drain, find, gate};
+use super::{ControlError, ControlPlane, Probed, drain, find, gate};
 use crate::model::{BackendId, BackendState, DomainName, HealthStatus};
 use crate::state::{BackendNode, Snapshot};
 
@@ -24,6 +24,15 @@ impl ControlPlane {
             Ok(gate::ready_pool(snapshot, live)?.ready().cloned().collect())
         };
         self.until_healthy(&domain.to_string(), ready, timeout, progress).await
+    }
+
+    /// Probes a backend now. The outcome counts as that of any other probe.
+    ///
+    /// # Errors
+    /// When there is no such backend.
+    pub async fn probe_backend(&self, id: &BackendId) -> Result<Probed, ControlError> {
+        let node = Arc::clone(find::backend(&self.snapshot(), id)?);
+        Ok((self.inner.probe)(node).await)
     }
 
     /// Waits until a backend is healthy.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, Listed, Open, Page, PageParams};
-use crate::control::BackendEdit;
+use crate::control::{BackendEdit, Probed};
 use crate::model::{
     Backend, BackendAddr, BackendId, BackendState, BackendTls, BackendTlsEdit, DomainName,
     HealthReport, Patch, Scheme, SendProxyProtocol, Tag, TlsName, Weight,
@@ -40,6 +40,8 @@ methods! {
         faults [NotFound, Timeout];
     /// Sends a backend requests again.
     Ready, "backend.ready", ReadyParams => BackendInfo, faults [NotFound, Unhealthy, Timeout];
+    /// Probes a backend now, in whatever state it is. The outcome counts as that of any other probe.
+    Probe, "backend.probe", BackendParams => ProbeReport, faults [NotFound];
     /// Sends a backend neither requests nor probes.
     Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress,
         faults [NotFound, Timeout];
@@ -224,6 +226,18 @@ pub struct ReadyParams {
     /// How long to wait; the gate time-out of the config when not given.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeReport {
+    /// The backend.
+    pub id: BackendId,
+    /// Whether this very probe succeeded. What makes the backend healthy or unhealthy is several in a
+    /// row.
+    pub succeeded: bool,
+    /// What is known of it after the probe.
+    pub health: HealthReport,
 }
 
 /// How far a drain is.
@@ -412,6 +426,14 @@ impl Run for Ready {
             server.control.wait_backend_healthy(&id, timeout).await?;
         }
         info(server, &server.control.snapshot(), &id)
+    }
+}
+
+impl Run for Probe {
+    async fn run(server: &Dispatch, params: BackendParams, _: &Call) -> Answered<Self> {
+        let BackendParams { id } = params;
+        let Probed { succeeded, report } = server.control.probe_backend(&id).await?;
+        Ok(ProbeReport { id, succeeded, health: report })
     }
 }
 
