@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::harness::*;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -45,6 +47,28 @@ fn a_backend_whose_probes_fail_gets_no_traffic_until_they_succeed() {
     one.set_health(204);
     vhost.wait_for_health("w1", "healthy");
     assert_eq!(answering(&vhost), ["w1", "w2"]);
+}
+
+#[test]
+fn a_backend_is_probed_when_an_operator_asks() {
+    let backend = Backend::start("w1");
+    let setup = Setup::new().domain("example.com", "a").backend("w1", backend.address(), &["a"]);
+    let vhost = setup.set("health_check.interval_secs", 600).start();
+    vhost.wait_for_health("w1", "healthy");
+    let probes = backend.probes();
+    let good = vhost.ctl_ok(&["backend", "probe", "w1"]);
+    assert!(good.stdout.starts_with("w1: healthy, 200 in "), "{good:?}");
+    assert_eq!(backend.probes(), probes + 1);
+    backend.set_health(503);
+    let bad = vhost.ctl(&["backend", "probe", "w1"]);
+    assert_eq!((bad.code, bad.stdout.as_str()), (6, ""), "{bad:?}");
+    assert!(bad.stderr.contains("the probe of `w1` failed"), "{bad:?}");
+    assert!(bad.stderr.contains("503") && bad.stderr.contains("counts as healthy"), "{bad:?}");
+    let report = vhost.rpc("backend.probe", json!({"id": "w1"})).unwrap();
+    assert_eq!(
+        (&report["succeeded"], &report["health"]["status"]),
+        (&json!(false), &json!("unhealthy"))
+    );
 }
 
 #[test]

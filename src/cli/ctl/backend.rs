@@ -11,11 +11,12 @@ use super::domain::unfit;
 use super::pages::print_all;
 use super::switch_progress::draining;
 use crate::cli::exit_code::ExitCode;
-use crate::cli::output::Printer;
+use crate::cli::output::{Printer, last_answer};
 use crate::cli::problem::Problem;
 use crate::cli::table::join;
 use crate::cli::time::parse_millis;
 use crate::model::{BackendAddr, BackendId, Scheme, SendProxyProtocol, Tag, Weight};
+use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
 use crate::rpc::methods::Method;
 use crate::rpc::methods::backend::{
     self, AddParams, BackendInfo, BackendParams, DrainParams, DrainProgress, ReadyParams,
@@ -33,6 +34,7 @@ pub(super) enum BackendVerb {
     Untag(UntagArgs),
     Drain(DrainArgs),
     Ready(ReadyArgs),
+    Probe(ProbeArgs),
     Disable(DisableArgs),
 }
 
@@ -175,6 +177,17 @@ pub(super) struct DrainArgs {
     out: OutArgs,
 }
 
+/// Probe a backend now, and show what it answered
+///
+/// The outcome counts as that of any other probe: several in a row make a backend healthy or
+/// unhealthy. The exit status is 6 when this one failed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vhost ctl backend probe web-v1")]
+pub(super) struct ProbeArgs {
+    /// The backend
+    id: BackendId,
+}
+
 /// Send a backend neither requests nor probes
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl backend disable web-v1")]
@@ -266,6 +279,7 @@ impl BackendVerb {
                 let params = ReadyParams { id, wait, timeout_ms: timeout };
                 change::<backend::Ready>(session, &action, &params).await?;
             }
+            Self::Probe(args) => args.run(session).await?,
         }
         Ok(ExitCode::Done)
     }
@@ -349,6 +363,27 @@ impl OutArgs {
             session.printer.changed(&info, &summary(&info));
         }
         Ok(())
+    }
+}
+
+impl ProbeArgs {
+    async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
+        let Self { id } = self;
+        let params = BackendParams { id: id.clone() };
+        let action = format!("probe `{id}`");
+        let report = session.wait::<backend::Probe>(&action, &params, |_, ()| {}).await?;
+        let status = report.health.status;
+        if report.succeeded {
+            let answer = last_answer(&report.health, session.printer.now_ms());
+            session.printer.text(&report, &format!("{id}: {status}, {answer}\n"));
+            return Ok(());
+        }
+        session.printer.for_scripts(&report);
+        let message = report.health.last_error.unwrap_or_default();
+        let hint = Some(format!("it counts as {status} now; see `vhost ctl backend show {id}`"));
+        let data = FaultData { kind: FaultKind::Unhealthy, hint, ..FaultData::default() };
+        let fault = Fault { code: code::PRODUCT, message, data };
+        Err(Problem::fault(format!("the probe of `{id}` failed"), fault))
     }
 }
 
