@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::problem::Problem;
 use super::routes::{Operation, Takes};
 use super::shapes::LIVE_TAG;
-use crate::model::{BackendTls, nearest, shorten};
+use crate::model::{BackendTls, ValueError, nearest, read_value, shorten};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
 use crate::rpc::read_json;
@@ -35,21 +35,17 @@ where
     M: Method,
     G: DeserializeOwned + Serialize,
 {
-    let given: G = parsed(&Value::Object(given))?;
+    let given: G = parsed(Value::Object(given))?;
     let params = serde_json::to_value(given).map_err(|_| Problem::internal())?;
-    parsed::<M::Params>(&params)?;
+    parsed::<M::Params>(params.clone())?;
     Ok(params)
 }
 
-/// Reads a value; what is wrong is reported with where it stands.
-fn parsed<P: DeserializeOwned>(value: &Value) -> Result<P, Problem> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let (place, cause) = (error.path().to_string(), error.into_inner());
-        let problem = Problem::invalid(match place.as_str() {
-            "." => cause.to_string(),
-            place => format!("`{place}`: {cause}"),
-        });
-        if place == "tls" || place.starts_with("tls.") { problem.hint(TLS_SHAPES) } else { problem }
+fn parsed<P: DeserializeOwned>(value: Value) -> Result<P, Problem> {
+    read_value(value).map_err(|error: ValueError| {
+        let problem = Problem::invalid(error.to_string());
+        let is_of_tls = error.path == "tls" || error.path.starts_with("tls.");
+        if is_of_tls { problem.hint(TLS_SHAPES) } else { problem }
     })
 }
 

@@ -9,9 +9,8 @@ use super::method::Method;
 use super::progress::ProgressSink;
 use crate::certs::{CertError, Certificates};
 use crate::control::{Caller, Configuration, ControlError, ControlPlane};
-use crate::counters::InFlightGuard;
-use crate::counters::Metrics;
-use crate::model::Actor;
+use crate::counters::{InFlightGuard, Metrics};
+use crate::model::{Actor, ValueError};
 use crate::proxy::explain::Explainer;
 use crate::stats::Stats;
 use crate::telemetry::LevelHandle;
@@ -104,7 +103,7 @@ impl Call {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("the parameters are wrong: {0}")]
-    Params(serde_json::Error),
+    Params(#[from] ValueError),
     #[error(transparent)]
     Control(#[from] ControlError),
     #[error(transparent)]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::dispatch::{Call, Dispatch, Failure};
 use super::envelope::FaultKind;
 use super::method::Method;
+use crate::model::read_value;
 
 /// How a method runs on the server.
 pub(super) trait Run: Method {
@@ -105,7 +106,7 @@ impl fmt::Debug for Entry {
 fn run<'a, M: Run>(server: &'a Dispatch, params: Value, call: &'a Call) -> Running<'a> {
     Box::pin(async move {
         let params = if params.is_null() { Value::Object(Map::new()) } else { params };
-        let params = serde_json::from_value(params).map_err(Failure::Params)?;
+        let params = read_value(params)?;
         let result = M::run(server, params, call).await?;
         serde_json::to_value(result).map_err(Failure::Result)
     })

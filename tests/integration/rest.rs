@@ -325,7 +325,7 @@ fn what_a_request_gets_wrong_is_named() {
             "`timeout_secs`",
         ),
         ("POST", "/api/v1/domains/a..b/switch", "", 422, "`domain`: `a..b`"),
-        ("GET", "/api/v1/domains?limit=x", "", 422, "limit"),
+        ("GET", "/api/v1/domains?limit=x", "", 422, "`limit`: string \"x\" doesn't fit here"),
         ("GET", "/api/v1/domains?colour=red", "", 422, "unknown field `colour`"),
         ("GET", "/api/v1/domains?limit=1&limit=2", "", 422, "duplicate field"),
         ("GET", "/api/v1/domains/%ff", "", 400, "UTF-8"),

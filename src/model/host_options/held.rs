@@ -9,8 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::written::{self, Meant};
-use super::{OptionError, OptionSet, in_words, names};
+use super::{OptionError, OptionSet, names};
 use crate::model::reference::{Variables, escape, follow, refers};
+use crate::model::value_error::{ValueError, read_value};
 use crate::model::{on_one_line, shown_in_words};
 use crate::plain_file::absolute;
 
@@ -336,11 +337,8 @@ impl Held {
 }
 
 fn read_set(values: Map<String, Value>) -> Result<OptionSet, OptionError> {
-    let options: OptionSet =
-        serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| OptionError {
-            path: on_one_line(&error.path().to_string()),
-            reason: on_one_line(&in_words(&error.into_inner().to_string())),
-        })?;
+    let options: OptionSet = read_value(Value::Object(values))
+        .map_err(|ValueError { path, reason }| OptionError { path, reason })?;
     options.check()?;
     Ok(options)
 }

@@ -143,37 +143,6 @@ impl OptionSet {
     }
 }
 
-/// What serde says of a value of the wrong kind, in words of the file's instead of Rust's.
-fn in_words(reason: &str) -> String {
-    if reason.contains("did not match any variant of") {
-        return "the value is of the wrong kind".to_owned();
-    }
-    let Some((found, expected)) =
-        reason.rsplit_once(", expected ").filter(|_| reason.starts_with("invalid "))
-    else {
-        return reason.to_owned();
-    };
-    let kind = expected.split(' ').next().unwrap_or_default();
-    let right = match expected {
-        "a map" => "a table, such as `{ key = value }`",
-        "a sequence" => "a list, such as `[\"one\", \"two\"]`",
-        "a boolean" => "`true` or `false`",
-        "a string" => "a text",
-        _ if kind == "struct" => "a table, such as `{ key = value }`",
-        _ if expected.contains("nonzero") => "a whole number from 1 on",
-        _ if matches!(kind, "u8" | "u16" | "u32" | "u64" | "usize") => "a whole number from 0 on",
-        _ if matches!(kind, "i8" | "i16" | "i32" | "i64" | "isize") => "a whole number",
-        _ if matches!(kind, "f32" | "f64") => "a number",
-        other => other,
-    };
-    let found = match found {
-        "invalid type: map" => "a table",
-        "invalid type: sequence" => "a list",
-        found => found.split_once(": ").map_or(found, |(_, value)| value),
-    };
-    format!("{found} doesn't fit here; write {right}")
-}
-
 fn is_exact(name: &DomainName) -> bool {
     matches!(name.pattern(), Pattern::Exact(_))
 }
