@@ -139,9 +139,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "proxy::explain",
             "rpc::dispatch",
             "rpc::method",
-            "rpc::names",
             "rpc::run",
-            "rpc::views",
             "state",
             "stats",
             "tokens",
@@ -194,8 +192,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("rpc::progress", &["rpc::envelope"]),
-    ("rpc::names", &["rpc::methods", "rpc::views", "state"]),
-    ("rpc::views", &["rpc::methods", "state"]),
     (
         "rpc::fault",
         &[

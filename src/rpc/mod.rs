@@ -1,7 +1,7 @@
 //! JSON-RPC 2.0 over the admin socket: one message a line.
 //!
 //! `envelope`, `version` and the types of the `methods` are the wire, held once for both ends. `client` is
-//! the CLI's end; `socket`, `server`, `call`, `dispatch`, the views and `fault` are the server's.
+//! the CLI's end; `socket`, `server`, `call`, `dispatch` and `fault` are the server's.
 
 mod call;
 pub mod catalogue;
@@ -13,14 +13,12 @@ mod folder;
 mod lines;
 mod method;
 pub mod methods;
-mod names;
 mod page;
 mod progress;
 mod run;
 mod server;
 mod socket;
 pub mod version;
-mod views;
 
 pub(crate) use dispatch::Call;
 pub use dispatch::{Dispatch, ServerFacts, Warnings};

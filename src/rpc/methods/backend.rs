@@ -16,8 +16,10 @@ use crate::model::{
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
 use crate::rpc::method::Method;
 use crate::rpc::run::{Answered, Run, methods};
-use crate::rpc::views;
-use crate::state::Snapshot;
+use crate::state::{BackendNode, Snapshot};
+
+/// Domains that `backend.show` names at most.
+const MAX_SERVED: usize = 10;
 
 methods! {
     /// The backends by id, page by page.
@@ -308,7 +310,11 @@ pub struct BackendInfo {
 
 impl Run for List {
     async fn run(server: &Dispatch, params: PageParams<BackendId>, _: &Call) -> Answered<Self> {
-        Ok(views::backends(&server.control.snapshot(), &params))
+        let snapshot = server.control.snapshot();
+        let nodes = snapshot.backends_after(params.after.as_ref());
+        let (page, next) = params.take(nodes, |node| node.backend.id.clone());
+        let entries = page.into_iter().map(|node| backend(&snapshot, node)).collect();
+        Ok(Page { revision: snapshot.revision(), entries, next })
     }
 }
 
@@ -317,10 +323,7 @@ impl Run for Show {
         let BackendParams { id } = params;
         let snapshot = server.control.snapshot();
         let node = server.control.find_backend(&snapshot, &id)?;
-        Ok(BackendInfo {
-            serves: views::served_by(&snapshot, &node),
-            ..views::backend(&snapshot, &node)
-        })
+        Ok(BackendInfo { serves: served_by(&snapshot, &node), ..backend(&snapshot, &node) })
     }
 }
 
@@ -456,5 +459,45 @@ async fn take_out<M: Method<Progress = DrainProgress>>(
 
 fn info(server: &Dispatch, snapshot: &Snapshot, id: &BackendId) -> Result<BackendInfo, Failure> {
     let node = server.control.find_backend(snapshot, id)?;
-    Ok(views::backend(snapshot, &node))
+    Ok(backend(snapshot, &node))
+}
+
+/// A backend with what is observed of it; in lists without the domains it serves.
+fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
+    let backend = &node.backend;
+    BackendInfo {
+        revision: snapshot.revision(),
+        id: backend.id.clone(),
+        address: backend.address.clone(),
+        resolved: node.live.endpoints().texts(),
+        tags: backend.tags.clone(),
+        weight: backend.weight,
+        scheme: backend.scheme.into(),
+        tls_server_name: backend.tls.server_name.clone(),
+        tls_ca_file: backend.tls.ca_file.clone(),
+        tls_client_cert_file: backend.tls.client_cert_file.clone(),
+        tls_client_key_file: backend.tls.client_key_file.clone(),
+        tls_insecure_skip_verify: backend.tls.insecure_skip_verify,
+        state: backend.state.into(),
+        backup: backend.backup,
+        send_proxy_protocol: backend.send_proxy_protocol.into(),
+        health: node.live.health_report(),
+        in_flight: node.live.in_flight(),
+        requests: node.live.requests(),
+        failures: node.live.failures(),
+        serves: Vec::new(),
+    }
+}
+
+/// The domains that the backend serves, wholly or at some paths.
+fn served_by(snapshot: &Snapshot, node: &BackendNode) -> Vec<DomainName> {
+    if node.backend.state != BackendState::Ready {
+        return Vec::new();
+    }
+    snapshot
+        .domains()
+        .filter(|domain| domain.virtual_host.serving().any(|tag| node.backend.tags.contains(tag)))
+        .take(MAX_SERVED)
+        .map(|domain| domain.virtual_host.domain.clone())
+        .collect()
 }

@@ -1,5 +1,6 @@
 //! Methods on virtual hosts.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -8,11 +9,12 @@ use serde_json::{Map, Value};
 
 use super::{Changed, Listed, Open, Page, PageParams};
 use crate::control::{ControlError, DomainEdit, NewDomain};
-use crate::model::{Balance, DomainName, HostOptions, Tag, TlsMode, VirtualHost};
+use crate::model::{
+    BackendState, Balance, DomainName, HealthStatus, HostOptions, Tag, TlsMode, VirtualHost,
+};
 use crate::rpc::dispatch::{Call, Dispatch, Failure};
 use crate::rpc::run::{Answered, Run, methods};
-use crate::rpc::views;
-use crate::state::Snapshot;
+use crate::state::{DomainNode, Snapshot};
 
 methods! {
     /// The virtual hosts by name, page by page.
@@ -197,7 +199,17 @@ pub struct TagInFlight {
 
 impl Run for List {
     async fn run(server: &Dispatch, params: PageParams<DomainName>, _: &Call) -> Answered<Self> {
-        Ok(views::domains(&server.control.snapshot(), &params))
+        let snapshot = server.control.snapshot();
+        // Many domains share a tag: its backends are counted once a page.
+        let mut pools: HashMap<&Tag, PoolInfo> = HashMap::new();
+        let nodes = snapshot.domains_after(params.after.as_ref());
+        let (page, next) = params.take(nodes, |node| node.virtual_host.domain.clone());
+        let entries = page.into_iter().map(|node| {
+            let live = &node.virtual_host.live;
+            served(&snapshot, node, *pools.entry(live).or_insert_with(|| pool(&snapshot, live)))
+        });
+        let entries = entries.collect();
+        Ok(Page { revision: snapshot.revision(), entries, next })
     }
 }
 
@@ -270,5 +282,47 @@ impl Run for Wait {
 
 fn info(server: &Dispatch, snapshot: &Snapshot, name: &DomainName) -> Result<DomainInfo, Failure> {
     let node = server.control.find_domain(snapshot, name)?;
-    Ok(views::domain(snapshot, &node))
+    Ok(domain(snapshot, &node))
+}
+
+/// A virtual host with what serves it now.
+fn domain(snapshot: &Snapshot, node: &DomainNode) -> DomainInfo {
+    served(snapshot, node, pool(snapshot, &node.virtual_host.live))
+}
+
+fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainInfo {
+    let virtual_host = &node.virtual_host;
+    let live = &virtual_host.live;
+    DomainInfo {
+        revision: snapshot.revision(),
+        domain: virtual_host.domain.clone(),
+        aliases: virtual_host.aliases.clone(),
+        live: live.clone(),
+        previous: virtual_host.previous.clone(),
+        http_to_https: virtual_host.http_to_https,
+        balance: virtual_host.balance.clone().into(),
+        tls: virtual_host.tls.clone().into(),
+        hsts_max_age_secs: virtual_host.hsts_max_age_secs,
+        options: virtual_host.options.shown(),
+        backends,
+        in_flight: node
+            .in_flight()
+            .filter(|(tag, requests)| *tag == live || *requests > 0)
+            .map(|(tag, requests)| TagInFlight { tag: tag.clone(), requests })
+            .collect(),
+        waiting: node.pause_line().map_or(0, |line| line.waiting()),
+    }
+}
+
+/// How many backends of a tag can serve.
+pub(super) fn pool(snapshot: &Snapshot, tag: &Tag) -> PoolInfo {
+    let mut info = PoolInfo { total: 0, ready: 0, healthy: 0 };
+    for node in snapshot.pool(tag).into_iter().flat_map(|pool| pool.backends()) {
+        info.total += 1;
+        if node.backend.state == BackendState::Ready {
+            info.ready += 1;
+            info.healthy += usize::from(node.live.health() == HealthStatus::Healthy);
+        }
+    }
+    info
 }

@@ -1,10 +1,15 @@
 //! Methods on names: what a shell completes a word with.
 
-use crate::rpc::dispatch::{Call, Dispatch};
-use crate::rpc::names;
-use crate::rpc::run::{Answered, Run, methods};
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::domain::pool;
+use crate::model::{BackendState, DomainName, Pattern, Tag, counted};
+use crate::rpc::dispatch::{Call, Dispatch};
+use crate::rpc::run::{Answered, Run, methods};
+use crate::state::{BackendNode, DomainNode, Snapshot};
 
 methods! {
     /// Names that begin with a text.
@@ -60,6 +65,177 @@ pub struct Name {
 
 impl Run for Complete {
     async fn run(server: &Dispatch, params: CompleteParams, _: &Call) -> Answered<Self> {
-        Ok(names::complete(&server.control.snapshot(), &params))
+        Ok(complete(&server.control.snapshot(), &params))
+    }
+}
+
+/// Names that are returned when no limit is given, and at most.
+const NAMES: usize = 200;
+const MAX_NAMES: usize = 10_000;
+
+/// The names that begin as `params` ask.
+fn complete(snapshot: &Snapshot, params: &CompleteParams) -> NameList {
+    let limit = params.limit.unwrap_or(NAMES).clamp(2, MAX_NAMES);
+    let prefix = params.prefix.as_str();
+    let (names, more) = match params.noun {
+        Noun::Domain => {
+            let names = snapshot.domains().flat_map(|node| {
+                let host = &node.virtual_host;
+                let own = std::iter::once((Text::from(&host.domain), (node, false)));
+                own.chain(host.aliases.iter().map(move |name| (Text::from(name), (node, true))))
+            });
+            chosen(names, prefix, limit, |(node, alias)| about_domain(node, alias))
+        }
+        Noun::Tag => {
+            let names = snapshot.tags().into_iter().map(|tag| (Text::Plain(tag.as_str()), tag));
+            chosen(names, prefix, limit, |tag| {
+                let pool = pool(snapshot, tag);
+                format!("{} of {} healthy", pool.healthy, counted(pool.total, "backend"))
+            })
+        }
+        Noun::Backend => {
+            let names =
+                snapshot.backends().map(|node| (Text::Plain(node.backend.id.as_str()), node));
+            chosen(names, prefix, limit, |node| about_backend(node))
+        }
+    };
+    NameList { revision: snapshot.revision(), names, more }
+}
+
+/// A name that is looked at without being written out, in the order that its text has: there may be a
+/// hundred thousand of them, and a person waits for the key press.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Text<'a> {
+    Default,
+    Wildcard(&'a str),
+    Plain(&'a str),
+}
+
+impl<'a> From<&'a DomainName> for Text<'a> {
+    fn from(name: &'a DomainName) -> Self {
+        match name.pattern() {
+            Pattern::Default => Self::Default,
+            Pattern::Wildcard(base) => Self::Wildcard(base),
+            Pattern::Exact(name) => Self::Plain(name),
+        }
+    }
+}
+
+impl Text<'_> {
+    fn starts_with(self, prefix: &str) -> bool {
+        match self {
+            Self::Default => "*".starts_with(prefix),
+            Self::Wildcard(base) => match prefix.strip_prefix("*.") {
+                Some(rest) => base.starts_with(rest),
+                None => "*".starts_with(prefix),
+            },
+            Self::Plain(name) => name.starts_with(prefix),
+        }
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("*"),
+            Self::Wildcard(base) => write!(f, "*.{base}"),
+            Self::Plain(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The first `limit` names that begin with `prefix`; where there are more, the least and the greatest
+/// of all are among them.
+fn chosen<'a, T>(
+    all: impl Iterator<Item = (Text<'a>, T)>,
+    prefix: &str,
+    limit: usize,
+    about: impl Fn(T) -> String,
+) -> (Vec<Name>, bool) {
+    let mut fitting = all.filter(|(name, _)| name.starts_with(prefix));
+    let mut names: Vec<_> = fitting.by_ref().take(limit).collect();
+    names.sort_by_key(|(name, _)| *name);
+    let mut more = false;
+    for (name, of) in fitting {
+        more = true;
+        let (first, last) = (0, names.len() - 1);
+        if name < names[first].0 {
+            names[first] = (name, of);
+        } else if name > names[last].0 {
+            names[last] = (name, of);
+        }
+    }
+    let shown = |(name, of): (Text<'_>, T)| Name { name: name.to_string(), about: about(of) };
+    (names.into_iter().map(shown).collect(), more)
+}
+
+fn about_domain(node: &DomainNode, alias: bool) -> String {
+    let host = &node.virtual_host;
+    if alias { format!("alias of {}", host.domain) } else { format!("live {}", host.live) }
+}
+
+fn about_backend(node: &BackendNode) -> String {
+    let backend = &node.backend;
+    let state = match backend.state {
+        BackendState::Ready => node.live.health().as_str(),
+        out => out.as_str(),
+    };
+    let tags: Vec<_> = backend.tags.iter().map(Tag::as_str).collect();
+    if tags.is_empty() {
+        format!("{state}, no tag")
+    } else {
+        format!("{state}, {}", tags.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Balance, Change, VirtualHost};
+
+    fn host(domain: &str, aliases: &[&str]) -> Change {
+        Change::PutDomain(VirtualHost {
+            domain: domain.parse().unwrap(),
+            aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
+            live: "a".parse().unwrap(),
+            previous: None,
+            http_to_https: true,
+            balance: Balance::RoundRobin,
+            tls: crate::model::TlsMode::Auto,
+            hsts_max_age_secs: 0,
+            options: crate::model::HostOptions::default(),
+        })
+    }
+
+    fn domains(snapshot: &Snapshot, prefix: &str, limit: Option<usize>) -> (Vec<String>, bool) {
+        let params = CompleteParams { noun: Noun::Domain, prefix: prefix.to_owned(), limit };
+        let list = complete(snapshot, &params);
+        (list.names.into_iter().map(|name| name.name).collect(), list.more)
+    }
+
+    #[test]
+    fn names_and_aliases_that_begin_alike_are_found() {
+        let hosts = vec![host("b.test", &["a.test"]), host("*.b.test", &[]), host("*", &[])];
+        let snapshot = Snapshot::default().after(hosts, 1);
+        for (prefix, found) in [
+            ("", &["*", "*.b.test", "a.test", "b.test"][..]),
+            ("a", &["a.test"]),
+            ("*.", &["*.b.test"]),
+            ("b.test.", &[]),
+        ] {
+            assert_eq!(domains(&snapshot, prefix, None).0, found, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_does_not_change_what_all_names_begin_with() {
+        let hosts = ["m.test", "n.test", "o.test", "p.test"].map(|name| host(name, &[]));
+        let snapshot = Snapshot::default().after(hosts.into(), 1);
+        let with_alias = snapshot.after(vec![host("z.test", &["0.test"])], 2);
+        let (names, more) = domains(&with_alias, "", Some(3));
+        assert!(more);
+        let ends = (names.first().map(String::as_str), names.last().map(String::as_str));
+        assert_eq!((names.len(), ends), (3, (Some("0.test"), Some("z.test"))));
+        assert!(!domains(&snapshot, "", Some(4)).1, "all fit");
     }
 }

@@ -10,8 +10,7 @@ use super::NoParams;
 use crate::model::{BackendState, HealthStatus};
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
-use crate::rpc::views;
-use crate::state::DomainNode;
+use crate::state::{BackendNode, DomainNode, Snapshot};
 
 methods! {
     /// How the server is.
@@ -75,12 +74,48 @@ impl Run for Get {
             in_flight: snapshot.domains().map(in_flight).sum(),
             requests: facts.metrics.requests(),
             refused: facts.metrics.refused(),
-            warnings: [
-                views::warnings(&snapshot),
-                server.certificates.warnings(),
-                facts.warnings.now(),
-            ]
-            .concat(),
+            warnings: [warnings(&snapshot), server.certificates.warnings(), facts.warnings.now()]
+                .concat(),
         })
     }
+}
+
+/// What needs a person.
+fn warnings(snapshot: &Snapshot) -> Vec<String> {
+    const MAX_WARNINGS: usize = 20;
+    let mut warnings = Vec::new();
+    let mut unserved = snapshot.domains().filter(|node| !has_server(snapshot, node));
+    for node in unserved.by_ref().take(MAX_WARNINGS) {
+        let virtual_host = &node.virtual_host;
+        warnings.push(format!(
+            "`{}` has no backend that can serve (tag `{}`)",
+            virtual_host.domain, virtual_host.live
+        ));
+    }
+    let more = unserved.count();
+    if more > 0 {
+        warnings.push(format!("and {more} more domains without a backend that can serve"));
+    }
+    let mut unhealthy = snapshot.backends().filter(|node| is_unhealthy(node));
+    for node in unhealthy.by_ref().take(MAX_WARNINGS) {
+        let reason = node.live.health_report().last_error;
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        warnings.push(format!("backend `{}` is unhealthy{reason}", node.backend.id));
+    }
+    let more = unhealthy.count();
+    if more > 0 {
+        warnings.push(format!("and {more} more unhealthy backends"));
+    }
+    warnings
+}
+
+/// Whether the operator wants it to serve, and it can't.
+fn is_unhealthy(node: &BackendNode) -> bool {
+    node.backend.state == BackendState::Ready && node.live.health() == HealthStatus::Unhealthy
+}
+
+fn has_server(snapshot: &Snapshot, node: &Arc<DomainNode>) -> bool {
+    snapshot.pool(&node.virtual_host.live).is_some_and(|pool| {
+        pool.ready().any(|backend| backend.live.health() != HealthStatus::Unhealthy)
+    })
 }
