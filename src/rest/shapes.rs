@@ -53,14 +53,11 @@ impl Listed for Domain {
 pub(super) struct Switch {
     domain: DomainName,
     /// The tag to move to; the other one when not given.
-    #[serde(default)]
     tag: Option<Tag>,
     /// How long the tag that it moves to may take to be healthy; the config's time-out when not given.
-    #[serde(default)]
     timeout_secs: Option<Seconds>,
     /// How long the requests of the tag that is left may take to end; the config's time-out when not
     /// given.
-    #[serde(default)]
     drain_timeout_secs: Option<Seconds>,
     /// Answer when those requests have ended; without, once switched.
     #[serde(default = "yes")]
@@ -69,7 +66,6 @@ pub(super) struct Switch {
     #[serde(default)]
     force: bool,
     /// The operator's words, kept in the history.
-    #[serde(default)]
     reason: Option<String>,
 }
 
@@ -85,7 +81,6 @@ pub(super) struct Undo(Switch);
 pub(super) struct Remove {
     id: BackendId,
     /// How long its requests may take to end; the config's drain time-out when not given.
-    #[serde(default)]
     timeout_secs: Option<Seconds>,
     /// Do it although a live tag loses its last healthy backend, or requests still run.
     #[serde(default)]
@@ -97,10 +92,8 @@ pub(super) struct Remove {
 #[serde(into = "GetParams")]
 pub(super) struct Stats {
     /// Only this domain, by its name or an alias, and the backends of its tags.
-    #[serde(default)]
     domain: Option<DomainName>,
     /// Only this backend, and no domain unless one is named too.
-    #[serde(default)]
     backend: Option<BackendId>,
     /// The time that the figures are of; `60s` when not given.
     #[serde(default)]
@@ -109,7 +102,6 @@ pub(super) struct Stats {
     #[serde(default)]
     sort: StatsSort,
     /// How many domains at most, and how many backends; 100 when not given, and never more than 1000.
-    #[serde(default)]
     limit: Option<usize>,
 }
 

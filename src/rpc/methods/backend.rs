@@ -124,13 +124,10 @@ pub struct SetParams {
     /// The backend.
     pub id: BackendId,
     /// Where it listens.
-    #[serde(default)]
     pub address: Option<BackendAddr>,
     /// Its share of a pool's traffic.
-    #[serde(default)]
     pub weight: Option<Weight>,
     /// How it is spoken to.
-    #[serde(default)]
     pub scheme: Option<Scheme>,
     /// The name that is asked for (SNI) and verified; null is the host of the address.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
@@ -209,7 +206,6 @@ pub struct DrainParams {
     #[serde(default)]
     pub wait: bool,
     /// How long to wait; the drain time-out of the config when not given.
-    #[serde(default)]
     pub timeout_ms: Option<u64>,
     /// Do it although a live tag loses its last healthy backend.
     #[serde(default)]
@@ -226,7 +222,6 @@ pub struct ReadyParams {
     #[serde(default)]
     pub wait: bool,
     /// How long to wait; the gate time-out of the config when not given.
-    #[serde(default)]
     pub timeout_ms: Option<u64>,
 }
 

@@ -76,7 +76,6 @@ pub struct WaitParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
     /// How long; two minutes when not given.
-    #[serde(default)]
     pub timeout_ms: Option<u64>,
 }
 

@@ -49,7 +49,6 @@ pub struct ReloadParams {
     #[serde(default)]
     pub no_drain: bool,
     /// How long they may take to end; the config's time-out when not given.
-    #[serde(default)]
     pub drain_timeout_ms: Option<u64>,
 }
 
@@ -89,7 +88,6 @@ pub struct ShowParams {
     #[serde(default)]
     pub effective: bool,
     /// Only this key, or the keys of this section: `proxy.threads`, `proxy`.
-    #[serde(default)]
     pub key: Option<String>,
 }
 

@@ -52,10 +52,8 @@ pub struct AddParams {
     #[serde(default)]
     pub aliases: Vec<DomainName>,
     /// Redirect plain HTTP once it is served over HTTPS; on when not given.
-    #[serde(default)]
     pub http_to_https: Option<bool>,
     /// How a backend is chosen; round robin when not given.
-    #[serde(default)]
     pub balance: Option<Balance>,
     /// Where its certificate comes from; `auto` when not given. Paths of files are absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,13 +78,10 @@ pub struct SetParams {
     /// The virtual host.
     pub domain: DomainName,
     /// The whole new list of aliases.
-    #[serde(default)]
     pub aliases: Option<Vec<DomainName>>,
     /// Whether plain HTTP is redirected.
-    #[serde(default)]
     pub http_to_https: Option<bool>,
     /// How a backend is chosen.
-    #[serde(default)]
     pub balance: Option<Balance>,
     /// Where its certificate comes from. Paths of files are absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,7 +105,6 @@ pub struct WaitParams {
     /// What to wait for.
     pub until: WaitFor,
     /// How long; the gate's or the drain's own time-out when not given.
-    #[serde(default)]
     pub timeout_ms: Option<u64>,
 }
 

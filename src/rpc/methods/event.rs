@@ -24,10 +24,8 @@ methods! {
 #[serde(deny_unknown_fields)]
 pub struct ListParams {
     /// Only what concerns this domain.
-    #[serde(default)]
     pub domain: Option<DomainName>,
     /// At most so many; 20 when not given.
-    #[serde(default)]
     pub limit: Option<usize>,
 }
 
@@ -36,16 +34,13 @@ pub struct ListParams {
 #[serde(deny_unknown_fields)]
 pub struct WatchParams {
     /// Only what concerns this domain.
-    #[serde(default)]
     pub domain: Option<DomainName>,
     /// Begin with at most so many that have happened; 20 when not given.
-    #[serde(default)]
     pub limit: Option<usize>,
     /// Begin behind the event of this number instead, and leave out none that came after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
     /// Answer after so many.
-    #[serde(default)]
     pub count: Option<usize>,
 }
 

@@ -18,7 +18,6 @@ methods! {
 #[serde(deny_unknown_fields)]
 pub struct LevelParams {
     /// The level to log from; the one now stays when not given.
-    #[serde(default)]
     pub level: Option<LogLevel>,
 }
 

@@ -26,7 +26,6 @@ pub struct CompleteParams {
     #[serde(default)]
     pub prefix: String,
     /// At most so many; 200 when not given.
-    #[serde(default)]
     pub limit: Option<usize>,
 }
 

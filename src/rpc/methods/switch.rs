@@ -31,7 +31,6 @@ pub struct StartParams {
     /// The domains, which all move in one step.
     pub domains: Vec<DomainName>,
     /// The tag to move to; the other one when not given.
-    #[serde(default)]
     pub tag: Option<Tag>,
     /// How it is done.
     #[serde(default)]
