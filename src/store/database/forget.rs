@@ -1,4 +1,4 @@
-//! Takes out of the history what it should never have had.
+//! Removes from the history what should never have been stored.
 
 use rusqlite::params;
 
@@ -7,14 +7,14 @@ use crate::model::{CUT, EventKind, HIDDEN};
 use crate::store::StoreError;
 
 impl Store {
-    /// Takes values that should never have been kept out of what the history tells of changes: all of
+    /// Removes values that should never have been stored from the phrases of the history: all of
     /// them or nothing.
     ///
     /// # Errors
     /// When the database fails or holds what can't be read.
     pub fn forget(&mut self, values: &[String]) -> Result<(), StoreError> {
         self.forgets = true;
-        // As texts stand in the JSON that changes are told in.
+        // As texts are written in the JSON of the phrases of earlier versions.
         let quoted: Vec<String> = values.iter().map(write).collect();
         let transaction = self.connection.transaction()?;
         let mut history = self.history;
@@ -45,7 +45,7 @@ impl Store {
     }
 }
 
-/// Hides texts in what an event tells of changes, and says whether any was there.
+/// Hides texts in the phrases of an event, and returns whether any was there.
 pub(super) fn hide_in(kind: &mut EventKind, quoted: &[String]) -> bool {
     let (EventKind::DomainSet { changed, .. }
     | EventKind::BackendSet { changed, .. }
