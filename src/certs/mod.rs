@@ -1,8 +1,8 @@
 //! Keeps a certificate for each name that is served: decides where one comes from, gets it in time,
-//! publishes it, and tells how it stands with it.
+//! publishes it, and reports how it stands with it.
 //!
 //! One task does all of it, the keeper; commands reach it as messages. It follows the published state,
-//! so nobody tells it of domains. Talking to CAs is `acme`'s, serving is `proxy`'s.
+//! so nothing else has to announce domains to it. Talking to CAs is `acme`'s, serving is `proxy`'s.
 
 mod alarm;
 mod command;

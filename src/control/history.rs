@@ -76,21 +76,21 @@ pub struct EventWatch {
     domain: Option<DomainName>,
     written: watch::Receiver<u64>,
     pub(super) place: Place,
-    /// Switches that were told before they had ended.
+    /// Switches that were sent before they had ended.
     open: Vec<u64>,
 }
 
 pub(super) enum Place {
-    /// Nothing was told yet; the newest `limit` come first.
+    /// Nothing was sent yet; the newest `limit` come first.
     Before { limit: usize },
-    /// Nothing was told yet; what comes behind this event is next, if there is such an event.
+    /// Nothing was sent yet; what follows this event is next, if there is such an event.
     From { event: u64 },
-    /// Everything up to this event was told, or doesn't concern the domain.
+    /// Everything up to this event was sent, or doesn't concern the domain.
     After { event: u64 },
 }
 
 impl EventWatch {
-    /// What happened next, the oldest first. A switch comes twice when it was told before it ended:
+    /// What happened next, the oldest first. A switch comes twice when it was sent before it ended:
     /// with its outcome the second time.
     ///
     /// # Errors

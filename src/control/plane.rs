@@ -18,7 +18,7 @@ use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
 use crate::store::{Commit, HistoryReader, Store, StoreError};
 use crate::tls::PeerFiles;
 
-/// What the control plane is told by the config.
+/// The settings of the control plane.
 #[derive(Debug, Clone)]
 pub struct ControlOptions {
     /// How long a new tag may take to be healthy.
@@ -60,7 +60,7 @@ pub(super) struct Writer {
     publisher: Publisher,
 }
 
-/// An edit that was found right, and how the history will tell it.
+/// An edit that was found right, and its event in the history.
 #[derive(Debug)]
 pub(super) struct Edit {
     pub(super) changes: Vec<Change>,
@@ -160,12 +160,12 @@ impl ControlPlane {
         find::domain_like(snapshot, host)
     }
 
-    /// What the control plane was told by the config.
+    /// The settings in effect.
     pub fn options(&self) -> Arc<ControlOptions> {
         self.inner.options.load_full()
     }
 
-    /// Tells the control plane what the config says now.
+    /// Puts other settings into effect.
     pub fn set_options(&self, options: ControlOptions) {
         self.inner.options.store(Arc::new(options));
     }
@@ -273,7 +273,7 @@ impl ControlPlane {
         Ok(task.await.map_err(|_| ControlError::Stopping)??)
     }
 
-    /// Writes, and tells those who watch the history.
+    /// Writes, and wakes those who watch the history.
     async fn writing<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,

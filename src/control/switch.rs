@@ -96,7 +96,7 @@ impl ControlPlane {
             Err(error) => {
                 self.count_end(&plan.steps, SwitchEnd::GateFailed);
                 let outcome = Outcome::GateFailed { cause: error.to_string() };
-                // Why it failed is what the operator must hear, also when it can't be noted.
+                // The operator must see why it failed, even if it can't be written to the history.
                 if let Err(unsaved) = self.record(caller.actor, event(outcome, &options)).await {
                     tracing::error!(
                         error = unsaved.in_full(),
@@ -130,7 +130,7 @@ impl ControlPlane {
         };
         let switch_us = whole_micros(switching.elapsed());
         let revision = applied.snapshot.revision();
-        // Before it is told: who hears of the switch may undo it at once.
+        // Before it is reported: whoever sees the report may undo the switch at once.
         claim.drains();
         progress(SwitchProgress::Switched { steps: plan.steps.clone(), revision, switch_us });
 
@@ -147,7 +147,7 @@ impl ControlPlane {
             let draining = Instant::now();
             report.outcome = self.drain(&applied, &report.steps, &options, &progress).await;
             report.drain_ms = whole_millis(draining.elapsed());
-            // The switch is made and on the disk: nobody may be told that it failed.
+            // The switch is made and on the disk: it must not be reported as failed.
             if let Err(unsaved) = self.set_outcome(applied.event, report.outcome.clone()).await {
                 tracing::error!(
                     error = unsaved.in_full(),

@@ -10,13 +10,13 @@ use crate::clock::whole_micros;
 const CELLS_BITS: u32 = 5;
 const CELLS_EACH: usize = 1 << CELLS_BITS;
 
-/// Powers of two that are told apart, in microseconds: the last ends after 134 s.
+/// Powers of two that have cells of their own, in microseconds: the last ends after 134 s.
 const LAST_POWER: u32 = 26;
 
 /// Cells of a [`Latency`].
 const CELLS: usize = CELLS_EACH * (LAST_POWER - CELLS_BITS + 2) as usize;
 
-/// The upper bounds of the buckets that Prometheus is told, in microseconds: 0.5 ms to 30 s.
+/// The upper bounds of the buckets for Prometheus, in microseconds: 0.5 ms to 30 s.
 pub const BUCKETS_MICROS: [u64; 15] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000, 30_000_000,

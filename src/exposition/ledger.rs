@@ -28,7 +28,7 @@ pub(super) struct Ledger {
     has_folded: bool,
 }
 
-/// What is told of domains.
+/// What is exposed of domains.
 pub(super) struct Seen {
     /// Those with series of their own, by name.
     pub(super) listed: Vec<Listed>,

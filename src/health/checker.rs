@@ -79,7 +79,7 @@ impl Checker {
         }
         watch.prober.store(Arc::new(watch.prober.load().with_check(check.clone())));
         let watched = watch.watched.lock();
-        // Under the lock: a backend that joins now finds the one or is told of the other.
+        // Under the lock: a backend that joins now finds the one or gets the other.
         watch.check.send_replace(Arc::new(check.clone()));
         for one in watched.values() {
             one.monitor.set_check(&check);

@@ -47,7 +47,7 @@ impl Bound {
     }
 }
 
-/// What the page is told.
+/// What the page shows.
 fn overview_of(dispatch: &Dispatch) -> Overview {
     let dispatch = dispatch.clone();
     Arc::new(move || {

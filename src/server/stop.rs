@@ -54,7 +54,7 @@ impl Server {
         Stopped::Finished
     }
 
-    /// Drops what runs, which tells the access log of each request.
+    /// Drops what runs; each request then gets its line in the access log.
     async fn cut_off(&mut self, cut: usize) {
         (0..cut).for_each(|_| self.metrics.count_refused(Reason::Shutdown));
         if let Some(traffic) = self.traffic.take() {

@@ -52,7 +52,7 @@ pub(super) fn prove_with(checker: &Checker) -> ProbeNow {
     })
 }
 
-/// Where certificates tell what happens to them.
+/// Writes to the history what happens to certificates.
 pub(super) fn journal_to(plane: &ControlPlane) -> Journal {
     let plane = plane.clone();
     Arc::new(move |actor, domain, news| {

@@ -8,7 +8,7 @@ use crate::model::{Backend, BackendId};
 use crate::stable_hash::stable_hash;
 use crate::tls::{PeerFiles, PeerTls, TlsFileError};
 
-/// `None` where it is reached in the clear.
+/// `None` where it is reached without TLS.
 type NodeTls = Option<Result<PeerTls, Arc<TlsFileError>>>;
 
 /// A backend as routing sees it.
@@ -23,7 +23,7 @@ pub struct BackendNode {
     seed: u64,
 }
 
-/// Two nodes are the same when nothing about the backend would have to be told to anyone.
+/// Two nodes are equal when the backend is reached the same way and is declared the same.
 impl PartialEq for BackendNode {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.live, &other.live)
@@ -60,7 +60,7 @@ impl BackendNode {
         Self { connection_group, seed: seed(&backend.id), backend, live, tls }
     }
 
-    /// What handshakes with it need; nothing where it is spoken to in the clear.
+    /// What handshakes with it need; `None` where it is reached without TLS.
     ///
     /// # Errors
     /// When its files can't be used, so that there can be no handshake.
@@ -81,12 +81,12 @@ impl BackendNode {
         }
     }
 
-    /// Tells kept connections apart: another backend, or the same one moved, has another number.
+    /// Distinguishes kept connections: another backend, or the same one moved, has another number.
     pub fn connection_group(&self) -> u64 {
         self.connection_group
     }
 
-    /// What tells it from other backends when keys are spread; its id's alone, so that a move changes
+    /// What distinguishes it when keys are spread over backends; of its id alone, so that a move changes
     /// nothing.
     pub fn seed(&self) -> u64 {
         self.seed

@@ -56,7 +56,7 @@ pub struct DomainNode {
     /// The longest prefix first.
     routes: Box<[RouteNode]>,
     switches: Arc<Switches>,
-    /// What browsers are told of HTTPS (RFC 6797 §6.1), written once; boxed, for most domains have none.
+    /// The value of `Strict-Transport-Security` (RFC 6797 §6.1), written once; boxed, for most domains have none.
     hsts: Option<Box<HeaderValue>>,
     /// Where requests wait, or may still do: while it is paused, and until they have gone on.
     pause_line: Option<Arc<PauseLine>>,
@@ -64,7 +64,7 @@ pub struct DomainNode {
     rates: Option<Box<Rates>>,
 }
 
-/// Two nodes are the same when nothing about the domain would have to be told to anyone.
+/// Two nodes are equal when what is declared of the domain is: counters don't matter.
 impl PartialEq for DomainNode {
     fn eq(&self, other: &Self) -> bool {
         self.virtual_host == other.virtual_host
@@ -72,7 +72,7 @@ impl PartialEq for DomainNode {
 }
 
 impl DomainNode {
-    /// `has_backends` tells of a tag whether any backend carries it.
+    /// `has_backends`: whether any backend carries a tag.
     pub(super) fn new(
         virtual_host: VirtualHost,
         before: Option<&Self>,

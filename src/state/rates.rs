@@ -25,7 +25,7 @@ const MOST_CLIENTS: usize = 100_000;
 /// The number of buckets that they share then.
 const SHARED_BUCKETS: u128 = 1 << 16;
 
-/// What clients are told that the two limits are called.
+/// The names of the two limits in answers.
 const CLIENT: &str = "client";
 const DOMAIN: &str = "domain";
 
@@ -94,7 +94,7 @@ impl Rates {
         Some(Box::new(Self { policy: policy(limits), all, client }))
     }
 
-    /// What clients are told of the limits, `RateLimit-Policy`: written once, not for each request.
+    /// The value of `RateLimit-Policy`: written once, not for each request.
     pub fn policy(&self) -> &HeaderValue {
         &self.policy
     }

@@ -60,7 +60,7 @@ impl Snapshot {
         self.default.as_ref().map(|node| (MatchedBy::Default, node))
     }
 
-    /// The backends that carry `tag`; nothing when none does.
+    /// The backends that carry `tag`; `None` when none does.
     pub fn pool(&self, tag: &Tag) -> Option<&Arc<Pool>> {
         self.pools.get(tag)
     }
@@ -114,7 +114,7 @@ impl Snapshot {
         self.backends.range::<_, BackendId>((start, Bound::Unbounded)).map(|(_, node)| node)
     }
 
-    /// The virtual hosts that differ from those of `before`, each as it was and as it is; told without
+    /// The virtual hosts that differ from those of `before`, each as it was and as it is; found without
     /// looking at those that are the same.
     pub fn domains_changed_since<'a>(
         &'a self,
@@ -129,7 +129,7 @@ impl Snapshot {
         })
     }
 
-    /// Whether `other` holds the very same backends, told without looking at each.
+    /// Whether `other` holds the very same backends, found without looking at each.
     pub fn shares_backends(&self, other: &Self) -> bool {
         self.backends.ptr_eq(&other.backends)
     }

@@ -44,7 +44,7 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
-    /// SQLite failed. Its error is not a source: it tells itself twice, once with a number.
+    /// SQLite failed. Its error is not a source: it has its text twice, once with a number.
     #[error("the database failed: {0}")]
     Database(rusqlite::Error),
     /// The database holds no revision that can be read.

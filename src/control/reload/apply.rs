@@ -202,7 +202,7 @@ impl Plan {
         Ok(Self { revision, merged, next, left, same, files })
     }
 
-    /// What is committed, if anything, and what is told of it.
+    /// What is committed, if anything, and what is reported.
     fn into_edit(
         self,
         path: String,

@@ -31,7 +31,7 @@ pub struct ReloadOptions {
 
 impl Configuration {
     /// Reads the config again and applies what changed in it. What can't change while the server
-    /// runs is told.
+    /// runs is reported.
     ///
     /// The caller must see to it that this runs to its end even when nobody waits any more.
     ///
@@ -185,7 +185,7 @@ impl ControlPlane {
             _ => return error,
         };
         let newest = self.reading(move |history| history.newest_of(kind, &name));
-        // The conflict is what must be heard, also where the history can't be read.
+        // The conflict must be reported, even if the history can't be read.
         if let Ok(Some(event)) = newest.await {
             *made = Some(Made { actor: event.actor, at_ms: event.at_ms });
         }

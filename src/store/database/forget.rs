@@ -1,21 +1,23 @@
-//! Takes out of the history what it should never have had.
+//! Removes from the history what should never have been stored.
 
 use rusqlite::params;
 
 use super::{Store, read, write};
-use crate::model::{CUT, EventKind, HIDDEN};
+use crate::model::{CUT, EventKind, HIDDEN, on_one_line};
 use crate::store::StoreError;
 
 impl Store {
-    /// Takes values that should never have been kept out of what the history tells of changes: all of
+    /// Removes values that should never have been stored from the phrases of the history: all of
     /// them or nothing.
     ///
     /// # Errors
     /// When the database fails or holds what can't be read.
     pub fn forget(&mut self, values: &[String]) -> Result<(), StoreError> {
         self.forgets = true;
-        // As texts stand in the JSON that changes are told in.
-        let quoted: Vec<String> = values.iter().map(write).collect();
+        // Versions before wrote them into phrases as JSON, this one writes them in words.
+        let quoted = values.iter().map(write);
+        let texts: Vec<String> =
+            quoted.chain(values.iter().map(|value| on_one_line(value))).collect();
         let transaction = self.connection.transaction()?;
         let mut history = self.history;
         let mut changed = Vec::new();
@@ -28,7 +30,7 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let value: String = row.get(1)?;
                 let mut kind: EventKind = read("an event", &value)?;
-                if hide_in(&mut kind, &quoted) {
+                if hide_in(&mut kind, &texts) {
                     let hidden = write(&kind);
                     history.replace(&value, &hidden);
                     changed.push((row.get::<_, i64>(0)?, hidden));
@@ -45,35 +47,42 @@ impl Store {
     }
 }
 
-/// Hides texts in what an event tells of changes, and says whether any was there.
-pub(super) fn hide_in(kind: &mut EventKind, quoted: &[String]) -> bool {
+/// Hides texts in the phrases of an event, and returns whether any was there.
+pub(super) fn hide_in(kind: &mut EventKind, texts: &[String]) -> bool {
     let (EventKind::DomainSet { changed, .. }
     | EventKind::BackendSet { changed, .. }
     | EventKind::FileApplied { changed, .. }) = kind
     else {
         return false;
     };
-    let hidden = write(&HIDDEN);
     let mut found = false;
     for phrase in changed {
-        for quoted in quoted.iter().filter(|quoted| quoted.len() > 2) {
-            if phrase.contains(quoted.as_str()) {
-                *phrase = phrase.replace(quoted.as_str(), &hidden);
-                found = true;
-            }
-            if let Some(at) = cut_within(phrase, quoted) {
-                phrase.replace_range(at.., &format!("{hidden}{CUT}"));
-                found = true;
-            }
+        for text in texts.iter().filter(|text| !matches!(text.as_str(), "" | "\"\"")) {
+            found |= hide(phrase, text);
         }
     }
     found
 }
 
-/// Where a phrase that was cut within `quoted` has the beginning of it.
-fn cut_within(phrase: &str, quoted: &str) -> Option<usize> {
-    let body = phrase.strip_suffix(CUT)?;
-    let begins = |at: &usize| quoted.starts_with(&body[*at..]);
-    // The quote alone gives nothing away.
-    body.rmatch_indices('"').map(|(at, _)| at).filter(|at| body.len() - at > 1).find(begins)
+/// Hides a quoted text wherever it is in the phrase, and one without quotes where it stands whole.
+fn hide(phrase: &mut String, text: &str) -> bool {
+    let is_quoted = text.starts_with('"');
+    let hidden = if is_quoted { write(&HIDDEN) } else { HIDDEN.to_owned() };
+    let begins = |at: usize| is_quoted || at == 0 || phrase[..at].ends_with([' ', '(']);
+    let ends =
+        |at: usize| is_quoted || at == phrase.len() || phrase[at..].starts_with([',', ')', ' ']);
+    let whole = phrase.match_indices(text).map(|(at, _)| at);
+    let whole: Vec<_> = whole.filter(|at| begins(*at) && ends(at + text.len())).collect();
+    // Where the phrase was cut within the text; the first character alone gives nothing away.
+    let cut = phrase.strip_suffix(CUT).and_then(|body| {
+        let mut places = body.char_indices().map(|(at, _)| at);
+        places.find(|at| body.len() - at > 1 && begins(*at) && text.starts_with(&body[*at..]))
+    });
+    if let Some(at) = cut {
+        phrase.replace_range(at.., &format!("{hidden}{CUT}"));
+    }
+    for at in whole.iter().rev().filter(|at| cut.is_none_or(|cut| **at < cut)) {
+        phrase.replace_range(*at..at + text.len(), &hidden);
+    }
+    cut.is_some() || !whole.is_empty()
 }

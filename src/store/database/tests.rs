@@ -302,6 +302,23 @@ fn what_is_read_at_once_has_a_bound_in_bytes() {
 }
 
 #[test]
+fn what_is_forgotten_is_hidden_in_words_too() {
+    let secret = ["s3cret value".to_owned()];
+    for (phrase, hidden) in [
+        ("set (x-key s3cret value, x-b 1) → none", "set (x-key (hidden), x-b 1) → none"),
+        ("none → s3cret value", "none → (hidden)"),
+        ("none → set (x-key s3cret v…", "none → set (x-key (hidden)…"),
+        ("none → s3cret values", "none → s3cret values"),
+    ] {
+        let domain = "example.com".parse().unwrap();
+        let mut kind = EventKind::DomainSet { domain, changed: vec![phrase.to_owned()] };
+        assert_eq!(hide_in(&mut kind, &secret), phrase != hidden, "{phrase}");
+        let EventKind::DomainSet { changed, .. } = kind else { panic!() };
+        assert_eq!(changed, [hidden]);
+    }
+}
+
+#[test]
 fn what_is_forgotten_is_not_left_in_a_phrase_that_was_cut_within_it() {
     let secret = "s3cr3t-\"f0r\"-the-backend".to_owned();
     let json = serde_json::to_string(&secret).unwrap();
