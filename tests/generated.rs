@@ -86,6 +86,16 @@ fn replaced(page: &str, part: &str, text: &str) -> String {
 }
 
 #[test]
+fn the_example_is_that_of_the_settings() {
+    let (path, example) = (root().join("config.example.toml"), vhost(&["schema", "--example"]));
+    if std::env::var_os("VHOST_BLESS").is_some() {
+        fs::write(&path, &example).expect("the example is written");
+    }
+    let kept = fs::read(&path).expect("the example");
+    assert!(kept == example, "config.example.toml is not of this version; run `./dev bless`");
+}
+
+#[test]
 fn groff_finds_nothing_wrong_with_the_manual_pages() {
     for name in files(&root().join("man")).keys() {
         let output = Command::new("groff")

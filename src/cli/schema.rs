@@ -1,4 +1,4 @@
-//! `vhost schema`: what a config file may say, for editors.
+//! `vhost schema`: what a config file may say, for editors and for people.
 
 use std::io::{self, Write};
 
@@ -12,12 +12,23 @@ use crate::config;
 /// beside the config, and make `#:schema ./vhost.schema.json` the first line of the config. It fits
 /// files that are included too.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  vhost schema > vhost.schema.json")]
-pub struct SchemaArgs {}
+#[command(after_help = "Examples:\n  vhost schema > vhost.schema.json\n  \
+                        vhost schema --example > config.toml")]
+pub struct SchemaArgs {
+    /// Print a config file instead in which every key stands with what it does and its default
+    #[arg(long)]
+    pub example: bool,
+}
 
-/// Prints the schema. Returns the exit status.
-pub fn run(_: &SchemaArgs) -> u8 {
-    match writeln!(io::stdout().lock(), "{:#}", config::schema()) {
+/// Prints the schema, or the example. Returns the exit status.
+pub fn run(args: &SchemaArgs) -> u8 {
+    let mut stdout = io::stdout().lock();
+    let written = if args.example {
+        write!(stdout, "{}", config::example())
+    } else {
+        writeln!(stdout, "{:#}", config::schema())
+    };
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             say(format_args!("error: cannot write the schema\ncause: {error}"));
             ExitCode::Failed.into()

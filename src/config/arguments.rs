@@ -2,27 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
-use super::effective::{Origin, Setting};
+use super::effective::Origin;
 use super::entries::list_tags;
-use super::load::list_nothing;
+use super::load::read_text;
 use super::paths::Environment;
-use super::plain::Plain;
-use super::sections::collide;
-use super::settings::{Config, ProxySettings};
-use super::{ConfigError, DeclaredBackend, DeclaredDomain, value};
-use crate::model::LogFormat;
+use super::settings::{Config, collide};
+use super::{ConfigError, value};
 use crate::model::{
-    BackendAddr, BackendId, BackendTls, Balance, DomainName, HostOptions, ParseError, Scheme,
-    SendProxyProtocol, Tag, TlsMode, Weight,
+    BackendAddr, BackendId, DomainName, LogFormat, ParseError, Tag, escape_references,
 };
 use crate::plain_file::absolute;
 
-/// What `vhost serve` may be told without a file.
+/// What the arguments of `vhost serve` say without a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arguments {
     /// Where plain HTTP is served.
@@ -107,48 +104,58 @@ impl Arguments {
 
     fn within(&self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
         let mut problems = self.problems();
-        let state_dir = self.state_dir.clone().or_else(|| environment.state_dir());
-        if state_dir.is_none() {
+        if self.state_dir.is_none() && environment.state_dir().is_none() {
             let reason =
                 "this user has no home directory to keep the state in; add `--state-dir DIR`";
             problems.push(reason.to_owned());
         }
-        let (Some(state_dir), true) = (state_dir, problems.is_empty()) else {
+        if !problems.is_empty() {
             return Err(ConfigError::Arguments { problems });
-        };
-        let admin_socket = self.admin_socket.clone().unwrap_or_else(|| environment.admin_socket());
-        let mut proxy = ProxySettings::new(admin_socket, state_dir);
-        proxy.listen_addr_http = self.http;
-        proxy.listen_addr = self.https;
-        let mut config = Config::new(proxy);
-        config.logging.format = self.log_format;
-        for Route { domain, tag } in self.routes.iter().cloned() {
-            config.declared.domains.push(DeclaredDomain {
-                domain,
-                aliases: Vec::new(),
-                live: tag,
-                http_to_https: true,
-                balance: Balance::default(),
-                tls: TlsMode::default(),
-                hsts_max_age_secs: 0,
-                options: HostOptions::default(),
-            });
         }
-        for BackendArgument { id, address, tags } in self.backends.iter().cloned() {
-            config.declared.backends.push(DeclaredBackend {
-                id,
-                address,
-                tags,
-                weight: Weight::default(),
-                backup: false,
-                send_proxy_protocol: SendProxyProtocol::default(),
-                scheme: Scheme::default(),
-                tls: BackendTls::default(),
-                state: None,
-            });
+        let read = read_text(Path::new(""), &self.file(), environment).into_result(Path::new(""));
+        let mut config = read.map_err(|error| match error {
+            ConfigError::Invalid { problems, .. } => {
+                let problems = problems.iter().map(ToString::to_string).collect();
+                ConfigError::Arguments { problems }
+            }
+            other => other,
+        })?;
+        config.files.clear();
+        for setting in &mut config.effective {
+            if matches!(setting.from, Origin::File { .. }) {
+                // Nobody has asked for the format of the log.
+                let is_asked = setting.key != "logging.format";
+                setting.from = if is_asked { Origin::CommandLine } else { Origin::Default };
+            }
         }
-        config.effective = self.listing(environment);
         Ok(config)
+    }
+
+    /// The config file that says the same.
+    fn file(&self) -> String {
+        let text = |value: &dyn ToString| Value::from(escape_references(&value.to_string()));
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| text(&path.display()));
+        let proxy = [
+            ("listen_addr", self.https.map(|address| text(&address))),
+            ("listen_addr_http", self.http.map(|address| text(&address))),
+            ("state_dir", path(&self.state_dir)),
+            ("admin_socket", path(&self.admin_socket)),
+        ];
+        let proxy = proxy.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        let domains = self.routes.iter().map(|Route { domain, tag }| {
+            json!({ "domain": text(domain), "enabled_backends_tag": text(tag) })
+        });
+        let backends = self.backends.iter().map(|BackendArgument { id, address, tags }| {
+            let tags: Vec<_> = tags.iter().map(|tag| text(tag)).collect();
+            json!({ "id": text(id), "address": text(address), "tags": tags })
+        });
+        let file = json!({
+            "proxy": proxy.collect::<Map<_, _>>(),
+            "logging": { "format": self.log_format.as_str() },
+            "virtual_hosts": domains.collect::<Vec<_>>(),
+            "backends": backends.collect::<Vec<_>>(),
+        });
+        toml::to_string(&file).expect("it has tables with texts and lists of them")
     }
 
     /// What the file's reader finds when it compares entries.
@@ -183,26 +190,6 @@ impl Arguments {
             }
         }
         problems
-    }
-
-    /// Every setting: the defaults, and what the arguments say.
-    fn listing(&self, environment: &Environment<'_>) -> Vec<Setting> {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(Plain::plain);
-        let address = |address: Option<SocketAddr>| address.map(|address| address.plain());
-        let mut said = BTreeMap::from([
-            ("proxy.listen_addr", (address(self.https), Origin::CommandLine)),
-            ("proxy.listen_addr_http", (address(self.http), Origin::CommandLine)),
-            ("proxy.state_dir", (path(&self.state_dir), Origin::CommandLine)),
-            ("proxy.admin_socket", (path(&self.admin_socket), Origin::CommandLine)),
-            ("logging.format", (Some(self.log_format.plain()), Origin::Default)),
-        ]);
-        let mut listing = list_nothing(environment);
-        for setting in &mut listing {
-            if let Some((Some(value), from)) = said.remove(setting.key.as_str()) {
-                (setting.value, setting.from) = (Some(value), from);
-            }
-        }
-        listing
     }
 }
 
@@ -251,7 +238,7 @@ mod tests {
                     [[backends]]\nid = \"w1\"\naddress = \"localhost:3001\"\ntags = [\"a\", \"b\"]\n\
                     [[backends]]\nid = \"w2\"\naddress = \"[::1]:1\"\ntags = []\n\
                     [[backends]]\nid = \"w3\"\naddress = \"unix:/a\"\ntags = [\"b\"]\n";
-        let path = std::path::Path::new("vhost.toml");
+        let path = Path::new("vhost.toml");
         let loaded = crate::config::load::read_text(path, text, &environment);
         let file = loaded.into_result(path).unwrap_or_else(|error| panic!("{error}"));
         let plain =

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::declared::{DeclaredBackend, DeclaredDomain};
+use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
 use super::document::{Document, text_of};
-use super::effective::{Origin, Setting};
 use super::entries::read_declared;
 use super::include::{MAX_CONFIG_BYTES, read_included, refuse_main_keys, refuse_reserved_paths};
 use super::paths::Environment;
@@ -16,8 +15,7 @@ use super::plain::Plain;
 use super::problem::{ConfigError, Problem};
 use super::reader::Section;
 use super::report::KnownKeys;
-use super::sections::read_settings;
-use super::settings::Config;
+use super::settings::{self, Config};
 use crate::model::BackendTls;
 
 /// What became of a config file, for whoever wants to know all of it.
@@ -154,7 +152,7 @@ pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) 
     let mut root = Section::root(&main.report, main.table.get_ref());
     let mut included = read_included(&mut root, path);
     files.append(&mut included.files);
-    let mut config = read_settings(&mut root, path.parent().unwrap_or(Path::new("")), environment);
+    let mut config = settings::read(&mut root, environment);
     let reserved_paths = config.reserved_paths();
     refuse_reserved_paths(&mut root, &mut included, &reserved_paths);
     let documents: Vec<_> = included
@@ -211,33 +209,17 @@ fn sort(problems: &mut [Problem], files: &[PathBuf]) {
     problems.sort_by_key(|problem| (file(problem), problem.line, problem.column));
 }
 
-/// The listing of a file that says nothing.
-pub(super) fn list_nothing(environment: &Environment<'_>) -> Vec<Setting> {
-    read_text(Path::new(""), "", environment).config.map(|c| c.effective).unwrap_or_default()
-}
-
-/// The default of every key that has one wherever the server runs, by its path, such as
-/// `proxy.idle_timeout_secs` or `backends.weight`.
+/// The default of every key of an entry that has one, by its path, such as `backends.weight`.
 pub(super) fn defaults() -> Vec<(String, Value)> {
-    // All sections that may be missing, and entries with nothing but what they need.
-    const BARE: &str = "[proxy]\nlisten_addr = \"127.0.0.1:1\"\n\
-        [lets_encrypt]\nemail = \"a@example.com\"\n\
-        [[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n\
+    // Entries with nothing but what they need.
+    const BARE: &str = "[[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n\
         [[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
-    // Of the machine, not of its user.
-    const OF_THE_HOST: &str = "proxy.threads";
-    let home = |name: &str| (name == "HOME").then(|| "/home".to_owned());
-    let [root, user] =
-        [0, 1].map(|uid| read_text(Path::new(""), BARE, &Environment::new(&home, uid)).config);
-    let (Some(root), Some(user)) = (root, user) else { return Vec::new() };
-    let mut defaults: Vec<_> = root
-        .effective
-        .into_iter()
-        .filter(|setting| setting.from == Origin::Default && user.effective.contains(setting))
-        .filter(|setting| setting.key != OF_THE_HOST)
-        .filter_map(|setting| Some((setting.key, setting.value?)))
-        .collect();
-    for domain in root.declared.domains {
+    let read = read_text(Path::new(""), BARE, &Environment::new(&|_| None, 0)).config;
+    let Some(Declared { domains, backends }) = read.map(|config| config.declared) else {
+        return Vec::new();
+    };
+    let mut defaults = Vec::new();
+    for domain in domains {
         let DeclaredDomain {
             domain: _,
             aliases,
@@ -254,9 +236,7 @@ pub(super) fn defaults() -> Vec<(String, Value)> {
         defaults.push(("virtual_hosts.tls".to_owned(), tls.plain()));
         defaults.push(("virtual_hosts.hsts_max_age_secs".to_owned(), hsts_max_age_secs.plain()));
     }
-    for DeclaredBackend { weight, scheme, tls, backup, send_proxy_protocol, .. } in
-        root.declared.backends
-    {
+    for DeclaredBackend { weight, scheme, tls, backup, send_proxy_protocol, .. } in backends {
         let skip = tls.insecure_skip_verify.plain();
         defaults.push((format!("backends.{}", BackendTls::INSECURE_SKIP_VERIFY), skip));
         defaults.push(("backends.weight".to_owned(), weight.plain()));

@@ -7,10 +7,10 @@ mod declared;
 mod document;
 mod effective;
 mod entries;
+mod example;
 mod include;
-mod lets_encrypt;
+mod kind;
 mod load;
-mod logging;
 mod paths;
 mod plain;
 mod problem;
@@ -18,21 +18,22 @@ mod reader;
 mod references;
 mod report;
 mod schema;
-mod sections;
 mod settings;
 mod source;
+mod table;
 mod value;
 
 pub use arguments::{Arguments, BackendArgument, Route, listen_address};
 pub use declared::{Declared, DeclaredBackend, DeclaredDomain};
 pub use effective::{Origin, Setting};
+pub use example::example;
 pub use load::{Inspection, inspect, load, load_to_start, parse};
 pub use paths::{default_admin_socket, variable};
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use settings::{
     CertificateFiles, Config, EabSettings, HealthCheckSettings, IssuerSettings,
-    LetsEncryptSettings, MetricsSettings, OnDemandSettings, ProxySettings, SwitchSettings,
-    UpstreamSettings,
+    LetsEncryptSettings, MetricsSettings, OnDemandSettings, ProbeKind, ProxySettings,
+    SwitchSettings, UpstreamSettings, remedy,
 };
 pub use source::Source;

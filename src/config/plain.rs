@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::model::{AccessFormat, LogFormat};
+use super::kind::Word;
 use crate::model::{
-    BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HeaderField,
-    HealthHost, HealthPath, KeyType, LogLevel, Scheme, SendProxyProtocol, StatusRanges, Tag,
-    TlsMode, TlsName, TrustedProxy, UnderscoresInHeaders, Weight,
+    BackendAddr, BackendId, BackendState, Balance, DomainName, HeaderField, HealthHost, HealthPath,
+    Scheme, SendProxyProtocol, StatusRanges, Tag, TlsMode, TlsName, TrustedProxy, Weight,
+    seconds_as_json,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
-pub(super) trait Plain {
-    /// The value as the file says it.
+pub trait Plain {
+    /// The value as the file says it; null where there is none.
     fn plain(&self) -> Value;
 }
 
@@ -30,21 +30,29 @@ macro_rules! plain_by {
     };
 }
 
-plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, f64, &str);
+plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, u64, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
 plain_by!(|value| Value::from(value.to_string()) => SocketAddr, HealthHost, HealthPath, StatusRanges,
     BackendId, BackendAddr, DomainName, Tag, Scheme, Balance, TlsName, TrustedProxy, HeaderField);
-plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, AccessFormat, BackendState,
-    KeyType, ChallengeKind, SendProxyProtocol, UnderscoresInHeaders);
+plain_by!(|value| Value::from(value.as_str()) => BackendState, SendProxyProtocol);
 plain_by!(|value| Value::from(value.get()) => Weight);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);
 
+impl<T: Word> Plain for T {
+    fn plain(&self) -> Value {
+        self.word().into()
+    }
+}
+
 impl Plain for Duration {
     fn plain(&self) -> Value {
-        match self.subsec_nanos() {
-            0 => self.as_secs().into(),
-            _ => self.as_secs_f64().into(),
-        }
+        seconds_as_json(*self)
+    }
+}
+
+impl<T: Plain> Plain for Option<T> {
+    fn plain(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Plain::plain)
     }
 }
 

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::effective::Origin;
+use super::kind::Kind;
 use super::plain::Plain;
 use super::problem::shorten;
 use super::report::{Near, Report, Span, Stray};
@@ -16,14 +17,15 @@ use super::value::Read;
 use crate::model::escape_references;
 
 /// A table that is being read.
-pub(super) struct Section<'r, 't> {
+pub struct Section<'r, 't> {
     report: &'r Report,
     table: Option<&'r DeTable<'t>>,
     name: &'static str,
     path: String,
     span: Span,
     known: Vec<&'static str>,
-    missing: Vec<(&'static str, &'static str)>,
+    missing: Vec<(&'static str, String)>,
+    defaults: Vec<(&'static str, Value, Origin)>,
     listing: Listing,
 }
 
@@ -62,6 +64,7 @@ impl<'r, 't> Section<'r, 't> {
             span,
             known: Vec::new(),
             missing: Vec::new(),
+            defaults: Vec::new(),
             listing: Listing::Settings,
         }
     }
@@ -108,21 +111,24 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Reads a key that has a default.
     pub(super) fn or<T: Plain>(&mut self, key: &'static str, default: T, read: impl Read<T>) -> T {
-        self.or_from(key, default, Origin::Default, read)
-    }
-
-    /// Reads a key that has a default, which comes from somewhere.
-    pub(super) fn or_from<T: Plain>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        from: Origin,
-        read: impl Read<T>,
-    ) -> T {
         self.take(key, &read).unwrap_or_else(|| {
-            self.list_default(key, Some(default.plain()), from);
+            self.list_default(key, Some(default.plain()), Origin::Default);
             default
         })
+    }
+
+    /// Reads a key of this kind.
+    pub(super) fn setting<K: Kind>(&mut self, key: &'static str, default: K::Value) -> K::Value {
+        self.knows(key);
+        K::take(self, key).unwrap_or_else(|| {
+            self.list_default(key, Some(default.plain()), Origin::Default);
+            default
+        })
+    }
+
+    /// Says what is shown as the default of a key, and where that comes from.
+    pub(super) fn default_is(&mut self, key: &'static str, value: Value, from: Origin) {
+        self.defaults.push((key, value, from));
     }
 
     /// Reads a key that may be missing, and leaves its default to the caller.
@@ -142,9 +148,14 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Lists the default of a key that the file doesn't have.
     pub(super) fn list_default(&self, key: &str, value: Option<Value>, from: Origin) {
-        if !self.has(key) {
-            self.add_setting(key, value, Err(from));
+        if self.has(key) {
+            return;
         }
+        let (value, from) = match self.defaults.iter().find(|(other, ..)| *other == key) {
+            Some((_, value, from)) => (Some(value.clone()), from.clone()),
+            None => (value, from),
+        };
+        self.add_setting(key, value.filter(|value| !value.is_null()), Err(from));
     }
 
     /// Lists what holds for a key.
@@ -179,17 +190,22 @@ impl<'r, 't> Section<'r, 't> {
         example: &'static str,
         read: impl Read<T>,
     ) -> Option<T> {
-        if self.value(key).is_none() {
-            self.missing.push((key, example));
-        }
+        self.require(key, example);
         self.take(key, &read)
+    }
+
+    /// Notes that a key must be there; `example` shows how it is written.
+    pub(super) fn require(&mut self, key: &'static str, example: &str) {
+        if self.value(key).is_none() {
+            self.missing.push((key, example.to_owned()));
+        }
     }
 
     /// Reads a list; `None` when it is missing or any of it is wrong.
     pub(super) fn elements<T: Plain>(
         &mut self,
         key: &'static str,
-        example: &'static str,
+        example: &str,
         read: impl Read<T>,
     ) -> Option<Vec<Located<T>>> {
         let value = self.value(key)?;
@@ -229,9 +245,7 @@ impl<'r, 't> Section<'r, 't> {
         example: &'static str,
         read: impl Read<T>,
     ) -> Option<Vec<Located<T>>> {
-        if self.value(key).is_none() {
-            self.missing.push((key, example));
-        }
+        self.require(key, example);
         self.elements(key, example, read)
     }
 
@@ -263,6 +277,15 @@ impl<'r, 't> Section<'r, 't> {
     /// Notes a problem of a key.
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
         self.report.add(&self.span_of(key), self.path_of(key), self.shown(key), message);
+    }
+
+    /// Notes a problem of an element of a list.
+    pub(super) fn element_problem(&self, key: &str, index: usize, message: impl Into<String>) {
+        let list = self.table.and_then(|table| table.get(key)).and_then(|v| v.get_ref().as_array());
+        let element = list.and_then(|list| list.get(index));
+        let span = element.map_or_else(|| self.span_of(key), Spanned::span);
+        let path = format!("{}[{index}]", self.path_of(key));
+        self.report.add(&span, path, element.and_then(|e| self.report.shown(e)), message);
     }
 
     /// Notes that what a key says is dangerous.

@@ -4,7 +4,6 @@ use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use toml::de::DeValue;
 
@@ -13,11 +12,6 @@ use crate::model::{DomainName, ParseError, Pattern, TlsMode, Weight};
 /// Turns a value into what it means, or says what would be right.
 pub(super) trait Read<T>: Fn(&DeValue<'_>) -> Result<T, String> {}
 impl<T, F: Fn(&DeValue<'_>) -> Result<T, String>> Read<T> for F {}
-
-/// The longest time that a key takes. A longer one is a mistyped unit; time-outs that a day does not
-/// suffice for would keep dead peers.
-const LONGEST_SECS: f64 = 86_400.0;
-const SHORTEST_SECS: f64 = 0.001;
 
 /// The longest path of a Unix socket: the kernel's `sockaddr_un` holds 108 bytes, the last zero.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -50,40 +44,23 @@ pub(super) fn weight(value: &DeValue<'_>) -> Result<Weight, String> {
 }
 
 /// A whole number; one too large for any key reads as the largest there is.
-fn whole(value: &DeValue<'_>) -> Option<i128> {
+pub(super) fn whole(value: &DeValue<'_>) -> Option<i128> {
     let number = value.as_integer()?;
     Some(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
 }
 
-/// A time in seconds, whole or with decimals.
-pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, String> {
-    let number = match value {
-        DeValue::Integer(_) => whole(value).and_then(|number| number.to_string().parse().ok()),
-        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+/// A number, whole or with decimals.
+pub(super) fn number(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        DeValue::Integer(_) => whole(value)?.to_string().parse().ok(),
+        DeValue::Float(number) => number.as_str().parse().ok(),
         _ => None,
-    };
-    let Some(number) = number else {
-        return Err("write a number of seconds without quotes and unit, such as 30 or 0.5".into());
-    };
-    if !(SHORTEST_SECS..=LONGEST_SECS).contains(&number) {
-        return Err("use 0.001 to 86400 seconds (a day)".into());
     }
-    Ok(Duration::from_secs_f64(number))
-}
-
-/// The same, or 0 for not at all.
-pub(super) fn seconds_or_none(value: &DeValue<'_>) -> Result<Duration, String> {
-    if whole(value) == Some(0) { Ok(Duration::ZERO) } else { seconds(value) }
 }
 
 /// A share of a whole, 0 to 1.
 pub(super) fn share(value: &DeValue<'_>) -> Result<f64, String> {
-    let number = match value {
-        DeValue::Integer(_) => whole(value).and_then(|number| number.to_string().parse().ok()),
-        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
-        _ => None,
-    };
-    number
+    number(value)
         .filter(|number| (0.0..=1.0).contains(number))
         .ok_or_else(|| "write a share from 0 to 1, without quotes, such as 0.1".into())
 }

@@ -149,7 +149,7 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
     proxy.listen_addr = Some((Ipv4Addr::LOCALHOST, 0).into());
     proxy.listen_addr_http = Some((Ipv4Addr::LOCALHOST, 0).into());
     let mut config = Config::new(proxy);
-    config.health_check.check.interval = Duration::from_secs(1);
+    config.health_check.interval_secs = Duration::from_secs(1);
     config.declared.domains.push(DeclaredDomain {
         domain: domain(),
         aliases: Vec::new(),

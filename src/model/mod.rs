@@ -25,6 +25,8 @@ mod public_name;
 mod reason;
 mod reference;
 mod reload;
+mod seconds;
+mod size;
 mod stats;
 mod status_class;
 mod switch;
@@ -79,6 +81,8 @@ pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadEnd, ReloadProgress,
     ReloadReport,
 };
+pub use seconds::{Seconds, seconds_as_json};
+pub use size::Size;
 pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{

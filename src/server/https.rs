@@ -87,7 +87,7 @@ pub(super) fn open(
         on_demand: lets_encrypt.and_then(|settings| settings.on_demand.clone()),
         storage: storage.clone(),
         authority_dir: config.proxy.state_dir.join(AUTHORITY),
-        default_certificate: config.proxy.default_certificate.clone(),
+        default_certificate: config.proxy.default_certificate(),
     };
     let (store, demands) = CertStore::new();
     let served = port.map(|port| {

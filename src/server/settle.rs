@@ -38,7 +38,7 @@ pub(super) fn settle(
         let reserved_paths = reserved_paths.clone();
         plane.set_options(control_options(config, reserved_paths.clone()));
         checker.set(health_settings(config));
-        shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout));
+        shutdown_timeout.store(Arc::new(config.proxy.shutdown_timeout_secs));
         pages.set_rules(page_rules(config, reserved_paths));
         logs.set(config);
         log_doubts(config);
@@ -55,16 +55,16 @@ pub(super) fn and_try_files_again(settle: Settle, certificates: Certificates) ->
 
 pub(super) fn health_settings(config: &Config) -> HealthSettings {
     HealthSettings {
-        check: config.health_check.check.clone(),
-        resolve_interval: config.upstream.resolve_interval,
+        check: config.health_check.check(),
+        resolve_interval: config.upstream.resolve_interval_secs,
         max_ejected_percent: config.health_check.max_ejected_percent,
     }
 }
 
 pub(super) fn control_options(config: &Config, reserved_paths: ReservedPaths) -> ControlOptions {
     ControlOptions {
-        gate_timeout: config.switch.gate_timeout,
-        drain_timeout: config.switch.drain_timeout,
+        gate_timeout: config.switch.gate_timeout_secs,
+        drain_timeout: config.switch.drain_timeout_secs,
         min_healthy_percent: config.switch.min_healthy_percent,
         reach: Reach { pages_dir: config.proxy.pages_dir.clone(), reserved_paths },
     }
@@ -83,15 +83,15 @@ pub(super) fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOpti
     let upstream = &config.upstream;
     ProxyOptions {
         threads: proxy.threads,
-        idle_timeout: proxy.idle_timeout,
-        header_timeout: proxy.header_timeout,
-        read_timeout: proxy.read_timeout,
-        write_timeout: proxy.write_timeout,
-        half_close_timeout: proxy.half_close_timeout,
-        websocket_idle_timeout: proxy.websocket_idle_timeout,
+        idle_timeout: proxy.idle_timeout_secs,
+        header_timeout: proxy.header_timeout_secs,
+        read_timeout: proxy.read_timeout_secs,
+        write_timeout: proxy.write_timeout_secs,
+        half_close_timeout: proxy.half_close_timeout_secs,
+        websocket_idle_timeout: proxy.websocket_idle_timeout_secs,
         max_header_bytes: proxy.max_header_bytes,
         handshakes: HandshakeLimits {
-            total: proxy.tls_handshake_timeout,
+            total: proxy.tls_handshake_timeout_secs,
             at_once: proxy.max_tls_handshakes,
         },
         trusted_proxies: proxy.trusted_proxies.iter().flat_map(TrustedProxy::networks).collect(),
@@ -103,7 +103,7 @@ pub(super) fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOpti
             headers: proxy.max_headers,
             uri_bytes: proxy.max_uri_bytes,
             body_bytes_per_sec: proxy.min_body_bytes_per_sec,
-            body_grace: proxy.body_grace,
+            body_grace: proxy.body_grace_secs,
         },
         connections: ConnectionLimits {
             in_all: proxy.max_connections,
@@ -122,17 +122,17 @@ pub(super) fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOpti
         },
         access_log,
         upstream: UpstreamOptions {
-            connect_timeout: upstream.connect_timeout,
-            read_timeout: upstream.read_timeout,
-            write_timeout: upstream.write_timeout,
-            idle_timeout: upstream.idle_timeout,
+            connect_timeout: upstream.connect_timeout_secs,
+            read_timeout: upstream.read_timeout_secs,
+            write_timeout: upstream.write_timeout_secs,
+            idle_timeout: upstream.idle_timeout_secs,
             max_tries: upstream.max_tries,
             count_5xx: config.health_check.count_5xx,
             max_requests: NonZeroUsize::new(upstream.max_requests_per_backend),
             queue_size: upstream.queue_size,
-            queue_timeout: upstream.queue_timeout,
+            queue_timeout: upstream.queue_timeout_secs,
             retry_budget_percent: upstream.retry_budget_percent,
-            slow_start: config.health_check.slow_start,
+            slow_start: config.health_check.slow_start_secs,
         },
     }
 }

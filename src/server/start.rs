@@ -90,7 +90,7 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
         let https = https::open(opened.https, &config, &listeners, &reader, journal_to(&plane));
-        let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout));
+        let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout_secs));
         let warnings = keep_pages(&config, &hosts, &reader, &control);
         // One for all listeners: they share the connections to backends.
         let explainer = Explainer::new(Arc::clone(&options), https.served.clone(), hosts.clone());

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    CertificateFiles, Declared, DeclaredBackend, DeclaredDomain, EabSettings, HealthCheckSettings,
-    IssuerSettings, LetsEncryptSettings, MetricsSettings, OnDemandSettings, ProxySettings,
+    Declared, DeclaredBackend, DeclaredDomain, EabSettings, HealthCheckSettings, IssuerSettings,
+    LetsEncryptSettings, MetricsSettings, OnDemandSettings, ProbeKind, ProxySettings,
     SwitchSettings, UpstreamSettings,
 };
 use crate::model::{
@@ -13,9 +13,8 @@ use crate::model::{
     Rotation,
 };
 use crate::model::{
-    BackendAddr, BackendState, BackendTls, Balance, ChallengeKind, HealthCheck, HealthCheckKind,
-    HostOptions, KeyType, LogLevel, OptionSet, Scheme, SendProxyProtocol, TlsMode,
-    UnderscoresInHeaders,
+    BackendAddr, BackendState, BackendTls, Balance, ChallengeKind, HealthCheck, HostOptions,
+    KeyType, LogLevel, OptionSet, Scheme, SendProxyProtocol, TlsMode, UnderscoresInHeaders,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -89,12 +88,11 @@ fn the_example_shows_every_key_and_every_default() {
     assert_eq!(whole.switch, shipped.switch);
     // The host of probes has no default to show.
     let mut health_check = whole.health_check.clone();
-    if let crate::model::HealthCheckKind::Http { host, .. } = &mut health_check.check.kind {
-        assert!(host.take().is_some());
-    }
+    assert!(health_check.host.take().is_some());
     assert_eq!(health_check, shipped.health_check);
     assert_eq!(whole.logging, shipped.logging);
-    assert_eq!(whole.metrics, shipped.metrics);
+    // Nor have the names of hosts.
+    assert_eq!(MetricsSettings { hosts: Vec::new(), ..whole.metrics }, shipped.metrics);
     // What a backend's state is, and what a domain does besides, has no default to show.
     let with_defaults = |declared: &Declared| Declared {
         domains: declared
@@ -117,13 +115,15 @@ fn the_example_shows_every_key_and_every_default() {
     assert_eq!(whole.bad_files.len(), 2, "they are not there");
     let by_host = |proxy: &ProxySettings| ProxySettings {
         management_api_addr: None,
+        management_api_hosts: Vec::new(),
         admin_group: None,
         pages_dir: None,
         trusted_proxies: Vec::new(),
         client_ip_header: None,
         underscores_in_headers: UnderscoresInHeaders::Drop,
         threads: 0,
-        default_certificate: None,
+        default_cert: None,
+        default_key: None,
         ..proxy.clone()
     };
     assert_eq!(by_host(&whole.proxy), by_host(&shipped.proxy));
@@ -152,13 +152,18 @@ fn the_defaults_are_those_of_the_design() {
     let Config { proxy, upstream, switch, health_check, logging, metrics, .. } = config;
     let secs = Duration::from_secs;
     assert_eq!(
-        (proxy.shutdown_timeout, proxy.idle_timeout, proxy.header_timeout, proxy.read_timeout),
+        (
+            proxy.shutdown_timeout_secs,
+            proxy.idle_timeout_secs,
+            proxy.header_timeout_secs,
+            proxy.read_timeout_secs,
+        ),
         (secs(30), secs(60), secs(10), secs(60))
     );
-    assert_eq!((proxy.max_header_bytes, proxy.websocket_idle_timeout), (65_536, secs(3600)));
-    assert_eq!((upstream.idle_timeout, upstream.max_tries), (secs(4), 3));
-    assert_eq!((switch.gate_timeout, switch.drain_timeout), (secs(30), secs(30)));
-    assert_eq!((health_check.check, health_check.count_5xx), (HealthCheck::default(), false));
+    assert_eq!((proxy.max_header_bytes, proxy.websocket_idle_timeout_secs), (65_536, secs(3600)));
+    assert_eq!((upstream.idle_timeout_secs, upstream.max_tries), (secs(4), 3));
+    assert_eq!((switch.gate_timeout_secs, switch.drain_timeout_secs), (secs(30), secs(30)));
+    assert_eq!((health_check.check(), health_check.count_5xx), (HealthCheck::default(), false));
     assert_eq!(logging.format, LogFormat::Json);
     assert_eq!((metrics.enabled, metrics.listen_addr.port()), (false, 9090));
 }
@@ -310,7 +315,7 @@ fn every_key_is_read_into_its_own_setting() {
         state_dir: "/state".into(),
         pages_dir: Some("/etc/pages".into()),
         threads: 3,
-        shutdown_timeout: Duration::from_millis(250),
+        shutdown_timeout_secs: Duration::from_millis(250),
         trusted_proxies: ["10.0.0.0/8", "::1/128", "cloudflare"]
             .map(|text| text.parse().unwrap())
             .to_vec(),
@@ -318,20 +323,20 @@ fn every_key_is_read_into_its_own_setting() {
         underscores_in_headers: UnderscoresInHeaders::Allow,
         proxy_protocol: true,
         proxy_protocol_http: true,
-        idle_timeout: secs(1),
-        header_timeout: secs(2),
-        read_timeout: secs(3),
-        write_timeout: secs(4),
-        half_close_timeout: secs(9),
+        idle_timeout_secs: secs(1),
+        header_timeout_secs: secs(2),
+        read_timeout_secs: secs(3),
+        write_timeout_secs: secs(4),
+        half_close_timeout_secs: secs(9),
         max_header_bytes: 1024,
-        websocket_idle_timeout: secs(5),
-        tls_handshake_timeout: Duration::from_millis(500),
+        websocket_idle_timeout_secs: secs(5),
+        tls_handshake_timeout_secs: Duration::from_millis(500),
         max_tls_handshakes: 6,
         max_headers: 256,
         max_uri_bytes: 64,
         max_requests_per_connection: 21,
         min_body_bytes_per_sec: 0,
-        body_grace: secs(22),
+        body_grace_secs: secs(22),
         max_connections: 123,
         max_connections_per_client: 24,
         max_silent_connections: 27,
@@ -342,40 +347,39 @@ fn every_key_is_read_into_its_own_setting() {
         max_buffered_bytes_per_client: 300_001,
         max_buffered_bytes: 300_002,
         max_h2_send_buffer_bytes: 4097,
-        default_certificate: Some(CertificateFiles {
-            cert: "/etc/default.pem".into(),
-            key: "/default.key".into(),
-        }),
+        default_cert: Some("/etc/default.pem".into()),
+        default_key: Some("/default.key".into()),
     };
     assert_eq!(config.proxy, proxy);
     let upstream = UpstreamSettings {
-        connect_timeout: secs(6),
-        read_timeout: secs(7),
-        write_timeout: secs(8),
-        idle_timeout: secs(9),
+        connect_timeout_secs: secs(6),
+        read_timeout_secs: secs(7),
+        write_timeout_secs: secs(8),
+        idle_timeout_secs: secs(9),
         max_tries: 10,
-        resolve_interval: secs(11),
+        resolve_interval_secs: secs(11),
         max_requests_per_backend: 31,
         queue_size: 0,
-        queue_timeout: secs(32),
+        queue_timeout_secs: secs(32),
         retry_budget_percent: 33,
     };
     assert_eq!(config.upstream, upstream);
-    let switch =
-        SwitchSettings { gate_timeout: secs(12), drain_timeout: secs(13), min_healthy_percent: 50 };
+    let switch = SwitchSettings {
+        gate_timeout_secs: secs(12),
+        drain_timeout_secs: secs(13),
+        min_healthy_percent: 50,
+    };
     assert_eq!(config.switch, switch);
-    let check = HealthCheck {
-        kind: HealthCheckKind::Tcp,
-        interval: secs(14),
-        timeout: secs(15),
+    let health_check = HealthCheckSettings {
+        kind: ProbeKind::Tcp,
+        interval_secs: secs(14),
+        timeout_secs: secs(15),
         unhealthy_threshold: 16,
         healthy_threshold: 17,
-    };
-    let health_check = HealthCheckSettings {
-        check,
         count_5xx: true,
-        slow_start: secs(18),
+        slow_start_secs: secs(18),
         max_ejected_percent: 19,
+        ..HealthCheckSettings::default()
     };
     assert_eq!(config.health_check, health_check);
     let logging = LoggingSettings {
@@ -464,6 +468,27 @@ fn every_key_is_read_into_its_own_setting() {
     assert_eq!((backend.weight.get(), backend.scheme, backend.tags.len()), (5, Scheme::Https, 2));
     assert_eq!(backend.send_proxy_protocol, SendProxyProtocol::V2);
     assert_eq!(backend.state, Some(BackendState::Draining));
+}
+
+#[test]
+fn sizes_and_times_are_read_as_people_write_them() {
+    let config = valid(&format!(
+        "{PROXY}max_header_bytes = \"64KiB\"\nmax_buffered_bytes = \"2GB\"\nmax_uri_bytes = \"8192\"\n\
+         idle_timeout_secs = \"1h30m\"\nheader_timeout_secs = \"1500ms\"\nbody_grace_secs = \"5\"\n\
+         half_close_timeout_secs = \"0\"\n[logging]\nmax_size_mb = \"1GB\"\n[access_log]\nmax_size_mb = \"50\"\n"
+    ));
+    let ProxySettings { max_header_bytes, max_buffered_bytes, max_uri_bytes, .. } = config.proxy;
+    assert_eq!((max_header_bytes, max_buffered_bytes, max_uri_bytes), (64 << 10, 2 << 30, 8192));
+    assert_eq!(config.proxy.idle_timeout_secs, Duration::from_mins(90));
+    assert_eq!(config.proxy.header_timeout_secs, Duration::from_millis(1500));
+    assert_eq!(config.proxy.body_grace_secs, Duration::from_secs(5));
+    assert_eq!(config.proxy.half_close_timeout_secs, Duration::ZERO);
+    let shown = |key: &str| config.effective.iter().find(|s| s.key == key)?.value.clone();
+    assert_eq!(shown("proxy.max_header_bytes"), Some(65_536.into()), "one way");
+    assert_eq!(shown("proxy.idle_timeout_secs"), Some(5400.into()));
+    assert_eq!(shown("proxy.header_timeout_secs"), Some(1.5.into()));
+    assert_eq!(shown("logging.max_size_mb"), Some(1024.into()));
+    assert_eq!(shown("access_log.max_size_mb"), Some(50.into()));
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! The whole configuration.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::{
+    HealthCheckSettings, LetsEncryptSettings, Listeners, MetricsSettings, ProxySettings,
+    SwitchSettings, UpstreamSettings, health_check, lets_encrypt, logging, metrics, proxy,
+};
+use crate::config::paths::Environment;
+use crate::config::reader::Section;
+use crate::config::table::{Settings as _, Table};
+use crate::config::{Declared, Problem, Setting};
+use crate::model::{AccessLogSettings, LoggingSettings};
+use crate::reserved_paths::ReservedPaths;
+use crate::tls::PeerFiles;
+
+/// All that a server needs to know before it starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The client's side, and the process itself.
+    pub proxy: ProxySettings,
+    /// The backends' side.
+    pub upstream: UpstreamSettings,
+    /// The gate and the drain of switches.
+    pub switch: SwitchSettings,
+    /// How health is found.
+    pub health_check: HealthCheckSettings,
+    /// What is logged, how and where.
+    pub logging: LoggingSettings,
+    /// The line that each request leaves, where wanted.
+    pub access_log: AccessLogSettings,
+    /// Certificates from Let's Encrypt, where wanted.
+    pub lets_encrypt: Option<LetsEncryptSettings>,
+    /// Where certificates, keys and accounts are kept.
+    pub cache_dir: PathBuf,
+    /// The metrics endpoint.
+    pub metrics: MetricsSettings,
+    /// The domains and backends.
+    pub declared: Declared,
+    /// The files that it names as error pages, wherever they are.
+    pub named_pages: BTreeSet<PathBuf>,
+    /// What is allowed and dangerous, or will be missed.
+    pub warnings: Vec<Problem>,
+    /// Certificates, keys and CAs that can't be used as they are now. A server starts all the same,
+    /// without them; a check and a reload refuse the config.
+    pub bad_files: Vec<Problem>,
+    /// What the files of declared backends hold.
+    pub peer_files: PeerFiles,
+    /// Every key of the sections, with its value and where that came from. Empty where no file and no
+    /// arguments were read. A section that is off as a whole, such as `[lets_encrypt]`, is not in it.
+    pub effective: Vec<Setting>,
+    /// The files that were read, the main one first.
+    pub files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// A configuration in which everything but `proxy` has its default.
+    pub fn new(proxy: ProxySettings) -> Self {
+        Self {
+            cache_dir: proxy.state_dir.join("certs"),
+            proxy,
+            upstream: UpstreamSettings::default(),
+            switch: SwitchSettings::default(),
+            health_check: HealthCheckSettings::default(),
+            logging: LoggingSettings::default(),
+            access_log: AccessLogSettings::default(),
+            lets_encrypt: None,
+            metrics: MetricsSettings::default(),
+            declared: Declared::default(),
+            named_pages: BTreeSet::new(),
+            warnings: Vec::new(),
+            bad_files: Vec::new(),
+            peer_files: PeerFiles::default(),
+            effective: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// What is the server's own: nobody is served from there.
+    pub fn reserved_paths(&self) -> ReservedPaths {
+        let proxy = &self.proxy;
+        let management =
+            proxy.management_api_addr.map(|address| ("proxy.management_api_addr", address));
+        let metrics = &self.metrics;
+        let metrics = metrics.enabled.then_some(("metrics.listen_addr", metrics.listen_addr));
+        ReservedPaths::new(
+            proxy.admin_socket.clone(),
+            vec![proxy.state_dir.clone(), self.cache_dir.clone()],
+            management.into_iter().chain(metrics).collect(),
+        )
+    }
+}
+
+/// Every section, in the order of the file.
+pub(in crate::config) fn tables() -> [Table; 9] {
+    [
+        ProxySettings::table(),
+        UpstreamSettings::table(),
+        SwitchSettings::table(),
+        HealthCheckSettings::table(),
+        logging::LoggingSection::table(),
+        logging::AccessLogSection::table(),
+        MetricsSettings::table(),
+        lets_encrypt::LetsEncryptSection::table(),
+        lets_encrypt::Fallback::table(),
+    ]
+}
+
+/// What to do after a change of a key, such as `proxy.threads`, where that can't take effect while the
+/// server runs.
+pub fn remedy(key: &str) -> Option<&'static str> {
+    let (section, key) = key.rsplit_once('.')?;
+    let table = tables().into_iter().find(|table| table.name == section)?;
+    table.rows.into_iter().find(|row| row.key == key)?.remedy
+}
+
+/// Reads all sections. What is wrong has its default in the answer, and is in the report.
+pub(in crate::config) fn read(root: &mut Section<'_, '_>, environment: &Environment<'_>) -> Config {
+    let mut listeners = Listeners::default();
+    let (proxy, state_dir) =
+        root.section("proxy", |section| proxy::read(section, &mut listeners, environment));
+    let mut config = Config::new(proxy);
+    if let Some((lets_encrypt, cache_dir)) =
+        root.optional_section("lets_encrypt", |section| lets_encrypt::read(section, &state_dir))
+    {
+        config.lets_encrypt = Some(lets_encrypt);
+        config.cache_dir = cache_dir.unwrap_or(config.cache_dir);
+    }
+    config.upstream =
+        root.section("upstream", |s| UpstreamSettings::read(s, UpstreamSettings::default()));
+    config.switch = root.section("switch", |s| SwitchSettings::read(s, SwitchSettings::default()));
+    config.health_check = root.section("health_check", health_check::read);
+    let own = vec![config.proxy.state_dir.clone(), config.cache_dir.clone()];
+    let own = ReservedPaths::new(config.proxy.admin_socket.clone(), own, Vec::new());
+    config.logging = root.section("logging", |section| logging::read_logging(section, &own));
+    config.access_log = root.section("access_log", |section| {
+        logging::read_access_log(section, &own, &config.logging.output)
+    });
+    config.metrics = root.section("metrics", |section| metrics::read(section, &mut listeners));
+    config
+}

@@ -1,0 +1,298 @@
+//! `[proxy]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use toml::de::DeValue;
+
+use super::Listeners;
+use crate::config::effective::Origin;
+use crate::config::kind::{
+    AbsoluteFile, Bytes, Choice, File, Host, List, Listen, Socket, Text, Time, TrustedProxies,
+    Whole, texts,
+};
+use crate::config::paths::Environment;
+use crate::config::plain::Plain as _;
+use crate::config::reader::Section;
+use crate::config::table::{RESTART, settings};
+use crate::config::value::parsed;
+use crate::model::{HeaderField, UnderscoresInHeaders};
+use crate::places::share_of;
+use crate::tls::read_fitting_pair;
+
+settings! {
+    /// The clients' side, and the process itself. At least one of `listen_addr` and `listen_addr_http` is
+    /// needed.
+    "proxy" => pub ProxySettings, rules: rules();
+
+    /// Where HTTPS is served: HTTP/2 and HTTP/1.1. `[::]:443` is every address of IPv6.
+    listen_addr: Option<Listen>, example: "0.0.0.0:443", restart: RESTART;
+    /// Where plain HTTP is served: HTTP/1.1, and HTTP/2 with prior knowledge.
+    listen_addr_http: Option<Listen>, example: "0.0.0.0:80", restart: RESTART;
+    /// Where the REST API is served. Off unless it is set.
+    management_api_addr: Option<Listen>, example: "127.0.0.1:8080", restart: RESTART;
+    /// Names by which the REST API may be called, besides its address and `localhost`. Requests for other
+    /// hosts are refused: a web page could send them.
+    management_api_hosts: List<Host>, example: ["vhost.example.net"], restart: RESTART;
+    /// The Unix socket that `vhost ctl` talks to. The default is `admin.sock` in `$RUNTIME_DIRECTORY`
+    /// under systemd, else in `/run/vhost` as root, else in `$XDG_RUNTIME_DIR/vhost`, else in
+    /// `/tmp/vhost-UID`. `vhost ctl` doesn't read this file: with another path here, give it
+    /// `--socket` or `VHOST_SOCKET`.
+    admin_socket: Socket, varies: PathBuf::new(), example: "/run/vhost/admin.sock",
+        restart: "restart the server; `vhost ctl` then wants the new path";
+    /// A group whose members may use the admin socket too. Without it, only the server's own user.
+    admin_group: Option<Text>, example: "deploy", restart: RESTART;
+    /// Where the state and its history are kept. The default is `$STATE_DIRECTORY` under systemd,
+    /// else `/var/lib/vhost` as root, else `$XDG_STATE_HOME/vhost`, else `~/.local/state/vhost`.
+    state_dir: File, varies: PathBuf::new(), example: "/var/lib/vhost",
+        restart: "stop the server, move the directory there, and start it again";
+    /// The directory of the error pages that commands and the REST API may name. They name no other
+    /// files, and none where it is not set. This file may name pages anywhere.
+    pages_dir: Option<AbsoluteFile>, example: "/etc/vhost/pages";
+    /// Threads that carry traffic. The default is the number of cores.
+    threads: Whole<usize, 1, 1024>,
+        varies: std::thread::available_parallelism().map_or(1, usize::from), example: 2,
+        restart: RESTART;
+    /// How long running requests may take to end when the server is stopped.
+    shutdown_timeout_secs: Time = Duration::from_secs(30);
+    /// Networks or addresses of proxies in front of this one, whose `X-Forwarded-*` headers are
+    /// believed. Those of anyone else are replaced. `private`, `loopback`, `link-local`, `cloudflare`
+    /// and `fastly` are lists of networks.
+    trusted_proxies: List<TrustedProxies>, example: ["10.0.0.0/8", "fd00::/8"];
+    /// The header in which `trusted_proxies` name the client, such as `CF-Connecting-IP`,
+    /// `True-Client-IP` or `X-Real-IP`. Without it, or where a request doesn't have it, that is
+    /// `X-Forwarded-For`.
+    client_ip_header: Option<ClientIpHeader>, example: "CF-Connecting-IP";
+    /// What becomes of header fields of requests with `_` in their name, which applications behind CGI,
+    /// WSGI, Rack or PHP take for those with `-`. `allow` passes on those that are not taken for one
+    /// that the proxy writes or removes.
+    underscores_in_headers: Choice<UnderscoresInHeaders>;
+    /// Whether connections to `listen_addr` begin with a header of the PROXY protocol (version 1 or 2),
+    /// which names the client. They are from `trusted_proxies` then; those of anyone else are closed.
+    proxy_protocol: bool;
+    /// The same for `listen_addr_http`.
+    proxy_protocol_http: bool;
+    /// How long a client may keep a connection open between requests, and before the first.
+    idle_timeout_secs: Time = Duration::from_mins(1);
+    /// How long a client may take to send a request's whole head.
+    header_timeout_secs: Time = Duration::from_secs(10);
+    /// How long a client may pause within a request's body.
+    read_timeout_secs: Time = Duration::from_mins(1);
+    /// How long a client may take nothing of an answer.
+    write_timeout_secs: Time = Duration::from_mins(1);
+    /// How long a client that has ended its side of the connection is waited with for its answer. One that
+    /// is gone looks the same until it is written to.
+    half_close_timeout_secs: Time<true> = Duration::from_secs(10);
+    /// The largest request head in bytes. A larger one gets 431.
+    // The smallest that a browser's request fits in, and the largest that Pingora reads.
+    max_header_bytes: Bytes<usize, 1024, 1_048_576> = 64 << 10;
+    /// How long a WebSocket may be silent.
+    websocket_idle_timeout_secs: Time = Duration::from_hours(1);
+    /// How long a TLS handshake may take.
+    tls_handshake_timeout_secs: Time = Duration::from_secs(10);
+    /// TLS handshakes that may be under way at once, from the client's hello on. When there are more, the
+    /// oldest of the client that has the most is closed.
+    max_tls_handshakes: Whole<usize, 1, 1_000_000> = 4096;
+    /// The most header fields of a request. One with more gets 431.
+    // Pingora's parser takes no more than 256.
+    max_headers: Whole<usize, 1, 256> = 100;
+    /// The longest request target in bytes. A longer one gets 414.
+    // Shorter ones URLs have anyway, and longer ones don't fit into the type of a URI.
+    max_uri_bytes: Bytes<usize, 64, 65_534> = 8192;
+    /// Requests that one connection may carry before it is closed, in good order.
+    max_requests_per_connection: Whole<u32, 1, 1_000_000_000> = 10_000;
+    /// How fast a request body must come, in bytes a second: a slower one gets 408. 0 is any speed. The
+    /// bodies of gRPC, and those of requests whose answer has begun, may take their time.
+    min_body_bytes_per_sec: Bytes<u32, 0, 1_000_000_000> = 100;
+    /// How long a body may be slower than `min_body_bytes_per_sec`.
+    body_grace_secs: Time = Duration::from_secs(10);
+    /// Client connections in all. What is more is closed at once.
+    max_connections: Whole<usize, 1, 10_000_000> = 100_000;
+    /// Connections of one client address; of IPv6, of one /64; never more than half of `max_connections`.
+    /// What is more is closed at once. One of `trusted_proxies` may have seven eighths of all.
+    max_connections_per_client: Whole<u32, 1, 10_000_000> = 4096;
+    /// Connections on which nothing was said yet: no hello of TLS, no request. When there are more, the
+    /// oldest of the client that has the most is closed.
+    max_silent_connections: Whole<usize, 1, 10_000_000> = 8192;
+    /// Requests at once of one client over HTTP/2, on all of its connections, or through one of
+    /// `trusted_proxies`. What is more gets 429.
+    max_requests_per_client: Whole<u32, 1, 10_000_000> = 4096;
+    /// Requests that may run at once on one HTTP/2 connection.
+    max_h2_streams: Whole<u32, 1, 10_000> = 100;
+    /// PING, SETTINGS, PRIORITY, CONTINUATION and empty DATA frames that one HTTP/2 connection may send
+    /// in a second, twice as many at once; `RST_STREAM` counts ten times. With more it is closed.
+    max_h2_control_frames_per_sec: Whole<u32, 10, 1_000_000> = 1000;
+    /// Bytes that may be held in memory on behalf of one connection: of answers that its client does not
+    /// take, of request bodies that no backend takes, and of compression. A backend is read no faster.
+    // With less, a connection could not hold what one request needs at once.
+    max_buffered_bytes_per_connection: Bytes<usize, 262_144, 4_294_967_295> = 2 << 20;
+    /// The same for one client, the same one as for `max_connections_per_client`. Beyond it each of its
+    /// connections has 64 KiB.
+    max_buffered_bytes_per_client: Bytes<usize, 262_144, 4_294_967_295> = 64 << 20;
+    /// The same in all.
+    max_buffered_bytes: Bytes<usize, 262_144, 4_294_967_295> = 1 << 30;
+    /// Bytes of an answer that may wait on one HTTP/2 stream to be sent.
+    // A frame needs as much room as the least, and no connection should hold more than the most.
+    max_h2_send_buffer_bytes: Bytes<usize, 4096, 16_777_216> = 128 << 10;
+    /// The certificate, with its chain, for clients that name no host, or one that is not declared:
+    /// PEM. Without it they are refused.
+    default_cert: Option<File>, example: "/etc/ssl/default.pem", restart: RESTART;
+    /// The private key of `default_cert`: PEM.
+    default_key: Option<File>, example: "/etc/ssl/default.key", restart: RESTART;
+}
+
+texts! {
+    pub ClientIpHeader: HeaderField, like "[!#$%&'*+.^`|~0-9A-Za-z-]+", such as "CF-Connecting-IP",
+        by |value, _| client_ip_header(value);
+}
+
+/// A certificate in files of the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate with its chain, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+impl ProxySettings {
+    /// Settings in which everything but the two paths has its default; nothing is listened at.
+    pub fn new(admin_socket: PathBuf, state_dir: PathBuf) -> Self {
+        Self { admin_socket, state_dir, ..Self::default() }
+    }
+
+    /// The certificate for clients that name no host, or one that nobody has declared.
+    pub fn default_certificate(&self) -> Option<CertificateFiles> {
+        let (cert, key) = self.default_cert.clone().zip(self.default_key.clone())?;
+        Some(CertificateFiles { cert, key })
+    }
+}
+
+/// Reads the section; with it, the state directory as it may be shown.
+pub(super) fn read(
+    section: &mut Section<'_, '_>,
+    listeners: &mut Listeners,
+    environment: &Environment<'_>,
+) -> (ProxySettings, PathBuf) {
+    let state_dir = environment.state_dir();
+    if state_dir.is_none() && !section.has("state_dir") {
+        section.problem(
+            "state_dir",
+            "missing, and this user has no home directory to keep the state in; \
+             add `state_dir = \"/var/lib/vhost\"`",
+        );
+    }
+    let default = ProxySettings::new(environment.admin_socket(), state_dir.unwrap_or_default());
+    let origin =
+        |by_environment| if by_environment { Origin::Environment } else { Origin::Default };
+    let (socket, state) = (default.admin_socket.plain(), default.state_dir.plain());
+    section.default_is("admin_socket", socket, origin(environment.decides_admin_socket()));
+    section.default_is("state_dir", state, origin(environment.decides_state_dir()));
+    let settings = ProxySettings::read(section, default);
+    check(section, &settings, listeners);
+    let shown = section.written("state_dir").map_or(settings.state_dir.clone(), PathBuf::from);
+    (settings, shown)
+}
+
+/// What the keys have to say together.
+fn check(section: &Section<'_, '_>, settings: &ProxySettings, listeners: &mut Listeners) {
+    let ProxySettings { listen_addr, listen_addr_http, management_api_addr, .. } = settings;
+    for (key, address) in [
+        ("listen_addr", listen_addr),
+        ("listen_addr_http", listen_addr_http),
+        ("management_api_addr", management_api_addr),
+    ] {
+        if let Some(address) = address {
+            listeners.claim(section, key, *address);
+        }
+    }
+    if !section.has("listen_addr") && !section.has("listen_addr_http") {
+        section.problem(
+            "",
+            "nothing to listen at; add `listen_addr_http = \"0.0.0.0:80\"` for HTTP, or \
+             `listen_addr = \"0.0.0.0:443\"` for HTTPS",
+        );
+    }
+    if settings.client_ip_header.is_some() && section.is_empty_list("trusted_proxies") {
+        section.problem(
+            "client_ip_header",
+            "`trusted_proxies` is empty, and nobody else is believed; name the proxies that set the \
+             header: `trusted_proxies = [\"cloudflare\"]`",
+        );
+    }
+    for (key, is_on, address) in [
+        ("proxy_protocol", settings.proxy_protocol, "listen_addr"),
+        ("proxy_protocol_http", settings.proxy_protocol_http, "listen_addr_http"),
+    ] {
+        if is_on && !section.has(address) {
+            section.problem(key, format!("there is no `{address}` that it could be for"));
+        }
+        if is_on && section.is_empty_list("trusted_proxies") {
+            section.problem(
+                key,
+                "`trusted_proxies` is empty, and nobody else may connect then; name the proxies that \
+                 send the header: `trusted_proxies = [\"10.0.0.0/8\"]`",
+            );
+        }
+    }
+    let (max, share) = (settings.max_connections, share_of(settings.max_connections));
+    if section.has("max_connections_per_client")
+        && usize::try_from(settings.max_connections_per_client).is_ok_and(|of| of > share)
+    {
+        section.warn(
+            "max_connections_per_client",
+            format!(
+                "one client could take all of `max_connections` ({max}); it gets half of them at \
+                 most, {share}: set that or less, or raise `max_connections`"
+            ),
+        );
+    }
+    section.both(
+        ("default_cert", "\"/etc/ssl/default.pem\""),
+        ("default_key", "\"/etc/ssl/default.key\""),
+    );
+    if let Some(files) = settings.default_certificate()
+        && let Err(error) = read_fitting_pair(&files.cert, &files.key, [])
+    {
+        section.bad_file("default_cert", format!("{error}; {}", error.hint()));
+    }
+}
+
+/// The header in which trusted proxies name the client.
+fn client_ip_header(value: &DeValue<'_>) -> Result<HeaderField, String> {
+    let header = parsed::<HeaderField>(value)?;
+    match header.name().as_str() {
+        "x-forwarded-for" => Err("it is read without this key; leave the key out".to_owned()),
+        "forwarded" => Err("it holds more than one address; name a header such as \
+                            `CF-Connecting-IP`, `True-Client-IP` or `X-Real-IP`"
+            .to_owned()),
+        name if name.contains('_') => {
+            Err("write it with `-`: fields with `_` are dropped".to_owned())
+        }
+        _ => Ok(header),
+    }
+}
+
+fn rules() -> Json {
+    // What a listener needs whose connections begin with a header of the PROXY protocol.
+    let announced = |key: &str, address: &str| {
+        json!({
+            "if": { "properties": { key: { "const": true } }, "required": [key] },
+            "then": {
+                "properties": { "trusted_proxies": { "minItems": 1 } },
+                "required": [address, "trusted_proxies"],
+            },
+        })
+    };
+    json!({
+        "anyOf": [{ "required": ["listen_addr"] }, { "required": ["listen_addr_http"] }],
+        "dependentRequired": {
+            "default_cert": ["default_key"], "default_key": ["default_cert"],
+        },
+        "allOf": [
+            announced("proxy_protocol", "listen_addr"),
+            announced("proxy_protocol_http", "listen_addr_http"),
+        ],
+    })
+}

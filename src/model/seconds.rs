@@ -1,0 +1,148 @@
+//! Times as people write them.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde_json::Value;
+
+use super::ParseError;
+
+/// How long something may take. It is read from a number of seconds, whole or with decimals, or from a text
+/// such as `90s` or `1h30m`, and written as a number.
+///
+/// It has a millisecond to a day: a longer time is a mistyped unit, and time-outs that a day does not
+/// suffice for would keep dead peers. With `OR_NONE` it may be 0 too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seconds<const OR_NONE: bool = false>(Duration);
+
+/// The bounds, in seconds.
+const MIN_SECS: f64 = 0.001;
+const MAX_SECS: f64 = 86_400.0;
+
+/// How a time is written, for messages.
+const FORM: &str = "use a time such as 90s, 1h30m or 90 (seconds)";
+
+/// What a text looks like that is a time, or refers to one in the environment.
+const PATTERN: &str = r"^([0-9][0-9A-Za-z. ]*|.*\$\{[A-Za-z_][A-Za-z0-9_]*\}.*)$";
+
+impl<const OR_NONE: bool> Seconds<OR_NONE> {
+    /// How a time is written, for messages.
+    pub const FORM: &'static str = FORM;
+
+    /// The time.
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+/// A time as a number of seconds, whole where it can be.
+pub fn seconds_as_json(time: Duration) -> Value {
+    match time.subsec_nanos() {
+        0 => time.as_secs().into(),
+        _ => time.as_secs_f64().into(),
+    }
+}
+
+impl<const OR_NONE: bool> TryFrom<f64> for Seconds<OR_NONE> {
+    type Error = String;
+
+    fn try_from(seconds: f64) -> Result<Self, String> {
+        if (MIN_SECS..=MAX_SECS).contains(&seconds) || (OR_NONE && seconds == 0.0) {
+            Ok(Self(Duration::from_secs_f64(seconds)))
+        } else {
+            Err(format!("use {MIN_SECS} to {MAX_SECS} seconds (a day)"))
+        }
+    }
+}
+
+impl<const OR_NONE: bool> FromStr for Seconds<OR_NONE> {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let seconds = match text.parse::<f64>() {
+            Ok(seconds) => Some(seconds),
+            Err(_) => humantime::parse_duration(text).ok().map(|time| time.as_secs_f64()),
+        };
+        let read = seconds.ok_or_else(|| FORM.to_owned()).and_then(Self::try_from);
+        read.map_err(|reason| ParseError::new("time", text, reason))
+    }
+}
+
+impl<const OR_NONE: bool> Serialize for Seconds<OR_NONE> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        seconds_as_json(self.0).serialize(serializer)
+    }
+}
+
+impl<'de, const OR_NONE: bool> Deserialize<'de> for Seconds<OR_NONE> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = match Value::deserialize(deserializer)? {
+            Value::Number(number) => Self::try_from(number.as_f64().unwrap_or(f64::NAN)),
+            Value::String(text) => {
+                return text.parse().map_err(|error: ParseError| D::Error::custom(error.reason));
+            }
+            _ => Err(FORM.to_owned()),
+        };
+        read.map_err(D::Error::custom)
+    }
+}
+
+impl<const OR_NONE: bool> JsonSchema for Seconds<OR_NONE> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Seconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let from = if OR_NONE { 0.0 } else { MIN_SECS };
+        json_schema!({ "anyOf": [
+            { "type": "number", "minimum": from, "maximum": MAX_SECS },
+            { "type": "string", "pattern": PATTERN, "examples": ["90s"] },
+        ] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_number_of_seconds_or_has_units() {
+        for (value, millis) in [
+            (json!(90), 90_000),
+            (json!(0.5), 500),
+            (json!("90s"), 90_000),
+            (json!("1h30m"), 5_400_000),
+            (json!("1m 30s"), 90_000),
+            (json!("500ms"), 500),
+            (json!("90"), 90_000),
+        ] {
+            let read = serde_json::from_value::<Seconds>(value.clone()).expect("a time");
+            assert_eq!(read.get(), Duration::from_millis(millis), "{value}");
+        }
+        let written = |text: &str| serde_json::to_value(text.parse::<Seconds>().expect(text)).ok();
+        assert_eq!((written("1m30s"), written("1500ms")), (Some(json!(90)), Some(json!(1.5))));
+        const RANGE: &str = "use 0.001 to 86400 seconds (a day)";
+        for (value, reason) in [
+            (json!("soon"), FORM),
+            (json!(true), FORM),
+            (json!(0), RANGE),
+            (json!("2d"), RANGE),
+            (json!("-1"), RANGE),
+            (json!("nan"), RANGE),
+        ] {
+            let error = serde_json::from_value::<Seconds>(value.clone()).expect_err("no time");
+            assert_eq!(error.to_string(), reason, "{value}");
+        }
+        assert_eq!("0".parse::<Seconds<true>>().map(Seconds::get), Ok(Duration::ZERO));
+        assert!("0.0001".parse::<Seconds<true>>().is_err());
+    }
+}
