@@ -28,7 +28,7 @@ pub(super) fn render() -> Vec<u8> {
     section(&mut page, "NAME", &["vhost-config - the config file of vhost"]);
     section(&mut page, "DESCRIPTION", DESCRIPTION);
     page.control("SH", ["KEYS"]);
-    page.text(words("At the head of the file, above all sections:"));
+    page.text(words("At the top of the file, before all sections:"));
     key(&mut page, "include", &schema["properties"]["include"], false);
     for name in SECTIONS {
         keys(&mut page, name, at(&schema, name));
@@ -75,7 +75,7 @@ fn keys(page: &mut Roff, name: &str, section: &Value) {
     }
 }
 
-/// A key: its name and what it takes, what it does, and what holds without it.
+/// A key: its name, type, description and default.
 fn key(page: &mut Roff, name: &str, property: &Value, required: bool) {
     let takes = [bold(name), roman(" = "), italic(takes(property))];
     let text = description(property).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -88,7 +88,7 @@ fn key(page: &mut Roff, name: &str, property: &Value, required: bool) {
     entry(page, takes, format!("{text} {rest}").trim_end());
 }
 
-/// The kind of value that a key takes, as a reader would write it.
+/// The type of a key's value, as it is written.
 fn takes(property: &Value) -> String {
     if let Some(items) = property.get("items") {
         if items.get("properties").is_some() {
@@ -110,7 +110,7 @@ fn takes(property: &Value) -> String {
     }
 }
 
-/// A table that is a value, as a reader would write it.
+/// An inline table, as it is written.
 fn table(schema: &Value) -> Option<String> {
     let keys = schema["properties"].as_object()?;
     let keys: Vec<_> = keys.iter().map(|(key, of)| format!("{key} = {}", takes(of))).collect();
@@ -198,7 +198,7 @@ address = "${WEB_V2}:3001"
 tags = ["b"]"#;
 
 const FILES: [(&str, &str); 2] = [
-    ("/etc/vhost/config.toml", "The config file that the systemd unit names."),
+    ("/etc/vhost/config.toml", "The config file of the systemd unit."),
     ("/var/lib/vhost", "State and history of the system's server."),
 ];
 
