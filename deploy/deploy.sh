@@ -4,7 +4,7 @@
 #   START='systemctl restart "app@$tag"' STOP='systemctl stop "app@$tag"' deploy.sh example.com [REASON]
 #
 # The domain moves between the tags `a` and `b`; the backends are `app-a` and `app-b`. START and STOP
-# are run by a shell and find the tag in $tag. With KEEP=1 the old version runs on, so that
+# are run by a shell and find the tag in $tag. With KEEP=1 the old version keeps running, so that
 # `vhost ctl undo` goes back at once. The exit status is that of the first command that failed.
 set -eu
 : "${1:?usage: deploy.sh DOMAIN [REASON]}" "${START:?set it to what starts a version}"
@@ -13,7 +13,7 @@ domain=$1
 reason=${2:-deploy.sh}
 
 stop() {
-    # Refused while the backend is needed: then it runs on.
+    # Refused if the backend is needed: then it keeps running.
     vhost ctl --quiet backend disable "app-$1" --wait && tag=$1 sh -c "$STOP"
 }
 

@@ -1,14 +1,14 @@
 #!/bin/sh
-# A CA to try things with: Pebble, which Let's Encrypt tests with, and a DNS server of its own in which
-# every name leads to 127.0.0.1. It needs pebble (Debian and Ubuntu: the package `pebble`), openssl, curl.
+# A CA for tests: Pebble, Let's Encrypt's own test CA, and a DNS server that resolves
+# every name to 127.0.0.1. It needs pebble (Debian and Ubuntu: the package `pebble`), openssl, curl.
 #
 #   deploy/pebble.sh DIRECTORY [HTTP_PORT HTTPS_PORT]
 #
-# It looks for challenges at these ports, 80 and 443 when not given, and runs until it is ended. When
+# It checks challenges at these ports (default: 80 and 443), and runs until it is stopped. When
 # DIRECTORY has these files, it is ready:
 #
-#   lets_encrypt.toml   what belongs into the config file of vhost; it is printed too
-#   root.pem            the root of what it signs, for clients such as curl: another one at each start
+#   lets_encrypt.toml   the section for the config file of vhost; it is also printed
+#   root.pem            the root of its certificates, for clients such as curl; a new one at each start
 set -eu
 directory=${1:?usage: pebble.sh DIRECTORY [HTTP_PORT HTTPS_PORT]}
 http=${2:-80}
@@ -23,7 +23,7 @@ mkdir -p "$directory"
 cd "$directory"
 rm -f lets_encrypt.toml root.pem
 
-# What Pebble's own HTTPS is trusted by: another CA than the one that signs what is ordered.
+# The CA of Pebble's own HTTPS, which is not the one that signs orders.
 key='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
 openssl req -x509 $key -days 30 -subj '/CN=Pebble itself' -keyout ca.key -out ca.pem 2> openssl.log
 openssl req -new $key -subj /CN=localhost -keyout server.key -out server.csr 2>> openssl.log
@@ -46,7 +46,7 @@ trap 'exit 0' INT TERM
 pebble-challtestsrv -http01 '' -https01 '' -tlsalpn01 '' -dns01 "$dns" \
     -management "$dns_management" -defaultIPv4 127.0.0.1 -defaultIPv6 '' > dns.log 2>&1 &
 pids=$!
-# Else it waits for some seconds before it looks.
+# Otherwise it waits for some seconds before it checks.
 PEBBLE_VA_NOSLEEP=1 pebble -config pebble.json -dnsserver "$dns" > pebble.log 2>&1 &
 pids="$pids $!"
 

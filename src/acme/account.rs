@@ -11,19 +11,19 @@ use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::connection::Seen;
+use super::connection::ResponseFacts;
+use super::context::{CaContext, blocking};
 use super::error::AcmeError;
-use super::shared::{Shared, blocking};
 use super::storage;
 use crate::atomic_file;
 use crate::config::EabSettings;
 use crate::model::AccountInfo;
 use crate::plain_file::{self, MAX_PEM_BYTES};
 
-/// A conversation with a CA by somebody whom it knows.
+/// A session with a CA under a known account.
 pub(super) struct Session {
     pub(super) account: Account,
-    pub(super) seen: Seen,
+    pub(super) seen: ResponseFacts,
 }
 
 impl Session {
@@ -39,14 +39,14 @@ struct AccountFile {
     email: String,
     uri: String,
     thumbprint: String,
-    /// How the CA is called in DNS records, once it has said so.
+    /// The CA's name in DNS records, once known.
     #[serde(default)]
     issuer_domain: Option<String>,
     credentials: AccountCredentials,
 }
 
-impl Shared {
-    /// Begins a conversation, with an account that is made when there is none.
+impl CaContext {
+    /// Starts a session; registers an account if there is none.
     pub(super) async fn session(&self) -> Result<Session, AcmeError> {
         if let Some(session) = self.known().await? {
             return Ok(session);
@@ -63,7 +63,7 @@ impl Shared {
         }
     }
 
-    /// What is known of the account, without asking the CA.
+    /// The account as stored, without asking the CA.
     pub(super) fn account_info(&self) -> AccountInfo {
         let file = read(&self.account_path()).ok().flatten();
         let domain = self.issuer_domain(file.as_ref().and_then(|file| file.issuer_domain.clone()));
@@ -82,7 +82,7 @@ impl Shared {
         }
     }
 
-    /// Forgets an account that the CA does not know, unless there is another one already.
+    /// Removes an account that the CA does not know, unless a new one has replaced it.
     pub(super) async fn forget_account(&self, uri: &str) -> Result<(), AcmeError> {
         let _one_at_a_time = self.registering.lock().await;
         warn!(directory_url = self.issuer.directory_url, uri, "the CA does not know the account");
@@ -94,8 +94,8 @@ impl Shared {
         blocking(forget).await.map_err(|error| cannot_keep(&error))
     }
 
-    /// Keeps how the CA is called in DNS records, once it has said so.
-    pub(super) async fn keep_issuer_domain(&self, seen: &Seen) {
+    /// Stores the CA's name in DNS records, once known.
+    pub(super) async fn keep_issuer_domain(&self, seen: &ResponseFacts) {
         let Some(domain) = seen.issuer_domain() else { return };
         let path = self.account_path();
         let keep = move || match read(&path)? {
@@ -104,9 +104,9 @@ impl Shared {
             }
             _ => Ok(()),
         };
-        // It only goes into what is shown.
+        // It is only shown to people.
         if let Err(error) = blocking(keep).await {
-            warn!(directory_url = self.issuer.directory_url, %error, "the account cannot be kept");
+            warn!(directory_url = self.issuer.directory_url, %error, "the account cannot be saved");
         }
     }
 
@@ -120,9 +120,8 @@ impl Shared {
         let Some(file) = file else { return Ok(None) };
         if file.directory_url != self.issuer.directory_url {
             let words = format!("`{}` is the account at `{}`", path.display(), file.directory_url);
-            return Err(
-                AcmeError::local(words).with_hint("move the file away, or use another `cache_dir`")
-            );
+            return Err(AcmeError::local(words)
+                .with_hint("move the file elsewhere, or use another `cache_dir`"));
         }
         let (http, seen) = self.connection().await?.converse();
         let account = Account::builder_with_http(http).from_credentials(file.credentials).await;
@@ -177,7 +176,7 @@ impl Shared {
         Ok(Session { account, seen })
     }
 
-    /// Tells the CA another address. That it fails is no reason not to order.
+    /// Changes the e-mail address at the CA. A failure must not prevent orders.
     async fn change_email(&self, session: &Session, path: PathBuf) {
         let email = self.issuer.email.clone();
         let contact = format!("mailto:{email}");
@@ -197,7 +196,7 @@ impl Shared {
         if let Err(error) = told {
             warn!(
                 directory_url = self.issuer.directory_url,
-                error, "the CA cannot be told another address"
+                error, "the e-mail address cannot be changed at the CA"
             );
         }
     }
@@ -206,7 +205,7 @@ impl Shared {
         self.storage.account(&self.issuer.directory_url)
     }
 
-    /// How the CA is called in DNS records; `said` is what it said itself.
+    /// The CA's name in DNS records; `said` comes from the CA itself.
     fn issuer_domain(&self, said: Option<String>) -> String {
         if self.is_public() {
             return "letsencrypt.org".to_owned();
@@ -220,10 +219,10 @@ impl Shared {
 }
 
 fn cannot_keep(error: &io::Error) -> AcmeError {
-    AcmeError::file("the account cannot be kept", error)
+    AcmeError::file("the account cannot be saved", error)
 }
 
-/// Reads the account. A file that makes no sense is put aside: what is in it is lost either way.
+/// Reads the account. A damaged file is moved aside: its content is lost either way.
 fn read(path: &Path) -> io::Result<Option<AccountFile>> {
     let json = match plain_file::read(path, MAX_PEM_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -232,8 +231,8 @@ fn read(path: &Path) -> io::Result<Option<AccountFile>> {
     match serde_json::from_slice(&json) {
         Ok(file) => Ok(Some(file)),
         Err(error) => {
-            // Its text could quote the key.
-            warn!(path = %path.display(), line = error.line(), "the account's file is broken");
+            // The error's text could quote the key.
+            warn!(path = %path.display(), line = error.line(), "the account's file is damaged");
             fs::rename(path, path.with_extension("json.bad"))?;
             Ok(None)
         }
@@ -244,7 +243,7 @@ fn write(path: &Path, file: &AccountFile) -> io::Result<()> {
     storage::write(path, &serde_json::to_vec_pretty(file)?)
 }
 
-/// Waits for a lock that the kernel lets go when the process ends.
+/// Waits for a lock, which the kernel releases when the process ends.
 fn lock(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         atomic_file::private_directory(directory)?;
@@ -261,12 +260,12 @@ pub(super) fn binding(eab: &EabSettings) -> Result<ExternalAccountKey, AcmeError
     let path = eab.hmac_key_file.display();
     let blocked = |why: &dyn std::fmt::Display| {
         AcmeError::local(format!("the external account's key `{path}`: {why}"))
-            .with_hint("`eab_hmac_key_file` holds the key as the CA gave it out, in base64url")
+            .with_hint("`eab_hmac_key_file` contains the key as the CA issued it, in base64url")
     };
     let text = plain_file::read_text(&eab.hmac_key_file, MAX_PEM_BYTES)
         .map_err(|error| blocked(&error))?;
     let key = decode(&text).filter(|key| !key.is_empty());
-    let key = key.ok_or_else(|| blocked(&"it is not in base64url"))?;
+    let key = key.ok_or_else(|| blocked(&"it is not base64url"))?;
     Ok(ExternalAccountKey::new(eab.kid.clone(), &key))
 }
 

@@ -10,29 +10,29 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
-use super::connection::{AGENT, connector, words};
+use super::connection::{USER_AGENT_VALUE, connector, words};
 use super::trust;
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks `url` about `name`, as `url?domain=name`: the status 200 is yes, any other no. Redirects are
-/// not followed.
+/// Sends `GET url?domain=name`: status 200 means yes, any other no. Redirects are not followed.
 ///
 /// # Errors
-/// When there is no answer within two seconds, and why.
+/// When there is no answer within two seconds.
 pub async fn ask(url: &str, name: &str) -> Result<bool, String> {
-    match timeout(PATIENCE, get(url, name)).await {
+    match timeout(ASK_TIMEOUT, get(url, name)).await {
         Ok(answer) => answer,
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer within {} s", ASK_TIMEOUT.as_secs())),
     }
 }
 
 async fn get(url: &str, name: &str) -> Result<bool, String> {
     let separator = if url.contains('?') { '&' } else { '?' };
-    // A normalised name has no character that a query can't have, but for an IPv6 address's brackets.
+    // The brackets of an IPv6 address are the only characters of a normalised name that a query
+    // can't have.
     let name = name.replace('[', "%5B").replace(']', "%5D");
     let request = Request::get(format!("{url}{separator}domain={name}"))
-        .header(USER_AGENT, AGENT)
+        .header(USER_AGENT, USER_AGENT_VALUE)
         .body(Empty::<Bytes>::new())
         .map_err(|error| error.to_string())?;
     let tls = if url.starts_with("https:") {
@@ -41,7 +41,7 @@ async fn get(url: &str, name: &str) -> Result<bool, String> {
     } else {
         None
     };
-    let client = Client::builder(TokioExecutor::new()).build(connector(tls, PATIENCE)?);
+    let client = Client::builder(TokioExecutor::new()).build(connector(tls, ASK_TIMEOUT)?);
     let response = client.request(request).await.map_err(|error| words(&error))?;
     Ok(response.status() == StatusCode::OK)
 }

@@ -1,4 +1,4 @@
-//! The key that a certificate is ordered for, and what is made of both.
+//! The private key of an order, the signing request, and the bundle of key and chain.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -31,17 +31,17 @@ pub(super) fn signing_request(name: &DomainName, key: &str) -> Result<Vec<u8>, S
     Ok(params.serialize_request(&key).map_err(words)?.der().to_vec())
 }
 
-/// The bundle of a key and the chain that a CA sent for it, once it is sure that they serve `name`.
+/// The bundle of a key and the CA's chain, after a check that they can serve `name`.
 pub(super) fn bundle(name: &DomainName, key: &str, chain: &str) -> Result<String, String> {
     if chain.contains("PRIVATE KEY") {
-        return Err("there is a private key in what the CA sent".to_owned());
+        return Err("the CA's answer contains a private key".to_owned());
     }
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
     let certificates = certificates.map_err(|error| format!("the chain is not PEM: {error}"))?;
     let leaf = certificates.first().ok_or("the CA sent no certificate")?.clone();
     let der = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| error.to_string())?;
-    // Proves that the key is the certificate's.
+    // Checks that the key belongs to the certificate.
     CertifiedKey::from_der(certificates, der, &ring::default_provider())
         .map_err(|error| format!("the certificate does not fit its key: {error}"))?;
     let (_, leaf) = X509Certificate::from_der(&leaf).map_err(|error| error.to_string())?;
@@ -51,12 +51,12 @@ pub(super) fn bundle(name: &DomainName, key: &str, chain: &str) -> Result<String
     let ends = leaf.validity().not_after.timestamp();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     if i128::from(ends) <= i128::from(now.as_secs()) {
-        return Err("the certificate has run out already".to_owned());
+        return Err("the certificate has already expired".to_owned());
     }
     Ok(format!("{}\n{}\n", key.trim_end(), chain.trim().replace("\r\n", "\n")))
 }
 
-/// The address that a name is, if it is one.
+/// The name as an IP address, if it is one.
 pub(super) fn ip(name: &DomainName) -> Option<IpAddr> {
     plain(name).parse().ok()
 }
@@ -115,7 +115,7 @@ mod tests {
             ("<html>".to_owned(), "no certificate"),
             (signed("a.test", &other, 1), "does not fit"),
             (signed("b.test", &key, 1), "not for `a.test`"),
-            (signed("a.test", &key, -1), "run out"),
+            (signed("a.test", &key, -1), "expired"),
             (key.clone(), "private key"),
         ] {
             let error = bundle(&name, &key, &chain).unwrap_err();

@@ -11,20 +11,20 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use tracing::warn;
 
 use super::challenge::Challenges;
+use super::context::{CaContext, Listeners, blocking};
 use super::error::AcmeError;
 use super::order::{Issued, OrderRequest};
 use super::renewal::{self, RenewalWindow};
-use super::shared::{Listeners, Shared, blocking};
 use super::storage::Storage;
 use crate::config::IssuerSettings;
 use crate::model::{AccountInfo, DomainName, RevocationReason};
 
-/// One CA, and our account there. A clone is the same one.
+/// One CA, and our account there. Clones share it.
 #[derive(Clone)]
-pub struct Ca(Arc<Shared>);
+pub struct Ca(Arc<CaContext>);
 
 impl Ca {
-    /// A CA that is neither connected to nor read about yet.
+    /// A CA; nothing is connected or read yet.
     pub fn new(
         issuer: IssuerSettings,
         dns_hook: Option<PathBuf>,
@@ -32,7 +32,7 @@ impl Ca {
         storage: Storage,
         challenges: Challenges,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(CaContext {
             issuer,
             dns_hook,
             listeners,
@@ -44,12 +44,11 @@ impl Ca {
         }))
     }
 
-    /// Its directory.
     pub fn directory_url(&self) -> &str {
         &self.0.issuer.directory_url
     }
 
-    /// Its directory as people are shown it.
+    /// Its directory URL as shown to people.
     pub fn shown_url(&self) -> &str {
         self.0.issuer.shown_url()
     }
@@ -59,7 +58,7 @@ impl Ca {
         self.0.is_public()
     }
 
-    /// Whether it is one whose certificates nobody trusts.
+    /// Whether it is a staging CA, whose certificates clients don't trust.
     pub fn is_staging(&self) -> bool {
         self.directory_url() == LetsEncrypt::Staging.url()
     }
@@ -67,19 +66,19 @@ impl Ca {
     /// Whether it can be asked to sign a name at all.
     ///
     /// # Errors
-    /// When it can't, and what would have to be otherwise.
+    /// When it can't; the hint says what to change.
     pub fn can_sign(&self, name: &DomainName) -> Result<(), AcmeError> {
         self.0.can_sign(name)
     }
 
-    /// Gets a certificate, from the order to the chain; goes on with an order that was cut short. The
-    /// order is remembered until [`Storage::save`] has kept what it came to. `step` is told what is
-    /// being done.
+    /// Gets a certificate, from the order to the chain; resumes an interrupted order. The order
+    /// stays on disk until [`Storage::save`] has stored its result. `step` is called with each
+    /// step.
     ///
-    /// Dropping the future stops the work where it is; the next call goes on from there.
+    /// Dropping the future stops the work; the next call resumes it.
     ///
     /// # Errors
-    /// When the CA refuses, can't be reached, or does not come to a decision.
+    /// When the CA refuses, can't be reached, or does not decide in time.
     pub async fn issue(
         &self,
         order: OrderRequest,
@@ -88,8 +87,8 @@ impl Ca {
         self.0.issue(&order, step).await
     }
 
-    /// When the CA wants a certificate to be renewed (RFC 9773); nothing where it has no opinion, or
-    /// none that makes sense.
+    /// The CA's renewal window of a certificate (RFC 9773); `None` if it has none, or an
+    /// implausible one.
     ///
     /// # Errors
     /// When it can't be asked, or does not know the certificate.
@@ -100,7 +99,7 @@ impl Ca {
         renewal::ask(&self.0, leaf).await
     }
 
-    /// Revokes a certificate; one that is revoked already is fine.
+    /// Revokes a certificate; if it is already revoked, this succeeds.
     ///
     /// # Errors
     /// When the CA refuses, as it does for a certificate of another account.
@@ -136,7 +135,7 @@ impl Ca {
     /// Makes the account when there is none.
     ///
     /// # Errors
-    /// When the CA refuses or can't be reached, or the account can't be kept.
+    /// When the CA refuses or can't be reached, or the account can't be saved.
     pub async fn register(&self) -> Result<AccountInfo, AcmeError> {
         self.0.session().await?;
         let ca = self.clone();
@@ -144,22 +143,22 @@ impl Ca {
         info.map_err(|error| AcmeError::transient(error.to_string()))
     }
 
-    /// Answers the challenges of orders that an earlier process left, as the CA may be looking at them
-    /// just now, and removes those that nothing will come of any more. Reads and writes files; to be
-    /// called before anything is ordered.
+    /// Restores the answers to challenges of an earlier process's orders, because the CA may be
+    /// checking them right now, and removes obsolete orders. Reads and writes files; call it before
+    /// anything is ordered.
     pub fn restore(&self) {
         let (storage, url) = (&self.0.storage, self.directory_url());
         for order in storage.orders(url) {
-            // A process that ends between the two leaves the order beside its certificate.
+            // A process that ends between the two steps leaves the order beside its certificate.
             if order.is_old() || storage.is_fulfilled(url, &order) {
                 if let Err(error) = storage.remove_order(url, &order.name) {
-                    warn!(name = %order.name, %error, "an order that is over cannot be removed");
+                    warn!(name = %order.name, %error, "a finished order cannot be removed");
                 }
                 continue;
             }
             for answer in &order.answers {
                 if let Err(error) = self.0.keep_answering(&order.name, answer) {
-                    warn!(name = %order.name, error, "a challenge cannot be answered again");
+                    warn!(name = %order.name, error, "the answer to a challenge cannot be restored");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The challenges that are pending: what the proxy answers to a CA that looks.
+//! The pending challenges: what the proxy answers when a CA checks them.
 //!
 //! Read for every request below `/.well-known/acme-challenge/` and every handshake that asks for
 //! `acme-tls/1`, so reading takes no lock. Written a few times for each order.
@@ -16,7 +16,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::order_file::Answer;
 
-/// The protocol that a handshake for TLS-ALPN-01 asks for (RFC 8737 §6.2).
+/// The ALPN protocol of a TLS-ALPN-01 handshake (RFC 8737 §6.2).
 pub const ACME_TLS: &[u8] = b"acme-tls/1";
 
 /// The challenges that are pending. A clone shares them.
@@ -29,7 +29,7 @@ struct Inner {
     next: AtomicU64,
 }
 
-/// By host, the newest last: two CAs may look at one name at once.
+/// By host, the newest last: two CAs may check one name at once.
 #[derive(Clone, Default)]
 struct Pending {
     http01: HashMap<Arc<str>, Vec<Http01>>,
@@ -57,9 +57,9 @@ impl Challenges {
         Some(Arc::clone(&found.key_authorization))
     }
 
-    /// What a handshake that asks for nothing but `acme-tls/1` at `host` is answered with: a
-    /// configuration with that protocol alone and the challenge's certificate. For an IP address the
-    /// host is its reverse name, such as `1.0.0.127.in-addr.arpa` (RFC 8738 §6).
+    /// The configuration for a handshake that offers only `acme-tls/1` at `host`: that protocol and
+    /// the challenge's certificate. For an IP address the host is its reverse name, such as
+    /// `1.0.0.127.in-addr.arpa` (RFC 8738 §6).
     pub fn tls_alpn01(&self, host: &str) -> Option<Arc<ServerConfig>> {
         let pending = self.0.pending.load();
         Some(Arc::clone(&pending.tls_alpn01.get(host)?.last()?.config))
@@ -71,7 +71,7 @@ impl Challenges {
         pending.http01.is_empty() && pending.tls_alpn01.is_empty()
     }
 
-    /// Answers a challenge as long as what this gives lives; DNS records are set elsewhere.
+    /// Answers a challenge until the returned guard is dropped; DNS records are set elsewhere.
     ///
     /// # Errors
     /// When no certificate can be made for it.
@@ -88,7 +88,7 @@ impl Challenges {
         }
     }
 
-    /// Answers for `token` at `host` until what this gives is dropped.
+    /// Answers for `token` at `host` until the returned guard is dropped.
     pub(crate) fn add_http01(&self, host: &str, token: &str, key_authorization: &str) -> Posted {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let host: Arc<str> = host.into();
@@ -99,7 +99,7 @@ impl Challenges {
         Posted { challenges: self.clone(), host, id }
     }
 
-    /// Answers for `host` with `config` until what this gives is dropped.
+    /// Answers for `host` with `config` until the returned guard is dropped.
     pub(crate) fn add_tls_alpn01(&self, host: &str, config: Arc<ServerConfig>) -> Posted {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let host: Arc<str> = host.into();
@@ -137,7 +137,7 @@ impl Challenges {
 }
 
 impl fmt::Debug for Challenges {
-    /// Tokens and keys are nobody's business.
+    /// Tokens and keys stay secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pending = self.0.pending.load();
         f.debug_struct("Challenges")
@@ -147,7 +147,7 @@ impl fmt::Debug for Challenges {
     }
 }
 
-/// A challenge that is answered while this lives.
+/// Guard: the challenge is answered until this is dropped.
 #[must_use]
 pub(crate) struct Posted {
     challenges: Challenges,
@@ -162,7 +162,7 @@ impl Drop for Posted {
 }
 
 /// The configuration that proves `name`, a host name or an IP address without brackets, by a
-/// certificate with `digest` in it (RFC 8737 §3).
+/// certificate that contains `digest` (RFC 8737 §3).
 ///
 /// # Errors
 /// When no certificate can be made for the name.
@@ -174,7 +174,7 @@ pub(crate) fn tls_alpn01_config(name: &str, digest: &[u8]) -> Result<Arc<ServerC
     let certificate = params.self_signed(&key).map_err(words)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let key = ring::sign::any_supported_type(&key).map_err(|error| error.to_string())?;
-    // Not `from_der`, which has webpki look at it and refuse the critical extension.
+    // Not `from_der`: webpki would refuse the critical extension.
     let certified = CertifiedKey::new(vec![certificate.der().clone()], key);
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -185,8 +185,8 @@ pub(crate) fn tls_alpn01_config(name: &str, digest: &[u8]) -> Result<Arc<ServerC
     Ok(Arc::new(config))
 }
 
-/// What the hello of a CA that looks at tls-alpn-01 calls a name: an address is not allowed there, so
-/// its reverse name stands for it (RFC 8738 §6).
+/// The server name in the `ClientHello` of a tls-alpn-01 check: for an address, its reverse name (RFC
+/// 8738 §6).
 fn server_name(name: &str) -> String {
     use std::fmt::Write as _;
     use std::net::IpAddr;

@@ -1,7 +1,7 @@
-//! HTTP to a CA: with time-outs, and with errors that say what happened.
+//! HTTP to a CA, with time-outs and useful errors.
 //!
-//! instant-acme expects JSON from everywhere and drops the headers of errors; what lies between us and
-//! a CA sends HTML, and the headers say when to come back.
+//! instant-acme expects JSON everywhere and drops the headers of errors; but middleboxes answer
+//! with HTML, and `Retry-After` is in the headers.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -27,13 +27,12 @@ use tracing::warn;
 
 use super::http_date;
 
-/// Who we say we are.
-pub(super) const AGENT: &str = concat!("vhost/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT_VALUE: &str = concat!("vhost/", env!("CARGO_PKG_VERSION"));
 
-/// A connector for `http` and `https`; without TLS settings it trusts nobody.
+/// A connector for `http` and `https`; without TLS settings it trusts no certificate.
 pub(super) fn connector(
     tls: Option<ClientConfig>,
-    patience: Duration,
+    connect_timeout: Duration,
 ) -> Result<HttpsConnector<HttpConnector>, String> {
     let tls = match tls {
         Some(tls) => tls,
@@ -44,14 +43,14 @@ pub(super) fn connector(
             .with_no_client_auth(),
     };
     let mut tcp = HttpConnector::new();
-    tcp.set_connect_timeout(Some(patience));
+    tcp.set_connect_timeout(Some(connect_timeout));
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
     Ok(builder.https_or_http().enable_http1().wrap_connector(tcp))
 }
 
-/// The last cause of an error, which is the one that says something.
+/// The innermost cause of an error, which is the informative one.
 pub(super) fn words(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -61,31 +60,31 @@ pub(super) fn words(error: &(dyn StdError + 'static)) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// Why there is no answer that a CA would give.
+/// The answer is missing, or is not that of an ACME CA.
 #[derive(Debug, thiserror::Error)]
 #[error("{words}")]
-pub(super) struct Refused {
+pub(super) struct NotAcme {
     pub(super) words: String,
     pub(super) hint: Option<String>,
 }
 
-/// What a CA said besides its answers, in one conversation.
+/// Facts from a CA's responses that instant-acme does not pass on, in one session.
 #[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<Last>>);
+pub(super) struct ResponseFacts(Arc<Mutex<FactsInner>>);
 
 #[derive(Default)]
-struct Last {
+struct FactsInner {
     retry_after: Option<SystemTime>,
     issuer_domain: Option<String>,
 }
 
-impl Seen {
-    /// Before when the CA does not want to be asked again, if its last answer was an error.
+impl ResponseFacts {
+    /// `Retry-After` of the last answer, if that was an error.
     pub(super) fn retry_after(&self) -> Option<SystemTime> {
         self.0.lock().retry_after
     }
 
-    /// How the CA is called in DNS records.
+    /// The CA's name in DNS records.
     pub(super) fn issuer_domain(&self) -> Option<String> {
         self.0.lock().issuer_domain.clone()
     }
@@ -100,9 +99,9 @@ pub(super) struct Connection {
 
 struct Directory {
     url: String,
-    /// The last one that was fetched, and when: each conversation begins with it.
+    /// The last one that was fetched, and when: each session starts with it.
     kept: Mutex<Option<(Instant, Bytes)>>,
-    told_of_the_clock: AtomicBool,
+    clock_skew_logged: AtomicBool,
 }
 
 impl Connection {
@@ -112,15 +111,15 @@ impl Connection {
         let directory = Directory {
             url: directory_url,
             kept: Mutex::new(None),
-            told_of_the_clock: AtomicBool::new(false),
+            clock_skew_logged: AtomicBool::new(false),
         };
         let http = builder.build(connector(Some(tls), Duration::from_secs(10))?);
         Ok(Self { http, directory: Arc::new(directory) })
     }
 
-    /// Begins a conversation, of which `Seen` will know more than its answers.
-    pub(super) fn converse(&self) -> (Box<dyn HttpClient>, Seen) {
-        let seen = Seen::default();
+    /// Starts a session with the CA; `ResponseFacts` collects what instant-acme does not pass on.
+    pub(super) fn converse(&self) -> (Box<dyn HttpClient>, ResponseFacts) {
+        let seen = ResponseFacts::default();
         (Box::new(Conversation { connection: self.clone(), seen: seen.clone() }), seen)
     }
 }
@@ -128,7 +127,7 @@ impl Connection {
 #[derive(Clone)]
 struct Conversation {
     connection: Connection,
-    seen: Seen,
+    seen: ResponseFacts,
 }
 
 impl HttpClient for Conversation {
@@ -146,7 +145,7 @@ impl Conversation {
         &self,
         mut request: Request<BodyWrapper<Bytes>>,
     ) -> Result<BytesResponse, Error> {
-        const PATIENCE: Duration = Duration::from_secs(30);
+        const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
         let directory = &self.connection.directory;
         let host = request.uri().authority().map_or_else(String::new, ToString::to_string);
         let method = request.method().clone();
@@ -156,14 +155,15 @@ impl Conversation {
             let (parts, ()) = http::Response::new(()).into_parts();
             return Ok(BytesResponse { parts, body: Box::new(body) });
         }
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        let (mut parts, body) = match timeout(PATIENCE, self.send(request)).await {
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+        let (mut parts, body) = match timeout(EXCHANGE_TIMEOUT, self.send(request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(why)) => {
                 return Err(refused(format!("cannot reach `{host}`: {why}"), trust_hint(&why)));
             }
             Err(_) => {
-                let words = format!("no answer from `{host}` within {} s", PATIENCE.as_secs());
+                let words =
+                    format!("no answer from `{host}` within {} s", EXCHANGE_TIMEOUT.as_secs());
                 return Err(refused(words, None));
             }
         };
@@ -177,23 +177,23 @@ impl Conversation {
         if is_directory {
             *directory.kept.lock() = Some((Instant::now(), body.clone()));
         } else if method == Method::GET && !parts.headers.contains_key(RETRY_AFTER) {
-            // Renewal information, which instant-acme does not take without one.
+            // Renewal information: instant-acme requires a `Retry-After` there.
             parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("21600"));
         }
         Ok(BytesResponse { parts, body: Box::new(body) })
     }
 
     async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<(Parts, Bytes), String> {
-        const LARGEST: usize = 1024 * 1024;
+        const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
         let answer = self.connection.http.request(request).await.map_err(|error| words(&error))?;
         let (parts, body) = answer.into_parts();
-        let body = Limited::new(body, LARGEST).collect().await;
+        let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await;
         Ok((parts, body.map_err(|error| words(error.as_ref()))?.to_bytes()))
     }
 
-    /// Notes what headers say: when to come back, and how late it is.
+    /// Notes `Retry-After` and `Date`.
     fn note(&self, parts: &Parts) {
-        const TOLERANCE: Duration = Duration::from_mins(1);
+        const MAX_CLOCK_SKEW: Duration = Duration::from_mins(1);
         let now = SystemTime::now();
         let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let failed = parts.status.is_client_error() || parts.status.is_server_error();
@@ -202,18 +202,18 @@ impl Conversation {
             .and_then(|value| http_date::retry_after(value, now));
         let Some(theirs) = text(DATE).and_then(http_date::http_date) else { return };
         let apart = now.duration_since(theirs).unwrap_or_else(|error| error.duration());
-        let told = &self.connection.directory.told_of_the_clock;
-        if apart > TOLERANCE && !told.swap(true, Ordering::Relaxed) {
+        let told = &self.connection.directory.clock_skew_logged;
+        if apart > MAX_CLOCK_SKEW && !told.swap(true, Ordering::Relaxed) {
             warn!(
                 directory_url = self.connection.directory.url,
                 seconds = apart.as_secs(),
-                "the clock is not that of the CA"
+                "the clock differs from the CA's"
             );
         }
     }
 
-    /// Notes how the CA is called in DNS records, which instant-acme does not pass on: for
-    /// dns-persist-01 in the challenge, and for CAA records in the directory.
+    /// Notes the CA's name in DNS records, which instant-acme does not pass on: for dns-persist-01
+    /// from the challenge, and for CAA records from the directory.
     fn hear(&self, body: &Bytes) {
         let said = |name: &str| body.windows(name.len()).any(|part| part == name.as_bytes());
         if !said("issuer-domain-names") && !said("caaIdentities") {
@@ -234,19 +234,21 @@ impl Conversation {
 
 impl Directory {
     fn fresh(&self) -> Option<Bytes> {
-        const FRESH: Duration = Duration::from_mins(10);
+        const MAX_DIRECTORY_AGE: Duration = Duration::from_mins(10);
         let kept = self.kept.lock();
-        kept.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, body)| body.clone())
+        kept.as_ref()
+            .filter(|(at, _)| at.elapsed() < MAX_DIRECTORY_AGE)
+            .map(|(_, body)| body.clone())
     }
 }
 
-/// Leaves of `Retry-After` what instant-acme may act on. It adds any number to the clock, which overflows,
-/// and gives up polling an order where the wait is longer than its patience.
+/// Bounds `Retry-After` for instant-acme, which adds any number to the clock, so that it overflows,
+/// and gives up polling an order if the wait is longer than its own limit.
 ///
-/// While an order is worked on it is a hint: some CAs say a day and are done in seconds. What an error says
-/// has been noted before.
+/// While an order is processed it is only a hint: some CAs say a day and are done in seconds. That
+/// of an error has been noted before.
 fn bound_retry_after(method: &Method, headers: &mut HeaderMap, now: SystemTime) {
-    /// An order is looked at again after this at the latest.
+    /// An order is polled again after this at the latest.
     const MAX_POLL_WAIT: Duration = Duration::from_secs(45);
     /// Renewal information is; see `renewal`, which keeps to less.
     const MAX_RENEWAL_INFO_WAIT: Duration = Duration::from_hours(24);
@@ -260,26 +262,26 @@ fn bound_retry_after(method: &Method, headers: &mut HeaderMap, now: SystemTime) 
     }
 }
 
-/// An answer that is an error, as the problem that it is or should have been.
+/// An error answer as a problem document, also if the server sent none.
 fn problem(host: &str, method: &Method, parts: Parts, body: &[u8]) -> Result<BytesResponse, Error> {
     let status = parts.status;
     let mut value = serde_json::from_slice::<Value>(body).unwrap_or_default();
     if serde_json::from_value::<Problem>(value.clone()).is_err() {
-        let detail = format!("`{host}` answered {status}, and not as an ACME CA does");
+        let detail = format!("`{host}` answered {status}, but not like an ACME CA");
         value = serde_json::json!({ "detail": detail });
     }
     if value["status"].is_null() {
         value["status"] = status.as_u16().into();
     }
     if *method == Method::POST {
-        // Of these instant-acme wants to see for itself whether it is about the nonce.
+        // instant-acme itself checks whether these are about the nonce.
         let body = Bytes::from(value.to_string());
         return Ok(BytesResponse { parts, body: Box::new(body) });
     }
     Err(Error::Api(serde_json::from_value(value)?))
 }
 
-/// Whether an answer that is no error is one that a CA gives.
+/// Checks that a successful answer is that of an ACME CA.
 fn check(
     host: &str,
     method: &Method,
@@ -290,13 +292,15 @@ fn check(
     let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let hint = || {
         Some(format!(
-            "check `directory_url`, and whether something between this server and `{host}` answers \
-             in its place"
+            "check `directory_url`, and whether something between this server and `{host}` answers instead of it"
         ))
     };
     if parts.status.is_redirection() {
         let to = text(LOCATION).unwrap_or("nowhere");
-        return Err(refused(format!("`{host}` redirects to `{to}`, which a CA does not"), hint()));
+        return Err(refused(
+            format!("`{host}` redirects to `{to}`, but CAs do not redirect"),
+            hint(),
+        ));
     }
     if text(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html")) {
         return Err(refused(format!("`{host}` answered with a web page"), hint()));
@@ -307,7 +311,10 @@ fn check(
             return Err(refused(format!("the answer of `{host}` is not JSON"), hint()));
         }
         if is_directory && !value["newNonce"].is_string() {
-            return Err(refused(format!("what `{host}` sent is no ACME directory"), hint()));
+            return Err(refused(
+                format!("the answer of `{host}` is not an ACME directory"),
+                hint(),
+            ));
         }
     }
     Ok(())
@@ -315,12 +322,12 @@ fn check(
 
 fn trust_hint(why: &str) -> Option<String> {
     why.contains("certificate").then(|| {
-        "set `ca_root` to a file with the root that the CA's own HTTPS is trusted by".to_owned()
+        "set `ca_root` to a file with the root certificate of the CA's own HTTPS".to_owned()
     })
 }
 
 fn refused(words: String, hint: Option<String>) -> Error {
-    Error::Other(Box::new(Refused { words, hint }))
+    Error::Other(Box::new(NotAcme { words, hint }))
 }
 
 #[cfg(test)]

@@ -11,21 +11,21 @@ use tokio::time::{sleep, timeout};
 
 use super::error::AcmeError;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const HOOK_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Runs `hook ACTION FQDN VALUE`; the action is `present` or `cleanup`. It may see other values at
-/// the same name come and go meanwhile.
+/// Runs `hook ACTION FQDN VALUE`; the action is `present` or `cleanup`. Other values of the same
+/// name may be added and removed in between.
 pub(super) async fn run(
     hook: &Path,
     action: &str,
     fqdn: &str,
     value: &str,
 ) -> Result<(), AcmeError> {
-    run_within(PATIENCE, hook, action, fqdn, value).await
+    run_within(HOOK_TIMEOUT, hook, action, fqdn, value).await
 }
 
 async fn run_within(
-    patience: Duration,
+    limit: Duration,
     hook: &Path,
     action: &str,
     fqdn: &str,
@@ -35,14 +35,15 @@ async fn run_within(
     command.args([action, fqdn, value]).stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(Stdio::piped()).kill_on_drop(true);
     let failed = |why: String| {
-        AcmeError::transient(format!("`{} {action} {fqdn}`: {why}", hook.display()))
-            .with_hint("run the `dns_hook` by hand, with a value of your own, and see what it says")
+        AcmeError::transient(format!("`{} {action} {fqdn}`: {why}", hook.display())).with_hint(
+            "run the `dns_hook` by hand, with a value of your own, and look at its output",
+        )
     };
-    match timeout(patience, outcome(&mut command)).await {
+    match timeout(limit, outcome(&mut command)).await {
         Ok(Ok(None)) => Ok(()),
         Ok(Ok(Some(why))) => Err(failed(why)),
         Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(_) => Err(failed(format!("it did not end within {} s", patience.as_secs()))),
+        Err(_) => Err(failed(format!("it did not end within {} s", limit.as_secs()))),
     }
 }
 
@@ -51,9 +52,9 @@ async fn outcome(command: &mut Command) -> io::Result<Option<String>> {
     let mut child = spawn(command).await?;
     let mut said = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
-        const MOST: u64 = 16 * 1024;
-        (&mut stderr).take(MOST).read_to_end(&mut said).await?;
-        // Whatever else it says must not make it wait.
+        const MAX_STDERR_BYTES: u64 = 16 * 1024;
+        (&mut stderr).take(MAX_STDERR_BYTES).read_to_end(&mut said).await?;
+        // Further output must not block it.
         tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await?;
     }
     let status = child.wait().await?;
@@ -64,12 +65,14 @@ async fn outcome(command: &mut Command) -> io::Result<Option<String>> {
     }))
 }
 
-/// Starts the program. Whoever just saved it may hold it open for writing for a moment longer.
+/// Starts the program. An editor that has just saved it may still have it open for writing.
 async fn spawn(command: &mut Command) -> io::Result<Child> {
-    const PAUSE: Duration = Duration::from_millis(50);
+    const RETRY_INTERVAL: Duration = Duration::from_millis(50);
     for _ in 0..20 {
         match command.spawn() {
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => sleep(PAUSE).await,
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                sleep(RETRY_INTERVAL).await;
+            }
             done => return done,
         }
     }

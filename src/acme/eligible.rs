@@ -1,15 +1,15 @@
 //! Which names a CA can be asked for, and how they can be proven.
 
 use super::bundle;
+use super::context::CaContext;
 use super::error::AcmeError;
-use super::shared::Shared;
 use crate::model::{ChallengeKind, DomainName, Pattern};
 
-impl Shared {
+impl CaContext {
     pub(super) fn can_sign(&self, name: &DomainName) -> Result<(), AcmeError> {
         if name.pattern() == Pattern::Default {
-            return Err(AcmeError::blocked("`*` is no name that a CA could sign")
-                .with_hint("declare the names, or let certificates be ordered on demand"));
+            return Err(AcmeError::blocked("a CA cannot sign `*`")
+                .with_hint("declare the names, or turn on certificates on demand"));
         }
         if self.is_public() {
             name.never_public().map_or(Ok(()), |why| {
@@ -36,7 +36,7 @@ impl Shared {
         let allowed: Vec<_> = self.issuer.challenges.iter().map(|kind| kind.as_str()).collect();
         let words = format!("none of the challenges {} can prove `{name}`", allowed.join(", "));
         let hint = if matches!(name.pattern(), Pattern::Wildcard(_)) {
-            "a wildcard is proven by DNS: set `dns_hook` and add `dns-01` to `challenges`, or set the \
+            "a wildcard needs a proof by DNS: set `dns_hook` and add `dns-01` to `challenges`, or set the \
              TXT record that `vhost ctl cert account` shows and add `dns-persist-01`"
         } else {
             "http-01 needs `listen_addr_http`, tls-alpn-01 `listen_addr`, and dns-01 a `dns_hook`"

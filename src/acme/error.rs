@@ -1,4 +1,4 @@
-//! Why a CA did not do what it was asked, in its own words.
+//! Why a CA refused or failed, in its own words.
 
 use std::fmt::Write as _;
 use std::io;
@@ -6,27 +6,27 @@ use std::time::{Instant, SystemTime};
 
 use instant_acme::{Error, Problem};
 
-use super::connection::{Refused, Seen};
+use super::connection::{NotAcme, ResponseFacts};
 use super::http_date;
 use crate::model::ChallengeKind;
 
-/// What kind of failure it is, and so how soon another attempt makes sense.
+/// The kind of a failure, which decides when to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// It may well work the next time.
+    /// It may work the next time.
     Transient,
-    /// The CA looked, and did not find the proof.
+    /// The CA checked, and did not find the proof.
     Validation,
-    /// The CA has had enough for now.
+    /// A rate limit of the CA.
     RateLimited {
-        /// Whether that goes for every name.
+        /// Whether it applies to every name.
         whole_account: bool,
     },
-    /// It won't work until a person does something.
+    /// It fails until a person does something.
     Blocked,
 }
 
-/// Why a CA did not do what it was asked. Displays as the CA's own words.
+/// Why a CA refused or failed. Displays as the CA's own words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{words}")]
 pub struct AcmeError {
@@ -53,17 +53,17 @@ impl AcmeError {
         }
     }
 
-    /// It won't work until a person does something.
+    /// It fails until a person does something.
     pub(super) fn blocked(words: impl Into<String>) -> Self {
         Self::new(ErrorKind::Blocked, words)
     }
 
-    /// A file of this machine is not what it should be: no CA was asked, and it works once it is mended.
+    /// A local file is wrong: no CA was asked, and the order works once the file is fixed.
     pub(super) fn local(words: impl Into<String>) -> Self {
         Self { is_local: true, ..Self::blocked(words) }
     }
 
-    /// It may well work the next time.
+    /// It may work the next time.
     pub(super) fn transient(words: impl Into<String>) -> Self {
         Self::new(ErrorKind::Transient, words)
     }
@@ -74,20 +74,20 @@ impl AcmeError {
             .with_hint("check that `cache_dir` is writable and has room")
     }
 
-    /// What went wrong between us and the CA, which `seen` has heard last.
-    pub(super) fn of(error: Error, seen: &Seen) -> Self {
+    /// An error of a session; `seen` has the last response's facts.
+    pub(super) fn of(error: Error, seen: &ResponseFacts) -> Self {
         let mut made = match error {
             Error::Api(problem) => Self::of_problem(&problem),
             Error::Timeout(until) => Self {
                 retry_after: until.map(|until| {
                     SystemTime::now() + until.saturating_duration_since(Instant::now())
                 }),
-                ..Self::transient("the CA did not come to a decision in time")
+                ..Self::transient("the CA did not decide in time")
             },
             Error::Json(error) => {
                 Self::transient(format!("the CA's answer can't be understood: {error}"))
             }
-            Error::Other(error) => match error.downcast::<Refused>() {
+            Error::Other(error) => match error.downcast::<NotAcme>() {
                 Ok(refused) => Self { hint: refused.hint, ..Self::transient(refused.words) },
                 Err(error) => Self::transient(error.to_string()),
             },
@@ -125,7 +125,7 @@ impl AcmeError {
         }
     }
 
-    /// Several of them as one: the words of all, and the kind that is the worst to repeat.
+    /// Joins several errors: the texts of all, and the kind with the longest wait.
     pub(super) fn joined(errors: Vec<Self>) -> Option<Self> {
         let mut errors = errors.into_iter();
         let mut first = errors.next()?;
@@ -139,7 +139,7 @@ impl AcmeError {
         Some(first)
     }
 
-    /// Whether a file of this machine is why, and no CA was asked.
+    /// Whether the cause is a local file, and no CA was asked.
     pub fn is_local(&self) -> bool {
         self.is_local
     }
@@ -154,7 +154,7 @@ impl AcmeError {
         self
     }
 
-    /// Puts whom it is about before the words.
+    /// Prefixes the text with the name that it is about.
     pub(super) fn about(mut self, name: &str) -> Self {
         self.words = format!("{name}: {}", self.words);
         self
@@ -170,13 +170,13 @@ impl AcmeError {
         self
     }
 
-    /// Before anything is ordered there is nothing to validate either, but limits are as they say.
+    /// Before an order there is nothing to validate either, but limits mean what they say.
     pub(super) fn at_the_order(mut self) -> Self {
         if self.is("unauthorized") {
             self.kind = ErrorKind::Blocked;
         }
-        // A CA that takes no orders for now, and says until when, limits everybody. Later the same
-        // status is about one order, which is soon looked at again.
+        // A CA that accepts no orders for now, and says until when, limits everybody. Later the
+        // same status is about one order, which is polled again soon.
         if self.status() == Some(503)
             && self.retry_after.is_some()
             && matches!(self.kind, ErrorKind::Transient)
@@ -194,7 +194,7 @@ impl AcmeError {
         self
     }
 
-    /// Whether the CA called it by this type, given without `urn:ietf:params:acme:error:`.
+    /// Whether it has this type, without `urn:ietf:params:acme:error:`.
     pub(super) fn is(&self, name: &str) -> bool {
         self.problem.as_ref().is_some_and(|(of, _)| of == name)
     }
@@ -209,12 +209,12 @@ impl AcmeError {
         self.kind
     }
 
-    /// What a person can check.
+    /// What to check.
     pub fn hint(&self) -> Option<String> {
         self.hint.clone()
     }
 
-    /// Before when the CA does not want to be asked again.
+    /// When the CA allows the next attempt.
     pub fn retry_after(&self) -> Option<SystemTime> {
         self.retry_after
     }
@@ -234,7 +234,7 @@ fn short(name: Option<&str>) -> &str {
     let name = name.unwrap_or_default();
     match name.strip_prefix("urn:ietf:params:acme:error:") {
         Some(name) => name,
-        // Says that the status is all there is to say (RFC 9457 §4.2.1).
+        // `about:blank`: the status says it all (RFC 9457 §4.2.1).
         None if name == "about:blank" => "",
         None => name,
     }
@@ -274,7 +274,7 @@ fn kind(name: &str, status: u16, detail: &str) -> ErrorKind {
     }
 }
 
-/// Let's Encrypt's limits on accounts and orders name no name; the others do.
+/// Let's Encrypt's limits on accounts and orders are about no name; the others are.
 fn is_whole_account(detail: &str) -> bool {
     ["new orders", "registrations", "from this IP", "from this account", "Service busy"]
         .iter()
@@ -286,9 +286,9 @@ fn hint(name: &str) -> Option<String> {
     let hint = match name {
         "caa" => "a CAA record of the domain, or of one above it, must allow this CA",
         "externalAccountRequired" => {
-            "set `eab_kid` and `eab_hmac_key_file` as the CA gave them out"
+            "set `eab_kid` and `eab_hmac_key_file` to the values that the CA issued"
         }
-        "userActionRequired" => "follow the CA's words: somebody has to agree to something there",
+        "userActionRequired" => "follow the CA's message: somebody has to agree to something there",
         "invalidContact" | "unsupportedContact" => "set `email` to an address that receives mail",
         "rejectedIdentifier" | "unsupportedIdentifier" => {
             "this CA does not sign this name: use another one, or `tls = \"internal\"`"

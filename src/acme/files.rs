@@ -1,4 +1,4 @@
-//! Files that talks with CAs need, looked at before anything needs them.
+//! Checks the files that orders need, before they are needed.
 
 use std::io;
 use std::path::Path;
@@ -16,14 +16,14 @@ use crate::config::LetsEncryptSettings;
 pub struct MissingFile {
     /// The key that names it, within `[lets_encrypt]`.
     pub key: &'static str,
-    /// Which CA it is for: 0 is that of the section itself, then the fallbacks.
+    /// The index of its CA: 0 is the section itself, then the fallbacks.
     pub issuer: usize,
-    /// What is wrong, in the words of an order that fails for it.
+    /// What is wrong, as an order would report it.
     pub message: String,
 }
 
-/// The files that orders would fail for, as things are now. The key of an external account is needed
-/// until there is an account. Blocks, and changes nothing.
+/// The files that would make orders fail now. The key of an external account is only needed until
+/// there is an account. Blocks, and changes nothing.
 pub fn missing_files(settings: &LetsEncryptSettings, storage: &Storage) -> Vec<MissingFile> {
     let mut missing = Vec::new();
     for (number, issuer) in settings.issuers.iter().enumerate() {

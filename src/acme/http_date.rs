@@ -1,14 +1,14 @@
-//! The times that a CA names: `Retry-After`, `Date`, and those in the text of a rate limit.
+//! Parses the times in a CA's answers: `Retry-After`, `Date`, and the text of a rate limit.
 
 use std::time::{Duration, SystemTime};
 
 /// Reads a `Retry-After`: seconds, or a date (RFC 9110 §10.2.3).
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<SystemTime> {
-    /// More makes the clock overflow, and is nothing that a CA means.
-    const MOST: u64 = 10 * 366 * 24 * 3600;
+    /// More would overflow the clock, and no CA means it.
+    const MAX_SECS: u64 = 10 * 366 * 24 * 3600;
     let value = value.trim();
     match value.parse::<u64>() {
-        Ok(seconds) => Some(now + Duration::from_secs(seconds.min(MOST))),
+        Ok(seconds) => Some(now + Duration::from_secs(seconds.min(MAX_SECS))),
         Err(_) => http_date(value),
     }
 }

@@ -1,7 +1,7 @@
 //! One certificate, from the order to the chain.
 //!
-//! Whatever is needed to go on is on disk before the step that needs it: the key before it is signed
-//! for, the order's URL and the answers before the CA is asked to look.
+//! Everything that a step needs is on disk before it: the key before the request is signed, the
+//! order's URL and the answers before the CA is asked to check.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use tracing::{info, warn};
 use super::account::Session;
 use super::bundle;
 use super::challenge::Posted;
+use super::context::{CaContext, blocking};
 use super::error::{AcmeError, ErrorKind};
-use super::order::{Issued, OrderRequest, Run, retried};
+use super::order::{Issued, OrderRequest, OrderRun, retried};
 use super::order_file::{Answer, OrderFile};
 use super::prove::why;
-use super::shared::{Shared, blocking};
 use crate::clock::now_ms;
 use crate::model::{ChallengeKind, DomainName};
 
-/// How an order is waited for. A CA that says when to ask again is asked then.
-const PATIENCE: RetryPolicy = RetryPolicy::new()
+/// How an order is polled. `Retry-After` takes precedence.
+const POLL_POLICY: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(250))
     .backoff(1.2)
     .timeout(Duration::from_mins(3));
 
-impl Shared {
+impl CaContext {
     pub(super) async fn issue(
         &self,
         request: &OrderRequest,
@@ -56,9 +56,9 @@ impl Shared {
         let name = &request.name;
         if let Some(run) = self.resume(session, name).await? {
             match self.run(session, run, request, step).await {
-                // The CA may have looked while nobody was there to answer: that is no reason to wait.
+                // The CA may have checked while the server was down: that is no reason to wait.
                 Err(error) if matches!(error.kind(), ErrorKind::Validation) => {
-                    info!(%name, %error, "an order of before has failed: another one is placed");
+                    info!(%name, %error, "the saved order has failed; placing a new one");
                 }
                 done => return done,
             }
@@ -68,11 +68,11 @@ impl Shared {
         self.run(session, run, request, step).await
     }
 
-    /// Goes through with an order, whatever state it is in.
+    /// Completes an order, whatever its state.
     async fn run(
         &self,
         session: &Session,
-        mut run: Run,
+        mut run: OrderRun,
         request: &OrderRequest,
         step: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Issued, AcmeError> {
@@ -99,8 +99,12 @@ impl Shared {
         }
     }
 
-    /// Places an order, and keeps it.
-    async fn start(&self, session: &Session, request: &OrderRequest) -> Result<Run, AcmeError> {
+    /// Places an order and saves it.
+    async fn start(
+        &self,
+        session: &Session,
+        request: &OrderRequest,
+    ) -> Result<OrderRun, AcmeError> {
         let name = &request.name;
         let key = bundle::new_key(self.issuer.key_type).map_err(AcmeError::transient)?;
         let mut file = OrderFile {
@@ -111,12 +115,12 @@ impl Shared {
             created_ms: now_ms(),
             answers: Vec::new(),
         };
-        // A disk that is full or read-only is found out while it costs nothing.
+        // A full or read-only disk is noticed before it costs an order.
         self.keep_order(&file).await?;
         let order = self.place(session, request).await?;
         order.url().clone_into(&mut file.url);
         self.keep_order(&file).await?;
-        Ok(Run { order, file, resumed: false })
+        Ok(OrderRun { order, file, resumed: false })
     }
 
     async fn place(&self, session: &Session, request: &OrderRequest) -> Result<Order, AcmeError> {
@@ -136,7 +140,7 @@ impl Shared {
             }
             order
         };
-        // A certificate without a key identifier can't be named, and needs no exemption from limits.
+        // Without a key identifier the replaced certificate can't be named.
         let replaces = request.replaces.as_ref();
         let replaces = replaces.and_then(|leaf| CertificateIdentifier::try_from(leaf).ok());
         if let Some(replaces) = replaces {
@@ -145,7 +149,7 @@ impl Shared {
             match retried!(session.account.new_order(&replacing)) {
                 Ok(placed) => return Ok(placed),
                 Err(error) if is_about_replacing(&error) => {
-                    info!(%name, %error, "ordering without saying what is replaced");
+                    info!(%name, %error, "ordering without `replaces`");
                 }
                 Err(error) => return Err(session.error(error).at_the_order()),
             }
@@ -165,7 +169,7 @@ impl Shared {
                 if names.is_empty() {
                     warn!(
                         directory_url = self.issuer.directory_url,
-                        profile, "the CA has no profiles: ordering without"
+                        profile, "the CA has no profiles; ordering without one"
                     );
                     return Ok(None);
                 }
@@ -179,7 +183,11 @@ impl Shared {
     }
 
     /// The order that an earlier attempt left, if the CA still has it.
-    async fn resume(&self, session: &Session, name: &DomainName) -> Result<Option<Run>, AcmeError> {
+    async fn resume(
+        &self,
+        session: &Session,
+        name: &DomainName,
+    ) -> Result<Option<OrderRun>, AcmeError> {
         let (storage, of) = (self.storage.clone(), name.clone());
         let url = self.issuer.directory_url.clone();
         let file = match blocking(move || storage.load_order(&url, &of)).await {
@@ -199,7 +207,7 @@ impl Shared {
         match retried!(session.account.order(file.url.clone())) {
             Ok(order) => {
                 info!(%name, directory_url = self.issuer.directory_url, "order resumed");
-                Ok(Some(Run { order, file, resumed: true }))
+                Ok(Some(OrderRun { order, file, resumed: true }))
             }
             Err(error) => {
                 let unreadable = matches!(error, Error::Json(_));
@@ -221,7 +229,7 @@ impl Shared {
     async fn carry_on(
         &self,
         session: &Session,
-        run: &mut Run,
+        run: &mut OrderRun,
         request: &OrderRequest,
         step: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Issued, AcmeError> {
@@ -230,7 +238,7 @@ impl Shared {
         if run.order.state().status == OrderStatus::Pending {
             used = match self.prove(session, run, request, step).await {
                 Ok(used) => used,
-                // A CA may look at once, and say so here. In either case it is not to wait for us.
+                // A CA may check at once; then it must not wait for us.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::Validation | ErrorKind::Blocked) =>
                 {
@@ -239,15 +247,15 @@ impl Shared {
                 Err(error) => return Err(error),
             };
             match used {
-                Some(kind) => step(&format!("waiting for the CA to look at {kind}")),
+                Some(kind) => step(&format!("waiting for the CA to check {kind}")),
                 None => step("waiting for the CA"),
             }
-            let waited = retried!(run.order.poll_ready(&PATIENCE));
+            let waited = retried!(run.order.poll_ready(&POLL_POLICY));
             if run.order.state().status != OrderStatus::Invalid {
                 waited.map_err(|error| session.error(error).with_challenge(used))?;
             }
         }
-        // A resumed one was proven by what it left.
+        // A resumed order was proven by the saved answers.
         let used = used.or_else(|| run.file.answers.last().map(Answer::kind));
         if run.order.state().status == OrderStatus::Invalid {
             let otherwise = run.order.state().error.as_ref().map(AcmeError::of_problem);
@@ -260,17 +268,17 @@ impl Shared {
         if run.order.state().status == OrderStatus::Ready {
             let csr = bundle::signing_request(name, &run.file.key).map_err(AcmeError::transient)?;
             match retried!(run.order.finalize_csr(&csr)).map_err(|error| session.error(error)) {
-                // It is being made already: a status that was read before that.
+                // The certificate is already being made: the status was read before.
                 Err(error) if error.is("orderNotReady") => {}
                 done => done?,
             }
         }
-        let chain = retried!(run.order.poll_certificate(&PATIENCE));
+        let chain = retried!(run.order.poll_certificate(&POLL_POLICY));
         let chain = chain.map_err(|error| session.error(error))?;
         match bundle::bundle(name, &run.file.key, &chain) {
             Ok(bundle) => Ok(Issued { bundle, challenge: used, account: run.file.account.clone() }),
             Err(why) => {
-                // The same would come of it again.
+                // The result would be the same.
                 self.forget_order(name).await;
                 Err(AcmeError::transient(why))
             }
@@ -281,27 +289,27 @@ impl Shared {
         let (storage, file) = (self.storage.clone(), file.clone());
         let url = self.issuer.directory_url.clone();
         let kept = blocking(move || storage.save_order(&url, &file)).await;
-        kept.map_err(|error| AcmeError::file("the order cannot be kept", &error))
+        kept.map_err(|error| AcmeError::file("the order cannot be saved", &error))
     }
 
-    /// Forgets an order, and what was answered for it.
+    /// Removes an order and its answers.
     async fn forget_order(&self, name: &DomainName) {
         drop(self.stop_answering(name));
         let (storage, of) = (self.storage.clone(), name.clone());
         let url = self.issuer.directory_url.clone();
         if let Err(error) = blocking(move || storage.remove_order(&url, &of)).await {
-            warn!(%name, %error, "an order that is over cannot be removed");
+            warn!(%name, %error, "a finished order cannot be removed");
         }
     }
 }
 
-/// Whether an order is not to be gone on with after an error.
+/// Whether an order must not be resumed after an error.
 fn is_over(order: &mut Order, error: &AcmeError) -> bool {
     order.state().status == OrderStatus::Invalid
         || matches!(error.kind(), ErrorKind::Validation | ErrorKind::Blocked)
 }
 
-/// Whether an order was refused for what it replaces. CAs tell it in several ways.
+/// Whether an order was refused because of `replaces`. CAs report that in several ways.
 fn is_about_replacing(error: &Error) -> bool {
     match error {
         Error::Unsupported(_) => true,
@@ -318,7 +326,7 @@ fn is_about_replacing(error: &Error) -> bool {
     }
 }
 
-/// Keeps answering for a while: a CA looks from several places, and not at once.
+/// Keeps answering for a while: a CA checks from several places, and not all at once.
 fn linger(posted: Vec<(Answer, Posted)>) {
     tokio::spawn(async move {
         sleep(Duration::from_mins(1)).await;

@@ -1,4 +1,4 @@
-//! An order: what is wanted, what is being worked on, and what came of it.
+//! An order: the request, its progress and its result.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use rustls::pki_types::CertificateDer;
 use super::order_file::OrderFile;
 use crate::model::{ChallengeKind, DomainName};
 
-/// What is wanted of a CA.
+/// A request for a certificate.
 #[derive(Debug, Clone)]
 pub struct OrderRequest {
     /// The name to be signed.
     pub name: DomainName,
-    /// The certificate that it takes the place of, if this CA signed it.
+    /// The certificate that it replaces, if this CA signed it.
     pub replaces: Option<CertificateDer<'static>>,
     /// The challenge to begin with, such as the one that worked last.
     pub prefer: Option<ChallengeKind>,
@@ -26,9 +26,9 @@ pub struct OrderRequest {
 pub struct Issued {
     /// The private key (PKCS#8), the certificate and its chain, PEM.
     pub bundle: String,
-    /// The challenge that proved the name; nothing where the CA still believed an earlier proof.
+    /// The challenge that proved the name; `None` if the CA accepted an earlier proof.
     pub challenge: Option<ChallengeKind>,
-    /// The account it was ordered with.
+    /// The account of the order.
     pub account: String,
 }
 
@@ -42,16 +42,15 @@ impl fmt::Debug for Issued {
     }
 }
 
-/// An order that is being worked on.
-pub(super) struct Run {
+/// An order in progress.
+pub(super) struct OrderRun {
     pub(super) order: Order,
     pub(super) file: OrderFile,
-    /// Whether somebody else began with it.
+    /// Whether an earlier process began it.
     pub(super) resumed: bool,
 }
 
-/// Does a step again while all that the CA has against it is its nonce: it was not looked at then.
-/// instant-acme gives up after three.
+/// Retries a step while the CA only rejects its nonce. instant-acme gives up after three tries.
 macro_rules! retried {
     ($step:expr) => {{
         let mut left = 5;
@@ -65,7 +64,7 @@ macro_rules! retried {
 }
 pub(super) use retried;
 
-/// Fetches what is not there yet, so that going through them does not fail half-way.
+/// Fetches what is missing, so that iterating does not fail half-way.
 pub(super) async fn fetch_authorizations(order: &mut Order) -> Result<(), Error> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {

@@ -1,4 +1,4 @@
-//! An order that is under way, as a crash finds it.
+//! The file of an order in progress, for resuming it after a crash.
 
 use std::fmt;
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use crate::clock::now_ms;
 use crate::model::{ChallengeKind, DomainName};
 
-/// An order that is under way: all that is needed to go on with it after a crash.
+/// An order in progress: everything that is needed to resume it after a crash.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct OrderFile {
     pub(super) name: DomainName,
     /// The account it was placed with.
     pub(super) account: String,
-    /// Where the CA keeps it; empty before it is placed.
+    /// Its URL at the CA; empty before it is placed.
     pub(super) url: String,
-    /// The private key that the certificate will be for, PKCS#8 as PEM.
+    /// The private key of the certificate, PKCS#8 as PEM.
     pub(super) key: String,
     pub(super) created_ms: u64,
-    /// What was posted for it.
+    /// The answers to its challenges.
     #[serde(default)]
     pub(super) answers: Vec<Answer>,
 }
 
-/// How one challenge is answered.
+/// The answer to one challenge.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "challenge")]
 pub(super) enum Answer {
@@ -49,10 +49,10 @@ impl Answer {
 }
 
 impl OrderFile {
-    /// Whether the CA can't be expected to know it any more.
+    /// Whether the CA has probably forgotten it.
     pub(super) fn is_old(&self) -> bool {
-        const LIFE_MS: u64 = 8 * 3600 * 1000;
-        now_ms().saturating_sub(self.created_ms) > LIFE_MS
+        const MAX_AGE_MS: u64 = 8 * 3600 * 1000;
+        now_ms().saturating_sub(self.created_ms) > MAX_AGE_MS
     }
 
     /// Whether a bundle has this order's key.

@@ -1,4 +1,4 @@
-//! Proves names to a CA: chooses challenges, posts the answers, and finds out why it was not enough.
+//! Proves names to a CA: chooses challenges, posts the answers, and finds out why they failed.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use tracing::{debug, warn};
 
 use super::account::Session;
 use super::bundle;
+use super::context::CaContext;
 use super::dns;
 use super::error::{AcmeError, ErrorKind};
-use super::order::{OrderRequest, Run, fetch_authorizations, retried};
+use super::order::{OrderRequest, OrderRun, fetch_authorizations, retried};
 use super::order_file::Answer;
-use super::shared::Shared;
 use crate::model::{ChallengeKind, DomainName};
 
-impl Shared {
-    /// Answers a challenge for each authorization that is pending, and asks the CA to look. Gives the
-    /// challenge that was used, if one was.
+impl CaContext {
+    /// Answers a challenge for each pending authorization, and asks the CA to check. Returns the
+    /// challenge that was used, if any.
     pub(super) async fn prove(
         &self,
         session: &Session,
-        run: &mut Run,
+        run: &mut OrderRun,
         request: &OrderRequest,
         step: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Option<ChallengeKind>, AcmeError> {
@@ -47,7 +47,7 @@ impl Shared {
             let answer = answer(kind, &identifier, &challenge)?;
             if !run.file.answers.contains(&answer) {
                 run.file.answers.push(answer.clone());
-                // Before the CA is asked to look: what looks may find another process.
+                // Saved before the CA is asked to check: by then another process may be running.
                 self.keep_order(&run.file).await?;
             }
             self.keep_answering(&request.name, &answer).map_err(AcmeError::transient)?;
@@ -62,7 +62,7 @@ impl Shared {
             }
             let asked = retried!(challenge.set_ready());
             match asked.map_err(|error| session.error(error).with_challenge(Some(kind))) {
-                // It was asked already, by whoever began with the order.
+                // The CA was already asked, by the process that began the order.
                 Err(error) if run.resumed && error.is("malformed") => {}
                 asked => asked?,
             }
@@ -83,33 +83,33 @@ impl Shared {
         kinds.find(|kind| offered.contains(&acme_type(*kind))).ok_or_else(|| {
             let offered: Vec<_> = offered.iter().map(type_name).collect();
             AcmeError::blocked(format!(
-                "the CA wants `{}` proven by {}, of which none can be used here",
+                "the CA accepts only {1} as a proof for `{0}`, and none of them can be used here",
                 request.name,
                 offered.join(" or ")
             ))
-            .with_hint("see `challenges`, `dns_hook` and the addresses that are listened at")
+            .with_hint("see `challenges`, `dns_hook` and the addresses of the listeners")
         })
     }
 
-    /// Takes DNS records away again. That it fails is only told: the next order does not mind.
+    /// Removes DNS records. A failure is only logged: the next order works all the same.
     pub(super) async fn clean_up(&self, name: &DomainName, answers: &[Answer]) {
         for answer in answers {
             let (Answer::Dns01 { fqdn, value }, Some(hook)) = (answer, &self.dns_hook) else {
                 continue;
             };
             if let Err(error) = dns::run(hook, "cleanup", fqdn, value).await {
-                warn!(%name, %error, "a DNS record was not taken away");
+                warn!(%name, %error, "a DNS record was not removed");
             }
         }
     }
 }
 
-/// Why an order failed, in the words of each authorization; those that are still pending are given
-/// up. `otherwise` is what there is to say when they say nothing, and the challenge that it was.
+/// Why an order failed, from its authorizations; pending ones are given up. `otherwise` is used if
+/// they have no error, with the challenge.
 pub(super) async fn why(order: &mut Order, name: &DomainName, otherwise: AcmeError) -> AcmeError {
     let mut errors = Vec::new();
-    // As far as it can be found out: the failure itself is what is to be told. One that can't be
-    // fetched is passed over by the loop below.
+    // As far as it can be found out: the failure itself must be reported. The loop below skips one
+    // that can't be fetched.
     let _ = retried!(fetch_authorizations(order));
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -157,7 +157,11 @@ fn answer(
     let name = match identifier {
         Identifier::Dns(name) => name.to_ascii_lowercase(),
         Identifier::Ip(ip) => ip.to_string(),
-        _ => return Err(AcmeError::blocked("the CA wants something proven that was not ordered")),
+        _ => {
+            return Err(AcmeError::blocked(
+                "the CA asks for a proof of a name that was not ordered",
+            ));
+        }
     };
     let key_authorization = challenge.key_authorization();
     Ok(match kind {
@@ -201,7 +205,7 @@ fn type_name(of: &ChallengeType) -> String {
     }
 }
 
-/// Adds where a name leads to as seen from here, which is the first thing to check.
+/// Adds what the name resolves to here, which is the first thing to check.
 async fn with_addresses(error: AcmeError, name: &DomainName) -> AcmeError {
     if error.kind() != ErrorKind::Validation || error.is("caa") {
         return error;
@@ -234,7 +238,7 @@ async fn with_addresses(error: AcmeError, name: &DomainName) -> AcmeError {
         all => format!("`{host}` resolves to {} here", all.join(", ")),
     };
     error.with_hint(format!(
-        "{leads}; the CA must reach port {port} of this server there, from the internet"
+        "{leads}; the CA must reach port {port} of this server there from the internet"
     ))
 }
 

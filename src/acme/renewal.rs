@@ -7,25 +7,25 @@ use rustls::pki_types::CertificateDer;
 use tracing::warn;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::context::CaContext;
 use super::error::AcmeError;
 use super::schedule;
-use super::shared::Shared;
 
 /// When a CA wants a certificate to be renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenewalWindow {
-    /// From then on. In the past when it is to be renewed at once.
+    /// Its start. In the past if the certificate should be renewed at once.
     pub start: SystemTime,
-    /// Until then; after [`start`](Self::start), and before the certificate ends.
+    /// Its end; after [`start`](Self::start), and before the certificate expires.
     pub end: SystemTime,
     /// A page that says why.
     pub explanation_url: Option<String>,
-    /// In how long to look again.
+    /// How long to wait before asking again.
     pub look_again: Duration,
 }
 
 pub(super) async fn ask(
-    ca: &Shared,
+    ca: &CaContext,
     leaf: &CertificateDer<'_>,
 ) -> Result<Option<RenewalWindow>, AcmeError> {
     let bad = |why: String| AcmeError::blocked(format!("the certificate cannot be read: {why}"));
@@ -49,7 +49,7 @@ pub(super) async fn ask(
             directory_url = ca.issuer.directory_url,
             start = %window.start,
             end = %window.end,
-            "the CA's renewal window makes no sense"
+            "the CA's renewal window is not plausible"
         );
         return Ok(None);
     }
@@ -61,7 +61,7 @@ pub(super) async fn ask(
     }))
 }
 
-/// Within reason, and not when everybody does.
+/// Bounded, and spread so that not all ask at once.
 fn look_again_in(asked: Duration, draw: f64) -> Duration {
     let asked = asked.clamp(Duration::from_hours(1), Duration::from_hours(12));
     asked.mul_f64(0.9 + 0.2 * draw)

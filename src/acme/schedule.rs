@@ -1,18 +1,18 @@
-//! When something is to be done about a certificate: a renewal, or another attempt.
+//! When to renew a certificate, or to try again.
 //!
-//! Pure: time and chance are given.
+//! Pure: time and randomness are parameters.
 
 use std::time::{Duration, SystemTime};
 
 use super::ErrorKind;
 
-/// The longest that a CA can make us wait: none has a limit over more than a week.
-const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
+/// The longest wait for a CA's limit: none has a period of more than a week.
+const MAX_WAIT: Duration = Duration::from_hours(7 * 24);
 
-/// The longest that it can where it does not say that there is a limit: then it is a hint.
-const LONGEST_HINT: Duration = Duration::from_mins(2);
+/// The longest wait for a `Retry-After` that is not about a limit: it is only a hint.
+const MAX_HINT: Duration = Duration::from_mins(2);
 
-/// When to try again after the `attempt`th failure in a row, which is 1 for the first.
+/// When to try again after the `attempt`th failure in a row, starting with 1.
 ///
 /// `retry_after` is what the CA asked for, `not_after` the end of what is served meanwhile, and `draw`
 /// a number from 0 to 1 that spreads attempts out.
@@ -29,28 +29,29 @@ pub fn retry_at(
     if let Some(left) = not_after.and_then(|end| end.duration_since(now).ok()) {
         wait = wait.min((left / 10).max(Duration::from_secs(1)));
     }
-    // What the CA asks for goes before what is left: it would only refuse, and count.
+    // The CA's limit matters more than the remaining lifetime: it would only refuse, and count the
+    // attempt.
     if let Some(asked) = retry_after.and_then(|at| at.duration_since(now).ok()) {
         let is_limit = matches!(kind, ErrorKind::RateLimited { .. });
-        let asked = asked.min(if is_limit { LONGEST_WAIT } else { LONGEST_HINT });
+        let asked = asked.min(if is_limit { MAX_WAIT } else { MAX_HINT });
         wait = wait.max(asked + asked.mul_f64(0.05 * unit(draw)));
     }
     now + wait
 }
 
 fn backoff(attempt: u32, kind: ErrorKind, told: bool) -> Duration {
-    const TRANSIENT: [u64; 6] = [1, 2, 5, 10, 30, 60];
+    const TRANSIENT_MINUTES: [u64; 6] = [1, 2, 5, 10, 30, 60];
     /// Let's Encrypt's advice; it gives five failures an hour.
-    const SLOW: [u64; 4] = [1, 10, 100, 24 * 60];
+    const SLOW_MINUTES: [u64; 4] = [1, 10, 100, 24 * 60];
     let nth = |minutes: &[u64]| {
         let last = minutes.len() - 1;
         let index = usize::try_from(attempt.saturating_sub(1)).unwrap_or(last).min(last);
         Duration::from_mins(minutes[index])
     };
     match kind {
-        ErrorKind::Transient => nth(&TRANSIENT),
-        ErrorKind::RateLimited { .. } if told => nth(&TRANSIENT),
-        ErrorKind::Validation | ErrorKind::RateLimited { .. } => nth(&SLOW),
+        ErrorKind::Transient => nth(&TRANSIENT_MINUTES),
+        ErrorKind::RateLimited { .. } if told => nth(&TRANSIENT_MINUTES),
+        ErrorKind::Validation | ErrorKind::RateLimited { .. } => nth(&SLOW_MINUTES),
         ErrorKind::Blocked => Duration::from_hours(24),
     }
 }
@@ -63,15 +64,15 @@ pub fn renew_at(
     window: Option<(SystemTime, SystemTime)>,
     draw: f64,
 ) -> SystemTime {
-    const SHORT: Duration = Duration::from_hours(10 * 24);
+    const SHORT_LIFETIME: Duration = Duration::from_hours(10 * 24);
     let Ok(lifetime) = not_after.duration_since(not_before) else { return not_before };
     let certified = (not_before, not_after);
     if let Some((start, end)) = window.filter(|window| is_sane(*window, certified)) {
         let within = end.duration_since(start).unwrap_or_default();
-        // A CA whose window leaves no time for a second attempt is not waited for.
+        // If the CA's window leaves no time for a second attempt, it is not waited for.
         return (start + within.mul_f64(unit(draw))).min(not_after - lifetime / 20);
     }
-    let left = if lifetime < SHORT { lifetime / 2 } else { lifetime / 3 };
+    let left = if lifetime < SHORT_LIFETIME { lifetime / 2 } else { lifetime / 3 };
     not_after - left - lifetime / 100 + (lifetime / 50).mul_f64(unit(draw))
 }
 

@@ -73,7 +73,7 @@ pub struct Loaded {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Meta {
-    /// The account it was ordered with.
+    /// The account of the order.
     pub account: Option<String>,
     /// The challenge that worked.
     pub challenge: Option<ChallengeKind>,

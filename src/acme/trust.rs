@@ -1,4 +1,4 @@
-//! Whom HTTPS to a CA, or to whoever is asked about a name, is trusted by.
+//! The trusted roots for HTTPS to a CA and to the on-demand service.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,16 +1,16 @@
-//! When a certificate needs a person: it has run out or soon will, or none can be had. Pure.
+//! When a certificate needs attention: it has expired or soon will, or can't be obtained. Pure.
 
 use std::time::{Duration, SystemTime};
 
 use super::entry::{Entry, Urgency};
 use crate::model::{CertificateReport, CertificateSource, CertificateState};
 
-/// How much of its life a certificate has left when somebody should know, and when somebody must act.
-const LITTLE: u32 = 5;
-const VERY_LITTLE: u32 = 10;
+/// The fraction of its lifetime that is left when a warning is logged, and when somebody must act.
+const WARN_FRACTION: u32 = 5;
+const ACT_FRACTION: u32 = 10;
 
-/// How urgent it is that a certificate is replaced. One that is short-lived on purpose has its share
-/// of its life, not a number of days.
+/// How urgent it is to replace a certificate: by the share of its lifetime, because some are
+/// short-lived on purpose.
 pub(super) fn urgency(entry: &Entry, now: SystemTime) -> Urgency {
     let Some((source, served)) = &entry.served else { return Urgency::None };
     if *source == CertificateSource::Internal {
@@ -19,16 +19,16 @@ pub(super) fn urgency(entry: &Entry, now: SystemTime) -> Urgency {
     let (from, until) = (served.certificate.not_before(), served.certificate.not_after());
     let life = until.duration_since(from).unwrap_or_default();
     let left = until.duration_since(now).unwrap_or_default();
-    if left < life / VERY_LITTLE {
+    if left < life / ACT_FRACTION {
         Urgency::Act
-    } else if left < life / LITTLE {
+    } else if left < life / WARN_FRACTION {
         Urgency::Warn
     } else {
         Urgency::None
     }
 }
 
-/// What a person is told, where one has to act.
+/// The warning to show, if somebody has to act.
 pub(super) fn warning(
     entry: &Entry,
     report: &CertificateReport,
@@ -37,7 +37,7 @@ pub(super) fn warning(
     let name = &report.name;
     let why = report.last_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     match report.state {
-        CertificateState::Expired => Some(format!("the certificate of `{name}` has run out{why}")),
+        CertificateState::Expired => Some(format!("the certificate of `{name}` has expired{why}")),
         CertificateState::Blocked => Some(format!("there is no certificate for `{name}`{why}")),
         CertificateState::Failed if report.served.is_none() => {
             Some(format!("there is no certificate for `{name}` yet{why}"))
@@ -48,7 +48,7 @@ pub(super) fn warning(
         _ if urgency(entry, now) == Urgency::Act => {
             let until = entry.served.as_ref().map(|(_, served)| served.certificate.not_after());
             let left = until.and_then(|until| until.duration_since(now).ok()).unwrap_or_default();
-            Some(format!("the certificate of `{name}` runs out in {}{why}", rough(left)))
+            Some(format!("the certificate of `{name}` expires in {}{why}", rough(left)))
         }
         _ => None,
     }

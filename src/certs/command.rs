@@ -1,4 +1,4 @@
-//! What the keeper can be told to do.
+//! The commands of the keeper.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use super::error::CertError;
 use crate::model::{Actor, CertificateReport, DomainName, RevocationReason};
 use crate::tls::Served;
 
-/// Where the answer goes.
+/// The channel for the answer.
 pub(super) type Reply = oneshot::Sender<Result<CertificateReport, CertError>>;
 
-/// A command, and where its answer goes.
+/// A command, with the channel for its answer.
 pub(super) enum Command {
     /// Order a certificate now.
     Renew { name: DomainName, force: bool, reply: Reply },
-    /// Serve a certificate that was given, and stored, from now on.
+    /// Serve an imported certificate, which is already stored.
     Import { actor: Actor, name: DomainName, served: Arc<Served>, bundle: String, reply: Reply },
     /// A certificate was revoked.
     Revoked {

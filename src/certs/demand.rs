@@ -1,4 +1,4 @@
-//! Names that clients ask for and nobody declared: which may be asked about, and how many ordered.
+//! Names on demand: which may be checked, and how many ordered.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -8,26 +8,26 @@ use crate::model::{DomainName, Pattern};
 use crate::places::ClientKey;
 
 /// How long a name stays denied.
-const DENIED: Duration = Duration::from_mins(5);
+const DENIAL_LIFETIME: Duration = Duration::from_mins(5);
 
-/// Denied names that are remembered. Beyond that the oldest are forgotten: they would be asked about
+/// The most denied names to remember. Beyond that the oldest are forgotten, and would be checked
 /// again.
 const MAX_DENIED: usize = 10_000;
 
-/// Names that are asked about, or wait to be.
+/// The most names that are being checked or wait for it.
 const MAX_WAITING: usize = 256;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// The limits of what clients can make us do. What is refused by them is not remembered: of a name that
-/// nobody was asked about, nothing is known.
+/// The limits of on-demand names. Names that a limit refuses are not remembered: they were not
+/// checked.
 #[derive(Debug, Default)]
 pub(super) struct DemandLimits {
-    /// The names of this minute, by client; a client that stands for many is not counted. The certificate
-    /// store lets in demands of a bounded number of clients a minute.
+    /// The names of this minute by client; a client that stands for many is not counted. The
+    /// certificate store bounds the number of clients a minute.
     asked: HashMap<ClientKey, u32>,
     began: Option<Instant>,
-    /// When orders for names that are new were begun.
+    /// When orders for new names were begun.
     ordered: VecDeque<Instant>,
     denied: HashMap<DomainName, Instant>,
     /// The same in the order in which they were denied.
@@ -35,8 +35,8 @@ pub(super) struct DemandLimits {
 }
 
 impl DemandLimits {
-    /// Whether a client may have a name asked about now; it is counted if so. `have` is how many names
-    /// have a certificate this way, `waiting` how many are being asked about.
+    /// Checks whether a client may have a name checked now, and counts it. `have` is the number of
+    /// names with a certificate on demand, `waiting` the number that are being checked.
     pub(super) fn admit(
         &mut self,
         name: &DomainName,
@@ -46,13 +46,13 @@ impl DemandLimits {
         now: Instant,
     ) -> Result<(), &'static str> {
         if !is_askable(name) {
-            return Err("not a name that is ordered for on demand");
+            return Err("no certificate on demand for this kind of name");
         }
         if have >= settings.most {
             return Err("`on_demand_most` is reached");
         }
         if waiting >= MAX_WAITING {
-            return Err("too many names are being asked about");
+            return Err("too many names are being checked");
         }
         if self.began.is_none_or(|began| now.duration_since(began) >= MINUTE) {
             self.began = Some(now);
@@ -68,7 +68,7 @@ impl DemandLimits {
         Ok(())
     }
 
-    /// Whether one more name that is new may be ordered for now; it is counted if so.
+    /// Checks whether a new name may be ordered now, and counts it.
     pub(super) fn order(&mut self, settings: &OnDemandSettings, now: Instant) -> bool {
         while self.ordered.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
             self.ordered.pop_front();
@@ -81,14 +81,14 @@ impl DemandLimits {
         may
     }
 
-    /// Remembers that a name is not allowed. What is forgotten in its place, if anything.
+    /// Remembers that a name is not allowed. Returns the name that is forgotten instead, if any.
     pub(super) fn deny(&mut self, name: DomainName, now: Instant) -> Option<DomainName> {
         self.order.push_back((now, name.clone()));
         self.denied.insert(name, now);
         (self.denied.len() > MAX_DENIED).then(|| self.forget_oldest()).flatten()
     }
 
-    /// The names whose denial is over, which are forgotten.
+    /// Removes and returns the names whose denial has expired.
     pub(super) fn forgotten(&mut self, now: Instant) -> Vec<DomainName> {
         let mut names = Vec::new();
         while self.next().is_some_and(|at| at <= now) {
@@ -97,9 +97,9 @@ impl DemandLimits {
         names
     }
 
-    /// When the next denial is over.
+    /// When the next denial expires.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.order.front().map(|(at, _)| *at + DENIED)
+        self.order.front().map(|(at, _)| *at + DENIAL_LIFETIME)
     }
 
     fn forget_oldest(&mut self) -> Option<DomainName> {
@@ -162,11 +162,11 @@ mod tests {
     fn what_was_denied_is_remembered_for_a_while_and_within_a_bound() {
         let (mut limits, start) = (DemandLimits::default(), Instant::now());
         assert_eq!(limits.deny(name("a.example"), start), None);
-        assert_eq!(limits.next(), Some(start + DENIED));
+        assert_eq!(limits.next(), Some(start + DENIAL_LIFETIME));
         let later = start + MINUTE;
         assert_eq!(limits.deny(name("a.example"), later), None);
-        assert!(limits.forgotten(start + DENIED).is_empty(), "denied again meanwhile");
-        assert_eq!(limits.forgotten(later + DENIED), [name("a.example")]);
+        assert!(limits.forgotten(start + DENIAL_LIFETIME).is_empty(), "denied again meanwhile");
+        assert_eq!(limits.forgotten(later + DENIAL_LIFETIME), [name("a.example")]);
         let all = (0..3 * MAX_DENIED).map(|n| name(&format!("n{n}.example")));
         let forgotten = all.filter_map(|name| limits.deny(name, later)).count();
         assert_eq!((forgotten, limits.denied.len()), (2 * MAX_DENIED, MAX_DENIED));

@@ -1,9 +1,9 @@
-//! What is known of the certificate of one name, and how that is told.
+//! The state of one name's certificate, and its report.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::files::InFiles;
+use super::files::FilePairState;
 use super::plan::Plan;
 use crate::acme::Meta;
 use crate::clock::millis;
@@ -12,36 +12,36 @@ use crate::model::{
 };
 use crate::tls::{Served, Slot, Trust};
 
-/// What is known of the certificate of one name.
+/// The state of one name's certificate.
 pub(super) struct Entry {
     /// The virtual host that it belongs to.
     pub(super) domain: DomainName,
-    /// Where it is to come from.
+    /// Where it should come from.
     pub(super) plan: Plan,
-    /// What is served, and where it came from.
+    /// The certificate that is served, and where it came from.
     pub(super) served: Option<(CertificateSource, Arc<Served>)>,
-    /// The directory of the CA that what is served, or `meta`, is of.
+    /// The directory URL of the CA of `served`, or of `meta`.
     pub(super) directory_url: Option<String>,
-    /// What is stored beside an ACME certificate.
+    /// The data stored beside an ACME certificate.
     pub(super) meta: Meta,
     /// What is being done.
     pub(super) work: Work,
     /// What went wrong last.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) trouble: Option<EntryError>,
     /// The challenge that failed last: another one is tried first.
     pub(super) failed_challenge: Option<ChallengeKind>,
-    /// Whether the last attempt failed for a file of this machine: the next reload tries again.
+    /// Whether the last attempt failed because of a local file: the next reload tries again.
     pub(super) failed_locally: bool,
-    /// Whether a client asked for it, and nobody declared it.
+    /// Whether it is a name on demand.
     pub(super) on_demand: bool,
-    /// How urgent it was when that was logged last.
+    /// The urgency that was logged last.
     pub(super) logged: Urgency,
 }
 
-/// What is being done about a certificate.
+/// The work on a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Nothing until then; nothing at all where there is no time.
+    /// Nothing until this time; `None` is never.
     Rest(Option<SystemTime>),
     /// It waits for its turn.
     Queued,
@@ -51,7 +51,7 @@ pub(super) enum Work {
 
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct EntryError {
     pub(super) text: String,
     pub(super) hint: Option<String>,
     /// Whether a person has to act.
@@ -61,11 +61,11 @@ pub(super) struct Trouble {
 /// How urgent it is that a person does something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
-    /// Nobody needs to do anything.
+    /// No action is needed.
     None,
-    /// It should have been replaced by now.
+    /// It is overdue for renewal.
     Warn,
-    /// It runs out next.
+    /// It expires soon.
     Act,
 }
 
@@ -86,7 +86,7 @@ impl Entry {
         }
     }
 
-    /// When something is to be done next.
+    /// When the next work is due.
     pub(super) fn due(&self) -> Option<SystemTime> {
         match self.work {
             Work::Rest(next) => next,
@@ -116,14 +116,14 @@ impl Entry {
             (Work::Rest(_), Some(_)) => CertificateState::Failed,
             _ if self.served.is_some() && !good => CertificateState::Expired,
             _ if good => CertificateState::Valid,
-            // Made in the moment somebody asks.
+            // Made when a client asks for it.
             _ if matches!(self.plan, Plan::Internal { .. }) => CertificateState::Valid,
             _ if self.plan == Plan::OnDemand && !self.on_demand => CertificateState::None,
             _ => CertificateState::Pending,
         }
     }
 
-    /// How it stands, for people.
+    /// The report on it, for people.
     pub(super) fn report(&self, name: &DomainName, now: SystemTime) -> CertificateReport {
         let planned = match &self.plan {
             Plan::Acme | Plan::OnDemand | Plan::Blocked { .. } => Some(CertificateSource::Acme),
@@ -159,8 +159,8 @@ impl Entry {
 }
 
 impl Entry {
-    /// When it is renewed, or tried again. That the CA is asked meanwhile whether it wants it renewed
-    /// sooner is nothing to wait for.
+    /// When it is renewed, or tried again. Questions to the CA about its window in between don't
+    /// count.
     fn next_ms(&self) -> Option<u64> {
         let due = self.due().map(millis)?;
         match (&self.served, &self.trouble) {
@@ -171,12 +171,12 @@ impl Entry {
         }
     }
 
-    /// Takes in what is in the files of the operator: a certificate, or what is wrong and the last good
+    /// Applies the state of the operator's files: a certificate, or an error and the last valid
     /// one.
-    pub(super) fn take_file(&mut self, name: &DomainName, files: InFiles) {
-        let InFiles { good, mut error } = files;
+    pub(super) fn take_file(&mut self, name: &DomainName, files: FilePairState) {
+        let FilePairState { good, mut error } = files;
         let (fitting, other) = match good {
-            // Behind the domain `*` any name may be asked for.
+            // For the domain `*` any certificate is accepted.
             Some(served) if served.certificate.covers(name) || is_default(name) => {
                 (Some(served), None)
             }
@@ -189,11 +189,9 @@ impl Entry {
         if let Some(served) = fitting {
             self.served = Some((CertificateSource::Files, served));
         }
-        self.trouble = error.map(|text| Trouble {
+        self.trouble = error.map(|text| EntryError {
             text,
-            hint: Some(
-                "put the right files in their place; they are read again by themselves".into(),
-            ),
+            hint: Some("replace the files; they are read again automatically".into()),
             blocks: true,
         });
     }

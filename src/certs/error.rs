@@ -1,82 +1,61 @@
-//! Why a command on certificates can't be carried out.
+//! Errors of commands on certificates.
 
 use std::time::Duration;
 
 use crate::model::DomainName;
 use crate::tls::{AuthorityError, CertificateError};
 
-/// Why a command on certificates can't be carried out. Nothing was changed.
+/// Why a command on certificates failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CertError {
-    /// Nobody serves the name.
+    /// No domain has this name.
     #[error("unknown domain `{name}`")]
     UnknownName {
-        /// The name.
         name: DomainName,
-        /// One that is like it.
+        /// A similar name.
         near: Option<DomainName>,
     },
     /// There is no certificate for the name.
     #[error("there is no certificate for `{name}`")]
     NoCertificate {
-        /// The name.
         name: DomainName,
-        /// What would change that.
+        /// How to get one.
         hint: Option<String>,
     },
-    /// The key of the certificate is not kept.
-    #[error("the key of the certificate of `{name}` is in the server's memory alone")]
-    KeyNotKept {
-        /// The name.
-        name: DomainName,
-    },
+    /// The key of the certificate is not stored.
+    #[error("the key of the certificate of `{name}` is only in the server's memory")]
+    KeyNotKept { name: DomainName },
     /// The name's certificate doesn't come from an ACME CA.
     #[error("the certificate of `{name}` comes from {source_word}, not from an ACME CA")]
     NotAcme {
-        /// The name.
         name: DomainName,
         /// Where it comes from.
         source_word: String,
-        /// What would change that.
+        /// How to get one.
         hint: String,
     },
-    /// What is served is still good.
-    #[error("the certificate of `{name}` is good until {until}")]
-    StillGood {
-        /// The name.
-        name: DomainName,
-        /// Until when.
-        until: String,
-    },
-    /// Orders for the name are made too often.
+    /// The current certificate is still valid.
+    #[error("the certificate of `{name}` is valid until {until}")]
+    StillGood { name: DomainName, until: String },
+    /// Too many orders for the name.
     #[error("{count} certificates for `{name}` were issued within 7 days; the CA's limit is 5")]
-    TooOften {
-        /// The name.
-        name: DomainName,
-        /// How many.
-        count: usize,
-    },
-    /// A certificate that was given can't be taken.
+    TooOften { name: DomainName, count: usize },
+    /// An imported certificate can't be used.
     #[error("the certificate can't be used")]
     Unusable(#[source] CertificateError),
-    /// A certificate that was given is for other names.
+    /// An imported certificate is for other names.
     #[error("the certificate is for {}, not for `{name}`", list(names))]
     OtherName {
-        /// The name.
         name: DomainName,
         /// Those that it is for.
         names: Vec<String>,
     },
-    /// A certificate that was given has run out.
-    #[error("the certificate ran out on {until}")]
-    RanOut {
-        /// When.
-        until: String,
-    },
-    /// The domain wants its certificate from elsewhere.
-    #[error("`{name}` wants its certificate from elsewhere: `tls = {wants}`")]
+    /// An imported certificate has expired.
+    #[error("the certificate expired on {until}")]
+    RanOut { until: String },
+    /// The domain gets its certificate from elsewhere.
+    #[error("`{name}` gets its certificate from elsewhere: `tls = {wants}`")]
     WantsOther {
-        /// The name.
         name: DomainName,
         /// What its domain says.
         wants: String,
@@ -86,16 +65,10 @@ pub enum CertError {
     NoCa,
     /// The CA refused.
     #[error("the CA refused: {message}")]
-    Refused {
-        /// Its words.
-        message: String,
-        /// What to do.
-        hint: Option<String>,
-    },
-    /// The wait was over.
+    Refused { message: String, hint: Option<String> },
+    /// The wait timed out.
     #[error("no certificate for `{name}` within {timeout:?}: {step}")]
     TimedOut {
-        /// The name.
         name: DomainName,
         /// How long was waited.
         timeout: Duration,
@@ -119,16 +92,16 @@ impl CertError {
         match self {
             Self::UnknownName { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
             Self::UnknownName { near: None, .. } => {
-                Some("`vhost ctl cert list` shows the names that there are".into())
+                Some("`vhost ctl cert list` shows all names".into())
             }
             Self::NoCertificate { hint, .. } | Self::Refused { hint, .. } => hint.clone(),
             Self::NotAcme { hint, .. } => Some(hint.clone()),
             Self::KeyNotKept { .. } => {
-                Some("another one is made at each start: there is nothing to back up".into())
+                Some("each start makes a new one: there is nothing to back up".into())
             }
-            Self::StillGood { .. } => Some("it renews by itself; pass `--force` to renew it now".into()),
+            Self::StillGood { .. } => Some("it is renewed automatically; use `--force` to renew it now".into()),
             Self::TooOften { .. } => {
-                Some("wait, or pass `--force`, which may have the CA refuse the name for a week".into())
+                Some("wait, or use `--force`; the CA may then refuse the name for a week".into())
             }
             Self::Unusable(_) => Some(
                 "give the leaf first and then its chain as one PEM file, and the leaf's key as another"
@@ -136,17 +109,17 @@ impl CertError {
             ),
             Self::OtherName { names, .. } => names
                 .first()
-                .map(|name| format!("import it for `{name}`, or get one that has the name")),
+                .map(|name| format!("import it under its own name, or get one for `{name}`")),
             Self::RanOut { .. } => Some("get a new one".into()),
             Self::WantsOther { name, .. } => {
                 Some(format!("first `vhost ctl domain set {name} --tls auto`"))
             }
             Self::NoCa => Some("add a section `[lets_encrypt]` to the config file".into()),
             Self::TimedOut { name, .. } => {
-                Some(format!("it goes on; `vhost ctl cert show {name}` says how it stands"))
+                Some(format!("it goes on; see `vhost ctl cert show {name}`"))
             }
             Self::Authority(_) | Self::File(_) => {
-                Some("the server's log and the permissions of its directories tell more".into())
+                Some("see the server's log, and check the permissions of its directories".into())
             }
             Self::Stopping => None,
         }
@@ -165,10 +138,10 @@ impl CertError {
 }
 
 fn list(names: &[String]) -> String {
-    const MOST: usize = 5;
-    let mut words: Vec<_> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
-    if names.len() > MOST {
-        words.push(format!("{} more", names.len() - MOST));
+    const MAX_LISTED: usize = 5;
+    let mut words: Vec<_> = names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
+    if names.len() > MAX_LISTED {
+        words.push(format!("{} more", names.len() - MAX_LISTED));
     }
     if words.is_empty() { "no name at all".to_owned() } else { words.join(", ") }
 }

@@ -1,4 +1,4 @@
-//! A certificate as the files that another server takes.
+//! Exports a certificate as PEM, for another server.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::plan::Plan;
 use crate::model::{CertificateSource, DomainName};
 use crate::tls::Certificate;
 
-/// A certificate with its chain, and its key where it was asked for.
+/// A certificate with its chain, and its key if requested.
 pub struct Exported {
     /// The certificate and its chain, PEM.
     pub cert: String,
@@ -17,7 +17,7 @@ pub struct Exported {
 }
 
 impl Certificates {
-    /// The certificate that is served for a name, and its key where `with_key` asks for it.
+    /// The certificate that is served for a name, and its key if `with_key` is set.
     ///
     /// # Errors
     /// When there is none, or its file can't be read.
@@ -29,7 +29,7 @@ impl Certificates {
             let served = entry.and_then(|entry| entry.served.clone());
             let (source, served) = served.ok_or_else(|| CertError::NoCertificate {
                 name: name.clone(),
-                hint: Some(format!("`vhost ctl cert show {name}` says how it stands")),
+                hint: Some(format!("see `vhost ctl cert show {name}`")),
             })?;
             let url = entry.and_then(|entry| entry.directory_url.clone());
             (source, served, url, entry.map(|entry| entry.plan.clone()))

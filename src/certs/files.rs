@@ -1,4 +1,4 @@
-//! Certificates in files of the operator: read, watched, and the last good pair kept.
+//! The operator's certificate files: read, watched, and the last valid pair kept.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::config::CertificateFiles;
 use crate::plain_file::Stamp;
-use crate::tls::{Served, Serving, Trust, ran_out, read_pair};
+use crate::tls::{Served, Serving, Trust, expiry_error, read_pair};
 
 /// The pairs of files that are watched.
 #[derive(Default)]
@@ -21,34 +21,34 @@ struct Pair {
     /// The last good one.
     good: Option<Arc<Served>>,
     error: Option<String>,
-    /// Whether the error was told.
+    /// Whether the error was reported.
     told: bool,
 }
 
-/// What is in a pair of files.
+/// The state of a pair of files.
 #[derive(Debug, Clone)]
-pub(super) struct InFiles {
+pub(super) struct FilePairState {
     /// The last certificate that was good.
     pub(super) good: Option<Arc<Served>>,
-    /// What is wrong with what is there now.
+    /// What is wrong with the current files.
     pub(super) error: Option<String>,
 }
 
-/// What a look at a pair brings.
+/// The change of a pair.
 #[derive(Debug)]
-pub(super) enum Found {
-    /// A pair that is good, and new.
+pub(super) enum FileChange {
+    /// A new, valid pair.
     Good(Arc<Served>),
-    /// A pair that can't be used; what was there before still is.
+    /// A pair that can't be used; the last valid one stays.
     Bad(String),
 }
 
-/// What tells that a file is not the one it was.
+/// Identifies the versions of both files.
 type Stamps = [Option<Stamp>; 2];
 
 impl Pair {
-    /// Whether the last good one has not run out.
-    fn is_good_now(&self) -> bool {
+    /// Whether the last valid one has not expired.
+    fn is_valid_now(&self) -> bool {
         let not_after = self.good.as_ref().map(|good| good.certificate.not_after());
         not_after.is_some_and(|until| until > SystemTime::now())
     }
@@ -56,18 +56,18 @@ impl Pair {
 
 impl Files {
     /// The certificate in a pair of files, which is watched from now on. Blocks.
-    pub(super) fn open(&mut self, files: &CertificateFiles, serving: &Serving) -> InFiles {
+    pub(super) fn open(&mut self, files: &CertificateFiles, serving: &Serving) -> FilePairState {
         let key = (files.cert.clone(), files.key.clone());
         let pair = self.pairs.entry(key).or_insert_with(|| {
             let seen = stamps(&files.cert, &files.key);
             let (good, error) = match read(&files.cert, &files.key, serving) {
-                // One that has run out is still better than none.
+                // An expired certificate is still better than none.
                 Ok(served) => (Some(Arc::new(served)), None),
                 Err(error) => (None, Some(error)),
             };
             Pair { seen, good, error, told: true }
         });
-        InFiles { good: pair.good.clone(), error: pair.error.clone() }
+        FilePairState { good: pair.good.clone(), error: pair.error.clone() }
     }
 
     /// Stops watching all pairs but these.
@@ -85,12 +85,12 @@ impl Files {
         self.pairs.keys().cloned().collect()
     }
 
-    /// Takes in how the pairs were just now: those that have become good or bad.
+    /// Compares with the current state of the pairs, and returns those that have changed.
     pub(super) fn look(
         &mut self,
         now: Vec<((PathBuf, PathBuf), Stamps)>,
         serving: &Serving,
-    ) -> Vec<(CertificateFiles, Found)> {
+    ) -> Vec<(CertificateFiles, FileChange)> {
         let mut found = Vec::new();
         for ((cert, key), stamps) in now {
             let Some(pair) = self.pairs.get_mut(&(cert.clone(), key.clone())) else { continue };
@@ -101,9 +101,9 @@ impl Files {
             pair.seen = stamps;
             let files = CertificateFiles { cert, key };
             let read = read(&files.cert, &files.key, serving).and_then(|served| {
-                // No working certificate is given up for one that has run out.
-                match ran_out(&files.cert, &served.certificate) {
-                    Some(error) if pair.is_good_now() => Err(error.to_string()),
+                // An expired certificate never replaces a valid one.
+                match expiry_error(&files.cert, &served.certificate) {
+                    Some(error) if pair.is_valid_now() => Err(error.to_string()),
                     _ => Ok(served),
                 }
             });
@@ -113,14 +113,15 @@ impl Files {
                     pair.error = None;
                     pair.told = true;
                     pair.good = Some(Arc::clone(&served));
-                    found.push((files, Found::Good(served)));
+                    found.push((files, FileChange::Good(served)));
                 }
-                // The other file may follow in a moment: it is told when it is the same at the next look.
+                // The other file may follow in a moment: it is reported if it is the same at the
+                // next check.
                 Err(_) if is_new => pair.told = false,
                 Err(error) => {
                     pair.told = true;
                     pair.error = Some(error.clone());
-                    found.push((files, Found::Bad(error)));
+                    found.push((files, FileChange::Bad(error)));
                 }
             }
         }
@@ -128,7 +129,7 @@ impl Files {
     }
 }
 
-/// How the files of these pairs are now. Blocks.
+/// The current versions of these pairs' files. Blocks.
 pub(super) fn look_at(pairs: Vec<(PathBuf, PathBuf)>) -> Vec<((PathBuf, PathBuf), Stamps)> {
     pairs
         .into_iter()
@@ -180,7 +181,7 @@ mod tests {
         assert!(look(&mut watched).is_empty(), "its key may follow");
         let told = look(&mut watched);
         assert!(
-            matches!(&told[..], [(_, Found::Bad(error))] if error.contains("belong")),
+            matches!(&told[..], [(_, FileChange::Bad(error))] if error.contains("belong")),
             "{told:?}"
         );
         assert!(look(&mut watched).is_empty(), "told once");
@@ -189,7 +190,7 @@ mod tests {
 
         write(&files, &["three.example"]);
         let told = look(&mut watched);
-        assert!(matches!(&told[..], [(_, Found::Good(_))]), "{told:?}");
+        assert!(matches!(&told[..], [(_, FileChange::Good(_))]), "{told:?}");
 
         // One that has run out doesn't take the place of one that works.
         let (cert, key) = expired_pem(&["three.example"]);
@@ -198,7 +199,7 @@ mod tests {
         assert!(look(&mut watched).is_empty(), "more may follow");
         let told = look(&mut watched);
         assert!(
-            matches!(&told[..], [(_, Found::Bad(error))] if error.contains("ran out")),
+            matches!(&told[..], [(_, FileChange::Bad(error))] if error.contains("expired")),
             "{told:?}"
         );
         let kept = watched.open(&files, &serving).good.unwrap();

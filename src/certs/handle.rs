@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Command, Reply};
+use super::context::{CertSettings, Journal, KeeperContext};
 use super::error::CertError;
 use super::keeper::{Keeper, date};
-use super::shared::{CertSettings, Journal, Shared};
 use crate::model::{
     AccountInfo, Actor, CertificateReport, CertificateSource, CertificateState, DomainName,
     RevocationReason,
@@ -16,14 +16,14 @@ use crate::model::{
 use crate::state::Reader;
 use crate::tls::{CertStore, Certificate, Demands, Serving, Trust};
 
-/// How long a wait is when nobody says.
+/// The default timeout of a wait.
 const WAIT: Duration = Duration::from_mins(2);
 
 /// Commands that wait for their turn.
 const COMMANDS: usize = 64;
 
 /// What to do about a certificate that no CA of ours has signed.
-const REVOKE_ELSEWHERE: &str = "revoke it where it was made, and put another in its place";
+const REVOKE_ELSEWHERE: &str = "revoke it where it was issued, and replace the files";
 
 /// Certificates that are loaded and published, and not kept yet.
 pub struct Opened {
@@ -35,7 +35,7 @@ pub struct Opened {
 /// How it stands with certificates, and commands on them. Cloned handles share it.
 #[derive(Clone)]
 pub struct Certificates {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<KeeperContext>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -56,7 +56,7 @@ impl Certificates {
         journal: Journal,
     ) -> (Self, Opened) {
         let (store, demands) = store;
-        let shared = Arc::new(Shared::new(settings, reader, store, serving));
+        let shared = Arc::new(KeeperContext::new(settings, reader, store, serving));
         for ca in &shared.settings.cas {
             ca.restore();
         }
@@ -185,8 +185,7 @@ impl Certificates {
                     let (word, hint) = match source {
                         CertificateSource::Internal => (
                             "the server's own CA",
-                            "`vhost ctl cert renew --force` makes another; the server's own CA \
-                             revokes nothing",
+                            "`vhost ctl cert renew --force` makes a new one; the server's own CA revokes nothing",
                         ),
                         CertificateSource::Imported => ("an import", REVOKE_ELSEWHERE),
                         _ => ("files", REVOKE_ELSEWHERE),
@@ -198,7 +197,7 @@ impl Certificates {
                     });
                 }
                 _ => {
-                    let hint = Some(format!("`vhost ctl cert show {name}` says how it stands"));
+                    let hint = Some(format!("see `vhost ctl cert show {name}`"));
                     return Err(CertError::NoCertificate { name, hint });
                 }
             }

@@ -1,44 +1,44 @@
-//! What is done for a certificate beside the keeper: the long talks with CAs.
+//! Jobs that run beside the keeper: orders and questions to CAs, which take long.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::shared::Shared;
+use super::context::KeeperContext;
 use crate::acme::{AcmeError, Ca, ErrorKind, Meta, OrderRequest, RenewalWindow, ask, schedule};
 use crate::clock::{millis, time};
 use crate::model::{Attempt, ChallengeKind, DomainName};
 use crate::tls::{Certificate, Served};
 
-/// Attempts that are told of a name.
-const LOGGED: usize = 10;
+/// The most attempts to keep for a name.
+const MAX_LOGGED_ATTEMPTS: usize = 10;
 
-/// Times of issuances that are remembered of a name.
-const REMEMBERED: usize = 20;
+/// The most issuance times to keep for a name.
+const MAX_ISSUANCE_TIMES: usize = 20;
 
-/// An order that is to be made.
+/// An order to make.
 pub(super) struct Order {
     pub(super) name: DomainName,
-    /// The CA that is asked, and those that are when it can't be.
+    /// The CA, and its fallbacks.
     pub(super) cas: Vec<Ca>,
     pub(super) meta: Meta,
-    /// What it takes the place of, and the directory of the CA that signed that.
+    /// The certificate that it replaces, and the directory URL of the CA that signed it.
     pub(super) replaces: Option<(String, Arc<Served>)>,
     pub(super) failed_challenge: Option<ChallengeKind>,
 }
 
 /// How a job ended.
-pub(super) enum Ended {
+pub(super) enum JobOutcome {
     /// A certificate was ordered, and is stored.
     Obtained(Box<Obtained>),
-    /// It could not be: why, at the CA that was asked first, and all attempts.
+    /// The order failed: why, at the first CA, and all attempts.
     Failed { directory_url: String, failure: Failure, log: Vec<Attempt> },
-    /// The name may be ordered for.
+    /// The name on demand is allowed.
     Allowed,
     /// The name is not allowed.
     Denied(String),
-    /// There is nobody to order from.
+    /// No CA is configured.
     NoCa,
-    /// The CA was asked when it wants the certificate renewed.
+    /// The CA was asked for its renewal window.
     Window(Option<RenewalWindow>),
 }
 
@@ -59,10 +59,10 @@ pub(super) struct Failure {
     pub(super) is_local: bool,
 }
 
-impl Ended {
-    /// An order that panicked, or was cut short.
+impl JobOutcome {
+    /// An order that panicked, or was cancelled.
     pub(super) fn broken(error: &tokio::task::JoinError) -> Self {
-        let failure = Failure::ours(format!("the order broke: {error}"));
+        let failure = Failure::ours(format!("the order failed: {error}"));
         Self::Failed { directory_url: String::new(), failure, log: Vec::new() }
     }
 }
@@ -87,29 +87,31 @@ impl Failure {
     }
 }
 
-/// Asks whether a name that nobody declared may have a certificate.
-pub(super) async fn ask_about(url: &str, name: &DomainName) -> Ended {
+/// Asks whether a name on demand may have a certificate.
+pub(super) async fn ask_about(url: &str, name: &DomainName) -> JobOutcome {
     match ask(url, &name.to_string()).await {
-        Ok(true) => Ended::Allowed,
-        Ok(false) => Ended::Denied("the name is not allowed".to_owned()),
-        Err(error) => Ended::Denied(format!("nobody says that it is allowed: {error}")),
+        Ok(true) => JobOutcome::Allowed,
+        Ok(false) => JobOutcome::Denied("the name is not allowed".to_owned()),
+        Err(error) => {
+            JobOutcome::Denied(format!("cannot find out whether the name is allowed: {error}"))
+        }
     }
 }
 
-/// Orders a certificate and stores it. `step` is told what is being done.
+/// Orders a certificate and stores it. `step` is called with each step.
 pub(super) async fn order(
-    shared: Arc<Shared>,
+    shared: Arc<KeeperContext>,
     order: Order,
     step: impl Fn(&str) + Send + Sync + 'static,
-) -> Ended {
+) -> JobOutcome {
     let mut first: Option<(String, Failure)> = None;
     let mut order = order;
     for ca in std::mem::take(&mut order.cas) {
         match obtain(&shared, &order, &ca, &step).await {
-            Ok(obtained) => return Ended::Obtained(Box::new(obtained)),
+            Ok(obtained) => return JobOutcome::Obtained(Box::new(obtained)),
             Err(failure) => {
                 let directory_url = ca.directory_url().to_owned();
-                // What is wrong with the name is wrong at every CA, and each counts failures.
+                // A problem with the name is the same at every CA, and each counts failures.
                 let is_names = failure.kind == ErrorKind::Validation;
                 tracing::debug!(name = %order.name, directory_url, error = failure.text, "CA failed");
                 let (at_ms, error) = (millis(SystemTime::now()), Some(failure.text.clone()));
@@ -126,13 +128,13 @@ pub(super) async fn order(
     }
     let log = order.meta.log;
     match first {
-        Some((directory_url, failure)) => Ended::Failed { directory_url, failure, log },
-        None => Ended::NoCa,
+        Some((directory_url, failure)) => JobOutcome::Failed { directory_url, failure, log },
+        None => JobOutcome::NoCa,
     }
 }
 
 async fn obtain(
-    shared: &Arc<Shared>,
+    shared: &Arc<KeeperContext>,
     order: &Order,
     ca: &Ca,
     step: &(impl Fn(&str) + Send + Sync),
@@ -159,15 +161,15 @@ async fn obtain(
     meta.attempts = 0;
     meta.next_ms = None;
     meta.last_error = None;
-    // Those of the one before.
+    // Those are of the previous certificate.
     meta.window_ms = None;
     meta.renew_ms = None;
     meta.explanation_url = None;
     meta.issued_ms.push(now);
-    let forgotten = meta.issued_ms.len().saturating_sub(REMEMBERED);
+    let forgotten = meta.issued_ms.len().saturating_sub(MAX_ISSUANCE_TIMES);
     meta.issued_ms.drain(..forgotten);
     log(&mut meta, Attempt { at_ms: now, directory_url: url.clone(), error: None });
-    step("asking the CA when to renew it");
+    step("asking the CA for the renewal window");
     take_window(&mut meta, ca.renewal_window(certificate.leaf()).await.ok().flatten());
     step("storing it");
     let (storage, bundle) = (shared.settings.storage.clone(), issued.bundle);
@@ -183,23 +185,23 @@ async fn obtain(
     Ok(Obtained { served, meta, directory_url: url })
 }
 
-/// Asks the CA when it wants a certificate renewed.
-pub(super) async fn window(ca: Ca, served: Arc<Served>) -> Ended {
+/// Asks the CA for the renewal window of a certificate.
+pub(super) async fn window(ca: Ca, served: Arc<Served>) -> JobOutcome {
     let window = ca.renewal_window(served.certificate.leaf()).await;
     if let Err(error) = &window {
         tracing::debug!(%error, "no renewal information");
     }
-    Ended::Window(window.ok().flatten())
+    JobOutcome::Window(window.ok().flatten())
 }
 
-/// Adds an attempt to those that are told.
+/// Adds an attempt to the log.
 fn log(meta: &mut Meta, attempt: Attempt) {
     meta.log.insert(0, attempt);
-    meta.log.truncate(LOGGED);
+    meta.log.truncate(MAX_LOGGED_ATTEMPTS);
 }
 
-/// Takes in when the CA wants the certificate renewed. The time within is chosen once, and kept for as
-/// long as the window is the same (RFC 9773 §4.2).
+/// Stores the CA's renewal window. The time within it is chosen once, and kept as long as the
+/// window is the same (RFC 9773 §4.2).
 pub(super) fn take_window(meta: &mut Meta, window: Option<RenewalWindow>) {
     let Some(window) = window else { return };
     let bounds = (millis(window.start), millis(window.end));
@@ -210,7 +212,7 @@ pub(super) fn take_window(meta: &mut Meta, window: Option<RenewalWindow>) {
     meta.explanation_url = window.explanation_url;
 }
 
-/// When a certificate is to be renewed; the choice is kept in `meta`.
+/// When to renew a certificate; the choice is kept in `meta`.
 pub(super) fn renewal(meta: &mut Meta, certificate: &Certificate) -> SystemTime {
     if let Some(at) = meta.renew_ms {
         return time(at);

@@ -1,5 +1,5 @@
-//! The task that keeps certificates: follows the state, starts what is due, takes in how it ended. One
-//! file for each of the things that wake it.
+//! The task that keeps certificates: follows the state, starts work that is due, and handles its
+//! outcomes. One file for each kind of event that wakes it.
 
 mod commands;
 mod demanded;
@@ -17,53 +17,53 @@ use tokio::task::JoinSet;
 
 use super::alarm;
 use super::command::Command;
+use super::context::{Journal, KeeperContext};
 use super::demand::DemandLimits;
 use super::entry::{Entry, Urgency};
 use super::files::Files;
-use super::job::Ended;
-use super::shared::{Journal, Shared};
-use super::shelf::Shelf;
+use super::job::JobOutcome;
+use super::stored::StoredCertificates;
 use crate::model::{CertificateNews, CertificateReport, CertificateSource, DomainName};
 use crate::state::Snapshot;
 use crate::tls::{Demands, Served, Slot};
 
-/// The longest sleep: the wall clock may be set meanwhile.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// The wall clock may be set in between.
+const MAX_SLEEP: Duration = Duration::from_mins(1);
 
-/// Between two looks at files of the operator.
-const LOOK: Duration = Duration::from_secs(1);
+/// Between two checks of the operator's files.
+const FILES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Between two looks at what runs out.
-const WATCH: Duration = Duration::from_mins(10);
+/// Between two checks for expiring certificates.
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 
-/// How soon a CA is asked again when it wants a certificate renewed.
-const LOOK_AGAIN: std::ops::Range<u64> = 3600..12 * 3600;
+/// How soon to ask a CA for its renewal window again.
+const WINDOW_INTERVAL_SECS: std::ops::Range<u64> = 3600..12 * 3600;
 
 pub(super) struct Keeper {
-    shared: Arc<Shared>,
+    shared: Arc<KeeperContext>,
     journal: Journal,
     followed: Arc<Snapshot>,
     files: Files,
-    /// When something is to be done about a name.
+    /// When work on a name is due.
     due: BTreeSet<(SystemTime, DomainName)>,
-    /// Names whose first certificate is to be ordered, and those that have one.
+    /// Names whose first certificate waits to be ordered, and names that have one.
     first: VecDeque<DomainName>,
     renewals: VecDeque<DomainName>,
-    jobs: JoinSet<(DomainName, Ended)>,
+    jobs: JoinSet<(DomainName, JobOutcome)>,
     ordering: usize,
     /// When orders were begun, by CA.
     begun: BTreeMap<usize, VecDeque<Instant>>,
-    /// CAs that want to be left alone, until when.
+    /// CAs that have a limit, and until when.
     paused: BTreeMap<usize, SystemTime>,
     demand_limits: DemandLimits,
-    /// Names on demand that are to be asked about before they are ordered for.
+    /// Names on demand that wait to be checked before the order.
     to_ask: VecDeque<DomainName>,
     asking: usize,
 }
 
 impl Keeper {
-    /// Reads what is stored and publishes it for the names of now. Blocks.
-    pub(super) fn open(shared: Arc<Shared>, journal: Journal) -> Self {
+    /// Reads the stored certificates and publishes them for the current names. Blocks.
+    pub(super) fn open(shared: Arc<KeeperContext>, journal: Journal) -> Self {
         let mut keeper = Self {
             shared,
             journal,
@@ -80,18 +80,18 @@ impl Keeper {
             to_ask: VecDeque::new(),
             asking: 0,
         };
-        let shelf = Shelf::open(&keeper.shared);
+        let stored = StoredCertificates::open(&keeper.shared);
         keeper.open_default();
-        keeper.follow(Some(&shelf));
+        keeper.follow(Some(&stored));
         keeper
     }
 
     /// Keeps certificates until nobody publishes states any more.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut demands: Demands) {
         let mut reader = self.shared.reader.clone();
-        let mut look = tokio::time::interval(LOOK);
+        let mut look = tokio::time::interval(FILES_INTERVAL);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut watch = tokio::time::interval(WATCH);
+        let mut watch = tokio::time::interval(EXPIRY_INTERVAL);
         let shared = Arc::clone(&self.shared);
         loop {
             self.start_due();
@@ -103,7 +103,7 @@ impl Keeper {
                     Err(_) => break,
                 },
                 () = shared.reloaded.notified() => self.try_local_failures_again(),
-                Some(command) = commands.recv() => self.carry_out(command).await,
+                Some(command) = commands.recv() => self.run_command(command).await,
                 Some(demand) = demands.recv() => self.demanded(demand),
                 Some(ended) = self.jobs.join_next() => {
                     if let Ok((name, ended)) = ended {
@@ -117,21 +117,21 @@ impl Keeper {
         }
     }
 
-    /// How long nothing is to be done.
+    /// The time until the next work is due.
     fn sleep(&self) -> Duration {
         let now = SystemTime::now();
         let next = self.due.first().map(|(at, _)| *at).into_iter();
         let queue = !self.first.is_empty() || !self.renewals.is_empty();
-        let queued =
-            (queue && self.ordering < due::AT_ONCE).then(|| now + Duration::from_millis(250));
+        let queued = (queue && self.ordering < due::MAX_RUNNING_ORDERS)
+            .then(|| now + Duration::from_millis(250));
         let until = next.chain(queued).min();
-        let wait = until.map_or(LONGEST_SLEEP, |at| at.duration_since(now).unwrap_or_default());
+        let wait = until.map_or(MAX_SLEEP, |at| at.duration_since(now).unwrap_or_default());
         let denied = self.demand_limits.next();
-        let denied = denied.map_or(LONGEST_SLEEP, |at| at.duration_since(Instant::now()));
-        wait.min(denied).clamp(Duration::from_millis(1), LONGEST_SLEEP)
+        let denied = denied.map_or(MAX_SLEEP, |at| at.duration_since(Instant::now()));
+        wait.min(denied).clamp(Duration::from_millis(1), MAX_SLEEP)
     }
 
-    /// Puts an entry and gives what handshakes are to see of it.
+    /// Inserts an entry and returns its slot for handshakes.
     fn put(&mut self, name: &DomainName, entry: Entry) -> Slot {
         let (slot, due) = (entry.slot(), entry.due());
         let before = self.shared.table.write().insert(name.clone(), entry);
@@ -139,7 +139,7 @@ impl Keeper {
         slot
     }
 
-    /// Edits an entry, publishes what it leads to, and gives how it stands then.
+    /// Edits an entry, publishes the result, and returns its report.
     fn edit(
         &mut self,
         name: &DomainName,
@@ -163,7 +163,8 @@ impl Keeper {
         self.reschedule(name, before.and_then(|entry| entry.due()), None);
     }
 
-    /// Logs, once each, that a certificate runs out that should have been replaced by now.
+    /// Logs once for each certificate that it is overdue for renewal, and once that it expires
+    /// soon.
     fn look_at_ends(&self) {
         let now = SystemTime::now();
         for (name, entry) in self.shared.table.write().iter_mut() {
@@ -172,9 +173,9 @@ impl Keeper {
                 let not_after = entry.served.as_ref().map(|(_, s)| date(s.certificate.not_after()));
                 let error = entry.trouble.as_ref().map(|trouble| trouble.text.as_str());
                 if urgency == Urgency::Act {
-                    tracing::error!(%name, not_after, error, "certificate runs out");
+                    tracing::error!(%name, not_after, error, "certificate expires soon");
                 } else {
-                    tracing::warn!(%name, not_after, error, "certificate should be replaced by now");
+                    tracing::warn!(%name, not_after, error, "certificate is overdue for renewal");
                 }
             }
             entry.logged = urgency;
@@ -199,9 +200,9 @@ impl Keeper {
     }
 }
 
-/// When a CA is asked again: spread, so that ten thousand names are not asked about at once.
+/// When to ask a CA again: spread, so that ten thousand names don't ask at once.
 fn look_again() -> Duration {
-    Duration::from_secs(fastrand::u64(LOOK_AGAIN))
+    Duration::from_secs(fastrand::u64(WINDOW_INTERVAL_SECS))
 }
 
 fn served_news(served: &Served, source: CertificateSource, renewed: bool) -> CertificateNews {

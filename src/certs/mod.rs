@@ -1,11 +1,12 @@
-//! Keeps a certificate for each name that is served: decides where one comes from, gets it in time,
-//! publishes it, and reports how it stands with it.
+//! Keeps a certificate for each served name: decides where it comes from, gets it in time,
+//! publishes it, and reports its state.
 //!
-//! One task does all of it, the keeper; commands reach it as messages. It follows the published state,
-//! so nothing else has to announce domains to it. Talking to CAs is `acme`'s, serving is `proxy`'s.
+//! One task does all of this, the keeper; commands reach it as messages. It follows the published
+//! state, so it needs no calls about domains. `acme` talks to CAs, `proxy` serves.
 
 mod alarm;
 mod command;
+mod context;
 mod demand;
 mod entry;
 mod error;
@@ -16,12 +17,11 @@ mod job;
 mod keeper;
 mod plan;
 mod reports;
-mod shared;
-mod shelf;
+mod stored;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use context::{CertSettings, Journal};
 pub use error::CertError;
 pub use export::Exported;
 pub use handle::{Certificates, Opened};
-pub use shared::{CertSettings, Journal};

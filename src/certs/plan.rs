@@ -1,4 +1,4 @@
-//! Where the certificate of a name is to come from. Pure.
+//! Where the certificate of a name should come from. Pure.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::acme::Ca;
 use crate::model::{DomainName, Pattern, TlsMode};
 
-/// Where the certificate of a name is to come from.
+/// Where the certificate of a name should come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Plan {
     /// An ACME CA.
@@ -15,28 +15,28 @@ pub(super) enum Plan {
     Internal { asked: bool },
     /// Files of the operator.
     Files { cert: PathBuf, key: PathBuf },
-    /// An ACME CA, for each name that a client asks for and that is allowed.
+    /// An ACME CA, for each allowed name that a client requests.
     OnDemand,
-    /// An ACME CA that will not sign it as things are.
+    /// An ACME CA, but it can't sign the name now.
     Blocked { error: String, hint: Option<String> },
-    /// Nowhere, and what would change that.
+    /// Nowhere, with a hint how to change that.
     Nowhere { hint: &'static str },
 }
 
 impl Plan {
-    /// When a certificate is made that is not there yet and that nobody is at work on.
+    /// When a missing certificate without running work will be made.
     pub(super) fn made_when(&self) -> Option<&'static str> {
         match self {
-            Self::Internal { .. } => Some("it is made when a client asks for it"),
-            Self::OnDemand => Some(
-                "one is ordered for each name that a client asks for and `on_demand_ask` allows",
-            ),
+            Self::Internal { .. } => Some("it is made when a client first asks for the name"),
+            Self::OnDemand => {
+                Some("one is ordered for each requested name that `on_demand_ask` allows")
+            }
             Self::Acme | Self::Files { .. } | Self::Blocked { .. } | Self::Nowhere { .. } => None,
         }
     }
 }
 
-/// Finds where the certificate of `name`, whose domain says `tls`, is to come from.
+/// Decides where the certificate of `name` should come from; `tls` is its domain's option.
 pub(super) fn plan(name: &DomainName, tls: &TlsMode, cas: &[Ca], on_demand: bool) -> Plan {
     let is_default = name.pattern() == Pattern::Default;
     match tls {
@@ -75,7 +75,7 @@ fn base(name: &DomainName) -> String {
     text.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
-/// Whether the name always means the machine that it is used on.
+/// Whether the name always means the local machine.
 fn is_of_this_machine(name: &DomainName) -> bool {
     let base = base(name);
     let loopback = base.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())

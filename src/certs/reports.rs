@@ -51,16 +51,16 @@ impl Certificates {
 
     /// What needs a person.
     pub fn warnings(&self) -> Vec<String> {
-        const MOST: usize = 20;
+        const MAX_WARNINGS: usize = 20;
         let now = SystemTime::now();
         let table = self.shared.table.read();
         let mut told = table
             .iter()
             .filter_map(|(name, entry)| alarm::warning(entry, &entry.report(name, now), now));
-        let mut warnings: Vec<_> = told.by_ref().take(MOST).collect();
+        let mut warnings: Vec<_> = told.by_ref().take(MAX_WARNINGS).collect();
         let more = told.count();
         if more > 0 {
-            warnings.push(format!("and {more} more names whose certificate needs a person"));
+            warnings.push(format!("{more} more names have a certificate that needs attention"));
         }
         let default_error = self.shared.default_error.read();
         if let Some(error) = &*default_error {

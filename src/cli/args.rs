@@ -34,7 +34,8 @@ enum Command {
     Man(ManArgs),
 }
 
-/// Does what `args` say; the first of them is the program's name. Returns the exit status.
+/// Parses and runs the command line; the first of `args` is the program's name. Returns the exit
+/// status.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match Cli::try_parse_from(args) {
         Ok(cli) => match cli.command {
@@ -48,7 +49,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             Command::Man(args) => man::run(&args, Cli::command()),
         },
         Err(error) => {
-            // Who closes the pipe on a help text has read enough of it.
+            // A reader that closes the pipe has read enough of a help text.
             let _ = error.print();
             // Clap's own: 2 for mistakes, 0 for help and version.
             u8::try_from(error.exit_code()).unwrap_or(exit_code::ExitCode::Usage.into())

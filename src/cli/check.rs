@@ -1,4 +1,4 @@
-//! `vhost check FILE`: says everything that is wrong with a config file, and starts nothing.
+//! `vhost check FILE`: reports every problem of a config file, and starts nothing.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -16,12 +16,12 @@ use crate::server::{Missing, preflight};
 
 /// Check a config file without starting anything.
 ///
-/// Prints every problem of the file, and of those that it includes, with its line, its key and what
-/// would be right. The exit status is 0 when the file is valid and 2 when it is not. `vhost serve` and
-/// a reload do the same checks. What a start would fail for on this machine and as this user, such as a
-/// state directory that can't be written to, is a problem as well; the exit status is 1 when there is no
-/// other. What may be otherwise by then, such as a port that is taken, is a warning. Nothing is changed.
-/// Environment variables that the file refers to must be set.
+/// Prints every problem of the file, and of the files that it includes, with its line, its key and
+/// a fix. The exit status is 0 if the file is valid and 2 if it is not. `vhost serve` and a reload
+/// do the same checks. It also checks what would make a start fail on this machine and as this
+/// user, such as a state directory that it can't write to; if that is the only problem, the exit
+/// status is 1. What may change before the start, such as a port in use, is a warning. Nothing is
+/// changed. Environment variables that the file refers to must be set.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  vhost check /etc/vhost/config.toml\n  \
                         vhost check --format json /etc/vhost/config.toml")]
@@ -29,12 +29,12 @@ pub struct CheckArgs {
     /// The config file (TOML)
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// How problems are told: text on stderr, or json on stdout for editors
+    /// How to print problems: text on stderr, or json on stdout for editors
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: CheckFormat,
 }
 
-/// How `vhost check` tells what it found.
+/// How `vhost check` prints problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CheckFormat {
     /// A line for each problem.
@@ -43,7 +43,7 @@ pub enum CheckFormat {
     Json,
 }
 
-/// Checks the file and reports; the answer is the exit status.
+/// Checks the file and prints the result. Returns the exit status.
 pub fn run(args: &CheckArgs) -> u8 {
     let exit_code = match args.format {
         CheckFormat::Text => check(&args.file, &mut io::stderr().lock()),
@@ -75,12 +75,12 @@ fn check(file: &Path, talk: &mut impl Write) -> ExitCode {
         Err(error @ ConfigError::Invalid { .. }) => (ExitCode::Usage, error.to_string()),
         Err(error) => (ExitCode::Usage, complaint(&error, error.hint())),
     };
-    // Nobody to talk to is no reason to answer otherwise.
+    // A closed stream does not change the exit status.
     let _ = writeln!(talk, "{}", printable_lines(&text));
     exit_code
 }
 
-/// What a start on this machine would fail for, and what else it would miss, at the lines that name it.
+/// What would make a start fail on this machine, and what would be missing, with their lines.
 fn missing(config: &Config) -> (Vec<Problem>, Vec<Problem>) {
     let setting = |key: &str| config.effective.iter().find(|setting| setting.key == key);
     let place = |key: &str| match setting(key).map(|setting| &setting.from) {
@@ -108,13 +108,13 @@ fn missing(config: &Config) -> (Vec<Problem>, Vec<Problem>) {
     (problems, warnings)
 }
 
-/// What is said of a value, with the references that the file has in the place of what they stand for.
+/// A message about a value, with the file's references instead of their values.
 fn with_references(message: String, written: &Value) -> String {
     match written {
         Value::String(written) => match follow_references(written, &config::variable) {
             Ok(Followed { meant, held }) if !held.is_empty() => {
                 let message = message.replace(&meant, written);
-                // A path may stand there in another form.
+                // A path may be written in another form.
                 let held = held.iter().filter(|held| held.len() > 1);
                 held.fold(message, |message, held| message.replace(held.as_str(), "…"))
             }
@@ -126,14 +126,14 @@ fn with_references(message: String, written: &Value) -> String {
     }
 }
 
-/// The answer for editors. Fields may join, none goes.
+/// The answer for editors. Fields may be added, never removed.
 #[derive(Debug, Serialize)]
 struct Answer {
     valid: bool,
     /// The files that were read, the main one first.
     files: Vec<String>,
     problems: Vec<Diagnostic>,
-    /// What is allowed and dangerous.
+    /// Warnings.
     warnings: Vec<Diagnostic>,
     /// How many domains and backends could be read.
     domains: usize,
@@ -206,7 +206,7 @@ fn check_as_json(file: &Path, data: &mut impl Write) -> ExitCode {
         }
     };
     let text = serde_json::to_string_pretty(&answer).map_err(io::Error::from);
-    // Whoever closed the pipe has read enough.
+    // A reader that closes the pipe has read enough.
     let _ = text.and_then(|text| writeln!(data, "{}", printable_json(&text)));
     exit_code
 }

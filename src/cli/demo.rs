@@ -8,17 +8,17 @@ use tokio::sync::watch;
 use super::exit_code::ExitCode;
 use super::problem::complaint;
 use super::words::say;
-use crate::demo::{self, Shown};
+use crate::demo::{self, DemoOutcome};
 
-/// Show a switch under traffic, without root and without a config.
+/// Show a switch under traffic; needs neither root nor a config file.
 ///
-/// Starts a proxy and four small backends on free ports, with the state in a temporary folder; sends
-/// traffic, switches from version a to version b under it and back, and says what came of it. Then
-/// it stays up to be tried.
+/// Starts a proxy and four small backends on free ports, with its state in a temporary directory.
+/// Sends traffic, switches from version a to version b and back under it, and prints the results.
+/// Then the proxy keeps running so that you can try it.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  vhost demo\n  vhost demo --exit")]
 pub struct DemoArgs {
-    /// End after the tour; the status is 0 only when no request failed
+    /// Stop after the tour; the exit status is 0 only if no request failed
     #[arg(long)]
     pub exit: bool,
 }
@@ -38,9 +38,9 @@ pub fn run(args: &DemoArgs) -> u8 {
         demo::run(&mut io::stdout(), !args.exit, ended).await
     });
     match shown {
-        Ok(Shown::NothingFailed) => ExitCode::Done,
-        Ok(Shown::SomethingFailed) => ExitCode::Failed,
-        Ok(Shown::Interrupted) => ExitCode::Interrupted,
+        Ok(DemoOutcome::NoneFailed) => ExitCode::Done,
+        Ok(DemoOutcome::SomeFailed) => ExitCode::Failed,
+        Ok(DemoOutcome::Interrupted) => ExitCode::Interrupted,
         Err(error) => complain(&error),
     }
     .into()
@@ -49,7 +49,7 @@ pub fn run(args: &DemoArgs) -> u8 {
 /// Waits for Ctrl-C, or for the signal that `kill` sends.
 async fn until_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    // Where a signal can't be caught, its default ends the demo.
+    // If a signal can't be caught, its default action ends the demo.
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;
     };

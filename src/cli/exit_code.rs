@@ -19,7 +19,7 @@ pub enum ExitCode {
     NoServer,
     /// There is no such domain, backend or tag.
     NotFound,
-    /// It exists already, changed meanwhile, or another switch is running.
+    /// It already exists, it changed in the meantime, or another switch is running.
     Conflict,
     /// The gate failed: not healthy in time, and nothing changed. Or there was no certificate in time.
     Unhealthy,
@@ -58,7 +58,7 @@ impl ExitCode {
         }
     }
 
-    /// The same for a wait in which nothing drains: what is not there in time is not good in time.
+    /// The exit code of a wait without a drain: a time-out means that it is not healthy in time.
     #[must_use]
     pub fn of_good_in_time(self) -> Self {
         if self == Self::NotDrained { Self::Unhealthy } else { self }
@@ -72,12 +72,12 @@ impl ExitCode {
             Self::Usage => "wrong usage or invalid config",
             Self::NoServer => "no server at the socket",
             Self::NotFound => "not found",
-            Self::Conflict => "exists already, changed meanwhile, or another switch is running",
-            Self::Unhealthy => {
-                "not healthy in time, and nothing changed; or no certificate in time"
+            Self::Conflict => {
+                "it already exists, it changed in the meantime, or another switch is running"
             }
+            Self::Unhealthy => "not healthy in time, nothing changed; or no certificate in time",
             Self::NotDrained => "switched, but not drained in time",
-            Self::Interrupted => "interrupted; the operation goes on at the server",
+            Self::Interrupted => "interrupted; the server goes on",
         }
     }
 }
@@ -178,10 +178,10 @@ mod tests {
     2  wrong usage or invalid config
     3  no server at the socket
     4  not found
-    5  exists already, changed meanwhile, or another switch is running
-    6  not healthy in time, and nothing changed; or no certificate in time
+    5  it already exists, it changed in the meantime, or another switch is running
+    6  not healthy in time, nothing changed; or no certificate in time
     7  switched, but not drained in time
-  130  interrupted; the operation goes on at the server"
+  130  interrupted; the server goes on"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `vhost hash-password`: what the config file knows of a password.
+//! `vhost hash-password`: the hash of a password for the config file.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -10,8 +10,8 @@ use super::words::say;
 
 /// Hash a password for a domain's `basic_auth`
 ///
-/// The password is asked for twice without being shown, or read as one line from standard input when
-/// that is no terminal. The hash is by argon2id with 19 MiB and two passes, as OWASP advises.
+/// Asks for the password twice without showing it, or reads one line of standard input if that is
+/// not a terminal. The hash is argon2id with 19 MiB and two passes, as OWASP recommends.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Example:\n  vhost hash-password")]
 pub struct HashPasswordArgs {}
@@ -48,7 +48,7 @@ fn password() -> Result<String, String> {
         let password = rpassword::prompt_password("Password: ").map_err(unreadable)?;
         let again = rpassword::prompt_password("Once more: ").map_err(unreadable)?;
         if password != again {
-            return Err("the two are not the same; nothing was hashed".to_owned());
+            return Err("the passwords differ; nothing was hashed".to_owned());
         }
         password
     } else {

@@ -1,7 +1,6 @@
 //! The command line: arguments → one call → output and exit status.
 //!
-//! Data goes to stdout, words to stderr. `ctl` knows the wire types only; it never reaches into the
-//! server.
+//! Data goes to stdout, messages to stderr. `ctl` only uses the wire types, nothing of the server.
 
 pub mod args;
 pub mod check;

@@ -1,4 +1,4 @@
-//! What a command prints: results on stdout, words on stderr, as table or JSON.
+//! What a command prints: results on stdout, messages on stderr, as table or JSON.
 
 use std::io::{self, Write};
 
@@ -30,14 +30,12 @@ pub(super) enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
 impl ColorChoice {
-    /// Whether to colour a stream that is a terminal or not. `refused` is what the environment says.
+    /// Whether to colour a stream. `refused`: whether the environment forbids it.
     pub(super) fn applies(self, terminal: bool, refused: bool) -> bool {
         match self {
             Self::Auto => terminal && !refused,
@@ -47,7 +45,7 @@ impl ColorChoice {
     }
 }
 
-/// What the caller asked the output to be like.
+/// The requested form of the output.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent flags of the command line")]
 pub(super) struct Look {
@@ -59,19 +57,19 @@ pub(super) struct Look {
     pub(super) header: bool,
     /// Whether results go to a terminal.
     pub(super) terminal: bool,
-    /// Whether words go to a terminal.
+    /// Whether messages go to a terminal.
     pub(super) words_terminal: bool,
-    /// Columns of the terminal that stdout is, if it is one.
+    /// The width of the terminal on stdout, if it is one.
     pub(super) width: Option<u16>,
     /// Colour stdout.
     pub(super) color: bool,
     /// Colour stderr.
     pub(super) color_words: bool,
-    /// The time that ages are told from, in milliseconds since the Unix epoch.
+    /// The current time for ages, in milliseconds since the Unix epoch.
     pub(super) now_ms: u64,
 }
 
-/// Writes a command's output. Nothing it prints can fail half-way: [`Printer::finish`] tells.
+/// Writes a command's output. Write errors are reported by [`Printer::finish`].
 pub(super) struct Printer<'w> {
     look: Look,
     stdout: &'w mut dyn Write,
@@ -96,7 +94,7 @@ impl<'w> Printer<'w> {
         }
     }
 
-    /// Prints rows of a list that comes in parts, for people. Tells whether somebody still reads.
+    /// Prints rows of a paged list, for people. Returns whether the output is still open.
     pub(super) fn part(&mut self, table: Table, columns: &mut Option<Columns>) -> bool {
         if self.look.format != Format::Json {
             let Look { header, color, .. } = self.look;
@@ -123,7 +121,7 @@ impl<'w> Printer<'w> {
         match self.look.format {
             Format::Json => self.json(result),
             Format::Table | Format::Wide if self.look.terminal => self.data(&printable_lines(text)),
-            // It is what it is: a file is to mean the same.
+            // Unchanged: a file must have the same meaning.
             Format::Table | Format::Wide => self.data(text),
         }
     }
@@ -141,8 +139,8 @@ impl<'w> Printer<'w> {
         self.data(&text);
     }
 
-    /// Prints a result that is looked at again and again, with a line about it: over what stands on a
-    /// terminal of so many lines; elsewhere after what was printed before.
+    /// Prints a periodic result with a line about it: on a terminal with this many lines over the
+    /// previous one; elsewhere after it.
     pub(super) fn show_again(
         &mut self,
         result: &impl Serialize,
@@ -157,7 +155,7 @@ impl<'w> Printer<'w> {
         let about = fitting(&printable(about), self.table_width());
         self.data(&match lines {
             None => format!("{about}\n{text}\n"),
-            // Home, each line with its rest, and what is below: nothing flickers.
+            // Home, clear the rest of each line and what is below: no flicker.
             Some(lines) => {
                 let shown = [about.as_str(), ""].into_iter().chain(text.lines());
                 let shown: Vec<_> = shown.take(lines.saturating_sub(1)).collect();
@@ -174,13 +172,13 @@ impl<'w> Printer<'w> {
         shown.map(|table| table.render(header, color, self.table_width())).collect()
     }
 
-    /// Prints what a change led to: one line for people, the result for scripts.
+    /// Prints the result of a change: one line for people, JSON for scripts.
     pub(super) fn changed(&mut self, result: &impl Serialize, confirmation: &str) {
         self.for_scripts(result);
         self.note(confirmation);
     }
 
-    /// Prints a result that people are told in other words.
+    /// Prints a result for scripts; people get another text.
     pub(super) fn for_scripts(&mut self, result: &impl Serialize) {
         if self.look.format == Format::Json {
             self.json(result);
@@ -192,7 +190,7 @@ impl<'w> Printer<'w> {
         self.json(result);
     }
 
-    /// Tells how far an operation is, one JSON object a line.
+    /// Prints the progress of an operation, one JSON object a line.
     pub(super) fn progress(&mut self, progress: &impl Serialize) {
         if !self.look.quiet {
             let line = serde_json::json!({ "progress": progress }).to_string();
@@ -209,11 +207,11 @@ impl<'w> Printer<'w> {
             },
             Format::Table | Format::Wide => self.line(line),
         }
-        // Whoever follows what happens wants it now.
+        // Flushed, because the reader follows live.
         self.flush();
     }
 
-    /// Prints a line of a result that is told in words.
+    /// Prints a line of a textual result.
     pub(super) fn line(&mut self, line: &str) {
         if self.look.format != Format::Json {
             let line = fitting(&printable(line), self.table_width());
@@ -221,7 +219,7 @@ impl<'w> Printer<'w> {
         }
     }
 
-    /// Whether what was printed could not be written, so that nothing more need be.
+    /// Whether writing has failed, so that the command can stop.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.is_some()
     }
@@ -241,48 +239,48 @@ impl<'w> Printer<'w> {
         self.look.color
     }
 
-    /// The columns of the terminal that stdout is, or as many as were asked for.
+    /// The width of the terminal on stdout, or of `COLUMNS`.
     pub(super) fn width(&self) -> Option<u16> {
         self.look.width
     }
 
-    /// Hands what was printed to whoever reads it.
+    /// Flushes the output.
     pub(super) fn flush(&mut self) {
         if let Err(error) = self.stdout.flush() {
             self.failed.get_or_insert(error);
         }
     }
 
-    /// Whether tables may be wider than a terminal, for what else there is to know.
+    /// Whether tables may be wider than a terminal, for more columns.
     pub(super) fn is_wide(&self) -> bool {
         self.look.format == Format::Wide
     }
 
-    /// The columns that a table has to make do with.
+    /// The width limit of a table.
     fn table_width(&self) -> Option<u16> {
         if self.is_wide() { None } else { self.look.width }
     }
 
-    /// Prints what an operation led to that was waited for: its last phase for people.
+    /// Prints the result of an operation: its last phase for people.
     pub(super) fn concluded(&mut self, result: &impl Serialize, text: &str) {
         self.for_scripts(result);
         self.reached("done", text);
     }
 
-    /// Says something to people.
+    /// Prints a message for people.
     pub(super) fn note(&mut self, line: &str) {
         if self.talks() {
             self.words(&format!("{}\n", printable(line)));
         }
     }
 
-    /// Says which phase an operation has reached.
+    /// Prints a phase that an operation has reached.
     pub(super) fn reached(&mut self, phase: &str, text: &str) {
         let line = self.progress.reached(phase, text);
         self.note(&line);
     }
 
-    /// Says how far a phase is, which is soon no longer so.
+    /// Prints the progress of a phase, which changes soon.
     pub(super) fn passing(&mut self, phase: &str, text: &str) {
         if self.talks()
             && let Some(line) = self.progress.passing(phase, &printable(text))
@@ -291,7 +289,7 @@ impl<'w> Printer<'w> {
         }
     }
 
-    /// The same of a count that may change by thousands in no time.
+    /// The same for a count that may change by thousands quickly.
     pub(super) fn counting(&mut self, phase: &str, text: &str) {
         if self.talks()
             && let Some(line) = self.progress.counting(phase, &printable(text))
@@ -300,14 +298,14 @@ impl<'w> Printer<'w> {
         }
     }
 
-    /// Tells scripts how far an operation is, as the server told it.
-    pub(super) fn told(&mut self, progress: &impl Serialize) {
+    /// Prints the server's progress message for scripts.
+    pub(super) fn progress_for_scripts(&mut self, progress: &impl Serialize) {
         if self.look.format == Format::Json {
             self.progress(progress);
         }
     }
 
-    /// Takes away what [`Self::passing`] left on the terminal.
+    /// Removes the line of [`Self::passing`] from the terminal.
     pub(super) fn end_progress(&mut self) {
         self.progress.end();
     }
@@ -316,7 +314,7 @@ impl<'w> Printer<'w> {
         self.look.format != Format::Json && !self.look.quiet
     }
 
-    /// Prints what went wrong.
+    /// Prints a problem.
     pub(super) fn problem(&mut self, problem: &Problem) {
         if self.look.format == Format::Json {
             let text = serde_json::json!({ "error": problem.json }).to_string();
@@ -336,7 +334,7 @@ impl<'w> Printer<'w> {
         }
     }
 
-    /// The time that ages are told from.
+    /// The current time for ages.
     pub(super) fn now_ms(&self) -> u64 {
         self.look.now_ms
     }
@@ -347,7 +345,7 @@ impl<'w> Printer<'w> {
         let flushed = self.stdout.flush();
         let _ = self.stderr.flush();
         match self.failed.take().or(flushed.err()) {
-            // Whoever closed the pipe has read enough.
+            // A reader that closes the pipe has read enough.
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.words(&format!("error: cannot write the result\ncause: {error}\n"));
                 if code == ExitCode::Done { ExitCode::Failed } else { code }
@@ -389,7 +387,7 @@ impl<'w> Printer<'w> {
     fn words(&mut self, text: &str) {
         let stderr = &mut self.stderr;
         self.progress.around(|| {
-            // There is nowhere left to complain to.
+            // There is nowhere left to print an error.
             let _ = stderr.write_all(text.as_bytes());
         });
     }
@@ -413,7 +411,7 @@ pub(super) fn health_cell(status: HealthStatus) -> Cell {
     Cell::toned(status.as_str(), tone)
 }
 
-/// What a backend last said, and when.
+/// The last answer of a backend, and when it came.
 pub(super) fn last_answer(health: &HealthReport, now_ms: u64) -> String {
     if let Some(error) = &health.last_error {
         return match health.failed_ms.or(health.checked_ms) {

@@ -1,4 +1,4 @@
-//! What went wrong, as it is told to people and to scripts.
+//! Errors, as printed for people and for scripts.
 
 use std::error::Error as _;
 
@@ -14,7 +14,6 @@ use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
 pub(super) struct Problem {
     /// What failed.
     pub(super) what: String,
-    /// Why.
     pub(super) cause: String,
     /// Backends with their last answers, where a gate failed on them.
     pub(super) answers: Vec<BackendAnswer>,
@@ -24,17 +23,19 @@ pub(super) struct Problem {
     pub(super) hint: Option<String>,
     /// The exit status.
     pub(super) exit: ExitCode,
-    /// The same for scripts: the server's error as it came, or one of that shape.
+    /// The same for scripts: the server's error unchanged, or one of that form.
     pub(super) json: Value,
 }
 
 impl Problem {
-    /// A call that has no result. `action` is what was tried, such as ``remove `example.com` ``.
+    /// A failed call. `action` is what was tried, such as ``remove `example.com` ``.
     pub(super) fn calling(action: &str, error: ClientError) -> Self {
         let exit = ExitCode::from(&error);
         let what = match error {
-            // It may have been done: nobody can say that it could not.
-            ClientError::Closed { .. } => format!("lost the server while it was to {action}"),
+            // It may have been done, so this doesn't say that it could not.
+            ClientError::Closed { .. } => {
+                format!("lost the connection to the server while asking it to {action}")
+            }
             ClientError::NoServer { .. }
             | ClientError::Denied { .. }
             | ClientError::Connect { .. }
@@ -63,13 +64,13 @@ impl Problem {
         Self { what, cause, answers: Vec::new(), problems: Vec::new(), hint, exit, json }
     }
 
-    /// An error that the server answered with.
+    /// An error from the server.
     pub(super) fn fault(what: String, fault: Fault) -> Self {
         let json = json!(fault);
         let FaultData { kind, hint, request_id, backends, problems } = fault.data;
         let hint = match (kind, request_id) {
             (FaultKind::Internal, Some(id)) => {
-                let log = format!("the server's log has more under request id `{id}`");
+                let log = format!("see the server's log for request id `{id}`");
                 Some(hint.map_or_else(|| log.clone(), |hint| format!("{hint}; {log}")))
             }
             _ => hint,
@@ -94,7 +95,7 @@ impl Problem {
         }
     }
 
-    /// What the caller gave is wrong, as only reading it told.
+    /// The input is wrong, as only reading it shows.
     pub(super) fn usage(what: &str, cause: String) -> Self {
         Self {
             what: what.to_owned(),
@@ -109,7 +110,7 @@ impl Problem {
         }
     }
 
-    /// It was tried, and did not come about. `action` is what was tried.
+    /// It failed. `action` is what was tried.
     pub(super) fn failed(
         action: impl std::fmt::Display,
         cause: String,
@@ -130,7 +131,7 @@ impl Problem {
         }
     }
 
-    /// Ctrl-C while nothing was done but to look.
+    /// Ctrl-C during an operation that changes nothing.
     pub(super) fn given_up(action: &str) -> Self {
         let cause = "interrupted".to_owned();
         Self {
@@ -183,16 +184,16 @@ pub(super) fn complaint(error: &dyn std::error::Error, hint: Option<&str>) -> St
         text.push_str("\nhint: ");
         text.push_str(hint);
     }
-    // Files and names are in it.
+    // The text contains files and names.
     printable_lines(&text).into_owned()
 }
 
-/// The kernel's reason, without its number.
+/// The system's message, without its number.
 pub(super) fn words(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((reason, _)) => reason.to_lowercase(),
-        // Not the kernel's: it may hold a path or a name.
+        // Not the system's: it may contain a path or a name.
         None => text,
     }
 }

@@ -1,5 +1,5 @@
-//! How a long operation shows how far it is: one line that changes on a terminal, a line for each
-//! phase elsewhere.
+//! Shows the progress of a long operation: one changing line on a terminal, a line for each phase
+//! elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -8,24 +8,24 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::time::timestamp;
 use crate::clock::now_ms;
 
-/// Between two lines of a count that goes down by thousands.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The interval of lines of a fast count.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Between two looks at the clock that the line shows.
-const TICK: Duration = Duration::from_millis(250);
+/// The interval at which the line's clock is updated.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Shows phases, in one of the two ways.
+/// Shows phases in one of the two ways.
 #[derive(Debug)]
 pub(super) enum Progress {
     /// On a terminal.
     Line(Option<ProgressBar>),
     /// Anywhere else, such as the log of a deploy.
-    Lines(Option<Told>),
+    Lines(Option<LastLine>),
 }
 
 /// The last line that was printed.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct LastLine {
     phase: String,
     text: String,
     at: Instant,
@@ -37,14 +37,14 @@ impl Progress {
         if terminal { Self::Line(None) } else { Self::Lines(None) }
     }
 
-    /// Shows how far a phase is. Answers with what is to be printed for it, a line for good.
+    /// Shows the progress of a phase. Returns the line to print, if any.
     pub(super) fn passing(&mut self, phase: &str, text: &str) -> Option<String> {
         self.shown(phase, text, Duration::ZERO)
     }
 
-    /// The same for a count that may change by thousands in no time.
+    /// The same for a count that may change by thousands quickly.
     pub(super) fn counting(&mut self, phase: &str, text: &str) -> Option<String> {
-        self.shown(phase, text, PAUSE)
+        self.shown(phase, text, COUNT_INTERVAL)
     }
 
     fn shown(&mut self, phase: &str, text: &str, pause: Duration) -> Option<String> {
@@ -55,18 +55,20 @@ impl Progress {
                 None
             }
             Self::Lines(last) => {
-                let of_this = last.as_ref().filter(|told| told.phase == phase);
-                if of_this.is_some_and(|told| told.text == text || told.at.elapsed() < pause) {
+                let of_this = last.as_ref().filter(|last_line| last_line.phase == phase);
+                if of_this.is_some_and(|last_line| {
+                    last_line.text == text || last_line.at.elapsed() < pause
+                }) {
                     return None;
                 }
                 let (phase, text) = (phase.to_owned(), text.to_owned());
-                *last = Some(Told { phase, text, at: Instant::now() });
+                *last = Some(LastLine { phase, text, at: Instant::now() });
                 Some(stamped(&line))
             }
         }
     }
 
-    /// What is to be printed of a phase that has been reached.
+    /// The line to print for a phase that was reached.
     pub(super) fn reached(&mut self, phase: &str, text: &str) -> String {
         let line = line(phase, text);
         match self {
@@ -75,7 +77,7 @@ impl Progress {
         }
     }
 
-    /// Lets `print` print, with the line out of its way.
+    /// Runs `print` with the line hidden.
     pub(super) fn around(&self, print: impl FnOnce()) {
         match self {
             Self::Line(Some(bar)) => bar.suspend(print),
@@ -83,7 +85,7 @@ impl Progress {
         }
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub(super) fn end(&mut self) {
         if let Self::Line(bar) = self
             && let Some(bar) = bar.take()
@@ -106,7 +108,7 @@ fn bar_on_stderr() -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{wide_msg} {elapsed}") {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(TICK);
+    bar.enable_steady_tick(REDRAW_INTERVAL);
     bar
 }
 
@@ -117,7 +119,7 @@ mod tests {
     #[test]
     fn off_a_terminal_each_line_says_when_and_a_count_is_told_at_most_every_second() {
         let mut progress = Progress::new(false);
-        let first = progress.counting("draining", "300 requests left").expect("told at once");
+        let first = progress.counting("draining", "300 requests left").expect("last_line at once");
         assert!(first.ends_with("Z draining  300 requests left"), "{first}");
         assert_eq!(progress.counting("draining", "299 requests left"), None);
         assert!(progress.passing("checking", "1 of 2").is_some(), "another phase");

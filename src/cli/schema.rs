@@ -1,4 +1,4 @@
-//! `vhost schema`: what a config file may say, for editors and for people.
+//! `vhost schema`: the schema of the config file, for editors.
 
 use std::io::{self, Write};
 
@@ -8,9 +8,9 @@ use crate::config;
 
 /// Print the JSON Schema of the config file.
 ///
-/// For completion and checks while you type, in editors that know Taplo (Even Better TOML): keep it
-/// beside the config, and make `#:schema ./vhost.schema.json` the first line of the config. It fits
-/// files that are included too.
+/// It gives completion and checks in editors that use Taplo (Even Better TOML): keep it beside the
+/// config, and make `#:schema ./vhost.schema.json` the first line of the config. It also works for
+/// included files.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  vhost schema > vhost.schema.json\n  \
                         vhost schema --example > config.toml")]

@@ -23,15 +23,15 @@ use crate::telemetry::{self, LogHandle};
 
 /// Run the proxy.
 ///
-/// Stays in the foreground. SIGTERM and SIGINT stop it: connections are no longer accepted, requests
-/// that run finish within `proxy.shutdown_timeout_secs`. A second signal ends it at once. SIGHUP reads
-/// the config again, as `vhost ctl reload` does. SIGUSR1 opens the log files again, for those who move
-/// them, such as logrotate.
+/// Stays in the foreground. SIGTERM and SIGINT stop it: it accepts no more connections, and running
+/// requests have `proxy.shutdown_timeout_secs` to finish. A second signal ends it at once. SIGHUP
+/// reads the config again, like `vhost ctl reload`. SIGUSR1 reopens the log files, for logrotate
+/// and the like.
 ///
-/// What to serve is in a config file, or for small things in the arguments: `--http`, `--https`,
-/// `--route` and `--backend`. Arguments count as a file does: at the next start, what changed in them is applied,
-/// and a switch made meanwhile stays. Everything that they don't say has its default; log lines are
-/// text on a terminal, else JSON.
+/// Say what to serve in a config file or, for small setups, in arguments: `--http`, `--https`,
+/// `--route` and `--backend`. Arguments work like a file: the next start applies what has changed
+/// in them, and keeps switches made in the meantime. All other settings have their defaults; log
+/// lines are text on a terminal, otherwise JSON.
 #[derive(Debug, Clone, clap::Args)]
 #[command(override_usage = "vhost serve --config <FILE>
        vhost serve --http <ADDRESS> [--https <ADDRESS>] [--route <DOMAIN=TAG>]... [--backend <ID=ADDRESS[,TAG...]>]...")]
@@ -51,27 +51,26 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub http: Option<SocketAddr>,
     /// Serve HTTPS at this address, without a config file: with certificates of the server's own CA
-    /// (`vhost ctl cert ca`) for names such as `app.localhost`, and with those that are imported
+    /// (`vhost ctl cert ca`) for names such as `app.localhost`, and with imported certificates
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub https: Option<SocketAddr>,
-    /// Serve this domain from the backends of this tag; repeatable
+    /// Serve this domain from the backends of this tag; may be repeated
     #[arg(long = "route", value_name = "DOMAIN=TAG", requires = "listen")]
     pub routes: Vec<Route>,
-    /// A backend with its tags; repeatable. The address is `host:port` or `unix:/path`
+    /// A backend with its tags; may be repeated. The address is `host:port` or `unix:/path`
     #[arg(long = "backend", value_name = "ID=ADDRESS[,TAG…]", requires = "listen")]
     pub backends: Vec<BackendArgument>,
-    /// Where the state is kept [default: where a server whose file doesn't say keeps it, such as
+    /// The state directory [default: as for a config file without `state_dir`, such as
     /// /var/lib/vhost or ~/.local/state/vhost]
     #[arg(long, value_name = "DIR", requires = "listen", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
-    /// The Unix socket for `vhost ctl` [default: where `vhost ctl` looks for it]
+    /// The Unix socket for `vhost ctl` [default: the path that `vhost ctl` uses]
     #[arg(long, value_name = "PATH", requires = "listen", value_hint = ValueHint::FilePath)]
     pub admin_socket: Option<PathBuf>,
 }
 
 impl ServeArgs {
-    /// Where the configuration comes from; nothing when the arguments don't say, which their parser
-    /// doesn't let through.
+    /// The source of the configuration; `None` without any, which the parser of arguments prevents.
     fn source(self, terminal: bool) -> Option<Source> {
         let Self { config, http, https, routes, backends, state_dir, admin_socket } = self;
         if let Some(file) = config {
@@ -166,9 +165,9 @@ fn serve(config: Config, source: Source, log: LogHandle) -> ExitCode {
         let logs = server.logs().clone();
         loop {
             match signals.next().await {
-                Heard::Stop => break,
-                Heard::Reload => drop(tokio::spawn(reload(server.configuration().clone()))),
-                Heard::Reopen => logs.reopen(),
+                SignalAction::Stop => break,
+                SignalAction::Reload => drop(tokio::spawn(reload(server.configuration().clone()))),
+                SignalAction::Reopen => logs.reopen(),
             }
         }
         notify(&[NotifyState::Stopping]);
@@ -177,7 +176,7 @@ fn serve(config: Config, source: Source, log: LogHandle) -> ExitCode {
     })
 }
 
-/// Tells systemd, where it asked to be told.
+/// Notifies systemd, if requested.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "cannot tell systemd");
@@ -201,12 +200,12 @@ fn exit_code(error: &ServerError) -> ExitCode {
     }
 }
 
-/// Says what failed, why, and what to do: for people, whatever the log's format and level.
+/// Prints what failed, why, and what to do: for people, whatever the log's format and level.
 fn complain(error: &dyn Error, hint: Option<&str>) {
     say(complaint(error, hint));
 }
 
-/// The signals that the server heeds.
+/// The signals that the server handles.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -225,38 +224,39 @@ impl Signals {
     }
 
     /// Waits for the next signal.
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.terminate.recv() => Heard::Stop,
-            _ = self.interrupt.recv() => Heard::Stop,
-            _ = self.hangup.recv() => Heard::Reload,
-            _ = self.user1.recv() => Heard::Reopen,
+            _ = self.terminate.recv() => SignalAction::Stop,
+            _ = self.interrupt.recv() => SignalAction::Stop,
+            _ = self.hangup.recv() => SignalAction::Reload,
+            _ = self.user1.recv() => SignalAction::Reopen,
         }
     }
 
-    /// Waits for a signal to stop. The others are none: their default would end the server.
+    /// Waits for a signal to stop. The others are ignored: their default action would end the
+    /// server.
     async fn stop(&mut self, logs: &Logs) {
         loop {
             match self.next().await {
-                Heard::Stop => return,
-                Heard::Reload => {
+                SignalAction::Stop => return,
+                SignalAction::Reload => {
                     tracing::warn!("the config is not read again: the server is stopping");
                 }
-                Heard::Reopen => logs.reopen(),
+                SignalAction::Reopen => logs.reopen(),
             }
         }
     }
 }
 
 /// What a signal asks for.
-enum Heard {
+enum SignalAction {
     Stop,
     Reload,
     Reopen,
 }
 
-/// Applies what changed in the config, and logs what `vhost ctl reload` would print. What was removed
-/// ends as it does; nobody waits for it.
+/// Applies what changed in the config, and logs what `vhost ctl reload` would print. Removed
+/// entries drain without a wait.
 async fn reload(configuration: Configuration) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         notify(&[NotifyState::Reloading, now]);

@@ -1,6 +1,6 @@
-//! Columns for people: two spaces between them, no lines. On a terminal that is too narrow, lists
-//! shorten the columns that they can best do without, and sentences wrap within their column; in a pipe
-//! nothing does either.
+//! Tables for people: two spaces between columns, no lines. On a narrow terminal, lists shorten
+//! their least important columns, and sentences wrap within their column; in a pipe neither
+//! happens.
 
 use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, presets};
 
@@ -18,8 +18,8 @@ impl Table {
         Self { header: header.to_vec(), rows: Vec::new(), shorten: &[] }
     }
 
-    /// Where there is too little room, shortens these columns, one after the other, each to no less
-    /// than it says beside. A column that may become nothing is left out.
+    /// If there is too little room, shortens these columns, one after the other, each to at least
+    /// the given width. A column with width 0 is left out.
     pub(super) fn shortening(self, shorten: &'static [(usize, usize)]) -> Self {
         Self { shorten, ..self }
     }
@@ -44,8 +44,8 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// As [`Self::render`], of a list that comes in parts: the first fills in `columns`, and the later
-    /// ones keep to them.
+    /// As [`Self::render`], for a paged list: the first page sets `columns`, the later ones use
+    /// them.
     pub(super) fn render_part(
         mut self,
         columns: &mut Option<Columns>,
@@ -67,7 +67,7 @@ impl Table {
         self.render(header && is_first, color, None)
     }
 
-    /// The text, a newline after each row; within `width` columns where that is given.
+    /// The text, a newline after each row; within `width` columns if given.
     pub(super) fn render(mut self, header: bool, color: bool, width: Option<u16>) -> String {
         let width = width.filter(|width| self.shorten_to(usize::from(*width)));
         let mut table = comfy_table::Table::new();
@@ -104,14 +104,14 @@ impl Table {
 }
 
 impl Table {
-    /// Shortens columns until the table fits. Tells whether what is still too wide may wrap: not in
-    /// lists, where a row of several lines can't be told from several rows.
+    /// Shortens columns until the table fits. Returns whether the rest may wrap: not in lists,
+    /// where a wrapped row looks like several rows.
     fn shorten_to(&mut self, width: usize) -> bool {
         self.cut(&self.widths_within(width));
         self.shorten.is_empty()
     }
 
-    /// The widths with which the table fits, as far as columns may be shortened.
+    /// The widths for which the table fits, as far as columns may be shortened.
     fn widths_within(&self, width: usize) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let mut widths: Vec<usize> = (0..columns).map(|column| self.width_of(column)).collect();
@@ -121,13 +121,13 @@ impl Table {
             let excess = total.saturating_sub(width.saturating_add(2));
             let Some(now) = widths.get_mut(*column).filter(|_| excess > 0) else { continue };
             let left = now.saturating_sub(excess);
-            // A column of a few letters says nothing.
+            // A column of a few letters is useless.
             *now = if *least == 0 && left < 8 { 0 } else { left.max((*least).min(*now)) };
         }
         widths
     }
 
-    /// Shortens the columns that may be shortened to these widths, and leaves out those of none.
+    /// Shortens columns to these widths, and leaves out those with width 0.
     fn cut(&mut self, widths: &[usize]) {
         for (column, _) in self.shorten {
             let Some(width) = widths.get(*column) else { continue };
@@ -146,7 +146,7 @@ impl Table {
     }
 }
 
-/// The widths of a list's columns, so that its parts stand below each other.
+/// The widths of a list's columns, so that its pages line up.
 #[derive(Debug)]
 pub(super) struct Columns(Vec<usize>);
 
@@ -155,20 +155,19 @@ pub(super) struct Columns(Vec<usize>);
 pub(super) struct Cell {
     text: String,
     tone: Tone,
-    /// What matters comes first, as in a sentence.
+    /// The important part comes first, as in a sentence.
     reads_on: bool,
 }
 
-/// What a value means. Colour repeats what the text says; it never says it alone.
+/// The meaning of a value. Colour only repeats what the text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
-    /// Nothing in particular.
+    /// Neutral.
     Plain,
-    /// As it should be.
     Good,
-    /// Not known, or partly as it should be.
+    /// Unknown, or partly good.
     Unsure,
-    /// Somebody should look.
+    /// Needs attention.
     Bad,
 }
 
@@ -205,7 +204,7 @@ impl Cell {
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        // A cell that is empty would shift the columns for whoever reads by words.
+        // An empty cell would shift the columns for scripts that split at spaces.
         let text = if text.is_empty() { "-".to_owned() } else { printable(&text) };
         Self { text, tone: Tone::Plain, reads_on: false }
     }
@@ -217,8 +216,8 @@ impl From<&str> for Cell {
     }
 }
 
-/// The text within `width` columns: cut at its end where it reads on like a sentence, else in its
-/// middle, for names differ at their ends, and addresses by their ports.
+/// The text within `width` columns: a sentence is cut at its end, other values in their middle,
+/// because names differ at their ends, and addresses by their ports.
 pub(super) fn shortened(text: &str, width: usize, reads_on: bool) -> String {
     let length = text.chars().count();
     if length <= width {
@@ -237,7 +236,7 @@ pub(super) fn join<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
 
 pub(super) use crate::model::counted as count;
 
-/// Keeps what a backend or a colleague wrote from moving the cursor or breaking the line.
+/// Prevents a text of a backend or another user from moving the cursor or breaking the line.
 pub(super) fn printable(text: &str) -> String {
     crate::model::printable(text).into_owned()
 }

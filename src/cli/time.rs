@@ -1,4 +1,4 @@
-//! Points in time and durations as people read and write them.
+//! Formats and parses times and durations for people.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ pub(super) fn age(now_ms: u64, at_ms: u64) -> String {
     format!("{} ago", elapsed(now_ms, at_ms))
 }
 
-/// How long it has been, in whole units.
+/// The elapsed time, in whole units.
 pub(super) fn elapsed(now_ms: u64, at_ms: u64) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -36,7 +36,7 @@ pub(super) fn elapsed(now_ms: u64, at_ms: u64) -> String {
     }
 }
 
-/// A measured duration, with a decimal where it is short.
+/// A measured duration, with a decimal if it is short.
 pub(super) fn span(duration: Duration) -> String {
     let (micros, seconds) = (duration.as_micros(), duration.as_secs());
     match seconds {

@@ -1,11 +1,11 @@
-//! Words for people on standard error. `eprintln!` panics when nobody reads them any more, which would
-//! end the process with another status than it earned; the crate's lints keep it out.
+//! Messages on standard error. `eprintln!` panics if the stream is closed, which would change the
+//! exit status; the crate's lints forbid it.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// Writes a line, if anybody reads it.
+/// Writes a line; errors are ignored.
 pub(in crate::cli) fn say(line: impl Display) {
-    // There is nowhere left to complain to.
+    // There is nowhere left to print an error.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! A backend that answers who it is.
+//! A backend that answers with its id.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ struct Backend {
     words: String,
 }
 
-/// Starts a backend on a free port of this machine, on the runtime that this is called in.
+/// Starts a backend on a free local port, on the current runtime.
 pub(super) fn start(id: &str, tag: &str, stopped: ShutdownWatch) -> io::Result<SocketAddr> {
     let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into())?;
     let address = listener.address();

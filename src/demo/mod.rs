@@ -23,38 +23,37 @@ use crate::server::{Server, ServerError};
 use report::{Leg, Report};
 use traffic::{Site, Traffic};
 
-/// A name that curl and browsers resolve to this machine without being told (RFC 6761 §6.3).
+/// A name that curl and browsers resolve to this machine by themselves (RFC 6761 §6.3).
 const DOMAIN: &str = "demo.localhost";
 
 /// How long traffic flows before a switch and after it.
-const LEG: Duration = Duration::from_secs(1);
+const LEG_DURATION: Duration = Duration::from_secs(1);
 
 /// Why the demo could not be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// A backend or a folder for the state can't be had.
+    /// A backend or the state directory can't be created.
     #[error("cannot set up the demo")]
     Setup(#[from] std::io::Error),
     /// The server does not start.
     #[error("cannot start the server")]
     Server(#[from] ServerError),
-    /// The server refused what it was asked for.
+    /// The server refused a command.
     #[error("cannot show it")]
     Refused(#[from] ClientError),
 }
 
 /// How the demo ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
+pub enum DemoOutcome {
     /// Not one request failed.
-    NothingFailed,
-    /// Some did.
-    SomethingFailed,
-    /// It was ended before it could tell.
+    NoneFailed,
+    SomeFailed,
+    /// It was interrupted before the end.
     Interrupted,
 }
 
-/// Shows the tour, and where it is to `stay`, stays up until `ended` says so.
+/// Shows the tour; with `stay`, keeps the server running until `ended`.
 ///
 /// # Errors
 /// When the demo can't be set up.
@@ -62,7 +61,7 @@ pub async fn run(
     talk: &mut impl std::io::Write,
     stay: bool,
     mut ended: watch::Receiver<bool>,
-) -> Result<Shown, DemoError> {
+) -> Result<DemoOutcome, DemoError> {
     let (stop_backends, stopped) = watch::channel(false);
     let mut backends = Vec::new();
     for (id, tag) in [("web-1", "a"), ("web-2", "a"), ("web-3", "b"), ("web-4", "b")] {
@@ -85,18 +84,18 @@ pub async fn run(
 
     let report = tokio::select! {
         report = show(&site, server.admin_socket()) => report?,
-        _ = ended.wait_for(|ended| *ended) => return Ok(Shown::Interrupted),
+        _ = ended.wait_for(|ended| *ended) => return Ok(DemoOutcome::Interrupted),
     };
     report.tell(talk)?;
 
     if stay {
         report::invite(talk, &site, server.admin_socket())?;
-        // An error means that nobody is left to end it, which ends it too.
+        // An error means that the sender is gone, which ends it too.
         let _ = ended.wait_for(|ended| *ended).await;
     }
     stop_backends.send_replace(true);
     server.stop(std::future::pending()).await;
-    Ok(if report.nothing_failed() { Shown::NothingFailed } else { Shown::SomethingFailed })
+    Ok(if report.none_failed() { DemoOutcome::NoneFailed } else { DemoOutcome::SomeFailed })
 }
 
 fn nowhere() -> std::io::Error {
@@ -115,14 +114,14 @@ async fn root_of(server: &Server, folder: &Path) -> Result<PathBuf, DemoError> {
 /// Sends traffic, switches under it, and back.
 async fn show(site: &Site, socket: &Path) -> Result<Report, ClientError> {
     let traffic = Traffic::start(site);
-    tokio::time::sleep(LEG).await;
+    tokio::time::sleep(LEG_DURATION).await;
     let mut client = Client::connect(socket).await?;
     let there = leg(&traffic, &mut client, Some("b")).await?;
     let back = leg(&traffic, &mut client, None).await?;
     Ok(Report { there, back, totals: traffic.stop().await })
 }
 
-/// Switches to `tag`, or back, under traffic, and lets it flow on a while.
+/// Switches to `tag`, or back, under traffic, and keeps the traffic running for a while.
 async fn leg(
     traffic: &Arc<Traffic>,
     client: &mut Client,
@@ -140,7 +139,7 @@ async fn leg(
         client.call::<switch::Undo>(&params, |_| {}).await?
     };
     let first = traffic.expect_only(to).await;
-    tokio::time::sleep(LEG).await;
+    tokio::time::sleep(LEG_DURATION).await;
     Ok(Leg { to, switched, first })
 }
 

@@ -13,20 +13,20 @@ use crate::model::SwitchReport;
 pub(super) struct Leg {
     /// The tag that it went to.
     pub(super) to: &'static str,
-    /// What the server says of it.
+    /// The server's report.
     pub(super) switched: SwitchReport,
     /// From its acknowledgement to the first answer of the new tag.
     pub(super) first: Option<Duration>,
 }
 
-/// What came of the tour.
+/// The results of the tour.
 pub(super) struct Report {
     pub(super) there: Leg,
     pub(super) back: Leg,
     pub(super) totals: Tally,
 }
 
-/// Says what is about to be shown.
+/// Prints the introduction.
 pub(super) fn introduce(
     talk: &mut impl Write,
     site: &Site,
@@ -42,8 +42,8 @@ pub(super) fn introduce(
 }
 
 impl Report {
-    /// Whether not one request failed, and each switch was seen to take effect.
-    pub(super) fn nothing_failed(&self) -> bool {
+    /// Whether no request failed, and each switch took effect.
+    pub(super) fn none_failed(&self) -> bool {
         self.failed() == 0 && self.there.first.is_some() && self.back.first.is_some()
     }
 
@@ -51,7 +51,7 @@ impl Report {
         self.totals.failed.values().sum()
     }
 
-    /// Prints what a deployer wants to see.
+    /// Prints the results.
     pub(super) fn tell(&self, talk: &mut impl Write) -> io::Result<()> {
         writeln!(talk, "  requests sent                     {}", self.totals.sent)?;
         writeln!(talk, "    over HTTPS                      {}", self.totals.over_https)?;
@@ -63,7 +63,7 @@ impl Report {
             let switched = &leg.switched;
             let micros = Duration::from_micros(switched.switch_us);
             writeln!(talk, "\n  {name}")?;
-            writeln!(talk, "    health proven in                {} ms", switched.gate_ms)?;
+            writeln!(talk, "    health checked in {} ms", switched.gate_ms)?;
             writeln!(talk, "    switched in                     {}", ms(micros))?;
             writeln!(talk, "    old version drained in          {} ms", switched.drain_ms)?;
             match leg.first {
@@ -80,10 +80,10 @@ impl Report {
     }
 }
 
-/// Says what to try from another terminal.
+/// Prints what to try from another terminal.
 pub(super) fn invite(talk: &mut impl Write, site: &Site, socket: &Path) -> io::Result<()> {
     let ctl = format!("{} ctl --socket {}", program(), socket.display());
-    writeln!(talk, "\nIt stays up. Try from another terminal:\n")?;
+    writeln!(talk, "\nThe server keeps running. Try from another terminal:\n")?;
     writeln!(talk, "  curl http://{DOMAIN}:{}/", site.http.port())?;
     let root = site.root.display();
     writeln!(talk, "  curl --cacert {root} https://{DOMAIN}:{}/", site.https.port())?;
@@ -92,7 +92,7 @@ pub(super) fn invite(talk: &mut impl Write, site: &Site, socket: &Path) -> io::R
     writeln!(talk, "  {ctl} switch {DOMAIN} b")?;
     writeln!(talk, "  {ctl} undo {DOMAIN}")?;
     writeln!(talk, "  {ctl} history\n")?;
-    writeln!(talk, "Ctrl-C ends it and leaves nothing behind.")?;
+    writeln!(talk, "Ctrl-C stops it and leaves nothing behind.")?;
     talk.flush()
 }
 

@@ -1,4 +1,4 @@
-//! Steady traffic, and what came of it.
+//! Steady traffic, and its results.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use pingora::upstreams::peer::HttpPeer;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Clients at once. Half of them keep their connection, half open a new one for each request; half of
-/// either speak TLS.
+/// The number of clients. Half of them keep their connection, half open a new one for each request;
+/// half of either use TLS.
 const CLIENTS: usize = 16;
 
 /// Between two requests of a client.
-const PAUSE: Duration = Duration::from_millis(4);
+const REQUEST_INTERVAL: Duration = Duration::from_millis(4);
 
-/// What clients ask for, and where.
+/// The site and its addresses.
 #[derive(Debug, Clone)]
 pub(super) struct Site {
     pub(super) http: SocketAddr,
@@ -32,7 +32,7 @@ pub(super) struct Site {
     pub(super) host: &'static str,
 }
 
-/// How one of the clients asks.
+/// The kind of a client.
 #[derive(Debug, Clone, Copy)]
 struct Manner {
     /// It keeps its connection.
@@ -44,7 +44,7 @@ struct Manner {
 /// Clients that send without an end, until they are stopped.
 pub(super) struct Traffic {
     tally: Mutex<Tally>,
-    /// The tag that must answer whatever is sent from now on.
+    /// The tag that must answer new requests.
     expected: watch::Sender<Option<Expected>>,
     stopping: AtomicBool,
     clients: Mutex<JoinSet<()>>,
@@ -61,15 +61,15 @@ pub(super) struct Tally {
     pub(super) sent: u64,
     /// How many of them over TLS.
     pub(super) over_https: u64,
-    /// What went wrong, with how often it did.
+    /// Errors with their counts.
     pub(super) failed: BTreeMap<String, u64>,
-    /// From the acknowledgement of the last switch to the first answer of the new tag that was asked
-    /// for after it.
+    /// From the acknowledgement of the last switch to the first answer of the new tag to a later
+    /// request.
     first: Option<Duration>,
 }
 
 impl Traffic {
-    /// Starts clients that ask the proxy for the site.
+    /// Starts clients that request the site.
     pub(super) fn start(site: &Site) -> Arc<Self> {
         let (expected, _) = watch::channel(None);
         let traffic = Arc::new(Self {
@@ -91,12 +91,12 @@ impl Traffic {
         traffic
     }
 
-    /// Until further notice either version may answer: a switch is about to begin.
+    /// From now on either version may answer: a switch is about to begin.
     pub(super) fn expect_any(&self) {
         self.expected.send_replace(None);
     }
 
-    /// From now on every request must be answered by `tag`. Returns how soon the first was.
+    /// From now on `tag` must answer every request. Returns the time to the first answer.
     pub(super) async fn expect_only(&self, tag: &'static str) -> Option<Duration> {
         lock(&self.tally).first = None;
         self.expected.send_replace(Some(Expected { tag, since: Instant::now() }));
@@ -122,7 +122,7 @@ impl Traffic {
         while !self.stopping.load(Ordering::Relaxed) {
             let before = *self.expected.borrow();
             let answer = ask(connector, site, manner).await;
-            // What was sent before a switch may be answered by either version.
+            // Either version may answer a request from before the switch.
             let expected = before.filter(|before| Some(*before) == *self.expected.borrow());
             let outcome = answer.and_then(|answer| match expected {
                 Some(expected) if !answer.trim_end().ends_with(expected.tag) => {
@@ -131,7 +131,7 @@ impl Traffic {
                 _ => Ok(()),
             });
             self.note(outcome, expected, manner);
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(REQUEST_INTERVAL).await;
         }
     }
 

@@ -33,7 +33,7 @@ fn write_traffic(snapshot: &Snapshot, text: &mut Text) {
         UPSTREAM_IN_FLIGHT.number([node.backend.id.as_str()], float(node.live.in_flight() as u64))
     });
     text.add(UPSTREAM_IN_FLIGHT.with(in_flight.collect()));
-    // Most backends of a large server have never been asked.
+    // Most backends of a large server have had no request.
     let asked = snapshot.backends().filter(|node| node.live.requests() > 0);
     let failures = asked.flat_map(|node| {
         UpstreamFailure::all().map(move |reason| {
@@ -45,8 +45,8 @@ fn write_traffic(snapshot: &Snapshot, text: &mut Text) {
 }
 
 fn write_health(snapshot: &Snapshot, text: &mut Text) {
-    // What is not known is not claimed: a backend that is disabled is never probed, and would look
-    // as if it were down.
+    // No series while the health is unknown: a disabled backend is never probed, and would look as
+    // if it were down.
     let healthy = snapshot.backends().filter_map(|node| {
         let healthy = match node.live.health() {
             HealthStatus::Healthy => 1.0,

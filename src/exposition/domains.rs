@@ -4,7 +4,7 @@ use super::Text;
 use super::family::{
     BYTES, DRAIN_REMAINING, IN_FLIGHT, LIVE_TAG, REQUEST_DURATION, REQUESTS, RETRIES, SWITCHES,
 };
-use super::ledger::{OTHER, Seen};
+use super::ledger::{DomainView, OTHER};
 use super::totals::{Flow, Totals, float};
 use crate::model::{StatusClass, SwitchEnd};
 
@@ -13,18 +13,18 @@ struct Row<'a> {
     domain: &'a str,
     tag: &'a str,
     in_flight: usize,
-    /// Nothing before the first request.
+    /// No series before the first request.
     totals: Option<Totals>,
 }
 
-pub(super) fn write(seen: &Seen, text: &mut Text) {
+pub(super) fn write(seen: &DomainView, text: &mut Text) {
     write_traffic(&rows(seen), text);
     write_flows(seen, text);
     write_tags(seen, text);
     write_switches(seen, text);
 }
 
-fn rows(seen: &Seen) -> Vec<Row<'_>> {
+fn rows(seen: &DomainView) -> Vec<Row<'_>> {
     let listed = seen.listed.iter().flat_map(|listed| {
         listed.node.tags().iter().map(|tag| Row {
             domain: &listed.name,
@@ -59,7 +59,7 @@ fn write_traffic(rows: &[Row<'_>], text: &mut Text) {
     text.add(IN_FLIGHT.with(in_flight.collect()));
 }
 
-fn write_flows(seen: &Seen, text: &mut Text) {
+fn write_flows(seen: &DomainView, text: &mut Text) {
     let listed = seen.listed.iter().map(|listed| (listed.name.as_str(), listed.flow));
     let other = seen.other.iter().map(|other| (OTHER, other.totals.flow));
     let flows: Vec<(&str, Flow)> = listed.chain(other).collect();
@@ -72,7 +72,7 @@ fn write_flows(seen: &Seen, text: &mut Text) {
     text.add(RETRIES.with(retries.collect()));
 }
 
-fn write_tags(seen: &Seen, text: &mut Text) {
+fn write_tags(seen: &DomainView, text: &mut Text) {
     let live = seen
         .listed
         .iter()
@@ -90,7 +90,7 @@ fn write_tags(seen: &Seen, text: &mut Text) {
     text.add(DRAIN_REMAINING.with(listed.chain(other).collect()));
 }
 
-fn write_switches(seen: &Seen, text: &mut Text) {
+fn write_switches(seen: &DomainView, text: &mut Text) {
     let listed = seen.listed.iter().filter_map(|listed| {
         let counts = listed.node.switches().counts()?;
         Some((listed.name.as_str(), counts))

@@ -1,6 +1,6 @@
-//! The table of metrics: what each is called, how it is labelled, and what it says.
+//! The table of metrics: names, labels and help texts.
 //!
-//! The names are an interface: dashboards and alerts go by them. docs/metrics.md says more of each.
+//! The names are an interface: dashboards and alerts use them. docs/metrics.md describes each.
 
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
@@ -37,21 +37,21 @@ families! {
     BYTES: COUNTER "proxy_bytes_total" ["domain", "direction"]
         "Bytes of bodies, from clients (received) and to clients (sent), of requests that have ended.";
     RETRIES: COUNTER "proxy_retries_total" ["domain"]
-        "Further tries of requests whose backend failed before it had taken them.";
+        "Requests that were sent again because a backend failed before it had accepted them.";
     REFUSED: COUNTER "proxy_refused_total" ["reason"]
         "Requests and connections that were refused or failed, by the reason.";
     DROPPED_FIELDS: COUNTER "proxy_request_fields_dropped_total" []
-        "Header fields of requests that no backend gets: those with an underscore in their name, and Proxy.";
+        "Header fields of requests that are not passed on: those with an underscore in their name, and Proxy.";
     CONNECTIONS: GAUGE "proxy_active_connections" ["listener"]
         "Open connections of clients.";
     BUFFERED: GAUGE "proxy_buffered_bytes" []
-        "Bytes that are held in memory until clients or backends take them.";
+        "Bytes that are held in memory until clients or backends read them.";
     LIVE_TAG: GAUGE "domain_live_tag" ["domain", "tag"]
-        "1 for the tag that serves the domain now.";
+        "1 for the live tag of the domain.";
     DRAIN_REMAINING: GAUGE "drain_remaining" ["domain", "tag"]
-        "Requests in flight on a tag that does not serve the domain any more.";
+        "Requests in flight on a tag that no longer serves the domain.";
     SWITCHES: COUNTER "switches_total" ["domain", "outcome"]
-        "Moves of the domain to another tag, by how they ended.";
+        "Switches of the domain, by outcome.";
     SWITCH_DURATION: HISTOGRAM "switch_duration_seconds" []
         "How long switches took, from the command to the end of the drain.";
     UPSTREAM_REQUESTS: COUNTER "proxy_upstream_requests_total" ["backend", "status_class"]
@@ -59,25 +59,25 @@ families! {
     UPSTREAM_DURATION: HISTOGRAM "proxy_upstream_duration_seconds" ["backend"]
         "How long the backend took until its answer began.";
     UPSTREAM_IN_FLIGHT: GAUGE "proxy_upstream_requests_in_flight" ["backend"]
-        "Requests that run at the backend.";
+        "Requests in flight at the backend.";
     UPSTREAM_FAILURES: COUNTER "proxy_upstream_failures_total" ["backend", "reason"]
-        "Tries that the backend failed, by the reason.";
+        "Failed tries at the backend, by the reason.";
     BACKEND_HEALTHY: GAUGE "backend_healthy" ["backend"]
-        "1 where the backend is healthy, 0 where it is unhealthy; nothing while that is not known.";
+        "1 if the backend is healthy, 0 if it is unhealthy; no series while its health is unknown.";
     BACKEND_TRANSITIONS: COUNTER "backend_health_transitions_total" ["backend", "to"]
-        "How often the backend's health became this.";
+        "Changes of the backend's health, by the new status.";
     BACKEND_TAG: GAUGE "backend_tag" ["backend", "tag"]
-        "1 for each tag that the backend carries, while it is ready.";
+        "1 for each tag of the backend, while it is ready.";
     CERTIFICATE_NOT_AFTER: GAUGE "tls_certificate_not_after_seconds" ["domain"]
-        "Until when the certificate of the name is valid, in seconds since 1970.";
+        "When the certificate of the name expires, in seconds since 1970.";
     CONFIG_RELOADS: COUNTER "config_reloads_total" ["outcome"]
-        "Reloads of the config, by how they ended.";
+        "Reloads of the config, by outcome.";
     DROPPED_LINES: COUNTER "log_lines_dropped_total" ["log"]
-        "Lines that a log does not have, because its output was too slow or could not be written.";
+        "Log lines that were dropped, because the output was too slow or could not be written.";
     STATE_REVISION: GAUGE "state_revision" []
-        "The revision of the state: it grows by one with each change.";
+        "The revision of the state, which grows by one with each change.";
     BUILD_INFO: GAUGE "vhost_build_info" ["version"]
-        "1, with the version that runs.";
+        "1, with the running version.";
 }
 
 impl Family {

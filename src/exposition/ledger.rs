@@ -1,8 +1,8 @@
-//! Which domains have series of their own, and what all others come to.
+//! Which domains have series of their own, and the sums of all others.
 //!
-//! A series must never fall: Prometheus would take that for a restart, and count everything once more.
-//! So what is decided of a domain holds for as long as there is the domain, and a sum keeps what
-//! those had counted that have gone from it.
+//! A counter must never decrease: Prometheus would take that for a restart, and count everything
+//! again. So the choice for a domain stays as long as the domain exists, and a sum keeps the counts
+//! of members that have left it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +13,10 @@ use super::totals::{Flow, Totals, add};
 use crate::model::{DomainName, SwitchEnd};
 use crate::state::{DomainNode, Snapshot, Switches, Traffic};
 
-/// What domains are called that have no series of their own, and their tags.
+/// The label of domains without series of their own, and of their tags.
 pub(super) const OTHER: &str = "other";
 
-/// Remembers from one look to the next.
+/// The state that is kept between scrapes.
 #[derive(Debug)]
 pub(super) struct Ledger {
     limit: usize,
@@ -24,15 +24,15 @@ pub(super) struct Ledger {
     folded: BTreeSet<DomainName>,
     folded_traffic: Lasting<Traffic, Totals>,
     folded_switches: Lasting<Switches, Ends>,
-    /// Whether there ever was one without series of its own: what all of them come to stays.
+    /// Whether there ever was a domain without series of its own: the sum stays.
     has_folded: bool,
 }
 
-/// What is exposed of domains.
-pub(super) struct Seen {
+/// The domains of one scrape.
+pub(super) struct DomainView {
     /// Those with series of their own, by name.
     pub(super) listed: Vec<Listed>,
-    /// The others, unless there never was one.
+    /// The others; `None` if there never was one.
     pub(super) other: Option<Other>,
 }
 
@@ -40,11 +40,11 @@ pub(super) struct Seen {
 pub(super) struct Listed {
     pub(super) name: String,
     pub(super) node: Arc<DomainNode>,
-    /// Of all its tags, those included that it has left for good.
+    /// Of all its tags, including former ones.
     pub(super) flow: Flow,
 }
 
-/// All domains without series of their own, those included that have been removed.
+/// All domains without series of their own, including removed ones.
 #[derive(Default)]
 pub(super) struct Other {
     pub(super) totals: Totals,
@@ -67,8 +67,8 @@ impl Ledger {
         }
     }
 
-    /// What is counted now.
-    pub(super) fn look(&mut self, snapshot: &Snapshot) -> Seen {
+    /// The current counts.
+    pub(super) fn look(&mut self, snapshot: &Snapshot) -> DomainView {
         self.decide(snapshot);
         let mut listed = Vec::with_capacity(self.listed.len());
         let mut other = Other::default();
@@ -93,7 +93,7 @@ impl Ledger {
         other.totals = self.folded_traffic.sum(traffic, of);
         let of = |switches: &Switches| Ends(switches.counts().unwrap_or_default());
         other.switches = self.folded_switches.sum(switches, of).0;
-        Seen { listed, other: self.has_folded.then_some(other) }
+        DomainView { listed, other: self.has_folded.then_some(other) }
     }
 
     /// Whether a domain has series of its own.
@@ -101,8 +101,8 @@ impl Ledger {
         self.listed.contains_key(domain)
     }
 
-    /// Forgets what was removed, and decides about what has come: those with most requests have what
-    /// room there is.
+    /// Drops removed domains, and decides about new ones: those with the most requests get the free
+    /// places.
     fn decide(&mut self, snapshot: &Snapshot) {
         // A name that was a domain's may have become another's alias.
         let is_there = |name: &DomainName| {
@@ -119,7 +119,7 @@ impl Ledger {
         if new.len() > room {
             new.sort_by_key(|node| Reverse(requests(node)));
         }
-        // One that is really called so can't be told from the others.
+        // A domain with this name can't be distinguished from the others.
         let (nameless, named): (Vec<_>, Vec<_>) =
             new.into_iter().partition(|node| node.virtual_host.domain.to_string() == OTHER);
         let name = |node: &Arc<DomainNode>| node.virtual_host.domain.clone();
@@ -145,7 +145,7 @@ impl AddAssign for Ends {
     }
 }
 
-/// A sum over counters that come and go. What those had counted that have gone stays in it.
+/// A sum over counters that come and go, which keeps the counts of removed ones.
 #[derive(Debug)]
 struct Lasting<T, S> {
     /// By address.
@@ -160,7 +160,7 @@ impl<T, S: Default> Default for Lasting<T, S> {
 }
 
 impl<T, S: AddAssign + Copy> Lasting<T, S> {
-    /// The sum, now that these are the members.
+    /// The sum with these members.
     fn sum(&mut self, mut members: Vec<Arc<T>>, of: impl Fn(&T) -> S) -> S {
         members.sort_unstable_by_key(Arc::as_ptr);
         for member in &self.members {
@@ -215,11 +215,11 @@ mod tests {
         }
     }
 
-    fn names(seen: &Seen) -> Vec<&str> {
+    fn names(seen: &DomainView) -> Vec<&str> {
         seen.listed.iter().map(|listed| listed.name.as_str()).collect()
     }
 
-    fn other(seen: &Seen) -> u64 {
+    fn other(seen: &DomainView) -> u64 {
         seen.other.as_ref().map_or(0, |other| other.totals.classes.iter().sum())
     }
 

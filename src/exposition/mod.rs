@@ -1,7 +1,7 @@
-//! What the server counts, as Prometheus reads it, and its listener.
+//! The metrics in Prometheus's format, and their listener.
 //!
-//! Reads the counters that hang on the published state, whose handles requests resolved when they were
-//! routed: nothing here is on their path, and nothing here makes them wait.
+//! Reads the counters of the published state. Nothing here is on the request path or makes requests
+//! wait.
 
 mod backends;
 mod domains;
@@ -27,19 +27,19 @@ use ledger::Ledger;
 
 pub use page::{Overview, serve};
 
-/// What is exposed.
+/// The sources of the metrics.
 pub struct Exposed {
     /// The published state, with its counters.
     pub reader: Reader,
     /// The server's own counters.
     pub metrics: Arc<Metrics>,
-    /// How it stands with certificates.
+    /// The state of certificates.
     pub certificates: Certificates,
-    /// The open connections of each listener, by its address with what it serves.
+    /// The open connections of each listener, by its URL.
     pub listeners: Vec<(String, Arc<InFlight>)>,
 }
 
-/// The metrics, to be rendered. Cloned handles share what they remember.
+/// Renders the metrics. Clones share their state.
 #[derive(Clone)]
 pub struct Exposition {
     inner: Arc<Inner>,
@@ -48,7 +48,7 @@ pub struct Exposition {
 struct Inner {
     exposed: Exposed,
     process: ProcessCollector,
-    /// Held while the text is made: two who ask at once must not see sums fall.
+    /// Locked while the text is made: with two scrapes at once, sums must not decrease.
     ledger: Mutex<Ledger>,
 }
 
@@ -63,8 +63,8 @@ impl Exposition {
         Self { inner: Arc::new(Inner { exposed, process, ledger }) }
     }
 
-    /// All metrics, in Prometheus' text format. With many domains it takes a while: not for a thread
-    /// that others wait for.
+    /// All metrics in Prometheus's text format. With many domains this takes a while: don't call it
+    /// on an async thread.
     pub fn render(&self) -> String {
         let Inner { exposed, process, ledger } = &*self.inner;
         let mut text = Text::default();
@@ -84,7 +84,7 @@ impl Exposition {
     }
 }
 
-/// The text format, written metric by metric: the series of one are gone before the next are made.
+/// The text format, written metric by metric, so that only the series of one are in memory.
 #[derive(Default)]
 struct Text {
     written: String,
@@ -92,7 +92,7 @@ struct Text {
 
 impl Text {
     fn add(&mut self, family: MetricFamily) {
-        // The format has no words for a metric without series.
+        // The format has no metric without series.
         if family.get_metric().is_empty() {
             return;
         }

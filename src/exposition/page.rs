@@ -1,4 +1,4 @@
-//! The listener of metrics, and of the page for people.
+//! The listener of metrics and the status page.
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -28,38 +28,38 @@ use crate::model::{DomainName, ForeignHost, check_own_host};
 use crate::places::{ClientKey, Places};
 use crate::slow_reader::{Rule, SlowReader};
 
-/// One file, without anything from elsewhere.
+/// One file without external resources.
 const PAGE: &str = include_str!("status.html");
 
-/// Connections at once; with more, the oldest of the client that has the most is closed.
+/// The most connections; beyond that, the oldest of the client with the most is closed.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long the first head may take: who connects has something to ask.
+/// How long the first head may take.
 const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a head may take, and how long a connection may be silent: longer than the usual time
 /// between two scrapes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How long a connection is kept, and how long its last answer may take then.
-const LIFETIME: Duration = Duration::from_mins(10);
-const FAREWELL: Duration = Duration::from_secs(30);
+/// How long a connection is kept, and how long its last answer may then take.
+const MAX_CONNECTION_AGE: Duration = Duration::from_mins(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest head, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// How long an answer may take from the moment that the reader falls behind.
+/// How long an answer may take once the reader falls behind.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// After the system could not accept a connection.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed accept.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Says how the server is, as JSON for the page; nothing when it can't. Given by the server, so that
-/// nothing here needs to know who knows it.
+/// The state of the server as JSON for the page; `None` on failure. A callback, so that this room
+/// does not import control.
 pub type Overview =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
 
-/// Serves metrics at `listener`, for as long as this is polled; with `overview` the page, too.
+/// Serves metrics at `listener` as long as this is polled; with `overview` also the page.
 pub async fn serve(
     listener: TcpListener,
     exposition: Exposition,
@@ -94,7 +94,7 @@ pub async fn serve(
             }
             Err(error) => {
                 tracing::warn!(%error, reason = "accept", "cannot accept a connection for metrics");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -111,28 +111,28 @@ async fn connection(stream: TcpStream, router: Router) {
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
-    // How a reader leaves is its own business.
+    // How a client disconnects does not matter.
     if tokio::time::timeout(FIRST_HEAD_TIMEOUT, &mut connection).await.is_ok()
         || !asked.load(Ordering::Relaxed)
     {
         return;
     }
-    if tokio::time::timeout(LIFETIME, &mut connection).await.is_err() {
+    if tokio::time::timeout(MAX_CONNECTION_AGE, &mut connection).await.is_err() {
         connection.as_mut().graceful_shutdown();
-        let _ = tokio::time::timeout(FAREWELL, connection).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection).await;
     }
 }
 
-/// Who reads over a connection.
+/// The client of a connection.
 #[derive(Clone)]
 struct Reader {
     /// The address that it came to.
     own: IpAddr,
-    /// Whether it has asked for anything.
+    /// Whether it has sent a request.
     asked: Arc<AtomicBool>,
 }
 
-/// Refuses what a web page of another name may have sent here.
+/// Refuses requests that a web page may have sent under another name (DNS rebinding).
 async fn only_own_hosts(
     State(hosts): State<Arc<[DomainName]>>,
     Extension(Reader { own, asked }): Extension<Reader>,
@@ -143,11 +143,10 @@ async fn only_own_hosts(
     match check_own_host(request.headers(), request.uri(), own, &hosts) {
         Ok(()) => next.run(request).await,
         Err(ForeignHost::NotOne) => {
-            (StatusCode::BAD_REQUEST, "there is not one `Host`\n").into_response()
+            (StatusCode::BAD_REQUEST, "the request has not exactly one `Host`\n").into_response()
         }
         Err(ForeignHost::Foreign) => {
-            let words = "the `Host` is not a name of this server: call it by its address or \
-                         `localhost`, or add the name to `metrics.hosts`\n";
+            let words = "the `Host` is not a name of this server: use its address or `localhost`, or add the name to `metrics.hosts`\n";
             (StatusCode::FORBIDDEN, words).into_response()
         }
     }
@@ -172,7 +171,7 @@ async fn metrics(State(exposition): State<Exposition>, headers: HeaderMap) -> Re
     response
 }
 
-/// The page, with headers that let nothing into it but what is in the file.
+/// The page, with a policy that allows only the contents of the file.
 fn page() -> ([(HeaderName, HeaderValue); 5], &'static str) {
     let policy = format!(
         "default-src 'none'; connect-src 'self'; style-src {}; script-src {}; base-uri 'none'; \
@@ -180,7 +179,7 @@ fn page() -> ([(HeaderName, HeaderValue); 5], &'static str) {
         source_of("style"),
         source_of("script"),
     );
-    // It is made of base64 and the words above.
+    // It consists of base64 and the constants above.
     let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("sandbox"));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
@@ -192,7 +191,7 @@ fn page() -> ([(HeaderName, HeaderValue); 5], &'static str) {
     (headers, PAGE)
 }
 
-/// How a policy names the content of the page's only element of this kind (CSP 3 §2.3.1).
+/// The policy's hash source of the page's only element of this kind (CSP 3 §2.3.1).
 fn source_of(element: &str) -> String {
     let (start, end) = (format!("<{element}>"), format!("</{element}>"));
     let content = PAGE.split_once(&start).and_then(|(_, rest)| rest.split_once(&end));
@@ -211,7 +210,7 @@ fn status(overview: Option<String>) -> Response {
     (headers, json).into_response()
 }
 
-/// Whether the reader has asked for gzip: Prometheus does, and the text shrinks to a twentieth.
+/// Whether the client accepts gzip: Prometheus does, and the text shrinks to a twentieth.
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter();
     let mut codings = values.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));

@@ -23,7 +23,7 @@ impl Durations {
     }
 }
 
-/// What the bodies of requests weighed, and how often requests were sent again.
+/// Bytes of bodies, and retries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Flow {
     pub(super) received: u64,
@@ -49,7 +49,7 @@ impl AddAssign for Flow {
     }
 }
 
-/// What became of requests.
+/// Counts of requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Totals {
     /// In the order of [`StatusClass::ALL`].
@@ -59,7 +59,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// What was counted; nothing before the first request.
+    /// The counts; `None` before the first request.
     pub(super) fn of(traffic: &Traffic) -> Option<Self> {
         let counts = traffic.counts()?;
         Some(Self {
@@ -86,7 +86,7 @@ pub(super) fn add<const N: usize>(to: &mut [u64; N], more: [u64; N]) {
     }
 }
 
-/// A count as Prometheus has numbers.
+/// A count as a float, as Prometheus needs it.
 #[expect(clippy::cast_precision_loss, reason = "what is off by one in 2^53 is as good")]
 pub(super) fn float(count: u64) -> f64 {
     count as f64

@@ -19,36 +19,35 @@ use super::resolver::{Names, system_lookup};
 use crate::model::{BackendAddr, BackendState, HealthCheck};
 use crate::state::{BackendNode, Reader, Snapshot};
 
-/// Time between two probes while a verdict is near, and the least time between two probes of a
-/// backend that traffic complains about; unless the interval is shorter.
-const SOON: Duration = Duration::from_millis(500);
+/// The interval of probes while the health may be about to change, and the shortest time between
+/// two probes because of failed traffic; unless the interval is shorter.
+const FAST_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Probes of schedules that run at once. One takes several kilobytes and a file descriptor: after a
-/// start with ten thousand backends they would take more than all that is kept.
-const AT_ONCE: usize = 1000;
+/// The most scheduled probes at once. One takes several kilobytes and a file descriptor: after a
+/// start with ten thousand backends they would take more memory than the whole state.
+const MAX_RUNNING_PROBES: usize = 1000;
 
 /// How backends are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthSettings {
     /// What a probe does and what its outcome means.
     pub check: HealthCheck,
-    /// Time between two look-ups of a name.
+    /// The interval of look-ups of a name.
     pub resolve_interval: Duration,
-    /// The share of a pool's ready backends that traffic may put out at once, 0 to 100.
+    /// The share of a pool's ready backends that failures of traffic may eject at once, 0 to 100.
     pub max_ejected_percent: u8,
 }
 
-/// The handle on the watch. The watch ends with the last handle, and with the publisher of the
+/// The handle of the health checks. They end with the last handle, and with the publisher of the
 /// snapshots.
 #[derive(Clone)]
 pub struct Checker {
     watch: Arc<Watch>,
-    /// Nothing is ever sent: its end is the news.
+    /// Nothing is ever sent: closing it is the signal.
     _alive: Arc<watch::Sender<()>>,
 }
 
-/// Starts to watch the backends of every snapshot that `reader` gets, on the runtime that this is
-/// called in.
+/// Starts to check the backends of the snapshots from `reader`, on the current runtime.
 pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
     let runtime = Handle::current();
     let watch = Arc::new(Watch {
@@ -56,7 +55,7 @@ pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
         names: Names::new(settings.resolve_interval, Arc::new(system_lookup), runtime.clone()),
         check: watch::Sender::new(Arc::new(settings.check)),
         runtime: runtime.clone(),
-        turns: Semaphore::new(AT_ONCE),
+        turns: Semaphore::new(MAX_RUNNING_PROBES),
         cap: Arc::new(EjectionCap::new(reader.clone(), settings.max_ejected_percent)),
         reader: reader.clone(),
         watched: Mutex::default(),
@@ -67,8 +66,7 @@ pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
 }
 
 impl Checker {
-    /// Watches by other settings from now on. What is known of backends stays until probes made by
-    /// them say otherwise.
+    /// Replaces the settings. The health of backends stays until new probes change it.
     pub fn set(&self, settings: HealthSettings) {
         let HealthSettings { check, resolve_interval, max_ejected_percent } = settings;
         let watch = &self.watch;
@@ -79,15 +77,16 @@ impl Checker {
         }
         watch.prober.store(Arc::new(watch.prober.load().with_check(check.clone())));
         let watched = watch.watched.lock();
-        // Under the lock: a backend that joins now finds the one or gets the other.
+        // Under the lock: a backend that joins now gets the old settings and the change, or the new
+        // settings.
         watch.check.send_replace(Arc::new(check.clone()));
         for one in watched.values() {
             one.monitor.set_check(&check);
         }
     }
 
-    /// Probes the backend now. The outcome counts like the schedule's own, in the order in which
-    /// they end: what the schedule began may prove what this probe completes, and the reverse.
+    /// Probes the backend now. The outcome counts like a scheduled probe's, in the order in which
+    /// they end: both count towards the same thresholds.
     pub async fn probe_now(&self, node: &BackendNode) -> Verdict {
         let monitor = self.watch.monitor(node);
         let probe = self.watch.probe(node.clone()).await;
@@ -100,12 +99,12 @@ struct Watch {
     prober: ArcSwap<Prober>,
     names: Names,
     runtime: Handle,
-    /// Whose schedule may probe. Nobody who asks for a probe now waits for it.
+    /// Limits scheduled probes. `probe_now` does not wait for it.
     turns: Semaphore,
     cap: Arc<EjectionCap>,
     reader: Reader,
-    /// By the address of the `BackendLive`, which is what a backend's observed life is: an edit
-    /// keeps it, a move makes another. The monitor keeps it alive, so the key stays its own.
+    /// By the address of the `BackendLive`: an edit of the backend keeps it, another address makes
+    /// a new one. The monitor keeps it alive, so the key stays unique.
     watched: Mutex<HashMap<usize, Watched>>,
 }
 
@@ -140,7 +139,7 @@ async fn follow(watch: Arc<Watch>, mut reader: Reader, mut ended: watch::Receive
 }
 
 impl Watch {
-    /// Makes the schedules those of the snapshot's backends.
+    /// Starts and ends schedules to match the snapshot's backends.
     fn follow(self: &Arc<Self>, snapshot: &Snapshot) {
         let present: HashSet<usize> = snapshot.backends().map(|node| key(node)).collect();
         let mut watched = self.watched.lock();
@@ -180,7 +179,7 @@ impl Watch {
         })
     }
 
-    /// The watched backend as it is now.
+    /// The current state of the watched backend.
     fn node(&self, monitor: &Monitor) -> BackendNode {
         let snapshot = self.reader.load();
         let now = snapshot.backend(&monitor.node.backend.id);
@@ -197,8 +196,8 @@ impl Watch {
                 return Probe::unresolved(host, failure.as_deref().unwrap_or("not asked yet"));
             }
         }
-        // In a task of its own, for Pingora panics where it meets what it doesn't expect, and a
-        // schedule must go on. Dropping the set ends the probe.
+        // In a task of its own, because Pingora may panic, and the schedule must go on. Dropping
+        // the set ends the probe.
         let mut attempt = JoinSet::new();
         let watch = Arc::clone(self);
         let probe = async move {
@@ -227,7 +226,7 @@ async fn keep_schedule(watch: Arc<Watch>, monitor: Arc<Monitor>) {
         };
         tokio::pin!(probe);
         let probe = loop {
-            // Traffic may put the backend out while a probe still waits for its answer.
+            // Failures of traffic may eject the backend while a probe still waits for its answer.
             tokio::select! {
                 probe = &mut probe => break probe,
                 () = live.passive_failure_noted() => { monitor.record_traffic(); }
@@ -235,7 +234,7 @@ async fn keep_schedule(watch: Arc<Watch>, monitor: Arc<Monitor>) {
         };
         monitor.record(probe);
         let interval = check.borrow_and_update().interval;
-        let soon = interval.min(SOON);
+        let soon = interval.min(FAST_INTERVAL);
         let ended = Instant::now();
         let mut next = ended + jittered(if monitor.is_settled() { interval } else { soon });
         loop {

@@ -1,12 +1,13 @@
-//! How many backends of a pool traffic may put out at once.
+//! The cap on backends of a pool that failures of traffic eject at once.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::model::{HealthStatus, Tag};
 use crate::state::{BackendNode, Reader};
 
-/// The cap on what failures of traffic may put out. Where everything fails, it is seldom the backends,
-/// and those that stay in still answer some requests. Probes know better, so they have no cap.
+/// The cap on ejections by failures of traffic. If everything fails, the cause is seldom the
+/// backends, and those that stay in service still answer some requests. Probes are more reliable,
+/// so they have no cap.
 #[derive(Debug)]
 pub(super) struct EjectionCap {
     reader: Reader,
@@ -22,10 +23,10 @@ impl EjectionCap {
         self.percent.store(percent, Ordering::Relaxed);
     }
 
-    /// Whether one more backend may be put out.
+    /// Whether one more backend may be ejected.
     ///
     /// # Errors
-    /// With the pool of which too many would be.
+    /// The pool of which too many would be ejected.
     pub(super) fn allows(&self, node: &BackendNode) -> Result<(), Tag> {
         let percent = usize::from(self.percent.load(Ordering::Relaxed));
         let snapshot = self.reader.load();

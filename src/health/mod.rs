@@ -1,5 +1,5 @@
-//! Watches backends: probes each on its own schedule, heeds what traffic sees, resolves names, and
-//! publishes what it finds through each backend's [`BackendLive`](crate::state::BackendLive).
+//! Watches backends: probes each on its own schedule, counts failures of traffic, resolves names,
+//! and publishes the results through each backend's [`BackendLive`](crate::state::BackendLive).
 //!
 //! Follows the published snapshot and reads nothing else. Never on the request path.
 

@@ -1,4 +1,4 @@
-//! One backend under watch: every outcome of a probe or of traffic comes by here.
+//! One watched backend: every outcome of a probe or of traffic is recorded here.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,24 +14,25 @@ use crate::clock::{now_ms, whole_micros};
 use crate::model::{BackendAddr, HealthCheck, HealthReport, HealthStatus};
 use crate::state::{BackendNode, Endpoints};
 
-/// What one probe led to.
+/// The result of one probe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Whether this very probe passed.
+    /// Whether this probe passed.
     pub passed: bool,
-    /// What is known of the backend with it.
+    /// The backend's health after it.
     pub report: HealthReport,
 }
 
-/// What the health room remembers of a backend.
+/// The health room's state of a backend.
 ///
-/// The schedule and the gate of a switch both probe, and both feed this: outcomes count in the
-/// order in which they arrive at the lock. It lives here and not in `BackendLive`, whose atomics
-/// requests read: the request path never sees this lock, and `state` needn't know of thresholds.
+/// The schedule and the gate of a switch both probe: outcomes count in the order in which they get
+/// the lock. It is here and not in `BackendLive`, whose atomics requests read: so the request path
+/// has no lock, and `state` needs no thresholds.
 #[derive(Debug)]
 pub(super) struct Monitor {
-    /// As it was when the watch began. Its tags, weight and state may have changed since, and what its
-    /// files hold; its id, address, scheme and TLS can't, for those make another `BackendLive`.
+    /// The backend when the watch began. Its tags, weight, state and the contents of its files may
+    /// have changed since; its id, address, scheme and TLS can't, because those make a new
+    /// `BackendLive`.
     pub(super) node: BackendNode,
     observed: Mutex<Observed>,
     moved: Notify,
@@ -42,7 +43,7 @@ pub(super) struct Monitor {
 struct Observed {
     threshold: Threshold,
     report: HealthReport,
-    /// Whether traffic would have put it out, but for the cap.
+    /// Whether failures of traffic would have ejected it without the cap.
     is_held_in: bool,
 }
 
@@ -58,7 +59,7 @@ impl Monitor {
         Self { node, observed: Mutex::new(Observed::new(check)), moved: Notify::new(), cap }
     }
 
-    /// Takes in the outcome of a probe and publishes what it leads to.
+    /// Records the outcome of a probe and publishes the result.
     pub(super) fn record(&self, probe: Probe) -> Verdict {
         let mut observed = self.observed.lock();
         self.take_traffic(&mut observed);
@@ -92,13 +93,13 @@ impl Monitor {
         Verdict { passed, report: observed.report.clone() }
     }
 
-    /// Takes in what traffic has seen since. Says whether a probe should follow soon.
+    /// Records the outcomes of traffic. Returns whether to probe soon.
     pub(super) fn record_traffic(&self) -> bool {
         self.take_traffic(&mut self.observed.lock())
     }
 
-    /// Forgets what was learnt: nobody watches while the operator has the backend disabled, and
-    /// what was true before says nothing about after.
+    /// Resets the health: a disabled backend is not watched, and its old health says nothing about
+    /// later.
     pub(super) fn forget(&self, check: &HealthCheck) {
         let mut observed = self.observed.lock();
         *observed = Observed::new(check);
@@ -106,12 +107,12 @@ impl Monitor {
         self.node.live.set_health_report(HealthReport::default());
     }
 
-    /// Goes by the thresholds of `check` from the next outcome on.
+    /// Uses the thresholds of `check` from the next outcome on.
     pub(super) fn set_check(&self, check: &HealthCheck) {
         self.observed.lock().threshold.follow(check);
     }
 
-    /// Whether nothing hints at another verdict.
+    /// Whether the health is not about to change.
     pub(super) fn is_settled(&self) -> bool {
         self.observed.lock().threshold.is_settled()
     }
@@ -131,7 +132,7 @@ impl Monitor {
             Endpoints::Tcp(known) => known.contains(&at_port(address)),
             Endpoints::Unix(_) => false,
         };
-        // The order is the probes' (see `prefer`), so it is no difference.
+        // The order comes from probes (see `prefer`), so it does not count as a difference.
         if now.len() != addresses.len() || !addresses.iter().all(is_known) {
             let next = addresses.iter().map(at_port).collect();
             self.node.live.set_endpoints(Endpoints::Tcp(next));
@@ -139,14 +140,13 @@ impl Monitor {
         }
     }
 
-    /// Waits until the name stands for other addresses than at the last wait.
+    /// Waits until the name has other addresses than at the last wait.
     pub(super) async fn moved(&self) {
         self.moved.notified().await;
     }
 
-    /// Puts the address that answered first. `localhost` often stands for `::1` and `127.0.0.1`
-    /// while the backend listens on one of them: traffic should not run into the other at every
-    /// connect.
+    /// Moves the address that answered to the front. `localhost` often is `::1` and `127.0.0.1`
+    /// while the backend listens on one of them: traffic should not try the other at every connect.
     fn prefer(&self, address: SocketAddr) {
         let now = self.node.live.endpoints();
         if let Endpoints::Tcp(known) = &**now
@@ -180,9 +180,9 @@ impl Monitor {
             Ok(()) => observed.threshold.traffic_failed(in_row),
             Err(_) => false,
         };
-        let held_in = cap
-            .err()
-            .map(|tag| format!("; it stays in, for too many backends of `{tag}` would be out"));
+        let held_in = cap.err().map(|tag| {
+            format!("; it stays in service, because too many backends of `{tag}` would be out")
+        });
         let reason = format!("traffic failed: {why}{}", held_in.as_deref().unwrap_or_default());
         if held_in.is_some() && !observed.is_held_in {
             let (id, address) = (&self.node.backend.id, &self.node.backend.address);
@@ -209,7 +209,7 @@ impl Monitor {
         let reason = report.last_error.as_deref().unwrap_or("enough probes in a row passed");
         match report.status {
             HealthStatus::Healthy => {
-                // The row that put it out has been paid for.
+                // The failures that ejected it are settled.
                 self.node.live.note_success();
                 info!(backend_id = %id, upstream_addr = %address, reason, "backend is healthy");
             }

@@ -1,8 +1,8 @@
-//! One probe of one backend, with no memory of the last.
+//! One probe of one backend, independent of the last.
 //!
-//! Spoken with Pingora's own connector, so that a backend that passes is one that traffic reaches:
-//! the same TLS, the same HTTP/2. Its constructor loads the system's root certificates and panics
-//! when there are none; whoever starts the server checks that before.
+//! It uses Pingora's connector, so that traffic can reach a backend that passes: the same TLS, the
+//! same HTTP/2. Its constructor loads the system's root certificates and panics if there are none;
+//! the server's start checks that before.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,37 +24,37 @@ use crate::model::{
 use crate::state::{BackendNode, Endpoints};
 use crate::upstream;
 
-/// What a probe found.
+/// The outcome of a probe.
 #[derive(Debug)]
 pub(super) struct Probe {
     /// How long it took, to the status line.
     pub(super) latency: Duration,
-    /// The HTTP status, where there was one.
+    /// The HTTP status, if any.
     pub(super) status: Option<u16>,
     /// Why it failed, in a few words.
     pub(super) error: Option<String>,
-    /// Which of several addresses it ended at.
+    /// The address that it ended at.
     pub(super) address: Option<SocketAddr>,
 }
 
 impl Probe {
-    /// The probe that ended in a bug of ours or Pingora's: the backend is not proven fit.
+    /// A probe that ended in a bug of ours or Pingora's: it does not count as passed.
     pub(super) fn broken() -> Self {
-        let error = Some("the probe itself failed; the log says how".to_owned());
+        let error = Some("the probe itself failed; see the log".to_owned());
         Self { latency: Duration::ZERO, status: None, error, address: None }
     }
 
-    /// The probe of a backend whose name stands for no address.
+    /// A probe of a backend whose name has no address.
     pub(super) fn unresolved(host: &str, why: &str) -> Self {
         let error = Some(format!("name `{host}` did not resolve: {why}"));
         Self { latency: Duration::ZERO, status: None, error, address: None }
     }
 }
 
-/// Makes probes as the settings define them.
+/// Makes probes by the settings.
 pub(super) struct Prober {
     check: HealthCheck,
-    /// The HTTP/2 connector also speaks HTTP/1 where the peer's options say so, and its
+    /// The HTTP/2 connector also speaks HTTP/1 if the peer's options say so, and its
     /// `new_http_session` never takes a connection from a pool.
     connector: Arc<Connector>,
 }
@@ -64,13 +64,13 @@ impl Prober {
         Self { check, connector: Arc::new(Connector::new(None)) }
     }
 
-    /// Makes probes as another check defines them.
+    /// Makes probes by another check.
     pub(super) fn with_check(&self, check: HealthCheck) -> Self {
         Self { check, connector: Arc::clone(&self.connector) }
     }
 
-    /// Tries the addresses in order until one passes. Each gets an equal share of the time that is
-    /// left, so that one that swallows packets doesn't hide the next.
+    /// Tries the addresses in order until one passes. Each gets an equal share of the remaining
+    /// time, so that one that drops packets doesn't hide the next.
     pub(super) async fn probe(&self, node: &BackendNode, endpoints: &Endpoints) -> Probe {
         let started = Instant::now();
         let count = endpoints.len();
@@ -109,7 +109,7 @@ impl Prober {
         endpoints: &Endpoints,
         pick: usize,
     ) -> Result<Option<u16>, String> {
-        // One that there is no handshake with is not fit, whatever it is asked.
+        // Without a handshake it fails, whatever the request.
         let peer =
             upstream::peer(node, endpoints, pick).map_err(|error| upstream::reason(&error))?;
         match &self.check.kind {
@@ -148,7 +148,7 @@ impl Prober {
         let status = loop {
             session.read_response_header().await.map_err(words)?;
             match session.response_header().map(|header| header.status) {
-                // Over HTTP/2 Pingora has left them out, and panics when asked again.
+                // Over HTTP/2 Pingora has removed them, and panics if asked again.
                 Some(status) if is_http1 && status.is_informational() && status != 101 => {}
                 Some(status) => break status.as_u16(),
                 None => return Err("closed without an answer".into()),
@@ -164,8 +164,8 @@ impl Prober {
     }
 }
 
-/// What went wrong on a connection that was just made. What TLS has to say of a client's certificate
-/// comes only now, and over HTTP/2 it gets lost (the h2 crate keeps no cause).
+/// The error of a new connection. TLS alerts about a client certificate come only now, and are lost
+/// over HTTP/2 (the h2 crate keeps no cause).
 fn in_words_of(node: &BackendNode, error: &pingora::Error) -> String {
     let reason = upstream::reason(error);
     let ended = matches!(upstream::failure(error, false), Failure::Reset | Failure::Closed);
@@ -182,7 +182,7 @@ fn unexpected(status: u16, expected: &StatusRanges) -> Option<String> {
     (!expected.contains(status)).then(|| format!("status {status}, expected {expected}"))
 }
 
-/// Connects, and says no more than a backend has to hear that waits for the PROXY protocol.
+/// Only connects, and sends a PROXY header if the backend expects one.
 async fn connect(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> Result<(), String> {
     let header = ProxyHeader::Local.write(node.backend.send_proxy_protocol).unwrap_or_default();
     let connecting = async {
@@ -205,14 +205,14 @@ fn request(
         let mut request = RequestHeader::build("GET", path.as_str().as_bytes(), None)?;
         let host = host.map_or_else(|| host_of(address), |host| host.as_str().to_owned());
         request.insert_header(HOST, host)?;
-        request.insert_header(USER_AGENT, AGENT)?;
+        request.insert_header(USER_AGENT, USER_AGENT_VALUE)?;
         request.insert_header(ACCEPT, "*/*")?;
         Ok(request)
     };
     build().map_err(|error: pingora::BError| format!("the request cannot be made: {error}"))
 }
 
-const AGENT: &str = concat!("vhost-health/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT_VALUE: &str = concat!("vhost-health/", env!("CARGO_PKG_VERSION"));
 
 fn host_of(address: &BackendAddr) -> String {
     match address {
@@ -221,15 +221,15 @@ fn host_of(address: &BackendAddr) -> String {
     }
 }
 
-/// Takes in the rest of a small answer before the connection closes: closing on unread bytes resets
+/// Reads the rest of a small answer before the connection closes: closing with unread bytes resets
 /// it, which many servers log as an error at every probe.
 async fn drain(mut session: HttpSession) {
-    const MOST: usize = 64 * 1024;
+    const MAX_DRAINED_BYTES: usize = 64 * 1024;
     let rest = async {
         let mut read = 0;
         while let Ok(Some(chunk)) = session.read_response_body().await {
             read += chunk.len();
-            if read > MOST {
+            if read > MAX_DRAINED_BYTES {
                 break;
             }
         }
@@ -242,7 +242,7 @@ fn in_words(time: Duration) -> String {
     if seconds < 1.0 {
         format!("{} ms", (seconds * 1000.0).round())
     } else {
-        // At most one decimal, and none where it says nothing.
+        // At most one decimal, and none if it is 0.
         format!("{} s", (seconds * 10.0).round() / 10.0)
     }
 }

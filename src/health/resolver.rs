@@ -1,7 +1,7 @@
-//! Turns the names in backends' addresses into addresses, at once and again and again.
+//! Resolves the names in backends' addresses, at once and periodically.
 //!
-//! One task a name, however many backends share it. Asks the system, so `/etc/hosts` and
-//! `nsswitch.conf` hold. A look-up that fails takes nothing away: the last good addresses stay.
+//! One task per name, however many backends share it. It uses the system's resolver, and so
+//! `/etc/hosts` and `nsswitch.conf`. After a failed look-up the last addresses stay.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,15 +23,15 @@ use crate::model::BackendAddr;
 /// Time that one look-up may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time until a look-up that failed is tried again, unless the interval is shorter.
-const RETRY: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Asks for the addresses of a name.
 pub(super) type Lookup =
     Arc<dyn Fn(Arc<str>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
-/// The addresses have no port: an IPv6 address may have a zone.
+/// Socket addresses without a port: an IPv6 address may have a zone.
 type Answer = io::Result<Vec<SocketAddr>>;
 
-/// Asks the system.
+/// Uses the system's resolver.
 pub(super) fn system_lookup(host: Arc<str>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
     Box::pin(async move {
         let found = tokio::net::lookup_host((&*host, 0)).await?;
@@ -39,7 +39,7 @@ pub(super) fn system_lookup(host: Arc<str>) -> Pin<Box<dyn Future<Output = Answe
     })
 }
 
-/// The names that backends are known by, each looked up by a task of its own.
+/// The names of backends, each looked up by a task of its own.
 pub(super) struct Names {
     interval: watch::Sender<Duration>,
     lookup: Lookup,
@@ -62,7 +62,7 @@ impl Drop for Host {
 struct Shared {
     host: Arc<str>,
     state: Mutex<State>,
-    /// Why the last look-up failed, once there was one.
+    /// Why the last look-up failed; `None` before the first.
     outcome: watch::Sender<Option<Result<(), String>>>,
 }
 
@@ -78,12 +78,12 @@ impl Names {
         Self { interval, lookup, runtime, hosts: Mutex::default() }
     }
 
-    /// Looks names up as often as this from now on.
+    /// Changes the interval of look-ups.
     pub(super) fn set_interval(&self, interval: Duration) {
         self.interval.send_if_modified(|now| std::mem::replace(now, interval) != interval);
     }
 
-    /// Keeps the backend's addresses up to date, if it has a name.
+    /// Keeps the backend's addresses up to date if it has a name.
     pub(super) fn follow(&self, monitor: &Arc<Monitor>) {
         let BackendAddr::Name { host, .. } = &monitor.node.backend.address else { return };
         let mut hosts = self.hosts.lock();
@@ -121,7 +121,7 @@ impl Names {
         }
     }
 
-    /// Waits until the name has been looked up once, and says why the last look-up failed.
+    /// Waits until the name has been looked up once, and returns why the last look-up failed.
     pub(super) async fn failure(&self, host: &str) -> Option<String> {
         let mut outcome = self.hosts.lock().get(host)?.shared.outcome.subscribe();
         let outcome = outcome.wait_for(Option::is_some).await.ok()?;
@@ -142,11 +142,11 @@ async fn resolve_again_and_again(
             Err(_) => Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
         };
         let pause = *interval.borrow_and_update();
-        let pause = if answer.is_ok() { pause } else { pause.min(RETRY) };
+        let pause = if answer.is_ok() { pause } else { pause.min(RETRY_INTERVAL) };
         shared.take(answer);
         tokio::select! {
             () = sleep(super::jitter::jittered(pause)) => {}
-            // Without its sender nobody wants the addresses, and the task is about to end.
+            // Without its sender the addresses are not needed, and the task is about to end.
             Ok(()) = interval.changed() => {}
         }
     }
@@ -165,7 +165,7 @@ impl Shared {
                 }
             }
         }
-        // After the addresses: whoever waited for the outcome finds them.
+        // After the addresses, so that tasks that wait for the outcome see them.
         self.outcome.send_replace(Some(outcome));
     }
 

@@ -1,13 +1,13 @@
-//! When a backend counts as healthy and when not: so many successes, so many failures in a row.
+//! Thresholds: after how many successes or failures in a row a backend's health changes.
 
 use crate::model::{HealthCheck, HealthStatus};
 
-/// The verdict on one backend, and how far the next one is.
+/// The health of one backend, and the successes and failures in a row.
 ///
-/// Probes and traffic each have a row of failures; together they make a backend unhealthy. A probe
-/// that passes ends the probes' row only: a backend may answer its health check and fail every
-/// request. Traffic that succeeds ends the traffic's row only, for the mirror reason. What makes a
-/// backend healthy again is probes alone.
+/// Probes and traffic each have a count of failures in a row; their sum makes a backend unhealthy.
+/// A passed probe resets the probes' count only: a backend may answer its health check and fail
+/// every request. A success of traffic resets the traffic's count only, for the opposite reason.
+/// Only probes make a backend healthy again.
 #[derive(Debug)]
 pub(super) struct Threshold {
     healthy_after: usize,
@@ -32,30 +32,30 @@ impl Threshold {
         new
     }
 
-    /// Goes by the thresholds of `check` from the next outcome on.
+    /// Uses the thresholds of `check` from the next outcome on.
     pub(super) fn follow(&mut self, check: &HealthCheck) {
         self.healthy_after = check.healthy_threshold.max(1) as usize;
         self.unhealthy_after = check.unhealthy_threshold.max(1) as usize;
     }
 
-    /// A probe passed. Says whether that changed the verdict.
+    /// A probe passed. Returns whether the health changed.
     pub(super) fn probe_passed(&mut self) -> bool {
         self.passed += 1;
         self.failed = 0;
         self.passed >= self.healthy_after && self.decide(HealthStatus::Healthy)
     }
 
-    /// A probe failed. Says whether that changed the verdict.
+    /// A probe failed. Returns whether the health changed.
     pub(super) fn probe_failed(&mut self) -> bool {
         self.passed = 0;
         self.failed += 1;
         self.count_failures()
     }
 
-    /// Traffic has now failed `in_row` times in a row. Says whether that changed the verdict.
+    /// Traffic has now failed `in_row` times in a row. Returns whether the health changed.
     pub(super) fn traffic_failed(&mut self, in_row: usize) -> bool {
         if self.status == HealthStatus::Unhealthy {
-            // Requests from before the verdict still end; they must not hold up the way back.
+            // Requests from before the change still end; they must not delay the recovery.
             return false;
         }
         self.passed = 0;
@@ -63,7 +63,7 @@ impl Threshold {
         self.count_failures()
     }
 
-    /// Whether so many failures of traffic in a row would make it unhealthy.
+    /// Whether this many failures of traffic in a row would make it unhealthy.
     pub(super) fn would_put_out(&self, in_row: usize) -> bool {
         self.status != HealthStatus::Unhealthy && self.failed + in_row >= self.unhealthy_after
     }
@@ -77,7 +77,7 @@ impl Threshold {
         self.status
     }
 
-    /// Whether nothing hints at another verdict, so that there is no hurry to probe again.
+    /// Whether the health is not about to change, so that the next probe can wait for the interval.
     pub(super) fn is_settled(&self) -> bool {
         match self.status {
             HealthStatus::Unknown => false,

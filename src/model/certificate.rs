@@ -204,7 +204,7 @@ pub struct CertificateReport {
     pub state: CertificateState,
     /// What is served, where something is.
     pub served: Option<CertificateFacts>,
-    /// What is being done now, such as `waiting for the CA to look at http-01`.
+    /// What is being done now, such as `waiting for the CA to check http-01`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// When something is to be done next: a renewal, or another attempt. Milliseconds since the Unix

@@ -1,13 +1,13 @@
-//! What stands for a client where clients are counted.
+//! The key of a client for counting.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// One client, as far as it can be told from others.
+/// One client, as far as it can be distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientKey(Ipv6Addr);
 
 impl ClientKey {
-    /// All whom nobody can tell apart: they share what one client has.
+    /// All clients that can't be distinguished: together they have the share of one.
     pub const UNKNOWN: Self = Self(Ipv6Addr::UNSPECIFIED);
 
     /// The client at an address.
@@ -15,13 +15,13 @@ impl ClientKey {
         Self(client_network(client))
     }
 
-    /// A process at a Unix socket: all of one user are one client.
+    /// A process at a Unix socket: all processes of a user are one client.
     pub fn of_uid(uid: u32) -> Self {
-        // Loopback addresses but `::1` are nobody's.
+        // Unused addresses.
         Self(Ipv6Addr::from_bits(1 << 64 | u128::from(uid)))
     }
 
-    /// Spreads clients over this many parts.
+    /// The shard of a client, of this many.
     pub(super) fn part(self, parts: usize) -> usize {
         let bits = self.0.to_bits();
         let folded = u64::try_from(bits >> 64 ^ bits & u128::from(u64::MAX)).unwrap_or_default();
@@ -30,7 +30,7 @@ impl ClientKey {
     }
 }
 
-/// What stands for a client where clients are counted: its address; of IPv6, the /64, for who has one
+/// The key of a client for counting: its IPv4 address, or its IPv6 /64, because whoever has one
 /// address there has them all.
 pub fn client_network(client: IpAddr) -> Ipv6Addr {
     match client.to_canonical() {

@@ -1,14 +1,14 @@
-//! What clients have taken, in a lane for each, the largest of which is found at once.
+//! The items of clients, in a lane for each; the largest lane is found at once.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// What is kept for each of the owners that have anything, in the order in which it came.
+/// The items of each owner, in order of arrival.
 #[derive(Debug)]
 pub(super) struct Lanes<K, T> {
     lanes: HashMap<K, BTreeMap<u64, T>, foldhash::fast::RandomState>,
-    /// The lanes by size; of those of one size the one with the oldest in it is the last.
+    /// The lanes by size; of equal ones, the one with the oldest item comes last.
     by_size: BTreeSet<(usize, Reverse<u64>, K)>,
 }
 
@@ -19,7 +19,7 @@ impl<K, T> Default for Lanes<K, T> {
 }
 
 impl<K: Copy + Ord + Hash, T> Lanes<K, T> {
-    /// Puts what is kept under `id` at the end of a lane; ids grow.
+    /// Appends an item to a lane; ids must grow.
     pub(super) fn push(&mut self, owner: K, id: u64, kept: T) {
         let lane = self.lanes.entry(owner).or_default();
         if let Some(first) = lane.keys().next() {
@@ -46,22 +46,22 @@ impl<K: Copy + Ord + Hash, T> Lanes<K, T> {
         Some(kept)
     }
 
-    /// How much one has.
+    /// The size of an owner's lane.
     pub(super) fn size(&self, owner: K) -> usize {
         self.lanes.get(&owner).map_or(0, BTreeMap::len)
     }
 
-    /// Who has the most, and how much that is.
+    /// The owner with the most items, and their number.
     pub(super) fn largest(&self) -> Option<(K, usize)> {
         self.by_size.last().map(|(size, _, owner)| (*owner, *size))
     }
 
-    /// The first of one's lane.
+    /// The first id of an owner's lane.
     pub(super) fn oldest(&self, owner: K) -> Option<u64> {
         self.lanes.get(&owner)?.keys().next().copied()
     }
 
-    /// The last of one's lane.
+    /// The last item of an owner's lane.
     pub(super) fn newest(&self, owner: K) -> Option<(u64, &T)> {
         self.lanes.get(&owner)?.iter().next_back().map(|(id, kept)| (*id, kept))
     }

@@ -1,10 +1,11 @@
-//! A line in which each client has its fair place: clients go in turn, those of one in their order.
+//! A queue that is fair between clients: clients take turns, the entries of one client keep their
+//! order.
 //!
-//! One that is alone may take all places. When there is none left for a client that has fewer, the last
-//! of whoever has the most loses its own: so nobody can keep others out. Where clients are many and
-//! have one place each, groups (domains) are held against each other in the same way.
+//! A client that is alone may take all places. When there is none left for a client with fewer, the
+//! client with the most loses its last one, so no client can keep others out. With many clients
+//! that have one place each, groups (domains) are balanced in the same way.
 //!
-//! Behind a lock, for whoever stands here waits anyhow.
+//! Behind a lock: whoever queues here waits anyway.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,52 +17,52 @@ use tokio::sync::oneshot;
 use super::ClientKey;
 use super::lanes::Lanes;
 
-/// A line of whoever waits for one of some turns. Waiting or in its turn, each has a place.
+/// A queue for a number of turns. An entry has a place while it waits and during its turn.
 #[derive(Debug)]
 pub struct Line {
     queue: Mutex<Queue>,
     taken: AtomicUsize,
 }
 
-/// For whom a place is taken.
+/// The owner of a place.
 #[derive(Debug, Clone, Copy)]
 pub struct Who {
     /// Whose it is.
     pub client: ClientKey,
-    /// What it is wanted for; any number that stands for it.
+    /// Any number that identifies the group, such as a domain's.
     pub group: u64,
 }
 
-/// Why somebody has no place.
+/// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPlace {
-    /// There is none left, and nobody has more than its share.
+    /// There is none left, and no client has more than its share.
     Full,
-    /// It had one, and has lost it to a client that has fewer.
+    /// It was lost to a client with fewer places.
     Displaced,
 }
 
-/// One's place; dropping it leaves the line, and ends its turn.
+/// A place; dropping it leaves the queue and ends its turn.
 #[derive(Debug)]
 pub struct PlaceInLine {
     line: Arc<Line>,
     who: Who,
     id: u64,
-    /// Answered when the turn comes, closed when the place is lost; none after that.
+    /// Gets a message at its turn, is closed if the place is lost; `None` after that.
     call: Option<oneshot::Receiver<()>>,
 }
 
-/// When it is somebody's turn: rounds of its client, then rounds of its group, then who came first.
+/// The order of turns: rounds of the client, then rounds of the group, then order of arrival.
 type Rank = (u64, u64, u64);
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Turns that nobody has.
+    /// Free turns.
     turns: usize,
     order: BTreeMap<Rank, Who>,
     clients: Lanes<ClientKey, Taken>,
     groups: Lanes<u64, (ClientKey, Rank)>,
-    /// The rounds of whoever was called last.
+    /// The rounds of the entry that was called last.
     called: (u64, u64),
     next: u64,
 }
@@ -69,12 +70,12 @@ struct Queue {
 #[derive(Debug)]
 struct Taken {
     rank: Rank,
-    /// Calls it; none once it has its turn.
+    /// Calls it; `None` once it has its turn.
     call: Option<oneshot::Sender<()>>,
 }
 
 impl Line {
-    /// A line in which so many have their turn at once.
+    /// A queue with this many turns at once.
     pub fn new(turns: usize) -> Self {
         let queue = Queue { turns, ..Queue::default() };
         Self { queue: Mutex::new(queue), taken: AtomicUsize::new(0) }
@@ -85,10 +86,10 @@ impl Line {
         self.taken.load(Ordering::Acquire)
     }
 
-    /// Takes a place, of which there are `most`.
+    /// Takes one of `most` places.
     ///
     /// # Errors
-    /// When there is none left, and nobody has more than its share.
+    /// When there is none left, and no client has more than its share.
     pub fn join(self: &Arc<Self>, who: Who, most: usize) -> Result<PlaceInLine, NoPlace> {
         let mut queue = self.queue.lock();
         if self.taken() >= most {
@@ -102,7 +103,6 @@ impl Line {
         Ok(PlaceInLine { line: Arc::clone(self), who, id, call: Some(call) })
     }
 
-    /// Adds a turn.
     pub fn add_turn(&self) {
         let mut queue = self.queue.lock();
         queue.turns += 1;
@@ -129,7 +129,7 @@ impl Queue {
         (id, called)
     }
 
-    /// Gives the turns that are free to whoever is first.
+    /// Gives free turns to the first entries.
     fn call(&mut self) {
         while self.turns > 0
             && let Some((rank, who)) = self.order.pop_first()
@@ -138,7 +138,7 @@ impl Queue {
             self.called = (rank.0, rank.1);
             let taken = self.clients.get_mut(who.client, rank.2);
             if let Some(call) = taken.and_then(|taken| taken.call.take()) {
-                // Whoever is gone gives it back as it leaves.
+                // An entry that is gone returns its turn when it is dropped.
                 let _ = call.send(());
             }
         }
@@ -156,8 +156,8 @@ impl Queue {
         true
     }
 
-    /// Takes the last place of the client, or else of the group, that has the most, where that is more
-    /// than whoever comes would have.
+    /// Takes the last place of the client, or otherwise of the group, with the most, if that is
+    /// more than the newcomer would have.
     fn displace(&mut self, by: Who) -> bool {
         let client = self.clients.largest();
         let client = client.filter(|(_, size)| *size >= self.clients.size(by.client) + 2);
@@ -171,7 +171,7 @@ impl Queue {
             self.groups.newest(group).map(|(_, last)| *last)
         };
         let Some((client, rank)) = of_client.or_else(of_group) else { return false };
-        // Whoever has its turn keeps it.
+        // An entry keeps its turn.
         let Some(who) = self.order.get(&rank).copied() else { return false };
         debug_assert_eq!(who.client, client, "ranks are of one alone");
         self.leave(who, rank.2)
@@ -179,10 +179,10 @@ impl Queue {
 }
 
 impl PlaceInLine {
-    /// Waits for its turn, which is over when the place is dropped.
+    /// Waits for its turn, which ends when the place is dropped.
     ///
     /// # Errors
-    /// When the place is lost before.
+    /// When the place is lost before that.
     pub async fn turn(&mut self) -> Result<(), NoPlace> {
         let Some(call) = &mut self.call else { return Ok(()) };
         let called = call.await;

@@ -1,5 +1,5 @@
-//! What belongs to all clients, and how each gets its share of it: connections, handshakes, places in
-//! lines. A client that is alone may have nearly all; as soon as others come, it makes room for them.
+//! Resources that all clients share fairly: connections, handshakes, places in queues. A client
+//! that is alone may have nearly all; as soon as others come, it makes room for them.
 
 mod client;
 mod lanes;
@@ -12,7 +12,7 @@ pub use line::{Line, NoPlace, PlaceInLine, Who};
 pub use share::{Share, Shares, Use, Uses};
 pub use taken::{Place, Places};
 
-/// The part of a bound that one client may have, where it can't be displaced: never all of it.
+/// The part of a limit that one client may use if it can't be displaced: never all of it.
 pub fn share_of(bound: usize) -> usize {
     (bound / 2).max(1)
 }

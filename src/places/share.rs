@@ -1,4 +1,4 @@
-//! How much of something each client has, and no more than its share.
+//! Counts and limits what each client has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,20 +8,19 @@ use dashmap::mapref::entry::Entry;
 
 use super::ClientKey;
 
-/// What clients have, by client. As large as there are clients: one that has nothing is not in it.
-/// Clones share everything.
+/// Counts by client. Clients without any have no entry. Clones share everything.
 #[derive(Debug, Clone, Default)]
 pub struct Shares(Arc<DashMap<ClientKey, Arc<Counts>, foldhash::fast::RandomState>>);
 
-/// What one client has.
+/// The counts of one client.
 #[derive(Debug, Default)]
 struct Counts {
     held: AtomicU32,
-    /// What it does with all of that.
+    /// The uses of all of these together.
     used: AtomicU32,
 }
 
-/// Keeps one thing counted among those of its client.
+/// Guard: one item of a client.
 #[derive(Debug)]
 pub struct Share {
     among: Shares,
@@ -29,18 +28,18 @@ pub struct Share {
     counts: Arc<Counts>,
 }
 
-/// What a client does with all that it has: counted without looking the client up again.
+/// The uses of one client: counted without another look-up.
 #[derive(Debug, Clone)]
 pub struct Uses(Arc<Counts>);
 
-/// Keeps one use counted.
+/// Guard: one use.
 #[derive(Debug)]
 pub struct Use(Arc<Counts>);
 
 impl Shares {
-    /// Counts one more for a client, unless it has `most` already.
+    /// Counts one more for a client, unless it already has `most`.
     pub fn enter(&self, client: ClientKey, most: u32) -> Option<Share> {
-        // The entry stays locked until it is counted, so that nobody removes it in between.
+        // The entry stays locked until it is counted, so that it is not removed in between.
         let counts = match self.0.entry(client) {
             Entry::Occupied(entry) => {
                 one_more(&entry.get().held, most).then(|| entry.get().clone())
@@ -63,14 +62,14 @@ impl Shares {
 }
 
 impl Share {
-    /// What its client does with all that it has.
+    /// The uses of its client.
     pub fn uses(&self) -> Uses {
         Uses(Arc::clone(&self.counts))
     }
 }
 
 impl Uses {
-    /// Counts one more, unless there are `most` already.
+    /// Counts one more, unless there are already `most`.
     pub fn enter(&self, most: u32) -> Option<Use> {
         one_more(&self.0.used, most).then(|| Use(Arc::clone(&self.0)))
     }

@@ -1,5 +1,5 @@
-//! Places from which the oldest of whoever has the most goes, when there are too many: for what costs
-//! little to lose, such as a connection on which nothing was said yet.
+//! Places of which the oldest of the client with the most is dropped when there are too many: for
+//! things that cost little to lose, such as a silent connection.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 use super::ClientKey;
 use super::lanes::Lanes;
 
-/// So many locks, so that connections that come at once seldom meet.
+/// Several locks, so that concurrent connections seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// Places that clients have taken. Clones share everything.
+/// The places of clients. Clones share everything.
 #[derive(Debug, Clone, Default)]
 pub struct Places(Arc<Taken>);
 
@@ -29,13 +29,13 @@ struct Taken {
 #[derive(Debug, Default)]
 struct Shard {
     lanes: Mutex<Lanes<ClientKey, oneshot::Sender<()>>>,
-    /// The most that one of them has.
+    /// The largest number of places of one of them.
     largest: AtomicUsize,
-    /// The oldest place of that one.
+    /// The oldest place of that client.
     oldest: AtomicU64,
 }
 
-/// One's place; dropping it leaves.
+/// Guard: a place.
 #[derive(Debug)]
 pub struct Place {
     among: Places,
@@ -45,12 +45,13 @@ pub struct Place {
 }
 
 impl Places {
-    /// How many are taken.
+    /// The number of places.
     pub fn count(&self) -> usize {
         self.0.count.load(Ordering::Relaxed)
     }
 
-    /// Takes a place. Where there are more than `most` then, the oldest of whoever has the most goes.
+    /// Takes a place. If there are more than `most` then, the client with the most loses its
+    /// oldest.
     pub fn enter(&self, client: ClientKey, most: usize) -> Place {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let (keeps, lost) = oneshot::channel();
@@ -62,9 +63,10 @@ impl Places {
         Place { among: self.clone(), client, id, lost }
     }
 
-    /// Takes the oldest place of whoever has the most; `false` when none is taken.
+    /// Drops the oldest place of the client with the most; `false` if there is none.
     pub fn displace(&self) -> bool {
-        // Between the look and the lock it may have become another: then the next best goes.
+        // Another client may have the most by the time of the lock: then one of the next largest is
+        // dropped.
         for _ in 0..SHARDS {
             let fullest = self.0.shards.iter().max_by_key(|shard| shard.standing());
             let Some(fullest) = fullest.filter(|shard| shard.standing().0 > 0) else { break };
@@ -105,9 +107,9 @@ impl Shard {
 }
 
 impl Place {
-    /// Ends when the place is lost.
+    /// Completes when the place is lost.
     pub async fn lost(&mut self) {
-        // Nobody answers: what keeps it is dropped.
+        // No message is sent: the sender is dropped.
         let _ = (&mut self.lost).await;
     }
 }

@@ -30,9 +30,9 @@ impl Logs {
     }
 
     /// Sums up what is left out of the log, for as long as this is polled.
-    pub(super) async fn sum_up(self) {
+    pub(super) async fn log_suppressed(self) {
         if let Some(log) = self.log {
-            log.sum_up().await;
+            log.log_suppressed().await;
         }
     }
 

@@ -114,7 +114,7 @@ impl Server {
         };
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
-        control.spawn(logs.clone().sum_up());
+        control.spawn(logs.clone().log_suppressed());
         let exposition = expose::exposition(
             &config,
             Exposed {

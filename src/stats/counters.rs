@@ -2,7 +2,7 @@
 
 use crate::state::TrafficCounts;
 
-/// What was counted of requests, but for how long they took.
+/// Counts of requests, without their durations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Requests that have ended.
@@ -36,7 +36,7 @@ impl Counters {
         self.retries += more.retries;
     }
 
-    /// What was counted after `before`.
+    /// The difference from `before`.
     pub(super) fn since(&self, before: &Self) -> Self {
         Self {
             requests: self.requests.saturating_sub(before.requests),

@@ -21,7 +21,7 @@ pub(super) struct History {
     times: VecDeque<Duration>,
     pub(super) tags: Tracks<Arc<Traffic>>,
     pub(super) backends: Tracks<Arc<BackendLive>>,
-    /// What all tags gained since the start, also those that are gone.
+    /// The counts of all tags since the start, including removed ones.
     total: Gain<LatencyCells>,
     /// The same in each of the last ticks.
     totals: VecDeque<Gain<LatencyCells>>,
@@ -41,7 +41,7 @@ impl Default for History {
 }
 
 impl History {
-    /// Remembers what came since the last tick.
+    /// Records the counts since the last tick.
     pub(super) fn tick(&mut self, snapshot: &Snapshot, now: Duration) {
         self.number += 1;
         self.times.push_back(now);
@@ -58,8 +58,8 @@ impl History {
         }
     }
 
-    /// How far back a window reaches, and how long it is: to the tick that is nearest to its length
-    /// and no shorter, or to the start.
+    /// How far back a window reaches, and its length: to the first tick that is at least as long
+    /// ago, or to the start.
     pub(super) fn reach(&self, window: StatsWindow, now: Duration) -> (Reach, Duration) {
         let Some(secs) = window.secs() else { return (Reach::Start, now) };
         let ticks = usize::try_from(secs / TICK.as_secs()).unwrap_or(usize::MAX);
@@ -68,7 +68,7 @@ impl History {
         (Reach::After(self.number - back), now.saturating_sub(self.times[at]))
     }
 
-    /// What all tags gained.
+    /// The counts of all tags.
     pub(super) fn total(&self, snapshot: &Snapshot, reach: Reach) -> Gain<LatencyCells> {
         let mut sum = match reach {
             Reach::Start => self.total.clone(),
@@ -90,7 +90,7 @@ impl History {
         sum
     }
 
-    /// Requests a second in each of the last ticks, the oldest first, of what `requests` adds up.
+    /// Requests a second in each of the last ticks, the oldest first; `requests` adds up a tick.
     pub(super) fn rates(&self, requests: impl FnOnce(&mut [u64])) -> Vec<f64> {
         let mut sums = vec![0; self.times.len() - 1];
         requests(&mut sums);
@@ -118,7 +118,7 @@ impl Gain<LatencyCells> {
     }
 }
 
-/// How many came in a second; none in no time.
+/// The rate a second; 0 for an empty duration.
 pub(super) fn per_second(number: u64, span: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "nobody reads the sixteenth digit of a rate")]
     let number = number as f64;

@@ -1,8 +1,7 @@
-//! What traffic was like lately: figures of domains, tags and backends over the last seconds, or since
-//! the start.
+//! Recent traffic: figures of domains, tags and backends over the last seconds, or since the start.
 //!
-//! Requests count into the counters of `state` and know nothing of this room. A task looks at those
-//! every few seconds and remembers what came in between; a report adds to it what came since.
+//! Requests only use the counters of `state`. A task reads those every few seconds and records the
+//! differences; a report adds the counts since the last tick.
 
 mod counters;
 mod history;

@@ -1,4 +1,4 @@
-//! Figures, put together for whoever asks.
+//! Builds reports.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -14,50 +14,49 @@ use crate::model::{
 };
 use crate::state::{BackendNode, DomainNode, Snapshot, TagLive};
 
-/// What is asked for.
+/// A query for a report.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// This domain only, with the backends of its tags.
     pub domain: Option<DomainName>,
-    /// This backend only, and no domain unless one is named too.
+    /// This backend only, and no domain unless one is given too.
     pub backend: Option<BackendId>,
-    /// The time that figures are of.
+    /// The requested window.
     pub window: StatsWindow,
-    /// What comes first.
+    /// The order of the rows.
     pub sort: StatsSort,
-    /// Domains at most, and backends.
+    /// The most domains, and the most backends.
     pub limit: usize,
 }
 
-/// Figures of a moment.
+/// The figures at one moment.
 #[derive(Debug)]
 pub struct Report {
-    /// The revision of the state that they are of.
+    /// The revision of the state.
     pub revision: u64,
     /// How long the server has been counting.
     pub uptime: Duration,
-    /// The time that was asked for.
+    /// The requested window.
     pub window: StatsWindow,
-    /// The time that the figures are of: the window reaches back to a tick.
+    /// The actual window, which reaches back to a tick.
     pub span: Duration,
-    /// Everything, also domains that are gone.
+    /// All domains, including removed ones.
     pub total: Figures,
     /// Requests a second in each of the last ticks, the oldest first.
     pub rates: Vec<f64>,
-    /// The domains, in the order that was asked for.
+    /// The domains in the requested order.
     pub domains: Vec<DomainReport>,
-    /// Domains that were left out.
+    /// The number of domains beyond the limit.
     pub more_domains: usize,
-    /// The backends: the unhealthy ones, then the others in the order that was asked for.
+    /// The backends: unhealthy ones first, then the others in the requested order.
     pub backends: Vec<BackendReport>,
-    /// Backends that were left out.
+    /// The number of backends beyond the limit.
     pub more_backends: usize,
 }
 
-/// What became of requests in a time.
+/// The figures of requests in a window.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
-    /// The time.
     pub span: Duration,
     /// Requests that have begun and not ended.
     pub in_flight: usize,
@@ -68,7 +67,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// So many a second.
+    /// The rate a second.
     pub fn rate_of(&self, number: u64) -> f64 {
         per_second(number, self.span)
     }
@@ -82,40 +81,34 @@ impl Figures {
     }
 }
 
-/// One domain.
 #[derive(Debug)]
 pub struct DomainReport {
-    /// The domain.
     pub node: Arc<DomainNode>,
     /// All its tags together.
     pub figures: Figures,
     /// Requests a second in each of the last ticks, the oldest first.
     pub rates: Vec<f64>,
-    /// Each tag that counts: the live one first.
+    /// Each tag with figures, the live one first.
     pub tags: Vec<TagReport>,
 }
 
 /// A domain's requests on one tag.
 #[derive(Debug)]
 pub struct TagReport {
-    /// The tag.
     pub tag: Tag,
-    /// Its figures.
     pub figures: Figures,
 }
 
-/// One backend.
 #[derive(Debug)]
 pub struct BackendReport {
-    /// The backend.
     pub node: Arc<BackendNode>,
-    /// Its figures. How long a request took is until its answer began.
+    /// Its figures. Durations are until the answer began.
     pub figures: Figures,
     /// Requests a second in each of the last ticks, the oldest first.
     pub rates: Vec<f64>,
 }
 
-/// Puts a report together at `now`, a time since the start.
+/// Builds a report at `now`, a time since the start.
 pub(super) fn report(
     history: &History,
     snapshot: &Snapshot,
@@ -266,7 +259,7 @@ impl Reading<'_> {
     }
 }
 
-/// Whether the operator wants it to serve, and it can't.
+/// Whether it is ready but unhealthy.
 fn is_unhealthy(node: &BackendNode) -> bool {
     node.backend.state != BackendState::Disabled && node.live.health() == HealthStatus::Unhealthy
 }
@@ -275,7 +268,7 @@ fn p99(cells: &LatencyCells) -> u64 {
     whole_micros(cells.quantile(0.99).unwrap_or_default())
 }
 
-/// The heaviest, as many as are asked for; by name where they weigh the same. `all` is by name.
+/// The first by weight, up to the limit; equal ones by name. `all` is sorted by name.
 fn first<T, W: Ord>(all: Vec<T>, query: &Query, weight: impl Fn(&T) -> W) -> Vec<T> {
     let mut weighed: Vec<_> =
         all.into_iter().enumerate().map(|(at, one)| (weight(&one), at, one)).collect();
@@ -283,7 +276,7 @@ fn first<T, W: Ord>(all: Vec<T>, query: &Query, weight: impl Fn(&T) -> W) -> Vec
         other.cmp(one).then(at.cmp(other_at))
     };
     if query.limit < weighed.len() {
-        // Only those that are asked for are put in order.
+        // Only these are sorted.
         weighed.select_nth_unstable_by(query.limit, order);
         weighed.truncate(query.limit);
     }

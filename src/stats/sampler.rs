@@ -1,4 +1,4 @@
-//! The task that looks at the counters, and the handle that answers.
+//! The task that reads the counters, and the handle for reports.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -10,8 +10,7 @@ use super::history::{History, TICK};
 use super::report::{Query, Report, report};
 use crate::state::Reader;
 
-/// Answers how traffic is. Cloned handles share what is remembered, and the memory lasts as long as
-/// one of them.
+/// The handle for reports. Clones share the recorded ticks, which last as long as one of them.
 #[derive(Debug, Clone)]
 pub struct Stats(Arc<Inner>);
 
@@ -19,13 +18,12 @@ pub struct Stats(Arc<Inner>);
 struct Inner {
     reader: Reader,
     started: Instant,
-    /// Requests never see this lock; it is held while the counters are walked, off the threads that
-    /// other work runs on.
+    /// Not on the request path; locked while the counters are read, on a blocking thread.
     history: Mutex<History>,
 }
 
 impl Stats {
-    /// Begins to remember, with a task on the runtime of the caller.
+    /// Starts to record, with a task on the current runtime.
     pub fn spawn(reader: Reader) -> Self {
         let history = Mutex::new(History::default());
         let inner = Arc::new(Inner { reader, started: Instant::now(), history });
@@ -33,14 +31,14 @@ impl Stats {
         Self(inner)
     }
 
-    /// The figures of now, of the state that is published. Nothing when the server stops meanwhile.
+    /// The current figures of the published state. `None` if the server stops in between.
     pub async fn report(&self, query: Query) -> Option<Report> {
         let inner = Arc::clone(&self.0);
         let report = move || {
             let history = inner.history.lock();
             report(&history, &inner.reader.load(), &query, inner.now())
         };
-        // Milliseconds where there are many domains: too long for a thread that others wait for.
+        // It takes milliseconds with many domains: too long for an async thread.
         tokio::task::spawn_blocking(report).await.ok()
     }
 }

@@ -1,4 +1,4 @@
-//! What each set of counters gained from tick to tick.
+//! The differences of counters from tick to tick.
 
 use std::collections::{HashMap, VecDeque};
 use std::ptr;
@@ -9,14 +9,13 @@ use super::Counters;
 use crate::counters::{LatencyCells, PackedCells};
 use crate::state::{BackendLive, Traffic, TrafficCounts};
 
-/// Ticks that are remembered.
+/// The number of recorded ticks.
 pub(super) const TICKS: u64 = 12;
 
 /// Who owns a set of counters, and keeps it alive.
 pub(super) trait Owner: Clone {
-    /// The counters.
     fn traffic(&self) -> &Traffic;
-    /// Whether nobody else holds the counters, so that nobody can count any more.
+    /// Whether nothing else holds the counters, so that they can't change any more.
     fn is_last(&self) -> bool;
 }
 
@@ -40,7 +39,7 @@ impl Owner for Arc<BackendLive> {
     }
 }
 
-/// What was gained in some time.
+/// The counts of a period.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gain<Cells> {
     pub(super) counters: Counters,
@@ -51,11 +50,11 @@ pub(super) struct Gain<Cells> {
 #[derive(Debug)]
 struct Track<O> {
     owner: O,
-    /// What the counters said at the last tick.
+    /// The counters at the last tick.
     mark: Gain<PackedCells>,
-    /// What they gained in ticks in which they did, by the ticks' numbers.
+    /// The counts of the ticks that have any, by the tick's number.
     gains: VecDeque<(u64, Gain<PackedCells>)>,
-    /// The last tick at which the published state had them.
+    /// The last tick at which they were part of the published state.
     seen: u64,
 }
 
@@ -64,11 +63,11 @@ impl<O: Owner> Track<O> {
         Self { owner, mark: Gain::default(), gains: VecDeque::new(), seen: 0 }
     }
 
-    /// What came since the last tick.
+    /// The counts since the last tick.
     fn gain(&self) -> Option<Gain<LatencyCells>> {
         let counts = self.owner.traffic().counts()?;
         let counters = Counters::read(counts);
-        // A request counts here and then there: whoever looks in between finds the rest next time.
+        // A request updates several counters; a reader in between gets the rest at the next tick.
         let is_same = counters == self.mark.counters
             && self.mark.cells.total() == self.mark.counters.requests;
         (!is_same).then(|| Gain {
@@ -77,7 +76,7 @@ impl<O: Owner> Track<O> {
         })
     }
 
-    /// Moves what came since the last tick into the memory.
+    /// Records the counts since the last tick.
     fn tick(&mut self, number: u64) -> Option<Gain<LatencyCells>> {
         while self.gains.front().is_some_and(|(tick, _)| tick + TICKS <= number) {
             self.gains.pop_front();
@@ -97,7 +96,7 @@ impl<O: Owner> Track<O> {
     }
 }
 
-/// The time that figures are of, in whole ticks and what came since the last.
+/// The period of figures: whole ticks, and the time since the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
     /// After the tick of this number.
@@ -117,8 +116,8 @@ impl<O> Default for Tracks<O> {
 }
 
 impl<O: Owner> Tracks<O> {
-    /// Remembers what the counters of `owners` gained, and forgets those of whom nobody can count any
-    /// more. Tells each gain.
+    /// Records the counts of `owners`, and drops counters that can't change any more. Calls back
+    /// with each difference.
     pub(super) fn tick<'a>(
         &mut self,
         number: u64,
@@ -136,7 +135,7 @@ impl<O: Owner> Tracks<O> {
             if track.seen == number {
                 return true;
             }
-            // Requests that are still under way count where they began.
+            // Running requests count where they began.
             let is_last = track.owner.is_last();
             fence(Ordering::Acquire);
             track.tick(number).iter().for_each(&mut gained);
@@ -144,7 +143,7 @@ impl<O: Owner> Tracks<O> {
         });
     }
 
-    /// The counters, of one owner and a time, but not how long requests took.
+    /// The counters of one owner in a period, without durations.
     pub(super) fn counters(&self, owner: &O, reach: Reach) -> Counters {
         let mut sum = Counters::default();
         let Some(counts) = owner.traffic().counts() else { return sum };
@@ -159,7 +158,7 @@ impl<O: Owner> Tracks<O> {
         }
     }
 
-    /// Adds how long the requests of one owner took in a time.
+    /// Adds the durations of one owner's requests in a period.
     pub(super) fn add_cells(&self, owner: &O, reach: Reach, sum: &mut LatencyCells) {
         let Some(counts) = owner.traffic().counts() else { return };
         let now = || TrafficCounts::latency(counts).cells();
@@ -185,7 +184,8 @@ impl<O: Owner> Tracks<O> {
         }
     }
 
-    /// Tells what each gained since the last tick; not those that began after it.
+    /// Calls back with the difference of each since the last tick; not for those that began after
+    /// it.
     pub(super) fn gains(&self, told: impl FnMut(Gain<LatencyCells>)) {
         self.0.values().filter_map(Track::gain).for_each(told);
     }
@@ -207,7 +207,7 @@ impl<O> Track<O> {
     }
 }
 
-/// The place of the counters, which is theirs alone as long as their owner is held.
+/// The address of the counters, which is unique as long as their owner is held.
 fn key<O: Owner>(owner: &O) -> usize {
     ptr::from_ref(owner.traffic()).addr()
 }

@@ -1,4 +1,4 @@
-//! Why there is no log.
+//! Errors of logging.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,11 +9,9 @@ pub enum TelemetryError {
     /// A log file could not be opened.
     #[error("cannot open the log file `{}`", path.display())]
     OpenFile {
-        /// The section of the config that names it.
+        /// The section of the config.
         section: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -21,7 +19,7 @@ pub enum TelemetryError {
     #[error("cannot start the thread that writes the log")]
     Thread(#[source] io::Error),
     /// This process logs already.
-    #[error("logging was set up before in this process")]
+    #[error("logging is already set up in this process")]
     SetUpBefore,
 }
 
@@ -32,7 +30,7 @@ impl TelemetryError {
         let what = match source.kind() {
             io::ErrorKind::NotFound => "create its directory".to_owned(),
             io::ErrorKind::PermissionDenied => {
-                "let the user that runs vhost write there".to_owned()
+                "allow the user that runs vhost to write there".to_owned()
             }
             _ => format!("change `{section}.file_path`"),
         };

@@ -1,4 +1,4 @@
-//! How fields look in lines for people.
+//! The fields of text lines.
 
 use std::fmt::Write as _;
 
@@ -7,8 +7,8 @@ use tracing_subscriber::fmt::format::Writer;
 
 use crate::model::is_obeyed;
 
-/// Writes a field as text. What clients sent may be in it, so nothing in it ends the line or moves a
-/// terminal's cursor.
+/// Writes a field as text. It may contain input of clients, so it is escaped: it can't end the line
+/// or move a terminal's cursor.
 pub(super) fn write_field(
     writer: &mut Writer<'_>,
     field: &Field,
@@ -16,14 +16,14 @@ pub(super) fn write_field(
 ) -> std::fmt::Result {
     match field.name() {
         "message" => {}
-        // What the `log` crate knows of a record's place; the line has its target already.
+        // The location fields of the `log` crate; the line already has the target.
         name if name.starts_with("log.") => return Ok(()),
         name => write!(writer, "{}=", name.trim_start_matches("r#"))?,
     }
     write!(Escaped(writer), "{value:?}")
 }
 
-/// Passes text on with its control characters escaped.
+/// Escapes control characters.
 struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
 impl std::fmt::Write for Escaped<'_, '_> {

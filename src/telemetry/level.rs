@@ -1,4 +1,4 @@
-//! From which level on lines are told, and of whom.
+//! The level of the log, by target.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::model::LogLevel;
 
 /// Changes the level of a process that logs. Clones change the same.
 #[derive(Debug, Clone)]
-pub struct LevelHandle(Arc<ArcSwap<Told>>);
+pub struct LevelHandle(Arc<ArcSwap<ActiveLevel>>);
 
-/// What is told now.
+/// The current level.
 #[derive(Debug)]
-struct Told {
+struct ActiveLevel {
     level: LogLevel,
     /// What the config says.
     declared: LogLevel,
@@ -27,8 +27,8 @@ struct Told {
 impl LevelHandle {
     /// The level that the config declares.
     pub(super) fn new(declared: LogLevel) -> Self {
-        let told = Told { level: declared, declared, targets: targets(declared) };
-        Self(Arc::new(ArcSwap::from_pointee(told)))
+        let active = ActiveLevel { level: declared, declared, targets: targets(declared) };
+        Self(Arc::new(ArcSwap::from_pointee(active)))
     }
 
     /// The level now.
@@ -41,12 +41,12 @@ impl LevelHandle {
         self.0.load().declared
     }
 
-    /// Logs from this level on, until the server ends or the config says another.
+    /// Logs from this level on, until the server ends or the config has another level.
     pub fn set(&self, level: LogLevel) {
         self.store(level, self.declared());
     }
 
-    /// Notes what the config says. Only where it says something new is that the level.
+    /// Notes the config's level, which takes effect only if it has changed.
     pub fn declare(&self, declared: LogLevel) {
         if declared != self.declared() {
             self.store(declared, declared);
@@ -54,26 +54,26 @@ impl LevelHandle {
     }
 
     fn store(&self, level: LogLevel, declared: LogLevel) {
-        self.0.store(Arc::new(Told { level, declared, targets: targets(level) }));
-        // Each place that logs has noted whether it is heard.
+        self.0.store(Arc::new(ActiveLevel { level, declared, targets: targets(level) }));
+        // Call sites cache whether they are enabled.
         tracing::callsite::rebuild_interest_cache();
-        log::set_max_level(most_of_log());
+        log::set_max_level(max_level_of_log());
     }
 }
 
-/// Of a server that logs nothing.
+/// Logs nothing.
 impl Default for LevelHandle {
     fn default() -> Self {
         Self::new(LogLevel::Off)
     }
 }
 
-/// What is told, by the level of now. Not `tracing_subscriber::reload`, which takes a lock for each
+/// Filters by the current level. Not `tracing_subscriber::reload`, which takes a lock for each
 /// line.
 impl<S: Subscriber> Layer<S> for LevelHandle {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let told = self.0.load();
-        if told.targets.would_enable(metadata.target(), metadata.level()) {
+        let active = self.0.load();
+        if active.targets.would_enable(metadata.target(), metadata.level()) {
             Interest::always()
         } else {
             Interest::never()
@@ -89,8 +89,8 @@ impl<S: Subscriber> Layer<S> for LevelHandle {
     }
 }
 
-/// The most that the `log` crate's users need to tell.
-fn most_of_log() -> log::LevelFilter {
+/// The maximum level for the `log` crate.
+fn max_level_of_log() -> log::LevelFilter {
     match LevelFilter::current().into_level() {
         None => log::LevelFilter::Off,
         Some(Level::ERROR) => log::LevelFilter::Error,
@@ -102,7 +102,8 @@ fn most_of_log() -> log::LevelFilter {
 }
 
 /// Modules of Pingora that log whole heads below info: cookies, `Authorization`, and what
-/// `request_headers` adds from the environment. Its other modules do so on trace, which it is not let to.
+/// `request_headers` adds from the environment. Its other modules do so at trace, which is never
+/// enabled for it.
 const WITH_HEADS: [&str; 6] = [
     "pingora_core::protocols::http",
     "pingora_proxy::proxy_cache",
@@ -112,7 +113,7 @@ const WITH_HEADS: [&str; 6] = [
     "pingora_proxy::subrequest",
 ];
 
-/// Our own lines from the configured level on; of the crates below only what a person must know.
+/// Our own lines from the configured level on; of dependencies only warnings and errors.
 fn targets(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Trace => LevelFilter::TRACE,
@@ -131,9 +132,9 @@ fn targets(level: LogLevel) -> Targets {
         let quiet = WITH_HEADS.map(|target| (target, LevelFilter::INFO));
         return all.with_targets(quiet);
     }
-    // Pingora logs an error for every client that goes away in the middle (#321, #383 there), and
-    // vhost logs each failed request itself. What concerns no single client stays: failed accepts,
-    // and listeners that do not come up. The crates that speak the protocols say as much of clients.
+    // Pingora logs an error for every client that disconnects in the middle (#321, #383 there), and
+    // vhost logs each failed request itself. Messages that are not about one client stay: failed
+    // accepts and listeners. The protocol crates log as much about clients.
     let mut all = all;
     for wire in ["pingora_", "h2", "hyper", "rustls", "tokio_rustls"] {
         all = all.with_target(wire, LevelFilter::OFF);

@@ -1,7 +1,7 @@
-//! A log file that is rotated by its size or by the day, and opened again when somebody moved it.
+//! A log file that is rotated by size or by day, and reopened after it was moved.
 //!
-//! Our own: the crates for it (file-rotate, logroller, rolling-file) can't open a file again that
-//! logrotate has moved, or drop lines when a rotation fails.
+//! Our own, because the crates for it (file-rotate, logroller, rolling-file) can't reopen a file
+//! that logrotate has moved, or lose lines when a rotation fails.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -21,13 +21,13 @@ const DAY_MS: u64 = 86_400_000;
 pub(super) struct LogFile {
     settings: LogFileSettings,
     file: File,
-    /// Whether it is a file on a disk: nothing else can be moved.
+    /// Whether it is a regular file: nothing else can be rotated.
     is_regular: bool,
     /// Its bytes.
     size: u64,
     /// The day, since 1970, that its last line is of.
     day: u64,
-    /// Whether a write broke off within a line.
+    /// Whether a write ended within a line.
     is_torn: bool,
 }
 
@@ -42,21 +42,21 @@ impl LogFile {
         Ok(Self { settings, file, is_regular, size, day, is_torn: false })
     }
 
-    /// Opens the file again under its name. When that fails, the one that is open stays.
+    /// Opens the file again under its name. On failure the open one stays.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         *self = Self::open(self.settings.clone())?;
         Ok(())
     }
 
-    /// Appends whole lines, to the next file when it is time. When there is none, the lines go where
-    /// those before went, and the error is the answer once.
+    /// Appends whole lines, to a new file if a rotation is due. If that fails, the lines go to the
+    /// current file, and the error is returned once.
     pub(super) fn write(&mut self, lines: &[u8], now_ms: u64) -> io::Result<()> {
         let today = now_ms / DAY_MS;
         let mut rotated = Ok(());
         if self.is_due(lines.len() as u64, today) {
             rotated = self.rotate();
             if rotated.is_err() {
-                // Another try for each line would cost more than it helps.
+                // Trying again for each line would cost too much.
                 self.size = 0;
             }
         }
@@ -80,14 +80,14 @@ impl LogFile {
         due && self.size > 0 && self.is_regular
     }
 
-    /// Moves each file one number up, the current one to 1, and begins another.
+    /// Renames each file to the next number, the current one to 1, and starts a new one.
     fn rotate(&mut self) -> io::Result<()> {
         let keep = self.settings.keep;
         for number in (1..keep).rev() {
             moved(&self.numbered(number), &self.numbered(number + 1))?;
         }
         moved(&self.settings.path, &self.numbered(1))?;
-        // What an earlier config kept.
+        // Files that an earlier config kept.
         let more = (keep + 1..).map(|number| self.numbered(number));
         more.map(std::fs::remove_file).take_while(Result::is_ok).for_each(drop);
         self.reopen()
@@ -122,17 +122,17 @@ impl LogFile {
     }
 }
 
-/// Appends, so that several processes and a rotation by copy and truncate do no harm.
+/// Append mode, which is safe with several processes and with copytruncate.
 fn append_to(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o640);
-    // A FIFO that nobody reads is an error (ENXIO), and not a wait.
+    // A FIFO without a reader is an error (ENXIO) instead of blocking.
     let file = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
     Ok(file)
 }
 
-/// Moves a file where there is one.
+/// Renames a file if it exists.
 fn moved(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

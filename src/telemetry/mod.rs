@@ -1,4 +1,4 @@
-//! Log lines: which are written, how they look and where they go. Metrics are elsewhere.
+//! Logging: which lines are written, their format and their output. Metrics are elsewhere.
 
 mod access_log;
 mod error;
@@ -53,7 +53,6 @@ pub struct LogHandle {
 }
 
 impl TelemetryGuard {
-    /// A handle to the log.
     pub fn handle(&self) -> LogHandle {
         self.logs.clone()
     }
@@ -61,13 +60,12 @@ impl TelemetryGuard {
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
-        self.logs.sampling.sum_up();
+        self.logs.sampling.log_suppressed();
         self.logs.sink.close();
     }
 }
 
 impl LogHandle {
-    /// Its level.
     pub fn level(&self) -> &LevelHandle {
         &self.level
     }
@@ -78,10 +76,10 @@ impl LogHandle {
     }
 
     /// Logs every few seconds how many lines were left out of those that strangers cause.
-    pub async fn sum_up(self) {
+    pub async fn log_suppressed(self) {
         loop {
             tokio::time::sleep(sampling::WINDOW).await;
-            self.sampling.sum_up();
+            self.sampling.log_suppressed();
         }
     }
 

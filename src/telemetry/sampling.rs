@@ -1,8 +1,8 @@
-//! Lines that strangers can cause any number of: a few of each kind are written, the rest is counted
-//! and summed up every few seconds.
+//! Samples lines that strangers can cause any number of: a few of each kind are written, the rest
+//! is counted and summarised every few seconds.
 //!
-//! A line is of that sort when it has a `reason`: those of requests, connections and names that were
-//! refused have one. Lines of one message and one reason are of one kind. Metrics count them in full.
+//! These are the lines with a `reason`: about refused requests, connections and names. Lines with
+//! the same message and reason are of one kind. Metrics count all of them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,30 +16,30 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// How often the rest is summed up.
+/// The interval of summaries.
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
-/// Lines of one kind that are written in a window.
+/// The most lines of one kind in a window.
 const MAX_LINES: u64 = 50;
 
-/// Kinds that are told apart in a window; the others are one.
+/// The most kinds in a window; the others are counted as one.
 const MAX_KINDS: usize = 256;
 
-/// Reasons are words of ours; of longer ones so many bytes count.
+/// Reasons are short words of ours; longer ones are compared by this many bytes.
 const MAX_REASON_BYTES: usize = 64;
 
-/// Decides which lines are written. Clones are of the same.
+/// Decides which lines are written. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sampling(Arc<Mutex<Window>>);
 
-/// What came since the last summary.
+/// The lines since the last summary.
 #[derive(Debug)]
 struct Window {
     began: Instant,
     kinds: HashMap<Identifier, HashMap<String, Kind>>,
     count: usize,
-    /// What was left out in windows before, for which nobody has asked yet.
-    left_out: Vec<LeftOut>,
+    /// Suppressed lines of earlier windows that were not logged yet.
+    left_out: Vec<SuppressedLines>,
 }
 
 #[derive(Debug)]
@@ -49,9 +49,9 @@ struct Kind {
     lines: u64,
 }
 
-/// Lines that were not written.
+/// Suppressed lines of one kind.
 #[derive(Debug, PartialEq, Eq)]
-struct LeftOut {
+struct SuppressedLines {
     level: Level,
     message: String,
     reason: String,
@@ -65,21 +65,21 @@ impl Default for Window {
 }
 
 impl Sampling {
-    /// Logs how many lines were left out since this was called last.
-    pub(super) fn sum_up(&self) {
-        // Not under the lock: these are lines too.
-        for LeftOut { level, message, reason, suppressed } in self.0.lock().take() {
+    /// Logs how many lines were suppressed since the last call.
+    pub(super) fn log_suppressed(&self) {
+        // Not under the lock: these are lines, too.
+        for SuppressedLines { level, message, reason, suppressed } in self.0.lock().take() {
             if level == Level::WARN {
-                tracing::warn!(of = message, reason, suppressed, "further lines were left out");
+                tracing::warn!(of = message, reason, suppressed, "further lines are suppressed");
             } else {
-                tracing::info!(of = message, reason, suppressed, "further lines were left out");
+                tracing::info!(of = message, reason, suppressed, "further lines are suppressed");
             }
         }
     }
 }
 
 impl Window {
-    /// Counts a line; whether it is written.
+    /// Counts a line, and returns whether to write it.
     fn admit(&mut self, metadata: &Metadata<'_>, line: Line, now: Instant) -> bool {
         if now.duration_since(self.began) >= WINDOW {
             self.roll(now);
@@ -107,16 +107,16 @@ impl Window {
                 continue;
             };
             let Kind { level, message, .. } = kind;
-            let same = |of: &&mut LeftOut| of.message == message && of.reason == reason;
+            let same = |of: &&mut SuppressedLines| of.message == message && of.reason == reason;
             if let Some(before) = self.left_out.iter_mut().find(same) {
                 before.suppressed += suppressed;
             } else if self.left_out.len() <= MAX_KINDS {
-                self.left_out.push(LeftOut { level, message, reason, suppressed });
+                self.left_out.push(SuppressedLines { level, message, reason, suppressed });
             }
         }
     }
 
-    fn take(&mut self) -> Vec<LeftOut> {
+    fn take(&mut self) -> Vec<SuppressedLines> {
         self.roll(Instant::now());
         std::mem::take(&mut self.left_out)
     }
@@ -141,7 +141,7 @@ impl<S: Subscriber> Layer<S> for Sampling {
     }
 }
 
-/// What of a line says of which kind it is.
+/// The fields that make the kind of a line.
 #[derive(Debug, Default)]
 struct Line {
     message: String,
@@ -155,7 +155,7 @@ impl Visit for Line {
             "reason" => &mut self.reason,
             _ => return,
         };
-        // A String takes what it is given.
+        // Writing to a String never fails.
         let _ = write!(text, "{value:?}");
         if text.len() > MAX_REASON_BYTES {
             text.truncate(text.floor_char_boundary(MAX_REASON_BYTES));
@@ -211,9 +211,9 @@ mod tests {
                 tracing::warn!(reason = "flood", "request failed");
                 tracing::info!(event = "switched", reason = "release", "state changed");
             }
-            sampling.sum_up();
+            sampling.log_suppressed();
             refused("flood");
-            sampling.sum_up();
+            sampling.log_suppressed();
         });
         let text = String::from_utf8(lines.0.lock().clone()).unwrap();
         let count = |part: &str| text.lines().filter(|line| line.contains(part)).count();

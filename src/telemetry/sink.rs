@@ -1,5 +1,5 @@
-//! A queue of lines and the thread that writes them. Who logs never waits: a line that finds the queue
-//! full is dropped and counted.
+//! A queue of lines and the thread that writes them. Logging never blocks: if the queue is full,
+//! the line is dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use parking_lot::Mutex;
 use super::log_file::LogFile;
 use crate::clock::now_ms;
 
-/// Bytes of lines that wait for a slow disk or terminal.
-const MOST_WAITING: usize = 8 << 20;
+/// The most bytes that wait for a slow disk or terminal.
+const MAX_WAITING_BYTES: usize = 8 << 20;
 
-/// Bytes that are written at once; a line more is the most.
-const BATCH: usize = 64 << 10;
+/// The bytes that are written at once, plus at most one line.
+const MAX_BATCH_BYTES: usize = 64 << 10;
 
-/// How long what waits may take to be written when the sink is closed.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long closing waits for the lines in the queue.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where lines end.
+/// The output of lines.
 #[derive(Debug)]
 pub(super) enum Output {
     Stdout,
@@ -45,8 +45,8 @@ impl Output {
     }
 }
 
-/// The end of the queue that lines are put into. When the last reference goes, the writer writes what
-/// waits and ends.
+/// The sender of the queue. When the last reference is dropped, the writer writes the rest and
+/// ends.
 #[derive(Debug)]
 pub(super) struct Sink {
     shared: Arc<Shared>,
@@ -60,15 +60,14 @@ struct Shared {
     /// Bytes of lines that are not written yet.
     waiting: AtomicUsize,
     dropped: Arc<AtomicU64>,
-    /// Whether the writer wants to be woken.
+    /// Whether the writer is asleep.
     asleep: AtomicBool,
     reopen: AtomicBool,
     closing: AtomicBool,
 }
 
 impl Sink {
-    /// Starts a writer. After it was woken it waits for `linger`, so that lines that come in numbers
-    /// wake it seldom.
+    /// Starts a writer. After a wake-up it waits for `linger`, so that many lines wake it seldom.
     pub(super) fn start(
         name: &str,
         output: Output,
@@ -95,31 +94,30 @@ impl Sink {
     /// Puts a line into the queue, its end included, or drops it.
     pub(super) fn send(&self, line: Vec<u8>) {
         let shared = &self.shared;
-        if shared.waiting.fetch_add(line.len(), Ordering::Relaxed) > MOST_WAITING {
+        if shared.waiting.fetch_add(line.len(), Ordering::Relaxed) > MAX_WAITING_BYTES {
             shared.waiting.fetch_sub(line.len(), Ordering::Relaxed);
             shared.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         shared.lines.push(line);
-        // Either the writer sees the line before it sleeps, or this sees that it sleeps.
+        // Either the writer sees the line before it sleeps, or this sees that it is asleep.
         fence(Ordering::SeqCst);
         if shared.asleep.load(Ordering::Relaxed) {
             self.wake();
         }
     }
 
-    /// Has the file opened again under its name.
+    /// Makes the writer reopen the file under its name.
     pub(super) fn reopen(&self) {
         self.shared.reopen.store(true, Ordering::Relaxed);
         self.wake();
     }
 
-    /// Waits until what was sent is written, or it has been long enough. What is sent later may be
-    /// lost.
+    /// Waits until the queue is written, or until the timeout. Later lines may be lost.
     pub(super) fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         self.wake();
-        let ended = self.ended.lock().recv_timeout(LAST_LINES);
+        let ended = self.ended.lock().recv_timeout(CLOSE_TIMEOUT);
         if matches!(ended, Err(RecvTimeoutError::Timeout)) {
             let left = u64::try_from(self.shared.lines.len()).unwrap_or(u64::MAX);
             self.shared.dropped.fetch_add(left, Ordering::Relaxed);
@@ -139,20 +137,20 @@ impl Drop for Sink {
     }
 }
 
-/// The other end.
+/// The receiver.
 struct Writer {
     shared: Arc<Shared>,
     output: Output,
     linger: Duration,
-    /// Whether the last write failed; so that it is told once.
+    /// Whether the last write failed, so that it is reported once.
     failing: bool,
 }
 
 impl Writer {
     fn run(&mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(MAX_BATCH_BYTES);
         loop {
-            // Before the lines are taken: those that were sent before the end are all written.
+            // Read before the lines are taken: all lines from before the end are written.
             let closing = self.shared.closing.load(Ordering::Acquire);
             if self.shared.reopen.swap(false, Ordering::Relaxed) {
                 self.reopen();
@@ -165,11 +163,11 @@ impl Writer {
         }
     }
 
-    /// Writes some lines; whether there may be more.
+    /// Writes a batch, and returns whether there may be more.
     fn write_batch(&mut self, batch: &mut Vec<u8>) -> bool {
         batch.clear();
         let mut lines = 0;
-        while batch.len() < BATCH
+        while batch.len() < MAX_BATCH_BYTES
             && let Some(line) = self.shared.lines.pop()
         {
             batch.extend_from_slice(&line);
@@ -187,18 +185,18 @@ impl Writer {
         true
     }
 
-    /// Tells when writing begins to fail, and when it works again.
+    /// Reports when writing begins to fail, and when it works again.
     fn tell(&mut self, error: Option<&io::Error>) {
         let begins = error.is_some() && !self.failing;
         self.failing = error.is_some();
         if let (Some(error), true) = (error, begins) {
             let thread = std::thread::current();
             let log = thread.name().unwrap_or_default();
-            // It may be the log itself that can't be written.
+            // The failing output may be the log itself.
             if !matches!(self.output, Output::Stderr) {
                 let _ = writeln!(io::stderr(), "error: {log}: cannot write lines: {error}");
             }
-            tracing::error!(log, %error, "cannot write lines: they are dropped and counted");
+            tracing::error!(log, %error, "cannot write lines; they are dropped and counted");
         }
     }
 
@@ -284,7 +282,7 @@ mod tests {
         let sink = Sink::start("t", file(&path), Duration::ZERO, Arc::clone(&dropped));
         let sink = sink.expect("a thread");
         let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
-        let sent = 2 * MOST_WAITING / line.len();
+        let sent = 2 * MAX_WAITING_BYTES / line.len();
         let started = Instant::now();
         (0..sent).for_each(|_| sink.send(line.clone()));
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());

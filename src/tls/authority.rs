@@ -18,17 +18,17 @@ use crate::model::DomainName;
 use crate::plain_file::{self, MAX_PEM_BYTES};
 
 /// How long the root is valid.
-const ROOT: Duration = Duration::from_hours(10 * 365 * 24);
+const ROOT_LIFETIME: Duration = Duration::from_hours(10 * 365 * 24);
 
-/// How long a certificate is valid. They are never stored: each start makes its own.
-const LEAF: Duration = Duration::from_hours(30 * 24);
+/// How long a certificate is valid. They are not stored: each start makes new ones.
+const LEAF_LIFETIME: Duration = Duration::from_hours(30 * 24);
 
-/// Clocks of clients may be behind by so much.
-const SKEW: Duration = Duration::from_hours(1);
+/// Clocks of clients may be behind by this much.
+const MAX_CLOCK_SKEW: Duration = Duration::from_hours(1);
 
-/// The files, in their directory.
-const CERTIFICATE: &str = "root.pem";
-const BUNDLE: &str = "root-with-key.pem";
+/// The names of the files.
+const ROOT_FILE: &str = "root.pem";
+const ROOT_WITH_KEY_FILE: &str = "root-with-key.pem";
 
 /// Why the CA can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,16 +36,14 @@ pub enum AuthorityError {
     /// A file can't be read or written.
     #[error("cannot use `{path}`")]
     File {
-        /// The file.
         path: PathBuf,
         /// The system's reason.
         #[source]
         source: io::Error,
     },
     /// The stored root is damaged.
-    #[error("the root in `{path}` is damaged; move it away, and another is made")]
+    #[error("the root in `{path}` is damaged; move it elsewhere, and a new one is made")]
     Damaged {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         #[source]
@@ -55,7 +53,7 @@ pub enum AuthorityError {
     #[error("cannot make a certificate")]
     Make(#[source] rcgen::Error),
     /// What was made can't be used.
-    #[error("cannot use what was made")]
+    #[error("cannot use the new certificate")]
     Made(#[source] CertificateError),
 }
 
@@ -65,7 +63,7 @@ impl From<rcgen::Error> for AuthorityError {
     }
 }
 
-/// A CA of our own, with its root and key.
+/// The server's own CA, with its root and key.
 pub struct Authority {
     pem: String,
     root: Certificate,
@@ -76,9 +74,9 @@ impl Authority {
     /// Reads the CA from `directory`, or makes one there. Works on a blocking thread.
     ///
     /// # Errors
-    /// When it can't be read or written, or what is there is damaged.
+    /// When it can't be read or written, or is damaged.
     pub fn open(directory: &Path) -> Result<Self, AuthorityError> {
-        let path = directory.join(BUNDLE);
+        let path = directory.join(ROOT_WITH_KEY_FILE);
         match plain_file::read_text(&path, MAX_PEM_BYTES) {
             Ok(bundle) => Self::read(&bundle, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(directory),
@@ -105,13 +103,13 @@ impl Authority {
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        parameters.not_before = now - SKEW;
-        parameters.not_after = now + ROOT;
+        parameters.not_before = now - MAX_CLOCK_SKEW;
+        parameters.not_after = now + ROOT_LIFETIME;
         let key = KeyPair::generate()?;
         let pem = parameters.self_signed(&key)?.pem();
-        // The bundle last: once it is there, none is made any more.
+        // The bundle last: once it exists, no new root is made.
         let bundle = key.serialize_pem() + &pem;
-        let files = [(CERTIFICATE, &pem), (BUNDLE, &bundle)];
+        let files = [(ROOT_FILE, &pem), (ROOT_WITH_KEY_FILE, &bundle)];
         atomic_file::private_directory(directory)
             .and_then(|()| atomic_file::remove_unfinished(directory))
             .map_err(|source| AuthorityError::File { path: directory.to_owned(), source })?;
@@ -120,7 +118,7 @@ impl Authority {
             atomic_file::write(&path, content.as_bytes())
                 .map_err(|source| AuthorityError::File { path, source })?;
         }
-        Self::read(&bundle, &directory.join(BUNDLE))
+        Self::read(&bundle, &directory.join(ROOT_WITH_KEY_FILE))
     }
 
     /// The root certificate, PEM.
@@ -128,7 +126,6 @@ impl Authority {
         &self.pem
     }
 
-    /// The root.
     pub fn root(&self) -> &Certificate {
         &self.root
     }
@@ -136,7 +133,7 @@ impl Authority {
     /// Makes a certificate for a name, with a new key.
     ///
     /// # Errors
-    /// When the system gives no random numbers, or the name is one that no certificate holds.
+    /// When the system has no random numbers, or the name can't be in a certificate.
     pub fn issue(&self, name: &DomainName) -> Result<Certificate, AuthorityError> {
         let text = name.to_string();
         let text = text.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -149,8 +146,8 @@ impl Authority {
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         parameters.use_authority_key_identifier_extension = true;
-        parameters.not_before = now - SKEW;
-        parameters.not_after = now + LEAF;
+        parameters.not_before = now - MAX_CLOCK_SKEW;
+        parameters.not_after = now + LEAF_LIFETIME;
         let key = KeyPair::generate()?;
         let leaf = parameters.signed_by(&key, &self.issuer)?;
         let key = PrivateKeyDer::try_from(key.serialize_der())
@@ -184,10 +181,10 @@ mod tests {
     #[test]
     fn a_damaged_root_is_told_and_left_alone() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join(BUNDLE), "nonsense").unwrap();
+        std::fs::write(directory.path().join(ROOT_WITH_KEY_FILE), "nonsense").unwrap();
         let error = Authority::open(directory.path()).err().expect("it is damaged");
-        assert!(error.to_string().contains("move it away"), "{error}");
-        let left = std::fs::read_to_string(directory.path().join(BUNDLE)).unwrap();
+        assert!(error.to_string().contains("move it elsewhere"), "{error}");
+        let left = std::fs::read_to_string(directory.path().join(ROOT_WITH_KEY_FILE)).unwrap();
         assert_eq!(left, "nonsense");
     }
 }

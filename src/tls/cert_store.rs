@@ -1,4 +1,4 @@
-//! Certificates by name, behind one atomic pointer: what handshakes see.
+//! Certificates by name, behind one atomic pointer, for handshakes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,26 +10,26 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::demands::{Asked, Demand, Demands};
+use super::demands::{ClientDemands, Demand, Demands};
 use super::{Served, Trust};
 use crate::model::{DomainName, Pattern};
 use crate::places::ClientKey;
 
 type HashMap<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
 
-/// Names that clients have asked for and nobody has seen to yet; more are refused.
+/// The most unhandled names on demand; more are refused.
 const MAX_DEMANDS: usize = 256;
 
-/// What there is for a name.
+/// The state of a name.
 #[derive(Debug, Clone)]
 pub enum Slot {
     /// A certificate.
     Ready(Arc<Served>),
-    /// None yet, but it may come any moment.
+    /// None yet, but one may come at any moment.
     Pending,
-    /// None until somebody asks for it: see [`CertStore::demand`].
+    /// None until it is requested: see [`CertStore::demand`].
     OnDemand,
-    /// None, and none is about to come.
+    /// None, and none is expected.
     Unavailable,
 }
 
@@ -37,28 +37,28 @@ pub enum Slot {
 #[derive(Debug, Clone)]
 pub struct CertStore {
     published: Arc<ArcSwap<Published>>,
-    /// The revision of the state whose names are all in here.
+    /// The revision of the state up to which all names are included.
     caught_up: Arc<AtomicU64>,
     changed: watch::Sender<()>,
     demands: mpsc::Sender<Demand>,
-    /// Touched for names alone that nobody has declared.
-    asked: Arc<Mutex<Asked>>,
+    /// Only used for names that are not declared.
+    asked: Arc<Mutex<ClientDemands>>,
 }
 
-/// One state of the certificates, whole. Persistent maps: replacing one of ten thousand costs what
-/// replacing one of ten does.
+/// One state of all certificates. Persistent maps: replacing one of ten thousand costs the same as
+/// one of ten.
 #[derive(Debug, Clone, Default)]
 struct Published {
     exact: HashMap<Arc<str>, Slot>,
     wildcard: HashMap<Arc<str>, Slot>,
-    /// For names that only the domain `*` answers for.
+    /// For names that only match the domain `*`.
     any: Option<Slot>,
-    /// For clients that name no host, or one that nobody has declared.
+    /// For clients without SNI, or with an unknown name.
     default: Option<Arc<Served>>,
 }
 
 impl CertStore {
-    /// An empty store, and the end at which names come out that are demanded of it.
+    /// An empty store, and the receiver of names on demand.
     pub fn new() -> (Self, Demands) {
         let (demands, demanded) = mpsc::channel(MAX_DEMANDS);
         let store = Self {
@@ -71,8 +71,8 @@ impl CertStore {
         (store, demanded)
     }
 
-    /// What there is for `host`, which is normalised: under its own name, else under the wildcard one
-    /// label up. What is ready goes before what is not.
+    /// The slot of `host`, which is normalised: under its own name, otherwise under the wildcard
+    /// one label up. A ready one takes precedence.
     pub fn find(&self, host: &str) -> Option<Slot> {
         let published = self.published.load();
         let own = published.exact.get(host);
@@ -87,22 +87,22 @@ impl CertStore {
         }
     }
 
-    /// What there is for names that only the domain `*` answers for.
+    /// The slot for names that only match the domain `*`.
     pub fn any(&self) -> Option<Slot> {
         self.published.load().any.clone()
     }
 
-    /// What there is under this very name.
+    /// The slot under exactly this name.
     pub fn at(&self, name: &DomainName) -> Option<Slot> {
         self.published.load().at(name).cloned()
     }
 
-    /// The certificate for clients that name no host, or an unknown one.
+    /// The certificate for clients without SNI, or with an unknown name.
     pub fn default_certificate(&self) -> Option<Arc<Served>> {
         self.published.load().default.clone()
     }
 
-    /// Whether clients that were not told to do so trust what is served for `host`.
+    /// Whether the certificate of `host` is publicly trusted.
     pub fn is_trusted(&self, host: &str) -> bool {
         let is_trusted = |slot: &Slot| match slot {
             Slot::Ready(served) => {
@@ -113,19 +113,19 @@ impl CertStore {
         self.find(host).or_else(|| self.any()).is_some_and(|slot| is_trusted(&slot))
     }
 
-    /// Whether the names of the state of this revision are all in here, so that one that isn't is not
-    /// about to come.
+    /// Whether all names of this revision of the state are included; then a missing one is not
+    /// expected.
     pub fn has_caught_up(&self, revision: u64) -> bool {
         self.caught_up.load(Ordering::Acquire) >= revision
     }
 
-    /// Says that the names of the state of this revision are all in here.
+    /// Notes that all names of this revision of the state are included.
     pub fn catch_up(&self, revision: u64) {
         self.caught_up.store(revision, Ordering::Release);
         self.changed.send_replace(());
     }
 
-    /// Puts what there is for each name in one step; `None` takes the name out.
+    /// Sets the slots of several names in one step; `None` removes a name.
     pub fn publish(&self, changes: &[(DomainName, Option<Slot>)]) {
         if changes.is_empty() {
             return;
@@ -140,29 +140,29 @@ impl CertStore {
         self.changed.send_replace(());
     }
 
-    /// Puts the certificate for clients that name no host, or an unknown one.
+    /// Sets the certificate for clients without SNI, or with an unknown name.
     pub fn publish_default(&self, served: Option<&Arc<Served>>) {
         self.published
             .rcu(|before| Published { default: served.cloned(), ..Published::clone(before) });
     }
 
-    /// Tells of each change from now on.
+    /// A receiver that sees each change from now on.
     pub fn watch(&self) -> watch::Receiver<()> {
         let mut changes = self.changed.subscribe();
         changes.mark_unchanged();
         changes
     }
 
-    /// Asks for a certificate for a name that has none yet. Where one may come, what is returned is
-    /// answered if it will not after all; where the client has asked for too many names, nobody listens,
-    /// or too many names wait already, there is none to be had, and nothing of that is remembered.
+    /// Requests a certificate for a name without one. The returned receiver gets a message if there
+    /// will be none. `None` if the client has requested too many names, nothing handles demands, or
+    /// too many names are waiting; that is not remembered.
     pub fn demand(
         &self,
         host: &str,
         client: ClientKey,
         is_many: bool,
     ) -> Option<oneshot::Receiver<()>> {
-        // What was declared has a bound of its own.
+        // Declared names have a limit of their own.
         let is_declared = self.published.load().exact.contains_key(host);
         if !is_declared && !self.asked.lock().admit(client, is_many, Instant::now()) {
             return None;

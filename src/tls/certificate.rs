@@ -1,4 +1,4 @@
-//! A certificate with its chain and key, read from PEM and found to belong together.
+//! A certificate with its chain and key, read from PEM and checked to belong together.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -47,12 +47,12 @@ impl Certificate {
     /// Reads a chain, the leaf first, and the leaf's key.
     ///
     /// # Errors
-    /// When either is missing, damaged, or not the other's.
+    /// When either is missing or damaged, or they don't belong together.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         Self::new(certificates(chain)?, private_key(key)?)
     }
 
-    /// Reads a text that holds the key, the leaf and its chain.
+    /// Reads a text with the key, the leaf and its chain.
     ///
     /// # Errors
     /// As [`Self::from_pem`].
@@ -60,10 +60,10 @@ impl Certificate {
         Self::from_pem(bundle.as_bytes(), bundle.as_bytes())
     }
 
-    /// Puts a chain, the leaf first, and the leaf's key together.
+    /// Joins a chain, the leaf first, and the leaf's key.
     ///
     /// # Errors
-    /// When either is damaged, or not the other's.
+    /// When either is damaged, or they don't belong together.
     pub fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -81,12 +81,12 @@ impl Certificate {
         Ok(Self { key: Arc::new(key), facts: Arc::new(facts) })
     }
 
-    /// What it says of itself.
+    /// Facts about it.
     pub fn facts(&self) -> &CertificateFacts {
         &self.facts
     }
 
-    /// The chain and key as handshakes take them.
+    /// The chain and key for handshakes.
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.key
     }
@@ -106,7 +106,7 @@ impl Certificate {
         UNIX_EPOCH + Duration::from_millis(self.facts.not_after_ms)
     }
 
-    /// Whether it is for this name. A wildcard needs that very wildcard.
+    /// Whether it is for this name. A wildcard needs exactly that wildcard.
     pub fn covers(&self, name: &DomainName) -> bool {
         self.covers_host(&name.to_string())
     }
@@ -115,7 +115,7 @@ impl Certificate {
     /// label up (RFC 9525 §6.3).
     pub fn covers_host(&self, host: &str) -> bool {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        // No name ends as an address does, so none is taken for one below a wildcard.
+        // An address never matches a wildcard, because no name ends like one.
         let parent = host.split_once('.').filter(|(label, _)| !label.is_empty());
         self.facts.names.iter().any(|own| {
             own.eq_ignore_ascii_case(host)
@@ -132,7 +132,7 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// The certificates of a PEM text, in its order; none where there are none.
+/// The certificates of a PEM text, in order.
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let all: Result<_, _> = CertificateDer::pem_slice_iter(pem).collect();
     all.map_err(|error| CertificateError::Damaged(error.to_string()))
@@ -142,7 +142,7 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, C
 pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateError> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => CertificateError::NoKey,
-        // Its text never holds what was read.
+        // The error's text never contains the input.
         error => CertificateError::Damaged(error.to_string()),
     })
 }

@@ -1,4 +1,4 @@
-//! Names for which a client has asked, and for which a certificate is yet to be made or ordered.
+//! Names on demand: clients have requested them, and a certificate has to be made or ordered.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,47 +7,45 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::places::ClientKey;
 
-/// A name that a client has asked for.
+/// A name on demand.
 #[derive(Debug)]
 pub struct Demand {
-    /// Normalised.
     pub host: String,
     /// Who has asked.
     pub client: ClientKey,
-    /// Whether it stands for many, whose names are not its own.
+    /// Whether it stands for many clients, such as a trusted proxy.
     pub is_many: bool,
-    /// Answered when there will be none; closed without an answer while it is seen to.
+    /// Gets a message if there will be no certificate; closed without one otherwise.
     pub refused: oneshot::Sender<()>,
 }
 
-/// The end at which they come out.
 pub type Demands = mpsc::Receiver<Demand>;
 
-/// Names that one client may ask for in a window, whatever becomes of them; of one that stands for many,
-/// or of clients that are too many to be told apart.
+/// The most names of one client in a window, allowed or not; then the same for one that stands for
+/// many, or for clients beyond `MAX_CLIENTS`.
 const MAX_NAMES: u32 = 120;
 const MAX_NAMES_OF_MANY: u32 = 6000;
 
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// Clients that are told apart in a window.
+/// The most clients that are counted separately in a window.
 const MAX_CLIENTS: usize = 10_000;
 
-/// How many names each client has asked for in this window.
+/// The number of names of each client in this window.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ClientDemands {
     began: Instant,
     names: HashMap<ClientKey, u32>,
 }
 
-impl Default for Asked {
+impl Default for ClientDemands {
     fn default() -> Self {
         Self { began: Instant::now(), names: HashMap::new() }
     }
 }
 
-impl Asked {
-    /// Counts a name; whether it may be asked for.
+impl ClientDemands {
+    /// Counts a name, and returns whether it is within the limit.
     pub(super) fn admit(&mut self, client: ClientKey, is_many: bool, now: Instant) -> bool {
         if now.duration_since(self.began) >= WINDOW {
             self.began = now;
@@ -68,8 +66,8 @@ mod tests {
 
     #[test]
     fn each_client_may_ask_for_so_many_names_in_a_window_and_none_is_kept_longer() {
-        let (mut asked, start) = (Asked::default(), Instant::now());
-        let taken = |asked: &mut Asked, client, now| {
+        let (mut asked, start) = (ClientDemands::default(), Instant::now());
+        let taken = |asked: &mut ClientDemands, client, now| {
             (0..10_000).take_while(|_| asked.admit(client, false, now)).count()
         };
         assert_eq!(taken(&mut asked, ClientKey::of_uid(1), start), 120);

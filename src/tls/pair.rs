@@ -1,5 +1,5 @@
-//! A certificate and its key in two files of the operator: read, and found to fit the names that they
-//! are to serve. One set of rules for `check`, the reload, commands and the files that are watched.
+//! A certificate and its key in two files of the operator: read, and checked against the names that
+//! they serve. One set of rules for `check`, the reload, commands and watched files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,11 @@ pub enum PairError {
     /// A file can't be read.
     #[error("`{}`: {source}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
-    /// The files are in each other's place.
+    /// The files are swapped.
     #[error("`{}` holds the key and `{}` the certificate", cert.display(), key.display())]
     Swapped {
         /// What was given as the certificate.
@@ -28,34 +27,21 @@ pub enum PairError {
         /// What was given as its key.
         key: PathBuf,
     },
-    /// They hold no certificate, no key, or not those of each other.
+    /// They have no certificate or no key, or don't belong together.
     #[error("`{}` and `{}`: {source}", cert.display(), key.display())]
-    Unusable {
-        /// The certificate.
-        cert: PathBuf,
-        /// Its key.
-        key: PathBuf,
-        /// What is wrong.
-        source: CertificateError,
-    },
+    Unusable { cert: PathBuf, key: PathBuf, source: CertificateError },
     /// The certificate is for other names.
     #[error("`{}`: the certificate is for {}, not for `{name}`", cert.display(), list(names))]
     OtherName {
-        /// The certificate.
         cert: PathBuf,
-        /// A name that it is not for.
+        /// A name that it does not have.
         name: DomainName,
         /// The names that it is for.
         names: Vec<String>,
     },
     /// The certificate has run out.
-    #[error("`{}`: the certificate ran out on {until}", cert.display())]
-    RanOut {
-        /// The certificate.
-        cert: PathBuf,
-        /// The day.
-        until: String,
-    },
+    #[error("`{}`: the certificate expired on {until}", cert.display())]
+    RanOut { cert: PathBuf, until: String },
 }
 
 impl PairError {
@@ -63,18 +49,18 @@ impl PairError {
     pub fn hint(&self) -> String {
         match self {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                "let the user that runs vhost read it".to_owned()
+                "allow the user that runs vhost to read it".to_owned()
             }
             Self::Unreadable { .. } => "check the path; the server itself reads it".to_owned(),
-            Self::Swapped { .. } => "give `cert` and `key` the other way round".to_owned(),
+            Self::Swapped { .. } => "swap `cert` and `key`".to_owned(),
             Self::Unusable { source: CertificateError::Mismatch, .. } => {
-                "give the key that the certificate was made with".to_owned()
+                "use the key of this certificate".to_owned()
             }
             Self::Unusable { .. } => "give the leaf first and then its chain as one PEM file, and \
                                       the leaf's key, without a passphrase, as another"
                 .to_owned(),
-            Self::OtherName { name, .. } => format!("get a certificate that has `{name}`"),
-            Self::RanOut { .. } => "put a new one in its place".to_owned(),
+            Self::OtherName { name, .. } => format!("get a certificate for `{name}`"),
+            Self::RanOut { .. } => "replace the files".to_owned(),
         }
     }
 }
@@ -102,8 +88,8 @@ pub fn read_pair(cert: &Path, key: &Path) -> Result<Certificate, PairError> {
     })
 }
 
-/// Reads a pair of files that is to serve `names` from now on. Behind the name `*` any certificate is
-/// as good as another. Blocks.
+/// Reads a pair of files that should serve `names` from now on. For the name `*` any certificate
+/// fits. Blocks.
 ///
 /// # Errors
 /// As [`read_pair`], and when the certificate is not for one of the names, or has run out.
@@ -119,14 +105,14 @@ pub fn read_fitting_pair<'a>(
         let names = certificate.facts().names.clone();
         return Err(PairError::OtherName { cert, name, names });
     }
-    match ran_out(cert, &certificate) {
+    match expiry_error(cert, &certificate) {
         Some(error) => Err(error),
         None => Ok(certificate),
     }
 }
 
-/// Why a certificate is not one to serve from now on, where it has run out.
-pub fn ran_out(cert: &Path, certificate: &Certificate) -> Option<PairError> {
+/// An error if the certificate has expired.
+pub fn expiry_error(cert: &Path, certificate: &Certificate) -> Option<PairError> {
     let until = certificate.not_after();
     (until <= SystemTime::now()).then(|| {
         let until = humantime::format_rfc3339_seconds(until).to_string();
@@ -175,7 +161,7 @@ mod tests {
             (&key, &cert, "a.test", "holds the key"),
             (&cert, &key, "b.test", "is for `a.test`, `*.a.test`, not for `b.test`"),
             (&cert, &key, "b.a.a.test", "not for"),
-            (&old, &old_key, "a.test", "ran out on"),
+            (&old, &old_key, "a.test", "expired on"),
             (&missing, &key, "a.test", "missing`: No such file"),
             (&cert, &empty, "a.test", "no private key"),
             (&empty, &key, "a.test", "no certificate"),

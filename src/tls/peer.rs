@@ -16,7 +16,7 @@ use super::certificate::{Certificate, CertificateError, certificates, parse, pri
 use crate::model::{Backend, BackendAddr, BackendTls};
 use crate::plain_file::{self, MAX_PEM_BYTES};
 
-/// What handshakes with a backend need.
+/// The TLS of connections to a backend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerTls {
     server_name: String,
@@ -32,7 +32,7 @@ pub struct PeerKeys {
     digest: [u8; 32],
 }
 
-/// Two are the same when a handshake can't tell them apart.
+/// Two are equal if their handshakes would be the same.
 impl PartialEq for PeerKeys {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest
@@ -119,7 +119,7 @@ pub enum TlsFileCause {
     /// It can't be read.
     #[error("{}", unreadable(.0))]
     Unreadable(io::Error),
-    /// It holds no certificate or key that can be used.
+    /// It has no usable certificate or key.
     #[error("{0}")]
     Unusable(CertificateError),
 }
@@ -136,20 +136,20 @@ impl TlsFileError {
     pub fn hint(&self) -> String {
         match &self.cause {
             TlsFileCause::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                "let the user that runs vhost read it".to_owned()
+                "allow the user that runs vhost to read it".to_owned()
             }
             TlsFileCause::Unreadable(_) => "check the path; the server itself reads it".to_owned(),
             TlsFileCause::Unusable(CertificateError::Mismatch) => {
-                format!("give the key of the certificate in `{}`", BackendTls::CLIENT_CERT_FILE)
+                format!("use the key of the certificate in `{}`", BackendTls::CLIENT_CERT_FILE)
             }
             TlsFileCause::Unusable(_) if self.key == BackendTls::CA_FILE => {
-                "give the certificates of the CAs to trust, as PEM".to_owned()
+                "use the certificates of the CAs to trust, as PEM".to_owned()
             }
             TlsFileCause::Unusable(_) if self.key == BackendTls::CLIENT_KEY_FILE => {
-                "give the private key as PEM, without a passphrase".to_owned()
+                "use the private key as PEM, without a passphrase".to_owned()
             }
             TlsFileCause::Unusable(_) => {
-                "give the certificate first and then its chain, as PEM".to_owned()
+                "use the certificate first and then its chain, as PEM".to_owned()
             }
         }
     }
@@ -158,7 +158,7 @@ impl TlsFileError {
 fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+        io::ErrorKind::PermissionDenied => "it cannot be read: permission denied".to_owned(),
         _ => format!("it cannot be read: {error}"),
     }
 }
@@ -206,7 +206,7 @@ impl PeerTls {
         Self { server_name: server_name(backend), is_verified, keys }
     }
 
-    /// The name to ask for and to verify; never empty.
+    /// The name for SNI and verification; never empty.
     pub fn server_name(&self) -> &str {
         &self.server_name
     }
@@ -216,12 +216,12 @@ impl PeerTls {
         self.is_verified
     }
 
-    /// Whom to trust, where that is not the system's choice.
+    /// The trusted CAs, if not the system's.
     pub fn authorities(&self) -> Option<&Arc<CaType>> {
         self.keys.ca.as_ref()
     }
 
-    /// What the backend is shown.
+    /// The client certificate.
     pub fn client_certificate(&self) -> Option<&Arc<CertKey>> {
         self.keys.client.as_ref()
     }
@@ -232,13 +232,13 @@ impl PeerTls {
     }
 }
 
-/// What is asked for and verified: never what a client says, and never nothing, for without a name
-/// Pingora verifies nothing at all.
+/// The name for SNI and verification: never a client's Host, and never empty, because without a
+/// name Pingora verifies nothing at all.
 fn server_name(backend: &Backend) -> String {
     match (&backend.tls.server_name, &backend.address) {
         (Some(name), _) => name.to_string(),
         (None, BackendAddr::Ip(address)) => address.ip().to_string(),
-        // A zone means something on this machine alone (RFC 4007 §6).
+        // A zone only has a meaning on this machine (RFC 4007 §6).
         (None, BackendAddr::Name { host, .. }) => {
             host.split_once('%').map_or(&**host, |(address, _)| address).to_owned()
         }
@@ -255,7 +255,7 @@ fn authorities(pem: &[u8]) -> Result<Arc<CaType>, CertificateError> {
     if found.is_empty() {
         return Err(CertificateError::NoCertificate);
     }
-    // As Pingora does at each connection, where it could only fail.
+    // As Pingora does at each connection, where it would be too late.
     let mut store = RootCertStore::empty();
     for der in &found {
         parse(der)?;

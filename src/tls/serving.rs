@@ -1,4 +1,4 @@
-//! What a handshake goes by: one `ServerConfig` for each certificate, alike in all else.
+//! The `ServerConfig` of handshakes: one for each certificate, otherwise identical.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::clock::now_ms;
 /// What all handshakes have in common: versions, suites, protocols, and the keys of session tickets.
 #[derive(Clone)]
 pub struct Serving {
-    /// Serves nothing: a handshake by it ends with an alert, and tells nothing.
+    /// A handshake with it ends with an alert, and reveals nothing.
     refusing: Arc<ServerConfig>,
 }
 
-/// Whether clients trust a certificate that were not told to.
+/// Whether clients trust a certificate without being configured to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// They do, as far as can be known: plain HTTP may be redirected.
+    /// They probably do: plain HTTP may be redirected.
     Public,
     /// They don't.
     Private,
@@ -31,12 +31,11 @@ pub enum Trust {
 /// A certificate that is served.
 #[derive(Clone)]
 pub struct Served {
-    /// The certificate.
     pub certificate: Certificate,
     /// Whether clients trust it.
     pub trust: Trust,
     config: Arc<ServerConfig>,
-    /// When a client was served with it last, in seconds since 1970.
+    /// When a client got it last, in seconds since 1970.
     used: Arc<AtomicU64>,
 }
 
@@ -64,17 +63,17 @@ impl Serving {
         Served { certificate, trust, config: Arc::new(config), used }
     }
 
-    /// A config by which no handshake succeeds.
+    /// A config with which every handshake fails.
     pub fn refusing(&self) -> &Arc<ServerConfig> {
         &self.refusing
     }
 }
 
 impl Served {
-    /// Notes that a client is served with it.
+    /// Notes that a client gets it now.
     pub fn touch(&self) {
         let now = now_ms() / 1000;
-        // Written once a second at most: threads share it.
+        // Written at most once a second, because threads share it.
         if self.used.load(Ordering::Relaxed) != now {
             self.used.store(now, Ordering::Relaxed);
         }
@@ -85,7 +84,7 @@ impl Served {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The config of handshakes that serve it.
+    /// The config for handshakes with it.
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }
@@ -97,7 +96,7 @@ impl fmt::Debug for Served {
     }
 }
 
-/// Has no certificate for anybody.
+/// Has no certificate for any client.
 #[derive(Debug)]
 struct Nobody;
 

@@ -1,11 +1,11 @@
-//! Why a command on tokens can't be carried out.
+//! Errors of commands on tokens.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::model::TokenName;
 
-/// Why a command on tokens can't be carried out. Nothing was changed.
+/// Why a command on tokens failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// There is no such token.
@@ -14,37 +14,30 @@ pub enum TokenError {
         /// What was asked for.
         name: TokenName,
     },
-    /// There is one of that name.
-    #[error("the token `{name}` exists already")]
-    Exists {
-        /// The name.
-        name: TokenName,
-    },
-    /// The server has made none for itself.
+    /// There already is one with that name.
+    #[error("the token `{name}` already exists")]
+    Exists { name: TokenName },
+    /// The server has no own token.
     #[error("there is no token `admin`")]
     NoAdmin,
-    /// The server's own token can't go.
+    /// The server's own token can't be removed.
     #[error("the token `admin` cannot be removed")]
     Fixed,
     /// The file can't be read.
     #[error("cannot read the tokens in `{path}`")]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The file can't be written.
     #[error("cannot save the tokens in `{path}`")]
     Unsaved {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The system gives no random bytes.
+    /// The system has no random bytes.
     #[error("the system gives no random bytes")]
     NoRandomness,
     /// The server is stopping.
@@ -61,23 +54,26 @@ impl TokenError {
         }
     }
 
-    /// What to do next, where there is something.
+    /// What to do next.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unknown { .. } => "`vhost ctl token list` shows all".to_owned(),
             Self::Exists { name } => {
-                format!("give it another secret with `vhost ctl token rotate {name}`")
+                format!("give it a new secret with `vhost ctl token rotate {name}`")
             }
             Self::NoAdmin => {
                 "one is made when the server starts with `proxy.management_api_addr` set, or by \
                  `vhost ctl token rotate`"
                     .to_owned()
             }
-            Self::Fixed => "`vhost ctl token rotate` makes its secret worthless".to_owned(),
+            Self::Fixed => "`vhost ctl token rotate` invalidates its secret".to_owned(),
             Self::Unreadable { .. } => {
-                "move the file away to begin without tokens: a new `admin` is made then".to_owned()
+                "move the file elsewhere to start without tokens; then a new `admin` is made"
+                    .to_owned()
             }
-            Self::Unsaved { .. } => "make room on the disk, and the directory writable".to_owned(),
+            Self::Unsaved { .. } => {
+                "free space on the disk, and make the directory writable".to_owned()
+            }
             Self::NoRandomness | Self::Stopping => return None,
         })
     }

@@ -1,4 +1,4 @@
-//! The file that tokens are kept in.
+//! The file of the tokens.
 
 use std::io;
 use std::path::Path;
@@ -28,11 +28,11 @@ pub(super) struct Kept {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KeptAdmin {
     pub(super) token: KeptToken,
-    /// As it is, to be shown.
+    /// In plain text, to be shown.
     pub(super) secret: String,
 }
 
-/// A token that can be recognised.
+/// A token as a hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KeptToken {
     pub(super) name: TokenName,

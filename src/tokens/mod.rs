@@ -1,8 +1,8 @@
-//! The tokens of the management API: made, kept and compared.
+//! The tokens of the management API: made, stored and compared.
 //!
-//! All but one are kept as SHA-256 and shown once, when they are made. The one that the server makes by
-//! itself is kept as it is, because `vhost ctl token show` has to show it later; whoever can read the
-//! file can replace it as well.
+//! All but one are stored as SHA-256 and shown once, when they are made. The server's own token is
+//! stored in plain text, because `vhost ctl token show` has to show it later; whoever can read the
+//! file can also replace it.
 
 mod error;
 mod file;
@@ -22,10 +22,10 @@ use file::{Kept, KeptToken};
 use crate::clock::now_ms;
 use crate::model::{Access, TokenName};
 
-/// What tokens begin with, so that tools that look for secrets find them.
+/// The prefix of tokens, so that secret scanners find them.
 const PREFIX: &str = "vhost_";
 
-/// Bytes that nobody guesses.
+/// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
 
 /// The file in the state directory.
@@ -40,16 +40,15 @@ pub struct Tokens {
 struct Inner {
     path: PathBuf,
     kept: ArcSwap<Kept>,
-    /// Held while the file is replaced, on a blocking thread.
+    /// Locked while the file is replaced, on a blocking thread.
     writer: Mutex<()>,
-    /// Tells whoever waits that something was replaced.
+    /// Notifies about changes.
     changes: watch::Sender<()>,
 }
 
 /// A token without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenFacts {
-    /// Its name.
     pub name: TokenName,
     /// What it allows.
     pub access: Access,
@@ -69,7 +68,7 @@ impl Tokens {
         Ok(Self { inner: Arc::new(Inner { path, kept, writer, changes }) })
     }
 
-    /// Makes the token of the server's own, if there is none yet. Works on a blocking thread.
+    /// Makes the server's own token, if there is none yet. Works on a blocking thread.
     ///
     /// # Errors
     /// When it can't be saved.
@@ -80,7 +79,7 @@ impl Tokens {
         })
     }
 
-    /// Whose secret this is. How long it takes tells nothing of how near it came.
+    /// The token of this secret, compared in constant time.
     pub fn holder(&self, secret: &str) -> Option<TokenFacts> {
         let hash = sha256(secret);
         let kept = self.inner.kept.load();
@@ -93,7 +92,7 @@ impl Tokens {
         holder
     }
 
-    /// Comes back when this secret is no token's any more: at once when it is none's now.
+    /// Completes when this secret is no longer valid: at once if it is not valid now.
     pub async fn revoked(self, secret: String) {
         let mut changes = self.inner.changes.subscribe();
         // The sender is kept by `self`, so there is always one.
@@ -117,8 +116,8 @@ impl Tokens {
         all
     }
 
-    /// Gives a token another secret: the server's own when no name is given, which is made when there is
-    /// none. The old secret is refused from now on.
+    /// Gives a token a new secret; without a name the server's own, which is made if it does not
+    /// exist. The old secret is refused from now on.
     ///
     /// # Errors
     /// When there is no such token, or it can't be saved.
@@ -193,12 +192,12 @@ impl Tokens {
 }
 
 impl Inner {
-    /// Changes what is kept: on the disk first, then for who asks.
+    /// Changes the tokens: first on disk, then in memory.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut Kept) -> Result<T, TokenError>,
     ) -> Result<T, TokenError> {
-        // It guards no data that a panic could leave half changed.
+        // A panic can't leave its data half changed.
         let _writing = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.kept.load();
         let mut after = Kept::clone(&before);

@@ -15,10 +15,10 @@ use tokio::io::AsyncWriteExt;
 use super::path_of;
 use crate::model::{ProxyHeader, SendProxyProtocol};
 
-/// Makes new connections of a peer begin with the header. A kept one is used again only for a header
-/// that is the very same: for the same client's connection, that is.
+/// Makes new connections of a peer begin with the header. A kept one is only used again for an
+/// identical header, which means the same client connection.
 pub fn announce(peer: &mut HttpPeer, how: SendProxyProtocol, header: impl FnOnce() -> ProxyHeader) {
-    /// Known to nobody: who could find two headers with one hash would get another's connection.
+    /// Secret: with two headers of the same hash, a client could get another's connection.
     static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     if how == SendProxyProtocol::Off {
         return;
@@ -34,7 +34,7 @@ pub fn announce(peer: &mut HttpPeer, how: SendProxyProtocol, header: impl FnOnce
 struct Announcing {
     header: ProxyHeader,
     how: SendProxyProtocol,
-    /// How it connects, where that is special.
+    /// The inner connector, if any.
     connect: Option<Arc<dyn L4Connect + Send + Sync>>,
 }
 

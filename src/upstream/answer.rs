@@ -1,21 +1,22 @@
-//! Whether the head of an answer is what RFC 9110 and RFC 9112 say it is.
+//! Checks the head of an answer against RFC 9110 and RFC 9112.
 //!
-//! Pingora reads heads before they are seen here, and mends what it can: white space before a colon, folds,
-//! lines that end in LF alone, and Content-Length beside Transfer-Encoding leave no trace. What does, and
-//! two parsers could read differently, is refused.
+//! Pingora parses heads before this, and repairs what it can: white space before a colon, folds,
+//! lines that end in LF alone, and Content-Length beside Transfer-Encoding can't be seen here. What
+//! can be seen, and two parsers could read differently, is refused.
 
 use http::{HeaderMap, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
 
-/// An answer that is not what it must be.
+/// A malformed answer.
 pub(super) const BAD_ANSWER: ErrorType = ErrorType::Custom("BadAnswer");
 
-/// More digits than these a length does not need, and every parser's integers hold these.
+/// Enough for any length, and within every parser's integers.
 const MAX_DIGITS: usize = 18;
 
-/// Refuses an answer that is not well framed, or that nobody asked for, and takes out what its status has
-/// no use for. `wants_websocket` is whether the request asks for an upgrade.
+/// Refuses an answer with wrong framing, or with an upgrade without a request for it, and removes
+/// headers that its status must not have. `wants_websocket`: whether the request asks for an
+/// upgrade.
 ///
 /// # Errors
 /// What is wrong.
@@ -34,17 +35,17 @@ fn fault(response: &ResponseHeader, wants_websocket: bool) -> Option<&'static st
     let headers = &response.headers;
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         if !wants_websocket || response.version != Version::HTTP_11 {
-            return Some("it switches protocols, which nobody asked for");
+            return Some("it switches protocols without being asked");
         }
         let is_websocket = |value: &header::HeaderValue| {
             value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket")
         };
         if !headers.get_all(header::UPGRADE).iter().any(is_websocket) {
-            return Some("it switches to another protocol than was asked for");
+            return Some("it switches to another protocol than requested");
         }
     }
     if !is_length(headers) {
-        return Some("its Content-Length is not one number");
+        return Some("its Content-Length is not a single number");
     }
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -52,7 +53,7 @@ fn fault(response: &ResponseHeader, wants_websocket: bool) -> Option<&'static st
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
             (response.version == Version::HTTP_10).then_some("HTTP/1.0 has no Transfer-Encoding")
         }
-        _ => Some("its Transfer-Encoding is not one `chunked`"),
+        _ => Some("its Transfer-Encoding is not a single `chunked`"),
     }
 }
 

@@ -1,6 +1,6 @@
-//! How a backend is reached through Pingora: the one place where it becomes an `HttpPeer`, and where
-//! Pingora's errors become words, so that probes and traffic speak to it, and of it, alike.
-//! Time-outs are each user's own.
+//! How a backend is reached through Pingora: the one place where it becomes an `HttpPeer`, and
+//! where Pingora's errors become text, so that probes and traffic do the same and report the same.
+//! Time-outs are set by the caller.
 
 mod announce;
 mod answer;
@@ -31,21 +31,21 @@ pub use upgrade::{HasAgreed, for_upgrade};
 /// Requests at once on an HTTP/2 connection with a backend.
 const MAX_H2_STREAMS: u32 = 100;
 
-/// What a backend may send of one answer over HTTP/2 before its client has taken any. Pingora's own value
-/// is 8 MiB, for a connection as well.
+/// The HTTP/2 window of one answer: how much a backend may send before its client has read any.
+/// Pingora's default is 8 MiB, for a connection as well.
 const H2_STREAM_WINDOW: u32 = 128 * 1024;
 
-/// The same where the request has a body, and for all such requests on one connection. While Pingora waits
-/// until the backend takes more of a body it takes nothing of the answer, so a backend that answers while
-/// it reads, as calls of gRPC do, needs room for what it has to say meanwhile, or both wait for ever.
+/// The same for requests with a body, and for all such requests on one connection. While Pingora
+/// waits until the backend reads more of a body it reads nothing of the answer, so a backend that
+/// answers while it reads, as in gRPC calls, needs a window for its answer, or both block for ever.
 const H2_DUPLEX_WINDOW: u32 = 8 * 1024 * 1024;
 const H2_DUPLEX_CONNECTION_WINDOW: u32 = 4 * H2_DUPLEX_WINDOW;
 
-/// What tells connections for requests with a body from the others: windows are a connection's own.
+/// The pool group of connections for requests with a body, because windows belong to a connection.
 const DUPLEX_GROUP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The peer at the `pick`th of the backend's `endpoints`, counted round. In the clear this allocates
-/// nothing; over TLS the name, which a peer has to own.
+/// The peer at the `pick`th of the backend's `endpoints`, modulo their number. In the clear this
+/// allocates nothing; over TLS only the name, which a peer must own.
 ///
 /// # Errors
 /// When its name has not been resolved, or the files of its TLS can't be used.
@@ -58,7 +58,7 @@ pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::
     let mut peer = match endpoints {
         Endpoints::Tcp(addresses) => {
             let pick = pick.checked_rem(addresses.len()).ok_or_else(unroutable)?;
-            // Never a name: Pingora would resolve it here and now, and panic where it can't.
+            // Never a name: Pingora would resolve it here, and panic on failure.
             HttpPeer::new(addresses[pick], tls.is_some(), sni)
         }
         Endpoints::Unix(path) => {
@@ -68,7 +68,7 @@ pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::
     peer.group_key = node.connection_group();
     match node.backend.scheme {
         Scheme::Http => {}
-        // One connection for one client: over HTTP/2 Pingora would share it.
+        // A connection for one client: over HTTP/2 Pingora would share it.
         Scheme::Https if node.backend.send_proxy_protocol != SendProxyProtocol::Off => {}
         Scheme::Https => peer.options.set_http_version(2, 1),
         Scheme::H2 | Scheme::H2c => peer.options.set_http_version(2, 2),
@@ -78,24 +78,24 @@ pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::
         peer.options.ca = tls.authorities().cloned();
         peer.client_cert_key = tls.client_certificate().cloned();
     }
-    // Pingora's own value is 1, which makes an HTTP/2 connection no better than an HTTP/1 one.
+    // Pingora's default is 1, which makes an HTTP/2 connection no better than an HTTP/1 one.
     peer.options.max_h2_streams = MAX_H2_STREAMS as usize;
-    // What a stream receives is held until its client takes it; and it must not use up what the others on
-    // its connection may receive.
+    // Data of a stream is held until its client reads it, and it must not use up the connection's
+    // window of the others.
     peer.options.h2_stream_window_size = Some(H2_STREAM_WINDOW);
     peer.options.h2_connection_window_size = Some(H2_STREAM_WINDOW * MAX_H2_STREAMS);
     Ok(peer)
 }
 
-/// Makes a peer one for a request with a body, if it is over HTTP/2.
+/// Sets up a peer for a request with a body, if it is over HTTP/2.
 pub fn for_duplex(peer: &mut HttpPeer) {
     peer.options.h2_stream_window_size = Some(H2_DUPLEX_WINDOW);
     peer.options.h2_connection_window_size = Some(H2_DUPLEX_CONNECTION_WINDOW);
     peer.group_key ^= DUPLEX_GROUP;
 }
 
-/// Refuses HTTP/1 where the backend has to speak HTTP/2: when it doesn't offer `h2`, Pingora goes on
-/// with HTTP/1 whatever its peer says.
+/// Refuses HTTP/1 if the backend must speak HTTP/2: if it doesn't offer `h2`, Pingora continues
+/// with HTTP/1 whatever the peer's options say.
 ///
 /// # Errors
 /// When the backend's scheme has no HTTP/1.
@@ -106,8 +106,8 @@ pub fn check_http1(scheme: Scheme) -> pingora::Result<()> {
     }
 }
 
-/// Whether a connection of the peer is one of HTTP/1, whatever the backend offers: because its scheme or
-/// the request wants that, or because the backend has offered nothing else so far.
+/// Whether a connection of the peer is HTTP/1, whatever the backend offers: because its scheme or
+/// the request needs that, or because the backend has offered nothing else so far.
 pub fn speaks_only_http1(peer: &HttpPeer, node: &BackendNode) -> bool {
     match peer.options.alpn.get_max_http_version() {
         1 => true,

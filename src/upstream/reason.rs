@@ -1,4 +1,4 @@
-//! Why a backend could not be spoken to, in a few words for people.
+//! Why an exchange with a backend failed, in a few words.
 
 use std::error::Error as _;
 use std::io;
@@ -23,10 +23,12 @@ pub fn reason(error: &Error) -> String {
         kind if *kind == NO_HTTP2 => format!("TLS: {WRONG_PROTOCOL}"),
         kind if *kind == BAD_ANSWER => format!("the answer is malformed: {}", context_of(error)),
         kind => match io_error(error) {
-            // From TLS 1.3 on, what the other end thinks of our certificate comes after the handshake.
-            Some(error) if error.to_string().contains(ALERT) => tls_reason(&error.to_string()),
+            // Since TLS 1.3, alerts about our certificate come after the handshake.
+            Some(error) if error.to_string().contains(ALERT_PREFIX) => {
+                tls_reason(&error.to_string())
+            }
             Some(error) => io_reason(error),
-            None if error.root_cause().to_string().contains(LOST) => CLOSED.into(),
+            None if error.root_cause().to_string().contains(H2_BROKEN_PIPE) => CLOSED.into(),
             None if is_http2(kind) => format!("HTTP/2 failed: {}", error.root_cause()),
             None => format!("{}: {}", kind.as_str(), error.root_cause()),
         },
@@ -38,7 +40,7 @@ pub fn failure(error: &Error, answering: bool) -> UpstreamFailure {
     match error.root_etype() {
         ErrorType::ConnectRefused => UpstreamFailure::ConnectRefused,
         ErrorType::ConnectTimedout => UpstreamFailure::ConnectTimeout,
-        // The last is what Pingora makes of a Unix socket that may not be opened.
+        // The last is Pingora's error for a Unix socket without permission.
         ErrorType::ConnectNoRoute
         | ErrorType::ConnectError
         | ErrorType::BindError
@@ -57,7 +59,7 @@ pub fn failure(error: &Error, answering: bool) -> UpstreamFailure {
             match io_error(error).map(io::Error::kind) {
                 Some(io::ErrorKind::UnexpectedEof) if answering => UpstreamFailure::CutShort,
                 Some(io::ErrorKind::UnexpectedEof) => UpstreamFailure::Closed,
-                // Ours, before a WebSocket is one, or TCP's.
+                // Ours, before the upgrade of a WebSocket, or TCP's.
                 Some(io::ErrorKind::TimedOut) => UpstreamFailure::Timeout,
                 _ => UpstreamFailure::Reset,
             }
@@ -66,23 +68,22 @@ pub fn failure(error: &Error, answering: bool) -> UpstreamFailure {
     }
 }
 
-/// What comes before the reason for which no handshake is tried.
+/// The prefix of the reason why no handshake is tried.
 pub(super) const NO_HANDSHAKE: &str = "no handshake: ";
 
-/// The backend speaks TLS, but not HTTP/2, which it has to.
+/// The backend speaks TLS, but not HTTP/2, which its scheme requires.
 pub(super) const NO_HTTP2: ErrorType = ErrorType::Custom("NoHttp2");
 
-/// How rustls begins what the other end has said.
-const ALERT: &str = "received fatal alert";
+/// The prefix of rustls for alerts of the other end.
+const ALERT_PREFIX: &str = "received fatal alert";
 
-/// What the h2 crate makes of a connection that ends, whatever for.
-const LOST: &str = "stream closed because of a broken pipe";
+/// The h2 crate's error for any end of a connection.
+const H2_BROKEN_PIPE: &str = "stream closed because of a broken pipe";
 
 const WRONG_PROTOCOL: &str = "it does not offer the HTTP version that its `scheme` wants (ALPN)";
 
 const CLOSED: &str = "closed without an answer";
 
-/// What an error was explained with.
 fn context_of(error: &Error) -> &str {
     error.context.as_ref().map_or("", |context| context.as_str())
 }
@@ -126,8 +127,8 @@ fn io_error(error: &Error) -> Option<&io::Error> {
     error.source().and_then(|source| source.downcast_ref())
 }
 
-/// Pingora keeps of a failed handshake nothing but text (`protocols/tls/rustls/client.rs`), so the
-/// text is searched for what operators meet.
+/// Of a failed handshake Pingora only keeps text (`protocols/tls/rustls/client.rs`), so this
+/// searches the text for common errors.
 fn tls_reason(text: &str) -> String {
     const KNOWN: &[(&str, &str)] = &[
         ("UnknownIssuer", "the certificate's issuer is not trusted"),
@@ -146,7 +147,7 @@ fn tls_reason(text: &str) -> String {
     if let Some((_, why)) = text.split_once(NO_HANDSHAKE) {
         return format!("TLS: {why}");
     }
-    // Behind the name comes the local address, as a cause of its own. Neither is searched: a name
+    // The name is followed by the local address, as a separate cause. Neither is searched: a name
     // may contain anything.
     let text = text.rsplit("TLS connect() failed: ").next().unwrap_or(text);
     let text = text.split(", SNI:").next().unwrap_or(text);

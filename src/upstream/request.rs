@@ -1,20 +1,20 @@
-//! Requests as backends get them, from clients and from probes alike.
+//! Requests to backends, from clients and from probes alike.
 
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Version, header};
 use pingora::http::RequestHeader;
 use pingora::{ErrorType, OrErr, Result};
 
-/// Makes a request one of HTTP/2: its host is the authority, and no field beside it (RFC 9113 §8.3.1).
-/// nginx refuses a request that has both. Its scheme is `https` or `http`, whatever it was.
+/// Converts a request to HTTP/2: its host becomes the authority, without a Host field (RFC 9113
+/// §8.3.1). nginx refuses a request with both. Its scheme is `https` or `http`, whatever it was.
 ///
 /// # Errors
-/// When its host is none.
+/// When it has no valid host.
 pub fn to_http2(request: &mut RequestHeader, is_https: bool) -> Result<()> {
     request.set_version(Version::HTTP_2);
     let authority = match request.remove_header(&header::HOST) {
         Some(host) => Authority::try_from(host.as_bytes())
-            .or_err(ErrorType::InvalidHTTPHeader, "its Host is no authority")?,
+            .or_err(ErrorType::InvalidHTTPHeader, "its Host is not an authority")?,
         None => match request.uri.authority() {
             Some(authority) => authority.clone(),
             None => return Ok(()),
@@ -26,7 +26,7 @@ pub fn to_http2(request: &mut RequestHeader, is_https: bool) -> Result<()> {
         .authority(authority)
         .path_and_query(path.unwrap_or_else(|| PathAndQuery::from_static("/")))
         .build()
-        .or_err(ErrorType::InvalidHTTPHeader, "its target is no URI")?;
+        .or_err(ErrorType::InvalidHTTPHeader, "its target is not a URI")?;
     request.set_uri(uri);
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Connections for requests that want to upgrade, such as `WebSockets`.
 //!
-//! Pingora 0.9.1 hands "the request has no body" and "the answer is 101" to one `select!` in random
-//! order. When a backend answers so fast that both are there at its first look, the end of the request
-//! may be taken for the end of the tunnel, and the WebSocket is closed as soon as it is open. So reads
-//! here wait one turn after a write: by then the end of the request has been dealt with.
+//! Pingora 0.9.1 handles "the request has no body" and "the answer is 101" in one `select!` in
+//! random order. If a backend answers so fast that both are ready at its first poll, the end of the
+//! request may be taken for the end of the tunnel, and the WebSocket is closed as soon as it is
+//! open. So reads here wait one poll after a write: by then the end of the request has been
+//! handled.
 //!
-//! Pingora also has one time-out for all reads of a connection. That of a WebSocket is long, and anybody
-//! can ask for one; so until the backend has agreed, reads here have the time-out of other answers.
+//! Pingora also has one time-out for all reads of a connection. For a WebSocket it is long, and any
+//! client can ask for one; so until the backend has agreed, reads here have the time-out of other
+//! answers.
 
 use std::io;
 use std::pin::Pin;
@@ -27,50 +29,50 @@ use tokio::time::{Sleep, sleep};
 
 use super::path_of;
 
-/// Makes a peer one that a request with an upgrade can go to: over HTTP/1.1, which alone has upgrades
-/// (RFC 9110 §7.8), and on a connection of its own. Until the backend `has_agreed` it may be silent for
+/// Sets up a peer for a request with an upgrade: over HTTP/1.1, which alone has upgrades (RFC 9110
+/// §7.8), and on a connection of its own. Until the backend `has_agreed` it may be silent for
 /// `silent`.
 pub fn for_upgrade(peer: &mut HttpPeer, silent: Duration, has_agreed: HasAgreed) {
     let options: &mut PeerOptions = &mut peer.options;
     options.set_http_version(1, 1);
-    options.custom_l4 = Some(Arc::new(PatientConnect { silent, has_agreed }));
-    // A key that no kept connection has, so that none is used for this, nor this one for others.
+    options.custom_l4 = Some(Arc::new(UpgradeConnect { silent, has_agreed }));
+    // A key that no kept connection has, so that the connection is never shared.
     peer.group_key ^= fastrand::u64(1..);
 }
 
 /// Whether a backend has agreed to the upgrade.
 pub type HasAgreed = Arc<dyn Fn() -> bool + Send + Sync>;
 
-struct PatientConnect {
+struct UpgradeConnect {
     silent: Duration,
     has_agreed: HasAgreed,
 }
 
-impl std::fmt::Debug for PatientConnect {
+impl std::fmt::Debug for UpgradeConnect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PatientConnect").field("silent", &self.silent).finish_non_exhaustive()
+        f.debug_struct("UpgradeConnect").field("silent", &self.silent).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl Connect for PatientConnect {
+impl Connect for UpgradeConnect {
     async fn connect(&self, address: &SocketAddr) -> pingora::Result<Stream> {
         let socket: Box<dyn VirtualSocket> = match address {
             SocketAddr::Inet(address) => {
                 let stream = ext::connect(address, None).await?;
-                Box::new(Patient::new(stream, self))
+                Box::new(UpgradeStream::new(stream, self))
             }
             SocketAddr::Unix(address) => {
                 let stream = ext::connect_uds(path_of(address)?).await?;
-                Box::new(Patient::new(stream, self))
+                Box::new(UpgradeStream::new(stream, self))
             }
         };
         Ok(VirtualSocketStream::new(socket).into())
     }
 }
 
-/// A socket that is read from one turn after it was written to, at the earliest.
-struct Patient<S> {
+/// A socket that is read one poll after a write, at the earliest.
+struct UpgradeStream<S> {
     stream: S,
     has_written: bool,
     silent: Duration,
@@ -79,8 +81,8 @@ struct Patient<S> {
     silence: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
-    fn new(stream: S, connect: &PatientConnect) -> Self {
+impl<S> UpgradeStream<S> {
+    fn new(stream: S, connect: &UpgradeConnect) -> Self {
         let (silent, has_agreed) = (connect.silent, Arc::clone(&connect.has_agreed));
         Self { stream, has_written: false, silent, has_agreed, silence: None }
     }
@@ -101,9 +103,9 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: std::fmt::Debug> std::fmt::Debug for Patient<S> {
+impl<S: std::fmt::Debug> std::fmt::Debug for UpgradeStream<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Patient").field("stream", &self.stream).finish_non_exhaustive()
+        f.debug_struct("UpgradeStream").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 
@@ -123,17 +125,17 @@ impl Socket for UnixStream {
     }
 }
 
-impl<S: Socket> VirtualSocket for Patient<S> {
+impl<S: Socket> VirtualSocket for UpgradeStream<S> {
     fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
         match option {
             VirtualSockOpt::NoDelay => self.stream.set_nodelay(),
-            // Never asked for: peers here set nothing else.
+            // Never called: peers here set nothing else.
             _ => Ok(()),
         }
     }
 }
 
-impl<S: Socket> AsyncRead for Patient<S> {
+impl<S: Socket> AsyncRead for UpgradeStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -153,7 +155,7 @@ impl<S: Socket> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: Socket> AsyncWrite for Patient<S> {
+impl<S: Socket> AsyncWrite for UpgradeStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -187,15 +189,15 @@ mod tests {
         }
     }
 
-    fn connect(silent: Duration, agreed: bool) -> PatientConnect {
-        PatientConnect { silent, has_agreed: Arc::new(move || agreed) }
+    fn connect(silent: Duration, agreed: bool) -> UpgradeConnect {
+        UpgradeConnect { silent, has_agreed: Arc::new(move || agreed) }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_backend_may_be_silent_for_long_only_once_it_has_agreed() {
         let read = |agreed| async move {
             let (near, _far) = tokio::io::duplex(64);
-            let mut socket = Patient::new(near, &connect(Duration::from_secs(5), agreed));
+            let mut socket = UpgradeStream::new(near, &connect(Duration::from_secs(5), agreed));
             let mut buffer = [0; 1];
             let read = socket.read_exact(&mut buffer);
             tokio::time::timeout(Duration::from_hours(1), read).await.map(|read| read.map(drop))
@@ -208,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn a_read_waits_one_turn_after_a_write_and_no_longer() {
         let (near, mut far) = tokio::io::duplex(64);
-        let mut socket = Patient::new(near, &connect(Duration::from_mins(1), false));
+        let mut socket = UpgradeStream::new(near, &connect(Duration::from_mins(1), false));
         far.write_all(b"ready").await.unwrap();
         socket.write_all(b"hello").await.unwrap();
         let mut buffer = [0; 5];

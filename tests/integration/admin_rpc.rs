@@ -135,7 +135,7 @@ fn one_of_each_phase(answers: &mut Vec<Value>) {
 /// Waits for a certificate: how far it is at which moment is another one each time.
 fn one_step(answers: &mut Vec<Value>) {
     answers.retain(|answer| answer["method"] != "progress");
-    let step = json!({ "step": "waiting for the CA to look at tls-alpn-01" });
+    let step = json!({ "step": "waiting for the CA to check tls-alpn-01" });
     let params = json!({ "id": 1, "progress": step });
     answers.insert(0, json!({ "jsonrpc": "2.0", "method": "progress", "params": params }));
 }

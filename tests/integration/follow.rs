@@ -186,7 +186,7 @@ fn it_ends_with_the_server_and_says_so() {
     vhost.kill();
     assert_eq!(follower.end(), Some(1));
     let words = std::fs::read_to_string(&follower.err).unwrap();
-    assert!(words.contains("error: lost the server"), "{words}");
+    assert!(words.contains("error: lost the connection to the server"), "{words}");
 }
 
 #[test]

@@ -328,7 +328,7 @@ fn a_drain_that_does_not_end_is_status_7_and_the_reload_stands() {
     });
     let output = site.vhost.ctl(&["reload", "--drain-timeout", "200ms"]);
     assert_eq!(output.code, 7, "{output:?}");
-    assert!(output.stderr.contains("1 request of what the file removed"), "{output:?}");
+    assert!(output.stderr.contains("1 request of removed entries"), "{output:?}");
     assert_eq!(site.vhost.live("example.com"), "b");
     let mut again = site.hold(&site.backends[1]);
     site.edit(|setup| {

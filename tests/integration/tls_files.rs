@@ -44,9 +44,9 @@ impl Site {
         let (old, old_key) = write(&self.authority.issue_in(2020..2021, &["example.com"]), "old");
         vec![
             (cert.clone(), other_key.clone(), "does not belong"),
-            (key.clone(), cert.clone(), "the other way round"),
+            (key.clone(), cert.clone(), "swap `cert` and `key`"),
             (other, other_key, "not for `example.com`"),
-            (old, old_key, "ran out"),
+            (old, old_key, "expired"),
             (cert, "/nowhere/key.pem".to_owned(), "/nowhere/key.pem"),
         ]
     }
@@ -110,7 +110,7 @@ fn a_working_certificate_is_not_given_up_for_files_that_do_not_fit() {
     let served = site.serial();
     for (issued, said) in [
         (site.authority.issue(&["other.test"]), "other names"),
-        (site.authority.issue_in(2020..2021, &["example.com"]), "ran out"),
+        (site.authority.issue_in(2020..2021, &["example.com"]), "expired"),
     ] {
         site.good.replace(&issued);
         let shown = eventually_some("it is shown", SOON, || {

@@ -179,14 +179,14 @@ fn a_switch_is_made_and_undone_with_keys() {
     screen.keys(&["S"]);
     screen.wait_for(&[
         "switch example.com a → b, 1 of 1 backend healthy, 1 request to drain?",
-        "y do it  n leave it",
+        "y yes  n no",
     ]);
     screen.keys(&["n"]);
     screen.wait_for(&["nothing was changed"]);
     assert_eq!(vhost.live("example.com"), "a");
 
     screen.keys(&["S"]);
-    screen.wait_for(&["y do it"]);
+    screen.wait_for(&["y yes"]);
     screen.keys(&["y"]);
     screen.wait_for(&["draining: 1 request left", "a→b", "example.com a → b, draining"]);
     assert_eq!(vhost.live("example.com"), "b");
@@ -197,7 +197,7 @@ fn a_switch_is_made_and_undone_with_keys() {
     screen.keys(&["Enter"]);
     screen.wait_for(&["example.com  live b, before it a", "b (live)", "p90", "retries"]);
     screen.keys(&["u"]);
-    screen.wait_for(&["undo example.com b → a", "y do it"]);
+    screen.wait_for(&["undo example.com b → a", "y yes"]);
     screen.keys(&["y"]);
     screen.wait_for(&["example.com b → a: done", "live a, before it b"]);
     assert_eq!(vhost.live("example.com"), "a");
@@ -210,7 +210,7 @@ fn a_switch_is_made_and_undone_with_keys() {
     screen.keys(&["Escape"]);
     screen.wait_for(&["example.com", "q quit"]);
     screen.keys(&["?"]);
-    screen.wait_for(&["KEYS", "back to the tag before"]);
+    screen.wait_for(&["KEYS", "back to the previous tag"]);
     screen.keys(&["x"]);
     screen.wait_for(&["DOMAIN"]);
     screen.keys(&["q"]);

@@ -91,7 +91,7 @@ async fn what_lies_before_a_ca_is_recognised() {
             "a web page",
         ),
         (302, &[("location", "http://portal.test/")], "", "redirects to `http://portal.test/`"),
-        (200, &[], "{\"hello\":1}", "no ACME directory"),
+        (200, &[], "{\"hello\":1}", "not an ACME directory"),
         (404, &[], "not found", "404 Not Found"),
     ] {
         let error = alike(status, headers, body).await;

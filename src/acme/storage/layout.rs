@@ -1,4 +1,4 @@
-//! How things are called on disk.
+//! Names of files and directories.
 
 use crate::model::{DomainName, Pattern};
 
@@ -16,7 +16,6 @@ pub(super) fn ca(directory_url: &str) -> String {
     name.chars().map(plain).collect::<String>().trim_start_matches('.').to_owned()
 }
 
-/// The file of a name.
 pub(super) fn file(name: &DomainName, extension: &str) -> String {
     match name.pattern() {
         Pattern::Wildcard(base) => format!("{WILDCARD}{base}.{extension}"),
@@ -27,7 +26,7 @@ pub(super) fn file(name: &DomainName, extension: &str) -> String {
     }
 }
 
-/// The name whose file is called so.
+/// The domain name of a file.
 pub(super) fn name_of(stem: &str) -> Option<DomainName> {
     let name = match (stem.strip_prefix(WILDCARD), stem.strip_prefix("__")) {
         (Some(base), _) => format!("*.{base}"),
@@ -36,7 +35,7 @@ pub(super) fn name_of(stem: &str) -> Option<DomainName> {
         _ if stem.starts_with(['_', '*']) => return None,
         _ => stem.to_owned(),
     };
-    // One that is written in another way would be found twice.
+    // A name in another spelling would be found twice.
     name.parse::<DomainName>().ok().filter(|parsed| parsed.to_string() == name)
 }
 

@@ -1,4 +1,4 @@
-//! Gets the directory ready before anything is read from it.
+//! Prepares the directory before anything is read from it.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -21,7 +21,7 @@ pub(super) fn prepare(root: &Path) -> io::Result<()> {
     set_mode(root, DIRECTORY, &mut repaired);
     for entry in fs::read_dir(root)?.flatten() {
         let path = entry.path();
-        // What belongs to others is none of our business.
+        // Files of other users are left alone.
         if is_directory(&path)
             && (path.ends_with(IMPORTED)
                 || ["account.json", "certs", "orders"].iter().any(|ours| path.join(ours).exists()))
@@ -33,7 +33,7 @@ pub(super) fn prepare(root: &Path) -> io::Result<()> {
         warn!(
             path = %root.display(),
             count = repaired,
-            "files with private keys were open to others, and are not any more"
+            "files with private keys were open to others; their modes were corrected"
         );
     }
     Ok(())
@@ -57,7 +57,7 @@ fn tidy(directory: &Path, repaired: &mut u32) {
     }
 }
 
-/// A symbolic link is none: what it leads to may be anybody's.
+/// Not a symbolic link: its target may belong to anybody.
 fn is_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
@@ -69,14 +69,14 @@ fn set_mode(path: &Path, mode: u32, repaired: &mut u32) {
     }
     match fs::set_permissions(path, Permissions::from_mode(mode)) {
         Ok(()) => *repaired += 1,
-        // Never a reason not to serve: it may be the way a volume is mounted.
+        // Never an error: it may be how a volume is mounted.
         Err(error) => {
             warn!(path = %path.display(), %error, "a file's mode cannot be made private");
         }
     }
 }
 
-/// Certificates that are gone after each restart run into the CA's limits.
+/// If certificates are lost at each restart, the CA's limits are soon reached.
 fn warn_if_it_does_not_last(root: &Path) {
     use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, statfs};
     let Ok(found) = statfs(root) else { return };
@@ -84,7 +84,7 @@ fn warn_if_it_does_not_last(root: &Path) {
     if kind == TMPFS_MAGIC || kind == OVERLAYFS_SUPER_MAGIC {
         warn!(
             path = %root.display(),
-            "certificates are kept where they may not outlive a restart: mount a volume there"
+            "certificates are stored where a restart may delete them: mount a volume there"
         );
     }
 }

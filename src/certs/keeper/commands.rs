@@ -1,4 +1,4 @@
-//! What people tell the keeper to do.
+//! The keeper's commands.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,15 +16,15 @@ use crate::model::{
 };
 use crate::tls::Served;
 
-/// Certificates issued for one name within [`WEEK`], at most, while the one before was good.
-const PER_WEEK: usize = 4;
+/// The most certificates for one name within [`WEEK`], while the previous one was valid.
+const MAX_PER_WEEK: usize = 4;
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
 impl Keeper {
-    pub(super) async fn carry_out(&mut self, command: Command) {
+    pub(super) async fn run_command(&mut self, command: Command) {
         match command {
             Command::Renew { name, force, reply } => {
-                // Whoever asked may be gone; what was asked for is done all the same.
+                // The client may be gone; the command is completed all the same.
                 let _ = reply.send(self.renew(&name, force));
             }
             Command::Import { actor, name, served, bundle, reply } => {
@@ -39,7 +39,7 @@ impl Keeper {
                     entry.meta.window_ms = None;
                     entry.meta.renew_ms = Some(0);
                     if again {
-                        // Nobody is to be shown the key again.
+                        // A revoked key must not be used again.
                         entry.served = None;
                     }
                     entry.work = Work::Rest(Some(SystemTime::now()));
@@ -52,14 +52,14 @@ impl Keeper {
         }
     }
 
-    /// Puts what is stored of a name where no start finds it.
+    /// Moves the stored files of a name aside, so that no start finds them.
     async fn set_aside(&self, name: &DomainName) {
         let url = self.shared.table.read().get(name).and_then(|e| e.directory_url.clone());
         let Some(url) = url else { return };
         let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
         let aside = tokio::task::spawn_blocking(move || storage.of_ca(&url).set_aside(&own)).await;
         if let Ok(Err(error)) = aside {
-            tracing::error!(%name, %error, "cannot put a revoked certificate aside");
+            tracing::error!(%name, %error, "cannot move a revoked certificate out of use");
         }
     }
 
@@ -102,7 +102,7 @@ impl Keeper {
                 return Err(CertError::NotAcme {
                     name: name.clone(),
                     source_word: if is_imported { "an import" } else { "files" }.to_owned(),
-                    hint: "put a new one in its place; files are read again by themselves".into(),
+                    hint: "replace the files; they are read again automatically".into(),
                 });
             }
         }
@@ -113,11 +113,11 @@ impl Keeper {
             let until = date(served.certificate.not_after());
             return Err(CertError::StillGood { name: name.clone(), until });
         }
-        if issued >= PER_WEEK && good.is_some() && !force {
+        if issued >= MAX_PER_WEEK && good.is_some() && !force {
             return Err(CertError::TooOften { name: name.clone(), count: issued });
         }
         if !running {
-            // Nothing that failed before is held against what a person asks for.
+            // Earlier failures don't delay a command.
             self.edit(name, |entry| {
                 entry.meta.attempts = 0;
                 entry.work = Work::Rest(None);

@@ -5,21 +5,21 @@ use std::time::{Instant, SystemTime};
 use super::super::entry::{Entry, Work};
 use super::super::job;
 use super::super::plan::Plan;
-use super::super::shelf::Shelf;
+use super::super::stored::StoredCertificates;
 use super::Keeper;
 use super::wanted::is_below_top;
 use crate::model::DomainName;
 use crate::tls::{Demand, Slot};
 
-/// Names below wildcards that have a certificate of our own CA, each its own. Beyond that the one goes
-/// that was shown to nobody for longest.
+/// The most names below wildcards with a certificate of our own CA. Beyond that the one that was
+/// unused for longest is dropped.
 const MAX_BELOW: usize = 1_000;
 
-/// Names that are asked about at once.
+/// The most names that are checked at once.
 const MAX_ASKING: usize = 8;
 
 impl Keeper {
-    /// Sees to a name that a client asked for.
+    /// Handles a name on demand.
     pub(super) fn demanded(&mut self, demand: Demand) {
         let Ok(name) = demand.host.parse::<DomainName>() else { return };
         let known = self.shared.table.read().get(&name).map(|entry| entry.plan.clone());
@@ -56,14 +56,14 @@ impl Keeper {
         let now = Instant::now();
         if let Err(reason) = self.demand_limits.admit(&name, client, counts, &settings, now) {
             tracing::info!(%name, reason, "certificate on demand refused");
-            // Whoever asked may be gone.
+            // The client may be gone.
             let _ = demand.refused.send(());
             return;
         }
         let mut entry = Entry::new(domain, Plan::OnDemand);
         entry.on_demand = true;
-        // What was ordered before is good for as long as it lasts, whatever became of its domain since.
-        let stored = tokio::task::block_in_place(|| Shelf::of(&self.shared, &name));
+        // A stored certificate is used while it is valid, whatever has become of its domain.
+        let stored = tokio::task::block_in_place(|| StoredCertificates::of(&self.shared, &name));
         Self::take_shelved(&name, &mut entry, &stored);
         let now = SystemTime::now();
         if entry.served.as_ref().is_some_and(|(_, served)| served.certificate.not_after() > now) {
@@ -76,7 +76,7 @@ impl Keeper {
         self.queue(&name, true);
     }
 
-    /// Asks about as many of the names that wait for it as may be.
+    /// Starts to check as many waiting names as allowed.
     pub(super) fn start_asking(&mut self) {
         while self.asking < MAX_ASKING
             && let Some(name) = self.to_ask.pop_front()
@@ -110,7 +110,7 @@ impl Keeper {
         self.queue_order(name, !served);
     }
 
-    /// Makes a certificate of our own for a name below a wildcard whose own clients refuse: one right
+    /// Makes a certificate of our own for a name below a wildcard that clients refuse: one directly
     /// below a top-level name, such as `*.localhost`.
     fn make_below(&mut self, name: DomainName, domain: DomainName, plan: Plan) {
         let mut changes = Vec::new();
@@ -126,7 +126,7 @@ impl Keeper {
         self.shared.store.publish(&changes);
     }
 
-    /// The name below a wildcard that makes room for another one; none while there is room.
+    /// The name below a wildcard to drop for a new one; `None` while there is room.
     fn least_used_below(&self) -> Option<DomainName> {
         let table = self.shared.table.read();
         let below = table
@@ -147,7 +147,7 @@ impl Keeper {
         self.undeny(forgotten);
     }
 
-    /// Has names asked about again that were denied, unless somebody has declared them since.
+    /// Lets expired denials be checked again, unless the name has been declared since.
     pub(super) fn undeny(&self, names: impl IntoIterator<Item = DomainName>) {
         let table = self.shared.table.read();
         let undeclared = names.into_iter().filter(|name| !table.contains_key(name));

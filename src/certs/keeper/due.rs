@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::entry::Work;
-use super::super::job::{self, Ended};
+use super::super::job::{self, JobOutcome};
 use super::super::plan::Plan;
 use super::Keeper;
 use crate::model::{CertificateSource, DomainName};
 use crate::tls::Served;
 
-/// Orders that are made at once.
-pub(super) const AT_ONCE: usize = 8;
+/// The most orders at once.
+pub(super) const MAX_RUNNING_ORDERS: usize = 8;
 
-/// Orders at one CA within [`SPAN`], at most. Let's Encrypt allows 300 in 3 hours to an account.
-const AT_PUBLIC: usize = 10;
-const AT_PRIVATE: usize = 100;
-const SPAN: Duration = Duration::from_secs(10);
+/// The most orders at one CA within [`ORDERS_PERIOD`]. Let's Encrypt allows an account 300 in 3
+/// hours.
+const MAX_ORDERS_LETS_ENCRYPT: usize = 10;
+const MAX_ORDERS_OTHER_CA: usize = 100;
+const ORDERS_PERIOD: Duration = Duration::from_secs(10);
 
-/// Failed attempts after which the next CA is tried.
-const PATIENCE: u32 = 3;
+/// After this many failed attempts the next CA goes first.
+const MAX_FAILURES: u32 = 3;
 
 impl Keeper {
     pub(super) fn start_due(&mut self) {
@@ -35,7 +36,7 @@ impl Keeper {
         self.start_orders(now);
     }
 
-    /// Has everything tried again now that failed for a file of this machine.
+    /// Retries everything that failed because of a local file.
     pub(super) fn try_local_failures_again(&mut self) {
         let failed: Vec<DomainName> = {
             let table = self.shared.table.read();
@@ -52,7 +53,7 @@ impl Keeper {
         }
     }
 
-    /// Begins what is due for a name.
+    /// Starts the work that is due for a name.
     pub(super) fn start(&mut self, name: &DomainName, now: SystemTime) {
         let (plan, served, renewal, has_trouble) = {
             let mut table = self.shared.table.write();
@@ -64,7 +65,7 @@ impl Keeper {
                 }
                 _ => now,
             };
-            // The time has been taken out of what is due.
+            // Its time is already removed from `due`.
             entry.work = Work::Rest(None);
             (entry.plan.clone(), served, renewal, entry.trouble.is_some())
         };
@@ -88,7 +89,7 @@ impl Keeper {
         }
     }
 
-    /// Has a certificate ordered; of a name that nobody declared it is asked first whether it may be.
+    /// Queues an order; a name on demand is checked first.
     pub(super) fn queue(&mut self, name: &DomainName, is_first: bool) {
         let on_demand = self.shared.table.read().get(name).is_some_and(|entry| entry.on_demand);
         if !on_demand || self.shared.settings.on_demand.is_none() {
@@ -108,7 +109,7 @@ impl Keeper {
         self.edit(name, |entry| entry.work = Work::Queued);
     }
 
-    /// Asks the CA whether it wants a certificate renewed sooner than was thought.
+    /// Asks the CA whether it wants a certificate renewed sooner.
     pub(super) fn ask_window(&mut self, name: &DomainName, served: Arc<Served>) {
         let url = self.shared.table.read().get(name).and_then(|e| e.directory_url.clone());
         let ca =
@@ -118,12 +119,12 @@ impl Keeper {
                 let name = name.clone();
                 self.jobs.spawn(async move { (name, job::window(ca, served).await) });
             }
-            // Of a CA that is not configured any more: another one's takes its place.
+            // Its CA is no longer configured: the new one's certificate replaces it.
             None => self.queue(name, false),
         }
     }
 
-    /// Begins as many of the orders that wait as may be.
+    /// Starts as many waiting orders as allowed.
     pub(super) fn start_orders(&mut self, now: SystemTime) {
         self.paused.retain(|_, until| *until > now);
         for is_first in [true, false] {
@@ -131,7 +132,7 @@ impl Keeper {
             let mut waiting = std::mem::take(queue);
             let mut left = VecDeque::new();
             while let Some(name) = waiting.pop_front() {
-                if self.ordering >= AT_ONCE {
+                if self.ordering >= MAX_RUNNING_ORDERS {
                     left.push_back(name);
                     left.append(&mut waiting);
                     break;
@@ -146,7 +147,7 @@ impl Keeper {
         }
     }
 
-    /// Begins an order, unless its CA is to be left alone, or enough were begun on demand; then `false`.
+    /// Starts an order; `false` if its CA has a limit, or too many were started on demand.
     pub(super) fn start_order(&mut self, name: &DomainName, is_first: bool) -> bool {
         let shared = Arc::clone(&self.shared);
         let order = {
@@ -162,7 +163,7 @@ impl Keeper {
             }
             let cas = &shared.settings.cas;
             let index =
-                usize::try_from(entry.meta.attempts / PATIENCE).unwrap_or(0) % cas.len().max(1);
+                usize::try_from(entry.meta.attempts / MAX_FAILURES).unwrap_or(0) % cas.len().max(1);
             let Some(ca) = cas.get(index) else { return true };
             if self.paused.contains_key(&index) || !self.has_room(index, ca.is_public()) {
                 return false;
@@ -189,22 +190,23 @@ impl Keeper {
                 }
                 told.changed.send_replace(());
             };
-            // In a task of its own: one that breaks must not leave its name running for ever.
+            // In a task of its own: a panic must not leave the name in the running state for ever.
             let order = tokio::spawn(job::order(shared, order, step));
-            let ended = order.await.unwrap_or_else(|error| Ended::broken(&error));
+            let ended = order.await.unwrap_or_else(|error| JobOutcome::broken(&error));
             (name, ended)
         });
         true
     }
 
-    /// Whether a CA may be asked for one more; it is counted if so.
+    /// Checks whether a CA may get one more order, and counts it.
     pub(super) fn has_room(&mut self, ca: usize, is_public: bool) -> bool {
         let now = Instant::now();
         let begun = self.begun.entry(ca).or_default();
-        while begun.front().is_some_and(|at| now.duration_since(*at) >= SPAN) {
+        while begun.front().is_some_and(|at| now.duration_since(*at) >= ORDERS_PERIOD) {
             begun.pop_front();
         }
-        let has_room = begun.len() < if is_public { AT_PUBLIC } else { AT_PRIVATE };
+        let has_room =
+            begun.len() < if is_public { MAX_ORDERS_LETS_ENCRYPT } else { MAX_ORDERS_OTHER_CA };
         if has_room {
             begun.push_back(now);
         }

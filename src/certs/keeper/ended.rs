@@ -1,37 +1,37 @@
-//! How it ended: what comes of orders.
+//! The outcomes of jobs.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::super::entry::{Trouble, Work};
+use super::super::entry::{EntryError, Work};
 use super::super::job;
-use super::super::job::{Ended, Failure, Obtained};
+use super::super::job::{Failure, JobOutcome, Obtained};
 use super::{Keeper, look_again, served_news};
 use crate::acme::{ErrorKind, RenewalWindow, schedule};
 use crate::clock::millis;
 use crate::model::{Actor, Attempt, CertificateNews, CertificateSource, DomainName};
 
 impl Keeper {
-    pub(super) async fn ended(&mut self, name: &DomainName, ended: Ended) {
+    pub(super) async fn ended(&mut self, name: &DomainName, ended: JobOutcome) {
         match ended {
-            Ended::Window(window) => self.take_window(name, window).await,
-            Ended::Obtained(obtained) => {
+            JobOutcome::Window(window) => self.take_window(name, window).await,
+            JobOutcome::Obtained(obtained) => {
                 self.ordering -= 1;
                 self.obtained(name, *obtained).await;
             }
-            Ended::Failed { directory_url, failure, log } => {
+            JobOutcome::Failed { directory_url, failure, log } => {
                 self.ordering -= 1;
                 self.failed(name, directory_url, failure, log).await;
             }
-            Ended::NoCa => {
+            JobOutcome::NoCa => {
                 self.ordering -= 1;
                 self.denied(name, "no CA is configured");
             }
-            Ended::Allowed => {
+            JobOutcome::Allowed => {
                 self.asking -= 1;
                 self.allowed(name);
             }
-            Ended::Denied(why) => {
+            JobOutcome::Denied(why) => {
                 self.asking -= 1;
                 self.denied(name, &why);
             }
@@ -40,8 +40,8 @@ impl Keeper {
 
     pub(super) async fn obtained(&mut self, name: &DomainName, obtained: Obtained) {
         let Obtained { served, mut meta, directory_url } = obtained;
-        // A name that is gone by now, or has been given another certificate meanwhile, has this one on
-        // the disk, for when it is wanted.
+        // If the name is gone by now, or has got another certificate in between, this one stays on
+        // disk.
         let before = match self.shared.table.read().get(name) {
             Some(entry) if matches!(entry.work, Work::Running(_)) => {
                 entry.served.as_ref().map(|(source, _)| *source)
@@ -49,7 +49,7 @@ impl Keeper {
             _ => return,
         };
         if before == Some(CertificateSource::Imported) {
-            // Or else it would be back after the next start.
+            // Otherwise it would be back after the next start.
             let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
             let removed =
                 tokio::task::spawn_blocking(move || storage.imported().remove(&own)).await;
@@ -112,13 +112,13 @@ impl Keeper {
         }
         self.edit(name, |entry| {
             entry.meta.attempts = attempt;
-            // A restart waits for no CA where none was asked.
+            // A local failure is not stored: a restart tries again at once.
             entry.meta.next_ms = (!is_local).then(|| millis(next));
             entry.meta.last_error = Some(text.clone());
             if !log.is_empty() {
                 entry.meta.log = log;
             }
-            entry.trouble = Some(Trouble { text, hint, blocks });
+            entry.trouble = Some(EntryError { text, hint, blocks });
             entry.failed_challenge = challenge.or(entry.failed_challenge);
             entry.failed_locally = is_local;
             if !directory_url.is_empty() {
@@ -133,9 +133,9 @@ impl Keeper {
         tracing::info!(%name, reason = why, "certificate on demand denied");
         let served = self.shared.table.read().get(name).is_some_and(|entry| entry.served.is_some());
         if served {
-            // What there is is served until it runs out.
+            // The current certificate is served until it expires.
             self.edit(name, |entry| {
-                entry.trouble = Some(Trouble { text: why.to_owned(), hint: None, blocks: true });
+                entry.trouble = Some(EntryError { text: why.to_owned(), hint: None, blocks: true });
                 entry.work = Work::Rest(Some(SystemTime::now() + Duration::from_hours(1)));
             });
             return;
@@ -159,7 +159,7 @@ impl Keeper {
         self.save_meta(name).await;
     }
 
-    /// Stores what is known of an ACME certificate beside it.
+    /// Stores the metadata of an ACME certificate beside it.
     pub(super) async fn save_meta(&self, name: &DomainName) {
         let found = self
             .shared
@@ -172,7 +172,7 @@ impl Keeper {
         let saved =
             tokio::task::spawn_blocking(move || storage.of_ca(&url).save_meta(&own, &meta)).await;
         if let Ok(Err(error)) = saved {
-            tracing::error!(%name, %error, "cannot store how it stands with a certificate");
+            tracing::error!(%name, %error, "cannot save the state of a certificate");
         }
     }
 

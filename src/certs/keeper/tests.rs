@@ -2,10 +2,10 @@ use std::time::UNIX_EPOCH;
 
 use http::header::HOST;
 
+use super::super::context::CertSettings;
 use super::super::entry::Work;
 use super::super::job::Failure;
 use super::super::plan::Plan;
-use super::super::shared::CertSettings;
 use super::*;
 use crate::acme::testing::{Scripted, answer, issuer};
 use crate::acme::{Ca, Challenges, ErrorKind, Listeners, RenewalWindow, Storage};
@@ -41,7 +41,7 @@ fn keeper_at(directory_url: &str, folder: &tempfile::TempDir) -> Keeper {
     };
     let (_, reader) = publication(Snapshot::default());
     let serving = Serving::new().expect("random numbers");
-    let shared = Shared::new(settings, reader, CertStore::new().0, serving);
+    let shared = KeeperContext::new(settings, reader, CertStore::new().0, serving);
     let journal: Journal = Arc::new(|_, _, _| Box::pin(std::future::ready(())) as _);
     Keeper::open(Arc::new(shared), journal)
 }
@@ -77,7 +77,7 @@ impl Keeper {
         let directory_url = CA.to_owned();
         // As if it had been ordered.
         self.ordering += 1;
-        let ended = Ended::Failed { directory_url, failure, log: Vec::new() };
+        let ended = JobOutcome::Failed { directory_url, failure, log: Vec::new() };
         self.ended(&name.parse().unwrap(), ended).await;
     }
 }
@@ -102,7 +102,7 @@ async fn the_window_that_a_ca_names_is_kept_and_followed() {
         (now + 2 * DAY, now + 3 * DAY, true),
     ] {
         assert!(end < not_after);
-        keeper.ended(&name, Ended::Window(Some(window(start, end)))).await;
+        keeper.ended(&name, JobOutcome::Window(Some(window(start, end)))).await;
         let table = keeper.shared.table.read();
         let meta = &table[&name].meta;
         assert_eq!(meta.window_ms, Some((millis(start), millis(end))));
@@ -119,7 +119,7 @@ async fn the_window_that_a_ca_names_is_kept_and_followed() {
         assert_eq!(stored.tried[0].1, *meta, "a restart knows it");
     }
     let before = keeper.shared.table.read()[&name].meta.clone();
-    keeper.ended(&name, Ended::Window(None)).await;
+    keeper.ended(&name, JobOutcome::Window(None)).await;
     let after = keeper.shared.table.read()[&name].meta.clone();
     assert_eq!(after, before, "a CA that says nothing takes nothing back");
 }
@@ -262,7 +262,7 @@ async fn what_failed_for_a_local_file_is_tried_again_by_a_reload_and_by_a_restar
         is_local: true,
     };
     keeper.ordering += 1;
-    let ended = Ended::Failed { directory_url: CA.to_owned(), failure, log: Vec::new() };
+    let ended = JobOutcome::Failed { directory_url: CA.to_owned(), failure, log: Vec::new() };
     keeper.ended(&local.parse().unwrap(), ended).await;
     let soon = SystemTime::now() + HOUR;
     for name in [local, refused] {

@@ -1,15 +1,15 @@
-//! Which names want a certificate, and from where: the keeper follows the state.
+//! Follows the state: which names need a certificate, and from where.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::super::entry::{Entry, Trouble, Work};
+use super::super::entry::{Entry, EntryError, Work};
 use super::super::error::CertError;
-use super::super::files::InFiles;
+use super::super::files::FilePairState;
 use super::super::job;
 use super::super::plan::{Plan, plan};
-use super::super::shelf::Shelf;
+use super::super::stored::StoredCertificates;
 use super::{Keeper, look_again};
 use crate::acme::schedule;
 use crate::clock::time;
@@ -17,20 +17,20 @@ use crate::config::CertificateFiles;
 use crate::model::{CertificateSource, DomainName, Pattern, TlsMode, VirtualHost};
 use crate::tls::{Slot, Trust};
 
-/// Names that come together and get a certificate of our own CA at once. Those of a larger crowd get
-/// theirs when somebody asks for it.
-const EAGER: usize = 100;
+/// The most names that get a certificate of our own CA at once when they are added together. Beyond
+/// that they get theirs on request.
+const MAX_MADE_AT_ONCE: usize = 100;
 
 impl Keeper {
-    /// Takes in the state of now: names that came, went, or want their certificate from elsewhere. What
-    /// is stored is given, or is read as it is needed.
-    pub(super) fn follow(&mut self, stored: Option<&Shelf>) {
+    /// Applies the current state: names that were added or removed, or get their certificate from
+    /// elsewhere now. Stored certificates are passed in, or read as needed.
+    pub(super) fn follow(&mut self, stored: Option<&StoredCertificates>) {
         let snapshot = self.shared.reader.load();
         let before = std::mem::replace(&mut self.followed, Arc::clone(&snapshot));
         let mut gone: BTreeSet<DomainName> = BTreeSet::new();
-        // Domains that went, or say something else of certificates.
+        // Domains that were removed, or whose certificate options have changed.
         let mut left: BTreeSet<&DomainName> = BTreeSet::new();
-        // A switch is nothing to certificates.
+        // A switch does not affect certificates.
         let differing = || {
             let all = snapshot.domains_changed_since(&before);
             all.filter(|(was, now)| was.zip(*now).is_none_or(|(was, now)| wants_other(was, now)))
@@ -43,7 +43,7 @@ impl Keeper {
             }
         }
         if !left.is_empty() {
-            // What was made on demand goes with its domain.
+            // Names on demand are removed with their domain.
             let table = self.shared.table.read();
             let below = table.iter().filter(|(_, e)| e.on_demand && left.contains(&e.domain));
             let below: Vec<_> = below.map(|(name, _)| name.clone()).collect();
@@ -56,7 +56,7 @@ impl Keeper {
             for name in now.names() {
                 let was_there = gone.remove(name);
                 let slot = self.want(name, now.domain.clone(), &now.tls, stored, &mut made);
-                // Of a hundred thousand names without a certificate nothing is kept.
+                // Names without a certificate take no entry: there may be a hundred thousand.
                 if was_there || slot.is_some() {
                     changes.push((name.clone(), slot));
                 }
@@ -84,13 +84,13 @@ impl Keeper {
         self.shared.changed.send_replace(());
     }
 
-    /// Sees to a name that is served. What handshakes are to see of it, where anything.
+    /// Handles a served name. Returns its slot for handshakes, if any.
     pub(super) fn want(
         &mut self,
         name: &DomainName,
         domain: DomainName,
         tls: &TlsMode,
-        stored: Option<&Shelf>,
+        stored: Option<&StoredCertificates>,
         made: &mut usize,
     ) -> Option<Slot> {
         let settings = &self.shared.settings;
@@ -107,7 +107,7 @@ impl Keeper {
         let stored = if let Some(stored) = stored {
             stored
         } else {
-            own = Shelf::of(&self.shared, name);
+            own = StoredCertificates::of(&self.shared, name);
             &own
         };
         let mut entry = Entry::new(domain, plan);
@@ -123,13 +123,13 @@ impl Keeper {
             Plan::OnDemand => {}
             Plan::Blocked { error, hint } => {
                 tracing::warn!(%name, error, "no certificate can be ordered");
-                entry.trouble = Some(Trouble { text: error, hint, blocks: true });
+                entry.trouble = Some(EntryError { text: error, hint, blocks: true });
             }
-            // Clients refuse such a wildcard: each name below it gets its own, when somebody asks.
+            // Clients refuse such a wildcard: each name below it gets its own on request.
             Plan::Internal { .. } if is_below_top(name) => {}
             Plan::Internal { .. } => {
                 *made += 1;
-                if *made <= EAGER {
+                if *made <= MAX_MADE_AT_ONCE {
                     self.make(name, &mut entry);
                 }
             }
@@ -145,8 +145,8 @@ impl Keeper {
         Some(self.put(name, entry))
     }
 
-    /// Goes on with an ACME certificate where it was left.
-    pub(super) fn take_shelved(name: &DomainName, entry: &mut Entry, stored: &Shelf) {
+    /// Resumes the state of an ACME certificate.
+    pub(super) fn take_shelved(name: &DomainName, entry: &mut Entry, stored: &StoredCertificates) {
         let now = SystemTime::now();
         let mut next = now;
         if let Some(shelved) = stored.acme.get(name) {
@@ -162,16 +162,19 @@ impl Keeper {
                 }
             }
             if let (Some(error), Some(at)) = (&entry.meta.last_error, entry.meta.next_ms) {
-                // A restart is no reason to ask again sooner.
-                entry.trouble = Some(Trouble { text: error.clone(), hint: None, blocks: false });
+                // A restart must not shorten a wait.
+                entry.trouble = Some(EntryError { text: error.clone(), hint: None, blocks: false });
                 next = time(at).min(now + Duration::from_hours(24));
             }
         }
         entry.work = Work::Rest(Some(next));
     }
 
-    /// Names that were demanded before and still have their certificate.
-    pub(super) fn restore_demanded(&mut self, stored: &Shelf) -> Vec<(DomainName, Option<Slot>)> {
+    /// Names on demand that still have their certificate.
+    pub(super) fn restore_demanded(
+        &mut self,
+        stored: &StoredCertificates,
+    ) -> Vec<(DomainName, Option<Slot>)> {
         let Some(default) = self.default_domain() else { return Vec::new() };
         let mut changes = Vec::new();
         for name in stored.acme.keys() {
@@ -222,7 +225,7 @@ impl Keeper {
             Err(error) => {
                 let text = CertError::from(error).in_full();
                 tracing::error!(%name, error = text, "no certificate can be made");
-                entry.trouble = Some(Trouble { text, hint: None, blocks: false });
+                entry.trouble = Some(EntryError { text, hint: None, blocks: false });
                 entry.work = Work::Rest(Some(SystemTime::now() + Duration::from_mins(1)));
             }
         }
@@ -230,7 +233,7 @@ impl Keeper {
 
     pub(super) fn open_default(&mut self) {
         let Some(files) = self.shared.settings.default_certificate.clone() else { return };
-        let InFiles { good, error } = self.files.open(&files, &self.shared.serving);
+        let FilePairState { good, error } = self.files.open(&files, &self.shared.serving);
         if let Some(error) = &error {
             tracing::error!(error, "the default certificate can't be used");
         }
@@ -239,13 +242,13 @@ impl Keeper {
     }
 }
 
-/// Whether it is a wildcard right below a top-level name, such as `*.localhost`. OpenSSL and browsers
-/// refuse those, and take others for all names one label below.
+/// Whether it is a wildcard directly below a top-level name, such as `*.localhost`. OpenSSL and
+/// browsers refuse those, but accept others for all names one label below.
 pub(super) fn is_below_top(name: &DomainName) -> bool {
     matches!(name.pattern(), Pattern::Wildcard(base) if !base.contains('.'))
 }
 
-/// Whether a virtual host wants other certificates than it did.
+/// Whether the certificate options of a virtual host have changed.
 fn wants_other(was: &VirtualHost, now: &VirtualHost) -> bool {
     was.tls != now.tls || was.aliases != now.aliases
 }

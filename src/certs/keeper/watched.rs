@@ -1,10 +1,10 @@
-//! Files of the operator that have changed.
+//! Changes of the operator's files.
 
 use std::sync::Arc;
 
 use super::super::entry::Entry;
 use super::super::files;
-use super::super::files::{Found, InFiles};
+use super::super::files::{FileChange, FilePairState};
 use super::super::plan::Plan;
 use super::{Keeper, served_news};
 use crate::config::CertificateFiles;
@@ -20,15 +20,15 @@ impl Keeper {
         }
     }
 
-    pub(super) async fn take_files(&mut self, files: &CertificateFiles, found: &Found) {
+    pub(super) async fn take_files(&mut self, files: &CertificateFiles, found: &FileChange) {
         if self.shared.settings.default_certificate.as_ref() == Some(files) {
             let error = match found {
-                Found::Good(served) => {
+                FileChange::Good(served) => {
                     self.shared.store.publish_default(Some(served));
                     None
                 }
-                // The one before is still served.
-                Found::Bad(error) => {
+                // The previous one is still served.
+                FileChange::Bad(error) => {
                     tracing::error!(error, "the default certificate can't be used");
                     Some(error.clone())
                 }
@@ -45,13 +45,13 @@ impl Keeper {
             self.edit(&name, |entry| {
                 let before = entry.served.is_some();
                 let (good, error) = match found {
-                    Found::Good(served) => (Some(Arc::clone(served)), None),
-                    Found::Bad(error) => {
+                    FileChange::Good(served) => (Some(Arc::clone(served)), None),
+                    FileChange::Bad(error) => {
                         let good = entry.served.as_ref().map(|(_, served)| Arc::clone(served));
                         (good, Some(error.clone()))
                     }
                 };
-                entry.take_file(&name, InFiles { good, error });
+                entry.take_file(&name, FilePairState { good, error });
                 news = Some(match (&entry.trouble, &entry.served) {
                     (None, Some((source, served))) => served_news(served, *source, before),
                     (trouble, _) => {

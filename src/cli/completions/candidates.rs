@@ -1,4 +1,4 @@
-//! What the last word of a line may become.
+//! Completes the last word of a line.
 
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
@@ -14,20 +14,20 @@ use crate::model::{BackendId, DomainName, Tag};
 use crate::rpc::catalogue::{self, Entry};
 use crate::rpc::methods::name::{Name, Noun};
 
-/// What a word may become.
+/// The candidates for a word.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Candidates {
-    /// Words, each with what there is to say about it.
+    /// Words, each with a description.
     Words(Vec<(String, Option<String>)>),
-    /// A file, which the shell knows best how to complete.
+    /// A file, which the shell completes.
     Files,
 }
 
 /// Stands for files among the candidates of an argument; no name has a NUL.
-const A_FILE: &str = "\0";
+const FILE_MARK: &str = "\0";
 
-/// Arguments that name what does not exist yet: nothing that exists is a candidate.
-const NEW: [(&str, &str); 4] = [
+/// Arguments with new names: existing ones are no candidates.
+const NEW_NAMES: [(&str, &str); 4] = [
     ("vhost ctl domain add", "domain"),
     ("vhost ctl domain add", "aliases"),
     ("vhost ctl domain set", "aliases"),
@@ -37,7 +37,7 @@ const NEW: [(&str, &str); 4] = [
 /// The argument that names a method of the admin socket.
 const METHOD: (&str, &str) = ("vhost ctl call", "method");
 
-/// What the last of `words` may become; the first is the program.
+/// The candidates for the last of `words`; the first is the program.
 pub(super) fn of(root: Command, words: &[OsString]) -> Candidates {
     let Some((last, before)) = words.split_last() else {
         return Candidates::Words(Vec::new());
@@ -46,10 +46,10 @@ pub(super) fn of(root: Command, words: &[OsString]) -> Candidates {
     let mut command = completing(root, "vhost", &socket);
     let found = clap_complete::engine::complete(&mut command, words.to_vec(), before.len(), None);
     let found = found.unwrap_or_default();
-    if found.iter().any(|candidate| text(candidate.get_value()).ends_with(A_FILE)) {
+    if found.iter().any(|candidate| text(candidate.get_value()).ends_with(FILE_MARK)) {
         return Candidates::Files;
     }
-    // Flags would drown the names that are asked for most of the time.
+    // Options would hide the names, which are wanted most of the time.
     let flags = text(last).starts_with('-');
     let word = |candidate: &CompletionCandidate| {
         let about = candidate.get_help().map(ToString::to_string).unwrap_or_default();
@@ -73,7 +73,7 @@ fn socket(words: &[OsString]) -> PathBuf {
     }
     let given = match typed {
         Some(path) => match (path.strip_prefix("~/"), std::env::home_dir()) {
-            // The shell does this only when the line is run.
+            // The shell expands this only when it runs the line.
             (Some(rest), Some(home)) => Some(home.join(rest)),
             _ => Some(path.into()),
         },
@@ -82,8 +82,8 @@ fn socket(words: &[OsString]) -> PathBuf {
     given.unwrap_or_else(default_socket)
 }
 
-/// The command with a completer at each argument: by the type of its values, so that no argument of
-/// any verb needs to be told.
+/// The command with a completer at each argument, chosen by the type of its values, so that no verb
+/// has to declare one.
 fn completing(command: Command, path: &str, socket: &Arc<Path>) -> Command {
     command.mut_args(|arg| complete_arg(arg, path, socket)).mut_subcommands(|verb| {
         let path = format!("{path} {}", verb.get_name());
@@ -103,11 +103,12 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
     } else if of == TypeId::of::<BackendId>() {
         Noun::Backend
     } else if of == TypeId::of::<PathBuf>() {
-        return arg.add(ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(A_FILE)]));
+        return arg
+            .add(ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(FILE_MARK)]));
     } else {
         return arg;
     };
-    if NEW.contains(&(path, arg.get_id().as_str())) {
+    if NEW_NAMES.contains(&(path, arg.get_id().as_str())) {
         return arg;
     }
     let socket = Arc::clone(socket);

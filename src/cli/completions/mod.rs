@@ -1,9 +1,9 @@
 //! `vhost completions SHELL`: the script that a shell sources, and the answers that it asks for.
 //!
 //! The scripts hand the words of the line to `vhost completions SHELL -- WORDS…`, which prints a
-//! candidate a line. `clap_complete` has scripts of its own, but promises them to fit only the
-//! program of the same build, while these are installed as files; they let bash take the domain `*`
-//! for a pattern of files, and let errors through to the terminal.
+//! candidate a line. `clap_complete` has scripts of its own, but guarantees them only for the
+//! program of the same build, while these are installed as files; with those, bash expands the
+//! domain `*` as a pattern, and errors reach the terminal.
 
 mod candidates;
 mod names;
@@ -18,9 +18,9 @@ use super::exit_code::ExitCode;
 
 /// Print the script that completes `vhost` in a shell
 ///
-/// It completes commands, flags and files, and the names of domains, tags and backends as the server
-/// knows them at that moment. It finds the server as `vhost ctl` does: by the `--socket` of the line,
-/// `VHOST_SOCKET`, or the default place; without a server it offers no names.
+/// It completes commands, options and files, and the current names of domains, tags and backends of
+/// the server. It finds the server like `vhost ctl`: by `--socket` on the command line,
+/// `VHOST_SOCKET`, or the default path. Without a server it offers no names.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vhost completions bash > ~/.local/share/bash-completion/completions/vhost
@@ -29,7 +29,7 @@ use super::exit_code::ExitCode;
 pub struct CompletionsArgs {
     /// The shell
     shell: Shell,
-    /// The words of a line; what the last of them may become is printed instead
+    /// The words of a line; the candidates for the last one are printed instead
     #[arg(last = true, hide = true)]
     words: Vec<OsString>,
 }
@@ -54,7 +54,7 @@ impl Shell {
         }
     }
 
-    /// A candidate as the shell's script reads it.
+    /// A candidate in the format of the shell's script.
     fn line(self, value: &str, about: Option<&str>) -> String {
         match (self, about) {
             (Self::Bash, _) => value.to_owned(),
@@ -69,10 +69,10 @@ impl Shell {
     }
 }
 
-/// The line that has the shell complete a file's name by itself.
+/// The line that makes the shell complete file names.
 const FILES: &str = ":files";
 
-/// Prints the script, or what the last word may become. Returns the exit status.
+/// Prints the script, or the candidates for the last word. Returns the exit status.
 pub fn run(args: &CompletionsArgs, root: clap::Command) -> u8 {
     let CompletionsArgs { shell, words } = args;
     let text = if words.is_empty() {

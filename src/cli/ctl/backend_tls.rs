@@ -10,7 +10,7 @@ use crate::model::{BackendTls, Patch, TlsName};
 use crate::plain_file::absolute;
 use crate::rpc::methods::backend::{AddParams, SetParams};
 
-/// What adding and changing have in common. The server reads the files.
+/// The options of `add` and `set`. The server reads the files.
 #[derive(Debug, Args)]
 #[group(skip)]
 #[expect(clippy::struct_field_names, reason = "they are the names of the flags")]
@@ -29,7 +29,7 @@ pub(super) struct TlsArgs {
     tls_client_key_file: Option<PathBuf>,
 }
 
-/// What a change takes besides.
+/// The further options of `set`.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(super) struct TlsEdits {
@@ -56,7 +56,7 @@ impl TlsArgs {
         given.contains(&(key, true))
     }
 
-    /// Puts what is given into the parameters.
+    /// Fills in the parameters.
     pub(super) fn fill(self, params: &mut AddParams) {
         params.tls_server_name = self.tls_server_name;
         params.tls_ca_file = self.tls_ca_file.map(absolute);
@@ -66,10 +66,10 @@ impl TlsArgs {
 }
 
 impl TlsEdits {
-    /// Puts what is given into the parameters.
+    /// Fills in the parameters.
     ///
     /// # Errors
-    /// When a key is given and taken away, or taken away twice.
+    /// When a key is both set and removed, or removed twice.
     pub(super) fn fill(self, params: &mut SetParams) -> Result<(), String> {
         let Self { args, tls_insecure_skip_verify, taken } = self;
         domain_options::check_taken(&taken, |key| args.gives(key))?;

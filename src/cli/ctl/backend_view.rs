@@ -26,7 +26,7 @@ pub(super) fn summary(info: &BackendInfo) -> String {
     format!("{}: {}, {tags}, {doing}, revision {}", info.id, info.state, info.revision)
 }
 
-/// All backends. Why one is unhealthy is a sentence, which no column holds: see [`facts`].
+/// All backends. The reason why one is unhealthy is too long for a column: see [`facts`].
 pub(super) fn table(backends: &[BackendInfo]) -> Table {
     let mut table = Table::list(&["ID", "ADDRESS", "TAGS", "STATE", "HEALTH", "IN-FLIGHT"])
         .shortening(&[(1, 16), (2, 8), (0, 16)]);
@@ -47,7 +47,7 @@ fn columns(info: &BackendInfo) -> [Cell; 6] {
     ]
 }
 
-/// All backends with what else is known of them, on lines as long as it takes.
+/// All backends with more columns, on lines of any length.
 pub(super) fn wide_table(backends: &[BackendInfo], now_ms: u64) -> Table {
     let mut table = Table::list(&[
         "ID",
@@ -101,7 +101,7 @@ impl Unhealthy {
         }
     }
 
-    /// Where to read why they are.
+    /// A note on where to read the reasons.
     pub(super) fn note(&self) -> Option<String> {
         let id = self.first.as_ref()?;
         let who = match self.number {
@@ -136,7 +136,7 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
         table.fact("TLS verify", Cell::toned("off: its certificate is not verified", Tone::Unsure));
     }
     if info.backup {
-        table.fact("backup", "serves while no other is fit");
+        table.fact("backup", "serves while no other can");
     }
     if info.send_proxy_protocol != SendProxyProtocol::Off {
         table.fact("PROXY protocol", info.send_proxy_protocol.to_string());
@@ -164,7 +164,7 @@ fn state(state: &Open<BackendState>) -> Cell {
     Cell::toned(state.to_string(), tone)
 }
 
-/// What was last observed of a backend that is not probed says nothing any more.
+/// The last observation of a backend that is not probed is outdated.
 fn health(info: &BackendInfo) -> Cell {
     match info.state.known() {
         Some(BackendState::Disabled) => "-".into(),

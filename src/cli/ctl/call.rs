@@ -11,7 +11,7 @@ use crate::cli::problem::Problem;
 
 /// Call any method of the admin socket and print its result as JSON
 ///
-/// `docs/admin-rpc.md` has every method. What a long one reports on its way goes to standard error,
+/// `docs/admin-rpc.md` describes every method. Progress of a long one is printed on standard error,
 /// one JSON object a line.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -28,7 +28,7 @@ pub(super) struct CallArgs {
     params: Params,
 }
 
-/// What the parameters are, or where they come from.
+/// The parameters, or their source.
 #[derive(Debug, Clone)]
 enum Params {
     Given(Map<String, Value>),

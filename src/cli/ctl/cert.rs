@@ -31,50 +31,51 @@ pub(super) enum CertVerb {
     Account(AccountArgs),
 }
 
-/// List the certificates of all names: how each stands, and what happens to it next
+/// List the certificates of all names, with their state and what happens next
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl cert list")]
 pub(super) struct ListArgs {}
 
-/// Show one certificate, the last attempts to get it, and what is to be done
+/// Show one certificate, the last attempts to get it, and what to do
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl cert show example.com")]
 pub(super) struct ShowArgs {
-    /// A domain, or an alias of one
+    /// A domain or an alias
     #[arg(value_name = "NAME")]
     name: DomainName,
 }
 
-/// Order a new certificate now; the one that is served stays until it is there
+/// Order a new certificate now; the current one is served until it is there
 ///
-/// With `--wait`, the exit status is 1 when it could not be had, and 6 when it was not there in time.
+/// With `--wait`, the exit status is 1 if the order failed, and 6 if the certificate was not there
+/// in time.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl cert renew example.com --wait
   vhost ctl cert renew example.com --force --wait --timeout 5m")]
 pub(super) struct RenewArgs {
-    /// A domain, or an alias of one
+    /// A domain or an alias
     #[arg(value_name = "NAME")]
     name: DomainName,
-    /// Order although the one that is served is good for long, and although orders were made lately:
-    /// CAs limit how many they take
+    /// Order even if the current one is not due for renewal, or others were ordered recently; CAs
+    /// limit the number of orders
     #[arg(long)]
     force: bool,
-    /// Return once the new one is served
+    /// Wait until the new one is served
     #[arg(long)]
     wait: bool,
-    /// How long to wait for it, such as `30s` [default: 2m]
+    /// How long to wait, such as `30s` [default: 2m]
     #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
     timeout: Option<u64>,
 }
 
-/// Wait until a good certificate is served and none is being ordered
+/// Wait until a valid certificate is served and none is being ordered
 ///
-/// The exit status is 1 when it could not be had, and 6 when it was not there in time.
+/// The exit status is 1 if the order failed, and 6 if the certificate was not there in time.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl cert wait example.com --timeout 5m")]
 pub(super) struct WaitArgs {
-    /// A domain, or an alias of one
+    /// A domain or an alias
     #[arg(value_name = "NAME")]
     name: DomainName,
     /// How long to wait, such as `30s` [default: 2m]
@@ -82,17 +83,17 @@ pub(super) struct WaitArgs {
     timeout: Option<u64>,
 }
 
-/// Take in a certificate with its key, and serve it from now on
+/// Import a certificate with its key, and serve it from now on
 ///
-/// It is checked that they belong together, that they are for the name, and that they have not run
-/// out. What was imported is never renewed: import its successor in time. To have files read again when
-/// they change, use `vhost ctl domain set --tls-cert FILE --tls-key FILE`.
+/// The server checks that they belong together, match the name and have not expired. An imported
+/// certificate is never renewed: import the next one in time. To use files that are read again when
+/// they change, run `vhost ctl domain set --tls-cert FILE --tls-key FILE`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  vhost ctl cert import example.com --cert example.com.pem --key example.com.key"
 )]
 pub(super) struct ImportArgs {
-    /// A domain, or an alias of one, that the certificate is for
+    /// The domain or alias that the certificate is for
     #[arg(value_name = "NAME")]
     name: DomainName,
     /// The file of the certificate with its chain, PEM
@@ -103,16 +104,16 @@ pub(super) struct ImportArgs {
     key: PathBuf,
 }
 
-/// Print the certificate that is served, with its chain, as PEM
+/// Print the current certificate with its chain, as PEM
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl cert export example.com > example.com.pem
   vhost ctl cert export example.com --out-cert example.com.pem --out-key example.com.key")]
 pub(super) struct ExportArgs {
-    /// A domain, or an alias of one
+    /// A domain or an alias
     #[arg(value_name = "NAME")]
     name: DomainName,
-    /// The private key too, behind the certificate
+    /// Also print the private key, after the certificate
     #[arg(long)]
     key: bool,
     /// Write the certificate to this file instead
@@ -123,13 +124,13 @@ pub(super) struct ExportArgs {
     out_key: Option<PathBuf>,
 }
 
-/// Have the CA revoke the certificate that is served
+/// Ask the CA to revoke the current certificate
 ///
-/// After `key-compromise` one with another key is ordered at once.
+/// After `key-compromise` a certificate with a new key is ordered at once.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl cert revoke example.com --reason key-compromise")]
 pub(super) struct RevokeArgs {
-    /// A domain, or an alias of one
+    /// A domain or an alias
     #[arg(value_name = "NAME")]
     name: DomainName,
     /// Why
@@ -143,9 +144,9 @@ enum Reason {
     Unspecified,
     /// Somebody else may have the key
     KeyCompromise,
-    /// Another certificate took its place
+    /// Another certificate has replaced it
     Superseded,
-    /// The name is not served any more
+    /// The name is no longer served
     CessationOfOperation,
 }
 
@@ -165,14 +166,14 @@ impl From<Reason> for RevocationReason {
 #[command(after_help = "Example:\n  vhost ctl cert ca > vhost-ca.pem")]
 pub(super) struct CaArgs {}
 
-/// Show the accounts at the CAs, and the DNS records that go with them
+/// Show the accounts at the CAs, and their DNS records
 ///
-/// The TXT record lets the account get certificates for a name by `dns-persist-01`; the CAA record lets
-/// nobody else get any.
+/// The TXT record allows the account to get certificates for a name by `dns-persist-01`; the CAA
+/// record prevents other accounts from getting any.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vhost ctl cert account\n  vhost ctl cert account example.com")]
 pub(super) struct AccountArgs {
-    /// The name that the records are shown for
+    /// Show the records for this name
     #[arg(value_name = "NAME")]
     name: Option<DomainName>,
 }
@@ -201,7 +202,7 @@ impl CertVerb {
             }
             Self::Account(AccountArgs { name }) => {
                 let list = session.call::<cert::Account>("show the accounts", &NoParams {}).await?;
-                // Records are to be copied: not wrapped, whatever the terminal's width.
+                // Records will be copied, so they are not wrapped, whatever the terminal's width.
                 let text = accounts(&list, name.as_ref());
                 if list.accounts.is_empty() {
                     session.printer.note("there is no CA; add `[lets_encrypt]` to the config file");
@@ -260,7 +261,7 @@ impl ImportArgs {
         session.printer.changed(&report, &summary(&report));
         if let Some(served) = &report.served {
             let by = date(served.not_after_ms);
-            session.printer.note(&format!("it is never renewed: import its successor before {by}"));
+            session.printer.note(&format!("it is never renewed: import the next one before {by}"));
         }
         Ok(ExitCode::Done)
     }
@@ -273,7 +274,7 @@ impl ExportArgs {
         let params = ExportParams { name, key: key || out_key.is_some() };
         let mut exported = session.call::<cert::Export>(&action, &params).await?;
         if params.key && exported.key.is_none() {
-            return Err(Problem::failed(action, "the server gave no key".to_owned(), None));
+            return Err(Problem::failed(action, "the server returned no key".to_owned(), None));
         }
         if let Some(path) = out_key
             && let Some(key) = exported.key.take()
@@ -294,7 +295,7 @@ impl ExportArgs {
     }
 }
 
-/// Waits until a good certificate is served for a name, and tells what is being done.
+/// Waits until a valid certificate is served for a name, and shows the steps.
 pub(super) async fn wait(
     session: &mut Session<'_>,
     name: &DomainName,
@@ -308,13 +309,13 @@ pub(super) async fn wait(
     waited.await.map_err(|problem| Problem { exit: problem.exit.of_good_in_time(), ..problem })
 }
 
-/// What to say when the wait did not end with a good certificate.
+/// The problem to print if the wait did not end with a valid certificate.
 pub(super) fn shortfall(report: &CertificateReport) -> Option<Problem> {
     let CertificateReport { name, state, last_error, hint, .. } = report;
     let cause = match state {
         CertificateState::Valid => return None,
         CertificateState::None => {
-            "none is wanted for it: `tls` is off, or no CA signs it".to_owned()
+            "it needs none: `tls` is off, or no CA signs this name".to_owned()
         }
         CertificateState::Pending
         | CertificateState::Ordering
@@ -330,7 +331,7 @@ pub(super) fn shortfall(report: &CertificateReport) -> Option<Problem> {
     Some(Problem::failed(format!("get a certificate for `{name}`"), cause, Some(hint)))
 }
 
-/// Waits, and tells how it ended.
+/// Waits, and prints the result.
 async fn conclude(
     session: &mut Session<'_>,
     name: &DomainName,

@@ -8,11 +8,11 @@ use std::path::Path;
 use crate::atomic_file;
 use crate::cli::problem::{Problem, words};
 
-/// A file's text. What is wrong with it is told without any of it: it may be a key.
+/// A file's text. Errors never contain it, because it may be a key.
 pub(super) fn read(path: &Path) -> Result<String, Unread<'_>> {
     fs::read_to_string(path).map_err(|error| {
         let cause = match error.kind() {
-            ErrorKind::InvalidData => "it is no text; give it as PEM".to_owned(),
+            ErrorKind::InvalidData => "it is not text; use PEM".to_owned(),
             _ => words(&error),
         };
         Unread { path, cause }
@@ -31,18 +31,18 @@ impl From<Unread<'_>> for Problem {
     }
 }
 
-/// Writes a text to a file; the answer is why that can't be done.
+/// Writes a text to a file.
 pub(super) fn write(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     atomic_file::write(path, lines(text).as_bytes())?;
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// What to say then.
+/// The problem to print then.
 pub(super) fn unwritten(path: &Path, error: &std::io::Error) -> Problem {
     Problem::failed(format!("write `{}`", path.display()), words(error), None)
 }
 
-/// A text that ends with its last line.
+/// The text with a final newline.
 pub(super) fn lines(text: &str) -> String {
     format!("{}\n", text.trim_end_matches('\n'))
 }

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::rpc::methods::cert::{AccountList, CertificateDetail};
 
-/// How it stands, in one line.
+/// The state in one line.
 pub(super) fn summary(report: &CertificateReport) -> String {
     let CertificateReport { name, state, served, step, last_error, .. } = report;
     let mut line = format!("{name}: {state}");
@@ -39,7 +39,7 @@ pub(super) fn table(reports: &[CertificateReport], now_ms: u64) -> Table {
     table
 }
 
-/// All certificates with what else a list can tell of them.
+/// All certificates with more columns.
 pub(super) fn wide_table(reports: &[CertificateReport], now_ms: u64) -> Table {
     let mut table = Table::list(&[
         "DOMAIN", "STATUS", "SOURCE", "ISSUER", "EXPIRES", "NEXT", "OF", "TRUSTED", "KEY",
@@ -58,13 +58,13 @@ pub(super) fn wide_table(reports: &[CertificateReport], now_ms: u64) -> Table {
             report.attempts.to_string().into(),
             error.into(),
         ];
-        // What went wrong has a column of its own.
+        // Errors have a column of their own.
         table.row(columns(report, None, now_ms).into_iter().chain(more));
     }
     table
 }
 
-/// What every list tells; `error` goes with what happens next.
+/// The columns of every list; `error` is added to what happens next.
 fn columns(report: &CertificateReport, error: Option<&str>, now_ms: u64) -> [Cell; 6] {
     let served = report.served.as_ref();
     [
@@ -95,7 +95,7 @@ fn source(source: Option<CertificateSource>) -> &'static str {
     source.map(CertificateSource::as_str).unwrap_or_default()
 }
 
-/// The day, and how far it is away.
+/// The day, and the time until then.
 fn expires(facts: &CertificateFacts, now_ms: u64) -> String {
     format!("{} ({})", date(facts.not_after_ms), left(facts.not_after_ms, now_ms))
 }
@@ -118,7 +118,7 @@ fn next(report: &CertificateReport, error: Option<&str>, now_ms: u64) -> String 
     let at = report.next_ms.map(|at_ms| soon(at_ms, now_ms));
     let because = error.map(|error| format!(": {error}")).unwrap_or_default();
     match (report.state, at) {
-        (CertificateState::Blocked, _) => format!("needs you{because}"),
+        (CertificateState::Blocked, _) => format!("needs attention{because}"),
         (CertificateState::Failed, Some(at)) => format!("retry {at}{because}"),
         (CertificateState::Failed, None) => format!("failed{because}"),
         (CertificateState::Pending, Some(at)) => format!("order {at}{because}"),
@@ -134,7 +134,7 @@ fn next(report: &CertificateReport, error: Option<&str>, now_ms: u64) -> String 
     }
 }
 
-/// The time of the day where it is within a day, else the day; in UTC.
+/// The time of the day if it is within a day, otherwise the day; in UTC.
 fn soon(at_ms: u64, now_ms: u64) -> String {
     const DAY_MS: u64 = 86_400_000;
     if at_ms <= now_ms {
@@ -148,7 +148,7 @@ fn soon(at_ms: u64, now_ms: u64) -> String {
     format!("{minutes}Z")
 }
 
-/// Those that a person should look at.
+/// Certificates that need attention.
 #[derive(Debug, Default)]
 pub(super) struct Troubled {
     first: Option<DomainName>,
@@ -156,7 +156,7 @@ pub(super) struct Troubled {
 }
 
 impl Troubled {
-    /// Looks at a part of the list.
+    /// Counts those in a page of the list.
     pub(super) fn look(&mut self, reports: &[CertificateReport]) {
         let troubled = |report: &&CertificateReport| match report.state {
             CertificateState::Failed | CertificateState::Blocked | CertificateState::Expired => {
@@ -175,14 +175,14 @@ impl Troubled {
         }
     }
 
-    /// Where to read more of them.
+    /// A note on where to read more.
     pub(super) fn note(&self) -> Option<String> {
         let name = self.first.as_ref()?;
         let who = match self.number {
             1 => format!("`{name}` needs"),
             number => format!("{number} names need"),
         };
-        Some(format!("{who} a look; `vhost ctl cert show {name}` says why"))
+        Some(format!("{who} attention; `vhost ctl cert show {name}` says why"))
     }
 }
 
@@ -198,7 +198,7 @@ pub(super) fn facts(detail: &CertificateDetail, now_ms: u64) -> Table {
     table.fact("source", source(report.source));
     if let Some(served) = &report.served {
         served_facts(&mut table, served, now_ms);
-        table.fact("trusted", if report.trusted { "yes" } else { "no, by browsers as they come" });
+        table.fact("trusted", if report.trusted { "yes" } else { "no, browsers do not trust it" });
     }
     if let Some(step) = &report.step {
         table.fact("under way", step.as_str());
@@ -278,7 +278,7 @@ pub(super) fn attempts(detail: &CertificateDetail) -> Table {
 
 /// The accounts with their DNS records, as lines that can be copied.
 pub(super) fn accounts(list: &AccountList, name: Option<&DomainName>) -> String {
-    // What stands in a zone for a wildcard stands at the name below which it is.
+    // The records of a wildcard are at the name above it.
     let name = name.map(ToString::to_string);
     let name = name.as_deref().map_or("NAME", |name| name.trim_start_matches("*."));
     let texts = list.accounts.iter().map(|account| {

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::config_show::ShowArgs;
 use super::connect::Session;
 use super::history::who;
-use super::reload::tell_restarts;
+use super::reload::print_restarts;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, count};
@@ -23,26 +23,26 @@ pub(super) enum ConfigVerb {
 
 /// Show where the live state differs from the config file
 ///
-/// Compares with the file as it was last applied: what was done with `vhost ctl` since, by whom. Says
-/// too when the file has changed since.
+/// Shows what was changed with `vhost ctl` since the file was last applied, and by whom. Also says
+/// if the file has changed since.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl config diff")]
 pub(super) struct DiffArgs {
-    /// End with status 1 when something differs
+    /// Exit with status 1 if something differs
     #[arg(long)]
     check: bool,
 }
 
 /// Print a config file that reproduces the settings and the live state
 ///
-/// What refers to the environment is written as the reference, `${NAME}`. Hashes of passwords are written to
-/// a file or a pipe, and hidden on a terminal.
+/// A reference to the environment stays a reference, `${NAME}`. Password hashes are written to a
+/// file or a pipe, and hidden on a terminal.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  vhost ctl config export > vhost.toml\n  vhost ctl config export --secrets"
 )]
 pub(super) struct ExportArgs {
-    /// Write the hashes of passwords, also to a terminal
+    /// Write password hashes to a terminal, too
     #[arg(long)]
     secrets: bool,
 }
@@ -69,7 +69,7 @@ impl DiffArgs {
             let show = "`vhost ctl reload --dry-run` shows them";
             session.printer.note(&format!("{source} has {changes} not applied yet: {show}"));
         }
-        tell_restarts(&mut session.printer, needs_restart);
+        print_restarts(&mut session.printer, needs_restart);
         if let Some(problem) = problem {
             session.printer.note(&format!("a reload would fail: {problem}"));
         }

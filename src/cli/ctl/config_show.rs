@@ -8,19 +8,19 @@ use crate::cli::problem::Problem;
 use crate::cli::table::Table;
 use crate::rpc::methods::config::{self, ShowParams, ShownSetting};
 
-/// Show the settings that the server runs with, and where each came from
+/// Show the current settings of the server, and where each comes from
 ///
-/// What a text of the file takes from the environment is shown as it is written, `${NAME}`. Domains and
-/// backends are shown by `domain list` and `backend list`.
+/// References to the environment are shown as they are written, `${NAME}`. For domains and backends
+/// use `domain list` and `backend list`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  vhost ctl config show\n  vhost ctl config show --effective\n  vhost ctl config show health_check --effective"
 )]
 pub(super) struct ShowArgs {
-    /// Only this key, or the keys of this section
+    /// Show only this key, or the keys of this section
     #[arg(value_name = "KEY")]
     key: Option<String>,
-    /// Every key, also those that have their default
+    /// Show every key, also those with their default
     #[arg(long)]
     effective: bool,
 }

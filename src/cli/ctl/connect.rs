@@ -1,4 +1,4 @@
-//! Which socket a command talks to, and the one call it makes there.
+//! Finds the socket of a command, and makes its call.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::config::default_admin_socket;
 use crate::rpc::client::Client;
 use crate::rpc::methods::Method;
 
-/// A command's way to the server and to its reader.
+/// A command's connection to the server, and its printer.
 pub(super) struct Session<'w> {
     socket: PathBuf,
     /// Where the command prints.
@@ -28,7 +28,7 @@ impl<'w> Session<'w> {
         &self.socket
     }
 
-    /// Calls a method. `action` says in an error what could not be done.
+    /// Calls a method. `action` describes it in errors.
     pub(super) async fn call<M: Method>(
         &mut self,
         action: &str,
@@ -37,7 +37,7 @@ impl<'w> Session<'w> {
         self.watch::<M>(action, params, |_, _| {}).await
     }
 
-    /// Calls a method that takes its time and only looks: Ctrl-C ends it.
+    /// Calls a long method that changes nothing: Ctrl-C ends it.
     pub(super) async fn watch<M: Method>(
         &mut self,
         action: &str,
@@ -54,7 +54,7 @@ impl<'w> Session<'w> {
         called.map_err(|error| Problem::calling(action, error))
     }
 
-    /// Calls a method by its name, whatever it takes and answers.
+    /// Calls a method by name, without types.
     pub(super) async fn call_by_name(
         &mut self,
         method: &str,
@@ -68,7 +68,7 @@ impl<'w> Session<'w> {
         called.await.map_err(|error| Problem::calling(&format!("call `{method}`"), error))
     }
 
-    /// Calls a method that takes its time and only looks, and shows how far it is. Ctrl-C ends it.
+    /// Calls a long method that changes nothing, and shows its progress. Ctrl-C ends it.
     pub(super) async fn wait<M: Method>(
         &mut self,
         action: &str,
@@ -80,7 +80,7 @@ impl<'w> Session<'w> {
             .ok_or_else(|| Problem::given_up(action))
     }
 
-    /// Calls a method that the server completes even when the client goes away; Ctrl-C says so.
+    /// Calls a method that the server completes even if the client disconnects; Ctrl-C says so.
     pub(super) async fn operate<M: Method>(
         &mut self,
         action: &str,
@@ -92,7 +92,7 @@ impl<'w> Session<'w> {
             .ok_or_else(|| Problem::interrupted(action))
     }
 
-    /// Nothing when Ctrl-C came first.
+    /// `None` if Ctrl-C came first.
     async fn until_interrupted<M: Method>(
         &mut self,
         action: &str,
@@ -100,7 +100,7 @@ impl<'w> Session<'w> {
         mut on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
     ) -> Result<Option<M::Result>, Problem> {
         let told = |printer: &mut Printer<'w>, progress: M::Progress| {
-            printer.told(&progress);
+            printer.progress_for_scripts(&progress);
             on_progress(printer, progress);
         };
         tokio::select! {
@@ -116,7 +116,7 @@ impl<'w> Session<'w> {
 /// Where the system's own server listens.
 const SYSTEM_SOCKET: &str = "/run/vhost/admin.sock";
 
-/// The socket of a server that this user runs; where there is none, the system's, which members of
+/// The socket of this user's server; if there is none, the system's, which members of
 /// `proxy.admin_group` may use.
 pub(in crate::cli) fn default_socket() -> PathBuf {
     nearest(default_admin_socket(), Path::new(SYSTEM_SOCKET))

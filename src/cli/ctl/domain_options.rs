@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 
 use crate::model::OptionSet;
 
-/// A key with what it is to be.
+/// A key with its new value.
 pub(super) type Given = (String, Value);
 
-/// Options that are given, and keys of those that are taken away, as a JSON merge patch (RFC 7396).
+/// Options to set, and keys of options to remove, as a JSON merge patch (RFC 7396).
 ///
 /// # Errors
-/// When one is given twice, or given and taken away.
+/// When one is given twice, or both set and removed.
 pub(super) fn patch(given: Vec<Given>, taken: Vec<String>) -> Result<Map<String, Value>, String> {
     check_taken(&taken, |key| given.iter().any(|(given, _)| given == key))?;
     let mut patch: Map<String, Value> = taken.into_iter().map(|key| (key, Value::Null)).collect();
@@ -20,7 +20,7 @@ pub(super) fn patch(given: Vec<Given>, taken: Vec<String>) -> Result<Map<String,
     Ok(patch)
 }
 
-/// Makes sure that what is taken away is named once, and not given as well.
+/// Checks that a removed key is given once, and not set as well.
 ///
 /// # Errors
 /// When it is.
@@ -38,7 +38,7 @@ pub(super) fn check_taken(taken: &[String], is_given: impl Fn(&str) -> bool) -> 
     Ok(())
 }
 
-/// `a.b.c=1` and `a.b.d=2` are both meant, `a.b=1` and `a.b=2` can't be.
+/// `a.b.c=1` and `a.b.d=2` both apply, `a.b=1` and `a.b=2` contradict each other.
 fn join(
     into: &mut Map<String, Value>,
     key: String,
@@ -58,8 +58,8 @@ fn join(
     Ok(())
 }
 
-/// Reads `KEY=VALUE` as a line of TOML; a value that is none is a text. A key with dots is a way into
-/// tables.
+/// Reads `KEY=VALUE` as a line of TOML; a value that is not TOML is a string. A key with dots is a
+/// path into tables.
 pub(super) fn parse(text: &str) -> Result<Given, String> {
     let (path, value) =
         text.split_once('=').ok_or("write KEY=VALUE, such as `max_body_bytes=1000000`")?;

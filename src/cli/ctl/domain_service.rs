@@ -19,13 +19,13 @@ pub(super) struct MaintenanceArgs {
     /// The domain
     #[arg(value_name = "DOMAIN")]
     domain: DomainName,
-    /// Whether it is worked on
+    /// Whether maintenance is on
     #[arg(value_name = "on|off", hide_possible_values = true)]
     state: State,
-    /// What clients are told; a line of the server's own when not given
+    /// The text that clients get [default: a line of the server's own]
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
-    /// When they may come again, in seconds
+    /// The value of `Retry-After`, in seconds
     #[arg(long, value_name = "SECONDS")]
     retry_after: Option<u32>,
 }
@@ -36,9 +36,9 @@ enum State {
     Off,
 }
 
-/// Let the requests of a domain wait
+/// Make new requests of a domain wait
 ///
-/// They go on in the order in which they came once it is resumed: to the tag that is live then.
+/// After `resume` they continue in order, to the tag that is live then.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   vhost ctl domain pause example.com --max-wait 10s --max-waiting 500")]
@@ -46,15 +46,15 @@ pub(super) struct PauseArgs {
     /// The domain
     #[arg(value_name = "DOMAIN")]
     domain: DomainName,
-    /// How long each waits at most; then it gets 503
+    /// How long a request may wait; then it gets 503
     #[arg(long, value_name = "TIME", value_parser = parse_millis, default_value = "30s")]
     max_wait: u64,
-    /// How many wait at most; one more gets 503 at once
+    /// How many requests may wait; one more gets 503 at once
     #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
     max_waiting: u32,
 }
 
-/// Let the requests of a paused domain go on
+/// Let the waiting requests of a paused domain continue
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl domain resume example.com")]
 pub(super) struct ResumeArgs {
@@ -67,10 +67,10 @@ impl MaintenanceArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
         let Self { domain, state, message, retry_after } = self;
         let value = match state {
-            // What is null goes: a message of the last time does not come back.
+            // Null removes: an earlier message does not come back.
             State::On => json!({ "message": message, "retry_after_secs": retry_after }),
             State::Off if message.is_some() || retry_after.is_some() => {
-                let cause = "leave out `--message` and `--retry-after`: nobody is told them";
+                let cause = "leave out `--message` and `--retry-after`: they have no effect";
                 return Err(Problem::usage("cannot turn maintenance off", cause.to_owned()));
             }
             State::Off => Value::Null,

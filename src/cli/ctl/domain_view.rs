@@ -42,7 +42,7 @@ fn columns(info: &DomainInfo) -> [Cell; 5] {
     ]
 }
 
-/// All domains with all their options, on lines as long as it takes.
+/// All domains with all their options, on lines of any length.
 pub(super) fn wide_table(domains: &[DomainInfo]) -> Table {
     let mut table = Table::list(&[
         "DOMAIN",
@@ -94,7 +94,7 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
     table
 }
 
-/// For how long browsers keep to HTTPS.
+/// How long browsers remember to use HTTPS.
 fn hsts(info: &DomainInfo) -> String {
     match info.hsts_max_age_secs {
         0 => "no".to_owned(),
@@ -102,7 +102,7 @@ fn hsts(info: &DomainInfo) -> String {
     }
 }
 
-/// How much of a pool can serve: healthy of those that should.
+/// How many backends of a pool are healthy, of those that should serve.
 fn pool(pool: PoolInfo) -> Cell {
     let PoolInfo { total, ready, healthy } = pool;
     let tone = if healthy == 0 {
@@ -121,7 +121,7 @@ fn pool(pool: PoolInfo) -> Cell {
     Cell::toned(text, tone)
 }
 
-/// Requests on the live tag, and those that still run on tags it left.
+/// Requests on the live tag, and those still on former tags.
 fn in_flight(info: &DomainInfo) -> String {
     let live: usize = on_live(info).map(|of| of.requests).sum();
     let left = left_behind(info);

@@ -13,22 +13,22 @@ use crate::cli::time::timestamp;
 use crate::model::{DomainName, Event};
 use crate::rpc::methods::event::{self, ListParams, WatchParams};
 
-/// Show what happens, one line each, the newest last
+/// Show events, one per line, the newest last
 ///
-/// With `--output json`, each line is a JSON object. A switch that is told while it drains is told
-/// again when it has ended.
+/// With `--output json`, each line is a JSON object. A switch that is shown while it drains is
+/// shown again when it has ended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl events --follow
   vhost ctl events example.com --follow --limit 1 --output json")]
 pub(super) struct EventsArgs {
-    /// Only what concerns this domain
+    /// Only events of this domain
     #[arg(value_name = "DOMAIN")]
     domain: Option<DomainName>,
-    /// Stay, and show each event as it happens, until Ctrl-C
+    /// Show new events as they happen, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// Begin with at most so many that have happened [default: the server's, 20]
+    /// Begin with at most this many past events [default: the server's, 20]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
 }
@@ -62,7 +62,7 @@ impl EventsArgs {
                 })
             }
             Ok(()) = tokio::signal::ctrl_c() => Ok(ExitCode::Done),
-            // The printer tells why at the end.
+            // The printer reports the error at the end.
             () = unread.notified() => Ok(ExitCode::Done),
         }
     }

@@ -17,18 +17,18 @@ use crate::model::{
 };
 use crate::rpc::methods::route::{self, ExplainParams};
 
-/// Say which domain, tag and backends would serve a URL, and why
+/// Show which domain, tag and backends would serve a URL, and why
 ///
-/// The server answers with the very code that routes requests, and sends none. It ends with 0 when a
-/// backend would be asked, with 4 when no domain matches, and with 1 when no backend could serve.
+/// The server runs the code that routes requests, but sends none. The exit status is 0 if a backend
+/// would get the request, 4 if no domain matches, and 1 if no backend could serve it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl explain http://www.example.com/cart
   vhost ctl explain 127.0.0.1:8080/cart -H 'Host: example.com'")]
 pub(super) struct ExplainArgs {
-    /// What a client would ask for: `http://host/path`, or `host/path`
+    /// The URL that a client would request: `http://host/path`, or `host/path`
     url: RequestUrl,
-    /// A header that it would send, as `Name: value`; may be repeated
+    /// A header of the request, as `Name: value`; may be repeated
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
     headers: Vec<HeaderLine>,
     /// The address that it would come from: says whether `allow` and `deny` let it in
@@ -57,10 +57,10 @@ fn facts(explanation: &Explanation) -> Table {
     let mut table = Table::facts();
     let (answer, tone) = answer(explanation);
     table.fact("answer", Cell::toned(answer, tone));
-    table.fact("host", explanation.host.as_deref().unwrap_or("none that can be a host name"));
+    table.fact("host", explanation.host.as_deref().unwrap_or("not a valid host name"));
     table.fact("domain", domain(explanation));
     if let Some(PathRoute { prefix, tag, strip }) = &explanation.route {
-        let stripped = if *strip { ", which is taken off" } else { "" };
+        let stripped = if *strip { ", which is removed" } else { "" };
         table.fact("tag", format!("{tag}, by the path {prefix}{stripped}"));
     }
     if let Some(live) = &explanation.live {
@@ -88,7 +88,8 @@ fn facts(explanation: &Explanation) -> Table {
         } else {
             join(&explanation.trusted_proxies)
         };
-        let forwarded = format!("X-Forwarded-For, -Proto and -Host are set; believed of {trusted}");
+        let forwarded =
+            format!("X-Forwarded-For, -Proto and -Host are set; believed from {trusted}");
         table.fact("forwarded", forwarded);
     }
     for note in &explanation.notes {
@@ -144,14 +145,14 @@ fn since(live: &LiveTag) -> String {
             let (at, who) = (timestamp(since.at_ms), who(&since.actor));
             format!("{at}, revision {}, by {who}", since.revision)
         }
-        None => "before the history begins".to_owned(),
+        None => "before the start of the history".to_owned(),
     }
 }
 
 fn switching(phase: &str) -> String {
     match phase {
-        "checking" => "checking another tag; until it is done this one serves".to_owned(),
-        _ => format!("{phase} the tag before"),
+        "checking" => "checking another tag; this one serves until then".to_owned(),
+        _ => format!("{phase} the previous tag"),
     }
 }
 
@@ -186,9 +187,9 @@ fn why(backend: &BackendStanding, now_ms: u64) -> String {
         (Some(Unfit::Unhealthy), None) => format!("unhealthy{age}"),
         (Some(Unfit::Unknown), _) => "health unknown, and others are healthy".to_owned(),
         (Some(Unfit::Unresolved), _) => "its name is not resolved".to_owned(),
-        (Some(Unfit::Backup), _) => "a backup, and others are fit".to_owned(),
+        (Some(Unfit::Backup), _) => "a backup, and others can serve".to_owned(),
         (None, _) if health.status == HealthStatus::Unknown => {
-            "health unknown, and none is healthy".to_owned()
+            "health unknown, but none is healthy".to_owned()
         }
         (None, _) => format!("{}{age}", health.status),
     }

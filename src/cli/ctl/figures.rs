@@ -1,11 +1,11 @@
 //! Figures of traffic in a few characters, each one word.
 
-/// So many a second, or in all.
+/// A rate, or a number.
 pub(super) fn number(number: f64) -> String {
     scaled(number, 1000.0, &["", "k", "M", "G", "T"])
 }
 
-/// So many requests, bytes or the like.
+/// A count.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub(super) fn count(count: u64) -> String {
     if count < 10_000 { count.to_string() } else { number(count as f64) }
@@ -27,7 +27,7 @@ pub(super) fn share(share: f64) -> String {
         0.0 => "0%".to_owned(),
         ..0.1 => "<0.1%".to_owned(),
         ..9.95 => format!("{percent:.1}%"),
-        // All but a few failed: not all.
+        // Not all failed.
         99.5..100.0 => ">99%".to_owned(),
         _ => format!("{percent:.0}%"),
     }
@@ -44,14 +44,14 @@ pub(super) fn millis(millis: Option<f64>) -> String {
     }
 }
 
-/// How values went, the last one on the right, each a bar as high as it is to the highest.
+/// A bar chart, the last value on the right, scaled to the highest.
 pub(super) fn bars(values: &[f64], width: usize) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let shown = &values[values.len().saturating_sub(width)..];
     let highest = shown.iter().copied().fold(0.0, f64::max);
     let bar = |value: &f64| {
         let eighths = (value / highest * 8.0).ceil();
-        // The lowest one is nothing's alone.
+        // The lowest bar is for 0 only.
         let at = (2..8).find(|at| eighths <= f64::from(*at)).unwrap_or(8);
         BARS[if *value > 0.0 { usize::try_from(at - 1).unwrap_or_default() } else { 0 }]
     };

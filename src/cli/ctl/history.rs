@@ -13,14 +13,14 @@ use crate::cli::time::{date, timestamp};
 use crate::model::{Actor, CertificateNews, DomainName, Event, EventKind, Outcome};
 use crate::rpc::methods::event::{self, ListParams};
 
-/// Show what changed, when, and by whom, the newest first
+/// Show what was changed, when and by whom, the newest first
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl history example.com --limit 5")]
 pub(super) struct HistoryArgs {
-    /// Only what concerns this domain
+    /// Only events of this domain
     #[arg(value_name = "DOMAIN")]
     domain: Option<DomainName>,
-    /// At most so many entries [default: the server's, 20]
+    /// Show at most this many entries [default: the server's, 20]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
 }
@@ -40,10 +40,10 @@ impl HistoryArgs {
     }
 }
 
-/// The events, each in a line; `wide` tells of each all that it changed, and the process it came from.
+/// The events, one per line; `wide` shows all changes of each, and the process id.
 fn table(events: &[Event], wide: bool) -> Table {
     let mut table = Table::list(&["TIME", "REVISION", "WHO", "WHAT"]);
-    let most = if wide { usize::MAX } else { MOST_CHANGES };
+    let most = if wide { usize::MAX } else { MAX_CHANGES };
     for event in events {
         let who = who(&event.actor);
         let who = match event.actor {
@@ -66,10 +66,10 @@ fn table(events: &[Event], wide: bool) -> Table {
 
 /// What was done, in a line.
 pub(super) fn what(kind: &EventKind) -> String {
-    what_at_most(kind, MOST_CHANGES)
+    what_at_most(kind, MAX_CHANGES)
 }
 
-/// The user's name where this machine knows one: the peer of a Unix socket is on this machine.
+/// The user's name, if this machine has one: the peer of a Unix socket is on this machine.
 pub(super) fn who(actor: &Actor) -> String {
     match actor {
         Actor::Socket { uid, .. } => match User::from_uid(Uid::from_raw(*uid)) {
@@ -94,7 +94,7 @@ fn what_at_most(kind: &EventKind, most: usize) -> String {
             let reason = reason.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
             format!("{verb}{}{gate}, {outcome}{reason}", moves(steps))
         }
-        EventKind::Unknown => "an event that only a newer `vhost` knows".to_owned(),
+        EventKind::Unknown => "an event of a newer `vhost`".to_owned(),
         EventKind::DomainAdded { domain, live } => format!("{domain} added, live {live}"),
         EventKind::DomainSet { domain, changed } => format!("{domain} {}", join(changed)),
         EventKind::DomainRemoved { domain } => format!("{domain} removed"),
@@ -114,7 +114,7 @@ fn what_at_most(kind: &EventKind, most: usize) -> String {
 
 fn certificate(domain: &DomainName, news: &CertificateNews) -> String {
     let what = match news {
-        // What matters most stands first: on a terminal the line ends soon.
+        // The most important part comes first, because a terminal cuts the line.
         CertificateNews::Served { source, issuer, not_after_ms, renewed, .. } => {
             let renewed = if *renewed { "renewed, " } else { "" };
             format!("{renewed}until {}, by {issuer} ({source})", date(*not_after_ms))
@@ -128,10 +128,10 @@ fn certificate(domain: &DomainName, news: &CertificateNews) -> String {
         }
         CertificateNews::Rejected { error } => format!("rejected: {error}"),
         CertificateNews::Revoked { reason, .. } => format!("revoked ({reason})"),
-        CertificateNews::Unknown => "something that only a newer `vhost` knows".to_owned(),
+        CertificateNews::Unknown => "a change of a newer `vhost`".to_owned(),
     };
     format!("{domain} cert {what}")
 }
 
-/// Changes of a config file that one line tells.
-const MOST_CHANGES: usize = 3;
+/// The most changes of a config file in one line.
+const MAX_CHANGES: usize = 3;

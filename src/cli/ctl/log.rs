@@ -15,9 +15,10 @@ pub(super) enum LogVerb {
     Level(LevelArgs),
 }
 
-/// Show the level of the server's log, or change it
+/// Show or change the level of the server's log
 ///
-/// A level holds at once, and until the server ends or the config file says another one than before.
+/// The change takes effect at once. It lasts until the server ends, or until a reload of a config
+/// file in which the level has changed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vhost ctl log level\n  vhost ctl log level debug")]
 pub(super) struct LevelArgs {

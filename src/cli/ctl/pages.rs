@@ -1,4 +1,4 @@
-//! Lists that the server answers page by page.
+//! Lists that come in pages.
 
 use super::connect::Session;
 use crate::cli::output::Printer;

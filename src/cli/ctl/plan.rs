@@ -7,7 +7,7 @@ use crate::cli::table::{Cell, Table, Tone, count};
 use crate::cli::time::span;
 use crate::model::{BackendState, Capacity, HealthStatus, PlannedStep, SwitchPlan};
 
-/// Shows the plan: moves, capacity, backends, what to think about, and how to make it so.
+/// Shows the plan: moves, capacity, backends, warnings, and the command that applies it.
 pub(super) fn show(printer: &mut Printer<'_>, plan: &SwitchPlan) {
     let now_ms = printer.now_ms();
     let tables = [moves(plan), capacity(plan), backends(plan, now_ms), facts(plan)];

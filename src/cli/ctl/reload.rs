@@ -15,8 +15,8 @@ use crate::rpc::methods::config::{self, ReloadParams};
 
 /// Read the config file again and apply what changed in it
 ///
-/// What was done with `vhost ctl`, such as a switch, stays. A domain that the file moves to another tag
-/// goes through the same gate as a switch. All of the file is applied or nothing.
+/// Changes made with `vhost ctl`, such as a switch, stay. If the file moves a domain to another
+/// tag, the new tag is probed first, as in a switch. Either all of the file is applied, or nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl reload --dry-run
@@ -25,13 +25,13 @@ pub(super) struct ReloadArgs {
     /// Only show what would change
     #[arg(long)]
     dry_run: bool,
-    /// Skip the gate, and let a domain lose its last backend
+    /// Skip the health check of the new tags, and allow a domain to lose its last backend
     #[arg(long)]
     force: bool,
-    /// How long requests of what the file removes may take to end [default: the server's]
+    /// How long requests of removed entries may take to end [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = parse_millis, conflicts_with = "no_drain")]
     drain_timeout: Option<u64>,
-    /// Return once applied; requests of what the file removes end on their own
+    /// Don't wait for the requests of removed entries to end
     #[arg(long)]
     no_drain: bool,
 }
@@ -51,7 +51,7 @@ impl ReloadArgs {
         for change in &report.changed {
             session.printer.note(&format!("{word} {change}"));
         }
-        tell_restarts(&mut session.printer, &report.needs_restart);
+        print_restarts(&mut session.printer, &report.needs_restart);
         if let Some(problem) = shortfall(&report) {
             session.printer.for_scripts(&report);
             return Err(problem);
@@ -61,15 +61,15 @@ impl ReloadArgs {
     }
 }
 
-/// A config that is wrong is the caller's mistake, as it is at `vhost check`.
+/// An invalid config is a usage error, as in `vhost check`.
 fn usage_of_invalid(problem: Problem) -> Problem {
     let is_config = problem.json["code"] == code::PRODUCT
         && problem.json["data"]["kind"] == serde_json::json!(FaultKind::Invalid);
     if is_config { Problem { exit: ExitCode::Usage, ..problem } } else { problem }
 }
 
-/// Says which settings wait for a restart.
-pub(super) fn tell_restarts(printer: &mut Printer<'_>, waiting: &[NeedsRestart]) {
+/// Prints which settings need a restart.
+pub(super) fn print_restarts(printer: &mut Printer<'_>, waiting: &[NeedsRestart]) {
     for NeedsRestart { key, running, file, hint } in waiting {
         let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         printer.note(&format!(
@@ -84,7 +84,7 @@ fn conclusion(report: &ReloadReport) -> String {
     let ReloadReport { source, revision, changed, needs_restart, .. } = report;
     let what = match changed.len() {
         0 if needs_restart.is_empty() => "nothing changed".to_owned(),
-        0 => "nothing took effect".to_owned(),
+        0 => "nothing was applied".to_owned(),
         changes => count(changes, "change"),
     };
     let drain = match report.outcome {
@@ -98,21 +98,19 @@ fn conclusion(report: &ReloadReport) -> String {
     format!("{verb}  {source}: {what}, revision {revision}{drain}")
 }
 
-/// What to say when the reload is done and its drain is not.
+/// The problem to print if the reload is done but not drained.
 fn shortfall(report: &ReloadReport) -> Option<Problem> {
     let Outcome::DrainTimedOut { remaining } = report.outcome else { return None };
     let drain = span(std::time::Duration::from_millis(report.drain_ms));
-    let message = format!(
-        "{} of what the file removed had not ended after {drain}",
-        count(remaining, "request")
-    );
-    let hint = Some("they may finish; stopping their backends cuts them off".to_owned());
+    let message =
+        format!("{} of removed entries had not ended after {drain}", count(remaining, "request"));
+    let hint = Some("they may still finish; don't stop their backends before that".to_owned());
     let data = FaultData { kind: FaultKind::Timeout, hint, ..FaultData::default() };
     let what = format!("reloaded, but not drained: revision {}", report.revision);
     Some(Problem::fault(what, Fault { code: code::PRODUCT, message, data }))
 }
 
-/// Tells the phases of a reload, as they are reached.
+/// Prints the phases of a reload.
 fn tell(printer: &mut Printer<'_>, progress: &ReloadProgress) {
     match progress {
         ReloadProgress::Checking { tag, healthy, needed: _, total } => {

@@ -15,33 +15,35 @@ use crate::cli::table::{Cell, Table, Tone};
 use crate::model::{BackendState, DomainName, HealthStatus, StatsSort, StatsWindow};
 use crate::rpc::methods::stats::{self, BackendStats, Figures, GetParams, StatsReport};
 
-/// Show how traffic is: rates, errors, latency
+/// Show traffic: rates, errors, latency
 ///
-/// Of every domain; of one domain, each tag and the backends of its tags. Errors are statuses of 500
-/// and more, and answers that broke off. How long a backend took is until its answer began.
+/// Shows every domain; with DOMAIN, each of its tags and their backends. Errors are answers with
+/// status 500 or above, and answers that broke off. The latency of a backend is the time until its
+/// answer begins.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl stats
   vhost ctl stats example.com --watch
   vhost ctl stats --backends --window start --sort errors")]
 pub(super) struct StatsArgs {
-    /// Only this domain, tag by tag
+    /// Show only this domain, tag by tag
     #[arg(value_name = "DOMAIN")]
     domain: Option<DomainName>,
     /// Show backends instead of domains or tags
     #[arg(long)]
     backends: bool,
-    /// The time that the figures are of: `10s`, `60s`, or `start` for all since the server started
+    /// The time that the figures cover: `10s`, `60s`, or `start` for the time since the server
+    /// started
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = window())]
     #[arg(hide_possible_values = true)]
     window: StatsWindow,
-    /// What comes first
+    /// The order of the rows
     #[arg(long, value_name = "FIGURE", value_enum, default_value_t)]
     sort: Sort,
-    /// At most so many rows [default: the server's, 100]
+    /// Show at most this many rows [default: the server's, 100]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
-    /// Show them again every so many seconds, until Ctrl-C
+    /// Refresh every SECS seconds (2 if not given), until Ctrl-C
     #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "2", value_parser = RangedU64ValueParser::<u64>::new().range(1..=3600))]
     watch: Option<u64>,
@@ -226,7 +228,7 @@ fn backends(report: &StatsReport, wide: bool) -> Table {
     table
 }
 
-/// A backend's health, or why it has none to speak of.
+/// A backend's health, or its state if it is not ready.
 pub(super) fn standing(backend: &BackendStats) -> (String, Tone) {
     match backend.state.known() {
         Some(BackendState::Ready) => {

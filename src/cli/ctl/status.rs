@@ -9,14 +9,14 @@ use crate::cli::table::{Cell, Table, Tone, join};
 use crate::cli::time::{elapsed, timestamp};
 use crate::rpc::methods::{NoParams, state};
 
-/// Show how the server is
+/// Show the state of the server
 ///
-/// A warning is what needs a person: a domain that no backend can serve, or a backend that should
-/// serve and is unhealthy.
+/// Warnings are problems that need your attention: a domain that no backend can serve, or a backend
+/// that should serve but is unhealthy.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vhost ctl status\n  vhost ctl status --check --quiet")]
 pub(super) struct StatusArgs {
-    /// End with status 1 when there is a warning; with `--quiet`, show nothing but warnings
+    /// Exit with status 1 if there is a warning; with `--quiet`, print only the warnings
     #[arg(long)]
     check: bool,
 }

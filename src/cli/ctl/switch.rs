@@ -18,9 +18,9 @@ use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
 /// Move a domain to another tag without losing a request
 ///
-/// The new tag's backends are probed first; when not enough of them are healthy in time, nothing
-/// changes. Then every new request goes to the new tag, and the command returns when the requests
-/// of the old one have ended.
+/// The new tag's backends are probed first; if too few are healthy in time, nothing changes. Then
+/// every new request goes to the new tag, and the command returns when the old tag's requests have
+/// ended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl switch example.com b
@@ -33,21 +33,21 @@ pub(super) struct SwitchArgs {
     domain: Option<DomainName>,
     /// The tag to move to [default: the other one]
     tag: Option<Tag>,
-    /// Another domain that moves in the same step; may be repeated
+    /// Another domain to move in the same step; may be repeated
     #[arg(long, value_name = "DOMAIN")]
     also: Vec<DomainName>,
-    /// Only say what would happen, by what is known now, with a token for `--apply`
+    /// Only show what would happen at the moment, and print a token for `--apply`
     #[arg(long)]
     plan: bool,
-    /// Make the switch that `--plan` gave this token for, unless the state it depends on changed:
-    /// the domains, and the backends of the tags they leave and join
+    /// Make the planned switch of this token, unless something that it depends on has changed: the
+    /// domains, or the backends of their old and new tags
     #[arg(long, value_name = "TOKEN", exclusive = true)]
     apply: Option<String>,
     #[command(flatten)]
     options: OptionArgs,
 }
 
-/// Move a domain back to the tag before, through the same gate
+/// Move a domain back to the previous tag, in the same way
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl undo example.com --reason 'checkout is broken'")]
 pub(super) struct UndoArgs {
@@ -60,19 +60,19 @@ pub(super) struct UndoArgs {
 
 #[derive(Debug, Args)]
 struct OptionArgs {
-    /// How long the new tag may take to be healthy, such as `30s` [default: the server's]
+    /// How long to wait for the new tag to be healthy, such as `30s` [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = parse_millis)]
     timeout: Option<u64>,
     /// How long the old tag's requests may take to end [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = parse_millis, conflicts_with = "no_drain")]
     drain_timeout: Option<u64>,
-    /// Return once switched; the old tag's requests end on their own
+    /// Don't wait for the old tag's requests to end
     #[arg(long)]
     no_drain: bool,
-    /// Skip the gate: switch even to backends that are not healthy
+    /// Skip the health check: switch even if the new tag's backends are not healthy
     #[arg(long)]
     force: bool,
-    /// Words for the history
+    /// A text for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
@@ -143,7 +143,7 @@ where
     Ok(ExitCode::from(&report.outcome))
 }
 
-/// The last line of a switch that went well; what moved was told before.
+/// The last line of a successful switch; the moves were printed before.
 fn conclusion(report: &SwitchReport) -> String {
     let revision = report.revision;
     if report.steps.is_empty() {
@@ -158,7 +158,7 @@ fn conclusion(report: &SwitchReport) -> String {
     format!("revision {revision} (check {gate}, switch {switch}, {drain})")
 }
 
-/// What to say when the switch did not end as it was meant to.
+/// The problem to print if the switch did not end as intended.
 fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
     let steps = moves(&report.steps);
     let domain = report.steps.first().map_or_else(String::new, |step| step.domain.to_string());
@@ -177,7 +177,9 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
             (
                 format!("switched, but not drained: {steps} at revision {}", report.revision),
                 format!("{requests} not ended on {old} after {drain}"),
-                format!("they may finish; wait on with `vhost ctl wait {domain} --until drained`"),
+                format!(
+                    "they may still finish; wait with `vhost ctl wait {domain} --until drained`"
+                ),
                 FaultKind::Timeout,
             )
         }
@@ -188,14 +190,14 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
             FaultKind::Timeout,
         ),
         Outcome::Superseded => (
-            format!("switched, and moved on again: {steps} at revision {}", report.revision),
-            "another switch went on before the drain had ended".to_owned(),
+            format!("switched, and then switched again: {steps} at revision {}", report.revision),
+            "another switch began before the drain had ended".to_owned(),
             format!("see `vhost ctl history {domain}`"),
             FaultKind::Conflict,
         ),
         Outcome::Unknown => (
             format!("cannot tell how it ended: {steps} at revision {}", report.revision),
-            "the server is newer and names an outcome that this `vhost` does not know".to_owned(),
+            "the server is newer and reports an outcome that this `vhost` does not know".to_owned(),
             "see `vhost ctl status`; update this `vhost`".to_owned(),
             FaultKind::Unknown,
         ),

@@ -1,4 +1,4 @@
-//! The phases of a switch, and of a drain, as they are reached.
+//! Prints the phases of a switch and of a drain.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::cli::table::{count, join};
 use crate::cli::time::span;
 use crate::model::{DomainName, SwitchProgress, SwitchStep, Tag};
 
-/// Tells how far a switch to `tag` is, which only the server knows when it is not given.
+/// Prints the progress of a switch to `tag`; without a tag only the server knows it.
 pub(super) fn report(printer: &mut Printer<'_>, tag: Option<&Tag>, progress: &SwitchProgress) {
     match progress {
         SwitchProgress::Checking { healthy, needed, total } => {
@@ -25,12 +25,12 @@ pub(super) fn report(printer: &mut Printer<'_>, tag: Option<&Tag>, progress: &Sw
     }
 }
 
-/// Tells how many requests have not ended.
+/// Prints how many requests have not ended.
 pub(super) fn draining(printer: &mut Printer<'_>, remaining: usize) {
     printer.counting("draining", &format!("{} left", count(remaining, "request")));
 }
 
-/// Each domain's move; domains that move alike share one.
+/// The moves; domains with the same move are joined.
 pub(super) fn moves(steps: &[SwitchStep]) -> String {
     let mut alike: Vec<(Vec<&DomainName>, &SwitchStep)> = Vec::new();
     for step in steps {
@@ -47,11 +47,11 @@ pub(super) fn moves(steps: &[SwitchStep]) -> String {
     )
 }
 
-/// As many as fit a line.
+/// The first domains, and the number of the others.
 fn some_of(domains: &[&DomainName]) -> String {
-    const MOST: usize = 3;
-    match domains.len().checked_sub(MOST) {
+    const MAX_LISTED: usize = 3;
+    match domains.len().checked_sub(MAX_LISTED) {
         None | Some(0) => join(domains),
-        Some(more) => format!("{} and {more} more", join(&domains[..MOST])),
+        Some(more) => format!("{} and {more} more", join(&domains[..MAX_LISTED])),
     }
 }

@@ -390,7 +390,7 @@ fn a_server_that_is_lost_half_way_is_not_said_to_have_refused() {
     assert_eq!(
         ran.stderr,
         "\
-error: lost the server while it was to switch `example.com` to `b`
+error: lost the connection to the server while asking it to switch `example.com` to `b`
 cause: the server closed the connection before it answered
 hint: what was asked for may still be running at the server; see `vhost ctl history`
 "

@@ -27,18 +27,18 @@ pub(super) enum TokenVerb {
 )]
 pub(super) struct ShowArgs {}
 
-/// Give a token another secret and print it; the old one is refused from the next request on
+/// Give a token a new secret and print it; the old one is refused from the next request on
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vhost ctl token rotate\n  vhost ctl token rotate ci")]
 pub(super) struct RotateArgs {
-    /// The token [default: `admin`, which is made when there is none]
+    /// The token [default: `admin`, which is made if it does not exist]
     #[arg(value_name = "NAME")]
     name: Option<TokenName>,
 }
 
 /// Make a token and print its secret, which is never shown again
 ///
-/// The history names whoever acts with it by this name.
+/// The history shows this name for changes made with the token.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  vhost ctl token add ci\n  vhost ctl token add dashboard --read"
@@ -47,7 +47,7 @@ pub(super) struct AddArgs {
     /// The new name
     #[arg(value_name = "NAME")]
     name: TokenName,
-    /// It may look at everything and change nothing
+    /// Allow the token to read everything, but to change nothing
     #[arg(long)]
     read: bool,
 }
@@ -104,7 +104,7 @@ impl TokenVerb {
     }
 }
 
-/// The secret alone, for `$(…)`.
+/// Only the secret, for `$(…)`.
 fn print(session: &mut Session<'_>, secret: &Secret) {
     session.printer.text(secret, &format!("{}\n", secret.secret));
 }

@@ -28,21 +28,21 @@ pub struct CtlArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct SharedArgs {
-    /// The server's admin socket [default: where the server puts it]
+    /// The server's admin socket [default: the path that the server uses]
     #[arg(long, global = true, env = "VHOST_SOCKET", value_name = "PATH", hide_env_values = true)]
     #[arg(value_hint = ValueHint::FilePath)]
     socket: Option<PathBuf>,
-    /// How results are written to stdout: table, wide for more columns, or json for scripts
+    /// How to print results: table, wide (more columns), or json (for scripts)
     #[arg(long, short, global = true, value_name = "FORMAT", default_value = "table")]
     #[arg(hide_possible_values = true)]
     output: Format,
-    /// Say nothing but results and errors
+    /// Print only results and errors
     #[arg(long, short, global = true)]
     quiet: bool,
     /// Leave out the header of lists
     #[arg(long, global = true)]
     no_headers: bool,
-    /// When to use colours: auto, which obeys `NO_COLOR`, always or never
+    /// When to use colours: auto (which respects `NO_COLOR`), always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     #[arg(hide_possible_values = true)]
     color: ColorChoice,
@@ -93,18 +93,17 @@ pub fn run(args: CtlArgs) -> u8 {
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb"),
         now_ms: now_ms(),
     };
-    // Not locked: the line that shows progress is drawn by a thread of its own.
+    // Not locked: another thread draws the progress line.
     let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
     run_in(args, surroundings, &mut stdout, &mut stderr).into()
 }
 
-/// The width that the environment asks for, as POSIX has it; a shell tells its children only when the
-/// user exports it.
+/// The width in `COLUMNS`, as in POSIX; a shell passes it on only if the user exports it.
 fn columns(variable: Option<String>) -> Option<u16> {
     variable?.parse().ok().filter(|columns| *columns > 0)
 }
 
-/// What the process finds around it.
+/// The environment of the process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Surroundings {
     pub(super) stdout_terminal: bool,

@@ -11,13 +11,13 @@ use super::exit_code::ExitCode;
 use super::problem::complaint;
 use super::words::say;
 
-/// Print the manual page of vhost, or write the page of every command
+/// Print the manual page of vhost, or write the pages of all commands
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vhost man | man -l -
   vhost man ./man")]
 pub struct ManArgs {
-    /// Write `vhost.1`, `vhost-ctl-switch.1` and all others into this directory instead
+    /// Write `vhost.1`, `vhost-ctl-switch.1` and all others into this directory
     #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     directory: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ pub fn run(args: &ManArgs, root: clap::Command) -> u8 {
         Ok(()) => ExitCode::Done,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
         Err(error) => {
-            say(complaint(&error, Some("name a directory that you may write to")));
+            say(complaint(&error, Some("use a directory that you may write to")));
             ExitCode::Failed
         }
     }

@@ -34,8 +34,8 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 
 fn render(command: &Command, name: &str, parent: Option<&str>) -> Vec<u8> {
     let man = Man::new(command.clone());
-    // No date and no version: a page changes when its command does. `Man` would leave the empty date
-    // out, and what follows would take its place.
+    // No date and no version: a page only changes with its command. `Man` would leave out the empty
+    // date, and shift the following fields.
     let title = name.to_uppercase();
     let mut page = format!(".TH {title} 1 \"\" vhost \"vhost manual\"\n").into_bytes();
     man.render_name_section(&mut page).expect(MEMORY);
@@ -59,7 +59,7 @@ fn render(command: &Command, name: &str, parent: Option<&str>) -> Vec<u8> {
 
 const MEMORY: &str = "memory can be written to";
 
-/// What the help says below the options: its paragraphs are sections here.
+/// The help's text below the options: its paragraphs are sections here.
 fn notes(command: &Command, page: &mut Roff) {
     let help = command.get_after_long_help().or_else(|| command.get_after_help());
     let help = help.map(ToString::to_string).unwrap_or_default();
@@ -118,25 +118,24 @@ fn exit_statuses(name: &str) -> impl Iterator<Item = (String, &'static str)> {
 }
 
 fn environment(name: &str) -> Vec<(String, &'static str)> {
-    let socket = ("VHOST_SOCKET", "The admin socket, where --socket does not name it.");
+    let socket = ("VHOST_SOCKET", "The admin socket, if --socket is not given.");
     let entries: &[(&str, &str)] = match name {
         _ if calls_server(name) => &[
             socket,
-            (
-                "NO_COLOR",
-                "When set and not empty: no colours, unless --color always asks for them.",
-            ),
-            ("COLUMNS", "The width of tables, where it is not the terminal's."),
+            ("NO_COLOR", "If set and not empty: no colours, unless with --color always."),
+            ("COLUMNS", "The width of tables, if it is not that of the terminal."),
         ],
         "vhost-completions" => &[socket],
         "vhost-serve" => &[
             (
                 "RUNTIME_DIRECTORY, STATE_DIRECTORY",
-                "Set by systemd: where the admin socket and the state are when the config file does \
-                 not say.",
+                "Set by systemd: directories of the admin socket and the state, if the config file does not set them.",
             ),
             ("XDG_RUNTIME_DIR, XDG_STATE_HOME", "The same for a server that a user runs."),
-            ("NOTIFY_SOCKET", "Set by systemd: told when the server is ready and when it stops."),
+            (
+                "NOTIFY_SOCKET",
+                "Set by systemd: the server reports there that it is ready, and that it is stopping.",
+            ),
         ],
         _ => &[],
     };
@@ -148,11 +147,11 @@ fn files(name: &str) -> Vec<(String, &'static str)> {
         ("/run/vhost/admin.sock", "The admin socket of the system's server."),
         (
             "$XDG_RUNTIME_DIR/vhost/admin.sock",
-            "That of a server that a user runs; looked at first.",
+            "The admin socket of a server that a user runs; it is tried first.",
         ),
     ];
     const SERVERS: [(&str, &str); 2] = [
-        ("/etc/vhost/config.toml", "The config file that the systemd unit names."),
+        ("/etc/vhost/config.toml", "The config file of the systemd unit."),
         ("/var/lib/vhost", "State and history of the system's server."),
     ];
     let entries: Vec<_> = match name {

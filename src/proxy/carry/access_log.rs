@@ -56,7 +56,7 @@ pub(crate) fn cut_off(asked: &Asked, ctx: &RequestContext) {
         method: asked.method.as_str(),
         host: asked.uri.authority().map(http::uri::Authority::as_str).or(host),
         path: asked.uri.path(),
-        query: asked.uri.query().filter(|_| log.tells_queries()),
+        query: asked.uri.query().filter(|_| log.logs_queries()),
         protocol: asked.protocol,
         tls: asked.tls,
         duration: ctx.started.elapsed(),
@@ -87,7 +87,7 @@ fn write(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duratio
     }
     let request = session.req_header();
     let live = ctx.pinned().map(|pinned| &pinned.domain.virtual_host);
-    let queries = log.tells_queries();
+    let queries = log.logs_queries();
     log.write(&AccessLine {
         time_ms: now_ms(),
         request_id: usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str)),

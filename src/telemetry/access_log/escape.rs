@@ -1,5 +1,5 @@
-//! What clients sent, so that nothing in it ends a text, a line or a document, or moves a terminal's
-//! cursor.
+//! Escapes input of clients, so that it can't end a string, a line or a document, or move a
+//! terminal's cursor.
 
 use crate::model::is_obeyed;
 

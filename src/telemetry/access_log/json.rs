@@ -1,4 +1,4 @@
-//! A line as a JSON object. What there is nothing to tell of has no field.
+//! A line as a JSON object, without empty fields.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub(super) fn write(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// A field whose key has the quote of its value behind it.
+/// A field; its key already contains the quote of the value.
 fn text(out: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
     let Some(value) = value else { return };
     out.extend_from_slice(key);

@@ -1,4 +1,4 @@
-//! What a line tells.
+//! The facts of a line.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -11,45 +11,41 @@ use crate::clock::whole_millis;
 use crate::model::AccessFormat;
 use crate::model::{DomainName, Pattern};
 
-/// What most lines are shorter than.
-const LINE: usize = 640;
+/// Most lines are shorter.
+const LINE_CAPACITY: usize = 640;
 
 /// The facts of a request that has ended.
 #[derive(Debug, Clone, Default)]
 pub struct AccessLine<'a> {
     /// When it ended, in milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// Its id: that which the backend saw.
+    /// Its id, as the backend saw it.
     pub request_id: Option<&'a str>,
-    /// The trace that its `traceparent` names.
+    /// The trace id of its `traceparent`.
     pub trace_id: Option<&'a str>,
-    /// Its client, where that is known.
+    /// Its client, if known.
     pub client_ip: Option<IpAddr>,
     /// The address at the other end of its connection.
     pub peer_ip: Option<IpAddr>,
-    /// What it asked to be done.
     pub method: &'a str,
-    /// The host that it named.
     pub host: Option<&'a str>,
-    /// The path that it named.
     pub path: &'a str,
-    /// The query that it named, where queries are told.
+    /// Its query, if queries are logged.
     pub query: Option<&'a str>,
     /// The protocol: `HTTP/1.1`.
     pub protocol: &'static str,
-    /// The version of TLS that it came over, where it did.
+    /// The TLS version, if any.
     pub tls: Option<&'a str>,
-    /// The status that it was answered with.
+    /// The status of the answer.
     pub status: Option<u16>,
     /// Bytes of its body.
     pub bytes_in: u64,
-    /// Bytes of the body that it was answered with.
+    /// Bytes of the answer's body.
     pub bytes_out: u64,
     /// How long it took.
     pub duration: Duration,
-    /// How long of that backends had it.
+    /// The part of that time at the backend.
     pub upstream: Option<Duration>,
-    /// Its domain.
     pub domain: Option<&'a DomainName>,
     /// The tag that served it.
     pub tag: Option<&'a str>,
@@ -59,16 +55,14 @@ pub struct AccessLine<'a> {
     pub tries: usize,
     /// Why it was refused or failed.
     pub reason: Option<&'static str>,
-    /// Where its client says it came from.
     pub referer: Option<&'a [u8]>,
-    /// What its client says it is.
     pub user_agent: Option<&'a [u8]>,
 }
 
 impl AccessLine<'_> {
-    /// The line as it is written, with its end.
+    /// The line with its newline.
     pub fn written(&self, format: AccessFormat) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LINE);
+        let mut bytes = Vec::with_capacity(LINE_CAPACITY);
         match format {
             AccessFormat::Json => json::write(&mut bytes, self),
             AccessFormat::Text => plain::write_text(&mut bytes, self),
@@ -156,7 +150,7 @@ fn write_digits<const N: usize>(out: &mut Vec<u8>, mut number: u32) {
     out.extend_from_slice(&digits);
 }
 
-/// A name of our own, in which nothing is to be escaped.
+/// One of our own names, which needs no escaping.
 pub(super) fn write_domain(out: &mut Vec<u8>, domain: &DomainName) {
     match domain.pattern() {
         Pattern::Default => out.push(b'*'),
@@ -169,6 +163,6 @@ pub(super) fn write_domain(out: &mut Vec<u8>, domain: &DomainName) {
 }
 
 pub(super) fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
-    // A vector takes what it is given.
+    // Writing to a vector never fails.
     let _ = write!(out, "{ip}");
 }

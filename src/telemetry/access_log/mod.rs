@@ -1,6 +1,6 @@
 //! The access log: a line for each request, beside the log.
 //!
-//! Not by way of `tracing`: a line costs one allocation, and nobody waits for it to be written.
+//! Not by `tracing`: a line costs one allocation, and no request waits until it is written.
 
 mod escape;
 mod json;
@@ -22,7 +22,7 @@ use super::{TelemetryError, open_file};
 use crate::model::{AccessLogSettings, LogOutput};
 
 /// How long the writer gathers lines after the first one. On a busy server it is woken this seldom.
-const LINGER: Duration = Duration::from_millis(5);
+const BATCH_DELAY: Duration = Duration::from_millis(5);
 
 /// The access log, on or off. Clones are of the same.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +75,8 @@ impl AccessLog {
             LogOutput::File(file) => open_file(file, "access_log")?,
         };
         let dropped = Arc::clone(&self.dropped);
-        Sink::start("vhost-access-log", output, LINGER, dropped).map_err(TelemetryError::Thread)
+        Sink::start("vhost-access-log", output, BATCH_DELAY, dropped)
+            .map_err(TelemetryError::Thread)
     }
 
     /// The log that requests are told to, where there is one.
@@ -109,7 +110,7 @@ impl Active {
     }
 
     /// Whether queries are told.
-    pub fn tells_queries(&self) -> bool {
+    pub fn logs_queries(&self) -> bool {
         self.settings.query
     }
 

@@ -11,7 +11,7 @@ pub(super) fn write_common(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     out.push(b'\n');
 }
 
-/// The same with ` "REFERER" "USER AGENT"` behind it.
+/// The same, followed by ` "REFERER" "USER AGENT"`.
 pub(super) fn write_combined(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     common(out, line);
     for header in [line.referer, line.user_agent] {
@@ -35,7 +35,7 @@ fn common(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     out.extend_from_slice(b"\" ");
     match line.status {
         Some(status) => write_number(out, status),
-        // Readers want three digits.
+        // Parsers expect three digits.
         None => out.extend_from_slice(b"000"),
     }
     out.push(b' ');

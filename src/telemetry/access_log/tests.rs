@@ -123,7 +123,7 @@ fn text_is_for_people() {
 #[test]
 fn the_share_is_of_what_went_well() {
     let log = |sample| {
-        let sink = Sink::start("t", Output::Stderr, LINGER, Arc::default()).expect("a thread");
+        let sink = Sink::start("t", Output::Stderr, BATCH_DELAY, Arc::default()).expect("a thread");
         let settings = AccessLogSettings { sample, ..AccessLogSettings::default() };
         Active { settings, sink: Arc::new(sink) }
     };

@@ -70,7 +70,8 @@ old.test          valid     imported  Let's Encrypt E7  2026-09-28 (89 d)  not r
 *.off.test        none      -         -                 -                  -
 "
     );
-    let note = "`new.example.com` needs a look; `vhost ctl cert show new.example.com` says why\n";
+    let note =
+        "`new.example.com` needs attention; `vhost ctl cert show new.example.com` says why\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (0, note));
     assert_eq!((ran.method, ran.params), (json!("cert.list"), json!({})));
     let empty = ctl("cert list", &[result(&json!({"certificates": []}))]);
@@ -268,12 +269,12 @@ fn an_import_sends_the_files_and_prints_no_key() {
         ran.stderr,
         "\
 example.com: valid, until 2026-09-28, by Let's Encrypt E7
-it is never renewed: import its successor before 2026-09-28
+it is never renewed: import the next one before 2026-09-28
 "
     );
     std::fs::write(&key, b"SECRET\xff").unwrap();
     for (key, cause) in
-        [(key.clone(), "it is no text"), (path("none"), "no such file or directory")]
+        [(key.clone(), "it is not text"), (path("none"), "no such file or directory")]
     {
         let line = format!("cert import example.com --cert {cert} --key {key}");
         let ran = run_at(Path::new("/nonexistent"), &line, false, false);

@@ -42,7 +42,7 @@ done      /etc/vhost.toml: 2 changes, revision 8, drain 1.2 s
     let timed_out = json!({"outcome": {"state": "drain_timed_out", "remaining": 1}});
     let ran = ctl("reload", &[result(&reloaded(&timed_out))]);
     assert_eq!(ran.code, 7);
-    assert!(ran.stderr.contains("cause: 1 request of what the file removed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("cause: 1 request of removed entries"), "{}", ran.stderr);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_drain_that_timed_out_is_seven_and_says_how_many_remain() {
         "\
 error: switched, but not drained: example.com a → b at revision 12
 cause: 3 requests not ended on a after 1.2 s
-hint: they may finish; wait on with `vhost ctl wait example.com --until drained`
+hint: they may still finish; wait with `vhost ctl wait example.com --until drained`
 "
     );
     let scripts = ctl("-o json switch example.com b", &[result(&report)]);

@@ -1,4 +1,4 @@
-//! What the server tells, as messages.
+//! Fetches from the server, as messages.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::model::{EVENTS, Message, Planned};
+use super::model::{MAX_EVENTS, Message, Planned};
 use crate::cli::ctl::switch_progress::moves;
 use crate::model::{DomainName, Event, Outcome, SwitchOptions, SwitchProgress, SwitchReport, Tag};
 use crate::rpc::client::{Client, ClientError};
@@ -17,23 +17,23 @@ use crate::rpc::methods::event::{self, ListParams, WatchParams};
 use crate::rpc::methods::stats::{self, GetParams, StatsReport};
 use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
-/// Between two tries to reach a server that is gone.
-const RETRY: Duration = Duration::from_secs(1);
+/// The interval of attempts to reconnect.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// One look at everything.
+/// One fetch of everything.
 pub(super) async fn look(
     socket: &Path,
     question: &GetParams,
 ) -> Result<(StatsReport, Vec<Event>), ClientError> {
     let mut client = Client::connect(socket).await?;
     let report = client.call::<stats::Get>(question, |()| {}).await?;
-    let params = ListParams { domain: None, limit: Some(EVENTS) };
+    let params = ListParams { domain: None, limit: Some(MAX_EVENTS) };
     let mut events = client.call::<event::List>(&params, |()| {}).await?.events;
     events.reverse();
     Ok((report, events))
 }
 
-/// Asks how traffic is, again and again, and at once when the question is another one.
+/// Fetches the figures periodically, and at once if the query changes.
 pub(super) async fn figures(
     socket: PathBuf,
     mut questions: watch::Receiver<GetParams>,
@@ -57,7 +57,7 @@ pub(super) async fn figures(
                     {
                         (Message::Gone(domain), interval)
                     }
-                    _ => (Message::Lost(error.to_string()), RETRY),
+                    _ => (Message::Lost(error.to_string()), RETRY_INTERVAL),
                 }
             }
         };
@@ -81,22 +81,22 @@ async fn ask(
     client.call::<stats::Get>(question, |()| {}).await
 }
 
-/// Tells each event as it happens; from the beginning when the server was gone.
+/// Sends each event as it happens; from the beginning after a reconnect.
 pub(super) async fn events(socket: PathBuf, messages: UnboundedSender<Message>) {
     while !messages.is_closed() {
         if let Ok(mut client) = Client::connect(&socket).await {
             let params =
-                WatchParams { domain: None, limit: Some(EVENTS), count: None, after: None };
+                WatchParams { domain: None, limit: Some(MAX_EVENTS), count: None, after: None };
             let told = |event| drop(messages.send(Message::Event(Box::new(event))));
             let _ = messages.send(Message::Events(Vec::new()));
-            // Whether it ended well or not, the server is gone: the figures say so.
+            // In either case the server is gone, which the figures report.
             let _ = client.call::<event::Watch>(&params, told).await;
         }
-        sleep(RETRY).await;
+        sleep(RETRY_INTERVAL).await;
     }
 }
 
-/// Finds out what a switch of `domain` to `tag`, or to the other one, would do.
+/// Plans a switch of `domain` to `tag`, or to the other one.
 pub(super) async fn plan(
     socket: PathBuf,
     domain: DomainName,
@@ -111,7 +111,7 @@ pub(super) async fn plan(
         async { Client::connect(&socket).await?.call::<switch::Plan>(&params, |()| {}).await };
     let _ = messages.send(match planned.await {
         Ok(plan) if plan.token.is_none() => {
-            Message::Ended(format!("{domain} is there already"), false)
+            Message::Ended(format!("{domain} is already there"), false)
         }
         Ok(plan) => Message::Planned(Box::new(Planned { domain, undo, plan })),
         Err(error) => Message::Unplanned { domain, why: told(&error), tag_was_named },
@@ -146,7 +146,7 @@ where
     let _ = messages.send(ended);
 }
 
-/// What went wrong, and what to do, in a line.
+/// An error and its hint in one line.
 fn told(error: &ClientError) -> String {
     match error.hint() {
         Some(hint) => format!("{error}; {hint}"),

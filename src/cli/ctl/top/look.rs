@@ -1,4 +1,4 @@
-//! Styles. Without colour, what matters is bold, and words say it anyway.
+//! Styles. Without colour, important parts are bold; the text always says it, too.
 
 use ratatui::style::{Color, Modifier, Style};
 

@@ -1,7 +1,7 @@
 //! `vhost ctl top`: the live view.
 //!
-//! `model` is what is known and what the keys mean, `view` is how it looks; both are pure. `feed` asks
-//! the server, `run` holds the terminal.
+//! `model` is the state and the meaning of keys, `view` draws it; both are pure. `feed` talks to
+//! the server, `run` owns the terminal.
 
 mod feed;
 mod look;

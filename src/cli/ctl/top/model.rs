@@ -1,4 +1,4 @@
-//! What is known, what is chosen, and what keys and news lead to.
+//! The state of the view, and how keys and messages change it.
 
 mod keys;
 
@@ -11,43 +11,43 @@ use crate::cli::table::count;
 use crate::model::{DomainName, Event, StatsSort, StatsWindow, SwitchPlan, SwitchProgress, Tag};
 use crate::rpc::methods::stats::{DomainStats, GetParams, StatsReport};
 
-/// Events that are kept.
-pub(super) const EVENTS: usize = 50;
+/// The most events to keep.
+pub(super) const MAX_EVENTS: usize = 50;
 
-/// Domains that are asked for; more while they are searched.
-const DOMAINS: usize = 100;
-const SEARCHED: usize = 1000;
+/// The most domains to fetch; more during a search.
+const MAX_DOMAINS: usize = 100;
+const MAX_SEARCHED_DOMAINS: usize = 1000;
 
-/// Something that happened.
+/// A message to the model.
 #[derive(Debug)]
 pub(super) enum Message {
     /// A key was pressed.
     Key(KeyEvent),
     /// The terminal has another size.
     Resized,
-    /// The server answered how traffic is, of a domain or of all.
+    /// Figures of one domain or of all.
     Report { of: Option<DomainName>, report: Box<StatsReport> },
-    /// The domain that is open is not there any more.
+    /// The open domain does not exist any more.
     Gone(DomainName),
-    /// The last events, the newest last; what was known before is void.
+    /// The last events, the newest last; they replace earlier ones.
     Events(Vec<Event>),
     /// One more.
     Event(Box<Event>),
     /// The server does not answer.
     Lost(String),
-    /// What a switch would do.
+    /// The plan of a switch.
     Planned(Box<Planned>),
-    /// Why nothing could be planned.
+    /// Planning failed.
     Unplanned { domain: DomainName, why: String, tag_was_named: bool },
-    /// A phase of a switch that was reached.
+    /// A phase of a switch.
     Phase(SwitchProgress),
-    /// What was asked for has ended, well or not.
+    /// The operation has ended, successfully or not.
     Ended(String, bool),
     /// The process is to end.
     Stop,
 }
 
-/// A switch that waits for a yes.
+/// A planned switch that waits for confirmation.
 #[derive(Debug, Clone)]
 pub(super) struct Planned {
     pub(super) domain: DomainName,
@@ -55,16 +55,16 @@ pub(super) struct Planned {
     pub(super) plan: SwitchPlan,
 }
 
-/// What is to be done outside.
+/// An action for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
     /// Nothing.
     None,
     /// Leave.
     Quit,
-    /// Ask again at once: the question is another one.
+    /// Fetch again at once: the query has changed.
     Ask,
-    /// Find out what a switch would do.
+    /// Plan a switch.
     Plan { domain: DomainName, tag: Option<Tag>, undo: bool },
     /// Make the switch of this token.
     Apply(String),
@@ -72,27 +72,27 @@ pub(super) enum Action {
     Undo(DomainName),
 }
 
-/// How the last thing that was asked for is doing.
+/// The state of the last operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Nothing was asked for.
+    /// None.
     Nothing,
-    /// Where it is.
+    /// Its phase.
     Busy(String),
-    /// How it ended, well or not.
+    /// Its end, successful or not.
     Ended(String, bool),
 }
 
-/// What keys go to.
+/// The mode of key input.
 #[derive(Debug)]
 pub(super) enum Mode {
     /// The lists.
     Browse,
-    /// The words to search for.
+    /// Typing a search.
     Search,
     /// The keys are explained.
     Help,
-    /// The tag that a domain is to be switched to.
+    /// Typing the tag for a switch.
     Tag { domain: DomainName, typed: String },
     /// A yes or no.
     Confirm(Box<Planned>),
@@ -111,7 +111,7 @@ pub(super) struct Model {
     pub(super) open: Option<DomainName>,
     /// The domain under the cursor.
     chosen: Option<DomainName>,
-    /// What domains are searched for.
+    /// The search text.
     pub(super) search: String,
     pub(super) sort: StatsSort,
     pub(super) window: StatsWindow,
@@ -133,9 +133,9 @@ impl Model {
         }
     }
 
-    /// What to ask the server.
+    /// The query for the server.
     pub(super) fn question(&self) -> GetParams {
-        let limit = if self.search.is_empty() { DOMAINS } else { SEARCHED };
+        let limit = if self.search.is_empty() { MAX_DOMAINS } else { MAX_SEARCHED_DOMAINS };
         GetParams {
             domain: self.open.clone(),
             backend: None,
@@ -145,7 +145,7 @@ impl Model {
         }
     }
 
-    /// Takes in what happened. Says what is to be done.
+    /// Applies a message. Returns the action to take.
     pub(super) fn update(&mut self, message: Message) -> Action {
         match message {
             Message::Key(key) if key.kind != KeyEventKind::Release => return self.key(key),
@@ -166,7 +166,7 @@ impl Model {
             }
             Message::Unplanned { domain, why, tag_was_named } => {
                 self.doing = Doing::Ended(why, false);
-                // Which one is the other is the server's to know; where it doesn't, it is asked for.
+                // The server knows the other tag; if it doesn't, the user is asked.
                 if !tag_was_named {
                     self.mode = Mode::Tag { domain, typed: String::new() };
                 }
@@ -184,7 +184,7 @@ impl Model {
     fn take(&mut self, of: Option<&DomainName>, report: StatsReport) -> Action {
         self.lost = None;
         if of != self.open.as_ref() {
-            // The answer to the question before.
+            // An answer to an earlier query.
             return Action::None;
         }
         let name = report.domains.first().map(|first| first.domain.clone());
@@ -198,17 +198,17 @@ impl Model {
     }
 
     fn tell(&mut self, event: Event) {
-        // A switch is told again when it has ended.
+        // A switch is sent again when it has ended.
         match self.events.iter_mut().find(|known| known.id == event.id) {
             Some(known) => *known = event,
             None => self.events.push_back(event),
         }
-        while self.events.len() > EVENTS {
+        while self.events.len() > MAX_EVENTS {
             self.events.pop_front();
         }
     }
 
-    /// The tags that a domain could be switched to: those of the backends that are known.
+    /// The tags that a domain could be switched to: those of the known backends.
     pub(super) fn tags_beside_live(&self, domain: &DomainName) -> BTreeSet<&Tag> {
         let Some(report) = &self.report else { return BTreeSet::new() };
         let live = report.domains.iter().find(|of| of.domain == *domain).map(|of| &of.live);
@@ -216,12 +216,12 @@ impl Model {
         tags.filter(|tag| Some(*tag) != live).collect()
     }
 
-    /// What was last answered.
+    /// The last report.
     pub(super) fn report(&self) -> Option<&StatsReport> {
         self.report.as_ref()
     }
 
-    /// The domains that are listed, as the search has it.
+    /// The listed domains, filtered by the search.
     pub(super) fn domains(&self) -> Vec<&DomainStats> {
         let all = self.report.iter().flat_map(|report| &report.domains);
         all.filter(|of| {
@@ -232,7 +232,7 @@ impl Model {
         .collect()
     }
 
-    /// Which of the domains is under the cursor; the first, until one was chosen.
+    /// The index of the domain under the cursor; at first 0.
     pub(super) fn cursor(&self) -> Option<usize> {
         let shown = self.domains();
         let chosen = shown.iter().position(|of| Some(&of.domain) == self.chosen.as_ref());
@@ -243,18 +243,18 @@ impl Model {
         self.domains().get(self.cursor()?).copied()
     }
 
-    /// The domain that is open, where its figures have come.
+    /// The open domain, if its figures have arrived.
     pub(super) fn opened(&self) -> Option<&DomainStats> {
         let open = self.open.as_ref()?;
         self.report.as_ref()?.domains.iter().find(|of| of.domain == *open)
     }
 
-    /// The domain that keys mean.
+    /// The domain that keys apply to.
     fn subject(&self) -> Option<&DomainStats> {
         if self.open.is_some() { self.opened() } else { self.chosen() }
     }
 
-    /// The events that concern what is shown, the newest first.
+    /// The events of the shown domains, the newest first.
     pub(super) fn events(&self) -> impl Iterator<Item = &Event> {
         self.events.iter().rev().filter(|event| {
             self.open.as_ref().is_none_or(|domain| event.kind.domains().contains(&domain))

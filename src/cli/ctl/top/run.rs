@@ -17,17 +17,17 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::rpc::methods::stats::GetParams;
 
-/// Between two frames that no key asked for: enough for a person, and for a slow line.
-const FRAME: Duration = Duration::from_secs(1);
+/// The interval of frames without a key press: enough for people, and for slow connections.
+const FRAME_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Shows the live view until it is left.
+/// Shows the live view until it is closed.
 pub(super) async fn run(
     model: Model,
     socket: &Path,
     interval: Duration,
     look: Look,
 ) -> Result<ExitCode, Problem> {
-    // Also puts the terminal right when something panics.
+    // Also restores the terminal after a panic.
     let terminal = ratatui::try_init().map_err(|error| Problem::starting(&error))?;
     let (messages, inbox) = mpsc::unbounded_channel();
     let (questions, asked) = watch::channel(model.question());
@@ -67,7 +67,7 @@ impl Screen {
         loop {
             let message = tokio::select! {
                 message = inbox.recv() => message,
-                () = tokio::time::sleep_until(self.last + FRAME), if self.due => {
+                () = tokio::time::sleep_until(self.last + FRAME_INTERVAL), if self.due => {
                     self.draw(&model)?;
                     continue;
                 }
@@ -96,7 +96,7 @@ impl Screen {
                     tokio::spawn(feed::undo(socket.to_owned(), domain, messages.clone()));
                 }
             }
-            if at_once || self.last.elapsed() >= FRAME {
+            if at_once || self.last.elapsed() >= FRAME_INTERVAL {
                 self.draw(&model)?;
             } else {
                 self.due = true;
@@ -104,7 +104,7 @@ impl Screen {
         }
     }
 
-    /// Only what differs from the frame before is sent.
+    /// Only differences to the previous frame are sent.
     fn draw(&mut self, model: &Model) -> std::io::Result<()> {
         let look = self.look;
         self.terminal.draw(|frame| view::draw(frame, model, look, false))?;

@@ -194,7 +194,7 @@ fn a_search_leaves_what_has_it() {
     press(&mut model, KeyCode::Esc);
     assert_eq!(model.domains().len(), 2);
     types(&mut model, "/zz");
-    assert!(screen(&model, 80, 24).contains("no domain and no live tag has `zz` in it"));
+    assert!(screen(&model, 80, 24).contains("no domain or live tag contains `zz`"));
     assert_eq!(press(&mut model, KeyCode::Enter), Action::Ask);
     assert_eq!(press(&mut model, KeyCode::Char('S')), Action::None, "there is nothing to switch");
 }
@@ -208,9 +208,9 @@ fn a_switch_is_planned_then_asked_about_then_made() {
     model.update(plan(false));
     let text = screen(&model, 80, 24);
     let question = "switch example.com a → b, 1 of 2 backends healthy, 3 requests to drain?\n\
-                    y do it  n leave it  warning: one backend of `b` is down\n";
+                    y yes  n no  warning: one backend of `b` is down\n";
     assert!(text.ends_with(question), "{text}");
-    assert!(screen(&model, 80, 8).contains("y do it"), "also where there is little room");
+    assert!(screen(&model, 80, 8).contains("y yes"), "also where there is little room");
     assert_eq!(press(&mut model, KeyCode::Enter), Action::None, "Enter is no yes");
     assert_eq!(press(&mut model, KeyCode::Char('y')), Action::Apply("T".to_owned()));
     model.update(Message::Phase(SwitchProgress::Draining { remaining: 3 }));

@@ -19,13 +19,13 @@ use crate::cli::problem::Problem;
 use crate::cli::time::parse_millis;
 use crate::model::{DomainName, StatsWindow};
 
-/// Columns where nobody says how many there are.
-const COLUMNS: u16 = 80;
+/// The default number of columns.
+const DEFAULT_COLUMNS: u16 = 80;
 
 /// Watch traffic, backends and events; switch and undo from the same screen
 ///
-/// Press `?` for the keys. Off a terminal, or on one that can't move its cursor, each look is printed
-/// after the other.
+/// Press `?` for the keys. If the output is not a terminal, or one that can't move its cursor, the
+/// frames are printed one after the other.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl top
@@ -35,24 +35,25 @@ pub(in crate::cli::ctl) struct TopArgs {
     /// Begin with this domain, tag by tag
     #[arg(value_name = "DOMAIN")]
     domain: Option<DomainName>,
-    /// Print one frame as text, as wide as `COLUMNS` says or else the terminal or 80, and end
+    /// Print one frame as text and exit. Its width is `COLUMNS`, or that of the terminal, or 80
     #[arg(long)]
     once: bool,
-    /// How often to look, such as `500ms` or `5s`
+    /// How often to refresh, such as `500ms` or `5s`
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     interval: Duration,
-    /// The time that the figures are of: `10s`, `60s`, or `start` for all since the server started
+    /// The time that the figures cover: `10s`, `60s`, or `start` for the time since the server
+    /// started
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = window())]
     #[arg(hide_possible_values = true)]
     window: StatsWindow,
 }
 
-/// A duration that is long enough for an answer, and for a slow line.
+/// A duration that leaves time for an answer on a slow connection.
 fn interval(text: &str) -> Result<Duration, String> {
-    const LEAST: Duration = Duration::from_millis(200);
+    const MIN_INTERVAL: Duration = Duration::from_millis(200);
     let interval = parse_millis(text).map_err(|error| error.to_string())?;
     let interval = Duration::from_millis(interval);
-    if interval < LEAST { Err("look at most every 200ms".to_owned()) } else { Ok(interval) }
+    if interval < MIN_INTERVAL { Err("use 200ms or more".to_owned()) } else { Ok(interval) }
 }
 
 impl TopArgs {
@@ -64,7 +65,7 @@ impl TopArgs {
         let moves_cursor = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let is_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
         if !self.once && is_terminal && moves_cursor {
-            // What is wrong from the beginning is told as by any command.
+            // An error of the first fetch is printed as by any command.
             self.look(session, &mut model).await?;
             let look = Look { color: session.printer.is_colored() };
             let socket = session.socket().to_owned();
@@ -72,7 +73,7 @@ impl TopArgs {
         }
         loop {
             self.look(session, &mut model).await?;
-            let columns = session.printer.width().unwrap_or(COLUMNS);
+            let columns = session.printer.width().unwrap_or(DEFAULT_COLUMNS);
             session.printer.text(&model.report(), &frame(&model, columns));
             if self.once || session.printer.has_failed() {
                 return Ok(ExitCode::Done);

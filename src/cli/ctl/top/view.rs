@@ -1,4 +1,4 @@
-//! A frame, from what is known. Nothing here waits or remembers.
+//! Draws a frame from the model. Pure.
 
 mod columns;
 mod lists;
@@ -15,8 +15,7 @@ use crate::cli::ctl::figures::{millis, number, share};
 use crate::cli::table::{Tone, count, join, printable, shortened};
 use crate::model::StatsSort;
 
-/// Draws everything. `whole` is a frame that is read and not looked at: nothing is under a cursor, and
-/// there are no keys.
+/// Draws everything. A `whole` frame is printed as text: without a cursor and keys.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look, whole: bool) {
     let area = frame.area();
     let sections = sections(model, area.width, look, whole);
@@ -27,7 +26,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look, whole: bool
         lines.extend(help(look).into_iter().take(room));
     } else {
         let wanted = sections.each_ref().map(Section::wanted);
-        // Air between them, where there is room for it.
+        // Empty lines between them, if there is room.
         let air = gaps(&wanted) + wanted.iter().sum::<usize>() <= room;
         let heights = heights(room, wanted);
         for (section, height) in sections.into_iter().zip(heights) {
@@ -44,7 +43,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look, whole: bool
     }
 }
 
-/// The line without what a terminal would obey, whoever put it together.
+/// The line without control characters.
 fn shown<'a>(line: &'a Line<'a>) -> Line<'a> {
     let spans = line.spans.iter();
     let spans = spans.map(|span| Span::styled(crate::model::printable(&span.content), span.style));
@@ -186,11 +185,11 @@ fn footer<'a>(model: &Model, area: Rect, look: Look) -> Vec<Line<'a>> {
     let said = said(model, width, look);
     let keys = match &model.mode {
         Mode::Confirm(planned) => match planned.plan.warnings.first() {
-            Some(warning) => format!("y do it  n leave it  warning: {}", printable(warning)),
-            None => "y do it  n leave it".to_owned(),
+            Some(warning) => format!("y yes  n no  warning: {}", printable(warning)),
+            None => "y yes  n no".to_owned(),
         },
-        Mode::Search => "Enter keep  Esc drop".to_owned(),
-        Mode::Tag { .. } => "Enter plan it  Esc leave it".to_owned(),
+        Mode::Search => "Enter keep  Esc clear".to_owned(),
+        Mode::Tag { .. } => "Enter plan  Esc cancel".to_owned(),
         Mode::Help => "any key: back".to_owned(),
         Mode::Browse if model.open.is_some() => {
             "q quit  ? help  Esc back  w window  S switch  u undo".to_owned()
@@ -248,23 +247,23 @@ fn question(planned: &Planned) -> String {
 fn help<'a>(look: Look) -> Vec<Line<'a>> {
     let keys = [
         ("↑ ↓  k j", "choose a domain; Page Up, Page Down, Home, End"),
-        ("Enter", "open the domain: its tags side by side"),
-        ("Esc", "back; drop the search"),
+        ("Enter", "open the domain and show its tags"),
+        ("Esc", "back; clear the search"),
         ("/", "search domains and tags"),
         ("s", "sort by rate, errors, p99, in flight, name"),
         ("w", "figures of the last 10 s, 60 s, or since the start"),
-        ("S", "switch the domain to its other tag, after a question"),
-        ("u", "undo: back to the tag before, after a question"),
-        ("q  Ctrl-C", "leave; what is under way at the server goes on"),
+        ("S", "switch the domain to its other tag, after a confirmation"),
+        ("u", "undo: back to the previous tag, after a confirmation"),
+        ("q  Ctrl-C", "quit; running operations go on at the server"),
     ];
     let line = |(key, what): (&'static str, &'static str)| {
         Line::from(vec![Span::styled(format!("  {key:<11}"), look.title()), Span::raw(what)])
     };
     let about = [
         "",
-        "  Errors are statuses of 500 and more, and answers that broke off.",
-        "  A backend's time is until its answer began.",
-        "  a→b: requests of a still run after the switch to b.",
+        "  Errors are answers with status 500 or above, and answers that broke off.",
+        "  A backend's time is the time until its answer begins.",
+        "  a→b: after a switch to b, requests on a are still running.",
     ];
     let title = Line::styled("KEYS", look.dim());
     [title].into_iter().chain(keys.map(line)).chain(about.map(Line::from)).collect()

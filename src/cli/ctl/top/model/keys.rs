@@ -1,4 +1,4 @@
-//! What each key means, by what the keys go to.
+//! The meaning of keys in each mode.
 
 use std::mem;
 
@@ -45,7 +45,7 @@ impl Model {
 
     fn browse(&mut self, key: KeyCode) -> Action {
         if matches!(self.doing, Doing::Ended(..)) {
-            // Whoever goes on has read it.
+            // Any further key dismisses the result.
             self.doing = Doing::Nothing;
         }
         match key {
@@ -83,7 +83,7 @@ impl Model {
         Action::None
     }
 
-    /// Leaves what is open; else the search.
+    /// Closes the open domain, or otherwise the search.
     fn back(&mut self) -> Action {
         if self.open.is_some() {
             return self.close();
@@ -135,7 +135,7 @@ impl Model {
                 self.doing = Doing::Ended("nothing was changed".to_owned(), true);
                 Action::None
             }
-            // Neither: somebody typed ahead.
+            // Neither: ignored.
             _ => {
                 self.mode = Mode::Confirm(planned);
                 Action::None
@@ -150,7 +150,7 @@ impl Model {
         let Some(of) = self.subject() else { return Action::None };
         let (domain, tag) = (of.domain.clone(), of.previous.clone().filter(|_| undo));
         if undo && tag.is_none() {
-            let how = format!("{domain} has no tag before this one: there is nothing to undo");
+            let how = format!("{domain} has no previous tag: there is nothing to undo");
             self.doing = Doing::Ended(how, false);
             return Action::None;
         }

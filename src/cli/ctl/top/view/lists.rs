@@ -17,10 +17,10 @@ use crate::rpc::methods::stats::{BackendStats, DomainStats, Figures};
 pub(super) const BARS: usize = 12;
 
 /// Wide enough for every figure.
-const FIGURE: usize = 6;
+const FIGURE_WIDTH: usize = 6;
 
 fn figure(name: &'static str) -> Column {
-    Column { name, width: FIGURE, side: Side::Right }
+    Column { name, width: FIGURE_WIDTH, side: Side::Right }
 }
 
 /// The widest of some words, within bounds.
@@ -64,7 +64,7 @@ pub(super) fn domains<'a>(model: &Model, width: usize, look: Look, whole: bool) 
         lines.push(Line::from(match model.report() {
             None => "asking the server".to_owned(),
             Some(_) if search.is_empty() => "there are no domains".to_owned(),
-            Some(_) => format!("no domain and no live tag has `{search}` in it"),
+            Some(_) => format!("no domain or live tag contains `{search}`"),
         }));
     }
     let title = titles(&columns, look.dim());

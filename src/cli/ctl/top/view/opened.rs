@@ -11,15 +11,15 @@ use crate::cli::ctl::top::look::Look;
 use crate::rpc::methods::stats::{DomainStats, Figures, TagStats};
 
 /// Columns of one tag, of a figure's name.
-const TAG: usize = 16;
-const NAME: usize = 10;
+const TAG_WIDTH: usize = 16;
+const NAME_WIDTH: usize = 10;
 
 pub(super) fn domain<'a>(of: &DomainStats, width: usize, look: Look) -> Section<'a> {
-    let fits = (width.saturating_sub(NAME) / (TAG + 1)).max(1);
+    let fits = (width.saturating_sub(NAME_WIDTH) / (TAG_WIDTH + 1)).max(1);
     let tags = &of.tags[..of.tags.len().min(fits)];
-    let columns: Vec<_> = [NAME]
+    let columns: Vec<_> = [NAME_WIDTH]
         .into_iter()
-        .chain(tags.iter().map(|_| TAG))
+        .chain(tags.iter().map(|_| TAG_WIDTH))
         .map(|width| Column { name: "", width, side: Side::Right })
         .collect();
     let columns = [&[Column { side: Side::Left, ..columns[0] }][..], &columns[1..]].concat();

@@ -15,19 +15,19 @@ use crate::model::{Actor, CertificateNews, DomainName};
 use crate::state::Reader;
 use crate::tls::{Authority, AuthorityError, CertStore, Serving, Trust};
 
-/// Adds to the history what happened to a certificate. Given by the server, so that nothing here needs
-/// to know who keeps it.
+/// Adds an event of a certificate to the history. A callback, so that this room does not import
+/// control.
 pub type Journal = Arc<
     dyn Fn(Actor, DomainName, CertificateNews) -> Pin<Box<dyn Future<Output = ()> + Send>>
         + Send
         + Sync,
 >;
 
-/// What certificates are kept by.
+/// The settings of certificates.
 pub struct CertSettings {
     /// The ACME CAs, in the order in which they are tried.
     pub cas: Vec<Ca>,
-    /// Certificates for names that nobody has declared.
+    /// Certificates on demand, for names that are not declared.
     pub on_demand: Option<OnDemandSettings>,
     /// Where ACME's and imported certificates are.
     pub storage: Storage,
@@ -37,23 +37,23 @@ pub struct CertSettings {
     pub default_certificate: Option<CertificateFiles>,
 }
 
-pub(super) struct Shared {
+pub(super) struct KeeperContext {
     pub(super) settings: CertSettings,
     pub(super) reader: Reader,
     pub(super) store: CertStore,
     pub(super) serving: Serving,
-    /// By name. Only the keeper writes; it is read by whoever asks how it stands, never by a request.
+    /// By name. Only the keeper writes; commands and metrics read it, requests never.
     pub(super) table: RwLock<BTreeMap<DomainName, Entry>>,
-    /// Why the default certificate's files can't be used as they are now.
+    /// Why the default certificate's files can't be used now.
     pub(super) default_error: RwLock<Option<String>>,
-    /// Tells of each change of the table.
+    /// Notifies about each change of the table.
     pub(super) changed: watch::Sender<()>,
-    /// Tells that the config was read again, and files may be there that were not.
+    /// Notifies about a reload of the config: missing files may exist now.
     pub(super) reloaded: Notify,
     authority: Mutex<Option<Arc<Authority>>>,
 }
 
-impl Shared {
+impl KeeperContext {
     pub(super) fn new(
         settings: CertSettings,
         reader: Reader,
@@ -84,7 +84,7 @@ impl Shared {
         Ok(opened)
     }
 
-    /// A CA's directory as people are shown it.
+    /// A CA's directory URL as shown to people.
     pub(super) fn shown_url(&self, directory_url: &str) -> String {
         let ca = self.settings.cas.iter().find(|ca| ca.directory_url() == directory_url);
         ca.map_or(directory_url, Ca::shown_url).to_owned()

@@ -1,79 +1,78 @@
-//! Certificates that were stored before: read at a start, and when a domain comes back.
+//! Stored certificates: read at a start, and when a domain is added again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::shared::Shared;
+use super::context::KeeperContext;
 use crate::acme::{Ca, Loaded, Meta, Stored};
 use crate::model::DomainName;
 use crate::tls::{Certificate, Served, Trust};
 
-/// A certificate from the disk, ready to be served, or what is known of attempts to get one.
-pub(super) struct Shelved {
+/// A certificate from disk, ready to be served, or the metadata of failed attempts.
+pub(super) struct StoredCertificate {
     pub(super) served: Option<Arc<Served>>,
     pub(super) meta: Meta,
-    /// The CA that signed it; empty where that is not configured any more.
+    /// The directory URL of the CA that signed it; empty if that CA is no longer configured.
     pub(super) directory_url: String,
 }
 
-/// All that is stored.
 #[derive(Default)]
-pub(super) struct Shelf {
-    pub(super) acme: HashMap<DomainName, Shelved>,
+pub(super) struct StoredCertificates {
+    pub(super) acme: HashMap<DomainName, StoredCertificate>,
     pub(super) imported: HashMap<DomainName, Arc<Served>>,
 }
 
-impl Shelf {
-    /// Reads everything that is stored. Blocks; uses all cores, for there may be ten thousand.
-    pub(super) fn open(shared: &Shared) -> Self {
-        let mut shelf = Self::default();
+impl StoredCertificates {
+    /// Reads all. Blocks; uses all cores, because there may be ten thousand.
+    pub(super) fn open(shared: &KeeperContext) -> Self {
+        let mut all = Self::default();
         let storage = &shared.settings.storage;
         let urls: Vec<_> = shared.settings.cas.iter().map(Ca::directory_url).collect();
         for url in &urls {
             let loaded = storage.of_ca(url).load();
             for (name, meta) in &loaded.tried {
-                // How the last attempts ended where none succeeded yet.
-                shelf.put(name, None, meta.clone(), url);
+                // The last failed attempts, if none has succeeded yet.
+                all.put(name, None, meta.clone(), url);
             }
             for (name, served, meta) in read(shared, &loaded, shared.trust_in(url)) {
-                shelf.put(&name, served, meta, url);
+                all.put(&name, served, meta, url);
             }
         }
-        // What a CA signed that is not asked any more is served until another has.
+        // The certificate of a former CA is served until there is a new one.
         if !urls.is_empty() {
             for (name, served, _) in read(shared, &storage.load_others(&urls), Trust::Private) {
-                shelf.put(&name, served, Meta::default(), "");
+                all.put(&name, served, Meta::default(), "");
             }
         }
         for (name, served, _) in read(shared, &storage.imported().load(), Trust::Public) {
             if let Some(served) = served {
-                shelf.imported.insert(name, served);
+                all.imported.insert(name, served);
             }
         }
-        shelf
+        all
     }
 
-    /// Reads what is stored for one name. Blocks.
-    pub(super) fn of(shared: &Shared, name: &DomainName) -> Self {
+    /// Reads those of one name. Blocks.
+    pub(super) fn of(shared: &KeeperContext, name: &DomainName) -> Self {
         let storage = &shared.settings.storage;
-        let mut shelf = Self::default();
+        let mut all = Self::default();
         for ca in &shared.settings.cas {
             let url = ca.directory_url();
             if let Some(stored) = storage.of_ca(url).load_one(name) {
                 let served = serve(shared, &stored, shared.trust_in(url));
-                shelf.put(name, served, stored.meta, url);
+                all.put(name, served, stored.meta, url);
             }
         }
         if let Some(stored) = storage.imported().load_one(name)
             && let Some(served) = serve(shared, &stored, Trust::Public)
         {
-            shelf.imported.insert(name.clone(), served);
+            all.imported.insert(name.clone(), served);
         }
-        shelf
+        all
     }
 
-    /// Puts what was found, unless there is something better: a certificate is better than none, and
-    /// the CA that is tried first better than the next.
+    /// Inserts a result, unless there is a better one: a certificate is better than none, and the
+    /// first CA better than the next.
     fn put(
         &mut self,
         name: &DomainName,
@@ -86,15 +85,15 @@ impl Shelf {
             return;
         }
         let directory_url = directory_url.to_owned();
-        self.acme.insert(name.clone(), Shelved { served, meta, directory_url });
+        self.acme.insert(name.clone(), StoredCertificate { served, meta, directory_url });
     }
 }
 
 type Read = (DomainName, Option<Arc<Served>>, Meta);
 
-fn read(shared: &Shared, loaded: &Loaded, trust: Trust) -> Vec<Read> {
+fn read(shared: &KeeperContext, loaded: &Loaded, trust: Trust) -> Vec<Read> {
     for (path, problem) in &loaded.problems {
-        tracing::error!(path = %path.display(), problem, "stored certificate left alone");
+        tracing::error!(path = %path.display(), problem, "stored certificate is not used");
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = loaded.stored.len().div_ceil(threads).max(1);
@@ -110,7 +109,7 @@ fn read(shared: &Shared, loaded: &Loaded, trust: Trust) -> Vec<Read> {
     })
 }
 
-fn serve(shared: &Shared, stored: &Stored, trust: Trust) -> Option<Arc<Served>> {
+fn serve(shared: &KeeperContext, stored: &Stored, trust: Trust) -> Option<Arc<Served>> {
     let problem = match Certificate::from_bundle(&stored.bundle) {
         Ok(certificate) if certificate.covers(&stored.name) => {
             return Some(Arc::new(shared.serving.serve(certificate, trust)));

@@ -17,7 +17,7 @@ use super::trust;
 use crate::config::IssuerSettings;
 use crate::model::DomainName;
 
-/// Which listeners of ours there are: a challenge is used only where it can be answered.
+/// Which listeners the server has: a challenge is only used if it can be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listeners {
     /// One for plain HTTP, as http-01 needs it.
@@ -27,21 +27,21 @@ pub struct Listeners {
 }
 
 /// What the clones of a [`Ca`](super::Ca) share.
-pub(super) struct Shared {
+pub(super) struct CaContext {
     pub(super) issuer: IssuerSettings,
     pub(super) dns_hook: Option<PathBuf>,
     pub(super) listeners: Listeners,
     pub(super) storage: Storage,
     pub(super) challenges: Challenges,
-    /// Held while an account is made or forgotten.
+    /// Locked while an account is made or removed.
     pub(super) registering: AsyncMutex<()>,
-    /// What is answered for the orders that are under way. Here and not in the future that works on an
-    /// order: when that is dropped, the CA may still be about to look.
+    /// The answers for running orders. They are here and not in the future of an order: when that
+    /// is dropped, the CA may still be about to check.
     pub(super) posted: Mutex<HashMap<DomainName, Vec<(Answer, Posted)>>>,
     pub(super) connection: OnceCell<Connection>,
 }
 
-impl Shared {
+impl CaContext {
     pub(super) fn is_public(&self) -> bool {
         [LetsEncrypt::Production, LetsEncrypt::Staging]
             .iter()
@@ -62,7 +62,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Gives out what is answered for a name: it ends when that is dropped.
+    /// Takes the answers for a name out; dropping them ends them.
     pub(super) fn stop_answering(&self, name: &DomainName) -> Vec<(Answer, Posted)> {
         self.posted.lock().remove(name).unwrap_or_default()
     }
@@ -86,7 +86,7 @@ impl Shared {
     }
 }
 
-/// Does work that blocks where it may.
+/// Runs blocking work on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
