@@ -31,7 +31,8 @@ pub(super) fn render() -> Vec<u8> {
     section(&mut page, "DESCRIPTION", DESCRIPTION);
     page.control("SH", ["KEYS"]);
     page.text(words("At the top of the file, before all sections:"));
-    key(&mut page, "include", &schema["properties"]["include"], false);
+    let include = Key { section: "", path: "include".to_owned(), required: false };
+    include.write(&mut page, &schema["properties"]["include"]);
     for name in SECTIONS {
         keys(&mut page, name, at(&schema, name));
     }
@@ -76,24 +77,41 @@ fn keys(page: &mut Roff, name: &str, section: &Value) {
     }
 }
 
-/// A key: its name, type, description and default.
-fn key(page: &mut Roff, name: &str, property: &Value, required: bool) {
-    let takes = [bold(name), roman(" = "), italic(takes(property))];
-    let text = description(property).split_whitespace().collect::<Vec<_>>().join(" ");
-    let rest = match property.get("default") {
-        Some(default) => format!("Default: `{default}`."),
-        None if required => "Required.".to_owned(),
-        None if text.contains("The default is ") || text.contains("Off unless") => String::new(),
-        None => "No default.".to_owned(),
-    };
-    entry(page, takes, format!("{text} {rest}").trim_end());
+fn requires(shape: &Value, key: &str) -> bool {
+    shape["required"].as_array().is_some_and(|keys| keys.iter().any(|required| required == key))
 }
 
-/// The type of a key's value, as it is written.
-fn takes(property: &Value) -> String {
-    if let Some(items) = property.get("items") {
-        if items.get("properties").is_some() {
-            return "entries, see below".to_owned();
+/// A key of a section, or one of a table that is a value there.
+struct Key<'a> {
+    section: &'a str,
+    /// Such as `threads`, `paths[].prefix`, or `error_pages.NAME.text`, where any name may stand.
+    path: String,
+    required: bool,
+}
+
+impl Key<'_> {
+    /// Writes its name and what it takes, what it does, and what holds without it; then those within.
+    fn write(&self, page: &mut Roff, property: &Value) {
+        let whole = format!("{}.{}", self.section, self.path);
+        let has_section = SECTIONS.contains(&whole.as_str());
+        let takes = if has_section { "entries, see below".to_owned() } else { takes(property) };
+        let mut text = description(property).split_whitespace().collect::<Vec<_>>().join(" ");
+        match property.get("default").filter(|default| !default.is_null()) {
+            Some(default) => {
+                let _ = write!(text, " Default: `{default}`{}.", in_units(property, default));
+            }
+            None if self.required => text.push_str(" Required."),
+            // What holds without a key within a value is said by its description.
+            None if self.path.contains('.') => {}
+            None if text.contains("The default is ") || text.contains("Off unless") => {}
+            None => text.push_str(" No default."),
+        }
+        if config::remedy(&whole).is_some() {
+            text.push_str(" A change takes effect at a restart.");
+        }
+        entry(page, [bold(&self.path), roman(" = "), italic(takes)], &text);
+        if !has_section {
+            self.write_within(page, &self.path, property);
         }
     }
 
@@ -115,11 +133,67 @@ fn takes(property: &Value) -> String {
     }
 }
 
-/// An inline table, as it is written.
-fn table(schema: &Value) -> Option<String> {
-    let keys = schema["properties"].as_object()?;
-    let keys: Vec<_> = keys.iter().map(|(key, of)| format!("{key} = {}", takes(of))).collect();
-    Some(format!("{{ {} }}", keys.join(", ")))
+fn number(number: &Value) -> String {
+    let number = number.to_string();
+    number.strip_suffix(".0").unwrap_or(&number).to_owned()
+}
+
+/// A size with its unit, where that is easier to read.
+fn in_units(property: &Value, bytes: &Value) -> String {
+    let is_size = |example: &Value| example.as_str().is_some_and(|size| size.ends_with('B'));
+    let is_size = choices(property).any(|choice| is_size(&choice["examples"][0]));
+    let units = [(30, "GB"), (20, "MB"), (10, "KB")];
+    let bytes = bytes.as_u64().filter(|_| is_size).unwrap_or_default();
+    let unit = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    unit.map(|(shift, unit)| format!(" ({}{unit})", bytes >> shift)).unwrap_or_default()
+}
+
+/// The kinds of values that a schema lets one choose from.
+fn choices(schema: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array());
+    // Every text may refer to the environment: that is not said each time.
+    let refers =
+        |choice: &Value| choice["pattern"].as_str().is_some_and(|p| p.starts_with(r"\$\{"));
+    lists.flatten().filter(move |choice| !refers(choice) && choice["type"] != "null")
+}
+
+/// The values that a key takes, as a reader would write them.
+fn takes(schema: &Value) -> String {
+    let is = |kind: &str| match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().any(|one| one == kind),
+        only => only == kind,
+    };
+    let example = schema["examples"].get(0);
+    if let Some(words) = schema["enum"].as_array() {
+        return words.iter().map(Value::to_string).collect::<Vec<_>>().join(" | ");
+    }
+    if let Some(word) = schema.get("const") {
+        return word.to_string();
+    }
+    if let Some(keys) = schema["properties"].as_object() {
+        let keys: Vec<_> = keys.iter().map(|(key, of)| format!("{key} = {}", takes(of))).collect();
+        return format!("{{ {} }}", keys.join(", "));
+    }
+    if is("boolean") {
+        return "true | false".to_owned();
+    }
+    if is("integer") || is("number") {
+        return match (&schema["minimum"], &schema["maximum"]) {
+            (from, Value::Null) => format!("{from} or more"),
+            (from, to) => format!("{} to {}", number(from), number(to)),
+        };
+    }
+    if let Some(items) = schema.get("items") {
+        return example.map_or_else(|| format!("[{}, ...]", takes(items)), Value::to_string);
+    }
+    if let Some(values) = schema.get("additionalProperties").filter(|_| is("object")) {
+        return format!("{{ NAME = {}, ... }}", takes(values));
+    }
+    if let Some(example) = example {
+        return example.to_string();
+    }
+    let choices: Vec<_> = choices(schema).map(takes).collect();
+    if choices.is_empty() { "\"text\"".to_owned() } else { choices.join(" | ") }
 }
 
 fn description(schema: &Value) -> &str {
@@ -206,7 +280,7 @@ address = "${WEB_V2}:3001"
 tags = ["b"]"#;
 
 const FILES: [(&str, &str); 2] = [
-    ("/etc/vhost/config.toml", "The config file of the systemd unit."),
+    ("/etc/vhost/config.toml", "The config file that the systemd unit names."),
     ("/var/lib/vhost", "State and history of the system's server."),
 ];
 
