@@ -14,11 +14,11 @@ use super::paths::Environment;
 use super::plain::Plain;
 use super::sections::collide;
 use super::settings::{Config, ProxySettings};
-use super::{ConfigError, DeclaredBackend, DeclaredDomain, value};
+use super::{ConfigError, DeclaredBackend, value};
 use crate::model::LogFormat;
 use crate::model::{
-    BackendAddr, BackendId, BackendTls, Balance, DomainName, HostOptions, ParseError, Scheme,
-    SendProxyProtocol, Tag, TlsMode, Weight,
+    BackendAddr, BackendId, BackendOptions, DomainName, HostOptions, ParseError, Tag, TopOptions,
+    VirtualHost,
 };
 use crate::plain_file::absolute;
 
@@ -123,14 +123,11 @@ impl Arguments {
         let mut config = Config::new(proxy);
         config.logging.format = self.log_format;
         for Route { domain, tag } in self.routes.iter().cloned() {
-            config.declared.domains.push(DeclaredDomain {
+            config.declared.domains.push(VirtualHost {
+                previous: None,
                 domain,
-                aliases: Vec::new(),
                 live: tag,
-                http_to_https: true,
-                balance: Balance::default(),
-                tls: TlsMode::default(),
-                hsts_max_age_secs: 0,
+                top: TopOptions::default(),
                 options: HostOptions::default(),
             });
         }
@@ -139,11 +136,7 @@ impl Arguments {
                 id,
                 address,
                 tags,
-                weight: Weight::default(),
-                backup: false,
-                send_proxy_protocol: SendProxyProtocol::default(),
-                scheme: Scheme::default(),
-                tls: BackendTls::default(),
+                options: BackendOptions::default(),
                 state: None,
             });
         }

@@ -6,19 +6,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::declared::{DeclaredBackend, DeclaredDomain};
 use super::document::{Document, text_of};
 use super::effective::{Origin, Setting};
 use super::entries::read_declared;
 use super::include::{MAX_CONFIG_BYTES, read_included, refuse_main_keys, refuse_reserved_paths};
 use super::paths::Environment;
-use super::plain::Plain;
 use super::problem::{ConfigError, Problem};
 use super::reader::Section;
 use super::report::KnownKeys;
 use super::sections::read_settings;
 use super::settings::Config;
-use crate::model::BackendTls;
+use crate::model::record;
+use crate::model::{BackendOptions, TopOptions};
 
 /// What became of a config file, for whoever wants to know all of it.
 #[derive(Debug)]
@@ -237,33 +236,10 @@ pub(super) fn defaults() -> Vec<(String, Value)> {
         .filter(|setting| setting.key != OF_THE_HOST)
         .filter_map(|setting| Some((setting.key, setting.value?)))
         .collect();
-    for domain in root.declared.domains {
-        let DeclaredDomain {
-            domain: _,
-            aliases,
-            live: _,
-            http_to_https,
-            balance,
-            tls,
-            hsts_max_age_secs,
-            options: _,
-        } = domain;
-        defaults.push(("virtual_hosts.aliases".to_owned(), aliases.plain()));
-        defaults.push(("virtual_hosts.http_to_https".to_owned(), http_to_https.plain()));
-        defaults.push(("virtual_hosts.balance".to_owned(), balance.plain()));
-        defaults.push(("virtual_hosts.tls".to_owned(), tls.plain()));
-        defaults.push(("virtual_hosts.hsts_max_age_secs".to_owned(), hsts_max_age_secs.plain()));
-    }
-    for DeclaredBackend { weight, scheme, tls, backup, send_proxy_protocol, .. } in
-        root.declared.backends
-    {
-        let skip = tls.insecure_skip_verify.plain();
-        defaults.push((format!("backends.{}", BackendTls::INSECURE_SKIP_VERIFY), skip));
-        defaults.push(("backends.weight".to_owned(), weight.plain()));
-        defaults.push(("backends.scheme".to_owned(), scheme.plain()));
-        defaults.push(("backends.backup".to_owned(), backup.plain()));
-        defaults.push(("backends.send_proxy_protocol".to_owned(), send_proxy_protocol.plain()));
-    }
+    let top = record::defaults::<TopOptions>().into_iter();
+    defaults.extend(top.map(|(key, value)| (format!("virtual_hosts.{key}"), value)));
+    let of_backends = record::defaults::<BackendOptions>().into_iter();
+    defaults.extend(of_backends.map(|(key, value)| (format!("backends.{key}"), value)));
     defaults
 }
 

@@ -24,7 +24,7 @@ mod source;
 mod value;
 
 pub use arguments::{Arguments, BackendArgument, Route, listen_address};
-pub use declared::{Declared, DeclaredBackend, DeclaredDomain};
+pub use declared::{Declared, DeclaredBackend};
 pub use effective::{Origin, Setting};
 pub use load::{Inspection, inspect, load, load_to_start, parse};
 pub use paths::{default_admin_socket, variable};

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::model::{AccessFormat, LogFormat};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, Balance, ChallengeKind, DomainName, HeaderField,
-    HealthHost, HealthPath, KeyType, LogLevel, Scheme, SendProxyProtocol, StatusRanges, Tag,
-    TlsMode, TlsName, TrustedProxy, UnderscoresInHeaders, Weight,
+    BackendAddr, BackendId, BackendState, ChallengeKind, DomainName, HeaderField, HealthHost,
+    HealthPath, KeyType, LogLevel, StatusRanges, Tag, TrustedProxy, UnderscoresInHeaders,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
@@ -33,10 +32,9 @@ macro_rules! plain_by {
 plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
 plain_by!(|value| Value::from(value.to_string()) => SocketAddr, HealthHost, HealthPath, StatusRanges,
-    BackendId, BackendAddr, DomainName, Tag, Scheme, Balance, TlsName, TrustedProxy, HeaderField);
+    BackendId, BackendAddr, DomainName, Tag, TrustedProxy, HeaderField);
 plain_by!(|value| Value::from(value.as_str()) => LogLevel, LogFormat, AccessFormat, BackendState,
-    KeyType, ChallengeKind, SendProxyProtocol, UnderscoresInHeaders);
-plain_by!(|value| Value::from(value.get()) => Weight);
+    KeyType, ChallengeKind, UnderscoresInHeaders);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);
 
 impl Plain for Duration {
@@ -44,15 +42,6 @@ impl Plain for Duration {
         match self.subsec_nanos() {
             0 => self.as_secs().into(),
             _ => self.as_secs_f64().into(),
-        }
-    }
-}
-
-impl Plain for TlsMode {
-    fn plain(&self) -> Value {
-        match self {
-            Self::Auto | Self::Internal | Self::Off => self.to_string().into(),
-            Self::Files { cert, key } => json!({ "cert": cert.plain(), "key": key.plain() }),
         }
     }
 }

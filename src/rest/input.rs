@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
 use super::shapes::{Remove, Stats, Switch, Undo};
-use crate::model::{BackendTls, nearest, shorten};
+use crate::model::record::optional_keys;
+use crate::model::{BackendOptions, nearest, shorten};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::stats::GetParams;
 use crate::rpc::read_json;
@@ -27,10 +28,6 @@ const SLOWEST_BODY: Duration = Duration::from_secs(10);
 
 /// The word of the config file for the tag that serves a domain, and that of the methods.
 pub(super) const LIVE_WORD: &str = "enabled_backends_tag";
-
-/// What `tls` of a domain can be.
-const TLS_SHAPES: &str = "give `\"auto\"`, `\"internal\"`, `\"off\"`, or files by their whole paths: \
-                          `{\"files\": {\"cert\": \"/etc/ssl/web.pem\", \"key\": \"/etc/ssl/web.key\"}}`";
 
 /// What a request gives.
 #[derive(Debug, Default)]
@@ -98,7 +95,7 @@ pub(super) fn set_backend<P: DeserializeOwned + JsonSchema>(
     given: Given,
 ) -> Result<Value, Problem> {
     known_only::<P>(&given.path, &given.body)?;
-    no_idle_null(&given.body, &BackendTls::OPTIONAL)?;
+    no_idle_null(&given.body, &optional_keys::<BackendOptions>())?;
     body::<P>(given)
 }
 
@@ -163,11 +160,10 @@ fn checked<P: DeserializeOwned>(params: Map<String, Value>) -> Result<Value, Pro
 fn parsed<P: DeserializeOwned>(value: &Value) -> Result<P, Problem> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let (place, cause) = (error.path().to_string(), error.into_inner());
-        let problem = Problem::invalid(match place.as_str() {
+        Problem::invalid(match place.as_str() {
             "." => cause.to_string(),
             place => format!("`{place}`: {cause}"),
-        });
-        if place == "tls" || place.starts_with("tls.") { problem.hint(TLS_SHAPES) } else { problem }
+        })
     })
 }
 

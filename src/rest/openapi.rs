@@ -9,7 +9,8 @@ use super::output::{LIVE, OF_DOMAINS};
 use super::problem::{self, Problem};
 use super::routes::{Does, Done, HEALTH_SCHEMA, Operation, ROUTES, Route, Streams, Takes, Verb};
 use crate::exposition::Exposition;
-use crate::model::BackendTls;
+use crate::model::BackendOptions;
+use crate::model::record::optional_keys;
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::find;
 
@@ -185,9 +186,10 @@ fn takes(
                 schema = Schema::try_from(value).unwrap_or_default();
             }
             if route.verb == Verb::Put {
+                let nullable = optional_keys::<BackendOptions>();
                 let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
                 for (name, schema) in properties.into_iter().flatten() {
-                    if !BackendTls::OPTIONAL.contains(&name.as_str()) {
+                    if !nullable.contains(&name.as_str()) {
                         not_null(schema);
                     }
                 }

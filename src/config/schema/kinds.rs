@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::{TlsFiles, text};
+use super::text;
 use crate::model::{AccessFormat, LogFormat};
 use crate::model::{
-    BackendState, Balance, ChallengeKind, KeyType, LogLevel, NETWORK_LISTS, Scheme,
-    SendProxyProtocol, UnderscoresInHeaders,
+    BackendState, ChallengeKind, KeyType, LogLevel, NETWORK_LISTS, UnderscoresInHeaders,
 };
 
 /// Declares kinds, each a type without values whose schema is what the expression says.
@@ -71,41 +70,11 @@ kinds! {
     AccessFormatWord: words(AccessFormat::ALL.map(AccessFormat::as_str));
     RotationWord: words(["never", "daily", "size"]);
     LogFormatWord: words(LogFormat::ALL.map(LogFormat::as_str));
-    BalanceWord: like(&format!(
-        "{}|hash-(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+",
-        Balance::WORDS.join("|"),
-    ));
     UnderscoresWord: words(UnderscoresInHeaders::ALL.map(UnderscoresInHeaders::as_str));
-    SchemeWord: words(Scheme::ALL.map(Scheme::as_str));
-    SendProxyProtocolWord: words(SendProxyProtocol::ALL.map(SendProxyProtocol::as_str));
-    Server: like(r"[^\s*/\[\]]+");
     StateWord: words(
         [BackendState::Ready, BackendState::Draining, BackendState::Disabled]
             .map(BackendState::as_str)
     );
-}
-
-/// Where a certificate comes from: a word, or the files of one.
-#[derive(Default)]
-pub(super) struct Tls;
-
-impl JsonSchema for Tls {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Tls".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = words(["auto", "internal", "off"]);
-        let files = generator.subschema_for::<TlsFiles>();
-        if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
-            choices.push(files.to_value());
-        }
-        schema
-    }
 }
 
 /// A whole number in a range.

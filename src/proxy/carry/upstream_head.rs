@@ -47,7 +47,7 @@ pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Bo
     } else if !session.as_mut().is_body_done() {
         upstream::for_duplex(&mut peer);
     }
-    upstream::announce(&mut peer, node.backend.send_proxy_protocol, || passed_on(session));
+    upstream::announce(&mut peer, node.backend.options.send_proxy_protocol, || passed_on(session));
     peer.options.connection_timeout = Some(times.connect_timeout);
     peer.options.total_connection_timeout = Some(times.connect_timeout);
     peer.options.read_timeout = Some(silent);
@@ -115,7 +115,7 @@ impl Phases {
             && let Some(node) = ctx.backend()
             && !is_websocket
         {
-            upstream::check_http1(node.backend.scheme)?;
+            upstream::check_http1(node.backend.options.scheme)?;
             node.live.note_only_http1();
         }
         if !is_websocket {

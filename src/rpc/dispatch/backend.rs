@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Call, Dispatch, Failure, read, to_its_end, write};
-use crate::control::BackendEdit;
-use crate::model::{Backend, BackendId, BackendState, BackendTls, BackendTlsEdit};
+use crate::control::{BackendEdit, ControlError};
+use crate::model::record;
+use crate::model::{Backend, BackendId, BackendOptions, BackendState};
 use crate::rpc::methods::{Changed, Method, backend};
 use crate::rpc::views;
 use crate::state::Snapshot;
@@ -26,79 +27,18 @@ impl Dispatch {
     }
 
     pub(super) async fn add_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let backend::AddParams {
-            id,
-            address,
-            tags,
-            weight,
-            scheme,
-            tls_server_name: server_name,
-            tls_ca_file: ca_file,
-            tls_client_cert_file: client_cert_file,
-            tls_client_key_file: client_key_file,
-            tls_insecure_skip_verify: insecure_skip_verify,
-            backup,
-            send_proxy_protocol,
-        } = read(params)?;
+        let backend::AddParams { id, address, tags, options } = read(params)?;
+        let options = record::patched(&BackendOptions::default(), options.values)
+            .map_err(|error| ControlError::backend_option(&id, error))?;
         let state = BackendState::Ready;
-        let tls = BackendTls {
-            server_name,
-            ca_file,
-            client_cert_file,
-            client_key_file,
-            insecure_skip_verify,
-        };
-        let send_proxy_protocol = send_proxy_protocol.unwrap_or_default();
-        let new = Backend {
-            id: id.clone(),
-            address,
-            tags,
-            weight,
-            scheme,
-            tls,
-            state,
-            backup,
-            send_proxy_protocol,
-        };
+        let new = Backend { id: id.clone(), address, tags, options, state };
         let snapshot = self.control.add_backend(call.caller(), new).await?;
         self.backend_info::<backend::Add>(&snapshot, &id)
     }
 
     pub(super) async fn set_backend(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let backend::SetParams {
-            id,
-            address,
-            weight,
-            scheme,
-            tls_server_name: server_name,
-            tls_ca_file: ca_file,
-            tls_client_cert_file: client_cert_file,
-            tls_client_key_file: client_key_file,
-            tls_insecure_skip_verify: insecure_skip_verify,
-            backup,
-            send_proxy_protocol,
-            tags,
-            state,
-            force,
-        } = read(params)?;
-        let tls = BackendTlsEdit {
-            server_name,
-            ca_file,
-            client_cert_file,
-            client_key_file,
-            insecure_skip_verify,
-        };
-        let edit = BackendEdit {
-            address,
-            weight,
-            scheme,
-            tls,
-            backup,
-            send_proxy_protocol,
-            tags,
-            state,
-            force,
-        };
+        let backend::SetParams { id, address, options, tags, state, force } = read(params)?;
+        let edit = BackendEdit { address, options: options.values, tags, state, force };
         let snapshot = self.control.set_backend(call.caller(), id.clone(), edit).await?;
         self.backend_info::<backend::Set>(&snapshot, &id)
     }

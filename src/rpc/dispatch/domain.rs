@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{Call, Dispatch, Failure, read, write};
 use crate::control::{ControlError, DomainEdit, NewDomain};
-use crate::model::{DomainName, HostOptions, VirtualHost};
+use crate::model::record;
+use crate::model::{DomainName, HostOptions, TopOptions, VirtualHost};
 use crate::rpc::methods::{Changed, Method, domain};
 use crate::rpc::views;
 use crate::state::Snapshot;
@@ -22,39 +23,20 @@ impl Dispatch {
     }
 
     pub(super) async fn add_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let params: domain::AddParams = read(params)?;
-        let domain = params.domain.clone();
-        let options = HostOptions::default().patched(params.options).map_err(|error| {
-            let domain = domain.clone();
-            ControlError::OptionValue { domain, path: error.path, remedy: error.reason }
-        })?;
-        let virtual_host = VirtualHost {
-            domain: params.domain,
-            aliases: params.aliases,
-            live: params.tag,
-            previous: None,
-            http_to_https: params.http_to_https.unwrap_or(true),
-            balance: params.balance.unwrap_or_default(),
-            tls: params.tls.unwrap_or_default(),
-            hsts_max_age_secs: params.hsts_max_age_secs.unwrap_or(0),
-            options,
-        };
-        let new = NewDomain { virtual_host, force: params.force };
+        let domain::AddParams { domain, tag: live, top, options, force } = read(params)?;
+        let refuse = |error| ControlError::domain_option(&domain, error);
+        let top = record::patched(&TopOptions::default(), top.values).map_err(refuse)?;
+        let options = HostOptions::default().patched(options).map_err(refuse)?;
+        let virtual_host =
+            VirtualHost { domain: domain.clone(), live, previous: None, top, options };
+        let new = NewDomain { virtual_host, force };
         let snapshot = self.control.add_domain(call.caller(), new).await?;
         self.domain_info::<domain::Add>(&snapshot, &domain)
     }
 
     pub(super) async fn set_domain(&self, params: Value, call: &Call) -> Result<Value, Failure> {
-        let domain::SetParams {
-            domain,
-            aliases,
-            http_to_https,
-            balance,
-            tls,
-            hsts_max_age_secs,
-            options,
-        } = read(params)?;
-        let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs, options };
+        let domain::SetParams { domain, top, options } = read(params)?;
+        let edit = DomainEdit { top: top.values, options };
         let snapshot = self.control.set_domain(call.caller(), domain.clone(), edit).await?;
         self.domain_info::<domain::Set>(&snapshot, &domain)
     }

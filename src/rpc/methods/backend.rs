@@ -1,15 +1,14 @@
 //! Methods on backends.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, Open, method};
+use crate::model::record::{Edited, New, Shown};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Patch, Scheme,
-    SendProxyProtocol, Tag, TlsName, Weight,
+    BackendAddr, BackendId, BackendOptions, BackendState, DomainName, HealthReport, Tag,
 };
 
 method!(/// The backends by id, page by page.
@@ -73,53 +72,8 @@ pub struct AddParams {
     /// The pools it joins.
     #[serde(default)]
     pub tags: BTreeSet<Tag>,
-    /// Its share of a pool's traffic.
-    #[serde(default)]
-    pub weight: Weight,
-    /// How it is spoken to.
-    #[serde(default)]
-    pub scheme: Scheme,
-    /// The name that is asked for (SNI) and verified; the host of the address when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_server_name: Option<TlsName>,
-    /// The file of the CAs to trust instead of the system's, PEM; its whole path on the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_ca_file: Option<PathBuf>,
-    /// The file of the certificate that the backend is shown, PEM; its whole path on the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_client_cert_file: Option<PathBuf>,
-    /// The file of that certificate's private key, PEM; its whole path on the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_client_key_file: Option<PathBuf>,
-    /// Whether the backend's certificate is not verified at all.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tls_insecure_skip_verify: bool,
-    /// Whether it serves only while no other backend of a pool is fit.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub backup: bool,
-    /// Whether connections to it begin with a header of the PROXY protocol.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send_proxy_protocol: Option<SendProxyProtocol>,
-}
-
-impl AddParams {
-    /// A backend of which nothing else is said.
-    pub fn new(id: BackendId, address: BackendAddr) -> Self {
-        Self {
-            id,
-            address,
-            tags: BTreeSet::new(),
-            weight: Weight::default(),
-            scheme: Scheme::default(),
-            tls_server_name: None,
-            tls_ca_file: None,
-            tls_client_cert_file: None,
-            tls_client_key_file: None,
-            tls_insecure_skip_verify: false,
-            backup: false,
-            send_proxy_protocol: None,
-        }
-    }
+    #[serde(flatten)]
+    pub options: New<BackendOptions>,
 }
 
 /// What `backend.set` takes.
@@ -129,35 +83,10 @@ pub struct SetParams {
     /// The backend.
     pub id: BackendId,
     /// Where it listens.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<BackendAddr>,
-    /// Its share of a pool's traffic.
-    #[serde(default)]
-    pub weight: Option<Weight>,
-    /// How it is spoken to.
-    #[serde(default)]
-    pub scheme: Option<Scheme>,
-    /// The name that is asked for (SNI) and verified; null is the host of the address.
-    #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    pub tls_server_name: Patch<TlsName>,
-    /// The file of the CAs to trust, PEM; null is the system's.
-    #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    pub tls_ca_file: Patch<PathBuf>,
-    /// The file of the certificate that the backend is shown, PEM; null is none.
-    #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    pub tls_client_cert_file: Patch<PathBuf>,
-    /// The file of that certificate's private key, PEM; null is none.
-    #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    pub tls_client_key_file: Patch<PathBuf>,
-    /// Whether the backend's certificate is not verified at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_insecure_skip_verify: Option<bool>,
-    /// Whether it serves only while no other backend of a pool is fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backup: Option<bool>,
-    /// Whether connections to it begin with a header of the PROXY protocol.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send_proxy_protocol: Option<SendProxyProtocol>,
+    #[serde(flatten)]
+    pub options: Edited<BackendOptions>,
     /// The whole new set of its tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeSet<Tag>>,
@@ -167,28 +96,6 @@ pub struct SetParams {
     /// Do it although a live tag loses its last healthy backend.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
-}
-
-impl SetParams {
-    /// A change of nothing.
-    pub fn new(id: BackendId) -> Self {
-        Self {
-            id,
-            address: None,
-            weight: None,
-            scheme: None,
-            tls_server_name: Patch::Keep,
-            tls_ca_file: Patch::Keep,
-            tls_client_cert_file: Patch::Keep,
-            tls_client_key_file: Patch::Keep,
-            tls_insecure_skip_verify: None,
-            backup: None,
-            send_proxy_protocol: None,
-            tags: None,
-            state: None,
-            force: false,
-        }
-    }
 }
 
 /// What `backend.tag` and `backend.untag` take.
@@ -267,33 +174,10 @@ pub struct BackendInfo {
     pub resolved: Vec<String>,
     /// The pools it belongs to.
     pub tags: BTreeSet<Tag>,
-    /// Its share of a pool's traffic.
-    pub weight: Weight,
-    /// How it is spoken to.
-    pub scheme: Open<Scheme>,
-    /// The name that is asked for (SNI) and verified; the host of the address when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_server_name: Option<TlsName>,
-    /// The file of the CAs to trust instead of the system's, PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_ca_file: Option<PathBuf>,
-    /// The file of the certificate that the backend is shown, PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_client_cert_file: Option<PathBuf>,
-    /// The file of that certificate's private key, PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_client_key_file: Option<PathBuf>,
-    /// Whether the backend's certificate is not verified at all.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tls_insecure_skip_verify: bool,
+    #[serde(flatten)]
+    pub options: Shown<BackendOptions>,
     /// What the operator wants of it.
     pub state: Open<BackendState>,
-    /// Whether it serves only while no other backend of a pool is fit.
-    #[serde(default)]
-    pub backup: bool,
-    /// Whether connections to it begin with a header of the PROXY protocol.
-    #[serde(default)]
-    pub send_proxy_protocol: Open<SendProxyProtocol>,
     /// What was observed of it.
     pub health: HealthReport,
     /// Requests that run there.

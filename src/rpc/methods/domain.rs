@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Changed, Open, method};
-use crate::model::{Balance, DomainName, HostOptions, Tag, TlsMode};
+use super::{Changed, method};
+use crate::model::record::{Edited, New, Shown};
+use crate::model::{DomainName, HostOptions, Tag, TopOptions};
 
 method!(/// The virtual hosts by name, page by page.
     List, "domain.list", ListParams => DomainList);
@@ -53,22 +54,8 @@ pub struct AddParams {
     pub domain: DomainName,
     /// The tag that is live at once.
     pub tag: Tag,
-    /// Other names served with it.
-    #[serde(default)]
-    pub aliases: Vec<DomainName>,
-    /// Redirect plain HTTP once it is served over HTTPS; on when not given.
-    #[serde(default)]
-    pub http_to_https: Option<bool>,
-    /// How a backend is chosen; round robin when not given.
-    #[serde(default)]
-    pub balance: Option<Balance>,
-    /// Where its certificate comes from; `auto` when not given. Paths of files are absolute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsMode>,
-    /// For how long browsers are told to ask over HTTPS only (RFC 6797), in seconds, at most four
-    /// years; not at all when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hsts_max_age_secs: Option<u32>,
+    #[serde(flatten)]
+    pub top: New<TopOptions>,
     /// What it does besides, by the keys of the config file.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(with = "HostOptions")]
@@ -84,21 +71,8 @@ pub struct AddParams {
 pub struct SetParams {
     /// The virtual host.
     pub domain: DomainName,
-    /// The whole new list of aliases.
-    #[serde(default)]
-    pub aliases: Option<Vec<DomainName>>,
-    /// Whether plain HTTP is redirected.
-    #[serde(default)]
-    pub http_to_https: Option<bool>,
-    /// How a backend is chosen.
-    #[serde(default)]
-    pub balance: Option<Balance>,
-    /// Where its certificate comes from. Paths of files are absolute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsMode>,
-    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hsts_max_age_secs: Option<u32>,
+    #[serde(flatten)]
+    pub top: Edited<TopOptions>,
     /// What of its other options changes: a JSON merge patch (RFC 7396) of them, so null takes one
     /// away.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -155,22 +129,12 @@ pub struct DomainInfo {
     pub revision: u64,
     /// Its name.
     pub domain: DomainName,
-    /// Other names served with it.
-    pub aliases: Vec<DomainName>,
     /// The tag that serves it.
     pub live: Tag,
     /// The tag before the last switch.
     pub previous: Option<Tag>,
-    /// Whether plain HTTP is redirected once it is served over HTTPS.
-    pub http_to_https: bool,
-    /// How a backend is chosen.
-    pub balance: Open<Balance>,
-    /// Where its certificate comes from.
-    #[serde(default)]
-    pub tls: Open<TlsMode>,
-    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all.
-    #[serde(default)]
-    pub hsts_max_age_secs: u32,
+    #[serde(flatten)]
+    pub top: Shown<TopOptions>,
     /// What it does besides. Hashes of passwords are not shown.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
