@@ -7,7 +7,7 @@ use serde::Deserializer;
 use serde_json::{Map, Value};
 
 use super::record::{self, Keys, OptionError, Record, record};
-use super::{Scheme, SendProxyProtocol, TlsName, Weight};
+use super::{Scheme, Seconds, SendProxyProtocol, TlsName, Weight};
 
 record! {
     /// The options of a backend.
@@ -37,6 +37,9 @@ record! {
         /// the client. Such a connection serves this client alone, over HTTP/1.1. Not with the scheme `h2`
         /// or `h2c`.
         pub send_proxy_protocol: SendProxyProtocol,
+        /// How long a connection to it, with its TLS handshake, may take to come about, in seconds. Without
+        /// it, `connect_timeout_secs` of `[upstream]`.
+        pub connect_timeout_secs: Option<Seconds>,
     }
 }
 

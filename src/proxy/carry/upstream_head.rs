@@ -16,7 +16,7 @@ use super::claims::forward;
 use super::headers::{REQUEST_ID, RequestId, remove_te, to_origin_form};
 use super::phases::Phases;
 use super::stages::{RequestContext, Stage};
-use crate::model::ProxyHeader;
+use crate::model::{ProxyHeader, Seconds};
 use crate::proxy::decision::Kind;
 use crate::proxy::host::{headers, paths};
 use crate::proxy::memory::{Held, gated};
@@ -48,8 +48,10 @@ pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Bo
         upstream::for_duplex(&mut peer);
     }
     upstream::announce(&mut peer, node.backend.options.send_proxy_protocol, || passed_on(session));
-    peer.options.connection_timeout = Some(times.connect_timeout);
-    peer.options.total_connection_timeout = Some(times.connect_timeout);
+    let own = node.backend.options.connect_timeout_secs;
+    let connect_timeout = own.map_or(times.connect_timeout, Seconds::get);
+    peer.options.connection_timeout = Some(connect_timeout);
+    peer.options.total_connection_timeout = Some(connect_timeout);
     peer.options.read_timeout = Some(silent);
     peer.options.write_timeout = Some(times.write_timeout);
     peer.options.idle_timeout = Some(times.idle_timeout);
