@@ -62,7 +62,7 @@ pub use health_check::{
 pub use host_options::{
     BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, HeaderText, HostOptions,
     MAX_PAGE_BYTES, Maintenance, Network, OptionSet, Page, PageFor, PageText, PasswordHash,
-    PathPrefix, PathRoute, Pause, RateLimit, Sticky, UserName,
+    PathPrefix, PathRoute, Pause, RateLimit, Sticky, Timeouts, UserName,
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;

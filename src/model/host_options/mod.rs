@@ -11,6 +11,7 @@ mod maintenance;
 mod option_set;
 mod path_route;
 mod sticky;
+mod timeouts;
 
 pub use access::{Network, RateLimit};
 pub use basic_auth::{BasicAuth, PasswordHash, UserName};
@@ -21,6 +22,7 @@ pub use maintenance::{Maintenance, Pause};
 pub use option_set::{HostOptions, OptionSet};
 pub use path_route::{PathPrefix, PathRoute};
 pub use sticky::Sticky;
+pub use timeouts::Timeouts;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, Maintenance, Network, PageFor,
-    PathRoute, Pause, RateLimit, Sticky, UserName, compression, path_route,
+    PathRoute, Pause, RateLimit, Sticky, Timeouts, UserName, compression, path_route,
 };
 use crate::model::record::{Canonical, Held, OptionError, Record, as_written, record};
 use crate::model::{DomainName, Pattern};
@@ -32,6 +32,8 @@ record! {
         pub pause: Option<Pause>,
         /// Clients stay with the backend that they had first.
         pub sticky: Option<Sticky>,
+        /// How long its backends may take.
+        pub timeouts: Timeouts,
         /// The largest request body, in bytes; 413 beyond.
         pub max_body_bytes: Option<u64>,
         /// How many requests are taken in all; 429 beyond.

@@ -35,12 +35,14 @@ pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Bo
     sent.at = Some(Instant::now());
     let mut peer = upstream::peer(node, &node.live.endpoints(), sent.tries_of(node))?;
     let times = &options.upstream;
-    let mut silent = times.read_timeout;
+    let own = sent.pinned.domain.virtual_host.options.get().timeouts.response_secs;
+    let read_timeout = own.map_or(times.read_timeout, Seconds::get);
+    let mut silent = read_timeout;
     if is_websocket {
         silent = options.websocket_idle_timeout;
         let connection = Arc::clone(&arrival.connection);
         let has_agreed = move || connection.upgraded.load(Ordering::Relaxed);
-        upstream::for_upgrade(&mut peer, times.read_timeout, Arc::new(has_agreed));
+        upstream::for_upgrade(&mut peer, read_timeout, Arc::new(has_agreed));
     }
     if upstream::speaks_only_http1(&peer, node) {
         gated(&mut peer);
