@@ -19,6 +19,7 @@ pub fn text(value: Option<&Value>) -> String {
         Some(Value::Array(elements)) if elements.iter().all(Value::is_string) => {
             elements.iter().map(|one| text(Some(one))).collect::<Vec<_>>().join(",")
         }
+        Some(Value::Bool(is)) => is.to_string(),
         Some(value) => shown_in_words("", Some(value)),
     }
 }

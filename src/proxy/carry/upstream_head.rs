@@ -30,12 +30,12 @@ pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Bo
     let is_websocket = ctx.kind() == Kind::WebSocket;
     let RequestContext { options, arrival, stage, .. } = ctx;
     let unroutable = || Error::explain(ErrorType::ConnectNoRoute, "no address").into_up();
-    let Stage::Sent(_, sent) = stage else { return Err(unroutable()) };
+    let Stage::Sent(pinned, sent) = stage else { return Err(unroutable()) };
     let node = &sent.chosen.as_ref().ok_or_else(unroutable)?.node;
     sent.at = Some(Instant::now());
     let mut peer = upstream::peer(node, &node.live.endpoints(), sent.tries_of(node))?;
     let times = &options.upstream;
-    let own = sent.pinned.domain.virtual_host.options.get().timeouts.response_secs;
+    let own = pinned.domain.virtual_host.options.get().timeouts.response_secs;
     let read_timeout = own.map_or(times.read_timeout, Seconds::get);
     let mut silent = read_timeout;
     if is_websocket {

@@ -39,7 +39,9 @@ fn standing(node: &BackendNode, any_fit: bool, others_fit: bool) -> BackendStand
         (BackendState::Draining, _) | (BackendState::Ready, Standing::Out) => Some(Unfit::Draining),
         (BackendState::Ready, Standing::Unhealthy) => Some(Unfit::Unhealthy),
         (BackendState::Ready, Standing::Fallback) if any_fit => Some(Unfit::Unknown),
-        (BackendState::Ready, Standing::Fit) if backend.options.backup && others_fit => Some(Unfit::Backup),
+        (BackendState::Ready, Standing::Fit) if backend.options.backup && others_fit => {
+            Some(Unfit::Backup)
+        }
         (BackendState::Ready, Standing::Fit | Standing::Fallback) => {
             live.endpoints().is_empty().then_some(Unfit::Unresolved)
         }
