@@ -10,7 +10,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_vhost::model::AccessFormat;
 use pingora_vhost::model::{
-    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, Scheme, VirtualHost, Weight,
+    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, VirtualHost,
 };
 use pingora_vhost::proxy::measured::{edit_request, edit_response, pick, take};
 use pingora_vhost::state::{Pool, Snapshot};
@@ -26,12 +26,8 @@ fn pool(backends: usize) -> Arc<Pool> {
             id: format!("web-{index}").parse().expect("an id"),
             address: "127.0.0.1:9".parse().expect("an address"),
             tags: ["a".parse().expect("a tag")].into(),
-            weight: Weight::default(),
-            scheme: Scheme::Http,
+            options: pingora_vhost::model::BackendOptions::default(),
             state: BackendState::Ready,
-            backup: false,
-            tls: pingora_vhost::model::BackendTls::default(),
-            send_proxy_protocol: pingora_vhost::model::SendProxyProtocol::Off,
         })
     });
     let snapshot = Snapshot::default().after(changes.collect(), 1);

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use pingora_vhost::model::{
-    Backend, BackendState, Balance, Change, HostBuffer, Scheme, TlsMode, VirtualHost, Weight,
-    normalise_host,
+    Backend, BackendState, Change, HostBuffer, VirtualHost, normalise_host,
 };
 use pingora_vhost::state::{Reader, Snapshot, publication};
 use pingora_vhost::tls::{CertStore, Certificate, Serving, Slot, Trust};
@@ -25,23 +24,15 @@ fn published(domains: usize) -> Reader {
         id: "web".parse().expect("an id"),
         address: "127.0.0.1:9".parse().expect("an address"),
         tags: ["a".parse().expect("a tag")].into(),
-        weight: Weight::default(),
-        scheme: Scheme::Http,
+        options: pingora_vhost::model::BackendOptions::default(),
         state: BackendState::Ready,
-        backup: false,
-        tls: pingora_vhost::model::BackendTls::default(),
-        send_proxy_protocol: pingora_vhost::model::SendProxyProtocol::Off,
     });
     let domains = (0..domains).map(|index| {
         Change::PutDomain(VirtualHost {
             domain: format!("shop-{index}.example.com").parse().expect("a name"),
-            aliases: Vec::new(),
             live: "a".parse().expect("a tag"),
             previous: None,
-            http_to_https: true,
-            balance: Balance::RoundRobin,
-            tls: TlsMode::Auto,
-            hsts_max_age_secs: 0,
+            top: pingora_vhost::model::TopOptions::default(),
             options: pingora_vhost::model::HostOptions::default(),
         })
     });

@@ -34,6 +34,8 @@ _vhost() {
         # A `*` that is not quoted would stand for files.
         [[ $current == [\"\']* ]] || printf -v candidate %q "$candidate"
         COMPREPLY+=("${candidate//\\,/,}")
+        # A key is not all of an option.
+        [[ $candidate == *[.=] ]] && compopt -o nospace 2>/dev/null
     done < <(command vhost completions bash -- "${words[@]}" 2>/dev/null)
 }
 complete -o nosort -F _vhost vhost 2>/dev/null || complete -F _vhost vhost

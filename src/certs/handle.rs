@@ -145,7 +145,7 @@ impl Certificates {
     ) -> Result<CertificateReport, CertError> {
         let snapshot = self.shared.reader.load();
         let node = snapshot.domain(&name).ok_or_else(|| self.unknown(&name))?;
-        let wants = &node.virtual_host.tls;
+        let wants = &node.virtual_host.top.tls;
         if *wants != crate::model::TlsMode::Auto {
             return Err(CertError::WantsOther { name, wants: wants.to_string() });
         }

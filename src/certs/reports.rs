@@ -119,7 +119,7 @@ impl Certificates {
     /// A name that no certificate is to come for.
     fn nowhere(&self, name: &DomainName, domain: &VirtualHost) -> CertificateReport {
         let settings = &self.shared.settings;
-        let plan = plan(name, &domain.tls, &settings.cas, settings.on_demand.is_some());
+        let plan = plan(name, &domain.top.tls, &settings.cas, settings.on_demand.is_some());
         let hint = match &plan {
             Plan::Nowhere { hint } => Some((*hint).to_owned()),
             _ => None,

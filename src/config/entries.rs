@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
-use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
+use super::declared::{Declared, DeclaredBackend};
 use super::problem::shorten;
 use super::reader::Section;
 use super::report::{Place, Span};
-use super::value::{boolean, choice, integer, parsed, path, tls_mode, weight};
+use super::value::{choice, parsed};
+use crate::model::record::{self, Record};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, BackendTls, Balance, DomainName, HostOptions,
-    LONGEST_HSTS_SECS, MAX_PAGE_BYTES, OptionError, OptionSet, Scheme, SendProxyProtocol, Tag,
-    TlsMode, TlsName, TlsProblem, Weight,
+    BackendAddr, BackendId, BackendOptions, BackendState, DomainName, HostOptions, MAX_PAGE_BYTES,
+    OptionError, OptionSet, Tag, TlsMode, TopOptions, VirtualHost,
 };
 use crate::plain_file;
-use crate::plain_file::absolute;
 use crate::reserved_paths::ReservedPaths;
 use crate::tls::read_fitting_pair;
 
@@ -83,32 +82,19 @@ fn read_backend(
         }
         _ => *tags = None,
     }
-    let weight = entry.or("weight", Weight::default(), weight);
-    let scheme = entry.or("scheme", Scheme::default(), parsed);
-    let tls = read_backend_tls(entry, scheme);
     let states = [BackendState::Ready, BackendState::Draining, BackendState::Disabled];
     let state = entry.optional("state", choice(&states.map(|state| (state.as_str(), state))));
-    let backup = entry.or("backup", false, boolean);
-    let announcing = SendProxyProtocol::ALL.map(|how| (how.as_str(), how));
-    let send_proxy_protocol =
-        entry.or("send_proxy_protocol", SendProxyProtocol::Off, choice(&announcing));
-    if let Some(problem) = send_proxy_protocol.problem_with(scheme) {
-        entry.problem("send_proxy_protocol", problem);
-    }
+    let options = read_record::<BackendOptions>(entry, References::Followed);
     let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
-    let (id, address) = (id?, address?);
-    let declared = DeclaredBackend {
-        id,
-        address,
-        tags,
-        weight,
-        scheme,
-        tls: tls?,
-        state,
-        backup,
-        send_proxy_protocol,
-    };
-    let read = entry.report().peer_files.borrow_mut().read(&declared.tls);
+    let (id, address, options) = (id?, address?, options?.record);
+    if options.tls_insecure_skip_verify {
+        let warning = "the backend's certificate is not verified: whoever can reach into the network \
+                       between can read and change what is sent; `tls_ca_file` names the CAs to trust \
+                       instead, and `tls_server_name` the name of the certificate";
+        entry.warn(BackendOptions::INSECURE_SKIP_VERIFY, warning);
+    }
+    let declared = DeclaredBackend { id, address, tags, options, state };
+    let read = entry.report().peer_files.borrow_mut().read(&declared.options);
     if let Err(error) = read {
         let (cause, hint) = (&error.cause, error.hint());
         // What a reference stands for may be a secret.
@@ -122,48 +108,17 @@ fn read_backend(
     Some(declared)
 }
 
-/// Reads how TLS to a backend differs from what is usual; nothing when that makes no sense.
-fn read_backend_tls(entry: &mut Section<'_, '_>, scheme: Scheme) -> Option<BackendTls> {
-    let base = entry.report().directory();
-    let tls = BackendTls {
-        server_name: entry.optional(BackendTls::SERVER_NAME, parsed::<TlsName>),
-        ca_file: entry.optional(BackendTls::CA_FILE, path(base)).map(absolute),
-        client_cert_file: entry.optional(BackendTls::CLIENT_CERT_FILE, path(base)).map(absolute),
-        client_key_file: entry.optional(BackendTls::CLIENT_KEY_FILE, path(base)).map(absolute),
-        insecure_skip_verify: entry.or(BackendTls::INSECURE_SKIP_VERIFY, false, boolean),
-    };
-    let problems = tls.problems(scheme);
-    for TlsProblem { key, remedy } in &problems {
-        // What is there and can't be read is told already.
-        if entry.has(key) == tls.values().any(|(given, _)| given == *key) {
-            entry.problem(key, remedy.as_str());
-        }
-    }
-    if tls.insecure_skip_verify && problems.is_empty() {
-        let warning = "the backend's certificate is not verified: whoever can reach into the network \
-                       between can read and change what is sent; `tls_ca_file` names the CAs to trust \
-                       instead, and `tls_server_name` the name of the certificate";
-        entry.warn(BackendTls::INSECURE_SKIP_VERIFY, warning);
-    }
-    problems.is_empty().then_some(tls)
-}
-
 fn read_domain(
     entry: &mut Section<'_, '_>,
     names: &mut BTreeMap<DomainName, (Place, String)>,
     tags: Option<&Tags>,
     reserved_paths: &ReservedPaths,
-) -> Option<DeclaredDomain> {
+) -> Option<VirtualHost> {
     let domain = entry.required("domain", "\"example.com\"", parsed::<DomainName>);
     if let Some(domain) = &domain {
         let (span, path) = (entry.span_of("domain"), entry.path_of("domain"));
         let shown = entry.written("domain").map(shorten);
         claim_name(entry, names, domain, &span, path, shown);
-    }
-    let aliases = entry.elements("aliases", "[\"www.example.com\"]", parsed::<DomainName>);
-    for (index, (alias, span)) in aliases.iter().flatten().enumerate() {
-        let path = format!("{}[{index}]", entry.path_of("aliases"));
-        claim_name(entry, names, alias, span, path, entry.shown_reference("aliases", index));
     }
     let live = entry.required("enabled_backends_tag", "\"a\"", parsed::<Tag>);
     if let (Some(live), Some(tags)) = (&live, tags)
@@ -172,16 +127,13 @@ fn read_domain(
         let message = format!("no backend carries this tag; {}", list_tags(tags));
         entry.problem("enabled_backends_tag", message);
     }
-    let http_to_https = entry.or("http_to_https", true, boolean);
-    let balance = entry.or("balance", Balance::default(), parsed);
-    let tls = read_tls(entry, domain.as_ref());
-    if let TlsMode::Files { cert, key } = &tls {
-        let names = domain.iter().chain(aliases.iter().flatten().map(|(alias, _)| alias));
-        if let Err(error) = read_fitting_pair(cert, key, names) {
-            entry.bad_file("tls", format!("{error}; {}", error.hint()));
-        }
+    let top = read_record::<TopOptions>(entry, References::Followed).map(|read| read.record);
+    for (index, alias) in top.iter().flat_map(|top| &top.aliases).enumerate() {
+        let (span, path) = entry.element("aliases", index);
+        let shown = entry.shown_reference("aliases", index);
+        claim_name(entry, names, alias, &span, path, shown);
     }
-    let hsts_max_age_secs = entry.or("hsts_max_age_secs", 0, integer(0..=LONGEST_HSTS_SECS));
+    check_tls(entry, domain.as_ref(), top.as_ref());
     let options = read_options(entry);
     look_at_pages(entry, &options, reserved_paths);
     for route in &options.get().paths {
@@ -192,16 +144,21 @@ fn read_domain(
             entry.problem("paths", message);
         }
     }
-    Some(DeclaredDomain {
-        domain: domain?,
-        aliases: aliases.into_iter().flatten().map(|(alias, _)| alias).collect(),
-        live: live?,
-        http_to_https,
-        balance,
-        tls,
-        hsts_max_age_secs,
-        options,
-    })
+    Some(VirtualHost { domain: domain?, live: live?, previous: None, top: top?, options })
+}
+
+/// The certificate that a domain names is one that it can have.
+fn check_tls(entry: &Section<'_, '_>, domain: Option<&DomainName>, top: Option<&TopOptions>) {
+    let Some((domain, TopOptions { tls, aliases, .. })) = domain.zip(top) else { return };
+    if let Some(problem) = tls.problem_of(domain) {
+        entry.problem("tls", problem);
+    }
+    if let TlsMode::Files { cert, key } = tls {
+        let names = std::iter::once(domain).chain(aliases);
+        if let Err(error) = read_fitting_pair(cert, key, names) {
+            entry.bad_file("tls", format!("{error}; {}", error.hint()));
+        }
+    }
 }
 
 /// A backend is never the server itself. By TCP it may be, where an operator means it: who may come
@@ -244,50 +201,89 @@ fn look_at_pages(entry: &Section<'_, '_>, options: &HostOptions, reserved_paths:
     }
 }
 
-/// Reads the options that the model knows by itself. Each key that is wrong is told.
 fn read_options(entry: &mut Section<'_, '_>) -> HostOptions {
-    let (mut options, mut written) = (Map::new(), Map::new());
-    for key in OptionSet::KEYS {
-        let Some(value) = entry.plain_value(key) else { continue };
-        let alone = Map::from_iter([(key.to_owned(), value.clone())]);
-        match HostOptions::read(alone) {
-            Ok(_) => {
-                options.insert(key.to_owned(), value);
-                if entry.refers(key) {
-                    written.extend(entry.plain_written(key).map(|value| (key.to_owned(), value)));
-                }
-            }
-            // Nobody is shown what the environment says.
-            Err(_) if entry.refers(key) => entry.problem(key, "what it stands for does not fit"),
-            Err(OptionError { path, reason }) if path == key => entry.problem(key, reason),
-            Err(OptionError { path, reason }) => entry.problem(key, format!("`{path}`: {reason}")),
-        }
-    }
-    // Each has been read alone, and none depends on another.
-    let read =
-        HostOptions::read(options.clone()).and_then(|read| read.with_references(written, &options));
-    let mut options = read.unwrap_or_default();
+    let Some(ReadRecord { record, values, written }) =
+        read_record::<OptionSet>(entry, References::Kept)
+    else {
+        return HostOptions::default();
+    };
+    let mut options =
+        HostOptions::from(record).with_references(written, &values).unwrap_or_default();
     options.start_at(entry.report().directory());
     options
 }
 
-/// Reads where a certificate comes from: a word, or the files of one.
-fn read_tls(entry: &mut Section<'_, '_>, domain: Option<&DomainName>) -> TlsMode {
-    if entry.has_table("tls") {
-        let base = entry.report().directory();
-        let files = entry.table("virtual_hosts.tls", |files| {
-            let cert = files.required("cert", "\"/etc/ssl/example.com.pem\"", path(base));
-            let key = files.required("key", "\"/etc/ssl/example.com.key\"", path(base));
-            cert.map(absolute).zip(key.map(absolute))
-        });
-        let files = files.flatten();
-        return files.map_or(TlsMode::Auto, |(cert, key)| TlsMode::Files { cert, key });
+/// What an entry gives of a record.
+struct ReadRecord<R> {
+    record: R,
+    /// What stands at each key that is given.
+    values: Map<String, Value>,
+    /// The same of the keys that refer to the environment, as the file writes them.
+    written: Map<String, Value>,
+}
+
+/// What becomes of references to the environment in a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum References {
+    /// They stay, and what they stand for is nobody's to see.
+    Kept,
+    /// What they stand for takes their place.
+    Followed,
+}
+
+/// Reads the keys of a record; nothing when one is wrong. Each that is wrong is reported.
+fn read_record<R: Record>(
+    entry: &mut Section<'_, '_>,
+    references: References,
+) -> Option<ReadRecord<R>> {
+    let (mut values, mut written, mut wrong) = (Map::new(), Map::new(), Vec::new());
+    for key in R::KEYS {
+        let Some(value) = entry.plain_value(key) else {
+            wrong.extend(entry.has(key).then_some(*key));
+            continue;
+        };
+        let alone = Map::from_iter([((*key).to_owned(), value.clone())]);
+        if let Err(error) = record::typed::<R>(alone) {
+            wrong.push(*key);
+            if entry.refers(key) {
+                entry.problem(key, "what it stands for does not fit");
+            } else {
+                note(entry, &error);
+            }
+            continue;
+        }
+        values.insert((*key).to_owned(), value);
+        if entry.refers(key) {
+            written.extend(entry.plain_written(key).map(|value| ((*key).to_owned(), value)));
+        }
     }
-    let tls = entry.or("tls", TlsMode::default(), tls_mode);
-    if let Some(problem) = domain.and_then(|domain| tls.problem_of(domain)) {
-        entry.problem("tls", problem);
+    if references == References::Followed {
+        record::absolute::<R>(&mut values, entry.report().directory());
     }
-    tls
+    // Each has been read alone.
+    let record: R = record::typed(values.clone()).unwrap_or_default();
+    let problems = record.problems();
+    // What can't be read has been reported already.
+    for problem in problems.iter().filter(|problem| !wrong.contains(&problem.key())) {
+        if references == References::Kept && entry.refers(problem.key()) {
+            entry.problem(problem.key(), "what it stands for does not fit");
+        } else {
+            note(entry, problem);
+        }
+    }
+    let is_right = wrong.is_empty() && problems.is_empty();
+    is_right.then_some(ReadRecord { record, values, written })
+}
+
+/// Notes a problem of an option. What its value is stands there already.
+fn note(entry: &Section<'_, '_>, error: &OptionError) {
+    let OptionError { path, reason, remedy } = error;
+    let key = error.key();
+    if path == key {
+        entry.problem(key, remedy.as_ref().unwrap_or(reason).as_str());
+    } else {
+        entry.problem(key, format!("`{path}`: {reason}"));
+    }
 }
 
 /// Says which tags exist; some of them, when there are many.

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::declared::{Declared, DeclaredBackend, DeclaredDomain};
+use super::declared::{Declared, DeclaredBackend};
 use super::document::{Document, text_of};
 use super::entries::read_declared;
 use super::include::{MAX_CONFIG_BYTES, read_included, refuse_main_keys, refuse_reserved_paths};
 use super::paths::Environment;
-use super::plain::Plain;
 use super::problem::{ConfigError, Problem};
 use super::reader::Section;
 use super::report::KnownKeys;
 use super::settings::{self, Config};
-use crate::model::BackendTls;
+use crate::model::record;
+use crate::model::{BackendOptions, TopOptions};
 
 /// What became of a config file, for whoever wants to know all of it.
 #[derive(Debug)]
@@ -211,40 +211,10 @@ fn sort(problems: &mut [Problem], files: &[PathBuf]) {
 
 /// The default of every key of an entry that has one, by its path, such as `backends.weight`.
 pub(super) fn defaults() -> Vec<(String, Value)> {
-    // Entries with nothing but what they need.
-    const BARE: &str = "[[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n\
-        [[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
-    let read = read_text(Path::new(""), BARE, &Environment::new(&|_| None, 0)).config;
-    let Some(Declared { domains, backends }) = read.map(|config| config.declared) else {
-        return Vec::new();
-    };
-    let mut defaults = Vec::new();
-    for domain in domains {
-        let DeclaredDomain {
-            domain: _,
-            aliases,
-            live: _,
-            http_to_https,
-            balance,
-            tls,
-            hsts_max_age_secs,
-            options: _,
-        } = domain;
-        defaults.push(("virtual_hosts.aliases".to_owned(), aliases.plain()));
-        defaults.push(("virtual_hosts.http_to_https".to_owned(), http_to_https.plain()));
-        defaults.push(("virtual_hosts.balance".to_owned(), balance.plain()));
-        defaults.push(("virtual_hosts.tls".to_owned(), tls.plain()));
-        defaults.push(("virtual_hosts.hsts_max_age_secs".to_owned(), hsts_max_age_secs.plain()));
-    }
-    for DeclaredBackend { weight, scheme, tls, backup, send_proxy_protocol, .. } in backends {
-        let skip = tls.insecure_skip_verify.plain();
-        defaults.push((format!("backends.{}", BackendTls::INSECURE_SKIP_VERIFY), skip));
-        defaults.push(("backends.weight".to_owned(), weight.plain()));
-        defaults.push(("backends.scheme".to_owned(), scheme.plain()));
-        defaults.push(("backends.backup".to_owned(), backup.plain()));
-        defaults.push(("backends.send_proxy_protocol".to_owned(), send_proxy_protocol.plain()));
-    }
-    defaults
+    let top = record::defaults::<TopOptions>().into_iter();
+    let of_backends = record::defaults::<BackendOptions>().into_iter();
+    let top = top.map(|(key, value)| (format!("virtual_hosts.{key}"), value));
+    top.chain(of_backends.map(|(key, value)| (format!("backends.{key}"), value))).collect()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ mod table;
 mod value;
 
 pub use arguments::{Arguments, BackendArgument, Route, listen_address};
-pub use declared::{Declared, DeclaredBackend, DeclaredDomain};
+pub use declared::{Declared, DeclaredBackend};
 pub use effective::{Origin, Setting};
 pub use example::example;
 pub use load::{Inspection, inspect, load, load_to_start, parse};

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::kind::Word;
 use crate::model::{
-    BackendAddr, BackendId, BackendState, Balance, DomainName, HeaderField, HealthHost, HealthPath,
-    Scheme, SendProxyProtocol, StatusRanges, Tag, TlsMode, TlsName, TrustedProxy, Weight,
-    seconds_as_json,
+    BackendAddr, BackendId, BackendState, DomainName, HeaderField, HealthHost, HealthPath,
+    StatusRanges, Tag, TrustedProxy, seconds_as_json,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
@@ -33,9 +32,8 @@ macro_rules! plain_by {
 plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, u64, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
 plain_by!(|value| Value::from(value.to_string()) => SocketAddr, HealthHost, HealthPath, StatusRanges,
-    BackendId, BackendAddr, DomainName, Tag, Scheme, Balance, TlsName, TrustedProxy, HeaderField);
-plain_by!(|value| Value::from(value.as_str()) => BackendState, SendProxyProtocol);
-plain_by!(|value| Value::from(value.get()) => Weight);
+    BackendId, BackendAddr, DomainName, Tag, TrustedProxy, HeaderField);
+plain_by!(|value| Value::from(value.as_str()) => BackendState);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);
 
 impl<T: Word> Plain for T {
@@ -53,15 +51,6 @@ impl Plain for Duration {
 impl<T: Plain> Plain for Option<T> {
     fn plain(&self) -> Value {
         self.as_ref().map_or(Value::Null, Plain::plain)
-    }
-}
-
-impl Plain for TlsMode {
-    fn plain(&self) -> Value {
-        match self {
-            Self::Auto | Self::Internal | Self::Off => self.to_string().into(),
-            Self::Files { cert, key } => json!({ "cert": cert.plain(), "key": key.plain() }),
-        }
     }
 }
 

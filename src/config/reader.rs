@@ -325,6 +325,13 @@ impl<'r, 't> Section<'r, 't> {
         self.report.references.written(list.get(index)?).map(shorten)
     }
 
+    /// Where an element of a list is, and its path.
+    pub(super) fn element(&self, key: &str, index: usize) -> (Span, String) {
+        let list = self.table.and_then(|table| table.get(key)?.get_ref().as_array());
+        let span = list.and_then(|list| list.get(index)).map(Spanned::span);
+        (span.unwrap_or_else(|| self.span_of(key)), format!("{}[{index}]", self.path_of(key)))
+    }
+
     /// Counts a key as known.
     pub(super) fn knows(&mut self, key: &'static str) {
         if !self.known.contains(&key) {

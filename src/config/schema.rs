@@ -9,13 +9,11 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::kind::like;
+use super::kind::{like, text_or_reference};
 use super::load::defaults;
 use super::settings::tables;
-use crate::model::{LONGEST_HSTS_SECS, OptionSet};
-use kinds::{
-    BackendAddress, BalanceWord, Id, Pathname, SchemeWord, SendProxyProtocolWord, Server,
-    StateWord, TagText, Tls, Whole,
+use crate::model::{BackendOptions, OptionSet, TopOptions};
+use kinds::{BackendAddress, Id, StateWord, TagText};
 };
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
@@ -69,7 +67,44 @@ fn list<T: JsonSchema>(about: &str) -> Value {
     if let Some(entry) = entry.as_object_mut() {
         entry.retain(|key, _| key != "$schema" && key != "title");
     }
+    as_file(&mut entry);
     json!({ "type": "array", "description": about, "items": entry })
+}
+
+/// Makes a schema of JSON one of the file: nothing is null there, and a word may be a reference to the
+/// environment.
+fn as_file(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(Value::Array(kinds)) = fields.get_mut("type") {
+                kinds.retain(|kind| kind != "null");
+                if let [kind] = kinds.as_slice() {
+                    let kind = kind.clone();
+                    fields.insert("type".to_owned(), kind);
+                }
+            }
+            for choice in ["anyOf", "oneOf"] {
+                let Some(Value::Array(choices)) = fields.get_mut(choice) else { continue };
+                choices.retain(|choice| choice["type"] != "null");
+                let words: Option<Vec<Value>> =
+                    choices.iter().map(|choice| choice.get("const").cloned()).collect();
+                if let Some(words) = words {
+                    fields.remove(choice);
+                    let schema = text_or_reference(&json!({ "enum": words }));
+                    fields.extend(schema.as_object().cloned().unwrap_or_default());
+                } else if let [only] = choices.as_mut_slice() {
+                    let only = std::mem::take(only);
+                    fields.remove(choice);
+                    if let Value::Object(only) = only {
+                        only.into_iter().for_each(|(key, of)| _ = fields.entry(key).or_insert(of));
+                    }
+                }
+            }
+            fields.values_mut().for_each(as_file);
+        }
+        Value::Array(items) => items.iter_mut().for_each(as_file),
+        _ => {}
+    }
 }
 
 /// The property that a path such as `proxy.threads` or `backends.weight` leads to.
@@ -106,40 +141,10 @@ struct VirtualHost {
     domain: kinds::Domain,
     /// The tag that serves the domain. At least one backend must carry it.
     enabled_backends_tag: TagText,
-    /// Redirect plain HTTP once the domain is served over HTTPS.
-    #[schemars(default)]
-    http_to_https: bool,
-    /// Other names that are served, and switched, with it.
-    #[schemars(default)]
-    aliases: Vec<kinds::Domain>,
-    /// `round-robin`; `least-connections`: the less busy of two at random; `least-latency`: the one of
-    /// two that is likely to answer first; or, so that a client stays with a backend, `hash-client`: by
-    /// its address, `hash-header:NAME` or `hash-cookie:NAME`.
-    #[schemars(default)]
-    balance: BalanceWord,
-    /// Where the certificate comes from: `auto`, from the CA of `[lets_encrypt]`, and for names that no
-    /// public CA signs, such as `app.internal`, from the server's own; `internal`, always from the
-    /// server's own (not for `*`); `off`, no HTTPS; or the files of one, which are read again when they
-    /// change.
-    #[schemars(default)]
-    tls: Tls,
-    /// For how long browsers are told to ask over HTTPS only (`Strict-Transport-Security`), in seconds;
-    /// 0 is not at all. They can't be told otherwise before it is over.
-    #[schemars(default)]
-    hsts_max_age_secs: Whole<0, { LONGEST_HSTS_SECS }>,
+    #[schemars(flatten)]
+    top: TopOptions,
     #[schemars(flatten)]
     options: OptionSet,
-}
-
-/// The files of a certificate.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "it is a shape")]
-struct TlsFiles {
-    /// The certificate with its chain, PEM.
-    cert: Pathname,
-    /// Its private key, PEM.
-    key: Pathname,
 }
 
 /// A server that answers requests.
@@ -161,41 +166,12 @@ struct Backend {
     address: BackendAddress,
     /// The pools it belongs to.
     tags: Vec<TagText>,
-    /// Its share of a pool's traffic, relative to the others'.
-    #[schemars(default)]
-    weight: Whole<1, 1000>,
-    /// `http`; `https` (HTTP/2 if the backend offers it, else HTTP/1.1); `h2` (HTTP/2 over TLS, as for
-    /// gRPC); or `h2c` (HTTP/2 without TLS). Over TLS the backend's certificate is verified.
-    #[schemars(default)]
-    scheme: SchemeWord,
-    /// The name that is asked for (SNI) and that the certificate must be for, or an IP. Without it, the
-    /// host of `address`, for a Unix socket `localhost`.
-    #[schemars(default)]
-    tls_server_name: Server,
-    /// The CAs to trust instead of the system's, as PEM. Files are read at a start and at a reload.
-    #[schemars(default)]
-    tls_ca_file: Pathname,
-    /// The certificate that the backend is shown, with its chain, as PEM; with `tls_client_key_file`.
-    #[schemars(default)]
-    tls_client_cert_file: Pathname,
-    /// The private key of that certificate, as PEM.
-    #[schemars(default)]
-    tls_client_key_file: Pathname,
-    /// Whether the backend's certificate is not verified: neither its name, its CA nor its dates.
-    #[schemars(default)]
-    tls_insecure_skip_verify: bool,
     /// `ready`, `draining` (no new requests) or `disabled` (not probed either). Where the file doesn't
     /// say, a new backend is ready, and what `vhost ctl backend drain` and the like did stays.
     #[schemars(default)]
     state: StateWord,
-    /// Whether it serves only while no other backend of a tag is fit.
-    #[schemars(default)]
-    backup: bool,
-    /// `v1` or `v2`: each connection to it begins with a header of the PROXY protocol, which names the
-    /// client. Such a connection serves this client alone, over HTTP/1.1. Not with `scheme = "h2"` or
-    /// `"h2c"`.
-    #[schemars(default)]
-    send_proxy_protocol: SendProxyProtocolWord,
+    #[schemars(flatten)]
+    options: BackendOptions,
 }
 
 #[cfg(test)]

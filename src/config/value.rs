@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use toml::de::DeValue;
 
-use crate::model::{DomainName, ParseError, Pattern, TlsMode, Weight};
+use crate::model::{DomainName, ParseError, Pattern};
 
 /// Turns a value into what it means, or says what would be right.
 pub(super) trait Read<T>: Fn(&DeValue<'_>) -> Result<T, String> {}
@@ -35,12 +35,6 @@ where
             .filter(|number| range.contains(number))
             .ok_or_else(|| format!("use {from} to {to}"))
     }
-}
-
-pub(super) fn weight(value: &DeValue<'_>) -> Result<Weight, String> {
-    let number = whole(value).ok_or("write a whole number from 1 to 1000, without quotes")?;
-    // What is no u64 is out of range all the same.
-    Weight::try_from(u64::try_from(number).unwrap_or(0)).map_err(|error| error.reason)
 }
 
 /// A whole number; one too large for any key reads as the largest there is.
@@ -152,15 +146,6 @@ pub(super) fn socket_path(base: &Path) -> impl Read<PathBuf> {
         }
         Ok(path)
     }
-}
-
-/// Where a certificate comes from, where that is one word.
-pub(super) fn tls_mode(value: &DeValue<'_>) -> Result<TlsMode, String> {
-    value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
-        "choose `auto`, `internal` or `off`, or name the files of a certificate: \
-         `{ cert = \"/etc/ssl/example.com.pem\", key = \"/etc/ssl/example.com.key\" }`"
-            .into()
-    })
 }
 
 /// A URL that begins with one of `schemes`; `example` is one.

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value};
+
+use super::domains::changes;
 use super::plane::Edit;
 use super::{Caller, ControlError, ControlPlane, drain, files, find, loss};
+use crate::model::record::{self, Record};
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendState, BackendTlsEdit, Change, EventKind, Scheme,
-    SendProxyProtocol, Tag, Weight,
+    Backend, BackendAddr, BackendId, BackendOptions, BackendState, Change, EventKind, Tag,
 };
 use crate::state::{BackendLive, Snapshot};
 
@@ -20,16 +23,8 @@ pub type NewBackend = Backend;
 pub struct BackendEdit {
     /// Where it listens.
     pub address: Option<BackendAddr>,
-    /// Its share of a pool's traffic.
-    pub weight: Option<Weight>,
-    /// How it is spoken to.
-    pub scheme: Option<Scheme>,
-    /// How TLS to it differs from what is usual.
-    pub tls: BackendTlsEdit,
-    /// Whether it serves only while no other is fit.
-    pub backup: Option<bool>,
-    /// Whether connections to it begin with a header of the PROXY protocol.
-    pub send_proxy_protocol: Option<SendProxyProtocol>,
+    /// What of its options changes.
+    pub options: Map<String, Value>,
     /// The whole new set of its tags.
     pub tags: Option<BTreeSet<Tag>>,
     /// What the operator wants of it.
@@ -78,20 +73,11 @@ impl ControlPlane {
             if let Some(address) = edit.address {
                 after.address = address;
             }
-            if let Some(weight) = edit.weight {
-                after.weight = weight;
-            }
-            if let Some(scheme) = edit.scheme {
-                after.scheme = scheme;
-            }
-            let names_files = edit.tls.names_files();
-            edit.tls.apply(&mut after.tls);
-            if let Some(backup) = edit.backup {
-                after.backup = backup;
-            }
-            if let Some(send) = edit.send_proxy_protocol {
-                after.send_proxy_protocol = send;
-            }
+            let names_files = BackendOptions::FILES
+                .iter()
+                .any(|key| edit.options.get(*key).is_some_and(|file| !file.is_null()));
+            after.options = record::patched(&before.options, edit.options)
+                .map_err(|error| ControlError::backend_option(&id, error))?;
             if let Some(tags) = edit.tags {
                 after.tags = tags;
             }
@@ -102,9 +88,9 @@ impl ControlPlane {
                 loss::check(snapshot, node, &left(before, &after))?;
             }
             files::check_options(&after)?;
-            let changed = differences(before, &after);
+            let changed = changes(before.differences(&after));
             // A file that is named again is read again.
-            let reads_again = names_files && before.tls == after.tls;
+            let reads_again = names_files && before.options.files().eq(after.options.files());
             Ok((reads_again || !changed.is_empty())
                 .then(|| Edit { reads_again, ..put(after, changed) }))
         })
@@ -268,45 +254,6 @@ fn put(after: Backend, changed: Vec<String>) -> Edit {
 }
 
 fn put_changed(before: &Backend, after: Backend) -> Option<Edit> {
-    let changed = differences(before, &after);
+    let changed = changes(before.differences(&after));
     (!changed.is_empty()).then(|| put(after, changed))
-}
-
-/// How the history tells what changed about a backend.
-pub(super) fn differences(before: &Backend, after: &Backend) -> Vec<String> {
-    let mut changed = Vec::new();
-    if before.address != after.address {
-        changed.push(format!("address: {} → {}", before.address, after.address));
-    }
-    if before.tags != after.tags {
-        changed.push(format!("tags: {} → {}", tags(&before.tags), tags(&after.tags)));
-    }
-    if before.weight != after.weight {
-        changed.push(format!("weight: {} → {}", before.weight, after.weight));
-    }
-    if before.scheme != after.scheme {
-        changed.push(format!("scheme: {} → {}", before.scheme, after.scheme));
-    }
-    for (key, before, after) in before.tls.differences(&after.tls) {
-        let text = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-        changed.push(format!("{key}: {} → {}", text(before), text(after)));
-    }
-    if before.backup != after.backup {
-        changed.push(format!("backup: {} → {}", before.backup, after.backup));
-    }
-    if before.send_proxy_protocol != after.send_proxy_protocol {
-        let (before, after) = (before.send_proxy_protocol, after.send_proxy_protocol);
-        changed.push(format!("send_proxy_protocol: {before} → {after}"));
-    }
-    if before.state != after.state {
-        changed.push(format!("state: {} → {}", before.state, after.state));
-    }
-    changed
-}
-
-fn tags(tags: &BTreeSet<Tag>) -> String {
-    if tags.is_empty() {
-        return "none".into();
-    }
-    tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(",")
 }

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{ControlError, ControlPlane};
-use crate::config::{Declared, DeclaredBackend, DeclaredDomain};
-use crate::model::{
-    Backend, Difference, EntryKind, Event, EventKind, Made, Outcome, Tag, VirtualHost,
-};
+use crate::config::Declared;
+use crate::model::record::Differing;
+use crate::model::{Backend, Difference, EntryKind, Event, EventKind, Made, Outcome, VirtualHost};
 use crate::state::Snapshot;
 use crate::store::ReadLimit;
 
@@ -122,7 +121,7 @@ fn differences(live: &Snapshot, applied: &Declared) -> Vec<Difference> {
     for domain in &applied.domains {
         let now = live.domain(&domain.domain).map(|node| &node.virtual_host);
         if let Some(now) = now.filter(|now| now.domain == domain.domain) {
-            found.domain(domain, now);
+            found.fields(EntryKind::Domain, &domain.domain, domain.differences(now));
         } else {
             let said = Some(format!("live {}", domain.live));
             found.add(EntryKind::Domain, &domain.domain, None, said, None);
@@ -135,7 +134,8 @@ fn differences(live: &Snapshot, applied: &Declared) -> Vec<Difference> {
     let declared: BTreeSet<_> = applied.backends.iter().map(|backend| &backend.id).collect();
     for backend in &applied.backends {
         if let Some(node) = live.backend(&backend.id) {
-            found.backend(backend, &node.backend);
+            let said = Backend::from(backend.clone());
+            found.fields(EntryKind::Backend, &backend.id, said.differences(&node.backend));
         } else {
             let said = Some(backend.address.to_string());
             found.add(EntryKind::Backend, &backend.id, None, said, None);
@@ -166,53 +166,9 @@ impl Found {
         self.0.push(Difference { kind, name, field, file, live, made: None });
     }
 
-    /// Notes a field, if its values differ.
-    fn field<T: PartialEq>(
-        &mut self,
-        (kind, name): (EntryKind, &impl ToString),
-        field: &str,
-        (file, live): (&T, &T),
-        text: impl Fn(&T) -> String,
-    ) {
-        if file != live {
-            self.add(kind, name, Some(field), Some(text(file)), Some(text(live)));
+    fn fields(&mut self, kind: EntryKind, name: &impl ToString, differing: Vec<Differing>) {
+        for (key, said, is) in differing {
+            self.add(kind, name, Some(key), Some(said), Some(is));
         }
     }
-
-    fn domain(&mut self, file: &DeclaredDomain, live: &VirtualHost) {
-        let entry = (EntryKind::Domain, &file.domain);
-        self.field(entry, LIVE, (&file.live, &live.live), Tag::to_string);
-        self.field(entry, "aliases", (&file.aliases, &live.aliases), |names| list(names));
-        let redirect = (&file.http_to_https, &live.http_to_https);
-        self.field(entry, "http_to_https", redirect, ToString::to_string);
-        self.field(entry, "balance", (&file.balance, &live.balance), ToString::to_string);
-        self.field(entry, "tls", (&file.tls, &live.tls), ToString::to_string);
-        let hsts = (&file.hsts_max_age_secs, &live.hsts_max_age_secs);
-        self.field(entry, "hsts_max_age_secs", hsts, ToString::to_string);
-        for (key, said, is) in file.options.differences(&live.options) {
-            self.add(EntryKind::Domain, &file.domain, Some(key), Some(said), Some(is));
-        }
-    }
-
-    fn backend(&mut self, file: &DeclaredBackend, live: &Backend) {
-        let entry = (EntryKind::Backend, &file.id);
-        self.field(entry, "address", (&file.address, &live.address), ToString::to_string);
-        self.field(entry, "tags", (&file.tags, &live.tags), |tags| list(tags));
-        self.field(entry, "weight", (&file.weight, &live.weight), ToString::to_string);
-        self.field(entry, "scheme", (&file.scheme, &live.scheme), ToString::to_string);
-        for (key, said, is) in file.tls.differences(&live.tls) {
-            let text = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-            self.add(EntryKind::Backend, &file.id, Some(key), Some(text(said)), Some(text(is)));
-        }
-        self.field(entry, "backup", (&file.backup, &live.backup), ToString::to_string);
-        let send = (&file.send_proxy_protocol, &live.send_proxy_protocol);
-        self.field(entry, "send_proxy_protocol", send, ToString::to_string);
-        let state = (&file.state.unwrap_or_default(), &live.state);
-        self.field(entry, "state", state, ToString::to_string);
-    }
-}
-
-fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
-    let texts: Vec<_> = values.into_iter().map(|value| value.to_string()).collect();
-    if texts.is_empty() { "none".to_owned() } else { texts.join(",") }
 }

@@ -7,9 +7,8 @@ use serde_json::{Map, Value};
 
 use super::plane::Edit;
 use super::{Caller, ControlError, ControlPlane, Reach, find};
-use crate::model::{
-    Balance, Change, DomainName, EventKind, LONGEST_HSTS_SECS, TlsMode, VirtualHost,
-};
+use crate::model::record::{self, Differing, Record};
+use crate::model::{Change, DomainName, EventKind, OptionError, VirtualHost};
 use crate::state::Snapshot;
 
 /// A virtual host to be added.
@@ -24,16 +23,8 @@ pub struct NewDomain {
 /// What is to change about a virtual host; what is not given stays.
 #[derive(Debug, Clone, Default)]
 pub struct DomainEdit {
-    /// The whole new list of aliases.
-    pub aliases: Option<Vec<DomainName>>,
-    /// Whether plain HTTP is redirected.
-    pub http_to_https: Option<bool>,
-    /// How a backend is chosen.
-    pub balance: Option<Balance>,
-    /// Where its certificate comes from.
-    pub tls: Option<TlsMode>,
-    /// For how long browsers are told to ask over HTTPS only, in seconds.
-    pub hsts_max_age_secs: Option<u32>,
+    /// What changes of the options at its top.
+    pub top: Map<String, Value>,
     /// What it does besides: a JSON merge patch (RFC 7396) of its options.
     pub options: Map<String, Value>,
 }
@@ -125,32 +116,16 @@ fn set(
 ) -> Result<Option<Edit>, ControlError> {
     let before = &find::domain(snapshot, domain)?.virtual_host;
     let mut after = before.clone();
-    if let Some(aliases) = edit.aliases {
-        after.aliases = aliases;
-    }
-    if let Some(http_to_https) = edit.http_to_https {
-        after.http_to_https = http_to_https;
-    }
-    if let Some(balance) = edit.balance {
-        after.balance = balance;
-    }
-    if let Some(tls) = edit.tls {
-        after.tls = tls;
-    }
-    if let Some(secs) = edit.hsts_max_age_secs {
-        after.hsts_max_age_secs = secs;
-    }
-    after.options = before.options.patched(edit.options).map_err(|error| {
-        let domain = before.domain.clone();
-        ControlError::OptionValue { domain, path: error.path, remedy: error.reason }
-    })?;
+    let refuse = |error| ControlError::domain_option(&before.domain, error);
+    after.top = record::patched(&before.top, edit.top).map_err(refuse)?;
+    after.options = before.options.patched(edit.options).map_err(refuse)?;
     check_names(snapshot, &after)?;
     check_options(&after)?;
     reach.place_pages(Some(before), &mut after)?;
     for tag in after.serving().filter(|tag| before.serving().all(|served| served != *tag)) {
         find::carried(snapshot, tag)?;
     }
-    let changed = differences(before, &after);
+    let changed = changes(before.differences(&after));
     if changed.is_empty() {
         return Ok(None);
     }
@@ -160,53 +135,17 @@ fn set(
 
 /// The options are such as a config file may have.
 fn check_options(virtual_host: &VirtualHost) -> Result<(), ControlError> {
-    let VirtualHost { domain, tls, hsts_max_age_secs, .. } = virtual_host;
-    let refuse = |option, value: String, remedy: String| {
-        Err(ControlError::Option { domain: domain.clone(), option, value, remedy })
-    };
-    if let Some(remedy) = tls.problem_of(domain) {
-        return refuse("tls", format!("`{tls}`"), remedy.to_owned());
+    let VirtualHost { domain, top, .. } = virtual_host;
+    let of_tls = top.tls.problem_of(domain).map(|problem| OptionError::new("tls", problem));
+    match of_tls.into_iter().chain(top.problems()).next() {
+        None => Ok(()),
+        Some(problem) => Err(ControlError::domain_option(domain, problem)),
     }
-    if *hsts_max_age_secs > LONGEST_HSTS_SECS {
-        let remedy = format!("use 0 to {LONGEST_HSTS_SECS} seconds (four years)");
-        return refuse("hsts_max_age_secs", format!("`{hsts_max_age_secs}`"), remedy);
-    }
-    Ok(())
 }
 
-/// How the history tells what changed about a virtual host.
-pub(super) fn differences(before: &VirtualHost, after: &VirtualHost) -> Vec<String> {
-    let mut changed = Vec::new();
-    if before.live != after.live {
-        changed.push(format!("live: {} → {}", before.live, after.live));
-    }
-    if before.aliases != after.aliases {
-        changed.push(format!("aliases: {} → {}", names(&before.aliases), names(&after.aliases)));
-    }
-    if before.http_to_https != after.http_to_https {
-        changed.push(format!("http_to_https: {} → {}", before.http_to_https, after.http_to_https));
-    }
-    if before.balance != after.balance {
-        changed.push(format!("balance: {} → {}", before.balance, after.balance));
-    }
-    if before.tls != after.tls {
-        changed.push(format!("tls: {} → {}", before.tls, after.tls));
-    }
-    let hsts = (before.hsts_max_age_secs, after.hsts_max_age_secs);
-    if hsts.0 != hsts.1 {
-        changed.push(format!("hsts_max_age_secs: {} → {}", hsts.0, hsts.1));
-    }
-    for (key, was, is) in before.options.differences(&after.options) {
-        changed.push(format!("{key}: {was} → {is}"));
-    }
-    changed
-}
-
-fn names(names: &[DomainName]) -> String {
-    if names.is_empty() {
-        return "none".into();
-    }
-    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+/// How the history tells what changed.
+pub(super) fn changes(differing: Vec<Differing>) -> Vec<String> {
+    differing.into_iter().map(|(key, was, is)| format!("{key}: {was} → {is}")).collect()
 }
 
 /// Every name of a virtual host is its own, and stands once.

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::config::ConfigError;
 use crate::model::{
-    BackendAnswer, BackendId, BackendState, DomainName, EntryKind, Made, Tag, counted,
+    BackendAnswer, BackendId, BackendState, DomainName, EntryKind, Made, OptionError, Tag, counted,
 };
 use crate::store::StoreError;
 
@@ -56,18 +56,6 @@ pub enum ControlError {
     NamedTwice {
         /// The name.
         name: DomainName,
-    },
-    /// A domain can't have an option so.
-    #[error("`{domain}` cannot have `{option}` at {value}")]
-    Option {
-        /// The domain.
-        domain: DomainName,
-        /// The option, as the file names it.
-        option: &'static str,
-        /// What it was to be.
-        value: String,
-        /// What would be right.
-        remedy: String,
     },
     /// What stands at an option of a domain does not fit.
     #[error("the option `{path}` of `{domain}` does not fit")]
@@ -296,6 +284,18 @@ pub enum ControlError {
 }
 
 impl ControlError {
+    /// What is wrong with an option of a domain.
+    pub(crate) fn domain_option(domain: &DomainName, error: OptionError) -> Self {
+        let OptionError { path, reason: remedy, .. } = error;
+        Self::OptionValue { domain: domain.clone(), path, remedy }
+    }
+
+    /// What is wrong with an option of a backend.
+    pub(crate) fn backend_option(backend: &BackendId, error: OptionError) -> Self {
+        let what = format!("`{}` so", error.path);
+        Self::BackendOption { backend: backend.clone(), what, remedy: error.reason }
+    }
+
     /// The error with its causes, in one line.
     pub fn in_full(&self) -> String {
         let mut text = self.to_string();
@@ -342,8 +342,7 @@ impl ControlError {
             }
             Self::NoDomain => "name at least one".into(),
             Self::NamedTwice { .. } => "name it once".into(),
-            Self::Option { remedy, .. }
-            | Self::OptionValue { remedy, .. }
+            Self::OptionValue { remedy, .. }
             | Self::BackendOption { remedy, .. }
             | Self::BackendFile { remedy, .. } => remedy.clone(),
             Self::NotTagged { backend, .. } => {

@@ -7,10 +7,8 @@ use serde_json::Value;
 use super::configuration::off_the_runtime;
 use super::{Configuration, ControlError};
 use crate::config::{Origin, Setting};
-use crate::model::{
-    Backend, BackendState, BackendTls, Balance, HIDDEN, PasswordHash, Scheme, SendProxyProtocol,
-    TlsMode, VirtualHost, Weight, escape_references,
-};
+use crate::model::record::{self, Record};
+use crate::model::{Backend, BackendState, VirtualHost, escape_references};
 use crate::state::Snapshot;
 
 /// A config file that reproduces the live state.
@@ -100,62 +98,18 @@ fn was_set(setting: &Setting) -> bool {
 
 /// Writes a domain, and says whether anything of it is hidden.
 fn write_domain(text: &mut String, virtual_host: &VirtualHost, secrets: Secrets) -> bool {
-    let VirtualHost {
-        domain,
-        aliases,
-        live,
-        previous: _,
-        http_to_https,
-        balance,
-        tls,
-        hsts_max_age_secs,
-        options,
-    } = virtual_host;
+    let VirtualHost { domain, live, previous: _, top, options } = virtual_host;
     begin(text, "[[virtual_hosts]]");
     write_key(text, "domain", escaped(domain));
-    if !aliases.is_empty() {
-        write_key(text, "aliases", aliases.iter().map(escaped).collect::<Vec<_>>());
-    }
     write_key(text, "enabled_backends_tag", escaped(live));
-    if !http_to_https {
-        write_key(text, "http_to_https", false);
-    }
-    if *balance != Balance::default() {
-        write_key(text, "balance", escaped(balance));
-    }
-    if *hsts_max_age_secs > 0 {
-        write_key(text, "hsts_max_age_secs", i64::from(*hsts_max_age_secs));
-    }
-    match tls {
-        TlsMode::Auto => {}
-        TlsMode::Internal | TlsMode::Off => write_key(text, "tls", escaped(tls)),
-        TlsMode::Files { cert, key } => {
-            let paths = [("cert", cert), ("key", key)]
-                .map(|(name, path)| (name.to_owned(), escaped(&path.display())));
-            write_key(text, "tls", toml::Table::from_iter(paths));
-        }
-    }
-    let mut hidden = false;
-    for (key, mut value) in options.written() {
-        if key == "basic_auth" && secrets == Secrets::Hidden {
-            hidden = hide_hashes(&mut value);
-        }
+    write_options(text, top);
+    let (values, hidden) = match secrets {
+        Secrets::Hidden => options.written_without_secrets(),
+        Secrets::Written => (options.written(), false),
+    };
+    for (key, value) in values {
         if let Some(value) = toml_of(&value) {
             write_key(text, &key, value);
-        }
-    }
-    hidden
-}
-
-/// Whether there are hashes in the value of `basic_auth`, which then are no more.
-fn hide_hashes(value: &mut Value) -> bool {
-    let users = value.get_mut("users").and_then(Value::as_object_mut);
-    let mut hidden = false;
-    for hash in users.into_iter().flat_map(serde_json::Map::values_mut) {
-        // A reference says nothing about what it stands for.
-        if hash.as_str().is_some_and(|hash| hash.parse::<PasswordHash>().is_ok()) {
-            *hash = HIDDEN.into();
-            hidden = true;
         }
     }
     hidden
@@ -176,34 +130,24 @@ fn toml_of(value: &Value) -> Option<toml::Value> {
     }
 }
 
+fn write_options<R: Record>(text: &mut String, record: &R) {
+    for (key, value) in record::written(record) {
+        // Files are members of a table of their own only where they are stored and shown.
+        if let Some(value) = toml_of(value.get("files").unwrap_or(&value)) {
+            write_key(text, key, value);
+        }
+    }
+}
+
 fn write_backend(text: &mut String, backend: &Backend) {
-    let Backend { id, address, tags, weight, scheme, tls, state, backup, send_proxy_protocol } =
-        backend;
+    let Backend { id, address, tags, options, state } = backend;
     begin(text, "[[backends]]");
     write_key(text, "id", escaped(id));
     write_key(text, "address", escaped(address));
     write_key(text, "tags", tags.iter().map(escaped).collect::<Vec<_>>());
-    if *weight != Weight::default() {
-        write_key(text, "weight", i64::from(weight.get()));
-    }
-    if *scheme != Scheme::default() {
-        write_key(text, "scheme", scheme.as_str());
-    }
-    for (key, value) in tls.values() {
-        if key == BackendTls::INSECURE_SKIP_VERIFY {
-            write_key(text, key, true);
-        } else {
-            write_key(text, key, escaped(&value));
-        }
-    }
+    write_options(text, options);
     if *state != BackendState::default() {
         write_key(text, "state", state.as_str());
-    }
-    if *backup {
-        write_key(text, "backup", true);
-    }
-    if *send_proxy_protocol != SendProxyProtocol::default() {
-        write_key(text, "send_proxy_protocol", send_proxy_protocol.as_str());
     }
 }
 
@@ -259,7 +203,7 @@ mod tests {
         let file =
             parse(&directory.path().join("vhost.toml"), text).unwrap_or_else(|e| panic!("{e}"));
         let backends = file.declared.backends.iter().cloned().map(Into::into);
-        let domains = file.declared.domains.iter().cloned().map(Into::into);
+        let domains = file.declared.domains.iter().cloned();
         let changes = backends.map(Change::PutBackend).chain(domains.map(Change::PutDomain));
         let live = Snapshot::default().after(changes.collect::<Vec<_>>(), 1);
         let exported = export(&file.effective, &live, Secrets::Hidden);
@@ -270,7 +214,7 @@ mod tests {
         let domains = |config: &crate::config::Config| config.declared.domains.clone();
         assert_eq!(domains(&again), domains(&file));
         let tls = |config: &crate::config::Config| {
-            config.declared.backends.iter().map(|b| (b.scheme, b.tls.clone())).collect::<Vec<_>>()
+            config.declared.backends.iter().map(|b| b.options.clone()).collect::<Vec<_>>()
         };
         assert_eq!(tls(&again), tls(&file));
         assert_eq!((again.proxy, again.lets_encrypt), (file.proxy, file.lets_encrypt));

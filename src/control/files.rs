@@ -3,7 +3,8 @@
 use super::caller::{FileErrors, HIDDEN_ERROR, HIDDEN_HINT};
 use super::plane::Edit;
 use super::{ControlError, Reach};
-use crate::model::{Backend, Change, EventKind, TlsProblem};
+use crate::model::record::Record;
+use crate::model::{Backend, Change, EventKind};
 use crate::state::Snapshot;
 use crate::tls::{PeerFiles, TlsFileError};
 
@@ -30,10 +31,13 @@ pub(super) fn read(
             Change::PutBackend(after) => {
                 let before = before.backend(&after.id).map(|node| &node.backend);
                 reach.check_backend(before, after)?;
-                let rules = |of: &Backend| (of.address.clone(), of.scheme, of.tls.clone());
-                let is_new = before.is_none_or(|before| rules(before) != rules(after));
+                let is_same = |before: &Backend| {
+                    before.address == after.address
+                        && before.options.connection() == after.options.connection()
+                };
+                let is_new = !before.is_some_and(is_same);
                 if is_new || edit.reads_again {
-                    let read = files.read(&after.tls);
+                    let read = files.read(&after.options);
                     read.map_err(|error| unusable(after, &error, errors))?;
                 }
             }
@@ -63,19 +67,8 @@ impl Edit {
 
 /// Whether the options fit the scheme and each other.
 pub(super) fn check_options(backend: &Backend) -> Result<(), ControlError> {
-    let Backend { id, scheme, tls, send_proxy_protocol: send, .. } = backend;
-    let refuse =
-        |what, remedy| Err(ControlError::BackendOption { backend: id.clone(), what, remedy });
-    if let Some(TlsProblem { key, remedy }) = tls.problems(*scheme).into_iter().next() {
-        return refuse(format!("its `{key}` so"), remedy);
-    }
-    match send.problem_with(*scheme) {
-        None => Ok(()),
-        Some(remedy) => refuse(
-            format!("`send_proxy_protocol` at `{send}` with the scheme `{scheme}`"),
-            remedy.to_owned(),
-        ),
-    }
+    let problem = backend.options.problems().into_iter().next();
+    problem.map_or(Ok(()), |problem| Err(ControlError::backend_option(&backend.id, problem)))
 }
 
 fn unusable(backend: &Backend, error: &TlsFileError, errors: FileErrors) -> ControlError {

@@ -114,7 +114,7 @@ fn capacity(snapshot: &Snapshot, tag: &Tag) -> Capacity {
             capacity.ready += 1;
             if node.live.health() == HealthStatus::Healthy {
                 capacity.healthy += 1;
-                capacity.weight += u64::from(node.backend.weight.get());
+                capacity.weight += u64::from(node.backend.options.weight.get());
             }
         }
     }
@@ -126,7 +126,7 @@ fn backends(snapshot: &Snapshot, tag: &Tag) -> Vec<PlannedBackend> {
         id: node.backend.id.clone(),
         tag: tag.clone(),
         address: node.backend.address.clone(),
-        weight: node.backend.weight,
+        weight: node.backend.options.weight,
         state: node.backend.state,
         health: node.live.health_report(),
         in_flight: node.live.in_flight(),

@@ -97,8 +97,8 @@ impl Reach {
         after: &VirtualHost,
         errors: FileErrors,
     ) -> Result<(), String> {
-        let TlsMode::Files { cert, key } = &after.tls else { return Ok(()) };
-        let is_new = before.is_none_or(|before| before.tls != after.tls);
+        let TlsMode::Files { cert, key } = &after.top.tls else { return Ok(()) };
+        let is_new = before.is_none_or(|before| before.top.tls != after.top.tls);
         let served: BTreeSet<&DomainName> =
             before.filter(|_| !is_new).into_iter().flat_map(VirtualHost::names).collect();
         let names: Vec<_> = after.names().filter(|name| !served.contains(name)).collect();
@@ -140,11 +140,11 @@ impl Reach {
             let what = format!("the address `{}`", after.address);
             return Err(ControlError::BackendOption { backend: after.id.clone(), what, remedy });
         }
-        for (key, path) in after.tls.files() {
+        for (key, path) in after.options.files() {
             let is_new =
-                before.is_none_or(|before| !before.tls.files().any(|file| file == (key, path)));
+                before.is_none_or(|before| !before.options.files().any(|file| file == (key, path)));
             if is_new && self.reserved_paths.holds(path) {
-                let (backend, what) = (after.id.clone(), format!("its `{key}` so"));
+                let (backend, what) = (after.id.clone(), format!("`{key}` so"));
                 let remedy = format!("`{}` {OWN_FILE}", path.display());
                 return Err(ControlError::BackendOption { backend, what, remedy });
             }

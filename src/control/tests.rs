@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use super::*;
+use serde_json::json;
+
 use crate::model::{
     Actor, Backend, BackendState, CertificateNews, EventKind, HealthReport, HealthStatus, Outcome,
     SwitchOptions, TlsMode, VirtualHost,
@@ -85,25 +87,17 @@ fn backend(id: &str, tag: &str) -> Backend {
         id: id.parse().unwrap(),
         address: "127.0.0.1:9".parse().unwrap(),
         tags: [tag.parse().unwrap()].into(),
-        weight: crate::model::Weight::default(),
-        scheme: crate::model::Scheme::Http,
+        options: crate::model::BackendOptions::default(),
         state: crate::model::BackendState::Ready,
-        backup: false,
-        tls: crate::model::BackendTls::default(),
-        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     }
 }
 
 fn virtual_host(domain: &str) -> VirtualHost {
     VirtualHost {
         domain: domain.parse().unwrap(),
-        aliases: Vec::new(),
         live: "a".parse().unwrap(),
         previous: None,
-        http_to_https: false,
-        balance: crate::model::Balance::RoundRobin,
-        tls: TlsMode::Auto,
-        hsts_max_age_secs: 0,
+        top: crate::model::TopOptions { http_to_https: false, ..Default::default() },
         options: crate::model::HostOptions::default(),
     }
 }
@@ -122,25 +116,25 @@ async fn a_change_that_cannot_be_saved_did_not_happen() {
 async fn a_domain_gets_no_options_that_a_file_could_not_have() {
     let plane = Plane::start().await;
     let refused = |result: Result<_, ControlError>| match result {
-        Err(error @ ControlError::Option { .. }) => {
+        Err(error @ ControlError::OptionValue { .. }) => {
             (error.in_full(), error.hint().unwrap_or_default())
         }
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("it is done"),
     };
-    let virtual_host = VirtualHost { tls: TlsMode::Internal, ..virtual_host("*") };
+    let virtual_host = VirtualHost {
+        top: crate::model::TopOptions { tls: TlsMode::Internal, ..Default::default() },
+        ..virtual_host("*")
+    };
     let (message, hint) =
         refused(plane.control.add_domain(ACTOR, NewDomain { virtual_host, force: false }).await);
-    assert_eq!(message, "`*` cannot have `tls` at `internal`");
+    assert_eq!(message, "the option `tls` of `*` does not fit");
     assert!(hint.contains("declare the names"), "{hint}");
-    let relative = TlsMode::Files { cert: "a.pem".into(), key: "/a.key".into() };
-    for (edit, words) in [
-        (DomainEdit { tls: Some(relative), ..DomainEdit::default() }, "from `/` on"),
-        (
-            DomainEdit { hsts_max_age_secs: Some(u32::MAX), ..DomainEdit::default() },
-            "use 0 to 126144000 seconds",
-        ),
+    for (patch, words) in [
+        (json!({"tls": {"cert": "a.pem", "key": "/a.key"}}), "from `/` on"),
+        (json!({"hsts_max_age_secs": u32::MAX}), "use 0 to 126144000 seconds"),
     ] {
+        let edit = DomainEdit { top: patch.as_object().unwrap().clone(), ..DomainEdit::default() };
         let domain = "example.com".parse().unwrap();
         let (_, hint) = refused(plane.control.set_domain(ACTOR, domain, edit).await);
         assert!(hint.contains(words), "{hint}");
@@ -343,12 +337,10 @@ async fn force_skips_the_proof_but_not_the_need_for_a_backend() {
 async fn a_change_of_any_size_is_told_within_bounds_and_watched_in_pieces() {
     let plane = Plane::start().await;
     let domain: crate::model::DomainName = "example.com".parse().unwrap();
-    let edit = |aliases: Vec<crate::model::DomainName>| DomainEdit {
-        aliases: Some(aliases),
-        ..DomainEdit::default()
-    };
-    let aliases = (0..200).map(|n| format!("alias-{n}.example.com").parse().unwrap()).collect();
-    plane.control.set_domain(ACTOR, domain.clone(), edit(aliases)).await.unwrap();
+    let aliases: Vec<_> = (0..200).map(|n| format!("alias-{n}.example.com")).collect();
+    let top = [("aliases".to_owned(), json!(aliases))].into_iter().collect();
+    let edit = DomainEdit { top, ..DomainEdit::default() };
+    plane.control.set_domain(ACTOR, domain.clone(), edit).await.unwrap();
     let mut watch = plane.control.watch_events(Some(domain.clone()), 1, None);
     let told = watch.next().await.unwrap();
     let EventKind::DomainSet { changed, .. } = &told[0].kind else { panic!("{told:?}") };

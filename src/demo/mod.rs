@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::{Config, DeclaredBackend, DeclaredDomain, ProxySettings, Source};
-use crate::model::{BackendTls, Balance, DomainName, Scheme, SwitchOptions, Tag, Weight};
+use crate::config::{Config, DeclaredBackend, ProxySettings, Source};
+use crate::model::{BackendOptions, DomainName, SwitchOptions, Tag, TopOptions, VirtualHost};
 use crate::rpc::client::{Client, ClientError};
 use crate::rpc::methods::{NoParams, cert, switch};
 use crate::server::{Server, ServerError};
@@ -149,14 +149,11 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
     proxy.listen_addr_http = Some((Ipv4Addr::LOCALHOST, 0).into());
     let mut config = Config::new(proxy);
     config.health_check.interval_secs = Duration::from_secs(1);
-    config.declared.domains.push(DeclaredDomain {
+    config.declared.domains.push(VirtualHost {
+        previous: None,
         domain: domain(),
-        aliases: Vec::new(),
         live: parsed("a"),
-        http_to_https: false,
-        balance: Balance::RoundRobin,
-        tls: crate::model::TlsMode::Auto,
-        hsts_max_age_secs: 0,
+        top: TopOptions { http_to_https: false, ..Default::default() },
         options: crate::model::HostOptions::default(),
     });
     for (id, tag, address) in backends {
@@ -164,11 +161,7 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
             id: id.parse().expect("the demo's ids are valid"),
             address: address.to_string().parse().expect("an address displays as one"),
             tags: BTreeSet::from([parsed(tag)]),
-            weight: Weight::default(),
-            backup: false,
-            send_proxy_protocol: crate::model::SendProxyProtocol::Off,
-            scheme: Scheme::Http,
-            tls: BackendTls::default(),
+            options: BackendOptions::default(),
             state: None,
         });
     }

@@ -130,13 +130,15 @@ impl Prober {
         let words = |error: pingora::BError| upstream::reason(&error);
         // With room for one stream the connector doesn't put the connection into its pool.
         peer.options.max_h2_streams = 1;
-        upstream::announce(&mut peer, node.backend.send_proxy_protocol, || ProxyHeader::Local);
+        upstream::announce(&mut peer, node.backend.options.send_proxy_protocol, || {
+            ProxyHeader::Local
+        });
         let mut request = request(&node.backend.address, path, host)?;
         let mut session: HttpSession =
             self.connector.new_http_session(&peer).await.map_err(words)?;
         let is_http1 = session.as_http1().is_some();
         if is_http1 {
-            upstream::check_http1(node.backend.scheme).map_err(words)?;
+            upstream::check_http1(node.backend.options.scheme).map_err(words)?;
             // Not allowed in HTTP/2 (RFC 9113 §8.2.2), where dropping the session is enough.
             request.insert_header(CONNECTION, "close").map_err(words)?;
         } else {
@@ -184,7 +186,8 @@ fn unexpected(status: u16, expected: &StatusRanges) -> Option<String> {
 
 /// Only connects, and sends a PROXY header if the backend expects one.
 async fn connect(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> Result<(), String> {
-    let header = ProxyHeader::Local.write(node.backend.send_proxy_protocol).unwrap_or_default();
+    let header =
+        ProxyHeader::Local.write(node.backend.options.send_proxy_protocol).unwrap_or_default();
     let connecting = async {
         match endpoints {
             Endpoints::Tcp(addresses) => {

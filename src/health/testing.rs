@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::ejection::EjectionCap;
-use crate::model::{Backend, BackendState, HealthCheck, Scheme, Weight};
+use crate::model::{Backend, BackendState, HealthCheck, Scheme};
 use crate::state::{Snapshot, publication};
 
 /// Polls `condition` until it holds.
@@ -29,12 +29,8 @@ pub(super) fn backend(id: &str, address: &str, scheme: Scheme) -> Backend {
         id: id.parse().unwrap(),
         address: address.parse().unwrap(),
         tags: ["a".parse().unwrap()].into(),
-        weight: Weight::default(),
-        scheme,
+        options: crate::model::BackendOptions { scheme, ..Default::default() },
         state: BackendState::Ready,
-        backup: false,
-        tls: crate::model::BackendTls::default(),
-        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     }
 }
 

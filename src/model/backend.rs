@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::record::{self, Differing, as_stored};
 use super::tag::check_label;
-use super::{BackendTls, ParseError, SendProxyProtocol, Tag, serde_as_text};
+use super::{BackendOptions, ParseError, Tag, backend_options, serde_as_text};
 
 /// The name of a backend, unique on this server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -317,7 +319,7 @@ impl fmt::Display for BackendState {
 }
 
 /// A backend as the operator declared it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
     /// Its name.
     pub id: BackendId,
@@ -325,24 +327,29 @@ pub struct Backend {
     pub address: BackendAddr,
     /// The pools it belongs to.
     pub tags: BTreeSet<Tag>,
-    /// Its share of a pool's traffic.
-    #[serde(default)]
-    pub weight: Weight,
-    /// How it is spoken to.
-    #[serde(default)]
-    pub scheme: Scheme,
-    /// How TLS to it differs from what is usual.
-    #[serde(default, skip_serializing_if = "BackendTls::is_default")]
-    pub tls: BackendTls,
+    /// How it is spoken to, and its share of traffic.
+    #[serde(flatten)]
+    #[serde(serialize_with = "as_stored", deserialize_with = "backend_options::from_stored")]
+    pub options: BackendOptions,
     /// Whether it takes traffic.
     #[serde(default)]
     pub state: BackendState,
-    /// Whether it serves only while no other backend of a pool is fit.
-    #[serde(default)]
-    pub backup: bool,
-    /// Whether connections to it begin with a header of the PROXY protocol.
-    #[serde(default)]
-    pub send_proxy_protocol: SendProxyProtocol,
+}
+
+impl Backend {
+    /// Each key that differs, with what both say of it, for people.
+    pub fn differences(&self, other: &Self) -> Vec<Differing> {
+        let tags = |of: &Self| record::text(Some(&json!(of.tags)));
+        let own = [
+            ("address", self.address.to_string(), other.address.to_string()),
+            ("tags", tags(self), tags(other)),
+            ("state", self.state.to_string(), other.state.to_string()),
+        ];
+        let mut differing = Vec::from(own);
+        differing.retain(|(_, one, other)| one != other);
+        differing.extend(record::differences(&self.options, &other.options));
+        differing
+    }
 }
 
 #[cfg(test)]
@@ -412,9 +419,28 @@ mod tests {
     fn a_backend_that_was_stored_before_keys_joined_comes_back() {
         let stored = r#"{"id":"w","address":"127.0.0.1:1","tags":[],"scheme":"https"}"#;
         let backend: Backend = serde_json::from_str(stored).unwrap();
-        assert!(backend.tls.is_default());
+        let options = BackendOptions { scheme: Scheme::Https, ..BackendOptions::default() };
+        assert_eq!(backend.options, options);
         let json = serde_json::to_string(&backend).unwrap();
-        assert!(!json.contains("tls"), "what is not said is not stored: {json}");
+        assert!(!json.contains("tls_ca_file"), "what is not said is not stored: {json}");
+    }
+
+    #[test]
+    fn a_backend_of_the_first_version_comes_back_with_its_tls() {
+        let stored = r#"{"id":"w","address":"127.0.0.1:1","tags":[],"weight":3,"scheme":"h2",
+            "tls":{"ca_file":"/ca.pem","insecure_skip_verify":false},"state":"draining",
+            "backup":true,"send_proxy_protocol":"off","of_a_version_to_come":1}"#;
+        let backend: Backend = serde_json::from_str(stored).unwrap();
+        let options = BackendOptions {
+            weight: 3.try_into().unwrap(),
+            scheme: Scheme::H2,
+            tls_ca_file: Some("/ca.pem".into()),
+            backup: true,
+            ..BackendOptions::default()
+        };
+        assert_eq!((&backend.options, backend.state), (&options, BackendState::Draining));
+        let json = serde_json::to_string(&backend).unwrap();
+        assert_eq!(serde_json::from_str::<Backend>(&json).unwrap(), backend, "{json}");
     }
 
     proptest::proptest! {

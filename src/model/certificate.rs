@@ -4,13 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
 use super::{DomainName, ParseError, Pattern, worded};
 
 /// Where the certificate of a virtual host is to come from.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TlsMode {
     /// From the ACME CA, where one is configured and may sign the name; else, for names that no
@@ -38,9 +40,6 @@ impl TlsMode {
                 "the server's own CA signs only names that are declared, and `*` is none; choose \
                  `auto` or `off`, give it the files of a certificate, or declare the names",
             ),
-            Self::Files { cert, key } if cert.is_relative() || key.is_relative() => {
-                Some("write the whole paths, from `/` on")
-            }
             Self::Auto | Self::Internal | Self::Off | Self::Files { .. } => None,
         }
     }
@@ -66,8 +65,74 @@ impl FromStr for TlsMode {
             "auto" => Ok(Self::Auto),
             "internal" => Ok(Self::Internal),
             "off" => Ok(Self::Off),
-            _ => Err(ParseError::new("TLS mode", text, "choose `auto`, `internal` or `off`")),
+            _ => Err(ParseError::new("TLS mode", text, TLS_MODES)),
         }
+    }
+}
+
+/// What there is to choose from.
+const TLS_MODES: &str = "choose `auto`, `internal` or `off`, or name the files of a certificate: \
+                         `{ cert = \"/etc/ssl/example.com.pem\", key = \"/etc/ssl/example.com.key\" }`";
+
+impl<'de> Deserialize<'de> for TlsMode {
+    /// Reads a word, or files: as the config file names them, or in a member `files`, which is how they are
+    /// stored and shown.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Files {
+            cert: PathBuf,
+            key: PathBuf,
+        }
+
+        let value = Value::deserialize(deserializer)?;
+        let read = match &value {
+            Value::String(text) => text.parse().ok(),
+            value => {
+                let alone = value.as_object().filter(|members| members.len() == 1);
+                let files = alone.and_then(|members| members.get("files")).unwrap_or(value);
+                let files = Files::deserialize(files).ok();
+                files.map(|Files { cert, key }| Self::Files { cert, key })
+            }
+        };
+        read.ok_or_else(|| D::Error::custom(TLS_MODES))
+    }
+}
+
+impl JsonSchema for TlsMode {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TlsMode".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let files = json!({
+            "type": "object",
+            "description": "The files of a certificate.",
+            "properties": {
+                "cert": { "type": "string", "description": "The certificate with its chain, PEM." },
+                "key": { "type": "string", "description": "Its private key, PEM." },
+            },
+            "required": ["cert", "key"],
+            "additionalProperties": false,
+        });
+        json_schema!({
+            "description": "Where the certificate of a virtual host is to come from.",
+            "anyOf": [
+                { "enum": ["auto", "internal", "off"] },
+                files,
+                {
+                    "type": "object",
+                    "description": "The same, as results have it.",
+                    "properties": { "files": files },
+                    "required": ["files"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
     }
 }
 

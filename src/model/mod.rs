@@ -6,7 +6,7 @@
 mod access;
 mod acme;
 mod backend;
-mod backend_tls;
+mod backend_options;
 mod balance;
 mod certificate;
 mod change;
@@ -19,10 +19,10 @@ mod likeness;
 mod log_level;
 mod logging;
 mod own_host;
-mod patch;
 mod proxy_header;
 mod public_name;
 mod reason;
+pub mod record;
 mod reference;
 mod reload;
 mod seconds;
@@ -32,6 +32,8 @@ mod status_class;
 mod switch;
 mod switch_end;
 mod tag;
+mod tls_name;
+mod top_options;
 mod trusted_proxy;
 mod underscores_in_headers;
 mod value_error;
@@ -43,7 +45,7 @@ mod words;
 pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
 pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
-pub use backend_tls::{BackendTls, BackendTlsEdit, TlsName, TlsProblem};
+pub use backend_options::{BackendOptions, from_stored as stored_backend_options};
 pub use balance::Balance;
 pub use certificate::{
     CertificateFacts, CertificateNews, CertificateReport, CertificateSource, CertificateState,
@@ -61,8 +63,8 @@ pub use health_check::{
 };
 pub use host_options::{
     BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, HeaderText, HostOptions,
-    MAX_PAGE_BYTES, Maintenance, Network, OptionError, OptionSet, Page, PageFor, PageText,
-    PasswordHash, PathPrefix, PathRoute, Pause, RateLimit, Sticky, UserName,
+    MAX_PAGE_BYTES, Maintenance, Network, OptionSet, Page, PageFor, PageText, PasswordHash,
+    PathPrefix, PathRoute, Pause, RateLimit, Sticky, Timeouts, UserName,
 };
 pub use likeness::nearest;
 pub use log_level::LogLevel;
@@ -71,9 +73,9 @@ pub use logging::{
     Rotation,
 };
 pub use own_host::{ForeignHost, check_own_host};
-pub use patch::Patch;
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
 pub use reason::{Blame, Reason, ReasonRow, UpstreamFailure};
+pub use record::OptionError;
 pub use reference::{
     Followed, HIDDEN, Variables, escape as escape_references, follow as follow_references,
 };
@@ -91,10 +93,12 @@ pub use switch::{
 };
 pub use switch_end::SwitchEnd;
 pub use tag::Tag;
+pub use tls_name::TlsName;
+pub use top_options::TopOptions;
 pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};
 pub use underscores_in_headers::UnderscoresInHeaders;
 pub use value_error::{ValueError, read_value};
-pub use virtual_host::{LONGEST_HSTS_SECS, VirtualHost};
+pub use virtual_host::VirtualHost;
 pub use visible::{is_obeyed, printable, printable_json, printable_lines};
 pub(crate) use worded::worded;
 pub use words::{choose, counted, on_one_line, shorten, shown_in_words};

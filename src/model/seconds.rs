@@ -15,7 +15,7 @@ use super::ParseError;
 ///
 /// It has a millisecond to a day: a longer time is a mistyped unit, and time-outs that a day does not
 /// suffice for would keep dead peers. With `OR_NONE` it may be 0 too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seconds<const OR_NONE: bool = false>(Duration);
 
 /// The bounds, in seconds.

@@ -18,8 +18,8 @@ use super::wire::head::H2_PREFACE;
 use super::{Front, HostServices, ProxyOptions, UpstreamOptions, front};
 use crate::counters::Metrics;
 use crate::model::{
-    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, HostOptions, Scheme,
-    UnderscoresInHeaders, VirtualHost, Weight,
+    Backend, BackendState, Change, HealthReport, HealthStatus, HostOptions, UnderscoresInHeaders,
+    VirtualHost,
 };
 use crate::state::{Endpoints, Publisher, Reader, Snapshot, publication};
 
@@ -104,24 +104,20 @@ fn proxy_of(
             id: format!("b{index}").parse().unwrap(),
             address: address.parse().unwrap(),
             tags: ["a".parse().unwrap()].into(),
-            weight: Weight::default(),
-            scheme: Scheme::Http,
+            options: crate::model::BackendOptions::default(),
             state: BackendState::Ready,
-            backup: false,
-            tls: crate::model::BackendTls::default(),
-            send_proxy_protocol: crate::model::SendProxyProtocol::Off,
         })
     };
     let mut changes: Vec<_> = backends.iter().enumerate().map(ready).collect();
     changes.push(Change::PutDomain(VirtualHost {
         domain: "example.com".parse().unwrap(),
-        aliases: vec!["www.example.com".parse().unwrap()],
         live: "a".parse().unwrap(),
         previous: None,
-        http_to_https: false,
-        balance: Balance::RoundRobin,
-        tls: crate::model::TlsMode::Auto,
-        hsts_max_age_secs: 0,
+        top: crate::model::TopOptions {
+            aliases: vec!["www.example.com".parse().unwrap()],
+            http_to_https: false,
+            ..Default::default()
+        },
         options: host_options,
     }));
     let snapshot = Snapshot::default().after(changes, 1);

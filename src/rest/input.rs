@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use super::problem::Problem;
 use super::routes::{Operation, Takes};
 use super::shapes::LIVE_TAG;
-use crate::model::{BackendTls, ValueError, nearest, read_value, shorten};
+use crate::model::record::optional_keys;
+use crate::model::{BackendOptions, ValueError, nearest, read_value, shorten};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
 use crate::rpc::read_json;
@@ -114,7 +115,7 @@ fn no_idle_null(given: &Map<String, Value>) -> Result<(), Problem> {
 
 /// Whether null takes the option of this name away.
 pub(super) fn takes_null(name: &str) -> bool {
-    BackendTls::OPTIONAL.contains(&name)
+    optional_keys::<BackendOptions>().contains(&name)
 }
 
 fn unknown(name: &str, known: &[&str], path: &Map<String, Value>) -> Problem {

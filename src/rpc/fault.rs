@@ -61,7 +61,6 @@ fn kind_of(error: &ControlError) -> FaultKind {
         }
         ControlError::NoDomain
         | ControlError::NamedTwice { .. }
-        | ControlError::Option { .. }
         | ControlError::BackendOption { .. }
         | ControlError::OptionValue { .. }
         | ControlError::BackendFile { .. }

@@ -24,7 +24,7 @@ pub(super) fn open_store(config: &Config) -> Result<(Store, Saved), ServerError>
 pub(super) fn publish(saved: &Saved, files: &mut PeerFiles) -> (Publisher, Reader) {
     for backend in &saved.backends {
         // The error is kept with what was read, and reported with the backend.
-        let _ = files.read(&backend.tls);
+        let _ = files.read(&backend.options);
     }
     let domains = saved.domains.iter().cloned().map(Change::PutDomain);
     let backends = saved.backends.iter().cloned().map(Change::PutBackend);

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::config::{Declared, DeclaredDomain, variable};
+use crate::config::{Declared, variable};
 use crate::control::ControlError;
-use crate::model::{HostOptions, OptionError};
+use crate::model::{HostOptions, OptionError, VirtualHost};
 use crate::state::Snapshot;
 use crate::store::{Saved, Store, StoreError};
 
@@ -20,7 +20,7 @@ pub(super) fn resolve(saved: &mut Saved) {
 pub(super) fn check(state: &Snapshot) -> Result<(), ControlError> {
     let pending = |options: &HostOptions| options.clone().resolve(&variable).err();
     for node in state.domains().filter(|node| node.virtual_host.options.is_pending()) {
-        if let Some(OptionError { path, reason }) = pending(&node.virtual_host.options) {
+        if let Some(OptionError { path, reason, .. }) = pending(&node.virtual_host.options) {
             let domain = node.virtual_host.domain.clone();
             return Err(ControlError::OptionValue { domain, path, remedy: reason });
         }
@@ -49,7 +49,7 @@ pub(super) fn forget(
     let applied: HashMap<_, _> =
         applied.domains.iter().map(|domain| (&domain.domain, &domain.options)).collect();
     let mut secrets = Vec::new();
-    for DeclaredDomain { domain, options, .. } in referring {
+    for VirtualHost { domain, options, .. } in referring {
         let Some(before) = applied.get(domain).filter(|before| **before != options) else {
             continue;
         };

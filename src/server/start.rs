@@ -273,7 +273,7 @@ fn serve(
             traffic.spawn(listener.serve(front.counting(listener.open()), stopped.clone()));
             tracing::info!(listen_addr = %listener, "serving HTTPS");
         }
-    } else if reader.load().domains().any(|node| node.virtual_host.http_to_https) {
+    } else if reader.load().domains().any(|node| node.virtual_host.top.http_to_https) {
         tracing::info!("`http_to_https` does nothing: there is no `proxy.listen_addr` for HTTPS");
     }
 }

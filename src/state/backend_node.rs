@@ -42,11 +42,10 @@ impl BackendNode {
 
     /// The backend after `before`; `files` is what was read for it since.
     pub(super) fn following(backend: Backend, before: &Self, files: &PeerFiles) -> Self {
-        fn way(backend: &Backend) -> impl PartialEq + '_ {
-            let Backend { address, scheme, tls, send_proxy_protocol, .. } = backend;
-            (address, scheme, tls, send_proxy_protocol)
-        }
-        let live = if way(&before.backend) == way(&backend) {
+        let was = &before.backend;
+        let is_same_way = was.address == backend.address
+            && was.options.connection() == backend.options.connection();
+        let live = if is_same_way {
             Arc::clone(&before.live)
         } else {
             Arc::new(before.live.moved(&backend.address, backend.state))
@@ -74,7 +73,7 @@ impl BackendNode {
 
     /// Whether its files hold something else by now than what handshakes go by.
     pub fn differs_from(&self, files: &PeerFiles) -> bool {
-        match (&self.tls, files.of(&self.backend.tls)) {
+        match (&self.tls, files.of(&self.backend.options)) {
             (Some(Ok(before)), Some(Ok(now))) => *before.keys() != now,
             (Some(Err(_)), Some(Ok(_))) => true,
             (None, _) | (_, None | Some(Err(_))) => false,
@@ -97,8 +96,8 @@ impl BackendNode {
 /// ALPN, and of a client certificate nothing but its serial number: so all of it is in here.
 fn connection_group(backend: &Backend, tls: &NodeTls) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
-    let Backend { id, address, scheme, tls: options, send_proxy_protocol, .. } = backend;
-    (id, address, scheme, options, send_proxy_protocol).hash(&mut hasher);
+    let Backend { id, address, options, .. } = backend;
+    (id, address, options.connection()).hash(&mut hasher);
     if let Some(Ok(tls)) = tls {
         tls.keys().digest().hash(&mut hasher);
     }
@@ -114,16 +113,17 @@ fn seed(id: &BackendId) -> u64 {
 /// What handshakes with the backend need. Files that can't be used any more change nothing: what was read
 /// of them before stays.
 fn node_tls(backend: &Backend, files: &PeerFiles, before: Option<&BackendNode>) -> NodeTls {
-    if !backend.scheme.is_tls() {
+    if !backend.options.scheme.is_tls() {
         return None;
     }
-    let is_same = |before: &&BackendNode| before.backend.tls.files().eq(backend.tls.files());
+    let is_same =
+        |before: &&BackendNode| before.backend.options.files().eq(backend.options.files());
     let before = before.filter(is_same).and_then(|before| before.tls.clone());
-    let keys = match (files.of(&backend.tls), before) {
+    let keys = match (files.of(&backend.options), before) {
         (Some(Ok(keys)), _) => Ok(keys),
         (_, Some(Ok(before))) => Ok(before.keys().clone()),
         (Some(Err(error)), _) | (None, Some(Err(error))) => Err(error),
-        (None, None) => Err(Arc::new(TlsFileError::not_read(&backend.tls))),
+        (None, None) => Err(Arc::new(TlsFileError::not_read(&backend.options))),
     };
     Some(keys.map(|keys| PeerTls::new(backend, keys)))
 }

@@ -122,8 +122,8 @@ fn weighted_round(backends: &[Arc<BackendNode>], backup: bool) -> Vec<u32> {
     let mut weights: Vec<(u32, i64)> = (0u32..)
         .zip(backends)
         .filter(|(_, node)| node.backend.state == BackendState::Ready)
-        .filter(|(_, node)| node.backend.backup == backup)
-        .map(|(index, node)| (index, i64::from(node.backend.weight.get())))
+        .filter(|(_, node)| node.backend.options.backup == backup)
+        .map(|(index, node)| (index, i64::from(node.backend.options.weight.get())))
         .collect();
     let divisor = weights.iter().fold(0, |acc, (_, weight)| greatest_common_divisor(acc, *weight));
     let total: i64 = weights.iter().map(|(_, weight)| weight / divisor.max(1)).sum();
@@ -171,12 +171,11 @@ mod tests {
                         id: format!("b{index}").parse().unwrap(),
                         address: "127.0.0.1:1".parse().unwrap(),
                         tags: ["a".parse().unwrap()].into(),
-                        weight: Weight::try_from(*weight).unwrap(),
-                        scheme: crate::model::Scheme::Http,
+                        options: crate::model::BackendOptions {
+                            weight: Weight::try_from(*weight).unwrap(),
+                            ..Default::default()
+                        },
                         state: BackendState::Ready,
-                        backup: false,
-                        tls: crate::model::BackendTls::default(),
-                        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
                     },
                     &crate::tls::PeerFiles::default(),
                 ))

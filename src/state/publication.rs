@@ -123,13 +123,9 @@ mod tests {
     fn with_live(live: &str) -> Change {
         Change::PutDomain(VirtualHost {
             domain: "example.com".parse().unwrap(),
-            aliases: Vec::new(),
             live: live.parse().unwrap(),
             previous: None,
-            http_to_https: false,
-            balance: crate::model::Balance::RoundRobin,
-            tls: crate::model::TlsMode::Auto,
-            hsts_max_age_secs: 0,
+            top: crate::model::TopOptions { http_to_https: false, ..Default::default() },
             options: crate::model::HostOptions::default(),
         })
     }

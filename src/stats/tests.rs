@@ -5,21 +5,16 @@ use super::history::History;
 use super::report::report;
 use super::{Query, Report};
 use crate::model::{
-    Backend, BackendState, Balance, Change, DomainName, Scheme, StatsSort, StatsWindow, TlsMode,
-    VirtualHost, Weight,
+    Backend, BackendState, Change, DomainName, StatsSort, StatsWindow, VirtualHost,
 };
 use crate::state::{Ended, Snapshot, Traffic};
 
 fn domain(name: &str, live: &str) -> Change {
     Change::PutDomain(VirtualHost {
         domain: name.parse().unwrap(),
-        aliases: Vec::new(),
         live: live.parse().unwrap(),
         previous: None,
-        http_to_https: false,
-        balance: Balance::RoundRobin,
-        tls: TlsMode::Auto,
-        hsts_max_age_secs: 0,
+        top: crate::model::TopOptions { http_to_https: false, ..Default::default() },
         options: crate::model::HostOptions::default(),
     })
 }
@@ -29,12 +24,8 @@ fn backend(id: &str, tag: &str) -> Change {
         id: id.parse().unwrap(),
         address: "127.0.0.1:1".parse().unwrap(),
         tags: [tag.parse().unwrap()].into(),
-        weight: Weight::try_from(1).unwrap(),
-        scheme: Scheme::Http,
+        options: crate::model::BackendOptions::default(),
         state: BackendState::Ready,
-        backup: false,
-        tls: crate::model::BackendTls::default(),
-        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     })
 }
 

@@ -13,7 +13,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::certificate::{Certificate, CertificateError, certificates, parse, private_key};
-use crate::model::{Backend, BackendAddr, BackendTls};
+use crate::model::{Backend, BackendAddr, BackendOptions};
 use crate::plain_file::{self, MAX_PEM_BYTES};
 
 /// The TLS of connections to a backend.
@@ -71,7 +71,7 @@ impl PeerFiles {
     ///
     /// # Errors
     /// When a file can't be read, or can't be used.
-    pub fn read(&mut self, tls: &BackendTls) -> Result<(), Arc<TlsFileError>> {
+    pub fn read(&mut self, tls: &BackendOptions) -> Result<(), Arc<TlsFileError>> {
         if !tls.has_files() {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl PeerFiles {
     ///
     /// # Errors
     /// When a file could not be read, or can't be used.
-    pub fn of(&self, tls: &BackendTls) -> Option<Result<PeerKeys, Arc<TlsFileError>>> {
+    pub fn of(&self, tls: &BackendOptions) -> Option<Result<PeerKeys, Arc<TlsFileError>>> {
         if !tls.has_files() {
             return Some(Ok(PeerKeys::default()));
         }
@@ -97,7 +97,7 @@ impl PeerFiles {
     }
 }
 
-fn named(tls: &BackendTls) -> Vec<(&'static str, PathBuf)> {
+fn named(tls: &BackendOptions) -> Vec<(&'static str, PathBuf)> {
     tls.files().map(|(key, path)| (key, path.to_owned())).collect()
 }
 
@@ -126,8 +126,8 @@ pub enum TlsFileCause {
 
 impl TlsFileError {
     /// The first file of `tls`, which nobody has read.
-    pub fn not_read(tls: &BackendTls) -> Self {
-        let (key, path) = tls.files().next().unwrap_or((BackendTls::CA_FILE, Path::new("")));
+    pub fn not_read(tls: &BackendOptions) -> Self {
+        let (key, path) = tls.files().next().unwrap_or((BackendOptions::CA_FILE, Path::new("")));
         let cause = TlsFileCause::Unreadable(io::Error::other("it was not read"));
         Self { key, path: path.to_owned(), cause }
     }
@@ -140,12 +140,12 @@ impl TlsFileError {
             }
             TlsFileCause::Unreadable(_) => "check the path; the server itself reads it".to_owned(),
             TlsFileCause::Unusable(CertificateError::Mismatch) => {
-                format!("use the key of the certificate in `{}`", BackendTls::CLIENT_CERT_FILE)
+                format!("use the key of the certificate in `{}`", BackendOptions::CLIENT_CERT_FILE)
             }
-            TlsFileCause::Unusable(_) if self.key == BackendTls::CA_FILE => {
+            TlsFileCause::Unusable(_) if self.key == BackendOptions::CA_FILE => {
                 "use the certificates of the CAs to trust, as PEM".to_owned()
             }
-            TlsFileCause::Unusable(_) if self.key == BackendTls::CLIENT_KEY_FILE => {
+            TlsFileCause::Unusable(_) if self.key == BackendOptions::CLIENT_KEY_FILE => {
                 "use the private key as PEM, without a passphrase".to_owned()
             }
             TlsFileCause::Unusable(_) => {
@@ -164,7 +164,7 @@ fn unreadable(error: &io::Error) -> String {
 }
 
 impl PeerKeys {
-    fn read(options: &BackendTls) -> Result<Self, TlsFileError> {
+    fn read(options: &BackendOptions) -> Result<Self, TlsFileError> {
         let mut digest = Context::new(&SHA256);
         let mut content = |key, path: &Path| {
             let bytes = plain_file::read(path, MAX_PEM_BYTES).map_err(|error| TlsFileError {
@@ -176,15 +176,15 @@ impl PeerKeys {
             digest.update(&bytes);
             Ok(bytes)
         };
-        let ca = options.ca_file.as_deref().map(|path| {
-            let pem = content(BackendTls::CA_FILE, path)?;
-            authorities(&pem).map_err(|error| unusable(BackendTls::CA_FILE, path, error))
+        let ca = options.tls_ca_file.as_deref().map(|path| {
+            let pem = content(BackendOptions::CA_FILE, path)?;
+            authorities(&pem).map_err(|error| unusable(BackendOptions::CA_FILE, path, error))
         });
         let ca = ca.transpose()?;
-        let client = match (&options.client_cert_file, &options.client_key_file) {
+        let client = match (&options.tls_client_cert_file, &options.tls_client_key_file) {
             (Some(cert), Some(key)) => {
-                let chain = content(BackendTls::CLIENT_CERT_FILE, cert)?;
-                let secret = content(BackendTls::CLIENT_KEY_FILE, key)?;
+                let chain = content(BackendOptions::CLIENT_CERT_FILE, cert)?;
+                let secret = content(BackendOptions::CLIENT_KEY_FILE, key)?;
                 Some(client((cert, &chain), (key, &secret))?)
             }
             _ => None,
@@ -202,7 +202,7 @@ impl PeerKeys {
 impl PeerTls {
     /// What handshakes with a backend need whose files hold `keys`.
     pub fn new(backend: &Backend, keys: PeerKeys) -> Self {
-        let is_verified = !backend.tls.insecure_skip_verify;
+        let is_verified = !backend.options.tls_insecure_skip_verify;
         Self { server_name: server_name(backend), is_verified, keys }
     }
 
@@ -235,7 +235,7 @@ impl PeerTls {
 /// The name for SNI and verification: never a client's Host, and never empty, because without a
 /// name Pingora verifies nothing at all.
 fn server_name(backend: &Backend) -> String {
-    match (&backend.tls.server_name, &backend.address) {
+    match (&backend.options.tls_server_name, &backend.address) {
         (Some(name), _) => name.to_string(),
         (None, BackendAddr::Ip(address)) => address.ip().to_string(),
         // A zone only has a meaning on this machine (RFC 4007 §6).
@@ -266,8 +266,8 @@ fn authorities(pem: &[u8]) -> Result<Arc<CaType>, CertificateError> {
 }
 
 fn client(cert: (&Path, &[u8]), key: (&Path, &[u8])) -> Result<Arc<CertKey>, TlsFileError> {
-    let bad_cert = |error| unusable(BackendTls::CLIENT_CERT_FILE, cert.0, error);
-    let bad_key = |error| unusable(BackendTls::CLIENT_KEY_FILE, key.0, error);
+    let bad_cert = |error| unusable(BackendOptions::CLIENT_CERT_FILE, cert.0, error);
+    let bad_key = |error| unusable(BackendOptions::CLIENT_KEY_FILE, key.0, error);
     let chain = certificates(cert.1).map_err(bad_cert)?;
     let secret = private_key(key.1).map_err(bad_key)?;
     Certificate::new(chain.clone(), secret.clone_key()).map_err(|error| match error {
@@ -289,19 +289,15 @@ fn client(cert: (&Path, &[u8]), key: (&Path, &[u8])) -> Result<Arc<CertKey>, Tls
 mod tests {
     use super::super::testing::self_signed_pem;
     use super::*;
-    use crate::model::{BackendState, Scheme, Weight};
+    use crate::model::{BackendState, Scheme};
 
-    fn backend(address: &str, tls: BackendTls) -> Backend {
+    fn backend(address: &str, options: BackendOptions) -> Backend {
         Backend {
             id: "w1".parse().unwrap(),
             address: address.parse().unwrap(),
             tags: [].into(),
-            weight: Weight::default(),
-            scheme: Scheme::Https,
+            options: BackendOptions { scheme: Scheme::Https, ..options },
             state: BackendState::Ready,
-            backup: false,
-            send_proxy_protocol: crate::model::SendProxyProtocol::Off,
-            tls,
         }
     }
 
@@ -316,9 +312,9 @@ mod tests {
             ("127.0.0.1:3000", Some("web.internal"), "web.internal"),
             ("web.internal:3000", Some("10.0.0.1"), "10.0.0.1"),
         ] {
-            let server_name = own.map(|name| name.parse().unwrap());
-            let tls = BackendTls { server_name, ..BackendTls::default() };
-            let read = PeerTls::new(&backend(address, tls), PeerKeys::default());
+            let tls_server_name = own.map(|name| name.parse().unwrap());
+            let options = BackendOptions { tls_server_name, ..BackendOptions::default() };
+            let read = PeerTls::new(&backend(address, options), PeerKeys::default());
             assert_eq!((read.server_name(), read.is_verified()), (name, true));
         }
     }
@@ -335,11 +331,11 @@ mod tests {
         let (_, other) = self_signed_pem(&["client.test"]);
         let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let good = file("cert.pem", &cert);
-        let ca = |ca_file| BackendTls { ca_file, ..BackendTls::default() };
-        let pair = |client_cert_file, client_key_file| BackendTls {
-            client_cert_file,
-            client_key_file,
-            ..BackendTls::default()
+        let ca = |tls_ca_file| BackendOptions { tls_ca_file, ..BackendOptions::default() };
+        let pair = |tls_client_cert_file, tls_client_key_file| BackendOptions {
+            tls_client_cert_file,
+            tls_client_key_file,
+            ..BackendOptions::default()
         };
         for (tls, said) in [
             (

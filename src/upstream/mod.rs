@@ -66,10 +66,10 @@ pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::
         }
     };
     peer.group_key = node.connection_group();
-    match node.backend.scheme {
+    match node.backend.options.scheme {
         Scheme::Http => {}
         // A connection for one client: over HTTP/2 Pingora would share it.
-        Scheme::Https if node.backend.send_proxy_protocol != SendProxyProtocol::Off => {}
+        Scheme::Https if node.backend.options.send_proxy_protocol != SendProxyProtocol::Off => {}
         Scheme::Https => peer.options.set_http_version(2, 1),
         Scheme::H2 | Scheme::H2c => peer.options.set_http_version(2, 2),
     }
@@ -111,7 +111,7 @@ pub fn check_http1(scheme: Scheme) -> pingora::Result<()> {
 pub fn speaks_only_http1(peer: &HttpPeer, node: &BackendNode) -> bool {
     match peer.options.alpn.get_max_http_version() {
         1 => true,
-        _ => node.backend.scheme == Scheme::Https && node.live.speaks_only_http1(),
+        _ => node.backend.options.scheme == Scheme::Https && node.live.speaks_only_http1(),
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
     use pingora::upstreams::peer::Peer;
 
     use super::*;
-    use crate::model::{Backend, BackendState, BackendTls, Weight};
+    use crate::model::{Backend, BackendOptions, BackendState};
 
     fn node(address: &str, scheme: Scheme) -> BackendNode {
         BackendNode::new(
@@ -133,12 +133,8 @@ mod tests {
                 id: "w1".parse().unwrap(),
                 address: address.parse().unwrap(),
                 tags: ["a".parse().unwrap()].into(),
-                weight: Weight::default(),
-                scheme,
+                options: BackendOptions { scheme, ..BackendOptions::default() },
                 state: BackendState::Ready,
-                backup: false,
-                tls: BackendTls::default(),
-                send_proxy_protocol: crate::model::SendProxyProtocol::Off,
             },
             &crate::tls::PeerFiles::default(),
         )
@@ -187,7 +183,7 @@ mod tests {
     /// The backend with its files as they are now.
     fn read(backend: Backend) -> BackendNode {
         let mut files = crate::tls::PeerFiles::default();
-        let _ = files.read(&backend.tls);
+        let _ = files.read(&backend.options);
         BackendNode::new(backend, &files)
     }
 
@@ -200,24 +196,28 @@ mod tests {
             Some(path)
         };
         let made = || crate::tls::testing::self_signed_pem(&["web.internal"]);
-        let same = BackendTls::default;
+        let same = BackendOptions::default;
         let (ca, pair) = (file("ca.pem", &made()), file("pair.pem", &made()));
-        let hash = |scheme, tls| {
-            let backend = Backend { tls, ..node("127.0.0.1:3000", scheme).backend };
+        let hash = |scheme, options| {
+            let options = BackendOptions { scheme, ..options };
+            let backend = Backend { options, ..node("127.0.0.1:3000", scheme).backend };
             of(&read(backend), 0).unwrap().reuse_hash()
         };
-        let authority = || BackendTls { ca_file: ca.clone(), ..same() };
+        let authority = || BackendOptions { tls_ca_file: ca.clone(), ..same() };
         let mut hashes = vec![
             hash(Scheme::Https, same()),
             hash(Scheme::H2, same()),
             hash(Scheme::Https, authority()),
-            hash(Scheme::Https, BackendTls { insecure_skip_verify: true, ..same() }),
-            hash(Scheme::Https, BackendTls { server_name: "a.test".parse().ok(), ..same() }),
+            hash(Scheme::Https, BackendOptions { tls_insecure_skip_verify: true, ..same() }),
             hash(
                 Scheme::Https,
-                BackendTls {
-                    client_cert_file: pair.clone(),
-                    client_key_file: pair.clone(),
+                BackendOptions { tls_server_name: "a.test".parse().ok(), ..same() },
+            ),
+            hash(
+                Scheme::Https,
+                BackendOptions {
+                    tls_client_cert_file: pair.clone(),
+                    tls_client_key_file: pair.clone(),
                     ..same()
                 },
             ),
@@ -237,14 +237,15 @@ mod tests {
         let path = directory.path().join("pair.pem");
         let (cert, key) = crate::tls::testing::self_signed_pem(&["web.internal"]);
         std::fs::write(&path, cert + &key).unwrap();
-        let tls = BackendTls {
-            server_name: "web.internal".parse().ok(),
-            ca_file: Some(path.clone()),
-            client_cert_file: Some(path.clone()),
-            client_key_file: Some(path.clone()),
-            insecure_skip_verify: false,
+        let options = BackendOptions {
+            scheme: Scheme::H2,
+            tls_server_name: "web.internal".parse().ok(),
+            tls_ca_file: Some(path.clone()),
+            tls_client_cert_file: Some(path.clone()),
+            tls_client_key_file: Some(path.clone()),
+            ..BackendOptions::default()
         };
-        let backend = Backend { tls, ..node("127.0.0.1:3000", Scheme::H2).backend };
+        let backend = Backend { options, ..node("127.0.0.1:3000", Scheme::H2).backend };
         let found = of(&read(backend.clone()), 0).unwrap();
         assert_eq!(found.sni(), "web.internal");
         assert!(found.get_client_cert_key().is_some() && found.get_ca().is_some());

@@ -316,7 +316,7 @@ fn what_a_request_gets_wrong_is_named() {
         ("PUT", EXAMPLE, r#"{"domain": "c.d"}"#, 422, "unknown field `domain`"),
         ("PUT", EXAMPLE, r#"{"aliases": ["a..b"]}"#, 422, "`aliases[0]`"),
         ("PUT", "/api/v1/domains/a..b", "{}", 422, "`domain`: `a..b`"),
-        ("PUT", "/api/v1/backends/web-a", r#"{"weight": 0}"#, 422, "`weight`: `0`"),
+        ("PUT", "/api/v1/backends/web-a", r#"{"weight": 0}"#, 422, "`0` is not a valid weight"),
         (
             "POST",
             "/api/v1/domains/example.com/switch",

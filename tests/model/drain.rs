@@ -7,8 +7,8 @@ use loom::thread;
 
 use crate::counters::InFlightGuard;
 use crate::model::{
-    Backend, BackendState, BackendTls, Balance, Change, DomainName, HostOptions, Scheme,
-    SendProxyProtocol, Tag, TlsMode, VirtualHost, Weight,
+    Backend, BackendOptions, BackendState, Change, DomainName, HostOptions, Tag, TopOptions,
+    VirtualHost,
 };
 use crate::state::{BackendLive, Pinned, Publisher, Reader, Snapshot, publication};
 
@@ -53,13 +53,9 @@ fn put_domain(live: &str, path: Option<&str>) -> Change {
     });
     Change::PutDomain(VirtualHost {
         domain: HOST.parse().unwrap(),
-        aliases: Vec::new(),
         live: live.parse().unwrap(),
         previous: None,
-        http_to_https: false,
-        balance: Balance::RoundRobin,
-        tls: TlsMode::Auto,
-        hsts_max_age_secs: 0,
+        top: TopOptions { http_to_https: false, ..Default::default() },
         options,
     })
 }
@@ -69,12 +65,8 @@ fn put_backend(state: BackendState) -> Change {
         id: "a1".parse().unwrap(),
         address: "127.0.0.1:9".parse().unwrap(),
         tags: ["a".parse().unwrap()].into(),
-        weight: Weight::default(),
-        scheme: Scheme::Http,
+        options: BackendOptions::default(),
         state,
-        backup: false,
-        tls: BackendTls::default(),
-        send_proxy_protocol: SendProxyProtocol::Off,
     })
 }
 

@@ -156,7 +156,7 @@ impl Keeper {
             let virtual_host = &node.virtual_host;
             let settings = &self.shared.settings;
             let on_demand = settings.on_demand.is_some();
-            let plan = plan(&name, &virtual_host.tls, &settings.cas, on_demand);
+            let plan = plan(&name, &virtual_host.top.tls, &settings.cas, on_demand);
             let entry = Entry::new(virtual_host.domain.clone(), plan);
             self.put(&name, entry);
         }

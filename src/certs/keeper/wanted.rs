@@ -38,7 +38,7 @@ impl Keeper {
         for (was, now) in differing() {
             let Some(was) = was else { continue };
             gone.extend(was.names().cloned());
-            if now.is_none_or(|now| now.tls != was.tls) {
+            if now.is_none_or(|now| now.top.tls != was.top.tls) {
                 left.insert(&was.domain);
             }
         }
@@ -55,7 +55,7 @@ impl Keeper {
             let Some(now) = now else { continue };
             for name in now.names() {
                 let was_there = gone.remove(name);
-                let slot = self.want(name, now.domain.clone(), &now.tls, stored, &mut made);
+                let slot = self.want(name, now.domain.clone(), &now.top.tls, stored, &mut made);
                 // Names without a certificate take no entry: there may be a hundred thousand.
                 if was_there || slot.is_some() {
                     changes.push((name.clone(), slot));
@@ -200,7 +200,7 @@ impl Keeper {
         let domain: DomainName = "*".parse().ok()?;
         let node = self.followed.domain(&domain)?;
         let on_demand = self.shared.settings.on_demand.is_some();
-        (on_demand && node.virtual_host.tls == TlsMode::Auto)
+        (on_demand && node.virtual_host.top.tls == TlsMode::Auto)
             .then(|| node.virtual_host.domain.clone())
     }
 
@@ -250,5 +250,5 @@ pub(super) fn is_below_top(name: &DomainName) -> bool {
 
 /// Whether the certificate options of a virtual host have changed.
 fn wants_other(was: &VirtualHost, now: &VirtualHost) -> bool {
-    was.tls != now.tls || was.aliases != now.aliases
+    was.top.tls != now.top.tls || was.top.aliases != now.top.aliases
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
+use serde_json::Value;
 
 use super::names;
-use crate::cli::ctl::default_socket;
-use crate::model::{BackendId, DomainName, Tag};
+use crate::cli::ctl::{FlagValue, Given, HasOptions, OfBackend, OfDomain, default_socket};
+use crate::model::record::{self, Record};
+use crate::model::{BackendId, BackendOptions, DomainName, Tag, TopOptions};
 use crate::rpc::catalogue::{self, Entry};
 use crate::rpc::methods::name::{Name, Noun};
 
@@ -95,6 +97,8 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
     if (path, arg.get_id().as_str()) == METHOD {
         return arg.add(ArgValueCandidates::new(methods));
     }
+    let arg = complete_flag::<BackendOptions>(complete_flag::<TopOptions>(arg));
+    let arg = complete_option::<OfBackend>(complete_option::<OfDomain>(arg));
     let of = arg.get_value_parser().type_id();
     let noun = if of == TypeId::of::<DomainName>() {
         Noun::Domain
@@ -103,8 +107,7 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
     } else if of == TypeId::of::<BackendId>() {
         Noun::Backend
     } else if of == TypeId::of::<PathBuf>() {
-        return arg
-            .add(ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(FILE_MARK)]));
+        return arg.add(files());
     } else {
         return arg;
     };
@@ -124,6 +127,64 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
     }))
 }
 
+fn files() -> ArgValueCompleter {
+    ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(A_FILE)])
+}
+
+/// Completes a flag of a record by what its key may be.
+fn complete_flag<R: Record>(arg: Arg) -> Arg {
+    if arg.get_value_parser().type_id() != TypeId::of::<FlagValue<R>>() {
+        return arg;
+    }
+    let key = arg.get_id().as_str().to_owned();
+    if R::FILES.contains(&key.as_str()) {
+        return arg.add(files());
+    }
+    arg.add(ArgValueCandidates::new(move || {
+        let schema = record::schema::<R>();
+        let of = record::member(&schema, &key);
+        of.into_iter().flat_map(record::finite_values).map(CompletionCandidate::new).collect()
+    }))
+}
+
+/// Completes `KEY=VALUE`: keys down to inner ones, and values where there are only some.
+fn complete_option<T: HasOptions>(arg: Arg) -> Arg {
+    if arg.get_value_parser().type_id() != TypeId::of::<Given<T>>() {
+        return arg;
+    }
+    arg.add(ArgValueCompleter::new(|word: &OsStr| assignments::<T>(&text(word))))
+}
+
+fn assignments<T: HasOptions>(word: &str) -> Vec<CompletionCandidate> {
+    let schemas = T::schemas();
+    let (path, value) = word.split_once('=').map_or((word, None), |(path, of)| (path, Some(of)));
+    let within = |path: &str| {
+        let mut found = schemas.iter().filter_map(|schema| {
+            path.split('.').filter(|key| !key.is_empty()).try_fold(schema, record::member)
+        });
+        found.next()
+    };
+    let Some(value) = value else {
+        let above = path.rsplit_once('.').map_or("", |(above, _)| above);
+        let tables =
+            if above.is_empty() { schemas.iter().collect() } else { Vec::from_iter(within(above)) };
+        let members = tables.into_iter().flat_map(record::members);
+        let candidate = |(key, of): (&str, &Value)| {
+            let path = if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") };
+            let end = if record::members(of).is_empty() { '=' } else { '.' };
+            let about = of["description"].as_str().unwrap_or_default().lines().next();
+            let about =
+                about.filter(|about| !about.is_empty()).map(|about| about.to_owned().into());
+            path.starts_with(word)
+                .then(|| CompletionCandidate::new(format!("{path}{end}")).help(about))
+        };
+        return members.filter_map(candidate).collect();
+    };
+    let words = within(path).into_iter().flat_map(record::finite_values);
+    let fitting = words.filter(|of| of.starts_with(value));
+    fitting.map(|of| CompletionCandidate::new(format!("{path}={of}"))).collect()
+}
+
 fn methods() -> Vec<CompletionCandidate> {
     let method = |entry: &Entry| {
         CompletionCandidate::new(entry.name).help(Some(entry.doc.trim().to_owned().into()))
@@ -133,4 +194,39 @@ fn methods() -> Vec<CompletionCandidate> {
 
 fn text(word: &OsStr) -> String {
     word.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(words: &str) -> Vec<String> {
+        let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+        let root = <crate::cli::args::Cli as clap::CommandFactory>::command();
+        match of(root, &words) {
+            Candidates::Words(words) => words.into_iter().map(|(word, _)| word).collect(),
+            Candidates::Files => vec![":files".to_owned()],
+        }
+    }
+
+    #[test]
+    fn options_are_completed_by_what_records_say_of_them() {
+        for (line, expected) in [
+            ("vhost ctl domain set x --option max_", &["max_body_bytes="][..]),
+            ("vhost ctl domain set x --option stick", &["sticky."]),
+            ("vhost ctl domain set x --option sticky.c", &["sticky.cookie="]),
+            ("vhost ctl domain set x --option request_headers.r", &["request_headers.remove="]),
+            (
+                "vhost ctl domain set x --option http_to_https=",
+                &["http_to_https=true", "http_to_https=false"],
+            ),
+            ("vhost ctl domain set x --option tls=i", &["tls=internal"]),
+            ("vhost ctl backend add x y --option scheme=h2", &["scheme=h2", "scheme=h2c"]),
+            ("vhost ctl backend set x --scheme h2", &["h2", "h2c"]),
+            ("vhost ctl backend set x --tls-ca-file ", &[":files"]),
+            ("vhost ctl backend set x --option colour=", &[]),
+        ] {
+            assert_eq!(completed(line), expected, "{line}");
+        }
+    }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
 
-use super::backend_tls::{TlsArgs, TlsEdits};
 use super::backend_view::{Unhealthy, facts, summary, table, wide_table};
 use super::connect::Session;
 use super::domain::unfit;
+use super::flags::{EDITS, Flags};
+use super::options::{OfBackend, OptionArgs};
 use super::pages::print_all;
 use super::switch_progress::draining;
 use crate::cli::exit_code::ExitCode;
@@ -15,7 +16,7 @@ use crate::cli::output::{Printer, last_answer};
 use crate::cli::problem::Problem;
 use crate::cli::table::join;
 use crate::cli::time::parse_millis;
-use crate::model::{BackendAddr, BackendId, Scheme, SendProxyProtocol, Tag, Weight};
+use crate::model::{BackendAddr, BackendId, BackendOptions, Tag};
 use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
 use crate::rpc::methods::Method;
 use crate::rpc::methods::backend::{
@@ -65,23 +66,10 @@ pub(super) struct AddArgs {
     /// A pool it joins; may be repeated, or several with commas
     #[arg(long = "tag", value_name = "TAG", value_delimiter = ',')]
     tags: Vec<Tag>,
-    /// Its share of a pool's traffic, 1 to 1000
-    #[arg(long, default_value_t)]
-    weight: Weight,
-    /// How it is spoken to: http, https, h2 or h2c
-    #[arg(long, default_value_t)]
-    scheme: Scheme,
     #[command(flatten)]
-    tls: TlsArgs,
-    /// Don't verify the backend's certificate at all
-    #[arg(long)]
-    tls_insecure_skip_verify: bool,
-    /// Let it serve only while no other backend of a tag is fit
-    #[arg(long)]
-    backup: bool,
-    /// Begin each connection to it with a header of the PROXY protocol: v1 or v2
-    #[arg(long, value_name = "VERSION")]
-    send_proxy_protocol: Option<SendProxyProtocol>,
+    flags: Flags<BackendOptions, true>,
+    #[command(flatten)]
+    options: OptionArgs<OfBackend, true>,
 }
 
 /// Change a backend; what is not given stays
@@ -95,29 +83,16 @@ pub(super) struct SetArgs {
 }
 
 #[derive(Debug, Args)]
-// The derive counts in no argument of a struct that is flattened into this one.
-#[group(required = true, multiple = true, args = [
-    "address", "weight", "scheme", "backup", "send_proxy_protocol", "tls_server_name", "tls_ca_file",
-    "tls_client_cert_file", "tls_client_key_file", "tls_insecure_skip_verify", "taken",
-])]
+// The derive counts in nothing where a struct is flattened into this one.
+#[group(id = EDITS, required = true, multiple = true, args = ["address"])]
 struct Edits {
     /// Where it listens: `host:port` or `unix:/path`
     #[arg(long)]
     address: Option<BackendAddr>,
-    /// Its share of a pool's traffic, 1 to 1000
-    #[arg(long)]
-    weight: Option<Weight>,
-    /// How it is spoken to: http, https, h2 or h2c
-    #[arg(long)]
-    scheme: Option<Scheme>,
     #[command(flatten)]
-    tls: TlsEdits,
-    /// Let it serve only while no other backend of a tag is fit
-    #[arg(long, value_name = "true|false", hide_possible_values = true)]
-    backup: Option<bool>,
-    /// Begin each connection to it with a header of the PROXY protocol: v1, v2 or off
-    #[arg(long, value_name = "VERSION")]
-    send_proxy_protocol: Option<SendProxyProtocol>,
+    flags: Flags<BackendOptions, false>,
+    #[command(flatten)]
+    options: OptionArgs<OfBackend, false>,
 }
 
 /// Drain a backend and remove it
@@ -287,44 +262,17 @@ impl BackendVerb {
 
 impl AddArgs {
     fn params(self) -> Result<AddParams, String> {
-        let Self {
-            id,
-            address,
-            tags,
-            weight,
-            scheme,
-            tls,
-            tls_insecure_skip_verify,
-            backup,
-            send_proxy_protocol,
-        } = self;
-        let mut params = AddParams {
-            tags: each_once(tags)?,
-            weight,
-            scheme,
-            tls_insecure_skip_verify,
-            backup,
-            send_proxy_protocol,
-            ..AddParams::new(id, address)
-        };
-        tls.fill(&mut params);
-        Ok(params)
+        let Self { id, address, tags, flags, options } = self;
+        let options = options.patch(flags.into_values())?.into();
+        Ok(AddParams { id, address, tags: each_once(tags)?, options })
     }
 }
 
 impl SetArgs {
     fn params(self) -> Result<SetParams, String> {
-        let Edits { address, weight, scheme, tls, backup, send_proxy_protocol } = self.edits;
-        let mut params = SetParams {
-            address,
-            weight,
-            scheme,
-            backup,
-            send_proxy_protocol,
-            ..SetParams::new(self.id)
-        };
-        tls.fill(&mut params)?;
-        Ok(params)
+        let Self { id, edits: Edits { address, flags, options } } = self;
+        let options = options.patch(flags.into_values())?.into();
+        Ok(SetParams { id, address, options, tags: None, state: None, force: false })
     }
 }
 

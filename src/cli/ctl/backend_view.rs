@@ -1,13 +1,15 @@
 //! Backends as `vhost ctl backend …` shows them.
 
-use std::path::PathBuf;
-
 use crate::cli::output::{health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{elapsed, timestamp};
-use crate::model::{BackendId, BackendState, HealthStatus, SendProxyProtocol};
+use crate::model::record;
+use crate::model::{BackendId, BackendOptions, BackendState, HealthStatus};
 use crate::rpc::methods::Open;
 use crate::rpc::methods::backend::BackendInfo;
+
+/// The options that are shown also where they are as by default.
+const ALWAYS_SHOWN: [&str; 2] = ["scheme", "weight"];
 
 /// The state of a backend in one line.
 pub(super) fn summary(info: &BackendInfo) -> String {
@@ -62,19 +64,31 @@ pub(super) fn wide_table(backends: &[BackendInfo], now_ms: u64) -> Table {
         "REQUESTS",
         "FAILED",
         "LAST ANSWER",
+        "OPTIONS",
     ]);
     for info in backends {
         let more = [
-            info.scheme.to_string().into(),
-            info.weight.to_string().into(),
+            info.options.text("scheme").into(),
+            info.options.text("weight").into(),
             words(&info.resolved),
             info.requests.to_string().into(),
             info.failures.to_string().into(),
             last_answer(&info.health, now_ms).into(),
+            others(info),
         ];
         table.row(columns(info).into_iter().chain(more));
     }
     table
+}
+
+/// The options that have no column and are not as by default.
+fn others(info: &BackendInfo) -> Cell {
+    let defaults = record::defaults::<BackendOptions>();
+    let others = info
+        .options
+        .iter()
+        .filter(|(key, value)| defaults.get(*key) != Some(value) && !ALWAYS_SHOWN.contains(key));
+    words(others.map(|(key, value)| format!("{key}={}", record::text(Some(value)))))
 }
 
 /// Values without a space between them, so that the column is one word for `awk`.
@@ -119,27 +133,17 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
     table.fact("address", info.address.to_string());
     table.fact("resolved", join(&info.resolved));
     table.fact("tags", join(&info.tags));
-    table.fact("weight", info.weight.to_string());
-    table.fact("scheme", info.scheme.to_string());
-    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    for (key, value) in [
-        ("TLS name", info.tls_server_name.as_ref().map(ToString::to_string)),
-        ("TLS CAs", file(&info.tls_ca_file)),
-        ("TLS client cert", file(&info.tls_client_cert_file)),
-        ("TLS client key", file(&info.tls_client_key_file)),
-    ] {
-        if let Some(value) = value {
-            table.fact(key, value);
+    let defaults = record::defaults::<BackendOptions>();
+    for (key, value) in info.options.iter() {
+        let is_told = defaults.get(key) != Some(value) || ALWAYS_SHOWN.contains(&key);
+        if key == BackendOptions::INSECURE_SKIP_VERIFY && is_told {
+            table.fact(
+                "TLS verify",
+                Cell::toned("off: its certificate is not verified", Tone::Unsure),
+            );
+        } else if is_told {
+            table.fact(&key.replace('_', " "), record::text(Some(value)));
         }
-    }
-    if info.tls_insecure_skip_verify {
-        table.fact("TLS verify", Cell::toned("off: its certificate is not verified", Tone::Unsure));
-    }
-    if info.backup {
-        table.fact("backup", "serves while no other can");
-    }
-    if info.send_proxy_protocol != SendProxyProtocol::Off {
-        table.fact("PROXY protocol", info.send_proxy_protocol.to_string());
     }
     table.fact("state", state(&info.state));
     table.fact("health", health(info));

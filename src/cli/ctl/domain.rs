@@ -1,14 +1,15 @@
-//! `vhost ctl domain …` and `vhost ctl wait`.
+//! `vhost ctl domain …`: arguments and calls.
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Args, Subcommand, ValueEnum, ValueHint, value_parser};
+use clap::{Args, Subcommand, ValueHint};
+use serde_json::{Map, Value, json};
 
 use super::connect::Session;
-use super::domain_options::{self, Given};
 use super::domain_service::{MaintenanceArgs, PauseArgs, ResumeArgs};
 use super::domain_view::{facts, summary, table, wide_table};
+use super::flags::{EDITS, Flags};
+use super::options::{OfDomain, OptionArgs};
 use super::pages::print_all;
 use super::{cert, cert_view};
 use crate::cli::exit_code::ExitCode;
@@ -16,14 +17,12 @@ use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::count;
 use crate::cli::time::parse_millis;
-use crate::model::{Balance, DomainName, LONGEST_HSTS_SECS, OptionSet, Tag, TlsMode};
+use crate::model::record::Keys;
+use crate::model::{DomainName, Tag, TlsMode, TopOptions};
 use crate::plain_file::absolute;
 use crate::rpc::methods::domain::{
     self, AddParams, DomainInfo, DomainParams, SetParams, WaitFor, WaitParams,
 };
-
-/// The longest time that a domain's HSTS has, as the parser of arguments wants it.
-const HSTS: i64 = LONGEST_HSTS_SECS as i64;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DomainVerb {
@@ -69,7 +68,11 @@ pub(super) struct AddArgs {
     #[arg(long = "alias", value_name = "DOMAIN")]
     aliases: Vec<DomainName>,
     #[command(flatten)]
-    options: OptionArgs,
+    flags: Flags<TopOptions, true>,
+    #[command(flatten)]
+    certificate: CertificateArgs,
+    #[command(flatten)]
+    options: OptionArgs<OfDomain, true>,
     /// Add it although no backend carries the tag yet
     #[arg(long)]
     force: bool,
@@ -81,31 +84,18 @@ pub(super) struct AddArgs {
     timeout: Option<u64>,
 }
 
+/// The files of a certificate, as two flags.
 #[derive(Debug, Args)]
-struct OptionArgs {
-    /// Redirect plain HTTP once the domain is served over HTTPS
-    #[arg(long, value_name = "true|false", hide_possible_values = true)]
-    http_to_https: Option<bool>,
-    /// How a backend is chosen: round-robin, least-connections, least-latency, hash-client,
-    /// hash-header:NAME or hash-cookie:NAME
-    #[arg(long, value_name = "METHOD")]
-    balance: Option<Balance>,
-    /// Where its certificate comes from: auto, internal (the server's own CA) or off
-    #[arg(long, value_name = "MODE", conflicts_with_all = ["tls_cert", "tls_key"])]
-    tls: Option<TlsMode>,
+#[group(skip)]
+struct CertificateArgs {
     /// The file of its certificate with the chain, PEM, which is read again when it changes
-    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(requires = "tls_key", conflicts_with = "tls")]
     tls_cert: Option<PathBuf>,
     /// The file of the certificate's private key, PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(requires = "tls_cert", conflicts_with = "tls")]
     tls_key: Option<PathBuf>,
-    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all
-    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=HSTS))]
-    hsts_max_age: Option<u32>,
-    /// Another option as the config file has it (vhost-config(5)), such as
-    /// `max_body_bytes=1000000` or `maintenance.message="Back soon"`; may be repeated
-    #[arg(long = "option", value_name = "KEY=VALUE", value_parser = domain_options::parse)]
-    given: Vec<Given>,
 }
 
 /// Change a domain's options; its live tag moves with `vhost ctl switch`
@@ -124,7 +114,10 @@ pub(super) struct SetArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
+// The derive counts in nothing where a struct is flattened into this one.
+#[group(id = EDITS, required = true, multiple = true, args = [
+    "aliases", "no_aliases", "tls_cert", "tls_key",
+])]
 struct Edits {
     /// An alias of the new list, which replaces the old one; may be repeated
     #[arg(long = "alias", value_name = "DOMAIN")]
@@ -132,33 +125,12 @@ struct Edits {
     /// Take all aliases away
     #[arg(long, conflicts_with = "aliases")]
     no_aliases: bool,
-    /// Redirect plain HTTP once the domain is served over HTTPS
-    #[arg(long, value_name = "true|false", hide_possible_values = true)]
-    http_to_https: Option<bool>,
-    /// How a backend is chosen: round-robin, least-connections, least-latency, hash-client,
-    /// hash-header:NAME or hash-cookie:NAME
-    #[arg(long, value_name = "METHOD")]
-    balance: Option<Balance>,
-    /// Where its certificate comes from: auto, internal (the server's own CA) or off
-    #[arg(long, value_name = "MODE", conflicts_with_all = ["tls_cert", "tls_key"])]
-    tls: Option<TlsMode>,
-    /// The file of its certificate with the chain, PEM, which is read again when it changes
-    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
-    tls_cert: Option<PathBuf>,
-    /// The file of the certificate's private key, PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
-    tls_key: Option<PathBuf>,
-    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all
-    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=HSTS))]
-    hsts_max_age: Option<u32>,
-    /// Another option as the config file has it (vhost-config(5)), such as
-    /// `max_body_bytes=1000000` or `maintenance.message="Back soon"`; may be repeated
-    #[arg(long = "option", value_name = "KEY=VALUE", value_parser = domain_options::parse)]
-    given: Vec<Given>,
-    /// Take an option away; may be repeated
-    #[arg(long = "no-option", value_name = "KEY", hide_possible_values = true)]
-    #[arg(value_parser = PossibleValuesParser::new(OptionSet::KEYS))]
-    taken: Vec<String>,
+    #[command(flatten)]
+    flags: Flags<TopOptions, false>,
+    #[command(flatten)]
+    certificate: CertificateArgs,
+    #[command(flatten)]
+    options: OptionArgs<OfDomain, false>,
 }
 
 /// Remove a domain with its aliases
@@ -168,31 +140,6 @@ pub(super) struct RemoveArgs {
     /// The domain
     #[arg(value_name = "DOMAIN")]
     domain: DomainName,
-}
-
-/// Wait until a domain is healthy, or until the tags it left have drained
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  vhost ctl wait example.com --until healthy
-  vhost ctl wait example.com --until drained --timeout 2m")]
-pub(super) struct WaitArgs {
-    /// The domain
-    #[arg(value_name = "DOMAIN")]
-    domain: DomainName,
-    /// What to wait for
-    #[arg(long, value_name = "STATE")]
-    until: Until,
-    /// How long to wait, such as `30s` [default: the server's]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis)]
-    timeout: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Until {
-    /// Every ready backend of the live tag is healthy
-    Healthy,
-    /// No request runs on a tag that is not live
-    Drained,
 }
 
 impl DomainVerb {
@@ -252,73 +199,45 @@ impl DomainVerb {
 
 impl AddArgs {
     fn params(self) -> Result<AddParams, String> {
-        let Self { domain, tag, aliases, options, force, wait_cert: _, timeout: _ } = self;
-        let OptionArgs { http_to_https, balance, tls, tls_cert, tls_key, hsts_max_age, given } =
-            options;
-        Ok(AddParams {
-            domain,
-            tag,
-            aliases,
-            http_to_https,
-            balance,
-            tls: files(tls_cert, tls_key).or(tls),
-            hsts_max_age_secs: hsts_max_age,
-            options: domain_options::patch(given, Vec::new())?,
-            force,
-        })
+        let Self { domain, tag, aliases, flags, certificate, options, force, .. } = self;
+        let mut given = certificate.join(flags.into_values());
+        if !aliases.is_empty() {
+            given.insert("aliases".to_owned(), json!(aliases));
+        }
+        let (top, options) = split(options.patch(given)?);
+        Ok(AddParams { domain, tag, top: top.into(), options, force })
     }
 }
 
 impl SetArgs {
     fn params(self) -> Result<SetParams, String> {
         let Self { domain, edits } = self;
-        let Edits {
-            aliases,
-            no_aliases,
-            http_to_https,
-            balance,
-            tls,
-            tls_cert,
-            tls_key,
-            hsts_max_age,
-            given,
-            taken,
-        } = edits;
-        Ok(SetParams {
-            domain,
-            aliases: (no_aliases || !aliases.is_empty()).then_some(aliases),
-            http_to_https,
-            balance,
-            tls: files(tls_cert, tls_key).or(tls),
-            hsts_max_age_secs: hsts_max_age,
-            options: domain_options::patch(given, taken)?,
-        })
+        let Edits { aliases, no_aliases, flags, certificate, options } = edits;
+        let mut given = certificate.join(flags.into_values());
+        if no_aliases || !aliases.is_empty() {
+            given.insert("aliases".to_owned(), json!(aliases));
+        }
+        let (top, options) = split(options.patch(given)?);
+        Ok(SetParams { domain, top: top.into(), options })
     }
+}
+
+impl CertificateArgs {
+    /// Puts the files where the server finds them, wherever it was started.
+    fn join(self, mut given: Map<String, Value>) -> Map<String, Value> {
+        if let (Some(cert), Some(key)) = (self.tls_cert, self.tls_key) {
+            let files = TlsMode::Files { cert: absolute(cert), key: absolute(key) };
+            given.insert("tls".to_owned(), json!(files));
+        }
+        given
+    }
+}
+
+/// The options at the top of a domain, and its others.
+fn split(given: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+    given.into_iter().partition(|(key, _)| TopOptions::KEYS.contains(&key.as_str()))
 }
 
 pub(super) fn unfit(cause: String) -> Problem {
     Problem::usage("the options do not fit together", cause)
-}
-
-/// The files as the server finds them, wherever it was started.
-fn files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsMode> {
-    Some(TlsMode::Files { cert: absolute(cert?), key: absolute(key?) })
-}
-
-impl WaitArgs {
-    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let (until, word, left) = match self.until {
-            Until::Healthy => (WaitFor::Healthy, "healthy", "backend"),
-            Until::Drained => (WaitFor::Drained, "drained", "request"),
-        };
-        let action = format!("wait until `{}` is {word}", self.domain);
-        let params = WaitParams { domain: self.domain, until, timeout_ms: self.timeout };
-        let info = session
-            .wait::<domain::Wait>(&action, &params, |printer, progress| {
-                printer.counting("waiting", &format!("for {}", count(progress.remaining, left)));
-            })
-            .await?;
-        session.printer.concluded(&info, &summary(&info));
-        Ok(ExitCode::Done)
-    }
 }

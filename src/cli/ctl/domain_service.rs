@@ -8,6 +8,7 @@ use super::domain_view::summary;
 use crate::cli::problem::Problem;
 use crate::cli::time::parse_millis;
 use crate::model::DomainName;
+use crate::model::record::Edited;
 use crate::rpc::methods::domain::{self, SetParams};
 
 /// Answer all requests of a domain with 503, or serve it again
@@ -104,11 +105,7 @@ async fn set(
     let action = format!("change `{domain}`");
     let params = SetParams {
         domain,
-        aliases: None,
-        http_to_https: None,
-        balance: None,
-        tls: None,
-        hsts_max_age_secs: None,
+        top: Edited::default(),
         options: Map::from_iter([(option.to_owned(), value)]),
     };
     let info = session.call::<domain::Set>(&action, &params).await?;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::table::{Cell, Table, Tone, count, join};
-use crate::model::Tag;
+use crate::model::{Tag, record};
 use crate::rpc::methods::domain::{DomainInfo, PoolInfo, TagInFlight};
 
 /// The state of a domain in one line.
@@ -23,8 +23,8 @@ pub(super) fn table(domains: &[DomainInfo]) -> Table {
     let mut table = Table::list(&["DOMAIN", "LIVE", "BEFORE", "BACKENDS", "IN-FLIGHT", "ALIASES"])
         .shortening(&[(5, 0), (0, 24), (2, 6), (1, 8), (4, 8), (3, 12)]);
     for info in domains {
-        let aliases = match info.aliases.as_slice() {
-            [first, _, ..] => format!("{first} +{}", info.aliases.len() - 1),
+        let aliases = match aliases(info).as_slice() {
+            [first, more @ ..] if !more.is_empty() => format!("{first} +{}", more.len()),
             few => join(few),
         };
         table.row(columns(info).into_iter().chain([aliases.into()]));
@@ -53,16 +53,18 @@ pub(super) fn wide_table(domains: &[DomainInfo]) -> Table {
         "BALANCE",
         "HTTP-TO-HTTPS",
         "TLS",
-        "HSTS",
+        "HSTS-SECS",
+        "OPTIONS",
         "ALIASES",
     ]);
     for info in domains {
         let more = [
-            info.balance.to_string().into(),
-            if info.http_to_https { "yes" } else { "no" }.into(),
-            info.tls.to_string().into(),
-            hsts(info).into(),
-            join(&info.aliases).into(),
+            info.top.text("balance").into(),
+            info.top.text("http_to_https").into(),
+            info.top.text("tls").into(),
+            info.top.text("hsts_max_age_secs").into(),
+            others(info),
+            join(aliases(info)).into(),
         ];
         table.row(columns(info).into_iter().chain(more));
     }
@@ -73,7 +75,6 @@ pub(super) fn wide_table(domains: &[DomainInfo]) -> Table {
 pub(super) fn facts(info: &DomainInfo) -> Table {
     let mut table = Table::facts();
     table.fact("domain", info.domain.to_string());
-    table.fact("aliases", join(&info.aliases));
     table.fact("live", info.live.as_str());
     table.fact("before", join(&info.previous));
     table.fact("backends", pool(info.backends));
@@ -82,24 +83,23 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
         let waiting = format!("{} for it to be resumed", count(info.waiting, "request"));
         table.fact("waiting", Cell::toned(waiting, Tone::Unsure));
     }
-    table.fact("balance", info.balance.to_string());
-    table.fact("http to https", if info.http_to_https { "yes" } else { "no" });
-    table.fact("tls", info.tls.to_string());
-    table.fact("hsts", hsts(info));
-    for (key, value) in &info.options {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        table.fact(&key.replace('_', " "), text);
+    let options = info.options.iter().map(|(key, value)| (key.as_str(), value));
+    let top = info.top.iter().map(|(key, value)| (key as &str, value));
+    for (key, value) in top.chain(options) {
+        table.fact(&key.replace('_', " "), record::text(Some(value)));
     }
     table.fact("revision", info.revision.to_string());
     table
 }
 
-/// How long browsers remember to use HTTPS.
-fn hsts(info: &DomainInfo) -> String {
-    match info.hsts_max_age_secs {
-        0 => "no".to_owned(),
-        secs => format!("{secs} s"),
-    }
+fn aliases(info: &DomainInfo) -> Vec<&str> {
+    let aliases = info.top.get("aliases").and_then(Value::as_array);
+    aliases.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// The keys of the other options that it has.
+fn others(info: &DomainInfo) -> Cell {
+    info.options.keys().map(String::as_str).collect::<Vec<_>>().join(",").into()
 }
 
 /// How many backends of a pool are healthy, of those that should serve.

@@ -1,7 +1,6 @@
 //! `vhost ctl`: operates a running server over its admin socket. One file per noun.
 
 mod backend;
-mod backend_tls;
 mod backend_view;
 mod call;
 mod cert;
@@ -11,14 +10,15 @@ mod config;
 mod config_show;
 mod connect;
 mod domain;
-mod domain_options;
 mod domain_service;
 mod domain_view;
 mod events;
 mod explain;
 mod figures;
+mod flags;
 mod history;
 mod log;
+mod options;
 mod pages;
 mod plan;
 mod reload;
@@ -31,6 +31,9 @@ mod tests;
 mod token;
 mod top;
 mod verb;
+mod wait;
 
 pub(super) use connect::default_socket;
+pub(super) use flags::FlagValue;
+pub(super) use options::{Given, HasOptions, OfBackend, OfDomain};
 pub use verb::{CtlArgs, run};

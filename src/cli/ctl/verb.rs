@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueHint};
 use super::connect::Session;
 use super::{
     backend, call, cert, config, domain, events, explain, history, log, reload, stats, status,
-    switch, token, top,
+    switch, token, top, wait,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -55,7 +55,7 @@ enum Verb {
     Top(top::TopArgs),
     Switch(switch::SwitchArgs),
     Undo(switch::UndoArgs),
-    Wait(domain::WaitArgs),
+    Wait(wait::WaitArgs),
     /// Show and change domains
     #[command(subcommand, arg_required_else_help = true)]
     Domain(domain::DomainVerb),

@@ -97,7 +97,7 @@ fn the_files_of_a_certificate_are_found_from_the_file_that_names_them() {
         ("conf.d/a.pem", &cert),
         ("a.key", &key),
     ]);
-    let TlsMode::Files { cert, key } = &files.valid().declared.domains[0].tls else {
+    let TlsMode::Files { cert, key } = &files.valid().declared.domains[0].top.tls else {
         panic!("the files are named");
     };
     assert_eq!(*cert, files.0.path().join("conf.d/a.pem"));

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    Declared, DeclaredBackend, DeclaredDomain, EabSettings, HealthCheckSettings, IssuerSettings,
+    Declared, DeclaredBackend, EabSettings, HealthCheckSettings, IssuerSettings,
     LetsEncryptSettings, MetricsSettings, OnDemandSettings, ProbeKind, ProxySettings,
     SwitchSettings, UpstreamSettings,
 };
+use crate::model::record::Keys;
 use crate::model::{
     AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogOutput, LoggingSettings,
     Rotation,
 };
 use crate::model::{
-    BackendAddr, BackendState, BackendTls, Balance, ChallengeKind, HealthCheck, HostOptions,
+    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HostOptions,
     KeyType, LogLevel, OptionSet, Scheme, SendProxyProtocol, TlsMode, UnderscoresInHeaders,
 };
 
@@ -98,7 +99,7 @@ fn the_example_shows_every_key_and_every_default() {
         domains: declared
             .domains
             .iter()
-            .map(|d| DeclaredDomain { options: HostOptions::default(), ..d.clone() })
+            .map(|d| crate::model::VirtualHost { options: HostOptions::default(), ..d.clone() })
             .collect(),
         backends: declared
             .backends
@@ -111,7 +112,7 @@ fn the_example_shows_every_key_and_every_default() {
     assert_eq!(whole.declared.domains[0].options.values().len(), OptionSet::KEYS.len());
     assert_eq!(whole.declared.backends[0].state, Some(BackendState::default()));
     let api = &whole.declared.backends[2];
-    assert_eq!(api.tls.values().count(), BackendTls::OPTIONAL.len());
+    assert_eq!(api.options.files().count(), 3);
     assert_eq!(whole.bad_files.len(), 2, "they are not there");
     let by_host = |proxy: &ProxySettings| ProxySettings {
         management_api_addr: None,
@@ -459,14 +460,17 @@ fn every_key_is_read_into_its_own_setting() {
     let domain = &config.declared.domains[0];
     assert_eq!((domain.domain.to_string(), domain.live.as_str()), ("*.b.example".into(), "x"));
     let balance = Balance::HashCookie("session".into());
-    assert_eq!((domain.http_to_https, &domain.balance), (false, &balance));
-    assert_eq!(domain.aliases[0].to_string(), "*");
+    assert_eq!((domain.top.http_to_https, &domain.top.balance), (false, &balance));
+    assert_eq!(domain.top.aliases[0].to_string(), "*");
     let files = TlsMode::Files { cert: "/etc/tls/b.pem".into(), key: "/b.key".into() };
-    assert_eq!((&domain.tls, domain.hsts_max_age_secs), (&files, 31_536_000));
+    assert_eq!((&domain.top.tls, domain.top.hsts_max_age_secs), (&files, 31_536_000));
     let backend = &config.declared.backends[0];
     assert_eq!(backend.address, BackendAddr::Unix(Path::new("/run/one").into()));
-    assert_eq!((backend.weight.get(), backend.scheme, backend.tags.len()), (5, Scheme::Https, 2));
-    assert_eq!(backend.send_proxy_protocol, SendProxyProtocol::V2);
+    assert_eq!(
+        (backend.options.weight.get(), backend.options.scheme, backend.tags.len()),
+        (5, Scheme::Https, 2)
+    );
+    assert_eq!(backend.options.send_proxy_protocol, SendProxyProtocol::V2);
     assert_eq!(backend.state, Some(BackendState::Draining));
 }
 
@@ -520,7 +524,7 @@ fn a_ca_is_lets_encrypt_unless_the_file_says_otherwise() {
 fn a_domain_says_in_a_word_or_by_files_where_its_certificate_comes_from() {
     let tls = |said: &str| {
         let host = "[[virtual_hosts]]\ndomain = \"x.example\"\nenabled_backends_tag = \"a\"\n";
-        valid(&format!("{PROXY}{host}{said}\n{BACKENDS}")).declared.domains.remove(0).tls
+        valid(&format!("{PROXY}{host}{said}\n{BACKENDS}")).declared.domains.remove(0).top.tls
     };
     assert_eq!(tls(""), TlsMode::Auto);
     assert_eq!(tls("tls = \"auto\""), TlsMode::Auto);

@@ -11,19 +11,6 @@ use crate::config::effective::Origin;
 use crate::config::report::Span;
 
 impl Section<'_, '_> {
-    /// Reads the table that is a value of an entry; `name` is its path.
-    pub(in crate::config) fn table<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(&mut Self) -> T,
-    ) -> Option<T> {
-        let key = last_of(name);
-        let (table, span) = self.table_at(key)?;
-        let mut section = Self::new(self.report, table, name, self.path_of(key), span);
-        section.listing = Listing::Nowhere;
-        Some(section.read(read))
-    }
-
     /// The key's value as JSON has it, whatever is in it. Nothing where it can't be.
     pub(in crate::config) fn plain_value(&mut self, key: &'static str) -> Option<Value> {
         let value = self.value(key)?;
@@ -83,13 +70,6 @@ impl Section<'_, '_> {
             }
             _ => self.report.references.read(value, &scalar),
         }
-    }
-
-    /// Whether the key has a table.
-    pub(in crate::config) fn has_table(&self, key: &str) -> bool {
-        self.table
-            .and_then(|table| table.get(key))
-            .is_some_and(|value| value.get_ref().as_table().is_some())
     }
 
     /// Reads an array of tables; problems name an entry by what `name_key` says in it.

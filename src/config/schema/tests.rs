@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use super::*;
 use crate::config::load::read_text;
 use crate::config::paths::Environment;
+use crate::model::record::Keys;
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 
@@ -61,7 +62,9 @@ fn properties() -> BTreeMap<String, Value> {
 /// Whether it is a key of a table that is an option of a domain.
 fn is_within_an_option(key: &str) -> bool {
     let option = key.strip_prefix("virtual_hosts.").and_then(|key| key.split_once('.'));
-    option.is_some_and(|(option, _)| OptionSet::KEYS.contains(&option))
+    option.is_some_and(|(option, _)| {
+        OptionSet::KEYS.contains(&option) || TopOptions::KEYS.contains(&option)
+    })
 }
 
 #[test]

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ControlError, backends, domains, files};
-use crate::config::{Declared, DeclaredBackend, DeclaredDomain};
+use super::domains::changes;
+use super::{ControlError, files};
+use crate::config::{Declared, DeclaredBackend};
+use crate::model::record;
 use crate::model::{
     Backend, BackendId, Change, DomainName, EntryAction, EntryChange, EntryKind, SwitchStep, Tag,
     VirtualHost,
@@ -84,7 +86,7 @@ pub(super) fn check_served(
     loser.map_or(Ok(()), |(domain, tag)| Err(unserved(domain, tag)))
 }
 
-fn domains_of(declared: &Declared) -> BTreeMap<&DomainName, &DeclaredDomain> {
+fn domains_of(declared: &Declared) -> BTreeMap<&DomainName, &VirtualHost> {
     declared.domains.iter().map(|domain| (&domain.domain, domain)).collect()
 }
 
@@ -132,7 +134,7 @@ fn merge_backends(
                 // A file that doesn't declare the state can't contradict it.
                 let state = new.state.unwrap_or(made.state);
                 let declared = Backend { state, ..Backend::from(new.clone()) };
-                let differs = backends::differences(made, &declared);
+                let differs = changes(made.differences(&declared));
                 if differs.is_empty() {
                     continue;
                 }
@@ -143,15 +145,7 @@ fn merge_backends(
                 id: now.id.clone(),
                 address: pick(&old.address, &new.address, &now.address),
                 tags: pick(&old.tags, &new.tags, &now.tags),
-                weight: pick(&old.weight, &new.weight, &now.weight),
-                scheme: pick(&old.scheme, &new.scheme, &now.scheme),
-                tls: now.tls.merged(&old.tls, &new.tls),
-                backup: pick(&old.backup, &new.backup, &now.backup),
-                send_proxy_protocol: pick(
-                    &old.send_proxy_protocol,
-                    &new.send_proxy_protocol,
-                    &now.send_proxy_protocol,
-                ),
+                options: record::merged(&now.options, &old.options, &new.options),
                 state: match new.state {
                     Some(state) if old.state != new.state => state,
                     _ => now.state,
@@ -163,11 +157,11 @@ fn merge_backends(
             Some(now) => {
                 // What the file says fits by itself; with what commands did since, it may not.
                 if files::check_options(&next).is_err() {
-                    let differs = backends::differences(now, &Backend::from(new.clone()));
+                    let differs = changes(now.differences(&new.clone().into()));
                     let (kind, name) = (EntryKind::Backend, new.id.to_string());
                     return Err(ControlError::FileConflict { kind, name, differs, made: None });
                 }
-                let changed = backends::differences(now, &next);
+                let changed = changes(now.differences(&next));
                 if changed.is_empty() {
                     continue;
                 }
@@ -200,9 +194,9 @@ fn merge_domains(
         }
         let now = own(live, &new.domain);
         let next = match (old, now) {
-            (_, None) => VirtualHost::from(new.clone()),
+            (_, None) => new.clone(),
             (None, Some(made)) => {
-                let differs = domains::differences(made, &VirtualHost::from(new.clone()));
+                let differs = changes(made.differences(new));
                 if differs.is_empty() {
                     continue;
                 }
@@ -214,17 +208,9 @@ fn merge_domains(
                 let moved = live != now.live;
                 VirtualHost {
                     domain: now.domain.clone(),
-                    aliases: pick(&old.aliases, &new.aliases, &now.aliases),
                     previous: if moved { Some(now.live.clone()) } else { now.previous.clone() },
                     live,
-                    http_to_https: pick(&old.http_to_https, &new.http_to_https, &now.http_to_https),
-                    balance: pick(&old.balance, &new.balance, &now.balance),
-                    tls: pick(&old.tls, &new.tls, &now.tls),
-                    hsts_max_age_secs: pick(
-                        &old.hsts_max_age_secs,
-                        &new.hsts_max_age_secs,
-                        &now.hsts_max_age_secs,
-                    ),
+                    top: record::merged(&now.top, &old.top, &new.top),
                     options: now.options.merged(&old.options, &new.options),
                 }
             }
@@ -232,7 +218,7 @@ fn merge_domains(
         match now {
             None => merged.tell(EntryKind::Domain, &new.domain, EntryAction::Added, Vec::new()),
             Some(now) => {
-                let changed = domains::differences(now, &next);
+                let changed = changes(now.differences(&next));
                 if changed.is_empty() {
                     continue;
                 }

@@ -184,7 +184,7 @@ mod properties {
     use proptest::sample::select;
 
     use super::*;
-    use crate::model::{Balance, Scheme, Weight};
+    use crate::model::Weight;
 
     const NAMES: [&str; 5] = ["one.test", "two.test", "*.test", "three.test", "*"];
     const IDS: [&str; 4] = ["w1", "w2", "w3", "w4"];
@@ -201,27 +201,27 @@ mod properties {
                 id: id.parse().unwrap(),
                 address: "127.0.0.1:3000".parse().unwrap(),
                 tags,
-                weight: Weight::try_from(weight).unwrap(),
-                scheme: Scheme::Http,
+                options: crate::model::BackendOptions {
+                    weight: Weight::try_from(weight).unwrap(),
+                    ..Default::default()
+                },
                 state,
-                backup: false,
-                tls: crate::model::BackendTls::default(),
-                send_proxy_protocol: crate::model::SendProxyProtocol::Off,
             })
     }
 
-    fn domain_entry() -> impl Strategy<Value = DeclaredDomain> {
+    fn domain_entry() -> impl Strategy<Value = VirtualHost> {
         let names = vec(select(NAMES.as_slice()), 1..3);
         (names, tag(), any::<bool>()).prop_map(|(names, live, http_to_https)| {
             let mut names = names.into_iter().map(|name| name.parse().unwrap());
-            DeclaredDomain {
+            VirtualHost {
                 domain: names.next().unwrap(),
-                aliases: names.collect(),
+                previous: None,
                 live,
-                http_to_https,
-                balance: Balance::RoundRobin,
-                tls: crate::model::TlsMode::Auto,
-                hsts_max_age_secs: 0,
+                top: crate::model::TopOptions {
+                    aliases: names.collect(),
+                    http_to_https,
+                    ..Default::default()
+                },
                 options: crate::model::HostOptions::default(),
             }
         })
@@ -234,8 +234,8 @@ mod properties {
             let mut file = Declared::default();
             for domain in domains {
                 let own: BTreeSet<_> =
-                    [&domain.domain].into_iter().chain(&domain.aliases).cloned().collect();
-                if own.len() == 1 + domain.aliases.len() && own.is_disjoint(&names) {
+                    [&domain.domain].into_iter().chain(&domain.top.aliases).cloned().collect();
+                if own.len() == 1 + domain.top.aliases.len() && own.is_disjoint(&names) {
                     names.extend(own);
                     file.domains.push(domain);
                 }
@@ -248,7 +248,7 @@ mod properties {
     /// What a command may do: to put an entry as it likes, to drop one, to switch.
     #[derive(Debug, Clone)]
     enum Command {
-        Domain(DeclaredDomain),
+        Domain(VirtualHost),
         Backend(DeclaredBackend),
         Remove(usize),
         Switch(usize, Tag),
@@ -267,7 +267,7 @@ mod properties {
     fn carry_out(live: &Snapshot, command: Command) -> Snapshot {
         let change = match command {
             Command::Domain(declared) => {
-                let virtual_host = VirtualHost::from(declared);
+                let virtual_host = declared;
                 let taken = live
                     .domain(&virtual_host.domain)
                     .is_some_and(|node| node.virtual_host.domain != virtual_host.domain);
@@ -331,7 +331,7 @@ mod properties {
             prop_assert_eq!(hosts(&live).len(), file.domains.len());
             for domain in file.domains {
                 let name = domain.domain.clone();
-                prop_assert_eq!(&hosts(&live)[&name], &VirtualHost::from(domain));
+                prop_assert_eq!(&hosts(&live)[&name], &domain);
             }
             for backend in &file.backends {
                 prop_assert_eq!(&all_backends(&live)[&backend.id], &Backend::from(backend.clone()));
@@ -366,7 +366,7 @@ mod properties {
                     }
                     (Some(old), Some(new), Some(was), Some(is)) => {
                         prop_assert_eq!(&is.live, &pick(&old.live, &new.live, &was.live));
-                        prop_assert_eq!(&is.aliases, &pick(&old.aliases, &new.aliases, &was.aliases));
+                        prop_assert_eq!(&is.top.aliases, &pick(&old.top.aliases, &new.top.aliases, &was.top.aliases));
                         let moved = merged.steps.iter().any(|step| step.domain == name);
                         prop_assert_eq!(moved, is.live != was.live);
                     }
@@ -388,7 +388,7 @@ mod properties {
                     (Some(_), None, _, is) => prop_assert_eq!(is, None),
                     (Some(old), Some(new), Some(was), Some(is)) => {
                         prop_assert_eq!(&is.tags, &pick(&old.tags, &new.tags, &was.tags));
-                        prop_assert_eq!(is.weight, pick(&old.weight, &new.weight, &was.weight));
+                        prop_assert_eq!(is.options.weight, pick(&old.options.weight, &new.options.weight, &was.options.weight));
                         if old.state == new.state || new.state.is_none() {
                             prop_assert_eq!(is.state, was.state);
                         }

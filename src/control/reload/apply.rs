@@ -94,7 +94,7 @@ impl Merge<'_> {
             let same = same(&applied, &declared);
             let merged = changed(&live, &applied, &declared, same)?;
             for backend in merged.backends().chain(live.backends().map(|node| &node.backend)) {
-                if let Err(error) = files.read(&backend.tls) {
+                if let Err(error) = files.read(&backend.options) {
                     let (error, hint) = (error.to_string(), error.hint());
                     tracing::warn!(backend_id = %backend.id, error, hint, "a TLS file cannot be used");
                 }
@@ -142,7 +142,7 @@ impl Merge<'_> {
                     plan
                 } else {
                     let merged = changed(now, &applied, &declared, plan.same)?;
-                    let is_read = |backend: &Backend| plan.files.of(&backend.tls).is_some();
+                    let is_read = |backend: &Backend| plan.files.of(&backend.options).is_some();
                     if !merged.steps.is_empty() || !merged.backends().all(is_read) {
                         return Ok((None, None));
                     }
@@ -239,7 +239,7 @@ impl Merged {
                 continue;
             }
             let put = self.backends().find(|put| put.id == backend.id);
-            match put.map(|put| put.tls == backend.tls) {
+            match put.map(|put| put.options.connection() == backend.options.connection()) {
                 Some(true) => {}
                 // What it is reached by changes as a whole.
                 Some(false) => continue,

@@ -39,18 +39,14 @@ impl BasicAuth {
         if self.users.is_empty() {
             return Err("name at least one user, or nobody could come in".to_owned());
         }
+        for (user, hash) in &self.users {
+            hash.check_cost().map_err(|reason| format!("the password of `{user}`: {reason}"))?;
+        }
         match &self.realm {
             Some(realm) if realm.contains(|c: char| !c.is_ascii_graphic() && c != ' ') => {
                 Err("use ASCII characters that print in `realm`".to_owned())
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Leaves nothing of the hashes.
-    pub(super) fn hide_hashes(&mut self) {
-        for hash in self.users.values_mut() {
-            *hash = PasswordHash(HIDDEN.to_owned());
         }
     }
 }
@@ -104,6 +100,33 @@ impl PasswordHash {
     pub fn is_bcrypt(&self) -> bool {
         self.0.starts_with("$2")
     }
+
+    /// Refuses a hash that is too dear: whoever guesses at a password has the server work it out each time.
+    fn check_cost(&self) -> Result<(), String> {
+        let hash = self.as_str();
+        let bound = |what: &str, value: &str, max: u32| match value.parse::<u32>() {
+            Ok(value) if value <= max => Ok(()),
+            _ => Err(format!(
+                "{what} {value} is not a number of at most {max}, so that a wrong password stays cheap to \
+                 refuse; make another hash with `vhost hash-password`"
+            )),
+        };
+        let mut fields = hash.split('$').skip(1);
+        if hash.starts_with("$2") {
+            return bound("the bcrypt cost", fields.nth(1).unwrap_or_default(), MAX_BCRYPT_COST);
+        }
+        for (name, value) in
+            fields.flat_map(|field| field.split(',')).filter_map(|it| it.split_once('='))
+        {
+            match name {
+                "m" => bound("the argon2 memory `m` (KiB)", value, MAX_ARGON2_KIB)?,
+                "t" => bound("the argon2 passes `t`", value, MAX_ARGON2_PASSES)?,
+                "p" => bound("the argon2 lanes `p`", value, MAX_ARGON2_LANES)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl FromStr for PasswordHash {
@@ -115,7 +138,6 @@ impl FromStr for PasswordHash {
             && (40..=512).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_graphic());
         if plausible {
-            check_cost(text).map_err(|reason| ParseError::new("password hash", "…", reason))?;
             return Ok(Self(text.to_owned()));
         }
         let reason =
@@ -123,32 +145,6 @@ impl FromStr for PasswordHash {
         // What was given may be the password itself.
         Err(ParseError::new("password hash", "…", reason))
     }
-}
-
-/// Refuses a hash that is too dear: whoever guesses at a password has the server work it out each time.
-fn check_cost(hash: &str) -> Result<(), String> {
-    let bound = |what: &str, value: &str, most: u32| match value.parse::<u32>() {
-        Ok(value) if value <= most => Ok(()),
-        _ => Err(format!(
-            "{what} {value} is not a number of at most {most}, so that a wrong password stays cheap to \
-             refuse; make another hash with `vhost hash-password`"
-        )),
-    };
-    let mut fields = hash.split('$').skip(1);
-    if hash.starts_with("$2") {
-        return bound("the bcrypt cost", fields.nth(1).unwrap_or_default(), MAX_BCRYPT_COST);
-    }
-    for (name, value) in
-        fields.flat_map(|field| field.split(',')).filter_map(|it| it.split_once('='))
-    {
-        match name {
-            "m" => bound("the argon2 memory `m` (KiB)", value, MAX_ARGON2_KIB)?,
-            "t" => bound("the argon2 passes `t`", value, MAX_ARGON2_PASSES)?,
-            "p" => bound("the argon2 lanes `p`", value, MAX_ARGON2_LANES)?,
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 impl fmt::Display for PasswordHash {
@@ -195,7 +191,7 @@ mod tests {
 
     #[track_caller]
     fn check(hash: &str, refused: Option<&str>) {
-        let told = hash.parse::<PasswordHash>().err().map(|error| error.to_string());
+        let told = hash.parse::<PasswordHash>().expect("it is one").check_cost().err();
         match refused {
             None => assert_eq!(told, None, "{hash}"),
             Some(words) => {

@@ -13,7 +13,6 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{ParseError, serde_as_text};
-use crate::plain_file::absolute;
 
 /// The longest texts of one domain, together: they are part of the state.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -68,15 +67,6 @@ impl ErrorPages {
     /// Whether the very same file stands for the same status.
     pub fn names(&self, status: PageFor, path: &Path) -> bool {
         matches!(self.0.get(&status), Some(Page::File(own)) if own == path)
-    }
-
-    /// Relative paths start at `base`.
-    pub fn start_at(&mut self, base: &Path) {
-        for page in self.0.values_mut() {
-            if let Page::File(path) = page {
-                *path = absolute(base.join(&*path));
-            }
-        }
     }
 
     /// Texts are no longer than the state should hold.

@@ -98,7 +98,7 @@ fn better_of_two<'p>(
     let one = pool.random_round(false).find(fit)?;
     let other = pool.random_round(false).filter(|node| !Arc::ptr_eq(node, one)).find(fit);
     let Some(other) = other else { return Some(one) };
-    let burden = |node: &BackendNode| burden(node) / f64::from(node.backend.weight.get());
+    let burden = |node: &BackendNode| burden(node) / f64::from(node.backend.options.weight.get());
     Some(if burden(one) <= burden(other) { one } else { other })
 }
 

@@ -17,8 +17,8 @@ pub(super) fn by_hash<'p>(
     let has_room =
         |node: &Arc<BackendNode>| terms.most.is_none_or(|most| node.live.in_flight() < most.get());
     pool.ready()
-        .filter(|node| node.backend.backup == backup && has_room(node) && terms.takes(node))
-        .map(|node| (score(key, node.seed(), node.backend.weight.get()), node))
+        .filter(|node| node.backend.options.backup == backup && has_room(node) && terms.takes(node))
+        .map(|node| (score(key, node.seed(), node.backend.options.weight.get()), node))
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, node)| node)
 }

@@ -256,7 +256,7 @@ fn meter_body(session: &mut Session, ctx: &mut RequestContext) {
     let domain = ctx.domain_node().map(|domain| &domain.virtual_host);
     let most = domain.and_then(|domain| domain.options.get().max_body_bytes);
     // Anybody can say so; where the backend has no HTTP/2 it is none.
-    let has_http2 = ctx.backend().is_some_and(|node| node.backend.scheme != Scheme::Http);
+    let has_http2 = ctx.backend().is_some_and(|node| node.backend.options.scheme != Scheme::Http);
     let is_grpc = has_http2 && ctx.kind() == Kind::Grpc;
     let meter = BodyMeter::new(most, ctx.options.limits, is_grpc);
     if let Some(sent) = ctx.sent_mut() {

@@ -66,7 +66,7 @@ struct Candidates<'a> {
 impl Candidates<'_> {
     fn choice(self, pool: &Pool) -> Choice {
         let terms = Terms {
-            balance: &self.pinned.domain.virtual_host.balance,
+            balance: &self.pinned.domain.virtual_host.top.balance,
             key: self.forward.hash_key,
             most: self.upstream.max_requests,
             slow_start: self.upstream.slow_start,

@@ -16,7 +16,7 @@ use super::claims::forward;
 use super::headers::{REQUEST_ID, RequestId, remove_te, to_origin_form};
 use super::phases::Phases;
 use super::stages::{RequestContext, Stage};
-use crate::model::ProxyHeader;
+use crate::model::{ProxyHeader, Seconds};
 use crate::proxy::decision::Kind;
 use crate::proxy::host::{headers, paths};
 use crate::proxy::memory::{Held, gated};
@@ -30,26 +30,30 @@ pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Bo
     let is_websocket = ctx.kind() == Kind::WebSocket;
     let RequestContext { options, arrival, stage, .. } = ctx;
     let unroutable = || Error::explain(ErrorType::ConnectNoRoute, "no address").into_up();
-    let Stage::Sent(_, sent) = stage else { return Err(unroutable()) };
+    let Stage::Sent(pinned, sent) = stage else { return Err(unroutable()) };
     let node = &sent.chosen.as_ref().ok_or_else(unroutable)?.node;
     sent.at = Some(Instant::now());
     let mut peer = upstream::peer(node, &node.live.endpoints(), sent.tries_of(node))?;
     let times = &options.upstream;
-    let mut silent = times.read_timeout;
+    let own = pinned.domain.virtual_host.options.get().timeouts.response_secs;
+    let read_timeout = own.map_or(times.read_timeout, Seconds::get);
+    let mut silent = read_timeout;
     if is_websocket {
         silent = options.websocket_idle_timeout;
         let connection = Arc::clone(&arrival.connection);
         let has_agreed = move || connection.upgraded.load(Ordering::Relaxed);
-        upstream::for_upgrade(&mut peer, times.read_timeout, Arc::new(has_agreed));
+        upstream::for_upgrade(&mut peer, read_timeout, Arc::new(has_agreed));
     }
     if upstream::speaks_only_http1(&peer, node) {
         gated(&mut peer);
     } else if !session.as_mut().is_body_done() {
         upstream::for_duplex(&mut peer);
     }
-    upstream::announce(&mut peer, node.backend.send_proxy_protocol, || passed_on(session));
-    peer.options.connection_timeout = Some(times.connect_timeout);
-    peer.options.total_connection_timeout = Some(times.connect_timeout);
+    upstream::announce(&mut peer, node.backend.options.send_proxy_protocol, || passed_on(session));
+    let own = node.backend.options.connect_timeout_secs;
+    let connect_timeout = own.map_or(times.connect_timeout, Seconds::get);
+    peer.options.connection_timeout = Some(connect_timeout);
+    peer.options.total_connection_timeout = Some(connect_timeout);
     peer.options.read_timeout = Some(silent);
     peer.options.write_timeout = Some(times.write_timeout);
     peer.options.idle_timeout = Some(times.idle_timeout);
@@ -115,7 +119,7 @@ impl Phases {
             && let Some(node) = ctx.backend()
             && !is_websocket
         {
-            upstream::check_http1(node.backend.scheme)?;
+            upstream::check_http1(node.backend.options.scheme)?;
             node.live.note_only_http1();
         }
         if !is_websocket {

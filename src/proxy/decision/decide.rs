@@ -117,7 +117,7 @@ impl<'r> Case<'_, 'r> {
     /// Whether the domain is worked on, or is asked for a challenge that is not ours.
     fn closed(&self) -> Option<Verdict<'r>> {
         let is_challenge = self.facts.token.is_some();
-        let is_ours = self.domain.virtual_host.tls == TlsMode::Auto;
+        let is_ours = self.domain.virtual_host.top.tls == TlsMode::Auto;
         if is_challenge && is_ours && self.world.https.is_some_and(|https| https.acme) {
             return Some(Reason::UnknownChallenge.into());
         }
@@ -132,7 +132,7 @@ impl<'r> Case<'_, 'r> {
         let to = canonical::redirected(virtual_host, https, self.host, is_secure, request);
         let to = to.or_else(|| {
             let https = https.filter(|https| {
-                virtual_host.http_to_https
+                virtual_host.top.http_to_https
                     && !is_secure
                     && !self.host.is_empty()
                     && https.certificates.is_trusted(self.host)
@@ -172,7 +172,7 @@ impl<'r> Case<'_, 'r> {
 
     fn hash_key(&self) -> Option<u64> {
         let request = self.facts.request;
-        match &self.domain.virtual_host.balance {
+        match &self.domain.virtual_host.top.balance {
             Balance::RoundRobin | Balance::LeastConnections | Balance::LeastLatency => None,
             Balance::HashClient => {
                 // One that is unknown is nobody's, and not the proxy's either.

@@ -174,7 +174,7 @@ impl Explainer {
         let (by, domain) = snapshot.route_by(host)?;
         let name = matched(domain, by, host).name;
         let any = || (by == MatchedBy::Default).then(|| https.certificates.any()).flatten();
-        let (refused, note) = if domain.virtual_host.tls == TlsMode::Off {
+        let (refused, note) = if domain.virtual_host.top.tls == TlsMode::Off {
             let has_default = https.certificates.default_certificate().is_some();
             let refused = (!has_default).then_some(Reason::UnknownServerName);
             (refused, format!("`{name}` has no HTTPS: its `tls` is off"))
@@ -220,7 +220,7 @@ fn describe(
         since: None,
         switching: None,
     });
-    explanation.balance = Some(virtual_host.balance.clone());
+    explanation.balance = Some(virtual_host.top.balance.clone());
     explanation.route = site.route.map(|route| node.option_of(route).clone());
     let pool = snapshot.pool(&node.tag_of(site.route).tag);
     explanation.backends = pool.map(|pool| standings(pool)).unwrap_or_default();

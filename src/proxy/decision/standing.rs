@@ -27,7 +27,7 @@ pub(super) fn standings(pool: &Pool) -> Vec<BackendStanding> {
     let is_fit = |node: &&Arc<BackendNode>| node.standing() == Standing::Fit;
     let mut fit = pool.backends().iter().filter(is_fit);
     let any_fit = fit.clone().next().is_some();
-    let others_fit = fit.any(|node| !node.backend.backup);
+    let others_fit = fit.any(|node| !node.backend.options.backup);
     pool.backends().iter().map(|node| standing(node, any_fit, others_fit)).collect()
 }
 
@@ -39,7 +39,9 @@ fn standing(node: &BackendNode, any_fit: bool, others_fit: bool) -> BackendStand
         (BackendState::Draining, _) | (BackendState::Ready, Standing::Out) => Some(Unfit::Draining),
         (BackendState::Ready, Standing::Unhealthy) => Some(Unfit::Unhealthy),
         (BackendState::Ready, Standing::Fallback) if any_fit => Some(Unfit::Unknown),
-        (BackendState::Ready, Standing::Fit) if backend.backup && others_fit => Some(Unfit::Backup),
+        (BackendState::Ready, Standing::Fit) if backend.options.backup && others_fit => {
+            Some(Unfit::Backup)
+        }
         (BackendState::Ready, Standing::Fit | Standing::Fallback) => {
             live.endpoints().is_empty().then_some(Unfit::Unresolved)
         }
@@ -48,8 +50,8 @@ fn standing(node: &BackendNode, any_fit: bool, others_fit: bool) -> BackendStand
         id: backend.id.clone(),
         address: backend.address.clone(),
         resolved: live.endpoints().texts(),
-        scheme: backend.scheme,
-        weight: backend.weight,
+        scheme: backend.options.scheme,
+        weight: backend.options.weight,
         state: backend.state,
         health: live.health_report(),
         in_flight: live.in_flight(),

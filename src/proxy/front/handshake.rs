@@ -246,7 +246,7 @@ impl Handshakes {
         let snapshot = self.reader.load();
         let (by, node) = snapshot.route_by(name).ok_or(Reason::UnknownServerName)?;
         let by_default = by == MatchedBy::Default;
-        let is_off = node.virtual_host.tls == TlsMode::Off;
+        let is_off = node.virtual_host.top.tls == TlsMode::Off;
         if is_off || (by_default && !is_named) {
             return Err(Reason::UnknownServerName);
         }

@@ -21,7 +21,7 @@ pub(crate) fn redirected(
     let canonical = name_of(canonical).filter(|name| *name != host && !host.is_empty())?;
     if let Some(https) = https
         && !secure
-        && virtual_host.http_to_https
+        && virtual_host.top.http_to_https
         && https.certificates.is_trusted(canonical)
     {
         return Some(location(canonical, https.port, request));

@@ -168,7 +168,10 @@ async fn what_a_newer_server_adds_is_tolerated() {
     let mut client = Client::connect(&server.socket()).await.unwrap();
     let params = backend::BackendParams { id: "web".parse().unwrap() };
     let shown = client.call::<backend::Show>(&params, |()| {}).await.unwrap();
-    assert_eq!((shown.scheme.to_string(), shown.state.to_string()), ("h3".into(), "asleep".into()));
+    assert_eq!(
+        (shown.options.text("scheme"), shown.state.to_string()),
+        ("h3".into(), "asleep".into())
+    );
     assert_eq!(shown.health.status, HealthStatus::Unknown);
     assert_eq!(json!(shown)["state"], "asleep", "scripts get it as it came");
 

@@ -1,17 +1,16 @@
 //! Methods on backends.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, Listed, Open, Page, PageParams};
-use crate::control::{BackendEdit, Probed};
+use crate::control::{BackendEdit, ControlError, Probed};
+use crate::model::record::{self, Edited, New, Shown};
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendState, BackendTls, BackendTlsEdit, DomainName,
-    HealthReport, Patch, Scheme, SendProxyProtocol, Tag, TlsName, Weight,
+    Backend, BackendAddr, BackendId, BackendOptions, BackendState, DomainName, HealthReport, Tag,
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
 use crate::rpc::method::Method;
@@ -68,53 +67,8 @@ pub struct AddParams {
     /// The pools it joins.
     #[serde(default)]
     pub tags: BTreeSet<Tag>,
-    /// Its share of a pool's traffic.
-    #[serde(default)]
-    pub weight: Weight,
-    /// How it is spoken to.
-    #[serde(default)]
-    pub scheme: Scheme,
-    /// The name that is asked for (SNI) and verified; the host of the address when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_server_name: Option<TlsName>,
-    /// The file of the CAs to trust instead of the system's, PEM; its whole path on the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_ca_file: Option<PathBuf>,
-    /// The file of the certificate that the backend is shown, PEM; its whole path on the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_client_cert_file: Option<PathBuf>,
-    /// The file of that certificate's private key, PEM; its whole path on the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_client_key_file: Option<PathBuf>,
-    /// Whether the backend's certificate is not verified at all.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tls_insecure_skip_verify: bool,
-    /// Whether it serves only while no other backend of a pool is fit.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub backup: bool,
-    /// Whether connections to it begin with a header of the PROXY protocol.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send_proxy_protocol: Option<SendProxyProtocol>,
-}
-
-impl AddParams {
-    /// A backend of which nothing else is said.
-    pub fn new(id: BackendId, address: BackendAddr) -> Self {
-        Self {
-            id,
-            address,
-            tags: BTreeSet::new(),
-            weight: Weight::default(),
-            scheme: Scheme::default(),
-            tls_server_name: None,
-            tls_ca_file: None,
-            tls_client_cert_file: None,
-            tls_client_key_file: None,
-            tls_insecure_skip_verify: false,
-            backup: false,
-            send_proxy_protocol: None,
-        }
-    }
+    #[serde(flatten)]
+    pub options: New<BackendOptions>,
 }
 
 /// What `backend.set` takes.
@@ -124,32 +78,10 @@ pub struct SetParams {
     /// The backend.
     pub id: BackendId,
     /// Where it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<BackendAddr>,
-    /// Its share of a pool's traffic.
-    pub weight: Option<Weight>,
-    /// How it is spoken to.
-    pub scheme: Option<Scheme>,
-    /// The name that is asked for (SNI) and verified; null is the host of the address.
-    #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    pub tls_server_name: Patch<TlsName>,
-    /// The file of the CAs to trust, PEM; null is the system's.
-    #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    pub tls_ca_file: Patch<PathBuf>,
-    /// The file of the certificate that the backend is shown, PEM; null is none.
-    #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    pub tls_client_cert_file: Patch<PathBuf>,
-    /// The file of that certificate's private key, PEM; null is none.
-    #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    pub tls_client_key_file: Patch<PathBuf>,
-    /// Whether the backend's certificate is not verified at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_insecure_skip_verify: Option<bool>,
-    /// Whether it serves only while no other backend of a pool is fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backup: Option<bool>,
-    /// Whether connections to it begin with a header of the PROXY protocol.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send_proxy_protocol: Option<SendProxyProtocol>,
+    #[serde(flatten)]
+    pub options: Edited<BackendOptions>,
     /// The whole new set of its tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeSet<Tag>>,
@@ -159,28 +91,6 @@ pub struct SetParams {
     /// Do it although a live tag loses its last healthy backend.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
-}
-
-impl SetParams {
-    /// A change of nothing.
-    pub fn new(id: BackendId) -> Self {
-        Self {
-            id,
-            address: None,
-            weight: None,
-            scheme: None,
-            tls_server_name: Patch::Keep,
-            tls_ca_file: Patch::Keep,
-            tls_client_cert_file: Patch::Keep,
-            tls_client_key_file: Patch::Keep,
-            tls_insecure_skip_verify: None,
-            backup: None,
-            send_proxy_protocol: None,
-            tags: None,
-            state: None,
-            force: false,
-        }
-    }
 }
 
 /// What `backend.tag` and `backend.untag` take.
@@ -263,33 +173,10 @@ pub struct BackendInfo {
     pub resolved: Vec<String>,
     /// The pools it belongs to.
     pub tags: BTreeSet<Tag>,
-    /// Its share of a pool's traffic.
-    pub weight: Weight,
-    /// How it is spoken to.
-    pub scheme: Open<Scheme>,
-    /// The name that is asked for (SNI) and verified; the host of the address when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_server_name: Option<TlsName>,
-    /// The file of the CAs to trust instead of the system's, PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_ca_file: Option<PathBuf>,
-    /// The file of the certificate that the backend is shown, PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_client_cert_file: Option<PathBuf>,
-    /// The file of that certificate's private key, PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_client_key_file: Option<PathBuf>,
-    /// Whether the backend's certificate is not verified at all.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tls_insecure_skip_verify: bool,
+    #[serde(flatten)]
+    pub options: Shown<BackendOptions>,
     /// What the operator wants of it.
     pub state: Open<BackendState>,
-    /// Whether it serves only while no other backend of a pool is fit.
-    #[serde(default)]
-    pub backup: bool,
-    /// Whether connections to it begin with a header of the PROXY protocol.
-    #[serde(default)]
-    pub send_proxy_protocol: Open<SendProxyProtocol>,
     /// What was observed of it.
     pub health: HealthReport,
     /// Requests that run there.
@@ -324,24 +211,11 @@ impl Run for Show {
 
 impl Run for Add {
     async fn run(server: &Dispatch, params: AddParams, call: &Call) -> Answered<Self> {
-        let id = params.id.clone();
-        let new = Backend {
-            id: params.id,
-            address: params.address,
-            tags: params.tags,
-            weight: params.weight,
-            scheme: params.scheme,
-            tls: BackendTls {
-                server_name: params.tls_server_name,
-                ca_file: params.tls_ca_file,
-                client_cert_file: params.tls_client_cert_file,
-                client_key_file: params.tls_client_key_file,
-                insecure_skip_verify: params.tls_insecure_skip_verify,
-            },
-            state: BackendState::Ready,
-            backup: params.backup,
-            send_proxy_protocol: params.send_proxy_protocol.unwrap_or_default(),
-        };
+        let AddParams { id, address, tags, options } = params;
+        let options = record::patched(&BackendOptions::default(), options.values)
+            .map_err(|error| ControlError::backend_option(&id, error))?;
+        let state = BackendState::Ready;
+        let new = Backend { id: id.clone(), address, tags, options, state };
         let snapshot = server.control.add_backend(call.caller(), new).await?;
         info(server, &snapshot, &id)
     }
@@ -349,25 +223,10 @@ impl Run for Add {
 
 impl Run for Set {
     async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Answered<Self> {
-        let edit = BackendEdit {
-            address: params.address,
-            weight: params.weight,
-            scheme: params.scheme,
-            tls: BackendTlsEdit {
-                server_name: params.tls_server_name,
-                ca_file: params.tls_ca_file,
-                client_cert_file: params.tls_client_cert_file,
-                client_key_file: params.tls_client_key_file,
-                insecure_skip_verify: params.tls_insecure_skip_verify,
-            },
-            backup: params.backup,
-            send_proxy_protocol: params.send_proxy_protocol,
-            tags: params.tags,
-            state: params.state,
-            force: params.force,
-        };
-        let snapshot = server.control.set_backend(call.caller(), params.id.clone(), edit).await?;
-        info(server, &snapshot, &params.id)
+        let SetParams { id, address, options, tags, state, force } = params;
+        let edit = BackendEdit { address, options: options.values, tags, state, force };
+        let snapshot = server.control.set_backend(call.caller(), id.clone(), edit).await?;
+        info(server, &snapshot, &id)
     }
 }
 
@@ -466,16 +325,8 @@ fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
         address: backend.address.clone(),
         resolved: node.live.endpoints().texts(),
         tags: backend.tags.clone(),
-        weight: backend.weight,
-        scheme: backend.scheme.into(),
-        tls_server_name: backend.tls.server_name.clone(),
-        tls_ca_file: backend.tls.ca_file.clone(),
-        tls_client_cert_file: backend.tls.client_cert_file.clone(),
-        tls_client_key_file: backend.tls.client_key_file.clone(),
-        tls_insecure_skip_verify: backend.tls.insecure_skip_verify,
+        options: (&backend.options).into(),
         state: backend.state.into(),
-        backup: backend.backup,
-        send_proxy_protocol: backend.send_proxy_protocol.into(),
         health: node.live.health_report(),
         in_flight: node.live.in_flight(),
         requests: node.live.requests(),

@@ -7,10 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Changed, Listed, Open, Page, PageParams};
+use super::{Changed, Listed, Page, PageParams};
 use crate::control::{ControlError, DomainEdit, NewDomain};
+use crate::model::record::{self, Edited, New, Shown};
 use crate::model::{
-    BackendState, Balance, DomainName, HealthStatus, HostOptions, Tag, TlsMode, VirtualHost,
+    BackendState, DomainName, HealthStatus, HostOptions, Tag, TopOptions, VirtualHost,
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure};
 use crate::rpc::run::{Answered, Run, methods};
@@ -48,20 +49,8 @@ pub struct AddParams {
     pub domain: DomainName,
     /// The tag that is live at once.
     pub tag: Tag,
-    /// Other names served with it.
-    #[serde(default)]
-    pub aliases: Vec<DomainName>,
-    /// Redirect plain HTTP once it is served over HTTPS; on when not given.
-    pub http_to_https: Option<bool>,
-    /// How a backend is chosen; round robin when not given.
-    pub balance: Option<Balance>,
-    /// Where its certificate comes from; `auto` when not given. Paths of files are absolute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsMode>,
-    /// For how long browsers are told to ask over HTTPS only (RFC 6797), in seconds, at most four
-    /// years; not at all when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hsts_max_age_secs: Option<u32>,
+    #[serde(flatten)]
+    pub top: New<TopOptions>,
     /// What it does besides, by the keys of the config file.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(with = "HostOptions")]
@@ -77,18 +66,8 @@ pub struct AddParams {
 pub struct SetParams {
     /// The virtual host.
     pub domain: DomainName,
-    /// The whole new list of aliases.
-    pub aliases: Option<Vec<DomainName>>,
-    /// Whether plain HTTP is redirected.
-    pub http_to_https: Option<bool>,
-    /// How a backend is chosen.
-    pub balance: Option<Balance>,
-    /// Where its certificate comes from. Paths of files are absolute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsMode>,
-    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hsts_max_age_secs: Option<u32>,
+    #[serde(flatten)]
+    pub top: Edited<TopOptions>,
     /// What of its other options changes: a JSON merge patch (RFC 7396) of them, so null takes one
     /// away.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -138,22 +117,12 @@ pub struct DomainInfo {
     pub revision: u64,
     /// Its name.
     pub domain: DomainName,
-    /// Other names served with it.
-    pub aliases: Vec<DomainName>,
     /// The tag that serves it.
     pub live: Tag,
     /// The tag before the last switch.
     pub previous: Option<Tag>,
-    /// Whether plain HTTP is redirected once it is served over HTTPS.
-    pub http_to_https: bool,
-    /// How a backend is chosen.
-    pub balance: Open<Balance>,
-    /// Where its certificate comes from.
-    #[serde(default)]
-    pub tls: Open<TlsMode>,
-    /// For how long browsers are told to ask over HTTPS only, in seconds; 0 is not at all.
-    #[serde(default)]
-    pub hsts_max_age_secs: u32,
+    #[serde(flatten)]
+    pub top: Shown<TopOptions>,
     /// What it does besides. Hashes of passwords are not shown.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
@@ -216,23 +185,13 @@ impl Run for Show {
 
 impl Run for Add {
     async fn run(server: &Dispatch, params: AddParams, call: &Call) -> Answered<Self> {
-        let domain = params.domain.clone();
-        let options = HostOptions::default().patched(params.options).map_err(|error| {
-            let domain = domain.clone();
-            ControlError::OptionValue { domain, path: error.path, remedy: error.reason }
-        })?;
-        let virtual_host = VirtualHost {
-            domain: params.domain,
-            aliases: params.aliases,
-            live: params.tag,
-            previous: None,
-            http_to_https: params.http_to_https.unwrap_or(true),
-            balance: params.balance.unwrap_or_default(),
-            tls: params.tls.unwrap_or_default(),
-            hsts_max_age_secs: params.hsts_max_age_secs.unwrap_or(0),
-            options,
-        };
-        let new = NewDomain { virtual_host, force: params.force };
+        let AddParams { domain, tag: live, top, options, force } = params;
+        let refuse = |error| ControlError::domain_option(&domain, error);
+        let top = record::patched(&TopOptions::default(), top.values).map_err(refuse)?;
+        let options = HostOptions::default().patched(options).map_err(refuse)?;
+        let virtual_host =
+            VirtualHost { domain: domain.clone(), live, previous: None, top, options };
+        let new = NewDomain { virtual_host, force };
         let snapshot = server.control.add_domain(call.caller(), new).await?;
         info(server, &snapshot, &domain)
     }
@@ -240,9 +199,8 @@ impl Run for Add {
 
 impl Run for Set {
     async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Answered<Self> {
-        let SetParams { domain, aliases, http_to_https, balance, tls, hsts_max_age_secs, options } =
-            params;
-        let edit = DomainEdit { aliases, http_to_https, balance, tls, hsts_max_age_secs, options };
+        let SetParams { domain, top, options } = params;
+        let edit = DomainEdit { top: top.values, options };
         let snapshot = server.control.set_domain(call.caller(), domain.clone(), edit).await?;
         info(server, &snapshot, &domain)
     }
@@ -290,13 +248,9 @@ fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainI
     DomainInfo {
         revision: snapshot.revision(),
         domain: virtual_host.domain.clone(),
-        aliases: virtual_host.aliases.clone(),
         live: live.clone(),
         previous: virtual_host.previous.clone(),
-        http_to_https: virtual_host.http_to_https,
-        balance: virtual_host.balance.clone().into(),
-        tls: virtual_host.tls.clone().into(),
-        hsts_max_age_secs: virtual_host.hsts_max_age_secs,
+        top: (&virtual_host.top).into(),
         options: virtual_host.options.shown(),
         backends,
         in_flight: node

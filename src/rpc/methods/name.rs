@@ -81,7 +81,7 @@ fn complete(snapshot: &Snapshot, params: &CompleteParams) -> NameList {
             let names = snapshot.domains().flat_map(|node| {
                 let host = &node.virtual_host;
                 let own = std::iter::once((Text::from(&host.domain), (node, false)));
-                own.chain(host.aliases.iter().map(move |name| (Text::from(name), (node, true))))
+                own.chain(host.top.aliases.iter().map(move |name| (Text::from(name), (node, true))))
             });
             chosen(names, prefix, limit, |(node, alias)| about_domain(node, alias))
         }
@@ -190,18 +190,17 @@ fn about_backend(node: &BackendNode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Balance, Change, VirtualHost};
+    use crate::model::{Change, TopOptions, VirtualHost};
 
     fn host(domain: &str, aliases: &[&str]) -> Change {
         Change::PutDomain(VirtualHost {
             domain: domain.parse().unwrap(),
-            aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
             live: "a".parse().unwrap(),
             previous: None,
-            http_to_https: true,
-            balance: Balance::RoundRobin,
-            tls: crate::model::TlsMode::Auto,
-            hsts_max_age_secs: 0,
+            top: TopOptions {
+                aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
+                ..Default::default()
+            },
             options: crate::model::HostOptions::default(),
         })
     }

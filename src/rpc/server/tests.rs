@@ -91,12 +91,8 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         id: "web".parse().unwrap(),
         address: "127.0.0.1:9".parse().unwrap(),
         tags: ["a".parse().unwrap()].into(),
-        weight: crate::model::Weight::default(),
-        scheme: crate::model::Scheme::Http,
+        options: crate::model::BackendOptions::default(),
         state: BackendState::Ready,
-        backup: false,
-        tls: crate::model::BackendTls::default(),
-        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     };
     control.add_backend(Actor::File, backend).await.unwrap();
     let tokens = crate::tokens::Tokens::open(folder).unwrap();
@@ -190,7 +186,14 @@ async fn every_method_of_the_catalogue_is_carried_out() {
     let server = Server::start(patient(SMALL)).await;
     let mut peer = server.connect().await;
     for entry in catalogue::all() {
-        let params = json!({"no_such_parameter": 1});
+        let mut params = match entry.name {
+            "backend.add" => json!({"id": "x", "address": "127.0.0.1:1"}),
+            "backend.set" => json!({"id": "x"}),
+            "domain.add" => json!({"domain": "x.test", "tag": "a"}),
+            "domain.set" => json!({"domain": "x.test"}),
+            _ => json!({}),
+        };
+        params["no_such_parameter"] = json!(1);
         let answer = peer.answer(&request(&json!(1), entry.name, &params)).await;
         assert_eq!(code_of(&answer), -32602, "{}: {answer}", entry.name);
         assert!(answer.to_string().contains("no_such_parameter"), "{}: {answer}", entry.name);

@@ -1,16 +1,15 @@
 use super::*;
-use crate::model::{Balance, Scheme, Weight};
+use crate::model::Scheme;
 
 fn host(domain: &str, aliases: &[&str], live: &str) -> Change {
     Change::PutDomain(VirtualHost {
         domain: domain.parse().unwrap(),
-        aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
         live: live.parse().unwrap(),
         previous: None,
-        http_to_https: true,
-        balance: Balance::RoundRobin,
-        tls: crate::model::TlsMode::Auto,
-        hsts_max_age_secs: 0,
+        top: crate::model::TopOptions {
+            aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
+            ..Default::default()
+        },
         options: crate::model::HostOptions::default(),
     })
 }
@@ -20,12 +19,8 @@ fn backend(id: &str, address: &str, tags: &[&str], state: BackendState) -> Chang
         id: id.parse().unwrap(),
         address: address.parse().unwrap(),
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
-        weight: Weight::default(),
-        scheme: Scheme::Http,
+        options: crate::model::BackendOptions::default(),
         state,
-        backup: false,
-        tls: crate::model::BackendTls::default(),
-        send_proxy_protocol: crate::model::SendProxyProtocol::Off,
     })
 }
 
@@ -140,7 +135,7 @@ fn kept_connections_are_told_apart_by_id_address_and_how_they_are_spoken_on() {
         else {
             unreachable!("made above")
         };
-        declared.scheme = scheme;
+        declared.options.scheme = scheme;
         BackendNode::new(declared, &crate::tls::PeerFiles::default()).connection_group()
     };
     let one = node("w1", "127.0.0.1:1", Scheme::Http);
@@ -148,12 +143,12 @@ fn kept_connections_are_told_apart_by_id_address_and_how_they_are_spoken_on() {
     assert_ne!(one, node("w2", "127.0.0.1:1", Scheme::Http));
     assert_ne!(one, node("w1", "127.0.0.1:2", Scheme::Http));
     assert_ne!(one, node("w1", "127.0.0.1:1", Scheme::H2c));
-    let Change::PutBackend(announced) = backend("w1", "127.0.0.1:1", &["a"], BackendState::Ready)
+    let Change::PutBackend(mut announced) =
+        backend("w1", "127.0.0.1:1", &["a"], BackendState::Ready)
     else {
         unreachable!("made above")
     };
-    let announced =
-        Backend { send_proxy_protocol: crate::model::SendProxyProtocol::V2, ..announced };
+    announced.options.send_proxy_protocol = crate::model::SendProxyProtocol::V2;
     assert_ne!(
         one,
         BackendNode::new(announced, &crate::tls::PeerFiles::default()).connection_group()

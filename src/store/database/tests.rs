@@ -3,7 +3,7 @@ use super::schema::SCHEMA;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::model::{Balance, Event, SwitchStep};
+use crate::model::{Event, SwitchStep};
 use crate::store::ReadLimit;
 use crate::store::history::{AFTER_OF_DOMAIN, COLUMNS};
 
@@ -12,13 +12,12 @@ const TEN: ReadLimit = ReadLimit { events: 10, bytes: usize::MAX };
 fn virtual_host(live: &str) -> VirtualHost {
     VirtualHost {
         domain: "example.com".parse().unwrap(),
-        aliases: vec!["www.example.com".parse().unwrap()],
         live: live.parse().unwrap(),
         previous: None,
-        http_to_https: true,
-        balance: Balance::LeastConnections,
-        tls: crate::model::TlsMode::Auto,
-        hsts_max_age_secs: 0,
+        top: crate::model::TopOptions {
+            aliases: vec!["www.example.com".parse().unwrap()],
+            ..Default::default()
+        },
         options: crate::model::HostOptions::default(),
     }
 }

@@ -9,6 +9,7 @@ mod maintenance;
 mod paths;
 mod pause;
 mod sticky;
+mod timeouts;
 
 use std::time::Duration;
 

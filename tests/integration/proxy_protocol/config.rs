@@ -75,8 +75,8 @@ fn a_backend_is_told_to_send_it_by_every_way_there_is() {
     assert_eq!(send("web"), "off");
     vhost.ctl_ok(&["backend", "add", "two", "127.0.0.1:9", "--send-proxy-protocol", "v1"]);
     assert_eq!(send("two"), "v1");
-    assert!(vhost.ctl_ok(&["backend", "show", "two"]).stdout.contains("PROXY protocol"));
-    assert!(!vhost.ctl_ok(&["backend", "show", "web"]).stdout.contains("PROXY protocol"));
+    assert!(vhost.ctl_ok(&["backend", "show", "two"]).stdout.contains("send proxy protocol"));
+    assert!(!vhost.ctl_ok(&["backend", "show", "web"]).stdout.contains("send proxy protocol"));
     vhost.ctl_ok(&["backend", "set", "two", "--send-proxy-protocol", "v2"]);
     assert_eq!(send("two"), "v2");
     let exported = vhost.ctl_ok(&["config", "export"]).stdout;

@@ -56,7 +56,7 @@ fn its_own_ca_and_name_are_what_a_backend_is_verified_by() {
     assert_eq!(shown["tls_server_name"], "web.internal");
     assert_eq!(shown["tls_ca_file"], ca.file.display().to_string());
     let table = vhost.ctl_ok(&["backend", "show", "web"]).stdout;
-    assert!(table.contains("TLS name") && table.contains("web.internal"), "{table}");
+    assert!(table.contains("tls server name") && table.contains("web.internal"), "{table}");
 }
 
 #[test]

@@ -136,3 +136,22 @@ fn a_web_socket_works_where_the_backend_prefers_http2() {
     assert_eq!(vhost.get("example.com", "/").echo()["version"], "HTTP/2.0");
     eventually("they are closed", Duration::from_secs(10), || backend.web_sockets() == 0);
 }
+
+#[test]
+fn a_backend_has_a_connect_timeout_of_its_own() {
+    // It accepts connections and makes no handshake.
+    let silent = RawBackend::start(|connection| while connection.read_request().is_some() {});
+    let setup = Setup::new().tcp_probes().domain("example.com", "a").backend_with(
+        "web",
+        silent.address(),
+        &["a"],
+        "scheme = \"https\"",
+    );
+    let vhost = setup.set("upstream.connect_timeout_secs", 600).start();
+    vhost.ctl_ok(&["backend", "set", "web", "--connect-timeout", "0.3"]);
+    assert_eq!(vhost.get("example.com", "/").status, 502);
+    vhost.wait_for_log("reason=connect_timeout");
+    assert_eq!(vhost.backend("web")["connect_timeout_secs"], 0.3);
+    vhost.ctl_ok(&["backend", "set", "web", "--no-option", "connect_timeout_secs"]);
+    assert_eq!(vhost.backend("web")["connect_timeout_secs"], serde_json::Value::Null);
+}

@@ -40,17 +40,17 @@ fn domain_show_is_a_list_of_facts() {
     assert_eq!(
         ran.stdout,
         "\
-domain         example.com
-aliases        www.example.com
-live           a
-before         b
-backends       2/2 healthy
-in flight      12
-balance        round-robin
-http to https  yes
-tls            auto
-hsts           no
-revision       7
+domain             example.com
+live               a
+before             b
+backends           2/2 healthy
+in flight          12
+aliases            www.example.com
+http to https      true
+balance            round-robin
+tls                auto
+hsts max age secs  0
+revision           7
 "
     );
     assert_eq!(ran.params, json!({"domain": "www.example.com"}));

@@ -316,14 +316,14 @@ fn what_a_domain_says_of_its_certificate_is_checked() {
         (
             "x.example",
             "tls = { cert = \"a\" }",
-            "6: virtual_hosts[\"x.example\"].tls.key: missing; add",
+            "6: virtual_hosts[\"x.example\"].tls: choose `auto`",
         ),
         (
             "x.example",
             "tls = { cert = \"a\", key = \"b\", ca = \"c\" }",
-            "virtual_hosts[\"x.example\"].tls.ca: unknown key; the keys here are cert, key",
+            "or name the files of a certificate: `{ cert = ",
         ),
-        ("x.example", "tls = { cert = 1, key = \"b\" }", ".tls.cert: `1`: write a path in quotes"),
+        ("x.example", "tls = { cert = 1, key = \"b\" }", "or name the files of a certificate"),
         (
             "*",
             "tls = \"internal\"",

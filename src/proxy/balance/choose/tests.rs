@@ -2,7 +2,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::*;
-use crate::model::{Backend, BackendState, Change, HealthReport, HealthStatus, Scheme, Weight};
+use crate::model::{Backend, BackendState, Change, HealthReport, HealthStatus};
 use crate::state::Snapshot;
 
 fn pool_of(health: &[HealthStatus]) -> Arc<Pool> {
@@ -12,12 +12,8 @@ fn pool_of(health: &[HealthStatus]) -> Arc<Pool> {
                 id: format!("b{index}").parse().unwrap(),
                 address: "127.0.0.1:1".parse().unwrap(),
                 tags: ["a".parse().unwrap()].into(),
-                weight: Weight::default(),
-                scheme: Scheme::Http,
+                options: crate::model::BackendOptions::default(),
                 state: BackendState::Ready,
-                backup: false,
-                tls: crate::model::BackendTls::default(),
-                send_proxy_protocol: crate::model::SendProxyProtocol::Off,
             })
         })
         .collect();
@@ -98,7 +94,9 @@ fn pool_with_backups(health: &[HealthStatus], backups: usize) -> Arc<Pool> {
     let before = pool_of(health);
     let change = |(index, node): (usize, &Arc<BackendNode>)| {
         let backup = index + backups >= health.len();
-        Change::PutBackend(Backend { backup, ..node.backend.clone() })
+        let mut backend = node.backend.clone();
+        backend.options.backup = backup;
+        Change::PutBackend(backend)
     };
     let changes = before.backends().iter().enumerate().map(change).collect();
     let snapshot = Snapshot::default().after(changes, 1);

@@ -5,22 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{HeaderField, OptionError, PageFor, UserName};
+use super::{OptionError, Record};
 
 /// The one way of writing a name; `None` where it is none, which whoever reads the map says.
-type Canonical = fn(&str) -> Option<String>;
+pub type Canonical = fn(&str) -> Option<String>;
 
-/// Every map of the options, by its path.
-pub(super) const MAPS: [(&str, Canonical); 6] = [
-    ("request_headers.set", as_written::<HeaderField>),
-    ("request_headers.add", as_written::<HeaderField>),
-    ("response_headers.set", as_written::<HeaderField>),
-    ("response_headers.add", as_written::<HeaderField>),
-    ("basic_auth.users", as_written::<UserName>),
-    ("error_pages", as_written::<PageFor>),
-];
-
-fn as_written<T: std::str::FromStr + ToString>(text: &str) -> Option<String> {
+/// The [`Canonical`] of names that have a type.
+pub fn as_written<T: std::str::FromStr + ToString>(text: &str) -> Option<String> {
     text.parse::<T>().ok().map(|name| name.to_string())
 }
 
@@ -28,17 +19,30 @@ fn as_written<T: std::str::FromStr + ToString>(text: &str) -> Option<String> {
 ///
 /// # Errors
 /// When one map has a name twice, in two ways of writing it.
-pub(super) fn alike(mut options: Map<String, Value>) -> Result<Map<String, Value>, OptionError> {
-    for (path, canonical) in MAPS {
-        let mut keys = path.split('.');
-        let first = keys.next().and_then(|key| options.get_mut(key));
-        let found = keys.fold(first, |value, key| value?.get_mut(key));
-        if let Some(Value::Object(map)) = found {
+pub(super) fn alike<R: Record>(
+    mut options: Map<String, Value>,
+) -> Result<Map<String, Value>, OptionError> {
+    for (path, canonical) in R::MAPS {
+        if let Some(Value::Object(map)) = at_mut(&mut options, path) {
             let named = std::mem::take(map);
-            *map = map_alike(path, canonical, named)?;
+            *map = map_alike(path, *canonical, named)?;
         }
     }
     Ok(options)
+}
+
+/// What stands at a path of keys.
+pub(super) fn at_mut<'v>(values: &'v mut Map<String, Value>, path: &str) -> Option<&'v mut Value> {
+    let mut keys = path.split('.');
+    let first = keys.next().and_then(|key| values.get_mut(key));
+    keys.fold(first, |value, key| value?.get_mut(key))
+}
+
+/// The same, to be looked at.
+pub(super) fn at<'v>(values: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+    let mut keys = path.split('.');
+    let first = keys.next().and_then(|key| values.get(key));
+    keys.fold(first, |value, key| value?.get(key))
 }
 
 fn map_alike(
@@ -52,7 +56,7 @@ fn map_alike(
         let name = canonical(&written).unwrap_or_else(|| written.clone());
         if let Some(before) = seen.insert(name.clone(), written.clone()) {
             let reason = format!("`{before}` and `{written}` are the same name; keep one of them");
-            return Err(OptionError { path: path.to_owned(), reason });
+            return Err(OptionError::new(path, reason));
         }
         alike.insert(name, value);
     }

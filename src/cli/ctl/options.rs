@@ -1,0 +1,242 @@
+//! Options as arguments: `--option KEY=VALUE` for all that the config file has, and `--no-option KEY`.
+
+use std::marker::PhantomData;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use serde_json::{Map, Value};
+
+use super::flags::EDITS;
+use crate::model::record::{self, Keys};
+use crate::model::{BackendOptions, OptionSet, TopOptions};
+
+/// What has options.
+pub(in crate::cli) trait HasOptions: Clone + Send + Sync + 'static {
+    /// The schemas of its records.
+    fn schemas() -> Vec<Value>;
+    /// The keys that can be taken away.
+    fn optional() -> Vec<&'static str>;
+    /// What `--option` takes, for example.
+    const EXAMPLE: &'static str;
+}
+
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct OfDomain;
+
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct OfBackend;
+
+impl HasOptions for OfDomain {
+    const EXAMPLE: &'static str = "`max_body_bytes=1000000` or `maintenance.message=\"Back soon\"`";
+
+    fn schemas() -> Vec<Value> {
+        vec![record::schema::<TopOptions>(), record::schema::<OptionSet>()]
+    }
+
+    fn optional() -> Vec<&'static str> {
+        OptionSet::KEYS.to_vec()
+    }
+}
+
+impl HasOptions for OfBackend {
+    const EXAMPLE: &'static str = "`weight=3` or `tls_ca_file=/etc/vhost/ca.pem`";
+
+    fn schemas() -> Vec<Value> {
+        vec![record::schema::<BackendOptions>()]
+    }
+
+    fn optional() -> Vec<&'static str> {
+        record::optional_keys::<BackendOptions>()
+    }
+}
+
+/// What `--option` and `--no-option` give.
+#[derive(Debug)]
+pub(super) struct OptionArgs<T, const IS_NEW: bool> {
+    given: Vec<Given<T>>,
+    taken: Vec<String>,
+}
+
+/// A key with what it is to be.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct Given<T> {
+    key: String,
+    value: Value,
+    of: PhantomData<T>,
+}
+
+impl<T: HasOptions, const IS_NEW: bool> Args for OptionArgs<T, IS_NEW> {
+    fn augment_args(command: Command) -> Command {
+        let help = format!(
+            "Another option as the config file has it (vhost-config(5)), such as {}; may be repeated",
+            T::EXAMPLE
+        );
+        let option = Arg::new("option").long("option").value_name("KEY=VALUE").help(help);
+        let option = option.action(ArgAction::Append).value_parser(parse::<T>);
+        if IS_NEW {
+            return command.arg(option);
+        }
+        let taken = Arg::new("no_option").long("no-option").value_name("KEY");
+        let taken = taken.help("Take an option away; may be repeated").hide_possible_values(true);
+        let taken = taken.action(ArgAction::Append).value_parser(T::optional());
+        command.arg(option.group(EDITS)).arg(taken.group(EDITS))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<T: HasOptions, const IS_NEW: bool> FromArgMatches for OptionArgs<T, IS_NEW> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = matches.get_many("option").into_iter().flatten().cloned().collect();
+        let taken = matches.try_get_many("no_option").ok().flatten();
+        Ok(Self { given, taken: taken.into_iter().flatten().cloned().collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<T, const IS_NEW: bool> OptionArgs<T, IS_NEW> {
+    /// What is given here and by `flags`, and null for what is taken away: a JSON merge patch (RFC 7396).
+    ///
+    /// # Errors
+    /// When one is given twice, or given and taken away.
+    pub(super) fn patch(self, flags: Map<String, Value>) -> Result<Map<String, Value>, String> {
+        let mut patch = flags;
+        for Given { key, value, .. } in self.given {
+            join(&mut patch, key.clone(), value, &key)?;
+        }
+        for key in self.taken {
+            match patch.insert(key.clone(), Value::Null) {
+                None => {}
+                Some(Value::Null) => {
+                    return Err(format!("`--no-option {key}` is there twice; keep one"));
+                }
+                Some(_) => {
+                    return Err(format!(
+                        "`{key}` is given, and `--no-option {key}` takes it away; keep one"
+                    ));
+                }
+            }
+        }
+        Ok(patch)
+    }
+}
+
+/// `a.b.c=1` and `a.b.d=2` are both meant, `a.b=1` and `a.b=2` can't be.
+fn join(
+    into: &mut Map<String, Value>,
+    key: String,
+    value: Value,
+    path: &str,
+) -> Result<(), String> {
+    match (into.get_mut(&key), value) {
+        (Some(Value::Object(there)), Value::Object(more)) => {
+            for (key, value) in more {
+                let path = format!("{path}.{key}");
+                join(there, key, value, &path)?;
+            }
+        }
+        (None, value) => _ = into.insert(key, value),
+        (Some(_), _) => return Err(format!("the option `{path}` is given twice; give it once")),
+    }
+    Ok(())
+}
+
+/// Reads `KEY=VALUE` as a line of TOML; a value that is none is a text. A key with dots is a way into
+/// tables.
+fn parse<T: HasOptions>(text: &str) -> Result<Given<T>, String> {
+    let (path, value) =
+        text.split_once('=').ok_or_else(|| format!("write KEY=VALUE, such as {}", T::EXAMPLE))?;
+    let (path, value) = (path.trim(), value.trim());
+    let mut keys = path.split('.');
+    let first = keys.next().unwrap_or_default();
+    let schemas = T::schemas();
+    let known = schemas.iter().filter_map(|schema| schema["properties"].as_object());
+    let known: Vec<_> = known.flat_map(Map::keys).map(String::as_str).collect();
+    if !known.contains(&first) {
+        return Err(format!("`{first}` is no option; they are {}", known.join(", ")));
+    }
+    let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .and_then(|value| serde_json::to_value(value).ok())
+        .unwrap_or_else(|| value.into());
+    let inner = keys
+        .rev()
+        .fold(value, |value, key| Value::Object(Map::from_iter([(key.to_owned(), value)])));
+    Ok(Given { key: first.to_owned(), value: inner, of: PhantomData })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<(String, Value), String> {
+        parse::<OfDomain>(text).map(|Given { key, value, .. }| (key, value))
+    }
+
+    fn patch(given: &[&str], taken: &[&str]) -> Result<Value, String> {
+        let args = OptionArgs::<OfDomain, false> {
+            given: given.iter().map(|text| parse(text).unwrap()).collect(),
+            taken: taken.iter().map(|key| (*key).to_owned()).collect(),
+        };
+        args.patch(Map::new()).map(Value::Object)
+    }
+
+    #[test]
+    fn values_are_read_as_the_file_has_them() {
+        for (text, key, value) in [
+            ("max_body_bytes=5", "max_body_bytes", json!(5)),
+            ("canonical_host=example.com", "canonical_host", json!("example.com")),
+            ("compression = [\"gzip\"]", "compression", json!(["gzip"])),
+            (
+                "maintenance.message=back at 5=17h",
+                "maintenance",
+                json!({"message": "back at 5=17h"}),
+            ),
+            ("paths=[{prefix=\"/a\",tag=\"b\"}]", "paths", json!([{"prefix": "/a", "tag": "b"}])),
+        ] {
+            assert_eq!(read(text), Ok((key.to_owned(), value)), "{text}");
+        }
+        assert!(read("colour=1").unwrap_err().contains("max_body_bytes"));
+        assert!(read("maintenance").unwrap_err().contains("KEY=VALUE"));
+    }
+
+    #[test]
+    fn keys_of_one_table_join() {
+        let joined = patch(&["rate_limit.requests=5", "rate_limit.burst=9"], &["allow"]);
+        let expected = json!({"allow": null, "rate_limit": {"requests": 5, "burst": 9}});
+        assert_eq!(joined, Ok(expected));
+    }
+
+    #[test]
+    fn headers_of_one_map_join_and_one_that_is_given_twice_is_refused() {
+        let [one, other] = ["request_headers.set.X-A=1", "request_headers.set.X-B=\"2\""];
+        let joined = patch(&[one, other, "request_headers.add={X-C=\"3\"}"], &[]);
+        let expected = json!({"request_headers": {
+            "set": {"X-A": 1, "X-B": "2"}, "add": {"X-C": "3"}
+        }});
+        assert_eq!(joined, Ok(expected));
+        let error = patch(&[one, other, one], &[]).unwrap_err();
+        assert!(error.contains("`request_headers.set.X-A` is given twice"), "{error}");
+        assert!(patch(&["max_body_bytes=1", "max_body_bytes=2"], &[]).is_err());
+    }
+
+    #[test]
+    fn what_is_taken_away_is_not_given_and_is_named_once() {
+        for text in ["maintenance.message=soon", "maintenance={}"] {
+            let error = patch(&[text], &["maintenance"]).unwrap_err();
+            assert!(error.contains("`--no-option maintenance` takes it away"), "{error}");
+        }
+        let error = patch(&[], &["deny", "deny"]).unwrap_err();
+        assert!(error.contains("twice"), "{error}");
+        let both = patch(&["max_body_bytes=1"], &["deny"]);
+        assert_eq!(both, Ok(json!({"max_body_bytes": 1, "deny": null})));
+    }
+}
