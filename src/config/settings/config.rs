@@ -20,13 +20,13 @@ use crate::tls::PeerFiles;
 pub struct Config {
     /// The client's side, and the process itself.
     pub proxy: ProxySettings,
-    /// The backends' side.
+    /// The side of the backends.
     pub upstream: UpstreamSettings,
     /// The gate and the drain of switches.
     pub switch: SwitchSettings,
     /// How health is found.
     pub health_check: HealthCheckSettings,
-    /// What is logged, how and where.
+    /// The log: level, format and output.
     pub logging: LoggingSettings,
     /// The line that each request leaves, where wanted.
     pub access_log: AccessLogSettings,

@@ -10,14 +10,14 @@ use crate::config::table::settings;
 use crate::model::{HealthCheck, HealthCheckKind, worded};
 
 settings! {
-    /// How the health of backends is found.
+    /// The health checks of backends.
     "health_check" => pub HealthCheckSettings, rules: rules();
 
-    /// What a probe does: `http` asks for `path`, `tcp` only connects.
+    /// What a probe does: `http` requests `path`, `tcp` only connects.
     kind: Choice<ProbeKind>;
-    /// What a probe asks for. Not with `kind = "tcp"`.
+    /// The path that a probe requests. Not with `kind = "tcp"`.
     path: ProbePath;
-    /// The host that it asks for, with a port if need be; without it, the backend's address. Not with
+    /// The Host of a probe, with a port if needed; without it, the backend's address. Not with
     /// `kind = "tcp"`.
     host: Option<ProbeHost>, example: "shop.example.com";
     /// The statuses that are healthy: `200`, `200-399`, `200,204,301-308`. Not with `kind = "tcp"`.
@@ -30,13 +30,13 @@ settings! {
     unhealthy_threshold: Whole<u32, 1, 1000> = HealthCheck::default().unhealthy_threshold;
     /// Successes in a row that make a backend healthy.
     healthy_threshold: Whole<u32, 1, 1000> = HealthCheck::default().healthy_threshold;
-    /// Whether 5xx answers to real traffic count as failures. Failed connections always do.
+    /// Whether 5xx answers to traffic count as failures. Failed connections always do.
     count_5xx: bool;
-    /// How long the share of a backend that has become healthy takes to grow to a full one; 0 is not at
-    /// all.
+    /// How long the share of a newly healthy backend takes to grow to its full size; 0 turns this
+    /// off.
     slow_start_secs: Time<true> = Duration::ZERO;
-    /// The share of a tag's ready backends, in percent, that failures of real traffic may put out at once.
-    /// Probes may put out more.
+    /// The share of a tag's ready backends, in percent, that failures of traffic may eject at once.
+    /// Probes have no such limit.
     max_ejected_percent: Whole<u8, 0, 100> = 50;
 }
 

@@ -14,73 +14,73 @@ use crate::config::table::{RESTART, settings};
 use crate::model::{ChallengeKind, KeyType};
 
 settings! {
-    /// Certificates from Let's Encrypt, or from another CA that speaks ACME. Without this section there are
-    /// none; those of files, of the server's own CA and of `vhost ctl cert import` need no section.
+    /// Certificates from Let's Encrypt, or another ACME CA. Without this section none are ordered;
+    /// files, the server's own CA and `vhost ctl cert import` work without it.
     "lets_encrypt" => pub(super) LetsEncryptSection, restart: RESTART, rules: rules();
 
-    /// Whom the CA writes to about the account and its certificates.
+    /// The e-mail address for the CA's messages about the account and its certificates.
     email: Option<Email>, required: true, example: "admin@example.com";
     /// Whether to use the staging service: its limits are generous, but browsers do not trust it.
     staging: bool;
-    /// Where certificates, keys and accounts are kept, and certificates that were imported. The default
-    /// is `certs` in the state directory, also where there is no such section.
+    /// The directory of certificates, keys and accounts, and of imported certificates. The default
+    /// is `certs` in the state directory, also without this section.
     cache_dir: Option<File>, example: "/etc/pingora-ssl/certs";
-    /// The directory of another CA (RFC 8555). The default is that of Let's Encrypt. Not with
+    /// The directory URL of another CA (RFC 8555). The default is Let's Encrypt's. Not with
     /// `staging = true`.
     directory_url: Option<HttpsUrl>, example: "https://acme.example.com/directory";
-    /// The roots by which the CA's own HTTPS is trusted, PEM, such as for a CA within a company. The
+    /// The root certificates for the CA's own HTTPS, PEM, for example of a company's CA. The
     /// default is the system's roots.
     ca_root: Option<File>, example: "/etc/ssl/company-root.pem";
-    /// The profile to ask the CA for, such as `shortlived`. The default is the CA's own choice.
+    /// The certificate profile, such as `shortlived`. The default is the CA's choice.
     profile: Option<Text>, example: "shortlived";
-    /// The kind of key that certificates have: ECDSA on P-256 or P-384.
+    /// The key type of certificates: ECDSA on P-256 or P-384.
     key_type: Choice<KeyType>;
-    /// The id of the key that binds the account to one that the CA has of you (external account
-    /// binding). With `eab_hmac_key_file`.
+    /// The key id for external account binding, which links the account to your existing one at the
+    /// CA. With `eab_hmac_key_file`.
     eab_kid: Option<Text>, example: "kid-1";
     /// The file with the key of `eab_kid`, in base64url.
     eab_hmac_key_file: Option<File>, example: "/etc/vhost/eab-key";
-    /// The ways in which names are proven to be yours, in the order in which they are tried: `tls-alpn-01`
-    /// (at port 443), `http-01` (at port 80), `dns-01` (by `dns_hook`, and one of them by default where that
-    /// is set), `dns-persist-01` (by a DNS record for good: see `vhost ctl cert account`).
+    /// The ACME challenges, in the order in which they are tried: `tls-alpn-01` (at port 443),
+    /// `http-01` (at port 80), `dns-01` (by `dns_hook`, and one of them by default where that is
+    /// set), `dns-persist-01` (by a DNS record for good: see `vhost ctl cert account`).
     challenges: List<Choice<ChallengeKind>, true> = vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01];
     /// The program that sets and clears DNS records for `dns-01`, which wildcards need. It is called
     /// with `present NAME VALUE` and `cleanup NAME VALUE`.
     dns_hook: Option<File>, example: "/etc/vhost/dns-hook";
-    /// Who is asked, with `?domain=NAME`, whether a name that is not declared may have a certificate at
-    /// its first visitor; the domain `*` then serves it. The status 200 allows it, any other refuses.
-    /// Off unless it is set.
+    /// Your URL that decides, with `?domain=NAME`, whether an undeclared name gets a certificate
+    /// when its first visitor comes; the domain `*` then serves it. Status 200 allows it, any other
+    /// refuses it. Off unless it is set.
     on_demand_ask: Option<HttpUrl>, example: "http://127.0.0.1:3000/allowed";
-    /// Names that one client may have asked about in a minute. With `on_demand_ask`.
+    /// The most names of one client that are checked in a minute. With `on_demand_ask`.
     on_demand_per_client: Whole<u32, 1, 1_000_000> = 10;
-    /// New names that may be ordered for in a minute, in all. With `on_demand_ask`.
+    /// The most orders for new names in a minute. With `on_demand_ask`.
     on_demand_per_minute: Whole<u32, 1, 1_000_000> = 10;
-    /// Names that may have a certificate this way, in all. With `on_demand_ask`.
+    /// The most names with a certificate on demand. With `on_demand_ask`.
     on_demand_most: Whole<usize, 1, 1_000_000> = 1000;
-    /// CAs that are tried, in this order, when the one before keeps failing.
+    /// CAs that are tried, in this order, if the previous one keeps failing.
     fallback: Entries<Fallback>;
 }
 
 settings! {
-    /// A CA that is tried when the ones before it keep failing.
+    /// A CA that is tried if the previous ones keep failing.
     "lets_encrypt.fallback" => pub(super) Fallback, rules: eab_rules();
 
-    /// Its directory (RFC 8555).
+    /// Its directory URL (RFC 8555).
     directory_url: Option<HttpsUrl>, required: true, example: "https://acme.example.net/directory";
-    /// Whom it writes to. The default is the `email` of `[lets_encrypt]`.
+    /// The e-mail address for its messages. The default is the `email` of `[lets_encrypt]`.
     email: Option<Email>, example: "admin@example.com";
-    /// The roots by which its own HTTPS is trusted, PEM. The default is the system's roots.
+    /// The root certificates for its own HTTPS, PEM. The default is the system's roots.
     ca_root: Option<File>, example: "/etc/ssl/other-root.pem";
-    /// The profile to ask it for. The default is the CA's own choice.
+    /// The certificate profile. The default is the CA's choice.
     profile: Option<Text>, example: "classic";
-    /// The kind of key that its certificates have. The default is that of `[lets_encrypt]`.
+    /// The key type of its certificates. The default is that of `[lets_encrypt]`.
     key_type: Option<Choice<KeyType>>, example: "p256";
-    /// The id of the key that binds the account to one that the CA has of you (external account
-    /// binding). With `eab_hmac_key_file`.
+    /// The key id for external account binding, which links the account to your existing one at the
+    /// CA. With `eab_hmac_key_file`.
     eab_kid: Option<Text>, example: "kid-2";
     /// The file with the key of `eab_kid`, in base64url.
     eab_hmac_key_file: Option<File>, example: "/etc/vhost/other-eab-key";
-    /// The ways in which names are proven to be yours. The default is those of `[lets_encrypt]`.
+    /// The ACME challenges. The default is those of `[lets_encrypt]`.
     challenges: Option<List<Choice<ChallengeKind>, true>>, example: ["http-01"];
 }
 

@@ -12,31 +12,29 @@ use crate::model::{
 use crate::reserved_paths::ReservedPaths;
 
 settings! {
-    /// What is logged, how and where.
+    /// The log: level, format and output.
     "logging" => pub(super) LoggingSection, rules: rules();
 
-    /// The least important level that is logged.
+    /// The least severe level that is logged.
     level: Choice<LogLevel>;
-    /// `json` is one object a line, `text` is for people.
+    /// `json` is one object a line, `text` is easier to read.
     format: Choice<LogFormat>, example: "text", restart: RESTART;
     ..to: LogTo, file_path: "/var/log/pingora-proxy/proxy.log", restart: RESTART;
 }
 
 settings! {
-    /// A line for each request: who asked for what, who answered, and how it ended. A reload changes all
-    /// of it.
+    /// The access log: a line for each request. A reload changes all of it.
     "access_log" => pub(super) AccessLogSection, rules: rules();
 
-    /// Whether requests are logged. Where not, those that were refused or failed are in the log of
-    /// `[logging]`.
+    /// Whether it is on. If not, refused and failed requests are in the log of `[logging]`.
     enabled: bool;
-    /// `json` is one object a line, `text` is for people, `common` and `combined` are those of other
-    /// web servers.
+    /// `json` is one object a line, `text` is easier to read, `common` and `combined` are the
+    /// formats of other web servers.
     format: Choice<AccessFormat>;
-    /// The share of requests that are logged, of those that neither failed nor were answered with a
-    /// 5xx; the others always are.
+    /// The share of requests that are logged. Requests that failed or were answered with a 5xx are
+    /// always logged.
     sample: Share = 1.0;
-    /// Whether the query is logged, and with `combined` that of the referer. It may hold secrets.
+    /// Whether to log the query, and with `combined` that of the referer. It may contain secrets.
     query: bool;
     ..to: LogTo, file_path: "/var/log/pingora-proxy/access.log";
 }
@@ -45,18 +43,18 @@ settings! {
     /// Where a log goes.
     "" => pub(super) LogTo;
 
-    /// `console` is standard error for the log, and standard output for the access log. `file` is the end
-    /// of `file_path`, which must be given then.
+    /// `console` is standard error for the log, and standard output for the access log. `file` is
+    /// the end of `file_path`, which is then required.
     output: Choice<Output>;
-    /// The log's file, another one for each of the two logs. SIGUSR1 opens it again, for who moves it away,
+    /// The log's file; the two logs need different ones. SIGUSR1 reopens it after it was moved,
     /// such as logrotate.
     file_path: Option<File>;
-    /// When the file is moved away to `file_path` with `.1` behind it, and another one is begun:
-    /// `never`, `daily` (at midnight UTC), or by `size`.
+    /// When to rename the file to `file_path` with `.1` appended, and start a new one: `never`,
+    /// `daily` (at midnight UTC), or by `size`.
     rotation: Choice<RotationWord>;
-    /// How large the file becomes with `rotation = "size"`, in MiB.
+    /// The size at which it is rotated with `rotation = "size"`, in MiB.
     max_size_mb: Bytes<u64, 1, 1_000_000, 1_048_576> = 100;
-    /// How many files are kept that were moved away: `.1` is the newest.
+    /// How many rotated files are kept; `.1` is the newest.
     keep_files: Whole<u32, 1, 1000> = 7;
 }
 

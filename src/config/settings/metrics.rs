@@ -8,20 +8,21 @@ use crate::config::reader::Section;
 use crate::config::table::{RESTART, settings};
 
 settings! {
-    /// Metrics for Prometheus, at `/metrics`. Anyone who reaches the address can read them.
+    /// Metrics for Prometheus at `/metrics`. Anyone who can reach the address can read them.
     "metrics" => pub MetricsSettings, restart: RESTART;
 
-    /// Whether they are served.
+    /// Whether metrics are served.
     enabled: bool;
-    /// Where they are served.
+    /// The address of the metrics.
     listen_addr: Listen = SocketAddr::from(([0, 0, 0, 0], 9090));
-    /// How many domains have series of their own, those with most requests first; the others are
-    /// counted together, as `domain="other"`.
+    /// How many domains have series of their own, those with the most requests first; the others
+    /// are counted together as `domain="other"`.
     per_domain_limit: Whole<usize, 0, 1_000_000> = 1000;
-    /// A page for people at `/`, which shows the same live: domains, backends, what happened.
+    /// A status page at `/`, which shows domains, backends and events live.
     status_page: bool;
-    /// Names by which they may be called, besides their address and `localhost`: what Prometheus is to
-    /// call them by. Requests for other hosts are refused: a web page could send them.
+    /// Further host names of the metrics, such as the name that Prometheus uses; their address and
+    /// `localhost` are always accepted. Requests for other hosts are refused, because a web page
+    /// could send them.
     hosts: List<Host>, example: ["vhost.example.net"];
 }
 

@@ -22,54 +22,55 @@ use crate::places::share_of;
 use crate::tls::read_fitting_pair;
 
 settings! {
-    /// The clients' side, and the process itself. At least one of `listen_addr` and `listen_addr_http` is
-    /// needed.
+    /// The side of the clients, and the process. At least one of `listen_addr` and
+    /// `listen_addr_http` is required.
     "proxy" => pub ProxySettings, rules: rules();
 
-    /// Where HTTPS is served: HTTP/2 and HTTP/1.1. `[::]:443` is every address of IPv6.
+    /// The address for HTTPS: HTTP/2 and HTTP/1.1. `[::]:443` is every IPv6 address.
     listen_addr: Option<Listen>, example: "0.0.0.0:443", restart: RESTART;
-    /// Where plain HTTP is served: HTTP/1.1, and HTTP/2 with prior knowledge.
+    /// The address for plain HTTP: HTTP/1.1, and HTTP/2 with prior knowledge.
     listen_addr_http: Option<Listen>, example: "0.0.0.0:80", restart: RESTART;
-    /// Where the REST API is served. Off unless it is set.
+    /// The address of the REST API, which is off unless this is set.
     management_api_addr: Option<Listen>, example: "127.0.0.1:8080", restart: RESTART;
-    /// Names by which the REST API may be called, besides its address and `localhost`. Requests for other
-    /// hosts are refused: a web page could send them.
+    /// Further host names of the REST API; its address and `localhost` are always accepted.
+    /// Requests for other hosts are refused, because a web page could send them.
     management_api_hosts: List<Host>, example: ["vhost.example.net"], restart: RESTART;
-    /// The Unix socket that `vhost ctl` talks to. The default is `admin.sock` in `$RUNTIME_DIRECTORY`
-    /// under systemd, else in `/run/vhost` as root, else in `$XDG_RUNTIME_DIR/vhost`, else in
-    /// `/tmp/vhost-UID`. `vhost ctl` doesn't read this file: with another path here, give it
-    /// `--socket` or `VHOST_SOCKET`.
+    /// The Unix socket that `vhost ctl` talks to. The default is `admin.sock` in
+    /// `$RUNTIME_DIRECTORY` under systemd, else in `/run/vhost` as root, else in
+    /// `$XDG_RUNTIME_DIR/vhost`, else in `/tmp/vhost-UID`. `vhost ctl` doesn't read this file: if
+    /// you set another path, pass it as `--socket` or `VHOST_SOCKET`.
     admin_socket: Socket, varies: PathBuf::new(), example: "/run/vhost/admin.sock",
         restart: "restart the server; `vhost ctl` then wants the new path";
-    /// A group whose members may use the admin socket too. Without it, only the server's own user.
+    /// A group whose members may also use the admin socket. Without it, only the server's own user
+    /// may.
     admin_group: Option<Text>, example: "deploy", restart: RESTART;
-    /// Where the state and its history are kept. The default is `$STATE_DIRECTORY` under systemd,
+    /// The directory of the state and its history. The default is `$STATE_DIRECTORY` under systemd,
     /// else `/var/lib/vhost` as root, else `$XDG_STATE_HOME/vhost`, else `~/.local/state/vhost`.
     state_dir: File, varies: PathBuf::new(), example: "/var/lib/vhost",
         restart: "stop the server, move the directory there, and start it again";
-    /// The directory of the error pages that commands and the REST API may name. They name no other
-    /// files, and none where it is not set. This file may name pages anywhere.
+    /// The directory of the error pages that commands and the REST API may name: they may name no
+    /// other files, and none if it is not set. This file may name pages anywhere.
     pages_dir: Option<AbsoluteFile>, example: "/etc/vhost/pages";
-    /// Threads that carry traffic. The default is the number of cores.
+    /// The number of threads for traffic. The default is the number of cores.
     threads: Whole<usize, 1, 1024>,
         varies: std::thread::available_parallelism().map_or(1, usize::from), example: 2,
         restart: RESTART;
-    /// How long running requests may take to end when the server is stopped.
+    /// How long running requests may take to end when the server stops.
     shutdown_timeout_secs: Time = Duration::from_secs(30);
-    /// Networks or addresses of proxies in front of this one, whose `X-Forwarded-*` headers are
-    /// believed. Those of anyone else are replaced. `private`, `loopback`, `link-local`, `cloudflare`
+    /// Networks or addresses of proxies in front of this one. Their `X-Forwarded-*` headers are
+    /// believed; those of others are replaced. `private`, `loopback`, `link-local`, `cloudflare`
     /// and `fastly` are lists of networks.
     trusted_proxies: List<TrustedProxies>, example: ["10.0.0.0/8", "fd00::/8"];
     /// The header in which `trusted_proxies` name the client, such as `CF-Connecting-IP`,
-    /// `True-Client-IP` or `X-Real-IP`. Without it, or where a request doesn't have it, that is
-    /// `X-Forwarded-For`.
+    /// `True-Client-IP` or `X-Real-IP`. Without it, or if a request doesn't have it,
+    /// `X-Forwarded-For` is used.
     client_ip_header: Option<ClientIpHeader>, example: "CF-Connecting-IP";
-    /// What becomes of header fields of requests with `_` in their name, which applications behind CGI,
-    /// WSGI, Rack or PHP take for those with `-`. `allow` passes on those that are not taken for one
+    /// Whether to drop request headers with `_` in their name, which applications behind CGI, WSGI,
+    /// Rack or PHP read as `-`. `allow` passes them on, except those that could be read as a header
     /// that the proxy writes or removes.
     underscores_in_headers: Choice<UnderscoresInHeaders>;
-    /// Whether connections to `listen_addr` begin with a header of the PROXY protocol (version 1 or 2),
-    /// which names the client. They are from `trusted_proxies` then; those of anyone else are closed.
+    /// Whether connections to `listen_addr` begin with a header of the PROXY protocol (version 1 or
+    /// 2), which names the client. Then only `trusted_proxies` may connect.
     proxy_protocol: bool;
     /// The same for `listen_addr_http`.
     proxy_protocol_http: bool;
@@ -79,10 +80,10 @@ settings! {
     header_timeout_secs: Time = Duration::from_secs(10);
     /// How long a client may pause within a request's body.
     read_timeout_secs: Time = Duration::from_mins(1);
-    /// How long a client may take nothing of an answer.
+    /// How long a client may read nothing of an answer.
     write_timeout_secs: Time = Duration::from_mins(1);
-    /// How long a client that has ended its side of the connection is waited with for its answer. One that
-    /// is gone looks the same until it is written to.
+    /// How long a client that has ended its side of the connection may wait for its answer. A
+    /// client that is gone looks the same until something is written.
     half_close_timeout_secs: Time<true> = Duration::from_secs(10);
     /// The largest request head in bytes. A larger one gets 431.
     // The smallest that a browser's request fits in, and the largest that Pingora reads.
@@ -91,8 +92,8 @@ settings! {
     websocket_idle_timeout_secs: Time = Duration::from_hours(1);
     /// How long a TLS handshake may take.
     tls_handshake_timeout_secs: Time = Duration::from_secs(10);
-    /// TLS handshakes that may be under way at once, from the client's hello on. When there are more, the
-    /// oldest of the client that has the most is closed.
+    /// The most TLS handshakes at once, counted from the complete client hello. Beyond that, the
+    /// oldest of the client with the most is closed.
     max_tls_handshakes: Whole<usize, 1, 1_000_000> = 4096;
     /// The most header fields of a request. One with more gets 431.
     // Pingora's parser takes no more than 256.
@@ -100,43 +101,45 @@ settings! {
     /// The longest request target in bytes. A longer one gets 414.
     // Shorter ones URLs have anyway, and longer ones don't fit into the type of a URI.
     max_uri_bytes: Bytes<usize, 64, 65_534> = 8192;
-    /// Requests that one connection may carry before it is closed, in good order.
+    /// The most requests on one connection; then it is closed gracefully.
     max_requests_per_connection: Whole<u32, 1, 1_000_000_000> = 10_000;
-    /// How fast a request body must come, in bytes a second: a slower one gets 408. 0 is any speed. The
-    /// bodies of gRPC, and those of requests whose answer has begun, may take their time.
+    /// The minimum rate of a request body, in bytes a second: a slower one gets 408. 0 means no
+    /// minimum. Bodies of gRPC, and bodies whose answer has begun, have no minimum.
     min_body_bytes_per_sec: Bytes<u32, 0, 1_000_000_000> = 100;
     /// How long a body may be slower than `min_body_bytes_per_sec`.
     body_grace_secs: Time = Duration::from_secs(10);
-    /// Client connections in all. What is more is closed at once.
+    /// The most client connections in all. Beyond that, a silent one is closed, or the new one.
     max_connections: Whole<usize, 1, 10_000_000> = 100_000;
-    /// Connections of one client address; of IPv6, of one /64; never more than half of `max_connections`.
-    /// What is more is closed at once. One of `trusted_proxies` may have seven eighths of all.
+    /// The most connections of one client address; for IPv6, of one /64; never more than half of
+    /// `max_connections`. Further ones are closed at once. One of `trusted_proxies` may have seven
+    /// eighths of `max_connections`.
     max_connections_per_client: Whole<u32, 1, 10_000_000> = 4096;
-    /// Connections on which nothing was said yet: no hello of TLS, no request. When there are more, the
-    /// oldest of the client that has the most is closed.
+    /// The most connections that have sent nothing yet: no client hello, no request. Beyond that,
+    /// the oldest of the client with the most is closed.
     max_silent_connections: Whole<usize, 1, 10_000_000> = 8192;
-    /// Requests at once of one client over HTTP/2, on all of its connections, or through one of
-    /// `trusted_proxies`. What is more gets 429.
+    /// The most requests at once of one client over HTTP/2, on all of its connections, or through
+    /// one of `trusted_proxies`. Further ones get 429.
     max_requests_per_client: Whole<u32, 1, 10_000_000> = 4096;
-    /// Requests that may run at once on one HTTP/2 connection.
+    /// The most requests at once on one HTTP/2 connection.
     max_h2_streams: Whole<u32, 1, 10_000> = 100;
-    /// PING, SETTINGS, PRIORITY, CONTINUATION and empty DATA frames that one HTTP/2 connection may send
-    /// in a second, twice as many at once; `RST_STREAM` counts ten times. With more it is closed.
+    /// The most PING, SETTINGS, PRIORITY, CONTINUATION and empty DATA frames of one HTTP/2
+    /// connection in a second; a burst may have twice as many, and `RST_STREAM` counts ten times.
+    /// Beyond that it is closed.
     max_h2_control_frames_per_sec: Whole<u32, 10, 1_000_000> = 1000;
-    /// Bytes that may be held in memory on behalf of one connection: of answers that its client does not
-    /// take, of request bodies that no backend takes, and of compression. A backend is read no faster.
+    /// The most bytes in memory for one connection: answers that its client has not read, request
+    /// bodies that no backend has read, and compression. A backend is read no faster.
     // With less, a connection could not hold what one request needs at once.
     max_buffered_bytes_per_connection: Bytes<usize, 262_144, 4_294_967_295> = 2 << 20;
-    /// The same for one client, the same one as for `max_connections_per_client`. Beyond it each of its
+    /// The same for one client, as in `max_connections_per_client`. Beyond that each of its
     /// connections has 64 KiB.
     max_buffered_bytes_per_client: Bytes<usize, 262_144, 4_294_967_295> = 64 << 20;
     /// The same in all.
     max_buffered_bytes: Bytes<usize, 262_144, 4_294_967_295> = 1 << 30;
-    /// Bytes of an answer that may wait on one HTTP/2 stream to be sent.
+    /// The most bytes of an answer that wait to be sent on one HTTP/2 stream.
     // A frame needs as much room as the least, and no connection should hold more than the most.
     max_h2_send_buffer_bytes: Bytes<usize, 4096, 16_777_216> = 128 << 10;
-    /// The certificate, with its chain, for clients that name no host, or one that is not declared:
-    /// PEM. Without it they are refused.
+    /// The certificate with its chain, PEM, for clients that send no name, or an unknown one.
+    /// Without it they are refused.
     default_cert: Option<File>, example: "/etc/ssl/default.pem", restart: RESTART;
     /// The private key of `default_cert`: PEM.
     default_key: Option<File>, example: "/etc/ssl/default.key", restart: RESTART;
