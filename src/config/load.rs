@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::declared::{Declared, DeclaredBackend};
 use super::document::{Document, text_of};
 use super::entries::read_declared;
 use super::include::{MAX_CONFIG_BYTES, read_included, refuse_main_keys, refuse_reserved_paths};

@@ -109,14 +109,6 @@ impl<'r, 't> Section<'r, 't> {
         value
     }
 
-    /// Reads a key that has a default.
-    pub(super) fn or<T: Plain>(&mut self, key: &'static str, default: T, read: impl Read<T>) -> T {
-        self.take(key, &read).unwrap_or_else(|| {
-            self.list_default(key, Some(default.plain()), Origin::Default);
-            default
-        })
-    }
-
     /// Reads a key of this kind.
     pub(super) fn setting<K: Kind>(&mut self, key: &'static str, default: K::Value) -> K::Value {
         self.knows(key);

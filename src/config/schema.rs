@@ -14,7 +14,6 @@ use super::load::defaults;
 use super::settings::tables;
 use crate::model::{BackendOptions, OptionSet, TopOptions};
 use kinds::{BackendAddress, Id, StateWord, TagText};
-};
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
 pub fn schema() -> Value {

@@ -116,6 +116,7 @@ mod tests {
 
     #[test]
     fn a_time_is_a_number_of_seconds_or_has_units() {
+        const RANGE: &str = "use 0.001 to 86400 seconds (a day)";
         for (value, millis) in [
             (json!(90), 90_000),
             (json!(0.5), 500),
@@ -130,7 +131,6 @@ mod tests {
         }
         let written = |text: &str| serde_json::to_value(text.parse::<Seconds>().expect(text)).ok();
         assert_eq!((written("1m30s"), written("1500ms")), (Some(json!(90)), Some(json!(1.5))));
-        const RANGE: &str = "use 0.001 to 86400 seconds (a day)";
         for (value, reason) in [
             (json!("soon"), FORM),
             (json!(true), FORM),

@@ -128,7 +128,7 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
 }
 
 fn files() -> ArgValueCompleter {
-    ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(A_FILE)])
+    ArgValueCompleter::new(|_: &OsStr| vec![CompletionCandidate::new(FILE_MARK)])
 }
 
 /// Completes a flag of a record by what its key may be.

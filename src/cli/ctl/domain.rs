@@ -15,14 +15,11 @@ use super::{cert, cert_view};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
-use crate::cli::table::count;
 use crate::cli::time::parse_millis;
 use crate::model::record::Keys;
 use crate::model::{DomainName, Tag, TlsMode, TopOptions};
 use crate::plain_file::absolute;
-use crate::rpc::methods::domain::{
-    self, AddParams, DomainInfo, DomainParams, SetParams, WaitFor, WaitParams,
-};
+use crate::rpc::methods::domain::{self, AddParams, DomainInfo, DomainParams, SetParams};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DomainVerb {

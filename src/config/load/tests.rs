@@ -14,8 +14,8 @@ use crate::model::{
     Rotation,
 };
 use crate::model::{
-    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HostOptions,
-    KeyType, LogLevel, OptionSet, Scheme, SendProxyProtocol, TlsMode, UnderscoresInHeaders,
+    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HostOptions, KeyType, LogLevel,
+    OptionSet, Scheme, SendProxyProtocol, TlsMode, UnderscoresInHeaders,
 };
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
