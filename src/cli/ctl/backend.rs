@@ -59,11 +59,11 @@ pub(super) struct ShowArgs {
   vhost ctl backend add app unix:/run/app.sock --tag a,b --weight 3
   vhost ctl backend add api api.internal:443 --tag a --scheme h2 --tls-ca-file /etc/vhost/ca.pem")]
 pub(super) struct AddArgs {
-    /// Its new id
+    /// The id of the new backend
     id: BackendId,
-    /// Where it listens: `host:port` or `unix:/path`
+    /// Its address: `host:port` or `unix:/path`
     address: BackendAddr,
-    /// A pool it joins; may be repeated, or several with commas
+    /// A tag of the backend; may be repeated, or several with commas
     #[arg(long = "tag", value_name = "TAG", value_delimiter = ',')]
     tags: Vec<Tag>,
     #[command(flatten)]
@@ -72,7 +72,7 @@ pub(super) struct AddArgs {
     options: OptionArgs<OfBackend, true>,
 }
 
-/// Change a backend; what is not given stays
+/// Change a backend; options that are not given stay unchanged
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl backend set web-v2 --address localhost:3003")]
 pub(super) struct SetArgs {
@@ -86,7 +86,7 @@ pub(super) struct SetArgs {
 // The derive counts in nothing where a struct is flattened into this one.
 #[group(id = EDITS, required = true, multiple = true, args = ["address"])]
 struct Edits {
-    /// Where it listens: `host:port` or `unix:/path`
+    /// Its address: `host:port` or `unix:/path`
     #[arg(long)]
     address: Option<BackendAddr>,
     #[command(flatten)]
@@ -104,13 +104,13 @@ pub(super) struct RemoveArgs {
     /// How long its requests may take to end, such as `30s` [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = parse_millis)]
     timeout: Option<u64>,
-    /// Remove it although a live tag loses its last healthy backend, or requests there have not
-    /// ended in time
+    /// Remove it even if a live tag loses its last healthy backend, or requests have not ended in
+    /// time
     #[arg(long)]
     force: bool,
 }
 
-/// Add tags to a backend, or take some away
+/// Add tags to a backend, or remove some
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl backend tag web-v1 b
@@ -122,29 +122,29 @@ pub(super) struct TagArgs {
     #[arg(value_name = "TAG", value_delimiter = ',')]
     #[arg(required_unless_present = "remove", conflicts_with = "remove")]
     tags: Vec<Tag>,
-    /// A tag to take away instead; may be repeated, or several with commas
+    /// A tag to remove instead; may be repeated, or several with commas
     #[arg(long, value_name = "TAG", value_delimiter = ',')]
     remove: Vec<Tag>,
-    /// Do it although a live tag loses its last healthy backend
+    /// Do it even if a live tag loses its last healthy backend
     #[arg(long, requires = "remove")]
     force: bool,
 }
 
-/// Take tags away from a backend
+/// Remove tags from a backend
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl backend untag web-v1 a")]
 pub(super) struct UntagArgs {
     /// The backend
     id: BackendId,
-    /// The tags to take away
+    /// The tags to remove
     #[arg(value_name = "TAG", value_delimiter = ',', required = true)]
     tags: Vec<Tag>,
-    /// Do it although a live tag loses its last healthy backend
+    /// Do it even if a live tag loses its last healthy backend
     #[arg(long)]
     force: bool,
 }
 
-/// Send a backend no new requests; those it has, it finishes
+/// Send no new requests to a backend; its running requests finish
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl backend drain web-v1 --wait --timeout 2m")]
 pub(super) struct DrainArgs {
@@ -163,7 +163,7 @@ pub(super) struct ProbeArgs {
     id: BackendId,
 }
 
-/// Send a backend neither requests nor probes
+/// Send neither requests nor probes to a backend
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl backend disable web-v1")]
 pub(super) struct DisableArgs {
@@ -175,24 +175,24 @@ pub(super) struct DisableArgs {
 struct OutArgs {
     /// The backend
     id: BackendId,
-    /// Return when its requests have ended, not at once
+    /// Wait until its requests have ended
     #[arg(long)]
     wait: bool,
     /// How long to wait, such as `30s` [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
     timeout: Option<u64>,
-    /// Do it although a live tag loses its last healthy backend
+    /// Do it even if a live tag loses its last healthy backend
     #[arg(long)]
     force: bool,
 }
 
-/// Send a backend requests again
+/// Send requests to a backend again
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl backend ready web-v1 --wait")]
 pub(super) struct ReadyArgs {
     /// The backend
     id: BackendId,
-    /// Return when it is healthy, not at once
+    /// Wait until it is healthy
     #[arg(long)]
     wait: bool,
     /// How long to wait, such as `30s` [default: the server's]
@@ -241,7 +241,7 @@ impl BackendVerb {
             }
             Self::Tag(TagArgs { id, remove: tags, force, .. })
             | Self::Untag(UntagArgs { id, tags, force }) => {
-                let action = format!("take {} away from `{id}`", tags_in_words(&tags));
+                let action = format!("remove {} from `{id}`", tags_in_words(&tags));
                 let params = TagParams { id, tags: each_once(tags).map_err(unfit)?, force };
                 change::<backend::RemoveTags>(session, &action, &params).await?;
             }

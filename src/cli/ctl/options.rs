@@ -67,7 +67,7 @@ pub(in crate::cli) struct Given<T> {
 impl<T: HasOptions, const IS_NEW: bool> Args for OptionArgs<T, IS_NEW> {
     fn augment_args(command: Command) -> Command {
         let help = format!(
-            "Another option as the config file has it (vhost-config(5)), such as {}; may be repeated",
+            "Another option of the config file (vhost-config(5)), such as {}; may be repeated",
             T::EXAMPLE
         );
         let option = Arg::new("option").long("option").value_name("KEY=VALUE").help(help);
@@ -76,7 +76,7 @@ impl<T: HasOptions, const IS_NEW: bool> Args for OptionArgs<T, IS_NEW> {
             return command.arg(option);
         }
         let taken = Arg::new("no_option").long("no-option").value_name("KEY");
-        let taken = taken.help("Take an option away; may be repeated").hide_possible_values(true);
+        let taken = taken.help("Remove an option; may be repeated").hide_possible_values(true);
         let taken = taken.action(ArgAction::Append).value_parser(T::optional());
         command.arg(option.group(EDITS)).arg(taken.group(EDITS))
     }

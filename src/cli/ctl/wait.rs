@@ -11,7 +11,7 @@ use crate::cli::time::parse_millis;
 use crate::model::DomainName;
 use crate::rpc::methods::domain::{self, WaitFor, WaitParams};
 
-/// Wait until a domain is healthy, or until the tags it left have drained
+/// Wait until a domain is healthy, or until its old tags have drained
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl wait example.com --until healthy
@@ -32,7 +32,7 @@ pub(super) struct WaitArgs {
 enum Until {
     /// Every ready backend of the live tag is healthy
     Healthy,
-    /// No request runs on a tag that is not live
+    /// No requests are left on tags that are not live
     Drained,
 }
 
