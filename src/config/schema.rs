@@ -21,8 +21,8 @@ pub fn schema() -> Value {
         (
             "include".to_owned(),
             json!({
-                "description": "Files that belong to this one: names, or patterns such as \
-                    `conf.d/*.toml`. They hold `[[virtual_hosts]]` and `[[backends]]` and nothing else.",
+                "description": "Files to include: names, or patterns such as `conf.d/*.toml`. They \
+                    contain only `[[virtual_hosts]]` and `[[backends]]`.",
                 "type": "array",
                 "items": like(".+"),
                 "default": [],
@@ -30,7 +30,7 @@ pub fn schema() -> Value {
             }),
         ),
         ("virtual_hosts".to_owned(), list::<VirtualHost>("The domains.")),
-        ("backends".to_owned(), list::<Backend>("The servers that answer requests.")),
+        ("backends".to_owned(), list::<Backend>("The backends.")),
     ]);
     let sections = tables().into_iter().filter(|table| !table.name.contains('.'));
     properties.extend(sections.map(|table| (table.name.to_owned(), table.schema())));
@@ -39,8 +39,8 @@ pub fn schema() -> Value {
         "title": "vhost config",
         "description": "The config file of vhost. Times are numbers of seconds, or texts such as `90s`; \
             sizes are numbers of bytes, or texts such as `10MB`, whose units are powers of 1024. Relative \
-            paths start at the file's directory. In every text, `${NAME}` stands for what the environment \
-            variable NAME holds.",
+            paths start at the file's directory. In every string, `${NAME}` stands for the value of the \
+            environment variable NAME.",
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
@@ -130,8 +130,8 @@ fn forget_defaults(schema: &mut Value) {
     }
 }
 
-/// A domain. vhost applies what changed here since the file was last applied; what was done with
-/// `vhost ctl`, such as a switch, stays.
+/// A domain. vhost applies what changed here since the file was last applied; changes made with
+/// `vhost ctl`, such as a switch, stay.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is a shape")]
@@ -146,7 +146,7 @@ struct VirtualHost {
     options: OptionSet,
 }
 
-/// A server that answers requests.
+/// A backend: a server that answers requests.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[schemars(extend(
@@ -159,14 +159,14 @@ struct VirtualHost {
 }))]
 #[expect(dead_code, reason = "it is a shape")]
 struct Backend {
-    /// Unique, and never reused for another server: history and metrics go by it.
+    /// Unique. Don't reuse it for another server: history and metrics refer to it.
     id: Id,
     /// `address:port`, `name:port` (resolved again as its records change) or `unix:/path`.
     address: BackendAddress,
-    /// The pools it belongs to.
+    /// Its tags, which are the pools that it belongs to.
     tags: Vec<TagText>,
-    /// `ready`, `draining` (no new requests) or `disabled` (not probed either). Where the file doesn't
-    /// say, a new backend is ready, and what `vhost ctl backend drain` and the like did stays.
+    /// `ready`, `draining` (no new requests) or `disabled` (not probed either). Without this key a
+    /// new backend is ready, and changes by `vhost ctl backend drain` and the like stay.
     #[schemars(default)]
     state: StateWord,
     #[schemars(flatten)]

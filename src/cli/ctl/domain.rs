@@ -33,7 +33,7 @@ pub(super) enum DomainVerb {
     Resume(ResumeArgs),
 }
 
-/// List all domains with what serves them
+/// List all domains with their live tags
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl domain list")]
 pub(super) struct ListArgs {}
@@ -42,7 +42,7 @@ pub(super) struct ListArgs {}
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vhost ctl domain show example.com")]
 pub(super) struct ShowArgs {
-    /// The domain, or an alias of it
+    /// The domain, or one of its aliases
     #[arg(value_name = "DOMAIN")]
     domain: DomainName,
 }
@@ -55,10 +55,10 @@ pub(super) struct ShowArgs {
   vhost ctl domain add shop.example.com --tag a --wait-cert --timeout 5m
   vhost ctl domain add old.example.com --tag a --tls-cert old.pem --tls-key old.key")]
 pub(super) struct AddArgs {
-    /// `example.com`, `*.example.com` for one label more, or `*` for every other host
+    /// `example.com`, `*.example.com` for any one label, or `*` for every other host
     #[arg(value_name = "DOMAIN")]
     domain: DomainName,
-    /// The tag that is live at once
+    /// The live tag
     #[arg(long)]
     tag: Tag,
     /// Another name that is served and switched with it; may be repeated
@@ -70,10 +70,10 @@ pub(super) struct AddArgs {
     certificate: CertificateArgs,
     #[command(flatten)]
     options: OptionArgs<OfDomain, true>,
-    /// Add it although no backend carries the tag yet
+    /// Add it even if no backend carries the tag yet
     #[arg(long)]
     force: bool,
-    /// Return once a good certificate is served for it
+    /// Wait until a valid certificate is served for it
     #[arg(long)]
     wait_cert: bool,
     /// How long to wait for the certificate, such as `30s` [default: 2m]
@@ -85,17 +85,17 @@ pub(super) struct AddArgs {
 #[derive(Debug, Args)]
 #[group(skip)]
 struct CertificateArgs {
-    /// The file of its certificate with the chain, PEM, which is read again when it changes
+    /// A PEM file of its certificate with the chain, which is read again when it changes
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(requires = "tls_key", conflicts_with = "tls")]
     tls_cert: Option<PathBuf>,
-    /// The file of the certificate's private key, PEM
+    /// A PEM file of the certificate's private key
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(requires = "tls_cert", conflicts_with = "tls")]
     tls_key: Option<PathBuf>,
 }
 
-/// Change a domain's options; its live tag moves with `vhost ctl switch`
+/// Change a domain's options; to change its live tag, use `vhost ctl switch`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl domain set example.com --alias www.example.com --alias shop.example.com
@@ -116,10 +116,10 @@ pub(super) struct SetArgs {
     "aliases", "no_aliases", "tls_cert", "tls_key",
 ])]
 struct Edits {
-    /// An alias of the new list, which replaces the old one; may be repeated
+    /// An alias of the new list, which replaces the old list; may be repeated
     #[arg(long = "alias", value_name = "DOMAIN")]
     aliases: Vec<DomainName>,
-    /// Take all aliases away
+    /// Remove all aliases
     #[arg(long, conflicts_with = "aliases")]
     no_aliases: bool,
     #[command(flatten)]
@@ -164,7 +164,7 @@ impl DomainVerb {
                     session.printer.changed(&info, &summary(&info));
                     return Ok(ExitCode::Done);
                 }
-                // For scripts it is the result also when there is no certificate in the end.
+                // The result for scripts, even if there is no certificate in the end.
                 session.printer.for_scripts(&info);
                 session.printer.reached("added", &summary(&info));
                 let report = cert::wait(session, &info.domain, timeout).await?;
