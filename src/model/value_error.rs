@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::on_one_line;
+use super::record::in_words;
 
 /// Why a value can't be read as what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct ValueError {
 pub fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, ValueError> {
     serde_path_to_error::deserialize(value).map_err(|error| ValueError {
         path: on_one_line(&error.path().to_string()),
-        reason: on_one_line(&in_words(&error.into_inner().to_string())),
+        reason: on_one_line(&in_words(&error.into_inner().to_string(), None).0),
     })
 }
 
@@ -38,37 +39,6 @@ impl fmt::Display for ValueError {
             if is_unknown { path.rsplit_once('.').map_or(".", |(path, _)| path) } else { path };
         if matches!(path, "." | "") { f.write_str(reason) } else { write!(f, "`{path}`: {reason}") }
     }
-}
-
-/// What serde says of a value of the wrong kind, without the names of Rust's types.
-fn in_words(reason: &str) -> String {
-    if reason.contains("did not match any variant of") {
-        return "the value is of the wrong kind".to_owned();
-    }
-    let Some((found, expected)) =
-        reason.rsplit_once(", expected ").filter(|_| reason.starts_with("invalid "))
-    else {
-        return reason.to_owned();
-    };
-    let kind = expected.split(' ').next().unwrap_or_default();
-    let right = match expected {
-        "a map" => "a table, such as `{ key = value }`",
-        "a sequence" => "a list, such as `[\"one\", \"two\"]`",
-        "a boolean" => "`true` or `false`",
-        "a string" => "a text",
-        _ if kind == "struct" => "a table, such as `{ key = value }`",
-        _ if expected.contains("nonzero") => "a whole number from 1 on",
-        _ if matches!(kind, "u8" | "u16" | "u32" | "u64" | "usize") => "a whole number from 0 on",
-        _ if matches!(kind, "i8" | "i16" | "i32" | "i64" | "isize") => "a whole number",
-        _ if matches!(kind, "f32" | "f64") => "a number",
-        other => other,
-    };
-    let found = match found {
-        "invalid type: map" => "a table",
-        "invalid type: sequence" => "a list",
-        found => found.split_once(": ").map_or(found, |(_, value)| value),
-    };
-    format!("{found} doesn't fit here; write {right}")
 }
 
 #[cfg(test)]

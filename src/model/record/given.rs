@@ -5,11 +5,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Keys, Record, shown};
+use super::{Record, patched, shown};
 
 /// Options of something new: what is not given has its default.
 pub type New<R> = Given<R, true>;
@@ -17,8 +17,7 @@ pub type New<R> = Given<R, true>;
 /// Options that change: what is not given stays, and null takes away what may be absent.
 pub type Edited<R> = Given<R, false>;
 
-/// Keys of a record, each with what it is to be. The values are read by whoever has the record that they
-/// change, which says what is wrong with them; the keys are the record's.
+/// Keys of a record, each with what it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given<R, const IS_NEW: bool> {
     pub values: Map<String, Value>,
@@ -43,8 +42,9 @@ impl<R, const IS_NEW: bool> Serialize for Given<R, IS_NEW> {
     }
 }
 
-impl<'de, R: Keys, const IS_NEW: bool> Deserialize<'de> for Given<R, IS_NEW> {
+impl<'de, R: Record, const IS_NEW: bool> Deserialize<'de> for Given<R, IS_NEW> {
     /// Takes the record's keys alone, so that a struct into which this is flattened can refuse the others.
+    /// Each value is of its key's type; whether they fit each other depends on the record that they change.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;
 
@@ -64,7 +64,9 @@ impl<'de, R: Keys, const IS_NEW: bool> Deserialize<'de> for Given<R, IS_NEW> {
             }
         }
 
-        deserializer.deserialize_struct("options", R::KEYS, Members).map(Self::from)
+        let values = deserializer.deserialize_struct("options", R::KEYS, Members)?;
+        patched(R::by_default(), values.clone()).map_err(D::Error::custom)?;
+        Ok(values.into())
     }
 }
 

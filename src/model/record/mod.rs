@@ -24,3 +24,4 @@ pub use options::{
 pub use schema::{finite_values, member, members, schema};
 pub use shown::{Shown, text};
 pub use wrong::OptionError;
+pub(super) use wrong::in_words;

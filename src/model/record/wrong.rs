@@ -44,8 +44,9 @@ pub(super) fn explained<R: Record>(
     }
 }
 
-/// What is wrong, and what alone would be right.
-fn in_words(said: &str, schema: Option<&Value>) -> (String, Option<String>) {
+/// What serde says of a value, without the names of Rust's types: what is wrong, and what alone would be
+/// right. The schema of the value, where there is one, names choices and bounds.
+pub(in crate::model) fn in_words(said: &str, schema: Option<&Value>) -> (String, Option<String>) {
     if said.contains("did not match any variant of") {
         return ("the value is of the wrong kind".to_owned(), None);
     }
@@ -85,7 +86,7 @@ fn in_words(said: &str, schema: Option<&Value>) -> (String, Option<String>) {
         _ if matches!(kind, "i8" | "i16" | "i32" | "i64" | "isize") => {
             "write a whole number".to_owned()
         }
-        "a JSON number" => "write a number, without quotes".to_owned(),
+        "a JSON number" | "f32" | "f64" => "write a number, without quotes".to_owned(),
         other => format!("write {other}"),
     };
     let found = match found {
