@@ -8,7 +8,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
@@ -19,11 +19,6 @@ pub const MAX_PEM_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How files are opened: never waiting, and never as the process's terminal.
 const FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
-
-/// The path from `/` on, so that it means the same to a process that is started elsewhere.
-pub fn absolute(path: impl AsRef<Path>) -> PathBuf {
-    std::path::absolute(&path).unwrap_or_else(|_| path.as_ref().to_owned())
-}
 
 /// Reads the plain file at `path`, of at most `max` bytes. Symbolic links are followed. Blocks, but only
 /// for the disk.

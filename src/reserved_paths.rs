@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::model::BackendAddr;
-use crate::plain_file::absolute;
+use crate::model::absolute;
 
 /// Files of the server's folders that are looked at for one with the same inode. Only a file with
 /// several names makes anybody look.

@@ -14,10 +14,10 @@ use super::load::read_text;
 use super::paths::Environment;
 use super::settings::{Config, collide};
 use super::{ConfigError, value};
+use crate::model::absolute;
 use crate::model::{
     BackendAddr, BackendId, DomainName, LogFormat, ParseError, Tag, escape_references,
 };
-use crate::plain_file::absolute;
 
 /// What the arguments of `vhost serve` say without a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

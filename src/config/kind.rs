@@ -16,11 +16,11 @@ use super::value::{
     boolean, choice, email, host_name, integer, listen_address, number, parsed, path, share,
     socket_path, string, url, whole,
 };
+use crate::model::absolute;
 use crate::model::{
     ChallengeKind, DomainName, HealthHost, HealthPath, KeyType, NETWORK_LISTS, Seconds, Size,
     StatusRanges, TrustedProxy, UnderscoresInHeaders,
 };
-use crate::plain_file::absolute;
 
 /// A kind of value.
 pub trait Kind {

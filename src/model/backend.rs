@@ -325,7 +325,7 @@ pub struct Backend {
     pub id: BackendId,
     /// Where it listens.
     pub address: BackendAddr,
-    /// The pools it belongs to.
+    /// Its tags, which are the pools that it belongs to.
     pub tags: BTreeSet<Tag>,
     /// How it is spoken to, and its share of traffic.
     #[serde(flatten)]

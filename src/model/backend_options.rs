@@ -18,24 +18,23 @@ record! {
         /// (HTTP/2 over TLS, as for gRPC); or `h2c` (HTTP/2 without TLS). Over TLS the backend's
         /// certificate is verified.
         pub scheme: Scheme,
-        /// The name that is asked for (SNI) and that the certificate must be for, or an IP. Without it,
-        /// the host of the address, for a Unix socket `localhost`.
+        /// The name, or IP, for SNI and for the verification of its certificate. Without it, the
+        /// host of the address, for a Unix socket `localhost`.
         pub tls_server_name: Option<TlsName>,
-        /// The file of the CAs to trust instead of the system's, PEM. The server reads files when they are
+        /// A PEM file of CAs to trust instead of the system's. The server reads files when they are
         /// named, at a start and at a reload.
         pub tls_ca_file: Option<PathBuf>,
-        /// The file of the certificate that the backend is shown, with its chain, PEM. It needs
-        /// `tls_client_key_file`.
+        /// A PEM file of the client certificate, with its chain. It needs `tls_client_key_file`.
         pub tls_client_cert_file: Option<PathBuf>,
-        /// The file of that certificate's private key, PEM.
+        /// A PEM file of the client certificate's private key.
         pub tls_client_key_file: Option<PathBuf>,
-        /// Whether the backend's certificate is not verified: neither its name, its CA nor its dates.
+        /// Turns off the verification of the backend's certificate: its name, its CA and its dates.
         pub tls_insecure_skip_verify: bool,
-        /// Whether it serves only while no other backend of a tag is fit.
+        /// Whether it serves only while no other backend of a tag can.
         pub backup: bool,
-        /// `v1` or `v2`: each connection to it begins with a header of the PROXY protocol, which names
-        /// the client. Such a connection serves this client alone, over HTTP/1.1. Not with the scheme `h2`
-        /// or `h2c`.
+        /// `v1` or `v2`: each connection to it begins with a header of the PROXY protocol, which
+        /// names the client. Such a connection is only used for this client, over HTTP/1.1. Not
+        /// with the scheme `h2` or `h2c`.
         pub send_proxy_protocol: SendProxyProtocol,
         /// How long a connection to it, with its TLS handshake, may take to come about, in seconds. Without
         /// it, `connect_timeout_secs` of `[upstream]`.

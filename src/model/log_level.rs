@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::worded;
 
 worded! {
-    /// The least important level that is logged.
+    /// The least severe level that is logged.
     #[derive(Default, Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum LogLevel read as "log level" {

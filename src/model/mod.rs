@@ -3,6 +3,7 @@
 //! Text becomes one of these types at the edge and is not checked again. Nothing here does I/O,
 //! waits, or knows Pingora.
 
+mod absolute_path;
 mod access;
 mod acme;
 mod backend;
@@ -42,6 +43,7 @@ mod visible;
 mod worded;
 mod words;
 
+pub use absolute_path::absolute;
 pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
 pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};

@@ -11,7 +11,7 @@ const MAX_HSTS_SECS: u32 = 4 * 365 * 86_400;
 record! {
     /// The options at the top of a virtual host.
     pub struct TopOptions {
-        /// Other names that are served, and switched, with it.
+        /// Further names that are served and switched with it.
         pub aliases: Vec<DomainName>,
         /// Whether plain HTTP is redirected once the domain is served over HTTPS.
         pub http_to_https: bool = true,

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::plain_file::absolute;
+use crate::model::absolute;
 
 /// Everybody may write.
 const BY_OTHERS: u32 = 0o002;

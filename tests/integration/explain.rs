@@ -165,3 +165,82 @@ fn a_switch_under_way_is_told() {
     backends[2].set_health(200);
     assert_eq!(switch.wait().code, 0);
 }
+
+/// Of "secret".
+const HASH: &str = "$2b$04$DQW8Ek0qqNwSEqmBLpdtoO8lj4CyYQDBTZZLPKN1g1BNoKVRDxN8u";
+
+/// Domains with all kinds of options, and requests of all kinds to them.
+#[test]
+fn what_options_make_of_a_request_is_explained() {
+    let backend = Backend::start("web");
+    let login = format!("basic_auth = {{ users = {{ ann = \"{HASH}\" }} }}");
+    let setup = Setup::new()
+        .set("proxy.trusted_proxies", "[\"127.0.0.1\"]")
+        .domain_with("plain.test", "a", "aliases = [\"www.plain.test\"]")
+        .domain_with("closed.test", "a", "maintenance = { message = \"soon\" }")
+        .domain_with("login.test", "a", &login)
+        .domain_with("denied.test", "a", "deny = [\"10.0.0.0/8\"]")
+        .domain_with("allowed.test", "a", "allow = [\"10.0.0.0/8\"]")
+        .domain_with("small.test", "a", "max_body_bytes = 4")
+        .domain_with("rated.test", "a", "rate_limit = { requests = 1000 }")
+        .domain_with("paths.test", "a", "paths = [{ prefix = \"/api\", tag = \"none\" }]")
+        .domain_with(
+            "canonical.test",
+            "a",
+            "aliases = [\"www.canonical.test\"]\ncanonical_host = \"canonical.test\"",
+        )
+        .backend("web", backend.address(), &["a"])
+        .backend("none1", refusing_address(), &["none"]);
+    let vhost = setup.start();
+    vhost.wait_until_healthy(1);
+    vhost.wait_for_health("none1", "unhealthy");
+    let hosts = [
+        "plain.test",
+        "www.plain.test",
+        "closed.test",
+        "login.test",
+        "denied.test",
+        "allowed.test",
+        "small.test",
+        "rated.test",
+        "paths.test",
+        "canonical.test",
+        "www.canonical.test",
+        "unknown.test",
+    ];
+    let paths = ["/", "/api/x", "/x/../api", "/.well-known/acme-challenge/x"];
+    let clients = ["", "X-Forwarded-For: 10.1.2.3", "X-Forwarded-For: nobody"];
+    let mut random = fastrand::Rng::with_seed(12);
+    for _ in 0..60 {
+        let (host, path) = (hosts[random.usize(..hosts.len())], paths[random.usize(..paths.len())]);
+        let client = clients[random.usize(..clients.len())];
+        let has_body = random.bool();
+        let (url, host_line) = (format!("any.test{path}"), format!("Host: {host}"));
+        let mut args = vec![url.as_str(), "--client", "127.0.0.1", "-H", &host_line];
+        if !client.is_empty() {
+            args.extend(["-H", client]);
+        }
+        if has_body {
+            args.extend(["-H", "Content-Length: 5"]);
+        }
+        let (_, explained) = explain(&vhost, &args);
+        let lines = if client.is_empty() { String::new() } else { format!("{client}\r\n") };
+        let body = if has_body { "Content-Length: 5\r\n\r\nhello" } else { "\r\n" };
+        let mut connection = vhost.connect();
+        connection.send(format!("GET {path} HTTP/1.1\r\n{host_line}\r\n{lines}{body}"));
+        let response = connection.read_response();
+        let expected = match (&explained["refused"]["status"], &explained["redirected"]) {
+            (Value::Null, Value::Null) => 200,
+            (Value::Null, location) => {
+                assert_eq!(response.header("location"), location.as_str(), "{explained:#}");
+                308
+            }
+            (status, _) => status.as_u64().unwrap(),
+        };
+        assert_eq!(u64::from(response.status), expected, "{args:?}: {explained:#}");
+    }
+    // A paused domain says so first.
+    vhost.ctl_ok(&["domain", "pause", "plain.test", "--max-wait", "7s"]);
+    let output = vhost.ctl_ok(&["explain", "plain.test"]);
+    assert!(output.stdout.starts_with("answer         waits for up to 7.0 s"), "{output:?}");
+}

@@ -16,9 +16,9 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::time::parse_millis;
+use crate::model::absolute;
 use crate::model::record::Keys;
 use crate::model::{DomainName, Tag, TlsMode, TopOptions};
-use crate::plain_file::absolute;
 use crate::rpc::methods::domain::{self, AddParams, DomainInfo, DomainParams, SetParams};
 
 #[derive(Debug, Subcommand)]

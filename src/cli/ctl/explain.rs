@@ -89,7 +89,7 @@ fn facts(explanation: &Explanation) -> Table {
             join(&explanation.trusted_proxies)
         };
         let forwarded =
-            format!("X-Forwarded-For, -Proto and -Host are set; believed from {trusted}");
+            format!("X-Forwarded-For, -Proto and -Host are set; trusted from {trusted}");
         table.fact("forwarded", forwarded);
     }
     for note in &explanation.notes {

@@ -11,8 +11,7 @@ use serde_json::{Map, Value};
 use super::written::{self, Meant};
 use super::{Differing, OptionError, Record, differing, names, options, typed};
 use crate::model::reference::{Variables, escape, follow, refers};
-use crate::model::{on_one_line, shown_in_words};
-use crate::plain_file::absolute;
+use crate::model::{absolute, on_one_line, shown_in_words};
 
 /// A record with what of it refers to the environment. Takes no room to speak of where all is as by default.
 ///

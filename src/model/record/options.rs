@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 use super::names::{self, Canonical};
 use super::written::escaped;
 use super::{OptionError, shown, wrong};
-use crate::plain_file;
 
 /// What [`record!`] knows of a record.
 pub trait Keys: Sized {
@@ -203,7 +202,7 @@ pub fn absolute<R: Record>(values: &mut Map<String, Value>, base: &Path) {
 fn rebase(value: &mut Value, base: &Path) {
     match value {
         Value::String(path) if !path.is_empty() => {
-            *path = plain_file::absolute(base.join(&*path)).to_string_lossy().into_owned();
+            *path = crate::model::absolute(base.join(&*path)).to_string_lossy().into_owned();
         }
         Value::Object(files) => {
             files.values_mut().filter(|file| file.is_string()).for_each(|file| rebase(file, base));
