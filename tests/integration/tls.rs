@@ -313,9 +313,14 @@ fn files_that_are_replaced_are_served_and_a_bad_pair_is_told_and_left() {
         (&json!("files"), &json!(first.serial()))
     );
 
+    let before = site.vhost.certificate_news("example.com").len();
     let second = authority.issue(&["example.com"]);
     files.replace(&second);
     eventually("the second is served", SOON, || serial() == second.serial());
+    // It is served a moment before the history has it.
+    eventually("the second is in the history", SOON, || {
+        site.vhost.certificate_news("example.com").len() > before
+    });
 
     let third = authority.issue(&["example.com"]);
     for bad in [third.cert(), "no PEM".to_owned(), String::new()] {
