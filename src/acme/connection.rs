@@ -202,8 +202,8 @@ impl Conversation {
             .and_then(|value| http_date::retry_after(value, now));
         let Some(theirs) = text(DATE).and_then(http_date::http_date) else { return };
         let apart = now.duration_since(theirs).unwrap_or_else(|error| error.duration());
-        let told = &self.connection.directory.clock_skew_logged;
-        if apart > MAX_CLOCK_SKEW && !told.swap(true, Ordering::Relaxed) {
+        let logged = &self.connection.directory.clock_skew_logged;
+        if apart > MAX_CLOCK_SKEW && !logged.swap(true, Ordering::Relaxed) {
             warn!(
                 directory_url = self.connection.directory.url,
                 seconds = apart.as_secs(),

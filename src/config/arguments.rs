@@ -109,6 +109,15 @@ impl Arguments {
                 "this user has no home directory to keep the state in; add `--state-dir DIR`";
             problems.push(reason.to_owned());
         }
+        for (flag, path) in
+            [("--state-dir", &self.state_dir), ("--admin-socket", &self.admin_socket)]
+        {
+            // As a file would write it, and a file is UTF-8.
+            if let Some(path) = path.as_ref().filter(|path| path.to_str().is_none()) {
+                let path = path.display();
+                problems.push(format!("`{flag}`: `{path}` is not UTF-8; name a path that is"));
+            }
+        }
         if !problems.is_empty() {
             return Err(ConfigError::Arguments { problems });
         }
@@ -218,6 +227,17 @@ mod tests {
             admin_socket: None,
             log_format: LogFormat::Text,
         }
+    }
+
+    #[test]
+    fn a_path_that_is_not_utf_8_is_refused_and_not_altered() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let path = PathBuf::from(std::ffi::OsString::from_vec(b"/state-\xff".to_vec()));
+        let arguments =
+            Arguments { state_dir: Some(path), ..arguments(&["*=a"], &["w1=[::1]:1,a"]) };
+        let refused = arguments.within(&Environment::new(&|_| None, 0));
+        let error = refused.expect_err("no file can name it").to_string();
+        assert!(error.contains("`--state-dir`") && error.contains("not UTF-8"), "{error}");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
 }
 
 /// A JSON document that means the same, with each character that a terminal would obey written as
-/// `\uXXXX`. Outside of texts there are none but line ends, which stay.
+/// `\uXXXX`. Outside of strings only line ends occur, and they stay.
 pub fn printable_json(document: &str) -> Cow<'_, str> {
     let is_raw = |c: char| c > '\u{1f}' && is_obeyed(c);
     if !document.contains(is_raw) {

@@ -60,8 +60,8 @@ impl Api {
             serde_json::to_string(&openapi::document()).unwrap_or_default().into();
         let mut router = Router::new();
         for route in ROUTES {
-            let filter =
-                MethodFilter::try_from(route.verb.clone()).expect("it is one of the usual");
+            let filter = MethodFilter::try_from(route.verb.clone())
+                .expect("routes have standard methods alone");
             let served = match &route.does {
                 Does::Call(operation) => {
                     let (api, large) = (Arc::clone(&api), Arc::clone(&large));

@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What clients are told while a domain is worked on (503).
+/// The answer to clients during maintenance (503).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Maintenance {
     /// The text of the answer; a line of our own when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When they may come again, in seconds (`Retry-After`); not told when not given.
+    /// When clients may try again, in seconds (`Retry-After`); the field is left out when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_secs: Option<u32>,
 }
