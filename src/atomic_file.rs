@@ -19,7 +19,7 @@ const UNFINISHED: &str = ".unfinished-";
 ///
 /// # Errors
 /// When a step fails; `path` then is what it was.
-pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = parent_of(path);
     // Of mode 0600 from its beginning, and gone when it is not renamed.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
@@ -39,7 +39,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// When it can't be removed.
-pub fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     crash_point("file.remove");
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -55,7 +55,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When it can't be made.
-pub fn private_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -75,7 +75,7 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// With what would be the system's reason.
-pub fn check_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn check_directory(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => allows(path, AccessFlags::W_OK | AccessFlags::X_OK),
@@ -95,7 +95,7 @@ pub fn check_directory(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// With what would be the system's reason.
-pub fn check_file(path: &Path) -> io::Result<()> {
+pub(crate) fn check_file(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(Errno::EISDIR.into()),
         Ok(_) => allows(path, AccessFlags::W_OK),
@@ -112,7 +112,7 @@ pub fn check_file(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// With the system's reason.
-pub fn allows(path: &Path, access: AccessFlags) -> io::Result<()> {
+pub(crate) fn allows(path: &Path, access: AccessFlags) -> io::Result<()> {
     Ok(faccessat(AT_FDCWD, path, access, AtFlags::AT_EACCESS)?)
 }
 
@@ -120,7 +120,7 @@ pub fn allows(path: &Path, access: AccessFlags) -> io::Result<()> {
 ///
 /// # Errors
 /// When the directory can't be read, or a file can't be removed.
-pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
+pub(crate) fn remove_unfinished(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_name().to_str().is_some_and(is_unfinished) {
@@ -131,7 +131,7 @@ pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
 }
 
 /// Whether a file name is that of a write that was cut short.
-pub fn is_unfinished(name: &str) -> bool {
+pub(crate) fn is_unfinished(name: &str) -> bool {
     name.starts_with(UNFINISHED)
 }
 

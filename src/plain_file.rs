@@ -15,7 +15,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::Mode;
 
 /// The largest file of certificates or keys: a bundle with every public CA has 250 KiB.
-pub const MAX_PEM_BYTES: u64 = 4 * 1024 * 1024;
+pub(crate) const MAX_PEM_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How files are opened: never waiting, and never as the process's terminal.
 const FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
@@ -25,7 +25,7 @@ const FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLO
 ///
 /// # Errors
 /// When it can't be opened or read, is no plain file, or is larger.
-pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     check_kind(&std::fs::metadata(path)?)?;
     let file = OpenOptions::new().read(true).custom_flags(FLAGS.bits()).open(path)?;
     read_open(file, max)
@@ -35,7 +35,7 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`read`], and when it is not UTF-8.
-pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
+pub(crate) fn read_text(path: &Path, max: u64) -> io::Result<String> {
     let bytes = read(path, max)?;
     String::from_utf8(bytes)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
@@ -46,7 +46,7 @@ pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
 ///
 /// # Errors
 /// As [`read`], and when the name leads out.
-pub fn read_below(directory: &Path, name: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_below(directory: &Path, name: &Path, max: u64) -> io::Result<Vec<u8>> {
     let file = open_below(directory, name).map_err(|error| match error {
         Errno::EXDEV | Errno::ELOOP => {
             io::Error::other(format!("it leads out of `{}`", directory.display()))
@@ -124,7 +124,7 @@ fn check_kind(metadata: &Metadata) -> io::Result<()> {
 /// What tells that a file is not the one that it was: also one that was put in its place with the same
 /// size and time, for nobody can set when its inode changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     file: (u64, u64),
     len: u64,
     modified: (i64, i64),
@@ -133,7 +133,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// Of the file at `path`; `None` where there is none.
-    pub fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Self {
             file: (metadata.dev(), metadata.ino()),

@@ -19,7 +19,7 @@ const MAX_FILES: usize = 200_000;
 
 /// What is the server's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReservedPaths {
+pub(crate) struct ReservedPaths {
     admin_socket: PathBuf,
     folders: Vec<PathBuf>,
     listeners: Vec<(&'static str, SocketAddr)>,
@@ -28,7 +28,7 @@ pub struct ReservedPaths {
 impl ReservedPaths {
     /// The admin socket; the folders of state and certificates; and what the management API and the
     /// metrics listen at, each with the key that says so.
-    pub fn new(
+    pub(crate) fn new(
         admin_socket: PathBuf,
         folders: Vec<PathBuf>,
         listeners: Vec<(&'static str, SocketAddr)>,
@@ -37,7 +37,7 @@ impl ReservedPaths {
     }
 
     /// Whether `path` leads to the admin socket or into one of the folders. Blocks.
-    pub fn holds(&self, path: &Path) -> bool {
+    pub(crate) fn holds(&self, path: &Path) -> bool {
         let (written, resolved) = (lexical(path), resolved(path));
         if self.is_below(&written) || self.is_below(&resolved) {
             return true;
@@ -47,7 +47,7 @@ impl ReservedPaths {
     }
 
     /// Why a backend can't be at `address`: it is the server's own. Blocks.
-    pub fn refuses(&self, address: &BackendAddr) -> Option<String> {
+    pub(crate) fn refuses(&self, address: &BackendAddr) -> Option<String> {
         match address {
             BackendAddr::Unix(path) => self.holds(path).then(|| {
                 "this is the server's own; a backend there would give strangers the server itself"
@@ -64,7 +64,7 @@ impl ReservedPaths {
 
     /// The key that has the server itself listen at `address`, to be managed or measured. A name is
     /// not resolved: only what always means this machine is told.
-    pub fn listens_at(&self, address: &BackendAddr) -> Option<&'static str> {
+    pub(crate) fn listens_at(&self, address: &BackendAddr) -> Option<&'static str> {
         let is_at = |at: SocketAddr| self.listeners.iter().find(|(_, own)| meets(*own, at));
         let found = match address {
             BackendAddr::Unix(_) => None,

@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep};
 
 /// What a reader has to take in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
+pub(crate) enum Rule {
     /// The whole answer, from the moment that it falls behind, however little it takes now and then.
     WholeAnswer,
     /// Something: answers may go on for ever, so each piece that is taken begins the time anew.
@@ -18,7 +18,7 @@ pub enum Rule {
 }
 
 /// A stream of which a write fails when its reader is too slow.
-pub struct SlowReader<S> {
+pub(crate) struct SlowReader<S> {
     stream: S,
     limit: Duration,
     rule: Rule,
@@ -28,7 +28,7 @@ pub struct SlowReader<S> {
 
 impl<S> SlowReader<S> {
     /// The stream, whose reader has `limit` to do what the rule says.
-    pub fn new(stream: S, limit: Duration, rule: Rule) -> Self {
+    pub(crate) fn new(stream: S, limit: Duration, rule: Rule) -> Self {
         Self { stream, limit, rule, deadline: None }
     }
 

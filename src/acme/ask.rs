@@ -19,7 +19,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When there is no answer within two seconds.
-pub async fn ask(url: &str, name: &str) -> Result<bool, String> {
+pub(crate) async fn ask(url: &str, name: &str) -> Result<bool, String> {
     match timeout(ASK_TIMEOUT, get(url, name)).await {
         Ok(answer) => answer,
         Err(_) => Err(format!("no answer within {} s", ASK_TIMEOUT.as_secs())),

@@ -21,11 +21,11 @@ use crate::model::{AccountInfo, DomainName, RevocationReason};
 
 /// One CA, and our account there. Clones share it.
 #[derive(Clone)]
-pub struct Ca(Arc<CaContext>);
+pub(crate) struct Ca(Arc<CaContext>);
 
 impl Ca {
     /// A CA; nothing is connected or read yet.
-    pub fn new(
+    pub(crate) fn new(
         issuer: IssuerSettings,
         dns_hook: Option<PathBuf>,
         listeners: Listeners,
@@ -44,22 +44,22 @@ impl Ca {
         }))
     }
 
-    pub fn directory_url(&self) -> &str {
+    pub(crate) fn directory_url(&self) -> &str {
         &self.0.issuer.directory_url
     }
 
     /// Its directory URL as shown to people.
-    pub fn shown_url(&self) -> &str {
+    pub(crate) fn shown_url(&self) -> &str {
         self.0.issuer.shown_url()
     }
 
     /// Whether it is Let's Encrypt, be it the staging one.
-    pub fn is_public(&self) -> bool {
+    pub(crate) fn is_public(&self) -> bool {
         self.0.is_public()
     }
 
     /// Whether it is a staging CA, whose certificates clients don't trust.
-    pub fn is_staging(&self) -> bool {
+    pub(crate) fn is_staging(&self) -> bool {
         self.directory_url() == LetsEncrypt::Staging.url()
     }
 
@@ -67,7 +67,7 @@ impl Ca {
     ///
     /// # Errors
     /// When it can't; the hint says what to change.
-    pub fn can_sign(&self, name: &DomainName) -> Result<(), AcmeError> {
+    pub(crate) fn can_sign(&self, name: &DomainName) -> Result<(), AcmeError> {
         self.0.can_sign(name)
     }
 
@@ -79,7 +79,7 @@ impl Ca {
     ///
     /// # Errors
     /// When the CA refuses, can't be reached, or does not decide in time.
-    pub async fn issue(
+    pub(crate) async fn issue(
         &self,
         order: OrderRequest,
         step: &(dyn Fn(&str) + Send + Sync),
@@ -92,7 +92,7 @@ impl Ca {
     ///
     /// # Errors
     /// When it can't be asked, or does not know the certificate.
-    pub async fn renewal_window(
+    pub(crate) async fn renewal_window(
         &self,
         leaf: &CertificateDer<'_>,
     ) -> Result<Option<RenewalWindow>, AcmeError> {
@@ -103,7 +103,7 @@ impl Ca {
     ///
     /// # Errors
     /// When the CA refuses, as it does for a certificate of another account.
-    pub async fn revoke(
+    pub(crate) async fn revoke(
         &self,
         leaf: &CertificateDer<'_>,
         reason: RevocationReason,
@@ -128,7 +128,7 @@ impl Ca {
     }
 
     /// What is known of the account. Reads a file.
-    pub fn account(&self) -> AccountInfo {
+    pub(crate) fn account(&self) -> AccountInfo {
         self.0.account_info()
     }
 
@@ -136,7 +136,7 @@ impl Ca {
     ///
     /// # Errors
     /// When the CA refuses or can't be reached, or the account can't be saved.
-    pub async fn register(&self) -> Result<AccountInfo, AcmeError> {
+    pub(crate) async fn register(&self) -> Result<AccountInfo, AcmeError> {
         self.0.session().await?;
         let ca = self.clone();
         let info = blocking(move || Ok(ca.account())).await;
@@ -146,7 +146,7 @@ impl Ca {
     /// Restores the answers to challenges of an earlier process's orders, because the CA may be
     /// checking them right now, and removes obsolete orders. Reads and writes files; call it before
     /// anything is ordered.
-    pub fn restore(&self) {
+    pub(crate) fn restore(&self) {
         let (storage, url) = (&self.0.storage, self.directory_url());
         for order in storage.orders(url) {
             // A process that ends between the two steps leaves the order beside its certificate.

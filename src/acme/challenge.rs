@@ -17,11 +17,11 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use super::order_file::Answer;
 
 /// The ALPN protocol of a TLS-ALPN-01 handshake (RFC 8737 §6.2).
-pub const ACME_TLS: &[u8] = b"acme-tls/1";
+pub(crate) const ACME_TLS: &[u8] = b"acme-tls/1";
 
 /// The challenges that are pending. A clone shares them.
 #[derive(Clone, Default)]
-pub struct Challenges(Arc<Inner>);
+pub(crate) struct Challenges(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -51,7 +51,7 @@ struct TlsAlpn01 {
 
 impl Challenges {
     /// The key authorization that answers a request for `token` at `host`, a normalised name.
-    pub fn http01(&self, host: &str, token: &str) -> Option<Arc<str>> {
+    pub(crate) fn http01(&self, host: &str, token: &str) -> Option<Arc<str>> {
         let pending = self.0.pending.load();
         let found = pending.http01.get(host)?.iter().find(|one| &*one.token == token)?;
         Some(Arc::clone(&found.key_authorization))
@@ -60,13 +60,14 @@ impl Challenges {
     /// The configuration for a handshake that offers only `acme-tls/1` at `host`: that protocol and
     /// the challenge's certificate. For an IP address the host is its reverse name, such as
     /// `1.0.0.127.in-addr.arpa` (RFC 8738 §6).
-    pub fn tls_alpn01(&self, host: &str) -> Option<Arc<ServerConfig>> {
+    pub(crate) fn tls_alpn01(&self, host: &str) -> Option<Arc<ServerConfig>> {
         let pending = self.0.pending.load();
         Some(Arc::clone(&pending.tls_alpn01.get(host)?.last()?.config))
     }
 
     /// Whether nothing is pending.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         let pending = self.0.pending.load();
         pending.http01.is_empty() && pending.tls_alpn01.is_empty()
     }

@@ -19,7 +19,7 @@ use crate::model::DomainName;
 
 /// Which listeners the server has: a challenge is only used if it can be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listeners {
+pub(crate) struct Listeners {
     /// One for plain HTTP, as http-01 needs it.
     pub http: bool,
     /// One for HTTPS, as tls-alpn-01 needs it.

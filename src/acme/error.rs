@@ -12,7 +12,7 @@ use crate::model::ChallengeKind;
 
 /// The kind of a failure, which decides when to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
+pub(crate) enum ErrorKind {
     /// It may work the next time.
     Transient,
     /// The CA checked, and did not find the proof.
@@ -29,7 +29,7 @@ pub enum ErrorKind {
 /// Why a CA refused or failed. Displays as the CA's own words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{words}")]
-pub struct AcmeError {
+pub(crate) struct AcmeError {
     words: String,
     kind: ErrorKind,
     hint: Option<String>,
@@ -140,7 +140,7 @@ impl AcmeError {
     }
 
     /// Whether the cause is a local file, and no CA was asked.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.is_local
     }
 
@@ -205,22 +205,22 @@ impl AcmeError {
     }
 
     /// What kind of failure it is.
-    pub fn kind(&self) -> ErrorKind {
+    pub(crate) fn kind(&self) -> ErrorKind {
         self.kind
     }
 
     /// What to check.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         self.hint.clone()
     }
 
     /// When the CA allows the next attempt.
-    pub fn retry_after(&self) -> Option<SystemTime> {
+    pub(crate) fn retry_after(&self) -> Option<SystemTime> {
         self.retry_after
     }
 
     /// The challenge that failed: another may work.
-    pub fn challenge(&self) -> Option<ChallengeKind> {
+    pub(crate) fn challenge(&self) -> Option<ChallengeKind> {
         self.challenge
     }
 }

@@ -13,7 +13,7 @@ use crate::config::LetsEncryptSettings;
 
 /// A file that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingFile {
+pub(crate) struct MissingFile {
     /// The key that names it, within `[lets_encrypt]`.
     pub key: &'static str,
     /// The index of its CA: 0 is the section itself, then the fallbacks.
@@ -24,7 +24,7 @@ pub struct MissingFile {
 
 /// The files that would make orders fail now. The key of an external account is only needed until
 /// there is an account. Blocks, and changes nothing.
-pub fn missing_files(settings: &LetsEncryptSettings, storage: &Storage) -> Vec<MissingFile> {
+pub(crate) fn missing_files(settings: &LetsEncryptSettings, storage: &Storage) -> Vec<MissingFile> {
     let mut missing = Vec::new();
     for (number, issuer) in settings.issuers.iter().enumerate() {
         let mut miss = |key, message| missing.push(MissingFile { key, issuer: number, message });

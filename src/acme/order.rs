@@ -10,7 +10,7 @@ use crate::model::{ChallengeKind, DomainName};
 
 /// A request for a certificate.
 #[derive(Debug, Clone)]
-pub struct OrderRequest {
+pub(crate) struct OrderRequest {
     /// The name to be signed.
     pub name: DomainName,
     /// The certificate that it replaces, if this CA signed it.
@@ -23,7 +23,7 @@ pub struct OrderRequest {
 
 /// What a CA has signed.
 #[derive(Clone)]
-pub struct Issued {
+pub(crate) struct Issued {
     /// The private key (PKCS#8), the certificate and its chain, PEM.
     pub bundle: String,
     /// The challenge that proved the name; `None` if the CA accepted an earlier proof.

@@ -13,7 +13,7 @@ use super::schedule;
 
 /// When a CA wants a certificate to be renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenewalWindow {
+pub(crate) struct RenewalWindow {
     /// Its start. In the past if the certificate should be renewed at once.
     pub start: SystemTime,
     /// Its end; after [`start`](Self::start), and before the certificate expires.

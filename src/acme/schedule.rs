@@ -16,7 +16,7 @@ const MAX_HINT: Duration = Duration::from_mins(2);
 ///
 /// `retry_after` is what the CA asked for, `not_after` the end of what is served meanwhile, and `draw`
 /// a number from 0 to 1 that spreads attempts out.
-pub fn retry_at(
+pub(crate) fn retry_at(
     now: SystemTime,
     attempt: u32,
     kind: ErrorKind,
@@ -58,7 +58,7 @@ fn backoff(attempt: u32, kind: ErrorKind, told: bool) -> Duration {
 
 /// When a certificate is to be renewed; in the past when it is due. `window` is the CA's wish
 /// (RFC 9773), and `draw`, from 0 to 1, the point in it: keep the draw while the window is the same.
-pub fn renew_at(
+pub(crate) fn renew_at(
     not_before: SystemTime,
     not_after: SystemTime,
     window: Option<(SystemTime, SystemTime)>,

@@ -29,7 +29,7 @@ use super::order_file::OrderFile;
 use crate::atomic_file;
 use crate::model::{Attempt, ChallengeKind, DomainName};
 use crate::plain_file::{self, MAX_PEM_BYTES};
-pub use bundles::Bundles;
+pub(crate) use bundles::Bundles;
 
 /// The files below `cache_dir`. A clone means the same ones.
 #[derive(Debug, Clone)]

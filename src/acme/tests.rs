@@ -11,7 +11,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use self::pebble::{KID, MAC, Pebble, Wanted};
-use super::{AcmeError, Ca, ErrorKind, Issued, Meta, OrderRequest};
+use super::order::Issued;
+use super::{AcmeError, Ca, ErrorKind, Meta, OrderRequest};
 use crate::config::EabSettings;
 use crate::model::{ChallengeKind, DomainName, KeyType, RevocationReason};
 

@@ -17,14 +17,14 @@ use crate::tls::{Authority, AuthorityError, CertStore, Serving, Trust};
 
 /// Adds an event of a certificate to the history. A callback, so that this room does not import
 /// control.
-pub type Journal = Arc<
+pub(crate) type Journal = Arc<
     dyn Fn(Actor, DomainName, CertificateNews) -> Pin<Box<dyn Future<Output = ()> + Send>>
         + Send
         + Sync,
 >;
 
 /// The settings of certificates.
-pub struct CertSettings {
+pub(crate) struct CertSettings {
     /// The ACME CAs, in the order in which they are tried.
     pub cas: Vec<Ca>,
     /// Certificates on demand, for names that are not declared.

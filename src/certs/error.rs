@@ -7,7 +7,7 @@ use crate::tls::{AuthorityError, CertificateError};
 
 /// Why a command on certificates failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum CertError {
+pub(crate) enum CertError {
     /// No domain has this name.
     #[error("unknown domain `{name}`")]
     UnknownName {
@@ -88,7 +88,7 @@ pub enum CertError {
 
 impl CertError {
     /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownName { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
             Self::UnknownName { near: None, .. } => {
@@ -126,7 +126,7 @@ impl CertError {
     }
 
     /// The error with all that led to it.
-    pub fn in_full(&self) -> String {
+    pub(crate) fn in_full(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {

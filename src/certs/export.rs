@@ -9,7 +9,7 @@ use crate::model::{CertificateSource, DomainName};
 use crate::tls::Certificate;
 
 /// A certificate with its chain, and its key if requested.
-pub struct Exported {
+pub(crate) struct Exported {
     /// The certificate and its chain, PEM.
     pub cert: String,
     /// The key, PEM.
@@ -21,7 +21,11 @@ impl Certificates {
     ///
     /// # Errors
     /// When there is none, or its file can't be read.
-    pub async fn export(&self, name: DomainName, with_key: bool) -> Result<Exported, CertError> {
+    pub(crate) async fn export(
+        &self,
+        name: DomainName,
+        with_key: bool,
+    ) -> Result<Exported, CertError> {
         let name = self.name(name)?;
         let (source, served, url, plan) = {
             let table = self.shared.table.read();

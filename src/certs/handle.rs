@@ -26,7 +26,7 @@ const COMMANDS: usize = 64;
 const REVOKE_ELSEWHERE: &str = "revoke it where it was issued, and replace the files";
 
 /// Certificates that are loaded and published, and not kept yet.
-pub struct Opened {
+pub(crate) struct Opened {
     keeper: Keeper,
     commands: mpsc::Receiver<Command>,
     demands: Demands,
@@ -34,21 +34,21 @@ pub struct Opened {
 
 /// How it stands with certificates, and commands on them. Cloned handles share it.
 #[derive(Clone)]
-pub struct Certificates {
+pub(crate) struct Certificates {
     pub(super) shared: Arc<KeeperContext>,
     commands: mpsc::Sender<Command>,
 }
 
 impl Opened {
     /// Keeps certificates until nobody publishes states any more.
-    pub async fn keep(self) {
+    pub(crate) async fn keep(self) {
         self.keeper.run(self.commands, self.demands).await;
     }
 }
 
 impl Certificates {
     /// Reads what is stored, publishes it to `store`, and makes ready what keeps it so. Blocks.
-    pub fn open(
+    pub(crate) fn open(
         settings: CertSettings,
         reader: Reader,
         store: (CertStore, Demands),
@@ -66,7 +66,7 @@ impl Certificates {
     }
 
     /// Has everything tried again that failed for a file of this machine: the config was read again.
-    pub fn reloaded(&self) {
+    pub(crate) fn reloaded(&self) {
         self.shared.reloaded.notify_one();
     }
 
@@ -75,7 +75,7 @@ impl Certificates {
     /// # Errors
     /// When nobody serves the name, no ACME CA is to sign it, or what is served is good and `force`
     /// is not set.
-    pub async fn renew(
+    pub(crate) async fn renew(
         &self,
         name: DomainName,
         force: bool,
@@ -92,7 +92,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When nobody serves the name, or it takes too long.
-    pub async fn wait(
+    pub(crate) async fn wait(
         &self,
         name: &DomainName,
         timeout: Option<Duration>,
@@ -136,7 +136,7 @@ impl Certificates {
     /// # Errors
     /// When nobody serves the name, its domain wants its certificate from elsewhere, or they can't be
     /// used.
-    pub async fn import(
+    pub(crate) async fn import(
         &self,
         actor: Actor,
         name: DomainName,
@@ -167,7 +167,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When it is not of an ACME CA, or the CA refuses.
-    pub async fn revoke(
+    pub(crate) async fn revoke(
         &self,
         actor: Actor,
         name: DomainName,
@@ -216,7 +216,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When it can't be read, or made.
-    pub async fn authority(&self) -> Result<(String, String), CertError> {
+    pub(crate) async fn authority(&self) -> Result<(String, String), CertError> {
         let shared = Arc::clone(&self.shared);
         let opened = tokio::task::spawn_blocking(move || shared.authority());
         let authority = opened.await.map_err(|_| CertError::Stopping)??;
@@ -228,7 +228,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When no CA is configured.
-    pub async fn accounts(&self) -> Result<Vec<AccountInfo>, CertError> {
+    pub(crate) async fn accounts(&self) -> Result<Vec<AccountInfo>, CertError> {
         let cas = &self.shared.settings.cas;
         if cas.is_empty() {
             return Err(CertError::NoCa);

@@ -21,7 +21,6 @@ mod stored;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use context::{CertSettings, Journal};
-pub use error::CertError;
-pub use export::Exported;
-pub use handle::{Certificates, Opened};
+pub(crate) use context::{CertSettings, Journal};
+pub(crate) use error::CertError;
+pub(crate) use handle::{Certificates, Opened};

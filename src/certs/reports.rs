@@ -13,7 +13,7 @@ use crate::model::{
 
 impl Certificates {
     /// How it stands with the names of these domains.
-    pub fn of_domains<'a>(
+    pub(crate) fn of_domains<'a>(
         &self,
         domains: impl Iterator<Item = &'a VirtualHost>,
     ) -> Vec<CertificateReport> {
@@ -39,7 +39,7 @@ impl Certificates {
 
     /// Until when the certificates are valid that are served for declared names: the name, the domain
     /// that it belongs to, and the time in milliseconds since the Unix epoch.
-    pub fn not_after(&self) -> Vec<(DomainName, DomainName, u64)> {
+    pub(crate) fn not_after(&self) -> Vec<(DomainName, DomainName, u64)> {
         let table = self.shared.table.read();
         let declared = table.iter().filter(|(_, entry)| !entry.on_demand);
         let served = declared.filter_map(|(name, entry)| {
@@ -50,7 +50,7 @@ impl Certificates {
     }
 
     /// What needs a person.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         const MAX_WARNINGS: usize = 20;
         let now = SystemTime::now();
         let table = self.shared.table.read();
@@ -73,7 +73,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When nobody serves the name.
-    pub fn show(
+    pub(crate) fn show(
         &self,
         name: &DomainName,
     ) -> Result<(CertificateReport, Option<AcmeDetail>), CertError> {

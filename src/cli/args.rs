@@ -17,7 +17,7 @@ use super::serve::{self, ServeArgs};
 /// An edge proxy that moves live traffic between versions of a web application.
 #[derive(Debug, Parser)]
 #[command(name = "vhost", version, arg_required_else_help = true, after_help = exit_code::help())]
-pub struct Cli {
+pub(super) struct Cli {
     #[command(subcommand)]
     command: Command,
 }

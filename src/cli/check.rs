@@ -25,7 +25,7 @@ use crate::server::{Missing, preflight};
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  vhost check /etc/vhost/config.toml\n  \
                         vhost check --format json /etc/vhost/config.toml")]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     /// The config file (TOML)
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -36,7 +36,7 @@ pub struct CheckArgs {
 
 /// How `vhost check` prints problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CheckFormat {
+pub(super) enum CheckFormat {
     /// A line for each problem.
     Text,
     /// One JSON object.
@@ -44,7 +44,7 @@ pub enum CheckFormat {
 }
 
 /// Checks the file and prints the result. Returns the exit status.
-pub fn run(args: &CheckArgs) -> u8 {
+pub(super) fn run(args: &CheckArgs) -> u8 {
     let exit_code = match args.format {
         CheckFormat::Text => check(&args.file, &mut io::stderr().lock()),
         CheckFormat::Json => check_as_json(&args.file, &mut io::stdout().lock()),

@@ -17,14 +17,14 @@ use crate::demo::{self, DemoOutcome};
 /// Then the proxy keeps running so that you can try it.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  vhost demo\n  vhost demo --exit")]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Stop after the tour; the exit status is 0 only if no request failed
     #[arg(long)]
     pub exit: bool,
 }
 
 /// Shows the tour. Returns the exit status.
-pub fn run(args: &DemoArgs) -> u8 {
+pub(super) fn run(args: &DemoArgs) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error).into(),

@@ -14,10 +14,10 @@ use super::words::say;
 /// not a terminal. The hash is argon2id with 19 MiB and two passes, as OWASP recommends.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Example:\n  vhost hash-password")]
-pub struct HashPasswordArgs {}
+pub(super) struct HashPasswordArgs {}
 
 /// Prints the hash. Returns the exit status.
-pub fn run(_: &HashPasswordArgs) -> u8 {
+pub(super) fn run(_: &HashPasswordArgs) -> u8 {
     let password = match password() {
         Ok(password) => password,
         Err(problem) => {

@@ -2,19 +2,19 @@
 //!
 //! Data goes to stdout, messages to stderr. `ctl` only uses the wire types, nothing of the server.
 
-pub mod args;
-pub mod check;
-pub mod completions;
-pub mod ctl;
-pub mod demo;
-pub mod exit_code;
-pub mod hash_password;
-pub mod man;
+mod args;
+mod check;
+mod completions;
+mod ctl;
+mod demo;
+mod exit_code;
+mod hash_password;
+mod man;
 mod output;
 mod problem;
 mod progress;
-pub mod schema;
-pub mod serve;
+mod schema;
+mod serve;
 mod table;
 mod time;
 mod words;

@@ -14,14 +14,14 @@ use crate::config;
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  vhost schema > vhost.schema.json\n  \
                         vhost schema --example > config.toml")]
-pub struct SchemaArgs {
+pub(super) struct SchemaArgs {
     /// Print a config file instead in which every key stands with what it does and its default
     #[arg(long)]
     pub example: bool,
 }
 
 /// Prints the schema, or the example. Returns the exit status.
-pub fn run(args: &SchemaArgs) -> u8 {
+pub(super) fn run(args: &SchemaArgs) -> u8 {
     let mut stdout = io::stdout().lock();
     let written = if args.example {
         write!(stdout, "{}", config::example())

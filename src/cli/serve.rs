@@ -41,7 +41,7 @@ use crate::telemetry::{self, LogHandle};
   vhost serve --http 127.0.0.1:8080 --route example.com=a --backend web1=localhost:3001,a
   vhost serve --https 127.0.0.1:8443 --route app.localhost=a --backend web1=localhost:3001,a
   vhost serve --http [::]:8080 --route '*=a' --backend web1=unix:/run/app.sock,a --state-dir ./state")]
-pub struct ServeArgs {
+pub(super) struct ServeArgs {
     /// The config file (TOML)
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(required_unless_present = "listen")]
@@ -85,7 +85,7 @@ impl ServeArgs {
 }
 
 /// Runs the proxy until a signal ends it. Returns the exit status.
-pub fn run(args: ServeArgs) -> u8 {
+pub(super) fn run(args: ServeArgs) -> u8 {
     let Some(source) = args.source(io::stderr().is_terminal()) else {
         return ExitCode::Usage.into();
     };

@@ -21,7 +21,7 @@ use crate::model::{
 
 /// What the arguments of `vhost serve` say without a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Where plain HTTP is served.
     pub http: Option<SocketAddr>,
     /// Where HTTPS is served.
@@ -40,7 +40,7 @@ pub struct Arguments {
 
 /// A domain and the tag that serves it: `example.com=a`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// The domain.
     pub domain: DomainName,
     /// Its tag.
@@ -49,7 +49,7 @@ pub struct Route {
 
 /// A backend with its tags: `web1=localhost:3001,a`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackendArgument {
+pub(crate) struct BackendArgument {
     /// Its name.
     pub id: BackendId,
     /// Where it listens.
@@ -89,7 +89,7 @@ impl FromStr for BackendArgument {
 ///
 /// # Errors
 /// When it is none; with what would be right.
-pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     value::listen_address(&DeValue::String(text.into()))
 }
 
@@ -98,7 +98,7 @@ impl Arguments {
     ///
     /// # Errors
     /// With everything that doesn't fit together.
-    pub fn to_config(&self) -> Result<Config, ConfigError> {
+    pub(crate) fn to_config(&self) -> Result<Config, ConfigError> {
         self.within(&Environment::of_process())
     }
 
@@ -205,7 +205,7 @@ impl Arguments {
 impl Arguments {
     /// The paths made absolute, so that they mean the same when they are read again.
     #[must_use]
-    pub fn with_absolute_paths(mut self) -> Self {
+    pub(crate) fn with_absolute_paths(mut self) -> Self {
         for path in [&mut self.state_dir, &mut self.admin_socket].into_iter().flatten() {
             *path = absolute(&*path);
         }

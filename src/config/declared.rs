@@ -14,7 +14,7 @@ use crate::model::{
 ///
 /// It is stored as the last applied file, so fields that join later need a serde default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Declared {
+pub(crate) struct Declared {
     /// The `[[virtual_hosts]]`; no name occurs twice among them and their aliases.
     pub domains: Vec<VirtualHost>,
     /// The `[[backends]]`; no id occurs twice.
@@ -26,7 +26,7 @@ impl Declared {
     ///
     /// # Panics
     /// Never: every key is a string.
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("declarations have string keys and no custom errors")
     }
 
@@ -34,7 +34,7 @@ impl Declared {
     ///
     /// # Errors
     /// When the text is not that.
-    pub fn from_json(text: &str) -> serde_json::Result<Self> {
+    pub(crate) fn from_json(text: &str) -> serde_json::Result<Self> {
         serde_json::from_str(text)
     }
 }

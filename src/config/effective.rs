@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// A key of the file's sections, with what holds for it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Section and key, such as `proxy.threads`.
     pub key: String,
     /// The value as a file would say it; nothing where there is neither value nor default. A text
@@ -19,14 +19,14 @@ pub struct Setting {
 
 impl Setting {
     /// Whether somebody said so: it is no default.
-    pub fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.from != Origin::Default
     }
 }
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// Nobody said anything.
     Default,
     /// A config file says so.

@@ -11,7 +11,7 @@ use super::table::{Row, Table};
 const SET: [&str; 3] = ["proxy.listen_addr", "proxy.listen_addr_http", "logging.format"];
 
 /// A config file in which every key stands with what it does and its default.
-pub fn example() -> String {
+pub(crate) fn example() -> String {
     let mut text = HEAD.to_owned();
     for table in tables() {
         write_table(&mut text, &table);

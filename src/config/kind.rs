@@ -23,7 +23,7 @@ use crate::model::{
 };
 
 /// A kind of value.
-pub trait Kind {
+pub(crate) trait Kind {
     /// What a value means.
     type Value: Plain;
 
@@ -58,7 +58,7 @@ impl Kind for bool {
 }
 
 /// A whole number.
-pub struct Whole<T, const MIN: u64, const MAX: u64>(PhantomData<T>);
+pub(crate) struct Whole<T, const MIN: u64, const MAX: u64>(PhantomData<T>);
 
 impl<T, const MIN: u64, const MAX: u64> Kind for Whole<T, MIN, MAX>
 where
@@ -77,7 +77,7 @@ where
 }
 
 /// A number of bytes; one without a unit counts in units of `UNIT` bytes.
-pub struct Bytes<T, const MIN: u64, const MAX: u64, const UNIT: u64 = 1>(PhantomData<T>);
+pub(crate) struct Bytes<T, const MIN: u64, const MAX: u64, const UNIT: u64 = 1>(PhantomData<T>);
 
 impl<T, const MIN: u64, const MAX: u64, const UNIT: u64> Kind for Bytes<T, MIN, MAX, UNIT>
 where
@@ -113,7 +113,7 @@ where
 }
 
 /// How long something may take; with `OR_NONE` it may be 0.
-pub enum Time<const OR_NONE: bool = false> {}
+pub(crate) enum Time<const OR_NONE: bool = false> {}
 
 impl<const OR_NONE: bool> Kind for Time<OR_NONE> {
     type Value = Duration;
@@ -149,7 +149,7 @@ impl Kind for Share {
 }
 
 /// One of a few words.
-pub trait Word: Plain + Copy + 'static {
+pub(crate) trait Word: Plain + Copy + 'static {
     /// All of them.
     fn all() -> &'static [Self];
 
@@ -176,7 +176,7 @@ pub(super) use impl_word;
 impl_word!(ChallengeKind, KeyType, UnderscoresInHeaders);
 
 /// One of a few words.
-pub struct Choice<T>(PhantomData<T>);
+pub(crate) struct Choice<T>(PhantomData<T>);
 
 impl<T: Word> Kind for Choice<T> {
     type Value = T;
@@ -221,25 +221,25 @@ macro_rules! texts {
 pub(super) use texts;
 
 texts! {
-    pub Text: String, like ".+", such as "text", by |value, _| string(value);
-    pub File: PathBuf, like ".+", such as "/etc/vhost/file", by |value, base| path(base)(value);
+    pub(crate) Text: String, like ".+", such as "text", by |value, _| string(value);
+    pub(crate) File: PathBuf, like ".+", such as "/etc/vhost/file", by |value, base| path(base)(value);
     // It is stored, and must mean the same to a server that is started elsewhere.
-    pub AbsoluteFile: PathBuf, like ".+", such as "/etc/vhost/file",
+    pub(crate) AbsoluteFile: PathBuf, like ".+", such as "/etc/vhost/file",
         by |value, base| path(base)(value).map(absolute);
-    pub Socket: PathBuf, like ".+", such as "/run/vhost/admin.sock",
+    pub(crate) Socket: PathBuf, like ".+", such as "/run/vhost/admin.sock",
         by |value, base| socket_path(base)(value);
-    pub Listen: SocketAddr, like r"(\[[0-9A-Fa-f:.]+(%[^\s%/\]]{1,15})?\]|[0-9.]+):[0-9]{1,5}",
+    pub(crate) Listen: SocketAddr, like r"(\[[0-9A-Fa-f:.]+(%[^\s%/\]]{1,15})?\]|[0-9.]+):[0-9]{1,5}",
         such as "0.0.0.0:80", by |value, _| listen_address(value);
-    pub Host: DomainName, like r"[^\s*/:]+|\[[0-9A-Fa-f:.]+\]", such as "vhost.example.net",
+    pub(crate) Host: DomainName, like r"[^\s*/:]+|\[[0-9A-Fa-f:.]+\]", such as "vhost.example.net",
         by |value, _| host_name(value);
-    pub TrustedProxies: TrustedProxy, like format!(
+    pub(crate) TrustedProxies: TrustedProxy, like format!(
             "[0-9A-Fa-f:.]+(/[0-9]{{1,3}})?|{}",
             NETWORK_LISTS.each_ref().map(|list| list.name).join("|"),
         ), such as "10.0.0.0/8", by |value, _| parsed(value);
-    pub ProbePath: HealthPath, like r"/\S*", such as "/health", by |value, _| parsed(value);
-    pub ProbeHost: HealthHost, like r"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?",
+    pub(crate) ProbePath: HealthPath, like r"/\S*", such as "/health", by |value, _| parsed(value);
+    pub(crate) ProbeHost: HealthHost, like r"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?",
         such as "shop.example.com", by |value, _| parsed(value);
-    pub Statuses: StatusRanges,
+    pub(crate) Statuses: StatusRanges,
         like r"\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?(,\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?)*",
         such as "200-399", by |value, _| parsed(value);
     pub(super) Email: String, like r"[^\s@]+@[^\s@]*\.[^\s@]*", such as "admin@example.com",
@@ -272,7 +272,7 @@ impl<K: Kind> Kind for Option<K> {
 }
 
 /// A list. Each element that is wrong is reported at its place. A `SET` has at least one, and each once.
-pub struct List<K, const SET: bool = false>(PhantomData<K>);
+pub(crate) struct List<K, const SET: bool = false>(PhantomData<K>);
 
 impl<K: Kind<Value: PartialEq>, const SET: bool> Kind for List<K, SET> {
     type Value = Vec<K::Value>;

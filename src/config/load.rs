@@ -19,7 +19,7 @@ use crate::model::{BackendOptions, TopOptions};
 
 /// What became of a config file, for whoever wants to know all of it.
 #[derive(Debug)]
-pub struct Inspection {
+pub(crate) struct Inspection {
     /// The files that were read, the main one first.
     pub files: Vec<PathBuf>,
     /// Everything that is wrong, by file and line.
@@ -38,7 +38,7 @@ pub struct Inspection {
 ///
 /// # Errors
 /// When the file cannot be read, or with everything that is wrong in it.
-pub fn load(path: &Path) -> Result<Config, ConfigError> {
+pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     read_file(path)?.with_good_files().into_result(path)
 }
 
@@ -47,7 +47,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 ///
 /// # Errors
 /// When the file cannot be read, or with everything that is wrong in it.
-pub fn load_to_start(path: &Path) -> Result<Config, ConfigError> {
+pub(crate) fn load_to_start(path: &Path) -> Result<Config, ConfigError> {
     read_file(path)?.into_result(path)
 }
 
@@ -56,7 +56,8 @@ pub fn load_to_start(path: &Path) -> Result<Config, ConfigError> {
 ///
 /// # Errors
 /// With everything that is wrong in it.
-pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+#[cfg(test)]
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
     read_text(path, text, &Environment::of_process()).with_good_files().into_result(path)
 }
 
@@ -64,7 +65,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn inspect(path: &Path) -> Result<Inspection, ConfigError> {
+pub(crate) fn inspect(path: &Path) -> Result<Inspection, ConfigError> {
     let mut loaded = read_file(path)?.with_good_files();
     let warnings = loaded.config.as_mut().map(|config| std::mem::take(&mut config.warnings));
     let is_valid = loaded.problems.is_empty();

@@ -23,17 +23,18 @@ mod source;
 mod table;
 mod value;
 
-pub use arguments::{Arguments, BackendArgument, Route, listen_address};
-pub use declared::{Declared, DeclaredBackend};
-pub use effective::{Origin, Setting};
-pub use example::example;
-pub use load::{Inspection, inspect, load, load_to_start, parse};
-pub use paths::{default_admin_socket, variable};
-pub use problem::{ConfigError, Problem};
-pub use schema::schema;
-pub use settings::{
-    CertificateFiles, Config, EabSettings, HealthCheckSettings, IssuerSettings,
-    LetsEncryptSettings, MetricsSettings, OnDemandSettings, ProbeKind, ProxySettings,
-    SwitchSettings, UpstreamSettings, remedy,
+pub(crate) use arguments::{Arguments, BackendArgument, Route, listen_address};
+pub(crate) use declared::{Declared, DeclaredBackend};
+pub(crate) use effective::{Origin, Setting};
+pub(crate) use example::example;
+#[cfg(test)]
+pub(crate) use load::parse;
+pub(crate) use load::{Inspection, inspect, load, load_to_start};
+pub(crate) use paths::{default_admin_socket, variable};
+pub(crate) use problem::{ConfigError, Problem};
+pub(crate) use schema::schema;
+pub(crate) use settings::{
+    CertificateFiles, Config, EabSettings, IssuerSettings, LetsEncryptSettings, MetricsSettings,
+    OnDemandSettings, ProxySettings, remedy,
 };
-pub use source::Source;
+pub(crate) use source::Source;

@@ -78,7 +78,7 @@ impl<'a> Environment<'a> {
 }
 
 /// What a variable of this process's environment holds, where it is set and text.
-pub fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
@@ -88,7 +88,7 @@ fn absolute(path: &str) -> Option<PathBuf> {
 }
 
 /// Where the admin socket of this user's server is when nobody says. The client asks the same.
-pub fn default_admin_socket() -> PathBuf {
+pub(crate) fn default_admin_socket() -> PathBuf {
     Environment::of_process().admin_socket()
 }
 

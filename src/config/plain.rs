@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
-pub trait Plain {
+pub(crate) trait Plain {
     /// The value as the file says it; null where there is none.
     fn plain(&self) -> Value;
 }

@@ -9,7 +9,7 @@ use crate::model::{self, on_one_line, printable};
 
 /// One thing that is wrong in a config file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1.
@@ -45,7 +45,7 @@ impl fmt::Display for Problem {
 
 /// Why a config file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// It could not be read.
     #[error("cannot read the config file `{}`", path.display())]
     Unreadable {
@@ -73,7 +73,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// What to do about it, where the error's text does not say.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => {

@@ -17,7 +17,7 @@ use super::value::Read;
 use crate::model::escape_references;
 
 /// A table that is being read.
-pub struct Section<'r, 't> {
+pub(crate) struct Section<'r, 't> {
     report: &'r Report,
     table: Option<&'r DeTable<'t>>,
     name: &'static str,

@@ -16,7 +16,7 @@ use crate::model::{BackendOptions, OptionSet, TopOptions};
 use kinds::{BackendAddress, Id, StateWord, TagText};
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let mut properties = Map::from_iter([
         (
             "include".to_owned(),

@@ -7,7 +7,7 @@ use super::{Arguments, Config, ConfigError, load, load_to_start};
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub(crate) enum Source {
     /// A config file.
     File(PathBuf),
     /// The arguments of the command line.
@@ -21,7 +21,7 @@ impl Source {
     ///
     /// # Errors
     /// When the file cannot be read, or with everything that is wrong in it or in the arguments.
-    pub fn load(&self) -> Result<Config, ConfigError> {
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
         match self {
             Self::File(path) => load(path),
             Self::Arguments(_) | Self::Made(..) => self.load_to_start(),
@@ -32,7 +32,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`Self::load`], but for files of backends.
-    pub fn load_to_start(&self) -> Result<Config, ConfigError> {
+    pub(crate) fn load_to_start(&self) -> Result<Config, ConfigError> {
         match self {
             Self::File(path) => load_to_start(path),
             Self::Arguments(arguments) => arguments.to_config(),

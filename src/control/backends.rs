@@ -16,11 +16,11 @@ use crate::model::{
 use crate::state::{BackendLive, Snapshot};
 
 /// A backend to be added.
-pub type NewBackend = Backend;
+pub(crate) type NewBackend = Backend;
 
 /// What is to change about a backend; what is not given stays.
 #[derive(Debug, Clone, Default)]
-pub struct BackendEdit {
+pub(crate) struct BackendEdit {
     /// Where it listens.
     pub address: Option<BackendAddr>,
     /// What of its options changes.
@@ -38,7 +38,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When the id is taken, options don't go together, a file of its TLS can't be used, or it can't be saved.
-    pub async fn add_backend(
+    pub(crate) async fn add_backend(
         &self,
         caller: impl Into<Caller> + Send,
         new: NewBackend,
@@ -59,7 +59,7 @@ impl ControlPlane {
     /// # Errors
     /// When there is no such backend, options don't go together, a file of its TLS can't be used, a live tag would
     /// lose its last backend that can serve (unless forced), or it can't be saved.
-    pub async fn set_backend(
+    pub(crate) async fn set_backend(
         &self,
         caller: impl Into<Caller> + Send,
         id: BackendId,
@@ -101,7 +101,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is no such backend, or it can't be saved.
-    pub async fn tag_backend(
+    pub(crate) async fn tag_backend(
         &self,
         caller: impl Into<Caller> + Send,
         id: BackendId,
@@ -121,7 +121,7 @@ impl ControlPlane {
     /// # Errors
     /// When there is no such backend, it doesn't carry one of them, a live tag would lose its last
     /// backend that can serve (unless forced), or it can't be saved.
-    pub async fn untag_backend(
+    pub(crate) async fn untag_backend(
         &self,
         caller: impl Into<Caller> + Send,
         id: BackendId,
@@ -149,7 +149,7 @@ impl ControlPlane {
     /// # Errors
     /// When there is no such backend, a live tag would lose its last backend that can serve (unless
     /// forced), or it can't be saved.
-    pub async fn set_backend_state(
+    pub(crate) async fn set_backend_state(
         &self,
         caller: impl Into<Caller> + Send,
         id: BackendId,
@@ -173,7 +173,7 @@ impl ControlPlane {
     /// # Errors
     /// As [`Self::set_backend_state`]; when its requests have not ended in time: then it stays,
     /// draining; and when somebody made it ready again meanwhile: then it stays, ready.
-    pub async fn remove_backend(
+    pub(crate) async fn remove_backend(
         &self,
         caller: impl Into<Caller> + Send,
         id: BackendId,
@@ -215,7 +215,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is no such backend, or its requests have not ended in time.
-    pub async fn drain_backend(
+    pub(crate) async fn drain_backend(
         &self,
         id: &BackendId,
         timeout: Option<Duration>,

@@ -5,7 +5,7 @@ use crate::model::Actor;
 
 /// Who gives a command, and on which state of things.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// Whom the history names.
     pub actor: Actor,
     /// The revisions of which the state may be for the command to be carried out; any when not given.

@@ -9,11 +9,11 @@ use super::{ControlError, ControlPlane};
 use crate::config::{Config, Declared, Setting, Source};
 
 /// Puts settings into effect. Given by the server, so that control need not know who goes by them.
-pub type Settle = Box<dyn Fn(&Config) + Send + Sync>;
+pub(crate) type Settle = Box<dyn Fn(&Config) + Send + Sync>;
 
 /// The config that a server runs by. Cloned handles share it.
 #[derive(Clone)]
-pub struct Configuration {
+pub(crate) struct Configuration {
     pub(super) control: ControlPlane,
     inner: Arc<Inner>,
 }
@@ -29,7 +29,7 @@ struct Inner {
 
 impl Configuration {
     /// The config that was read from `source` and is in effect.
-    pub fn new(
+    pub(crate) fn new(
         control: ControlPlane,
         source: Source,
         settings: Vec<Setting>,
@@ -41,12 +41,12 @@ impl Configuration {
     }
 
     /// Where it comes from.
-    pub fn source(&self) -> &Source {
+    pub(crate) fn source(&self) -> &Source {
         &self.inner.source
     }
 
     /// The settings that are in effect.
-    pub fn settings(&self) -> Arc<Vec<Setting>> {
+    pub(crate) fn settings(&self) -> Arc<Vec<Setting>> {
         self.inner.settings.load_full()
     }
 

@@ -19,7 +19,9 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn differences(&self) -> Result<(Arc<Snapshot>, Vec<Difference>), ControlError> {
+    pub(crate) async fn differences(
+        &self,
+    ) -> Result<(Arc<Snapshot>, Vec<Difference>), ControlError> {
         let applied = self.applied().await?.unwrap_or_default();
         let snapshot = self.snapshot();
         let mut search = Search::new(differences(&snapshot, &applied));

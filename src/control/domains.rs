@@ -13,7 +13,7 @@ use crate::state::Snapshot;
 
 /// A virtual host to be added.
 #[derive(Debug, Clone)]
-pub struct NewDomain {
+pub(crate) struct NewDomain {
     /// What it will be.
     pub virtual_host: VirtualHost,
     /// Add it although no backend carries its tag.
@@ -22,7 +22,7 @@ pub struct NewDomain {
 
 /// What is to change about a virtual host; what is not given stays.
 #[derive(Debug, Clone, Default)]
-pub struct DomainEdit {
+pub(crate) struct DomainEdit {
     /// What changes of the options at its top.
     pub top: Map<String, Value>,
     /// What it does besides: a JSON merge patch (RFC 7396) of its options.
@@ -35,7 +35,7 @@ impl ControlPlane {
     /// # Errors
     /// When a name is taken, no backend carries the tag, a file that it names can't be had, or it can't be
     /// saved.
-    pub async fn add_domain(
+    pub(crate) async fn add_domain(
         &self,
         caller: impl Into<Caller> + Send,
         new: NewDomain,
@@ -48,7 +48,7 @@ impl ControlPlane {
     /// # Errors
     /// When there is no such domain, an alias is taken, no backend carries the tag of a new path, a file
     /// that it names can't be had, or it can't be saved.
-    pub async fn set_domain(
+    pub(crate) async fn set_domain(
         &self,
         caller: impl Into<Caller> + Send,
         domain: DomainName,
@@ -64,7 +64,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is no such domain, or it can't be saved.
-    pub async fn remove_domain(
+    pub(crate) async fn remove_domain(
         &self,
         caller: impl Into<Caller> + Send,
         domain: DomainName,

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 /// Why a command was refused, or how far it came. Unless it says otherwise, nothing has changed.
 #[derive(Debug, thiserror::Error)]
-pub enum ControlError {
+pub(crate) enum ControlError {
     /// There is no such virtual host.
     #[error("unknown domain `{domain}`")]
     UnknownDomain {
@@ -297,7 +297,7 @@ impl ControlError {
     }
 
     /// The error with its causes, in one line.
-    pub fn in_full(&self) -> String {
+    pub(crate) fn in_full(&self) -> String {
         let mut text = self.to_string();
         if let Self::Config(ConfigError::Invalid { .. }) = self {
             // Its problems are told one by one.
@@ -313,7 +313,7 @@ impl ControlError {
     }
 
     /// Everything that is wrong in the config file, each as `file:line: key: what is wrong`.
-    pub fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<String> {
         match self {
             Self::Config(ConfigError::Invalid { problems, .. }) => {
                 problems.iter().map(|p| format!("{}:{}: {p}", p.file.display(), p.line)).collect()
@@ -323,7 +323,7 @@ impl ControlError {
     }
 
     /// What to do next, where there is something.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::UnknownDomain { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownDomain { .. } => "`vhost ctl domain list` shows all".into(),

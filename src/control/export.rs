@@ -13,7 +13,7 @@ use crate::state::Snapshot;
 
 /// A config file that reproduces the live state.
 #[derive(Debug)]
-pub struct Exported {
+pub(crate) struct Exported {
     /// The revision of the state.
     pub revision: u64,
     /// The file.
@@ -24,7 +24,7 @@ pub struct Exported {
 
 /// Whether hashes of passwords are written. What references stand for never is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Secrets {
+pub(crate) enum Secrets {
     /// They are, so that the file can be used.
     Written,
     /// They are not: somebody looks.
@@ -36,7 +36,7 @@ impl Configuration {
     ///
     /// # Errors
     /// When the server is stopping.
-    pub async fn export(&self, secrets: Secrets) -> Result<Exported, ControlError> {
+    pub(crate) async fn export(&self, secrets: Secrets) -> Result<Exported, ControlError> {
         let settings = self.settings();
         let live = self.control.snapshot();
         off_the_runtime(move || Ok(export(&settings, &live, secrets))).await

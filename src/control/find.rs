@@ -18,7 +18,7 @@ pub(super) fn carried(snapshot: &Snapshot, tag: &Tag) -> Result<(), ControlError
 }
 
 /// The virtual host of that name or alias.
-pub(super) fn domain<'a>(
+pub(crate) fn domain<'a>(
     snapshot: &'a Snapshot,
     name: &DomainName,
 ) -> Result<&'a Arc<DomainNode>, ControlError> {
@@ -29,14 +29,14 @@ pub(super) fn domain<'a>(
 }
 
 /// The domain or alias that was probably meant.
-pub(super) fn domain_like(snapshot: &Snapshot, wanted: &str) -> Option<DomainName> {
+pub(crate) fn domain_like(snapshot: &Snapshot, wanted: &str) -> Option<DomainName> {
     let wanted = wanted.strip_prefix("*.").unwrap_or(wanted);
     let names = snapshot.domains().flat_map(|node| node.virtual_host.names());
     nearest(wanted, names.map(Named)).map(|Named(name)| name.clone())
 }
 
 /// The backend of that id.
-pub(super) fn backend<'a>(
+pub(crate) fn backend<'a>(
     snapshot: &'a Snapshot,
     id: &BackendId,
 ) -> Result<&'a Arc<BackendNode>, ControlError> {

@@ -18,7 +18,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// As [`Self::switch`], before its gate.
-    pub fn plan_switch(
+    pub(crate) fn plan_switch(
         &self,
         domains: &[DomainName],
         target: &SwitchTarget,

@@ -23,12 +23,12 @@ const AFTER_FAILURE: Duration = Duration::from_millis(200);
 const AFTER_SUCCESS: Duration = Duration::from_millis(20);
 
 /// Probes a backend now. Given by the server, so that control need not know how probing works.
-pub type ProbeNow =
+pub(crate) type ProbeNow =
     Arc<dyn Fn(Arc<BackendNode>) -> Pin<Box<dyn Future<Output = Probed> + Send>> + Send + Sync>;
 
 /// What a probe found.
 #[derive(Debug, Clone)]
-pub struct Probed {
+pub(crate) struct Probed {
     /// Whether this very probe succeeded.
     pub succeeded: bool,
     /// What is known of the backend after it.

@@ -17,7 +17,12 @@ const LOOK_BACK: usize = 200;
 
 impl ControlPlane {
     /// Adds to the history what happened to a certificate. What can't be added is logged.
-    pub async fn note_certificate(&self, actor: Actor, domain: DomainName, news: CertificateNews) {
+    pub(crate) async fn note_certificate(
+        &self,
+        actor: Actor,
+        domain: DomainName,
+        news: CertificateNews,
+    ) {
         let event = EventKind::Certificate { domain, news };
         if let Err(error) = self.record(actor, event).await {
             tracing::error!(error = error.in_full(), "cannot add to the history");
@@ -28,7 +33,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn events(
+    pub(crate) async fn events(
         &self,
         domain: Option<DomainName>,
         limit: usize,
@@ -41,7 +46,10 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn live_since(&self, domain: DomainName) -> Result<Option<Since>, ControlError> {
+    pub(crate) async fn live_since(
+        &self,
+        domain: DomainName,
+    ) -> Result<Option<Since>, ControlError> {
         let events = self.events(Some(domain.clone()), LOOK_BACK).await?;
         let may_set =
             |event: &Event| event.kind.sets_live_of(&domain) || event.kind.leaves_out(&domain);
@@ -54,7 +62,7 @@ impl ControlPlane {
     /// Follows the history, beginning behind the event `after`, or with the last `limit` events. Where no
     /// event is as new as `after`, it begins behind the newest. Nothing is lost in between: a watcher reads
     /// from the store, and is only woken by what is written.
-    pub fn watch_events(
+    pub(crate) fn watch_events(
         &self,
         domain: Option<DomainName>,
         limit: usize,
@@ -71,7 +79,7 @@ impl ControlPlane {
 }
 
 /// Someone's place in the history.
-pub struct EventWatch {
+pub(crate) struct EventWatch {
     plane: ControlPlane,
     domain: Option<DomainName>,
     written: watch::Receiver<u64>,
@@ -95,7 +103,7 @@ impl EventWatch {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn next(&mut self) -> Result<Vec<Event>, ControlError> {
+    pub(crate) async fn next(&mut self) -> Result<Vec<Event>, ControlError> {
         loop {
             self.written.mark_unchanged();
             let news = self.read().await?;

@@ -14,7 +14,7 @@ mod drain;
 mod error;
 mod export;
 mod files;
-mod find;
+pub(crate) mod find;
 mod forecast;
 mod gate;
 mod history;
@@ -29,18 +29,17 @@ mod switch;
 mod token;
 mod wait;
 
-pub use backends::{BackendEdit, NewBackend};
-pub use caller::Caller;
-pub use configuration::{Configuration, Settle};
-pub use domains::{DomainEdit, NewDomain};
-pub use error::ControlError;
-pub use export::{Exported, Secrets};
-pub use gate::{ProbeNow, Probed};
-pub use history::EventWatch;
-pub use plane::{ControlOptions, ControlPlane};
-pub use reach::Reach;
-pub use reload::ReloadOptions;
-pub use switch::SwitchTarget;
+pub(crate) use backends::BackendEdit;
+pub(crate) use caller::Caller;
+pub(crate) use configuration::{Configuration, Settle};
+pub(crate) use domains::{DomainEdit, NewDomain};
+pub(crate) use error::ControlError;
+pub(crate) use export::Secrets;
+pub(crate) use gate::{ProbeNow, Probed};
+pub(crate) use plane::{ControlOptions, ControlPlane};
+pub(crate) use reach::Reach;
+pub(crate) use reload::ReloadOptions;
+pub(crate) use switch::SwitchTarget;
 
 #[cfg(test)]
 mod tests;

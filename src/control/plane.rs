@@ -9,18 +9,18 @@ use tokio::sync::{Semaphore, watch};
 use super::announce::announce;
 use super::claims::Claims;
 use super::configuration::off_the_runtime;
-use super::{Caller, ControlError, ProbeNow, Reach, files, find};
+use super::{Caller, ControlError, ProbeNow, Reach, files};
 use crate::clock::now_ms;
 use crate::counters::Metrics;
 use crate::crash_point::crash_point;
-use crate::model::{Actor, BackendId, Change, DomainName, EventKind, Outcome};
-use crate::state::{BackendNode, DomainNode, Publisher, Reader, Snapshot};
+use crate::model::{Actor, Change, DomainName, EventKind, Outcome};
+use crate::state::{Publisher, Reader, Snapshot};
 use crate::store::{Commit, HistoryReader, Store, StoreError};
 use crate::tls::PeerFiles;
 
 /// The settings of the control plane.
 #[derive(Debug, Clone)]
-pub struct ControlOptions {
+pub(crate) struct ControlOptions {
     /// How long a new tag may take to be healthy.
     pub gate_timeout: Duration,
     /// How long requests of an old tag, or of a backend, may take to end.
@@ -33,7 +33,7 @@ pub struct ControlOptions {
 
 /// The one writer of the state. Cloned handles share it.
 #[derive(Clone)]
-pub struct ControlPlane {
+pub(crate) struct ControlPlane {
     pub(super) inner: Arc<Inner>,
 }
 
@@ -93,7 +93,7 @@ pub(super) struct Applied {
 
 impl ControlPlane {
     /// Takes over the store and the writing end of the publication. `probe` proves backends healthy.
-    pub fn new(
+    pub(crate) fn new(
         store: Store,
         publisher: Publisher,
         reader: Reader,
@@ -122,51 +122,22 @@ impl ControlPlane {
     }
 
     /// The state of now.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.inner.reader.load()
     }
 
-    /// The virtual host of that name or alias in `snapshot`.
-    ///
-    /// # Errors
-    /// When there is none; with the name that is most like it.
-    pub fn find_domain(
-        &self,
-        snapshot: &Snapshot,
-        name: &DomainName,
-    ) -> Result<Arc<DomainNode>, ControlError> {
-        find::domain(snapshot, name).cloned()
-    }
-
-    /// The backend of that id in `snapshot`.
-    ///
-    /// # Errors
-    /// When there is none; with the id that is most like it.
-    pub fn find_backend(
-        &self,
-        snapshot: &Snapshot,
-        id: &BackendId,
-    ) -> Result<Arc<BackendNode>, ControlError> {
-        find::backend(snapshot, id).cloned()
-    }
-
     /// Where the switch of `domain` is that is under way: `checking` or `draining`.
-    pub fn switch_phase(&self, domain: &DomainName) -> Option<&'static str> {
+    pub(crate) fn switch_phase(&self, domain: &DomainName) -> Option<&'static str> {
         self.inner.claims.phase_of(domain)
     }
 
-    /// The domain or alias in `snapshot` that was probably meant by `host`.
-    pub fn domain_like(&self, snapshot: &Snapshot, host: &str) -> Option<DomainName> {
-        find::domain_like(snapshot, host)
-    }
-
     /// The settings in effect.
-    pub fn options(&self) -> Arc<ControlOptions> {
+    pub(crate) fn options(&self) -> Arc<ControlOptions> {
         self.inner.options.load_full()
     }
 
     /// Puts other settings into effect.
-    pub fn set_options(&self, options: ControlOptions) {
+    pub(crate) fn set_options(&self, options: ControlOptions) {
         self.inner.options.store(Arc::new(options));
     }
 

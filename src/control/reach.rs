@@ -14,7 +14,7 @@ use crate::tls::{PairError, read_fitting_pair};
 
 /// What commands may have the server reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reach {
+pub(crate) struct Reach {
     /// The directory of the pages that they may name.
     pub pages_dir: Option<PathBuf>,
     /// What nobody is served from.

@@ -18,7 +18,7 @@ use crate::state::Snapshot;
 
 /// Where domains are to move.
 #[derive(Debug, Clone)]
-pub enum SwitchTarget {
+pub(crate) enum SwitchTarget {
     /// All to this tag.
     Tag(Tag),
     /// Each to its other tag.
@@ -35,7 +35,7 @@ impl ControlPlane {
     /// # Errors
     /// When the domains can't move there, or the gate failed; then nothing has changed. What happens
     /// after the switch is in the report, not an error.
-    pub async fn switch(
+    pub(crate) async fn switch(
         &self,
         caller: impl Into<Caller> + Send,
         domains: Vec<DomainName>,
@@ -60,7 +60,7 @@ impl ControlPlane {
     /// # Errors
     /// When the text is no token, and when what the plan depends on has changed; otherwise as
     /// [`Self::switch`].
-    pub async fn switch_as_planned(
+    pub(crate) async fn switch_as_planned(
         &self,
         caller: impl Into<Caller> + Send,
         token: &str,

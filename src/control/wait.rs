@@ -12,7 +12,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is no such domain, its live tag has no ready backend, or time runs out.
-    pub async fn wait_healthy(
+    pub(crate) async fn wait_healthy(
         &self,
         domain: &DomainName,
         timeout: Option<Duration>,
@@ -30,7 +30,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is no such backend.
-    pub async fn probe_backend(&self, id: &BackendId) -> Result<Probed, ControlError> {
+    pub(crate) async fn probe_backend(&self, id: &BackendId) -> Result<Probed, ControlError> {
         let node = Arc::clone(find::backend(&self.snapshot(), id)?);
         Ok((self.inner.probe)(node).await)
     }
@@ -39,7 +39,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is no such backend, or time runs out.
-    pub async fn wait_backend_healthy(
+    pub(crate) async fn wait_backend_healthy(
         &self,
         id: &BackendId,
         timeout: Option<Duration>,
@@ -52,7 +52,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is no such domain, or time runs out.
-    pub async fn wait_drained(
+    pub(crate) async fn wait_drained(
         &self,
         domain: &DomainName,
         timeout: Option<Duration>,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A count of bytes with a limit. It only counts: whoever would hold more asks first, and holds what
 /// must be held whatever the answer is.
 #[derive(Debug)]
-pub struct BytePool {
+pub(crate) struct BytePool {
     used: AtomicUsize,
     limit: AtomicUsize,
 }
@@ -19,38 +19,38 @@ impl Default for BytePool {
 
 impl BytePool {
     /// A pool of at most `limit` bytes.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { used: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
     }
 
     /// How many are held.
-    pub fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
     /// How many may be held.
-    pub fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
     }
 
     /// Changes how many may be held from now on.
-    pub fn set_limit(&self, limit: usize) {
+    pub(crate) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Whether `bytes` more fit. Two who ask at once may both get the same room: what is too much then
     /// is a piece for each thread.
-    pub fn fits(&self, bytes: usize) -> bool {
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
         self.used().saturating_add(bytes) <= self.limit()
     }
 
     /// Counts `bytes` more.
-    pub fn add(&self, bytes: usize) {
+    pub(crate) fn add(&self, bytes: usize) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Counts `bytes` less, which were counted before.
-    pub fn remove(&self, bytes: usize) {
+    pub(crate) fn remove(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

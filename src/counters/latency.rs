@@ -17,7 +17,7 @@ const LAST_POWER: u32 = 26;
 const CELLS: usize = CELLS_EACH * (LAST_POWER - CELLS_BITS + 2) as usize;
 
 /// The upper bounds of the buckets for Prometheus, in microseconds: 0.5 ms to 30 s.
-pub const BUCKETS_MICROS: [u64; 15] = [
+pub(crate) const BUCKETS_MICROS: [u64; 15] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000, 30_000_000,
 ];

@@ -18,7 +18,7 @@ pub struct DroppedLines {
 
 /// The server's own counters. They never restart while it runs.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// Open client connections.
     pub connections: Arc<InFlight>,
     /// Connections on which a request is being read, answered, or both.
@@ -50,62 +50,62 @@ impl Default for Refused {
 
 impl Metrics {
     /// The counters of a server whose logs drop lines into `dropped_lines`.
-    pub fn new(dropped_lines: DroppedLines) -> Self {
+    pub(crate) fn new(dropped_lines: DroppedLines) -> Self {
         Self { dropped_lines, ..Self::default() }
     }
 
     /// Says that the server is stopping: from now on no connection is kept.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Whether the server is stopping.
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
     /// Counts a request that has ended.
-    pub fn count_request(&self) {
+    pub(crate) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts fields of a request that no backend gets.
-    pub fn count_dropped_fields(&self, count: u64) {
+    pub(crate) fn count_dropped_fields(&self, count: u64) {
         self.dropped_fields.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Fields of requests that no backend got.
-    pub fn dropped_fields(&self) -> u64 {
+    pub(crate) fn dropped_fields(&self) -> u64 {
         self.dropped_fields.load(Ordering::Relaxed)
     }
 
     /// Counts a request that was refused or failed.
-    pub fn count_refused(&self, reason: Reason) {
+    pub(crate) fn count_refused(&self, reason: Reason) {
         self.refused.0[reason.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a reload of the config that has ended.
-    pub fn count_reload(&self, end: ReloadEnd) {
+    pub(crate) fn count_reload(&self, end: ReloadEnd) {
         self.reloads[end as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Reloads of the config that ended so.
-    pub fn reloads(&self, end: ReloadEnd) -> u64 {
+    pub(crate) fn reloads(&self, end: ReloadEnd) -> u64 {
         self.reloads[end as usize].load(Ordering::Relaxed)
     }
 
     /// Requests that have ended.
-    pub fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
     /// Requests refused or failed for this reason.
-    pub fn refused_for(&self, reason: Reason) -> u64 {
+    pub(crate) fn refused_for(&self, reason: Reason) -> u64 {
         self.refused.0[reason.index()].load(Ordering::Relaxed)
     }
 
     /// Requests refused or failed, by the reasons that occurred.
-    pub fn refused(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn refused(&self) -> BTreeMap<String, u64> {
         Reason::all()
             .map(|reason| (reason.to_string(), self.refused_for(reason)))
             .filter(|(_, count)| *count > 0)

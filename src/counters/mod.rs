@@ -6,7 +6,7 @@ mod in_flight;
 mod latency;
 mod metrics;
 
-pub use byte_pool::BytePool;
-pub use in_flight::{InFlight, InFlightGuard};
-pub use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
-pub use metrics::{DroppedLines, Metrics};
+pub(crate) use byte_pool::BytePool;
+pub(crate) use in_flight::{InFlight, InFlightGuard};
+pub(crate) use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
+pub(crate) use metrics::{DroppedLines, Metrics};

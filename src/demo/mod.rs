@@ -31,7 +31,7 @@ const LEG_DURATION: Duration = Duration::from_secs(1);
 
 /// Why the demo could not be shown.
 #[derive(Debug, thiserror::Error)]
-pub enum DemoError {
+pub(crate) enum DemoError {
     /// A backend or the state directory can't be created.
     #[error("cannot set up the demo")]
     Setup(#[from] std::io::Error),
@@ -45,7 +45,7 @@ pub enum DemoError {
 
 /// How the demo ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DemoOutcome {
+pub(crate) enum DemoOutcome {
     /// Not one request failed.
     NoneFailed,
     SomeFailed,
@@ -57,7 +57,7 @@ pub enum DemoOutcome {
 ///
 /// # Errors
 /// When the demo can't be set up.
-pub async fn run(
+pub(crate) async fn run(
     talk: &mut impl std::io::Write,
     stay: bool,
     mut ended: watch::Receiver<bool>,

@@ -25,10 +25,10 @@ use crate::counters::Metrics;
 use crate::state::Reader;
 use ledger::Ledger;
 
-pub use page::{Overview, serve};
+pub(crate) use page::{Overview, serve};
 
 /// The sources of the metrics.
-pub struct Exposed {
+pub(crate) struct Exposed {
     /// The published state, with its counters.
     pub reader: Reader,
     /// The server's own counters.
@@ -41,7 +41,7 @@ pub struct Exposed {
 
 /// Renders the metrics. Clones share their state.
 #[derive(Clone)]
-pub struct Exposition {
+pub(crate) struct Exposition {
     inner: Arc<Inner>,
 }
 
@@ -54,10 +54,10 @@ struct Inner {
 
 impl Exposition {
     /// The content type of [`Self::render`]'s text.
-    pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+    pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
     /// At most `per_domain_limit` domains have series of their own.
-    pub fn new(exposed: Exposed, per_domain_limit: usize) -> Self {
+    pub(crate) fn new(exposed: Exposed, per_domain_limit: usize) -> Self {
         let process = ProcessCollector::for_self();
         let ledger = Mutex::new(Ledger::new(per_domain_limit));
         Self { inner: Arc::new(Inner { exposed, process, ledger }) }
@@ -65,7 +65,7 @@ impl Exposition {
 
     /// All metrics in Prometheus's text format. With many domains this takes a while: don't call it
     /// on an async thread.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let Inner { exposed, process, ledger } = &*self.inner;
         let mut text = Text::default();
         {

@@ -56,11 +56,11 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The state of the server as JSON for the page; `None` on failure. A callback, so that this room
 /// does not import control.
-pub type Overview =
+pub(crate) type Overview =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
 
 /// Serves metrics at `listener` as long as this is polled; with `overview` also the page.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     exposition: Exposition,
     overview: Option<Overview>,

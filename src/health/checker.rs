@@ -29,7 +29,7 @@ const MAX_RUNNING_PROBES: usize = 1000;
 
 /// How backends are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthSettings {
+pub(crate) struct HealthSettings {
     /// What a probe does and what its outcome means.
     pub check: HealthCheck,
     /// The interval of look-ups of a name.
@@ -41,14 +41,14 @@ pub struct HealthSettings {
 /// The handle of the health checks. They end with the last handle, and with the publisher of the
 /// snapshots.
 #[derive(Clone)]
-pub struct Checker {
+pub(crate) struct Checker {
     watch: Arc<Watch>,
     /// Nothing is ever sent: closing it is the signal.
     _alive: Arc<watch::Sender<()>>,
 }
 
 /// Starts to check the backends of the snapshots from `reader`, on the current runtime.
-pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
+pub(crate) fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
     let runtime = Handle::current();
     let watch = Arc::new(Watch {
         prober: ArcSwap::from_pointee(Prober::new(settings.check.clone())),
@@ -67,7 +67,7 @@ pub fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
 
 impl Checker {
     /// Replaces the settings. The health of backends stays until new probes change it.
-    pub fn set(&self, settings: HealthSettings) {
+    pub(crate) fn set(&self, settings: HealthSettings) {
         let HealthSettings { check, resolve_interval, max_ejected_percent } = settings;
         let watch = &self.watch;
         watch.cap.set_percent(max_ejected_percent);
@@ -87,7 +87,7 @@ impl Checker {
 
     /// Probes the backend now. The outcome counts like a scheduled probe's, in the order in which
     /// they end: both count towards the same thresholds.
-    pub async fn probe_now(&self, node: &BackendNode) -> Verdict {
+    pub(crate) async fn probe_now(&self, node: &BackendNode) -> Verdict {
         let monitor = self.watch.monitor(node);
         let probe = self.watch.probe(node.clone()).await;
         monitor.record(probe)

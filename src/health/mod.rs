@@ -13,5 +13,4 @@ mod resolver;
 mod testing;
 mod threshold;
 
-pub use checker::{Checker, HealthSettings, spawn};
-pub use monitor::Verdict;
+pub(crate) use checker::{Checker, HealthSettings, spawn};

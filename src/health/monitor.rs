@@ -16,7 +16,7 @@ use crate::state::{BackendNode, Endpoints};
 
 /// The result of one probe.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Whether this probe passed.
     pub passed: bool,
     /// The backend's health after it.

@@ -19,10 +19,10 @@ pub(crate) mod tests;
 mod wire;
 mod wrapped;
 
-pub use decision::explain;
-pub use front::{Front, TlsFront, front, tls_front};
-pub use host::{HostServices, PageKeeper, PageRules, Pages};
-pub use options::{
+pub(crate) use decision::explain;
+pub(crate) use front::{Front, front, tls_front};
+pub(crate) use host::{HostServices, PageKeeper, PageRules, Pages};
+pub(crate) use options::{
     ConnectionLimits, HandshakeLimits, Https, MemoryLimits, ProxyOptions, RequestLimits,
-    SharedOptions, UpstreamOptions,
+    UpstreamOptions,
 };

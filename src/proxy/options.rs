@@ -15,7 +15,7 @@ use crate::tls::{CertStore, Serving};
 
 /// The settings of the request path.
 #[derive(Debug, Clone)]
-pub struct ProxyOptions {
+pub(crate) struct ProxyOptions {
     /// Threads that carry traffic.
     pub threads: usize,
     /// How long a connection may be silent between requests.
@@ -57,7 +57,7 @@ pub struct ProxyOptions {
 }
 
 /// What HTTPS is served with, and what plain HTTP is redirected by.
-pub struct Https {
+pub(crate) struct Https {
     /// The certificates by name.
     pub certificates: CertStore,
     /// What CAs ask for.
@@ -72,7 +72,7 @@ pub struct Https {
 
 /// What the request path expects of backends.
 #[derive(Debug, Clone)]
-pub struct UpstreamOptions {
+pub(crate) struct UpstreamOptions {
     /// How long a connection may take to be made, TLS included.
     pub connect_timeout: Duration,
     /// How long a backend may be silent.
@@ -99,11 +99,11 @@ pub struct UpstreamOptions {
 
 /// The options, as a reload may replace them. What has begun goes on with those it began with: a
 /// request, and a connection until its next head.
-pub type SharedOptions = Arc<ArcSwap<ProxyOptions>>;
+pub(crate) type SharedOptions = Arc<ArcSwap<ProxyOptions>>;
 
 /// What one request may be.
 #[derive(Debug, Clone, Copy)]
-pub struct RequestLimits {
+pub(crate) struct RequestLimits {
     /// Its header fields.
     pub headers: usize,
     /// Its target, in bytes.
@@ -116,7 +116,7 @@ pub struct RequestLimits {
 
 /// What connections may be.
 #[derive(Debug, Clone, Copy)]
-pub struct ConnectionLimits {
+pub(crate) struct ConnectionLimits {
     /// How many there may be.
     pub in_all: usize,
     /// How many of one client.
@@ -135,7 +135,7 @@ pub struct ConnectionLimits {
 
 /// What may be held in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryLimits {
+pub(crate) struct MemoryLimits {
     /// On behalf of a connection.
     pub per_connection: usize,
     /// On behalf of a client.
@@ -148,7 +148,7 @@ pub struct MemoryLimits {
 
 /// The limits of a handshake.
 #[derive(Debug, Clone, Copy)]
-pub struct HandshakeLimits {
+pub(crate) struct HandshakeLimits {
     /// How long it may take, but for the wait for a certificate.
     pub total: Duration,
     /// How many may be under way at once, from their whole hello on.

@@ -34,7 +34,7 @@ use crate::tokens::Tokens;
 type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 
 /// What the API is made of.
-pub struct Api {
+pub(crate) struct Api {
     /// Carries out what is asked for.
     pub dispatch: Dispatch,
     /// Who may ask over TCP.

@@ -32,7 +32,7 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A bound address.
-pub struct Listener {
+pub(crate) struct Listener {
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -42,19 +42,19 @@ impl Listener {
     ///
     /// # Errors
     /// When the system can't hand it over.
-    pub fn new(listener: std::net::TcpListener) -> std::io::Result<Self> {
+    pub(crate) fn new(listener: std::net::TcpListener) -> std::io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         Ok(Self { listener: TcpListener::from_std(listener)?, address })
     }
 
     /// Where it is, the port as the kernel chose it.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Serves until the runtime ends.
-    pub async fn serve(self, door: Door) {
+    pub(crate) async fn serve(self, door: Door) {
         let places = Places::default();
         loop {
             match self.listener.accept().await {
@@ -91,7 +91,7 @@ impl Door {
     }
 
     /// Serves a process that was let in at the admin socket.
-    pub async fn serve_local<S>(&self, stream: S, actor: Actor)
+    pub(crate) async fn serve_local<S>(&self, stream: S, actor: Actor)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -10,7 +10,7 @@ use super::api::{self, Api};
 
 /// Where requests come in. Cloned handles are the same door.
 #[derive(Clone)]
-pub struct Door {
+pub(crate) struct Door {
     api: Arc<ArcSwapOption<Router>>,
     /// Answers until there is an API.
     starting: Router,
@@ -19,18 +19,18 @@ pub struct Door {
 
 impl Door {
     /// A door without an API yet: every request is answered that the server is starting.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let started = Instant::now();
         Self { api: Arc::default(), starting: api::starting(started), started }
     }
 
     /// When it was made, which is when the server started.
-    pub fn started(&self) -> Instant {
+    pub(crate) fn started(&self) -> Instant {
         self.started
     }
 
     /// Answers from now on.
-    pub fn open(&self, api: Api) {
+    pub(crate) fn open(&self, api: Api) {
         self.api.store(Some(Arc::new(api.router())));
     }
 

@@ -18,7 +18,7 @@ mod routes;
 mod shapes;
 mod stream;
 
-pub use api::Api;
-pub use connection::Listener;
-pub use door::Door;
+pub(crate) use api::Api;
+pub(crate) use connection::Listener;
+pub(crate) use door::Door;
 pub use openapi::document;

@@ -40,7 +40,7 @@ impl Dispatch {
 
     /// How the server is, as JSON for a page: what `state.get`, `stats.get` and `event.list` answer.
     /// `None` when one of them has no answer.
-    pub async fn overview(&self) -> Option<String> {
+    pub(crate) async fn overview(&self) -> Option<String> {
         serde_json::to_string(&self.read_overview().await.ok()?).ok()
     }
 

@@ -26,7 +26,7 @@ mod tests;
 
 /// A connection to a server's admin socket.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
     next_id: i64,
@@ -40,7 +40,7 @@ impl Client {
     ///
     /// # Errors
     /// When nothing listens there, the socket may not be opened, or strangers may have put it there.
-    pub async fn connect(path: &Path) -> Result<Self, ClientError> {
+    pub(crate) async fn connect(path: &Path) -> Result<Self, ClientError> {
         let own = nix::unistd::Uid::effective().as_raw();
         let listeners = folder::examine(path.parent().unwrap_or(Path::new("/")), own)
             .map_err(|source| ClientError::Untrusted { path: path.to_owned(), source })?;
@@ -74,7 +74,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server refuses or fails, or the connection does.
-    pub async fn call<M: Method>(
+    pub(crate) async fn call<M: Method>(
         &mut self,
         params: &M::Params,
         mut on_progress: impl FnMut(M::Progress),
@@ -97,7 +97,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server refuses or fails, or the connection does.
-    pub async fn call_by_name(
+    pub(crate) async fn call_by_name(
         &mut self,
         method: &str,
         params: &(impl Serialize + ?Sized),

@@ -18,7 +18,7 @@ use crate::tokens::{TokenError, Tokens};
 
 /// What methods report beside the state.
 #[derive(Debug)]
-pub struct ServerFacts {
+pub(crate) struct ServerFacts {
     /// When the server started, in milliseconds since the Unix epoch.
     pub started_ms: u64,
     /// The addresses it serves at: those of plain HTTP, then those of HTTPS.
@@ -38,11 +38,11 @@ pub struct ServerFacts {
 }
 
 /// Finds out what needs a person now.
-pub struct Warnings(Box<dyn Fn() -> Vec<String> + Send + Sync>);
+pub(crate) struct Warnings(Box<dyn Fn() -> Vec<String> + Send + Sync>);
 
 impl Warnings {
     /// The warnings that `ask` returns.
-    pub fn new(ask: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(ask: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
         Self(Box::new(ask))
     }
 
@@ -59,7 +59,7 @@ impl fmt::Debug for Warnings {
 
 /// Carries out methods. Cheap to clone.
 #[derive(Clone)]
-pub struct Dispatch {
+pub(crate) struct Dispatch {
     pub(super) control: ControlPlane,
     pub(super) configuration: Configuration,
     pub(super) certificates: Certificates,
@@ -116,7 +116,7 @@ pub(super) enum Failure {
 
 impl Dispatch {
     /// Carries methods out on `control`, `configuration`, `certificates` and `tokens`.
-    pub fn new(
+    pub(crate) fn new(
         control: ControlPlane,
         configuration: Configuration,
         certificates: Certificates,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::envelope::FaultKind;
 
 /// A method of the admin socket.
-pub trait Method {
+pub(crate) trait Method {
     /// Its name on the wire: `noun.verb`.
     const NAME: &'static str;
     /// What it does, for its documentation.
@@ -26,11 +26,11 @@ pub trait Method {
 /// The parameters of a method that takes none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NoParams {}
+pub(crate) struct NoParams {}
 
 /// The answer of a change that has no more to show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// The revision after the change.
     pub revision: u64,
 }

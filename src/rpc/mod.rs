@@ -5,25 +5,24 @@
 
 mod call;
 pub mod catalogue;
-pub mod client;
+pub(crate) mod client;
 mod dispatch;
 pub mod envelope;
 mod fault;
 mod folder;
 mod lines;
 mod method;
-pub mod methods;
+pub(crate) mod methods;
 mod page;
 mod progress;
 mod run;
 mod server;
 mod socket;
-pub mod version;
+pub(crate) mod version;
 
 pub(crate) use dispatch::Call;
-pub use dispatch::{Dispatch, ServerFacts, Warnings};
-pub use folder::FolderError;
+pub(crate) use dispatch::{Dispatch, ServerFacts, Warnings};
 pub(crate) use progress::{ProgressSink, Reports};
 pub(crate) use server::read_json;
-pub use server::{HttpStream, ServeHttp, serve};
-pub use socket::{AdminSocket, SocketError};
+pub(crate) use server::{ServeHttp, serve};
+pub(crate) use socket::{AdminSocket, SocketError};

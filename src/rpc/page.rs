@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 /// Entries on a page when no limit is given, and at most. An answer stays small enough to be read, and
 /// written, in one go, however much there is.
-pub const PAGE: usize = 1000;
+pub(crate) const PAGE: usize = 1000;
 
 /// What a list is of.
-pub trait Listed: Serialize + DeserializeOwned + JsonSchema + Send {
+pub(crate) trait Listed: Serialize + DeserializeOwned + JsonSchema + Send {
     /// The member of a page that has its entries.
     const MEMBER: &'static str;
     /// The name of a page in documents.
@@ -25,7 +25,7 @@ pub trait Listed: Serialize + DeserializeOwned + JsonSchema + Send {
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PageParams<K> {
+pub(crate) struct PageParams<K> {
     /// Begin behind this one: the `next` of the page before. It need not exist any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<K>,
@@ -36,7 +36,7 @@ pub struct PageParams<K> {
 
 /// One page of a list. Each page is of the state of its time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page<T: Listed> {
+pub(crate) struct Page<T: Listed> {
     /// The revision of the state that was listed.
     pub revision: u64,
     /// In their order.

@@ -35,7 +35,7 @@ macro_rules! methods {
         $(
             $(#[doc = $doc])*
             #[derive(Debug)]
-            pub enum $type {}
+            pub(crate) enum $type {}
 
             impl $crate::rpc::method::Method for $type {
                 const NAME: &'static str = $name;

@@ -71,18 +71,23 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const READ_AHEAD: usize = 1024;
 
 /// A connection of which the beginning may have been read.
-pub type HttpStream = Join<BufReader<OwnedReadHalf>, OwnedWriteHalf>;
+pub(crate) type HttpStream = Join<BufReader<OwnedReadHalf>, OwnedWriteHalf>;
 
 /// Serves a connection that speaks HTTP, to its end. Given by the server, so that this room need not
 /// know how.
-pub type ServeHttp =
+pub(crate) type ServeHttp =
     Arc<dyn Fn(HttpStream, Actor) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// Serves the socket until the runtime that this is called in ends.
 ///
 /// # Errors
 /// When the socket can't be handed to the runtime.
-pub fn serve(listener: UnixListener, socket: &AdminSocket, dispatch: Dispatch, http: ServeHttp) {
+pub(crate) fn serve(
+    listener: UnixListener,
+    socket: &AdminSocket,
+    dispatch: Dispatch,
+    http: ServeHttp,
+) {
     tokio::spawn(accept(listener, socket.gate, Speakers { dispatch, http }, Limits::default()));
 }
 

@@ -13,7 +13,7 @@ use crate::atomic_file;
 
 /// Why the admin socket can't be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum SocketError {
+pub(crate) enum SocketError {
     /// Another server answers there.
     #[error("another server listens at the admin socket `{path}`")]
     InUse {
@@ -54,7 +54,7 @@ pub enum SocketError {
 
 impl SocketError {
     /// What to do about it.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         let hint = match self {
             Self::InUse { .. } => {
                 "stop the other server, or give this one a `proxy.admin_socket` of its own"
@@ -72,7 +72,7 @@ impl SocketError {
 
 /// A bound admin socket. Dropping it removes its file, if that is still its own.
 #[derive(Debug)]
-pub struct AdminSocket {
+pub(crate) struct AdminSocket {
     pub(super) listener: UnixListener,
     pub(super) gate: Gate,
     path: PathBuf,
@@ -93,7 +93,7 @@ impl AdminSocket {
     ///
     /// # Errors
     /// When another server listens there, or the file can't be made.
-    pub fn bind(path: &Path, group: Option<&str>) -> Result<Self, SocketError> {
+    pub(crate) fn bind(path: &Path, group: Option<&str>) -> Result<Self, SocketError> {
         let failed = |source| SocketError::System { path: path.to_owned(), source };
         let group = group.map(group_id).transpose()?;
         if let Some(directory) = path.parent() {
@@ -126,7 +126,7 @@ impl AdminSocket {
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn listener(&self) -> io::Result<tokio::net::UnixListener> {
+    pub(crate) fn listener(&self) -> io::Result<tokio::net::UnixListener> {
         tokio::net::UnixListener::from_std(self.listener.try_clone()?)
     }
 
@@ -135,7 +135,7 @@ impl AdminSocket {
     ///
     /// # Errors
     /// As [`Self::bind`].
-    pub fn check(path: &Path, group: Option<&str>) -> Result<(), SocketError> {
+    pub(crate) fn check(path: &Path, group: Option<&str>) -> Result<(), SocketError> {
         group.map(group_id).transpose()?;
         let Some(directory) = path.parent() else { return is_there(path).map(drop) };
         check_trust(path, directory)?;
@@ -147,7 +147,7 @@ impl AdminSocket {
     /// Lets this very process in no more. A server never calls itself: what it connects to is a
     /// backend, and a stranger's request would come in with the rights of the server's user.
     #[must_use]
-    pub fn refusing_itself(mut self) -> Self {
+    pub(crate) fn refusing_itself(mut self) -> Self {
         self.gate.itself = false;
         self
     }

@@ -10,7 +10,7 @@ use crate::tokens::TokenError;
 
 /// Why a server could not start. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum ServerError {
+pub(crate) enum ServerError {
     /// An address can't be listened at.
     #[error("cannot listen at `{address}` (`{key}`)")]
     Listen {
@@ -65,7 +65,7 @@ pub enum ServerError {
 
 impl ServerError {
     /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
         match self {
             Self::Listen { key, address, source } => Some(match source.kind() {

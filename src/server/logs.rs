@@ -6,7 +6,7 @@ use crate::telemetry::{AccessLog, LevelHandle, LogHandle, TelemetryError};
 
 /// The logs of a server. Clones are of the same.
 #[derive(Debug, Clone)]
-pub struct Logs {
+pub(crate) struct Logs {
     /// Nothing where the process doesn't log.
     log: Option<LogHandle>,
     access_log: AccessLog,
@@ -21,7 +21,7 @@ impl Logs {
     }
 
     /// Opens the files again, which somebody has moved.
-    pub fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         if let Some(log) = &self.log {
             log.reopen();
         }

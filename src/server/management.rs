@@ -1,13 +1,12 @@
 //! The management API: its tokens, its address, and its place at the admin socket.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
 use super::{ServerError, listen};
 use crate::config::Config;
-use crate::rest::{self, Door};
+use crate::rest::Door;
 use crate::rpc::ServeHttp;
 use crate::tokens::Tokens;
 
@@ -22,19 +21,14 @@ pub(super) fn open_tokens(config: &Config) -> Result<Tokens, ServerError> {
 
 /// Serves the management API, if anywhere. Until the door is opened, whoever comes is told that the
 /// server starts.
-pub(super) fn open_door(
-    config: &Config,
-    control: &Runtime,
-) -> Result<(Door, Option<SocketAddr>), ServerError> {
+pub(super) fn open_door(config: &Config, control: &Runtime) -> Result<Door, ServerError> {
     let door = Door::new();
     let _context = control.enter();
-    let listener = listen::bind_management(&config.proxy)?;
-    let address = listener.as_ref().map(rest::Listener::address);
-    if let Some(listener) = listener {
+    if let Some(listener) = listen::bind_management(&config.proxy)? {
         tracing::info!(listen_addr = %listener.address(), "serving the management API");
         control.spawn(listener.serve(door.clone()));
     }
-    Ok((door, address))
+    Ok(door)
 }
 
 /// Serves HTTP at the admin socket.

@@ -17,11 +17,10 @@ mod stop;
 mod tests;
 mod watch;
 
-pub use error::ServerError;
+pub(crate) use error::ServerError;
 pub(crate) use listen::Listener;
-pub use logs::Logs;
-pub use preflight::{Missing, preflight};
-pub use start::Server;
-pub use stop::Stopped;
+pub(crate) use logs::Logs;
+pub(crate) use preflight::{Missing, preflight};
+pub(crate) use start::Server;
 
-pub use crate::control::{Configuration, ReloadOptions};
+pub(crate) use crate::control::{Configuration, ReloadOptions};

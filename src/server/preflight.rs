@@ -20,7 +20,7 @@ use crate::tokens::Tokens;
 
 /// What a start would miss.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
+pub(crate) struct Missing {
     /// The key that names it.
     pub key: &'static str,
     /// What is missing, and what would be right.
@@ -30,7 +30,7 @@ pub struct Missing {
 }
 
 /// Looks for what a start with this config would need. Blocks, and changes nothing.
-pub fn preflight(config: &Config) -> Vec<Missing> {
+pub(crate) fn preflight(config: &Config) -> Vec<Missing> {
     let errors = start_errors(config).into_iter().map(|(key, error)| Missing {
         key,
         message: message_of(&error),

@@ -30,9 +30,8 @@ use crate::telemetry::LogHandle;
 use crate::tokens::Tokens;
 
 /// A server that serves. Dropping it ends everything at once; [`Server::stop`] lets requests finish.
-pub struct Server {
+pub(crate) struct Server {
     pub(super) listeners: Listeners,
-    pub(super) management_address: Option<SocketAddr>,
     pub(super) admin_socket: PathBuf,
     /// How long requests may take to end, as the config says now.
     pub(super) shutdown_timeout: Arc<ArcSwap<Duration>>,
@@ -55,7 +54,7 @@ impl Server {
     ///
     /// # Errors
     /// When something that it needs can't be had; then nothing was changed and nothing listens.
-    pub fn start(
+    pub(crate) fn start(
         mut config: Config,
         source: Source,
         log: Option<LogHandle>,
@@ -148,7 +147,6 @@ impl Server {
         }
         Ok(Self {
             listeners,
-            management_address: opened.management_address,
             admin_socket: config.proxy.admin_socket,
             shutdown_timeout,
             configuration,
@@ -164,37 +162,32 @@ impl Server {
     }
 
     /// The addresses at which plain HTTP is served, ports as the kernel chose them.
-    pub fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+    pub(crate) fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.http.iter().map(Listener::address)
     }
 
     /// The addresses at which HTTPS is served, ports as the kernel chose them.
-    pub fn https_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+    pub(crate) fn https_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.https.iter().map(Listener::address)
     }
 
-    /// Where the REST API is served, the port as the kernel chose it.
-    pub fn management_address(&self) -> Option<SocketAddr> {
-        self.management_address
-    }
-
     /// Where the admin socket is.
-    pub fn admin_socket(&self) -> &Path {
+    pub(crate) fn admin_socket(&self) -> &Path {
         &self.admin_socket
     }
 
     /// The config, to be read again.
-    pub fn configuration(&self) -> &Configuration {
+    pub(crate) fn configuration(&self) -> &Configuration {
         &self.configuration
     }
 
     /// The logs.
-    pub fn logs(&self) -> &Logs {
+    pub(crate) fn logs(&self) -> &Logs {
         &self.logs
     }
 
     /// The published state.
-    pub fn state(&self) -> &Reader {
+    pub(crate) fn state(&self) -> &Reader {
         &self.reader
     }
 }
@@ -213,7 +206,6 @@ impl Drop for Server {
 struct Opened {
     listeners: Listeners,
     door: Door,
-    management_address: Option<SocketAddr>,
     metrics: expose::Bound,
     admin: tokio::net::UnixListener,
     tokens: Tokens,
@@ -232,7 +224,7 @@ impl Opened {
             let _context = traffic.enter();
             listen::bind(&config.proxy)?
         };
-        let (door, management_address) = management::open_door(config, control)?;
+        let door = management::open_door(config, control)?;
         let metrics = expose::bind(config.metrics.clone(), control)?;
         let admin = {
             let _context = control.enter();
@@ -241,7 +233,6 @@ impl Opened {
         Ok(Self {
             listeners,
             door,
-            management_address,
             metrics,
             admin,
             tokens: management::open_tokens(config)?,

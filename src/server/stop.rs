@@ -17,7 +17,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a stop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
+pub(crate) enum Stopped {
     /// Everything had ended.
     Finished,
     /// So many requests were cut off.
@@ -27,7 +27,7 @@ pub enum Stopped {
 impl Server {
     /// Stops accepting and waits until what runs has ended, the config's time-out is over, or `now`
     /// is.
-    pub async fn stop(mut self, now: impl Future<Output = ()>) -> Stopped {
+    pub(crate) async fn stop(mut self, now: impl Future<Output = ()>) -> Stopped {
         let started = Instant::now();
         self.metrics.stop();
         self.stopping.send_replace(true);

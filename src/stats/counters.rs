@@ -4,7 +4,7 @@ use crate::state::TrafficCounts;
 
 /// Counts of requests, without their durations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Requests that have ended.
     pub requests: u64,
     /// Those that failed at the server's side.

@@ -9,9 +9,9 @@ mod report;
 mod sampler;
 mod track;
 
-pub use counters::Counters;
-pub use report::{BackendReport, DomainReport, Figures, Query, Report, TagReport};
-pub use sampler::Stats;
+pub(crate) use counters::Counters;
+pub(crate) use report::{BackendReport, DomainReport, Figures, Query, Report, TagReport};
+pub(crate) use sampler::Stats;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use crate::state::{BackendNode, DomainNode, Snapshot, TagLive};
 
 /// A query for a report.
 #[derive(Debug, Clone)]
-pub struct Query {
+pub(crate) struct Query {
     /// This domain only, with the backends of its tags.
     pub domain: Option<DomainName>,
     /// This backend only, and no domain unless one is given too.
@@ -31,7 +31,7 @@ pub struct Query {
 
 /// The figures at one moment.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// The revision of the state.
     pub revision: u64,
     /// How long the server has been counting.
@@ -56,7 +56,7 @@ pub struct Report {
 
 /// The figures of requests in a window.
 #[derive(Debug, Clone, Default)]
-pub struct Figures {
+pub(crate) struct Figures {
     pub span: Duration,
     /// Requests that have begun and not ended.
     pub in_flight: usize,
@@ -68,12 +68,12 @@ pub struct Figures {
 
 impl Figures {
     /// The rate a second.
-    pub fn rate_of(&self, number: u64) -> f64 {
+    pub(crate) fn rate_of(&self, number: u64) -> f64 {
         per_second(number, self.span)
     }
 
     /// The share of requests that failed, 0 to 1.
-    pub fn error_share(&self) -> f64 {
+    pub(crate) fn error_share(&self) -> f64 {
         let Counters { requests, errors, .. } = self.counters;
         #[expect(clippy::cast_precision_loss, reason = "nobody reads its sixteenth digit")]
         let share = errors as f64 / requests.max(1) as f64;
@@ -82,7 +82,7 @@ impl Figures {
 }
 
 #[derive(Debug)]
-pub struct DomainReport {
+pub(crate) struct DomainReport {
     pub node: Arc<DomainNode>,
     /// All its tags together.
     pub figures: Figures,
@@ -94,13 +94,13 @@ pub struct DomainReport {
 
 /// A domain's requests on one tag.
 #[derive(Debug)]
-pub struct TagReport {
+pub(crate) struct TagReport {
     pub tag: Tag,
     pub figures: Figures,
 }
 
 #[derive(Debug)]
-pub struct BackendReport {
+pub(crate) struct BackendReport {
     pub node: Arc<BackendNode>,
     /// Its figures. Durations are until the answer began.
     pub figures: Figures,

@@ -12,7 +12,7 @@ use crate::state::Reader;
 
 /// The handle for reports. Clones share the recorded ticks, which last as long as one of them.
 #[derive(Debug, Clone)]
-pub struct Stats(Arc<Inner>);
+pub(crate) struct Stats(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -24,7 +24,7 @@ struct Inner {
 
 impl Stats {
     /// Starts to record, with a task on the current runtime.
-    pub fn spawn(reader: Reader) -> Self {
+    pub(crate) fn spawn(reader: Reader) -> Self {
         let history = Mutex::new(History::default());
         let inner = Arc::new(Inner { reader, started: Instant::now(), history });
         tokio::spawn(keep(Arc::downgrade(&inner)));
@@ -32,7 +32,7 @@ impl Stats {
     }
 
     /// The current figures of the published state. `None` if the server stops in between.
-    pub async fn report(&self, query: Query) -> Option<Report> {
+    pub(crate) async fn report(&self, query: Query) -> Option<Report> {
         let inner = Arc::clone(&self.0);
         let report = move || {
             let history = inner.history.lock();

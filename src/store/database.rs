@@ -28,7 +28,7 @@ const FILE: &str = "state.db";
 
 /// The state directory, held for as long as this lives.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     /// Closed first: who closes the database last puts the log of writes away.
     reader: HistoryReader,
     connection: Connection,
@@ -42,7 +42,7 @@ pub struct Store {
 
 /// What was found at start.
 #[derive(Debug, Default)]
-pub struct Saved {
+pub(crate) struct Saved {
     /// The revision of the state.
     pub revision: u64,
     /// The virtual hosts.
@@ -55,7 +55,7 @@ pub struct Saved {
 
 /// What is made to last in one step.
 #[derive(Debug)]
-pub struct Commit<'a> {
+pub(crate) struct Commit<'a> {
     /// The edits of the desired state.
     pub changes: &'a [Change],
     /// The revision they lead to.
@@ -76,7 +76,7 @@ impl Store {
     /// # Errors
     /// When the directory can't be used, another server uses it, or the database is not one that
     /// this version understands; then it has not been touched.
-    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
         let lock = lock::acquire(directory)?;
         let path = directory.join(FILE);
         private_file(&path)
@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// Reads the history, beside the changes.
-    pub fn history(&self) -> HistoryReader {
+    pub(crate) fn history(&self) -> HistoryReader {
         self.reader.clone()
     }
 
@@ -106,7 +106,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::open`] and [`Self::load`].
-    pub fn check(directory: &Path) -> Result<(), StoreError> {
+    pub(crate) fn check(directory: &Path) -> Result<(), StoreError> {
         lock::check(directory)?;
         let path = directory.join(FILE);
         if !path.exists() {
@@ -134,7 +134,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails or holds what can't be read.
-    pub fn load(&self) -> Result<Saved, StoreError> {
+    pub(crate) fn load(&self) -> Result<Saved, StoreError> {
         load(&self.connection)
     }
 
@@ -142,7 +142,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn applied_file(&self) -> Result<Option<String>, StoreError> {
+    pub(crate) fn applied_file(&self) -> Result<Option<String>, StoreError> {
         applied_file(&self.connection)
     }
 
@@ -151,7 +151,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails; then nothing was written.
-    pub fn commit(&mut self, commit: &Commit<'_>) -> Result<u64, StoreError> {
+    pub(crate) fn commit(&mut self, commit: &Commit<'_>) -> Result<u64, StoreError> {
         crash_point("commit");
         let transaction = self.connection.transaction()?;
         for change in commit.changes {
@@ -187,7 +187,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn set_outcome(&mut self, event: u64, outcome: &Outcome) -> Result<(), StoreError> {
+    pub(crate) fn set_outcome(&mut self, event: u64, outcome: &Outcome) -> Result<(), StoreError> {
         crash_point("outcome");
         let transaction = self.connection.transaction()?;
         let value: Option<String> = transaction
@@ -220,7 +220,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn mark_interrupted(&mut self) -> Result<usize, StoreError> {
+    pub(crate) fn mark_interrupted(&mut self) -> Result<usize, StoreError> {
         let open: Vec<u64> = self
             .connection
             .prepare(

@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 /// Why the state could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// The directory can't be made or written.
     #[error("cannot use the state directory `{path}`")]
     Directory {
@@ -66,7 +66,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// What to do about it.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Self::Directory { path, .. } => format!(
                 "make `{}` writable for this user, or set `proxy.state_dir` to a directory that is",

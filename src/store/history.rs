@@ -20,7 +20,7 @@ pub(super) const AFTER_OF_DOMAIN: &str = "
 
 /// How much is read of the history at once.
 #[derive(Debug, Clone, Copy)]
-pub struct ReadLimit {
+pub(crate) struct ReadLimit {
     /// At most so many events.
     pub events: usize,
     /// When their texts have come to so many bytes, no more are read.
@@ -37,7 +37,7 @@ impl ReadLimit {
 
 /// Reads the history. Cloned handles share the connection; one reads at a time.
 #[derive(Debug, Clone)]
-pub struct HistoryReader {
+pub(crate) struct HistoryReader {
     connection: Arc<Mutex<Connection>>,
 }
 
@@ -53,7 +53,7 @@ impl HistoryReader {
     ///
     /// # Errors
     /// When the database fails or holds what can't be read.
-    pub fn events(
+    pub(crate) fn events(
         &self,
         domain: Option<&DomainName>,
         most: ReadLimit,
@@ -74,7 +74,7 @@ impl HistoryReader {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn before_newest(
+    pub(crate) fn before_newest(
         &self,
         domain: Option<&DomainName>,
         limit: usize,
@@ -102,7 +102,7 @@ impl HistoryReader {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn newest(&self) -> Result<u64, StoreError> {
+    pub(crate) fn newest(&self) -> Result<u64, StoreError> {
         let newest = "SELECT coalesce(max(id), 0) FROM events";
         let newest = self.lock().query_row(newest, [], |row| row.get::<_, i64>(0))?;
         Ok(newest.unsigned_abs())
@@ -112,7 +112,11 @@ impl HistoryReader {
     ///
     /// # Errors
     /// When the database fails or holds what can't be read.
-    pub fn newest_of(&self, kind: EntryKind, name: &str) -> Result<Option<Event>, StoreError> {
+    pub(crate) fn newest_of(
+        &self,
+        kind: EntryKind,
+        name: &str,
+    ) -> Result<Option<Event>, StoreError> {
         let newest = match kind {
             EntryKind::Domain => self.events_where(
                 "WHERE id IN (SELECT event FROM event_domains WHERE domain = ?1)
@@ -136,7 +140,7 @@ impl HistoryReader {
     ///
     /// # Errors
     /// When the database fails or holds what can't be read.
-    pub fn events_before(
+    pub(crate) fn events_before(
         &self,
         before: Option<u64>,
         most: ReadLimit,
@@ -150,7 +154,7 @@ impl HistoryReader {
     ///
     /// # Errors
     /// When the database fails or holds what can't be read.
-    pub fn events_after(
+    pub(crate) fn events_after(
         &self,
         event: u64,
         domain: Option<&DomainName>,
@@ -175,7 +179,7 @@ impl HistoryReader {
     ///
     /// # Errors
     /// When the database fails or holds what can't be read.
-    pub fn event(&self, event: u64) -> Result<Option<Event>, StoreError> {
+    pub(crate) fn event(&self, event: u64) -> Result<Option<Event>, StoreError> {
         let one = self.events_where("WHERE id = ?1", params![signed(event)], ReadLimit::NONE);
         Ok(one?.pop())
     }

@@ -9,6 +9,6 @@ mod history;
 mod lock;
 mod retention;
 
-pub use database::{Commit, Saved, Store};
-pub use error::StoreError;
-pub use history::{HistoryReader, ReadLimit};
+pub(crate) use database::{Commit, Saved, Store};
+pub(crate) use error::StoreError;
+pub(crate) use history::{HistoryReader, ReadLimit};

@@ -7,7 +7,7 @@ use crate::model::TokenName;
 
 /// Why a command on tokens failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// There is no such token.
     #[error("unknown token `{name}`")]
     Unknown {
@@ -47,7 +47,7 @@ pub enum TokenError {
 
 impl TokenError {
     /// The error with its causes, in one line.
-    pub fn in_full(&self) -> String {
+    pub(crate) fn in_full(&self) -> String {
         match std::error::Error::source(self) {
             Some(cause) => format!("{self}: {cause}"),
             None => self.to_string(),
@@ -55,7 +55,7 @@ impl TokenError {
     }
 
     /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unknown { .. } => "`vhost ctl token list` shows all".to_owned(),
             Self::Exists { name } => {

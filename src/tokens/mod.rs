@@ -16,7 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
-pub use error::TokenError;
+pub(crate) use error::TokenError;
 use file::{Kept, KeptToken};
 
 use crate::clock::now_ms;
@@ -33,7 +33,7 @@ const FILE: &str = "tokens.json";
 
 /// The tokens of a server. Cloned handles share them.
 #[derive(Clone)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     inner: Arc<Inner>,
 }
 
@@ -48,7 +48,7 @@ struct Inner {
 
 /// A token without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenFacts {
+pub(crate) struct TokenFacts {
     pub name: TokenName,
     /// What it allows.
     pub access: Access,
@@ -61,7 +61,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When the file is there and can't be read.
-    pub fn open(state_dir: &std::path::Path) -> Result<Self, TokenError> {
+    pub(crate) fn open(state_dir: &std::path::Path) -> Result<Self, TokenError> {
         let path = state_dir.join(FILE);
         let kept = ArcSwap::from_pointee(file::read(&path)?);
         let (writer, changes) = (Mutex::default(), watch::Sender::new(()));
@@ -72,7 +72,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When it can't be saved.
-    pub fn prepare(&self) -> Result<(), TokenError> {
+    pub(crate) fn prepare(&self) -> Result<(), TokenError> {
         self.inner.change(|kept| match &kept.admin {
             Some(_) => Ok(()),
             None => new_admin(kept).map(drop),
@@ -80,7 +80,7 @@ impl Tokens {
     }
 
     /// The token of this secret, compared in constant time.
-    pub fn holder(&self, secret: &str) -> Option<TokenFacts> {
+    pub(crate) fn holder(&self, secret: &str) -> Option<TokenFacts> {
         let hash = sha256(secret);
         let kept = self.inner.kept.load();
         let mut holder = None;
@@ -93,7 +93,7 @@ impl Tokens {
     }
 
     /// Completes when this secret is no longer valid: at once if it is not valid now.
-    pub async fn revoked(self, secret: String) {
+    pub(crate) async fn revoked(self, secret: String) {
         let mut changes = self.inner.changes.subscribe();
         // The sender is kept by `self`, so there is always one.
         while self.holder(&secret).is_some() && changes.changed().await.is_ok() {}
@@ -103,14 +103,14 @@ impl Tokens {
     ///
     /// # Errors
     /// When there is none.
-    pub fn admin(&self) -> Result<(TokenFacts, String), TokenError> {
+    pub(crate) fn admin(&self) -> Result<(TokenFacts, String), TokenError> {
         let kept = self.inner.kept.load();
         let admin = kept.admin.as_ref().ok_or(TokenError::NoAdmin)?;
         Ok((admin.token.facts(), admin.secret.clone()))
     }
 
     /// All tokens, by name.
-    pub fn list(&self) -> Vec<TokenFacts> {
+    pub(crate) fn list(&self) -> Vec<TokenFacts> {
         let mut all: Vec<_> = self.inner.kept.load().all().map(KeptToken::facts).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
@@ -121,7 +121,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When there is no such token, or it can't be saved.
-    pub async fn rotate(
+    pub(crate) async fn rotate(
         &self,
         name: Option<TokenName>,
     ) -> Result<(TokenFacts, String), TokenError> {
@@ -144,7 +144,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When there is one of that name, or it can't be saved.
-    pub async fn add(
+    pub(crate) async fn add(
         &self,
         name: TokenName,
         access: Access,
@@ -166,7 +166,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When there is no such token, it is the server's own, or it can't be saved.
-    pub async fn remove(&self, name: TokenName) -> Result<(), TokenError> {
+    pub(crate) async fn remove(&self, name: TokenName) -> Result<(), TokenError> {
         self.changing(move |kept| {
             if name == TokenName::admin() {
                 return Err(TokenError::Fixed);

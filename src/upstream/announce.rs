@@ -17,7 +17,11 @@ use crate::model::{ProxyHeader, SendProxyProtocol};
 
 /// Makes new connections of a peer begin with the header. A kept one is only used again for an
 /// identical header, which means the same client connection.
-pub fn announce(peer: &mut HttpPeer, how: SendProxyProtocol, header: impl FnOnce() -> ProxyHeader) {
+pub(crate) fn announce(
+    peer: &mut HttpPeer,
+    how: SendProxyProtocol,
+    header: impl FnOnce() -> ProxyHeader,
+) {
     /// Secret: with two headers of the same hash, a client could get another's connection.
     static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     if how == SendProxyProtocol::Off {

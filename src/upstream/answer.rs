@@ -20,7 +20,7 @@ const MAX_DIGITS: usize = 18;
 ///
 /// # Errors
 /// What is wrong.
-pub fn check_answer(response: &mut ResponseHeader, wants_websocket: bool) -> Result<()> {
+pub(crate) fn check_answer(response: &mut ResponseHeader, wants_websocket: bool) -> Result<()> {
     fault(response, wants_websocket)
         .map_or(Ok(()), |fault| Err(Error::explain(BAD_ANSWER, fault).into_up()))?;
     // RFC 9110 §8.6, RFC 9112 §6.1.

@@ -18,15 +18,15 @@ use pingora::{Error, ErrorType};
 use crate::model::{Scheme, SendProxyProtocol};
 use crate::state::{BackendNode, Endpoints};
 
-pub use announce::announce;
+pub(crate) use announce::announce;
 use answer::BAD_ANSWER;
-pub use answer::check_answer;
+pub(crate) use answer::check_answer;
 pub(crate) use reason::io_reason;
 use reason::{NO_HANDSHAKE, NO_HTTP2};
-pub use reason::{failure, reason};
-pub use request::to_http2;
-pub use unprocessed::is_unprocessed;
-pub use upgrade::{HasAgreed, for_upgrade};
+pub(crate) use reason::{failure, reason};
+pub(crate) use request::to_http2;
+pub(crate) use unprocessed::is_unprocessed;
+pub(crate) use upgrade::for_upgrade;
 
 /// Requests at once on an HTTP/2 connection with a backend.
 const MAX_H2_STREAMS: u32 = 100;
@@ -49,7 +49,11 @@ const DUPLEX_GROUP: u64 = 0x9e37_79b9_7f4a_7c15;
 ///
 /// # Errors
 /// When its name has not been resolved, or the files of its TLS can't be used.
-pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::Result<HttpPeer> {
+pub(crate) fn peer(
+    node: &BackendNode,
+    endpoints: &Endpoints,
+    pick: usize,
+) -> pingora::Result<HttpPeer> {
     let tls = node.tls().map_err(|error| {
         Error::explain(ErrorType::InvalidCert, format!("{NO_HANDSHAKE}{error}")).into_up()
     })?;
@@ -88,7 +92,7 @@ pub fn peer(node: &BackendNode, endpoints: &Endpoints, pick: usize) -> pingora::
 }
 
 /// Sets up a peer for a request with a body, if it is over HTTP/2.
-pub fn for_duplex(peer: &mut HttpPeer) {
+pub(crate) fn for_duplex(peer: &mut HttpPeer) {
     peer.options.h2_stream_window_size = Some(H2_DUPLEX_WINDOW);
     peer.options.h2_connection_window_size = Some(H2_DUPLEX_CONNECTION_WINDOW);
     peer.group_key ^= DUPLEX_GROUP;
@@ -99,7 +103,7 @@ pub fn for_duplex(peer: &mut HttpPeer) {
 ///
 /// # Errors
 /// When the backend's scheme has no HTTP/1.
-pub fn check_http1(scheme: Scheme) -> pingora::Result<()> {
+pub(crate) fn check_http1(scheme: Scheme) -> pingora::Result<()> {
     match scheme {
         Scheme::Http | Scheme::Https => Ok(()),
         Scheme::H2 | Scheme::H2c => Err(Error::new_up(NO_HTTP2)),
@@ -108,7 +112,7 @@ pub fn check_http1(scheme: Scheme) -> pingora::Result<()> {
 
 /// Whether a connection of the peer is HTTP/1, whatever the backend offers: because its scheme or
 /// the request needs that, or because the backend has offered nothing else so far.
-pub fn speaks_only_http1(peer: &HttpPeer, node: &BackendNode) -> bool {
+pub(crate) fn speaks_only_http1(peer: &HttpPeer, node: &BackendNode) -> bool {
     match peer.options.alpn.get_max_http_version() {
         1 => true,
         _ => node.backend.options.scheme == Scheme::Https && node.live.speaks_only_http1(),

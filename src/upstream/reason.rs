@@ -9,7 +9,7 @@ use super::BAD_ANSWER;
 use crate::model::UpstreamFailure;
 
 /// The short reason of a failed connect or exchange, such as `connection refused`.
-pub fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     match error.root_etype() {
         ErrorType::ConnectRefused => "connection refused".into(),
         ErrorType::ConnectNoRoute => "no route to host".into(),
@@ -36,7 +36,7 @@ pub fn reason(error: &Error) -> String {
 }
 
 /// The class of a failed connect or exchange; `answering` is whether the answer had begun.
-pub fn failure(error: &Error, answering: bool) -> UpstreamFailure {
+pub(crate) fn failure(error: &Error, answering: bool) -> UpstreamFailure {
     match error.root_etype() {
         ErrorType::ConnectRefused => UpstreamFailure::ConnectRefused,
         ErrorType::ConnectTimedout => UpstreamFailure::ConnectTimeout,

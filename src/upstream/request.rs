@@ -10,7 +10,7 @@ use pingora::{ErrorType, OrErr, Result};
 ///
 /// # Errors
 /// When it has no valid host.
-pub fn to_http2(request: &mut RequestHeader, is_https: bool) -> Result<()> {
+pub(crate) fn to_http2(request: &mut RequestHeader, is_https: bool) -> Result<()> {
     request.set_version(Version::HTTP_2);
     let authority = match request.remove_header(&header::HOST) {
         Some(host) => Authority::try_from(host.as_bytes())

@@ -32,7 +32,7 @@ use super::path_of;
 /// Sets up a peer for a request with an upgrade: over HTTP/1.1, which alone has upgrades (RFC 9110
 /// §7.8), and on a connection of its own. Until the backend `has_agreed` it may be silent for
 /// `silent`.
-pub fn for_upgrade(peer: &mut HttpPeer, silent: Duration, has_agreed: HasAgreed) {
+pub(crate) fn for_upgrade(peer: &mut HttpPeer, silent: Duration, has_agreed: HasAgreed) {
     let options: &mut PeerOptions = &mut peer.options;
     options.set_http_version(1, 1);
     options.custom_l4 = Some(Arc::new(UpgradeConnect { silent, has_agreed }));
@@ -41,7 +41,7 @@ pub fn for_upgrade(peer: &mut HttpPeer, silent: Duration, has_agreed: HasAgreed)
 }
 
 /// Whether a backend has agreed to the upgrade.
-pub type HasAgreed = Arc<dyn Fn() -> bool + Send + Sync>;
+pub(crate) type HasAgreed = Arc<dyn Fn() -> bool + Send + Sync>;
 
 struct UpgradeConnect {
     silent: Duration,

@@ -26,7 +26,7 @@ use super::exit_code::ExitCode;
   vhost completions bash > ~/.local/share/bash-completion/completions/vhost
   vhost completions zsh > ~/.zfunc/_vhost
   vhost completions fish > ~/.config/fish/completions/vhost.fish")]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     /// The shell
     shell: Shell,
     /// The words of a line; the candidates for the last one are printed instead
@@ -73,7 +73,7 @@ impl Shell {
 const FILES: &str = ":files";
 
 /// Prints the script, or the candidates for the last word. Returns the exit status.
-pub fn run(args: &CompletionsArgs, root: clap::Command) -> u8 {
+pub(super) fn run(args: &CompletionsArgs, root: clap::Command) -> u8 {
     let CompletionsArgs { shell, words } = args;
     let text = if words.is_empty() {
         shell.script().to_owned()

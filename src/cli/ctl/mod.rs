@@ -36,4 +36,4 @@ mod wait;
 pub(super) use connect::default_socket;
 pub(super) use flags::FlagValue;
 pub(super) use options::{Given, HasOptions, OfBackend, OfDomain};
-pub use verb::{CtlArgs, run};
+pub(super) use verb::{CtlArgs, run};

@@ -18,7 +18,7 @@ use crate::clock::now_ms;
 /// Operate a running server over its admin socket.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true, after_help = exit_code::help())]
-pub struct CtlArgs {
+pub(crate) struct CtlArgs {
     #[command(flatten)]
     shared: SharedArgs,
     #[command(subcommand)]
@@ -82,7 +82,7 @@ enum Verb {
 }
 
 /// Runs `vhost ctl` on the process's own streams.
-pub fn run(args: CtlArgs) -> u8 {
+pub(crate) fn run(args: CtlArgs) -> u8 {
     let surroundings = Surroundings {
         stdout_terminal: io::stdout().is_terminal(),
         stdout_width: columns(std::env::var("COLUMNS").ok())

@@ -16,14 +16,14 @@ use super::words::say;
 #[command(after_help = "Examples:
   vhost man | man -l -
   vhost man ./man")]
-pub struct ManArgs {
+pub(super) struct ManArgs {
     /// Write `vhost.1`, `vhost-ctl-switch.1` and all others into this directory
     #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     directory: Option<PathBuf>,
 }
 
 /// Prints or writes the pages of `root`. Returns the exit status.
-pub fn run(args: &ManArgs, root: clap::Command) -> u8 {
+pub(super) fn run(args: &ManArgs, root: clap::Command) -> u8 {
     let mut pages = page::all(root);
     pages.push(("vhost-config.5".to_owned(), config_page::render()));
     let written = match &args.directory {

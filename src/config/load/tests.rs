@@ -3,10 +3,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
+use crate::config::settings::{HealthCheckSettings, ProbeKind, SwitchSettings, UpstreamSettings};
 use crate::config::{
-    Declared, DeclaredBackend, EabSettings, HealthCheckSettings, IssuerSettings,
-    LetsEncryptSettings, MetricsSettings, OnDemandSettings, ProbeKind, ProxySettings,
-    SwitchSettings, UpstreamSettings,
+    Declared, DeclaredBackend, EabSettings, IssuerSettings, LetsEncryptSettings, MetricsSettings,
+    OnDemandSettings, ProxySettings,
 };
 use crate::model::record::Keys;
 use crate::model::{

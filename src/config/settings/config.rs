@@ -17,7 +17,7 @@ use crate::tls::PeerFiles;
 
 /// All that a server needs to know before it starts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Config {
+pub(crate) struct Config {
     /// The client's side, and the process itself.
     pub proxy: ProxySettings,
     /// The side of the backends.
@@ -56,7 +56,7 @@ pub struct Config {
 
 impl Config {
     /// A configuration in which everything but `proxy` has its default.
-    pub fn new(proxy: ProxySettings) -> Self {
+    pub(crate) fn new(proxy: ProxySettings) -> Self {
         Self {
             cache_dir: proxy.state_dir.join("certs"),
             proxy,
@@ -80,7 +80,7 @@ impl Config {
 
 impl Config {
     /// What is the server's own: nobody is served from there.
-    pub fn reserved_paths(&self) -> ReservedPaths {
+    pub(crate) fn reserved_paths(&self) -> ReservedPaths {
         let proxy = &self.proxy;
         let management =
             proxy.management_api_addr.map(|address| ("proxy.management_api_addr", address));
@@ -111,7 +111,7 @@ pub(in crate::config) fn tables() -> [Table; 9] {
 
 /// What to do after a change of a key, such as `proxy.threads`, where that can't take effect while the
 /// server runs.
-pub fn remedy(key: &str) -> Option<&'static str> {
+pub(crate) fn remedy(key: &str) -> Option<&'static str> {
     let (section, key) = key.rsplit_once('.')?;
     let table = tables().into_iter().find(|table| table.name == section)?;
     table.rows.into_iter().find(|row| row.key == key)?.remedy

@@ -11,7 +11,7 @@ use crate::model::{HealthCheck, HealthCheckKind, worded};
 
 settings! {
     /// The health checks of backends.
-    "health_check" => pub HealthCheckSettings, rules: rules();
+    "health_check" => pub(crate) HealthCheckSettings, rules: rules();
 
     /// What a probe does: `http` requests `path`, `tcp` only connects.
     kind: Choice<ProbeKind>;
@@ -43,7 +43,7 @@ settings! {
 worded! {
     /// What a probe does.
     #[derive(Default)]
-    pub enum ProbeKind {
+    pub(crate) enum ProbeKind {
         /// It sends a request.
         #[default]
         Http "http",
@@ -56,7 +56,7 @@ impl_word!(ProbeKind);
 
 impl HealthCheckSettings {
     /// The check that these settings describe.
-    pub fn check(&self) -> HealthCheck {
+    pub(crate) fn check(&self) -> HealthCheck {
         let kind = match self.kind {
             ProbeKind::Tcp => HealthCheckKind::Tcp,
             ProbeKind::Http => HealthCheckKind::Http {

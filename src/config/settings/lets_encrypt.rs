@@ -90,7 +90,7 @@ const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org
 
 /// Certificates from ACME CAs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LetsEncryptSettings {
+pub(crate) struct LetsEncryptSettings {
     /// The CA, and those that are tried when it fails, in order. Never empty.
     pub issuers: Vec<IssuerSettings>,
     /// The program that sets and clears DNS records: `present NAME VALUE` and `cleanup NAME VALUE`.
@@ -101,7 +101,7 @@ pub struct LetsEncryptSettings {
 
 /// One ACME CA, and how it is dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssuerSettings {
+pub(crate) struct IssuerSettings {
     /// Its directory (RFC 8555 §7.1.1).
     pub directory_url: String,
     /// As the file has that, where it refers to the environment: it is what people are shown.
@@ -124,14 +124,14 @@ pub struct IssuerSettings {
 
 impl IssuerSettings {
     /// Its directory as people are shown it.
-    pub fn shown_url(&self) -> &str {
+    pub(crate) fn shown_url(&self) -> &str {
         self.written_url.as_ref().unwrap_or(&self.directory_url)
     }
 }
 
 /// A binding to an account that exists outside of ACME.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EabSettings {
+pub(crate) struct EabSettings {
     /// The key's id.
     pub kid: String,
     /// A file with the key, in base64url.
@@ -140,7 +140,7 @@ pub struct EabSettings {
 
 /// `on_demand_ask` and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnDemandSettings {
+pub(crate) struct OnDemandSettings {
     /// The URL that is asked with `?domain=NAME`, and allows a name by the status 200.
     pub ask: String,
     /// Names that one client may have asked about in a minute.

@@ -9,7 +9,7 @@ use crate::config::table::{RESTART, settings};
 
 settings! {
     /// Metrics for Prometheus at `/metrics`. Anyone who can reach the address can read them.
-    "metrics" => pub MetricsSettings, restart: RESTART;
+    "metrics" => pub(crate) MetricsSettings, restart: RESTART;
 
     /// Whether metrics are served.
     enabled: bool;

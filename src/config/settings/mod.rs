@@ -9,11 +9,13 @@ mod metrics;
 mod proxy;
 mod upstream;
 
-pub use config::{Config, remedy};
+pub(crate) use config::{Config, remedy};
 pub(super) use config::{read, tables};
-pub use health_check::{HealthCheckSettings, ProbeKind};
-pub use lets_encrypt::{EabSettings, IssuerSettings, LetsEncryptSettings, OnDemandSettings};
+pub(crate) use health_check::HealthCheckSettings;
+#[cfg(test)]
+pub(super) use health_check::ProbeKind;
+pub(crate) use lets_encrypt::{EabSettings, IssuerSettings, LetsEncryptSettings, OnDemandSettings};
 pub(super) use listeners::{Listeners, collide};
-pub use metrics::MetricsSettings;
-pub use proxy::{CertificateFiles, ProxySettings};
-pub use upstream::{SwitchSettings, UpstreamSettings};
+pub(crate) use metrics::MetricsSettings;
+pub(crate) use proxy::{CertificateFiles, ProxySettings};
+pub(crate) use upstream::{SwitchSettings, UpstreamSettings};

@@ -24,7 +24,7 @@ use crate::tls::read_fitting_pair;
 settings! {
     /// The side of the clients, and the process. At least one of `listen_addr` and
     /// `listen_addr_http` is required.
-    "proxy" => pub ProxySettings, rules: rules();
+    "proxy" => pub(crate) ProxySettings, rules: rules();
 
     /// The address for HTTPS: HTTP/2 and HTTP/1.1. `[::]:443` is every IPv6 address.
     listen_addr: Option<Listen>, example: "0.0.0.0:443", restart: RESTART;
@@ -146,13 +146,13 @@ settings! {
 }
 
 texts! {
-    pub ClientIpHeader: HeaderField, like "[!#$%&'*+.^`|~0-9A-Za-z-]+", such as "CF-Connecting-IP",
+    pub(crate) ClientIpHeader: HeaderField, like "[!#$%&'*+.^`|~0-9A-Za-z-]+", such as "CF-Connecting-IP",
         by |value, _| client_ip_header(value);
 }
 
 /// A certificate in files of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
+pub(crate) struct CertificateFiles {
     /// The certificate with its chain, PEM.
     pub cert: PathBuf,
     /// Its private key, PEM.
@@ -161,12 +161,12 @@ pub struct CertificateFiles {
 
 impl ProxySettings {
     /// Settings in which everything but the two paths has its default; nothing is listened at.
-    pub fn new(admin_socket: PathBuf, state_dir: PathBuf) -> Self {
+    pub(crate) fn new(admin_socket: PathBuf, state_dir: PathBuf) -> Self {
         Self { admin_socket, state_dir, ..Self::default() }
     }
 
     /// The certificate for clients that name no host, or one that nobody has declared.
-    pub fn default_certificate(&self) -> Option<CertificateFiles> {
+    pub(crate) fn default_certificate(&self) -> Option<CertificateFiles> {
         let (cert, key) = self.default_cert.clone().zip(self.default_key.clone())?;
         Some(CertificateFiles { cert, key })
     }

@@ -7,7 +7,7 @@ use crate::config::table::settings;
 
 settings! {
     /// The side of the backends.
-    "upstream" => pub UpstreamSettings;
+    "upstream" => pub(crate) UpstreamSettings;
 
     /// How long connecting may take, TLS handshake included.
     connect_timeout_secs: Time = Duration::from_secs(5);
@@ -35,7 +35,7 @@ settings! {
 
 settings! {
     /// Defaults of `vhost ctl switch`.
-    "switch" => pub SwitchSettings;
+    "switch" => pub(crate) SwitchSettings;
 
     /// How long the new tag has to become healthy. If it doesn't, nothing changes.
     gate_timeout_secs: Time = Duration::from_secs(30);

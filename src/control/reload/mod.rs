@@ -20,7 +20,7 @@ use apply::{Done, Merge};
 
 /// How a reload is done.
 #[derive(Debug, Clone, Default)]
-pub struct ReloadOptions {
+pub(crate) struct ReloadOptions {
     /// Skip the gate, and take the last backend from a live tag if the config says so.
     pub force: bool,
     /// Don't wait for the requests of what was removed or left.
@@ -38,7 +38,7 @@ impl Configuration {
     /// # Errors
     /// When the config is wrong, contradicts what was done by commands, would leave a domain without
     /// a backend or move it to one that is not healthy. Then nothing has changed.
-    pub async fn reload(
+    pub(crate) async fn reload(
         &self,
         actor: Actor,
         options: ReloadOptions,
@@ -81,7 +81,7 @@ impl Configuration {
     ///
     /// # Errors
     /// As of a reload, but for the gate's.
-    pub async fn preview(&self, force: bool) -> Result<ReloadReport, ControlError> {
+    pub(crate) async fn preview(&self, force: bool) -> Result<ReloadReport, ControlError> {
         let (_, settings, merge) = self.read_and_compare().await?;
         match merge.preview(force).await {
             Ok(done) => Ok(self.report(true, &done, &settings)),
@@ -158,7 +158,7 @@ impl ControlPlane {
     /// # Errors
     /// When the check fails, the file now declares what a command has made otherwise, a name is taken, a domain would
     /// lose its last backend, or the change can't be saved.
-    pub async fn apply_file(
+    pub(crate) async fn apply_file(
         &self,
         path: String,
         applied: Option<Declared>,

@@ -28,7 +28,7 @@ use crate::tls::Slot;
 
 /// Explains requests as the request path of these options would decide about them.
 #[derive(Clone)]
-pub struct Explainer {
+pub(crate) struct Explainer {
     options: SharedOptions,
     https: Option<Arc<Https>>,
     hosts: HostServices,
@@ -36,7 +36,7 @@ pub struct Explainer {
 
 /// What would be asked, and by whom.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
+pub(crate) struct Question<'a> {
     /// What a GET would be sent for.
     pub url: &'a RequestUrl,
     /// The headers that it would have.
@@ -47,12 +47,16 @@ pub struct Question<'a> {
 
 impl Explainer {
     /// For the request path that goes by `options`, and serves HTTPS with `https` where it does.
-    pub fn new(options: SharedOptions, https: Option<Arc<Https>>, hosts: HostServices) -> Self {
+    pub(crate) fn new(
+        options: SharedOptions,
+        https: Option<Arc<Https>>,
+        hosts: HostServices,
+    ) -> Self {
         Self { options, https, hosts }
     }
 
     /// What would become of a request. When and by whom its tag became live is the history's to add.
-    pub fn explain(&self, snapshot: &Snapshot, question: Question<'_>) -> Explanation {
+    pub(crate) fn explain(&self, snapshot: &Snapshot, question: Question<'_>) -> Explanation {
         let options = self.options.load();
         let request = request(question);
         let mut explanation = Explanation {

@@ -2,7 +2,7 @@
 //! served and those that are only explained.
 
 mod decide;
-pub mod explain;
+pub(crate) mod explain;
 mod facts;
 mod standing;
 mod verdict;

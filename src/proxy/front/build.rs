@@ -21,7 +21,7 @@ use crate::state::Reader;
 const MAX_RETRIES: usize = 100;
 
 /// Builds the front that listeners hand their connections to.
-pub fn front(
+pub(crate) fn front(
     options: SharedOptions,
     reader: Reader,
     metrics: Arc<Metrics>,
@@ -46,7 +46,7 @@ pub fn front(
 }
 
 /// Builds the front of HTTPS listeners: handshakes, and then what `front` does.
-pub fn tls_front(
+pub(crate) fn tls_front(
     front: Front,
     https: Arc<Https>,
     reader: Reader,

@@ -7,5 +7,5 @@ mod handshake;
 mod http2;
 mod serve;
 
-pub use build::{front, tls_front};
-pub use serve::{Front, TlsFront};
+pub(crate) use build::{front, tls_front};
+pub(crate) use serve::Front;

@@ -44,7 +44,7 @@ pub(crate) type Proxy = HttpProxy<Phases, GatedConnector>;
 
 /// What listeners hand their connections to. Clones share everything.
 #[derive(Clone)]
-pub struct Front {
+pub(crate) struct Front {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) options: SharedOptions,
     pub(crate) metrics: Arc<Metrics>,
@@ -62,7 +62,7 @@ struct BusyHead {
 
 /// What listeners of HTTPS hand their connections to.
 #[derive(Clone)]
-pub struct TlsFront {
+pub(crate) struct TlsFront {
     front: Front,
     handshakes: Arc<Handshakes>,
 }
@@ -74,7 +74,7 @@ impl TlsFront {
 
     /// The same for a listener whose connections are counted in `open`, besides those of all.
     #[must_use]
-    pub fn counting(&self, open: &Arc<InFlight>) -> Self {
+    pub(crate) fn counting(&self, open: &Arc<InFlight>) -> Self {
         Self { front: self.front.counting(open), handshakes: Arc::clone(&self.handshakes) }
     }
 }
@@ -92,7 +92,7 @@ impl Front {
 
     /// The same for a listener whose connections are counted in `open`, besides those of all.
     #[must_use]
-    pub fn counting(&self, open: &Arc<InFlight>) -> Self {
+    pub(crate) fn counting(&self, open: &Arc<InFlight>) -> Self {
         Self { open: Arc::clone(open), ..self.clone() }
     }
 

@@ -15,5 +15,5 @@ pub(super) mod sticky;
 
 pub(super) use services::Host;
 
-pub use pages::{PageKeeper, PageRules, Pages};
-pub use services::HostServices;
+pub(crate) use pages::{PageKeeper, PageRules, Pages};
+pub(crate) use services::HostServices;

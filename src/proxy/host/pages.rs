@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// Which files may be pages.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct PageRules {
+pub(crate) struct PageRules {
     /// Files below it may be pages, whoever names them.
     pub directory: Option<PathBuf>,
     /// The files that the config file names, wherever they are.
@@ -58,7 +58,7 @@ impl PageRules {
 
 /// The pages of all domains, as they were read last. Clones share them.
 #[derive(Clone, Default)]
-pub struct Pages {
+pub(crate) struct Pages {
     files: Arc<ArcSwap<HashMap<PathBuf, Held>>>,
     rules: watch::Sender<Arc<PageRules>>,
 }
@@ -84,7 +84,7 @@ impl Pages {
     }
 
     /// Says which files may be pages from now on.
-    pub fn set_rules(&self, rules: PageRules) {
+    pub(crate) fn set_rules(&self, rules: PageRules) {
         self.rules.send_if_modified(|before| {
             let differs = **before != rules;
             if differs {
@@ -95,7 +95,7 @@ impl Pages {
     }
 
     /// What could not be read.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let pages = self.files.load();
         let mut warnings: Vec<_> = pages
             .values()
@@ -128,7 +128,7 @@ impl Pages {
 }
 
 /// Keeps pages as the published state and the files say.
-pub struct PageKeeper {
+pub(crate) struct PageKeeper {
     pages: Pages,
     rules: watch::Receiver<Arc<PageRules>>,
     reader: Reader,
@@ -139,7 +139,7 @@ pub struct PageKeeper {
 
 impl PageKeeper {
     /// Reads the pages of the state of now. Blocks.
-    pub fn open(pages: Pages, reader: Reader) -> Self {
+    pub(crate) fn open(pages: Pages, reader: Reader) -> Self {
         let rules = pages.rules.subscribe();
         let mut keeper =
             Self { pages, rules, reader, seen: Arc::default(), named: BTreeMap::new() };
@@ -150,7 +150,7 @@ impl PageKeeper {
     }
 
     /// Runs until nothing is published any more.
-    pub async fn keep(mut self) {
+    pub(crate) async fn keep(mut self) {
         loop {
             let look = async {
                 if self.named.is_empty() {

@@ -19,7 +19,7 @@ use crate::state::DomainNode;
 
 /// What options of domains need that outlives a request. Clones share everything.
 #[derive(Clone)]
-pub struct HostServices {
+pub(crate) struct HostServices {
     pub(crate) passwords: SharedPasswords,
     pub(crate) sticky: Arc<StickyKey>,
     /// The error pages.
@@ -31,7 +31,7 @@ impl HostServices {
     ///
     /// # Errors
     /// When there is no key to be had.
-    pub fn open(state_dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(state_dir: &Path) -> io::Result<Self> {
         let key = fresh_key().map_err(|_| io::Error::other("there is no randomness"))?;
         Ok(Self {
             passwords: Arc::new(Passwords::new(key)),
@@ -44,7 +44,7 @@ impl HostServices {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn check(state_dir: &Path) -> io::Result<()> {
+    pub(crate) fn check(state_dir: &Path) -> io::Result<()> {
         StickyKey::read_from(state_dir).map(drop)
     }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, Listed, Open, Page, PageParams};
-use crate::control::{BackendEdit, ControlError, Probed};
+use crate::control::{BackendEdit, ControlError, Probed, find};
 use crate::model::record::{self, Edited, New, Shown};
 use crate::model::{
     Backend, BackendAddr, BackendId, BackendOptions, BackendState, DomainName, HealthReport, Tag,
@@ -51,7 +51,7 @@ methods! {
 /// Names one backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BackendParams {
+pub(crate) struct BackendParams {
     /// Its id.
     pub id: BackendId,
 }
@@ -59,7 +59,7 @@ pub struct BackendParams {
 /// What `backend.add` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AddParams {
+pub(crate) struct AddParams {
     /// The new id.
     pub id: BackendId,
     /// Where it listens.
@@ -74,7 +74,7 @@ pub struct AddParams {
 /// What `backend.set` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SetParams {
+pub(crate) struct SetParams {
     /// The backend.
     pub id: BackendId,
     /// Where it listens.
@@ -96,7 +96,7 @@ pub struct SetParams {
 /// What `backend.tag` and `backend.untag` take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TagParams {
+pub(crate) struct TagParams {
     /// The backend.
     pub id: BackendId,
     /// The tags to add or to take away.
@@ -109,7 +109,7 @@ pub struct TagParams {
 /// What `backend.drain`, `backend.disable` and `backend.remove` take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DrainParams {
+pub(crate) struct DrainParams {
     /// The backend.
     pub id: BackendId,
     /// Answer when its requests have ended, not at once. A removal always waits.
@@ -125,7 +125,7 @@ pub struct DrainParams {
 /// What `backend.ready` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReadyParams {
+pub(crate) struct ReadyParams {
     /// The backend.
     pub id: BackendId,
     /// Answer when it is healthy, not at once.
@@ -137,7 +137,7 @@ pub struct ReadyParams {
 
 /// What a probe found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ProbeReport {
+pub(crate) struct ProbeReport {
     /// The backend.
     pub id: BackendId,
     /// Whether this very probe succeeded. What makes the backend healthy or unhealthy is several in a
@@ -149,7 +149,7 @@ pub struct ProbeReport {
 
 /// How far a drain is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DrainProgress {
+pub(crate) struct DrainProgress {
     /// Requests that have not ended.
     pub remaining: usize,
 }
@@ -162,7 +162,7 @@ impl Listed for BackendInfo {
 
 /// A backend with what is observed of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BackendInfo {
+pub(crate) struct BackendInfo {
     /// The revision of the state that was read.
     pub revision: u64,
     /// Its id.
@@ -204,8 +204,8 @@ impl Run for Show {
     async fn run(server: &Dispatch, params: BackendParams, _: &Call) -> Answered<Self> {
         let BackendParams { id } = params;
         let snapshot = server.control.snapshot();
-        let node = server.control.find_backend(&snapshot, &id)?;
-        Ok(BackendInfo { serves: served_by(&snapshot, &node), ..backend(&snapshot, &node) })
+        let node = find::backend(&snapshot, &id)?;
+        Ok(BackendInfo { serves: served_by(&snapshot, node), ..backend(&snapshot, node) })
     }
 }
 
@@ -217,7 +217,7 @@ impl Run for Add {
         let state = BackendState::Ready;
         let new = Backend { id: id.clone(), address, tags, options, state };
         let snapshot = server.control.add_backend(call.caller(), new).await?;
-        info(server, &snapshot, &id)
+        info(&snapshot, &id)
     }
 }
 
@@ -226,7 +226,7 @@ impl Run for Set {
         let SetParams { id, address, options, tags, state, force } = params;
         let edit = BackendEdit { address, options: options.values, tags, state, force };
         let snapshot = server.control.set_backend(call.caller(), id.clone(), edit).await?;
-        info(server, &snapshot, &id)
+        info(&snapshot, &id)
     }
 }
 
@@ -249,7 +249,7 @@ impl Run for AddTags {
     async fn run(server: &Dispatch, params: TagParams, call: &Call) -> Answered<Self> {
         let TagParams { id, tags, force: _ } = params;
         let snapshot = server.control.tag_backend(call.caller(), id.clone(), tags).await?;
-        info(server, &snapshot, &id)
+        info(&snapshot, &id)
     }
 }
 
@@ -257,7 +257,7 @@ impl Run for RemoveTags {
     async fn run(server: &Dispatch, params: TagParams, call: &Call) -> Answered<Self> {
         let TagParams { id, tags, force } = params;
         let snapshot = server.control.untag_backend(call.caller(), id.clone(), tags, force).await?;
-        info(server, &snapshot, &id)
+        info(&snapshot, &id)
     }
 }
 
@@ -282,7 +282,7 @@ impl Run for Ready {
             let timeout = timeout_ms.map(Duration::from_millis);
             server.control.wait_backend_healthy(&id, timeout).await?;
         }
-        info(server, &server.control.snapshot(), &id)
+        info(&server.control.snapshot(), &id)
     }
 }
 
@@ -308,12 +308,11 @@ async fn take_out<M: Method<Progress = DrainProgress>>(
         let timeout = timeout_ms.map(Duration::from_millis);
         server.control.drain_backend(&id, timeout, progress).await?;
     }
-    info(server, &server.control.snapshot(), &id)
+    info(&server.control.snapshot(), &id)
 }
 
-fn info(server: &Dispatch, snapshot: &Snapshot, id: &BackendId) -> Result<BackendInfo, Failure> {
-    let node = server.control.find_backend(snapshot, id)?;
-    Ok(backend(snapshot, &node))
+fn info(snapshot: &Snapshot, id: &BackendId) -> Result<BackendInfo, Failure> {
+    Ok(backend(snapshot, find::backend(snapshot, id)?))
 }
 
 /// A backend with what is observed of it; in lists without the domains it serves.

@@ -42,14 +42,14 @@ impl Listed for CertificateReport {
 /// Names one certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NameParams {
+pub(crate) struct NameParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
 }
 
 /// The answer of `cert.show`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CertificateDetail {
+pub(crate) struct CertificateDetail {
     /// What `cert.list` shows.
     #[serde(flatten)]
     pub report: CertificateReport,
@@ -61,7 +61,7 @@ pub struct CertificateDetail {
 /// What `cert.renew` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RenewParams {
+pub(crate) struct RenewParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
     /// Order although what is served is still good, and although orders were made lately.
@@ -72,7 +72,7 @@ pub struct RenewParams {
 /// What `cert.wait` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WaitParams {
+pub(crate) struct WaitParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
     /// How long; two minutes when not given.
@@ -82,7 +82,7 @@ pub struct WaitParams {
 /// How far `cert.wait` is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CertificateWaitProgress")]
-pub struct WaitProgress {
+pub(crate) struct WaitProgress {
     /// What is being done.
     pub step: String,
 }
@@ -90,7 +90,7 @@ pub struct WaitProgress {
 /// What `cert.import` takes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ImportParams {
+pub(crate) struct ImportParams {
     /// A domain, or an alias of one, that the certificate is for.
     pub name: DomainName,
     /// The certificate with its chain, PEM.
@@ -108,7 +108,7 @@ impl std::fmt::Debug for ImportParams {
 /// What `cert.export` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ExportParams {
+pub(crate) struct ExportParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
     /// With the private key.
@@ -118,7 +118,7 @@ pub struct ExportParams {
 
 /// The answer of `cert.export`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Exported {
+pub(crate) struct Exported {
     /// The certificate with its chain, PEM.
     pub cert: String,
     /// Its private key, PEM.
@@ -135,7 +135,7 @@ impl std::fmt::Debug for Exported {
 /// What `cert.revoke` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RevokeParams {
+pub(crate) struct RevokeParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
     /// Why (RFC 5280 §5.3.1); `unspecified` when not given. After `key-compromise` a new one, with
@@ -146,7 +146,7 @@ pub struct RevokeParams {
 
 /// The answer of `cert.ca`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Authority {
+pub(crate) struct Authority {
     /// The root certificate, PEM, for trust stores.
     pub cert: String,
     /// Its SHA-256, in hexadecimal.
@@ -155,7 +155,7 @@ pub struct Authority {
 
 /// The answer of `cert.account`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AccountList {
+pub(crate) struct AccountList {
     /// One for each CA that is configured, in the order in which they are tried.
     pub accounts: Vec<AccountInfo>,
 }

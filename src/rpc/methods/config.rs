@@ -27,7 +27,7 @@ methods! {
 /// What `config.export` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ExportParams {
+pub(crate) struct ExportParams {
     /// Write the hashes of passwords too, so that the file can be used as it is. What references to the
     /// environment stand for is never written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -37,7 +37,7 @@ pub struct ExportParams {
 /// What `config.reload` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReloadParams {
+pub(crate) struct ReloadParams {
     /// Only say what it would do; nothing is probed.
     #[serde(default)]
     pub dry_run: bool,
@@ -54,7 +54,7 @@ pub struct ReloadParams {
 
 /// The answer of `config.diff`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ConfigDiff {
+pub(crate) struct ConfigDiff {
     /// The revision of the state that was compared.
     pub revision: u64,
     /// Where the config comes from: a path, mostly.
@@ -71,7 +71,7 @@ pub struct ConfigDiff {
 
 /// The answer of `config.export`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ConfigExport {
+pub(crate) struct ConfigExport {
     /// The revision of the state that was exported.
     pub revision: u64,
     /// The config file.
@@ -83,7 +83,7 @@ pub struct ConfigExport {
 /// What to show of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ShowParams {
+pub(crate) struct ShowParams {
     /// Every key, also those that have their default.
     #[serde(default)]
     pub effective: bool,
@@ -93,7 +93,7 @@ pub struct ShowParams {
 
 /// The settings of the server. Domains and backends are state: other methods show them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ShownConfig {
+pub(crate) struct ShownConfig {
     /// The revision of the state.
     pub revision: u64,
     /// The keys, in the order of the sections.
@@ -102,7 +102,7 @@ pub struct ShownConfig {
 
 /// A key of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ShownSetting {
+pub(crate) struct ShownSetting {
     /// Section and key, such as `proxy.threads`.
     pub key: String,
     /// The value as a file would say it; null where there is neither value nor default. A text that

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Changed, Listed, Page, PageParams};
-use crate::control::{ControlError, DomainEdit, NewDomain};
+use crate::control::{ControlError, DomainEdit, NewDomain, find};
 use crate::model::record::{self, Edited, New, Shown};
 use crate::model::{
     BackendState, DomainName, HealthStatus, HostOptions, Tag, TopOptions, VirtualHost,
@@ -36,7 +36,7 @@ methods! {
 /// Names one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DomainParams {
+pub(crate) struct DomainParams {
     /// Its name or an alias of it.
     pub domain: DomainName,
 }
@@ -44,7 +44,7 @@ pub struct DomainParams {
 /// What `domain.add` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AddParams {
+pub(crate) struct AddParams {
     /// The new name.
     pub domain: DomainName,
     /// The tag that is live at once.
@@ -63,7 +63,7 @@ pub struct AddParams {
 /// What `domain.set` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SetParams {
+pub(crate) struct SetParams {
     /// The virtual host.
     pub domain: DomainName,
     #[serde(flatten)]
@@ -78,7 +78,7 @@ pub struct SetParams {
 /// What `domain.wait` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WaitParams {
+pub(crate) struct WaitParams {
     /// The virtual host.
     pub domain: DomainName,
     /// What to wait for.
@@ -90,7 +90,7 @@ pub struct WaitParams {
 /// What `domain.wait` waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum WaitFor {
+pub(crate) enum WaitFor {
     /// Every ready backend of the live tag is healthy.
     Healthy,
     /// No request runs on a tag that is neither live nor that of a path.
@@ -99,7 +99,7 @@ pub enum WaitFor {
 
 /// How far `domain.wait` is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct WaitProgress {
+pub(crate) struct WaitProgress {
     /// Backends not yet healthy, or requests not yet ended.
     pub remaining: usize,
 }
@@ -112,7 +112,7 @@ impl Listed for DomainInfo {
 
 /// A virtual host with what serves it now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DomainInfo {
+pub(crate) struct DomainInfo {
     /// The revision of the state that was read.
     pub revision: u64,
     /// Its name.
@@ -142,7 +142,7 @@ fn is_zero(number: &usize) -> bool {
 
 /// How many backends of a pool can serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PoolInfo {
+pub(crate) struct PoolInfo {
     /// All that carry the tag.
     pub total: usize,
     /// Those that the operator wants to take traffic.
@@ -153,7 +153,7 @@ pub struct PoolInfo {
 
 /// Requests in flight on one tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TagInFlight {
+pub(crate) struct TagInFlight {
     /// The tag.
     pub tag: Tag,
     /// How many requests of this domain run there.
@@ -179,7 +179,7 @@ impl Run for List {
 impl Run for Show {
     async fn run(server: &Dispatch, params: DomainParams, _: &Call) -> Answered<Self> {
         let DomainParams { domain } = params;
-        info(server, &server.control.snapshot(), &domain)
+        info(&server.control.snapshot(), &domain)
     }
 }
 
@@ -193,7 +193,7 @@ impl Run for Add {
             VirtualHost { domain: domain.clone(), live, previous: None, top, options };
         let new = NewDomain { virtual_host, force };
         let snapshot = server.control.add_domain(call.caller(), new).await?;
-        info(server, &snapshot, &domain)
+        info(&snapshot, &domain)
     }
 }
 
@@ -202,7 +202,7 @@ impl Run for Set {
         let SetParams { domain, top, options } = params;
         let edit = DomainEdit { top: top.values, options };
         let snapshot = server.control.set_domain(call.caller(), domain.clone(), edit).await?;
-        info(server, &snapshot, &domain)
+        info(&snapshot, &domain)
     }
 }
 
@@ -228,13 +228,12 @@ impl Run for Wait {
                 server.control.wait_drained(&domain, timeout, progress).await?;
             }
         }
-        info(server, &server.control.snapshot(), &domain)
+        info(&server.control.snapshot(), &domain)
     }
 }
 
-fn info(server: &Dispatch, snapshot: &Snapshot, name: &DomainName) -> Result<DomainInfo, Failure> {
-    let node = server.control.find_domain(snapshot, name)?;
-    Ok(domain(snapshot, &node))
+fn info(snapshot: &Snapshot, name: &DomainName) -> Result<DomainInfo, Failure> {
+    Ok(domain(snapshot, find::domain(snapshot, name)?))
 }
 
 /// A virtual host with what serves it now.

@@ -22,7 +22,7 @@ methods! {
 /// What `event.list` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ListParams {
+pub(crate) struct ListParams {
     /// Only what concerns this domain.
     pub domain: Option<DomainName>,
     /// At most so many; 20 when not given.
@@ -32,7 +32,7 @@ pub struct ListParams {
 /// What `event.watch` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WatchParams {
+pub(crate) struct WatchParams {
     /// Only what concerns this domain.
     pub domain: Option<DomainName>,
     /// Begin with at most so many that have happened; 20 when not given.
@@ -46,14 +46,14 @@ pub struct WatchParams {
 
 /// The answer of `event.watch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Watched {
+pub(crate) struct Watched {
     /// How many were reported.
     pub told: usize,
 }
 
 /// The answer of `event.list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct EventList {
+pub(crate) struct EventList {
     /// The revision of the state now.
     pub revision: u64,
     /// The events, the newest first.

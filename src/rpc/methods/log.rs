@@ -16,14 +16,14 @@ methods! {
 /// What `log.level` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LevelParams {
+pub(crate) struct LevelParams {
     /// The level to log from; the one now stays when not given.
     pub level: Option<LogLevel>,
 }
 
 /// The level of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LevelInfo {
+pub(crate) struct LevelInfo {
     /// The least important level that is logged.
     pub level: LogLevel,
     /// What it was before the call.

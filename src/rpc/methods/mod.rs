@@ -5,21 +5,21 @@
 //! not know are refused, results that a client does not know are ignored. Durations are in
 //! milliseconds, points in time in milliseconds since the Unix epoch.
 
-pub mod backend;
-pub mod cert;
-pub mod config;
-pub mod domain;
-pub mod event;
-pub mod log;
-pub mod name;
+pub(crate) mod backend;
+pub(crate) mod cert;
+pub(crate) mod config;
+pub(crate) mod domain;
+pub(crate) mod event;
+pub(crate) mod log;
+pub(crate) mod name;
 mod open;
-pub mod route;
-pub mod state;
-pub mod stats;
-pub mod switch;
-pub mod token;
+pub(crate) mod route;
+pub(crate) mod state;
+pub(crate) mod stats;
+pub(crate) mod switch;
+pub(crate) mod token;
 
-pub use open::Open;
+pub(crate) use open::Open;
 
-pub use super::method::{Changed, Method, NoParams};
-pub use super::page::{Listed, PAGE, Page, PageParams};
+pub(crate) use super::method::{Changed, Method, NoParams};
+pub(crate) use super::page::{Listed, PAGE, Page, PageParams};

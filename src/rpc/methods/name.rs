@@ -19,7 +19,7 @@ methods! {
 /// What `name.complete` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CompleteParams {
+pub(crate) struct CompleteParams {
     /// What is named.
     pub noun: Noun,
     /// How the names begin; all when not given.
@@ -32,7 +32,7 @@ pub struct CompleteParams {
 /// What has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Noun {
+pub(crate) enum Noun {
     /// Virtual hosts and their aliases.
     Domain,
     /// Tags that a backend carries.
@@ -43,7 +43,7 @@ pub enum Noun {
 
 /// The answer of `name.complete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct NameList {
+pub(crate) struct NameList {
     /// The revision of the state that was read.
     pub revision: u64,
     /// The names. Of more than the limit the first and the last are always among them, so that what
@@ -55,7 +55,7 @@ pub struct NameList {
 
 /// A name with what helps to choose it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Name {
+pub(crate) struct Name {
     /// The name.
     pub name: String,
     /// A few words on what it names.

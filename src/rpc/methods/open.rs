@@ -12,7 +12,7 @@ use serde_json::Value;
 /// themselves stand, so that a server refuses what it doesn't know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Open<T> {
+pub(crate) enum Open<T> {
     /// One that this version knows.
     Known(T),
     /// The name of one that a newer server has.
@@ -21,7 +21,7 @@ pub enum Open<T> {
 
 impl<T: Copy> Open<T> {
     /// The value, where this version knows it.
-    pub fn known(&self) -> Option<T> {
+    pub(crate) fn known(&self) -> Option<T> {
         match self {
             Self::Known(value) => Some(*value),
             Self::Other(_) => None,

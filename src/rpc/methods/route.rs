@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control::find;
 use crate::model::{Explanation, HeaderLine, RequestUrl};
 use crate::proxy::explain::Question;
 use crate::rpc::dispatch::{Call, Dispatch};
@@ -18,7 +19,7 @@ methods! {
 /// What `route.explain` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ExplainParams {
+pub(crate) struct ExplainParams {
     /// The URL that a client would ask for.
     pub url: RequestUrl,
     /// Headers that it would send; `Host` goes before the URL's host.
@@ -39,7 +40,7 @@ impl Run for Explain {
             live.since = server.control.live_since(matched.domain.clone()).await?;
             live.switching = server.control.switch_phase(&matched.domain).map(str::to_owned);
         } else if let Some(host) = &explanation.host {
-            explanation.near = server.control.domain_like(&snapshot, host);
+            explanation.near = find::domain_like(&snapshot, host);
         }
         Ok(explanation)
     }

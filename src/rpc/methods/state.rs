@@ -19,7 +19,7 @@ methods! {
 
 /// The server as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ServerInfo {
+pub(crate) struct ServerInfo {
     /// Its version.
     pub version: String,
     /// Its process id.

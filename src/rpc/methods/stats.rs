@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Open, PAGE};
-use crate::control::ControlError;
+use crate::control::{ControlError, find};
 use crate::model::{
     BackendAddr, BackendId, BackendState, DomainName, HealthStatus, StatsSort, StatsWindow, Tag,
 };
@@ -23,7 +23,7 @@ methods! {
 /// What `stats.get` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GetParams {
+pub(crate) struct GetParams {
     /// Only this domain, by its name or an alias, and the backends of its tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
@@ -43,7 +43,7 @@ pub struct GetParams {
 
 /// The answer of `stats.get`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct StatsReport {
+pub(crate) struct StatsReport {
     /// The revision of the state.
     pub revision: u64,
     /// How long the server has been counting.
@@ -72,7 +72,7 @@ pub struct StatsReport {
 
 /// What became of requests.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Requests that ended in the time.
     pub requests: u64,
     /// Requests that run now.
@@ -107,7 +107,7 @@ pub struct Figures {
 
 /// One domain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DomainStats {
+pub(crate) struct DomainStats {
     /// Its name.
     pub domain: DomainName,
     /// The tag that serves it.
@@ -126,7 +126,7 @@ pub struct DomainStats {
 
 /// A domain's requests on one tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TagStats {
+pub(crate) struct TagStats {
     /// The tag.
     pub tag: Tag,
     /// Whether it serves the domain now.
@@ -137,7 +137,7 @@ pub struct TagStats {
 
 /// One backend.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BackendStats {
+pub(crate) struct BackendStats {
     /// Its id.
     pub id: BackendId,
     /// Where it listens.
@@ -169,10 +169,10 @@ impl Run for Get {
         let GetParams { domain, backend, window_secs: window, sort, limit } = params;
         let snapshot = server.control.snapshot();
         if let Some(domain) = &domain {
-            server.control.find_domain(&snapshot, domain)?;
+            find::domain(&snapshot, domain)?;
         }
         if let Some(id) = &backend {
-            server.control.find_backend(&snapshot, id)?;
+            find::backend(&snapshot, id)?;
         }
         let limit = limit.unwrap_or(LIMIT).min(PAGE);
         let query = Query { domain, backend, window, sort, limit };

@@ -27,7 +27,7 @@ methods! {
 /// What `switch.start` and `switch.plan` take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct StartParams {
+pub(crate) struct StartParams {
     /// The domains, which all move in one step.
     pub domains: Vec<DomainName>,
     /// The tag to move to; the other one when not given.
@@ -40,7 +40,7 @@ pub struct StartParams {
 /// What `switch.apply` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ApplyParams {
+pub(crate) struct ApplyParams {
     /// The plan's token, in which the options are.
     pub token: String,
 }
@@ -48,7 +48,7 @@ pub struct ApplyParams {
 /// What `switch.undo` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct UndoParams {
+pub(crate) struct UndoParams {
     /// The domain that goes back.
     pub domain: DomainName,
     /// How it is done.

@@ -25,7 +25,7 @@ methods! {
 /// What `token.rotate` takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RotateParams {
+pub(crate) struct RotateParams {
     /// The token; `admin` when not given, which is made when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<TokenName>,
@@ -34,7 +34,7 @@ pub struct RotateParams {
 /// What `token.add` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AddParams {
+pub(crate) struct AddParams {
     /// The new name.
     pub name: TokenName,
     /// What it allows.
@@ -44,14 +44,15 @@ pub struct AddParams {
 /// Names one token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NameParams {
+pub(crate) struct NameParams {
     /// Its name.
     pub name: TokenName,
 }
 
 /// A token with its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Secret {
+#[allow(clippy::struct_field_names, reason = "the names are those of the wire")]
+pub(crate) struct Secret {
     /// Its name.
     pub name: TokenName,
     /// What it allows.
@@ -62,14 +63,14 @@ pub struct Secret {
 
 /// The answer of `token.list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TokenList {
+pub(crate) struct TokenList {
     /// The tokens, by name.
     pub tokens: Vec<TokenInfo>,
 }
 
 /// A token without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TokenInfo {
+pub(crate) struct TokenInfo {
     /// Its name.
     pub name: TokenName,
     /// What it allows.
@@ -80,7 +81,7 @@ pub struct TokenInfo {
 
 /// The answer of `token.remove`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// The name of the token that is gone.
     pub name: TokenName,
 }

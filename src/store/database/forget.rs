@@ -12,7 +12,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails or holds what can't be read.
-    pub fn forget(&mut self, values: &[String]) -> Result<(), StoreError> {
+    pub(crate) fn forget(&mut self, values: &[String]) -> Result<(), StoreError> {
         self.forgets = true;
         // Versions before wrote them into phrases as JSON, this one writes them in words.
         let quoted = values.iter().map(write);
