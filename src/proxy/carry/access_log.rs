@@ -2,46 +2,30 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Uri, Version, header};
+use http::header;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
+use super::asked::{Asked, protocol, tls};
 use super::headers::RequestId;
 use super::stages::RequestContext;
 use super::trace_context::trace_id;
 use crate::clock::now_ms;
 use crate::model::{Blame, Reason};
-use crate::proxy::wire::request::{X_REQUEST_ID, host_of, usable_request_id};
+use crate::proxy::wire::request::{host_of, usable_request_id};
 use crate::telemetry::{AccessLine, AccessLog};
 
-/// What a request asked for, noted at its begin, for one that has no end: when the server stops, its
-/// session goes before anybody can look at it.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    method: Method,
-    uri: Uri,
-    host: Option<HeaderValue>,
-    request_id: Option<HeaderValue>,
-    protocol: &'static str,
-    tls: Option<&'static str>,
-}
-
-/// Notes what a request asks for, where there is an access log.
-pub(crate) fn asked(session: &Session, ctx: &RequestContext) -> Option<Asked> {
-    ctx.options.access_log.active().as_ref()?;
-    let request = session.req_header();
-    Some(Asked {
-        method: request.method.clone(),
-        uri: request.uri.clone(),
-        host: request.headers.get(header::HOST).cloned(),
-        request_id: request.headers.get(X_REQUEST_ID).cloned(),
-        protocol: protocol(request),
-        tls: tls(session),
-    })
+/// A request that goes without an end was cut off.
+impl Drop for RequestContext {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            cut_off(&asked, self);
+        }
+    }
 }
 
 /// Logs a request that has no end: the stop of the server has cut it off, or a bug.
-pub(crate) fn cut_off(asked: &Asked, ctx: &RequestContext) {
+fn cut_off(asked: &Asked, ctx: &RequestContext) {
     let active = ctx.options.access_log.active();
     let Some(log) = &*active else { return };
     let reason = if std::thread::panicking() { Reason::Internal } else { Reason::Shutdown };
@@ -115,20 +99,6 @@ fn write(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duratio
         user_agent: value(request, header::USER_AGENT),
     });
     true
-}
-
-fn protocol(request: &RequestHeader) -> &'static str {
-    match request.version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        _ => "HTTP/1.1",
-    }
-}
-
-/// The version as others write it; there are no more.
-fn tls(session: &Session) -> Option<&'static str> {
-    let digest = session.digest()?.ssl_digest.as_deref()?;
-    Some(if digest.version.ends_with('2') { "TLSv1.2" } else { "TLSv1.3" })
 }
 
 fn value(request: &RequestHeader, name: header::HeaderName) -> Option<&[u8]> {

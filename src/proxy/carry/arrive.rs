@@ -9,12 +9,12 @@ use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::access_log;
+use super::asked::Asked;
 use super::failure::respond;
 use super::intake::put_right;
-use super::phases::Phases;
 use super::redirect::{prove, redirect};
 use super::sent::Sent;
+use super::shared::Shared;
 use super::stages::{RequestContext, Seen, Stage};
 use crate::model::{Reason, Scheme};
 use crate::places::PlaceInLine;
@@ -44,7 +44,7 @@ enum Pending {
     Wait(Wait),
 }
 
-impl Phases {
+impl Shared {
     /// The context of a request that Pingora's parser has accepted.
     pub(super) fn begin(&self) -> RequestContext {
         let arrival = ARRIVAL.with(Clone::clone);
@@ -226,7 +226,8 @@ fn look(session: &mut Session, ctx: &mut RequestContext) {
         is_last: is_last(connection, options.connections),
         share: None,
     });
-    ctx.asked = access_log::asked(session, ctx);
+    let is_logged = ctx.options.access_log.active().is_some();
+    ctx.asked = is_logged.then(|| Asked::of(session));
     set_client_timeouts(session, &ctx.options);
     if ctx.is_last() {
         session.set_keepalive(None);

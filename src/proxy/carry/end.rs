@@ -7,12 +7,12 @@ use pingora::proxy::{FailToProxy, Session};
 
 use super::access_log;
 use super::failure::{Failure, reason_of, respond, words_of};
-use super::phases::Phases;
 use super::response::is_answering;
+use super::shared::Shared;
 use super::stages::RequestContext;
 use crate::state::Ended;
 
-impl Phases {
+impl Shared {
     /// Answers a request that Pingora could not finish.
     pub(super) async fn fail(
         &self,

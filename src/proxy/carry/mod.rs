@@ -4,6 +4,7 @@
 mod access_log;
 mod answer;
 mod arrive;
+mod asked;
 pub(super) mod claims;
 mod end;
 pub(super) mod failure;
@@ -15,6 +16,7 @@ mod redirect;
 mod response;
 mod retry;
 mod sent;
+pub(super) mod shared;
 mod stages;
 mod trace_context;
 mod upstream_head;

@@ -1,6 +1,5 @@
 //! A table of contents of a request's way: Pingora's phases, each handed to a function of this room.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,51 +11,19 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
+use super::shared::Shared;
 use super::stages::RequestContext;
-use super::via::Via;
 use super::{response, retry, upstream_head};
-use crate::counters::Metrics;
 use crate::proxy::decision::Kind;
-use crate::proxy::host::{Host, HostServices};
-use crate::proxy::limits::{Connections, Retries};
 use crate::proxy::memory::gate_of;
-use crate::proxy::options::{Https, SharedOptions};
-use crate::state::Reader;
 use crate::upstream;
 
-/// What requests are carried with.
-pub(crate) struct Phases {
-    pub(super) options: SharedOptions,
-    pub(super) reader: Reader,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) https: Option<Arc<Https>>,
-    pub(super) hosts: HostServices,
-    pub(super) retries: Retries,
-    pub(super) connections: Connections,
-    pub(super) via: Via,
-}
+/// Pingora's way of carrying requests.
+pub(crate) struct Phases(Shared);
 
 impl Phases {
-    pub(crate) fn new(
-        options: SharedOptions,
-        reader: Reader,
-        metrics: Arc<Metrics>,
-        https: Option<Arc<Https>>,
-        hosts: HostServices,
-    ) -> Self {
-        let (retries, connections) = (Retries::default(), Connections::default());
-        Self { options, reader, metrics, https, hosts, retries, connections, via: Via::random() }
-    }
-
-    /// What clients have of what belongs to all.
-    pub(crate) fn connections(&self) -> &Connections {
-        &self.connections
-    }
-
-    /// In whose name a request is answered.
-    pub(super) fn host<'a>(&'a self, ctx: &'a RequestContext) -> Host<'a> {
-        let is_tls = ctx.client().is_some_and(|client| client.secure);
-        Host::new(ctx.domain_node().map(|node| &**node), &self.hosts.pages, is_tls)
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(shared)
     }
 }
 
@@ -65,7 +32,7 @@ impl ProxyHttp for Phases {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> RequestContext {
-        self.begin()
+        self.0.begin()
     }
 
     /// None: even a disabled compression module would be built for each request. Responses that are
@@ -77,7 +44,7 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> Result<bool> {
-        self.take_in(session, ctx).await
+        self.0.take_in(session, ctx).await
     }
 
     async fn upstream_peer(
@@ -117,7 +84,7 @@ impl ProxyHttp for Phases {
         request: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        self.edit_request(session, request, ctx)
+        self.0.edit_request(session, request, ctx)
     }
 
     async fn upstream_response_filter(
@@ -135,7 +102,7 @@ impl ProxyHttp for Phases {
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        self.edit_response(session, response, ctx).await
+        self.0.edit_response(session, response, ctx).await
     }
 
     fn response_body_filter(
@@ -156,7 +123,7 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let again = self.retry_connect(ctx, &error);
+        let again = self.0.retry_connect(ctx, &error);
         error.set_retry(again);
         error
     }
@@ -169,7 +136,7 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
         client_reused: bool,
     ) -> Box<Error> {
-        self.retry_request(session, &mut error, ctx, client_reused);
+        self.0.retry_request(session, &mut error, ctx, client_reused);
         error
     }
 
@@ -179,7 +146,7 @@ impl ProxyHttp for Phases {
         error: &Error,
         ctx: &mut RequestContext,
     ) -> FailToProxy {
-        self.fail(session, error, ctx).await
+        self.0.fail(session, error, ctx).await
     }
 
     /// Our own line says more, and says it once.
@@ -204,12 +171,14 @@ impl ProxyHttp for Phases {
         error: Option<&Error>,
         ctx: &mut RequestContext,
     ) {
-        self.finish(session, error, ctx);
+        self.0.finish(session, error, ctx);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arc_swap::ArcSwap;
 
     use super::*;
@@ -221,7 +190,8 @@ mod tests {
         use pingora::modules::http::compression::ResponseCompression;
         let (_publisher, reader) = publication(Snapshot::default());
         let options = Arc::new(ArcSwap::from_pointee(options()));
-        let phases = Phases::new(options, reader, Arc::default(), None, host_services());
+        let shared = Shared::new(options, reader, Arc::default(), None, host_services());
+        let phases = Phases::new(shared);
         let mut modules = HttpModules::new();
         phases.init_downstream_modules(&mut modules);
         assert!(modules.build_ctx().get::<ResponseCompression>().is_none());

@@ -12,8 +12,8 @@ use pingora::proxy::Session;
 use super::answer::send;
 use super::arrive::DRAIN_BODY;
 use super::headers::{frame_for, strip_hop_by_hop};
-use super::phases::Phases;
 use super::sent::BodyOf;
+use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
 use crate::model::UpstreamFailure;
 use crate::proxy::decision::Kind;
@@ -21,7 +21,7 @@ use crate::proxy::host::compression;
 use crate::proxy::host::content::Content;
 use crate::proxy::host::pages::without_body;
 
-impl Phases {
+impl Shared {
     /// Makes of a backend's head the one that the client gets.
     pub(super) async fn edit_response(
         &self,

@@ -4,13 +4,13 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::failure::words_of;
-use super::phases::Phases;
 use super::response::is_answering;
+use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
 use crate::model::Reason;
 use crate::upstream;
 
-impl Phases {
+impl Shared {
     /// No connection was made, or a kept one takes no request any more: nothing was sent yet, so any
     /// method may be tried again.
     pub(super) fn retry_connect(&self, ctx: &mut RequestContext, error: &Error) -> bool {

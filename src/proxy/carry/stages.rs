@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::access_log::{self, Asked};
+use super::asked::Asked;
 use super::failure::Failure;
 use super::headers::RequestId;
 use super::sent::Sent;
@@ -180,15 +180,6 @@ impl RequestContext {
     pub(super) fn has_failed(&self, status: Option<u16>) -> bool {
         let reason = self.failure.as_ref().map(|failure| failure.reason);
         matches!(reason, Some(Reason::Upstream(_))) || status.is_some_and(|status| status >= 500)
-    }
-}
-
-/// A request that goes without an end was cut off.
-impl Drop for RequestContext {
-    fn drop(&mut self) {
-        if let Some(asked) = self.asked.take() {
-            access_log::cut_off(&asked, self);
-        }
     }
 }
 

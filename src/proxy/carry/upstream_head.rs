@@ -14,7 +14,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::claims::forward;
 use super::headers::{REQUEST_ID, RequestId, remove_te, to_origin_form};
-use super::phases::Phases;
+use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
 use crate::model::{ProxyHeader, Seconds};
 use crate::proxy::decision::Kind;
@@ -106,7 +106,7 @@ pub(super) fn take_body(
     Ok(())
 }
 
-impl Phases {
+impl Shared {
     /// Makes of the head that came the one that the backend gets.
     pub(super) fn edit_request(
         &self,

@@ -11,6 +11,7 @@ use super::handshake::Handshakes;
 use super::serve::{Front, TlsFront};
 use crate::counters::Metrics;
 use crate::proxy::carry::phases::Phases;
+use crate::proxy::carry::shared::Shared;
 use crate::proxy::host::HostServices;
 use crate::proxy::memory::GatedConnector;
 use crate::proxy::options::{Https, SharedOptions};
@@ -33,14 +34,20 @@ pub(crate) fn front(
         max_retries: MAX_RETRIES,
         ..ServerConf::default()
     });
-    let phases = Phases::new(Arc::clone(&options), reader, Arc::clone(&metrics), https, hosts);
+    let shared = Shared::new(Arc::clone(&options), reader, Arc::clone(&metrics), https, hosts);
     let mut server_options = HttpServerOptions::default();
     // CONNECT is refused in the phases: with a log line and a counter.
     server_options.allow_connect_method_proxying = true;
-    let connections = phases.connections().clone();
+    let connections = shared.connections().clone();
     let connector = GatedConnector::new(ConnectorOptions::from_server_conf(&conf));
-    let mut proxy =
-        HttpProxy::new_custom(phases, conf, connector, None, Some(server_options), None);
+    let mut proxy = HttpProxy::new_custom(
+        Phases::new(shared),
+        conf,
+        connector,
+        None,
+        Some(server_options),
+        None,
+    );
     proxy.handle_init_modules();
     Front::new(Arc::new(proxy), options, metrics, connections)
 }
