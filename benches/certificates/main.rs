@@ -283,7 +283,7 @@ impl Running {
         let mut connection = self.server.connection();
         let (mut all, mut params) = (Vec::new(), json!({}));
         loop {
-            let mut page = connection.call("cert.list", &params);
+            let mut page = connection.call("cert.list", &params).expect("a page");
             all.append(page["certificates"].as_array_mut().expect("a list"));
             match page.get("next") {
                 Some(next) => params = json!({"after": next}),
@@ -345,7 +345,7 @@ fn imports(
             let bundle = authority.sign(&running.names[turn % running.names.len()]);
             let params = json!({"name": bundle.name, "cert": bundle.chain, "key": bundle.key});
             let asking = Instant::now();
-            let report = connections[which].call("cert.import", &params);
+            let report = connections[which].call("cert.import", &params).expect("it is imported");
             took.rounds[which].push(millis(asking.elapsed()));
             let shaken = client.shake(running.https, &bundle.name).expect("a handshake");
             let sha256 = ::ring::digest::digest(&::ring::digest::SHA256, &shaken.leaf);
@@ -378,7 +378,7 @@ fn imports(
         while Instant::now() < ends {
             let bundle = authority.sign(&names[replaced % FEW]);
             let params = json!({"name": bundle.name, "cert": bundle.chain, "key": bundle.key});
-            connections[1].call("cert.import", &params);
+            connections[1].call("cert.import", &params).expect("it is imported");
             replaced += 1;
         }
     });

@@ -1,17 +1,19 @@
 //! The real `vhost`, as a child process, and the ways to talk to it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
+
+use super::address::free_address;
+use super::rpc::RpcConnection;
 
 /// Longer than anything here may take: a hang ends with a message.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -109,8 +111,8 @@ impl Server {
         self.http
     }
 
-    pub(crate) fn connection(&self) -> Connection {
-        Connection::open(&self.directory.path().join("admin.sock"))
+    pub(crate) fn connection(&self) -> RpcConnection {
+        RpcConnection::connect(&self.directory.path().join("admin.sock"))
     }
 
     /// `vhost ctl ARGS` at this server.
@@ -125,7 +127,9 @@ impl Server {
     pub(crate) fn wait_until_proven(&self, backends: usize) {
         let mut connection = self.connection();
         let deadline = Instant::now() + PATIENCE;
-        while connection.call("state.get", &json!({}))["healthy"] != json!(backends) {
+        while connection.call("state.get", &json!({})).expect("it answers")["healthy"]
+            != json!(backends)
+        {
             assert!(Instant::now() < deadline, "the backends are not healthy");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -190,59 +194,6 @@ impl Drop for Server {
     }
 }
 
-/// A connection to the admin socket.
-pub(crate) struct Connection {
-    reader: BufReader<UnixStream>,
-}
-
-impl Connection {
-    pub(crate) fn open(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).expect("the admin socket answers");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        Self { reader: BufReader::new(stream) }
-    }
-
-    /// Calls a method and gives its result.
-    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
-        self.send(&request(method, params));
-        loop {
-            let mut answer = self.receive();
-            if answer.get("id").is_some() {
-                assert!(answer.get("error").is_none(), "{method}: {answer}");
-                return answer["result"].take();
-            }
-        }
-    }
-
-    /// Sends requests as one batch; the answer is read with [`Connection::end_batch`].
-    pub(crate) fn begin_batch(&mut self, requests: Vec<Value>) {
-        self.send(&Value::Array(requests));
-    }
-
-    /// Reads the answer to a batch, in which nothing has failed.
-    pub(crate) fn end_batch(&mut self) {
-        let answer = self.receive();
-        for answer in answer.as_array().expect("a batch is answered by a batch") {
-            assert!(answer.get("error").is_none(), "{answer}");
-        }
-    }
-
-    fn send(&mut self, message: &Value) {
-        let line = format!("{message}\n");
-        self.reader.get_mut().write_all(line.as_bytes()).expect("the server reads");
-    }
-
-    fn receive(&mut self) -> Value {
-        let mut line = String::new();
-        self.reader.read_line(&mut line).expect("the server answers");
-        serde_json::from_str(&line).expect("JSON")
-    }
-}
-
-pub(crate) fn request(method: &str, params: &Value) -> Value {
-    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-}
-
 fn file(directory: &Path) -> PathBuf {
     directory.join("vhost.toml")
 }
@@ -266,12 +217,6 @@ fn spawn(binary: &Path, directory: &Path) -> Child {
         .stderr(log)
         .spawn()
         .expect("vhost starts")
-}
-
-/// An address of this machine that nobody uses.
-pub(crate) fn free_address() -> SocketAddr {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    free.local_addr().expect("bound")
 }
 
 pub(crate) fn is_served(http: SocketAddr, host: Option<&str>) -> bool {

@@ -13,10 +13,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use common::figures::{Figures, median, megabytes, millis, percentile, to_float};
-use common::server::{Prepared, Server, request};
+use common::rpc::{RpcConnection, request};
+use common::server::{Prepared, Server};
 use common::traffic::{Backend, while_running};
 use shape::{Shape, alias, domain};
 
@@ -182,7 +183,7 @@ fn switches(server: &Server, shape: Shape, figures: &mut Figures) {
     for turn in 0..SWITCHES {
         let params = switch_params(shape, turn / 2 * apart, turn % 2 == 0);
         let asking = Instant::now();
-        let report = connection.call("switch.start", &params);
+        let report = connection.call("switch.start", &params).expect("it switches");
         answered.push(asking.elapsed());
         own.push(Duration::from_micros(report["switch_us"].as_u64().expect("a number")));
     }
@@ -207,7 +208,7 @@ fn switches(server: &Server, shape: Shape, figures: &mut Figures) {
     figures.spread("`vhost ctl switch`, the whole command", &commands, None);
 }
 
-fn switch_params(shape: Shape, index: usize, away: bool) -> serde_json::Value {
+fn switch_params(shape: Shape, index: usize, away: bool) -> Value {
     let tag = if away { shape.other(index) } else { shape.live(index) };
     json!({
         "domains": [domain(index)],
@@ -281,7 +282,7 @@ fn requests(server: &Server, shape: Shape, reloads: bool, figures: &mut Figures)
                     let away = (turn / asked).is_multiple_of(2);
                     let mut switch = |first| {
                         let params = switch_params(shape, first + turn % asked, away);
-                        connection.call("switch.start", &params);
+                        connection.call("switch.start", &params).expect("it switches");
                         std::thread::sleep(BETWEEN_SWITCHES);
                     };
                     match meanwhile {
@@ -314,29 +315,36 @@ fn requests(server: &Server, shape: Shape, reloads: bool, figures: &mut Figures)
     }
 }
 
+/// Reads the answer to a batch, in which nothing has failed.
+fn end_batch(connection: &mut RpcConnection) {
+    let answer = connection.read_line().expect("the server answers").expect("a line");
+    for answer in answer.as_array().expect("a batch is answered by a batch") {
+        assert!(answer.get("error").is_none(), "{answer}");
+    }
+}
+
 /// Adds everything over one connection, as batches, of which the server always has another waiting.
 fn add_all(server: &Server, shape: Shape, backend: std::net::SocketAddr, figures: &mut Figures) {
     let mut connection = server.connection();
-    let mut add =
-        |what: &str, count: usize, params: &dyn Fn(usize) -> serde_json::Value, method| {
-            let started = Instant::now();
-            let mut waiting = 0;
-            for first in (0..count).step_by(BATCH) {
-                let batch = first..(first + BATCH).min(count);
-                connection
-                    .begin_batch(batch.map(|index| request(method, &params(index))).collect());
-                waiting += 1;
-                if waiting > 1 {
-                    connection.end_batch();
-                    waiting -= 1;
-                }
+    let mut add = |what: &str, count: usize, params: &dyn Fn(usize) -> Value, method| {
+        let started = Instant::now();
+        let mut waiting = 0;
+        for first in (0..count).step_by(BATCH) {
+            let batch = first..(first + BATCH).min(count);
+            let batch = batch.map(|index| request(1, method, &params(index))).collect();
+            connection.send_line(&Value::Array(batch).to_string()).expect("the server reads");
+            waiting += 1;
+            if waiting > 1 {
+                end_batch(&mut connection);
+                waiting -= 1;
             }
-            for _ in 0..waiting {
-                connection.end_batch();
-            }
-            let each = to_float(count) / started.elapsed().as_secs_f64();
-            figures.add(format!("{what} added through the socket"), each, "a second");
-        };
+        }
+        for _ in 0..waiting {
+            end_batch(&mut connection);
+        }
+        let each = to_float(count) / started.elapsed().as_secs_f64();
+        figures.add(format!("{what} added through the socket"), each, "a second");
+    };
     let backends = |index| json!({"id": shape.backend(index), "address": backend.to_string(), "tags": [shape.tag(index)]});
     add("backends", shape.backends, &backends, "backend.add");
     let domains = |index| {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::columns;
 use crate::common::figures::{millis, percentile, to_float};
-use crate::common::server::Connection;
+use crate::common::rpc::RpcConnection;
 use crate::lab::Lab;
 use crate::load::paced;
 use crate::proxies::{HOST, More, Proxy, Running};
@@ -60,14 +60,14 @@ fn start(lab: &Lab, proxy: Proxy) -> Running {
 
 /// The way in which a proxy is told.
 enum Mover<'a> {
-    Socket(Connection),
+    Socket(RpcConnection),
     Reload { running: &'a Running, file: PathBuf, texts: [String; 2] },
 }
 
 impl<'a> Mover<'a> {
     fn new(lab: &Lab, proxy: Proxy, running: &'a Running) -> Self {
         if proxy != Proxy::Nginx {
-            return Self::Socket(Connection::open(&running.directory().join("admin.sock")));
+            return Self::Socket(RpcConnection::connect(&running.directory().join("admin.sock")));
         }
         let file = running.directory().join("nginx.conf");
         let text = std::fs::read_to_string(&file).expect("it was written");
@@ -84,7 +84,7 @@ impl<'a> Mover<'a> {
                     "tag": if away { "b" } else { "a" },
                     "options": {"force": true, "no_drain": true},
                 });
-                connection.call("switch.start", &params);
+                connection.call("switch.start", &params).expect("it switches");
             }
             Self::Reload { running, file, texts } => {
                 std::fs::write(file, &texts[usize::from(away)]).expect("it is written");

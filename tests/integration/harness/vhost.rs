@@ -1,7 +1,6 @@
 //! The real `vhost`, as a child process.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,14 +13,13 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::command::{CtlOutput, RunningCtl};
 use super::namespace::mount_namespace;
+use super::rpc::{Fault, RpcConnection};
 use super::{Client, Response, Setup, eventually, eventually_some};
 
 /// How long the server may take to serve, on a slow and busy machine.
 const START: Duration = Duration::from_secs(20);
-
-/// How long an answer on the admin socket may take.
-const ANSWER: Duration = Duration::from_secs(50);
 
 /// Log lines that drown the others when a test has failed.
 const NOISE: [&str; 4] = ["pingora_core::", "pingora_proxy::", "backend was probed", "rpc_method="];
@@ -255,17 +253,9 @@ impl Vhost {
     }
 
     pub(crate) fn ctl_in_background(&self, args: &[&str]) -> RunningCtl {
-        let child = Command::new(vhost_binary())
-            .args(["ctl", "--socket"])
-            .arg(self.socket())
-            .args(args)
-            .env_remove("VHOST_SOCKET")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("vhost ctl starts");
-        RunningCtl { child: Some(child) }
+        let mut command = Command::new(vhost_binary());
+        command.args(["ctl", "--socket"]).arg(self.socket()).args(args).env_remove("VHOST_SOCKET");
+        RunningCtl::of(command)
     }
 
     /// One call on the admin socket, on a connection of its own.
@@ -388,192 +378,7 @@ fn trace_file(directory: &Path) -> PathBuf {
 
 /// Runs `vhost serve --config FILE` where it is expected to end by itself.
 pub(crate) fn serve_once(config: &Path) -> CtlOutput {
-    let child = Command::new(vhost_binary())
-        .args(["serve", "--config"])
-        .arg(config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("vhost serve starts");
-    RunningCtl { child: Some(child) }.wait()
-}
-
-/// What a command printed, and how it ended.
-#[derive(Debug)]
-pub(crate) struct CtlOutput {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-/// A command under way.
-pub(crate) struct RunningCtl {
-    child: Option<Child>,
-}
-
-impl RunningCtl {
-    pub(crate) fn of(mut command: Command) -> Self {
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
-        Self { child: Some(child) }
-    }
-
-    /// Waits for its end, at most a minute.
-    pub(crate) fn wait(mut self) -> CtlOutput {
-        let mut child = self.child.take().expect("waited for once");
-        let stdout = drain(child.stdout.take().expect("piped"));
-        let stderr = drain(child.stderr.take().expect("piped"));
-        let mut status = None;
-        for _ in 0..6000 {
-            status = child.try_wait().expect("child can be waited for");
-            if status.is_some() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        if status.is_none() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        let output = CtlOutput {
-            code: status.and_then(|status| status.code()).unwrap_or(-1),
-            stdout: stdout.join().expect("stdout is read"),
-            stderr: stderr.join().expect("stderr is read"),
-        };
-        assert!(status.is_some(), "the command did not end: {output:?}");
-        output
-    }
-
-    pub(crate) fn has_ended(&mut self) -> bool {
-        let child = self.child.as_mut().expect("not waited for");
-        child.try_wait().expect("child can be waited for").is_some()
-    }
-
-    pub(crate) fn pid(&self) -> Pid {
-        let id = self.child.as_ref().expect("not waited for").id();
-        Pid::from_raw(i32::try_from(id).expect("pids are small"))
-    }
-
-    /// Ends it by force.
-    pub(crate) fn kill(mut self) {
-        let mut child = self.child.take().expect("not waited for");
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-}
-
-impl Drop for RunningCtl {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut text = Vec::new();
-        let _ = pipe.read_to_end(&mut text);
-        String::from_utf8_lossy(&text).into_owned()
-    })
-}
-
-/// The `error` of a response.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Fault {
-    pub(crate) code: i64,
-    pub(crate) kind: String,
-    pub(crate) message: String,
-    pub(crate) whole: Value,
-}
-
-/// A connection to the admin socket that speaks JSON-RPC by hand.
-pub(crate) struct RpcConnection {
-    stream: BufReader<UnixStream>,
-    next_id: u64,
-}
-
-impl RpcConnection {
-    pub(crate) fn connect(socket: &Path) -> Self {
-        Self::try_connect(socket).expect("the admin socket accepts")
-    }
-
-    pub(crate) fn try_connect(socket: &Path) -> std::io::Result<Self> {
-        let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(ANSWER))?;
-        stream.set_write_timeout(Some(ANSWER))?;
-        Ok(Self { stream: BufReader::new(stream), next_id: 1 })
-    }
-
-    /// How long to wait for a line.
-    pub(crate) fn set_patience(&self, patience: Duration) {
-        self.stream.get_ref().set_read_timeout(Some(patience)).expect("a timeout can be set");
-    }
-
-    pub(crate) fn send_line(&mut self, line: &str) -> std::io::Result<()> {
-        let stream = self.stream.get_mut();
-        stream.write_all(line.as_bytes())?;
-        stream.write_all(b"\n")
-    }
-
-    /// The next line that the server sends; nothing at the connection's end.
-    pub(crate) fn read_line(&mut self) -> std::io::Result<Option<Value>> {
-        let mut line = String::new();
-        if self.stream.read_line(&mut line)? == 0 {
-            return Ok(None);
-        }
-        serde_json::from_str(&line).map(Some).map_err(std::io::Error::other)
-    }
-
-    /// Sends a request and gives its id.
-    pub(crate) fn send(&mut self, method: &str, params: &Value) -> std::io::Result<u64> {
-        let id = self.next_id;
-        self.next_id += 1;
-        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        self.send_line(&request.to_string())?;
-        Ok(id)
-    }
-
-    /// Calls a method; its progress goes to `progress`. An I/O error means that no answer came.
-    pub(crate) fn try_call(
-        &mut self,
-        method: &str,
-        params: &Value,
-        mut progress: impl FnMut(&Value),
-    ) -> std::io::Result<Result<Value, Fault>> {
-        let id = self.send(method, params)?;
-        loop {
-            let line = self.read_line()?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
-            if line["id"] == id {
-                return Ok(outcome(line));
-            }
-            assert_eq!(line["method"], "progress", "unexpected line: {line}");
-            assert_eq!(line["params"]["id"], id, "progress of another request: {line}");
-            progress(&line["params"]["progress"]);
-        }
-    }
-
-    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Result<Value, Fault> {
-        self.try_call(method, params, |_| {}).expect("the server answers")
-    }
-}
-
-fn outcome(mut response: Value) -> Result<Value, Fault> {
-    assert_eq!(response["jsonrpc"], "2.0", "{response}");
-    let error = response["error"].take();
-    if error.is_null() {
-        return Ok(response["result"].take());
-    }
-    Err(Fault {
-        code: error["code"].as_i64().expect("a code"),
-        kind: error["data"]["kind"].as_str().unwrap_or_default().to_owned(),
-        message: error["message"].as_str().expect("a message").to_owned(),
-        whole: error,
-    })
+    let mut command = Command::new(vhost_binary());
+    command.args(["serve", "--config"]).arg(config);
+    RunningCtl::of(command).wait()
 }
