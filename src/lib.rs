@@ -9,6 +9,7 @@
 // They panic when nobody reads what they print.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+mod accept;
 pub mod acme;
 mod atomic_file;
 mod certs;

@@ -65,7 +65,7 @@ pub(crate) async fn run(
     let (stop_backends, stopped) = watch::channel(false);
     let mut backends = Vec::new();
     for (id, tag) in [("web-1", "a"), ("web-2", "a"), ("web-3", "b"), ("web-4", "b")] {
-        let address = backend::start(id, tag, stopped.clone())?;
+        let address = backend::start(id, tag, stopped.clone()).await?;
         backends.push((id, tag, address));
     }
     let folder = tempfile::Builder::new().prefix("vhost-demo-").tempdir()?;

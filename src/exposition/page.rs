@@ -24,8 +24,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Exposition;
+use crate::accept::serve_at_most;
 use crate::model::{DomainName, ForeignHost, check_own_host};
-use crate::places::{ClientKey, Places};
 use crate::slow_reader::{Rule, SlowReader};
 
 /// One file without external resources.
@@ -51,9 +51,6 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// How long an answer may take once the reader falls behind.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The pause after a failed accept.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
-
 /// The state of the server as JSON for the page; `None` on failure. A callback, so that this room
 /// does not import control.
 pub(crate) type Overview =
@@ -75,29 +72,10 @@ pub(crate) async fn serve(
     }
     let hosts: Arc<[DomainName]> = hosts.into();
     let router = router.layer(middleware::from_fn_with_state(hosts, only_own_hosts));
-    let places = Places::default();
-    loop {
-        match listener.accept().await {
-            Ok((stream, client)) => {
-                let router = router.clone();
-                let mut place = places.enter(ClientKey::of(client.ip()), MAX_CONNECTIONS);
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = connection(stream, router) => {}
-                        () = place.lost() => {
-                            let reason = "too many connections";
-                            let client_ip = client.ip().to_canonical();
-                            tracing::info!(%client_ip, reason, "closed at the metrics address");
-                        }
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, reason = "accept", "cannot accept a connection for metrics");
-                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-            }
-        }
-    }
+    serve_at_most(MAX_CONNECTIONS, listener, "metrics", |stream, _| {
+        connection(stream, router.clone())
+    })
+    .await
 }
 
 async fn connection(stream: TcpStream, router: Router) {

@@ -20,7 +20,7 @@ mod wire;
 mod wrapped;
 
 pub(crate) use decision::explain;
-pub(crate) use front::{Front, front, tls_front};
+pub(crate) use front::{Front, Serve, front, tls_front};
 pub(crate) use host::{HostServices, PageKeeper, PageRules, Pages};
 pub(crate) use options::{
     ConnectionLimits, HandshakeLimits, Https, MemoryLimits, ProxyOptions, RequestLimits,

@@ -15,8 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::Door;
 use super::guard::Peer;
+use crate::accept::serve_at_most;
 use crate::model::Actor;
-use crate::places::{ClientKey, Places};
 use crate::slow_reader::{Rule, SlowReader};
 
 /// Connections over TCP at once; with more, the oldest of the client that has the most is closed.
@@ -55,30 +55,11 @@ impl Listener {
 
     /// Serves until the runtime ends.
     pub(crate) async fn serve(self, door: Door) {
-        let places = Places::default();
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, client)) => {
-                    let door = door.clone();
-                    let mut place = places.enter(ClientKey::of(client.ip()), MAX_CONNECTIONS);
-                    tokio::spawn(async move {
-                        tokio::select! {
-                            () = door.serve_tcp(stream, client) => {}
-                            () = place.lost() => {
-                                let reason = "too many connections";
-                                let client_ip = client.ip().to_canonical();
-                                tracing::info!(%client_ip, reason, "closed at the management API");
-                            }
-                        }
-                    });
-                }
-                Err(error) => {
-                    // Out of file descriptors, most likely; they come back as connections end.
-                    tracing::warn!(%error, reason = "accept", "cannot accept at the management API");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
+        serve_at_most(MAX_CONNECTIONS, self.listener, "management API", |stream, client| {
+            let door = door.clone();
+            async move { door.serve_tcp(stream, client).await }
+        })
+        .await;
     }
 }
 

@@ -19,6 +19,7 @@ use super::envelope::{RequestId, limit};
 use super::fault;
 use super::progress::{MAX_WAITING, Outgoing, WaitingBudget};
 use super::socket::{AdminSocket, Gate};
+use crate::accept::Accepting;
 use crate::model::Actor;
 
 mod conversation;
@@ -101,27 +102,20 @@ struct Speakers {
 async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut patience = limits.place_wait;
+    let mut accepting = Accepting::new("admin socket");
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if let Ok(place) = timeout(patience, Arc::clone(&places).acquire_owned()).await {
-                    patience = limits.place_wait;
-                    let speakers = speakers.clone();
-                    tokio::spawn(async move {
-                        connection(stream, gate, speakers, limits).await;
-                        drop(place);
-                    });
-                } else {
-                    // Those behind it have waited as long.
-                    patience = Duration::ZERO;
-                    turn_away(stream, limits.connections).await;
-                }
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely; they come back as connections end.
-                tracing::warn!(%error, "cannot accept at the admin socket");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+        let (stream, _) = accepting.next(|| listener.accept()).await;
+        if let Ok(place) = timeout(patience, Arc::clone(&places).acquire_owned()).await {
+            patience = limits.place_wait;
+            let speakers = speakers.clone();
+            tokio::spawn(async move {
+                connection(stream, gate, speakers, limits).await;
+                drop(place);
+            });
+        } else {
+            // Those behind it have waited as long.
+            patience = Duration::ZERO;
+            turn_away(stream, limits.connections).await;
         }
     }
 }

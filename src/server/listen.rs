@@ -1,27 +1,23 @@
-//! Listening sockets, bound here so that a failure has a clear error, and handed to Pingora.
+//! Listening sockets, bound here so that a failure has a clear error, and what they accept.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::IntoRawFd;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora::apps::ServerApp;
-use pingora::listeners::ListenerConfig;
-use pingora::protocols::Stream;
-use pingora::protocols::l4::stream::L4BufferSettings;
-use pingora::server::Fds;
+use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::server::ShutdownWatch;
-use pingora::services::Service as _;
-use pingora::services::listening::Service;
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::ServerError;
+use crate::accept::Accepting;
 use crate::config::ProxySettings;
 use crate::counters::InFlight;
+use crate::proxy::Serve;
 use crate::rest;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -37,8 +33,8 @@ pub(crate) struct Listener {
     address: SocketAddr,
     /// Open connections.
     open: Arc<InFlight>,
-    /// Where Pingora finds the socket: its table, keyed by the address as text.
-    fds: Arc<Mutex<Fds>>,
+    /// Until it is served.
+    socket: Mutex<Option<TcpListener>>,
 }
 
 /// The addresses that are served.
@@ -108,9 +104,7 @@ impl Listener {
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = listen(address)?;
         let address = listener.local_addr()?;
-        let mut fds = Fds::new();
-        fds.add(address.to_string(), listener.into_std()?.into_raw_fd());
-        Ok(Self { address, open: Arc::default(), fds: Arc::new(Mutex::new(fds)) })
+        Ok(Self { address, open: Arc::default(), socket: Mutex::new(Some(listener)) })
     }
 
     /// The address, its port as the kernel chose it.
@@ -123,50 +117,53 @@ impl Listener {
         &self.open
     }
 
-    /// Accepts until `stopping` says so; connections go on on their own.
-    pub(crate) fn serve<A>(
+    /// Accepts until `stopping` says so; connections go on on their own. It is served once.
+    pub(crate) fn serve<A: Serve>(
         &self,
         app: A,
         stopping: ShutdownWatch,
-    ) -> impl Future<Output = ()> + Send + 'static
-    where
-        A: ServerApp + Send + Sync + 'static,
-    {
-        let mut service = Service::new("http".to_owned(), OwnTask(Arc::new(app)));
-        // What is read goes into buffers of its own, and what is written is gathered above; buffers
-        // below would only be memory of idle connections.
-        let config =
-            ListenerConfig::tcp(self.address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
-        service.add_listener(config);
-        let fds = Arc::clone(&self.fds);
-        async move { service.start_service(Some(fds), stopping, 1).await }
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let listener = self.socket.lock().take();
+        let app = Arc::new(app);
+        async move {
+            let Some(listener) = listener else { return };
+            let mut stopped = stopping.clone();
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopping| *stopping) => {}
+                () = accept(&listener, &app, &stopping) => {}
+            }
+        }
     }
 }
 
-/// Serves each connection in a task of its own. That of Pingora's accept loop has room for a handshake,
-/// which it would keep for as long as the connection lives.
-struct OwnTask<A>(Arc<A>);
-
-#[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for OwnTask<A> {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let (app, shutdown) = (Arc::clone(&self.0), shutdown.clone());
-        tokio::spawn(async move {
-            let mut next = Some(stream);
-            while let Some(stream) = next {
-                next = app.process_new(stream, &shutdown).await;
+/// Accepts one connection after the other, as many at once as the runtime gives a task its turn for.
+async fn accept<A: Serve>(listener: &TcpListener, app: &Arc<A>, stopping: &ShutdownWatch) {
+    let mut accepting = Accepting::new("proxy");
+    loop {
+        let accept = async || {
+            let accepted = listener.accept().await;
+            if accepted.is_err() {
+                app.make_room();
             }
-        });
-        None
+            accepted
+        };
+        let (stream, peer) = accepting.next(accept).await;
+        // A client that is gone already is no failure of the listener.
+        if stream.set_nodelay(true).is_ok() {
+            tokio::spawn(Arc::clone(app).serve(accepted(stream, peer), stopping.clone()));
+        }
     }
+}
 
-    async fn cleanup(&self) {
-        self.0.cleanup().await;
-    }
+/// A connection as Pingora has them. It has no buffers: what is read goes into buffers of its own, and
+/// what is written is gathered above.
+fn accepted(stream: TcpStream, peer: SocketAddr) -> Stream {
+    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+    let _ = digest.peer_addr.set(Some(peer.into()));
+    let mut stream = Stream::from(stream);
+    stream.set_socket_digest(digest);
+    stream
 }
 
 impl fmt::Display for Listener {

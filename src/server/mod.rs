@@ -18,7 +18,7 @@ mod tests;
 mod watch;
 
 pub(crate) use error::ServerError;
-pub(crate) use listen::Listener;
+
 pub(crate) use logs::Logs;
 pub(crate) use preflight::{Missing, preflight};
 pub(crate) use start::Server;

@@ -8,4 +8,4 @@ mod http2;
 mod serve;
 
 pub(crate) use build::{front, tls_front};
-pub(crate) use serve::Front;
+pub(crate) use serve::{Front, Serve};

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::BytesMut;
-use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::apps::{HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{ALPN, Stream};
@@ -308,26 +307,34 @@ impl Front {
     }
 }
 
-#[async_trait]
-impl ServerApp for Front {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        // Pingora's accept loop hands over plain TCP streams and nothing else.
-        let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+/// Serves connections that were accepted.
+pub(crate) trait Serve: Send + Sync + 'static {
+    /// Serves one to its end.
+    fn serve(
+        self: Arc<Self>,
+        stream: L4Stream,
+        shutdown: ShutdownWatch,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Closes one that has sent nothing yet, where none can be accepted.
+    fn make_room(&self);
+}
+
+impl Serve for Front {
+    async fn serve(self: Arc<Self>, mut stream: L4Stream, shutdown: ShutdownWatch) {
+        let shutdown = &shutdown;
         let is_announced = self.options.load().proxy_protocol_http;
-        let admitted = self.admit(&mut stream, is_announced).await?;
+        let Some(admitted) = self.admit(&mut stream, is_announced).await else { return };
         let mut silent = self.connections.silent(admitted.client, self.connection_limits());
         let first = tokio::select! {
             biased;
-            first = first_bytes(&mut stream, self.limits().idle) => first.ok()?,
+            first = first_bytes(&mut stream, self.limits().idle) => first,
             () = silent.lost() => {
                 self.refuse(Reason::TooManySilentConnections, None, None, admitted.client);
-                return None;
+                return;
             }
         };
+        let Ok(first) = first else { return };
         drop(silent);
         let busy = self.metrics.busy.enter();
         // Boxed: what reading the head needs must not stay with the connection for its life.
@@ -336,7 +343,6 @@ impl ServerApp for Front {
                 let head = BusyHead { whole, busy };
                 let connection = self.connection(&admitted, None);
                 Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
-                None
             }
             Ok(Head::Http2(preface)) => {
                 // From here on each stream counts itself.
@@ -344,27 +350,21 @@ impl ServerApp for Front {
                 stream.rewind(&preface);
                 let connection = self.connection(&admitted, None);
                 Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
-                None
             }
-            Err(none) => {
-                self.turn_away(&mut stream, none, admitted.client).await;
-                None
-            }
+            Err(none) => self.turn_away(&mut stream, none, admitted.client).await,
         }
+    }
+
+    fn make_room(&self) {
+        self.connections.close_silent();
     }
 }
 
-#[async_trait]
-impl ServerApp for TlsFront {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let front = &self.front;
-        let mut stream: L4Stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+impl Serve for TlsFront {
+    async fn serve(self: Arc<Self>, mut stream: L4Stream, shutdown: ShutdownWatch) {
+        let (front, shutdown) = (&self.front, &shutdown);
         let is_announced = front.options.load().proxy_protocol;
-        let admitted = front.admit(&mut stream, is_announced).await?;
+        let Some(admitted) = front.admit(&mut stream, is_announced).await else { return };
         let client = admitted.client;
         let asked_by = (client, admitted.is_many());
         let limits = front.options.load().handshakes;
@@ -374,25 +374,28 @@ impl ServerApp for TlsFront {
                 Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
                 Shaken::Plain(mut stream) => {
                     front.turn_away(&mut *stream, NoHead::NotHttp, client).await;
-                    return None;
+                    return;
                 }
                 Shaken::Refused(reason) => {
                     front.refuse(reason, None, None, client);
-                    return None;
+                    return;
                 }
-                Shaken::Proven | Shaken::Ended => return None,
+                Shaken::Proven | Shaken::Ended => return,
             };
         // Its first request counts itself.
         drop(busy);
         let connection = front.connection(&admitted, Some(agreed));
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             Box::pin(front.http2(stream, connection, shutdown)).await;
-            return None;
+            return;
         }
         match Box::pin(front.next_head(&mut stream)).await {
             Ok(head) => Box::pin(front.http1(stream, head, connection, shutdown)).await,
             Err(none) => front.turn_away(&mut stream, none, client).await,
         }
-        None
+    }
+
+    fn make_room(&self) {
+        self.front.make_room();
     }
 }

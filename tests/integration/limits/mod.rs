@@ -3,6 +3,7 @@
 mod backends;
 mod balance;
 mod connections;
+mod descriptors;
 mod failing;
 mod memory;
 mod requests;
