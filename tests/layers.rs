@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that every room may use.
-const SHARED: [&str; 12] = [
+const SHARED: [&str; 13] = [
     "model",
     "atomic_file",
     "clock",
@@ -14,6 +14,7 @@ const SHARED: [&str; 12] = [
     "places",
     "plain_file",
     "reserved_paths",
+    "accept",
     "slow_reader",
     "stable_hash",
     "sync",
@@ -33,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("counters", &[]),
     ("plain_file", &[]),
     ("reserved_paths", &[]),
+    ("accept", &["places"]),
     ("slow_reader", &[]),
     ("stable_hash", &[]),
     ("telemetry", &[]),
