@@ -288,16 +288,16 @@ impl fmt::Display for Weight {
     }
 }
 
-/// What the operator wants of a backend.
+/// The state that the operator has set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendState {
-    /// Takes traffic when its health allows.
+    /// Gets requests if its health allows.
     #[default]
     Ready,
-    /// Takes no new requests; those it has, it finishes.
+    /// Gets no new requests; its running requests finish.
     Draining,
-    /// Takes no requests and is not probed.
+    /// Gets neither requests nor probes.
     Disabled,
 }
 
@@ -325,7 +325,7 @@ pub struct Backend {
     pub id: BackendId,
     /// Where it listens.
     pub address: BackendAddr,
-    /// Its tags, which are the pools that it belongs to.
+    /// Its tags: the pools that it belongs to.
     pub tags: BTreeSet<Tag>,
     /// How it is spoken to, and its share of traffic.
     #[serde(flatten)]
@@ -339,7 +339,7 @@ pub struct Backend {
 impl Backend {
     /// Each key that differs, with what both say of it, for people.
     pub fn differences(&self, other: &Self) -> Vec<Differing> {
-        let tags = |of: &Self| record::text(Some(&json!(of.tags)));
+        let tags = |of: &Self| record::text("tags", Some(&json!(of.tags)));
         let own = [
             ("address", self.address.to_string(), other.address.to_string()),
             ("tags", tags(self), tags(other)),

@@ -1,4 +1,4 @@
-//! How a backend is spoken to, and what its share of traffic is.
+//! The options of a backend: its protocol, and its share of traffic.
 
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,15 @@ record! {
     pub struct BackendOptions {
         /// Its share of a pool's traffic, relative to the others', 1 to 1000.
         pub weight: Weight,
-        /// How it is spoken to: `http`; `https` (HTTP/2 if the backend offers it, else HTTP/1.1); `h2`
-        /// (HTTP/2 over TLS, as for gRPC); or `h2c` (HTTP/2 without TLS). Over TLS the backend's
+        /// The protocol that it speaks: `http`; `https` (HTTP/2 if the backend offers it, else HTTP/1.1);
+        /// `h2` (HTTP/2 over TLS, as for gRPC); or `h2c` (HTTP/2 without TLS). Over TLS the backend's
         /// certificate is verified.
         pub scheme: Scheme,
-        /// The name, or IP, for SNI and for the verification of its certificate. Without it, the
-        /// host of the address, for a Unix socket `localhost`.
+        /// The name, or IP, for SNI and for the verification of its certificate. The default is the host of
+        /// its address, or `localhost` for a Unix socket.
         pub tls_server_name: Option<TlsName>,
-        /// A PEM file of CAs to trust instead of the system's. The server reads files when they are
-        /// named, at a start and at a reload.
+        /// A PEM file of CAs to trust instead of the system's. The server reads such a file when it is set,
+        /// at a start and at a reload.
         pub tls_ca_file: Option<PathBuf>,
         /// A PEM file of the client certificate, with its chain. It needs `tls_client_key_file`.
         pub tls_client_cert_file: Option<PathBuf>,
@@ -36,8 +36,8 @@ record! {
         /// names the client. Such a connection is only used for this client, over HTTP/1.1. Not
         /// with the scheme `h2` or `h2c`.
         pub send_proxy_protocol: SendProxyProtocol,
-        /// How long a connection to it, with its TLS handshake, may take to come about, in seconds. Without
-        /// it, `connect_timeout_secs` of `[upstream]`.
+        /// How long connecting to it may take, in seconds, TLS handshake included. The default is
+        /// `connect_timeout_secs` of `[upstream]`.
         pub connect_timeout_secs: Option<Seconds>,
     }
 }

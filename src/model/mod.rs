@@ -85,7 +85,7 @@ pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadEnd, ReloadProgress,
     ReloadReport,
 };
-pub use seconds::{Seconds, seconds_as_json};
+pub use seconds::{Seconds, WholeSeconds, seconds_as_json};
 pub use size::Size;
 pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
@@ -103,7 +103,7 @@ pub use value_error::{ValueError, read_value};
 pub use virtual_host::VirtualHost;
 pub use visible::{is_obeyed, printable, printable_json, printable_lines};
 pub(crate) use worded::worded;
-pub use words::{choose, counted, on_one_line, shorten, shown_in_words};
+pub use words::{choose, counted, on_one_line, shorten, shown_in_words, time_in_words};
 
 /// A value that could not be parsed: what it was, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

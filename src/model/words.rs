@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::is_obeyed;
+use super::reference::HIDDEN;
 
 /// `1 request`, `2 requests`.
 pub fn counted(number: usize, one: &str) -> String {
@@ -42,7 +43,7 @@ pub fn on_one_line(text: &str) -> String {
     line
 }
 
-/// Options that are on or off; of others there are some or none.
+/// Options that are on or off; others have a value or none.
 const SWITCHES: [&str; 7] = [
     "basic_auth",
     "client_rate_limit",
@@ -55,13 +56,12 @@ const SWITCHES: [&str; 7] = [
 
 /// An option as people read it: `on (30s, 1000 waiting)` of a pause, `off` where it is not given.
 pub fn shown_in_words(key: &str, value: Option<&Value>) -> String {
+    let is_switch = SWITCHES.contains(&key);
     match value {
-        None | Some(Value::Null) => if SWITCHES.contains(&key) { "off" } else { "none" }.to_owned(),
+        None | Some(Value::Null) => if is_switch { "off" } else { "none" }.to_owned(),
         Some(Value::Object(members)) if members.contains_key("requests") => rate(members),
         Some(Value::Object(members)) if members.is_empty() => "on".to_owned(),
-        Some(Value::Object(members)) if members.values().all(|it| !it.is_object()) => {
-            format!("on ({})", members_in_words(members))
-        }
+        Some(Value::Object(members)) if is_switch => format!("on ({})", members_in_words(members)),
         Some(value) => in_words(key, value),
     }
 }
@@ -70,13 +70,19 @@ fn rate(members: &Map<String, Value>) -> String {
     let number = |key| members.get(key).and_then(Value::as_u64);
     let requests = number("requests").unwrap_or_default();
     let period = number("per_secs").filter(|secs| *secs != 1);
-    let period = period.map_or_else(|| "a second".to_owned(), |secs| format!("in {}", span(secs)));
+    let period = period.map_or_else(
+        || "a second".to_owned(),
+        |secs| format!("in {}", time_in_words(Duration::from_secs(secs))),
+    );
     let burst = number("burst").map(|burst| format!(", {burst} at once")).unwrap_or_default();
     format!("{requests} requests {period}{burst}")
 }
 
 fn members_in_words(members: &Map<String, Value>) -> String {
     let words = members.iter().map(|(key, value)| {
+        if value == HIDDEN {
+            return key.clone();
+        }
         let shown = match value {
             Value::Object(inner) => format!("({})", members_in_words(inner)),
             value => in_words(key, value),
@@ -97,11 +103,12 @@ fn in_words(key: &str, value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::Bool(is_on) => if *is_on { "on" } else { "off" }.to_owned(),
-        Value::Number(number) => match number.as_u64() {
-            Some(secs) if key.ends_with("_secs") => span(secs),
-            Some(bytes) if key.ends_with("_bytes") => format!("{bytes} bytes"),
-            _ => number.to_string(),
-        },
+        Value::Number(number) if key.ends_with("_secs") => {
+            let time = number.as_f64().and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+            time.map_or_else(|| number.to_string(), time_in_words)
+        }
+        Value::Number(number) if key.ends_with("_bytes") => format!("{number} bytes"),
+        Value::Number(number) => number.to_string(),
         Value::String(text) => on_one_line(text),
         Value::Array(elements) => {
             let elements = elements.iter().map(|element| match element {
@@ -114,8 +121,14 @@ fn in_words(key: &str, value: &Value) -> String {
     }
 }
 
-fn span(secs: u64) -> String {
-    humantime::format_duration(Duration::from_secs(secs)).to_string()
+/// A time as it may be written in the config file, such as `1m 30s`.
+pub fn time_in_words(time: Duration) -> String {
+    let days = time.as_secs() / 86_400;
+    // What is longer would be in months and years, which have no definite length.
+    let rest = Duration::new(time.as_secs() % 86_400, time.subsec_nanos());
+    let rest = (days == 0 || !rest.is_zero()).then(|| humantime::format_duration(rest).to_string());
+    let days = (days > 0).then(|| format!("{days}d"));
+    days.into_iter().chain(rest).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -139,13 +152,22 @@ mod tests {
                 "5 requests in 1m, 9 at once",
             ),
             ("max_body_bytes", json!(10), "10 bytes"),
+            ("timeouts", json!({"response_secs": 0.3}), "response 300ms"),
             ("compression", json!(["zstd", "gzip"]), "zstd, gzip"),
             ("paths", json!([{"prefix": "/api", "tag": "a"}]), "(prefix /api, tag a)"),
             ("request_headers", json!({"set": {"X-A": "1"}}), "set (X-A 1)"),
+            ("request_headers", json!({"remove": ["X-A", "X-B"]}), "remove X-A, X-B"),
+            (
+                "basic_auth",
+                json!({"realm": "staff", "users": {"ann": "(hidden)", "bob": "${BOB}"}}),
+                "on (realm staff, users (ann, bob ${BOB}))",
+            ),
             ("canonical_host", json!("a.test"), "a.test"),
         ] {
             assert_eq!(shown_in_words(key, Some(&value)), words, "{key}");
         }
+        let days = |days: u64| time_in_words(Duration::from_secs(days * 86_400 + 60));
+        assert_eq!((days(0), days(365)), ("1m".to_owned(), "365d 1m".to_owned()));
         assert_eq!(shown_in_words("pause", None), "off");
         assert_eq!(shown_in_words("allow", None), "none");
     }

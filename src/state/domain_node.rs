@@ -96,7 +96,7 @@ impl DomainNode {
         let left: Vec<_> =
             known.iter().enumerate().filter(stays).map(|(_, tag)| tag.clone()).collect();
         tags.extend(left);
-        let hsts = match virtual_host.top.hsts_max_age_secs {
+        let hsts = match virtual_host.top.hsts_max_age_secs.get() {
             0 => None,
             secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
         };

@@ -53,5 +53,6 @@ mod switch;
 mod tls;
 mod tls_files;
 mod top;
+mod units;
 mod upstream_tls;
 mod web_socket;

@@ -16,6 +16,7 @@ mod pages;
 mod races;
 mod streams;
 mod tokens;
+mod units;
 
 /// How soon something that is to happen must have happened.
 const SOON: Duration = Duration::from_secs(20);

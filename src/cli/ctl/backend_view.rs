@@ -88,7 +88,7 @@ fn others(info: &BackendInfo) -> Cell {
         .options
         .iter()
         .filter(|(key, value)| defaults.get(*key) != Some(value) && !ALWAYS_SHOWN.contains(key));
-    words(others.map(|(key, value)| format!("{key}={}", record::text(Some(value)))))
+    words(others.map(|(key, value)| format!("{key}={}", record::text(key, Some(value)))))
 }
 
 /// Values without a space between them, so that the column is one word for `awk`.
@@ -142,7 +142,7 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
                 Cell::toned("off: its certificate is not verified", Tone::Unsure),
             );
         } else if is_told {
-            table.fact(&key.replace('_', " "), record::text(Some(value)));
+            table.fact(&key.replace('_', " "), record::text(key, Some(value)));
         }
     }
     table.fact("state", state(&info.state));

@@ -101,7 +101,7 @@ struct CertificateArgs {
   vhost ctl domain set example.com --alias www.example.com --alias shop.example.com
   vhost ctl domain set example.com --no-aliases --balance least-connections
   vhost ctl domain set example.com --tls off --hsts-max-age 0
-  vhost ctl domain set example.com --option max_body_bytes=1000000 --no-option deny")]
+  vhost ctl domain set example.com --option max_body_bytes=10MB --no-option deny")]
 pub(super) struct SetArgs {
     /// The domain
     #[arg(value_name = "DOMAIN")]

@@ -7,14 +7,14 @@ use super::connect::Session;
 use super::domain_view::summary;
 use crate::cli::problem::Problem;
 use crate::cli::time::parse_millis;
-use crate::model::DomainName;
 use crate::model::record::Edited;
+use crate::model::{DomainName, WholeSeconds};
 use crate::rpc::methods::domain::{self, SetParams};
 
 /// Answer all requests of a domain with 503, or serve it again
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  vhost ctl domain maintenance example.com on --message 'Back at noon' --retry-after 600
+  vhost ctl domain maintenance example.com on --message 'Back at noon' --retry-after 10m
   vhost ctl domain maintenance example.com off")]
 pub(super) struct MaintenanceArgs {
     /// The domain
@@ -26,9 +26,9 @@ pub(super) struct MaintenanceArgs {
     /// The text that clients get [default: a line of the server's own]
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
-    /// The value of `Retry-After`, in seconds
-    #[arg(long, value_name = "SECONDS")]
-    retry_after: Option<u32>,
+    /// When clients may try again (`Retry-After`), such as `10m`
+    #[arg(long, value_name = "TIME")]
+    retry_after: Option<WholeSeconds>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -86,7 +86,7 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
     let options = info.options.iter().map(|(key, value)| (key.as_str(), value));
     let top = info.top.iter().map(|(key, value)| (key as &str, value));
     for (key, value) in top.chain(options) {
-        table.fact(&key.replace('_', " "), record::text(Some(value)));
+        table.fact(&key.replace('_', " "), record::text(key, Some(value)));
     }
     table.fact("revision", info.revision.to_string());
     table

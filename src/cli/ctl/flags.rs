@@ -41,7 +41,10 @@ impl<R: Record, const IS_NEW: bool> Flags<R, IS_NEW> {
         let flag = key.strip_suffix("_secs").unwrap_or(key).replace('_', "-");
         let arg = Arg::new(key).long(flag).help(first.trim_end_matches('.').to_owned());
         let arg = if about.contains(". ") { arg.long_help(about.clone()) } else { arg };
-        let name = key.rsplit('_').next().unwrap_or(key).to_uppercase();
+        let name = match key.rsplit('_').next() {
+            Some("secs") => "TIME".to_owned(),
+            last => last.unwrap_or(key).to_uppercase(),
+        };
         let read = move |text: &str| read::<R>(key, text);
         match default {
             Some(Value::Bool(false)) if IS_NEW => arg.action(ArgAction::SetTrue),
@@ -50,7 +53,7 @@ impl<R: Record, const IS_NEW: bool> Flags<R, IS_NEW> {
                 arg.value_name(name).value_hint(ValueHint::FilePath).value_parser(read)
             }
             Some(default) if IS_NEW => {
-                let default = record::text(Some(default));
+                let default = record::text(key, Some(default));
                 let help = format!("{} [default: {default}]", first.trim_end_matches('.'));
                 arg.help(help).value_name(name).value_parser(read)
             }

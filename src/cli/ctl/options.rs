@@ -26,7 +26,7 @@ pub(in crate::cli) struct OfDomain;
 pub(in crate::cli) struct OfBackend;
 
 impl HasOptions for OfDomain {
-    const EXAMPLE: &'static str = "`max_body_bytes=1000000` or `maintenance.message=\"Back soon\"`";
+    const EXAMPLE: &'static str = "`max_body_bytes=10MB` or `maintenance.message=\"Back soon\"`";
 
     fn schemas() -> Vec<Value> {
         vec![record::schema::<TopOptions>(), record::schema::<OptionSet>()]
@@ -158,7 +158,7 @@ fn parse<T: HasOptions>(text: &str) -> Result<Given<T>, String> {
     let known = schemas.iter().filter_map(|schema| schema["properties"].as_object());
     let known: Vec<_> = known.flat_map(Map::keys).map(String::as_str).collect();
     if !known.contains(&first) {
-        return Err(format!("`{first}` is no option; they are {}", known.join(", ")));
+        return Err(format!("`{first}` is not an option; the options are {}", known.join(", ")));
     }
     let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
         .ok()
@@ -193,6 +193,7 @@ mod tests {
     fn values_are_read_as_the_file_has_them() {
         for (text, key, value) in [
             ("max_body_bytes=5", "max_body_bytes", json!(5)),
+            ("max_body_bytes=10MB", "max_body_bytes", json!("10MB")),
             ("canonical_host=example.com", "canonical_host", json!("example.com")),
             ("compression = [\"gzip\"]", "compression", json!(["gzip"])),
             (

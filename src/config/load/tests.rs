@@ -463,7 +463,7 @@ fn every_key_is_read_into_its_own_setting() {
     assert_eq!((domain.top.http_to_https, &domain.top.balance), (false, &balance));
     assert_eq!(domain.top.aliases[0].to_string(), "*");
     let files = TlsMode::Files { cert: "/etc/tls/b.pem".into(), key: "/b.key".into() };
-    assert_eq!((&domain.top.tls, domain.top.hsts_max_age_secs), (&files, 31_536_000));
+    assert_eq!((&domain.top.tls, domain.top.hsts_max_age_secs.get()), (&files, 31_536_000));
     let backend = &config.declared.backends[0];
     assert_eq!(backend.address, BackendAddr::Unix(Path::new("/run/one").into()));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Who is served, and how often.
+//! Which clients are served, and how many of their requests.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ParseError, serde_as_text};
+use crate::model::{ParseError, WholeSeconds, serde_as_text};
 
 /// A network of addresses, such as `10.0.0.0/8`; a single address is the network of nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,25 +48,25 @@ impl fmt::Display for Network {
 
 serde_as_text!(Network, "An address, or a network such as `10.0.0.0/8` or `fd00::/8`.");
 
-/// How many requests are taken: a bucket of tokens that fills up evenly.
+/// A rate of requests: a token bucket that is filled evenly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// Requests in each period.
+    /// The number of requests in each period.
     pub requests: NonZeroU32,
-    /// The period, in seconds; 1 when not given.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub per_secs: NonZeroU32,
-    /// Requests that may come at once after a quiet time; as many as in a period when not given.
+    /// The period, in seconds. The default is 1.
+    #[serde(default = "one_second", skip_serializing_if = "is_one_second")]
+    pub per_secs: WholeSeconds<1>,
+    /// The most requests at once after a quiet time. The default is `requests`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
 }
 
-fn one() -> NonZeroU32 {
-    NonZeroU32::MIN
+fn one_second() -> WholeSeconds<1> {
+    WholeSeconds::MIN
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_one(number: &NonZeroU32) -> bool {
-    *number == NonZeroU32::MIN
+fn is_one_second(time: &WholeSeconds<1>) -> bool {
+    *time == WholeSeconds::MIN
 }

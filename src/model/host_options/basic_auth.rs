@@ -22,11 +22,11 @@ const MAX_ARGON2_LANES: u32 = 16;
 /// The cost of one check by bcrypt, which doubles with each step: some seconds.
 const MAX_BCRYPT_COST: u32 = 16;
 
-/// Who may come in.
+/// The users who may enter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
-    /// What browsers show; the domain when not given.
+    /// The realm, which browsers show. The default is the domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realm: Option<String>,
     /// Each user with the hash of the password, as `vhost hash-password` makes it.
@@ -37,14 +37,14 @@ impl BasicAuth {
     /// There is somebody, and the realm is one that a header can say.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.users.is_empty() {
-            return Err("name at least one user, or nobody could come in".to_owned());
+            return Err("name at least one user; otherwise nobody can log in".to_owned());
         }
         for (user, hash) in &self.users {
             hash.check_cost().map_err(|reason| format!("the password of `{user}`: {reason}"))?;
         }
         match &self.realm {
             Some(realm) if realm.contains(|c: char| !c.is_ascii_graphic() && c != ' ') => {
-                Err("use ASCII characters that print in `realm`".to_owned())
+                Err("use printable ASCII characters in `realm`".to_owned())
             }
             _ => Ok(()),
         }

@@ -26,11 +26,11 @@ impl Encoding {
     }
 }
 
-/// None stands twice.
+/// None is listed twice.
 pub(super) fn check(encodings: &[Encoding]) -> Result<(), String> {
     let twice = encodings.iter().enumerate().find(|(n, one)| encodings[..*n].contains(one));
     match twice {
-        Some((_, one)) => Err(format!("`{}` stands twice", one.as_str())),
+        Some((_, one)) => Err(format!("`{}` is listed twice", one.as_str())),
         None => Ok(()),
     }
 }

@@ -85,7 +85,7 @@ impl ErrorPages {
 }
 
 impl PageText {
-    /// What is answered.
+    /// The body of the answer.
     pub fn bytes(&self) -> &Bytes {
         &self.text
     }
@@ -171,10 +171,10 @@ impl JsonSchema for Page {
                     "type": "object",
                     "description": "A text that is given instead of a file.",
                     "properties": {
-                        "text": { "type": "string", "description": "What is answered." },
+                        "text": { "type": "string", "description": "The body of the answer." },
                         "type": {
                             "type": "string",
-                            "description": "Its media type; `text/html; charset=utf-8` when not given.",
+                            "description": "Its media type. The default is `text/html; charset=utf-8`.",
                         },
                     },
                     "required": ["text"],

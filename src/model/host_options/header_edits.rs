@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{ParseError, serde_as_text};
 
-/// What is changed about headers: first those of `remove` go, then those of `set` take the place of
-/// what there was, then those of `add` join.
+/// Edits of headers: those of `remove` are removed first; then each of `set` replaces all of its name; then
+/// those of `add` are added.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeaderEdits {
-    /// Headers that take the place of all of their name.
+    /// Headers to set; each replaces all headers of its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<HeaderField, HeaderText>,
-    /// Headers that join those of their name.
+    /// Headers to add to those of the same name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub add: BTreeMap<HeaderField, HeaderText>,
-    /// Headers that go.
+    /// Headers to remove.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<HeaderField>,
 }

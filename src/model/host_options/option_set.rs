@@ -7,42 +7,42 @@ use super::{
     PathRoute, Pause, RateLimit, Sticky, Timeouts, UserName, compression, path_route,
 };
 use crate::model::record::{Canonical, Held, OptionError, Record, as_written, record};
-use crate::model::{DomainName, Pattern};
+use crate::model::{DomainName, Pattern, Size};
 
 record! {
-    /// Every option that a virtual host may have; what is not given is off.
+    /// The options of a virtual host. An option that is not set is off.
     pub struct OptionSet {
         /// Requests under any other name of the domain are redirected to this host (308).
         pub canonical_host: Option<DomainName>,
-        /// Paths that other tags serve: the longest prefix that fits wins.
+        /// Paths that other tags serve: the longest matching prefix wins.
         pub paths: Vec<PathRoute>,
-        /// What is changed about requests before a backend gets them.
+        /// Edits of the headers of requests, before a backend gets them.
         pub request_headers: HeaderEdits,
-        /// What is changed about responses before a client gets them.
+        /// Edits of the headers of responses, before a client gets them.
         pub response_headers: HeaderEdits,
-        /// Who may come in, by name and password (RFC 7617).
+        /// The users who may enter, by name and password (RFC 7617); others get 401.
         pub basic_auth: Option<BasicAuth>,
-        /// The encodings that compressible responses may get, the best first.
+        /// The encodings of compressible responses, in order of preference.
         pub compression: Vec<Encoding>,
-        /// Files and texts that take the place of error answers.
+        /// Files or texts to send instead of error answers, by status (`404`) or class (`5xx`).
         pub error_pages: ErrorPages,
-        /// All requests are answered with 503 while this is there.
+        /// While this is set, all requests are answered with 503.
         pub maintenance: Option<Maintenance>,
-        /// Requests wait while this is there.
+        /// While this is set, new requests wait.
         pub pause: Option<Pause>,
-        /// Clients stay with the backend that they had first.
+        /// Keeps each client at the backend that it got first, by a cookie.
         pub sticky: Option<Sticky>,
-        /// How long its backends may take.
+        /// How long backends may take for requests of this domain.
         pub timeouts: Timeouts,
-        /// The largest request body, in bytes; 413 beyond.
-        pub max_body_bytes: Option<u64>,
-        /// How many requests are taken in all; 429 beyond.
+        /// The largest request body, in bytes. A larger one gets 413.
+        pub max_body_bytes: Option<Size>,
+        /// The rate of requests that are accepted in all. Further ones get 429.
         pub rate_limit: Option<RateLimit>,
-        /// How many requests are taken of each client; 429 beyond. An IPv6 client is its /64.
+        /// The rate of requests that are accepted from each client; for IPv6, from each /64. Further ones get 429.
         pub client_rate_limit: Option<RateLimit>,
-        /// The only clients that are served; all, where there are none. 403 for others.
+        /// The clients that are served; others get 403. If the list is empty, all are served.
         pub allow: Vec<Network>,
-        /// Clients that are not served (403), whatever `allow` says.
+        /// Clients that get 403, even if `allow` lists them.
         pub deny: Vec<Network>,
     }
 }

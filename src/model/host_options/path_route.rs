@@ -15,9 +15,9 @@ const MOST: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PathRoute {
-    /// What the path begins with: `/api` is `/api`, `/api/` and what is below, not `/apis`.
+    /// The start of the path: `/api` matches `/api` and everything below `/api/`, but not `/apis`.
     pub prefix: PathPrefix,
-    /// The tag that serves it. It does not move when the domain is switched.
+    /// The tag that serves it. A switch of the domain doesn't change it.
     pub tag: Tag,
     /// Whether backends get the path without the prefix.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -69,7 +69,7 @@ impl fmt::Display for PathPrefix {
 
 serde_as_text!(PathPrefix, "The beginning of a path, such as `/api`.");
 
-/// None stands twice, and there are not too many.
+/// None is listed twice, and there are not too many.
 pub(super) fn check(routes: &[PathRoute]) -> Result<(), String> {
     if routes.len() > MOST {
         return Err(format!("use at most {MOST}"));
@@ -78,5 +78,5 @@ pub(super) fn check(routes: &[PathRoute]) -> Result<(), String> {
         .iter()
         .enumerate()
         .find(|(n, route)| routes[..*n].iter().any(|other| other.prefix == route.prefix));
-    twice.map_or(Ok(()), |(_, route)| Err(format!("`{}` stands twice", route.prefix)))
+    twice.map_or(Ok(()), |(_, route)| Err(format!("`{}` is listed twice", route.prefix)))
 }

@@ -3,16 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a client is known again: by a signed cookie.
+use crate::model::WholeSeconds;
+
+/// How a client is recognised: by an encrypted cookie.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sticky {
-    /// The cookie's name; `vhost_backend` when not given.
+    /// The cookie's name. The default is `vhost_backend`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<String>,
-    /// How long it lasts, in seconds; until the browser closes when not given.
+    /// How long the cookie lasts, in seconds. Without it, until the browser is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_age_secs: Option<u32>,
+    pub max_age_secs: Option<WholeSeconds>,
 }
 
 impl Sticky {

@@ -49,7 +49,7 @@ fn what_is_wrong_is_named() {
         (json!({"canonical_host": "*.example.com"}), "not a wildcard"),
         (json!({"request_headers": {"set": {"content-length": "1"}}}), "leave it out"),
         (json!({"request_headers": {"remove": ["host"]}}), "leave it out"),
-        (json!({"compression": ["gzip", "gzip"]}), "stands twice"),
+        (json!({"compression": ["gzip", "gzip"]}), "is listed twice"),
         (json!({"error_pages": {"200": "/x"}}), "400 to 599"),
         (json!({"allow": ["\t10.0.0.0/8"]}), r"`\t10.0.0.0/8`"),
     ] {

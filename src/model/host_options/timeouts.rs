@@ -10,7 +10,7 @@ use crate::model::Seconds;
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// How long a backend may send nothing, before its response begins and within it, in seconds; then the
-    /// client gets 504. Without it, `read_timeout_secs` of `[upstream]`.
+    /// client gets 504. The default is `read_timeout_secs` of `[upstream]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_secs: Option<Seconds>,
 }

@@ -199,7 +199,7 @@ impl<R: Record> Held<R> {
             let value = value.map_err(|reason| OptionError::new(key, reason))?;
             // Alone first, so that what is wrong is said of it, and not in its words.
             let alone = typed::<R>(Map::from_iter([(key.clone(), value.clone())]));
-            alone.map_err(|_| OptionError::new(key, "what it stands for does not fit"))?;
+            alone.map_err(|_| OptionError::new(key, "the value that it refers to does not fit"))?;
             values.insert(key.clone(), value);
         }
         parts.set = typed(values)?;

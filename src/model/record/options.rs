@@ -40,7 +40,7 @@ pub trait Record:
     /// The paths of files, and of maps of files.
     const FILES: &'static [&'static str] = &[];
 
-    /// What its types can't hold: what is too much, stands twice, or doesn't go together. It is asked for
+    /// What its types can't hold: what is too much, is listed twice, or doesn't go together. It is asked for
     /// where options come in; what is stored already is not refused by a rule that joined later.
     fn problems(&self) -> Vec<OptionError> {
         Vec::new()
@@ -187,7 +187,8 @@ pub fn differences<R: Record>(one: &R, other: &R) -> Vec<Differing> {
     }
     let (one, other) = (values(one), values(other));
     let differing = R::KEYS.iter().filter(|key| one.get(**key) != other.get(**key));
-    differing.map(|key| (*key, shown::text(one.get(*key)), shown::text(other.get(*key)))).collect()
+    let text = |values: &Map<_, _>, key| shown::text(key, values.get(key));
+    differing.map(|key| (*key, text(&one, key), text(&other, key))).collect()
 }
 
 /// Has relative paths of files start at `base`.

@@ -10,17 +10,19 @@ use serde_json::{Map, Value};
 use super::{Record, optional_keys, values};
 use crate::model::shown_in_words;
 
-/// A value for people: what is a list or a table without JSON's marks.
-pub fn text(value: Option<&Value>) -> String {
+/// What stands at a key, for people: a list or a table without JSON's marks.
+pub fn text(key: &str, value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "none".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(elements)) if elements.is_empty() => "none".to_owned(),
         Some(Value::Array(elements)) if elements.iter().all(Value::is_string) => {
-            elements.iter().map(|one| text(Some(one))).collect::<Vec<_>>().join(",")
+            elements.iter().map(|one| text(key, Some(one))).collect::<Vec<_>>().join(",")
         }
         Some(Value::Bool(is)) => is.to_string(),
-        Some(value) => shown_in_words("", Some(value)),
+        // The key has the unit.
+        Some(Value::Number(number)) => number.to_string(),
+        Some(value) => shown_in_words(key, Some(value)),
     }
 }
 
@@ -38,7 +40,7 @@ impl<R: Record> Shown<R> {
 
     /// What stands at a key, for people.
     pub fn text(&self, key: &str) -> String {
-        text(self.get(key))
+        text(key, self.get(key))
     }
 
     /// The keys that this version knows, each with what stands there.

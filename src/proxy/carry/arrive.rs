@@ -16,7 +16,7 @@ use super::redirect::{prove, redirect};
 use super::sent::Sent;
 use super::shared::Shared;
 use super::stages::{RequestContext, Seen, Stage};
-use crate::model::{Reason, Scheme};
+use crate::model::{Reason, Scheme, Size};
 use crate::places::PlaceInLine;
 use crate::proxy::client::connection::ARRIVAL;
 use crate::proxy::client::forwarded::Sources;
@@ -255,7 +255,7 @@ fn meter_body(session: &mut Session, ctx: &mut RequestContext) {
         return;
     }
     let domain = ctx.domain_node().map(|domain| &domain.virtual_host);
-    let most = domain.and_then(|domain| domain.options.get().max_body_bytes);
+    let most = domain.and_then(|domain| domain.options.get().max_body_bytes).map(Size::get);
     // Anybody can say so; where the backend has no HTTP/2 it is none.
     let has_http2 = ctx.backend().is_some_and(|node| node.backend.options.scheme != Scheme::Http);
     let is_grpc = has_http2 && ctx.kind() == Kind::Grpc;

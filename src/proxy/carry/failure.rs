@@ -105,7 +105,9 @@ fn retry_after(reason: Reason, host: Host<'_>) -> Option<HeaderValue> {
         Reason::TooManyLogins | Reason::TooManyClientRequests => {
             Some(HeaderValue::from_static("1"))
         }
-        Reason::Maintenance => Some(host.options()?.maintenance.as_ref()?.retry_after_secs?.into()),
+        Reason::Maintenance => {
+            Some(host.options()?.maintenance.as_ref()?.retry_after_secs?.get().into())
+        }
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::facts::Facts;
 use super::verdict::{Answer, Forward, Step, Verdict};
-use crate::model::{Balance, OptionSet, Reason, TlsMode};
+use crate::model::{Balance, OptionSet, Reason, Size, TlsMode};
 use crate::places::{PlaceInLine, client_network};
 use crate::proxy::host::auth::Login;
 use crate::proxy::host::location::location;
@@ -15,14 +15,14 @@ use crate::proxy::wire::request::cookies;
 use crate::stable_hash::stable_hash;
 use crate::state::{DomainNode, RouteNode};
 
-/// What all requests are decided by.
+/// What decisions on all requests depend on.
 #[derive(Clone, Copy)]
 pub(crate) struct World<'a> {
     pub(crate) https: Option<&'a Https>,
     pub(crate) hosts: &'a HostServices,
 }
 
-/// The domain that answers for a host, and which of its paths does.
+/// The domain of a host, and the matching path route.
 #[derive(Clone, Copy)]
 pub(crate) struct Site<'a> {
     pub(crate) domain: &'a DomainNode,
@@ -75,7 +75,7 @@ fn unrouted<'r>(facts: &Facts<'r>, world: World<'_>, host: &'r str) -> Verdict<'
     }
 }
 
-/// A request whose domain is known. Each step says what stops it, in the order in which they are asked.
+/// A request whose domain is known. Each method is a check that may end it, in the order in which they run.
 struct Case<'a, 'r> {
     facts: &'a Facts<'r>,
     world: World<'a>,
@@ -100,7 +100,7 @@ impl<'r> Case<'_, 'r> {
                 None if is_listed || options.client_rate_limit.is_some() => {
                     return Some(Reason::UnknownClient.into());
                 }
-                // Counted among all, whoever it is.
+                // It counts towards `rate_limit`, whoever it is.
                 None => client.ip,
             };
             if is_listed && is_denied(options, origin) {
@@ -110,11 +110,11 @@ impl<'r> Case<'_, 'r> {
                 return Some(Step::Count(origin).into());
             }
         }
-        let is_too_large = |most| declared_too_large(self.facts.request, most);
+        let is_too_large = |most: Size| declared_too_large(self.facts.request, most.get());
         options.max_body_bytes.is_some_and(is_too_large).then(|| Reason::BodyTooLarge.into())
     }
 
-    /// Whether the domain is worked on, or is asked for a challenge that is not ours.
+    /// Whether the domain is under maintenance, or is asked for an ACME challenge that is not ours.
     fn closed(&self) -> Option<Verdict<'r>> {
         let is_challenge = self.facts.token.is_some();
         let is_ours = self.domain.virtual_host.top.tls == TlsMode::Auto;
@@ -175,7 +175,7 @@ impl<'r> Case<'_, 'r> {
         match &self.domain.virtual_host.top.balance {
             Balance::RoundRobin | Balance::LeastConnections | Balance::LeastLatency => None,
             Balance::HashClient => {
-                // One that is unknown is nobody's, and not the proxy's either.
+                // A client that the proxy fails to name has no key; the proxy's own address would be a wrong one.
                 let origin = self.facts.client?.origin?;
                 Some(stable_hash(&client_network(origin).octets()))
             }

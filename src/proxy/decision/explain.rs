@@ -138,7 +138,7 @@ impl Explainer {
                     progress.has_password = true;
                 }
                 Verdict::First(Step::Wait(wait)) => {
-                    explanation.waits_secs = Some(wait.limits().max_wait_secs);
+                    explanation.waits_secs = Some(wait.limits().max_wait_secs.get());
                     progress.has_waited = true;
                 }
                 Verdict::Answer(answer) => return Err(answer),

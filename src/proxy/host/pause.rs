@@ -47,7 +47,7 @@ impl Wait {
     ) -> Result<PlaceInLine, Reason> {
         let Self { line, limits } = self;
         let most = usize::try_from(limits.max_waiting).unwrap_or(usize::MAX);
-        let deadline = started + Duration::from_secs(limits.max_wait_secs.into());
+        let deadline = started + Duration::from_secs(limits.max_wait_secs.get().into());
         let mut place = line.join(who, most).map_err(|_| Reason::Paused)?;
         let body_done = session.as_mut().is_body_done();
         {

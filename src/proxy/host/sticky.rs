@@ -108,7 +108,7 @@ impl StickyKey {
             .secure(secure)
             .build();
         if let Some(secs) = sticky.max_age_secs {
-            cookie.set_max_age(cookie::time::Duration::seconds(secs.into()));
+            cookie.set_max_age(cookie::time::Duration::seconds(secs.get().into()));
         }
         match HeaderValue::try_from(cookie.to_string()) {
             Ok(value) => response.append_header(header::SET_COOKIE, value).map(|_| ()),
