@@ -1,4 +1,4 @@
-//! What would become of a request: what is asked, and the answer.
+//! What would happen to a request: the question and the answer.
 
 use std::fmt;
 use std::str::FromStr;
@@ -100,9 +100,8 @@ impl FromStr for HeaderLine {
         let fail = |reason: &str| ParseError::new("header", text, reason);
         let (name, value) =
             text.split_once(':').ok_or_else(|| fail("write it as `Name: value`"))?;
-        let name = name.trim().parse().map_err(|_| fail("the name is none that a header has"))?;
-        let value =
-            value.trim().parse().map_err(|_| fail("the value is none that a header has"))?;
+        let name = name.trim().parse().map_err(|_| fail("this is not a valid header name"))?;
+        let value = value.trim().parse().map_err(|_| fail("this is not a valid header value"))?;
         Ok(Self { name, value })
     }
 }
@@ -115,57 +114,56 @@ impl fmt::Display for HeaderLine {
 
 serde_as_text!(HeaderLine, "`Name: value`.");
 
-/// What would become of a request.
+/// What would happen to a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
-    /// The revision of the state that was asked.
+    /// The revision of the state.
     pub revision: u64,
-    /// The host it is routed by: lower case, without port; nothing when it has none that can be one.
+    /// The host that it is routed by, in lower case and without port; null if it has no valid host.
     pub host: Option<String>,
     /// Its path and query.
     pub path: String,
-    /// The virtual host that answers for the host.
+    /// The virtual host of that host.
     pub matched: Option<Match>,
-    /// Where nothing matched, the name that is most like the host.
+    /// If nothing matched, the name that is most similar to the host.
     pub near: Option<DomainName>,
-    /// The path of the domain that it falls under, where another tag than the live one serves it.
+    /// The path route of the domain that matches, if a tag other than the live one serves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<PathRoute>,
     /// The domain's live tag.
     pub live: Option<LiveTag>,
     /// How a backend of the tag is chosen.
     pub balance: Option<Balance>,
-    /// Every backend that carries the tag that serves it.
+    /// All backends of the tag that serves it.
     pub backends: Vec<BackendStanding>,
     /// The time-outs that apply.
     pub timeouts: RequestTimeouts,
-    /// Backends that it would be tried on, at most.
+    /// The most backends that it would be tried on.
     pub tries: usize,
-    /// Clients whose forwarded headers are believed, as networks.
+    /// The networks of clients whose forwarded headers are believed.
     pub trusted_proxies: Vec<String>,
-    /// For how many seconds it would wait at most, where its domain is paused; the rest is what comes
-    /// afterwards.
+    /// How many seconds it would wait at most, if its domain is paused. The other fields describe what
+    /// happens then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_secs: Option<u32>,
     /// The location that the client would be redirected to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirected: Option<String>,
-    /// Whether it would be answered as a CA wants to see it.
+    /// Whether it would get the answer to an ACME challenge.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub answers_challenge: bool,
-    /// What the client would get instead of a backend's answer; nothing when it would be served, or
-    /// redirected.
+    /// What the client would get instead of a backend's answer; null if it would be served or redirected.
     pub refused: Option<Refusal>,
-    /// What else there is to know.
+    /// Further remarks.
     pub notes: Vec<String>,
 }
 
-/// Which virtual host answers, and why.
+/// The virtual host of a request, and why it is this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Match {
     /// The virtual host.
     pub domain: DomainName,
-    /// The one of its names that matched.
+    /// The name that matched.
     pub name: DomainName,
     /// How that name matched.
     pub by: MatchedBy,
@@ -174,33 +172,33 @@ pub struct Match {
 }
 
 worded! {
-    /// How a host found its virtual host.
+    /// How a host matched its virtual host.
     #[derive(Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum MatchedBy {
-        /// By its very name.
+        /// By its exact name.
         Exact "exact",
         /// By a wildcard one label up.
         Wildcard "wildcard",
-        /// By nothing else: the default answers.
+        /// By the default domain `*`.
         Default "default",
     }
 }
 
-/// The tag that serves a domain, and why it does.
+/// The live tag of a domain, and since when it is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveTag {
     /// The tag.
     pub tag: Tag,
-    /// The tag before.
+    /// The previous tag.
     pub previous: Option<Tag>,
-    /// What made it live, as far as the history goes back.
+    /// When it became live, if the history goes back that far.
     pub since: Option<Since>,
-    /// Where a switch of the domain is that is under way: `checking` or `draining`.
+    /// The phase of a running switch of the domain: `checking` or `draining`.
     pub switching: Option<String>,
 }
 
-/// When something came to be as it is, and by whom.
+/// When and by whom something was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Since {
     /// At which revision.
@@ -218,19 +216,22 @@ pub struct BackendStanding {
     pub id: BackendId,
     /// Where it listens.
     pub address: BackendAddr,
-    /// The addresses that its name stands for now, or its socket's path.
+    /// The addresses that its name resolves to now, or its socket's path.
     pub resolved: Vec<String>,
     /// How it is spoken to.
     pub scheme: Scheme,
     /// Its share of the pool's traffic.
     pub weight: Weight,
-    /// What the operator wants of it.
+    /// How long connecting to it may take, in milliseconds, where it has a time-out of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_ms: Option<u64>,
+    /// The state that the operator has set.
     pub state: BackendState,
-    /// What was observed of it.
+    /// Its observed health.
     pub health: HealthReport,
-    /// Requests that run there.
+    /// Its requests in flight.
     pub in_flight: usize,
-    /// Why it could not serve; nothing when it could.
+    /// Why it could not serve; null if it could.
     pub unfit: Option<Unfit>,
 }
 
@@ -255,9 +256,10 @@ pub enum Unfit {
 /// The time-outs that apply to a request, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestTimeouts {
-    /// Connecting to a backend, TLS included.
+    /// Connecting to a backend, TLS included; a backend may have a time-out of its own.
     pub connect_ms: u64,
-    /// The backend is silent. For a WebSocket, its own.
+    /// The backend is silent: `timeouts.response_secs` of the domain, or the general time-out. For a WebSocket,
+    /// its own.
     pub read_ms: u64,
     /// The backend takes no bytes.
     pub write_ms: u64,

@@ -9,7 +9,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use crate::acme::challenge::Challenges;
-use crate::model::UnderscoresInHeaders;
+use crate::model::{Backend, Seconds, UnderscoresInHeaders, VirtualHost};
 use crate::telemetry::AccessLog;
 use crate::tls::{CertStore, Serving};
 
@@ -95,6 +95,18 @@ pub(crate) struct UpstreamOptions {
     pub retry_budget_percent: u8,
     /// How long the share of a backend that has become healthy grows; zero is not at all.
     pub slow_start: Duration,
+}
+
+impl UpstreamOptions {
+    /// How long a connection to this backend may take to be made.
+    pub(crate) fn connect_timeout_of(&self, backend: &Backend) -> Duration {
+        backend.options.connect_timeout_secs.map_or(self.connect_timeout, Seconds::get)
+    }
+
+    /// How long a backend of this domain may be silent.
+    pub(crate) fn read_timeout_of(&self, domain: &VirtualHost) -> Duration {
+        domain.options.get().timeouts.response_secs.map_or(self.read_timeout, Seconds::get)
+    }
 }
 
 /// The options, as a reload may replace them. What has begun goes on with those it began with: a

@@ -242,5 +242,28 @@ fn what_options_make_of_a_request_is_explained() {
     // A paused domain says so first.
     vhost.ctl_ok(&["domain", "pause", "plain.test", "--max-wait", "7s"]);
     let output = vhost.ctl_ok(&["explain", "plain.test"]);
-    assert!(output.stdout.starts_with("answer         waits for up to 7.0 s"), "{output:?}");
+    assert!(output.stdout.starts_with("answer         waits for up to 7s"), "{output:?}");
+}
+
+#[test]
+fn the_time_outs_of_a_domain_and_of_its_backends_are_explained() {
+    let vhost = Setup::new()
+        .domain_with("example.com", "a", "timeouts = { response_secs = 90 }")
+        .domain("other.test", "a")
+        .backend_with("web-1", refusing_address(), &["a"], "connect_timeout_secs = 0.3")
+        .backend("web-2", refusing_address(), &["a"])
+        .start();
+    let (_, explained) = explain(&vhost, &["example.com"]);
+    let times = &explained["timeouts"];
+    assert_eq!((&times["read_ms"], &times["connect_ms"]), (&json!(90_000), &json!(5000)));
+    let own = |index: usize| explained["backends"][index]["connect_ms"].clone();
+    assert_eq!((own(0), own(1)), (json!(300), Value::Null), "{explained:#}");
+    let table = vhost.ctl(&["explain", "example.com"]).stdout;
+    let line = "connect 5s (web-1: 300ms), read 1m 30s, write 1m, kept idle 4s";
+    assert!(table.contains(line), "{table}");
+    let (_, other) = explain(&vhost, &["other.test"]);
+    assert_eq!(other["timeouts"]["read_ms"], 60_000);
+    let websocket = ["example.com", "-H", "Connection: upgrade", "-H", "Upgrade: websocket"];
+    let (_, websocket) = explain(&vhost, &websocket);
+    assert_eq!(websocket["timeouts"]["read_ms"], 3_600_000, "the WebSocket's own");
 }

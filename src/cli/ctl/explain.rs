@@ -10,17 +10,17 @@ use super::history::who;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Cell, Table, Tone, join};
-use crate::cli::time::{elapsed, span, timestamp};
+use crate::cli::time::{elapsed, timestamp};
 use crate::model::{
     BackendStanding, Explanation, HeaderLine, HealthStatus, LiveTag, Match, PathRoute,
-    RequestTimeouts, RequestUrl, Unfit,
+    RequestTimeouts, RequestUrl, Unfit, time_in_words,
 };
 use crate::rpc::methods::route::{self, ExplainParams};
 
 /// Show which domain, tag and backends would serve a URL, and why
 ///
-/// The server runs the code that routes requests, but sends none. The exit status is 0 if a backend
-/// would get the request, 4 if no domain matches, and 1 if no backend could serve it.
+/// The server decides as for a real request, but sends none. The exit status is 0 if a backend would
+/// get the request, 4 if no domain matches, and 1 if no backend could serve it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl explain http://www.example.com/cart
@@ -31,7 +31,7 @@ pub(super) struct ExplainArgs {
     /// A header of the request, as `Name: value`; may be repeated
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
     headers: Vec<HeaderLine>,
-    /// The address that it would come from: says whether `allow` and `deny` let it in
+    /// The client's address, with which `allow`, `deny` and limits of clients are checked too
     #[arg(long, value_name = "ADDRESS")]
     client: Option<IpAddr>,
 }
@@ -75,13 +75,13 @@ fn facts(explanation: &Explanation) -> Table {
         table.fact("balance", balance.to_string());
         table.fact("tries", format!("at most {}", explanation.tries));
         let RequestTimeouts { connect_ms, read_ms, write_ms, idle_ms, .. } = explanation.timeouts;
-        let [connect, read, write, idle] =
-            [connect_ms, read_ms, write_ms, idle_ms].map(|ms| span(Duration::from_millis(ms)));
-        let backend = format!("connect {connect}, read {read}, write {write}, kept idle {idle}");
+        let [connect, read, write, idle] = [connect_ms, read_ms, write_ms, idle_ms].map(millis);
+        let own = connect_times(&explanation.backends);
+        let backend =
+            format!("connect {connect}{own}, read {read}, write {write}, kept idle {idle}");
         table.fact("backend times", backend);
         let RequestTimeouts { client_read_ms, client_write_ms, .. } = explanation.timeouts;
-        let [read, write] =
-            [client_read_ms, client_write_ms].map(|ms| span(Duration::from_millis(ms)));
+        let [read, write] = [client_read_ms, client_write_ms].map(millis);
         table.fact("client times", format!("read {read}, write {write}"));
         let trusted = if explanation.trusted_proxies.is_empty() {
             "no client".to_owned()
@@ -98,11 +98,24 @@ fn facts(explanation: &Explanation) -> Table {
     table
 }
 
+fn millis(ms: u64) -> String {
+    time_in_words(Duration::from_millis(ms))
+}
+
+/// The connect time-outs of backends that have one of their own.
+fn connect_times(backends: &[BackendStanding]) -> String {
+    let own = backends.iter().filter_map(|backend| {
+        backend.connect_ms.map(|ms| format!("{}: {}", backend.id, millis(ms)))
+    });
+    let own = own.collect::<Vec<_>>().join(", ");
+    if own.is_empty() { own } else { format!(" ({own})") }
+}
+
 fn answer(explanation: &Explanation) -> (String, Tone) {
     let (answer, tone) = after_pause(explanation);
     match explanation.waits_secs {
         Some(secs) => {
-            let wait = span(Duration::from_secs(secs.into()));
+            let wait = time_in_words(Duration::from_secs(secs.into()));
             (format!("waits for up to {wait}: the domain is paused. Then: {answer}"), Tone::Unsure)
         }
         None => (answer, tone),
@@ -114,7 +127,7 @@ fn after_pause(explanation: &Explanation) -> (String, Tone) {
         return (format!("308 redirect to {location}"), Tone::Good);
     }
     if explanation.answers_challenge {
-        return ("200 the answer to a challenge of a CA".to_owned(), Tone::Good);
+        return ("200 the answer to an ACME challenge".to_owned(), Tone::Good);
     }
     if let Some(refusal) = &explanation.refused {
         let text = match refusal.status {
@@ -125,7 +138,7 @@ fn after_pause(explanation: &Explanation) -> (String, Tone) {
     }
     let fit = explanation.backends.iter().filter(|backend| backend.unfit.is_none()).count();
     let all = explanation.backends.len();
-    (format!("of a backend; {fit} of {all} could serve"), Tone::Good)
+    (format!("from a backend; {fit} of {all} could serve"), Tone::Good)
 }
 
 fn domain(explanation: &Explanation) -> String {

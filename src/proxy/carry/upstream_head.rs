@@ -16,7 +16,7 @@ use super::claims::forward;
 use super::headers::{REQUEST_ID, RequestId, remove_te, to_origin_form};
 use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
-use crate::model::{ProxyHeader, Seconds};
+use crate::model::ProxyHeader;
 use crate::proxy::decision::Kind;
 use crate::proxy::host::{headers, paths};
 use crate::proxy::memory::{Held, gated};
@@ -35,8 +35,7 @@ pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Bo
     sent.at = Some(Instant::now());
     let mut peer = upstream::peer(node, &node.live.endpoints(), sent.tries_of(node))?;
     let times = &options.upstream;
-    let own = pinned.domain.virtual_host.options.get().timeouts.response_secs;
-    let read_timeout = own.map_or(times.read_timeout, Seconds::get);
+    let read_timeout = times.read_timeout_of(&pinned.domain.virtual_host);
     let mut silent = read_timeout;
     if is_websocket {
         silent = options.websocket_idle_timeout;
@@ -50,8 +49,7 @@ pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Bo
         upstream::for_duplex(&mut peer);
     }
     upstream::announce(&mut peer, node.backend.options.send_proxy_protocol, || passed_on(session));
-    let own = node.backend.options.connect_timeout_secs;
-    let connect_timeout = own.map_or(times.connect_timeout, Seconds::get);
+    let connect_timeout = times.connect_timeout_of(&node.backend);
     peer.options.connection_timeout = Some(connect_timeout);
     peer.options.total_connection_timeout = Some(connect_timeout);
     peer.options.read_timeout = Some(silent);

@@ -55,7 +55,7 @@ impl Explainer {
         Self { options, https, hosts }
     }
 
-    /// What would become of a request. When and by whom its tag became live is the history's to add.
+    /// What would happen to a request. When and by whom its tag became live is the history's to add.
     pub(crate) fn explain(&self, snapshot: &Snapshot, question: Question<'_>) -> Explanation {
         let options = self.options.load();
         let request = request(question);
@@ -130,6 +130,10 @@ impl Explainer {
                     let site = Site { domain, route: domain.route_of(facts.path()) };
                     explanation.matched = Some(matched(domain, by, host));
                     describe(site, snapshot, client.is_some(), explanation);
+                    if Kind::of(request) != Kind::WebSocket {
+                        let own = options.upstream.read_timeout_of(&domain.virtual_host);
+                        explanation.timeouts.read_ms = whole_millis(own);
+                    }
                     progress.site = Some(site);
                 }
                 Verdict::First(Step::Count(_)) => progress.is_counted = true,
@@ -235,17 +239,23 @@ fn describe(
 fn notes(options: &OptionSet, is_client_known: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(pause) = &options.pause {
-        notes.push(format!("the domain is paused: it waits for up to {} s", pause.max_wait_secs));
+        notes.push(format!(
+            "the domain is paused: a request waits for up to {} s",
+            pause.max_wait_secs
+        ));
     }
     let is_open = options.allow.is_empty() && options.deny.is_empty();
     if !is_client_known && !is_open {
         let note = "not every client is served; `--client ADDRESS` says whether that one is";
         notes.push(note.to_owned());
     }
-    let limits = [("each client", &options.client_rate_limit), ("all", &options.rate_limit)];
+    let limits = [
+        ("each client", &options.client_rate_limit),
+        ("all clients together", &options.rate_limit),
+    ];
     for (of, limit) in limits {
         if let Some(RateLimit { requests, per_secs, .. }) = limit {
-            notes.push(format!("of {of} {requests} requests in {per_secs} s are taken"));
+            notes.push(format!("{of} may make {requests} requests in {per_secs} s"));
         }
     }
     if let Some(bytes) = options.max_body_bytes {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::whole_millis;
 use crate::model::{
     BackendStanding, BackendState, DomainName, Match, MatchedBy, Pattern, Reason, Unfit,
     UpstreamFailure,
@@ -52,6 +53,7 @@ fn standing(node: &BackendNode, any_fit: bool, others_fit: bool) -> BackendStand
         resolved: live.endpoints().texts(),
         scheme: backend.options.scheme,
         weight: backend.options.weight,
+        connect_ms: backend.options.connect_timeout_secs.map(|own| whole_millis(own.get())),
         state: backend.state,
         health: live.health_report(),
         in_flight: live.in_flight(),
