@@ -50,7 +50,7 @@ impl ReservedPaths {
     pub(crate) fn refuses(&self, address: &BackendAddr) -> Option<String> {
         match address {
             BackendAddr::Unix(path) => self.holds(path).then(|| {
-                "this is the server's own; a backend there would give strangers the server itself"
+                "this is the server's own; a backend there would expose the server itself to strangers"
                     .to_owned()
             }),
             BackendAddr::Ip(_) | BackendAddr::Name { .. } => self.listens_at(address).map(|key| {
@@ -63,7 +63,7 @@ impl ReservedPaths {
     }
 
     /// The key that has the server itself listen at `address`, to be managed or measured. A name is
-    /// not resolved: only what always means this machine is told.
+    /// not resolved: only what always means this machine is found.
     pub(crate) fn listens_at(&self, address: &BackendAddr) -> Option<&'static str> {
         let is_at = |at: SocketAddr| self.listeners.iter().find(|(_, own)| meets(*own, at));
         let found = match address {

@@ -182,8 +182,8 @@ impl CaContext {
         let contact = format!("mailto:{email}");
         let contact = [contact.as_str()];
         let contacts: &[&str] = if email.is_empty() { &[] } else { &contact };
-        let told = session.account.update_contacts(contacts).await;
-        let told = match told.map_err(|error| session.error(error).to_string()) {
+        let changed = session.account.update_contacts(contacts).await;
+        let changed = match changed.map_err(|error| session.error(error).to_string()) {
             Ok(()) => {
                 let keep = move || match read(&path)? {
                     Some(file) => write(&path, &AccountFile { email, ..file }),
@@ -193,7 +193,7 @@ impl CaContext {
             }
             Err(error) => Err(error),
         };
-        if let Err(error) = told {
+        if let Err(error) = changed {
             warn!(
                 directory_url = self.issuer.directory_url,
                 error, "the e-mail address cannot be changed at the CA"

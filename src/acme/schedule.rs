@@ -39,7 +39,7 @@ pub(crate) fn retry_at(
     now + wait
 }
 
-fn backoff(attempt: u32, kind: ErrorKind, told: bool) -> Duration {
+fn backoff(attempt: u32, kind: ErrorKind, has_retry_after: bool) -> Duration {
     const TRANSIENT_MINUTES: [u64; 6] = [1, 2, 5, 10, 30, 60];
     /// Let's Encrypt's advice; it gives five failures an hour.
     const SLOW_MINUTES: [u64; 4] = [1, 10, 100, 24 * 60];
@@ -50,7 +50,7 @@ fn backoff(attempt: u32, kind: ErrorKind, told: bool) -> Duration {
     };
     match kind {
         ErrorKind::Transient => nth(&TRANSIENT_MINUTES),
-        ErrorKind::RateLimited { .. } if told => nth(&TRANSIENT_MINUTES),
+        ErrorKind::RateLimited { .. } if has_retry_after => nth(&TRANSIENT_MINUTES),
         ErrorKind::Validation | ErrorKind::RateLimited { .. } => nth(&SLOW_MINUTES),
         ErrorKind::Blocked => Duration::from_hours(24),
     }

@@ -24,7 +24,7 @@ pub(super) struct Entry {
     pub(super) directory_url: Option<String>,
     /// The data stored beside an ACME certificate.
     pub(super) meta: Meta,
-    /// What is being done.
+    /// The current step.
     pub(super) work: Work,
     /// What went wrong last.
     pub(super) trouble: Option<EntryError>,

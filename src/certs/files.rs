@@ -22,7 +22,7 @@ struct Pair {
     good: Option<Arc<Served>>,
     error: Option<String>,
     /// Whether the error was reported.
-    told: bool,
+    is_reported: bool,
 }
 
 /// The state of a pair of files.
@@ -65,7 +65,7 @@ impl Files {
                 Ok(served) => (Some(Arc::new(served)), None),
                 Err(error) => (None, Some(error)),
             };
-            Pair { seen, good, error, told: true }
+            Pair { seen, good, error, is_reported: true }
         });
         FilePairState { good: pair.good.clone(), error: pair.error.clone() }
     }
@@ -95,7 +95,7 @@ impl Files {
         for ((cert, key), stamps) in now {
             let Some(pair) = self.pairs.get_mut(&(cert.clone(), key.clone())) else { continue };
             let is_new = stamps != pair.seen;
-            if !is_new && pair.told {
+            if !is_new && pair.is_reported {
                 continue;
             }
             pair.seen = stamps;
@@ -111,15 +111,15 @@ impl Files {
                 Ok(served) => {
                     let served = Arc::new(served);
                     pair.error = None;
-                    pair.told = true;
+                    pair.is_reported = true;
                     pair.good = Some(Arc::clone(&served));
                     found.push((files, FileChange::Good(served)));
                 }
                 // The other file may follow in a moment: it is reported if it is the same at the
                 // next check.
-                Err(_) if is_new => pair.told = false,
+                Err(_) if is_new => pair.is_reported = false,
                 Err(error) => {
-                    pair.told = true;
+                    pair.is_reported = true;
                     pair.error = Some(error.clone());
                     found.push((files, FileChange::Bad(error)));
                 }

@@ -87,8 +87,8 @@ impl Certificates {
         self.command(|reply| Command::Renew { name, force, reply }).await
     }
 
-    /// Waits until nothing is being done for a name, and tells how it stands then; `step` is told what
-    /// is being done.
+    /// Waits until no work for a name is running, and returns its report then; `step` is called with each step of
+    /// the work.
     ///
     /// # Errors
     /// When nobody serves the name, or it takes too long.
@@ -131,7 +131,7 @@ impl Certificates {
         Err(CertError::TimedOut { name: name.clone(), timeout, step })
     }
 
-    /// Takes in a certificate and its key, and serves them from now on.
+    /// Imports a certificate with its key, and serves it from now on.
     ///
     /// # Errors
     /// When nobody serves the name, its domain wants its certificate from elsewhere, or they can't be
@@ -163,7 +163,7 @@ impl Certificates {
         self.command(|reply| Command::Import { actor, name, served, bundle, reply }).await
     }
 
-    /// Has the CA revoke the certificate that is served for a name.
+    /// Asks the CA to revoke the served certificate of a name.
     ///
     /// # Errors
     /// When it is not of an ACME CA, or the CA refuses.

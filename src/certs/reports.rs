@@ -49,16 +49,16 @@ impl Certificates {
         served.collect()
     }
 
-    /// What needs a person.
+    /// Problems that need attention.
     pub(crate) fn warnings(&self) -> Vec<String> {
         const MAX_WARNINGS: usize = 20;
         let now = SystemTime::now();
         let table = self.shared.table.read();
-        let mut told = table
+        let mut all = table
             .iter()
             .filter_map(|(name, entry)| alarm::warning(entry, &entry.report(name, now), now));
-        let mut warnings: Vec<_> = told.by_ref().take(MAX_WARNINGS).collect();
-        let more = told.count();
+        let mut warnings: Vec<_> = all.by_ref().take(MAX_WARNINGS).collect();
+        let more = all.count();
         if more > 0 {
             warnings.push(format!("{more} more names have a certificate that needs attention"));
         }

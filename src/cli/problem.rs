@@ -15,7 +15,7 @@ pub(super) struct Problem {
     /// What failed.
     pub(super) what: String,
     pub(super) cause: String,
-    /// Backends with their last answers, where a gate failed on them.
+    /// If a gate failed: the backends with their last answers.
     pub(super) answers: Vec<BackendAnswer>,
     /// Everything that is wrong in a config file.
     pub(super) problems: Vec<String>,

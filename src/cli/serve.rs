@@ -179,7 +179,7 @@ fn serve(config: Config, source: Source, log: LogHandle) -> ExitCode {
 /// Notifies systemd, if requested.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "cannot tell systemd");
+        tracing::warn!(%error, "cannot notify systemd");
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct BackendArgument {
     pub id: BackendId,
     /// Where it listens.
     pub address: BackendAddr,
-    /// The pools it belongs to.
+    /// Its tags: the pools that it belongs to.
     pub tags: BTreeSet<Tag>,
 }
 

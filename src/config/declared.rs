@@ -46,7 +46,7 @@ pub struct DeclaredBackend {
     pub id: BackendId,
     /// Where it listens.
     pub address: BackendAddr,
-    /// The pools it belongs to.
+    /// Its tags: the pools that it belongs to.
     pub tags: BTreeSet<Tag>,
     /// How it is spoken to, and its share of traffic.
     #[serde(flatten)]

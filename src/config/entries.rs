@@ -246,7 +246,7 @@ fn read_record<R: Record>(
         if let Err(error) = record::typed::<R>(alone) {
             wrong.push(*key);
             if entry.refers(key) {
-                entry.problem(key, "what it stands for does not fit");
+                entry.problem(key, "the value that it refers to does not fit");
             } else {
                 note(entry, &error);
             }
@@ -266,7 +266,7 @@ fn read_record<R: Record>(
     // What can't be read has been reported already.
     for problem in problems.iter().filter(|problem| !wrong.contains(&problem.key())) {
         if references == References::Kept && entry.refers(problem.key()) {
-            entry.problem(problem.key(), "what it stands for does not fit");
+            entry.problem(problem.key(), "the value that it refers to does not fit");
         } else {
             note(entry, problem);
         }

@@ -302,7 +302,7 @@ impl<K: Kind<Value: PartialEq>, const SET: bool> Kind for List<K, SET> {
             section.problem(key, message);
         }
         for index in (0..list.len()).filter(|index| SET && list[..*index].contains(&list[*index])) {
-            section.element_problem(key, index, "it is there already; name each once");
+            section.element_problem(key, index, "it is listed twice; name each once");
         }
         Some(list)
     }

@@ -155,7 +155,7 @@ impl<'r, 't> Section<'r, 't> {
         match &self.listing {
             Listing::Settings => self.report.add_setting(self.path_of(key), value, from),
             Listing::Entry(said) => {
-                // What an entry doesn't say is not told of it.
+                // The defaults of entries are not listed.
                 if let Some(value) = value.filter(|_| from != Err(Origin::Default)) {
                     let (entry, refers) = &mut *said.borrow_mut();
                     entry.insert(key.to_owned(), value);
@@ -358,7 +358,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// Notes unknown keys, then missing ones. A missing key that an unknown one resembles is the
-    /// same mistake and is not told twice.
+    /// same mistake and is not reported twice.
     pub(super) fn finish(mut self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name: &str = key.get_ref();

@@ -83,7 +83,7 @@ impl References {
                 }
                 // What is said of a value of another kind is said without looking at it.
                 let general = read(&DeValue::Boolean(false)).err().unwrap_or_default();
-                format!("what it stands for does not fit; {general}")
+                format!("the value that it refers to does not fit; {general}")
             }),
         }
     }

@@ -237,7 +237,7 @@ impl Stray {
             _ if !self.section.is_empty()
                 && known.get("").is_some_and(|keys| keys.contains(&self.key.as_str())) =>
             {
-                "unknown key here; it belongs in the head of the file, above all sections"
+                "unknown key here; it belongs in no section: move it to the top of the file"
                     .to_owned()
             }
             _ => {

@@ -163,7 +163,7 @@ struct Backend {
     id: Id,
     /// `address:port`, `name:port` (resolved again as its records change) or `unix:/path`.
     address: BackendAddress,
-    /// Its tags, which are the pools that it belongs to.
+    /// Its tags: the pools that it belongs to.
     tags: Vec<TagText>,
     /// `ready`, `draining` (no new requests) or `disabled` (not probed either). Without this key a
     /// new backend is ready, and changes by `vhost ctl backend drain` and the like stay.

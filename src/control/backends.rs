@@ -25,11 +25,11 @@ pub(crate) struct BackendEdit {
     pub address: Option<BackendAddr>,
     /// What of its options changes.
     pub options: Map<String, Value>,
-    /// The whole new set of its tags.
+    /// All of its new tags; they replace the old ones.
     pub tags: Option<BTreeSet<Tag>>,
-    /// What the operator wants of it.
+    /// The state that the operator has set.
     pub state: Option<BackendState>,
-    /// Do it although a live tag loses its last healthy backend.
+    /// Do it even if a live tag loses its last healthy backend.
     pub force: bool,
 }
 
@@ -116,7 +116,7 @@ impl ControlPlane {
         .await
     }
 
-    /// Takes tags away from a backend.
+    /// Removes tags from a backend.
     ///
     /// # Errors
     /// When there is no such backend, it doesn't carry one of them, a live tag would lose its last

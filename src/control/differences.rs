@@ -116,7 +116,7 @@ fn made(event: &EventKind, difference: &Difference) -> bool {
 /// The field that a switch changes, as the history names it.
 const LIVE: &str = "live";
 
-/// What differs, by kind and name. Pure.
+/// The differences, by kind and name. Pure.
 fn differences(live: &Snapshot, applied: &Declared) -> Vec<Difference> {
     let mut found = Found::default();
     let declared: BTreeSet<_> = applied.domains.iter().map(|domain| &domain.domain).collect();

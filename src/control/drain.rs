@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two looks at the count at first, and at most. Nothing on the request path has to tell
-/// anyone that it ended.
+/// The interval between two looks at the count: at first, and at most. So nothing on the request path has to
+/// announce that it ended.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(50);
 
-/// Waits until `count` is zero. Tells `progress` each count that differs from the one before.
+/// Waits until `count` is zero. Calls `progress` with each count that differs from the last.
 ///
 /// # Errors
 /// With the count at the deadline.
@@ -16,16 +16,16 @@ pub(super) async fn until_none(
     deadline: Instant,
     mut progress: impl FnMut(usize),
 ) -> Result<(), usize> {
-    let mut told = 0;
+    let mut reported = 0;
     let mut pause = FIRST_LOOK;
     loop {
         let remaining = count();
         if remaining == 0 {
             return Ok(());
         }
-        if remaining != told {
+        if remaining != reported {
             progress(remaining);
-            told = remaining;
+            reported = remaining;
         }
         let now = Instant::now();
         if now >= deadline {

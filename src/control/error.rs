@@ -51,7 +51,7 @@ pub(crate) enum ControlError {
         /// The id.
         backend: BackendId,
     },
-    /// A name stands twice in one command.
+    /// A name is listed twice in one command.
     #[error("`{name}` is named twice")]
     NamedTwice {
         /// The name.
@@ -125,7 +125,7 @@ pub(crate) enum ControlError {
     /// What a plan depends on changed since it was made.
     #[error("the plan is outdated: {what}")]
     PlanOutdated {
-        /// What changed, as far as it can be told.
+        /// What changed, as far as it is known.
         what: String,
     },
     /// The state is not one that the caller has seen.
@@ -137,7 +137,7 @@ pub(crate) enum ControlError {
     /// The text is no plan's token.
     #[error("this is not the token of a plan")]
     NoPlanToken,
-    /// Which tag is the other one can't be told.
+    /// It is unknown which tag is the other one.
     #[error("{}", no_other(.domain, .live, .previous.as_ref()))]
     NoOtherTag {
         /// The domain.
@@ -223,7 +223,7 @@ pub(crate) enum ControlError {
         /// The backend.
         backend: BackendId,
     },
-    /// The config file declares what a command has made otherwise.
+    /// The config file declares what a command has made with other values.
     #[error(
         "the config file declares the {kind} `{name}`, which {} ({})",
         made_otherwise(.made.as_ref()), differs.join("; ")
@@ -300,7 +300,7 @@ impl ControlError {
     pub(crate) fn in_full(&self) -> String {
         let mut text = self.to_string();
         if let Self::Config(ConfigError::Invalid { .. }) = self {
-            // Its problems are told one by one.
+            // Its problems are reported one by one.
             return text;
         }
         let mut source = std::error::Error::source(self);
@@ -349,7 +349,7 @@ impl ControlError {
                 format!("`vhost ctl backend show {backend}` shows its tags")
             }
             Self::LastBackend { .. } => {
-                "have another one healthy first (`vhost ctl backend ready ID --wait`), or pass \
+                "make another backend healthy first (`vhost ctl backend ready ID --wait`), or pass \
                  `--force`"
                     .into()
             }
@@ -384,33 +384,32 @@ impl ControlError {
             }
             Self::NotHealthy { .. } => "look at the backends above".into(),
             Self::NotDrained { .. } => {
-                "they may finish; try again to wait on, stopping their backend cuts them off".into()
+                "they may still finish: run it again to keep waiting; stopping their backend cuts them off".into()
             }
             Self::NotRemoved { backend, .. } => format!(
-                "they may finish: run it again to wait on; or remove it now with `--force`, or keep \
-                 it with `vhost ctl backend ready {backend}`"
+                "they may still finish: run it again to keep waiting, remove it now with `--force`, or \
+                 keep it with `vhost ctl backend ready {backend}`"
             ),
-            Self::MadeReady { .. } => "run it again if it is still to go".into(),
+            Self::MadeReady { .. } => "run it again if it should still be removed".into(),
             Self::FileConflict { kind, name, .. } => format!(
-                "make the file's entry as it is live (`vhost ctl config export` shows it), or take \
-                 it out of the file, or remove it first: `vhost ctl {kind} remove {name}`"
+                "change the file's entry to the live one (`vhost ctl config export` shows it), remove it \
+                 from the file, or remove the live one first: `vhost ctl {kind} remove {name}`"
             ),
             Self::FileNameTaken { owner, .. } => format!(
-                "take the name out of the file, or take it from `{owner}` first: `vhost ctl domain \
-                 show {owner}`"
+                "remove the name from the file, or from `{owner}` first: `vhost ctl domain show {owner}`"
             ),
             Self::FileUnserved { domain, tag, .. } => format!(
                 "keep a backend with the tag `{tag}` in the file, or move `{domain}` to another tag \
                  first (`vhost ctl switch {domain} TAG`), or pass `--force`"
             ),
             Self::Config(error) => error.hint().map_or_else(
-                || "nothing was changed; `vhost check` tells the same before a reload".to_owned(),
+                || "nothing was changed; `vhost check` reports the same before a reload".to_owned(),
                 str::to_owned,
             ),
             Self::NeverStill => "try again".into(),
             Self::Store(error) => error.hint(),
             Self::NoFile { .. } => {
-                "`vhost ctl` changes domains and backends; for settings, start it with others"
+                "`vhost ctl` changes domains and backends; to change settings, start it with others"
                     .into()
             }
             Self::Stopping => return None,
@@ -433,10 +432,10 @@ fn no_other(domain: &DomainName, live: &Tag, previous: Option<&Tag>) -> String {
 
 fn made_otherwise(made: Option<&Made>) -> String {
     match made {
-        None => "a command made otherwise".to_owned(),
+        None => "a command made with other values".to_owned(),
         Some(Made { actor, at_ms }) => {
             let at = UNIX_EPOCH + Duration::from_millis(*at_ms);
-            format!("{actor} made otherwise on {}", humantime::format_rfc3339_seconds(at))
+            format!("{actor} made with other values on {}", humantime::format_rfc3339_seconds(at))
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Exported {
     pub revision: u64,
     /// The file.
     pub text: String,
-    /// Why the file would not be accepted as it is.
+    /// Why the file can't be used as it is.
     pub warnings: Vec<String>,
 }
 

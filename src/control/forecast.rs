@@ -66,8 +66,8 @@ impl ControlPlane {
             }
         }
         let of = |tag: &Tag| plan.capacity.iter().find(|capacity| capacity.tag == *tag);
-        let mut told = BTreeSet::new();
-        for step in plan.steps.iter().filter(|step| told.insert((&step.from, &step.to))) {
+        let mut seen = BTreeSet::new();
+        for step in plan.steps.iter().filter(|step| seen.insert((&step.from, &step.to))) {
             let (Some(before), Some(after)) = (of(&step.from), of(&step.to)) else { continue };
             let Capacity { tag, ready, healthy, .. } = after;
             let needed = gate::needed(*ready, self.options().min_healthy_percent);

@@ -26,7 +26,7 @@ const AFTER_SUCCESS: Duration = Duration::from_millis(20);
 pub(crate) type ProbeNow =
     Arc<dyn Fn(Arc<BackendNode>) -> Pin<Box<dyn Future<Output = Probed> + Send>> + Send + Sync>;
 
-/// What a probe found.
+/// The outcome of a probe.
 #[derive(Debug, Clone)]
 pub(crate) struct Probed {
     /// Whether this very probe succeeded.

@@ -30,7 +30,7 @@ pub(super) fn compare(running: &[Setting], read: &[Setting]) -> SettingsChange {
         let stays = if remedy.is_some() { now.get(key) } else { new.get(key) };
         change.after.extend(stays.map(|setting| Setting::clone(setting)));
         let (before, after) = (text(now.get(key)), text(new.get(key)));
-        // Which files are read is told by what changes in them.
+        // A change in which files are read is reported as what changes in them.
         if before == after || key == "include" {
             continue;
         }

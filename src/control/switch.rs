@@ -191,11 +191,11 @@ impl ControlPlane {
         for tag in tags {
             let timeout = deadline.saturating_duration_since(Instant::now());
             let percent = self.options().min_healthy_percent;
-            let told = |healthy, needed, total| {
+            let report = |healthy, needed, total| {
                 progress(SwitchProgress::Checking { healthy, needed, total });
             };
             let probe = &self.inner.probe;
-            proven.extend(gate::prove(&snapshot, tag, percent, timeout, probe, told).await?);
+            proven.extend(gate::prove(&snapshot, tag, percent, timeout, probe, report).await?);
         }
         Ok(Some(proven))
     }
@@ -224,8 +224,8 @@ impl ControlPlane {
         let remaining =
             || left.iter().filter(|(step, _)| !is_back(step)).map(|(_, count)| count.count()).sum();
         let timeout = options.drain_timeout().unwrap_or(self.options().drain_timeout);
-        let told = |remaining| progress(SwitchProgress::Draining { remaining });
-        match drain::until_none(remaining, Instant::now() + timeout, told).await {
+        let report = |remaining| progress(SwitchProgress::Draining { remaining });
+        match drain::until_none(remaining, Instant::now() + timeout, report).await {
             Err(remaining) => Outcome::DrainTimedOut { remaining },
             Ok(()) if left.iter().any(|(step, _)| is_back(step)) => Outcome::Superseded,
             Ok(()) => Outcome::Done,

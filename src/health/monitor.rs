@@ -186,7 +186,7 @@ impl Monitor {
         let reason = format!("traffic failed: {why}{}", held_in.as_deref().unwrap_or_default());
         if held_in.is_some() && !observed.is_held_in {
             let (id, address) = (&self.node.backend.id, &self.node.backend.address);
-            warn!(backend_id = %id, upstream_addr = %address, reason, "backend fails and stays in");
+            warn!(backend_id = %id, upstream_addr = %address, reason, "failing backend is not ejected");
         }
         observed.is_held_in = held_in.is_some();
         observed.report.last_error = Some(reason);

@@ -53,7 +53,7 @@ serde_as_text!(TokenName, "The name of a token: letters, digits, `-`, `_` and `.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
-    /// To look at everything and to change nothing.
+    /// Reading everything, and changing nothing.
     Read,
     /// Everything.
     Full,

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::worded;
 
-/// What is known of an ACME certificate.
+/// Details of an ACME certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AcmeDetail {
-    /// The directory of the CA.
+    /// The directory URL of the CA.
     pub directory_url: String,
-    /// The account it was ordered with.
+    /// The account that ordered it.
     #[serde(default)]
     pub account: Option<String>,
     /// The challenge that worked last.
@@ -20,7 +20,7 @@ pub struct AcmeDetail {
     /// epoch.
     #[serde(default)]
     pub window_ms: Option<(u64, u64)>,
-    /// Why, as the CA explains it on a page of its own.
+    /// The page on which the CA explains this window.
     #[serde(default)]
     pub explanation_url: Option<String>,
     /// The last attempts, the newest first.
@@ -33,9 +33,9 @@ pub struct AcmeDetail {
 pub struct Attempt {
     /// When it ended, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// The directory of the CA that was asked.
+    /// The directory URL of the CA.
     pub directory_url: String,
-    /// Why it failed; nothing where it didn't.
+    /// Why it failed; null if it succeeded.
     #[serde(default)]
     pub error: Option<String>,
 }
@@ -60,20 +60,21 @@ worded! {
 /// The account at one CA.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountInfo {
-    /// The directory of the CA.
+    /// The directory URL of the CA.
     pub directory_url: String,
-    /// The address that the CA was told.
+    /// The contact address that the CA has.
     pub email: String,
-    /// The account's URI; nothing where there is none yet.
+    /// The account's URI, if it exists.
     #[serde(default)]
     pub uri: Option<String>,
     /// The thumbprint of its key (RFC 7638).
     #[serde(default)]
     pub thumbprint: Option<String>,
-    /// The TXT value, at `_validation-persist.NAME`, that lets it get certificates by dns-persist-01.
+    /// The value of the TXT record `_validation-persist.NAME` that allows it to get certificates by
+    /// dns-persist-01.
     #[serde(default)]
     pub dns_persist: Option<String>,
-    /// What stands in a CAA record that lets nobody else get certificates (RFC 8657).
+    /// The value of a CAA record that allows only this account to get certificates (RFC 8657).
     #[serde(default)]
     pub caa: Option<String>,
 }

@@ -202,14 +202,14 @@ worded! {
         Files "files",
         /// `vhost ctl cert import`.
         Imported "imported",
-        /// One that only a newer version knows.
+        /// A value of a newer version.
         #[serde(other)]
         Unknown "unknown",
     }
 }
 
 worded! {
-    /// How it stands with the certificate of a name: what is served and what is being done, in one word.
+    /// The state of a name's certificate: what is served and what is being done, in one word.
     #[derive(Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "snake_case")]
     pub enum CertificateState {
@@ -217,28 +217,29 @@ worded! {
         Pending "pending",
         /// The first one is being ordered.
         Ordering "ordering",
-        /// A good one is served.
+        /// A valid one is served.
         Valid "valid",
-        /// A good one is served, and its successor is being ordered.
+        /// A valid one is served, and its successor is being ordered.
         Renewing "renewing",
-        /// The last attempt failed; there will be another. What there is is still served.
+        /// The last attempt failed, and there will be another. The current certificate, if any, is still
+        /// served.
         Failed "failed",
-        /// It will not come about until a person does something.
+        /// No attempt will succeed until somebody acts.
         Blocked "blocked",
-        /// What is served has run out.
+        /// The served certificate has expired.
         Expired "expired",
-        /// None is wanted: the domain has HTTPS switched off, or nothing says where one comes from.
+        /// None is wanted: the domain's `tls` is off, or it has no source.
         None "none",
-        /// One that only a newer version knows.
+        /// A value of a newer version.
         #[serde(other)]
         Unknown "unknown",
     }
 }
 
-/// What a certificate says of itself.
+/// The contents of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateFacts {
-    /// The names it is for.
+    /// The names that it is valid for.
     pub names: Vec<String>,
     /// Who signed it: the issuer's common name, or its organisation.
     pub issuer: String,
@@ -248,44 +249,43 @@ pub struct CertificateFacts {
     pub sha256: String,
     /// The kind of its key, such as `P-256` or `RSA 2048`.
     pub key_type: String,
-    /// From when it is valid, in milliseconds since the Unix epoch.
+    /// The start of its validity, in milliseconds since the Unix epoch.
     pub not_before_ms: u64,
-    /// Until when it is valid, in milliseconds since the Unix epoch.
+    /// The end of its validity, in milliseconds since the Unix epoch.
     pub not_after_ms: u64,
     /// The subjects of the certificates sent with it, its issuer's first.
     pub chain: Vec<String>,
 }
 
-/// How it stands with the certificate of one name.
+/// The certificate of one name, and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateReport {
     /// The name.
     pub name: DomainName,
-    /// The virtual host it belongs to; the name itself, or that of which it is an alias.
+    /// The virtual host that it belongs to: the name itself, or the domain whose alias it is.
     pub domain: DomainName,
-    /// Where it comes from; nothing where none is to come.
+    /// Where it comes from; null if none is wanted.
     pub source: Option<CertificateSource>,
     /// How it stands.
     pub state: CertificateState,
-    /// What is served, where something is.
+    /// The served certificate, if there is one.
     pub served: Option<CertificateFacts>,
-    /// What is being done now, such as `waiting for the CA to check http-01`.
+    /// The current step, such as `waiting for the CA to check http-01`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// When something is to be done next: a renewal, or another attempt. Milliseconds since the Unix
-    /// epoch.
+    /// When the next renewal or attempt is due, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_ms: Option<u64>,
     /// Attempts since the last success.
     #[serde(default)]
     pub attempts: u32,
-    /// Why the last attempt failed, in the words of whoever refused.
+    /// Why the last attempt failed, in the words of the CA or whoever else refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// What a person can do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Whether clients that were not told to do so trust what is served: plain HTTP is redirected then.
+    /// Whether clients trust the served certificate without being configured to: plain HTTP is redirected then.
     #[serde(default)]
     pub trusted: bool,
 }
@@ -302,7 +302,7 @@ pub enum CertificateNews {
         issuer: String,
         /// Its serial number, in hexadecimal.
         serial: String,
-        /// Until when it is valid, in milliseconds since the Unix epoch.
+        /// The end of its validity, in milliseconds since the Unix epoch.
         not_after_ms: u64,
         /// Whether it took the place of another.
         renewed: bool,
@@ -329,7 +329,7 @@ pub enum CertificateNews {
         /// Why, as RFC 5280 §5.3.1 names it.
         reason: String,
     },
-    /// One that only a newer version knows.
+    /// A value of a newer version.
     #[serde(other)]
     Unknown,
 }

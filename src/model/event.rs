@@ -23,7 +23,7 @@ pub const CUT: char = '…';
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "via", rename_all = "lowercase")]
 pub enum Actor {
-    /// A process at the admin socket, by its kernel-checked credentials.
+    /// A process at the admin socket, by the credentials that the kernel reports.
     Socket {
         /// The user id of the peer.
         uid: u32,
@@ -37,9 +37,9 @@ pub enum Actor {
     },
     /// The config file.
     File,
-    /// The server itself, when it looks after certificates.
+    /// The server itself, as it renews certificates.
     Certificates,
-    /// One that only a newer version knows.
+    /// A value of a newer version.
     #[serde(other)]
     Unknown,
 }
@@ -57,7 +57,7 @@ impl fmt::Display for Actor {
     }
 }
 
-/// Who made something as it is, and when.
+/// Who made something, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Made {
     /// Who.
@@ -140,7 +140,7 @@ pub enum EventKind {
         #[serde(flatten)]
         news: CertificateNews,
     },
-    /// What only a newer version knows.
+    /// An event of a newer version.
     #[serde(other)]
     Unknown,
 }
@@ -252,7 +252,7 @@ pub enum Outcome {
     Superseded,
     /// Switched, and the server stopped before the drain had ended.
     Interrupted,
-    /// One that only a newer version knows.
+    /// A value of a newer version.
     #[serde(other)]
     Unknown,
 }
@@ -275,9 +275,9 @@ impl fmt::Display for Outcome {
 /// One entry of the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Its number, growing.
+    /// Its number; each event has a higher one.
     pub id: u64,
-    /// The revision it led to; unchanged from the one before when nothing changed.
+    /// The revision after it; that of the event before if nothing changed.
     pub revision: u64,
     /// When, in milliseconds since the Unix epoch.
     pub at_ms: u64,

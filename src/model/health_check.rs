@@ -197,7 +197,7 @@ impl fmt::Display for StatusRanges {
 serde_as_text!(StatusRanges, "HTTP statuses and ranges of them: `200`, `200-399`, `200,204`.");
 
 worded! {
-    /// Whether a backend is fit to serve, as observed.
+    /// The observed health of a backend.
     #[derive(Default, Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum HealthStatus {
@@ -205,7 +205,7 @@ worded! {
         Healthy "healthy",
         /// Enough failures in a row.
         Unhealthy "unhealthy",
-        /// Not yet decided by enough probes.
+        /// There have not been enough probes yet.
         // Or a verdict that a newer server has.
         #[default]
         #[serde(other)]
@@ -213,7 +213,7 @@ worded! {
     }
 }
 
-/// What is known of a backend's health.
+/// The health of a backend.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HealthReport {
     /// The verdict.
@@ -224,9 +224,9 @@ pub struct HealthReport {
     pub checked_ms: Option<u64>,
     /// How long the last probe took, in microseconds.
     pub latency_us: Option<u64>,
-    /// The HTTP status of the last probe, where it got one.
+    /// The HTTP status of the last probe, if it got one.
     pub last_status: Option<u16>,
-    /// Why the last probe, or the traffic since, failed; nothing when it succeeded.
+    /// Why the last probe, or traffic since then, failed; null if it succeeded.
     pub last_error: Option<String>,
     /// When `last_error` was seen, in milliseconds since the Unix epoch.
     pub failed_ms: Option<u64>,

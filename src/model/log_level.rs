@@ -10,7 +10,7 @@ worded! {
     #[derive(Default, Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum LogLevel read as "log level" {
-        /// All there is.
+        /// Everything.
         Trace "trace",
         /// Each probe and each decision.
         Debug "debug",

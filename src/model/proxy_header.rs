@@ -320,12 +320,12 @@ impl BadProxyHeader {
             Self::BadLineEnd => "the PROXY header does not end in CR LF",
             Self::UnknownProtocol => "the PROXY header is for none of TCP4, TCP6 and UNKNOWN",
             Self::BadFields => "the PROXY header does not have its four fields",
-            Self::BadAddress => "an address in the PROXY header is none of its family",
-            Self::BadPort => "a port in the PROXY header is none",
+            Self::BadAddress => "an address in the PROXY header is not of the family that it names",
+            Self::BadPort => "a port in the PROXY header is not a valid number",
             Self::UnknownCommand => "the PROXY header is neither LOCAL nor PROXY of version 2",
-            Self::UnknownFamily => "the PROXY header has a family or transport that is none",
+            Self::UnknownFamily => "the PROXY header has an unknown address family or transport",
             Self::NoAddresses => "the PROXY header is too short for its addresses",
-            Self::BadField => "a field of the PROXY header does not fit in",
+            Self::BadField => "a field of the PROXY header is longer than the header",
             Self::BadChecksum => "the checksum of the PROXY header is wrong",
         }
     }

@@ -8,15 +8,15 @@ use http::StatusCode;
 use super::worded;
 
 worded! {
-    /// Whose doing a failure was.
+    /// Who caused a failure.
     pub enum Blame {
-        /// The client's: also the scans of strangers.
+        /// The client; scans by strangers count here too.
         Client "client",
-        /// The operator's: a pause or maintenance.
+        /// The operator, by a pause or by maintenance.
         Operator "operator",
-        /// A backend's, or a lack of backends.
+        /// A backend, or a lack of backends.
         Backend "backend",
-        /// The proxy's own.
+        /// The proxy itself.
         Proxy "proxy",
     }
 }
@@ -24,12 +24,11 @@ worded! {
 /// What the table says of a reason.
 #[derive(Debug, Clone, Copy)]
 pub struct ReasonRow {
-    /// The stable name: logs, metrics and scripts carry it.
+    /// The stable name: logs, metrics and scripts use it.
     pub name: &'static str,
-    /// Whose doing it was.
+    /// Who caused it.
     pub blame: Blame,
-    /// The status that it is answered with, and the body; `None` where nobody is left to answer, or
-    /// nobody who could be answered in HTTP.
+    /// The status and the body of the answer; `None` if the client is gone or does not speak HTTP yet.
     pub answer: Option<(StatusCode, &'static str)>,
     /// What it means, for people.
     pub meaning: &'static str,
@@ -54,7 +53,7 @@ macro_rules! reasons {
         }
 
         impl $table {
-            /// Those of its own rows.
+            /// The variants of its own rows.
             const ROWS: &[Self] = &[$(Self::$variant),+];
 
             /// What the table says of it.
@@ -95,7 +94,7 @@ reasons! {
         "the backend refused the connection"
         "is it running, and at this port?";
     ConnectTimeout "connect_timeout" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "there was no connection within `upstream.connect_timeout_secs`"
+        "there was no connection within `connect_timeout_secs` of the backend or of `[upstream]`"
         "is the host up, and does a firewall drop packets?";
     ConnectFailed "connect_failed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
         "the connection failed for another reason: no route, no such socket, a name that does not resolve"
@@ -110,7 +109,7 @@ reasons! {
         "the backend reset the connection"
         "as above";
     Timeout "upstream_timeout" Backend [GATEWAY_TIMEOUT "the server behind this proxy did not answer in time"]
-        "the backend sent nothing for `upstream.read_timeout_secs`, or read nothing for `write_timeout_secs`"
+        "the backend sent nothing for `upstream.read_timeout_secs` (or `timeouts.response_secs` of the domain), or read nothing for `upstream.write_timeout_secs`"
         "find out what takes so long, or raise the limit";
     CutShort "upstream_cut_short" Backend [BAD_GATEWAY "the server behind this proxy failed"]
         "the backend's answer ended before it was complete; the client got a part of it"
@@ -136,7 +135,7 @@ impl UpstreamFailure {
 reasons! {
     /// Why a request was refused, or failed; or a connection, before there was a request.
     Reason, and
-    /// The last backend that it was tried on failed it.
+    /// The last backend that it was tried on failed.
     Upstream(UpstreamFailure);
 
     // Of requests.
@@ -162,7 +161,7 @@ reasons! {
         "the client closed the connection, or reset its stream, before its answer was complete"
         "look at `duration_ms`: visitors leave slow pages";
     UnknownChallenge "unknown_challenge" Client [NOT_FOUND "no certificate is being ordered with this token"]
-        "the answer to an ACME challenge was requested, but no order has that challenge"
+        "it asks for the answer to an ACME challenge, but no order has that challenge"
         "nothing, unless a CA reports a failure: then the order is another server's";
     UriTooLong "uri_too_long" Client [URI_TOO_LONG "the address of the request is too long"]
         "the target is longer than `proxy.max_uri_bytes`"
@@ -177,7 +176,7 @@ reasons! {
         "the domain's `allow` or `deny` refuses the client"
         "nothing, or change the lists";
     TooManyClientRequests "too_many_client_requests" Client [TOO_MANY_REQUESTS "too many requests"]
-        "its client had `proxy.max_requests_per_client` at once"
+        "its client had `proxy.max_requests_per_client` requests at once"
         "nothing, or raise it";
     UnknownClient "unknown_client" Client [FORBIDDEN "this client is not served"]
         "the client that a trusted proxy names can't be read, and the domain has `allow`, `deny` or `client_rate_limit`"
@@ -186,22 +185,22 @@ reasons! {
         "the domain's `rate_limit` or `client_rate_limit` was reached"
         "nothing, or raise it ([limits.md](limits.md))";
     QueueFull "queue_full" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
-        "every backend had `upstream.max_requests_per_backend` requests and `queue_size` requests waited; the request of the client with the most waiting ones is refused"
+        "every backend had `upstream.max_requests_per_backend` requests and `upstream.queue_size` requests were waiting; the last one of the client with the most is refused"
         "add backends, or raise the limits";
     QueueTimeout "queue_timeout" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
         "it waited for longer than `upstream.queue_timeout_secs`"
         "as above";
-    Maintenance "maintenance" Operator [SERVICE_UNAVAILABLE "this site is being worked on"]
+    Maintenance "maintenance" Operator [SERVICE_UNAVAILABLE "this site is under maintenance"]
         "the domain is under maintenance"
         "`vhost ctl domain maintenance DOMAIN off`";
-    Unauthorized "unauthorized" Client [UNAUTHORIZED "this site wants a name and a password"]
+    Unauthorized "unauthorized" Client [UNAUTHORIZED "this site requires a name and a password"]
         "it has no name and password for the domain's `basic_auth`, or wrong ones"
-        "nothing, or make a new one with `vhost hash-password`";
+        "nothing, or set a new password with `vhost hash-password`";
     TooManyLogins "too_many_logins" Client [SERVICE_UNAVAILABLE "too many passwords are being checked now"]
-        "too many passwords were being checked"
+        "too many passwords were being checked at once"
         "nothing: somebody is guessing passwords";
     Paused "paused" Operator [SERVICE_UNAVAILABLE "this site is paused"]
-        "the domain is paused, and the request has waited for `max_wait_secs` or the queue was full"
+        "the domain is paused, and the request waited for `max_wait_secs`, or the queue was full"
         "`vhost ctl domain resume DOMAIN`";
     Misdirected "misdirected" Client [MISDIRECTED_REQUEST "this connection is not for this site"]
         "the TLS connection is not for the request's host"
@@ -210,7 +209,7 @@ reasons! {
         "its `Via` shows that it has passed this server four times"
         "check the address of the backend: it leads back to this server ([http.md](http.md#what-is-changed-on-the-way))";
     NoBackend "no_backend" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
-        "no backend of the live tag can take it"
+        "no backend of the tag that serves it can take it"
         "`vhost ctl explain URL` says why";
     Internal "internal" Proxy [INTERNAL_SERVER_ERROR "the proxy failed"]
         "a bug in `vhost`"
@@ -233,16 +232,16 @@ reasons! {
         "the TLS handshake failed"
         "nothing: the client is too old, or does not trust the certificate";
     HandshakeTimeout "handshake_timeout" Client []
-        "it took longer than `proxy.tls_handshake_timeout_secs`"
+        "the TLS handshake took longer than `proxy.tls_handshake_timeout_secs`"
         "nothing";
     TooManyConnections "too_many_connections" Client []
-        "`proxy.max_connections` were open"
+        "`proxy.max_connections` connections were open"
         "raise it, if the machine has the memory";
     TooManyClientConnections "too_many_client_connections" Client []
-        "its client had `proxy.max_connections_per_client`, or a trusted proxy seven eighths of `proxy.max_connections`"
+        "its client had `proxy.max_connections_per_client` connections, or a trusted proxy had seven eighths of `proxy.max_connections`"
         "nothing, or raise it";
     TooManySilentConnections "too_many_silent_connections" Client []
-        "`proxy.max_silent_connections` were open; it was the oldest silent connection of the client with the most"
+        "`proxy.max_silent_connections` silent connections were open, and this was the oldest of the client with the most"
         "nothing: an attack, or browsers that connect in advance";
     H2Flood "h2_flood" Client []
         "an HTTP/2 connection sent more control frames than `proxy.max_h2_control_frames_per_sec`, or exceeded another limit on floods ([limits.md](limits.md))"
@@ -254,10 +253,10 @@ reasons! {
         "a trusted proxy did not send a valid PROXY protocol header; `error` says what is wrong"
         "make it send one (`send-proxy`), or set `proxy.proxy_protocol` to false";
     ProxyHeaderTimeout "proxy_header_timeout" Client []
-        "that header did not come within `proxy.header_timeout_secs`"
-        "as above: it waits for the server to send first";
+        "the PROXY protocol header did not come within `proxy.header_timeout_secs`"
+        "make the proxy send one: it may be waiting for the server to send first";
     TooManyHandshakes "too_many_handshakes" Client []
-        "`proxy.max_tls_handshakes` were running, and it was the oldest of the client with the most"
+        "`proxy.max_tls_handshakes` handshakes were running, and this was the oldest of the client with the most"
         "raise it, if the machine has the cores";
 }
 

@@ -12,7 +12,7 @@ worded! {
     #[derive(PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "snake_case")]
     pub enum EntryKind {
-        /// A key outside of the lists.
+        /// A key of a section.
         Setting "setting",
         /// A `[[virtual_hosts]]` entry.
         Domain "domain",
@@ -22,15 +22,15 @@ worded! {
 }
 
 worded! {
-    /// What became of an entry.
+    /// What happened to an entry.
     #[derive(Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "snake_case")]
     pub enum EntryAction {
-        /// It is new.
+        /// It was added.
         Added "added",
-        /// Some of it changed.
+        /// It was changed.
         Changed "changed",
-        /// It is gone.
+        /// It was removed.
         Removed "removed",
     }
 }
@@ -38,14 +38,13 @@ worded! {
 /// One entry that a changed config changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryChange {
-    /// What it is about.
+    /// The kind of entry.
     pub kind: EntryKind,
     /// The domain, the backend's id, or the setting's key.
     pub name: String,
-    /// What becomes of it.
+    /// What happens to it.
     pub action: EntryAction,
-    /// What changes about it, each as `field: before → after`, of a setting without the field, or what
-    /// was read again.
+    /// Its changes, each as `field: before → after`; without `field` for a setting; or what was read again.
     pub changes: Vec<String>,
 }
 
@@ -66,9 +65,9 @@ impl fmt::Display for EntryChange {
 pub struct NeedsRestart {
     /// The key, such as `proxy.listen_addr_http`.
     pub key: String,
-    /// The value that the server runs with; nothing where it has none.
+    /// The value in use; null if there is none.
     pub running: Option<String>,
-    /// The value that the config says now.
+    /// The value in the config.
     pub file: Option<String>,
     /// What to do.
     pub hint: String,
@@ -104,7 +103,7 @@ pub enum ReloadProgress {
 /// How a reload ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReloadReport {
-    /// Where the config comes from: a path, mostly.
+    /// Where the config comes from, usually a path.
     pub source: String,
     /// Whether this only says what a reload would do.
     pub dry_run: bool,
@@ -125,17 +124,17 @@ pub struct ReloadReport {
 /// One difference between the live state and the config as it was last applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
-    /// What it is about.
+    /// The kind of entry.
     pub kind: EntryKind,
-    /// The domain or the backend's id.
+    /// The name of the domain, or the id of the backend.
     pub name: String,
-    /// The field that differs; nothing where only one of the two has the entry at all.
+    /// The field that differs; null if only one of the two has the entry.
     pub field: Option<String>,
-    /// What the config says; nothing where it has no such entry.
+    /// The value in the config; null if it has no such entry.
     pub file: Option<String>,
-    /// What is live; nothing where there is no such entry.
+    /// The live value; null if there is no such entry.
     pub live: Option<String>,
-    /// Who made it differ, and when; where the history tells.
+    /// Who changed it, and when, if the history has it.
     pub made: Option<Made>,
 }
 

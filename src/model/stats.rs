@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ParseError;
 
-/// The time that figures are of: the last seconds, or all since the start. In JSON the number of
-/// seconds, or null.
+/// The time that figures cover: the last seconds, or the time since the start. In JSON, the number of seconds
+/// or null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StatsWindow {
     /// The last ten seconds.
@@ -87,18 +87,18 @@ impl JsonSchema for StatsWindow {
     }
 }
 
-/// Which of many come first.
+/// The order of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StatsSort {
-    /// Most requests.
+    /// The highest rate of requests first.
     #[default]
     Rate,
-    /// Most errors.
+    /// The most errors first.
     Errors,
-    /// Longest time that 99 of 100 requests do not exceed.
+    /// The highest p99 of durations first.
     P99,
-    /// Most requests that run.
+    /// The most requests in flight first.
     InFlight,
     /// By name.
     Name,

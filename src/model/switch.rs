@@ -1,4 +1,4 @@
-//! How a switch is done, and what it reports while it runs and when it ends.
+//! The options of a switch, and what it reports while it runs and when it ends.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{BackendAddr, BackendId, BackendState, DomainName, HealthReport, Outcome, Tag, Weight};
 
-/// How a switch is done.
+/// The options of a switch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchOptions {
-    /// How long the new tag may take to be healthy; the config's time-out when not given.
+    /// How long the new tag may take to become healthy. The default is the config's time-out.
     pub timeout_ms: Option<u64>,
-    /// How long the old tag's requests may take to end; the config's time-out when not given.
+    /// How long the old tag's requests may take to end. The default is the config's time-out.
     pub drain_timeout_ms: Option<u64>,
-    /// Answer once switched; the old tag's requests end on their own.
+    /// Answer once switched, without waiting for the old tag's requests.
     pub no_drain: bool,
     /// Skip the gate.
     pub force: bool,
-    /// The operator's words, kept in the history.
+    /// A text for the history.
     pub reason: Option<String>,
 }
 
@@ -141,18 +141,18 @@ pub struct PlannedStep {
     pub web_sockets: usize,
 }
 
-/// What a tag can carry.
+/// The backends of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capacity {
     /// The tag.
     pub tag: Tag,
     /// Backends that carry it.
     pub total: usize,
-    /// Those that the operator wants to take traffic.
+    /// Those in the state `ready`.
     pub ready: usize,
-    /// Those of them that are healthy.
+    /// How many of those are healthy.
     pub healthy: usize,
-    /// The weights of the healthy ones, added up.
+    /// The sum of the weights of the healthy ones.
     pub weight: u64,
 }
 
@@ -167,7 +167,7 @@ pub struct PlannedBackend {
     pub address: BackendAddr,
     /// Its share of the pool's traffic.
     pub weight: Weight,
-    /// What the operator wants of it.
+    /// The state that the operator has set.
     pub state: BackendState,
     /// What is known of it now, and since when.
     pub health: HealthReport,

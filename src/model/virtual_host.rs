@@ -17,7 +17,7 @@ pub struct VirtualHost {
     pub previous: Option<Tag>,
     #[serde(flatten, serialize_with = "as_stored", deserialize_with = "stored")]
     pub top: TopOptions,
-    /// What it does besides.
+    /// Its other options.
     #[serde(default, skip_serializing_if = "HostOptions::is_empty")]
     pub options: HostOptions,
 }

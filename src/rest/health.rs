@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::revision::etag;
 
-/// How the server is.
+/// The state of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct Health {
     status: Status,

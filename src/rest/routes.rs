@@ -109,7 +109,7 @@ impl Route {
     pub(super) fn summary(&self) -> &'static str {
         match &self.does {
             Does::Call(operation) => operation.summary,
-            Does::Health => "Whether the proxy serves. Wants no token.",
+            Does::Health => "The health of the server. Needs no token.",
             Does::Metrics => "The metrics, as Prometheus reads them.",
             Does::Document => "This document.",
         }

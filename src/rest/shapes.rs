@@ -21,7 +21,7 @@ pub(super) const LIVE_TAG: &str = "enabled_backends_tag";
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = without_tag)]
 pub(super) struct NewDomain {
-    /// The tag that is live at once.
+    /// Its live tag.
     #[serde(rename(deserialize = "enabled_backends_tag"))]
     tag: Tag,
     #[serde(flatten)]
@@ -47,29 +47,28 @@ impl Listed for Domain {
     type Key = DomainName;
 }
 
-/// What a switch takes. Nothing is needed.
+/// The parameters of a switch. All are optional.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "StartParams")]
 pub(super) struct Switch {
     domain: DomainName,
-    /// The tag to move to; the other one when not given.
+    /// The tag to move to. The default is the previous tag, or the other one if there are two.
     tag: Option<Tag>,
-    /// How long the tag that it moves to may take to be healthy; the config's time-out when not given.
+    /// How long the new tag may take to become healthy. The default is the config's time-out.
     timeout_secs: Option<Seconds>,
-    /// How long the requests of the tag that is left may take to end; the config's time-out when not
-    /// given.
+    /// How long the old tag's requests may take to end. The default is the config's time-out.
     drain_timeout_secs: Option<Seconds>,
-    /// Answer when those requests have ended; without, once switched.
+    /// Whether to answer only when those requests have ended, not once switched.
     #[serde(default = "yes")]
     drain: bool,
     /// Skip the gate.
     #[serde(default)]
     force: bool,
-    /// The operator's words, kept in the history.
+    /// A text for the history.
     reason: Option<String>,
 }
 
-/// What an undo takes: what a switch does, but the tag.
+/// The parameters of an undo: those of a switch, except the tag.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Switch", into = "UndoParams")]
 #[schemars(transform = without_tag)]
@@ -80,9 +79,9 @@ pub(super) struct Undo(Switch);
 #[serde(into = "DrainParams")]
 pub(super) struct Remove {
     id: BackendId,
-    /// How long its requests may take to end; the config's drain time-out when not given.
+    /// How long its requests may take to end. The default is the config's drain time-out.
     timeout_secs: Option<Seconds>,
-    /// Do it although a live tag loses its last healthy backend, or requests still run.
+    /// Do it even if a live tag loses its last healthy backend, or requests are still running.
     #[serde(default)]
     force: bool,
 }
@@ -95,13 +94,13 @@ pub(super) struct Stats {
     domain: Option<DomainName>,
     /// Only this backend, and no domain unless one is named too.
     backend: Option<BackendId>,
-    /// The time that the figures are of; `60s` when not given.
+    /// The time that the figures cover. The default is `60s`.
     #[serde(default)]
     window: Window,
-    /// What comes first; the rate when not given.
+    /// The order of the rows. The default is by rate.
     #[serde(default)]
     sort: StatsSort,
-    /// How many domains at most, and how many backends; 100 when not given, and never more than 1000.
+    /// The most domains, and the most backends. The default is 100, the maximum 1000.
     limit: Option<usize>,
 }
 

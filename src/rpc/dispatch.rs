@@ -21,7 +21,7 @@ use crate::tokens::{TokenError, Tokens};
 pub(crate) struct ServerFacts {
     /// When the server started, in milliseconds since the Unix epoch.
     pub started_ms: u64,
-    /// The addresses it serves at: those of plain HTTP, then those of HTTPS.
+    /// The addresses that it listens on: plain HTTP first, then HTTPS.
     pub listeners: Vec<String>,
     /// What needs a person now, beside domains, backends and certificates.
     pub warnings: Warnings,

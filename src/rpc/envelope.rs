@@ -140,7 +140,7 @@ pub struct Fault {
     pub code: i32,
     /// What failed, and why, in one line.
     pub message: String,
-    /// What scripts and people need beyond it.
+    /// Details for scripts and people.
     #[serde(default)]
     pub data: FaultData,
 }
@@ -154,10 +154,10 @@ pub struct FaultData {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Under which the server's log has more.
+    /// The id under which the server's log has details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Backends with their last answers, where a gate failed on them.
+    /// If a gate failed: the backends with their last answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient")]
     pub backends: Vec<BackendAnswer>,
     /// Everything that is wrong in a config file, each as `file:line: key: what is wrong`.
@@ -173,23 +173,22 @@ pub enum FaultKind {
     // the server is older than its client.
     /// There is no such domain, backend or tag.
     NotFound,
-    /// There is one already.
+    /// It exists already.
     AlreadyExists,
-    /// The request itself is wrong, whatever the state: it is malformed, it asks for what makes no
-    /// sense, or its method or a parameter is not one that this server knows. The code says
-    /// which.
+    /// The request itself is wrong, whatever the state: it is malformed, contradicts itself, or has a method
+    /// or a parameter that this server doesn't know. The code says which.
     Invalid,
-    /// The state does not allow it now: it changed, or another operation is under way.
+    /// The state does not allow it now: it has changed, or another operation is running.
     Conflict,
-    /// The gate failed: not healthy in time.
+    /// The gate failed: the backends were not healthy in time.
     Unhealthy,
     /// It did not end in time.
     Timeout,
-    /// The caller may not.
+    /// The caller is not allowed to do this.
     Denied,
     /// The server failed; its log says how.
     Internal,
-    /// A class that a newer server has and this client does not know. No server sends it.
+    /// A class of a newer server that this client does not know. No server sends it.
     #[default]
     #[serde(other)]
     Unknown,

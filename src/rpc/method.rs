@@ -28,7 +28,7 @@ pub(crate) trait Method {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParams {}
 
-/// The answer of a change that has no more to show.
+/// The answer of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Changed {
     /// The revision after the change.

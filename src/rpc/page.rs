@@ -26,22 +26,22 @@ pub(crate) trait Listed: Serialize + DeserializeOwned + JsonSchema + Send {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageParams<K> {
-    /// Begin behind this one: the `next` of the page before. It need not exist any more.
+    /// Start after this one: the `next` of the previous page. It need not exist any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<K>,
-    /// How many at most; 1000 when not given, and never more.
+    /// The most entries. The default, and the maximum, is 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
 
-/// One page of a list. Each page is of the state of its time.
+/// One page of a list. Each page shows the state when it was requested.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Page<T: Listed> {
     /// The revision of the state that was listed.
     pub revision: u64,
     /// In their order.
     pub entries: Vec<T>,
-    /// The key of the last entry, where there are more: the `after` of the next page.
+    /// The key of the last entry, if there are more: the `after` of the next page.
     pub next: Option<T::Key>,
 }
 
@@ -103,7 +103,7 @@ impl<T: Listed> JsonSchema for Page<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "object",
-            "description": "One page of a list. Each page is of the state of its time.",
+            "description": "One page of a list. Each page shows the state when it was requested.",
             "properties": {
                 "revision": {
                     "description": "The revision of the state that was listed.",
@@ -115,7 +115,7 @@ impl<T: Listed> JsonSchema for Page<T> {
                 },
                 "next": {
                     "description":
-                        "The key of the last entry, where there are more: the `after` of the next page.",
+                        "The key of the last entry, if there are more: the `after` of the next page.",
                     "anyOf": [generator.subschema_for::<T::Key>(), { "type": "null" }],
                 },
             },

@@ -56,7 +56,7 @@ pub(crate) enum ServerError {
     #[error("cannot serve TLS")]
     Tls(#[source] rustls::Error),
     /// The key of sticky cookies can't be had.
-    #[error("cannot have the key of sticky cookies in the state directory")]
+    #[error("cannot read or make the key of sticky cookies in the state directory")]
     HostServices(#[source] std::io::Error),
     /// The system gives no threads.
     #[error("cannot start threads")]

@@ -19,8 +19,8 @@ pub(super) fn open_tokens(config: &Config) -> Result<Tokens, ServerError> {
     Ok(tokens)
 }
 
-/// Serves the management API, if anywhere. Until the door is opened, whoever comes is told that the
-/// server starts.
+/// Serves the management API, if anywhere. Until the door is opened, each request is answered
+/// that the server is starting.
 pub(super) fn open_door(config: &Config, control: &Runtime) -> Result<Door, ServerError> {
     let door = Door::new();
     let _context = control.enter();

@@ -190,17 +190,17 @@ impl BackendLive {
         fence(Ordering::SeqCst);
     }
 
-    /// Requests that run there.
+    /// Its requests in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight.count()
     }
 
-    /// Requests sent there since the server started, tries included.
+    /// Requests that were sent to it since the server started, retries included.
     pub fn requests(&self) -> u64 {
         self.counts.requests.load(Ordering::Relaxed)
     }
 
-    /// Tries that failed since the server started.
+    /// Failed tries since the server started.
     pub fn failures(&self) -> u64 {
         UpstreamFailure::all().map(|failure| self.failures_of(failure)).sum()
     }
@@ -286,8 +286,8 @@ impl BackendLive {
         }
     }
 
-    /// Failures of traffic in a row so far, with the first one's reason, when the last call has not
-    /// told of them all.
+    /// How many failures of traffic in a row there are so far, with the reason of the first; `None` if the last
+    /// call returned them all.
     pub fn take_passive_failures(&self) -> Option<(usize, Arc<String>)> {
         let row = self.passive_row.load(Ordering::Relaxed);
         let taken = self.passive_taken.swap(row, Ordering::Relaxed);

@@ -78,8 +78,7 @@ impl TrafficCounts {
         StatusClass::ALL.into_iter().map(|class| self.requests_of(class)).sum()
     }
 
-    /// Requests that failed at the server's side: a status of 500 and more, or an answer that broke
-    /// off.
+    /// Requests that failed on the server's side: with status 500 or above, or with an answer that broke off.
     pub fn errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
     }
@@ -89,12 +88,12 @@ impl TrafficCounts {
         &self.latency
     }
 
-    /// Bytes of bodies that came in.
+    /// Bytes of request bodies.
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Bytes of bodies that went out.
+    /// Bytes of response bodies.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }

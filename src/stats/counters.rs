@@ -9,9 +9,9 @@ pub(crate) struct Counters {
     pub requests: u64,
     /// Those that failed at the server's side.
     pub errors: u64,
-    /// Bytes of bodies that came in.
+    /// Bytes of request bodies.
     pub received_bytes: u64,
-    /// Bytes of bodies that went out.
+    /// Bytes of response bodies.
     pub sent_bytes: u64,
     /// Requests that were sent again, each time counted.
     pub retries: u64,

@@ -186,8 +186,8 @@ impl<O: Owner> Tracks<O> {
 
     /// Calls back with the difference of each since the last tick; not for those that began after
     /// it.
-    pub(super) fn gains(&self, told: impl FnMut(Gain<LatencyCells>)) {
-        self.0.values().filter_map(Track::gain).for_each(told);
+    pub(super) fn gains(&self, gained: impl FnMut(Gain<LatencyCells>)) {
+        self.0.values().filter_map(Track::gain).for_each(gained);
     }
 
     /// Whether the owner had counted something at the last tick.

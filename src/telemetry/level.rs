@@ -19,7 +19,7 @@ pub struct LevelHandle(Arc<ArcSwap<ActiveLevel>>);
 #[derive(Debug)]
 struct ActiveLevel {
     level: LogLevel,
-    /// What the config says.
+    /// The level in the config.
     declared: LogLevel,
     targets: Targets,
 }

@@ -90,7 +90,7 @@ impl Bundles {
                 Some((stem, "json")) => read_meta(stem, &path).map(|(name, meta)| {
                     metas.insert(name, meta);
                 }),
-                // Set aside, which was told then.
+                // Set aside, which was logged then.
                 Some((_, "bad")) => Ok(()),
                 _ => Err("it is not a file of ours".to_owned()),
             };

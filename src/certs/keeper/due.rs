@@ -179,16 +179,16 @@ impl Keeper {
         };
         self.ordering += 1;
         self.edit(name, |entry| entry.work = Work::Running("beginning".to_owned()));
-        let (name, told) = (name.clone(), Arc::clone(&self.shared));
+        let (name, reports) = (name.clone(), Arc::clone(&self.shared));
         self.jobs.spawn(async move {
             let own = name.clone();
             let step = move |step: &str| {
-                if let Some(entry) = told.table.write().get_mut(&own)
+                if let Some(entry) = reports.table.write().get_mut(&own)
                     && matches!(entry.work, Work::Running(_))
                 {
                     entry.work = Work::Running(step.to_owned());
                 }
-                told.changed.send_replace(());
+                reports.changed.send_replace(());
             };
             // In a task of its own: a panic must not leave the name in the running state for ever.
             let order = tokio::spawn(job::order(shared, order, step));

@@ -99,13 +99,13 @@ impl<'w> Session<'w> {
         params: &M::Params,
         mut on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
     ) -> Result<Option<M::Result>, Problem> {
-        let told = |printer: &mut Printer<'w>, progress: M::Progress| {
+        let show = |printer: &mut Printer<'w>, progress: M::Progress| {
             printer.progress_for_scripts(&progress);
             on_progress(printer, progress);
         };
         tokio::select! {
             biased;
-            result = self.watch::<M>(action, params, told) => return result.map(Some),
+            result = self.watch::<M>(action, params, show) => return result.map(Some),
             Ok(()) = tokio::signal::ctrl_c() => {}
         }
         self.printer.end_progress();

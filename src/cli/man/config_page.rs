@@ -226,7 +226,7 @@ fn words(text: &str) -> Vec<Inline> {
 const DESCRIPTION: &[&str] = &[
     "The config file of `vhost serve` is TOML. It says what the server is, in sections such as \
      `[proxy]`, and declares the domains and backends that it starts with, in `[[virtual_hosts]]` and \
-     `[[backends]]`. `vhost check` says everything that is wrong with a file.",
+     `[[backends]]`. `vhost check` reports everything that is wrong with a file.",
     "The file declares, the admin socket operates: on a start and on a reload, what changed in the \
      file since it was last applied is applied, and nothing else moves. So neither undoes a switch.",
     "Times are in seconds, whole or with decimals, or have units, such as `\"90s\"` and `\"1h30m\"`. Sizes \
@@ -239,8 +239,8 @@ const DESCRIPTION: &[&str] = &[
 
 const INCLUDE_FILES: &[&str] = &[
     "`include` names files that belong to this one, such as one for each application. A name may be a \
-     pattern with `*`, `?` and `[...]`; its files are read by name, and none may match. A name without \
-     them must be there. Files that begin with a dot match no pattern.",
+     pattern with `*`, `?` and `[...]`, which may match no file; files are read in the order of their \
+     names. A name without these characters must exist. No pattern matches files that begin with a dot.",
     "An included file holds `[[virtual_hosts]]` and `[[backends]]` and nothing else. A domain's tag \
      may be carried by a backend of another file; names and ids occur once over all files.",
 ];
@@ -249,12 +249,12 @@ const ENVIRONMENT_REFERENCES: &[&str] = &[
     "In every text, `${NAME}` stands for what the environment variable NAME holds when the file is \
      read; `$${` stands for `${` itself. A variable that is not set is an error. Sizes and times may be \
      texts; other numbers, and true or false, can't be referred to.",
-    "Messages, `vhost check` and `vhost ctl config show` tell the reference and never what it stands \
-     for. So do the options of domains: they are stored, shown and exported with their references, and \
-     what these stand for is in the server's memory alone. Names, ids, tags, addresses and the paths of \
-     certificates are what things are called by, and shown as they are: put no secret there.",
-    "Only the file can refer to the environment: a command that gives a text with `${NAME}` is refused, \
-     unless the very text stands there already.",
+    "Messages, `vhost check` and `vhost ctl config show` show the reference, never its value. The same \
+     holds for the options of domains: they are stored, shown and exported with their references, and the \
+     values are only in the server's memory. Names, ids, tags, addresses and the paths of certificates \
+     are shown with their values: put no secret there.",
+    "Only the file can refer to the environment: a command that contains `${NAME}` is refused, unless \
+     exactly this text is the current value.",
     "A server has the environment that it was started with: to read another value, restart it.",
 ];
 

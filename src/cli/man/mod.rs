@@ -42,13 +42,13 @@ pub(super) fn run(args: &ManArgs, root: clap::Command) -> u8 {
 }
 
 fn write(directory: &Path, pages: &[(String, Vec<u8>)]) -> io::Result<()> {
-    let told = |path: &Path, error: io::Error| {
+    let at = |path: &Path, error: io::Error| {
         io::Error::new(error.kind(), format!("cannot write `{}`: {error}", path.display()))
     };
-    fs::create_dir_all(directory).map_err(|error| told(directory, error))?;
+    fs::create_dir_all(directory).map_err(|error| at(directory, error))?;
     for (name, page) in pages {
         let path = directory.join(name);
-        fs::write(&path, page).map_err(|error| told(&path, error))?;
+        fs::write(&path, page).map_err(|error| at(&path, error))?;
     }
     Ok(())
 }

@@ -166,7 +166,7 @@ fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
         DeValue::Float(number) => {
             number.as_str().parse::<f64>().map(Value::from).map_err(|_| "write a number".to_owned())
         }
-        DeValue::Datetime(_) => Err("write a text in quotes; a date is none".to_owned()),
+        DeValue::Datetime(_) => Err("write a text in quotes, not a date".to_owned()),
         DeValue::Array(_) | DeValue::Table(_) => Err("write a single value".to_owned()),
     }
 }

@@ -43,11 +43,11 @@ settings! {
     /// Where a log goes.
     "" => pub(super) LogTo;
 
-    /// `console` is standard error for the log, and standard output for the access log. `file` is
-    /// the end of `file_path`, which is then required.
+    /// `console` is standard error for the log, and standard output for the access log. `file` appends
+    /// to `file_path`, which is then required.
     output: Choice<Output>;
     /// The log's file; the two logs need different ones. SIGUSR1 reopens it after it was moved,
-    /// such as logrotate.
+    /// as logrotate does.
     file_path: Option<File>;
     /// When to rename the file to `file_path` with `.1` appended, and start a new one: `never`,
     /// `daily` (at midnight UTC), or by `size`.

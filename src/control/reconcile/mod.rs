@@ -17,8 +17,8 @@ use crate::state::Snapshot;
 #[derive(Debug, Default)]
 pub(super) struct Merged {
     pub(super) changes: Vec<Change>,
-    /// The same as it is told.
-    pub(super) told: Vec<EntryChange>,
+    /// The same, for people.
+    pub(super) entries: Vec<EntryChange>,
     /// The domains among it.
     pub(super) domains: Vec<DomainName>,
     /// Those of them that were there before and move to another tag.
@@ -28,7 +28,7 @@ pub(super) struct Merged {
 /// Merges what `declared` changes about `applied` into `live`.
 ///
 /// # Errors
-/// When the file now declares what a command has made otherwise, or a name is taken.
+/// When the file now declares what a command has made with other values, or a name is taken.
 pub(super) fn merge(
     live: &Snapshot,
     applied: &Declared,
@@ -102,14 +102,14 @@ impl Merged {
         action: EntryAction,
         changes: Vec<String>,
     ) {
-        self.told.push(EntryChange { kind, name: name.to_string(), action, changes });
+        self.entries.push(EntryChange { kind, name: name.to_string(), action, changes });
     }
 
     /// Tells one thing more that changes about an entry.
     pub(super) fn tell_more(&mut self, kind: EntryKind, name: &impl ToString, change: String) {
         let text = name.to_string();
-        match self.told.iter_mut().find(|told| told.kind == kind && told.name == text) {
-            Some(told) => told.changes.push(change),
+        match self.entries.iter_mut().find(|entry| entry.kind == kind && entry.name == text) {
+            Some(entry) => entry.changes.push(change),
             None => self.tell(kind, name, EntryAction::Changed, vec![change]),
         }
     }

@@ -25,7 +25,7 @@ fn base() -> String {
 /// The state after `declared` is applied where `applied` was before.
 fn apply(live: &Snapshot, applied: &Declared, declared: &Declared) -> (Snapshot, Vec<String>) {
     let merged = merge(live, applied, declared).unwrap();
-    let told = merged.told.iter().map(ToString::to_string).collect();
+    let told = merged.entries.iter().map(ToString::to_string).collect();
     (live.after(merged.changes, live.revision() + 1), told)
 }
 
@@ -157,7 +157,7 @@ fn a_conflict_says_what_differs_and_a_drained_backend_is_none() {
     let otherwise = file(&(base() + &backend("w3", "c", 2)));
     assert_eq!(
         merge(&live, &file(&base()), &otherwise).unwrap_err().to_string(),
-        "the config file declares the backend `w3`, which a command made otherwise (weight: 1 → 2)"
+        "the config file declares the backend `w3`, which a command made with other values (weight: 1 → 2)"
     );
 }
 
@@ -322,7 +322,7 @@ mod properties {
             }
             prop_assert!(same(&file, &other));
             let merged = merge(&live, &file, &other).expect("nothing to contradict");
-            prop_assert!(merged.changes.is_empty() && merged.told.is_empty(), "{merged:?}");
+            prop_assert!(merged.changes.is_empty() && merged.entries.is_empty(), "{merged:?}");
         }
 
         #[test]

@@ -37,7 +37,7 @@ pub(super) struct Merge<'a> {
 /// What a merge did, or would do.
 pub(super) struct Done {
     pub(super) revision: u64,
-    pub(super) told: Vec<EntryChange>,
+    pub(super) entries: Vec<EntryChange>,
     pub(super) steps: Vec<SwitchStep>,
     pub(super) left: Left,
     /// Keeps others from switching the domains that moved.
@@ -48,8 +48,8 @@ impl Merge<'_> {
     /// What it would do now.
     pub(super) async fn preview(&self, force: bool) -> Result<Done, ControlError> {
         let Plan { revision, merged, left, .. } = self.plan(force).await?;
-        let Merged { told, steps, .. } = merged;
-        Ok(Done { revision, told, steps, left, claim: None })
+        let Merged { entries, steps, .. } = merged;
+        Ok(Done { revision, entries, steps, left, claim: None })
     }
 
     /// Proves what must be proven and commits. `settings` is what else changed, for the history.
@@ -114,12 +114,12 @@ impl Merge<'_> {
         let deadline = Instant::now() + options.gate_timeout;
         let tags: BTreeSet<&Tag> = plan.merged.steps.iter().map(|step| &step.to).collect();
         for tag in tags {
-            let told = |healthy, needed, total| {
+            let on_change = |healthy, needed, total| {
                 progress(ReloadProgress::Checking { tag: tag.clone(), healthy, needed, total });
             };
             let (percent, probe) = (options.min_healthy_percent, &self.control.inner.probe);
             let timeout = deadline.saturating_duration_since(Instant::now());
-            gate::prove(&plan.next, tag, percent, timeout, probe, told).await?;
+            gate::prove(&plan.next, tag, percent, timeout, probe, on_change).await?;
         }
         Ok(())
     }
@@ -210,15 +210,15 @@ impl Plan {
         settings: &[EntryChange],
     ) -> (Option<Edit>, Done) {
         let Self { revision, merged, next, left, same, files: _ } = self;
-        let Merged { changes, told, domains, steps } = merged;
-        let changed = told.iter().chain(settings).map(ToString::to_string).collect();
+        let Merged { changes, entries, domains, steps } = merged;
+        let changed = entries.iter().chain(settings).map(ToString::to_string).collect();
         let edit = (!same || !changes.is_empty() || !settings.is_empty()).then(|| {
             let next = (!changes.is_empty()).then_some(next);
             let applied_file = (!same).then(|| declared.to_json());
             let event = EventKind::FileApplied { path, changed, domains };
             Edit { applied_file, next, ..Edit::new(changes, event) }
         });
-        (edit, Done { revision, told, steps, left, claim: None })
+        (edit, Done { revision, entries, steps, left, claim: None })
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct ReloadOptions {
     pub force: bool,
     /// Don't wait for the requests of what was removed or left.
     pub no_drain: bool,
-    /// How long they may take to end; the config's time-out when not given.
+    /// How long they may take to end. The default is the config's time-out.
     pub drain_timeout: Option<Duration>,
 }
 
@@ -106,7 +106,7 @@ impl Configuration {
             source: self.source().to_string(),
             dry_run,
             revision: done.revision,
-            changed: [done.told.as_slice(), &settings.changed].concat(),
+            changed: [done.entries.as_slice(), &settings.changed].concat(),
             needs_restart: settings.needs_restart.clone(),
             steps: done.steps.clone(),
             outcome: Outcome::Done,
@@ -142,8 +142,8 @@ impl Configuration {
         }
         let started = Instant::now();
         let timeout = options.drain_timeout.unwrap_or(self.control.options().drain_timeout);
-        let told = |remaining| progress(ReloadProgress::Draining { remaining });
-        if let Err(remaining) = drain::until_none(remaining, started + timeout, told).await {
+        let on_change = |remaining| progress(ReloadProgress::Draining { remaining });
+        if let Err(remaining) = drain::until_none(remaining, started + timeout, on_change).await {
             report.outcome = Outcome::DrainTimedOut { remaining };
         }
         report.drain_ms = whole_millis(started.elapsed());
@@ -156,7 +156,7 @@ impl ControlPlane {
     /// looks at the state that it leads to.
     ///
     /// # Errors
-    /// When the check fails, the file now declares what a command has made otherwise, a name is taken, a domain would
+    /// When the check fails, the file now declares what a command has made with other values, a name is taken, a domain would
     /// lose its last backend, or the change can't be saved.
     pub(crate) async fn apply_file(
         &self,

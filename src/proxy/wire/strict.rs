@@ -289,8 +289,8 @@ fn is_field(name: &[u8], field: &[u8]) -> Result<bool, Fault> {
 /// Where in a target its authority stands, if it has one; RFC 9112 §3.2 has four forms.
 #[expect(clippy::needless_bitwise_bool, reason = "without branches many bytes are done at once")]
 fn authority(method: &[u8], target: &[u8]) -> Result<Option<Range<usize>>, Fault> {
-    // Raw UTF-8 and what else RFC 3986 wants escaped is told from nothing else. A fragment is cut by
-    // some.
+    // Raw UTF-8, and what else RFC 3986 wants escaped, can't be read in two ways. A fragment can: some cut it
+    // off.
     let is_target = |byte: &u8| (*byte > b' ') & (*byte != 0x7f) & (*byte != b'#');
     if !target.iter().fold(true, |all, byte| all & is_target(byte)) {
         return Err(Fault::Target);

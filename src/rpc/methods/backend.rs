@@ -27,23 +27,23 @@ methods! {
     Show, "backend.show", BackendParams => BackendInfo, faults [NotFound];
     /// Adds a backend; it is probed at once.
     Add, "backend.add", AddParams => BackendInfo, faults [AlreadyExists];
-    /// Changes a backend; what is not given stays.
+    /// Changes a backend; options that are not given stay unchanged.
     Set, "backend.set", SetParams => BackendInfo, faults [NotFound];
     /// Drains a backend and removes it.
     Remove, "backend.remove", DrainParams => Changed, progress DrainProgress,
         faults [NotFound, Conflict, Timeout];
     /// Adds tags to a backend.
     AddTags, "backend.tag", TagParams => BackendInfo, faults [NotFound];
-    /// Takes tags away from a backend.
+    /// Removes tags from a backend.
     RemoveTags, "backend.untag", TagParams => BackendInfo, faults [NotFound];
-    /// Sends a backend no new requests; those it has, it finishes.
+    /// Sends no new requests to a backend; its running requests finish.
     Drain, "backend.drain", DrainParams => BackendInfo, progress DrainProgress,
         faults [NotFound, Timeout];
-    /// Sends a backend requests again.
+    /// Sends requests to a backend again.
     Ready, "backend.ready", ReadyParams => BackendInfo, faults [NotFound, Unhealthy, Timeout];
-    /// Probes a backend now, in whatever state it is. The outcome counts as that of any other probe.
+    /// Probes a backend now, whatever its state. The outcome counts as that of any other probe.
     Probe, "backend.probe", BackendParams => ProbeReport, faults [NotFound];
-    /// Sends a backend neither requests nor probes.
+    /// Sends neither requests nor probes to a backend.
     Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress,
         faults [NotFound, Timeout];
 }
@@ -64,7 +64,7 @@ pub(crate) struct AddParams {
     pub id: BackendId,
     /// Where it listens.
     pub address: BackendAddr,
-    /// The pools it joins.
+    /// Its tags: the pools that it belongs to.
     #[serde(default)]
     pub tags: BTreeSet<Tag>,
     #[serde(flatten)]
@@ -82,13 +82,13 @@ pub(crate) struct SetParams {
     pub address: Option<BackendAddr>,
     #[serde(flatten)]
     pub options: Edited<BackendOptions>,
-    /// The whole new set of its tags.
+    /// All of its new tags; they replace the old ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeSet<Tag>>,
-    /// What the operator wants of it.
+    /// The state that the operator has set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<BackendState>,
-    /// Do it although a live tag loses its last healthy backend.
+    /// Do it even if a live tag loses its last healthy backend.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
 }
@@ -99,9 +99,9 @@ pub(crate) struct SetParams {
 pub(crate) struct TagParams {
     /// The backend.
     pub id: BackendId,
-    /// The tags to add or to take away.
+    /// The tags to add or to remove.
     pub tags: BTreeSet<Tag>,
-    /// Do it although a live tag loses its last healthy backend.
+    /// Do it even if a live tag loses its last healthy backend.
     #[serde(default)]
     pub force: bool,
 }
@@ -115,9 +115,9 @@ pub(crate) struct DrainParams {
     /// Answer when its requests have ended, not at once. A removal always waits.
     #[serde(default)]
     pub wait: bool,
-    /// How long to wait; the drain time-out of the config when not given.
+    /// How long to wait. The default is the config's drain time-out.
     pub timeout_ms: Option<u64>,
-    /// Do it although a live tag loses its last healthy backend.
+    /// Do it even if a live tag loses its last healthy backend.
     #[serde(default)]
     pub force: bool,
 }
@@ -131,23 +131,22 @@ pub(crate) struct ReadyParams {
     /// Answer when it is healthy, not at once.
     #[serde(default)]
     pub wait: bool,
-    /// How long to wait; the gate time-out of the config when not given.
+    /// How long to wait. The default is the config's gate time-out.
     pub timeout_ms: Option<u64>,
 }
 
-/// What a probe found.
+/// The outcome of a probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ProbeReport {
     /// The backend.
     pub id: BackendId,
-    /// Whether this very probe succeeded. What makes the backend healthy or unhealthy is several in a
-    /// row.
+    /// Whether this probe succeeded. It takes several in a row to make a backend healthy or unhealthy.
     pub succeeded: bool,
-    /// What is known of it after the probe.
+    /// Its health after the probe.
     pub health: HealthReport,
 }
 
-/// How far a drain is.
+/// The progress of a drain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DrainProgress {
     /// Requests that have not ended.
@@ -160,7 +159,7 @@ impl Listed for BackendInfo {
     type Key = BackendId;
 }
 
-/// A backend with what is observed of it.
+/// A backend with its observed state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct BackendInfo {
     /// The revision of the state that was read.
@@ -169,21 +168,21 @@ pub(crate) struct BackendInfo {
     pub id: BackendId,
     /// Where it listens.
     pub address: BackendAddr,
-    /// The addresses that its name stands for now, or its socket's path.
+    /// The addresses that its name resolves to now, or its socket's path.
     pub resolved: Vec<String>,
-    /// The pools it belongs to.
+    /// Its tags: the pools that it belongs to.
     pub tags: BTreeSet<Tag>,
     #[serde(flatten)]
     pub options: Shown<BackendOptions>,
-    /// What the operator wants of it.
+    /// The state that the operator has set.
     pub state: Open<BackendState>,
-    /// What was observed of it.
+    /// Its observed health.
     pub health: HealthReport,
-    /// Requests that run there.
+    /// Its requests in flight.
     pub in_flight: usize,
-    /// Requests sent there since the server started, tries included.
+    /// Requests that were sent to it since the server started, retries included.
     pub requests: u64,
-    /// Tries that failed since the server started.
+    /// Failed tries since the server started.
     pub failures: u64,
     /// Domains that it serves now; at most ten, by name. Empty in lists.
     #[serde(default)]
@@ -315,7 +314,7 @@ fn info(snapshot: &Snapshot, id: &BackendId) -> Result<BackendInfo, Failure> {
     Ok(backend(snapshot, find::backend(snapshot, id)?))
 }
 
-/// A backend with what is observed of it; in lists without the domains it serves.
+/// A backend with its observed state; in lists without the domains that it serves.
 fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
     let backend = &node.backend;
     BackendInfo {

@@ -11,25 +11,24 @@ use crate::rpc::dispatch::{Call, Dispatch, to_its_end};
 use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
-    /// How it stands with the certificate of each name, page by page.
+    /// The certificates of all names, with their state, page by page.
     List, "cert.list", PageParams<DomainName> => Page<CertificateReport>;
-    /// How it stands with the certificate of one name, with all that is known of it.
+    /// The certificate of one name, with its state and the last attempts to get it.
     Show, "cert.show", NameParams => CertificateDetail, faults [NotFound];
-    /// Orders a certificate now. It is under way when this answers; `cert.wait` waits for it.
+    /// Orders a certificate now, and answers when the order has begun; `cert.wait` waits for its end.
     Renew, "cert.renew", RenewParams => CertificateReport, faults [NotFound, Conflict];
-    /// Waits until nothing is being done about the certificate of a name: it is good, or the last
-    /// attempt failed.
+    /// Waits until no order for a name is running: its certificate is valid, or the last attempt failed.
     Wait, "cert.wait", WaitParams => CertificateReport, progress WaitProgress,
         faults [NotFound, Timeout];
-    /// Takes in a certificate and its key, and serves them from now on.
+    /// Imports a certificate with its key, and serves it from now on.
     Import, "cert.import", ImportParams => CertificateReport, faults [NotFound, Conflict];
-    /// The certificate that is served for a name with its chain, and its key where it is asked for.
+    /// The served certificate of a name with its chain, and with its key if requested.
     Export, "cert.export", ExportParams => Exported, faults [NotFound];
-    /// Has the CA revoke the certificate that is served for a name.
+    /// Asks the CA to revoke the served certificate of a name.
     Revoke, "cert.revoke", RevokeParams => CertificateReport, faults [NotFound, Conflict];
     /// The root certificate of the server's own CA.
     Ca, "cert.ca", NoParams => Authority;
-    /// The accounts at the ACME CAs, and the DNS records that go with them.
+    /// The accounts at the ACME CAs, with their DNS records.
     Account, "cert.account", NoParams => AccountList, faults [Conflict];
 }
 
@@ -53,7 +52,7 @@ pub(crate) struct CertificateDetail {
     /// What `cert.list` shows.
     #[serde(flatten)]
     pub report: CertificateReport,
-    /// What an ACME certificate has beside it.
+    /// The account, the challenge and the attempts of an ACME certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<AcmeDetail>,
 }
@@ -64,7 +63,7 @@ pub(crate) struct CertificateDetail {
 pub(crate) struct RenewParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
-    /// Order although what is served is still good, and although orders were made lately.
+    /// Order even if the served certificate is not due for renewal, or others were ordered recently.
     #[serde(default)]
     pub force: bool,
 }
@@ -75,15 +74,15 @@ pub(crate) struct RenewParams {
 pub(crate) struct WaitParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
-    /// How long; two minutes when not given.
+    /// How long to wait. The default is two minutes.
     pub timeout_ms: Option<u64>,
 }
 
-/// How far `cert.wait` is.
+/// The progress of `cert.wait`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CertificateWaitProgress")]
 pub(crate) struct WaitProgress {
-    /// What is being done.
+    /// The current step.
     pub step: String,
 }
 
@@ -138,8 +137,8 @@ impl std::fmt::Debug for Exported {
 pub(crate) struct RevokeParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
-    /// Why (RFC 5280 §5.3.1); `unspecified` when not given. After `key-compromise` a new one, with
-    /// another key, is ordered at once.
+    /// The reason (RFC 5280 §5.3.1). The default is `unspecified`. After `key-compromise` a certificate with
+    /// a new key is ordered at once.
     #[serde(default)]
     pub reason: RevocationReason,
 }
@@ -156,7 +155,7 @@ pub(crate) struct Authority {
 /// The answer of `cert.account`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AccountList {
-    /// One for each CA that is configured, in the order in which they are tried.
+    /// One for each configured CA, in the order in which they are tried.
     pub accounts: Vec<AccountInfo>,
 }
 

@@ -13,7 +13,7 @@ use crate::rpc::dispatch::{Call, Dispatch, to_its_end};
 use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
-    /// Reads the config again and applies what changed in it; drains what it removes.
+    /// Reads the config again and applies what changed in it. Removed entries are drained.
     Reload, "config.reload", ReloadParams => ReloadReport, progress ReloadProgress,
         faults [Conflict, Unhealthy];
     /// Where the live state differs from the config as it was last applied.
@@ -28,8 +28,8 @@ methods! {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExportParams {
-    /// Write the hashes of passwords too, so that the file can be used as it is. What references to the
-    /// environment stand for is never written.
+    /// Write the hashes of passwords too, so that the file can be used as it is. The values of references to
+    /// the environment are never written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secrets: bool,
 }
@@ -38,17 +38,16 @@ pub(crate) struct ExportParams {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReloadParams {
-    /// Only say what it would do; nothing is probed.
+    /// Only report what it would do. Nothing is probed.
     #[serde(default)]
     pub dry_run: bool,
-    /// Skip the gate of domains that move to another tag, and take the last backend from a live tag
-    /// if the config says so.
+    /// Skip the gate of domains that move to another tag, and allow a live tag to lose its last backend.
     #[serde(default)]
     pub force: bool,
-    /// Answer once applied; requests of what was removed end on their own.
+    /// Answer once the config is applied, without waiting for the requests of removed entries.
     #[serde(default)]
     pub no_drain: bool,
-    /// How long they may take to end; the config's time-out when not given.
+    /// How long they may take to end. The default is the config's time-out.
     pub drain_timeout_ms: Option<u64>,
 }
 
@@ -57,15 +56,15 @@ pub(crate) struct ReloadParams {
 pub(crate) struct ConfigDiff {
     /// The revision of the state that was compared.
     pub revision: u64,
-    /// Where the config comes from: a path, mostly.
+    /// Where the config comes from, usually a path.
     pub source: String,
-    /// What differs, by kind and name.
+    /// The differences, by kind and name.
     pub differences: Vec<Difference>,
     /// What a reload would change now.
     pub pending: Vec<EntryChange>,
-    /// Settings that the config changes and that want a restart.
+    /// Changed settings that need a restart.
     pub needs_restart: Vec<NeedsRestart>,
-    /// Why the config, as it is now, can't be applied.
+    /// Why the current config can't be applied.
     pub problem: Option<String>,
 }
 
@@ -76,15 +75,15 @@ pub(crate) struct ConfigExport {
     pub revision: u64,
     /// The config file.
     pub text: String,
-    /// Why the file would not be accepted as it is.
+    /// Why the file can't be used as it is.
     pub warnings: Vec<String>,
 }
 
-/// What to show of the configuration.
+/// Which settings to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ShowParams {
-    /// Every key, also those that have their default.
+    /// Show every key, also those with their default.
     #[serde(default)]
     pub effective: bool,
     /// Only this key, or the keys of this section: `proxy.threads`, `proxy`.
@@ -105,12 +104,12 @@ pub(crate) struct ShownConfig {
 pub(crate) struct ShownSetting {
     /// Section and key, such as `proxy.threads`.
     pub key: String,
-    /// The value as a file would say it; null where there is neither value nor default. A text that
-    /// refers to the environment stands here as it is written, such as `${NAME}`.
+    /// The value as written in a file; null if there is neither a value nor a default. References to the
+    /// environment are not replaced: `${NAME}`.
     pub value: Option<Value>,
     /// Where the value came from: `default`, `FILE:LINE`, `environment` or `command line`.
     pub from: String,
-    /// Whether somebody said so: not a default.
+    /// Whether it is set, not a default.
     pub set: bool,
 }
 

@@ -24,11 +24,11 @@ methods! {
     Show, "domain.show", DomainParams => DomainInfo, faults [NotFound];
     /// Adds a virtual host.
     Add, "domain.add", AddParams => DomainInfo, faults [NotFound, AlreadyExists];
-    /// Changes a virtual host's options; those that are not given stay.
+    /// Changes a virtual host's options; options that are not given stay unchanged.
     Set, "domain.set", SetParams => DomainInfo, faults [NotFound, AlreadyExists];
     /// Removes a virtual host with its aliases.
     Remove, "domain.remove", DomainParams => Changed, faults [NotFound];
-    /// Waits until the live tag is healthy, or until tags that were left have drained.
+    /// Waits until the live tag is healthy, or until the old tags have drained.
     Wait, "domain.wait", WaitParams => DomainInfo, progress WaitProgress,
         faults [NotFound, Unhealthy, Timeout];
 }
@@ -47,15 +47,15 @@ pub(crate) struct DomainParams {
 pub(crate) struct AddParams {
     /// The new name.
     pub domain: DomainName,
-    /// The tag that is live at once.
+    /// Its live tag.
     pub tag: Tag,
     #[serde(flatten)]
     pub top: New<TopOptions>,
-    /// What it does besides, by the keys of the config file.
+    /// Its other options, by the keys of the config file.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(with = "HostOptions")]
     pub options: Map<String, Value>,
-    /// Add it although no backend carries the tag yet.
+    /// Add it even if no backend carries the tag yet.
     #[serde(default)]
     pub force: bool,
 }
@@ -68,8 +68,7 @@ pub(crate) struct SetParams {
     pub domain: DomainName,
     #[serde(flatten)]
     pub top: Edited<TopOptions>,
-    /// What of its other options changes: a JSON merge patch (RFC 7396) of them, so null takes one
-    /// away.
+    /// Changes of its other options: a JSON merge patch (RFC 7396), so null removes one.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(with = "Option<HostOptions>")]
     pub options: Map<String, Value>,
@@ -83,7 +82,7 @@ pub(crate) struct WaitParams {
     pub domain: DomainName,
     /// What to wait for.
     pub until: WaitFor,
-    /// How long; the gate's or the drain's own time-out when not given.
+    /// How long to wait. The default is the time-out of the gate or of the drain.
     pub timeout_ms: Option<u64>,
 }
 
@@ -93,11 +92,11 @@ pub(crate) struct WaitParams {
 pub(crate) enum WaitFor {
     /// Every ready backend of the live tag is healthy.
     Healthy,
-    /// No request runs on a tag that is neither live nor that of a path.
+    /// No request is running on a tag that is neither live nor serves a path.
     Drained,
 }
 
-/// How far `domain.wait` is.
+/// The progress of `domain.wait`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct WaitProgress {
     /// Backends not yet healthy, or requests not yet ended.
@@ -123,7 +122,7 @@ pub(crate) struct DomainInfo {
     pub previous: Option<Tag>,
     #[serde(flatten)]
     pub top: Shown<TopOptions>,
-    /// What it does besides. Hashes of passwords are not shown.
+    /// Its other options. Hashes of passwords are not shown.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
     /// Backends that carry the live tag.
@@ -145,9 +144,9 @@ fn is_zero(number: &usize) -> bool {
 pub(crate) struct PoolInfo {
     /// All that carry the tag.
     pub total: usize,
-    /// Those that the operator wants to take traffic.
+    /// Those in the state `ready`.
     pub ready: usize,
-    /// Those of them that are healthy.
+    /// How many of those are healthy.
     pub healthy: usize,
 }
 

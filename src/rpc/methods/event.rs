@@ -11,11 +11,12 @@ use crate::rpc::dispatch::{Call, Dispatch, Failure};
 use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
-    /// What happened, the newest first.
+    /// The events of the history, the newest first.
     List, "event.list", ListParams => EventList;
-    /// Follows the history: the last events, then each as it happens, as progress. A switch that was
-    /// reported while it drained is reported again when it has ended. Without `count` it goes on until the
-    /// server stops or the connection is closed; while nothing happens, a `heartbeat` notification comes now and then.
+    /// Follows the history: sends the last events, then each new one, as progress. A switch that was reported
+    /// while it drained is reported again when it has ended. Without `count` it goes on until the server
+    /// stops or the connection is closed; while there are no events, a `heartbeat` notification is sent now
+    /// and then.
     Watch, "event.watch", WatchParams => Watched, progress Event;
 }
 
@@ -23,9 +24,9 @@ methods! {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListParams {
-    /// Only what concerns this domain.
+    /// Only events of this domain.
     pub domain: Option<DomainName>,
-    /// At most so many; 20 when not given.
+    /// At most this many; 20 when not given.
     pub limit: Option<usize>,
 }
 
@@ -33,22 +34,23 @@ pub(crate) struct ListParams {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WatchParams {
-    /// Only what concerns this domain.
+    /// Only events of this domain.
     pub domain: Option<DomainName>,
-    /// Begin with at most so many that have happened; 20 when not given.
+    /// At most this many past events come first; 20 when not given.
     pub limit: Option<usize>,
-    /// Begin behind the event of this number instead, and leave out none that came after it.
+    /// Start after the event with this number instead, with every event since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// Answer after so many.
+    /// Answer after this many events.
     pub count: Option<usize>,
 }
 
 /// The answer of `event.watch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Watched {
-    /// How many were reported.
-    pub told: usize,
+    /// How many events were reported.
+    #[serde(alias = "told")]
+    pub reported: usize,
 }
 
 /// The answer of `event.list`.
@@ -82,9 +84,9 @@ impl Run for Watch {
         let WatchParams { domain, limit, after, count } = params;
         let (domain, limit) = wanted(server, domain, limit);
         let mut watch = server.control.watch_events(domain, limit, after);
-        let mut told = 0;
+        let mut reported = 0;
         let mut stopping = server.facts.stopping.clone();
-        while count.is_none_or(|count| told < count) {
+        while count.is_none_or(|count| reported < count) {
             let news = tokio::select! {
                 news = timeout(HEARTBEAT_INTERVAL, watch.next()) => news,
                 Ok(_) = stopping.wait_for(|stopping| *stopping) => break,
@@ -96,16 +98,16 @@ impl Run for Watch {
                 continue;
             };
             let events = events?;
-            let more = count.map_or(events.len(), |count| events.len().min(count - told));
+            let more = count.map_or(events.len(), |count| events.len().min(count - reported));
             for event in &events[..more] {
                 let event = serde_json::to_value(event).map_err(Failure::Result)?;
                 if call.progress.deliver(event).await.is_err() {
-                    return Ok(Watched { told });
+                    return Ok(Watched { reported });
                 }
-                told += 1;
+                reported += 1;
             }
         }
-        Ok(Watched { told })
+        Ok(Watched { reported })
     }
 }
 

@@ -8,8 +8,8 @@ use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
-    /// The level of the log; sets it where one is given. It holds until the server ends, or until the
-    /// config says another one than before.
+    /// Answers with the level of the log, and sets it if one is given. That lasts until the server ends, or
+    /// until a reload of a config in which the level has changed.
     Level, "log.level", LevelParams => LevelInfo;
 }
 
@@ -17,7 +17,7 @@ methods! {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LevelParams {
-    /// The level to log from; the one now stays when not given.
+    /// The new level. Without it, nothing is changed.
     pub level: Option<LogLevel>,
 }
 
@@ -26,9 +26,9 @@ pub(crate) struct LevelParams {
 pub(crate) struct LevelInfo {
     /// The least important level that is logged.
     pub level: LogLevel,
-    /// What it was before the call.
+    /// The level before the call.
     pub before: LogLevel,
-    /// What the config says.
+    /// The level in the config.
     pub config: LogLevel,
 }
 

@@ -20,16 +20,16 @@ methods! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompleteParams {
-    /// What is named.
+    /// The kind of name.
     pub noun: Noun,
-    /// How the names begin; all when not given.
+    /// The text that the names begin with. Without it, all names.
     #[serde(default)]
     pub prefix: String,
-    /// At most so many; 200 when not given.
+    /// The most names. The default is 200.
     pub limit: Option<usize>,
 }
 
-/// What has a name.
+/// The kinds of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Noun {
@@ -46,19 +46,19 @@ pub(crate) enum Noun {
 pub(crate) struct NameList {
     /// The revision of the state that was read.
     pub revision: u64,
-    /// The names. Of more than the limit the first and the last are always among them, so that what
-    /// all of these begin with is what all names begin with.
+    /// The names. If there are more than the limit, the first and the last are always included, so that the
+    /// common prefix of these is that of all names.
     pub names: Vec<Name>,
     /// Whether there are more.
     pub more: bool,
 }
 
-/// A name with what helps to choose it.
+/// A name with a short description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Name {
     /// The name.
     pub name: String,
-    /// A few words on what it names.
+    /// A short description.
     pub about: String,
 }
 

@@ -12,7 +12,7 @@ use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
-    /// What would become of a request: which domain, tag and backends, and why.
+    /// Explains what would happen to a request: which domain, tag and backends would serve it, and why.
     Explain, "route.explain", ExplainParams => Explanation;
 }
 
@@ -20,12 +20,12 @@ methods! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExplainParams {
-    /// The URL that a client would ask for.
+    /// The URL that a client would request.
     pub url: RequestUrl,
-    /// Headers that it would send; `Host` goes before the URL's host.
+    /// The headers of the request. `Host` overrides the URL's host.
     #[serde(default)]
     pub headers: Vec<HeaderLine>,
-    /// The address that it would come from; without it nothing is said of `allow` and `deny`.
+    /// The address of the client. Without it, `allow`, `deny` and limits of clients are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
 }

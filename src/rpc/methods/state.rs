@@ -13,7 +13,7 @@ use crate::rpc::run::{Answered, Run, methods};
 use crate::state::{BackendNode, DomainNode, Snapshot};
 
 methods! {
-    /// How the server is.
+    /// The state of the server.
     Get, "state.get", NoParams => ServerInfo;
 }
 
@@ -28,26 +28,26 @@ pub(crate) struct ServerInfo {
     pub started_ms: u64,
     /// The revision of the state.
     pub revision: u64,
-    /// The addresses it serves at: those of plain HTTP, then those of HTTPS.
+    /// The addresses that it listens on: plain HTTP first, then HTTPS.
     pub listeners: Vec<String>,
     /// How many virtual hosts there are.
     pub domains: usize,
     /// How many backends there are.
     pub backends: usize,
-    /// How many of the ready ones are healthy.
+    /// How many backends are ready and healthy.
     pub healthy: usize,
-    /// How many of the ready ones are unhealthy.
+    /// How many backends are ready and unhealthy.
     pub unhealthy: usize,
     /// Open client connections.
     pub connections: usize,
-    /// Requests that run.
+    /// Requests in flight.
     pub in_flight: usize,
     /// Requests answered since the start.
     pub requests: u64,
     /// Requests that were refused or failed since the start, by reason; reasons that never occurred
     /// are left out.
     pub refused: BTreeMap<String, u64>,
-    /// What needs a person.
+    /// Problems that need attention.
     pub warnings: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ impl Run for Get {
     }
 }
 
-/// What needs a person.
+/// Problems that need attention.
 fn warnings(snapshot: &Snapshot) -> Vec<String> {
     const MAX_WARNINGS: usize = 20;
     let mut warnings = Vec::new();

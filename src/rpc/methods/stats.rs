@@ -16,7 +16,7 @@ use crate::rpc::run::{Answered, Run, methods};
 use crate::stats::{self, Query, Report};
 
 methods! {
-    /// How traffic is: figures of all domains, of each with its tags, and of each backend.
+    /// Traffic: figures for all domains, each domain with its tags, and each backend.
     Get, "stats.get", GetParams => StatsReport, faults [NotFound];
 }
 
@@ -30,13 +30,13 @@ pub(crate) struct GetParams {
     /// Only this backend, and no domain unless one is named too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<BackendId>,
-    /// The time that the figures are of; 60 when not given.
+    /// The time that the figures cover. The default is 60.
     #[serde(default)]
     pub window_secs: StatsWindow,
-    /// What comes first; the rate when not given.
+    /// The order of the rows. The default is by rate.
     #[serde(default)]
     pub sort: StatsSort,
-    /// How many domains at most, and how many backends; 100 when not given, and never more than 1000.
+    /// The most domains, and the most backends. The default is 100, the maximum 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
@@ -48,60 +48,57 @@ pub(crate) struct StatsReport {
     pub revision: u64,
     /// How long the server has been counting.
     pub uptime_secs: f64,
-    /// The time that was asked for, in seconds; null for all since the start.
+    /// The requested time, in seconds; null for the time since the start.
     pub window_secs: Option<u64>,
-    /// The time that the figures are of. A window is a few seconds longer than it says, and shorter
-    /// while the server is young.
+    /// The time that the figures really cover. It may be a few seconds longer than requested, and is shorter
+    /// just after a start.
     pub covered_secs: f64,
-    /// All domains together, also those that were removed since.
+    /// All domains together, including removed ones.
     pub total: Figures,
-    /// Requests a second in each of the last steps of about five seconds, at most twelve, the oldest
-    /// first.
+    /// Requests per second in each of the last steps of about five seconds, at most twelve, the oldest first.
     #[serde(default)]
     pub recent_rates: Vec<f64>,
-    /// The domains, in the order that was asked for.
+    /// The domains, in the requested order.
     pub domains: Vec<DomainStats>,
     /// How many domains were left out.
     pub more_domains: usize,
-    /// The backends: unhealthy ones first unless they are asked for by name, then in the order that
-    /// was asked for.
+    /// The backends: unhealthy ones first, except in the order by name; then in the requested order.
     pub backends: Vec<BackendStats>,
     /// How many backends were left out.
     pub more_backends: usize,
 }
 
-/// What became of requests.
+/// Figures on requests.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Figures {
     /// Requests that ended in the time.
     pub requests: u64,
-    /// Requests that run now.
+    /// Requests in flight.
     pub in_flight: usize,
-    /// Requests that ended, a second.
+    /// Requests that ended, per second.
     pub rate: f64,
-    /// Requests that failed at the server's side: a status of 500 and more, or an answer that broke
-    /// off.
+    /// Requests that failed on the server's side: with status 500 or above, or with an answer that broke off.
     pub errors: u64,
     /// Their share of the requests, 0 to 1.
     pub error_share: f64,
-    /// The time that half of the requests did not exceed, true within two per cent.
+    /// The duration that half of the requests did not exceed, accurate to two per cent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50_ms: Option<f64>,
-    /// The time that 90 of 100 requests did not exceed.
+    /// The duration that 90 % of the requests did not exceed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p90_ms: Option<f64>,
-    /// The time that 99 of 100 requests did not exceed.
+    /// The duration that 99 % of the requests did not exceed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99_ms: Option<f64>,
-    /// Bytes of bodies that came in.
+    /// Bytes of request bodies.
     pub received_bytes: u64,
-    /// Bytes of bodies that went out.
+    /// Bytes of response bodies.
     pub sent_bytes: u64,
     /// The same, in bytes a second.
     pub received_rate: f64,
     /// The same, in bytes a second.
     pub sent_rate: f64,
-    /// Requests that were sent again to a backend, each time counted.
+    /// How often requests were sent to a backend again.
     pub retries: u64,
 }
 
@@ -112,15 +109,15 @@ pub(crate) struct DomainStats {
     pub domain: DomainName,
     /// The tag that serves it.
     pub live: Tag,
-    /// The tag before, to which an undo goes.
+    /// The previous tag, which an undo goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Tag>,
     /// All its tags together.
     pub figures: Figures,
-    /// Requests a second in each of the last steps of about five seconds, the oldest first.
+    /// Requests per second in each of the last steps of about five seconds, the oldest first.
     #[serde(default)]
     pub recent_rates: Vec<f64>,
-    /// The live tag, then those left behind that still count.
+    /// The live tag, then old tags that still have figures.
     pub tags: Vec<TagStats>,
 }
 
@@ -142,21 +139,21 @@ pub(crate) struct BackendStats {
     pub id: BackendId,
     /// Where it listens.
     pub address: BackendAddr,
-    /// The pools it belongs to.
+    /// Its tags: the pools that it belongs to.
     pub tags: BTreeSet<Tag>,
-    /// What the operator wants of it.
+    /// The state that the operator has set.
     pub state: Open<BackendState>,
-    /// Whether it is fit to serve.
+    /// Its health.
     pub health: HealthStatus,
-    /// Why the last probe, or the traffic since, failed; absent when it succeeded.
+    /// Why the last probe, or traffic since then, failed; left out if it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Since when it is as healthy as it is, in milliseconds since the Unix epoch.
+    /// Since when it has this health, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
-    /// Its figures. How long requests took is until their answers began.
+    /// Its figures. Durations are those until answers began.
     pub figures: Figures,
-    /// Requests a second in each of the last steps of about five seconds, the oldest first.
+    /// Requests per second in each of the last steps of about five seconds, the oldest first.
     #[serde(default)]
     pub recent_rates: Vec<f64>,
 }

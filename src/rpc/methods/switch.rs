@@ -10,16 +10,16 @@ use crate::rpc::method::Method;
 use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
-    /// Says what `switch.start` would do, with what is known now: it changes nothing and probes nothing.
+    /// Shows what `switch.start` would do, as far as is known now. It changes nothing and probes nothing.
     Plan, "switch.plan", StartParams => SwitchPlan, faults [NotFound];
-    /// Makes the switch that was planned, if what it depends on has not changed since: its domains, and
-    /// the backends of the tags that they leave and join.
+    /// Makes a planned switch, unless something that it depends on has changed: its domains, or the backends
+    /// of their old and new tags.
     Apply, "switch.apply", ApplyParams => SwitchReport, progress SwitchProgress,
         faults [NotFound, Conflict, Unhealthy];
-    /// Moves domains to a tag: checks it, switches in one step, drains the old one.
+    /// Moves domains to a tag: checks it, switches all in one step, and drains the old tags.
     Start, "switch.start", StartParams => SwitchReport, progress SwitchProgress,
         faults [NotFound, Conflict, Unhealthy];
-    /// Moves a domain back to the tag before, through the same gate.
+    /// Moves a domain back to its previous tag, through the same gate.
     Undo, "switch.undo", UndoParams => SwitchReport, progress SwitchProgress,
         faults [NotFound, Conflict, Unhealthy];
 }
@@ -28,11 +28,11 @@ methods! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartParams {
-    /// The domains, which all move in one step.
+    /// The domains; all move in one step.
     pub domains: Vec<DomainName>,
-    /// The tag to move to; the other one when not given.
+    /// The tag to move to. The default is the previous tag, or the other one if there are two.
     pub tag: Option<Tag>,
-    /// How it is done.
+    /// The options of the switch.
     #[serde(default)]
     pub options: SwitchOptions,
 }
@@ -41,7 +41,7 @@ pub(crate) struct StartParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApplyParams {
-    /// The plan's token, in which the options are.
+    /// The plan's token, which contains the options.
     pub token: String,
 }
 
@@ -49,9 +49,9 @@ pub(crate) struct ApplyParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UndoParams {
-    /// The domain that goes back.
+    /// The domain to move back.
     pub domain: DomainName,
-    /// How it is done.
+    /// The options of the switch.
     #[serde(default)]
     pub options: SwitchOptions,
 }

@@ -12,9 +12,9 @@ use crate::tokens::TokenFacts;
 methods! {
     /// The server's own token, `admin`, with its secret.
     Show, "token.show", NoParams => Secret, faults [NotFound];
-    /// Gives a token another secret; the old one is refused from the next request on.
+    /// Gives a token a new secret; the old one is refused from the next request on.
     Rotate, "token.rotate", RotateParams => Secret, faults [NotFound];
-    /// Makes a token; its secret is never shown again.
+    /// Makes a token and answers with its secret, which is never shown again.
     Add, "token.add", AddParams => Secret, faults [AlreadyExists];
     /// The tokens by name, without their secrets.
     List, "token.list", NoParams => TokenList;
@@ -26,7 +26,7 @@ methods! {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateParams {
-    /// The token; `admin` when not given, which is made when there is none.
+    /// The token. The default is `admin`, which is made if it does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<TokenName>,
 }
@@ -57,7 +57,7 @@ pub(crate) struct Secret {
     pub name: TokenName,
     /// What it allows.
     pub access: Open<Access>,
-    /// What requests carry: `Authorization: Bearer SECRET`.
+    /// The secret, for `Authorization: Bearer SECRET`.
     pub secret: String,
 }
 
@@ -75,14 +75,14 @@ pub(crate) struct TokenInfo {
     pub name: TokenName,
     /// What it allows.
     pub access: Open<Access>,
-    /// When it was made, or got its secret, in milliseconds since the Unix epoch.
+    /// When its secret was made, in milliseconds since the Unix epoch.
     pub created_ms: u64,
 }
 
 /// The answer of `token.remove`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Removed {
-    /// The name of the token that is gone.
+    /// The name of the removed token.
     pub name: TokenName,
 }
 

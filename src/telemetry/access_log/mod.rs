@@ -79,7 +79,7 @@ impl AccessLog {
             .map_err(TelemetryError::Thread)
     }
 
-    /// The log that requests are told to, where there is one.
+    /// The log that requests are written to, where there is one.
     pub fn active(&self) -> arc_swap::Guard<Option<Arc<Active>>> {
         self.active.load()
     }
@@ -109,12 +109,12 @@ impl Active {
             || fastrand::f64() < share
     }
 
-    /// Whether queries are told.
+    /// Whether queries are logged.
     pub fn logs_queries(&self) -> bool {
         self.settings.query
     }
 
-    /// Tells a request.
+    /// Logs a request.
     pub fn write(&self, line: &AccessLine<'_>) {
         self.sink.send(line.written(self.settings.format));
     }

@@ -56,7 +56,7 @@ fn one_command_turns_it_on_and_off() {
     maintenance(&["on"]);
     let response = vhost.get("example.com", "/");
     assert!(response.status == 503 && response.header("retry-after").is_none());
-    assert_eq!(response.text(), "this site is being worked on\n");
+    assert_eq!(response.text(), "this site is under maintenance\n");
     let wrong = vhost.ctl(&["domain", "maintenance", "example.com", "off", "--message", "x"]);
     assert!(wrong.code == 2 && wrong.stderr.contains("leave out"), "{wrong:?}");
     maintenance(&["off"]);

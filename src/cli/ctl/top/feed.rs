@@ -87,10 +87,10 @@ pub(super) async fn events(socket: PathBuf, messages: UnboundedSender<Message>) 
         if let Ok(mut client) = Client::connect(&socket).await {
             let params =
                 WatchParams { domain: None, limit: Some(MAX_EVENTS), count: None, after: None };
-            let told = |event| drop(messages.send(Message::Event(Box::new(event))));
+            let send = |event| drop(messages.send(Message::Event(Box::new(event))));
             let _ = messages.send(Message::Events(Vec::new()));
             // In either case the server is gone, which the figures report.
-            let _ = client.call::<event::Watch>(&params, told).await;
+            let _ = client.call::<event::Watch>(&params, send).await;
         }
         sleep(RETRY_INTERVAL).await;
     }
@@ -114,7 +114,7 @@ pub(super) async fn plan(
             Message::Ended(format!("{domain} is already there"), false)
         }
         Ok(plan) => Message::Planned(Box::new(Planned { domain, undo, plan })),
-        Err(error) => Message::Unplanned { domain, why: told(&error), tag_was_named },
+        Err(error) => Message::Unplanned { domain, why: message_of(&error), tag_was_named },
     });
 }
 
@@ -141,13 +141,13 @@ where
             let well = !matches!(report.outcome, Outcome::DrainTimedOut { .. });
             Message::Ended(format!("{moves}: {}", report.outcome), well)
         }
-        Err(error) => Message::Ended(told(&error), false),
+        Err(error) => Message::Ended(message_of(&error), false),
     };
     let _ = messages.send(ended);
 }
 
 /// An error and its hint in one line.
-fn told(error: &ClientError) -> String {
+fn message_of(error: &ClientError) -> String {
     match error.hint() {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),

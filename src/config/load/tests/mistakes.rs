@@ -209,7 +209,7 @@ fn what_is_said_of_cas_and_of_handshakes_is_checked() {
         ),
         (
             "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = [\"http-01\", \"http-01\"]",
-            "lets_encrypt.challenges[1]: `http-01`: it is there already",
+            "lets_encrypt.challenges[1]: `http-01`: it is listed twice",
         ),
         (
             "[lets_encrypt]\nemail = \"a@b.c\"\nchallenges = [\"dns-01\"]",
