@@ -145,6 +145,8 @@ fn the_share_of_a_backend_that_came_back_grows() {
     let (old, new) = (Backend::start("old"), Backend::start("new"));
     let vhost = Setup::new()
         .set("health_check.slow_start_secs", 8)
+        // One connection makes more than the default allows.
+        .set("proxy.max_requests_per_connection", 1_000_000)
         .domain("example.com", "a")
         .backend("old", old.address(), &["a"])
         .backend("new", new.address(), &["a"])
