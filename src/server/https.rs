@@ -37,7 +37,8 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, ServerError> {
     if needs_storage(config) {
         storage.prepare().map_err(|source| no_storage(config, source))?;
     }
-    let serving = Serving::new().map_err(ServerError::Tls)?;
+    let serving =
+        Serving::with_min_version(config.proxy.min_tls_version).map_err(ServerError::Tls)?;
     Ok(Prepared { storage, serving })
 }
 

@@ -17,4 +17,4 @@ pub use certificate::{Certificate, CertificateError};
 pub use demands::{Demand, Demands};
 pub use pair::{PairError, expiry_error, read_fitting_pair, read_pair};
 pub use peer::{PeerFiles, PeerKeys, PeerTls, TlsFileError};
-pub use serving::{Served, Serving, Trust};
+pub use serving::{Served, Serving, TlsVersion, Trust};

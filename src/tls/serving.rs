@@ -4,19 +4,31 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::TLS13;
+use rustls::{ALL_VERSIONS, ServerConfig};
 
 use super::Certificate;
 use crate::clock::now_ms;
+use crate::model::worded;
 
 /// What all handshakes have in common: versions, suites, protocols, and the keys of session tickets.
 #[derive(Clone)]
 pub struct Serving {
     /// A handshake with it ends with an alert, and reveals nothing.
     refusing: Arc<ServerConfig>,
+}
+
+worded! {
+    /// A version of TLS.
+    #[derive(Default)]
+    pub enum TlsVersion {
+        #[default]
+        Tls12 "1.2",
+        Tls13 "1.3",
+    }
 }
 
 /// Whether clients trust a certificate without being configured to.
@@ -40,13 +52,25 @@ pub struct Served {
 }
 
 impl Serving {
-    /// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, tickets whose keys are replaced every few hours.
+    /// As [`Self::with_min_version`], with TLS 1.2 and 1.3.
     ///
     /// # Errors
     /// When the system gives no random numbers.
     pub fn new() -> Result<Self, rustls::Error> {
+        Self::with_min_version(TlsVersion::default())
+    }
+
+    /// TLS from this version on, HTTP/2 and HTTP/1.1, tickets whose keys are replaced every few hours.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn with_min_version(oldest: TlsVersion) -> Result<Self, rustls::Error> {
+        let versions: &[_] = match oldest {
+            TlsVersion::Tls12 => ALL_VERSIONS,
+            TlsVersion::Tls13 => &[&TLS13],
+        };
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
+            .with_protocol_versions(versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Nobody));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -258,6 +258,17 @@ fn only_modern_versions_and_suites_are_spoken() {
 }
 
 #[test]
+fn clients_with_an_older_version_than_the_oldest_are_refused() {
+    let site = Site::with_files_and("", |setup| setup.set("proxy.min_tls_version", "\"1.3\""));
+    let connect =
+        |version| site.client().only(version).connect(site.vhost.https(), Some("example.com"));
+    connect(&rustls::version::TLS12).err().expect("it is too old");
+    site.vhost.wait_for_log("reason=handshake_failed");
+    let mut client = connect(&rustls::version::TLS13).unwrap();
+    assert_eq!(client.get("example.com", "/").status, 200);
+}
+
+#[test]
 fn sessions_are_resumed_for_as_long_as_the_domain_is_there() {
     let (site, _) = Site::with_import();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {

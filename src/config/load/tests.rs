@@ -197,6 +197,7 @@ fn every_key_is_read_into_its_own_setting() {
         half_close_timeout_secs = 9
         max_header_bytes = 1_024
         websocket_idle_timeout_secs = 5
+        min_tls_version = "1.3"
         tls_handshake_timeout_secs = 0.5
         max_tls_handshakes = 6
         max_headers = 256
@@ -331,6 +332,7 @@ fn every_key_is_read_into_its_own_setting() {
         half_close_timeout_secs: secs(9),
         max_header_bytes: 1024,
         websocket_idle_timeout_secs: secs(5),
+        min_tls_version: crate::tls::TlsVersion::Tls13,
         tls_handshake_timeout_secs: Duration::from_millis(500),
         max_tls_handshakes: 6,
         max_headers: 256,

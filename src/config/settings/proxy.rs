@@ -10,7 +10,7 @@ use super::Listeners;
 use crate::config::effective::Origin;
 use crate::config::kind::{
     AbsoluteFile, Bytes, Choice, File, Host, List, Listen, Socket, Text, Time, TrustedProxies,
-    Whole, texts,
+    Whole, impl_word, texts,
 };
 use crate::config::paths::Environment;
 use crate::config::plain::Plain as _;
@@ -19,7 +19,7 @@ use crate::config::table::{RESTART, settings};
 use crate::config::value::parsed;
 use crate::model::{HeaderField, UnderscoresInHeaders};
 use crate::places::share_of;
-use crate::tls::read_fitting_pair;
+use crate::tls::{TlsVersion, read_fitting_pair};
 
 settings! {
     /// The side of the clients, and the process. At least one of `listen_addr` and
@@ -90,6 +90,8 @@ settings! {
     max_header_bytes: Bytes<usize, 1024, 1_048_576> = 64 << 10;
     /// How long a WebSocket may be silent.
     websocket_idle_timeout_secs: Time = Duration::from_hours(1);
+    /// The oldest version of TLS that clients may use. Older ones are refused in the handshake.
+    min_tls_version: Choice<TlsVersion>, restart: RESTART;
     /// How long a TLS handshake may take.
     tls_handshake_timeout_secs: Time = Duration::from_secs(10);
     /// The most TLS handshakes at once, counted from the complete client hello. Beyond that, the
@@ -144,6 +146,8 @@ settings! {
     /// The private key of `default_cert`: PEM.
     default_key: Option<File>, example: "/etc/ssl/default.key", restart: RESTART;
 }
+
+impl_word!(TlsVersion);
 
 texts! {
     pub(crate) ClientIpHeader: HeaderField, like "[!#$%&'*+.^`|~0-9A-Za-z-]+", such as "CF-Connecting-IP",
