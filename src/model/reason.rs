@@ -99,8 +99,11 @@ reasons! {
     ConnectFailed "connect_failed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
         "the connection failed for another reason: no route, no such socket, a name that does not resolve"
         "the log line has the system's message";
+    TlsUntrusted "tls_untrusted" Backend [BAD_GATEWAY "the server behind this proxy failed"]
+        "the backend's certificate is not trusted, is for another name, or has expired"
+        "`error` says which; renew it, or set `tls_ca_file` or `tls_server_name`";
     TlsFailed "tls_failed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "the TLS handshake with the backend failed, or it does not offer HTTP/2 although its scheme needs it"
+        "the TLS handshake with the backend failed for another reason, or it does not offer HTTP/2 although its scheme needs it"
         "`error` says why; [http.md](http.md#backends-behind-tls) says what to do";
     Closed "upstream_closed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
         "the backend closed the connection without an answer"

@@ -47,6 +47,9 @@ pub(crate) fn failure(error: &Error, answering: bool) -> UpstreamFailure {
         | ErrorType::SocketError
         | ErrorType::ConnectProxyFailure
         | ErrorType::InternalError => UpstreamFailure::ConnectFailed,
+        ErrorType::TLSHandshakeFailure if is_untrusted(&error.to_string()) => {
+            UpstreamFailure::TlsUntrusted
+        }
         ErrorType::TLSHandshakeTimedout
         | ErrorType::TLSHandshakeFailure
         | ErrorType::TLSWantX509Lookup
@@ -67,6 +70,9 @@ pub(crate) fn failure(error: &Error, answering: bool) -> UpstreamFailure {
         _ => UpstreamFailure::Protocol,
     }
 }
+
+/// The prefix of rustls for certificates that can't be verified.
+const UNTRUSTED_PREFIX: &str = "invalid peer certificate";
 
 /// The prefix of the reason why no handshake is tried.
 pub(super) const NO_HANDSHAKE: &str = "no handshake: ";
@@ -147,13 +153,21 @@ fn tls_reason(text: &str) -> String {
     if let Some((_, why)) = text.split_once(NO_HANDSHAKE) {
         return format!("TLS: {why}");
     }
-    // The name is followed by the local address, as a separate cause. Neither is searched: a name
-    // may contain anything.
-    let text = text.rsplit("TLS connect() failed: ").next().unwrap_or(text);
-    let text = text.split(", SNI:").next().unwrap_or(text);
+    let text = handshake_error(text);
     let known = KNOWN.iter().find(|(part, _)| text.contains(part)).map(|(_, words)| *words);
     let words = known.unwrap_or_else(|| text.rsplit("cause: ").next().unwrap_or(text).trim());
     format!("TLS: {words}")
+}
+
+/// Rustls's own words in Pingora's. They are followed by the name and, as a separate cause, by the local
+/// address. Neither is searched: a name may contain anything.
+fn handshake_error(text: &str) -> &str {
+    let text = text.rsplit("TLS connect() failed: ").next().unwrap_or(text);
+    text.split(", SNI:").next().unwrap_or(text)
+}
+
+fn is_untrusted(text: &str) -> bool {
+    handshake_error(text).contains(UNTRUSTED_PREFIX)
 }
 
 #[cfg(test)]
@@ -192,6 +206,19 @@ mod tests {
             ),
         ] {
             assert_eq!(reason(&error), words);
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_a_reason_of_its_own() {
+        for (words, class) in [
+            ("invalid peer certificate: Expired", UpstreamFailure::TlsUntrusted),
+            ("received fatal alert: HandshakeFailure", UpstreamFailure::TlsFailed),
+            ("odd alert, SNI: invalid peer certificate", UpstreamFailure::TlsFailed),
+        ] {
+            let error =
+                Error::explain(TLSHandshakeFailure, format!("TLS connect() failed: {words}"));
+            assert_eq!(failure(&error, false), class, "{words}");
         }
     }
 }
