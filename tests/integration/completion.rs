@@ -240,8 +240,8 @@ fn a_server_that_does_not_answer_costs_less_than_200_ms() {
             start.elapsed()
         };
         // Other tests run beside this one: the best of some is what it costs.
-        let best = (0..5).map(|_| ask()).min().unwrap();
-        assert!(best < Duration::from_millis(200), "{}: {best:?}", socket.display());
+        let what = format!("{} costs less than 200 ms", socket.display());
+        eventually(&what, Duration::from_secs(30), || ask() < Duration::from_millis(200));
     }
 }
 
