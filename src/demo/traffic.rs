@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header;
+use parking_lot::Mutex;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
@@ -42,6 +43,7 @@ struct Manner {
 }
 
 /// Clients that send without an end, until they are stopped.
+#[derive(Default)]
 pub(super) struct Traffic {
     tally: Mutex<Tally>,
     /// The tag that must answer new requests.
@@ -71,13 +73,7 @@ pub(super) struct Tally {
 impl Traffic {
     /// Starts clients that request the site.
     pub(super) fn start(site: &Site) -> Arc<Self> {
-        let (expected, _) = watch::channel(None);
-        let traffic = Arc::new(Self {
-            tally: Mutex::default(),
-            expected,
-            stopping: AtomicBool::new(false),
-            clients: Mutex::default(),
-        });
+        let traffic = Arc::<Self>::default();
         let mut options = ConnectorOptions::new(CLIENTS);
         options.ca_file = Some(site.root.display().to_string());
         let connector = Arc::new(Connector::new(Some(options)));
@@ -85,7 +81,9 @@ impl Traffic {
             let (own, connector, site) =
                 (Arc::clone(&traffic), Arc::clone(&connector), site.clone());
             let manner = Manner { keep: number % 2 == 0, tls: number / 2 % 2 == 0 };
-            lock(&traffic.clients)
+            traffic
+                .clients
+                .lock()
                 .spawn(async move { own.client(&connector, &site, manner).await });
         }
         traffic
@@ -98,11 +96,11 @@ impl Traffic {
 
     /// From now on `tag` must answer every request. Returns the time to the first answer.
     pub(super) async fn expect_only(&self, tag: &'static str) -> Option<Duration> {
-        lock(&self.tally).first = None;
+        self.tally.lock().first = None;
         self.expected.send_replace(Some(Expected { tag, since: Instant::now() }));
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
-            if let Some(first) = lock(&self.tally).first {
+            if let Some(first) = self.tally.lock().first {
                 return Some(first);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -113,9 +111,9 @@ impl Traffic {
     /// Lets every client finish its request.
     pub(super) async fn stop(&self) -> Tally {
         self.stopping.store(true, Ordering::Relaxed);
-        let mut clients = std::mem::take(&mut *lock(&self.clients));
+        let mut clients = std::mem::take(&mut *self.clients.lock());
         while clients.join_next().await.is_some() {}
-        lock(&self.tally).clone()
+        self.tally.lock().clone()
     }
 
     async fn client(&self, connector: &Connector, site: &Site, manner: Manner) {
@@ -136,7 +134,7 @@ impl Traffic {
     }
 
     fn note(&self, outcome: Result<(), String>, expected: Option<Expected>, manner: Manner) {
-        let mut tally = lock(&self.tally);
+        let mut tally = self.tally.lock();
         tally.sent += 1;
         tally.over_https += u64::from(manner.tls);
         match (outcome, expected) {
@@ -182,8 +180,4 @@ async fn ask(connector: &Connector, site: &Site, manner: Manner) -> Result<Strin
     } else {
         Err(format!("status {status}"))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

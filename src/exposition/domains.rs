@@ -5,7 +5,7 @@ use super::family::{
     BYTES, DRAIN_REMAINING, IN_FLIGHT, LIVE_TAG, REQUEST_DURATION, REQUESTS, RETRIES, SWITCHES,
 };
 use super::ledger::{DomainView, OTHER};
-use super::totals::{Flow, Totals, float};
+use super::totals::{Flow, Totals};
 use crate::model::{StatusClass, SwitchEnd};
 
 /// A domain on one tag.
@@ -46,17 +46,13 @@ fn write_traffic(rows: &[Row<'_>], text: &mut Text) {
     let with_totals =
         || rows.iter().filter_map(|row| row.totals.as_ref().map(|totals| (row, totals)));
     let requests = with_totals().flat_map(|(row, totals)| {
-        StatusClass::ALL.into_iter().zip(totals.classes).map(|(class, count)| {
-            REQUESTS.number([row.domain, row.tag, class.as_str()], float(count))
-        })
+        let classes = StatusClass::ALL.into_iter().zip(totals.classes);
+        classes.map(|(class, count)| ([row.domain, row.tag, class.as_str()], count))
     });
-    text.add(REQUESTS.with(requests.collect()));
-    let durations = with_totals()
-        .map(|(row, totals)| REQUEST_DURATION.durations([row.domain, row.tag], &totals.durations));
-    text.add(REQUEST_DURATION.with(durations.collect()));
-    let in_flight =
-        rows.iter().map(|row| IN_FLIGHT.number([row.domain, row.tag], float(row.in_flight as u64)));
-    text.add(IN_FLIGHT.with(in_flight.collect()));
+    text.counts(&REQUESTS, requests);
+    let durations = with_totals().map(|(row, totals)| ([row.domain, row.tag], totals.durations));
+    text.durations(&REQUEST_DURATION, durations);
+    text.counts(&IN_FLIGHT, rows.iter().map(|row| ([row.domain, row.tag], row.in_flight as u64)));
 }
 
 fn write_flows(seen: &DomainView, text: &mut Text) {
@@ -64,43 +60,31 @@ fn write_flows(seen: &DomainView, text: &mut Text) {
     let other = seen.other.iter().map(|other| (OTHER, other.totals.flow));
     let flows: Vec<(&str, Flow)> = listed.chain(other).collect();
     let bytes = flows.iter().flat_map(|(domain, flow)| {
-        [("received", flow.received), ("sent", flow.sent)]
-            .map(|(direction, bytes)| BYTES.number([*domain, direction], float(bytes)))
+        [([*domain, "received"], flow.received), ([*domain, "sent"], flow.sent)]
     });
-    text.add(BYTES.with(bytes.collect()));
-    let retries = flows.iter().map(|(domain, flow)| RETRIES.number([*domain], float(flow.retries)));
-    text.add(RETRIES.with(retries.collect()));
+    text.counts(&BYTES, bytes);
+    text.counts(&RETRIES, flows.iter().map(|(domain, flow)| ([*domain], flow.retries)));
 }
 
 fn write_tags(seen: &DomainView, text: &mut Text) {
-    let live = seen
-        .listed
-        .iter()
-        .map(|listed| LIVE_TAG.number([&listed.name, listed.node.virtual_host.live.as_str()], 1.0));
-    text.add(LIVE_TAG.with(live.collect()));
-    let listed = seen.listed.iter().flat_map(|listed| {
-        listed.node.left().skip(1).map(|(tag, requests)| {
-            DRAIN_REMAINING.number([&listed.name, tag.as_str()], float(requests as u64))
-        })
+    let live = seen.listed.iter();
+    let live = live.map(|of| ([of.name.as_str(), of.node.virtual_host.live.as_str()], 1));
+    text.counts(&LIVE_TAG, live);
+    let listed = seen.listed.iter().flat_map(|of| {
+        let left = of.node.left().skip(1);
+        left.map(|(tag, requests)| ([of.name.as_str(), tag.as_str()], requests as u64))
     });
-    let other = seen
-        .other
-        .iter()
-        .map(|other| DRAIN_REMAINING.number([OTHER, OTHER], float(other.left as u64)));
-    text.add(DRAIN_REMAINING.with(listed.chain(other).collect()));
+    let other = seen.other.iter().map(|other| ([OTHER, OTHER], other.left as u64));
+    text.counts(&DRAIN_REMAINING, listed.chain(other));
 }
 
 fn write_switches(seen: &DomainView, text: &mut Text) {
-    let listed = seen.listed.iter().filter_map(|listed| {
-        let counts = listed.node.switches().counts()?;
-        Some((listed.name.as_str(), counts))
-    });
+    let listed = seen.listed.iter();
+    let listed = listed.filter_map(|of| Some((of.name.as_str(), of.node.switches().counts()?)));
     let other = seen.other.iter().map(|other| (OTHER, other.switches));
     let switches = listed.chain(other).flat_map(|(domain, counts)| {
-        SwitchEnd::ALL
-            .into_iter()
-            .zip(counts)
-            .map(move |(end, count)| SWITCHES.number([domain, end.as_str()], float(count)))
+        let ends = SwitchEnd::ALL.into_iter().zip(counts);
+        ends.map(move |(end, count)| ([domain, end.as_str()], count))
     });
-    text.add(SWITCHES.with(switches.collect()));
+    text.counts(&SWITCHES, switches);
 }

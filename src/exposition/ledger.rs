@@ -17,7 +17,7 @@ use crate::state::{DomainNode, Snapshot, Switches, Traffic};
 pub(super) const OTHER: &str = "other";
 
 /// The state that is kept between scrapes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Ledger {
     limit: usize,
     listed: BTreeMap<DomainName, Lasting<Traffic, Flow>>,
@@ -57,14 +57,7 @@ pub(super) struct Other {
 impl Ledger {
     /// At most `limit` domains have series of their own.
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            listed: BTreeMap::new(),
-            folded: BTreeSet::new(),
-            folded_traffic: Lasting::default(),
-            folded_switches: Lasting::default(),
-            has_folded: false,
-        }
+        Self { limit, ..Self::default() }
     }
 
     /// The current counts.

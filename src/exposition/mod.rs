@@ -20,10 +20,11 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 
 use crate::certs::Certificates;
-use crate::counters::InFlight;
-use crate::counters::Metrics;
+use crate::counters::{InFlight, Metrics};
 use crate::state::Reader;
+use family::Family;
 use ledger::Ledger;
+use totals::{Durations, float};
 
 pub(crate) use page::{Overview, serve};
 
@@ -91,6 +92,27 @@ struct Text {
 }
 
 impl Text {
+    /// Writes a metric with a series for each labels and their count.
+    fn counts<'l, const N: usize>(
+        &mut self,
+        family: &Family,
+        counts: impl IntoIterator<Item = ([&'l str; N], u64)>,
+    ) {
+        let counts = counts.into_iter().map(|(labels, count)| family.number(labels, float(count)));
+        self.add(family.with(counts.collect()));
+    }
+
+    /// The same for durations.
+    fn durations<'l, const N: usize>(
+        &mut self,
+        family: &Family,
+        durations: impl IntoIterator<Item = ([&'l str; N], Durations)>,
+    ) {
+        let durations = durations.into_iter();
+        let durations = durations.map(|(labels, durations)| family.durations(labels, &durations));
+        self.add(family.with(durations.collect()));
+    }
+
     fn add(&mut self, family: MetricFamily) {
         // The format has no metric without series.
         if family.get_metric().is_empty() {

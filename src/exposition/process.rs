@@ -11,36 +11,26 @@ use super::ledger::{Ledger, OTHER};
 use super::totals::{Durations, float};
 use super::{Exposed, Text};
 use crate::certs::Certificates;
-use crate::model::Reason;
-use crate::model::ReloadEnd;
+use crate::model::{Reason, ReloadEnd};
 use crate::state::Snapshot;
 
 pub(super) fn write(exposed: &Exposed, snapshot: &Snapshot, text: &mut Text) {
     let metrics = &exposed.metrics;
-    let connections = exposed.listeners.iter().map(|(listener, open)| {
-        CONNECTIONS.number([listener.as_str()], float(open.count() as u64))
-    });
-    text.add(CONNECTIONS.with(connections.collect()));
-    text.add(BUFFERED.with(vec![BUFFERED.number([], float(metrics.buffered.used() as u64))]));
-    let refused = Reason::all()
-        .map(|reason| REFUSED.number([reason.as_str()], float(metrics.refused_for(reason))));
-    text.add(REFUSED.with(refused.collect()));
-    let fields = DROPPED_FIELDS.number([], float(metrics.dropped_fields()));
-    text.add(DROPPED_FIELDS.with(vec![fields]));
-    let durations = Durations::of(&metrics.switch_durations);
-    text.add(SWITCH_DURATION.with(vec![SWITCH_DURATION.durations([], &durations)]));
-    let reloads = ReloadEnd::ALL
-        .map(|end| CONFIG_RELOADS.number([end.as_str()], float(metrics.reloads(end))));
-    text.add(CONFIG_RELOADS.with(reloads.into()));
+    let connections = exposed.listeners.iter();
+    let connections = connections.map(|(url, open)| ([url.as_str()], open.count() as u64));
+    text.counts(&CONNECTIONS, connections);
+    text.counts(&BUFFERED, [([], metrics.buffered.used() as u64)]);
+    let refused = Reason::all().map(|reason| ([reason.as_str()], metrics.refused_for(reason)));
+    text.counts(&REFUSED, refused);
+    text.counts(&DROPPED_FIELDS, [([], metrics.dropped_fields())]);
+    text.durations(&SWITCH_DURATION, [([], Durations::of(&metrics.switch_durations))]);
+    text.counts(&CONFIG_RELOADS, ReloadEnd::ALL.map(|end| ([end.as_str()], metrics.reloads(end))));
     let dropped =
         [("log", &metrics.dropped_lines.log), ("access_log", &metrics.dropped_lines.access_log)];
-    let dropped = dropped
-        .map(|(log, lines)| DROPPED_LINES.number([log], float(lines.load(Ordering::Relaxed))));
-    text.add(DROPPED_LINES.with(dropped.into()));
-    let revision = STATE_REVISION.number([], float(snapshot.revision()));
-    text.add(STATE_REVISION.with(vec![revision]));
-    let build = BUILD_INFO.number([env!("CARGO_PKG_VERSION")], 1.0);
-    text.add(BUILD_INFO.with(vec![build]));
+    let dropped = dropped.map(|(log, lines)| ([log], lines.load(Ordering::Relaxed)));
+    text.counts(&DROPPED_LINES, dropped);
+    text.counts(&STATE_REVISION, [([], snapshot.revision())]);
+    text.counts(&BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1)]);
 }
 
 /// Of domains without series of their own, the certificate that expires first.

@@ -38,9 +38,3 @@ impl Door {
         self.api.load().as_ref().map_or_else(|| self.starting.clone(), |api| Router::clone(api))
     }
 }
-
-impl Default for Door {
-    fn default() -> Self {
-        Self::new()
-    }
-}

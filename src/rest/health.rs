@@ -50,9 +50,6 @@ impl IntoResponse for Health {
             Status::Starting | Status::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         let tag = self.revision.map(|revision| [(ETAG, etag(revision))]);
-        match tag {
-            Some(tag) => (status, tag, [(CACHE_CONTROL, "no-store")], Json(self)).into_response(),
-            None => (status, [(CACHE_CONTROL, "no-store")], Json(self)).into_response(),
-        }
+        (status, tag, [(CACHE_CONTROL, "no-store")], Json(self)).into_response()
     }
 }

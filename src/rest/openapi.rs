@@ -5,9 +5,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::health::Health;
 use super::input::takes_null;
 use super::problem::{self, Problem, status_of};
-use super::routes::{Does, Done, HEALTH_SCHEMA, Operation, ROUTES, Route, Streams, Takes};
+use super::routes::{Does, Done, Operation, ROUTES, Route, Streams, Takes};
 use super::shapes::without;
 use crate::exposition::Exposition;
 use crate::rpc::catalogue::find;
@@ -78,51 +79,37 @@ fn operation(route: &Route, generators: &mut Generators) -> Value {
     let mut parameters: Vec<Value> = Vec::new();
     let summary: Vec<&str> = route.summary().split_whitespace().collect();
     let mut operation = json!({ "operationId": route.name, "summary": summary.join(" ") });
-    let mut statuses = vec![400, 403, 503];
+    let mut responses: Map<String, Value> = Map::new();
+    let mut statuses = vec![400, 401, 403, 503];
+    let plain = |description, kind, of: &str| {
+        content(description, kind, &schemars::json_schema!({ "type": of }))
+    };
     let (status, answer) = match &route.does {
         Does::Call(call) => {
             takes(route, call, generators, &mut operation, &mut parameters);
             statuses.extend(refusals(route, call));
-            if route.verb == Verb::GET {
-                parameters.push(header("If-None-Match", "A revision that the client has."));
+            parameters.push(if route.verb == Verb::GET {
+                header("If-None-Match", "A revision that the client has.")
             } else {
-                parameters.push(header(
+                header(
                     "If-Match",
                     "The revision that the state must have for the change to be made.",
-                ));
-            }
+                )
+            });
             (call.done.status().as_u16(), answer(call, generators))
         }
         Does::Health => {
             operation["security"] = json!([]);
-            statuses.retain(|status| *status != 503);
-            (
-                200,
-                content(
-                    "How the server is.",
-                    "application/json",
-                    &(HEALTH_SCHEMA)(&mut generators.given),
-                ),
-            )
+            statuses = vec![400, 403];
+            let schema = generators.given.subschema_for::<Health>();
+            let unfit = content("It starts or stops.", "application/json", &schema);
+            responses.insert("503".to_owned(), unfit);
+            (200, content("How the server is.", "application/json", &schema))
         }
-        Does::Metrics => {
-            statuses.extend([401]);
-            let schema = schemars::json_schema!({ "type": "string" });
-            (200, content("The metrics.", Exposition::CONTENT_TYPE, &schema))
-        }
-        Does::Document => {
-            statuses.extend([401]);
-            let schema = schemars::json_schema!({ "type": "object" });
-            (200, content("The document.", "application/json", &schema))
-        }
+        Does::Metrics => (200, plain("The metrics.", Exposition::CONTENT_TYPE, "string")),
+        Does::Document => (200, plain("The document.", "application/json", "object")),
     };
-    let mut responses: Map<String, Value> = Map::new();
     responses.insert(status.to_string(), answer);
-    if matches!(route.does, Does::Health) {
-        let schema = (HEALTH_SCHEMA)(&mut generators.given);
-        let answer = content("It starts or stops.", "application/json", &schema);
-        responses.insert("503".to_owned(), answer);
-    }
     if let Does::Call(Operation { done: Done::State, .. }) = route.does {
         responses.insert("304".to_owned(), json!({ "description": "The client has it already." }));
     }
@@ -178,7 +165,7 @@ fn takes(
 
 /// The statuses of an operation that is refused.
 fn refusals(route: &Route, call: &Operation) -> Vec<u16> {
-    let mut statuses = vec![401, 422, 500];
+    let mut statuses = vec![422, 500];
     if route.verb != Verb::GET {
         statuses.push(412);
     }
@@ -187,7 +174,6 @@ fn refusals(route: &Route, call: &Operation) -> Vec<u16> {
     }
     let faults = find(call.method).map(|entry| entry.faults).unwrap_or_default();
     statuses.extend(faults.iter().map(|kind| status_of(*kind).as_u16()));
-    statuses.dedup();
     statuses
 }
 

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::health::Health;
 use super::input;
 use super::problem::Problem;
 use super::shapes::{Domain, NewDomain, Remove, Stats, Switch, Undo};
@@ -163,115 +162,45 @@ pub(super) const ROOT: &str = "/api/v1";
 /// Where the server says how it is, to everybody.
 pub(super) const HEALTH: &str = "/api/v1/health";
 
-/// The schema of what [`Does::Health`] answers.
-pub(super) const HEALTH_SCHEMA: fn(&mut SchemaGenerator) -> Schema =
-    SchemaGenerator::subschema_for::<Health>;
+/// Makes the table of rows: `VERB PATH NAME: what is behind it;`. Paths begin at [`ROOT`].
+macro_rules! routes {
+    ($($verb:ident $path:literal $name:ident: $does:expr;)+) => {
+        /// Every operation.
+        pub(super) static ROUTES: &[Route] = &[$(Route {
+            verb: Verb::$verb,
+            path: concat!("/api/v1", $path),
+            name: stringify!($name),
+            does: $does,
+        }),+];
+    };
+}
 
-/// Every operation.
-pub(super) static ROUTES: &[Route] = &[
-    Route {
-        verb: Verb::GET,
-        path: "/api/v1/domains",
-        name: "list_domains",
-        does: Does::Call(
-            call::<domain::List>(Takes::Query, Done::State).answered::<Page<Domain>>(),
-        ),
-    },
-    Route {
-        verb: Verb::POST,
-        path: "/api/v1/domains",
-        name: "add_domain",
-        does: Does::Call(
-            shaped::<domain::Add, NewDomain>(Takes::Body, Done::Created).answered::<Domain>(),
-        ),
-    },
-    Route {
-        verb: Verb::GET,
-        path: "/api/v1/domains/{domain}",
-        name: "show_domain",
-        does: Does::Call(call::<domain::Show>(Takes::Path, Done::State).answered::<Domain>()),
-    },
-    Route {
-        verb: Verb::PUT,
-        path: "/api/v1/domains/{domain}",
-        name: "set_domain",
-        does: Does::Call(call::<domain::Set>(Takes::Body, Done::Shown).answered::<Domain>()),
-    },
-    Route {
-        verb: Verb::DELETE,
-        path: "/api/v1/domains/{domain}",
-        name: "remove_domain",
-        does: Does::Call(call::<domain::Remove>(Takes::Path, Done::Gone)),
-    },
-    Route {
-        verb: Verb::POST,
-        path: "/api/v1/domains/{domain}/switch",
-        name: "switch_domain",
-        does: Does::Call(
-            shaped::<switch::Start, Switch>(Takes::OptionalBody, Done::Shown)
-                .streaming(Streams::Progress),
-        ),
-    },
-    Route {
-        verb: Verb::POST,
-        path: "/api/v1/domains/{domain}/undo",
-        name: "undo_switch",
-        does: Does::Call(
-            shaped::<switch::Undo, Undo>(Takes::OptionalBody, Done::Shown)
-                .streaming(Streams::Progress),
-        ),
-    },
-    Route {
-        verb: Verb::GET,
-        path: "/api/v1/backends",
-        name: "list_backends",
-        does: Does::Call(call::<backend::List>(Takes::Query, Done::State)),
-    },
-    Route {
-        verb: Verb::POST,
-        path: "/api/v1/backends",
-        name: "add_backend",
-        does: Does::Call(call::<backend::Add>(Takes::Body, Done::Created)),
-    },
-    Route {
-        verb: Verb::GET,
-        path: "/api/v1/backends/{id}",
-        name: "show_backend",
-        does: Does::Call(call::<backend::Show>(Takes::Path, Done::State)),
-    },
-    Route {
-        verb: Verb::PUT,
-        path: "/api/v1/backends/{id}",
-        name: "set_backend",
-        does: Does::Call(call::<backend::Set>(Takes::Body, Done::Shown)),
-    },
-    Route {
-        verb: Verb::DELETE,
-        path: "/api/v1/backends/{id}",
-        name: "remove_backend",
-        does: Does::Call(shaped::<backend::Remove, Remove>(Takes::Query, Done::Gone)),
-    },
-    Route { verb: Verb::GET, path: HEALTH, name: "health", does: Does::Health },
-    Route {
-        verb: Verb::GET,
-        path: "/api/v1/stats",
-        name: "stats",
-        does: Does::Call(shaped::<stats::Get, Stats>(Takes::Query, Done::Shown)),
-    },
-    Route { verb: Verb::GET, path: "/api/v1/metrics", name: "metrics", does: Does::Metrics },
-    Route {
-        verb: Verb::GET,
-        path: "/api/v1/history",
-        name: "history",
-        does: Does::Call(call::<event::List>(Takes::Query, Done::Shown)),
-    },
-    Route {
-        verb: Verb::GET,
-        path: "/api/v1/events",
-        name: "events",
-        does: Does::Call(
-            call::<event::Watch>(Takes::Query, Done::Shown).streaming(Streams::Reports),
-        ),
-    },
-    Route { verb: Verb::GET, path: "/api/v1/openapi.json", name: "openapi", does: Does::Document },
-];
+routes! {
+    GET "/domains" list_domains: Does::Call(
+        call::<domain::List>(Takes::Query, Done::State).answered::<Page<Domain>>());
+    POST "/domains" add_domain: Does::Call(
+        shaped::<domain::Add, NewDomain>(Takes::Body, Done::Created).answered::<Domain>());
+    GET "/domains/{domain}" show_domain: Does::Call(
+        call::<domain::Show>(Takes::Path, Done::State).answered::<Domain>());
+    PUT "/domains/{domain}" set_domain: Does::Call(
+        call::<domain::Set>(Takes::Body, Done::Shown).answered::<Domain>());
+    DELETE "/domains/{domain}" remove_domain: Does::Call(
+        call::<domain::Remove>(Takes::Path, Done::Gone));
+    POST "/domains/{domain}/switch" switch_domain: Does::Call(
+        shaped::<switch::Start, Switch>(Takes::OptionalBody, Done::Shown).streaming(Streams::Progress));
+    POST "/domains/{domain}/undo" undo_switch: Does::Call(
+        shaped::<switch::Undo, Undo>(Takes::OptionalBody, Done::Shown).streaming(Streams::Progress));
+    GET "/backends" list_backends: Does::Call(call::<backend::List>(Takes::Query, Done::State));
+    POST "/backends" add_backend: Does::Call(call::<backend::Add>(Takes::Body, Done::Created));
+    GET "/backends/{id}" show_backend: Does::Call(call::<backend::Show>(Takes::Path, Done::State));
+    PUT "/backends/{id}" set_backend: Does::Call(call::<backend::Set>(Takes::Body, Done::Shown));
+    DELETE "/backends/{id}" remove_backend: Does::Call(
+        shaped::<backend::Remove, Remove>(Takes::Query, Done::Gone));
+    GET "/health" health: Does::Health;
+    GET "/stats" stats: Does::Call(shaped::<stats::Get, Stats>(Takes::Query, Done::Shown));
+    GET "/metrics" metrics: Does::Metrics;
+    GET "/history" history: Does::Call(call::<event::List>(Takes::Query, Done::Shown));
+    GET "/events" events: Does::Call(
+        call::<event::Watch>(Takes::Query, Done::Shown).streaming(Streams::Reports));
+    GET "/openapi.json" openapi: Does::Document;
+}

@@ -82,29 +82,31 @@ impl Run for Get {
 
 /// Problems that need attention.
 fn warnings(snapshot: &Snapshot) -> Vec<String> {
-    const MAX_WARNINGS: usize = 20;
-    let mut warnings = Vec::new();
-    let mut unserved = snapshot.domains().filter(|node| !has_server(snapshot, node));
-    for node in unserved.by_ref().take(MAX_WARNINGS) {
-        let virtual_host = &node.virtual_host;
-        warnings.push(format!(
-            "`{}` has no backend that can serve (tag `{}`)",
-            virtual_host.domain, virtual_host.live
-        ));
-    }
-    let more = unserved.count();
-    if more > 0 {
-        warnings.push(format!("and {more} more domains without a backend that can serve"));
-    }
-    let mut unhealthy = snapshot.backends().filter(|node| is_unhealthy(node));
-    for node in unhealthy.by_ref().take(MAX_WARNINGS) {
+    let unserved = snapshot.domains().filter(|node| !has_server(snapshot, node));
+    let unserved = first(unserved, "domains without a backend that can serve", |node| {
+        let (domain, live) = (&node.virtual_host.domain, &node.virtual_host.live);
+        format!("`{domain}` has no backend that can serve (tag `{live}`)")
+    });
+    let unhealthy = snapshot.backends().filter(|node| is_unhealthy(node));
+    let unhealthy = first(unhealthy, "unhealthy backends", |node| {
         let reason = node.live.health_report().last_error;
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-        warnings.push(format!("backend `{}` is unhealthy{reason}", node.backend.id));
-    }
-    let more = unhealthy.count();
+        format!("backend `{}` is unhealthy{reason}", node.backend.id)
+    });
+    [unserved, unhealthy].concat()
+}
+
+/// Warnings of the first, and how many others there are.
+fn first<N>(
+    mut nodes: impl Iterator<Item = N>,
+    others: &str,
+    warning: impl Fn(N) -> String,
+) -> Vec<String> {
+    const MAX_WARNINGS: usize = 20;
+    let mut warnings: Vec<_> = nodes.by_ref().take(MAX_WARNINGS).map(warning).collect();
+    let more = nodes.count();
     if more > 0 {
-        warnings.push(format!("and {more} more unhealthy backends"));
+        warnings.push(format!("and {more} more {others}"));
     }
     warnings
 }
