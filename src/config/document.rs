@@ -63,7 +63,8 @@ pub(super) fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, Box<Problem
         let valid = error.utf8_error().valid_up_to();
         let bytes = error.into_bytes();
         let report = Report::new(path, &String::from_utf8_lossy(&bytes[..valid]));
-        Box::new(report.problem_at(valid, "not UTF-8 from here on"))
+        let message = "not UTF-8 from here on".to_owned();
+        Box::new(report.problem(&(valid..valid), String::new(), None, message))
     })
 }
 

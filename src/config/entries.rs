@@ -82,8 +82,7 @@ fn read_backend(
         }
         _ => *tags = None,
     }
-    let states = [BackendState::Ready, BackendState::Draining, BackendState::Disabled];
-    let state = entry.optional("state", choice(&states.map(|state| (state.as_str(), state))));
+    let state = entry.optional("state", choice::<BackendState>);
     let options = read_record::<BackendOptions>(entry, References::Followed);
     let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
     let (id, address, options) = (id?, address?, options?.record);

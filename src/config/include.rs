@@ -7,7 +7,6 @@ use super::document::text_of;
 use super::effective::Origin;
 use super::problem::Problem;
 use super::reader::Section;
-use super::report::Span;
 use super::value::string;
 use crate::plain_file;
 use crate::reserved_paths::ReservedPaths;
@@ -23,8 +22,8 @@ pub(super) const INCLUDED_KEYS: [&str; 2] = ["virtual_hosts", "backends"];
 pub(super) struct Included {
     /// The texts that could be read.
     pub(super) texts: Vec<(PathBuf, String)>,
-    /// Which element of `include` named each of them, and where that is.
-    places: Vec<(usize, Span)>,
+    /// Which element of `include` named each of them.
+    places: Vec<usize>,
     /// All files that were found.
     pub(super) files: Vec<PathBuf>,
     /// Files that are no text.
@@ -42,11 +41,8 @@ pub(super) fn read_included(root: &mut Section<'_, '_>, path: &Path) -> Included
         included.is_incomplete = root.has("include");
         root.list_default("include", Some(Vec::<String>::new().into()), Origin::Default);
     }
-    for (index, (name, span)) in names.into_iter().flatten().enumerate() {
-        let refuse = |message: String| {
-            let key = format!("{}[{index}]", root.path_of("include"));
-            root.report().add(&span, key, root.shown_element("include", index), message);
-        };
+    for (index, (name, _)) in names.into_iter().flatten().enumerate() {
+        let refuse = |message: String| root.element_problem("include", index, message);
         let found = match files_of(path, &name) {
             Ok(found) => found,
             Err(message) => {
@@ -65,7 +61,7 @@ pub(super) fn read_included(root: &mut Section<'_, '_>, path: &Path) -> Included
                 Ok(bytes) => match text_of(&file, bytes) {
                     Ok(text) => {
                         included.texts.push((file.clone(), text));
-                        included.places.push((index, span.clone()));
+                        included.places.push(index);
                     }
                     Err(problem) => {
                         included.is_incomplete = true;
@@ -90,15 +86,14 @@ pub(super) fn refuse_reserved_paths(
     reserved_paths: &ReservedPaths,
 ) {
     let texts = std::mem::take(&mut included.texts);
-    for ((file, text), (index, span)) in texts.into_iter().zip(&included.places) {
+    for ((file, text), index) in texts.into_iter().zip(&included.places) {
         if reserved_paths.holds(&file) {
             included.is_incomplete = true;
-            let key = format!("{}[{index}]", root.path_of("include"));
             let message = format!(
                 "`{}` is in a place of the server's own; keep it beside the config file",
                 file.display()
             );
-            root.report().add(span, key, root.shown_element("include", *index), message);
+            root.element_problem("include", *index, message);
         } else {
             included.texts.push((file, text));
         }

@@ -18,8 +18,8 @@ use super::value::{
 };
 use crate::model::absolute;
 use crate::model::{
-    ChallengeKind, DomainName, HealthHost, HealthPath, KeyType, NETWORK_LISTS, Seconds, Size,
-    StatusRanges, TrustedProxy, UnderscoresInHeaders,
+    DomainName, HealthHost, HealthPath, NETWORK_LISTS, Seconds, Size, StatusRanges, TrustedProxy,
+    Word,
 };
 
 /// A kind of value.
@@ -149,33 +149,6 @@ impl Kind for Share {
 }
 
 /// One of a few words.
-pub(crate) trait Word: Plain + Copy + 'static {
-    /// All of them.
-    fn all() -> &'static [Self];
-
-    /// The word in the file.
-    fn word(self) -> &'static str;
-}
-
-/// Says that types which have `ALL` and `as_str` are each one of a few words.
-macro_rules! impl_word {
-    ($($type:ty),+) => {$(
-        impl crate::config::kind::Word for $type {
-            fn all() -> &'static [Self] {
-                &Self::ALL
-            }
-
-            fn word(self) -> &'static str {
-                self.as_str()
-            }
-        }
-    )+};
-}
-pub(super) use impl_word;
-
-impl_word!(ChallengeKind, KeyType, UnderscoresInHeaders);
-
-/// One of a few words.
 pub(crate) struct Choice<T>(PhantomData<T>);
 
 impl<T: Word> Kind for Choice<T> {
@@ -186,7 +159,7 @@ impl<T: Word> Kind for Choice<T> {
     }
 
     fn read(value: &DeValue<'_>, _: &Path) -> Result<T, String> {
-        choice(&T::all().iter().map(|choice| (choice.word(), *choice)).collect::<Vec<_>>())(value)
+        choice(value)
     }
 
     fn schema() -> Json {

@@ -18,7 +18,7 @@ use crate::model::record;
 use crate::model::{BackendOptions, TopOptions};
 
 /// What became of a config file, for whoever wants to know all of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Inspection {
     /// The files that were read, the main one first.
     pub files: Vec<PathBuf>,
@@ -182,9 +182,8 @@ pub(super) fn read_text(path: &Path, text: &str, environment: &Environment<'_>) 
     let mut problems = Vec::new();
     for document in std::iter::once(main).chain(documents) {
         let (report, broken_lines) = document.into_report();
-        let (warnings, bad_files) = report.take_doubts();
-        config.warnings.extend(warnings);
-        config.bad_files.extend(bad_files);
+        config.warnings.extend(report.warnings.take());
+        config.bad_files.extend(report.bad_files.take());
         config.peer_files.extend(report.peer_files.take());
         let (mut found, settings) = report.finish(&known);
         Document::without_echoes(&broken_lines, &mut found);

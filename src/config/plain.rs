@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::kind::Word;
 use crate::model::{
-    BackendAddr, BackendId, BackendState, DomainName, HeaderField, HealthHost, HealthPath,
-    StatusRanges, Tag, TrustedProxy, seconds_as_json,
+    BackendAddr, BackendId, DomainName, HeaderField, HealthHost, HealthPath, StatusRanges, Tag,
+    TrustedProxy, Word, seconds_as_json,
 };
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
@@ -33,7 +32,6 @@ plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, u64, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
 plain_by!(|value| Value::from(value.to_string()) => SocketAddr, HealthHost, HealthPath, StatusRanges,
     BackendId, BackendAddr, DomainName, Tag, TrustedProxy, HeaderField);
-plain_by!(|value| Value::from(value.as_str()) => BackendState);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);
 
 impl<T: Word> Plain for T {

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::effective::Origin;
 use super::kind::Kind;
 use super::plain::Plain;
-use super::problem::shorten;
+use super::problem::{Problem, shorten};
 use super::report::{Near, Report, Span, Stray};
 use super::value::Read;
 use crate::model::escape_references;
@@ -268,32 +268,28 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Notes a problem of a key.
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
-        self.report.add(&self.span_of(key), self.path_of(key), self.shown(key), message);
+        self.report.problems.borrow_mut().push(self.problem_of(key, message));
     }
 
     /// Notes a problem of an element of a list.
     pub(super) fn element_problem(&self, key: &str, index: usize, message: impl Into<String>) {
-        let list = self.table.and_then(|table| table.get(key)).and_then(|v| v.get_ref().as_array());
-        let element = list.and_then(|list| list.get(index));
-        let span = element.map_or_else(|| self.span_of(key), Spanned::span);
-        let path = format!("{}[{index}]", self.path_of(key));
-        self.report.add(&span, path, element.and_then(|e| self.report.shown(e)), message);
+        let (span, path) = self.element(key, index);
+        self.report.add(&span, path, self.shown_element(key, index), message);
     }
 
     /// Notes that what a key says is dangerous.
     pub(super) fn warn(&self, key: &str, message: impl Into<String>) {
-        let (span, path) = (self.span_of(key), self.path_of(key));
-        self.report.warn(&span, path, self.shown(key), message.into());
+        self.report.warnings.borrow_mut().push(self.problem_of(key, message));
     }
 
     /// Notes that the file that a key names can't be used.
     pub(super) fn bad_file(&self, key: &str, message: impl Into<String>) {
-        let (span, path) = (self.span_of(key), self.path_of(key));
-        self.report.add_bad_file(&span, path, self.shown(key), message.into());
+        self.report.bad_files.borrow_mut().push(self.problem_of(key, message));
     }
 
-    fn shown(&self, key: &str) -> Option<String> {
-        self.table.and_then(|table| table.get(key)).and_then(|value| self.report.shown(value))
+    fn problem_of(&self, key: &str, message: impl Into<String>) -> Problem {
+        let shown = self.table.and_then(|table| self.report.shown(table.get(key)?));
+        self.report.problem(&self.span_of(key), self.path_of(key), shown, message.into())
     }
 
     /// Makes sure that of two keys both are there or none; each with an example.
@@ -313,15 +309,17 @@ impl<'r, 't> Section<'r, 't> {
 
     /// What an element of a list says, where it refers to the environment.
     pub(super) fn shown_reference(&self, key: &str, index: usize) -> Option<String> {
-        let list = self.table?.get(key)?.get_ref().as_array()?;
-        self.report.references.written(list.get(index)?).map(shorten)
+        self.report.references.written(self.at(key, index)?).map(shorten)
     }
 
     /// Where an element of a list is, and its path.
     pub(super) fn element(&self, key: &str, index: usize) -> (Span, String) {
-        let list = self.table.and_then(|table| table.get(key)?.get_ref().as_array());
-        let span = list.and_then(|list| list.get(index)).map(Spanned::span);
-        (span.unwrap_or_else(|| self.span_of(key)), format!("{}[{index}]", self.path_of(key)))
+        let span = self.at(key, index).map_or_else(|| self.span_of(key), Spanned::span);
+        (span, format!("{}[{index}]", self.path_of(key)))
+    }
+
+    fn at(&self, key: &str, index: usize) -> Option<&'r Spanned<DeValue<'t>>> {
+        self.table?.get(key)?.get_ref().as_array()?.get(index)
     }
 
     /// Counts a key as known.
@@ -333,8 +331,7 @@ impl<'r, 't> Section<'r, 't> {
 
     /// An element of a list, as a problem shows it.
     pub(super) fn shown_element(&self, key: &str, index: usize) -> Option<String> {
-        let list = self.table?.get(key)?.get_ref().as_array()?;
-        self.report.shown(list.get(index)?)
+        self.report.shown(self.at(key, index)?)
     }
 
     /// Where problems go that are found by comparing sections.

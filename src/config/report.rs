@@ -29,9 +29,11 @@ pub(super) struct Report {
     pub(super) references: References,
     /// The files of backends.
     pub(super) peer_files: RefCell<PeerFiles>,
-    problems: RefCell<Vec<Problem>>,
-    warnings: RefCell<Vec<Problem>>,
-    bad_files: RefCell<Vec<Problem>>,
+    pub(super) problems: RefCell<Vec<Problem>>,
+    /// What is dangerous.
+    pub(super) warnings: RefCell<Vec<Problem>>,
+    /// The files that are named and can't be used.
+    pub(super) bad_files: RefCell<Vec<Problem>>,
     strays: RefCell<Vec<Stray>>,
     known: RefCell<KnownKeys>,
     settings: RefCell<Vec<Setting>>,
@@ -88,38 +90,18 @@ impl Report {
         self.problems.borrow_mut().push(self.problem(span, key, value, message.into()));
     }
 
-    /// Notes what is dangerous at `span`.
-    pub(super) fn warn(&self, span: &Span, key: String, value: Option<String>, message: String) {
-        self.warnings.borrow_mut().push(self.problem(span, key, value, message));
-    }
-
-    /// Notes a file that is named at `span` and can't be used.
-    pub(super) fn add_bad_file(
+    /// A problem at `span`.
+    pub(super) fn problem(
         &self,
         span: &Span,
         key: String,
         value: Option<String>,
         message: String,
-    ) {
-        self.bad_files.borrow_mut().push(self.problem(span, key, value, message));
-    }
-
-    /// What is dangerous, and the files that can't be used; taken from it.
-    pub(super) fn take_doubts(&self) -> (Vec<Problem>, Vec<Problem>) {
-        (self.warnings.take(), self.bad_files.take())
-    }
-
-    fn problem(&self, span: &Span, key: String, value: Option<String>, message: String) -> Problem {
+    ) -> Problem {
         let (line, column) = self.position(span.start);
         let (end_line, end_column) = self.position(span.end.max(span.start));
         let file = self.file.to_path_buf();
         Problem { file, line, column, end_line, end_column, key, value, message }
-    }
-
-    /// A problem at a byte of a text that can't be read any further.
-    pub(super) fn problem_at(&self, byte: usize, message: &str) -> Problem {
-        self.add(&(byte..byte), String::new(), None, message);
-        self.problems.borrow_mut().remove(0)
     }
 
     /// Line and column of a byte, both from 1; the column in characters.

@@ -1,19 +1,13 @@
 //! The JSON Schema of the file: what it may say, for editors and the manual page.
 //!
-//! The sections are those of their tables. The structs are the shapes of the entries and nothing else;
-//! nobody fills them.
+//! The sections are those of their tables, and the options of entries those of their records.
 
-mod kinds;
-
-use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::kind::{like, text_or_reference};
 use super::load::defaults;
 use super::settings::tables;
-use crate::model::{BackendOptions, OptionSet, TopOptions};
-use kinds::{BackendAddress, Id, StateWord, TagText};
+use crate::model::{BackendOptions, BackendState, OptionSet, TopOptions, record};
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
 pub(crate) fn schema() -> Value {
@@ -29,8 +23,8 @@ pub(crate) fn schema() -> Value {
                 "examples": [["conf.d/*.toml"]],
             }),
         ),
-        ("virtual_hosts".to_owned(), list::<VirtualHost>("The domains.")),
-        ("backends".to_owned(), list::<Backend>("The backends.")),
+        ("virtual_hosts".to_owned(), domains()),
+        ("backends".to_owned(), backends()),
     ]);
     let sections = tables().into_iter().filter(|table| !table.name.contains('.'));
     properties.extend(sections.map(|table| (table.name.to_owned(), table.schema())));
@@ -58,16 +52,69 @@ pub(crate) fn schema() -> Value {
     schema
 }
 
-/// The schema of a list of entries.
-fn list<T: JsonSchema>(about: &str) -> Value {
-    let generator = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    let mut entry = generator.into_generator().into_root_schema_for::<T>().to_value();
-    forget_defaults(&mut entry);
-    if let Some(entry) = entry.as_object_mut() {
-        entry.retain(|key, _| key != "$schema" && key != "title");
+/// The schema of a list of entries: what is theirs alone, and the options of records.
+fn list(about: &str, mut entry: Value, records: &[Value]) -> Value {
+    if let Some(Value::Object(properties)) = entry.get_mut("properties") {
+        let of_records = records.iter().filter_map(|record| record["properties"].as_object());
+        properties.extend(of_records.flatten().map(|(key, of)| (key.clone(), of.clone())));
     }
+    forget_defaults(&mut entry);
     as_file(&mut entry);
     json!({ "type": "array", "description": about, "items": entry })
+}
+
+fn domains() -> Value {
+    let domain = like(r"\*|(\*\.)?([^\s*/:]+|\[[0-9A-Fa-f:.]+\])");
+    let entry = json!({
+        "description": "A domain. vhost applies what changed here since the file was last applied; \
+            changes made with `vhost ctl`, such as a switch, stay.",
+        "type": "object",
+        "properties": {
+            "domain": described(domain, "An exact name, a wildcard for one label (`*.example.com`), or `*` \
+                for every other host."),
+            "enabled_backends_tag": described(like(TAG), "The tag that serves the domain. At least one \
+                backend must carry it."),
+        },
+        "required": ["domain", "enabled_backends_tag"],
+        "additionalProperties": false,
+    });
+    list("The domains.", entry, &[record::schema::<TopOptions>(), record::schema::<OptionSet>()])
+}
+
+fn backends() -> Value {
+    let states = text_or_reference(&json!({ "enum": BackendState::ALL.map(BackendState::as_str) }));
+    let tags = json!({ "type": "array", "items": like(TAG) });
+    let entry = json!({
+        "description": "A backend: a server that answers requests.",
+        "type": "object",
+        "properties": {
+            "id": described(like("[A-Za-z0-9][A-Za-z0-9._-]{0,127}"), "Unique. Don't reuse it for another \
+                server: history and metrics refer to it."),
+            "address": described(like(r"unix:/.*|[^\s/]+:[0-9]{1,5}"), "`address:port`, `name:port` \
+                (resolved again as its records change) or `unix:/path`."),
+            "tags": described(tags, "Its tags: the pools that it belongs to."),
+            "state": described(states, "`ready`, `draining` (no new requests) or `disabled` (not probed \
+                either). Without this key a new backend is ready, and changes by `vhost ctl backend drain` \
+                and the like stay."),
+        },
+        "required": ["id", "address", "tags"],
+        "additionalProperties": false,
+        "if": { "properties": { "scheme": { "enum": ["h2", "h2c"] } }, "required": ["scheme"] },
+        "then": { "properties": { "send_proxy_protocol": { "const": "off" } } },
+        "dependentRequired": {
+            "tls_client_cert_file": ["tls_client_key_file"],
+            "tls_client_key_file": ["tls_client_cert_file"],
+        },
+    });
+    list("The backends.", entry, &[record::schema::<BackendOptions>()])
+}
+
+/// What a tag looks like.
+const TAG: &str = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}";
+
+fn described(mut schema: Value, about: &str) -> Value {
+    schema["description"] = about.into();
+    schema
 }
 
 /// Makes a schema of JSON one of the file: nothing is null there, and a word may be a reference to the
@@ -128,49 +175,6 @@ fn forget_defaults(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(forget_defaults),
         _ => {}
     }
-}
-
-/// A domain. vhost applies what changed here since the file was last applied; changes made with
-/// `vhost ctl`, such as a switch, stay.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "it is a shape")]
-struct VirtualHost {
-    /// An exact name, a wildcard for one label (`*.example.com`), or `*` for every other host.
-    domain: kinds::Domain,
-    /// The tag that serves the domain. At least one backend must carry it.
-    enabled_backends_tag: TagText,
-    #[schemars(flatten)]
-    top: TopOptions,
-    #[schemars(flatten)]
-    options: OptionSet,
-}
-
-/// A backend: a server that answers requests.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[schemars(extend(
-    "if" = { "properties": { "scheme": { "enum": ["h2", "h2c"] } }, "required": ["scheme"] },
-    "then" = { "properties": { "send_proxy_protocol": { "const": "off" } } },
-))]
-#[schemars(extend("dependentRequired" = {
-    "tls_client_cert_file": ["tls_client_key_file"],
-    "tls_client_key_file": ["tls_client_cert_file"],
-}))]
-#[expect(dead_code, reason = "it is a shape")]
-struct Backend {
-    /// Unique. Don't reuse it for another server: history and metrics refer to it.
-    id: Id,
-    /// `address:port`, `name:port` (resolved again as its records change) or `unix:/path`.
-    address: BackendAddress,
-    /// Its tags: the pools that it belongs to.
-    tags: Vec<TagText>,
-    /// `ready`, `draining` (no new requests) or `disabled` (not probed either). Without this key a
-    /// new backend is ready, and changes by `vhost ctl backend drain` and the like stay.
-    #[schemars(default)]
-    state: StateWord,
-    #[schemars(flatten)]
-    options: BackendOptions,
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use toml::de::DeValue;
 
-use crate::model::{DomainName, ParseError, Pattern};
+use crate::model::{DomainName, ParseError, Pattern, Word, choose};
 
 /// Turns a value into what it means, or says what would be right.
 pub(super) trait Read<T>: Fn(&DeValue<'_>) -> Result<T, String> {}
@@ -74,19 +74,10 @@ pub(super) fn parsed<T: FromStr<Err = ParseError>>(value: &DeValue<'_>) -> Resul
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Clone>(choices: &[(&'static str, T)]) -> impl Read<T> {
-    |value| {
-        let chosen = value.as_str().and_then(|text| choices.iter().find(|(word, _)| *word == text));
-        chosen.map(|(_, meaning)| meaning.clone()).ok_or_else(|| {
-            let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-            match words.split_last() {
-                Some((last, others)) if !others.is_empty() => {
-                    format!("choose {} or {last}", others.join(", "))
-                }
-                _ => format!("choose {}", words.concat()),
-            }
-        })
-    }
+pub(super) fn choice<T: Word>(value: &DeValue<'_>) -> Result<T, String> {
+    let chosen = value.as_str().and_then(|text| T::all().iter().find(|one| one.word() == text));
+    let words = || T::all().iter().map(|one| one.word()).collect::<Vec<_>>();
+    chosen.copied().ok_or_else(|| choose(&words()))
 }
 
 /// An address to listen at. Port 0 lets the kernel choose.

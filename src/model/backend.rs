@@ -13,41 +13,14 @@ use serde_json::json;
 
 use super::record::{self, Differing, as_stored};
 use super::tag::check_label;
-use super::{BackendOptions, ParseError, Tag, backend_options, serde_as_text};
+use super::{BackendOptions, ParseError, Tag, backend_options, serde_as_text, text, worded};
 
-/// The name of a backend, unique on this server.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BackendId(Arc<str>);
-
-impl BackendId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+text! {
+    /// The name of a backend, unique on this server.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub struct BackendId(Arc<str>) "The name of a backend: letters, digits, `-`, `_` and `.`.",
+        by |text| check_label("backend id", text, 128);
 }
-
-impl FromStr for BackendId {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        check_label("backend id", text, 128)?;
-        Ok(Self(text.into()))
-    }
-}
-
-impl fmt::Display for BackendId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for BackendId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-serde_as_text!(BackendId, "The name of a backend: letters, digits, `-`, `_` and `.`.");
 
 /// Where a backend listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -180,54 +153,27 @@ impl fmt::Display for BackendAddr {
 
 serde_as_text!(BackendAddr, "`address:port`, `name:port` or `unix:/path`.");
 
-/// How a backend is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    /// HTTP/1.1 in the clear.
-    #[default]
-    Http,
-    /// HTTP/2 over TLS where the backend offers it (ALPN), else HTTP/1.1.
-    Https,
-    /// HTTP/2 over TLS, which the backend must offer.
-    H2,
-    /// HTTP/2 in the clear with prior knowledge (RFC 9113 §3.3).
-    H2c,
+worded! {
+    /// How a backend is spoken to.
+    #[derive(Hash, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Scheme read as "scheme" {
+        /// HTTP/1.1 in the clear.
+        #[default]
+        Http "http",
+        /// HTTP/2 over TLS where the backend offers it (ALPN), else HTTP/1.1.
+        Https "https",
+        /// HTTP/2 over TLS, which the backend must offer.
+        H2 "h2",
+        /// HTTP/2 in the clear with prior knowledge (RFC 9113 §3.3).
+        H2c "h2c",
+    }
 }
 
 impl Scheme {
-    /// All there are.
-    pub const ALL: [Self; 4] = [Self::Http, Self::Https, Self::H2, Self::H2c];
-
     /// Whether it is spoken over TLS.
     pub fn is_tls(self) -> bool {
         matches!(self, Self::Https | Self::H2)
-    }
-
-    /// The name in files, tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-            Self::H2 => "h2",
-            Self::H2c => "h2c",
-        }
-    }
-}
-
-impl fmt::Display for Scheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Scheme {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let found = Self::ALL.into_iter().find(|scheme| scheme.as_str() == text);
-        let choose = "choose `http`, `https`, `h2` or `h2c`";
-        found.ok_or_else(|| ParseError::new("scheme", text, choose))
     }
 }
 
@@ -288,33 +234,18 @@ impl fmt::Display for Weight {
     }
 }
 
-/// The state that the operator has set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum BackendState {
-    /// Gets requests if its health allows.
-    #[default]
-    Ready,
-    /// Gets no new requests; its running requests finish.
-    Draining,
-    /// Gets neither requests nor probes.
-    Disabled,
-}
-
-impl BackendState {
-    /// The name in tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Draining => "draining",
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
-impl fmt::Display for BackendState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+worded! {
+    /// The state that the operator has set.
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum BackendState {
+        /// Gets requests if its health allows.
+        #[default]
+        Ready "ready",
+        /// Gets no new requests; its running requests finish.
+        Draining "draining",
+        /// Gets neither requests nor probes.
+        Disabled "disabled",
     }
 }
 

@@ -57,7 +57,6 @@ impl Record for BackendOptions {
 }
 
 impl BackendOptions {
-    pub const SERVER_NAME: &'static str = "tls_server_name";
     pub const CA_FILE: &'static str = "tls_ca_file";
     pub const CLIENT_CERT_FILE: &'static str = "tls_client_cert_file";
     pub const CLIENT_KEY_FILE: &'static str = "tls_client_key_file";

@@ -149,43 +149,22 @@ worded! {
     }
 }
 
-/// A way to prove to a CA that a name is ours.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-pub enum ChallengeKind {
-    /// A file under `/.well-known/acme-challenge/` over plain HTTP (RFC 8555 §8.3).
-    #[serde(rename = "http-01")]
-    Http01,
-    /// A certificate of its own over TLS (RFC 8737).
-    #[serde(rename = "tls-alpn-01")]
-    TlsAlpn01,
-    /// A TXT record for each order (RFC 8555 §8.4).
-    #[serde(rename = "dns-01")]
-    Dns01,
-    /// One TXT record for good (draft-ietf-acme-dns-persist).
-    #[serde(rename = "dns-persist-01")]
-    DnsPersist01,
-}
-
-impl ChallengeKind {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::TlsAlpn01, Self::Http01, Self::Dns01, Self::DnsPersist01];
-
-    /// The name in the file, and in ACME.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http01 => "http-01",
-            Self::TlsAlpn01 => "tls-alpn-01",
-            Self::Dns01 => "dns-01",
-            Self::DnsPersist01 => "dns-persist-01",
-        }
-    }
-}
-
-impl fmt::Display for ChallengeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+worded! {
+    /// A way to prove to a CA that a name is ours, by its name in the file, and in ACME.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    pub enum ChallengeKind {
+        /// A certificate of its own over TLS (RFC 8737).
+        #[serde(rename = "tls-alpn-01")]
+        TlsAlpn01 "tls-alpn-01",
+        /// A file under `/.well-known/acme-challenge/` over plain HTTP (RFC 8555 §8.3).
+        #[serde(rename = "http-01")]
+        Http01 "http-01",
+        /// A TXT record for each order (RFC 8555 §8.4).
+        #[serde(rename = "dns-01")]
+        Dns01 "dns-01",
+        /// One TXT record for good (draft-ietf-acme-dns-persist).
+        #[serde(rename = "dns-persist-01")]
+        DnsPersist01 "dns-persist-01",
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ParseError, serde_as_text, worded};
+use super::{ParseError, serde_as_text, text, worded};
 
 /// How backends are probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,15 +58,9 @@ impl Default for HealthCheckKind {
     }
 }
 
-/// The path of a health check, with its query: starts with `/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthPath(String);
-
-impl HealthPath {
-    /// The path as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+text! {
+    /// The path of a health check, with its query: starts with `/`.
+    pub struct HealthPath(String) "A path with an optional query, such as `/health`.";
 }
 
 impl Default for HealthPath {
@@ -89,23 +83,9 @@ impl FromStr for HealthPath {
     }
 }
 
-impl fmt::Display for HealthPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-serde_as_text!(HealthPath, "A path with an optional query, such as `/health`.");
-
-/// The host that a health check asks for, with its port where it has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthHost(String);
-
-impl HealthHost {
-    /// The host as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+text! {
+    /// The host that a health check asks for, with its port where it has one.
+    pub struct HealthHost(String) "A host name or an IP address, with a port if need be.";
 }
 
 impl FromStr for HealthHost {
@@ -132,14 +112,6 @@ impl FromStr for HealthHost {
         }
     }
 }
-
-impl fmt::Display for HealthHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-serde_as_text!(HealthHost, "A host name or an IP address, with a port if need be.");
 
 /// HTTP statuses, such as `200-399` or `200,204,301-308`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{LogLevel, worded};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::worded;
 
 /// `[logging]`: what is logged, how and where.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,6 +16,27 @@ pub struct LoggingSettings {
     pub format: LogFormat,
     /// Where to.
     pub output: LogOutput,
+}
+
+worded! {
+    /// The least severe level that is logged.
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum LogLevel read as "log level" {
+        /// Everything.
+        Trace "trace",
+        /// Each probe and each decision.
+        Debug "debug",
+        /// Transitions, operator actions and refused requests.
+        #[default]
+        Info "info",
+        /// Degraded, but serving.
+        Warn "warn",
+        /// Somebody must act.
+        Error "error",
+        /// Nothing.
+        Off "off",
+    }
 }
 
 worded! {

@@ -17,7 +17,6 @@ mod explanation;
 mod health_check;
 mod host_options;
 mod likeness;
-mod log_level;
 mod logging;
 mod own_host;
 mod proxy_header;
@@ -31,7 +30,6 @@ mod size;
 mod stats;
 mod status_class;
 mod switch;
-mod switch_end;
 mod tag;
 mod tls_name;
 mod top_options;
@@ -69,10 +67,9 @@ pub use host_options::{
     PathPrefix, PathRoute, Pause, RateLimit, Sticky, Timeouts, UserName,
 };
 pub use likeness::nearest;
-pub use log_level::LogLevel;
 pub use logging::{
-    AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogOutput, LoggingSettings,
-    Rotation,
+    AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogLevel, LogOutput,
+    LoggingSettings, Rotation,
 };
 pub use own_host::{ForeignHost, check_own_host};
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
@@ -90,10 +87,9 @@ pub use size::Size;
 pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{
-    BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchOptions, SwitchPlan,
+    BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchEnd, SwitchOptions, SwitchPlan,
     SwitchProgress, SwitchReport, SwitchStep,
 };
-pub use switch_end::SwitchEnd;
 pub use tag::Tag;
 pub use tls_name::TlsName;
 pub use top_options::TopOptions;
@@ -102,6 +98,7 @@ pub use underscores_in_headers::UnderscoresInHeaders;
 pub use value_error::{ValueError, read_value};
 pub use virtual_host::VirtualHost;
 pub use visible::{is_obeyed, printable, printable_json, printable_lines};
+pub use worded::Word;
 pub(crate) use worded::worded;
 pub use words::{choose, counted, on_one_line, shorten, shown_in_words, time_in_words};
 
@@ -152,3 +149,50 @@ macro_rules! serde_as_text {
     };
 }
 pub(crate) use serde_as_text;
+
+/// Declares a type of texts, with its schema's description. It is read as it says for itself, or, with `by`, as
+/// any text that passes a check.
+macro_rules! text {
+    (
+        $(#[$attribute:meta])*
+        pub struct $name:ident($inner:ty) $description:literal $(, by $check:expr)?;
+    ) => {
+        $(#[$attribute])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name($inner);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        $(
+            impl std::str::FromStr for $name {
+                type Err = $crate::model::ParseError;
+
+                fn from_str(text: &str) -> Result<Self, Self::Err> {
+                    let check: fn(&str) -> Result<(), Self::Err> = $check;
+                    check(text)?;
+                    Ok(Self(text.into()))
+                }
+            }
+        )?
+
+        $crate::model::serde_as_text!($name, $description);
+    };
+}
+pub(crate) use text;

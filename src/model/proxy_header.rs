@@ -40,35 +40,38 @@ pub enum ProxyHeader {
     },
 }
 
-/// Why bytes are no header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.as_str())]
-pub enum BadProxyHeader {
-    /// They don't begin as one.
-    Unmarked,
-    /// It is longer than it may be.
-    TooLong,
-    /// A line of version 1 that does not end in CR LF.
-    BadLineEnd,
-    /// A line of version 1 with a word that is none of its protocols'.
-    UnknownProtocol,
-    /// A line of version 1 without the four fields of its protocol, each after one space.
-    BadFields,
-    /// An address that is none of its family.
-    BadAddress,
-    /// A port that is none.
-    BadPort,
-    /// Another version than 2 after the signature of 2, or a command that it doesn't have.
-    UnknownCommand,
-    /// A family or transport that version 2 doesn't have.
-    UnknownFamily,
-    /// Version 2 with less room than its addresses take.
-    NoAddresses,
-    /// A field at its end that doesn't fit in.
-    BadField,
-    /// Its checksum is another one's.
-    BadChecksum,
+worded! {
+    /// Why bytes are no header.
+    #[derive(Hash)]
+    pub enum BadProxyHeader {
+        /// They don't begin as one.
+        Unmarked "it does not begin with a PROXY header",
+        /// It is longer than it may be.
+        TooLong "the PROXY header is too long",
+        /// A line of version 1 that does not end in CR LF.
+        BadLineEnd "the PROXY header does not end in CR LF",
+        /// A line of version 1 with a word that is none of its protocols'.
+        UnknownProtocol "the PROXY header is for none of TCP4, TCP6 and UNKNOWN",
+        /// A line of version 1 without the four fields of its protocol, each after one space.
+        BadFields "the PROXY header does not have its four fields",
+        /// An address that is none of its family.
+        BadAddress "an address in the PROXY header is not of the family that it names",
+        /// A port that is none.
+        BadPort "a port in the PROXY header is not a valid number",
+        /// Another version than 2 after the signature of 2, or a command that it doesn't have.
+        UnknownCommand "the PROXY header is neither LOCAL nor PROXY of version 2",
+        /// A family or transport that version 2 doesn't have.
+        UnknownFamily "the PROXY header has an unknown address family or transport",
+        /// Version 2 with less room than its addresses take.
+        NoAddresses "the PROXY header is too short for its addresses",
+        /// A field at its end that doesn't fit in.
+        BadField "a field of the PROXY header is longer than the header",
+        /// Its checksum is another one's.
+        BadChecksum "the checksum of the PROXY header is wrong",
+    }
 }
+
+impl std::error::Error for BadProxyHeader {}
 
 /// How version 1 begins.
 const V1_PREFIX: &[u8] = b"PROXY ";
@@ -309,26 +312,6 @@ fn check_fields(header: &[u8], mut at: usize) -> Result<(), BadProxyHeader> {
         at += 3 + length;
     }
     Ok(())
-}
-
-impl BadProxyHeader {
-    /// What is wrong, in a few words.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unmarked => "it does not begin with a PROXY header",
-            Self::TooLong => "the PROXY header is too long",
-            Self::BadLineEnd => "the PROXY header does not end in CR LF",
-            Self::UnknownProtocol => "the PROXY header is for none of TCP4, TCP6 and UNKNOWN",
-            Self::BadFields => "the PROXY header does not have its four fields",
-            Self::BadAddress => "an address in the PROXY header is not of the family that it names",
-            Self::BadPort => "a port in the PROXY header is not a valid number",
-            Self::UnknownCommand => "the PROXY header is neither LOCAL nor PROXY of version 2",
-            Self::UnknownFamily => "the PROXY header has an unknown address family or transport",
-            Self::NoAddresses => "the PROXY header is too short for its addresses",
-            Self::BadField => "a field of the PROXY header is longer than the header",
-            Self::BadChecksum => "the checksum of the PROXY header is wrong",
-        }
-    }
 }
 
 impl SendProxyProtocol {

@@ -1,26 +1,27 @@
 //! How figures of traffic are asked for.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ParseError;
+use super::{ParseError, worded};
 
-/// The time that figures cover: the last seconds, or the time since the start. In JSON, the number of seconds
-/// or null.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StatsWindow {
-    /// The last ten seconds.
-    TenSecs,
-    /// The last minute.
-    #[default]
-    Minute,
-    /// Since the server started.
-    Start,
+worded! {
+    /// The time that figures cover: the last seconds, or the time since the start. In JSON, the number of seconds
+    /// or null.
+    #[derive(Default)]
+    pub enum StatsWindow {
+        /// The last ten seconds.
+        TenSecs "10s",
+        /// The last minute.
+        #[default]
+        Minute "60s",
+        /// Since the server started.
+        Start "start",
+    }
 }
 
 impl StatsWindow {
@@ -32,32 +33,16 @@ impl StatsWindow {
             Self::Start => None,
         }
     }
-
-    fn of(secs: Option<u64>) -> Option<Self> {
-        [Self::TenSecs, Self::Minute, Self::Start].into_iter().find(|window| window.secs() == secs)
-    }
 }
 
 impl FromStr for StatsWindow {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        match text {
-            "10s" | "10" => Ok(Self::TenSecs),
-            "60s" | "60" => Ok(Self::Minute),
-            "start" => Ok(Self::Start),
-            _ => Err(ParseError::new("window", text, "write `10s`, `60s` or `start`")),
-        }
-    }
-}
-
-impl fmt::Display for StatsWindow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::TenSecs => "10s",
-            Self::Minute => "60s",
-            Self::Start => "start",
-        })
+        let is_meant =
+            |one: &Self| one.as_str() == text || one.as_str().strip_suffix('s') == Some(text);
+        let found = Self::ALL.into_iter().find(is_meant);
+        found.ok_or_else(|| ParseError::new("window", text, "write `10s`, `60s` or `start`"))
     }
 }
 
@@ -70,7 +55,8 @@ impl Serialize for StatsWindow {
 impl<'de> Deserialize<'de> for StatsWindow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let secs = Option::deserialize(deserializer)?;
-        Self::of(secs).ok_or_else(|| D::Error::custom("a window is 10, 60 or null"))
+        let found = Self::ALL.into_iter().find(|window| window.secs() == secs);
+        found.ok_or_else(|| D::Error::custom("a window is 10, 60 or null"))
     }
 }
 
@@ -87,37 +73,21 @@ impl JsonSchema for StatsWindow {
     }
 }
 
-/// The order of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StatsSort {
-    /// The highest rate of requests first.
-    #[default]
-    Rate,
-    /// The most errors first.
-    Errors,
-    /// The highest p99 of durations first.
-    P99,
-    /// The most requests in flight first.
-    InFlight,
-    /// By name.
-    Name,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_is_one_of_three() {
-        for (text, json) in [("10s", "10"), ("60s", "60"), ("start", "null")] {
-            let window: StatsWindow = text.parse().unwrap();
-            assert_eq!(window.to_string(), text);
-            assert_eq!(serde_json::to_string(&window).unwrap(), json);
-            assert_eq!(serde_json::from_str::<StatsWindow>(json).unwrap(), window);
-        }
-        assert!("5m".parse::<StatsWindow>().is_err());
-        let error = serde_json::from_str::<StatsWindow>("30").unwrap_err();
-        assert!(error.to_string().contains("10, 60 or null"), "{error}");
+worded! {
+    /// The order of rows.
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum StatsSort {
+        /// The highest rate of requests first.
+        #[default]
+        Rate "rate",
+        /// The most errors first.
+        Errors "errors",
+        /// The highest p99 of durations first.
+        P99 "p99",
+        /// The most requests in flight first.
+        InFlight "in_flight",
+        /// By name.
+        Name "name",
     }
 }

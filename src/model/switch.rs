@@ -5,7 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackendAddr, BackendId, BackendState, DomainName, HealthReport, Outcome, Tag, Weight};
+use super::{
+    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Outcome, Tag, Weight, worded,
+};
 
 /// The options of a switch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -173,4 +175,36 @@ pub struct PlannedBackend {
     pub health: HealthReport,
     /// Requests that run there already.
     pub in_flight: usize,
+}
+
+worded! {
+    /// How a switch ended. The names are stable: metrics carry them.
+    pub enum SwitchEnd {
+        /// Switched, and the old tag's requests have ended.
+        Done "done",
+        /// Switched, and the drain was not waited for.
+        NotDrained "not_drained",
+        /// Switched, and requests of the old tag still ran at the drain timeout.
+        DrainTimedOut "drain_timed_out",
+        /// Switched, and moved on again before the drain had ended.
+        Superseded "superseded",
+        /// Nothing changed: the new tag was not healthy in time.
+        GateFailed "gate_failed",
+        /// Nothing changed: the state had moved meanwhile, or could not be saved.
+        Failed "failed",
+    }
+}
+
+impl SwitchEnd {
+    /// How a switch ended that left this in the history; nothing while it has not.
+    pub fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Done => Some(Self::Done),
+            Outcome::NotDrained => Some(Self::NotDrained),
+            Outcome::DrainTimedOut { .. } => Some(Self::DrainTimedOut),
+            Outcome::Superseded => Some(Self::Superseded),
+            Outcome::GateFailed { .. } => Some(Self::GateFailed),
+            Outcome::Draining | Outcome::Interrupted | Outcome::Unknown => None,
+        }
+    }
 }

@@ -1,41 +1,14 @@
 //! A tag: the operator's label that groups backends.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{ParseError, serde_as_text};
+use super::{ParseError, text};
 
-/// A label on backends, such as `a`, `b` or `shop-blue`. Case matters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag(Arc<str>);
-
-impl Tag {
-    /// The tag as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Tag {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        check_label("tag", text, 64)?;
-        Ok(Self(text.into()))
-    }
-}
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
+text! {
+    /// A label on backends, such as `a`, `b` or `shop-blue`. Case matters.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub struct Tag(Arc<str>) "A label that groups backends: letters, digits, `-`, `_` and `.`.",
+        by |text| check_label("tag", text, 64);
 }
 
 impl std::borrow::Borrow<str> for Tag {
@@ -43,8 +16,6 @@ impl std::borrow::Borrow<str> for Tag {
         &self.0
     }
 }
-
-serde_as_text!(Tag, "A label that groups backends: letters, digits, `-`, `_` and `.`.");
 
 /// Names that people type and scripts quote: no spaces, nothing a shell would change.
 pub(super) fn check_label(

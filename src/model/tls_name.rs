@@ -1,21 +1,16 @@
 //! The name by which a backend behind TLS is asked for and verified.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{DomainName, ParseError, Pattern, serde_as_text};
+use super::{DomainName, ParseError, Pattern, text};
 
-/// The name that a backend's certificate must be for: a host name, or an IP.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct TlsName(Arc<str>);
-
-impl TlsName {
-    /// The name as text; an IPv6 address without brackets.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+text! {
+    /// The name that a backend's certificate must be for: a host name, or an IP; an IPv6 address without
+    /// brackets.
+    #[derive(Hash)]
+    pub struct TlsName(Arc<str>) "A host name or an IP address.";
 }
 
 impl FromStr for TlsName {
@@ -36,20 +31,6 @@ impl FromStr for TlsName {
         }
     }
 }
-
-impl fmt::Display for TlsName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for TlsName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-serde_as_text!(TlsName, "A host name or an IP address.");
 
 #[cfg(test)]
 mod tests {

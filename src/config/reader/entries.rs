@@ -14,13 +14,8 @@ impl Section<'_, '_> {
     /// The key's value as JSON has it, whatever is in it. Nothing where it can't be.
     pub(in crate::config) fn plain_value(&mut self, key: &'static str) -> Option<Value> {
         let value = self.value(key)?;
-        match self.json_of(value) {
-            Ok(value) => Some(value),
-            Err(message) => {
-                self.problem(key, message);
-                None
-            }
-        }
+        let value = json_of(value, &|value| self.report.references.read(value, &scalar));
+        value.map_err(|message| self.problem(key, message)).ok()
     }
 
     /// Whether anything in the key's value refers to the environment.
@@ -38,38 +33,11 @@ impl Section<'_, '_> {
 
     /// The same as the file writes it: with its references, and with what is none escaped.
     pub(in crate::config) fn plain_written(&self, key: &str) -> Option<Value> {
-        self.written_json(self.table?.get(key)?)
-    }
-
-    fn written_json(&self, value: &Spanned<DeValue<'_>>) -> Option<Value> {
-        match value.get_ref() {
-            DeValue::Array(array) => {
-                array.iter().map(|element| self.written_json(element)).collect()
-            }
-            DeValue::Table(table) => {
-                let fields = table.iter().map(|(key, value)| {
-                    self.written_json(value).map(|value| (key.get_ref().to_string(), value))
-                });
-                fields.collect::<Option<_>>().map(Value::Object)
-            }
-            plain => match self.report.references.written(value) {
-                Some(text) => Some(text.into()),
-                None => scalar(plain).ok().map(written),
-            },
-        }
-    }
-
-    fn json_of(&self, value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
-        match value.get_ref() {
-            DeValue::Array(array) => array.iter().map(|element| self.json_of(element)).collect(),
-            DeValue::Table(table) => {
-                let fields = table.iter().map(|(key, value)| {
-                    self.json_of(value).map(|value| (key.get_ref().to_string(), value))
-                });
-                fields.collect::<Result<_, _>>().map(Value::Object)
-            }
-            _ => self.report.references.read(value, &scalar),
-        }
+        let scalar = |value: &Spanned<DeValue<'_>>| match self.report.references.written(value) {
+            Some(text) => Ok(text.into()),
+            None => scalar(value.get_ref()).map(written),
+        };
+        json_of(self.table?.get(key)?, &scalar).ok()
     }
 
     /// Reads an array of tables; problems name an entry by what `name_key` says in it.
@@ -153,6 +121,23 @@ impl Section<'_, '_> {
 /// The key that a path ends with.
 fn last_of(path: &'static str) -> &'static str {
     path.rsplit('.').next().unwrap_or(path)
+}
+
+/// A value as JSON has it, where `scalar` says what each single one is.
+fn json_of(
+    value: &Spanned<DeValue<'_>>,
+    scalar: &dyn Fn(&Spanned<DeValue<'_>>) -> Result<Value, String>,
+) -> Result<Value, String> {
+    match value.get_ref() {
+        DeValue::Array(array) => array.iter().map(|element| json_of(element, scalar)).collect(),
+        DeValue::Table(table) => {
+            let fields = table.iter();
+            let fields =
+                fields.map(|(key, value)| Ok((key.get_ref().to_string(), json_of(value, scalar)?)));
+            fields.collect::<Result<_, _>>().map(Value::Object)
+        }
+        _ => scalar(value),
+    }
 }
 
 /// A single value.

@@ -16,7 +16,7 @@ use crate::reserved_paths::ReservedPaths;
 use crate::tls::PeerFiles;
 
 /// All that a server needs to know before it starts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Config {
     /// The client's side, and the process itself.
     pub proxy: ProxySettings,
@@ -57,28 +57,9 @@ pub(crate) struct Config {
 impl Config {
     /// A configuration in which everything but `proxy` has its default.
     pub(crate) fn new(proxy: ProxySettings) -> Self {
-        Self {
-            cache_dir: proxy.state_dir.join("certs"),
-            proxy,
-            upstream: UpstreamSettings::default(),
-            switch: SwitchSettings::default(),
-            health_check: HealthCheckSettings::default(),
-            logging: LoggingSettings::default(),
-            access_log: AccessLogSettings::default(),
-            lets_encrypt: None,
-            metrics: MetricsSettings::default(),
-            declared: Declared::default(),
-            named_pages: BTreeSet::new(),
-            warnings: Vec::new(),
-            bad_files: Vec::new(),
-            peer_files: PeerFiles::default(),
-            effective: Vec::new(),
-            files: Vec::new(),
-        }
+        Self { cache_dir: proxy.state_dir.join("certs"), proxy, ..Self::default() }
     }
-}
 
-impl Config {
     /// What is the server's own: nobody is served from there.
     pub(crate) fn reserved_paths(&self) -> ReservedPaths {
         let proxy = &self.proxy;

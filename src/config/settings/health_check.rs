@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::config::kind::{Choice, ProbeHost, ProbePath, Statuses, Time, Whole, impl_word};
+use crate::config::kind::{Choice, ProbeHost, ProbePath, Statuses, Time, Whole};
 use crate::config::reader::Section;
 use crate::config::table::settings;
 use crate::model::{HealthCheck, HealthCheckKind, worded};
@@ -51,8 +51,6 @@ worded! {
         Tcp "tcp",
     }
 }
-
-impl_word!(ProbeKind);
 
 impl HealthCheckSettings {
     /// The check that these settings describe.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::config::kind::{Bytes, Choice, File, Share, Whole, impl_word};
+use crate::config::kind::{Bytes, Choice, File, Share, Whole};
 use crate::config::reader::Section;
 use crate::config::table::{RESTART, settings};
 use crate::model::{
@@ -78,8 +78,6 @@ worded! {
         Size "size",
     }
 }
-
-impl_word!(AccessFormat, LogFormat, LogLevel, Output, RotationWord);
 
 impl LogTo {
     fn log_output(&self) -> LogOutput {

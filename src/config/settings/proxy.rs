@@ -10,7 +10,7 @@ use super::Listeners;
 use crate::config::effective::Origin;
 use crate::config::kind::{
     AbsoluteFile, Bytes, Choice, File, Host, List, Listen, Socket, Text, Time, TrustedProxies,
-    Whole, impl_word, texts,
+    Whole, texts,
 };
 use crate::config::paths::Environment;
 use crate::config::plain::Plain as _;
@@ -146,8 +146,6 @@ settings! {
     /// The private key of `default_cert`: PEM.
     default_key: Option<File>, example: "/etc/ssl/default.key", restart: RESTART;
 }
-
-impl_word!(TlsVersion);
 
 texts! {
     pub(crate) ClientIpHeader: HeaderField, like "[!#$%&'*+.^`|~0-9A-Za-z-]+", such as "CF-Connecting-IP",

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::reference::HIDDEN;
-use crate::model::{ParseError, serde_as_text};
+use crate::model::{ParseError, serde_as_text, text};
 
 /// The memory of one check by argon2: 256 MiB. `vhost hash-password` takes far less.
 const MAX_ARGON2_KIB: u32 = 256 * 1024;
@@ -51,15 +51,10 @@ impl BasicAuth {
     }
 }
 
-/// The name of a user: no colon, which ends it on the wire, and nothing that does not print.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UserName(String);
-
-impl UserName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+text! {
+    /// The name of a user: no colon, which ends it on the wire, and nothing that does not print.
+    #[derive(PartialOrd, Ord)]
+    pub struct UserName(String) "The name of a user, without a colon.";
 }
 
 impl FromStr for UserName {
@@ -77,14 +72,6 @@ impl FromStr for UserName {
         Ok(Self(text.to_owned()))
     }
 }
-
-impl fmt::Display for UserName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-serde_as_text!(UserName, "The name of a user, without a colon.");
 
 /// A password that nobody can read: a hash by argon2 or bcrypt.
 #[derive(Clone, PartialEq, Eq)]

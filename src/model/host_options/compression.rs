@@ -3,26 +3,19 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An encoding of a response (RFC 9110 §8.4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    /// Zstandard (RFC 8878).
-    Zstd,
-    /// Brotli (RFC 7932).
-    Br,
-    /// gzip (RFC 1952).
-    Gzip,
-}
+use crate::model::worded;
 
-impl Encoding {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Zstd => "zstd",
-            Self::Br => "br",
-            Self::Gzip => "gzip",
-        }
+worded! {
+    /// An encoding of a response (RFC 9110 §8.4.1), by its name on the wire.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Encoding {
+        /// Zstandard (RFC 8878).
+        Zstd "zstd",
+        /// Brotli (RFC 7932).
+        Br "br",
+        /// gzip (RFC 1952).
+        Gzip "gzip",
     }
 }
 
@@ -30,7 +23,7 @@ impl Encoding {
 pub(super) fn check(encodings: &[Encoding]) -> Result<(), String> {
     let twice = encodings.iter().enumerate().find(|(n, one)| encodings[..*n].contains(one));
     match twice {
-        Some((_, one)) => Err(format!("`{}` is listed twice", one.as_str())),
+        Some((_, one)) => Err(format!("`{one}` is listed twice")),
         None => Ok(()),
     }
 }

@@ -1,12 +1,11 @@
 //! Paths that other tags serve.
 
-use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ParseError, Tag, serde_as_text};
+use crate::model::{ParseError, Tag, text};
 
 /// The most that one domain may have: each request looks at them.
 const MOST: usize = 100;
@@ -24,16 +23,13 @@ pub struct PathRoute {
     pub strip: bool,
 }
 
-/// The beginning of a path, such as `/api`; without a slash at its end.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PathPrefix(String);
+text! {
+    /// The beginning of a path, such as `/api`; without a slash at its end.
+    #[derive(PartialOrd, Ord)]
+    pub struct PathPrefix(String) "The beginning of a path, such as `/api`.";
+}
 
 impl PathPrefix {
-    /// The prefix as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Whether `path` is it or below it.
     pub fn fits(&self, path: &str) -> bool {
         path.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -60,14 +56,6 @@ impl FromStr for PathPrefix {
         Ok(Self(trimmed.to_owned()))
     }
 }
-
-impl fmt::Display for PathPrefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-serde_as_text!(PathPrefix, "The beginning of a path, such as `/api`.");
 
 /// None is listed twice, and there are not too many.
 pub(super) fn check(routes: &[PathRoute]) -> Result<(), String> {

@@ -9,11 +9,10 @@ mod held;
 mod names;
 mod options;
 mod schema;
-mod shown;
 mod written;
 mod wrong;
 
-pub use given::{Edited, Given, New};
+pub use given::{Edited, New, Shown, text};
 pub use held::Held;
 pub use names::{Canonical, as_written};
 pub(super) use options::record;
@@ -22,6 +21,5 @@ pub use options::{
     merged, optional_keys, patched, read, stored, typed, values, written,
 };
 pub use schema::{finite_values, member, members, schema};
-pub use shown::{Shown, text};
 pub use wrong::OptionError;
 pub(super) use wrong::in_words;

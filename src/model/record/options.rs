@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::names::{self, Canonical};
 use super::written::escaped;
-use super::{OptionError, shown, wrong};
+use super::{OptionError, text, wrong};
 
 /// What [`record!`] knows of a record.
 pub trait Keys: Sized {
@@ -187,7 +187,7 @@ pub fn differences<R: Record>(one: &R, other: &R) -> Vec<Differing> {
     }
     let (one, other) = (values(one), values(other));
     let differing = R::KEYS.iter().filter(|key| one.get(**key) != other.get(**key));
-    let text = |values: &Map<_, _>, key| shown::text(key, values.get(key));
+    let text = |values: &Map<_, _>, key| text(key, values.get(key));
     differing.map(|key| (*key, text(&one, key), text(&other, key))).collect()
 }
 

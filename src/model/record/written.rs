@@ -67,123 +67,105 @@ pub(super) fn shown_references(written: &Value) -> Value {
     map(written, |text| if refers(text) { text } else { HIDDEN }.to_owned())
 }
 
-/// Notes what the texts with references stand for; both values have the same shape.
-pub(super) fn note(written: &Value, meant: &Value, into: &mut Meant) {
-    match (written, meant) {
-        (Value::String(text), Value::String(meant)) if refers(text) => {
-            into.insert(text.clone(), meant.clone());
-        }
-        (Value::Array(written), Value::Array(meant)) => {
-            written.iter().zip(meant).for_each(|(written, meant)| note(written, meant, into));
-        }
-        (Value::Object(written), Value::Object(meant)) => {
-            for (key, written) in written {
-                if let Some(meant) = meant.get(key) {
-                    note(written, meant, into);
+/// Visits what stands at one place of a value and of others: from the outside in, until `visit` is done with a
+/// place. Lists of other lengths have no places in common.
+fn beside<const N: usize>(
+    value: &mut Value,
+    others: [&Value; N],
+    visit: &mut dyn FnMut(&mut Value, [&Value; N]) -> bool,
+) {
+    if visit(value, others) {
+        return;
+    }
+    match value {
+        Value::Array(elements) => {
+            let is_as_long =
+                |other: &&Value| other.as_array().map(Vec::len) == Some(elements.len());
+            if others.iter().all(is_as_long) {
+                for (at, element) in elements.iter_mut().enumerate() {
+                    beside(element, others.map(|other| &other[at]), visit);
                 }
             }
         }
-        _ => {}
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                beside(field, others.map(|other| &other[key.as_str()]), visit);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The same for texts, with those of one other value.
+fn texts_beside(value: &Value, other: &Value, mut visit: impl FnMut(&str, &str)) {
+    beside(&mut value.clone(), [other], &mut |value, [other]| {
+        if let (Value::String(text), Value::String(other)) = (value, other) {
+            visit(text, other);
+        }
+        false
+    });
+}
+
+/// Notes what the texts with references stand for; both values have the same shape.
+pub(super) fn note(written: &Value, meant: &Value, into: &mut Meant) {
+    texts_beside(written, meant, |text, meant| {
+        if refers(text) {
+            into.insert(text.to_owned(), meant.to_owned());
+        }
+    });
 }
 
 /// The normal form of a value, with the references of `written` in their places.
 pub(super) fn with_references(normal: &Value, written: &Value) -> Value {
     let mut whole = escaped(normal);
-    put_references(&mut whole, written);
+    beside(&mut whole, [written], &mut |into, [written]| {
+        let is_reference = written.as_str().is_some_and(refers);
+        if is_reference {
+            into.clone_from(written);
+        }
+        is_reference
+    });
     // Where the shapes differ, none may get lost: what it stands for would be shown.
     if references(&whole) == references(written) { whole } else { written.clone() }
-}
-
-fn put_references(into: &mut Value, written: &Value) {
-    match (into, written) {
-        (into, Value::String(text)) if refers(text) => into.clone_from(written),
-        (Value::Array(into), Value::Array(written)) if into.len() == written.len() => {
-            into.iter_mut().zip(written).for_each(|(into, written)| put_references(into, written));
-        }
-        (Value::Object(into), Value::Object(written)) => {
-            for (key, written) in written {
-                if let Some(into) = into.get_mut(key) {
-                    put_references(into, written);
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 /// Hides in a value that is shown what stands where `other` has a reference: it was, or became, what a
 /// variable holds.
 pub(super) fn hide_beside(value: &mut Value, other: &Value) {
-    match (value, other) {
-        (Value::String(text), Value::String(other))
-            if refers(other) && text != other && !refers(text) =>
-        {
-            HIDDEN.clone_into(text);
+    beside(value, [other], &mut |value, [other]| {
+        let goes_on = match (&*value, other) {
+            (Value::Array(elements), Value::Array(others)) => elements.len() == others.len(),
+            (Value::Object(_), Value::Object(_)) => true,
+            _ => false,
+        };
+        // Where the shapes differ, which text became the reference can't be seen.
+        if !goes_on && any_reference(other) {
+            *value = shown_references(value);
         }
-        (Value::Array(elements), Value::Array(others)) if elements.len() == others.len() => {
-            elements.iter_mut().zip(others).for_each(|(one, other)| hide_beside(one, other));
-        }
-        (Value::Object(fields), Value::Object(others)) => {
-            for (key, other) in others {
-                if let Some(value) = fields.get_mut(key) {
-                    hide_beside(value, other);
-                }
-            }
-        }
-        // Which of them became the reference can't be seen.
-        (value, other) if any_reference(other) => {
-            *value = map(value, |text| if refers(text) { text } else { HIDDEN }.to_owned());
-        }
-        _ => {}
-    }
+        !goes_on
+    });
 }
 
 /// The texts that refer to nothing and stand where `other` has a reference, without their escapes.
 pub(super) fn literals_beside(written: &Value, other: &Value, into: &mut Vec<String>) {
-    match (written, other) {
-        (Value::String(text), Value::String(other)) if refers(other) && !refers(text) => {
+    texts_beside(written, other, |text, other| {
+        if refers(other) && !refers(text) {
             into.push(unescape(text));
         }
-        (Value::Array(elements), Value::Array(others)) if elements.len() == others.len() => {
-            let pairs = elements.iter().zip(others);
-            pairs.for_each(|(element, other)| literals_beside(element, other, into));
-        }
-        (Value::Object(fields), Value::Object(others)) => {
-            for (key, other) in others {
-                if let Some(field) = fields.get(key) {
-                    literals_beside(field, other, into);
-                }
-            }
-        }
-        _ => {}
-    }
+    });
 }
 
 /// Puts the references of `new` in the place of the literals that they took the place of since `old`,
 /// where those still stand.
 pub(super) fn rewrite(written: &mut Value, old: &Value, new: &Value) {
-    match (written, old, new) {
-        (Value::String(text), Value::String(old), Value::String(new))
-            if refers(new) && !refers(old) && text == old =>
-        {
-            text.clone_from(new);
+    beside(written, [old, new], &mut |value, [old, new]| {
+        let became =
+            new.as_str().is_some_and(refers) && old.as_str().is_some_and(|old| !refers(old));
+        if became && value == old {
+            value.clone_from(new);
         }
-        (Value::Array(elements), Value::Array(old), Value::Array(new))
-            if elements.len() == old.len() && old.len() == new.len() =>
-        {
-            let beside = old.iter().zip(new);
-            elements.iter_mut().zip(beside).for_each(|(one, (old, new))| rewrite(one, old, new));
-        }
-        (Value::Object(fields), Value::Object(old), Value::Object(new)) => {
-            for (key, new) in new {
-                if let (Some(field), Some(old)) = (fields.get_mut(key), old.get(key)) {
-                    rewrite(field, old, new);
-                }
-            }
-        }
-        _ => {}
-    }
+        false
+    });
 }
 
 /// What a command gives, as a file writes it. A text that is given as it is shown now keeps what it
