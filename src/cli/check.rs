@@ -53,31 +53,41 @@ pub(super) fn run(args: &CheckArgs) -> u8 {
 }
 
 fn check(file: &Path, talk: &mut impl Write) -> ExitCode {
-    let (exit_code, text) = match config::load(file) {
-        Ok(config) => {
-            let (problems, missing) = missing(&config);
-            let domains = counted(config.declared.domains.len(), "domain");
-            let backends = counted(config.declared.backends.len(), "backend");
+    let (exit_code, text) = match inspect(file) {
+        Ok((exit_code, found)) => {
+            let warnings = found.warnings.iter().filter(|_| exit_code != ExitCode::Usage);
             let mut text = String::new();
-            for warning in config.warnings.iter().chain(&missing) {
+            for warning in warnings {
                 // Writing to a text never fails.
                 let (file, line) = (warning.file.display(), warning.line);
                 let _ = writeln!(text, "{file}:{line}: warning: {warning}");
             }
-            if problems.is_empty() {
-                (ExitCode::Done, format!("{text}{}: ok: {domains}, {backends}", file.display()))
+            let end = if exit_code == ExitCode::Done {
+                let domains = counted(found.domains, "domain");
+                let backends = counted(found.backends, "backend");
+                format!("{}: ok: {domains}, {backends}", file.display())
             } else {
-                let path = file.to_owned();
-                let error = ConfigError::Invalid { path, problems };
-                (ExitCode::Failed, format!("{text}{error}"))
-            }
+                let (path, problems) = (file.to_owned(), found.problems);
+                ConfigError::Invalid { path, problems }.to_string()
+            };
+            (exit_code, text + &end)
         }
-        Err(error @ ConfigError::Invalid { .. }) => (ExitCode::Usage, error.to_string()),
         Err(error) => (ExitCode::Usage, complaint(&error, error.hint())),
     };
     // A closed stream does not change the exit status.
     let _ = writeln!(talk, "{}", printable_lines(&text));
     exit_code
+}
+
+/// Everything that is wrong with a file, and on this machine.
+fn inspect(file: &Path) -> Result<(ExitCode, Inspection), ConfigError> {
+    let mut found = config::inspect(file)?;
+    let Some(config) = &found.config else { return Ok((ExitCode::Usage, found)) };
+    let (problems, warnings) = missing(config);
+    let exit_code = if problems.is_empty() { ExitCode::Done } else { ExitCode::Failed };
+    found.problems.extend(problems);
+    found.warnings.extend(warnings);
+    Ok((exit_code, found))
 }
 
 /// What would make a start fail on this machine, and what would be missing, with their lines.
@@ -92,18 +102,8 @@ fn missing(config: &Config) -> (Vec<Problem>, Vec<Problem>) {
         let (file, line) = place(key);
         let written = setting(key).and_then(|setting| setting.value.as_ref());
         let message = written.map_or(message.clone(), |written| with_references(message, written));
-        let (key, value) = (key.to_owned(), None);
         let of_its_kind = if stops_start { &mut problems } else { &mut warnings };
-        of_its_kind.push(Problem {
-            file,
-            line,
-            column: 1,
-            end_line: line,
-            end_column: 1,
-            key,
-            value,
-            message,
-        });
+        of_its_kind.push(Problem::at_line(file, line, key, message));
     }
     (problems, warnings)
 }
@@ -132,79 +132,25 @@ struct Answer {
     valid: bool,
     /// The files that were read, the main one first.
     files: Vec<String>,
-    problems: Vec<Diagnostic>,
+    problems: Vec<Problem>,
     /// Warnings.
-    warnings: Vec<Diagnostic>,
+    warnings: Vec<Problem>,
     /// How many domains and backends could be read.
     domains: usize,
     backends: usize,
 }
 
-/// A problem and its place; lines and columns count from 1, columns in characters, the end is
-/// exclusive.
-#[derive(Debug, Serialize)]
-struct Diagnostic {
-    file: String,
-    line: usize,
-    column: usize,
-    end_line: usize,
-    end_column: usize,
-    /// Empty when the file is not TOML there.
-    key: String,
-    /// What is written there, shortened.
-    value: Option<String>,
-    message: String,
-}
-
-impl From<Problem> for Diagnostic {
-    fn from(problem: Problem) -> Self {
-        let Problem { file, line, column, end_line, end_column, key, value, message } = problem;
-        let file = file.display().to_string();
-        Self { file, line, column, end_line, end_column, key, value, message }
-    }
-}
-
 fn check_as_json(file: &Path, data: &mut impl Write) -> ExitCode {
-    let mut exit_code = ExitCode::Done;
-    let answer = match config::inspect(file) {
-        Ok(Inspection { files, mut problems, mut warnings, domains, backends, config }) => {
-            if let Some(config) = config {
-                let (errors, doubts) = missing(&config);
-                if !errors.is_empty() {
-                    exit_code = ExitCode::Failed;
-                }
-                problems.extend(errors);
-                warnings.extend(doubts);
-            } else {
-                exit_code = ExitCode::Usage;
-            }
-            Answer {
-                valid: problems.is_empty(),
-                files: files.iter().map(|file| file.display().to_string()).collect(),
-                problems: problems.into_iter().map(Diagnostic::from).collect(),
-                warnings: warnings.into_iter().map(Diagnostic::from).collect(),
-                domains,
-                backends,
-            }
-        }
-        Err(error) => {
-            exit_code = ExitCode::Usage;
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            let diagnostic = Diagnostic {
-                file: file.display().to_string(),
-                line: 1,
-                column: 1,
-                end_line: 1,
-                end_column: 1,
-                key: String::new(),
-                value: None,
-                message: format!("{error}{}", cause.unwrap_or_default()),
-            };
-            let problems = vec![diagnostic];
-            let (files, warnings) = (Vec::new(), Vec::new());
-            Answer { valid: false, files, problems, warnings, domains: 0, backends: 0 }
-        }
-    };
+    let (exit_code, found) = inspect(file).unwrap_or_else(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        let message = format!("{error}{}", cause.unwrap_or_default());
+        let problems = vec![Problem::at_line(file.to_owned(), 1, "", message)];
+        (ExitCode::Usage, Inspection { problems, ..Inspection::default() })
+    });
+    let Inspection { files, problems, warnings, domains, backends, .. } = found;
+    let files = files.iter().map(|file| file.display().to_string()).collect();
+    let valid = problems.is_empty();
+    let answer = Answer { valid, files, problems, warnings, domains, backends };
     let text = serde_json::to_string_pretty(&answer).map_err(io::Error::from);
     // A reader that closes the pipe has read enough.
     let _ = text.and_then(|text| writeln!(data, "{}", printable_json(&text)));

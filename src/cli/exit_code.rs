@@ -2,83 +2,44 @@
 
 use std::fmt::Write as _;
 
-use crate::model::Outcome;
+use crate::model::{Outcome, worded};
 use crate::rpc::client::ClientError;
 use crate::rpc::envelope::FaultKind;
 
-/// How a command ended, for scripts. The numbers are stable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitCode {
-    /// It is done.
-    Done,
-    /// It was refused, or it failed.
-    Failed,
-    /// The command line or the config file is wrong.
-    Usage,
-    /// Nothing listens at the admin socket.
-    NoServer,
-    /// There is no such domain, backend or tag.
-    NotFound,
-    /// It already exists, it changed in the meantime, or another switch is running.
-    Conflict,
-    /// The gate failed: not healthy in time, and nothing changed. Or there was no certificate in time.
-    Unhealthy,
-    /// The change was made, but its drain did not end in time.
-    NotDrained,
-    /// Ctrl-C, after the operation had begun: 128 and the number of SIGINT, as shells have it.
-    Interrupted,
+worded! {
+    /// How a command ended, for scripts, with what it means, for the help. The numbers are stable.
+    pub enum ExitCode {
+        /// It is done.
+        Done = 0 "done",
+        /// It was refused, or it failed.
+        Failed = 1 "refused or failed",
+        /// The command line or the config file is wrong.
+        Usage = 2 "wrong usage or invalid config",
+        /// Nothing listens at the admin socket.
+        NoServer = 3 "no server at the socket",
+        /// There is no such domain, backend or tag.
+        NotFound = 4 "not found",
+        /// It already exists, it changed in the meantime, or another switch is running.
+        Conflict = 5 "it already exists, it changed in the meantime, or another switch is running",
+        /// The gate failed: not healthy in time, and nothing changed. Or there was no certificate in time.
+        Unhealthy = 6 "not healthy in time, nothing changed; or no certificate in time",
+        /// The change was made, but its drain did not end in time.
+        NotDrained = 7 "switched, but not drained in time",
+        /// Ctrl-C, after the operation had begun: 128 and the number of SIGINT, as shells have it.
+        Interrupted = 130 "interrupted; the server goes on",
+    }
 }
 
 impl ExitCode {
-    /// All of them, by number.
-    pub const ALL: [Self; 9] = [
-        Self::Done,
-        Self::Failed,
-        Self::Usage,
-        Self::NoServer,
-        Self::NotFound,
-        Self::Conflict,
-        Self::Unhealthy,
-        Self::NotDrained,
-        Self::Interrupted,
-    ];
-
     /// The number that the shell sees.
     pub fn number(self) -> u8 {
-        match self {
-            Self::Done => 0,
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::NoServer => 3,
-            Self::NotFound => 4,
-            Self::Conflict => 5,
-            Self::Unhealthy => 6,
-            Self::NotDrained => 7,
-            Self::Interrupted => 130,
-        }
+        self as u8
     }
 
     /// The exit code of a wait without a drain: a time-out means that it is not healthy in time.
     #[must_use]
     pub fn of_good_in_time(self) -> Self {
         if self == Self::NotDrained { Self::Unhealthy } else { self }
-    }
-
-    /// What it means, for the help.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Failed => "refused or failed",
-            Self::Usage => "wrong usage or invalid config",
-            Self::NoServer => "no server at the socket",
-            Self::NotFound => "not found",
-            Self::Conflict => {
-                "it already exists, it changed in the meantime, or another switch is running"
-            }
-            Self::Unhealthy => "not healthy in time, nothing changed; or no certificate in time",
-            Self::NotDrained => "switched, but not drained in time",
-            Self::Interrupted => "interrupted; the server goes on",
-        }
     }
 }
 
@@ -133,7 +94,7 @@ impl From<&Outcome> for ExitCode {
 pub(super) fn help() -> String {
     let mut text = "Exit status:".to_owned();
     for code in ExitCode::ALL {
-        let _ = write!(text, "\n  {:>3}  {}", code.number(), code.meaning());
+        let _ = write!(text, "\n  {:>3}  {}", code.number(), code.as_str());
     }
     text
 }

@@ -6,7 +6,7 @@ use argon2::Argon2;
 use argon2::password_hash::PasswordHasher;
 
 use super::exit_code::ExitCode;
-use super::words::say;
+use super::words::{say, written};
 
 /// Hash a password for a domain's `basic_auth`
 ///
@@ -33,13 +33,7 @@ pub(super) fn run(_: &HashPasswordArgs) -> u8 {
             return ExitCode::Failed.into();
         }
     };
-    match writeln!(io::stdout().lock(), "{hash}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            say(format_args!("error: cannot write the hash\ncause: {error}"));
-            ExitCode::Failed.into()
-        }
-        _ => ExitCode::Done.into(),
-    }
+    written("hash", writeln!(io::stdout().lock(), "{hash}")).into()
 }
 
 fn password() -> Result<String, String> {

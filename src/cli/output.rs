@@ -1,13 +1,14 @@
 //! What a command prints: results on stdout, messages on stderr, as table or JSON.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use super::exit_code::ExitCode;
 use super::problem::Problem;
-use super::progress::Progress;
+use super::progress::{COUNT_INTERVAL, Progress};
 use super::table::{Cell, Columns, Table, Tone, printable};
 use super::time::{age, span};
 use crate::model::{BackendAnswer, HealthReport, HealthStatus, printable_json, printable_lines};
@@ -71,7 +72,7 @@ pub(super) struct Look {
 
 /// Writes a command's output. Write errors are reported by [`Printer::finish`].
 pub(super) struct Printer<'w> {
-    look: Look,
+    pub(super) look: Look,
     stdout: &'w mut dyn Write,
     stderr: &'w mut dyn Write,
     progress: Progress,
@@ -106,14 +107,7 @@ impl<'w> Printer<'w> {
 
     /// Prints a result.
     pub(super) fn show(&mut self, result: &impl Serialize, table: Table) {
-        match self.look.format {
-            Format::Json => self.json(result),
-            Format::Table | Format::Wide => {
-                let Look { header, color, .. } = self.look;
-                let text = table.render(header, color, self.table_width());
-                self.data(&text);
-            }
-        }
+        self.show_all(result, [table]);
     }
 
     /// Prints a result that is a text of its own: the text for people, the result for scripts.
@@ -185,11 +179,6 @@ impl<'w> Printer<'w> {
         }
     }
 
-    /// Prints a result as JSON, whatever was asked for.
-    pub(super) fn raw(&mut self, result: &impl Serialize) {
-        self.json(result);
-    }
-
     /// Prints the progress of an operation, one JSON object a line.
     pub(super) fn progress(&mut self, progress: &impl Serialize) {
         if !self.look.quiet {
@@ -222,26 +211,6 @@ impl<'w> Printer<'w> {
     /// Whether writing has failed, so that the command can stop.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.is_some()
-    }
-
-    /// Whether only results and errors are wanted.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.look.quiet
-    }
-
-    /// Whether stdout is a terminal.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.look.terminal
-    }
-
-    /// Whether stdout has colours.
-    pub(super) fn is_colored(&self) -> bool {
-        self.look.color
-    }
-
-    /// The width of the terminal on stdout, or of `COLUMNS`.
-    pub(super) fn width(&self) -> Option<u16> {
-        self.look.width
     }
 
     /// Flushes the output.
@@ -282,17 +251,17 @@ impl<'w> Printer<'w> {
 
     /// Prints the progress of a phase, which changes soon.
     pub(super) fn passing(&mut self, phase: &str, text: &str) {
-        if self.talks()
-            && let Some(line) = self.progress.passing(phase, &printable(text))
-        {
-            self.note(&line);
-        }
+        self.under_way(phase, text, Duration::ZERO);
     }
 
     /// The same for a count that may change by thousands quickly.
     pub(super) fn counting(&mut self, phase: &str, text: &str) {
+        self.under_way(phase, text, COUNT_INTERVAL);
+    }
+
+    fn under_way(&mut self, phase: &str, text: &str, pause: Duration) {
         if self.talks()
-            && let Some(line) = self.progress.counting(phase, &printable(text))
+            && let Some(line) = self.progress.under_way(phase, &printable(text), pause)
         {
             self.note(&line);
         }
@@ -369,7 +338,8 @@ impl<'w> Printer<'w> {
         table.render(false, self.look.color_words, None)
     }
 
-    fn json(&mut self, result: &impl Serialize) {
+    /// Prints a result as JSON, whatever was asked for.
+    pub(super) fn json(&mut self, result: &impl Serialize) {
         match serde_json::to_string_pretty(result) {
             Ok(text) => self.data(&(printable_json(&text).into_owned() + "\n")),
             Err(error) => self.failed = Some(error.into()),
@@ -403,12 +373,7 @@ fn fitting(line: &str, width: Option<u16>) -> String {
 
 /// The verdict on a backend.
 pub(super) fn health_cell(status: HealthStatus) -> Cell {
-    let tone = match status {
-        HealthStatus::Healthy => Tone::Good,
-        HealthStatus::Unknown => Tone::Unsure,
-        HealthStatus::Unhealthy => Tone::Bad,
-    };
-    Cell::toned(status.as_str(), tone)
+    Cell::toned(status.as_str(), Tone::of_health(status))
 }
 
 /// The last answer of a backend, and when it came.
@@ -421,7 +386,6 @@ pub(super) fn last_answer(health: &HealthReport, now_ms: u64) -> String {
     }
     let Some(checked_ms) = health.checked_ms else { return "no answer yet".to_owned() };
     let status = health.last_status.map_or_else(|| "accepted".to_owned(), |s| s.to_string());
-    let took =
-        health.latency_us.map(|us| format!(" in {}", span(std::time::Duration::from_micros(us))));
+    let took = health.latency_us.map(|us| format!(" in {}", span(Duration::from_micros(us))));
     format!("{status}{} ({})", took.unwrap_or_default(), age(now_ms, checked_ms))
 }

@@ -31,21 +31,8 @@ impl Problem {
     /// A failed call. `action` is what was tried, such as ``remove `example.com` ``.
     pub(super) fn calling(action: &str, error: ClientError) -> Self {
         let exit = ExitCode::from(&error);
-        let what = match error {
-            // It may have been done, so this doesn't say that it could not.
-            ClientError::Closed { .. } => {
-                format!("lost the connection to the server while asking it to {action}")
-            }
-            ClientError::NoServer { .. }
-            | ClientError::Denied { .. }
-            | ClientError::Connect { .. }
-            | ClientError::Untrusted { .. }
-            | ClientError::Stranger { .. }
-            | ClientError::Protocol { .. }
-            | ClientError::Fault(_) => format!("cannot {action}"),
-        };
         let kind = match error {
-            ClientError::Fault(fault) => return Self::fault(what, fault),
+            ClientError::Fault(fault) => return Self::fault(format!("cannot {action}"), fault),
             ClientError::NoServer { .. } => "no_server",
             ClientError::Denied { .. } => "denied",
             ClientError::Untrusted { .. } | ClientError::Stranger { .. } => "untrusted",
@@ -53,15 +40,32 @@ impl Problem {
             ClientError::Closed { .. } => "closed",
             ClientError::Protocol { .. } => "protocol",
         };
+        let what = if matches!(error, ClientError::Closed { .. }) {
+            // It may have been done, so this doesn't say that it could not.
+            format!("lost the connection to the server while asking it to {action}")
+        } else {
+            format!("cannot {action}")
+        };
         let cause = match error.source() {
             Some(source) => format!("{error}: {}", words(source)),
             None => error.to_string(),
         };
-        let hint = error.hint();
-        let json = json!({
-            "code": code::PRODUCT, "message": cause, "data": { "kind": kind, "hint": hint },
-        });
-        Self { what, cause, answers: Vec::new(), problems: Vec::new(), hint, exit, json }
+        let data = json!({ "kind": kind, "hint": error.hint() });
+        Self::own(what, cause, &data, exit)
+    }
+
+    /// What this process has found.
+    fn own(what: impl Into<String>, cause: String, data: &Value, exit: ExitCode) -> Self {
+        let hint = data["hint"].as_str().map(str::to_owned);
+        let json = json!({ "code": code::PRODUCT, "message": cause, "data": data });
+        let (answers, problems) = (Vec::new(), Vec::new());
+        Self { what: what.into(), cause, answers, problems, hint, exit, json }
+    }
+
+    /// What the server's answer means, as if the server had said so.
+    pub(super) fn found(what: String, message: String, kind: FaultKind, hint: String) -> Self {
+        let data = FaultData { kind, hint: Some(hint), ..FaultData::default() };
+        Self::fault(what, Fault { code: code::PRODUCT, message, data })
     }
 
     /// An error from the server.
@@ -81,33 +85,12 @@ impl Problem {
 
     /// The process could not be set up.
     pub(super) fn starting(error: &std::io::Error) -> Self {
-        let cause = words(error);
-        Self {
-            what: "cannot start".to_owned(),
-            answers: Vec::new(),
-            problems: Vec::new(),
-            hint: None,
-            exit: ExitCode::Failed,
-            json: json!({
-                "code": code::PRODUCT, "message": cause, "data": { "kind": "internal" },
-            }),
-            cause,
-        }
+        Self::own("cannot start", words(error), &json!({ "kind": "internal" }), ExitCode::Failed)
     }
 
     /// The input is wrong, as only reading it shows.
     pub(super) fn usage(what: &str, cause: String) -> Self {
-        Self {
-            what: what.to_owned(),
-            answers: Vec::new(),
-            problems: Vec::new(),
-            hint: None,
-            exit: ExitCode::Usage,
-            json: json!({
-                "code": code::PRODUCT, "message": cause, "data": { "kind": "invalid" },
-            }),
-            cause,
-        }
+        Self::own(what, cause, &json!({ "kind": "invalid" }), ExitCode::Usage)
     }
 
     /// It failed. `action` is what was tried.
@@ -116,54 +99,22 @@ impl Problem {
         cause: String,
         hint: Option<String>,
     ) -> Self {
-        Self {
-            what: format!("cannot {action}"),
-            answers: Vec::new(),
-            problems: Vec::new(),
-            exit: ExitCode::Failed,
-            json: json!({
-                "code": code::PRODUCT,
-                "message": cause,
-                "data": { "kind": "failed", "hint": hint },
-            }),
-            cause,
-            hint,
-        }
+        let data = json!({ "kind": "failed", "hint": hint.map(Value::from) });
+        Self::own(format!("cannot {action}"), cause, &data, ExitCode::Failed)
     }
 
     /// Ctrl-C during an operation that changes nothing.
     pub(super) fn given_up(action: &str) -> Self {
-        let cause = "interrupted".to_owned();
-        Self {
-            what: format!("did not {action}"),
-            answers: Vec::new(),
-            problems: Vec::new(),
-            exit: ExitCode::Interrupted,
-            json: json!({
-                "code": code::PRODUCT, "message": cause, "data": { "kind": "interrupted" },
-            }),
-            cause,
-            hint: None,
-        }
+        let (what, cause) = (format!("did not {action}"), "interrupted".to_owned());
+        Self::own(what, cause, &json!({ "kind": "interrupted" }), ExitCode::Interrupted)
     }
 
     /// Ctrl-C while the server works on `action`.
     pub(super) fn interrupted(action: &str) -> Self {
         let cause = format!("interrupted; the server goes on to {action}");
-        let hint = "see how it ends with `vhost ctl history`".to_owned();
-        Self {
-            what: "stopped waiting for the server".to_owned(),
-            answers: Vec::new(),
-            problems: Vec::new(),
-            exit: ExitCode::Interrupted,
-            json: json!({
-                "code": code::PRODUCT,
-                "message": cause,
-                "data": { "kind": "interrupted", "hint": hint },
-            }),
-            cause,
-            hint: Some(hint),
-        }
+        let hint = "see how it ends with `vhost ctl history`";
+        let data = json!({ "kind": "interrupted", "hint": hint });
+        Self::own("stopped waiting for the server", cause, &data, ExitCode::Interrupted)
     }
 }
 

@@ -9,7 +9,7 @@ use super::time::timestamp;
 use crate::clock::now_ms;
 
 /// The interval of lines of a fast count.
-const COUNT_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The interval at which the line's clock is updated.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
@@ -37,17 +37,8 @@ impl Progress {
         if terminal { Self::Line(None) } else { Self::Lines(None) }
     }
 
-    /// Shows the progress of a phase. Returns the line to print, if any.
-    pub(super) fn passing(&mut self, phase: &str, text: &str) -> Option<String> {
-        self.shown(phase, text, Duration::ZERO)
-    }
-
-    /// The same for a count that may change by thousands quickly.
-    pub(super) fn counting(&mut self, phase: &str, text: &str) -> Option<String> {
-        self.shown(phase, text, COUNT_INTERVAL)
-    }
-
-    fn shown(&mut self, phase: &str, text: &str, pause: Duration) -> Option<String> {
+    /// Shows the progress of a phase, at most once in `pause`. Returns the line to print, if any.
+    pub(super) fn under_way(&mut self, phase: &str, text: &str, pause: Duration) -> Option<String> {
         let line = line(phase, text);
         match self {
             Self::Line(bar) => {
@@ -119,12 +110,17 @@ mod tests {
     #[test]
     fn off_a_terminal_each_line_says_when_and_a_count_is_told_at_most_every_second() {
         let mut progress = Progress::new(false);
-        let first = progress.counting("draining", "300 requests left").expect("last_line at once");
+        let first = progress
+            .under_way("draining", "300 requests left", COUNT_INTERVAL)
+            .expect("last_line at once");
         assert!(first.ends_with("Z draining  300 requests left"), "{first}");
-        assert_eq!(progress.counting("draining", "299 requests left"), None);
-        assert!(progress.passing("checking", "1 of 2").is_some(), "another phase");
-        assert_eq!(progress.passing("checking", "1 of 2"), None, "nothing new");
-        assert!(progress.passing("checking", "2 of 2").is_some());
+        assert_eq!(progress.under_way("draining", "299 requests left", COUNT_INTERVAL), None);
+        assert!(
+            progress.under_way("checking", "1 of 2", Duration::ZERO).is_some(),
+            "another phase"
+        );
+        assert_eq!(progress.under_way("checking", "1 of 2", Duration::ZERO), None, "nothing new");
+        assert!(progress.under_way("checking", "2 of 2", Duration::ZERO).is_some());
         assert!(progress.reached("done", "x").ends_with("Z done      x"));
     }
 }

@@ -2,8 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::exit_code::ExitCode;
-use super::words::say;
+use super::words::written;
 use crate::config;
 
 /// Print the JSON Schema of the config file.
@@ -23,16 +22,10 @@ pub(super) struct SchemaArgs {
 /// Prints the schema, or the example. Returns the exit status.
 pub(super) fn run(args: &SchemaArgs) -> u8 {
     let mut stdout = io::stdout().lock();
-    let written = if args.example {
+    let result = if args.example {
         write!(stdout, "{}", config::example())
     } else {
         writeln!(stdout, "{:#}", config::schema())
     };
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            say(format_args!("error: cannot write the schema\ncause: {error}"));
-            ExitCode::Failed.into()
-        }
-        _ => ExitCode::Done.into(),
-    }
+    written("schema", result).into()
 }

@@ -16,8 +16,7 @@ use super::words::say;
 use crate::config::{
     Arguments, BackendArgument, Config, ConfigError, Route, Source, listen_address,
 };
-use crate::model::Actor;
-use crate::model::LogFormat;
+use crate::model::{Actor, LogFormat};
 use crate::server::{Configuration, Logs, ReloadOptions, Server, ServerError};
 use crate::telemetry::{self, LogHandle};
 
@@ -95,20 +94,14 @@ pub(super) fn run(args: ServeArgs) -> u8 {
             say(&error);
             return ExitCode::Usage.into();
         }
-        Err(error) => {
-            complain(&error, error.hint());
-            return ExitCode::Usage.into();
-        }
+        Err(error) => return complain(&error, error.hint(), ExitCode::Usage).into(),
     };
     let logging = match telemetry::init(&config.logging) {
         Ok(logging) => logging,
-        Err(error) => {
-            complain(&error, error.hint().as_deref());
-            return ExitCode::Failed.into();
-        }
+        Err(error) => return complain(&error, error.hint().as_deref(), ExitCode::Failed).into(),
     };
     let log = logging.handle();
-    let exit = serve(config, source, log.clone());
+    let exit = serve(config, source, log.clone()).err().unwrap_or(ExitCode::Done);
     // Last of all, so that every line before is written.
     drop(logging);
     for (which, dropped) in [("log", &log.dropped().log), ("access log", &log.dropped().access_log)]
@@ -124,36 +117,17 @@ pub(super) fn run(args: ServeArgs) -> u8 {
     exit.into()
 }
 
-fn serve(config: Config, source: Source, log: LogHandle) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&error, None);
-            return ExitCode::Failed;
-        }
-    };
-    runtime.block_on(async {
+/// Runs the server, or says why it can't.
+fn serve(config: Config, source: Source, log: LogHandle) -> Result<(), ExitCode> {
+    let failed = |error: &dyn Error| complain(error, None, ExitCode::Failed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| failed(&error))?.block_on(async {
         // Caught before anything listens: a signal that comes early must not be lost.
-        let mut signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                complain(&error, None);
-                return ExitCode::Failed;
-            }
-        };
+        let mut signals = Signals::new().map_err(|error| failed(&error))?;
         let start = move || Server::start(config, source, Some(log));
-        let started = tokio::task::spawn_blocking(start).await;
-        let server = match started {
-            Ok(Ok(server)) => server,
-            Ok(Err(error)) => {
-                complain(&error, error.hint().as_deref());
-                return exit_code(&error);
-            }
-            Err(panic) => {
-                complain(&panic, None);
-                return ExitCode::Failed;
-            }
-        };
+        let started = tokio::task::spawn_blocking(start).await.map_err(|panic| failed(&panic))?;
+        let server = started
+            .map_err(|error| complain(&error, error.hint().as_deref(), exit_code(&error)))?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             pid = std::process::id(),
@@ -172,7 +146,7 @@ fn serve(config: Config, source: Source, log: LogHandle) -> ExitCode {
         }
         notify(&[NotifyState::Stopping]);
         server.stop(signals.stop(&logs)).await;
-        ExitCode::Done
+        Ok(())
     })
 }
 
@@ -201,8 +175,9 @@ fn exit_code(error: &ServerError) -> ExitCode {
 }
 
 /// Prints what failed, why, and what to do: for people, whatever the log's format and level.
-fn complain(error: &dyn Error, hint: Option<&str>) {
+fn complain(error: &dyn Error, hint: Option<&str>, exit: ExitCode) -> ExitCode {
     say(complaint(error, hint));
+    exit
 }
 
 /// The signals that the server handles.

@@ -4,6 +4,8 @@
 
 use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, presets};
 
+use crate::model::HealthStatus;
+
 /// A list with a header, or facts about one thing without.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -16,6 +18,20 @@ impl Table {
     /// A list of things, one a row.
     pub(super) fn list(header: &[&'static str]) -> Self {
         Self { header: header.to_vec(), rows: Vec::new(), shorten: &[] }
+    }
+
+    /// A list of things, one a row: its values, each with the name of its column.
+    pub(super) fn of<T, R>(things: impl IntoIterator<Item = T>, row: impl Fn(T) -> R) -> Self
+    where
+        R: IntoIterator<Item = (&'static str, Cell)>,
+    {
+        let mut table = Self::list(&[]);
+        for thing in things {
+            let cells;
+            (table.header, cells) = row(thing).into_iter().unzip();
+            table.rows.push(cells);
+        }
+        table
     }
 
     /// If there is too little room, shortens these columns, one after the other, each to at least
@@ -37,6 +53,13 @@ impl Table {
     /// Adds a fact.
     pub(super) fn fact(&mut self, name: &str, value: impl Into<Cell>) {
         self.row([name.into(), value.into()]);
+    }
+
+    /// Adds a fact where there is one.
+    pub(super) fn known(&mut self, name: &str, value: Option<impl Into<Cell>>) {
+        if let Some(value) = value {
+            self.fact(name, value);
+        }
     }
 
     /// Whether there is nothing to show.
@@ -169,6 +192,35 @@ pub(super) enum Tone {
     Unsure,
     /// Needs attention.
     Bad,
+}
+
+impl Tone {
+    /// What it means that so many backends are healthy of those that should serve.
+    pub(super) fn of_pool(healthy: usize, ready: usize) -> Self {
+        match healthy {
+            0 => Self::Bad,
+            some if some < ready => Self::Unsure,
+            _ => Self::Good,
+        }
+    }
+
+    /// What it means that such a share of requests failed, 0 to 1.
+    pub(super) fn of_errors(share: f64) -> Self {
+        match share {
+            0.0 => Self::Plain,
+            ..0.01 => Self::Unsure,
+            _ => Self::Bad,
+        }
+    }
+
+    /// What the health of a backend means.
+    pub(super) fn of_health(status: HealthStatus) -> Self {
+        match status {
+            HealthStatus::Healthy => Self::Good,
+            HealthStatus::Unknown => Self::Unsure,
+            HealthStatus::Unhealthy => Self::Bad,
+        }
+    }
 }
 
 impl Cell {

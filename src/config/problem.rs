@@ -5,12 +5,15 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Serialize, Serializer};
+
 use crate::model::{self, on_one_line, printable};
 
 /// One thing that is wrong in a config file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
     /// The file.
+    #[serde(serialize_with = "as_shown")]
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
@@ -27,6 +30,18 @@ pub(crate) struct Problem {
     pub value: Option<String>,
     /// What is wrong, and what would be right.
     pub message: String,
+}
+
+fn as_shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+impl Problem {
+    /// A problem of a whole line, of which it is not known where in it the value is.
+    pub(crate) fn at_line(file: PathBuf, line: usize, key: &str, message: String) -> Self {
+        let (column, end_line, end_column, key) = (1, line, 1, key.to_owned());
+        Self { file, line, column, end_line, end_column, key, value: None, message }
+    }
 }
 
 impl fmt::Display for Problem {

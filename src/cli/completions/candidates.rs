@@ -4,17 +4,18 @@ use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use serde_json::Value;
 
-use super::names;
-use crate::cli::ctl::{FlagValue, Given, HasOptions, OfBackend, OfDomain, default_socket};
+use crate::cli::ctl::{FlagValue, Given, HasOptions, default_socket};
 use crate::model::record::{self, Record};
 use crate::model::{BackendId, BackendOptions, DomainName, Tag, TopOptions};
 use crate::rpc::catalogue::{self, Entry};
-use crate::rpc::methods::name::{Name, Noun};
+use crate::rpc::client::Client;
+use crate::rpc::methods::name::{Complete, CompleteParams, Name, Noun};
 
 /// The candidates for a word.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
         return arg.add(ArgValueCandidates::new(methods));
     }
     let arg = complete_flag::<BackendOptions>(complete_flag::<TopOptions>(arg));
-    let arg = complete_option::<OfBackend>(complete_option::<OfDomain>(arg));
+    let arg = complete_option::<BackendOptions>(complete_option::<TopOptions>(arg));
     let of = arg.get_value_parser().type_id();
     let noun = if of == TypeId::of::<DomainName>() {
         Noun::Domain
@@ -116,7 +117,7 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
     }
     let socket = Arc::clone(socket);
     arg.add(ArgValueCompleter::new(move |prefix: &OsStr| {
-        let names = names::ask(&socket, noun, &text(prefix));
+        let names = names(&socket, noun, &text(prefix));
         let candidate = |(order, name): (usize, Name)| {
             let about = Some(name.about).filter(|about| !about.is_empty());
             CompletionCandidate::new(name.name)
@@ -125,6 +126,28 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
         };
         names.into_iter().enumerate().map(candidate).collect()
     }))
+}
+
+/// For connect and answer together: with the start of the process, completion takes at most 200 ms
+/// whatever the server does.
+const LOOKUP_TIMEOUT: Duration = Duration::from_millis(150);
+
+/// The names that begin with `prefix`; empty if the server at `socket` does not answer in time.
+fn names(socket: &Path, noun: Noun, prefix: &str) -> Vec<Name> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let params = CompleteParams { noun, prefix: prefix.to_owned(), limit: None };
+    let answer = async {
+        let mut client = Client::connect(socket).await?;
+        client.call::<Complete>(&params, |()| {}).await
+    };
+    let answered = runtime.block_on(async { tokio::time::timeout(LOOKUP_TIMEOUT, answer).await });
+    match answered {
+        Ok(Ok(list)) => list.names,
+        // Errors are not printed: they would appear in the line that is being typed.
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
 }
 
 fn files() -> ArgValueCompleter {

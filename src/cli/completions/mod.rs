@@ -6,7 +6,6 @@
 //! domain `*` as a pattern, and errors reach the terminal.
 
 mod candidates;
-mod names;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

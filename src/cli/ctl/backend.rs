@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
 
-use super::backend_view::{Unhealthy, facts, summary, table, wide_table};
+use super::backend_view::{facts, summary, table, unhealthy_note};
 use super::connect::Session;
 use super::domain::unfit;
 use super::flags::{EDITS, Flags};
-use super::options::{OfBackend, OptionArgs};
+use super::options::OptionArgs;
 use super::pages::print_all;
 use super::switch_progress::draining;
 use crate::cli::exit_code::ExitCode;
@@ -17,7 +17,7 @@ use crate::cli::problem::Problem;
 use crate::cli::table::join;
 use crate::cli::time::parse_millis;
 use crate::model::{BackendAddr, BackendId, BackendOptions, Tag};
-use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
+use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
 use crate::rpc::methods::backend::{
     self, AddParams, BackendInfo, BackendParams, DrainParams, DrainProgress, ReadyParams,
@@ -26,30 +26,87 @@ use crate::rpc::methods::backend::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BackendVerb {
-    List(ListArgs),
-    Show(ShowArgs),
+    /// List all backends with their health
+    #[command(after_help = "Example:\n  vhost ctl backend list")]
+    List,
+    /// Show one backend, and why it is unhealthy
+    #[command(after_help = "Example:\n  vhost ctl backend show web-v1")]
+    Show {
+        /// The backend
+        id: BackendId,
+    },
     Add(AddArgs),
     Set(SetArgs),
-    Remove(RemoveArgs),
-    Tag(TagArgs),
-    Untag(UntagArgs),
-    Drain(DrainArgs),
-    Ready(ReadyArgs),
-    Probe(ProbeArgs),
-    Disable(DisableArgs),
-}
-
-/// List all backends with their health
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl backend list")]
-pub(super) struct ListArgs {}
-
-/// Show one backend, and why it is unhealthy
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl backend show web-v1")]
-pub(super) struct ShowArgs {
-    /// The backend
-    id: BackendId,
+    /// Drain a backend and remove it
+    #[command(after_help = "Example:\n  vhost ctl backend remove web-v1 --timeout 2m")]
+    Remove {
+        /// The backend
+        id: BackendId,
+        /// How long its requests may take to end, such as `30s` [default: the server's]
+        #[arg(long, value_name = "TIME", value_parser = parse_millis)]
+        timeout: Option<u64>,
+        /// Remove it even if a live tag loses its last healthy backend, or requests have not ended in
+        /// time
+        #[arg(long)]
+        force: bool,
+    },
+    /// Add tags to a backend, or remove some
+    #[command(after_help = "Examples:
+  vhost ctl backend tag web-v1 b
+  vhost ctl backend tag web-v1 --remove a")]
+    Tag {
+        /// The backend
+        id: BackendId,
+        /// The tags to add
+        #[arg(value_name = "TAG", value_delimiter = ',')]
+        #[arg(required_unless_present = "remove", conflicts_with = "remove")]
+        tags: Vec<Tag>,
+        /// A tag to remove instead; may be repeated, or several with commas
+        #[arg(long, value_name = "TAG", value_delimiter = ',')]
+        remove: Vec<Tag>,
+        /// Do it even if a live tag loses its last healthy backend
+        #[arg(long, requires = "remove")]
+        force: bool,
+    },
+    /// Remove tags from a backend
+    #[command(after_help = "Example:\n  vhost ctl backend untag web-v1 a")]
+    Untag {
+        /// The backend
+        id: BackendId,
+        /// The tags to remove
+        #[arg(value_name = "TAG", value_delimiter = ',', required = true)]
+        tags: Vec<Tag>,
+        /// Do it even if a live tag loses its last healthy backend
+        #[arg(long)]
+        force: bool,
+    },
+    /// Send no new requests to a backend; its running requests finish
+    #[command(after_help = "Example:\n  vhost ctl backend drain web-v1 --wait --timeout 2m")]
+    Drain(OutArgs),
+    /// Send requests to a backend again
+    #[command(after_help = "Example:\n  vhost ctl backend ready web-v1 --wait")]
+    Ready {
+        /// The backend
+        id: BackendId,
+        /// Wait until it is healthy
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait, such as `30s` [default: the server's]
+        #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
+        timeout: Option<u64>,
+    },
+    /// Probe a backend now, and show what it answered
+    ///
+    /// The outcome counts as that of any other probe: several in a row make a backend healthy or
+    /// unhealthy. The exit status is 6 when this one failed.
+    #[command(after_help = "Example:\n  vhost ctl backend probe web-v1")]
+    Probe {
+        /// The backend
+        id: BackendId,
+    },
+    /// Send neither requests nor probes to a backend
+    #[command(after_help = "Example:\n  vhost ctl backend disable web-v1")]
+    Disable(OutArgs),
 }
 
 /// Add a backend; it is probed at once
@@ -69,7 +126,7 @@ pub(super) struct AddArgs {
     #[command(flatten)]
     flags: Flags<BackendOptions, true>,
     #[command(flatten)]
-    options: OptionArgs<OfBackend, true>,
+    options: OptionArgs<BackendOptions, true>,
 }
 
 /// Change a backend; options that are not given stay unchanged
@@ -92,87 +149,11 @@ struct Edits {
     #[command(flatten)]
     flags: Flags<BackendOptions, false>,
     #[command(flatten)]
-    options: OptionArgs<OfBackend, false>,
-}
-
-/// Drain a backend and remove it
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl backend remove web-v1 --timeout 2m")]
-pub(super) struct RemoveArgs {
-    /// The backend
-    id: BackendId,
-    /// How long its requests may take to end, such as `30s` [default: the server's]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis)]
-    timeout: Option<u64>,
-    /// Remove it even if a live tag loses its last healthy backend, or requests have not ended in
-    /// time
-    #[arg(long)]
-    force: bool,
-}
-
-/// Add tags to a backend, or remove some
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  vhost ctl backend tag web-v1 b
-  vhost ctl backend tag web-v1 --remove a")]
-pub(super) struct TagArgs {
-    /// The backend
-    id: BackendId,
-    /// The tags to add
-    #[arg(value_name = "TAG", value_delimiter = ',')]
-    #[arg(required_unless_present = "remove", conflicts_with = "remove")]
-    tags: Vec<Tag>,
-    /// A tag to remove instead; may be repeated, or several with commas
-    #[arg(long, value_name = "TAG", value_delimiter = ',')]
-    remove: Vec<Tag>,
-    /// Do it even if a live tag loses its last healthy backend
-    #[arg(long, requires = "remove")]
-    force: bool,
-}
-
-/// Remove tags from a backend
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl backend untag web-v1 a")]
-pub(super) struct UntagArgs {
-    /// The backend
-    id: BackendId,
-    /// The tags to remove
-    #[arg(value_name = "TAG", value_delimiter = ',', required = true)]
-    tags: Vec<Tag>,
-    /// Do it even if a live tag loses its last healthy backend
-    #[arg(long)]
-    force: bool,
-}
-
-/// Send no new requests to a backend; its running requests finish
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl backend drain web-v1 --wait --timeout 2m")]
-pub(super) struct DrainArgs {
-    #[command(flatten)]
-    out: OutArgs,
-}
-
-/// Probe a backend now, and show what it answered
-///
-/// The outcome counts as that of any other probe: several in a row make a backend healthy or
-/// unhealthy. The exit status is 6 when this one failed.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl backend probe web-v1")]
-pub(super) struct ProbeArgs {
-    /// The backend
-    id: BackendId,
-}
-
-/// Send neither requests nor probes to a backend
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl backend disable web-v1")]
-pub(super) struct DisableArgs {
-    #[command(flatten)]
-    out: OutArgs,
+    options: OptionArgs<BackendOptions, false>,
 }
 
 #[derive(Debug, Args)]
-struct OutArgs {
+pub(super) struct OutArgs {
     /// The backend
     id: BackendId,
     /// Wait until its requests have ended
@@ -186,37 +167,18 @@ struct OutArgs {
     force: bool,
 }
 
-/// Send requests to a backend again
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl backend ready web-v1 --wait")]
-pub(super) struct ReadyArgs {
-    /// The backend
-    id: BackendId,
-    /// Wait until it is healthy
-    #[arg(long)]
-    wait: bool,
-    /// How long to wait, such as `30s` [default: the server's]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
-    timeout: Option<u64>,
-}
-
 impl BackendVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
-            Self::List(ListArgs {}) => {
+            Self::List => {
                 let nothing = "there are no backends; add one with `vhost ctl backend add`";
-                let mut unhealthy = Unhealthy::default();
-                let rows = |page: &[BackendInfo], printer: &Printer<'_>| {
-                    if printer.is_wide() { wide_table(page, printer.now_ms()) } else { table(page) }
-                };
-                let look = |page: &[BackendInfo]| unhealthy.count(page);
                 let action = "list the backends";
-                print_all::<backend::List, _>(session, action, nothing, rows, look).await?;
-                if let Some(note) = unhealthy.note() {
+                let list = print_all::<backend::List, _>(session, action, nothing, table).await?;
+                if let Some(note) = unhealthy_note(&list) {
                     session.printer.note(&note);
                 }
             }
-            Self::Show(ShowArgs { id }) => {
+            Self::Show { id } => {
                 let action = format!("show `{id}`");
                 let info = session.call::<backend::Show>(&action, &BackendParams { id }).await?;
                 let facts = facts(&info, session.printer.now_ms());
@@ -232,29 +194,37 @@ impl BackendVerb {
                 let action = format!("change `{}`", params.id);
                 change::<backend::Set>(session, &action, &params).await?;
             }
-            Self::Remove(args) => args.run(session).await?,
-            Self::Tag(TagArgs { id, tags, remove, .. }) if remove.is_empty() => {
+            Self::Remove { id, timeout, force } => {
+                let action = format!("remove `{id}`");
+                let params = DrainParams { id, wait: true, timeout_ms: timeout, force };
+                let told = |printer: &mut Printer<'_>, progress: DrainProgress| {
+                    draining(printer, progress.remaining);
+                };
+                let changed = session
+                    .attend::<backend::Remove>(&action, &params, Problem::interrupted, told)
+                    .await?;
+                let line = format!("{}: removed, revision {}", params.id, changed.revision);
+                session.printer.concluded(&changed, &line);
+            }
+            Self::Tag { id, tags, remove, .. } if remove.is_empty() => {
                 let action = format!("add {} to `{id}`", tags_in_words(&tags));
                 let tags = each_once(tags).map_err(unfit)?;
                 let params = TagParams { id, tags, force: false };
                 change::<backend::AddTags>(session, &action, &params).await?;
             }
-            Self::Tag(TagArgs { id, remove: tags, force, .. })
-            | Self::Untag(UntagArgs { id, tags, force }) => {
+            Self::Tag { id, remove: tags, force, .. } | Self::Untag { id, tags, force } => {
                 let action = format!("remove {} from `{id}`", tags_in_words(&tags));
                 let params = TagParams { id, tags: each_once(tags).map_err(unfit)?, force };
                 change::<backend::RemoveTags>(session, &action, &params).await?;
             }
-            Self::Drain(DrainArgs { out }) => out.run::<backend::Drain>("drain", session).await?,
-            Self::Disable(DisableArgs { out }) => {
-                out.run::<backend::Disable>("disable", session).await?;
-            }
-            Self::Ready(ReadyArgs { id, wait, timeout }) => {
+            Self::Drain(out) => out.run::<backend::Drain>("drain", session).await?,
+            Self::Disable(out) => out.run::<backend::Disable>("disable", session).await?,
+            Self::Ready { id, wait, timeout } => {
                 let action = format!("make `{id}` ready");
                 let params = ReadyParams { id, wait, timeout_ms: timeout };
                 change::<backend::Ready>(session, &action, &params).await?;
             }
-            Self::Probe(args) => args.run(session).await?,
+            Self::Probe { id } => probe(id, session).await?,
         }
         Ok(ExitCode::Done)
     }
@@ -276,22 +246,6 @@ impl SetArgs {
     }
 }
 
-impl RemoveArgs {
-    async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
-        let Self { id, timeout, force } = self;
-        let action = format!("remove `{id}`");
-        let params = DrainParams { id, wait: true, timeout_ms: timeout, force };
-        let changed = session
-            .operate::<backend::Remove>(&action, &params, |printer, progress| {
-                draining(printer, progress.remaining);
-            })
-            .await?;
-        let line = format!("{}: removed, revision {}", params.id, changed.revision);
-        session.printer.concluded(&changed, &line);
-        Ok(())
-    }
-}
-
 impl OutArgs {
     async fn run<M>(self, verb: &str, session: &mut Session<'_>) -> Result<(), Problem>
     where
@@ -301,7 +255,7 @@ impl OutArgs {
         let action = format!("{verb} `{id}`");
         let params = DrainParams { id, wait, timeout_ms: timeout, force };
         let info = session
-            .operate::<M>(&action, &params, |printer, progress| {
+            .attend::<M>(&action, &params, Problem::interrupted, |printer, progress| {
                 draining(printer, progress.remaining);
             })
             .await?;
@@ -314,25 +268,22 @@ impl OutArgs {
     }
 }
 
-impl ProbeArgs {
-    async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
-        let Self { id } = self;
-        let params = BackendParams { id: id.clone() };
-        let action = format!("probe `{id}`");
-        let report = session.wait::<backend::Probe>(&action, &params, |_, ()| {}).await?;
-        let status = report.health.status;
-        if report.succeeded {
-            let answer = last_answer(&report.health, session.printer.now_ms());
-            session.printer.text(&report, &format!("{id}: {status}, {answer}\n"));
-            return Ok(());
-        }
-        session.printer.for_scripts(&report);
-        let message = report.health.last_error.unwrap_or_default();
-        let hint = Some(format!("it counts as {status} now; see `vhost ctl backend show {id}`"));
-        let data = FaultData { kind: FaultKind::Unhealthy, hint, ..FaultData::default() };
-        let fault = Fault { code: code::PRODUCT, message, data };
-        Err(Problem::fault(format!("the probe of `{id}` failed"), fault))
+async fn probe(id: BackendId, session: &mut Session<'_>) -> Result<(), Problem> {
+    let params = BackendParams { id: id.clone() };
+    let action = format!("probe `{id}`");
+    let report =
+        session.attend::<backend::Probe>(&action, &params, Problem::given_up, |_, ()| {}).await?;
+    let status = report.health.status;
+    if report.succeeded {
+        let answer = last_answer(&report.health, session.printer.now_ms());
+        session.printer.text(&report, &format!("{id}: {status}, {answer}\n"));
+        return Ok(());
     }
+    session.printer.for_scripts(&report);
+    let message = report.health.last_error.unwrap_or_default();
+    let hint = format!("it counts as {status} now; see `vhost ctl backend show {id}`");
+    let what = format!("the probe of `{id}` failed");
+    Err(Problem::found(what, message, FaultKind::Unhealthy, hint))
 }
 
 async fn change<M: Method<Result = BackendInfo>>(

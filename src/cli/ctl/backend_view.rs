@@ -4,7 +4,7 @@ use crate::cli::output::{health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{elapsed, timestamp};
 use crate::model::record;
-use crate::model::{BackendId, BackendOptions, BackendState, HealthStatus};
+use crate::model::{BackendOptions, BackendState, HealthStatus};
 use crate::rpc::methods::Open;
 use crate::rpc::methods::backend::BackendInfo;
 
@@ -28,57 +28,32 @@ pub(super) fn summary(info: &BackendInfo) -> String {
     format!("{}: {}, {tags}, {doing}, revision {}", info.id, info.state, info.revision)
 }
 
-/// All backends. The reason why one is unhealthy is too long for a column: see [`facts`].
-pub(super) fn table(backends: &[BackendInfo]) -> Table {
-    let mut table = Table::list(&["ID", "ADDRESS", "TAGS", "STATE", "HEALTH", "IN-FLIGHT"])
-        .shortening(&[(1, 16), (2, 8), (0, 16)]);
-    for info in backends {
-        table.row(columns(info));
-    }
-    table
-}
-
-fn columns(info: &BackendInfo) -> [Cell; 6] {
-    [
-        info.id.as_str().into(),
-        info.address.to_string().into(),
-        words(&info.tags),
-        state(&info.state),
-        health(info),
-        info.in_flight.to_string().into(),
-    ]
-}
-
-/// All backends with more columns, on lines of any length.
-pub(super) fn wide_table(backends: &[BackendInfo], now_ms: u64) -> Table {
-    let mut table = Table::list(&[
-        "ID",
-        "ADDRESS",
-        "TAGS",
-        "STATE",
-        "HEALTH",
-        "IN-FLIGHT",
-        "SCHEME",
-        "WEIGHT",
-        "RESOLVED",
-        "REQUESTS",
-        "FAILED",
-        "LAST ANSWER",
-        "OPTIONS",
-    ]);
-    for info in backends {
-        let more = [
-            info.options.text("scheme").into(),
-            info.options.text("weight").into(),
-            words(&info.resolved),
-            info.requests.to_string().into(),
-            info.failures.to_string().into(),
-            last_answer(&info.health, now_ms).into(),
-            others(info),
+/// All backends; `wide` has more columns, on lines of any length. The reason why one is unhealthy is too long
+/// for a column: see [`facts`].
+pub(super) fn table(backends: &[BackendInfo], wide: bool, now_ms: u64) -> Table {
+    let row = |info: &BackendInfo| {
+        let mut row = vec![
+            ("ID", info.id.as_str().into()),
+            ("ADDRESS", info.address.to_string().into()),
+            ("TAGS", words(&info.tags)),
+            ("STATE", state(&info.state)),
+            ("HEALTH", health(info)),
+            ("IN-FLIGHT", info.in_flight.to_string().into()),
         ];
-        table.row(columns(info).into_iter().chain(more));
-    }
-    table
+        if wide {
+            row.extend([
+                ("SCHEME", info.options.text("scheme").into()),
+                ("WEIGHT", info.options.text("weight").into()),
+                ("RESOLVED", words(&info.resolved)),
+                ("REQUESTS", info.requests.to_string().into()),
+                ("FAILED", info.failures.to_string().into()),
+                ("LAST ANSWER", last_answer(&info.health, now_ms).into()),
+                ("OPTIONS", others(info)),
+            ]);
+        }
+        row
+    };
+    Table::of(backends, row).shortening(&[(1, 16), (2, 8), (0, 16)])
 }
 
 /// The options that have no column and are not as by default.
@@ -96,34 +71,17 @@ fn words<T: ToString>(values: impl IntoIterator<Item = T>) -> Cell {
     values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(",").into()
 }
 
-/// How many backends are unhealthy, and the first of them.
-#[derive(Default)]
-pub(super) struct Unhealthy {
-    first: Option<BackendId>,
-    number: usize,
-}
-
-impl Unhealthy {
-    /// Counts those of one page.
-    pub(super) fn count(&mut self, backends: &[BackendInfo]) {
-        let unhealthy = |info: &&BackendInfo| {
-            info.state != BackendState::Disabled && info.health.status == HealthStatus::Unhealthy
-        };
-        for info in backends.iter().filter(unhealthy) {
-            self.first.get_or_insert_with(|| info.id.clone());
-            self.number += 1;
-        }
-    }
-
-    /// A note on where to read the reasons.
-    pub(super) fn note(&self) -> Option<String> {
-        let id = self.first.as_ref()?;
-        let who = match self.number {
-            1 => format!("`{id}` is"),
-            number => format!("{number} backends are"),
-        };
-        Some(format!("{who} unhealthy; `vhost ctl backend show {id}` says why"))
-    }
+/// A note on where to read why backends are unhealthy.
+pub(super) fn unhealthy_note(backends: &[BackendInfo]) -> Option<String> {
+    let mut unhealthy = backends.iter().filter(|info| {
+        info.state != BackendState::Disabled && info.health.status == HealthStatus::Unhealthy
+    });
+    let id = &unhealthy.next()?.id;
+    let who = match unhealthy.count() {
+        0 => format!("`{id}` is"),
+        more => format!("{} backends are", more + 1),
+    };
+    Some(format!("{who} unhealthy; `vhost ctl backend show {id}` says why"))
 }
 
 /// One backend.

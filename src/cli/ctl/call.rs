@@ -20,7 +20,6 @@ use crate::cli::problem::Problem;
   vhost ctl call domain.add -")]
 pub(super) struct CallArgs {
     /// The method, such as `domain.list`
-    #[arg(value_name = "METHOD")]
     method: String,
     /// Its parameters, a JSON object; `-` reads them from standard input
     #[arg(value_name = "PARAMS", default_value = "{}", value_parser = parse_params)]
@@ -63,7 +62,7 @@ impl CallArgs {
             }
         };
         let result = session.call_by_name(&self.method, &Value::Object(params)).await?;
-        session.printer.raw(&result);
+        session.printer.json(&result);
         Ok(ExitCode::Done)
     }
 }

@@ -1,15 +1,16 @@
 //! `vhost ctl cert …`: arguments and calls.
 
+use std::fs;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
-use super::cert_files::{lines, read, unwritten, write};
-use super::cert_view::{Troubled, accounts, attempts, facts, summary, table, wide_table};
+use super::cert_files::{lines, unread, unwritten, write};
+use super::cert_view::{accounts, attempts, facts, summary, table, trouble_note};
 use super::connect::Session;
 use super::pages::print_all;
 use crate::cli::exit_code::ExitCode;
-use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::time::{date, parse_millis};
 use crate::model::{CertificateReport, CertificateState, DomainName, RevocationReason};
@@ -20,29 +21,54 @@ use crate::rpc::methods::cert::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CertVerb {
-    List(ListArgs),
-    Show(ShowArgs),
+    /// List the certificates of all names, with their state and what happens next
+    #[command(after_help = "Example:\n  vhost ctl cert list")]
+    List,
+    /// Show one certificate, the last attempts to get it, and what to do
+    #[command(after_help = "Example:\n  vhost ctl cert show example.com")]
+    Show {
+        /// A domain or an alias
+        name: DomainName,
+    },
     Renew(RenewArgs),
-    Wait(WaitArgs),
+    /// Wait until a valid certificate is served and none is being ordered
+    ///
+    /// The exit status is 1 if the order failed, and 6 if the certificate was not there in time.
+    #[command(after_help = "Example:\n  vhost ctl cert wait example.com --timeout 5m")]
+    Wait {
+        /// A domain or an alias
+        name: DomainName,
+        /// How long to wait, such as `30s` [default: 2m]
+        #[arg(long, value_name = "TIME", value_parser = parse_millis)]
+        timeout: Option<u64>,
+    },
     Import(ImportArgs),
     Export(ExportArgs),
-    Revoke(RevokeArgs),
-    Ca(CaArgs),
-    Account(AccountArgs),
-}
-
-/// List the certificates of all names, with their state and what happens next
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl cert list")]
-pub(super) struct ListArgs {}
-
-/// Show one certificate, the last attempts to get it, and what to do
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl cert show example.com")]
-pub(super) struct ShowArgs {
-    /// A domain or an alias
-    #[arg(value_name = "NAME")]
-    name: DomainName,
+    /// Ask the CA to revoke the current certificate
+    ///
+    /// After `key-compromise` a certificate with a new key is ordered at once.
+    #[command(after_help = "Example:\n  vhost ctl cert revoke example.com --reason key-compromise")]
+    Revoke {
+        /// A domain or an alias
+        name: DomainName,
+        /// Why
+        #[arg(long, default_value = "unspecified")]
+        reason: RevocationReason,
+    },
+    /// Print the root certificate of the server's own CA, for trust stores
+    #[command(after_help = "Example:\n  vhost ctl cert ca > vhost-ca.pem")]
+    Ca,
+    /// Show the accounts at the CAs, and their DNS records
+    ///
+    /// The TXT record allows the account to get certificates for a name by `dns-persist-01`; the CAA
+    /// record prevents other accounts from getting any.
+    #[command(
+        after_help = "Examples:\n  vhost ctl cert account\n  vhost ctl cert account example.com"
+    )]
+    Account {
+        /// Show the records for this name
+        name: Option<DomainName>,
+    },
 }
 
 /// Order a new certificate now; the current one is served until it is there
@@ -55,7 +81,6 @@ pub(super) struct ShowArgs {
   vhost ctl cert renew example.com --force --wait --timeout 5m")]
 pub(super) struct RenewArgs {
     /// A domain or an alias
-    #[arg(value_name = "NAME")]
     name: DomainName,
     /// Order even if the current one is not due for renewal, or others were ordered recently; CAs
     /// limit the number of orders
@@ -66,20 +91,6 @@ pub(super) struct RenewArgs {
     wait: bool,
     /// How long to wait, such as `30s` [default: 2m]
     #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
-    timeout: Option<u64>,
-}
-
-/// Wait until a valid certificate is served and none is being ordered
-///
-/// The exit status is 1 if the order failed, and 6 if the certificate was not there in time.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl cert wait example.com --timeout 5m")]
-pub(super) struct WaitArgs {
-    /// A domain or an alias
-    #[arg(value_name = "NAME")]
-    name: DomainName,
-    /// How long to wait, such as `30s` [default: 2m]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis)]
     timeout: Option<u64>,
 }
 
@@ -94,7 +105,6 @@ pub(super) struct WaitArgs {
 )]
 pub(super) struct ImportArgs {
     /// The domain or alias that the certificate is for
-    #[arg(value_name = "NAME")]
     name: DomainName,
     /// The file of the certificate with its chain, PEM
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -111,7 +121,6 @@ pub(super) struct ImportArgs {
   vhost ctl cert export example.com --out-cert example.com.pem --out-key example.com.key")]
 pub(super) struct ExportArgs {
     /// A domain or an alias
-    #[arg(value_name = "NAME")]
     name: DomainName,
     /// Also print the private key, after the certificate
     #[arg(long)]
@@ -124,83 +133,45 @@ pub(super) struct ExportArgs {
     out_key: Option<PathBuf>,
 }
 
-/// Ask the CA to revoke the current certificate
-///
-/// After `key-compromise` a certificate with a new key is ordered at once.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl cert revoke example.com --reason key-compromise")]
-pub(super) struct RevokeArgs {
-    /// A domain or an alias
-    #[arg(value_name = "NAME")]
-    name: DomainName,
-    /// Why
-    #[arg(long, default_value = "unspecified")]
-    reason: Reason,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Reason {
-    /// No reason is given
-    Unspecified,
-    /// Somebody else may have the key
-    KeyCompromise,
-    /// Another certificate has replaced it
-    Superseded,
-    /// The name is no longer served
-    CessationOfOperation,
-}
-
-impl From<Reason> for RevocationReason {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Unspecified => Self::Unspecified,
-            Reason::KeyCompromise => Self::KeyCompromise,
-            Reason::Superseded => Self::Superseded,
-            Reason::CessationOfOperation => Self::CessationOfOperation,
-        }
+impl ValueEnum for RevocationReason {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
     }
-}
 
-/// Print the root certificate of the server's own CA, for trust stores
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl cert ca > vhost-ca.pem")]
-pub(super) struct CaArgs {}
-
-/// Show the accounts at the CAs, and their DNS records
-///
-/// The TXT record allows the account to get certificates for a name by `dns-persist-01`; the CAA
-/// record prevents other accounts from getting any.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  vhost ctl cert account\n  vhost ctl cert account example.com")]
-pub(super) struct AccountArgs {
-    /// Show the records for this name
-    #[arg(value_name = "NAME")]
-    name: Option<DomainName>,
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let about = match self {
+            Self::Unspecified => "No reason is given",
+            Self::KeyCompromise => "Somebody else may have the key",
+            Self::Superseded => "Another certificate has replaced it",
+            Self::CessationOfOperation => "The name is no longer served",
+        };
+        Some(PossibleValue::new(self.as_str()).help(about))
+    }
 }
 
 impl CertVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
-            Self::List(ListArgs {}) => list(session).await,
-            Self::Show(ShowArgs { name }) => show(session, name).await,
+            Self::List => list(session).await,
+            Self::Show { name } => show(session, name).await,
             Self::Renew(args) => args.run(session).await,
-            Self::Wait(WaitArgs { name, timeout }) => conclude(session, &name, timeout).await,
+            Self::Wait { name, timeout } => conclude(session, &name, timeout).await,
             Self::Import(args) => args.run(session).await,
             Self::Export(args) => args.run(session).await,
-            Self::Revoke(RevokeArgs { name, reason }) => {
+            Self::Revoke { name, reason } => {
                 let action = format!("revoke the certificate of `{name}`");
-                let params = RevokeParams { name, reason: reason.into() };
+                let params = RevokeParams { name, reason };
                 let report = session.call::<cert::Revoke>(&action, &params).await?;
                 session.printer.changed(&report, &format!("revoked; {}", summary(&report)));
                 Ok(ExitCode::Done)
             }
-            Self::Ca(CaArgs {}) => {
+            Self::Ca => {
                 let authority = session.call::<cert::Ca>("show the CA", &NoParams {}).await?;
                 session.printer.text(&authority, &lines(&authority.cert));
                 session.printer.note(&format!("its SHA-256 is {}", authority.sha256));
                 Ok(ExitCode::Done)
             }
-            Self::Account(AccountArgs { name }) => {
+            Self::Account { name } => {
                 let list = session.call::<cert::Account>("show the accounts", &NoParams {}).await?;
                 // Records will be copied, so they are not wrapped, whatever the terminal's width.
                 let text = accounts(&list, name.as_ref());
@@ -216,14 +187,9 @@ impl CertVerb {
 
 async fn list(session: &mut Session<'_>) -> Result<ExitCode, Problem> {
     let nothing = "there are no certificates; `vhost ctl domain add` adds a domain";
-    let mut troubled = Troubled::default();
-    let rows = |page: &[CertificateReport], printer: &Printer<'_>| {
-        let table = if printer.is_wide() { wide_table } else { table };
-        table(page, printer.now_ms())
-    };
-    let look = |page: &[CertificateReport]| troubled.look(page);
-    print_all::<cert::List, _>(session, "list the certificates", nothing, rows, look).await?;
-    if let Some(note) = troubled.note() {
+    let action = "list the certificates";
+    let list = print_all::<cert::List, _>(session, action, nothing, table).await?;
+    if let Some(note) = trouble_note(&list) {
         session.printer.note(&note);
     }
     Ok(ExitCode::Done)
@@ -256,7 +222,11 @@ impl ImportArgs {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { name, cert, key } = self;
         let action = format!("import the certificate of `{name}`");
-        let params = ImportParams { name, cert: read(&cert)?, key: read(&key)? };
+        let (cert, key) = (
+            fs::read_to_string(&cert).map_err(|error| unread(&cert, &error))?,
+            fs::read_to_string(&key).map_err(|error| unread(&key, &error))?,
+        );
+        let params = ImportParams { name, cert, key };
         let report = session.call::<cert::Import>(&action, &params).await?;
         session.printer.changed(&report, &summary(&report));
         if let Some(served) = &report.served {
@@ -303,9 +273,10 @@ pub(super) async fn wait(
 ) -> Result<CertificateReport, Problem> {
     let action = format!("wait for the certificate of `{name}`");
     let params = WaitParams { name: name.clone(), timeout_ms };
-    let waited = session.wait::<cert::Wait>(&action, &params, |printer, progress| {
-        printer.passing("ordering", &progress.step);
-    });
+    let waited =
+        session.attend::<cert::Wait>(&action, &params, Problem::given_up, |printer, progress| {
+            printer.passing("ordering", &progress.step);
+        });
     waited.await.map_err(|problem| Problem { exit: problem.exit.of_good_in_time(), ..problem })
 }
 

@@ -8,27 +8,13 @@ use std::path::Path;
 use crate::atomic_file;
 use crate::cli::problem::{Problem, words};
 
-/// A file's text. Errors never contain it, because it may be a key.
-pub(super) fn read(path: &Path) -> Result<String, Unread<'_>> {
-    fs::read_to_string(path).map_err(|error| {
-        let cause = match error.kind() {
-            ErrorKind::InvalidData => "it is not text; use PEM".to_owned(),
-            _ => words(&error),
-        };
-        Unread { path, cause }
-    })
-}
-
-/// A file that could not be read, and why.
-pub(super) struct Unread<'p> {
-    path: &'p Path,
-    cause: String,
-}
-
-impl From<Unread<'_>> for Problem {
-    fn from(Unread { path, cause }: Unread<'_>) -> Self {
-        Self::usage(&format!("cannot read `{}`", path.display()), cause)
-    }
+/// Why a file could not be read. Its text, which may be a key, is never in it.
+pub(super) fn unread(path: &Path, error: &std::io::Error) -> Problem {
+    let cause = match error.kind() {
+        ErrorKind::InvalidData => "it is not text; use PEM".to_owned(),
+        _ => words(error),
+    };
+    Problem::usage(&format!("cannot read `{}`", path.display()), cause)
 }
 
 /// Writes a text to a file.

@@ -29,56 +29,44 @@ pub(super) fn summary(report: &CertificateReport) -> String {
     line
 }
 
-/// All certificates, within the width of a terminal.
-pub(super) fn table(reports: &[CertificateReport], now_ms: u64) -> Table {
-    let mut table = Table::list(&["DOMAIN", "STATUS", "SOURCE", "ISSUER", "EXPIRES", "NEXT"])
-        .shortening(&[(2, 0), (3, 0), (5, 24), (0, 18)]);
-    for report in reports {
-        table.row(columns(report, report.last_error.as_deref(), now_ms));
-    }
-    table
-}
-
-/// All certificates with more columns.
-pub(super) fn wide_table(reports: &[CertificateReport], now_ms: u64) -> Table {
-    let mut table = Table::list(&[
-        "DOMAIN", "STATUS", "SOURCE", "ISSUER", "EXPIRES", "NEXT", "OF", "TRUSTED", "KEY",
-        "SERIAL", "FAILED", "ERROR",
-    ]);
-    for report in reports {
+/// All certificates, within the width of a terminal; `wide` has more columns.
+pub(super) fn table(reports: &[CertificateReport], wide: bool, now_ms: u64) -> Table {
+    let row = |report: &CertificateReport| {
         let of_served = |fact: fn(&CertificateFacts) -> &str| {
             Cell::from(report.served.as_ref().map(fact).unwrap_or_default())
         };
-        let error = report.last_error.clone().unwrap_or_default();
-        let more = [
-            report.domain.to_string().into(),
-            yes(report.trusted).into(),
-            of_served(|facts| &facts.key_type),
-            of_served(|facts| &facts.serial),
-            report.attempts.to_string().into(),
-            error.into(),
+        let expires = report.served.as_ref().map(|facts| expires(facts, now_ms));
+        let error = report.last_error.as_deref();
+        let mut row = vec![
+            ("DOMAIN", report.name.to_string().into()),
+            ("STATUS", state(report.state)),
+            ("SOURCE", source(report.source).into()),
+            ("ISSUER", of_served(|facts| &facts.issuer)),
+            ("EXPIRES", expires.unwrap_or_default().into()),
+            // Errors have a column of their own where there is room.
+            ("NEXT", Cell::sentence(next(report, error.filter(|_| !wide), now_ms))),
         ];
-        // Errors have a column of their own.
-        table.row(columns(report, None, now_ms).into_iter().chain(more));
-    }
-    table
-}
-
-/// The columns of every list; `error` is added to what happens next.
-fn columns(report: &CertificateReport, error: Option<&str>, now_ms: u64) -> [Cell; 6] {
-    let served = report.served.as_ref();
-    [
-        report.name.to_string().into(),
-        state(report.state),
-        source(report.source).into(),
-        served.map(|facts| facts.issuer.as_str()).unwrap_or_default().into(),
-        served.map(|facts| expires(facts, now_ms)).unwrap_or_default().into(),
-        Cell::sentence(next(report, error, now_ms)),
-    ]
+        if wide {
+            row.extend([
+                ("OF", report.domain.to_string().into()),
+                ("TRUSTED", yes(report.trusted).into()),
+                ("KEY", of_served(|facts| &facts.key_type)),
+                ("SERIAL", of_served(|facts| &facts.serial)),
+                ("FAILED", report.attempts.to_string().into()),
+                ("ERROR", error.unwrap_or_default().into()),
+            ]);
+        }
+        row
+    };
+    Table::of(reports, row).shortening(&[(2, 0), (3, 0), (5, 24), (0, 18)])
 }
 
 fn state(state: CertificateState) -> Cell {
-    let tone = match state {
+    Cell::toned(state.as_str(), tone(state))
+}
+
+fn tone(state: CertificateState) -> Tone {
+    match state {
         CertificateState::Valid => Tone::Good,
         CertificateState::Pending | CertificateState::Ordering | CertificateState::Renewing => {
             Tone::Unsure
@@ -87,8 +75,7 @@ fn state(state: CertificateState) -> Cell {
             Tone::Bad
         }
         CertificateState::None | CertificateState::Unknown => Tone::Plain,
-    };
-    Cell::toned(state.as_str(), tone)
+    }
 }
 
 fn source(source: Option<CertificateSource>) -> &'static str {
@@ -148,42 +135,15 @@ fn soon(at_ms: u64, now_ms: u64) -> String {
     format!("{minutes}Z")
 }
 
-/// Certificates that need attention.
-#[derive(Debug, Default)]
-pub(super) struct Troubled {
-    first: Option<DomainName>,
-    number: usize,
-}
-
-impl Troubled {
-    /// Counts those in a page of the list.
-    pub(super) fn look(&mut self, reports: &[CertificateReport]) {
-        let troubled = |report: &&CertificateReport| match report.state {
-            CertificateState::Failed | CertificateState::Blocked | CertificateState::Expired => {
-                true
-            }
-            CertificateState::Pending
-            | CertificateState::Ordering
-            | CertificateState::Valid
-            | CertificateState::Renewing
-            | CertificateState::None
-            | CertificateState::Unknown => false,
-        };
-        for report in reports.iter().filter(troubled) {
-            self.first.get_or_insert_with(|| report.name.clone());
-            self.number += 1;
-        }
-    }
-
-    /// A note on where to read more.
-    pub(super) fn note(&self) -> Option<String> {
-        let name = self.first.as_ref()?;
-        let who = match self.number {
-            1 => format!("`{name}` needs"),
-            number => format!("{number} names need"),
-        };
-        Some(format!("{who} attention; `vhost ctl cert show {name}` says why"))
-    }
+/// A note on where to read more of certificates that need attention.
+pub(super) fn trouble_note(reports: &[CertificateReport]) -> Option<String> {
+    let mut troubled = reports.iter().filter(|report| tone(report.state) == Tone::Bad);
+    let name = &troubled.next()?.name;
+    let who = match troubled.count() {
+        0 => format!("`{name}` needs"),
+        more => format!("{} names need", more + 1),
+    };
+    Some(format!("{who} attention; `vhost ctl cert show {name}` says why"))
 }
 
 /// One certificate, with all that is known of it.
@@ -200,39 +160,27 @@ pub(super) fn facts(detail: &CertificateDetail, now_ms: u64) -> Table {
         served_facts(&mut table, served, now_ms);
         table.fact("trusted", if report.trusted { "yes" } else { "no, browsers do not trust it" });
     }
-    if let Some(step) = &report.step {
-        table.fact("under way", step.as_str());
-    }
-    if let Some(next_ms) = report.next_ms {
-        let what = match report.state {
-            CertificateState::Failed | CertificateState::Pending => "next attempt",
-            _ => "renewal",
-        };
-        table.fact(what, timestamp(next_ms));
-    }
+    table.known("under way", report.step.as_deref());
+    let what = match report.state {
+        CertificateState::Failed | CertificateState::Pending => "next attempt",
+        _ => "renewal",
+    };
+    table.known(what, report.next_ms.map(timestamp));
     if let Some(acme) = acme {
         table.fact("CA", acme.directory_url.as_str());
         table.fact("account", acme.account.clone().unwrap_or_default());
         table.fact("challenge", acme.challenge.clone().unwrap_or_default());
-        if let Some((from_ms, to_ms)) = acme.window_ms {
-            let window = format!("{} to {}", timestamp(from_ms), timestamp(to_ms));
-            table.fact("CA's window", window);
-        }
-        if let Some(url) = &acme.explanation_url {
-            table.fact("explained at", url.as_str());
-        }
+        let window = |(from, to)| format!("{} to {}", timestamp(from), timestamp(to));
+        table.known("CA's window", acme.window_ms.map(window));
+        table.known("explained at", acme.explanation_url.as_deref());
     }
     if report.attempts > 0 {
         let times = usize::try_from(report.attempts).unwrap_or(usize::MAX);
         table.fact("failed", format!("{} in a row", count(times, "time")));
     }
-    if let Some(error) = &report.last_error {
-        table.fact("last error", error.as_str());
-    }
-    if let Some(hint) = &report.hint {
-        let what = if report.state == CertificateState::None { "why" } else { "to do" };
-        table.fact(what, hint.as_str());
-    }
+    table.known("last error", report.last_error.as_deref());
+    let what = if report.state == CertificateState::None { "why" } else { "to do" };
+    table.known(what, report.hint.as_deref());
     table
 }
 
@@ -264,16 +212,16 @@ fn served_facts(table: &mut Table, served: &CertificateFacts, now_ms: u64) {
 
 /// The last attempts, where a CA was asked.
 pub(super) fn attempts(detail: &CertificateDetail) -> Table {
-    let mut table = Table::list(&["ATTEMPT", "CA", "ENDED"]).shortening(&[(1, 16), (2, 24)]);
-    for attempt in detail.acme.iter().flat_map(|acme| &acme.log) {
-        let Attempt { at_ms, directory_url, error } = attempt;
+    let row = |Attempt { at_ms, directory_url, error }: &Attempt| {
         let ended = match error {
             None => Cell::toned("well", Tone::Good),
             Some(error) => Cell::sentence(error.as_str()),
         };
-        table.row([timestamp(*at_ms).into(), directory_url.as_str().into(), ended]);
-    }
-    table
+        let (at, ca) = (timestamp(*at_ms).into(), directory_url.as_str().into());
+        [("ATTEMPT", at), ("CA", ca), ("ENDED", ended)]
+    };
+    let attempts = detail.acme.iter().flat_map(|acme| &acme.log);
+    Table::of(attempts, row).shortening(&[(1, 16), (2, 24)])
 }
 
 /// The accounts with their DNS records, as lines that can be copied.
@@ -288,12 +236,9 @@ pub(super) fn accounts(list: &AccountList, name: Option<&DomainName>) -> String 
         table.fact("e-mail", email.as_str());
         table.fact("account", uri.as_deref().unwrap_or("none yet"));
         table.fact("thumbprint", thumbprint.as_deref().unwrap_or_default());
-        if let Some(value) = dns_persist {
-            table.fact("TXT record", format!("_validation-persist.{name} TXT \"{value}\""));
-        }
-        if let Some(content) = caa {
-            table.fact("CAA record", format!("{name} CAA {content}"));
-        }
+        let txt = |value| format!("_validation-persist.{name} TXT \"{value}\"");
+        table.known("TXT record", dns_persist.as_ref().map(txt));
+        table.known("CAA record", caa.as_ref().map(|content| format!("{name} CAA {content}")));
         table.render(false, false, None)
     });
     texts.collect::<Vec<_>>().join("\n")

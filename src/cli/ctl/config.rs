@@ -1,8 +1,7 @@
-//! `vhost ctl config`.
+//! `vhost ctl config …`.
 
 use clap::{Args, Subcommand};
 
-use super::config_show::ShowArgs;
 use super::connect::Session;
 use super::history::who;
 use super::reload::print_restarts;
@@ -12,13 +11,29 @@ use crate::cli::table::{Table, count};
 use crate::cli::time::elapsed;
 use crate::model::Difference;
 use crate::rpc::methods::NoParams;
-use crate::rpc::methods::config::{self, ConfigDiff};
+use crate::rpc::methods::config::{self, ConfigDiff, ShowParams, ShownSetting};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigVerb {
     Show(ShowArgs),
     Diff(DiffArgs),
     Export(ExportArgs),
+}
+
+/// Show the current settings of the server, and where each comes from
+///
+/// References to the environment are shown as they are written, `${NAME}`. For domains and backends
+/// use `domain list` and `backend list`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vhost ctl config show\n  vhost ctl config show --effective\n  vhost ctl config show health_check --effective"
+)]
+pub(super) struct ShowArgs {
+    /// Show only this key, or the keys of this section
+    key: Option<String>,
+    /// Show every key, also those with their default
+    #[arg(long)]
+    effective: bool,
 }
 
 /// Show where the live state differs from the config file
@@ -57,6 +72,29 @@ impl ConfigVerb {
     }
 }
 
+impl ShowArgs {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
+        let nothing = match (&self.key, self.effective) {
+            (Some(key), true) => format!("there is no key `{key}`"),
+            (Some(key), false) => format!("nothing is set at `{key}`; try `--effective`"),
+            (None, _) => "every setting has its default".to_owned(),
+        };
+        let params = ShowParams { effective: self.effective, key: self.key };
+        let shown = session.call::<config::Show>("show the settings", &params).await?;
+        session.printer.list(&shown, settings_table(&shown.settings), &nothing);
+        Ok(ExitCode::Done)
+    }
+}
+
+fn settings_table(settings: &[ShownSetting]) -> Table {
+    let row = |setting: &ShownSetting| {
+        let value = setting.value.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (key, from) = (setting.key.as_str().into(), setting.from.as_str().into());
+        [("KEY", key), ("VALUE", value.into()), ("FROM", from)]
+    };
+    Table::of(settings, row).shortening(&[(2, 12), (1, 16)])
+}
+
 impl DiffArgs {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let diff = session.call::<config::Diff>("compare the config", &NoParams {}).await?;
@@ -79,26 +117,25 @@ impl DiffArgs {
 }
 
 fn table(differences: &[Difference], now_ms: u64) -> Table {
-    let header = ["KIND", "NAME", "FIELD", "FILE", "LIVE", "AGE", "WHO"];
-    let mut table = Table::list(&header).shortening(&[(3, 12), (4, 12), (1, 14), (2, 8)]);
-    for Difference { kind, name, field, file, live, made } in differences {
+    let row = |Difference { kind, name, field, file, live, made }: &Difference| {
+        let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
         let made = made.as_ref();
-        table.row([
-            kind.as_str().into(),
-            name.as_str().into(),
-            field.as_deref().unwrap_or_default().into(),
-            file.as_deref().unwrap_or_default().into(),
-            live.as_deref().unwrap_or_default().into(),
-            made.map_or_else(String::new, |made| elapsed(now_ms, made.at_ms)).into(),
-            made.map_or_else(String::new, |made| who(&made.actor)).into(),
-        ]);
-    }
-    table
+        [
+            ("KIND", kind.as_str().into()),
+            ("NAME", name.as_str().into()),
+            ("FIELD", text(field)),
+            ("FILE", text(file)),
+            ("LIVE", text(live)),
+            ("AGE", made.map_or_else(String::new, |made| elapsed(now_ms, made.at_ms)).into()),
+            ("WHO", made.map_or_else(String::new, |made| who(&made.actor)).into()),
+        ]
+    };
+    Table::of(differences, row).shortening(&[(3, 12), (4, 12), (1, 14), (2, 8)])
 }
 
 impl ExportArgs {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let secrets = self.secrets || !session.printer.is_terminal();
+        let secrets = self.secrets || !session.printer.look.terminal;
         let params = config::ExportParams { secrets };
         let export = session.call::<config::Export>("export the config", &params).await?;
         session.printer.text(&export, &export.text);

@@ -68,48 +68,25 @@ impl<'w> Session<'w> {
         called.await.map_err(|error| Problem::calling(&format!("call `{method}`"), error))
     }
 
-    /// Calls a long method that changes nothing, and shows its progress. Ctrl-C ends it.
-    pub(super) async fn wait<M: Method>(
+    /// Calls a long method, and shows its progress, until Ctrl-C: `interrupted` says what that means for an action.
+    pub(super) async fn attend<M: Method>(
         &mut self,
         action: &str,
         params: &M::Params,
-        on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
-    ) -> Result<M::Result, Problem> {
-        self.until_interrupted::<M>(action, params, on_progress)
-            .await?
-            .ok_or_else(|| Problem::given_up(action))
-    }
-
-    /// Calls a method that the server completes even if the client disconnects; Ctrl-C says so.
-    pub(super) async fn operate<M: Method>(
-        &mut self,
-        action: &str,
-        params: &M::Params,
-        on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
-    ) -> Result<M::Result, Problem> {
-        self.until_interrupted::<M>(action, params, on_progress)
-            .await?
-            .ok_or_else(|| Problem::interrupted(action))
-    }
-
-    /// `None` if Ctrl-C came first.
-    async fn until_interrupted<M: Method>(
-        &mut self,
-        action: &str,
-        params: &M::Params,
+        interrupted: fn(&str) -> Problem,
         mut on_progress: impl FnMut(&mut Printer<'w>, M::Progress),
-    ) -> Result<Option<M::Result>, Problem> {
+    ) -> Result<M::Result, Problem> {
         let show = |printer: &mut Printer<'w>, progress: M::Progress| {
             printer.progress_for_scripts(&progress);
             on_progress(printer, progress);
         };
         tokio::select! {
             biased;
-            result = self.watch::<M>(action, params, show) => return result.map(Some),
+            result = self.watch::<M>(action, params, show) => return result,
             Ok(()) = tokio::signal::ctrl_c() => {}
         }
         self.printer.end_progress();
-        Ok(None)
+        Err(interrupted(action))
     }
 }
 

@@ -6,14 +6,13 @@ use clap::{Args, Subcommand, ValueHint};
 use serde_json::{Map, Value, json};
 
 use super::connect::Session;
-use super::domain_service::{MaintenanceArgs, PauseArgs, ResumeArgs};
-use super::domain_view::{facts, summary, table, wide_table};
+use super::domain_service::{MaintenanceArgs, PauseArgs, resume};
+use super::domain_view::{facts, summary, table};
 use super::flags::{EDITS, Flags};
-use super::options::{OfDomain, OptionArgs};
+use super::options::OptionArgs;
 use super::pages::print_all;
 use super::{cert, cert_view};
 use crate::cli::exit_code::ExitCode;
-use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::time::parse_millis;
 use crate::model::absolute;
@@ -23,28 +22,31 @@ use crate::rpc::methods::domain::{self, AddParams, DomainInfo, DomainParams, Set
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DomainVerb {
-    List(ListArgs),
-    Show(ShowArgs),
+    /// List all domains with their live tags
+    #[command(after_help = "Example:\n  vhost ctl domain list")]
+    List,
+    /// Show one domain
+    #[command(after_help = "Example:\n  vhost ctl domain show example.com")]
+    Show {
+        /// The domain, or one of its aliases
+        domain: DomainName,
+    },
     Add(AddArgs),
     Set(SetArgs),
-    Remove(RemoveArgs),
+    /// Remove a domain with its aliases
+    #[command(after_help = "Example:\n  vhost ctl domain remove example.com")]
+    Remove {
+        /// The domain
+        domain: DomainName,
+    },
     Maintenance(MaintenanceArgs),
     Pause(PauseArgs),
-    Resume(ResumeArgs),
-}
-
-/// List all domains with their live tags
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl domain list")]
-pub(super) struct ListArgs {}
-
-/// Show one domain
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl domain show example.com")]
-pub(super) struct ShowArgs {
-    /// The domain, or one of its aliases
-    #[arg(value_name = "DOMAIN")]
-    domain: DomainName,
+    /// Let the waiting requests of a paused domain continue
+    #[command(after_help = "Example:\n  vhost ctl domain resume example.com")]
+    Resume {
+        /// The domain
+        domain: DomainName,
+    },
 }
 
 /// Add a domain
@@ -56,7 +58,6 @@ pub(super) struct ShowArgs {
   vhost ctl domain add old.example.com --tag a --tls-cert old.pem --tls-key old.key")]
 pub(super) struct AddArgs {
     /// `example.com`, `*.example.com` for any one label, or `*` for every other host
-    #[arg(value_name = "DOMAIN")]
     domain: DomainName,
     /// The live tag
     #[arg(long)]
@@ -69,7 +70,7 @@ pub(super) struct AddArgs {
     #[command(flatten)]
     certificate: CertificateArgs,
     #[command(flatten)]
-    options: OptionArgs<OfDomain, true>,
+    options: OptionArgs<TopOptions, true>,
     /// Add it even if no backend carries the tag yet
     #[arg(long)]
     force: bool,
@@ -104,7 +105,6 @@ struct CertificateArgs {
   vhost ctl domain set example.com --option max_body_bytes=10MB --no-option deny")]
 pub(super) struct SetArgs {
     /// The domain
-    #[arg(value_name = "DOMAIN")]
     domain: DomainName,
     #[command(flatten)]
     edits: Edits,
@@ -127,30 +127,18 @@ struct Edits {
     #[command(flatten)]
     certificate: CertificateArgs,
     #[command(flatten)]
-    options: OptionArgs<OfDomain, false>,
-}
-
-/// Remove a domain with its aliases
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl domain remove example.com")]
-pub(super) struct RemoveArgs {
-    /// The domain
-    #[arg(value_name = "DOMAIN")]
-    domain: DomainName,
+    options: OptionArgs<TopOptions, false>,
 }
 
 impl DomainVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
-            Self::List(ListArgs {}) => {
+            Self::List => {
                 let nothing = "there are no domains; add one with `vhost ctl domain add`";
-                let rows = |page: &[DomainInfo], printer: &Printer<'_>| {
-                    if printer.is_wide() { wide_table(page) } else { table(page) }
-                };
-                let action = "list the domains";
-                print_all::<domain::List, _>(session, action, nothing, rows, |_| {}).await?;
+                let rows = |page: &[DomainInfo], is_wide, _| table(page, is_wide);
+                print_all::<domain::List, _>(session, "list the domains", nothing, rows).await?;
             }
-            Self::Show(ShowArgs { domain }) => {
+            Self::Show { domain } => {
                 let action = format!("show `{domain}`");
                 let info = session.call::<domain::Show>(&action, &DomainParams { domain }).await?;
                 session.printer.show(&info, facts(&info));
@@ -181,8 +169,8 @@ impl DomainVerb {
             }
             Self::Maintenance(args) => args.run(session).await?,
             Self::Pause(args) => args.run(session).await?,
-            Self::Resume(args) => args.run(session).await?,
-            Self::Remove(RemoveArgs { domain }) => {
+            Self::Resume { domain } => resume(domain, session).await?,
+            Self::Remove { domain } => {
                 let action = format!("remove `{domain}`");
                 let params = DomainParams { domain };
                 let changed = session.call::<domain::Remove>(&action, &params).await?;

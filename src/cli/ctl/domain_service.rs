@@ -18,7 +18,6 @@ use crate::rpc::methods::domain::{self, SetParams};
   vhost ctl domain maintenance example.com off")]
 pub(super) struct MaintenanceArgs {
     /// The domain
-    #[arg(value_name = "DOMAIN")]
     domain: DomainName,
     /// Whether maintenance is on
     #[arg(value_name = "on|off", hide_possible_values = true)]
@@ -45,7 +44,6 @@ enum State {
   vhost ctl domain pause example.com --max-wait 10s --max-waiting 500")]
 pub(super) struct PauseArgs {
     /// The domain
-    #[arg(value_name = "DOMAIN")]
     domain: DomainName,
     /// How long a request may wait; then it gets 503
     #[arg(long, value_name = "TIME", value_parser = parse_millis, default_value = "30s")]
@@ -53,15 +51,6 @@ pub(super) struct PauseArgs {
     /// How many requests may wait; one more gets 503 at once
     #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
     max_waiting: u32,
-}
-
-/// Let the waiting requests of a paused domain continue
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl domain resume example.com")]
-pub(super) struct ResumeArgs {
-    /// The domain
-    #[arg(value_name = "DOMAIN")]
-    domain: DomainName,
 }
 
 impl MaintenanceArgs {
@@ -90,10 +79,8 @@ impl PauseArgs {
     }
 }
 
-impl ResumeArgs {
-    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Problem> {
-        set(session, self.domain, "pause", Value::Null).await
-    }
+pub(super) async fn resume(domain: DomainName, session: &mut Session<'_>) -> Result<(), Problem> {
+    set(session, domain, "pause", Value::Null).await
 }
 
 async fn set(

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::model::{Tag, record};
-use crate::rpc::methods::domain::{DomainInfo, PoolInfo, TagInFlight};
+use crate::rpc::methods::domain::{DomainInfo, PoolInfo};
 
 /// The state of a domain in one line.
 pub(super) fn summary(info: &DomainInfo) -> String {
@@ -18,57 +18,32 @@ pub(super) fn summary(info: &DomainInfo) -> String {
     format!("{}: live {}, {backends}{draining}, revision {}", info.domain, info.live, info.revision)
 }
 
-/// All domains, within the width of a terminal.
-pub(super) fn table(domains: &[DomainInfo]) -> Table {
-    let mut table = Table::list(&["DOMAIN", "LIVE", "BEFORE", "BACKENDS", "IN-FLIGHT", "ALIASES"])
-        .shortening(&[(5, 0), (0, 24), (2, 6), (1, 8), (4, 8), (3, 12)]);
-    for info in domains {
-        let aliases = match aliases(info).as_slice() {
-            [first, more @ ..] if !more.is_empty() => format!("{first} +{}", more.len()),
-            few => join(few),
-        };
-        table.row(columns(info).into_iter().chain([aliases.into()]));
-    }
-    table
-}
-
-fn columns(info: &DomainInfo) -> [Cell; 5] {
-    [
-        info.domain.to_string().into(),
-        info.live.as_str().into(),
-        join(&info.previous).into(),
-        pool(info.backends),
-        in_flight(info).into(),
-    ]
-}
-
-/// All domains with all their options, on lines of any length.
-pub(super) fn wide_table(domains: &[DomainInfo]) -> Table {
-    let mut table = Table::list(&[
-        "DOMAIN",
-        "LIVE",
-        "BEFORE",
-        "BACKENDS",
-        "IN-FLIGHT",
-        "BALANCE",
-        "HTTP-TO-HTTPS",
-        "TLS",
-        "HSTS-SECS",
-        "OPTIONS",
-        "ALIASES",
-    ]);
-    for info in domains {
-        let more = [
-            info.top.text("balance").into(),
-            info.top.text("http_to_https").into(),
-            info.top.text("tls").into(),
-            info.top.text("hsts_max_age_secs").into(),
-            others(info),
-            join(aliases(info)).into(),
+/// All domains, within the width of a terminal; `wide` has all their options, on lines of any length.
+pub(super) fn table(domains: &[DomainInfo], wide: bool) -> Table {
+    let row = |info: &DomainInfo| {
+        let mut row = vec![
+            ("DOMAIN", info.domain.to_string().into()),
+            ("LIVE", info.live.as_str().into()),
+            ("BEFORE", join(&info.previous).into()),
+            ("BACKENDS", pool(info.backends)),
+            ("IN-FLIGHT", in_flight(info).into()),
         ];
-        table.row(columns(info).into_iter().chain(more));
-    }
-    table
+        let mut aliases = aliases(info);
+        if wide {
+            row.extend([
+                ("BALANCE", info.top.text("balance").into()),
+                ("HTTP-TO-HTTPS", info.top.text("http_to_https").into()),
+                ("TLS", info.top.text("tls").into()),
+                ("HSTS-SECS", info.top.text("hsts_max_age_secs").into()),
+                ("OPTIONS", others(info)),
+            ]);
+        } else if aliases.len() > 1 {
+            aliases = vec![format!("{} +{}", aliases[0], aliases.len() - 1)];
+        }
+        row.push(("ALIASES", join(aliases).into()));
+        row
+    };
+    Table::of(domains, row).shortening(&[(5, 0), (0, 24), (2, 6), (1, 8), (4, 8), (3, 12)])
 }
 
 /// One domain.
@@ -92,9 +67,9 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
     table
 }
 
-fn aliases(info: &DomainInfo) -> Vec<&str> {
+fn aliases(info: &DomainInfo) -> Vec<String> {
     let aliases = info.top.get("aliases").and_then(Value::as_array);
-    aliases.into_iter().flatten().filter_map(Value::as_str).collect()
+    aliases.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// The keys of the other options that it has.
@@ -105,31 +80,21 @@ fn others(info: &DomainInfo) -> Cell {
 /// How many backends of a pool are healthy, of those that should serve.
 fn pool(pool: PoolInfo) -> Cell {
     let PoolInfo { total, ready, healthy } = pool;
-    let tone = if healthy == 0 {
-        Tone::Bad
-    } else if healthy < ready {
-        Tone::Unsure
-    } else {
-        Tone::Good
-    };
     let text = match (ready, total - ready.min(total)) {
         (0, 0) => "none".to_owned(),
         (0, out) => format!("none ready, {out} out"),
         (_, 0) => format!("{healthy}/{ready} healthy"),
         (_, out) => format!("{healthy}/{ready} healthy, {out} out"),
     };
-    Cell::toned(text, tone)
+    Cell::toned(text, Tone::of_pool(healthy, ready))
 }
 
 /// Requests on the live tag, and those still on former tags.
 fn in_flight(info: &DomainInfo) -> String {
-    let live: usize = on_live(info).map(|of| of.requests).sum();
+    let live = info.in_flight.iter().filter(|of| of.tag == info.live);
+    let live: usize = live.map(|of| of.requests).sum();
     let left = left_behind(info);
     if left.is_empty() { live.to_string() } else { format!("{live}, {left}") }
-}
-
-fn on_live(info: &DomainInfo) -> impl Iterator<Item = &TagInFlight> {
-    info.in_flight.iter().filter(|of| of.tag == info.live)
 }
 
 fn left_behind(info: &DomainInfo) -> String {

@@ -23,7 +23,6 @@ use crate::rpc::methods::event::{self, ListParams, WatchParams};
   vhost ctl events example.com --follow --limit 1 --output json")]
 pub(super) struct EventsArgs {
     /// Only events of this domain
-    #[arg(value_name = "DOMAIN")]
     domain: Option<DomainName>,
     /// Show new events as they happen, until Ctrl-C
     #[arg(long, short)]

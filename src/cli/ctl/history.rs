@@ -18,7 +18,6 @@ use crate::rpc::methods::event::{self, ListParams};
 #[command(after_help = "Example:\n  vhost ctl history example.com --limit 5")]
 pub(super) struct HistoryArgs {
     /// Only events of this domain
-    #[arg(value_name = "DOMAIN")]
     domain: Option<DomainName>,
     /// Show at most this many entries [default: the server's, 20]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
@@ -42,9 +41,8 @@ impl HistoryArgs {
 
 /// The events, one per line; `wide` shows all changes of each, and the process id.
 fn table(events: &[Event], wide: bool) -> Table {
-    let mut table = Table::list(&["TIME", "REVISION", "WHO", "WHAT"]);
     let most = if wide { usize::MAX } else { MAX_CHANGES };
-    for event in events {
+    Table::of(events, |event| {
         let who = who(&event.actor);
         let who = match event.actor {
             Actor::Socket { pid: Some(pid), .. } if wide => format!("{who}, pid {pid}"),
@@ -54,14 +52,13 @@ fn table(events: &[Event], wide: bool) -> Table {
             | Actor::Certificates
             | Actor::Unknown => who,
         };
-        table.row([
-            timestamp(event.at_ms).into(),
-            event.revision.to_string().into(),
-            who.into(),
-            what_at_most(&event.kind, most).into(),
-        ]);
-    }
-    table
+        [
+            ("TIME", timestamp(event.at_ms).into()),
+            ("REVISION", event.revision.to_string().into()),
+            ("WHO", who.into()),
+            ("WHAT", what_at_most(&event.kind, most).into()),
+        ]
+    })
 }
 
 /// What was done, in a line.

@@ -7,7 +7,6 @@ mod cert;
 mod cert_files;
 mod cert_view;
 mod config;
-mod config_show;
 mod connect;
 mod domain;
 mod domain_service;
@@ -35,5 +34,5 @@ mod wait;
 
 pub(super) use connect::default_socket;
 pub(super) use flags::FlagValue;
-pub(super) use options::{Given, HasOptions, OfBackend, OfDomain};
+pub(super) use options::{Given, HasOptions};
 pub(super) use verb::{CtlArgs, run};

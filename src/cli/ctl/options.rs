@@ -9,7 +9,7 @@ use super::flags::EDITS;
 use crate::model::record::{self, Keys};
 use crate::model::{BackendOptions, OptionSet, TopOptions};
 
-/// What has options.
+/// The record of the options that have flags: of what they are.
 pub(in crate::cli) trait HasOptions: Clone + Send + Sync + 'static {
     /// The schemas of its records.
     fn schemas() -> Vec<Value>;
@@ -19,17 +19,11 @@ pub(in crate::cli) trait HasOptions: Clone + Send + Sync + 'static {
     const EXAMPLE: &'static str;
 }
 
-#[derive(Debug, Clone)]
-pub(in crate::cli) struct OfDomain;
-
-#[derive(Debug, Clone)]
-pub(in crate::cli) struct OfBackend;
-
-impl HasOptions for OfDomain {
+impl HasOptions for TopOptions {
     const EXAMPLE: &'static str = "`max_body_bytes=10MB` or `maintenance.message=\"Back soon\"`";
 
     fn schemas() -> Vec<Value> {
-        vec![record::schema::<TopOptions>(), record::schema::<OptionSet>()]
+        vec![record::schema::<Self>(), record::schema::<OptionSet>()]
     }
 
     fn optional() -> Vec<&'static str> {
@@ -37,15 +31,15 @@ impl HasOptions for OfDomain {
     }
 }
 
-impl HasOptions for OfBackend {
+impl HasOptions for BackendOptions {
     const EXAMPLE: &'static str = "`weight=3` or `tls_ca_file=/etc/vhost/ca.pem`";
 
     fn schemas() -> Vec<Value> {
-        vec![record::schema::<BackendOptions>()]
+        vec![record::schema::<Self>()]
     }
 
     fn optional() -> Vec<&'static str> {
-        record::optional_keys::<BackendOptions>()
+        record::optional_keys::<Self>()
     }
 }
 
@@ -178,11 +172,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<(String, Value), String> {
-        parse::<OfDomain>(text).map(|Given { key, value, .. }| (key, value))
+        parse::<TopOptions>(text).map(|Given { key, value, .. }| (key, value))
     }
 
     fn patch(given: &[&str], taken: &[&str]) -> Result<Value, String> {
-        let args = OptionArgs::<OfDomain, false> {
+        let args = OptionArgs::<TopOptions, false> {
             given: given.iter().map(|text| parse(text).unwrap()).collect(),
             taken: taken.iter().map(|key| (*key).to_owned()).collect(),
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cli::output::{Printer, health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count};
 use crate::cli::time::span;
-use crate::model::{BackendState, Capacity, HealthStatus, PlannedStep, SwitchPlan};
+use crate::model::{BackendState, Capacity, HealthStatus, PlannedBackend, PlannedStep, SwitchPlan};
 
 /// Shows the plan: moves, capacity, backends, warnings, and the command that applies it.
 pub(super) fn show(printer: &mut Printer<'_>, plan: &SwitchPlan) {
@@ -19,17 +19,15 @@ pub(super) fn show(printer: &mut Printer<'_>, plan: &SwitchPlan) {
 }
 
 fn moves(plan: &SwitchPlan) -> Table {
-    let mut table =
-        Table::list(&["DOMAIN", "FROM", "TO", "IN-FLIGHT"]).shortening(&[(0, 16), (1, 8), (2, 8)]);
-    for step in &plan.steps {
-        table.row([
-            step.domain.to_string().into(),
-            step.from.as_str().into(),
-            step.to.as_str().into(),
-            in_flight(step).into(),
-        ]);
-    }
-    table
+    let row = |step: &PlannedStep| {
+        [
+            ("DOMAIN", step.domain.to_string().into()),
+            ("FROM", step.from.as_str().into()),
+            ("TO", step.to.as_str().into()),
+            ("IN-FLIGHT", in_flight(step).into()),
+        ]
+    };
+    Table::of(&plan.steps, row).shortening(&[(0, 16), (1, 8), (2, 8)])
 }
 
 fn in_flight(step: &PlannedStep) -> String {
@@ -40,42 +38,33 @@ fn in_flight(step: &PlannedStep) -> String {
 }
 
 fn capacity(plan: &SwitchPlan) -> Table {
-    let mut table =
-        Table::list(&["TAG", "BACKENDS", "READY", "HEALTHY", "WEIGHT"]).shortening(&[(0, 8)]);
-    for Capacity { tag, total, ready, healthy, weight } in &plan.capacity {
-        let tone = match *healthy {
-            0 => Tone::Bad,
-            some if some < *ready => Tone::Unsure,
-            _ => Tone::Good,
-        };
-        table.row([
-            tag.as_str().into(),
-            total.to_string().into(),
-            ready.to_string().into(),
-            Cell::toned(healthy.to_string(), tone),
-            weight.to_string().into(),
-        ]);
-    }
-    table
+    let row = |Capacity { tag, total, ready, healthy, weight }: &Capacity| {
+        [
+            ("TAG", tag.as_str().into()),
+            ("BACKENDS", total.to_string().into()),
+            ("READY", ready.to_string().into()),
+            ("HEALTHY", Cell::toned(healthy.to_string(), Tone::of_pool(*healthy, *ready))),
+            ("WEIGHT", weight.to_string().into()),
+        ]
+    };
+    Table::of(&plan.capacity, row).shortening(&[(0, 8)])
 }
 
 fn backends(plan: &SwitchPlan, now_ms: u64) -> Table {
-    let mut table = Table::list(&["BACKEND", "TAG", "STATE", "HEALTH", "LAST ANSWER"])
-        .shortening(&[(4, 16), (0, 16), (1, 8)]);
-    for backend in &plan.backends {
+    let row = |backend: &PlannedBackend| {
         let health = match backend.state {
             BackendState::Ready | BackendState::Draining => health_cell(backend.health.status),
             BackendState::Disabled => health_cell(HealthStatus::Unknown),
         };
-        table.row([
-            backend.id.as_str().into(),
-            backend.tag.as_str().into(),
-            backend.state.as_str().into(),
-            health,
-            last_answer(&backend.health, now_ms).into(),
-        ]);
-    }
-    table
+        [
+            ("BACKEND", backend.id.as_str().into()),
+            ("TAG", backend.tag.as_str().into()),
+            ("STATE", backend.state.as_str().into()),
+            ("HEALTH", health),
+            ("LAST ANSWER", last_answer(&backend.health, now_ms).into()),
+        ]
+    };
+    Table::of(&plan.backends, row).shortening(&[(4, 16), (0, 16), (1, 8)])
 }
 
 fn facts(plan: &SwitchPlan) -> Table {

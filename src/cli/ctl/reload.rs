@@ -10,7 +10,7 @@ use crate::cli::problem::Problem;
 use crate::cli::table::count;
 use crate::cli::time::{parse_millis, span};
 use crate::model::{NeedsRestart, Outcome, ReloadProgress, ReloadReport};
-use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
+use crate::rpc::envelope::{FaultKind, code};
 use crate::rpc::methods::config::{self, ReloadParams};
 
 /// Read the config file again and apply what changed in it
@@ -42,7 +42,7 @@ impl ReloadArgs {
         let params = ReloadParams { dry_run, force, no_drain, drain_timeout_ms: drain_timeout };
         let action = "reload the config";
         let report = session
-            .operate::<config::Reload>(action, &params, |printer, progress| {
+            .attend::<config::Reload>(action, &params, Problem::interrupted, |printer, progress| {
                 tell(printer, &progress);
             })
             .await
@@ -104,10 +104,9 @@ fn shortfall(report: &ReloadReport) -> Option<Problem> {
     let drain = span(std::time::Duration::from_millis(report.drain_ms));
     let message =
         format!("{} of removed entries had not ended after {drain}", count(remaining, "request"));
-    let hint = Some("they may still finish; don't stop their backends before that".to_owned());
-    let data = FaultData { kind: FaultKind::Timeout, hint, ..FaultData::default() };
+    let hint = "they may still finish; don't stop their backends before that".to_owned();
     let what = format!("reloaded, but not drained: revision {}", report.revision);
-    Some(Problem::fault(what, Fault { code: code::PRODUCT, message, data }))
+    Some(Problem::found(what, message, FaultKind::Timeout, hint))
 }
 
 /// Prints the phases of a reload.

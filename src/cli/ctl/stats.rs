@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::connect::Session;
@@ -12,8 +12,10 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Cell, Table, Tone};
-use crate::model::{BackendState, DomainName, HealthStatus, StatsSort, StatsWindow};
-use crate::rpc::methods::stats::{self, BackendStats, Figures, GetParams, StatsReport};
+use crate::model::{BackendState, DomainName, StatsSort, StatsWindow};
+use crate::rpc::methods::stats::{
+    self, BackendStats, DomainStats, Figures, GetParams, StatsReport, TagStats,
+};
 
 /// Show traffic: rates, errors, latency
 ///
@@ -27,7 +29,6 @@ use crate::rpc::methods::stats::{self, BackendStats, Figures, GetParams, StatsRe
   vhost ctl stats --backends --window start --sort errors")]
 pub(super) struct StatsArgs {
     /// Show only this domain, tag by tag
-    #[arg(value_name = "DOMAIN")]
     domain: Option<DomainName>,
     /// Show backends instead of domains or tags
     #[arg(long)]
@@ -39,7 +40,7 @@ pub(super) struct StatsArgs {
     window: StatsWindow,
     /// The order of the rows
     #[arg(long, value_name = "FIGURE", value_enum, default_value_t)]
-    sort: Sort,
+    sort: StatsSort,
     /// Show at most this many rows [default: the server's, 100]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
@@ -49,32 +50,20 @@ pub(super) struct StatsArgs {
     watch: Option<u64>,
 }
 
-/// Which rows come first.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Sort {
-    #[default]
-    Rate,
-    Errors,
-    P99,
-    InFlight,
-    Name,
-}
+impl ValueEnum for StatsSort {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
 
-impl From<Sort> for StatsSort {
-    fn from(sort: Sort) -> Self {
-        match sort {
-            Sort::Rate => Self::Rate,
-            Sort::Errors => Self::Errors,
-            Sort::P99 => Self::P99,
-            Sort::InFlight => Self::InFlight,
-            Sort::Name => Self::Name,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(if *self == Self::InFlight { "in-flight" } else { self.as_str() }))
     }
 }
 
 /// The windows, for the parser and for completions.
 pub(super) fn window() -> impl TypedValueParser<Value = StatsWindow> {
-    PossibleValuesParser::new(["10s", "60s", "start"]).try_map(|text| text.parse::<StatsWindow>())
+    PossibleValuesParser::new(StatsWindow::ALL.map(StatsWindow::as_str))
+        .try_map(|text| text.parse::<StatsWindow>())
 }
 
 impl StatsArgs {
@@ -107,7 +96,7 @@ impl StatsArgs {
             domain: self.domain.clone(),
             backend: None,
             window_secs: self.window,
-            sort: self.sort.into(),
+            sort: self.sort,
             limit: self.limit,
         };
         session.call::<stats::Get>("show the figures", &params).await
@@ -163,89 +152,64 @@ fn summary(report: &StatsReport, of_backends: bool) -> String {
     )
 }
 
-const FIGURES: [&str; 6] = ["RATE/S", "ERRORS", "P50", "P99", "IN-FLIGHT", "REQUESTS"];
-const MORE_FIGURES: [&str; 4] = ["P90", "RECEIVED", "SENT", "RETRIES"];
-
-fn header(first: &[&'static str], wide: bool) -> Vec<&'static str> {
-    let more = if wide { &MORE_FIGURES[..] } else { &[] };
-    [first, &FIGURES, more].concat()
-}
-
-fn figures(figures: &Figures, wide: bool) -> Vec<Cell> {
-    let mut cells = vec![
-        number(figures.rate).into(),
-        errors(figures),
-        millis(figures.p50_ms).into(),
-        millis(figures.p99_ms).into(),
-        figures.in_flight.to_string().into(),
-        count(figures.requests).into(),
-    ];
+/// The columns of figures, behind those that say whose they are.
+fn columns(
+    first: [(&'static str, Cell); 2],
+    figures: &Figures,
+    wide: bool,
+) -> Vec<(&'static str, Cell)> {
+    let mut columns = Vec::from(first);
+    columns.extend([
+        ("RATE/S", number(figures.rate).into()),
+        ("ERRORS", Cell::toned(share(figures.error_share), Tone::of_errors(figures.error_share))),
+        ("P50", millis(figures.p50_ms).into()),
+        ("P99", millis(figures.p99_ms).into()),
+        ("IN-FLIGHT", figures.in_flight.to_string().into()),
+        ("REQUESTS", count(figures.requests).into()),
+    ]);
     if wide {
-        cells.extend([
-            millis(figures.p90_ms).into(),
-            bytes(figures.received_bytes).into(),
-            bytes(figures.sent_bytes).into(),
-            figures.retries.to_string().into(),
+        columns.extend([
+            ("P90", millis(figures.p90_ms).into()),
+            ("RECEIVED", bytes(figures.received_bytes).into()),
+            ("SENT", bytes(figures.sent_bytes).into()),
+            ("RETRIES", figures.retries.to_string().into()),
         ]);
     }
-    cells
-}
-
-fn errors(figures: &Figures) -> Cell {
-    let tone = match figures.error_share {
-        0.0 => Tone::Plain,
-        ..0.01 => Tone::Unsure,
-        _ => Tone::Bad,
-    };
-    Cell::toned(share(figures.error_share), tone)
+    columns
 }
 
 fn domains(report: &StatsReport, wide: bool) -> Table {
-    let mut table = Table::list(&header(&["DOMAIN", "LIVE"], wide)).shortening(&[(0, 16), (1, 8)]);
-    for domain in &report.domains {
-        let first = [domain.domain.to_string().into(), domain.live.as_str().into()];
-        table.row(first.into_iter().chain(figures(&domain.figures, wide)));
-    }
-    table
+    let row = |of: &DomainStats| {
+        let first = [("DOMAIN", of.domain.to_string().into()), ("LIVE", of.live.as_str().into())];
+        columns(first, &of.figures, wide)
+    };
+    Table::of(&report.domains, row).shortening(&[(0, 16), (1, 8)])
 }
 
 fn tags(report: &StatsReport, wide: bool) -> Table {
-    let mut table = Table::list(&header(&["TAG", "LIVE"], wide)).shortening(&[(0, 16)]);
-    for tag in report.domains.iter().flat_map(|domain| &domain.tags) {
-        let live = if tag.live { "yes" } else { "no" };
-        let first = [tag.tag.as_str().into(), live.into()];
-        table.row(first.into_iter().chain(figures(&tag.figures, wide)));
-    }
-    table
+    let row = |of: &TagStats| {
+        let live = if of.live { "yes" } else { "no" };
+        columns([("TAG", of.tag.as_str().into()), ("LIVE", live.into())], &of.figures, wide)
+    };
+    let tags = report.domains.iter().flat_map(|domain| &domain.tags);
+    Table::of(tags, row).shortening(&[(0, 16)])
 }
 
 fn backends(report: &StatsReport, wide: bool) -> Table {
-    let mut table = Table::list(&header(&["BACKEND", "HEALTH"], wide)).shortening(&[(0, 12)]);
-    for backend in &report.backends {
-        let first = [backend.id.as_str().into(), health(backend)];
-        table.row(first.into_iter().chain(figures(&backend.figures, wide)));
-    }
-    table
+    let row = |of: &BackendStats| {
+        let (health, tone) = standing(of);
+        let first = [("BACKEND", of.id.as_str().into()), ("HEALTH", Cell::toned(health, tone))];
+        columns(first, &of.figures, wide)
+    };
+    Table::of(&report.backends, row).shortening(&[(0, 12)])
 }
 
 /// A backend's health, or its state if it is not ready.
 pub(super) fn standing(backend: &BackendStats) -> (String, Tone) {
     match backend.state.known() {
-        Some(BackendState::Ready) => {
-            let tone = match backend.health {
-                HealthStatus::Healthy => Tone::Good,
-                HealthStatus::Unknown => Tone::Unsure,
-                HealthStatus::Unhealthy => Tone::Bad,
-            };
-            (backend.health.to_string(), tone)
-        }
+        Some(BackendState::Ready) => (backend.health.to_string(), Tone::of_health(backend.health)),
         Some(BackendState::Draining | BackendState::Disabled) | None => {
             (backend.state.to_string(), Tone::Unsure)
         }
     }
-}
-
-fn health(backend: &BackendStats) -> Cell {
-    let (text, tone) = standing(backend);
-    Cell::toned(text, tone)
 }

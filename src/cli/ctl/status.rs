@@ -25,7 +25,7 @@ impl StatusArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let server = session.call::<state::Get>("show the status", &NoParams {}).await?;
         let table = facts(&server, session.printer.now_ms());
-        if self.check && session.printer.is_quiet() {
+        if self.check && session.printer.look.quiet {
             session.printer.for_scripts(&server);
             server.warnings.iter().for_each(|warning| session.printer.line(warning));
         } else {

@@ -1,5 +1,6 @@
 //! `vhost ctl switch` and `vhost ctl undo`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::cli::problem::Problem;
 use crate::cli::table::{count, join};
 use crate::cli::time::{parse_millis, span};
 use crate::model::{DomainName, Outcome, SwitchOptions, SwitchProgress, SwitchReport, Tag};
-use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
+use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
 use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
@@ -29,7 +30,7 @@ use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
   vhost ctl switch --apply eyJzdGVwcyI6W3siZG9tYWluIjoi")]
 pub(super) struct SwitchArgs {
     /// The domain to move
-    #[arg(value_name = "DOMAIN", required_unless_present = "apply")]
+    #[arg(required_unless_present = "apply")]
     domain: Option<DomainName>,
     /// The tag to move to [default: the other one]
     tag: Option<Tag>,
@@ -52,7 +53,6 @@ pub(super) struct SwitchArgs {
 #[command(after_help = "Example:\n  vhost ctl undo example.com --reason 'checkout is broken'")]
 pub(super) struct UndoArgs {
     /// The domain to move back
-    #[arg(value_name = "DOMAIN")]
     domain: DomainName,
     #[command(flatten)]
     options: OptionArgs,
@@ -127,7 +127,7 @@ where
     M: Method<Result = SwitchReport, Progress = SwitchProgress>,
 {
     let report = session
-        .operate::<M>(action, params, |printer, progress| {
+        .attend::<M>(action, params, Problem::interrupted, |printer, progress| {
             switch_progress::report(printer, tag, &progress);
         })
         .await?;
@@ -166,13 +166,8 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
         Outcome::Done | Outcome::NotDrained | Outcome::Draining => return None,
         Outcome::DrainTimedOut { remaining } => {
             let requests = count(*remaining, "request");
-            let old = join(
-                report
-                    .steps
-                    .iter()
-                    .map(|step| &step.from)
-                    .collect::<std::collections::BTreeSet<_>>(),
-            );
+            let old = report.steps.iter().map(|step| &step.from).collect::<BTreeSet<_>>();
+            let old = join(old);
             let drain = span(Duration::from_millis(report.drain_ms));
             (
                 format!("switched, but not drained: {steps} at revision {}", report.revision),
@@ -208,9 +203,6 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
             FaultKind::Unhealthy,
         ),
     };
-    let data = FaultData { kind, hint: Some(hint), ..FaultData::default() };
-    let fault = Fault { code: code::PRODUCT, message, data };
-    let mut problem = Problem::fault(what, fault);
-    problem.exit = ExitCode::from(&report.outcome);
-    Some(problem)
+    let exit = ExitCode::from(&report.outcome);
+    Some(Problem { exit, ..Problem::found(what, message, kind, hint) })
 }

@@ -1,6 +1,6 @@
 //! `vhost ctl token …`: the tokens of the management API.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::connect::Session;
 use crate::cli::exit_code::ExitCode;
@@ -13,74 +13,56 @@ use crate::rpc::methods::token::{self, AddParams, NameParams, RotateParams, Secr
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenVerb {
-    Show(ShowArgs),
-    Rotate(RotateArgs),
-    Add(AddArgs),
-    List(ListArgs),
-    Remove(RemoveArgs),
-}
-
-/// Print the server's own token, `admin`, which may do everything
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  vhost ctl token show\n  curl -H \"Authorization: Bearer $(vhost ctl token show)\" \\\n    http://127.0.0.1:8080/api/v1/domains"
-)]
-pub(super) struct ShowArgs {}
-
-/// Give a token a new secret and print it; the old one is refused from the next request on
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  vhost ctl token rotate\n  vhost ctl token rotate ci")]
-pub(super) struct RotateArgs {
-    /// The token [default: `admin`, which is made if it does not exist]
-    #[arg(value_name = "NAME")]
-    name: Option<TokenName>,
-}
-
-/// Make a token and print its secret, which is never shown again
-///
-/// The history shows this name for changes made with the token.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  vhost ctl token add ci\n  vhost ctl token add dashboard --read"
-)]
-pub(super) struct AddArgs {
-    /// The new name
-    #[arg(value_name = "NAME")]
-    name: TokenName,
-    /// Allow the token to read everything, but to change nothing
-    #[arg(long)]
-    read: bool,
-}
-
-/// List the tokens, without their secrets
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl token list")]
-pub(super) struct ListArgs {}
-
-/// Remove a token; its secret is refused from the next request on
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl token remove ci")]
-pub(super) struct RemoveArgs {
-    /// The token
-    #[arg(value_name = "NAME")]
-    name: TokenName,
+    /// Print the server's own token, `admin`, which may do everything
+    #[command(
+        after_help = "Examples:\n  vhost ctl token show\n  curl -H \"Authorization: Bearer $(vhost ctl token show)\" \\\n    http://127.0.0.1:8080/api/v1/domains"
+    )]
+    Show,
+    /// Give a token a new secret and print it; the old one is refused from the next request on
+    #[command(after_help = "Examples:\n  vhost ctl token rotate\n  vhost ctl token rotate ci")]
+    Rotate {
+        /// The token [default: `admin`, which is made if it does not exist]
+        name: Option<TokenName>,
+    },
+    /// Make a token and print its secret, which is never shown again
+    ///
+    /// The history shows this name for changes made with the token.
+    #[command(
+        after_help = "Examples:\n  vhost ctl token add ci\n  vhost ctl token add dashboard --read"
+    )]
+    Add {
+        /// The new name
+        name: TokenName,
+        /// Allow the token to read everything, but to change nothing
+        #[arg(long)]
+        read: bool,
+    },
+    /// List the tokens, without their secrets
+    #[command(after_help = "Example:\n  vhost ctl token list")]
+    List,
+    /// Remove a token; its secret is refused from the next request on
+    #[command(after_help = "Example:\n  vhost ctl token remove ci")]
+    Remove {
+        /// The token
+        name: TokenName,
+    },
 }
 
 impl TokenVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
-            Self::Show(ShowArgs {}) => {
+            Self::Show => {
                 let shown = session.call::<token::Show>("show the token", &NoParams {}).await?;
                 print(session, &shown);
             }
-            Self::Rotate(RotateArgs { name }) => {
+            Self::Rotate { name } => {
                 let params = RotateParams { name };
                 let rotated = session.call::<token::Rotate>("rotate the token", &params).await?;
                 print(session, &rotated);
                 let name = &rotated.name;
                 session.printer.note(&format!("{name} has a new secret; the old one is refused"));
             }
-            Self::Add(AddArgs { name, read }) => {
+            Self::Add { name, read } => {
                 let access = if read { Access::Read } else { Access::Full };
                 let params = AddParams { name, access };
                 let added = session.call::<token::Add>("add the token", &params).await?;
@@ -89,12 +71,12 @@ impl TokenVerb {
                 let kept = "keep its secret: it is never shown again";
                 session.printer.note(&format!("{name} added, access {access}; {kept}"));
             }
-            Self::List(ListArgs {}) => {
+            Self::List => {
                 let list = session.call::<token::List>("list the tokens", &NoParams {}).await?;
                 let table = table(&list.tokens);
                 session.printer.list(&list, table, "there are no tokens");
             }
-            Self::Remove(RemoveArgs { name }) => {
+            Self::Remove { name } => {
                 let params = NameParams { name };
                 let removed = session.call::<token::Remove>("remove the token", &params).await?;
                 session.printer.changed(&removed, &format!("{} removed", removed.name));
@@ -110,10 +92,8 @@ fn print(session: &mut Session<'_>, secret: &Secret) {
 }
 
 fn table(tokens: &[TokenInfo]) -> Table {
-    let mut table = Table::list(&["NAME", "ACCESS", "CREATED"]);
-    for TokenInfo { name, access, created_ms } in tokens {
-        let created = timestamp(*created_ms);
-        table.row([name.to_string().into(), access.to_string().into(), created.into()]);
-    }
-    table
+    Table::of(tokens, |TokenInfo { name, access, created_ms }| {
+        let (name, access) = (name.to_string().into(), access.to_string().into());
+        [("NAME", name), ("ACCESS", access), ("CREATED", timestamp(*created_ms).into())]
+    })
 }

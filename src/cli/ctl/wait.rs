@@ -18,7 +18,6 @@ use crate::rpc::methods::domain::{self, WaitFor, WaitParams};
   vhost ctl wait example.com --until drained --timeout 2m")]
 pub(super) struct WaitArgs {
     /// The domain
-    #[arg(value_name = "DOMAIN")]
     domain: DomainName,
     /// What to wait for
     #[arg(long, value_name = "STATE")]
@@ -45,7 +44,7 @@ impl WaitArgs {
         let action = format!("wait until `{}` is {word}", self.domain);
         let params = WaitParams { domain: self.domain, until, timeout_ms: self.timeout };
         let info = session
-            .wait::<domain::Wait>(&action, &params, |printer, progress| {
+            .attend::<domain::Wait>(&action, &params, Problem::given_up, |printer, progress| {
                 printer.counting("waiting", &format!("for {}", count(progress.remaining, left)));
             })
             .await?;

@@ -86,7 +86,11 @@ fn notes(command: &Command, page: &mut Roff) {
     }
 }
 
-fn list<'a>(heading: &str, entries: impl IntoIterator<Item = (String, &'a str)>, page: &mut Roff) {
+fn list<'a, T: Into<String>>(
+    heading: &str,
+    entries: impl IntoIterator<Item = (T, &'a str)>,
+    page: &mut Roff,
+) {
     let mut entries = entries.into_iter().peekable();
     if entries.peek().is_none() {
         return;
@@ -114,19 +118,19 @@ fn exit_statuses(name: &str) -> impl Iterator<Item = (String, &'static str)> {
             ExitCode::Interrupted => all || demo,
             _ => all,
         })
-        .map(|code| (code.number().to_string(), code.meaning()))
+        .map(|code| (code.number().to_string(), code.as_str()))
 }
 
-fn environment(name: &str) -> Vec<(String, &'static str)> {
+fn environment(name: &str) -> Vec<(&'static str, &'static str)> {
     let socket = ("VHOST_SOCKET", "The admin socket, if --socket is not given.");
-    let entries: &[(&str, &str)] = match name {
-        _ if calls_server(name) => &[
+    match name {
+        _ if calls_server(name) => vec![
             socket,
             ("NO_COLOR", "If set and not empty: no colours, unless with --color always."),
             ("COLUMNS", "The width of tables, if it is not that of the terminal."),
         ],
-        "vhost-completions" => &[socket],
-        "vhost-serve" => &[
+        "vhost-completions" => vec![socket],
+        "vhost-serve" => vec![
             (
                 "RUNTIME_DIRECTORY, STATE_DIRECTORY",
                 "Set by systemd: directories of the admin socket and the state, if the config file does not set them.",
@@ -137,12 +141,11 @@ fn environment(name: &str) -> Vec<(String, &'static str)> {
                 "Set by systemd: the server reports there that it is ready, and that it is stopping.",
             ),
         ],
-        _ => &[],
-    };
-    entries.iter().map(|(variable, text)| ((*variable).to_owned(), *text)).collect()
+        _ => Vec::new(),
+    }
 }
 
-fn files(name: &str) -> Vec<(String, &'static str)> {
+fn files(name: &str) -> Vec<(&'static str, &'static str)> {
     const SOCKETS: [(&str, &str); 2] = [
         ("/run/vhost/admin.sock", "The admin socket of the system's server."),
         (
@@ -154,12 +157,11 @@ fn files(name: &str) -> Vec<(String, &'static str)> {
         ("/etc/vhost/config.toml", "The config file of the systemd unit."),
         ("/var/lib/vhost", "State and history of the system's server."),
     ];
-    let entries: Vec<_> = match name {
+    match name {
         "vhost" | "vhost-serve" => SERVERS.into_iter().chain(SOCKETS).collect(),
         _ if calls_server(name) => SOCKETS.into(),
         _ => Vec::new(),
-    };
-    entries.into_iter().map(|(path, text)| (path.to_owned(), text)).collect()
+    }
 }
 
 fn see_also(command: &Command, name: &str, parent: Option<&str>, page: &mut Roff) {

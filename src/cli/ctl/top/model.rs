@@ -73,9 +73,10 @@ pub(super) enum Action {
 }
 
 /// The state of the last operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Doing {
     /// None.
+    #[default]
     Nothing,
     /// Its phase.
     Busy(String),
@@ -84,9 +85,10 @@ pub(super) enum Doing {
 }
 
 /// The mode of key input.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Mode {
     /// The lists.
+    #[default]
     Browse,
     /// Typing a search.
     Search,
@@ -99,7 +101,7 @@ pub(super) enum Mode {
 }
 
 /// Everything that a frame shows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Model {
     report: Option<StatsReport>,
     events: VecDeque<Event>,
@@ -119,18 +121,7 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new(open: Option<DomainName>, window: StatsWindow) -> Self {
-        Self {
-            report: None,
-            events: VecDeque::new(),
-            lost: None,
-            mode: Mode::Browse,
-            doing: Doing::Nothing,
-            open,
-            chosen: None,
-            search: String::new(),
-            sort: StatsSort::Rate,
-            window,
-        }
+        Self { open, window, ..Self::default() }
     }
 
     /// The query for the server.

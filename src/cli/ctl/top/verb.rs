@@ -33,7 +33,6 @@ const DEFAULT_COLUMNS: u16 = 80;
   COLUMNS=100 vhost ctl top --once")]
 pub(in crate::cli::ctl) struct TopArgs {
     /// Begin with this domain, tag by tag
-    #[arg(value_name = "DOMAIN")]
     domain: Option<DomainName>,
     /// Print one frame as text and exit. Its width is `COLUMNS`, or that of the terminal, or 80
     #[arg(long)]
@@ -67,13 +66,13 @@ impl TopArgs {
         if !self.once && is_terminal && moves_cursor {
             // An error of the first fetch is printed as by any command.
             self.look(session, &mut model).await?;
-            let look = Look { color: session.printer.is_colored() };
+            let look = Look { color: session.printer.look.color };
             let socket = session.socket().to_owned();
             return run::run(model, &socket, self.interval, look).await;
         }
         loop {
             self.look(session, &mut model).await?;
-            let columns = session.printer.width().unwrap_or(DEFAULT_COLUMNS);
+            let columns = session.printer.look.width.unwrap_or(DEFAULT_COLUMNS);
             session.printer.text(&model.report(), &frame(&model, columns));
             if self.once || session.printer.has_failed() {
                 return Ok(ExitCode::Done);

@@ -13,7 +13,6 @@ use super::look::Look;
 use super::model::{Doing, Mode, Model, Planned};
 use crate::cli::ctl::figures::{millis, number, share};
 use crate::cli::table::{Tone, count, join, printable, shortened};
-use crate::model::StatsSort;
 
 /// Draws everything. A `whole` frame is printed as text: without a cursor and keys.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look, whole: bool) {
@@ -143,7 +142,7 @@ fn header<'a>(model: &Model, width: usize, look: Look) -> Line<'a> {
         (format!("p50 {}", millis(total.p50_ms)), Style::new()),
         (format!("p99 {}", millis(total.p99_ms)), Style::new()),
         (format!("{} in flight", total.in_flight), Style::new()),
-        (format!("{window}, by {}", sort_name(model.sort)), look.dim()),
+        (format!("{window}, by {}", model.sort.as_str().replace('_', " ")), look.dim()),
     ];
     // What can best be done without goes first: the median, then what is last.
     let taken = |parts: &[(String, Style)]| -> usize {
@@ -162,21 +161,7 @@ fn header<'a>(model: &Model, width: usize, look: Look) -> Line<'a> {
 }
 
 fn errors_style(share: f64, look: Look) -> Style {
-    look.tone(match share {
-        0.0 => Tone::Plain,
-        ..0.01 => Tone::Unsure,
-        _ => Tone::Bad,
-    })
-}
-
-fn sort_name(sort: StatsSort) -> &'static str {
-    match sort {
-        StatsSort::Rate => "rate",
-        StatsSort::Errors => "errors",
-        StatsSort::P99 => "p99",
-        StatsSort::InFlight => "in flight",
-        StatsSort::Name => "name",
-    }
+    look.tone(Tone::of_errors(share))
 }
 
 /// What is asked or done, and the keys; one line where there are few.

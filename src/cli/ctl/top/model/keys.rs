@@ -5,7 +5,7 @@ use std::mem;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Action, Doing, Mode, Model, Planned};
-use crate::model::{StatsSort, StatsWindow};
+use crate::model::Word;
 
 impl Model {
     pub(super) fn key(&mut self, key: KeyEvent) -> Action {
@@ -58,11 +58,11 @@ impl Model {
             KeyCode::Home | KeyCode::Char('g') => self.step(isize::MIN),
             KeyCode::End | KeyCode::Char('G') => self.step(isize::MAX),
             KeyCode::Char('s') => {
-                self.sort = next_sort(self.sort);
+                self.sort = next(self.sort);
                 return Action::Ask;
             }
             KeyCode::Char('w') => {
-                self.window = next_window(self.window);
+                self.window = next(self.window);
                 return Action::Ask;
             }
             KeyCode::Char('/') if self.open.is_none() => self.mode = Mode::Search,
@@ -184,20 +184,9 @@ impl Model {
     }
 }
 
-fn next_sort(sort: StatsSort) -> StatsSort {
-    match sort {
-        StatsSort::Rate => StatsSort::Errors,
-        StatsSort::Errors => StatsSort::P99,
-        StatsSort::P99 => StatsSort::InFlight,
-        StatsSort::InFlight => StatsSort::Name,
-        StatsSort::Name => StatsSort::Rate,
-    }
-}
-
-fn next_window(window: StatsWindow) -> StatsWindow {
-    match window {
-        StatsWindow::TenSecs => StatsWindow::Minute,
-        StatsWindow::Minute => StatsWindow::Start,
-        StatsWindow::Start => StatsWindow::TenSecs,
-    }
+/// The next one of all, and the first behind the last.
+fn next<T: Word + PartialEq>(now: T) -> T {
+    let mut all = T::all().iter().cycle().copied();
+    all.find(|one| *one == now);
+    all.next().unwrap_or(now)
 }

@@ -5,12 +5,12 @@ use ratatui::text::{Line, Span};
 
 use crate::cli::table::{printable, shortened};
 
-/// A column: its header, its width, and on which side its values stand.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
+/// A column of things: its header, its width, on which side its values stand, and which they are.
+pub(super) struct Column<'a, T> {
     pub(super) name: &'static str,
     pub(super) width: usize,
     pub(super) side: Side,
+    pub(super) value: Box<dyn Fn(&T) -> Value + 'a>,
 }
 
 /// How a value that is shorter or longer than its column stands in it.
@@ -34,36 +34,51 @@ impl From<String> for Value {
     }
 }
 
-/// The columns between, so that `first` and they fill `width`; columns are dropped, the last first by
-/// `drop_first`, until `first` has room for `least`.
-pub(super) fn fitted(
+pub(super) fn column<'a, T, V: Into<Value>>(
+    name: &'static str,
+    width: usize,
+    side: Side,
+    value: impl Fn(&T) -> V + 'a,
+) -> Column<'a, T> {
+    Column { name, width, side, value: Box::new(move |of| value(of).into()) }
+}
+
+/// Drops columns, the last first by `drop_first`, until there is room for another one of the width `least`.
+/// Returns its width, which fills the line.
+pub(super) fn fit<T>(
     width: usize,
     least: usize,
-    mut columns: Vec<Column>,
+    columns: &mut Vec<Column<'_, T>>,
     drop_first: &[&'static str],
-) -> (usize, Vec<Column>) {
-    let taken = |columns: &[Column]| columns.iter().map(|column| column.width + 1).sum::<usize>();
+) -> usize {
+    let room = |columns: &[Column<'_, T>]| {
+        width.saturating_sub(columns.iter().map(|column| column.width + 1).sum())
+    };
     for name in drop_first {
-        if width.saturating_sub(taken(&columns)) >= least {
+        if room(columns) >= least {
             break;
         }
         columns.retain(|column| column.name != *name);
     }
-    (width.saturating_sub(taken(&columns)), columns)
+    room(columns)
 }
 
 /// The names of the columns.
-pub(super) fn titles<'a>(columns: &[Column], style: Style) -> Line<'a> {
-    line(columns, columns.iter().map(|column| Value(column.name.to_owned(), style)))
+pub(super) fn titles<'l, T>(columns: &[Column<'_, T>], style: Style) -> Line<'l> {
+    cells(columns.iter().map(|of| (of.width, of.side, Value(of.name.to_owned(), style))))
 }
 
-/// One line of values, a space between them.
-pub(super) fn line<'a>(columns: &[Column], values: impl IntoIterator<Item = Value>) -> Line<'a> {
+/// One line of values.
+pub(super) fn line<'l, T>(columns: &[Column<'_, T>], thing: &T) -> Line<'l> {
+    cells(columns.iter().map(|of| (of.width, of.side, (of.value)(thing))))
+}
+
+/// Values in their widths and at their sides, a space between them.
+pub(super) fn cells<'l>(cells: impl IntoIterator<Item = (usize, Side, Value)>) -> Line<'l> {
     let mut spans = Vec::new();
-    for (column, Value(text, style)) in columns.iter().zip(values) {
-        let width = column.width;
-        let text = shortened(&printable(&text), width, column.side == Side::Sentence);
-        let text = match column.side {
+    for (width, side, Value(text, style)) in cells {
+        let text = shortened(&printable(&text), width, side == Side::Sentence);
+        let text = match side {
             Side::Right => format!("{text:>width$}"),
             Side::Left | Side::Sentence => format!("{text:<width$}"),
         };

@@ -1,8 +1,9 @@
 //! Domains, backends and events, a line each.
 
+use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::columns::{Column, Side, Value, fitted, line, titles};
+use super::columns::{Column, Side, Value, column, fit, line, titles};
 use super::{Section, errors_style};
 use crate::cli::ctl::figures::{bars, millis, number, share};
 use crate::cli::ctl::history::{what, who};
@@ -19,8 +20,12 @@ pub(super) const BARS: usize = 12;
 /// Wide enough for every figure.
 const FIGURE_WIDTH: usize = 6;
 
-fn figure(name: &'static str) -> Column {
-    Column { name, width: FIGURE_WIDTH, side: Side::Right }
+/// A column of a figure.
+fn figure<'a, T, V: Into<Value>>(
+    name: &'static str,
+    value: impl Fn(&T) -> V + 'a,
+) -> Column<'a, T> {
+    column(name, FIGURE_WIDTH, Side::Right, value)
 }
 
 /// The widest of some words, within bounds.
@@ -29,28 +34,36 @@ fn widest(words: impl Iterator<Item = usize>, least: usize, most: usize) -> usiz
 }
 
 pub(super) fn domains<'a>(model: &Model, width: usize, look: Look, whole: bool) -> Section<'a> {
+    // Whether the cursor is there: colours on a line that is turned over can't be read.
+    type Row<'r> = (bool, &'r DomainStats);
     let shown = model.domains();
     let live_width = widest(shown.iter().map(|of| live(of).chars().count()), 4, 16);
-    let columns = vec![
-        Column { name: "LIVE", width: live_width, side: Side::Left },
-        figure("RATE/S"),
-        figure("ERRORS"),
-        figure("P50"),
-        figure("P99"),
-        figure("FLIGHT"),
-        Column { name: "LAST MINUTE", width: BARS, side: Side::Left },
+    let mut columns: Vec<Column<'_, Row<'_>>> = vec![
+        column("LIVE", live_width, Side::Left, |(_, of): &Row<'_>| live(of)),
+        figure("RATE/S", |(_, of): &Row<'_>| number(of.figures.rate)),
+        figure("ERRORS", move |(chosen, of): &Row<'_>| {
+            let errors = errors(&of.figures, look);
+            if *chosen { errors.0.into() } else { errors }
+        }),
+        figure("P50", |(_, of): &Row<'_>| millis(of.figures.p50_ms)),
+        figure("P99", |(_, of): &Row<'_>| millis(of.figures.p99_ms)),
+        figure("FLIGHT", |(_, of): &Row<'_>| of.figures.in_flight.to_string()),
+        column("LAST MINUTE", BARS, Side::Left, move |(chosen, of): &Row<'_>| {
+            let style = if *chosen { Style::new() } else { look.bars() };
+            Value(bars(&of.recent_rates, BARS), style)
+        }),
     ];
     let drop_first = ["LAST MINUTE", "P50", "FLIGHT", "P99", "LIVE", "ERRORS"];
-    let (name, mut columns) = fitted(width, 16, columns, &drop_first);
-    columns.insert(0, Column { name: "DOMAIN", width: name, side: Side::Left });
+    let name = fit(width, 16, &mut columns, &drop_first);
+    columns
+        .insert(0, column("DOMAIN", name, Side::Left, |(_, of): &Row<'_>| of.domain.to_string()));
     let cursor = model.cursor().filter(|_| !whole);
     let mut lines: Vec<_> = shown
         .iter()
         .enumerate()
         .map(|(at, of)| {
             let chosen = cursor == Some(at);
-            let value = |column: &Column| domain_value(of, column.name, chosen, look);
-            let line = line(&columns, columns.iter().map(value));
+            let line = line(&columns, &(chosen, *of));
             if chosen { line.style(Look::chosen()) } else { line }
         })
         .collect();
@@ -71,19 +84,6 @@ pub(super) fn domains<'a>(model: &Model, width: usize, look: Look, whole: bool) 
     Section { title, lines, cursor: cursor.unwrap_or_default() }
 }
 
-fn domain_value(of: &DomainStats, column: &str, chosen: bool, look: Look) -> Value {
-    let figures = &of.figures;
-    match column {
-        "DOMAIN" => of.domain.to_string().into(),
-        "LIVE" => live(of).into(),
-        "LAST MINUTE" if !chosen => Value(bars(&of.recent_rates, BARS), look.bars()),
-        "LAST MINUTE" => bars(&of.recent_rates, BARS).into(),
-        // Colours on a line that is turned over can't be read.
-        "ERRORS" if chosen => share(figures.error_share).into(),
-        name => figure_value(figures, name, look),
-    }
-}
-
 /// The live tag, and the one that is still draining.
 fn live(of: &DomainStats) -> String {
     let draining = of.tags.iter().find(|tag| !tag.live && tag.figures.in_flight > 0);
@@ -93,56 +93,35 @@ fn live(of: &DomainStats) -> String {
     }
 }
 
-fn figure_value(figures: &Figures, name: &str, look: Look) -> Value {
-    match name {
-        "RATE/S" => number(figures.rate).into(),
-        "ERRORS" => Value(share(figures.error_share), errors_style(figures.error_share, look)),
-        "P50" => millis(figures.p50_ms).into(),
-        "P99" => millis(figures.p99_ms).into(),
-        "FLIGHT" => figures.in_flight.to_string().into(),
-        _ => String::new().into(),
-    }
+fn errors(figures: &Figures, look: Look) -> Value {
+    Value(share(figures.error_share), errors_style(figures.error_share, look))
 }
 
 pub(super) fn backends<'a>(model: &Model, width: usize, look: Look) -> Section<'a> {
     let backends = model.report().map_or(&[][..], |report| &report.backends[..]);
     let ids = backends.iter().map(|of| of.id.as_str().chars().count());
-    let tags = backends.iter().map(|of| tags(of).chars().count());
-    let columns = vec![
-        Column { name: "BACKEND", width: widest(ids, 7, 20), side: Side::Left },
-        Column { name: "TAGS", width: widest(tags, 4, 10), side: Side::Left },
-        Column { name: "HEALTH", width: 9, side: Side::Left },
-        figure("RATE/S"),
-        figure("ERRORS"),
-        figure("P99"),
-        figure("FLIGHT"),
+    let tags_width = widest(backends.iter().map(|of| tags(of).chars().count()), 4, 10);
+    let mut columns: Vec<Column<'_, BackendStats>> = vec![
+        column("BACKEND", widest(ids, 7, 20), Side::Left, |of: &BackendStats| of.id.to_string()),
+        column("TAGS", tags_width, Side::Left, tags),
+        column("HEALTH", 9, Side::Left, move |of| {
+            let (text, tone) = standing(of);
+            Value(text, look.tone(tone))
+        }),
+        figure("RATE/S", |of: &BackendStats| number(of.figures.rate)),
+        figure("ERRORS", move |of: &BackendStats| errors(&of.figures, look)),
+        figure("P99", |of: &BackendStats| millis(of.figures.p99_ms)),
+        figure("FLIGHT", |of: &BackendStats| of.figures.in_flight.to_string()),
     ];
     let drop_first = ["FLIGHT", "ERRORS", "P99", "TAGS", "RATE/S"];
     let is_any = backends.iter().any(|of| of.reason.is_some());
-    let (reason, mut columns) = fitted(width, if is_any { 24 } else { 0 }, columns, &drop_first);
-    columns.push(Column {
-        name: if is_any { "REASON" } else { "" },
-        width: reason,
-        side: Side::Sentence,
-    });
-    let lines = backends.iter().map(|of| {
-        line(&columns, columns.iter().map(|column| backend_value(of, column.name, look)))
-    });
-    let lines = lines.collect();
+    let reason = fit(width, if is_any { 24 } else { 0 }, &mut columns, &drop_first);
+    let name = if is_any { "REASON" } else { "" };
+    columns.push(column(name, reason, Side::Sentence, move |of: &BackendStats| {
+        of.reason.clone().filter(|_| is_any).unwrap_or_default()
+    }));
+    let lines = backends.iter().map(|of| line(&columns, of)).collect();
     Section { title: titles(&columns, look.dim()), lines, cursor: 0 }
-}
-
-fn backend_value(of: &BackendStats, column: &str, look: Look) -> Value {
-    match column {
-        "BACKEND" => of.id.to_string().into(),
-        "TAGS" => tags(of).into(),
-        "HEALTH" => {
-            let (text, tone) = standing(of);
-            Value(text, look.tone(tone))
-        }
-        "REASON" => of.reason.clone().unwrap_or_default().into(),
-        name => figure_value(&of.figures, name, look),
-    }
 }
 
 fn tags(of: &BackendStats) -> String {
@@ -152,21 +131,15 @@ fn tags(of: &BackendStats) -> String {
 pub(super) fn events<'a>(model: &Model, width: usize, look: Look) -> Section<'a> {
     let events: Vec<_> = model.events().collect();
     let who_width = widest(events.iter().map(|event| who(&event.actor).chars().count()), 3, 12);
-    let columns = vec![
-        Column { name: "TIME", width: 15, side: Side::Left },
-        Column { name: "WHO", width: who_width, side: Side::Left },
+    let mut columns: Vec<Column<'_, Event>> = vec![
+        // The year is known, and a second is exact enough.
+        column("TIME", 15, Side::Left, |event: &Event| {
+            timestamp(event.at_ms).get(5..).unwrap_or_default().replace('T', " ")
+        }),
+        column("WHO", who_width, Side::Left, |event: &Event| who(&event.actor)),
     ];
-    let (rest, mut columns) = fitted(width, 24, columns, &["WHO"]);
-    columns.push(Column { name: "WHAT", width: rest, side: Side::Sentence });
-    let value = |event: &Event, column: &str| -> Value {
-        match column {
-            // The year is known, and a second is exact enough.
-            "TIME" => timestamp(event.at_ms).get(5..).unwrap_or_default().replace('T', " ").into(),
-            "WHO" => who(&event.actor).into(),
-            _ => what(&event.kind).into(),
-        }
-    };
-    let line = |event: &&Event| line(&columns, columns.iter().map(|of| value(event, of.name)));
-    let lines = events.iter().map(line).collect();
+    let rest = fit(width, 24, &mut columns, &["WHO"]);
+    columns.push(column("WHAT", rest, Side::Sentence, |event: &Event| what(&event.kind)));
+    let lines = events.iter().map(|event| line(&columns, event)).collect();
     Section { title: titles(&columns, look.dim()), lines, cursor: 0 }
 }

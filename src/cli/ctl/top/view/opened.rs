@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::columns::{Column, Side, Value, line};
+use super::columns::{Side, Value, cells};
 use super::lists::BARS;
 use super::{Section, errors_style};
 use crate::cli::ctl::figures::{bars, bytes, count, millis, number, share};
@@ -17,15 +17,10 @@ const NAME_WIDTH: usize = 10;
 pub(super) fn domain<'a>(of: &DomainStats, width: usize, look: Look) -> Section<'a> {
     let fits = (width.saturating_sub(NAME_WIDTH) / (TAG_WIDTH + 1)).max(1);
     let tags = &of.tags[..of.tags.len().min(fits)];
-    let columns: Vec<_> = [NAME_WIDTH]
-        .into_iter()
-        .chain(tags.iter().map(|_| TAG_WIDTH))
-        .map(|width| Column { name: "", width, side: Side::Right })
-        .collect();
-    let columns = [&[Column { side: Side::Left, ..columns[0] }][..], &columns[1..]].concat();
     let row = |name: &str, value: &dyn Fn(&TagStats) -> Value| {
-        let name = Value(name.to_owned(), look.dim());
-        line(&columns, [name].into_iter().chain(tags.iter().map(value)))
+        let name = (NAME_WIDTH, Side::Left, Value(name.to_owned(), look.dim()));
+        let values = tags.iter().map(|tag| (TAG_WIDTH, Side::Right, value(tag)));
+        cells([name].into_iter().chain(values))
     };
     let figure = |name: &str, value: &dyn Fn(&Figures) -> String| {
         row(name, &|tag| value(&tag.figures).into())
