@@ -35,6 +35,6 @@ pub(crate) use problem::{ConfigError, Problem};
 pub(crate) use schema::schema;
 pub(crate) use settings::{
     CertificateFiles, Config, EabSettings, IssuerSettings, LetsEncryptSettings, MetricsSettings,
-    OnDemandSettings, ProxySettings, remedy,
+    OnDemandSettings, ProxySettings, remedy, sections,
 };
 pub(crate) use source::Source;

@@ -1,6 +1,6 @@
 //! `vhost ctl config …`.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::connect::Session;
 use super::history::who;
@@ -15,75 +15,63 @@ use crate::rpc::methods::config::{self, ConfigDiff, ShowParams, ShownSetting};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigVerb {
-    Show(ShowArgs),
-    Diff(DiffArgs),
-    Export(ExportArgs),
-}
-
-/// Show the current settings of the server, and where each comes from
-///
-/// References to the environment are shown as they are written, `${NAME}`. For domains and backends
-/// use `domain list` and `backend list`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  vhost ctl config show\n  vhost ctl config show --effective\n  vhost ctl config show health_check --effective"
-)]
-pub(super) struct ShowArgs {
-    /// Show only this key, or the keys of this section
-    key: Option<String>,
-    /// Show every key, also those with their default
-    #[arg(long)]
-    effective: bool,
-}
-
-/// Show where the live state differs from the config file
-///
-/// Shows what was changed with `vhost ctl` since the file was last applied, and by whom. Also says
-/// if the file has changed since.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl config diff")]
-pub(super) struct DiffArgs {
-    /// Exit with status 1 if something differs
-    #[arg(long)]
-    check: bool,
-}
-
-/// Print a config file that reproduces the settings and the live state
-///
-/// A reference to the environment stays a reference, `${NAME}`. Password hashes are written to a
-/// file or a pipe, and hidden on a terminal.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  vhost ctl config export > vhost.toml\n  vhost ctl config export --secrets"
-)]
-pub(super) struct ExportArgs {
-    /// Write password hashes to a terminal, too
-    #[arg(long)]
-    secrets: bool,
+    /// Show the current settings of the server, and where each comes from
+    ///
+    /// References to the environment are shown as they are written, `${NAME}`. For domains and backends
+    /// use `domain list` and `backend list`.
+    #[command(
+        after_help = "Examples:\n  vhost ctl config show\n  vhost ctl config show --effective\n  vhost ctl config show health_check --effective"
+    )]
+    Show {
+        /// Show only this key, or the keys of this section
+        key: Option<String>,
+        /// Show every key, also those with their default
+        #[arg(long)]
+        effective: bool,
+    },
+    /// Show where the live state differs from the config file
+    ///
+    /// Shows what was changed with `vhost ctl` since the file was last applied, and by whom. Also says
+    /// if the file has changed since.
+    #[command(after_help = "Example:\n  vhost ctl config diff")]
+    Diff {
+        /// Exit with status 1 if something differs
+        #[arg(long)]
+        check: bool,
+    },
+    /// Print a config file that reproduces the settings and the live state
+    ///
+    /// A reference to the environment stays a reference, `${NAME}`. Password hashes are written to a
+    /// file or a pipe, and hidden on a terminal.
+    #[command(
+        after_help = "Examples:\n  vhost ctl config export > vhost.toml\n  vhost ctl config export --secrets"
+    )]
+    Export {
+        /// Write password hashes to a terminal, too
+        #[arg(long)]
+        secrets: bool,
+    },
 }
 
 impl ConfigVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         match self {
-            Self::Show(args) => args.run(session).await,
-            Self::Diff(args) => args.run(session).await,
-            Self::Export(args) => args.run(session).await,
+            Self::Show { key, effective } => show(session, ShowParams { effective, key }).await,
+            Self::Diff { check } => diff(session, check).await,
+            Self::Export { secrets } => export(session, secrets).await,
         }
     }
 }
 
-impl ShowArgs {
-    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let nothing = match (&self.key, self.effective) {
-            (Some(key), true) => format!("there is no key `{key}`"),
-            (Some(key), false) => format!("nothing is set at `{key}`; try `--effective`"),
-            (None, _) => "every setting has its default".to_owned(),
-        };
-        let params = ShowParams { effective: self.effective, key: self.key };
-        let shown = session.call::<config::Show>("show the settings", &params).await?;
-        session.printer.list(&shown, settings_table(&shown.settings), &nothing);
-        Ok(ExitCode::Done)
-    }
+async fn show(session: &mut Session<'_>, params: ShowParams) -> Result<ExitCode, Problem> {
+    let nothing = match (&params.key, params.effective) {
+        (Some(key), true) => format!("there is no key `{key}`"),
+        (Some(key), false) => format!("nothing is set at `{key}`; try `--effective`"),
+        (None, _) => "every setting has its default".to_owned(),
+    };
+    let shown = session.call::<config::Show>("show the settings", &params).await?;
+    session.printer.list(&shown, settings_table(&shown.settings), &nothing);
+    Ok(ExitCode::Done)
 }
 
 fn settings_table(settings: &[ShownSetting]) -> Table {
@@ -95,25 +83,23 @@ fn settings_table(settings: &[ShownSetting]) -> Table {
     Table::of(settings, row).shortening(&[(2, 12), (1, 16)])
 }
 
-impl DiffArgs {
-    async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let diff = session.call::<config::Diff>("compare the config", &NoParams {}).await?;
-        let ConfigDiff { source, differences, pending, needs_restart, problem, .. } = &diff;
-        let nothing = format!("nothing differs from {source} as it was last applied");
-        let table = table(differences, session.printer.now_ms());
-        session.printer.list(&diff, table, &nothing);
-        if !pending.is_empty() {
-            let changes = count(pending.len(), "change");
-            let show = "`vhost ctl reload --dry-run` shows them";
-            session.printer.note(&format!("{source} has {changes} not applied yet: {show}"));
-        }
-        print_restarts(&mut session.printer, needs_restart);
-        if let Some(problem) = problem {
-            session.printer.note(&format!("a reload would fail: {problem}"));
-        }
-        let differs = !differences.is_empty() || !pending.is_empty();
-        Ok(if self.check && differs { ExitCode::Failed } else { ExitCode::Done })
+async fn diff(session: &mut Session<'_>, check: bool) -> Result<ExitCode, Problem> {
+    let diff = session.call::<config::Diff>("compare the config", &NoParams {}).await?;
+    let ConfigDiff { source, differences, pending, needs_restart, problem, .. } = &diff;
+    let nothing = format!("nothing differs from {source} as it was last applied");
+    let table = table(differences, session.printer.now_ms());
+    session.printer.list(&diff, table, &nothing);
+    if !pending.is_empty() {
+        let changes = count(pending.len(), "change");
+        let show = "`vhost ctl reload --dry-run` shows them";
+        session.printer.note(&format!("{source} has {changes} not applied yet: {show}"));
     }
+    print_restarts(&mut session.printer, needs_restart);
+    if let Some(problem) = problem {
+        session.printer.note(&format!("a reload would fail: {problem}"));
+    }
+    let differs = !differences.is_empty() || !pending.is_empty();
+    Ok(if check && differs { ExitCode::Failed } else { ExitCode::Done })
 }
 
 fn table(differences: &[Difference], now_ms: u64) -> Table {
@@ -133,15 +119,13 @@ fn table(differences: &[Difference], now_ms: u64) -> Table {
     Table::of(differences, row).shortening(&[(3, 12), (4, 12), (1, 14), (2, 8)])
 }
 
-impl ExportArgs {
-    async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let secrets = self.secrets || !session.printer.look.terminal;
-        let params = config::ExportParams { secrets };
-        let export = session.call::<config::Export>("export the config", &params).await?;
-        session.printer.text(&export, &export.text);
-        for warning in &export.warnings {
-            session.printer.note(&format!("warning: {warning}"));
-        }
-        Ok(ExitCode::Done)
+async fn export(session: &mut Session<'_>, secrets: bool) -> Result<ExitCode, Problem> {
+    let secrets = secrets || !session.printer.look.terminal;
+    let params = config::ExportParams { secrets };
+    let export = session.call::<config::Export>("export the config", &params).await?;
+    session.printer.text(&export, &export.text);
+    for warning in &export.warnings {
+        session.printer.note(&format!("warning: {warning}"));
     }
+    Ok(ExitCode::Done)
 }

@@ -1,7 +1,7 @@
 //! `vhost ctl log`.
 
+use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand};
 
 use super::connect::Session;
 use crate::cli::exit_code::ExitCode;
@@ -12,19 +12,16 @@ use crate::rpc::methods::log::{self, LevelInfo, LevelParams};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LogVerb {
-    Level(LevelArgs),
-}
-
-/// Show or change the level of the server's log
-///
-/// The change takes effect at once. It lasts until the server ends, or until a reload of a config
-/// file in which the level has changed.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  vhost ctl log level\n  vhost ctl log level debug")]
-pub(super) struct LevelArgs {
-    /// The least important level that is logged
-    #[arg(value_name = "LEVEL", value_parser = levels())]
-    level: Option<LogLevel>,
+    /// Show or change the level of the server's log
+    ///
+    /// The change takes effect at once. It lasts until the server ends, or until a reload of a config
+    /// file in which the level has changed.
+    #[command(after_help = "Examples:\n  vhost ctl log level\n  vhost ctl log level debug")]
+    Level {
+        /// The least important level that is logged
+        #[arg(value_parser = levels())]
+        level: Option<LogLevel>,
+    },
 }
 
 fn levels() -> impl TypedValueParser<Value = LogLevel> {
@@ -34,22 +31,15 @@ fn levels() -> impl TypedValueParser<Value = LogLevel> {
 
 impl LogVerb {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        match self {
-            Self::Level(args) => args.run(session).await,
-        }
-    }
-}
-
-impl LevelArgs {
-    async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let params = LevelParams { level: self.level };
-        let action = match self.level {
+        let Self::Level { level: wanted } = self;
+        let params = LevelParams { level: wanted };
+        let action = match wanted {
             None => "show the log level",
             Some(_) => "change the log level",
         };
         let info = session.call::<log::Level>(action, &params).await?;
         let LevelInfo { level, before, config } = info;
-        if self.level.is_none() {
+        if wanted.is_none() {
             let mut table = Table::facts();
             table.fact("level", level.as_str());
             table.fact("config", config.as_str());

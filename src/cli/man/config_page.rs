@@ -8,19 +8,9 @@ use serde_json::Value;
 use crate::config;
 
 /// The sections, and the lists of entries, as a reader meets them.
-const SECTIONS: [&str; 11] = [
-    "proxy",
-    "upstream",
-    "switch",
-    "health_check",
-    "logging",
-    "access_log",
-    "metrics",
-    "lets_encrypt",
-    "lets_encrypt.fallback",
-    "virtual_hosts",
-    "backends",
-];
+fn sections() -> Vec<&'static str> {
+    [config::sections(), vec!["virtual_hosts", "backends"]].concat()
+}
 
 /// The page.
 pub(super) fn render() -> Vec<u8> {
@@ -33,7 +23,7 @@ pub(super) fn render() -> Vec<u8> {
     page.text(words("At the top of the file, before all sections:"));
     let include = Key { section: "", path: "include".to_owned(), required: false };
     include.write(&mut page, &schema["properties"]["include"]);
-    for name in SECTIONS {
+    for name in sections() {
         keys(&mut page, name, at(&schema, name));
     }
     section(&mut page, "INCLUDE FILES", INCLUDE_FILES);
@@ -93,7 +83,7 @@ impl Key<'_> {
     /// Writes its name and what it takes, what it does, and what holds without it; then those within.
     fn write(&self, page: &mut Roff, property: &Value) {
         let whole = format!("{}.{}", self.section, self.path);
-        let has_section = SECTIONS.contains(&whole.as_str());
+        let has_section = sections().contains(&whole.as_str());
         let takes = if has_section { "entries, see below".to_owned() } else { takes(property) };
         let mut text = description(property).split_whitespace().collect::<Vec<_>>().join(" ");
         match property.get("default").filter(|default| !default.is_null()) {
@@ -300,7 +290,7 @@ mod tests {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 let whole = format!("{section}.{path}");
                 found.push((section.to_owned(), path.clone(), property.clone()));
-                if SECTIONS.contains(&whole.as_str()) {
+                if sections().contains(&whole.as_str()) {
                     walk(&property["items"], &whole, "", found);
                 } else {
                     walk(property, section, &path, found);
@@ -327,7 +317,7 @@ mod tests {
         let mut found = Vec::new();
         for (name, section) in schema["properties"].as_object().expect("sections") {
             if name != "include" {
-                assert!(SECTIONS.contains(&name.as_str()), "no section `{name}` on the page");
+                assert!(sections().contains(&name.as_str()), "no section `{name}` on the page");
                 walk(section.get("items").unwrap_or(section), name, "", &mut found);
             }
         }

@@ -90,6 +90,11 @@ pub(in crate::config) fn tables() -> [Table; 9] {
     ]
 }
 
+/// The names of the sections, in the order of the file.
+pub(crate) fn sections() -> Vec<&'static str> {
+    tables().iter().map(|table| table.name).collect()
+}
+
 /// What to do after a change of a key, such as `proxy.threads`, where that can't take effect while the
 /// server runs.
 pub(crate) fn remedy(key: &str) -> Option<&'static str> {

@@ -9,7 +9,7 @@ mod metrics;
 mod proxy;
 mod upstream;
 
-pub(crate) use config::{Config, remedy};
+pub(crate) use config::{Config, remedy, sections};
 pub(super) use config::{read, tables};
 pub(crate) use health_check::HealthCheckSettings;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::worded;
 
 worded! {
-    /// An encoding of a response (RFC 9110 §8.4.1), by its name on the wire.
+    /// An encoding of a response (RFC 9110 §8.4.1).
     #[derive(Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Encoding {

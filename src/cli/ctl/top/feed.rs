@@ -15,7 +15,7 @@ use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
 use crate::rpc::methods::event::{self, ListParams, WatchParams};
 use crate::rpc::methods::stats::{self, GetParams, StatsReport};
-use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
+use crate::rpc::methods::switch::{self, StartParams};
 
 /// The interval of attempts to reconnect.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -118,19 +118,12 @@ pub(super) async fn plan(
     });
 }
 
-/// Makes the switch that was planned.
-pub(super) async fn apply(socket: PathBuf, token: String, messages: UnboundedSender<Message>) {
-    operate::<switch::Apply>(socket, ApplyParams { token }, messages).await;
-}
-
-/// Moves the domain back.
-pub(super) async fn undo(socket: PathBuf, domain: DomainName, messages: UnboundedSender<Message>) {
-    let params = UndoParams { domain, options: SwitchOptions::default() };
-    operate::<switch::Undo>(socket, params, messages).await;
-}
-
-async fn operate<M>(socket: PathBuf, params: M::Params, messages: UnboundedSender<Message>)
-where
+/// Makes a switch, or an undo.
+pub(super) async fn operate<M>(
+    socket: PathBuf,
+    params: M::Params,
+    messages: UnboundedSender<Message>,
+) where
     M: Method<Result = SwitchReport, Progress = SwitchProgress>,
 {
     let phase = |phase| drop(messages.send(Message::Phase(phase)));

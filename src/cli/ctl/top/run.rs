@@ -15,7 +15,9 @@ use super::model::{Action, Message, Model};
 use super::{feed, view};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
+use crate::model::SwitchOptions;
 use crate::rpc::methods::stats::GetParams;
+use crate::rpc::methods::switch::{Apply, ApplyParams, Undo, UndoParams};
 
 /// The interval of frames without a key press: enough for people, and for slow connections.
 const FRAME_INTERVAL: Duration = Duration::from_secs(1);
@@ -90,10 +92,20 @@ impl Screen {
                     tokio::spawn(plan);
                 }
                 Action::Apply(token) => {
-                    tokio::spawn(feed::apply(socket.to_owned(), token, messages.clone()));
+                    let params = ApplyParams { token };
+                    tokio::spawn(feed::operate::<Apply>(
+                        socket.to_owned(),
+                        params,
+                        messages.clone(),
+                    ));
                 }
                 Action::Undo(domain) => {
-                    tokio::spawn(feed::undo(socket.to_owned(), domain, messages.clone()));
+                    let params = UndoParams { domain, options: SwitchOptions::default() };
+                    tokio::spawn(feed::operate::<Undo>(
+                        socket.to_owned(),
+                        params,
+                        messages.clone(),
+                    ));
                 }
             }
             if at_once || self.last.elapsed() >= FRAME_INTERVAL {
