@@ -105,10 +105,8 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
     }
     table.fact("state", state(&info.state));
     table.fact("health", health(info));
-    if let Some(since_ms) = info.health.since_ms {
-        let since = timestamp(since_ms);
-        table.fact("since", format!("{since}, for {}", elapsed(now_ms, since_ms)));
-    }
+    let since = |at_ms| format!("{}, for {}", timestamp(at_ms), elapsed(now_ms, at_ms));
+    table.known("since", info.health.since_ms.map(since));
     table.fact("last answer", last_answer(&info.health, now_ms));
     table.fact("in flight", info.in_flight.to_string());
     let (sent, failed) = (info.requests, info.failures);

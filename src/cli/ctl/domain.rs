@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use serde_json::{Map, Value, json};
 
 use super::connect::Session;
-use super::domain_service::{MaintenanceArgs, PauseArgs, resume};
 use super::domain_view::{facts, summary, table};
 use super::flags::{EDITS, Flags};
 use super::options::OptionArgs;
@@ -16,8 +15,8 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::time::parse_millis;
 use crate::model::absolute;
-use crate::model::record::Keys;
-use crate::model::{DomainName, Tag, TlsMode, TopOptions};
+use crate::model::record::{Edited, Keys};
+use crate::model::{DomainName, Tag, TlsMode, TopOptions, WholeSeconds};
 use crate::rpc::methods::domain::{self, AddParams, DomainInfo, DomainParams, SetParams};
 
 #[derive(Debug, Subcommand)]
@@ -39,14 +38,50 @@ pub(super) enum DomainVerb {
         /// The domain
         domain: DomainName,
     },
-    Maintenance(MaintenanceArgs),
-    Pause(PauseArgs),
+    /// Answer all requests of a domain with 503, or serve it again
+    #[command(after_help = "Examples:
+  vhost ctl domain maintenance example.com on --message 'Back at noon' --retry-after 10m
+  vhost ctl domain maintenance example.com off")]
+    Maintenance {
+        /// The domain
+        domain: DomainName,
+        /// Whether maintenance is on
+        #[arg(value_name = "on|off", hide_possible_values = true)]
+        state: State,
+        /// The text that clients get [default: a line of the server's own]
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
+        /// When clients may try again (`Retry-After`), such as `10m`
+        #[arg(long, value_name = "TIME")]
+        retry_after: Option<WholeSeconds>,
+    },
+    /// Make new requests of a domain wait
+    ///
+    /// After `resume` they continue in order, to the tag that is live then.
+    #[command(after_help = "Example:
+  vhost ctl domain pause example.com --max-wait 10s --max-waiting 500")]
+    Pause {
+        /// The domain
+        domain: DomainName,
+        /// How long a request may wait; then it gets 503
+        #[arg(long, value_name = "TIME", value_parser = parse_millis, default_value = "30s")]
+        max_wait: u64,
+        /// How many requests may wait; one more gets 503 at once
+        #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+        max_waiting: u32,
+    },
     /// Let the waiting requests of a paused domain continue
     #[command(after_help = "Example:\n  vhost ctl domain resume example.com")]
     Resume {
         /// The domain
         domain: DomainName,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum State {
+    On,
+    Off,
 }
 
 /// Add a domain
@@ -167,9 +202,28 @@ impl DomainVerb {
                     session.call::<domain::Set>(&action, &args.params().map_err(unfit)?).await?;
                 session.printer.changed(&info, &summary(&info));
             }
-            Self::Maintenance(args) => args.run(session).await?,
-            Self::Pause(args) => args.run(session).await?,
-            Self::Resume { domain } => resume(domain, session).await?,
+            Self::Maintenance { domain, state, message, retry_after } => {
+                let value = match state {
+                    // Null removes: an earlier message does not come back.
+                    State::On => json!({ "message": message, "retry_after_secs": retry_after }),
+                    State::Off if message.is_some() || retry_after.is_some() => {
+                        let cause =
+                            "leave out `--message` and `--retry-after`: they have no effect";
+                        return Err(Problem::usage(
+                            "cannot turn maintenance off",
+                            cause.to_owned(),
+                        ));
+                    }
+                    State::Off => Value::Null,
+                };
+                set_option(session, domain, "maintenance", value).await?;
+            }
+            Self::Pause { domain, max_wait, max_waiting } => {
+                let value =
+                    json!({ "max_wait_secs": max_wait.div_ceil(1000), "max_waiting": max_waiting });
+                set_option(session, domain, "pause", value).await?;
+            }
+            Self::Resume { domain } => set_option(session, domain, "pause", Value::Null).await?,
             Self::Remove { domain } => {
                 let action = format!("remove `{domain}`");
                 let params = DomainParams { domain };
@@ -180,6 +234,21 @@ impl DomainVerb {
         }
         Ok(ExitCode::Done)
     }
+}
+
+/// Turns an option on or off.
+async fn set_option(
+    session: &mut Session<'_>,
+    domain: DomainName,
+    option: &str,
+    value: Value,
+) -> Result<(), Problem> {
+    let action = format!("change `{domain}`");
+    let options = Map::from_iter([(option.to_owned(), value)]);
+    let params = SetParams { domain, top: Edited::default(), options };
+    let info = session.call::<domain::Set>(&action, &params).await?;
+    session.printer.changed(&info, &summary(&info));
+    Ok(())
 }
 
 impl AddArgs {

@@ -9,7 +9,6 @@ mod cert_view;
 mod config;
 mod connect;
 mod domain;
-mod domain_service;
 mod domain_view;
 mod events;
 mod explain;
