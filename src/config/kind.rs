@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
+use super::effective::Origin;
 use super::plain::Plain;
 use super::reader::Section;
 use super::table::{Settings, json_of_schema};
@@ -42,6 +43,19 @@ pub(crate) trait Kind {
     fn take(section: &mut Section<'_, '_>, key: &'static str) -> Option<Self::Value> {
         let base = section.report().directory();
         section.take(key, &|value: &DeValue<'_>| Self::read(value, base))
+    }
+
+    /// Reads the value of a key that has a default.
+    fn setting(
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        default: Self::Value,
+    ) -> Self::Value {
+        section.knows(key);
+        Self::take(section, key).unwrap_or_else(|| {
+            section.list_default(key, Some(default.plain()), Origin::Default);
+            default
+        })
     }
 }
 

@@ -9,7 +9,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::effective::Origin;
-use super::kind::Kind;
 use super::plain::Plain;
 use super::problem::{Problem, shorten};
 use super::report::{Near, Report, Span, Stray};
@@ -107,15 +106,6 @@ impl<'r, 't> Section<'r, 't> {
             self.list_default(key, None, Origin::Default);
         }
         value
-    }
-
-    /// Reads a key of this kind.
-    pub(super) fn setting<K: Kind>(&mut self, key: &'static str, default: K::Value) -> K::Value {
-        self.knows(key);
-        K::take(self, key).unwrap_or_else(|| {
-            self.list_default(key, Some(default.plain()), Origin::Default);
-            default
-        })
     }
 
     /// Says what is shown as the default of a key, and where that comes from.

@@ -138,7 +138,11 @@ macro_rules! settings {
                     }
                 )?)+
                 Self {
-                    $($key: section.setting::<$kind>(stringify!($key), default.$key),)+
+                    $($key: <$kind as $crate::config::kind::Kind>::setting(
+                        section,
+                        stringify!($key),
+                        default.$key,
+                    ),)+
                     $($part: <$rows>::read(section, default.$part),)*
                 }
             }

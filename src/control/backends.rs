@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::domains::changes;
-use super::plane::Edit;
+use super::edit::Edit;
 use super::{Caller, ControlError, ControlPlane, drain, files, find, loss};
 use crate::model::record::{self, Record};
 use crate::model::{

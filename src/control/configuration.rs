@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::plane::off_the_runtime;
 use super::{ControlError, ControlPlane};
 use crate::config::{Config, Declared, Setting, Source};
 
@@ -85,11 +86,4 @@ impl ControlPlane {
             ControlError::Store(crate::store::StoreError::Row { what, source })
         })
     }
-}
-
-/// Does what takes its time with a large config.
-pub(super) async fn off_the_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ControlError> + Send + 'static,
-) -> Result<T, ControlError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| ControlError::Stopping)?
 }

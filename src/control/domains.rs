@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::plane::Edit;
+use super::edit::Edit;
 use super::{Caller, ControlError, ControlPlane, Reach, find};
 use crate::model::record::{self, Differing, Record};
 use crate::model::{Change, DomainName, EventKind, OptionError, VirtualHost};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::configuration::off_the_runtime;
+use super::plane::off_the_runtime;
 use super::{Configuration, ControlError};
 use crate::config::{Origin, Setting};
 use crate::model::record::{self, Record};

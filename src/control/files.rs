@@ -1,7 +1,7 @@
 //! The files that a command names: read and checked before it waits for the writer's lock.
 
 use super::caller::{FileErrors, HIDDEN_ERROR, HIDDEN_HINT};
-use super::plane::Edit;
+use super::edit::Edit;
 use super::{ControlError, Reach};
 use crate::model::record::Record;
 use crate::model::{Backend, Change, EventKind};

@@ -11,6 +11,7 @@ mod configuration;
 mod differences;
 mod domains;
 mod drain;
+mod edit;
 mod error;
 mod export;
 mod files;
@@ -36,10 +37,10 @@ pub(crate) use domains::{DomainEdit, NewDomain};
 pub(crate) use error::ControlError;
 pub(crate) use export::Secrets;
 pub(crate) use gate::{ProbeNow, Probed};
+pub(crate) use plan::SwitchTarget;
 pub(crate) use plane::{ControlOptions, ControlPlane};
 pub(crate) use reach::Reach;
 pub(crate) use reload::ReloadOptions;
-pub(crate) use switch::SwitchTarget;
 
 #[cfg(test)]
 mod tests;

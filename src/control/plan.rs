@@ -2,9 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use super::{ControlError, SwitchTarget, find};
+use super::{ControlError, find};
 use crate::model::{DomainName, SwitchStep, Tag, VirtualHost};
 use crate::state::Snapshot;
+
+/// Where domains are to move.
+#[derive(Debug, Clone)]
+pub(crate) enum SwitchTarget {
+    /// All to this tag.
+    Tag(Tag),
+    /// Each to its other tag.
+    Other,
+    /// Each back to the tag before.
+    Previous,
+}
 
 /// The moves that a switch will make.
 #[derive(Debug)]

@@ -8,15 +8,14 @@ use tokio::sync::{Semaphore, watch};
 
 use super::announce::announce;
 use super::claims::Claims;
-use super::configuration::off_the_runtime;
+use super::edit::Edit;
 use super::{Caller, ControlError, ProbeNow, Reach, files};
 use crate::clock::now_ms;
 use crate::counters::Metrics;
 use crate::crash_point::crash_point;
-use crate::model::{Actor, Change, DomainName, EventKind, Outcome};
+use crate::model::{Actor, DomainName, EventKind, Outcome};
 use crate::state::{Publisher, Reader, Snapshot};
 use crate::store::{Commit, HistoryReader, Store, StoreError};
-use crate::tls::PeerFiles;
 
 /// The settings of the control plane.
 #[derive(Debug, Clone)]
@@ -58,29 +57,6 @@ pub(super) struct Inner {
 pub(super) struct Writer {
     pub(super) store: Store,
     publisher: Publisher,
-}
-
-/// An edit that was found right, and its event in the history.
-#[derive(Debug)]
-pub(super) struct Edit {
-    pub(super) changes: Vec<Change>,
-    pub(super) event: EventKind,
-    /// The declarations of the config file, when it is they that are applied.
-    pub(super) applied_file: Option<String>,
-    /// Whether a file of a backend that was named before is read again.
-    pub(super) reads_again: bool,
-    /// What was read for the changes.
-    pub(super) files: PeerFiles,
-    /// The state that the changes lead to, where it was built to be looked at. Only good while the
-    /// state that it was built on is the one of now.
-    pub(super) next: Option<Snapshot>,
-}
-
-impl Edit {
-    pub(super) fn new(changes: Vec<Change>, event: EventKind) -> Self {
-        let files = PeerFiles::default();
-        Self { changes, event, applied_file: None, reads_again: false, files, next: None }
-    }
 }
 
 /// A change that has been persisted and published.
@@ -240,8 +216,7 @@ impl ControlPlane {
     ) -> Result<T, ControlError> {
         let _turn = self.inner.reads.acquire().await.map_err(|_| ControlError::Stopping)?;
         let history = self.inner.history.clone();
-        let task = tokio::task::spawn_blocking(move || work(&history));
-        Ok(task.await.map_err(|_| ControlError::Stopping)??)
+        off_the_runtime(move || Ok(work(&history)?)).await
     }
 
     /// Writes, and wakes those who watch the history.
@@ -259,11 +234,7 @@ impl ControlPlane {
         work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ControlError> {
         let inner = Arc::clone(&self.inner);
-        let task = tokio::task::spawn_blocking(move || {
-            let mut writer = inner.writer();
-            work(&mut writer, &inner.reader)
-        });
-        task.await.map_err(|_| ControlError::Stopping)?
+        off_the_runtime(move || work(&mut inner.writer(), &inner.reader)).await
     }
 }
 
@@ -302,4 +273,11 @@ impl Writer {
         crash_point("published");
         Ok(Applied { snapshot, event: number })
     }
+}
+
+/// Does what takes its time off the threads of the runtime.
+pub(super) async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ControlError> + Send + 'static,
+) -> Result<T, ControlError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| ControlError::Stopping)?
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::plan::Plan;
-use super::plane::{Applied, Edit};
+use super::edit::Edit;
+use super::plan::{Plan, SwitchTarget};
+use super::plane::Applied;
 use super::token::PlanToken;
 use super::{Caller, ControlError, ControlPlane, drain, find, gate, plan};
 use crate::clock::{whole_micros, whole_millis};
@@ -15,17 +16,6 @@ use crate::model::{
     SwitchReport, SwitchStep, Tag, VirtualHost,
 };
 use crate::state::Snapshot;
-
-/// Where domains are to move.
-#[derive(Debug, Clone)]
-pub(crate) enum SwitchTarget {
-    /// All to this tag.
-    Tag(Tag),
-    /// Each to its other tag.
-    Other,
-    /// Each back to the tag before.
-    Previous,
-}
 
 impl ControlPlane {
     /// Moves domains to another tag: proves it healthy, switches all in one step, drains the old.

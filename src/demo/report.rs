@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::DOMAIN;
-use super::traffic::{Site, Tally};
+use super::traffic::{DOMAIN, Site, Tally};
 use crate::model::SwitchReport;
 
 /// One switch of the tour.

@@ -1,10 +1,10 @@
 //! The metrics of backends.
 
-use super::Text;
 use super::family::{
     BACKEND_HEALTHY, BACKEND_TAG, BACKEND_TRANSITIONS, UPSTREAM_DURATION, UPSTREAM_FAILURES,
     UPSTREAM_IN_FLIGHT, UPSTREAM_REQUESTS,
 };
+use super::text::Text;
 use super::totals::Durations;
 use crate::model::{BackendState, HealthStatus, StatusClass, UpstreamFailure};
 use crate::state::Snapshot;

@@ -1,10 +1,10 @@
 //! The metrics of domains and their tags.
 
-use super::Text;
 use super::family::{
     BYTES, DRAIN_REMAINING, IN_FLIGHT, LIVE_TAG, REQUEST_DURATION, REQUESTS, RETRIES, SWITCHES,
 };
 use super::ledger::{DomainView, OTHER};
+use super::text::Text;
 use super::totals::{Flow, Totals};
 use crate::model::{StatusClass, SwitchEnd};
 

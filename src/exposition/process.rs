@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use super::exposed::Exposed;
 use super::family::{
     BUFFERED, BUILD_INFO, CERTIFICATE_NOT_AFTER, CONFIG_RELOADS, CONNECTIONS, DROPPED_FIELDS,
     DROPPED_LINES, REFUSED, STATE_REVISION, SWITCH_DURATION,
 };
 use super::ledger::{Ledger, OTHER};
+use super::text::Text;
 use super::totals::{Durations, float};
-use super::{Exposed, Text};
 use crate::certs::Certificates;
 use crate::model::{Reason, ReloadEnd};
 use crate::state::Snapshot;

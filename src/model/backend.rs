@@ -154,87 +154,6 @@ impl fmt::Display for BackendAddr {
 serde_as_text!(BackendAddr, "`address:port`, `name:port` or `unix:/path`.");
 
 worded! {
-    /// How a backend is spoken to.
-    #[derive(Hash, Default, Serialize, Deserialize, JsonSchema)]
-    #[serde(rename_all = "lowercase")]
-    pub enum Scheme read as "scheme" {
-        /// HTTP/1.1 in the clear.
-        #[default]
-        Http "http",
-        /// HTTP/2 over TLS where the backend offers it (ALPN), else HTTP/1.1.
-        Https "https",
-        /// HTTP/2 over TLS, which the backend must offer.
-        H2 "h2",
-        /// HTTP/2 in the clear with prior knowledge (RFC 9113 §3.3).
-        H2c "h2c",
-    }
-}
-
-impl Scheme {
-    /// Whether it is spoken over TLS.
-    pub fn is_tls(self) -> bool {
-        matches!(self, Self::Https | Self::H2)
-    }
-}
-
-/// A backend's share of its pool's traffic, relative to the others': 1 to 1000.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(try_from = "u64", into = "u64")]
-#[schemars(extend("minimum" = 1, "maximum" = 1000))]
-pub struct Weight(u16);
-
-impl Weight {
-    /// The weight as a number.
-    pub fn get(self) -> u16 {
-        self.0
-    }
-}
-
-impl Default for Weight {
-    fn default() -> Self {
-        Self(1)
-    }
-}
-
-impl TryFrom<u64> for Weight {
-    type Error = ParseError;
-
-    fn try_from(number: u64) -> Result<Self, ParseError> {
-        u16::try_from(number).ok().filter(|n| (1..=1000).contains(n)).map(Self).ok_or_else(|| {
-            ParseError::new(
-                "weight",
-                &number.to_string(),
-                "use 1 to 1000; to send no traffic, disable the backend",
-            )
-        })
-    }
-}
-
-impl From<Weight> for u64 {
-    fn from(weight: Weight) -> Self {
-        weight.0.into()
-    }
-}
-
-impl FromStr for Weight {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let number: u64 =
-            text.parse().map_err(|_| ParseError::new("weight", text, "use 1 to 1000"))?;
-        number.try_into()
-    }
-}
-
-impl fmt::Display for Weight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-worded! {
     /// The state that the operator has set.
     #[derive(Default, Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
@@ -286,6 +205,7 @@ impl Backend {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Scheme;
 
     #[test]
     fn addresses_read_as_they_are_written() {

@@ -18,6 +18,7 @@ mod health_check;
 mod host_options;
 mod likeness;
 mod logging;
+mod outcome;
 mod own_host;
 mod proxy_header;
 mod public_name;
@@ -25,6 +26,7 @@ mod reason;
 pub mod record;
 mod reference;
 mod reload;
+mod scheme;
 mod seconds;
 mod size;
 mod stats;
@@ -38,13 +40,14 @@ mod underscores_in_headers;
 mod value_error;
 mod virtual_host;
 mod visible;
+mod weight;
 mod worded;
 mod words;
 
 pub use absolute_path::absolute;
 pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
-pub use backend::{Backend, BackendAddr, BackendId, BackendState, Scheme, Weight};
+pub use backend::{Backend, BackendAddr, BackendId, BackendState};
 pub use backend_options::{BackendOptions, from_stored as stored_backend_options};
 pub use balance::Balance;
 pub use certificate::{
@@ -53,7 +56,7 @@ pub use certificate::{
 };
 pub use change::Change;
 pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
-pub use event::{Actor, CUT, Event, EventKind, Made, Outcome};
+pub use event::{Actor, CUT, Event, EventKind, Made};
 pub use explanation::{
     BackendStanding, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Refusal, RequestTimeouts,
     RequestUrl, Since, Unfit,
@@ -71,6 +74,7 @@ pub use logging::{
     AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogLevel, LogOutput,
     LoggingSettings, Rotation,
 };
+pub use outcome::Outcome;
 pub use own_host::{ForeignHost, check_own_host};
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
 pub use reason::{Blame, Reason, ReasonRow, UpstreamFailure};
@@ -82,6 +86,7 @@ pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadEnd, ReloadProgress,
     ReloadReport,
 };
+pub use scheme::Scheme;
 pub use seconds::{Seconds, WholeSeconds, seconds_as_json};
 pub use size::Size;
 pub use stats::{StatsSort, StatsWindow};
@@ -98,9 +103,12 @@ pub use underscores_in_headers::UnderscoresInHeaders;
 pub use value_error::{ValueError, read_value};
 pub use virtual_host::VirtualHost;
 pub use visible::{is_obeyed, printable, printable_json, printable_lines};
+pub use weight::Weight;
 pub use worded::Word;
 pub(crate) use worded::worded;
-pub use words::{choose, counted, on_one_line, shorten, shown_in_words, time_in_words};
+pub use words::{
+    choose, counted, on_one_line, shorten, shown_in_words, time_in_words, with_causes,
+};
 
 /// A value that could not be parsed: what it was, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

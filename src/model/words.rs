@@ -21,6 +21,12 @@ pub fn choose(words: &[&str]) -> String {
     }
 }
 
+/// The error with its causes, in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// The text, cut after `most` characters: what others have sent neither fills a terminal nor comes back at
 /// any length.
 pub fn shorten(text: &str, most: usize) -> String {

@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::operation::{Operation, Takes};
 use super::problem::Problem;
-use super::routes::{Operation, Takes};
 use super::shapes::LIVE_TAG;
 use crate::model::record::optional_keys;
 use crate::model::{BackendOptions, ValueError, nearest, read_value, shorten};

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::health::Health;
 use super::input::takes_null;
+use super::operation::{Done, Operation, Streams, Takes};
 use super::problem::{self, Problem, status_of};
-use super::routes::{Does, Done, Operation, ROUTES, Route, Streams, Takes};
+use super::routes::{Does, ROUTES, Route};
 use super::shapes::without;
 use crate::exposition::Exposition;
 use crate::rpc::catalogue::find;

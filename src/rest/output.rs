@@ -3,13 +3,12 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use serde::Serialize;
 use serde_json::Value;
 
+use super::json_text::json_text;
+use super::operation::{Done, Operation};
 use super::problem::Problem;
 use super::revision::{etag, is_known};
-use super::routes::{Done, Operation};
-use crate::model::printable_json;
 
 /// The response that `operation` is done with.
 pub(super) fn done(
@@ -44,12 +43,6 @@ pub(super) fn done(
     say(LOCATION, location(operation, &result, uri));
     say(LINK, next_page(&result, uri));
     response
-}
-
-/// A value as JSON that a terminal can show: `curl` prints what it gets, and strangers' words may be in it.
-pub(super) fn json_text(value: &impl Serialize) -> String {
-    let text = serde_json::to_string(value).unwrap_or_default();
-    printable_json(&text).into_owned()
 }
 
 /// Where what was made is. Names and ids have no character that a path would escape.

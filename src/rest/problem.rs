@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::output::json_text;
+use super::json_text::json_text;
 use crate::rpc::envelope::{Fault, FaultData, FaultKind, code};
 
 /// The media type of a [`Problem`].

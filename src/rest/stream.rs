@@ -10,7 +10,7 @@ use http::header::ACCEPT;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::output::json_text;
+use super::json_text::json_text;
 use super::problem::Problem;
 use crate::rpc::Reports;
 

@@ -14,8 +14,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use self::conversation::{Conversation, response};
+use self::limits::Limits;
 use super::dispatch::Dispatch;
-use super::envelope::{RequestId, limit};
+use super::envelope::RequestId;
 use super::fault;
 use super::progress::{MAX_WAITING, Outgoing, WaitingBudget};
 use super::socket::{AdminSocket, Gate};
@@ -23,47 +24,12 @@ use crate::accept::Accepting;
 use crate::model::Actor;
 
 mod conversation;
+mod limits;
 mod request;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use request::read_json;
-
-/// How many may come, how much they may ask for, and how long they may take.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    /// The longest request, in bytes.
-    request: usize,
-    /// The most requests in a batch.
-    batch: usize,
-    /// The longest result, in bytes.
-    result: usize,
-    /// The answers after which the rest of a batch is not carried out, in bytes.
-    batch_answer: usize,
-    /// Connections at once.
-    connections: usize,
-    /// How long a connection may go without a request.
-    idle: Duration,
-    /// How long a client may take to read an answer.
-    slowest_reader: Duration,
-    /// How long a client waits for a place before it is refused.
-    place_wait: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            request: limit::REQUEST,
-            batch: limit::BATCH,
-            result: limit::RESULT,
-            batch_answer: limit::BATCH_ANSWER,
-            connections: limit::CONNECTIONS,
-            idle: Duration::from_mins(10),
-            slowest_reader: Duration::from_secs(30),
-            place_wait: Duration::from_secs(10),
-        }
-    }
-}
 
 /// How long a client that is turned away may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -62,3 +62,15 @@ impl Logs {
         self.access_log.close();
     }
 }
+
+/// Says what is dangerous in a config or will be missed, and which files can't be used.
+pub(super) fn log_doubts(config: &Config) {
+    for warning in &config.warnings {
+        let (file, line) = (warning.file.display(), warning.line);
+        tracing::warn!(%file, line, %warning, "the config has a doubtful value");
+    }
+    for problem in &config.bad_files {
+        let (file, line) = (problem.file.display(), problem.line);
+        tracing::warn!(%file, line, %problem, "a file of certificates or keys cannot be used");
+    }
+}

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::Logs;
-use super::watch::log_doubts;
+use super::logs::{Logs, log_doubts};
 use crate::certs::Certificates;
 use crate::config::Config;
 use crate::control::{ControlOptions, ControlPlane, Reach, Settle};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use super::logs::log_doubts;
 use super::settle::{health_settings, page_rules};
 use crate::certs::Journal;
 use crate::config::Config;
@@ -83,16 +84,4 @@ fn without_handshake(state: &Snapshot) -> Vec<String> {
         Some(format!("backend `{}`: {error}; {}, then reload", node.backend.id, error.hint()))
     };
     state.backends().filter_map(why).collect()
-}
-
-/// Says what is dangerous in a config or will be missed, and which files can't be used.
-pub(super) fn log_doubts(config: &Config) {
-    for warning in &config.warnings {
-        let (file, line) = (warning.file.display(), warning.line);
-        tracing::warn!(%file, line, %warning, "the config has a doubtful value");
-    }
-    for problem in &config.bad_files {
-        let (file, line) = (problem.file.display(), problem.line);
-        tracing::warn!(%file, line, %problem, "a file of certificates or keys cannot be used");
-    }
 }

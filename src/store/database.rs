@@ -7,7 +7,6 @@ use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
@@ -15,6 +14,7 @@ use super::copy::DatabaseCopy;
 use super::history::HistoryReader;
 use super::lock::{self, DirectoryLock};
 use super::retention::{HistorySize, Retention};
+use super::value::{read, signed, write};
 use crate::atomic_file;
 use crate::crash_point::crash_point;
 use crate::model::{Actor, Backend, Change, EventKind, Outcome, VirtualHost};
@@ -317,19 +317,6 @@ fn insert_event(
             .execute(params![domain.to_string(), event])?;
     }
     Ok(event.unsigned_abs())
-}
-
-pub(super) fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|source| StoreError::Row { what, source })
-}
-
-fn write<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("values of the model have string keys and no custom errors")
-}
-
-/// SQLite's integers are signed; counts and times fit.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

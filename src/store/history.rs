@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, params};
 
 use super::StoreError;
-use super::database::{read, signed};
+use super::value::{read, signed};
 use crate::model::{DomainName, EntryKind, Event};
 
 pub(super) const COLUMNS: &str = "SELECT id, revision, at_ms, actor, value FROM events";

@@ -8,6 +8,7 @@ mod error;
 mod history;
 mod lock;
 mod retention;
+mod value;
 
 pub(crate) use database::{Commit, Saved, Store};
 pub(crate) use error::StoreError;

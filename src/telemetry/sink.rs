@@ -11,8 +11,10 @@ use std::time::Duration;
 use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 
+use super::TelemetryError;
 use super::log_file::LogFile;
 use crate::clock::now_ms;
+use crate::model::LogFileSettings;
 
 /// The most bytes that wait for a slow disk or terminal.
 const MAX_WAITING_BYTES: usize = 8 << 20;
@@ -32,6 +34,16 @@ pub(super) enum Output {
 }
 
 impl Output {
+    /// The end of a file, which `section` of the config names.
+    pub(super) fn open(
+        file: &LogFileSettings,
+        section: &'static str,
+    ) -> Result<Self, TelemetryError> {
+        let path = file.path.clone();
+        let opened = LogFile::open(file.clone()).map(Self::File);
+        opened.map_err(|source| TelemetryError::OpenFile { section, path, source })
+    }
+
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => {

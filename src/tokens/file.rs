@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{TokenError, TokenFacts, sha256};
+use super::TokenError;
+use super::secret::sha256;
 use crate::atomic_file;
 use crate::clock::now_ms;
 use crate::model::{Access, TokenName};
@@ -13,6 +14,16 @@ use crate::plain_file;
 
 /// The largest file of tokens: some ten thousand of them.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A token without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TokenFacts {
+    pub name: TokenName,
+    /// What it allows.
+    pub access: Access,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_ms: u64,
+}
 
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{ErrorType, OrErr, Result};
 use tokio::io::AsyncWriteExt;
 
-use super::path_of;
+use super::peer::path_of;
 use crate::model::{ProxyHeader, SendProxyProtocol};
 
 /// Makes new connections of a peer begin with the header. A kept one is only used again for an

@@ -5,7 +5,7 @@ use std::io;
 
 use pingora::{Error, ErrorType};
 
-use super::BAD_ANSWER;
+use super::answer::BAD_ANSWER;
 use crate::model::UpstreamFailure;
 
 /// The short reason of a failed connect or exchange, such as `connection refused`.

@@ -27,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
 
-use super::path_of;
+use super::peer::path_of;
 
 /// Sets up a peer for a request with an upgrade: over HTTP/1.1, which alone has upgrades (RFC 9110
 /// §7.8), and on a connection of its own. Until the backend `has_agreed` it may be silent for

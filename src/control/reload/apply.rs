@@ -7,9 +7,9 @@ use std::time::Instant;
 use super::left::Left;
 use crate::config::Declared;
 use crate::control::claims::Claim;
-use crate::control::configuration::off_the_runtime;
+use crate::control::edit::Edit;
 use crate::control::files::FILES;
-use crate::control::plane::Edit;
+use crate::control::plane::off_the_runtime;
 use crate::control::reconcile::{Merged, check_served, merge, same};
 use crate::control::{ControlError, ControlPlane, gate};
 use crate::model::{

@@ -9,8 +9,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Record, optional_keys, patched, values};
-use crate::model::shown_in_words;
+use super::{Record, optional_keys, patched, text, values};
 
 const NEW: u8 = 0;
 const EDITED: u8 = 1;
@@ -129,21 +128,5 @@ impl<R: Record, const AS: u8> JsonSchema for Given<R, AS> {
             }
         }
         schema
-    }
-}
-
-/// What stands at a key, for people: a list or a table without JSON's marks.
-pub fn text(key: &str, value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => "none".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(elements)) if elements.is_empty() => "none".to_owned(),
-        Some(Value::Array(elements)) if elements.iter().all(Value::is_string) => {
-            elements.iter().map(|one| text(key, Some(one))).collect::<Vec<_>>().join(",")
-        }
-        Some(Value::Bool(is)) => is.to_string(),
-        // The key has the unit.
-        Some(Value::Number(number)) => number.to_string(),
-        Some(value) => shown_in_words(key, Some(value)),
     }
 }

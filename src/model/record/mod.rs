@@ -4,22 +4,25 @@
 //! store; its docs are their documentation; its types and [`Record::problems`] are what they may be. The
 //! functions here read, change, merge, compare and describe any record.
 
+mod error;
 mod given;
 mod held;
+mod keys;
 mod names;
 mod options;
 mod schema;
 mod written;
 mod wrong;
 
-pub use given::{Edited, New, Shown, text};
+pub use error::OptionError;
+pub use given::{Edited, New, Shown};
 pub use held::Held;
-pub use names::{Canonical, as_written};
-pub(super) use options::record;
+pub(super) use keys::record;
+pub use keys::{Canonical, Keys, Record, defaults, optional_keys, text, values};
+pub use names::as_written;
 pub use options::{
-    Differing, Keys, Record, absolute, as_stored, defaults, differences, differing, from_stored,
-    merged, optional_keys, patched, read, stored, typed, values, written,
+    Differing, absolute, as_stored, differences, differing, from_stored, merged, patched, read,
+    stored, typed, written,
 };
 pub use schema::{finite_values, member, members, schema};
-pub use wrong::OptionError;
 pub(super) use wrong::in_words;

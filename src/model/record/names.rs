@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{OptionError, Record};
-
-/// The one way of writing a name; `None` where it is none, which whoever reads the map says.
-pub type Canonical = fn(&str) -> Option<String>;
+use super::{Canonical, OptionError, Record};
 
 /// The [`Canonical`] of names that have a type.
 pub fn as_written<T: std::str::FromStr + ToString>(text: &str) -> Option<String> {

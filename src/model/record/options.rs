@@ -1,99 +1,13 @@
-//! What a record is, and what can be done with any.
+//! What can be done with any record.
 
 use std::path::Path;
 
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::names::{self, Canonical};
+use super::keys::{Record, defaults, optional_keys, text, values};
 use super::written::escaped;
-use super::{OptionError, text, wrong};
-
-/// What [`record!`] knows of a record.
-pub trait Keys: Sized {
-    /// The keys, in the order in which people meet them.
-    const KEYS: &'static [&'static str];
-
-    /// The record of which nothing is given.
-    fn by_default() -> &'static Self;
-}
-
-/// Options that are declared once: what is not given has its default.
-pub trait Record:
-    Keys
-    + Default
-    + Clone
-    + PartialEq
-    + Serialize
-    + DeserializeOwned
-    + JsonSchema
-    + Send
-    + Sync
-    + 'static
-{
-    /// The maps in it whose names can be written in more than one way, by their paths.
-    const MAPS: &'static [(&'static str, Canonical)] = &[];
-    /// The paths of texts, and of maps of texts, that nobody is shown.
-    const SECRETS: &'static [&'static str] = &[];
-    /// The paths of files, and of maps of files.
-    const FILES: &'static [&'static str] = &[];
-
-    /// What its types can't hold: what is too much, is listed twice, or doesn't go together. It is asked for
-    /// where options come in; what is stored already is not refused by a rule that joined later.
-    fn problems(&self) -> Vec<OptionError> {
-        Vec::new()
-    }
-}
-
-/// Declares a record: a struct whose fields are the keys. A field may have a default of its own.
-macro_rules! record {
-    (
-        $(#[$meta:meta])*
-        pub struct $name:ident {
-            $($(#[$attribute:meta])* pub $field:ident: $type:ty $(= $default:expr)?,)*
-        }
-    ) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name {
-            $($(#[$attribute])* pub $field: $type,)*
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: $crate::model::record::record!(@default $($default)?),)* }
-            }
-        }
-
-        impl $crate::model::record::Keys for $name {
-            const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
-
-            fn by_default() -> &'static Self {
-                static BY_DEFAULT: std::sync::LazyLock<$name> =
-                    std::sync::LazyLock::new($name::default);
-                &BY_DEFAULT
-            }
-        }
-    };
-    (@default) => { Default::default() };
-    (@default $default:expr) => { $default };
-}
-pub(in crate::model) use record;
-
-/// What stands at each key; none where there is nothing.
-pub fn values<R: Record>(record: &R) -> Map<String, Value> {
-    match serde_json::to_value(record) {
-        Ok(Value::Object(mut values)) => {
-            values.retain(|_, value| !value.is_null());
-            values
-        }
-        // Every key is a string, and nothing in it can fail.
-        _ => Map::new(),
-    }
-}
+use super::{OptionError, names, wrong};
 
 /// What stands at each key that differs from its default.
 pub fn differing<R: Record>(record: &R) -> Map<String, Value> {
@@ -106,17 +20,6 @@ pub fn differing<R: Record>(record: &R) -> Map<String, Value> {
 pub fn written<R: Record>(record: &R) -> impl Iterator<Item = (&'static str, Value)> {
     let values = differing(record);
     R::KEYS.iter().filter_map(move |key| Some((*key, escaped(values.get(*key)?))))
-}
-
-/// What stands at each key that has a default.
-pub fn defaults<R: Record>() -> Map<String, Value> {
-    values(R::by_default())
-}
-
-/// The keys at which there may be nothing, so that they can be taken away.
-pub fn optional_keys<R: Record>() -> Vec<&'static str> {
-    let defaults = defaults::<R>();
-    R::KEYS.iter().copied().filter(|key| !defaults.contains_key(*key)).collect()
 }
 
 /// Reads a record.

@@ -10,7 +10,7 @@ use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::time::timeout;
 
-use super::serve::Front;
+use super::entry::Front;
 use crate::counters::InFlightGuard;
 use crate::model::ProxyHeader;
 use crate::model::Reason;
@@ -104,11 +104,6 @@ impl Front {
                 None
             }
         }
-    }
-
-    /// Whether a client's word on others is believed.
-    pub(crate) fn trusts(&self, client: IpAddr) -> bool {
-        self.options.load().trusted_proxies.iter().any(|network| network.contains(&client))
     }
 
     /// Reads for whom the proxy `peer` connects; `None` when the connection may not go on. What

@@ -7,8 +7,9 @@ use pingora::connectors::ConnectorOptions;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 
+use super::entry::Front;
 use super::handshake::Handshakes;
-use super::serve::{Front, TlsFront};
+use super::serve::TlsFront;
 use crate::counters::Metrics;
 use crate::proxy::carry::phases::Phases;
 use crate::proxy::carry::shared::Shared;

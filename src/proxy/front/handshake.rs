@@ -16,7 +16,7 @@ use rustls::server::{Acceptor, ClientHello};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
-use super::serve::Front;
+use super::entry::Front;
 use crate::counters::InFlightGuard;
 use crate::counters::Metrics;
 use crate::model::Reason;

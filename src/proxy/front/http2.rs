@@ -18,7 +18,7 @@ use pingora::server::ShutdownWatch;
 use pingora::time::{sleep, timeout};
 use tokio::sync::Notify;
 
-use super::serve::Front;
+use super::entry::Front;
 use crate::counters::{InFlight, InFlightGuard};
 use crate::model::Reason;
 use crate::proxy::client::connection::{ARRIVAL, Arrival, Connection};

@@ -3,9 +3,11 @@
 
 mod arrival;
 mod build;
+mod entry;
 mod handshake;
 mod http2;
 mod serve;
 
 pub(crate) use build::{front, tls_front};
-pub(crate) use serve::{Front, Serve};
+pub(crate) use entry::Front;
+pub(crate) use serve::Serve;

@@ -11,24 +11,20 @@ use pingora::apps::{HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{ALPN, Stream};
-use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
 use super::arrival::Admitted;
+use super::entry::Front;
 use super::handshake::{Handshakes, Shaken};
-use crate::counters::{InFlight, InFlightGuard, Metrics};
+use crate::counters::{InFlight, InFlightGuard};
 use crate::model::Reason;
 use crate::proxy::carry::failure::raw_response;
-use crate::proxy::carry::phases::Phases;
 use crate::proxy::client::connection::{ARRIVAL, Agreed, Arrival, Connection};
 use crate::proxy::client::framed::Framed;
 use crate::proxy::client::given_up::{Ending, GivenUp};
-use crate::proxy::limits::{Connections, check_measures};
-use crate::proxy::memory::{Budgets, GatedConnector};
-use crate::proxy::options::ConnectionLimits;
-use crate::proxy::options::SharedOptions;
-use crate::proxy::wire::head::{Head, HeadLimits, NoHead, Whole, first_bytes, rest_of_head};
+use crate::proxy::limits::check_measures;
+use crate::proxy::wire::head::{Head, NoHead, Whole, first_bytes, rest_of_head};
 use crate::proxy::wire::request::Wire;
 
 /// How long a client may refuse to hear that its connection ends.
@@ -37,21 +33,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How long what a client still sends is read behind an answer that closes the connection: one that is
 /// closed over bytes that nobody has read is reset, and the client may never see the answer.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// What carries requests.
-pub(crate) type Proxy = HttpProxy<Phases, GatedConnector>;
-
-/// What listeners hand their connections to. Clones share everything.
-#[derive(Clone)]
-pub(crate) struct Front {
-    pub(crate) proxy: Arc<Proxy>,
-    pub(crate) options: SharedOptions,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) connections: Connections,
-    pub(crate) budgets: Budgets,
-    /// Open connections of the listener that this is for.
-    pub(crate) open: Arc<InFlight>,
-}
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
 struct BusyHead {
@@ -79,37 +60,6 @@ impl TlsFront {
 }
 
 impl Front {
-    pub(crate) fn new(
-        proxy: Arc<Proxy>,
-        options: SharedOptions,
-        metrics: Arc<Metrics>,
-        connections: Connections,
-    ) -> Self {
-        let budgets = Budgets::default();
-        Self { proxy, options, metrics, connections, budgets, open: Arc::default() }
-    }
-
-    /// The same for a listener whose connections are counted in `open`, besides those of all.
-    #[must_use]
-    pub(crate) fn counting(&self, open: &Arc<InFlight>) -> Self {
-        Self { open: Arc::clone(open), ..self.clone() }
-    }
-
-    /// What is asked of the next head.
-    pub(crate) fn limits(&self) -> HeadLimits {
-        let options = self.options.load();
-        HeadLimits {
-            idle: options.idle_timeout,
-            total: options.header_timeout,
-            bytes: options.max_header_bytes,
-        }
-    }
-
-    /// What is asked of connections.
-    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
-        self.options.load().connections
-    }
-
     /// A connection that is known to speak HTTP/1.
     #[cfg(test)]
     pub(crate) async fn serve_http1(
@@ -288,22 +238,6 @@ impl Front {
             // Whoever doesn't take these few bytes is gone, and that is counted already.
             let _ = pingora::time::timeout(self.options.load().write_timeout, answering).await;
         }
-    }
-
-    /// Counts and logs what no request came of; `error` says more than the reason does.
-    pub(crate) fn refuse(
-        &self,
-        reason: Reason,
-        status: Option<u16>,
-        error: Option<&str>,
-        client: IpAddr,
-    ) {
-        self.metrics.count_refused(reason);
-        // A trusted proxy's connection is not of one client, and of no request it is known whose it is.
-        let is_proxy = self.trusts(client);
-        let client_ip = (!is_proxy).then(|| tracing::field::display(client));
-        let peer_ip = is_proxy.then(|| tracing::field::display(client));
-        tracing::info!(%reason, status, client_ip, peer_ip, error, "request refused");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a domain does about requests beyond sending them to its live tag: one file an option.
 
+mod answering;
 pub(super) mod auth;
 pub(super) mod canonical;
 pub(super) mod compression;
@@ -13,7 +14,7 @@ pub(super) mod pause;
 mod services;
 pub(super) mod sticky;
 
-pub(super) use services::Host;
+pub(super) use answering::Host;
 
 pub(crate) use pages::{PageKeeper, PageRules, Pages};
 pub(crate) use services::HostServices;

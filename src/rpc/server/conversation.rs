@@ -6,7 +6,7 @@ use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::Limits;
+use super::limits::Limits;
 use super::request::{self, Parsed, Refused};
 use crate::model::{Actor, shorten};
 use crate::rpc::dispatch::{Call, Dispatch};

@@ -2,9 +2,10 @@
 
 use rusqlite::params;
 
-use super::{Store, read, write};
+use super::Store;
 use crate::model::{CUT, EventKind, HIDDEN, on_one_line};
 use crate::store::StoreError;
+use crate::store::value::{read, write};
 
 impl Store {
     /// Removes values that should never have been stored from the phrases of the history: all of

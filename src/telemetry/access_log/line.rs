@@ -1,4 +1,4 @@
-//! The facts of a line.
+//! The facts of a line, and how each is written.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -6,13 +6,8 @@ use std::time::Duration;
 
 use time::{Month, OffsetDateTime};
 
-use super::{json, plain};
 use crate::clock::whole_millis;
-use crate::model::AccessFormat;
 use crate::model::{DomainName, Pattern};
-
-/// Most lines are shorter.
-const LINE_CAPACITY: usize = 640;
 
 /// The facts of a request that has ended.
 #[derive(Debug, Clone, Default)]
@@ -57,20 +52,6 @@ pub struct AccessLine<'a> {
     pub reason: Option<&'static str>,
     pub referer: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
-}
-
-impl AccessLine<'_> {
-    /// The line with its newline.
-    pub fn written(&self, format: AccessFormat) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LINE_CAPACITY);
-        match format {
-            AccessFormat::Json => json::write(&mut bytes, self),
-            AccessFormat::Text => plain::write_text(&mut bytes, self),
-            AccessFormat::Common => plain::write_common(&mut bytes, self),
-            AccessFormat::Combined => plain::write_combined(&mut bytes, self),
-        }
-        bytes
-    }
 }
 
 /// A time as RFC 3339 has it, in UTC with milliseconds.

@@ -21,6 +21,11 @@ impl Look {
         }
     }
 
+    /// That of a share of errors.
+    pub(super) fn errors(self, share: f64) -> Style {
+        self.tone(Tone::of_errors(share))
+    }
+
     pub(super) fn title(self) -> Style {
         let style = Style::new().add_modifier(Modifier::BOLD);
         if self.color { style.fg(Color::Cyan) } else { style }

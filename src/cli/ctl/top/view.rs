@@ -3,12 +3,14 @@
 mod columns;
 mod lists;
 mod opened;
+mod section;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use self::section::Section;
 use super::look::Look;
 use super::model::{Doing, Mode, Model, Planned};
 use crate::cli::ctl::figures::{millis, number, share};
@@ -62,29 +64,6 @@ fn gaps(wanted: &[usize]) -> usize {
     wanted.iter().filter(|wanted| **wanted > 0).count().saturating_sub(1)
 }
 
-/// A title, and lines of which some may be left out.
-struct Section<'a> {
-    title: Line<'a>,
-    lines: Vec<Line<'a>>,
-    /// The line that must be seen.
-    cursor: usize,
-}
-
-impl<'a> Section<'a> {
-    fn wanted(&self) -> usize {
-        if self.lines.is_empty() { 0 } else { 1 + self.lines.len() }
-    }
-
-    /// As much as fits, with the cursor in the middle where there is more.
-    fn within(self, height: usize) -> impl Iterator<Item = Line<'a>> {
-        let room = height.saturating_sub(1);
-        let most = self.lines.len().saturating_sub(room);
-        let skipped = self.cursor.saturating_sub(room / 2).min(most);
-        let title = Some(self.title).filter(|_| height > 0);
-        title.into_iter().chain(self.lines.into_iter().skip(skipped).take(room))
-    }
-}
-
 fn sections(model: &Model, width: u16, look: Look, whole: bool) -> [Section<'_>; 3] {
     let width = usize::from(width);
     let main = match (&model.open, model.opened()) {
@@ -134,7 +113,7 @@ fn header<'a>(model: &Model, width: usize, look: Look) -> Line<'a> {
         Some(secs) => format!("last {secs} s"),
         None => "since start".to_owned(),
     };
-    let errors = errors_style(total.error_share, look);
+    let errors = look.errors(total.error_share);
     let mut parts = vec![
         ("vhost".to_owned(), look.title()),
         (format!("{}/s", number(total.rate)), Style::new()),
@@ -158,10 +137,6 @@ fn header<'a>(model: &Model, width: usize, look: Look) -> Line<'a> {
         [Span::raw(if at == 0 { "" } else { "  " }), Span::styled(text, style)]
     });
     spans.collect()
-}
-
-fn errors_style(share: f64, look: Look) -> Style {
-    look.tone(Tone::of_errors(share))
 }
 
 /// What is asked or done, and the keys; one line where there are few.

@@ -4,7 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::columns::{Column, Side, Value, column, fit, line, titles};
-use super::{Section, errors_style};
+use super::section::Section;
 use crate::cli::ctl::figures::{bars, millis, number, share};
 use crate::cli::ctl::history::{what, who};
 use crate::cli::ctl::stats::standing;
@@ -94,7 +94,7 @@ fn live(of: &DomainStats) -> String {
 }
 
 fn errors(figures: &Figures, look: Look) -> Value {
-    Value(share(figures.error_share), errors_style(figures.error_share, look))
+    Value(share(figures.error_share), look.errors(figures.error_share))
 }
 
 pub(super) fn backends<'a>(model: &Model, width: usize, look: Look) -> Section<'a> {

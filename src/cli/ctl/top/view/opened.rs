@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::columns::{Side, Value, cells};
 use super::lists::BARS;
-use super::{Section, errors_style};
+use super::section::Section;
 use crate::cli::ctl::figures::{bars, bytes, count, millis, number, share};
 use crate::cli::ctl::top::look::Look;
 use crate::rpc::methods::stats::{DomainStats, Figures, TagStats};
@@ -63,5 +63,5 @@ fn errors(of: &Figures, look: Look) -> Value {
         0 => "0%".to_owned(),
         errors => format!("{} ({})", share(of.error_share), count(errors)),
     };
-    Value(text, errors_style(of.error_share, look))
+    Value(text, look.errors(of.error_share))
 }
