@@ -13,7 +13,7 @@ use crate::common::authority::{Authority, Bundle};
 use crate::common::client::Client;
 use crate::common::server::is_served;
 use crate::process::Process;
-use crate::proxies::{HOST, Proxy};
+use crate::proxy::{HOST, Proxy};
 
 /// Which core the proxies have, and which the load and the backend.
 pub(crate) struct Cores {

@@ -11,6 +11,7 @@ mod lab;
 mod load;
 mod process;
 mod proxies;
+mod proxy;
 mod table;
 
 use std::fmt::Write as _;
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 
 use cases::Case;
 use lab::{Lab, Pace};
-use proxies::Proxy;
+use proxy::Proxy;
 use table::Table;
 
 const USAGE: &str = "\

@@ -8,7 +8,8 @@ use super::requests::{cost_of, tell};
 use crate::common::figures::{megabytes, millis, to_float};
 use crate::lab::Lab;
 use crate::load::wrk::Wrk;
-use crate::proxies::{More, Proxy, Running};
+use crate::proxies::{More, Running};
+use crate::proxy::Proxy;
 use crate::table::{Kind, Table};
 
 pub(crate) const SIZES: [(&str, usize); 3] =

@@ -4,7 +4,8 @@ use super::requests::{cost_of, tell};
 use crate::common::address::free_address;
 use crate::lab::Lab;
 use crate::load::wrk::Wrk;
-use crate::proxies::{More, Proxy, Running, check};
+use crate::proxies::{More, Running, check};
+use crate::proxy::Proxy;
 use crate::table::Table;
 
 /// What a file may have at its top. A build that doesn't know one is measured without.

@@ -9,7 +9,8 @@ use super::columns;
 use crate::common::figures::to_float;
 use crate::lab::Lab;
 use crate::load::idle;
-use crate::proxies::{More, Proxy, Running};
+use crate::proxies::{More, Running};
+use crate::proxy::Proxy;
 use crate::table::{Kind, Table};
 
 pub(crate) fn plain(lab: &Lab) -> Table {

@@ -8,7 +8,7 @@ mod start;
 mod switch;
 
 use crate::lab::Lab;
-use crate::proxies::Proxy;
+use crate::proxy::Proxy;
 use crate::table::Table;
 
 /// Something that is measured of everybody who can do it.

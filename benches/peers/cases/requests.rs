@@ -7,7 +7,8 @@ use crate::load::h2load::H2load;
 use crate::load::wrk::Wrk;
 use crate::load::{Latency, Load, handshakes, web_socket};
 use crate::process::Cpu;
-use crate::proxies::{More, Proxy, Running};
+use crate::proxies::{More, Running};
+use crate::proxy::Proxy;
 use crate::table::{Kind, Table};
 
 pub(crate) struct Work {

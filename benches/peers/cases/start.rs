@@ -3,7 +3,8 @@
 use super::columns;
 use crate::common::figures::{megabytes, millis};
 use crate::lab::Lab;
-use crate::proxies::{More, Proxy, Running};
+use crate::proxies::{More, Running};
+use crate::proxy::Proxy;
 use crate::table::{Kind, Table};
 
 pub(crate) fn measure(lab: &Lab) -> Table {

@@ -14,7 +14,8 @@ use crate::common::figures::{millis, percentile, to_float};
 use crate::common::rpc::RpcConnection;
 use crate::lab::Lab;
 use crate::load::paced;
-use crate::proxies::{HOST, More, Proxy, Running};
+use crate::proxies::{More, Running};
+use crate::proxy::{HOST, Proxy};
 use crate::table::{Kind, Table};
 
 /// Domains that are there beside the one that moves.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{Latency, Load};
 use crate::lab::run;
-use crate::proxies::{HOST, Running};
+use crate::proxies::Running;
+use crate::proxy::HOST;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]

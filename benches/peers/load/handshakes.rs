@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use super::{Latency, Load};
-use crate::proxies::HOST;
+use crate::proxy::HOST;
 
 /// Clients at once.
 const CLIENTS: usize = 8;

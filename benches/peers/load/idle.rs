@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::proxies::HOST;
+use crate::proxy::HOST;
 
 /// A connection that is open for as long as it is held.
 pub(crate) type Idle = Box<dyn Read>;

@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 use tokio::time::{Instant as Moment, sleep_until};
 
 use super::Latency;
-use crate::proxies::HOST;
+use crate::proxy::HOST;
 
 const CLIENTS: u32 = 32;
 

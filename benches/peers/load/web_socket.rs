@@ -10,7 +10,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{Latency, Load};
-use crate::proxies::HOST;
+use crate::proxy::HOST;
 
 const CONNECTIONS: usize = 32;
 

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{Latency, Load};
 use crate::lab::run;
-use crate::proxies::{HOST, Running};
+use crate::proxies::Running;
+use crate::proxy::HOST;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
