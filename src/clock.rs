@@ -23,6 +23,12 @@ pub fn whole_micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The day in UTC, for people.
+pub fn date(at: SystemTime) -> String {
+    let text = humantime::format_rfc3339_seconds(at).to_string();
+    text.chars().take(10).collect()
+}
+
 /// The reverse of [`millis`].
 pub fn time(millis: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis)

@@ -29,31 +29,26 @@ struct Inner {
     next: AtomicU64,
 }
 
-/// By host, the newest last: two CAs may check one name at once.
+/// By host, the newest last: two CAs may check one name at once. Each with its id.
+type ByHost<T> = HashMap<Arc<str>, Vec<(u64, T)>>;
+
 #[derive(Clone, Default)]
 struct Pending {
-    http01: HashMap<Arc<str>, Vec<Http01>>,
-    tls_alpn01: HashMap<Arc<str>, Vec<TlsAlpn01>>,
+    http01: ByHost<Http01>,
+    tls_alpn01: ByHost<Arc<ServerConfig>>,
 }
 
 #[derive(Clone)]
 struct Http01 {
-    id: u64,
     token: Arc<str>,
     key_authorization: Arc<str>,
-}
-
-#[derive(Clone)]
-struct TlsAlpn01 {
-    id: u64,
-    config: Arc<ServerConfig>,
 }
 
 impl Challenges {
     /// The key authorization that answers a request for `token` at `host`, a normalised name.
     pub(crate) fn http01(&self, host: &str, token: &str) -> Option<Arc<str>> {
         let pending = self.0.pending.load();
-        let found = pending.http01.get(host)?.iter().find(|one| &*one.token == token)?;
+        let (_, found) = pending.http01.get(host)?.iter().find(|(_, one)| &*one.token == token)?;
         Some(Arc::clone(&found.key_authorization))
     }
 
@@ -62,7 +57,8 @@ impl Challenges {
     /// `1.0.0.127.in-addr.arpa` (RFC 8738 §6).
     pub(crate) fn tls_alpn01(&self, host: &str) -> Option<Arc<ServerConfig>> {
         let pending = self.0.pending.load();
-        Some(Arc::clone(&pending.tls_alpn01.get(host)?.last()?.config))
+        let (_, config) = pending.tls_alpn01.get(host)?.last()?;
+        Some(Arc::clone(config))
     }
 
     /// Whether nothing is pending.
@@ -91,40 +87,40 @@ impl Challenges {
 
     /// Answers for `token` at `host` until the returned guard is dropped.
     pub(crate) fn add_http01(&self, host: &str, token: &str, key_authorization: &str) -> Posted {
-        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let host: Arc<str> = host.into();
-        let one = Http01 { id, token: token.into(), key_authorization: key_authorization.into() };
-        self.change(|pending| {
-            pending.http01.entry(Arc::clone(&host)).or_default().push(one.clone());
-        });
-        Posted { challenges: self.clone(), host, id }
+        let one = Http01 { token: token.into(), key_authorization: key_authorization.into() };
+        self.add(host, |pending| &mut pending.http01, one)
     }
 
     /// Answers for `host` with `config` until the returned guard is dropped.
     pub(crate) fn add_tls_alpn01(&self, host: &str, config: Arc<ServerConfig>) -> Posted {
+        self.add(host, |pending| &mut pending.tls_alpn01, config)
+    }
+
+    fn add<T: Clone>(
+        &self,
+        host: &str,
+        to: impl Fn(&mut Pending) -> &mut ByHost<T>,
+        one: T,
+    ) -> Posted {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let host: Arc<str> = host.into();
-        let one = TlsAlpn01 { id, config };
         self.change(|pending| {
-            pending.tls_alpn01.entry(Arc::clone(&host)).or_default().push(one.clone());
+            to(pending).entry(Arc::clone(&host)).or_default().push((id, one.clone()));
         });
         Posted { challenges: self.clone(), host, id }
     }
 
     fn remove(&self, host: &str, id: u64) {
+        fn remove<T>(from: &mut ByHost<T>, host: &str, id: u64) {
+            let Some(all) = from.get_mut(host) else { return };
+            all.retain(|(one, _)| *one != id);
+            if all.is_empty() {
+                from.remove(host);
+            }
+        }
         self.change(|pending| {
-            if let Some(tokens) = pending.http01.get_mut(host) {
-                tokens.retain(|one| one.id != id);
-                if tokens.is_empty() {
-                    pending.http01.remove(host);
-                }
-            }
-            if let Some(configs) = pending.tls_alpn01.get_mut(host) {
-                configs.retain(|one| one.id != id);
-                if configs.is_empty() {
-                    pending.tls_alpn01.remove(host);
-                }
-            }
+            remove(&mut pending.http01, host, id);
+            remove(&mut pending.tls_alpn01, host, id);
         });
     }
 

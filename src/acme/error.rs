@@ -33,15 +33,17 @@ pub(crate) struct AcmeError {
     words: String,
     kind: ErrorKind,
     hint: Option<String>,
-    retry_after: Option<SystemTime>,
+    /// When the CA allows the next attempt.
+    pub(crate) retry_after: Option<SystemTime>,
     challenge: Option<ChallengeKind>,
-    is_local: bool,
+    /// Whether the cause is a local file, and no CA was asked.
+    pub(crate) is_local: bool,
     /// The problem's type without its prefix, and its HTTP status.
     problem: Option<(String, u16)>,
 }
 
 impl AcmeError {
-    pub(super) fn new(kind: ErrorKind, words: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
             kind,
@@ -59,12 +61,12 @@ impl AcmeError {
     }
 
     /// A local file is wrong: no CA was asked, and the order works once the file is fixed.
-    pub(super) fn local(words: impl Into<String>) -> Self {
+    pub(crate) fn local(words: impl Into<String>) -> Self {
         Self { is_local: true, ..Self::blocked(words) }
     }
 
     /// It may work the next time.
-    pub(super) fn transient(words: impl Into<String>) -> Self {
+    pub(crate) fn transient(words: impl Into<String>) -> Self {
         Self::new(ErrorKind::Transient, words)
     }
 
@@ -139,11 +141,6 @@ impl AcmeError {
         Some(first)
     }
 
-    /// Whether the cause is a local file, and no CA was asked.
-    pub(crate) fn is_local(&self) -> bool {
-        self.is_local
-    }
-
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -212,11 +209,6 @@ impl AcmeError {
     /// What to check.
     pub(crate) fn hint(&self) -> Option<String> {
         self.hint.clone()
-    }
-
-    /// When the CA allows the next attempt.
-    pub(crate) fn retry_after(&self) -> Option<SystemTime> {
-        self.retry_after
     }
 
     /// The challenge that failed: another may work.
@@ -352,7 +344,7 @@ mod tests {
         assert!(!whole(
             "too many certificates (5) already issued for this exact set of identifiers"
         ));
-        assert!(limited("retry after 2030-01-01 00:00:00 UTC: see").retry_after().is_some());
+        assert!(limited("retry after 2030-01-01 00:00:00 UTC: see").retry_after.is_some());
         assert_eq!(
             problem(r#"{"detail":"slow down","status":429}"#).kind(),
             ErrorKind::RateLimited { whole_account: true }

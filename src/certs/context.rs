@@ -1,6 +1,7 @@
 //! What the keeper, its handle and its jobs share.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
 use super::entry::Entry;
+use super::plan::{Plan, plan};
 use crate::acme::{Ca, Storage};
 use crate::config::{CertificateFiles, OnDemandSettings};
-use crate::model::{Actor, CertificateNews, DomainName};
+use crate::model::{Actor, CertificateNews, DomainName, TlsMode};
 use crate::state::Reader;
 use crate::tls::{Authority, AuthorityError, CertStore, Serving, Trust};
 
@@ -73,6 +75,21 @@ impl KeeperContext {
         }
     }
 
+    /// Where the certificate of a name should come from; `tls` is its domain's option.
+    pub(super) fn plan(&self, name: &DomainName, tls: &TlsMode) -> Plan {
+        plan(name, tls, &self.settings.cas, self.settings.on_demand.is_some())
+    }
+
+    /// Reads or changes what is stored.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Storage) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let storage = self.settings.storage.clone();
+        let done = tokio::task::spawn_blocking(move || work(&storage)).await;
+        done.unwrap_or_else(|_| Err(io::Error::other("the server is stopping")))
+    }
+
     /// Our own CA, which is made when it is first needed. Blocks.
     pub(super) fn authority(&self) -> Result<Arc<Authority>, AuthorityError> {
         let mut authority = self.authority.lock();
@@ -84,16 +101,19 @@ impl KeeperContext {
         Ok(opened)
     }
 
+    /// The CA at a directory URL, where it is configured.
+    pub(super) fn ca(&self, directory_url: &str) -> Option<&Ca> {
+        self.settings.cas.iter().find(|ca| ca.directory_url() == directory_url)
+    }
+
     /// A CA's directory URL as shown to people.
     pub(super) fn shown_url(&self, directory_url: &str) -> String {
-        let ca = self.settings.cas.iter().find(|ca| ca.directory_url() == directory_url);
-        ca.map_or(directory_url, Ca::shown_url).to_owned()
+        self.ca(directory_url).map_or(directory_url, Ca::shown_url).to_owned()
     }
 
     /// Whether clients trust what a CA signs.
     pub(super) fn trust_in(&self, directory_url: &str) -> Trust {
-        let ca = self.settings.cas.iter().find(|ca| ca.directory_url() == directory_url);
-        match ca {
+        match self.ca(directory_url) {
             Some(ca) if !ca.is_staging() => Trust::Public,
             _ => Trust::Private,
         }

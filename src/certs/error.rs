@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::DomainName;
-use crate::tls::{AuthorityError, CertificateError};
+use crate::tls::{AuthorityError, CertificateError, listed};
 
 /// Why a command on certificates failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,7 @@ pub(crate) enum CertError {
     #[error("the certificate can't be used")]
     Unusable(#[source] CertificateError),
     /// An imported certificate is for other names.
-    #[error("the certificate is for {}, not for `{name}`", list(names))]
+    #[error("the certificate is for {}, not for `{name}`", listed(names))]
     OtherName {
         name: DomainName,
         /// Those that it is for.
@@ -124,24 +124,4 @@ impl CertError {
             Self::Stopping => None,
         }
     }
-
-    /// The error with all that led to it.
-    pub(crate) fn in_full(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
-    }
-}
-
-fn list(names: &[String]) -> String {
-    const MAX_LISTED: usize = 5;
-    let mut words: Vec<_> = names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
-    if names.len() > MAX_LISTED {
-        words.push(format!("{} more", names.len() - MAX_LISTED));
-    }
-    if words.is_empty() { "no name at all".to_owned() } else { words.join(", ") }
 }

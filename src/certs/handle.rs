@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::command::{Command, Reply};
 use super::context::{CertSettings, Journal, KeeperContext};
 use super::error::CertError;
-use super::keeper::{Keeper, date};
+use super::keeper::Keeper;
+use crate::clock::date;
 use crate::model::{
     AccountInfo, Actor, CertificateReport, CertificateSource, CertificateState, DomainName,
     RevocationReason,
@@ -202,8 +203,7 @@ impl Certificates {
                 }
             }
         };
-        let ca = self.shared.settings.cas.iter().find(|ca| ca.directory_url() == url);
-        let ca = ca.ok_or(CertError::NoCa)?;
+        let ca = self.shared.ca(&url).ok_or(CertError::NoCa)?;
         ca.revoke(served.certificate.leaf(), reason).await.map_err(|error| CertError::Refused {
             message: error.to_string(),
             hint: error.hint(),

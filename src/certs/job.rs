@@ -31,7 +31,7 @@ pub(super) enum JobOutcome {
     /// A certificate was ordered, and is stored.
     Obtained(Box<Obtained>),
     /// The order failed: why, at the first CA, and all attempts.
-    Failed { directory_url: String, failure: Failure, log: Vec<Attempt> },
+    Failed { directory_url: String, failure: AcmeError, log: Vec<Attempt> },
     /// The name on demand is allowed.
     Allowed,
     /// The name is not allowed.
@@ -48,42 +48,11 @@ pub(super) struct Obtained {
     pub(super) directory_url: String,
 }
 
-/// Why an order failed.
-pub(super) struct Failure {
-    pub(super) text: String,
-    pub(super) hint: Option<String>,
-    pub(super) kind: ErrorKind,
-    pub(super) retry_after: Option<SystemTime>,
-    pub(super) challenge: Option<ChallengeKind>,
-    /// Whether a file of this machine is why, and no CA was asked.
-    pub(super) is_local: bool,
-}
-
 impl JobOutcome {
     /// An order that panicked, or was cancelled.
     pub(super) fn broken(error: &tokio::task::JoinError) -> Self {
-        let failure = Failure::ours(format!("the order failed: {error}"));
+        let failure = AcmeError::transient(format!("the order failed: {error}"));
         Self::Failed { directory_url: String::new(), failure, log: Vec::new() }
-    }
-}
-
-impl From<AcmeError> for Failure {
-    fn from(error: AcmeError) -> Self {
-        Self {
-            text: error.to_string(),
-            hint: error.hint(),
-            kind: error.kind(),
-            retry_after: error.retry_after(),
-            challenge: error.challenge(),
-            is_local: error.is_local(),
-        }
-    }
-}
-
-impl Failure {
-    fn ours(text: String) -> Self {
-        let kind = ErrorKind::Transient;
-        Self { text, hint: None, kind, retry_after: None, challenge: None, is_local: false }
     }
 }
 
@@ -104,7 +73,7 @@ pub(super) async fn order(
     order: Order,
     step: impl Fn(&str) + Send + Sync + 'static,
 ) -> JobOutcome {
-    let mut first: Option<(String, Failure)> = None;
+    let mut first: Option<(String, AcmeError)> = None;
     let mut order = order;
     for ca in std::mem::take(&mut order.cas) {
         match obtain(&shared, &order, &ca, &step).await {
@@ -112,9 +81,9 @@ pub(super) async fn order(
             Err(failure) => {
                 let directory_url = ca.directory_url().to_owned();
                 // A problem with the name is the same at every CA, and each counts failures.
-                let is_names = failure.kind == ErrorKind::Validation;
-                tracing::debug!(name = %order.name, directory_url, error = failure.text, "CA failed");
-                let (at_ms, error) = (millis(SystemTime::now()), Some(failure.text.clone()));
+                let is_names = failure.kind() == ErrorKind::Validation;
+                tracing::debug!(name = %order.name, directory_url, error = %failure, "CA failed");
+                let (at_ms, error) = (millis(SystemTime::now()), Some(failure.to_string()));
                 log(
                     &mut order.meta,
                     Attempt { at_ms, directory_url: directory_url.clone(), error },
@@ -138,7 +107,7 @@ async fn obtain(
     order: &Order,
     ca: &Ca,
     step: &(impl Fn(&str) + Send + Sync),
-) -> Result<Obtained, Failure> {
+) -> Result<Obtained, AcmeError> {
     let (name, mut meta) = (order.name.clone(), order.meta.clone());
     let replaces = order.replaces.as_ref().filter(|(of, _)| of == ca.directory_url());
     let request = OrderRequest {
@@ -148,11 +117,14 @@ async fn obtain(
         avoid: order.failed_challenge,
     };
     let issued = ca.issue(request, step).await?;
-    let certificate = Certificate::from_bundle(&issued.bundle)
-        .map_err(|error| Failure::ours(format!("the CA's certificate can't be used: {error}")))?;
+    let certificate = Certificate::from_bundle(&issued.bundle).map_err(|error| {
+        AcmeError::transient(format!("the CA's certificate can't be used: {error}"))
+    })?;
     if !certificate.covers(&name) {
         let names = certificate.facts().names.join(", ");
-        return Err(Failure::ours(format!("the CA's certificate is for other names: {names}")));
+        return Err(AcmeError::transient(format!(
+            "the CA's certificate is for other names: {names}"
+        )));
     }
     let url = ca.directory_url().to_owned();
     let now = millis(SystemTime::now());
@@ -172,15 +144,11 @@ async fn obtain(
     step("asking the CA for the renewal window");
     take_window(&mut meta, ca.renewal_window(certificate.leaf()).await.ok().flatten());
     step("storing it");
-    let (storage, bundle) = (shared.settings.storage.clone(), issued.bundle);
-    let (stored_meta, stored_url, stored_name) = (meta.clone(), url.clone(), name);
-    let saved = tokio::task::spawn_blocking(move || {
-        storage.save(&stored_url, &stored_name, &bundle, &stored_meta)
-    });
-    saved
-        .await
-        .unwrap_or_else(|_| Err(std::io::Error::other("the server is stopping")))
-        .map_err(|error| Failure::ours(format!("the certificate can't be stored: {error}")))?;
+    let (bundle, of, kept) = (issued.bundle, url.clone(), meta.clone());
+    let saved = shared.on_disk(move |storage| storage.save(&of, &name, &bundle, &kept)).await;
+    saved.map_err(|error| {
+        AcmeError::transient(format!("the certificate can't be stored: {error}"))
+    })?;
     let served = Arc::new(shared.serving.serve(certificate, shared.trust_in(&url)));
     Ok(Obtained { served, meta, directory_url: url })
 }

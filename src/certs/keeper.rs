@@ -23,12 +23,16 @@ use super::entry::{Entry, Urgency};
 use super::files::Files;
 use super::job::JobOutcome;
 use super::stored::StoredCertificates;
+use crate::clock::date;
 use crate::model::{CertificateNews, CertificateReport, CertificateSource, DomainName};
 use crate::state::Snapshot;
 use crate::tls::{Demands, Served, Slot};
 
 /// The wall clock may be set in between.
 const MAX_SLEEP: Duration = Duration::from_mins(1);
+
+/// The most orders at once.
+const MAX_RUNNING_ORDERS: usize = 8;
 
 /// Between two checks of the operator's files.
 const FILES_INTERVAL: Duration = Duration::from_secs(1);
@@ -122,8 +126,8 @@ impl Keeper {
         let now = SystemTime::now();
         let next = self.due.first().map(|(at, _)| *at).into_iter();
         let queue = !self.first.is_empty() || !self.renewals.is_empty();
-        let queued = (queue && self.ordering < due::MAX_RUNNING_ORDERS)
-            .then(|| now + Duration::from_millis(250));
+        let queued =
+            (queue && self.ordering < MAX_RUNNING_ORDERS).then(|| now + Duration::from_millis(250));
         let until = next.chain(queued).min();
         let wait = until.map_or(MAX_SLEEP, |at| at.duration_since(now).unwrap_or_default());
         let denied = self.demand_limits.next();
@@ -214,12 +218,6 @@ fn served_news(served: &Served, source: CertificateSource, renewed: bool) -> Cer
         not_after_ms: facts.not_after_ms,
         renewed,
     }
-}
-
-/// The day, for people.
-pub(super) fn date(at: SystemTime) -> String {
-    let text = humantime::format_rfc3339_seconds(at).to_string();
-    text.chars().take(10).collect()
 }
 
 #[cfg(test)]

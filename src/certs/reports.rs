@@ -6,7 +6,7 @@ use super::alarm;
 use super::entry::{Entry, Work};
 use super::error::CertError;
 use super::handle::Certificates;
-use super::plan::{Plan, plan};
+use super::plan::Plan;
 use crate::model::{
     AcmeDetail, Attempt, CertificateReport, CertificateState, DomainName, VirtualHost, nearest,
 };
@@ -118,8 +118,7 @@ impl Certificates {
 
     /// A name that no certificate is to come for.
     fn nowhere(&self, name: &DomainName, domain: &VirtualHost) -> CertificateReport {
-        let settings = &self.shared.settings;
-        let plan = plan(name, &domain.top.tls, &settings.cas, settings.on_demand.is_some());
+        let plan = self.shared.plan(name, &domain.top.tls);
         let hint = match &plan {
             Plan::Nowhere { hint } => Some((*hint).to_owned()),
             _ => None,

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::config::ConfigError;
 use crate::model::{
     BackendAnswer, BackendId, BackendState, DomainName, EntryKind, Made, OptionError, Tag, counted,
+    with_causes,
 };
 use crate::store::StoreError;
 
@@ -298,18 +299,11 @@ impl ControlError {
 
     /// The error with its causes, in one line.
     pub(crate) fn in_full(&self) -> String {
-        let mut text = self.to_string();
-        if let Self::Config(ConfigError::Invalid { .. }) = self {
-            // Its problems are reported one by one.
-            return text;
+        match self {
+            // Its problems are told one by one.
+            Self::Config(ConfigError::Invalid { .. }) => self.to_string(),
+            _ => with_causes(self),
         }
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
     }
 
     /// Everything that is wrong in the config file, each as `file:line: key: what is wrong`.

@@ -7,7 +7,7 @@ use super::run::Entry;
 use super::version::PeerVersion;
 use crate::certs::CertError;
 use crate::control::ControlError;
-use crate::model::shorten;
+use crate::model::{shorten, with_causes};
 use crate::tokens::TokenError;
 
 /// The characters of what a client has sent that come back at most.
@@ -25,8 +25,8 @@ pub(super) fn of_failure(failure: Failure, method: &Entry, request_id: &str) -> 
             return of_message(code::INTERNAL_ERROR, error.to_string(), None);
         }
         Failure::Control(error) => (kind_of(error), error.in_full(), error.hint()),
-        Failure::Cert(error) => (kind_of_cert(error), error.in_full(), error.hint()),
-        Failure::Token(error) => (kind_of_token(error), error.in_full(), error.hint()),
+        Failure::Cert(error) => (kind_of_cert(error), with_causes(error), error.hint()),
+        Failure::Token(error) => (kind_of_token(error), with_causes(error), error.hint()),
     };
     if kind == FaultKind::Internal {
         tracing::error!(request_id, error = %message, "command failed");

@@ -11,7 +11,7 @@ use super::process::check_roots;
 use super::{ServerError, https};
 use crate::acme::{MissingFile, Storage, missing_files};
 use crate::config::Config;
-use crate::model::{LogFileSettings, LogOutput};
+use crate::model::{LogFileSettings, LogOutput, with_causes};
 use crate::proxy::HostServices;
 use crate::rpc::{AdminSocket, SocketError};
 use crate::store::Store;
@@ -123,8 +123,7 @@ fn doubts(config: &Config) -> Vec<(&'static str, String)> {
 
 /// The error with its causes and what to do about it, in one line.
 fn message_of(error: &ServerError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    let whole = causes.fold(error.to_string(), |whole, cause| format!("{whole}: {cause}"));
+    let whole = with_causes(error);
     match error.hint() {
         Some(hint) => format!("{whole}; {hint}"),
         None => whole,

@@ -15,6 +15,7 @@ pub use authority::{Authority, AuthorityError};
 pub use cert_store::{CertStore, Slot};
 pub use certificate::{Certificate, CertificateError};
 pub use demands::{Demand, Demands};
+pub(crate) use pair::listed;
 pub use pair::{PairError, expiry_error, read_fitting_pair, read_pair};
 pub use peer::{PeerFiles, PeerKeys, PeerTls, TlsFileError};
 pub use serving::{Served, Serving, TlsVersion, Trust};

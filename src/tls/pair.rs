@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::certificate::{Certificate, CertificateError, certificates, private_key};
+use crate::clock::date;
 use crate::model::{DomainName, Pattern};
 use crate::plain_file::{self, MAX_PEM_BYTES};
 
@@ -31,7 +32,7 @@ pub enum PairError {
     #[error("`{}` and `{}`: {source}", cert.display(), key.display())]
     Unusable { cert: PathBuf, key: PathBuf, source: CertificateError },
     /// The certificate is for other names.
-    #[error("`{}`: the certificate is for {}, not for `{name}`", cert.display(), list(names))]
+    #[error("`{}`: the certificate is for {}, not for `{name}`", cert.display(), listed(names))]
     OtherName {
         cert: PathBuf,
         /// A name that it does not have.
@@ -114,13 +115,12 @@ pub fn read_fitting_pair<'a>(
 /// An error if the certificate has expired.
 pub fn expiry_error(cert: &Path, certificate: &Certificate) -> Option<PairError> {
     let until = certificate.not_after();
-    (until <= SystemTime::now()).then(|| {
-        let until = humantime::format_rfc3339_seconds(until).to_string();
-        PairError::RanOut { cert: cert.to_owned(), until: until.chars().take(10).collect() }
-    })
+    (until <= SystemTime::now())
+        .then(|| PairError::RanOut { cert: cert.to_owned(), until: date(until) })
 }
 
-fn list(names: &[String]) -> String {
+/// Names, as many as fit a line.
+pub(crate) fn listed(names: &[String]) -> String {
     const MAX_NAMES: usize = 5;
     let mut words: Vec<_> = names.iter().take(MAX_NAMES).map(|name| format!("`{name}`")).collect();
     if names.len() > MAX_NAMES {

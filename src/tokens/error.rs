@@ -46,14 +46,6 @@ pub(crate) enum TokenError {
 }
 
 impl TokenError {
-    /// The error with its causes, in one line.
-    pub(crate) fn in_full(&self) -> String {
-        match std::error::Error::source(self) {
-            Some(cause) => format!("{self}: {cause}"),
-            None => self.to_string(),
-        }
-    }
-
     /// What to do next.
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {

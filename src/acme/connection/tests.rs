@@ -53,7 +53,7 @@ fn directory(request: &Request<Incoming>) -> Response<Full<Bytes>> {
 
 /// In how many seconds to come back; some of the last has passed.
 fn left(error: &AcmeError) -> Option<u64> {
-    let until = error.retry_after()? + Duration::from_millis(500);
+    let until = error.retry_after? + Duration::from_millis(500);
     Some(until.duration_since(SystemTime::now()).unwrap_or_default().as_secs())
 }
 

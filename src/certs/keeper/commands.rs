@@ -7,10 +7,10 @@ use super::super::command::{Command, Reply};
 use super::super::entry::{Entry, Work};
 use super::super::error::CertError;
 use super::super::job;
-use super::super::plan::{Plan, plan};
-use super::{Keeper, date, served_news};
+use super::super::plan::Plan;
+use super::{Keeper, served_news};
 use crate::acme::Meta;
-use crate::clock::millis;
+use crate::clock::{date, millis};
 use crate::model::{
     Actor, CertificateNews, CertificateReport, CertificateSource, DomainName, RevocationReason,
 };
@@ -56,9 +56,9 @@ impl Keeper {
     async fn set_aside(&self, name: &DomainName) {
         let url = self.shared.table.read().get(name).and_then(|e| e.directory_url.clone());
         let Some(url) = url else { return };
-        let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
-        let aside = tokio::task::spawn_blocking(move || storage.of_ca(&url).set_aside(&own)).await;
-        if let Ok(Err(error)) = aside {
+        let own = name.clone();
+        let aside = self.shared.on_disk(move |storage| storage.of_ca(&url).set_aside(&own));
+        if let Err(error) = aside.await {
             tracing::error!(%name, %error, "cannot move a revoked certificate out of use");
         }
     }
@@ -136,13 +136,11 @@ impl Keeper {
         bundle: String,
         reply: Reply,
     ) {
-        let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
-        let saved = tokio::task::spawn_blocking(move || {
-            storage.imported().save(&own, &bundle, &Meta::default())
-        })
-        .await;
-        let saved = saved.unwrap_or_else(|_| Err(std::io::Error::other("the server is stopping")));
-        if let Err(error) = saved {
+        let own = name.clone();
+        let saved = self
+            .shared
+            .on_disk(move |storage| storage.imported().save(&own, &bundle, &Meta::default()));
+        if let Err(error) = saved.await {
             let _ = reply.send(Err(error.into()));
             return;
         }
@@ -153,11 +151,8 @@ impl Keeper {
                 let _ = reply.send(Err(CertError::UnknownName { name, near: None }));
                 return;
             };
-            let virtual_host = &node.virtual_host;
-            let settings = &self.shared.settings;
-            let on_demand = settings.on_demand.is_some();
-            let plan = plan(&name, &virtual_host.top.tls, &settings.cas, on_demand);
-            let entry = Entry::new(virtual_host.domain.clone(), plan);
+            let plan = self.shared.plan(&name, &node.virtual_host.top.tls);
+            let entry = Entry::new(node.virtual_host.domain.clone(), plan);
             self.put(&name, entry);
         }
         let report = self.edit(&name, |entry| {

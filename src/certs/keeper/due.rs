@@ -7,12 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::super::entry::Work;
 use super::super::job::{self, JobOutcome};
 use super::super::plan::Plan;
-use super::Keeper;
+use super::{Keeper, MAX_RUNNING_ORDERS};
 use crate::model::{CertificateSource, DomainName};
 use crate::tls::Served;
-
-/// The most orders at once.
-pub(super) const MAX_RUNNING_ORDERS: usize = 8;
 
 /// The most orders at one CA within [`ORDERS_PERIOD`]. Let's Encrypt allows an account 300 in 3
 /// hours.

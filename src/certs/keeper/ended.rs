@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use super::super::entry::{EntryError, Work};
 use super::super::job;
-use super::super::job::{Failure, JobOutcome, Obtained};
+use super::super::job::{JobOutcome, Obtained};
 use super::{Keeper, look_again, served_news};
-use crate::acme::{ErrorKind, RenewalWindow, schedule};
+use crate::acme::{AcmeError, ErrorKind, RenewalWindow, schedule};
 use crate::clock::millis;
 use crate::model::{Actor, Attempt, CertificateNews, CertificateSource, DomainName};
 
@@ -50,10 +50,9 @@ impl Keeper {
         };
         if before == Some(CertificateSource::Imported) {
             // Otherwise it would be back after the next start.
-            let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
-            let removed =
-                tokio::task::spawn_blocking(move || storage.imported().remove(&own)).await;
-            if let Ok(Err(error)) = removed {
+            let own = name.clone();
+            let removed = self.shared.on_disk(move |storage| storage.imported().remove(&own));
+            if let Err(error) = removed.await {
                 tracing::error!(%name, %error, "cannot remove the imported certificate");
             }
         }
@@ -82,18 +81,19 @@ impl Keeper {
         &mut self,
         name: &DomainName,
         directory_url: String,
-        failure: Failure,
+        failure: AcmeError,
         log: Vec<Attempt>,
     ) {
         let now = SystemTime::now();
-        let Failure { text, hint, kind, retry_after, challenge, is_local } = failure;
+        let (kind, text, is_local) = (failure.kind(), failure.to_string(), failure.is_local);
         let Some((attempt, not_after)) = self.shared.table.read().get(name).map(|entry| {
             let served = entry.served.as_ref();
             (entry.meta.attempts + 1, served.map(|(_, served)| served.certificate.not_after()))
         }) else {
             return;
         };
-        let next = schedule::retry_at(now, attempt, kind, retry_after, not_after, fastrand::f64());
+        let next =
+            schedule::retry_at(now, attempt, kind, failure.retry_after, not_after, fastrand::f64());
         let blocks = kind == ErrorKind::Blocked;
         let next_ms = (!blocks).then(|| millis(next));
         self.tell(
@@ -118,8 +118,8 @@ impl Keeper {
             if !log.is_empty() {
                 entry.meta.log = log;
             }
-            entry.trouble = Some(EntryError { text, hint, blocks });
-            entry.failed_challenge = challenge.or(entry.failed_challenge);
+            entry.trouble = Some(EntryError { text, hint: failure.hint(), blocks });
+            entry.failed_challenge = failure.challenge().or(entry.failed_challenge);
             entry.failed_locally = is_local;
             if !directory_url.is_empty() {
                 entry.directory_url.get_or_insert(directory_url);
@@ -168,10 +168,9 @@ impl Keeper {
             .get(name)
             .and_then(|entry| Some((entry.directory_url.clone()?, entry.meta.clone())));
         let Some((url, meta)) = found else { return };
-        let (storage, own) = (self.shared.settings.storage.clone(), name.clone());
-        let saved =
-            tokio::task::spawn_blocking(move || storage.of_ca(&url).save_meta(&own, &meta)).await;
-        if let Ok(Err(error)) = saved {
+        let own = name.clone();
+        let saved = self.shared.on_disk(move |storage| storage.of_ca(&url).save_meta(&own, &meta));
+        if let Err(error) = saved.await {
             tracing::error!(%name, %error, "cannot save the state of a certificate");
         }
     }

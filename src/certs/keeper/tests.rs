@@ -4,11 +4,10 @@ use http::header::HOST;
 
 use super::super::context::CertSettings;
 use super::super::entry::Work;
-use super::super::job::Failure;
 use super::super::plan::Plan;
 use super::*;
 use crate::acme::testing::{Scripted, answer, issuer};
-use crate::acme::{Ca, Challenges, ErrorKind, Listeners, RenewalWindow, Storage};
+use crate::acme::{AcmeError, Ca, Challenges, ErrorKind, Listeners, RenewalWindow, Storage};
 use crate::clock::millis;
 use crate::config::IssuerSettings;
 use crate::state::publication;
@@ -72,8 +71,8 @@ impl Keeper {
 
     async fn fail(&mut self, name: &str, kind: ErrorKind, retry_after: Option<SystemTime>) {
         let text = "too many of something".to_owned();
-        let failure =
-            Failure { text, hint: None, kind, retry_after, challenge: None, is_local: false };
+        let mut failure = AcmeError::new(kind, text);
+        failure.retry_after = retry_after;
         let directory_url = CA.to_owned();
         // As if it had been ordered.
         self.ordering += 1;
@@ -253,14 +252,7 @@ async fn what_failed_for_a_local_file_is_tried_again_by_a_reload_and_by_a_restar
         keeper.wait_for_order(name);
     }
     keeper.fail(refused, ErrorKind::Blocked, None).await;
-    let failure = Failure {
-        text: "no such file".to_owned(),
-        hint: None,
-        kind: ErrorKind::Blocked,
-        retry_after: None,
-        challenge: None,
-        is_local: true,
-    };
+    let failure = AcmeError::local("no such file");
     keeper.ordering += 1;
     let ended = JobOutcome::Failed { directory_url: CA.to_owned(), failure, log: Vec::new() };
     keeper.ended(&local.parse().unwrap(), ended).await;

@@ -8,13 +8,13 @@ use super::super::entry::{Entry, EntryError, Work};
 use super::super::error::CertError;
 use super::super::files::FilePairState;
 use super::super::job;
-use super::super::plan::{Plan, plan};
+use super::super::plan::Plan;
 use super::super::stored::StoredCertificates;
 use super::{Keeper, look_again};
 use crate::acme::schedule;
 use crate::clock::time;
 use crate::config::CertificateFiles;
-use crate::model::{CertificateSource, DomainName, Pattern, TlsMode, VirtualHost};
+use crate::model::{CertificateSource, DomainName, Pattern, TlsMode, VirtualHost, with_causes};
 use crate::tls::{Slot, Trust};
 
 /// The most names that get a certificate of our own CA at once when they are added together. Beyond
@@ -93,8 +93,7 @@ impl Keeper {
         stored: Option<&StoredCertificates>,
         made: &mut usize,
     ) -> Option<Slot> {
-        let settings = &self.shared.settings;
-        let plan = plan(name, tls, &settings.cas, settings.on_demand.is_some());
+        let plan = self.shared.plan(name, tls);
         if let Some(entry) = self.shared.table.write().get_mut(name)
             && entry.plan == plan
             && !entry.on_demand
@@ -223,7 +222,7 @@ impl Keeper {
                 entry.trouble = None;
             }
             Err(error) => {
-                let text = CertError::from(error).in_full();
+                let text = with_causes(&CertError::from(error));
                 tracing::error!(%name, error = text, "no certificate can be made");
                 entry.trouble = Some(EntryError { text, hint: None, blocks: false });
                 entry.work = Work::Rest(Some(SystemTime::now() + Duration::from_mins(1)));
