@@ -40,3 +40,4 @@ pub mod telemetry;
 pub mod tls;
 mod tokens;
 mod upstream;
+mod wrapped;

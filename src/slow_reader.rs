@@ -1,12 +1,14 @@
 //! A connection whose reader may be slow, but not for ever.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use crate::wrapped::{Polled, Wraps, send_to, wraps};
 
 /// What a reader has to take in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +35,7 @@ impl<S> SlowReader<S> {
     }
 
     /// What a write came to, or that it took too long.
-    fn bounded<T>(
-        &mut self,
-        written: Poll<io::Result<T>>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<T>> {
+    fn bounded<T>(&mut self, written: Polled<T>, cx: &mut Context<'_>) -> Polled<T> {
         if written.is_ready() {
             if self.rule == Rule::EachPiece {
                 self.deadline = None;
@@ -46,65 +44,39 @@ impl<S> SlowReader<S> {
         }
         let limit = self.limit;
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(deadline.as_mut().poll(context));
+        ready!(deadline.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for SlowReader<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+impl<S: AsyncRead + AsyncWrite + Unpin> Wraps for SlowReader<S> {
+    fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Polled {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         // Another request: the answer before it was taken, or hyper would not read.
-        if this.rule == Rule::WholeAnswer && buffer.filled().len() > before {
-            this.deadline = None;
+        if self.rule == Rule::WholeAnswer && buffer.filled().len() > before {
+            self.deadline = None;
         }
         read
     }
-}
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for SlowReader<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.bounded(written, context)
+    fn send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Polled<usize> {
+        let written = send_to(&mut self.stream, cx, slices);
+        self.bounded(written, cx)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.bounded(written, context)
+    fn flush(&mut self, cx: &mut Context<'_>) -> Polled {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.bounded(flushed, cx)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let flushed = Pin::new(&mut this.stream).poll_flush(context);
-        this.bounded(flushed, context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let shut = Pin::new(&mut this.stream).poll_shutdown(context);
-        this.bounded(shut, context)
+    fn close(&mut self, cx: &mut Context<'_>) -> Polled {
+        let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.bounded(closed, cx)
     }
 }
+
+wraps!(SlowReader<S> [S: AsyncRead + AsyncWrite + Unpin]: S);
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use std::path::Path;
 /// The rooms that every room may use. They import nothing but each other.
 const SHARED: &str = "
     accept model atomic_file clock counters crash_point places plain_file reserved_paths slow_reader
-    stable_hash sync telemetry";
+    stable_hash sync telemetry wrapped";
 
 /// The other rooms, by the path of their modules, and the rooms that they may use besides [`SHARED`]
 /// and themselves. What stands further in is a room of the one above, and `.room` one beside it. The
@@ -33,9 +33,8 @@ health: state upstream
 
 proxy:
     options: acme::challenge tls
-    wrapped:
-    memory: .options .wrapped state
-    wire: .memory .wrapped
+    memory: .options state
+    wire: .memory
     client: .memory .wire tls
     balance: state
     limits: .balance .client .memory .options .wire state

@@ -17,7 +17,6 @@ mod options;
 #[cfg(test)]
 pub(crate) mod tests;
 mod wire;
-mod wrapped;
 
 pub(crate) use decision::explain;
 pub(crate) use front::{Front, Serve, front, tls_front};

@@ -10,7 +10,7 @@
 //! client can ask for one; so until the backend has agreed, reads here have the time-out of other
 //! answers.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,6 +28,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
 
 use super::peer::path_of;
+use crate::wrapped::{Polled, Wraps, send_to, wraps};
 
 /// Sets up a peer for a request with an upgrade: over HTTP/1.1, which alone has upgrades (RFC 9110
 /// §7.8), and on a connection of its own. Until the backend `has_agreed` it may be silent for
@@ -88,7 +89,7 @@ impl<S> UpgradeStream<S> {
     }
 
     /// Whether it has been silent for too long.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Polled {
         if (self.has_agreed)() {
             self.silence = None;
             return Poll::Pending;
@@ -135,45 +136,27 @@ impl<S: Socket> VirtualSocket for UpgradeStream<S> {
     }
 }
 
-impl<S: Socket> AsyncRead for UpgradeStream<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if std::mem::take(&mut this.has_written) {
+impl<S: Socket> Wraps for UpgradeStream<S> {
+    fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Polled {
+        if std::mem::take(&mut self.has_written) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if read.is_ready() {
-            this.silence = None;
+            self.silence = None;
             return read;
         }
-        this.poll_silence(cx)
+        self.poll_silence(cx)
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Polled<usize> {
+        self.has_written = true;
+        send_to(&mut self.stream, cx, slices)
     }
 }
 
-impl<S: Socket> AsyncWrite for UpgradeStream<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.has_written = true;
-        Pin::new(&mut this.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-}
+wraps!(UpgradeStream<S> [S: Socket]: S);
 
 #[cfg(test)]
 mod tests {

@@ -4,22 +4,17 @@
 //! nor hold it, and what it gets of a chunked body was found to be one.
 
 use std::future::poll_fn;
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    Stream, TimingDigest, UniqueID, UniqueIDType,
-};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use pingora::protocols::{GetProxyDigest, Shutdown, Stream};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::connection::Connection;
@@ -28,6 +23,7 @@ use crate::proxy::wire::chunks::Chunks;
 use crate::proxy::wire::gather::Gather;
 use crate::proxy::wire::head::poll_read_some;
 use crate::proxy::wire::strict::Body;
+use crate::wrapped::{Polled, Wraps, pass_through, wraps};
 
 /// A connection of HTTP/1.
 #[derive(Debug)]
@@ -101,12 +97,7 @@ impl Framed {
     }
 
     /// Up to `most` bytes, those first that were read already.
-    fn poll_some(
-        &mut self,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-        most: usize,
-    ) -> Poll<io::Result<()>> {
+    fn poll_some(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>, most: usize) -> Polled {
         if self.unread.is_empty() {
             let mut part = ReadBuf::new(into.initialize_unfilled_to(most.min(into.remaining())));
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
@@ -120,15 +111,10 @@ impl Framed {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what was gathered.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.gather.poll_drain(&mut *self.stream, cx)
-    }
-
     /// Behind the request: only the end of the connection shows, and for a while not even that. A
     /// client may end its side and still wait for its answer (RFC 9112 §9.6), and one that is gone looks
     /// the same until it is written to.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Polled {
         if let Some(half_closed) = &mut self.half_closed {
             return half_closed.as_mut().poll(cx).map(Ok);
         }
@@ -174,122 +160,54 @@ impl Drop for Framed {
     }
 }
 
-impl AsyncRead for Framed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.connection.upgraded.load(Ordering::Relaxed) {
-            return this.poll_some(cx, into, usize::MAX);
+impl Wraps for Framed {
+    fn receive(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Polled {
+        if self.connection.upgraded.load(Ordering::Relaxed) {
+            return self.poll_some(cx, into, usize::MAX);
         }
         let start = into.filled().len();
-        match &mut this.left {
-            Left::Length(0) | Left::Chunks(Chunks::Done) => this.poll_end(cx),
+        match &mut self.left {
+            Left::Length(0) | Left::Chunks(Chunks::Done) => self.poll_end(cx),
             Left::Length(left) => {
                 let most = usize::try_from(*left).unwrap_or(usize::MAX);
-                ready!(this.poll_some(cx, into, most))?;
+                ready!(self.poll_some(cx, into, most))?;
                 let read = into.filled().len() - start;
-                this.left = Left::Length(most as u64 - read as u64);
+                self.left = Left::Length(most as u64 - read as u64);
                 Poll::Ready(Ok(()))
             }
             Left::Chunks(_) => {
-                ready!(this.poll_some(cx, into, usize::MAX))?;
-                let Left::Chunks(chunks) = &mut this.left else { return Poll::Ready(Ok(())) };
+                ready!(self.poll_some(cx, into, usize::MAX))?;
+                let Left::Chunks(chunks) = &mut self.left else { return Poll::Ready(Ok(())) };
                 let read = &into.filled()[start..];
                 let own = chunks
                     .follow(read)
                     .map_err(|broken| io::Error::new(io::ErrorKind::InvalidData, broken))?;
                 if own < read.len() {
                     let mut unread = BytesMut::from(&read[own..]);
-                    unread.extend_from_slice(&this.unread);
-                    this.unread = unread;
+                    unread.extend_from_slice(&self.unread);
+                    self.unread = unread;
                     into.set_filled(start + own);
                 }
                 Poll::Ready(Ok(()))
             }
         }
     }
-}
 
-impl AsyncWrite for Framed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        this.half_closed = None;
-        this.gather.poll_write(&mut *this.stream, cx, bytes)
+    fn send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Polled<usize> {
+        self.half_closed = None;
+        self.gather.poll_send(&mut *self.stream, cx, slices)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        this.half_closed = None;
-        this.gather.poll_write_vectored(&mut *this.stream, cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+    fn drain(&mut self, cx: &mut Context<'_>) -> Polled {
+        self.gather.poll_drain(&mut *self.stream, cx)
     }
 }
 
-#[async_trait]
-impl Shutdown for Framed {
-    async fn shutdown(&mut self) {
-        // Whoever doesn't take it is gone.
-        let _ = poll_fn(|cx| self.poll_drain(cx)).await;
-        Shutdown::shutdown(&mut *self.stream).await;
-    }
-}
-
-impl UniqueID for Framed {
-    fn id(&self) -> UniqueIDType {
-        self.stream.id()
-    }
-}
-
-impl Ssl for Framed {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.stream.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.stream.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for Framed {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.stream.get_timing_digest()
-    }
-}
+wraps!(Framed: Stream);
+pass_through!(Framed);
 
 impl GetProxyDigest for Framed {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         self.stream.get_proxy_digest()
     }
 }
-
-impl GetSocketDigest for Framed {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.stream.get_socket_digest()
-    }
-}
-
-impl Peek for Framed {}

@@ -1,6 +1,5 @@
 //! A connection with a backend that is read only while the request that runs on it has room.
 
-use std::io;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,10 +9,10 @@ use arc_swap::ArcSwapOption;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{GetProxyDigest, Stream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::account::Account;
-use crate::proxy::wrapped::{pass_through, pass_through_flushes};
+use crate::wrapped::{Polled, Wraps, pass_through, wraps};
 
 /// What Pingora has room for when it reads a body: 64 KiB, or less by the beginning of a chunk's size that
 /// came before. Heads, which it reads into a few KiB, must always be read to their ends.
@@ -57,27 +56,22 @@ impl Gated {
     }
 }
 
-impl AsyncRead for Gated {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+impl Wraps for Gated {
+    fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Polled {
         if !BODY_ROOM.contains(&buffer.remaining()) {
-            return Pin::new(&mut this.stream).poll_read(cx, buffer);
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
         }
-        let account = this.gate.0.load();
+        let account = self.gate.0.load();
         let Some(account) = &*account else {
-            return Pin::new(&mut this.stream).poll_read(cx, buffer);
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
         };
         let room = ready!(account.poll_room(cx));
         let before = buffer.filled().len();
         if room >= buffer.remaining() {
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         } else {
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut part))?;
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
             let read = part.filled().len();
             buffer.advance(read);
         }
@@ -86,26 +80,7 @@ impl AsyncRead for Gated {
     }
 }
 
-impl AsyncWrite for Gated {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    pass_through_flushes!();
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
-    }
-}
-
+wraps!(Gated: Stream);
 pass_through!(Gated);
 
 impl GetProxyDigest for Gated {

@@ -6,7 +6,7 @@
 //! below it, as they are read; and as they are written the resets that say that the client has broken
 //! the protocol, for each has cost a stream.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +15,11 @@ use std::time::Instant;
 
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{GetProxyDigest, Stream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::header_blocks::HeaderBlocks;
 use crate::proxy::memory::Budget as MemoryBudget;
-use crate::proxy::wrapped::{pass_through, pass_through_flushes};
+use crate::wrapped::{Polled, Wraps, pass_through, send_to, wraps};
 
 const HEADER: usize = 9;
 const PREFACE: usize = 24;
@@ -249,68 +249,43 @@ impl Budget {
     }
 }
 
-impl AsyncRead for Metered {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+impl Wraps for Metered {
+    fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Polled {
         // Within a header block there are none, and its time runs.
-        if !this.blocks.is_unfinished() && !this.memory.takes_uploads(cx) {
+        if !self.blocks.is_unfinished() && !self.memory.takes_uploads(cx) {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        this.blocks.hand_over(buffer);
+        self.blocks.hand_over(buffer);
         while buffer.filled().len() == before && buffer.remaining() > 0 {
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
             let read = &buffer.filled()[before..];
             if read.is_empty() {
                 break;
             }
-            let cost = this.costs.of_received(read);
-            this.pay(cost)?;
-            let passed = this.blocks.follow(read)?;
+            let cost = self.costs.of_received(read);
+            self.pay(cost)?;
+            let passed = self.blocks.follow(read)?;
             buffer.set_filled(before + passed);
-            this.blocks.hand_over(buffer);
+            self.blocks.hand_over(buffer);
         }
         Poll::Ready(Ok(()))
     }
-}
 
-impl AsyncWrite for Metered {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
-        let cost = this.costs.of_sent(&bytes[..written]);
-        this.pay(cost)?;
-        Poll::Ready(Ok(written))
-    }
-
-    pass_through_flushes!();
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, slices))?;
+    fn send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Polled<usize> {
+        let written = ready!(send_to(&mut self.stream, cx, slices))?;
         let (mut left, mut cost) = (written, 0.0);
         for slice in slices {
             let part = left.min(slice.len());
-            cost += this.costs.of_sent(&slice[..part]);
+            cost += self.costs.of_sent(&slice[..part]);
             left -= part;
         }
-        this.pay(cost)?;
+        self.pay(cost)?;
         Poll::Ready(Ok(written))
     }
 }
 
+wraps!(Metered: Stream);
 pass_through!(Metered);
 
 impl GetProxyDigest for Metered {

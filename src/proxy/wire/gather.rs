@@ -10,6 +10,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
 
+use crate::wrapped::{Polled, send_to};
+
 /// What fits in a packet; more is not held back.
 const MOST: usize = 1460;
 
@@ -18,38 +20,20 @@ const MOST: usize = 1460;
 pub(crate) struct Gather(BytesMut);
 
 impl Gather {
-    /// Takes `bytes` in, or writes them when they are large.
-    pub(crate) fn poll_write<S>(
-        &mut self,
-        stream: &mut S,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>>
-    where
-        S: AsyncWrite + Unpin + ?Sized,
-    {
-        ready!(self.poll_room(stream, cx, bytes.len()))?;
-        if bytes.len() >= MOST {
-            return Pin::new(stream).poll_write(cx, bytes);
-        }
-        self.0.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    /// The same with bytes in several places.
-    pub(crate) fn poll_write_vectored<S>(
+    /// Takes bytes in, or writes them when they are many.
+    pub(crate) fn poll_send<S>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>>
+    ) -> Polled<usize>
     where
         S: AsyncWrite + Unpin + ?Sized,
     {
         let length = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
         ready!(self.poll_room(stream, cx, length))?;
         if length >= MOST {
-            return Pin::new(stream).poll_write_vectored(cx, slices);
+            return send_to(stream, cx, slices);
         }
         for slice in slices {
             self.0.extend_from_slice(slice);
@@ -63,11 +47,7 @@ impl Gather {
     }
 
     /// Writes what waits.
-    pub(crate) fn poll_drain<S>(
-        &mut self,
-        stream: &mut S,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>>
+    pub(crate) fn poll_drain<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Polled
     where
         S: AsyncWrite + Unpin + ?Sized,
     {
@@ -89,12 +69,7 @@ impl Gather {
     }
 
     /// Makes room for so many bytes more.
-    fn poll_room<S>(
-        &mut self,
-        stream: &mut S,
-        cx: &mut Context<'_>,
-        length: usize,
-    ) -> Poll<io::Result<()>>
+    fn poll_room<S>(&mut self, stream: &mut S, cx: &mut Context<'_>, length: usize) -> Polled
     where
         S: AsyncWrite + Unpin + ?Sized,
     {
@@ -121,11 +96,12 @@ mod tests {
         let (mut near, mut far) = duplex(1 << 16);
         let mut gather = Gather::default();
         for piece in [&b"head "[..], b"body "] {
-            let written = poll_fn(|cx| gather.poll_write(&mut near, cx, piece)).await;
+            let piece = [IoSlice::new(piece)];
+            let written = poll_fn(|cx| gather.poll_send(&mut near, cx, &piece)).await;
             assert_eq!(written.unwrap(), 5);
         }
         let slices = [IoSlice::new(b"in "), IoSlice::new(b"two ")];
-        let written = poll_fn(|cx| gather.poll_write_vectored(&mut near, cx, &slices)).await;
+        let written = poll_fn(|cx| gather.poll_send(&mut near, cx, &slices)).await;
         assert_eq!(written.unwrap(), 7);
         let mut buffer = [0; 64];
         let nothing = tokio::time::timeout(std::time::Duration::ZERO, far.read(&mut buffer)).await;
@@ -150,8 +126,9 @@ mod tests {
         for end in [4, MOST + 4, MOST + 8, sent.len()] {
             while sent.len() - rest.len() < end {
                 let piece = &rest[..end - (sent.len() - rest.len())];
-                let written = poll_fn(|cx| gather.poll_write(&mut near, cx, piece)).await.unwrap();
-                rest = &rest[written..];
+                let piece = [IoSlice::new(piece)];
+                let written = poll_fn(|cx| gather.poll_send(&mut near, cx, &piece)).await;
+                rest = &rest[written.unwrap()..];
             }
         }
         poll_fn(|cx| gather.poll_drain(&mut near, cx)).await.unwrap();
