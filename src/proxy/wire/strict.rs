@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::model::Reason;
+use crate::model::{Reason, worded};
 
 /// More header lines than these Pingora does not take.
 const MAX_FIELDS: usize = 256;
@@ -17,31 +17,32 @@ const MAX_FIELDS: usize = 256;
 /// More digits than these a length does not need, and every parser's integers hold these.
 pub(crate) const MAX_DIGITS: usize = 18;
 
-/// What is wrong with a head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    RequestLine,
-    Method,
-    Target,
-    Scheme,
-    Version,
-    UnknownVersion,
-    BareLineFeed,
-    Folded,
-    Name,
-    Value,
-    Padded,
-    TooManyFields,
-    ContentLength,
-    SeveralLengths,
-    LengthAndCoding,
-    CodingInHttp10,
-    NotChunkedLast,
-    UnknownCoding,
-    SeveralCodings,
-    NoHost,
-    SeveralHosts,
-    HostDisagrees,
+worded! {
+    /// What is wrong with a head, as the log says it.
+    pub(crate) enum Fault {
+        RequestLine "the request line is not `METHOD TARGET VERSION`",
+        Method "the method is not a token",
+        Target "the target is in no form that its method allows",
+        Scheme "the scheme is neither `http` nor `https`",
+        Version "the version is not `HTTP/` and two digits",
+        UnknownVersion "this version of HTTP is not spoken",
+        BareLineFeed "a line ends in LF without CR",
+        Folded "a header line begins with white space",
+        Name "the name of a header is not a token, or no colon follows it",
+        Value "the value of a header has a control character",
+        Padded "the value of a header begins or ends with white space",
+        TooManyFields "there are more than 256 header lines",
+        ContentLength "Content-Length is not a number",
+        SeveralLengths "there are several Content-Length",
+        LengthAndCoding "there are both Content-Length and Transfer-Encoding",
+        CodingInHttp10 "HTTP/1.0 has no Transfer-Encoding",
+        NotChunkedLast "Transfer-Encoding does not end in one `chunked`",
+        UnknownCoding "only the transfer coding `chunked` is understood",
+        SeveralCodings "there are several Transfer-Encoding",
+        NoHost "there is no Host",
+        SeveralHosts "there are several Host",
+        HostDisagrees "Host is not the authority of the target",
+    }
 }
 
 impl Fault {
@@ -63,34 +64,6 @@ impl Fault {
             Self::TooManyFields => Reason::TooManyHeaders,
             Self::NoHost => Reason::BadHost,
             _ => Reason::BadRequest,
-        }
-    }
-
-    /// What the log says.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::RequestLine => "the request line is not `METHOD TARGET VERSION`",
-            Self::Method => "the method is not a token",
-            Self::Target => "the target is in no form that its method allows",
-            Self::Scheme => "the scheme is neither `http` nor `https`",
-            Self::Version => "the version is not `HTTP/` and two digits",
-            Self::UnknownVersion => "this version of HTTP is not spoken",
-            Self::BareLineFeed => "a line ends in LF without CR",
-            Self::Folded => "a header line begins with white space",
-            Self::Name => "the name of a header is not a token, or no colon follows it",
-            Self::Value => "the value of a header has a control character",
-            Self::Padded => "the value of a header begins or ends with white space",
-            Self::TooManyFields => "there are more than 256 header lines",
-            Self::ContentLength => "Content-Length is not a number",
-            Self::SeveralLengths => "there are several Content-Length",
-            Self::LengthAndCoding => "there are both Content-Length and Transfer-Encoding",
-            Self::CodingInHttp10 => "HTTP/1.0 has no Transfer-Encoding",
-            Self::NotChunkedLast => "Transfer-Encoding does not end in one `chunked`",
-            Self::UnknownCoding => "only the transfer coding `chunked` is understood",
-            Self::SeveralCodings => "there are several Transfer-Encoding",
-            Self::NoHost => "there is no Host",
-            Self::SeveralHosts => "there are several Host",
-            Self::HostDisagrees => "Host is not the authority of the target",
         }
     }
 }
