@@ -27,7 +27,7 @@ pub(crate) struct ReservedPaths {
 
 impl ReservedPaths {
     /// The admin socket; the folders of state and certificates; and what the management API and the
-    /// metrics listen at, each with the key that says so.
+    /// metrics listen on, each with the key that says so.
     pub(crate) fn new(
         admin_socket: PathBuf,
         folders: Vec<PathBuf>,
@@ -62,7 +62,7 @@ impl ReservedPaths {
         }
     }
 
-    /// The key that has the server itself listen at `address`, to be managed or measured. A name is
+    /// The key that has the server itself listen on `address`, to be managed or measured. A name is
     /// not resolved: only what always means this machine is found.
     pub(crate) fn listens_at(&self, address: &BackendAddr) -> Option<&'static str> {
         let is_at = |at: SocketAddr| self.listeners.iter().find(|(_, own)| meets(*own, at));

@@ -39,6 +39,7 @@ pub(crate) struct Lab {
     pub(crate) binary: PathBuf,
     pub(crate) other_binary: Option<PathBuf>,
     pub(crate) envoy: Option<PathBuf>,
+    pub(crate) h2o: Option<PathBuf>,
     pub(crate) backend: SocketAddr,
     pub(crate) other: SocketAddr,
     pub(crate) bundle: Bundle,
@@ -58,12 +59,13 @@ impl Lab {
         let own = std::process::id().to_string();
         run("taskset", &["-a", "-p", "-c", &cores.load, &own])?;
         raise_file_limit();
-        let envoy = envoy();
+        let (envoy, h2o) = (envoy(), h2o());
         let mut proxies = Proxy::ALL.to_vec();
         proxies.retain(|proxy| match proxy {
             Proxy::Vhost => true,
             Proxy::Other => other_binary.is_some(),
             Proxy::Envoy => wanted(*proxy) && envoy.is_some(),
+            Proxy::H2o => wanted(*proxy) && h2o.is_some(),
             Proxy::Nginx | Proxy::Haproxy | Proxy::Relay => wanted(*proxy),
         });
         let authority = Authority::new();
@@ -84,6 +86,7 @@ impl Lab {
             binary,
             other_binary,
             envoy,
+            h2o,
             backend,
             other,
             bundle,
@@ -132,6 +135,10 @@ impl Lab {
                 format!("envoy {version}")
             },
         );
+        let h2o = self.h2o.as_deref().map_or_else(
+            || "not installed".to_owned(),
+            |path| version(&path.display().to_string(), &["--version"]),
+        );
         json!({
             "date": version("date", &["+%Y-%m-%d"]),
             "cpu": cpu_model(),
@@ -142,6 +149,7 @@ impl Lab {
             "nginx": version("nginx", &["-v"]),
             "haproxy": version("haproxy", &["-v"]),
             "envoy": envoy,
+            "h2o": h2o,
             "wrk": version("wrk", &["-v"]),
             "h2load": version("h2load", &["--version"]),
             "rounds": self.pace.rounds,
@@ -185,6 +193,12 @@ fn envoy() -> Option<PathBuf> {
         "/target/peers/lib/python3*/site-packages/envoy/_bin/envoy"
     );
     glob::glob(pattern).expect("a pattern").flatten().next()
+}
+
+/// Where `./dev bench` puts it.
+fn h2o() -> Option<PathBuf> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/h2o"));
+    path.exists().then_some(path)
 }
 
 fn cpu_model() -> String {

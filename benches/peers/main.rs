@@ -1,4 +1,4 @@
-//! `vhost` beside nginx, `HAProxy`, Envoy and a bare relay: the same work for each, on a core of its own.
+//! `vhost` beside nginx, `HAProxy`, h2o, Envoy and a bare relay: the same work for each, on a core of its own.
 //!
 //! Each proxy is a fresh process in each round. It has the second core that this program may use; the
 //! load and the backend have the first. docs/performance.md says how to read what is printed.
@@ -30,7 +30,7 @@ Usage: ./dev bench [ARGS]
 
   --quick         the core cases, in less than five minutes
   --case NAME     this case alone; may be given again
-  --peer NAME     beside this peer alone: nginx, haproxy, envoy or relay; may be given again
+  --peer NAME     beside this peer alone: nginx, haproxy, h2o, envoy or relay
   --rounds N      5 unless given, 3 with `--quick`
   --seconds N     how long each load runs: 3 unless given, 1 with `--quick`
   --other FILE    another build of vhost takes part
@@ -151,7 +151,7 @@ fn chosen(options: &Options) -> Vec<Case> {
     {
         misused::<()>(unknown);
     }
-    let known = ["nginx", "haproxy", "envoy", "relay"];
+    let known = ["nginx", "haproxy", "h2o", "envoy", "relay"];
     if let Some(unknown) = options.peers.iter().find(|name| !known.contains(&name.as_str())) {
         misused::<()>(unknown);
     }

@@ -97,6 +97,7 @@ fn configure(
         Proxy::Vhost | Proxy::Other => ("vhost.toml", include_str!("conf/vhost.toml")),
         Proxy::Nginx => ("nginx.conf", include_str!("conf/nginx.conf")),
         Proxy::Haproxy => ("haproxy.cfg", include_str!("conf/haproxy.cfg")),
+        Proxy::H2o => ("h2o.conf", include_str!("conf/h2o.conf")),
         Proxy::Envoy => ("envoy.yaml", include_str!("conf/envoy.yaml")),
         Proxy::Relay => return PathBuf::new(),
     };
@@ -125,6 +126,9 @@ fn configure(
         Proxy::Haproxy => {
             let names = std::iter::once(HOST.to_owned()).chain(names);
             write("hosts.map", &map_of(names, " app\n"));
+        }
+        Proxy::H2o => {
+            put("USER", if nix::unistd::geteuid().is_root() { "user: root" } else { "" });
         }
         Proxy::Envoy => {
             let names = std::iter::once(HOST.to_owned()).chain(names);
@@ -199,6 +203,9 @@ fn command(
             words(Path::new("nginx"), &["-p", &prefix, "-c", &config, "-e", &log])
         }
         Proxy::Haproxy => words(Path::new("haproxy"), &["-db", "-f", &config]),
+        Proxy::H2o => {
+            words(lab.h2o.as_ref().expect("only where it is installed"), &["-c", &config])
+        }
         Proxy::Envoy => {
             let envoy = lab.envoy.as_ref().expect("only where it is installed");
             words(

@@ -11,14 +11,15 @@ pub(crate) enum Proxy {
     Other,
     Nginx,
     Haproxy,
+    H2o,
     Envoy,
     /// Bytes, and nothing else: the floor.
     Relay,
 }
 
 impl Proxy {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Vhost, Self::Other, Self::Nginx, Self::Haproxy, Self::Envoy, Self::Relay];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Vhost, Self::Other, Self::Nginx, Self::Haproxy, Self::H2o, Self::Envoy, Self::Relay];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -26,6 +27,7 @@ impl Proxy {
             Self::Other => "other build",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::H2o => "h2o",
             Self::Envoy => "envoy",
             Self::Relay => "bare relay",
         }
@@ -33,6 +35,6 @@ impl Proxy {
 
     /// Whether it is somebody that people could run in the place of vhost.
     pub(crate) fn is_peer(self) -> bool {
-        matches!(self, Self::Nginx | Self::Haproxy | Self::Envoy)
+        matches!(self, Self::Nginx | Self::Haproxy | Self::H2o | Self::Envoy)
     }
 }

@@ -15,7 +15,7 @@ worded! {
         Failed = 1 "refused or failed",
         /// The command line or the config file is wrong.
         Usage = 2 "wrong usage or invalid config",
-        /// Nothing listens at the admin socket.
+        /// Nothing listens on the admin socket.
         NoServer = 3 "no server at the socket",
         /// There is no such domain, backend or tag.
         NotFound = 4 "not found",

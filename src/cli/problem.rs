@@ -163,9 +163,9 @@ mod tests {
         };
         assert_eq!(
             complaint(&error, error.hint().as_deref()),
-            "error: cannot listen at `127.0.0.1:8080` (`proxy.listen_addr_http`)
+            "error: cannot listen on `127.0.0.1:8080` (`proxy.listen_addr_http`)
 cause: address already in use
-hint: something else listens at port 8080; stop it, or change `proxy.listen_addr_http`"
+hint: another process is listening on port 8080; stop it, or change `proxy.listen_addr_http`"
         );
     }
 }

@@ -14,7 +14,7 @@ use crate::config;
 #[command(after_help = "Examples:\n  vhost schema > vhost.schema.json\n  \
                         vhost schema --example > config.toml")]
 pub(super) struct SchemaArgs {
-    /// Print a config file instead in which every key stands with what it does and its default
+    /// Print an example config file instead, with every key, its description and its default
     #[arg(long)]
     pub example: bool,
 }

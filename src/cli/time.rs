@@ -48,12 +48,13 @@ pub(super) fn span(duration: Duration) -> String {
     }
 }
 
-/// Parses a duration such as `30s` into milliseconds.
+/// Parses a duration such as `30s` into milliseconds. A bare number is seconds, as everywhere.
 pub(super) fn parse_millis(text: &str) -> Result<u64, ParseError> {
-    let fail = || {
-        ParseError::new("duration", text, "write a number with its unit: `500ms`, `30s` or `2m`")
-    };
-    let duration = humantime::parse_duration(text).map_err(|_| fail())?;
+    let fail =
+        || ParseError::new("duration", text, "use a time such as `500ms`, `30s`, `2m` or `30`");
+    let bare = text.parse().ok().map(Duration::from_secs);
+    let parsed = bare.map_or_else(|| humantime::parse_duration(text), Ok);
+    let duration = parsed.map_err(|_| fail())?;
     u64::try_from(duration.as_millis()).map_err(|_| fail())
 }
 
@@ -96,12 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn durations_want_a_unit() {
+    fn durations_are_times_or_seconds() {
         assert_eq!(parse_millis("1m 30s"), Ok(90_000));
         assert_eq!(parse_millis("500ms"), Ok(500));
-        for text in ["30", "", "soon", "-1s", "99999999999999999y"] {
+        assert_eq!(parse_millis("30"), Ok(30_000));
+        for text in ["", "soon", "-1s", "99999999999999999y", "18446744073709551615"] {
             let error = parse_millis(text).expect_err(text).to_string();
-            assert!(error.contains("with its unit"), "{text}: {error}");
+            assert!(error.contains("use a time such as"), "{text}: {error}");
         }
     }
 }

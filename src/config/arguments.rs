@@ -85,7 +85,7 @@ impl FromStr for BackendArgument {
     }
 }
 
-/// Reads an address to listen at, as the file's keys do.
+/// Reads an address to listen on, as the file's keys do.
 ///
 /// # Errors
 /// When it is none; with what would be right.
@@ -174,7 +174,7 @@ impl Arguments {
             && collide(http, https)
         {
             problems.push(format!(
-                "`--http {http}` and `--https {https}` listen at the same port; choose another for \
+                "`--http {http}` and `--https {https}` listen on the same port; choose another for \
                  one of them"
             ));
         }
@@ -288,7 +288,7 @@ mod tests {
         };
         let error = arguments.within(&Environment::new(&|_| None, 7)).unwrap_err().to_string();
         for part in [
-            "`--http 127.0.0.1:8080` and `--https 0.0.0.0:8080` listen at the same port; choose",
+            "`--http 127.0.0.1:8080` and `--https 0.0.0.0:8080` listen on the same port; choose",
             "two backends have the id `w1`",
             "two routes have the domain `x.test`",
             "`--route x.test=c`: no backend carries this tag; there are `a` and `b`",

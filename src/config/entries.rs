@@ -87,8 +87,8 @@ fn read_backend(
     let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
     let (id, address, options) = (id?, address?, options?.record);
     if options.tls_insecure_skip_verify {
-        let warning = "the backend's certificate is not verified: whoever can reach into the network \
-                       between can read and change what is sent; `tls_ca_file` names the CAs to trust \
+        let warning = "the backend's certificate is not verified: anyone on the network path can \
+                       read and change the traffic; `tls_ca_file` names the CAs to trust \
                        instead, and `tls_server_name` the name of the certificate";
         entry.warn(BackendOptions::INSECURE_SKIP_VERIFY, warning);
     }

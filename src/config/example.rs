@@ -10,7 +10,7 @@ use super::table::{Row, Table};
 /// The keys that the example sets; all others are there as comments.
 const SET: [&str; 3] = ["proxy.listen_addr", "proxy.listen_addr_http", "logging.format"];
 
-/// A config file in which every key stands with what it does and its default.
+/// An example config file, with every key, its description and its default.
 pub(crate) fn example() -> String {
     let mut text = HEAD.to_owned();
     for table in tables() {

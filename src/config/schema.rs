@@ -94,8 +94,8 @@ fn backends() -> Value {
                 (resolved again as its records change) or `unix:/path`."),
             "tags": described(tags, "Its tags: the pools that it belongs to."),
             "state": described(states, "`ready`, `draining` (no new requests) or `disabled` (not probed \
-                either). Without this key a new backend is ready, and changes by `vhost ctl backend drain` \
-                and the like stay."),
+                either). Without this key, a new backend starts as ready, and the file leaves the state \
+                alone afterwards: what `vhost ctl backend drain` or `disable` has set stays."),
         },
         "required": ["id", "address", "tags"],
         "additionalProperties": false,

@@ -80,7 +80,7 @@ pub(super) fn choice<T: Word>(value: &DeValue<'_>) -> Result<T, String> {
     chosen.copied().ok_or_else(|| choose(&words()))
 }
 
-/// An address to listen at. Port 0 lets the kernel choose.
+/// An address to listen on. Port 0 lets the kernel choose.
 pub(super) fn listen_address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     let example = "write address and port: `0.0.0.0:80`, `127.0.0.1:80` or `[::]:80`";
     let text = value.as_str().ok_or(example)?;
@@ -95,7 +95,10 @@ pub(super) fn listen_address(value: &DeValue<'_>) -> Result<SocketAddr, String> 
     }
     text.parse().map_err(|_| match text.rsplit_once(':') {
         Some(("", port)) if port.parse::<u16>().is_ok() => {
-            format!("add the address: `0.0.0.0:{port}` is every one of IPv4, `[::]:{port}` of IPv6")
+            format!(
+                "add an address: `0.0.0.0:{port}` for all IPv4 addresses, or `[::]:{port}` for all \
+                 IPv6 addresses"
+            )
         }
         Some(("localhost", port)) if port.parse::<u16>().is_ok() => {
             format!("write the address of localhost: `127.0.0.1:{port}` or `[::1]:{port}`")

@@ -166,8 +166,8 @@ pub(crate) enum ControlError {
     },
     /// The gate failed.
     #[error(
-        "{healthy} of {total} backends with the tag `{tag}` were healthy within {}, {needed} must be",
-        span(*waited)
+        "{healthy} of {} with the tag `{tag}` became healthy within {}; {}",
+        counted(*total, "backend"), span(*waited), required(*needed)
     )]
     GateFailed {
         /// The tag that was to be live.
@@ -184,9 +184,12 @@ pub(crate) enum ControlError {
         answers: Vec<BackendAnswer>,
     },
     /// What was waited for did not become healthy in time.
-    #[error("{} of `{what}` not healthy within {}", counted(*unhealthy, "backend"), span(*waited))]
+    #[error(
+        "{} did not become healthy within {}",
+        those(what, *unhealthy, answers), span(*waited)
+    )]
     NotHealthy {
-        /// A tag or a backend.
+        /// A domain or a backend.
         what: String,
         /// How many were not.
         unhealthy: usize,
@@ -415,6 +418,19 @@ impl ControlError {
 pub(super) fn span(duration: Duration) -> humantime::FormattedDuration {
     let millis = u64::try_from((duration.as_micros() + 500) / 1000).unwrap_or(u64::MAX);
     humantime::format_duration(Duration::from_millis(millis))
+}
+
+/// How many backends a gate wants.
+fn required(needed: usize) -> String {
+    format!("at least {needed} {} required", if needed == 1 { "is" } else { "are" })
+}
+
+/// What did not become healthy: a backend, or some of a domain's.
+fn those(what: &str, unhealthy: usize, answers: &[BackendAnswer]) -> String {
+    match answers {
+        [one] if one.backend.as_str() == what => format!("`{what}`"),
+        _ => format!("{} of `{what}`", counted(unhealthy, "backend")),
+    }
 }
 
 fn no_other(domain: &DomainName, live: &Tag, previous: Option<&Tag>) -> String {

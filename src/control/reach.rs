@@ -38,8 +38,8 @@ impl Reach {
         let Some((first, _)) = new.peek() else { return Ok(()) };
         let Some(directory) = &self.pages_dir else {
             let remedy = format!(
-                "a command names files below `proxy.pages_dir` alone, which the config file does not \
-                 set; set it, or give the page itself: \
+                "commands may only name files below `proxy.pages_dir`, which is not set in the config \
+                 file. Set it, or give the page itself: \
                  `error_pages={{{first}={{text=\"…\",type=\"text/html\"}}}}`"
             );
             return Err(refused_page(after, *first, remedy));

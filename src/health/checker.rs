@@ -34,7 +34,7 @@ pub(crate) struct HealthSettings {
     pub check: HealthCheck,
     /// The interval of look-ups of a name.
     pub resolve_interval: Duration,
-    /// The share of a pool's ready backends that failures of traffic may eject at once, 0 to 100.
+    /// The share of a pool's ready backends that passive failures may eject at once, 0 to 100.
     pub max_ejected_percent: u8,
 }
 

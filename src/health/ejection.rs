@@ -1,11 +1,11 @@
-//! The cap on backends of a pool that failures of traffic eject at once.
+//! The cap on backends of a pool that passive failures eject at once.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::model::{HealthStatus, Tag};
 use crate::state::{BackendNode, Reader};
 
-/// The cap on ejections by failures of traffic. If everything fails, the cause is seldom the
+/// The cap on ejections by passive failures. If everything fails, the cause is seldom the
 /// backends, and those that stay in service still answer some requests. Probes are more reliable,
 /// so they have no cap.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Watches backends: probes each on its own schedule, counts failures of traffic, resolves names,
+//! Watches backends: probes each on its own schedule, counts passive failures, resolves names,
 //! and publishes the results through each backend's [`BackendLive`](crate::state::BackendLive).
 //!
 //! Follows the published snapshot and reads nothing else. Never on the request path.

@@ -43,7 +43,7 @@ pub(super) struct Monitor {
 struct Observed {
     threshold: Threshold,
     report: HealthReport,
-    /// Whether failures of traffic would have ejected it without the cap.
+    /// Whether passive failures would have ejected it without the cap.
     is_held_in: bool,
 }
 

@@ -63,7 +63,7 @@ impl Threshold {
         self.count_failures()
     }
 
-    /// Whether this many failures of traffic in a row would make it unhealthy.
+    /// Whether this many passive failures in a row would make it unhealthy.
     pub(super) fn would_put_out(&self, in_row: usize) -> bool {
         self.status != HealthStatus::Unhealthy && self.failed + in_row >= self.unhealthy_after
     }

@@ -18,8 +18,8 @@ record! {
         /// `h2` (HTTP/2 over TLS, as for gRPC); or `h2c` (HTTP/2 without TLS). Over TLS the backend's
         /// certificate is verified.
         pub scheme: Scheme,
-        /// The name, or IP, for SNI and for the verification of its certificate. The default is the host of
-        /// its address, or `localhost` for a Unix socket.
+        /// The name (or IP) sent as SNI, for which the certificate must be valid. The default is the host of
+        /// `address`, or `localhost` for a Unix socket. The client's Host is never used.
         pub tls_server_name: Option<TlsName>,
         /// A PEM file of CAs to trust instead of the system's. The server reads such a file when it is set,
         /// at a start and at a reload.
@@ -28,7 +28,8 @@ record! {
         pub tls_client_cert_file: Option<PathBuf>,
         /// A PEM file of the client certificate's private key.
         pub tls_client_key_file: Option<PathBuf>,
-        /// Turns off the verification of the backend's certificate: its name, its CA and its dates.
+        /// Turns off verification of the backend's certificate (name, CA and dates). Anyone on the network
+        /// path can then read and change the traffic.
         pub tls_insecure_skip_verify: bool,
         /// Whether it serves only while no other backend of a tag can.
         pub backup: bool,

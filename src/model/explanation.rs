@@ -138,9 +138,9 @@ pub struct Explanation {
     pub backends: Vec<BackendStanding>,
     /// The time-outs that apply.
     pub timeouts: RequestTimeouts,
-    /// The most backends that it would be tried on.
+    /// The maximum number of backends that it would be tried on.
     pub tries: usize,
-    /// The networks of clients whose forwarded headers are believed.
+    /// The networks of clients whose forwarded headers are trusted.
     pub trusted_proxies: Vec<String>,
     /// How many seconds it would wait at most, if its domain is paused. The other fields describe what
     /// happens then.

@@ -23,8 +23,9 @@ record! {
         /// `app.internal`. `internal` is always the server's own CA (not for `*`), and `off` means no HTTPS.
         /// Files are given as absolute paths and read again when they change.
         pub tls: TlsMode,
-        /// How long browsers use HTTPS only (`Strict-Transport-Security`), in seconds; 0 turns this off. A
-        /// browser remembers it until the time has passed.
+        /// How long browsers must use HTTPS only (`Strict-Transport-Security`), in seconds; 0 turns this
+        /// off. A browser remembers the last value that it received until it expires, so start with a small
+        /// one.
         pub hsts_max_age_secs: WholeSeconds<0, MAX_HSTS_SECS>,
     }
 }

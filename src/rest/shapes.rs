@@ -100,7 +100,7 @@ pub(super) struct Stats {
     /// The order of the rows. The default is by rate.
     #[serde(default)]
     sort: StatsSort,
-    /// The most domains, and the most backends. The default is 100, the maximum 1000.
+    /// The maximum number of domains, and of backends: 100 by default, at most 1000.
     limit: Option<usize>,
 }
 

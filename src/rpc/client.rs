@@ -209,7 +209,7 @@ pub enum ClientError {
         source: FolderError,
     },
     /// A stranger listens at the socket.
-    #[error("a process of the user {uid} listens at `{}`, which anybody could do", path.display())]
+    #[error("a process of the user {uid} listens on `{}`, which anybody could do", path.display())]
     Stranger {
         /// The socket's path.
         path: PathBuf,

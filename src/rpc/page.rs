@@ -29,7 +29,7 @@ pub(crate) struct PageParams<K> {
     /// Start after this one: the `next` of the previous page. It need not exist any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<K>,
-    /// The most entries. The default, and the maximum, is 1000.
+    /// The maximum number of entries: up to 1000, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }

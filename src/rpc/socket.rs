@@ -15,7 +15,7 @@ use crate::atomic_file;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SocketError {
     /// Another server answers there.
-    #[error("another server listens at the admin socket `{path}`")]
+    #[error("another server is listening on the admin socket `{path}`")]
     InUse {
         /// The socket.
         path: PathBuf,

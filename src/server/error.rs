@@ -11,8 +11,8 @@ use crate::tokens::TokenError;
 /// Why a server could not start. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServerError {
-    /// An address can't be listened at.
-    #[error("cannot listen at `{address}` (`{key}`)")]
+    /// An address can't be listened on.
+    #[error("cannot listen on `{address}` (`{key}`)")]
     Listen {
         /// The key of the config file.
         key: &'static str,
@@ -70,7 +70,7 @@ impl ServerError {
         match self {
             Self::Listen { key, address, source } => Some(match source.kind() {
                 AddrInUse => format!(
-                    "something else listens at port {}; stop it, or change `{key}`",
+                    "another process is listening on port {}; stop it, or change `{key}`",
                     address.port()
                 ),
                 PermissionDenied => format!(

@@ -154,11 +154,11 @@ fn no_directory(path: &Path) -> Option<String> {
     is_missing.then(|| format!("there is no directory `{}`; make it", path.display()))
 }
 
-/// Why an address can't be listened at. That a port wants a privilege is nothing to whoever checks: the
+/// Why an address can't be listened on. That a port wants a privilege is nothing to whoever checks: the
 /// server may have it.
 fn cannot_listen(address: SocketAddr) -> Option<String> {
     match TcpListener::bind(address).err()?.kind() {
-        ErrorKind::AddrInUse => Some("something else listens there".to_owned()),
+        ErrorKind::AddrInUse => Some("another process is listening there".to_owned()),
         ErrorKind::AddrNotAvailable => Some("it is no address of this machine".to_owned()),
         _ => None,
     }

@@ -286,7 +286,7 @@ impl BackendLive {
         }
     }
 
-    /// How many failures of traffic in a row there are so far, with the reason of the first; `None` if the last
+    /// How many passive failures in a row there are so far, with the reason of the first; `None` if the last
     /// call returned them all.
     pub fn take_passive_failures(&self) -> Option<(usize, Arc<String>)> {
         let row = self.passive_row.load(Ordering::Relaxed);

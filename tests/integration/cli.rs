@@ -481,3 +481,17 @@ fn any_method_can_be_called() {
         switched.stderr.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(lines.iter().any(|line| line["progress"]["phase"] == "switched"), "{lines:?}");
 }
+
+#[test]
+fn a_plan_is_applied_wherever_the_socket_is_named() {
+    let (server, _backends) = furnished();
+    let mut command = Command::new(vhost_binary());
+    let plan = server.ctl_json(&["switch", "example.com", "b", "--plan"]);
+    let token = plan["token"].as_str().expect("a token");
+    command.args(["ctl", "switch", "--apply", token]).env("VHOST_SOCKET", server.socket());
+    let output = RunningCtl::of(command).wait();
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(server.live("example.com"), "b");
+    let output = server.ctl(&["switch", "--apply", token, "--force"]);
+    assert_eq!(output.code, 2, "a plan says already what is done: {output:?}");
+}

@@ -300,7 +300,9 @@ fn a_port_in_use_is_told() {
     std::fs::write(&config, setup.text(directory.path())).unwrap();
     let output = serve_once(&config);
     assert_eq!(output.code, 1, "{output:?}");
-    for part in [&metrics.to_string(), "metrics.listen_addr", "something else listens at port"] {
+    for part in
+        [&metrics.to_string(), "metrics.listen_addr", "another process is listening on port"]
+    {
         assert!(output.stderr.contains(part), "`{part}` in {}", output.stderr);
     }
 }

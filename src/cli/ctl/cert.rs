@@ -33,7 +33,7 @@ pub(super) enum CertVerb {
     Renew(RenewArgs),
     /// Wait until a valid certificate is served and none is being ordered
     ///
-    /// The exit status is 1 if the order failed, and 6 if the certificate was not there in time.
+    /// The exit status is 1 if the order failed, and 6 if the certificate was not issued in time.
     #[command(after_help = "Example:\n  vhost ctl cert wait example.com --timeout 5m")]
     Wait {
         /// A domain or an alias
@@ -71,9 +71,9 @@ pub(super) enum CertVerb {
     },
 }
 
-/// Order a new certificate now; the current one is served until it is there
+/// Order a new certificate now; the current one is served until the new one has been issued
 ///
-/// With `--wait`, the exit status is 1 if the order failed, and 6 if the certificate was not there
+/// With `--wait`, the exit status is 1 if the order failed, and 6 if the certificate was not issued
 /// in time.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -286,7 +286,7 @@ pub(super) fn shortfall(report: &CertificateReport) -> Option<Problem> {
     let cause = match state {
         CertificateState::Valid => return None,
         CertificateState::None => {
-            "it needs none: `tls` is off, or no CA signs this name".to_owned()
+            "no CA that is configured signs this name, or `tls` is off".to_owned()
         }
         CertificateState::Pending
         | CertificateState::Ordering

@@ -13,9 +13,13 @@ pub(super) fn summary(info: &DomainInfo) -> String {
         0 => "no ready backends".to_owned(),
         _ => format!("{healthy} of {} healthy", count(ready, "backend")),
     };
+    let held = [("maintenance", ", in maintenance"), ("pause", ", paused")];
+    let held = held.into_iter().find(|(option, _)| info.options.contains_key(*option));
+    let held = held.map_or("", |(_, words)| words);
     let draining = left_behind(info);
     let draining = if draining.is_empty() { draining } else { format!(", {draining} in flight") };
-    format!("{}: live {}, {backends}{draining}, revision {}", info.domain, info.live, info.revision)
+    let DomainInfo { domain, live, revision, .. } = info;
+    format!("{domain}: live {live}{held}, {backends}{draining}, revision {revision}")
 }
 
 /// All domains, within the width of a terminal; `wide` has all their options, on lines of any length.

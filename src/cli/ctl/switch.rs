@@ -17,6 +17,10 @@ use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
 use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
+/// What a plan says already. Not `exclusive`: that refuses `VHOST_SOCKET` too.
+const OTHERS: [&str; 8] =
+    ["domain", "also", "plan", "timeout", "drain_timeout", "no_drain", "force", "reason"];
+
 /// Move a domain to another tag without losing a request
 ///
 /// The new tag's backends are probed first; if too few are healthy in time, nothing changes. Then
@@ -37,20 +41,30 @@ pub(super) struct SwitchArgs {
     /// Another domain to move in the same step; may be repeated
     #[arg(long, value_name = "DOMAIN")]
     also: Vec<DomainName>,
-    /// Only show what would happen at the moment, and print a token for `--apply`
+    /// Show what the switch would do now, without switching, and print a token for `--apply`
     #[arg(long)]
     plan: bool,
-    /// Make the planned switch of this token, unless something that it depends on has changed: the
-    /// domains, or the backends of their old and new tags
-    #[arg(long, value_name = "TOKEN", exclusive = true)]
+    /// Carry out the plan with this token; refused if its domains, or the backends of their old and
+    /// new tags, have changed since
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = OTHERS)]
     apply: Option<String>,
     #[command(flatten)]
     options: OptionArgs,
 }
 
-/// Move a domain back to the previous tag, in the same way
+/// Move a domain back to its previous tag, with the same health check and drain as `switch`
+///
+/// A second undo moves forward again.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl undo example.com --reason 'checkout is broken'")]
+#[command(
+    mut_arg("timeout", |arg| {
+        arg.help(
+            "How long to wait for the previous tag to be healthy, such as `30s` [default: the \
+             server's]",
+        )
+    }),
+    after_help = "Example:\n  vhost ctl undo example.com --reason 'checkout is broken'"
+)]
 pub(super) struct UndoArgs {
     /// The domain to move back
     domain: DomainName,

@@ -35,7 +35,7 @@ settings! {
     /// How long the share of a newly healthy backend takes to grow to its full size; 0 turns this
     /// off.
     slow_start_secs: Time<true> = Duration::ZERO;
-    /// The share of a tag's ready backends, in percent, that failures of traffic may eject at once.
+    /// The share of a tag's ready backends, in percent, that passive failures may eject at once.
     /// Probes have no such limit.
     max_ejected_percent: Whole<u8, 0, 100> = 50;
 }

@@ -41,21 +41,23 @@ settings! {
     /// The file with the key of `eab_kid`, in base64url.
     eab_hmac_key_file: Option<File>, example: "/etc/vhost/eab-key";
     /// The ACME challenges, in the order in which they are tried: `tls-alpn-01` (at port 443),
-    /// `http-01` (at port 80), `dns-01` (by `dns_hook`, and one of them by default where that is
-    /// set), `dns-persist-01` (by a DNS record for good: see `vhost ctl cert account`).
+    /// `http-01` (at port 80), `dns-01` (uses `dns_hook`; included by default if that is set),
+    /// `dns-persist-01` (uses a permanent DNS record: see `vhost ctl cert account`).
     challenges: List<Choice<ChallengeKind>, true> = vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01];
     /// The program that sets and clears DNS records for `dns-01`, which wildcards need. It is called
     /// with `present NAME VALUE` and `cleanup NAME VALUE`.
     dns_hook: Option<File>, example: "/etc/vhost/dns-hook";
-    /// Your URL that decides, with `?domain=NAME`, whether an undeclared name gets a certificate
-    /// when its first visitor comes; the domain `*` then serves it. Status 200 allows it, any other
-    /// refuses it. Off unless it is set.
+    /// The URL of a service of yours that decides which undeclared names get a certificate. When
+    /// such a name is first requested, the server sends `GET URL?domain=NAME`: status 200 allows
+    /// the name, any other status refuses it. Allowed names are served by the domain `*`. Off
+    /// unless set.
     on_demand_ask: Option<HttpUrl>, example: "http://127.0.0.1:3000/allowed";
-    /// The most names of one client that are checked in a minute. With `on_demand_ask`.
+    /// The maximum number of names of one client that are checked in a minute. With
+    /// `on_demand_ask`.
     on_demand_per_client: Whole<u32, 1, 1_000_000> = 10;
-    /// The most orders for new names in a minute. With `on_demand_ask`.
+    /// The maximum number of orders for new names in a minute. With `on_demand_ask`.
     on_demand_per_minute: Whole<u32, 1, 1_000_000> = 10;
-    /// The most names with a certificate on demand. With `on_demand_ask`.
+    /// The maximum number of names with a certificate on demand. With `on_demand_ask`.
     on_demand_most: Whole<usize, 1, 1_000_000> = 1000;
     /// CAs that are tried, in this order, if the previous one keeps failing.
     fallback: Entries<Fallback>;

@@ -1,10 +1,10 @@
-//! The addresses that are listened at: each is one listener's.
+//! The addresses that are listened on: each is one listener's.
 
 use std::net::SocketAddr;
 
 use crate::config::reader::Section;
 
-/// The addresses that are listened at, with the keys that say so.
+/// The addresses that are listened on, with the keys that say so.
 #[derive(Default)]
 pub(in crate::config) struct Listeners(Vec<(SocketAddr, String)>);
 

@@ -26,7 +26,7 @@ settings! {
     /// `listen_addr_http` is required.
     "proxy" => pub(crate) ProxySettings, rules: rules();
 
-    /// The address for HTTPS: HTTP/2 and HTTP/1.1. `[::]:443` is every IPv6 address.
+    /// The address for HTTPS: HTTP/2 and HTTP/1.1. `[::]:443` is all IPv6 addresses.
     listen_addr: Option<Listen>, example: "0.0.0.0:443", restart: RESTART;
     /// The address for plain HTTP: HTTP/1.1, and HTTP/2 with prior knowledge.
     listen_addr_http: Option<Listen>, example: "0.0.0.0:80", restart: RESTART;
@@ -57,9 +57,9 @@ settings! {
         restart: RESTART;
     /// How long running requests may take to end when the server stops.
     shutdown_timeout_secs: Time = Duration::from_secs(30);
-    /// Networks or addresses of proxies in front of this one. Their `X-Forwarded-*` headers are
-    /// believed; those of others are replaced. `private`, `loopback`, `link-local`, `cloudflare`
-    /// and `fastly` are lists of networks.
+    /// Networks or addresses of proxies in front of this one. `X-Forwarded-*` headers are trusted
+    /// only if they come from these; those of others are replaced. `private`, `loopback`,
+    /// `link-local`, `cloudflare` and `fastly` are lists of networks.
     trusted_proxies: List<TrustedProxies>, example: ["10.0.0.0/8", "fd00::/8"];
     /// The header in which `trusted_proxies` name the client, such as `CF-Connecting-IP`,
     /// `True-Client-IP` or `X-Real-IP`. Without it, or if a request doesn't have it,
@@ -78,12 +78,13 @@ settings! {
     idle_timeout_secs: Time = Duration::from_mins(1);
     /// How long a client may take to send a request's whole head.
     header_timeout_secs: Time = Duration::from_secs(10);
-    /// How long a client may pause within a request's body.
+    /// The longest time that a client may go without sending any of a request's body.
     read_timeout_secs: Time = Duration::from_mins(1);
-    /// How long a client may read nothing of an answer.
+    /// The longest time that a client may go without reading any of a response.
     write_timeout_secs: Time = Duration::from_mins(1);
-    /// How long a client that has ended its side of the connection may wait for its answer. A
-    /// client that is gone looks the same until something is written.
+    /// How long a client that has ended its side of the connection may wait for its answer. Until
+    /// something is written to it, a client that has disconnected cannot be told apart from one
+    /// that is still waiting.
     half_close_timeout_secs: Time<true> = Duration::from_secs(10);
     /// The largest request head in bytes. A larger one gets 431.
     // The smallest that a browser's request fits in, and the largest that Pingora reads.
@@ -94,50 +95,51 @@ settings! {
     min_tls_version: Choice<TlsVersion>, restart: RESTART;
     /// How long a TLS handshake may take.
     tls_handshake_timeout_secs: Time = Duration::from_secs(10);
-    /// The most TLS handshakes at once, counted from the complete client hello. Beyond that, the
-    /// oldest of the client with the most is closed.
+    /// The maximum number of concurrent TLS handshakes, counted from the complete ClientHello.
+    /// Above it, the oldest handshake of the client that has the most is closed.
     max_tls_handshakes: Whole<usize, 1, 1_000_000> = 4096;
-    /// The most header fields of a request. One with more gets 431.
+    /// The maximum number of header fields of a request. One with more gets 431.
     // Pingora's parser takes no more than 256.
     max_headers: Whole<usize, 1, 256> = 100;
     /// The longest request target in bytes. A longer one gets 414.
     // Shorter ones URLs have anyway, and longer ones don't fit into the type of a URI.
     max_uri_bytes: Bytes<usize, 64, 65_534> = 8192;
-    /// The most requests on one connection; then it is closed gracefully.
+    /// The maximum number of requests on one connection; then it is closed gracefully.
     max_requests_per_connection: Whole<u32, 1, 1_000_000_000> = 10_000;
     /// The minimum rate of a request body, in bytes a second: a slower one gets 408. 0 means no
     /// minimum. Bodies of gRPC, and bodies whose answer has begun, have no minimum.
     min_body_bytes_per_sec: Bytes<u32, 0, 1_000_000_000> = 100;
     /// How long a body may be slower than `min_body_bytes_per_sec`.
     body_grace_secs: Time = Duration::from_secs(10);
-    /// The most client connections in all. Beyond that, a silent one is closed, or the new one.
+    /// The maximum number of client connections in all. Above it, a silent one is closed, or the
+    /// new one if none is silent.
     max_connections: Whole<usize, 1, 10_000_000> = 100_000;
-    /// The most connections of one client address; for IPv6, of one /64; never more than half of
-    /// `max_connections`. Further ones are closed at once. One of `trusted_proxies` may have seven
-    /// eighths of `max_connections`.
+    /// The maximum number of connections of one client address; for IPv6, of one /64; never more
+    /// than half of `max_connections`. Further ones are closed at once. One of `trusted_proxies`
+    /// may have seven eighths of `max_connections`.
     max_connections_per_client: Whole<u32, 1, 10_000_000> = 4096;
-    /// The most connections that have sent nothing yet: no client hello, no request. Beyond that,
-    /// the oldest of the client with the most is closed.
+    /// The maximum number of connections that have sent nothing yet: no ClientHello, no request.
+    /// Above it, the oldest connection of the client that has the most is closed.
     max_silent_connections: Whole<usize, 1, 10_000_000> = 8192;
-    /// The most requests at once of one client over HTTP/2, on all of its connections, or through
-    /// one of `trusted_proxies`. Further ones get 429.
+    /// The maximum number of concurrent requests of one client over HTTP/2, on all of its
+    /// connections, or through one of `trusted_proxies`. Further ones get 429.
     max_requests_per_client: Whole<u32, 1, 10_000_000> = 4096;
-    /// The most requests at once on one HTTP/2 connection.
+    /// The maximum number of concurrent requests on one HTTP/2 connection.
     max_h2_streams: Whole<u32, 1, 10_000> = 100;
-    /// The most PING, SETTINGS, PRIORITY, CONTINUATION and empty DATA frames of one HTTP/2
-    /// connection in a second; a burst may have twice as many, and `RST_STREAM` counts ten times.
-    /// Beyond that it is closed.
+    /// The maximum number of PING, SETTINGS, PRIORITY, CONTINUATION and empty DATA frames of one
+    /// HTTP/2 connection in a second; a burst may have twice as many, and `RST_STREAM` counts ten
+    /// times. Above it, the connection is closed.
     max_h2_control_frames_per_sec: Whole<u32, 10, 1_000_000> = 1000;
-    /// The most bytes in memory for one connection: answers that its client has not read, request
-    /// bodies that no backend has read, and compression. A backend is read no faster.
+    /// The maximum number of bytes in memory for one connection: answers that its client has not
+    /// read, request bodies that no backend has read, and compression. A backend is read no faster.
     // With less, a connection could not hold what one request needs at once.
     max_buffered_bytes_per_connection: Bytes<usize, 262_144, 4_294_967_295> = 2 << 20;
-    /// The same for one client, as in `max_connections_per_client`. Beyond that each of its
+    /// The same for one client, as in `max_connections_per_client`. Above it, each of its
     /// connections has 64 KiB.
     max_buffered_bytes_per_client: Bytes<usize, 262_144, 4_294_967_295> = 64 << 20;
     /// The same in all.
     max_buffered_bytes: Bytes<usize, 262_144, 4_294_967_295> = 1 << 30;
-    /// The most bytes of an answer that wait to be sent on one HTTP/2 stream.
+    /// The maximum number of bytes of an answer that wait to be sent on one HTTP/2 stream.
     // A frame needs as much room as the least, and no connection should hold more than the most.
     max_h2_send_buffer_bytes: Bytes<usize, 4096, 16_777_216> = 128 << 10;
     /// The certificate with its chain, PEM, for clients that send no name, or an unknown one.
@@ -162,7 +164,7 @@ pub(crate) struct CertificateFiles {
 }
 
 impl ProxySettings {
-    /// Settings in which everything but the two paths has its default; nothing is listened at.
+    /// Settings in which everything but the two paths has its default; nothing is listened on.
     pub(crate) fn new(admin_socket: PathBuf, state_dir: PathBuf) -> Self {
         Self { admin_socket, state_dir, ..Self::default() }
     }
@@ -215,14 +217,14 @@ fn check(section: &Section<'_, '_>, settings: &ProxySettings, listeners: &mut Li
     if !section.has("listen_addr") && !section.has("listen_addr_http") {
         section.problem(
             "",
-            "nothing to listen at; add `listen_addr_http = \"0.0.0.0:80\"` for HTTP, or \
+            "nothing to listen on; add `listen_addr_http = \"0.0.0.0:80\"` for HTTP, or \
              `listen_addr = \"0.0.0.0:443\"` for HTTPS",
         );
     }
     if settings.client_ip_header.is_some() && section.is_empty_list("trusted_proxies") {
         section.problem(
             "client_ip_header",
-            "`trusted_proxies` is empty, and nobody else is believed; name the proxies that set the \
+            "`trusted_proxies` is empty, and nobody else is trusted; name the proxies that set the \
              header: `trusted_proxies = [\"cloudflare\"]`",
         );
     }

@@ -11,20 +11,21 @@ settings! {
 
     /// How long connecting may take, TLS handshake included.
     connect_timeout_secs: Time = Duration::from_secs(5);
-    /// How long a backend may send nothing within a request.
+    /// The longest time that a backend may go without sending anything during a request.
     read_timeout_secs: Time = Duration::from_mins(1);
-    /// How long a backend may read nothing within a request.
+    /// The longest time that a backend may go without reading any of a request.
     write_timeout_secs: Time = Duration::from_mins(1);
     /// How long an unused connection is kept. Stay below the backends' own keep-alive time (5 s in
     /// Node.js): a POST on a connection that the backend is just closing fails.
     idle_timeout_secs: Time = Duration::from_secs(4);
     /// On how many backends a request is tried if connecting fails.
     max_tries: Whole<usize, 1, 10> = 3;
-    /// How often the names of backends are resolved again.
+    /// How often host names of backends are looked up again, never while a request waits.
     resolve_interval_secs: Time = Duration::from_secs(5);
-    /// The most requests at once on one backend; others wait in order. 0 means no limit.
+    /// The maximum number of concurrent requests on one backend; others wait in order. 0 means no
+    /// limit.
     max_requests_per_backend: Whole<usize, 0, 1_000_000>;
-    /// The most requests that wait for a backend of a tag. Further ones get 503.
+    /// The maximum number of requests that wait for a backend of a tag. Further ones get 503.
     queue_size: Whole<usize, 0, 1_000_000> = 1000;
     /// How long a request may wait; then it gets 503.
     queue_timeout_secs: Time = Duration::from_secs(5);

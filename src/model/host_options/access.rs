@@ -57,7 +57,7 @@ pub struct RateLimit {
     /// The period, in seconds. The default is 1.
     #[serde(default = "one_second", skip_serializing_if = "is_one_second")]
     pub per_secs: WholeSeconds<1>,
-    /// The most requests at once after a quiet time. The default is `requests`.
+    /// The maximum number of requests at once after a quiet time. The default is `requests`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
 }

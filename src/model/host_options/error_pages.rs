@@ -163,8 +163,8 @@ impl JsonSchema for Page {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "The path of a file, or a text: a command names files below \
-                            `proxy.pages_dir`, and the config file any.",
+            "description": "The path of a file, or a text. Commands may only name files below \
+                            `proxy.pages_dir`, the config file any.",
             "anyOf": [
                 { "type": "string", "minLength": 1, "description": "The path of a file." },
                 {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{ParseError, serde_as_text};
 
-/// Edits of headers: those of `remove` are removed first; then each of `set` replaces all of its name; then
-/// those of `add` are added.
+/// Edits of headers: first the headers in `remove` are removed, then those in `set` replace existing ones,
+/// then those in `add` are added.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeaderEdits {

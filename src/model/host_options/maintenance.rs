@@ -23,7 +23,7 @@ pub struct Maintenance {
 pub struct Pause {
     /// How long a request may wait, in seconds; then it gets 503.
     pub max_wait_secs: WholeSeconds,
-    /// The most requests that may wait; further ones get 503 at once.
+    /// The maximum number of requests that may wait; further ones get 503 at once.
     pub max_waiting: u32,
 }
 

@@ -88,7 +88,7 @@ impl Explainer {
             Err(Answer::Refuse(reason)) => explanation.refused = Some(refusal(reason)),
             Err(Answer::Challenge(_)) => explanation.answers_challenge = true,
             Err(Answer::Redirect(to)) => {
-                let note = format!("it is redirected to {to}; this is what is served there");
+                let note = format!("redirected to {to}; the backends shown are for that URL");
                 explanation.notes.push(note);
                 explanation.redirected = Some(to);
             }
@@ -246,7 +246,7 @@ fn notes(options: &OptionSet, is_client_known: bool) -> Vec<String> {
     }
     let is_open = options.allow.is_empty() && options.deny.is_empty();
     if !is_client_known && !is_open {
-        let note = "not every client is served; `--client ADDRESS` says whether that one is";
+        let note = "`allow` or `deny` refuses some clients; check one with `--client ADDRESS`";
         notes.push(note.to_owned());
     }
     let limits = [

@@ -25,7 +25,7 @@ pub(crate) struct CompleteParams {
     /// The text that the names begin with. Without it, all names.
     #[serde(default)]
     pub prefix: String,
-    /// The most names. The default is 200.
+    /// The maximum number of names. The default is 200.
     pub limit: Option<usize>,
 }
 

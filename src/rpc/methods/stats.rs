@@ -36,7 +36,7 @@ pub(crate) struct GetParams {
     /// The order of the rows. The default is by rate.
     #[serde(default)]
     pub sort: StatsSort,
-    /// The most domains, and the most backends. The default is 100, the maximum 1000.
+    /// The maximum number of domains, and of backends: 100 by default, at most 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }

@@ -72,7 +72,7 @@ fn whatever_is_no_header_closes_the_connection_and_reaches_no_backend() {
         (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\n", "does not end in CR LF"),
         (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711\r\n", "four fields"),
         (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80 1\r\n", "four fields"),
-        (b"PROXY TCP4 2001:db8::7 198.51.100.1 4711 80\r\n", "none of its family"),
+        (b"PROXY TCP4 2001:db8::7 198.51.100.1 4711 80\r\n", "not of the family"),
         (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 65536\r\n", "a port"),
         (b"PROXY UDP4 192.0.2.7 198.51.100.1 4711 80\r\n", "TCP4, TCP6 and UNKNOWN"),
         (long.as_bytes(), "too long"),
@@ -80,7 +80,7 @@ fn whatever_is_no_header_closes_the_connection_and_reaches_no_backend() {
         (&v2(0x22, 0x11, &inet), "of version 2"),
         (&v2(0x21, 0x51, &inet), "family or transport"),
         (&v2(0x21, 0x21, &inet), "too short"),
-        (&v2(0x21, 0x11, &[&inet[..], &[1, 0, 9, 0]].concat()), "does not fit in"),
+        (&v2(0x21, 0x11, &[&inet[..], &[1, 0, 9, 0]].concat()), "longer than the header"),
         (&v2(0x21, 0x11, &[&inet[..], &[3, 0, 4, 0, 0, 0, 0]].concat()), "checksum"),
         (&v2(0x20, 0x00, &[0; 5000]), "too long"),
     ];

@@ -98,7 +98,9 @@ fn an_address_that_is_taken_is_said_by_its_key() {
     std::fs::write(&config, setup.text(directory.path())).unwrap();
     let ended = serve_once(&config);
     assert_eq!(ended.code, 1, "{ended:?}");
-    for part in [&format!("`{address}` (`proxy.management_api_addr`)"), "something else listens"] {
+    for part in
+        [&format!("`{address}` (`proxy.management_api_addr`)"), "another process is listening"]
+    {
         assert!(ended.stderr.contains(part), "{}", ended.stderr);
     }
 }

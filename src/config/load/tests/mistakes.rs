@@ -19,8 +19,8 @@ tags = ["a", "b c"]
     assert_eq!(
         error.to_string(),
         "\
-config.toml:2: proxy.listen_addr_http: `:80`: add the address: `0.0.0.0:80` is every one of IPv4, \
-`[::]:80` of IPv6
+config.toml:2: proxy.listen_addr_http: `:80`: add an address: `0.0.0.0:80` for all IPv4 \
+addresses, or `[::]:80` for all IPv6 addresses
 config.toml:3: proxy.threads: `0`: use 1 to 1024
 config.toml:5: virtual_hosts[\"example.com:80\"].domain: `example.com:80`: give the host alone, \
 without a port
@@ -255,7 +255,7 @@ fn a_file_that_listens_nowhere_is_refused() {
     for text in ["", "[proxy]\nthreads = 1\n"] {
         let found = problems(text);
         assert_eq!((found.len(), found[0].key.as_str()), (1, "proxy"), "{found:?}");
-        assert!(found[0].message.starts_with("nothing to listen at"), "{found:?}");
+        assert!(found[0].message.starts_with("nothing to listen on"), "{found:?}");
     }
 }
 
