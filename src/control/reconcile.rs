@@ -25,6 +25,15 @@ pub(super) struct Merged {
     pub(super) steps: Vec<SwitchStep>,
 }
 
+/// What becomes of a backend for which a change of the file and one of a command do not go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clash {
+    /// The file is refused.
+    Refused,
+    /// What the file says of it holds as a whole: a start must not fail for that.
+    FileHolds,
+}
+
 /// Merges what `declared` changes about `applied` into `live`.
 ///
 /// # Errors
@@ -33,9 +42,10 @@ pub(super) fn merge(
     live: &Snapshot,
     applied: &Declared,
     declared: &Declared,
+    clash: Clash,
 ) -> Result<Merged, ControlError> {
     let mut merged = Merged::default();
-    merge_backends(live, applied, declared, &mut merged)?;
+    merge_backends(live, applied, declared, clash, &mut merged)?;
     merge_domains(live, applied, declared, &mut merged)?;
     check_names(live, &merged.changes)?;
     Ok(merged)
@@ -119,6 +129,7 @@ fn merge_backends(
     live: &Snapshot,
     applied: &Declared,
     declared: &Declared,
+    clash: Clash,
     merged: &mut Merged,
 ) -> Result<(), ControlError> {
     let before = backends_of(applied);
@@ -141,26 +152,32 @@ fn merge_backends(
                 let (kind, name) = (EntryKind::Backend, new.id.to_string());
                 return Err(ControlError::FileConflict { kind, name, differs, made: None });
             }
-            (Some(old), Some(now)) => Backend {
-                id: now.id.clone(),
-                address: pick(&old.address, &new.address, &now.address),
-                tags: pick(&old.tags, &new.tags, &now.tags),
-                options: record::merged(&now.options, &old.options, &new.options),
-                state: match new.state {
-                    Some(state) if old.state != new.state => state,
-                    _ => now.state,
-                },
-            },
-        };
-        match now {
-            None => merged.tell(EntryKind::Backend, &new.id, EntryAction::Added, Vec::new()),
-            Some(now) => {
+            (Some(old), Some(now)) => {
+                let next = Backend {
+                    id: now.id.clone(),
+                    address: pick(&old.address, &new.address, &now.address),
+                    tags: pick(&old.tags, &new.tags, &now.tags),
+                    options: record::merged(&now.options, &old.options, &new.options),
+                    state: match new.state {
+                        Some(state) if old.state != new.state => state,
+                        _ => now.state,
+                    },
+                };
                 // What the file says fits by itself; with what commands did since, it may not.
-                if files::check_options(&next).is_err() {
+                if files::check_options(&next).is_ok() {
+                    next
+                } else if clash == Clash::FileHolds {
+                    Backend { state: next.state, ..new.clone().into() }
+                } else {
                     let differs = changes(now.differences(&new.clone().into()));
                     let (kind, name) = (EntryKind::Backend, new.id.to_string());
                     return Err(ControlError::FileConflict { kind, name, differs, made: None });
                 }
+            }
+        };
+        match now {
+            None => merged.tell(EntryKind::Backend, &new.id, EntryAction::Added, Vec::new()),
+            Some(now) => {
                 let changed = changes(now.differences(&next));
                 if changed.is_empty() {
                     continue;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::configuration::Configuration;
+use super::reconcile::Clash;
 use super::settings::{SettingsChange, compare};
 use super::{ControlError, ControlPlane, drain};
 use crate::clock::whole_millis;
@@ -97,7 +98,8 @@ impl Configuration {
         let path = self.source().to_string();
         let control = &self.control;
         let files = std::mem::take(&mut config.peer_files);
-        let merge = Merge { control, path, applied, declared, files };
+        let clash = Clash::Refused;
+        let merge = Merge { control, path, applied, declared, files, clash };
         Ok((config, settings, merge))
     }
 
@@ -168,7 +170,8 @@ impl ControlPlane {
     ) -> Result<Arc<Snapshot>, ControlError> {
         let applied = Arc::new(applied.unwrap_or_default());
         let declared = Arc::new(declared);
-        let merge = Merge { control: self, path, applied, declared, files };
+        let clash = Clash::FileHolds;
+        let merge = Merge { control: self, path, applied, declared, files, clash };
         match merge.at_start(check).await {
             Ok(()) => Ok(self.snapshot()),
             Err(error) => Err(self.with_maker(error).await),

@@ -21,6 +21,9 @@ pub struct Size(u64);
 /// What a text looks like that is a size, or refers to one in the environment.
 const PATTERN: &str = r"^([0-9]+ *([KMGTkmgt][Ii]?)?[Bb]?|.*\$\{[A-Za-z_][A-Za-z0-9_]*\}.*)$";
 
+/// The largest: more is no number of TOML, and could not be exported.
+const MOST: u64 = i64::MAX as u64;
+
 impl Size {
     /// How a size is written, for messages.
     pub const FORM: &'static str = "use a size such as 10MB or 10485760";
@@ -55,7 +58,7 @@ fn bytes(text: &str) -> Option<u64> {
         "t" | "tb" | "ti" | "tib" => 1 << 40,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(factor)
+    number.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| *bytes <= MOST)
 }
 
 impl fmt::Display for Size {
@@ -67,7 +70,7 @@ impl fmt::Display for Size {
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let size = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.as_u64().map(Self),
+            Value::Number(number) => number.as_u64().filter(|bytes| *bytes <= MOST).map(Self),
             Value::String(text) => text.parse().ok(),
             _ => None,
         };

@@ -67,7 +67,9 @@ pub fn shown_in_words(key: &str, value: Option<&Value>) -> String {
         None | Some(Value::Null) => if is_switch { "off" } else { "none" }.to_owned(),
         Some(Value::Object(members)) if members.contains_key("requests") => rate(members),
         Some(Value::Object(members)) if members.is_empty() => "on".to_owned(),
-        Some(Value::Object(members)) if is_switch => format!("on ({})", members_in_words(members)),
+        Some(Value::Object(members)) if is_switch => {
+            format!("on ({})", members_in_words(key, members))
+        }
         Some(value) => in_words(key, value),
     }
 }
@@ -84,15 +86,29 @@ fn rate(members: &Map<String, Value>) -> String {
     format!("{requests} requests {period}{burst}")
 }
 
-fn members_in_words(members: &Map<String, Value>) -> String {
+/// Tables whose names are not ours: of header fields, users and statuses.
+const MAPS: [&str; 4] = ["add", "error_pages", "set", "users"];
+
+/// The members of the table that stands at `table`.
+fn members_in_words(table: &str, members: &Map<String, Value>) -> String {
+    let is_map = MAPS.contains(&table);
     let words = members.iter().map(|(key, value)| {
         if value == HIDDEN {
             return key.clone();
         }
         let shown = match value {
-            Value::Object(inner) => format!("({})", members_in_words(inner)),
+            Value::Object(inner) => format!("({})", members_in_words(key, inner)),
             value => in_words(key, value),
         };
+        if is_map {
+            // A text must not look as if it were the end of it.
+            let is_plain = !shown.contains([',', '(', ')', '"']);
+            return if is_plain {
+                format!("{key}: {shown}")
+            } else {
+                format!("{key}: \"{shown}\"")
+            };
+        }
         match key.as_str() {
             "max_wait_secs" => shown,
             "max_waiting" => format!("{shown} waiting"),
@@ -118,12 +134,12 @@ fn in_words(key: &str, value: &Value) -> String {
         Value::String(text) => on_one_line(text),
         Value::Array(elements) => {
             let elements = elements.iter().map(|element| match element {
-                Value::Object(members) => format!("({})", members_in_words(members)),
+                Value::Object(members) => format!("({})", members_in_words(key, members)),
                 element => in_words(key, element),
             });
             elements.collect::<Vec<_>>().join(", ")
         }
-        Value::Object(members) => members_in_words(members),
+        Value::Object(members) => members_in_words(key, members),
     }
 }
 
@@ -147,6 +163,11 @@ mod tests {
     fn an_option_is_never_shown_as_json() {
         for (key, value, words) in [
             ("pause", json!({"max_wait_secs": 30, "max_waiting": 1000}), "on (30s, 1000 waiting)"),
+            (
+                "request_headers",
+                json!({"set": {"x_api_secs": "1", "max_waiting": "a, remove server)"}}),
+                "set (max_waiting: \"a, remove server)\", x_api_secs: 1)",
+            ),
             ("pause", json!(null), "off"),
             ("maintenance", json!({}), "on"),
             ("maintenance", json!({"retry_after_secs": 90}), "on (retry after 1m 30s)"),
@@ -161,12 +182,12 @@ mod tests {
             ("timeouts", json!({"response_secs": 0.3}), "response 300ms"),
             ("compression", json!(["zstd", "gzip"]), "zstd, gzip"),
             ("paths", json!([{"prefix": "/api", "tag": "a"}]), "(prefix /api, tag a)"),
-            ("request_headers", json!({"set": {"X-A": "1"}}), "set (X-A 1)"),
+            ("request_headers", json!({"set": {"X-A": "1"}}), "set (X-A: 1)"),
             ("request_headers", json!({"remove": ["X-A", "X-B"]}), "remove X-A, X-B"),
             (
                 "basic_auth",
                 json!({"realm": "staff", "users": {"ann": "(hidden)", "bob": "${BOB}"}}),
-                "on (realm staff, users (ann, bob ${BOB}))",
+                "on (realm staff, users (ann, bob: ${BOB}))",
             ),
             ("canonical_host", json!("a.test"), "a.test"),
         ] {

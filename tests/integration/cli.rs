@@ -486,7 +486,7 @@ fn any_method_can_be_called() {
 fn a_plan_is_applied_wherever_the_socket_is_named() {
     let (server, _backends) = furnished();
     let mut command = Command::new(vhost_binary());
-    let plan = server.ctl_json(&["switch", "example.com", "b", "--plan"]);
+    let plan = server.ctl_json(&["switch", "example.com", "b", "--plan", "--force"]);
     let token = plan["token"].as_str().expect("a token");
     command.args(["ctl", "switch", "--apply", token]).env("VHOST_SOCKET", server.socket());
     let output = RunningCtl::of(command).wait();

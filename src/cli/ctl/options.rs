@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::flags::EDITS;
 use crate::model::record::{self, Keys};
@@ -154,15 +154,26 @@ fn parse<T: HasOptions>(text: &str) -> Result<Given<T>, String> {
     if !known.contains(&first) {
         return Err(format!("`{first}` is not an option; the options are {}", known.join(", ")));
     }
-    let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .and_then(|value| serde_json::to_value(value).ok())
-        .unwrap_or_else(|| value.into());
+    let read = value.parse::<toml::Value>().ok().and_then(|value| json_of(&value));
+    let value = read.unwrap_or_else(|| value.into());
     let inner = keys
         .rev()
         .fold(value, |value, key| Value::Object(Map::from_iter([(key.to_owned(), value)])));
     Ok(Given { key: first.to_owned(), value: inner, of: PhantomData })
+}
+
+/// The same in JSON, but for what that doesn't have: dates, and numbers that are not finite.
+fn json_of(value: &toml::Value) -> Option<Value> {
+    match value {
+        toml::Value::Datetime(_) => None,
+        toml::Value::Float(number) => Number::from_f64(*number).map(Value::Number),
+        toml::Value::Array(elements) => elements.iter().map(json_of).collect(),
+        toml::Value::Table(members) => {
+            let members = members.iter().map(|(key, value)| Some((key.clone(), json_of(value)?)));
+            members.collect::<Option<Map<_, _>>>().map(Value::Object)
+        }
+        value => serde_json::to_value(value).ok(),
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +199,10 @@ mod tests {
         for (text, key, value) in [
             ("max_body_bytes=5", "max_body_bytes", json!(5)),
             ("max_body_bytes=10MB", "max_body_bytes", json!("10MB")),
+            // What JSON has not stays a text, which is refused where it does not fit.
+            ("max_body_bytes=inf", "max_body_bytes", json!("inf")),
+            ("max_body_bytes=5\nx=6", "max_body_bytes", json!("5\nx=6")),
+            ("maintenance={ message = nan }", "maintenance", json!("{ message = nan }")),
             ("canonical_host=example.com", "canonical_host", json!("example.com")),
             ("compression = [\"gzip\"]", "compression", json!(["gzip"])),
             (

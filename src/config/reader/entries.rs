@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -149,7 +149,9 @@ fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
             .map(Value::from)
             .map_err(|_| "use a smaller number".to_owned()),
         DeValue::Float(number) => {
-            number.as_str().parse::<f64>().map(Value::from).map_err(|_| "write a number".to_owned())
+            // `inf` and `nan` would become null, which takes an option away.
+            let number = number.as_str().parse().ok().and_then(Number::from_f64);
+            number.map(Value::Number).ok_or_else(|| "write a finite number".to_owned())
         }
         DeValue::Datetime(_) => Err("write a text in quotes, not a date".to_owned()),
         DeValue::Array(_) | DeValue::Table(_) => Err("write a single value".to_owned()),

@@ -95,7 +95,7 @@ settings! {
     min_tls_version: Choice<TlsVersion>, restart: RESTART;
     /// How long a TLS handshake may take.
     tls_handshake_timeout_secs: Time = Duration::from_secs(10);
-    /// The maximum number of concurrent TLS handshakes, counted from the complete ClientHello.
+    /// The maximum number of concurrent TLS handshakes, counted from the complete client hello.
     /// Above it, the oldest handshake of the client that has the most is closed.
     max_tls_handshakes: Whole<usize, 1, 1_000_000> = 4096;
     /// The maximum number of header fields of a request. One with more gets 431.
@@ -118,7 +118,7 @@ settings! {
     /// than half of `max_connections`. Further ones are closed at once. One of `trusted_proxies`
     /// may have seven eighths of `max_connections`.
     max_connections_per_client: Whole<u32, 1, 10_000_000> = 4096;
-    /// The maximum number of connections that have sent nothing yet: no ClientHello, no request.
+    /// The maximum number of connections that have sent nothing yet: no client hello, no request.
     /// Above it, the oldest connection of the client that has the most is closed.
     max_silent_connections: Whole<usize, 1, 10_000_000> = 8192;
     /// The maximum number of concurrent requests of one client over HTTP/2, on all of its

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::model::BackendState;
+use crate::model::{BackendOptions, BackendState};
 
 fn file(text: &str) -> Declared {
     let text = format!("[proxy]\nlisten_addr_http = \"127.0.0.1:8080\"\n{text}");
@@ -24,7 +24,7 @@ fn base() -> String {
 
 /// The state after `declared` is applied where `applied` was before.
 fn apply(live: &Snapshot, applied: &Declared, declared: &Declared) -> (Snapshot, Vec<String>) {
-    let merged = merge(live, applied, declared).unwrap();
+    let merged = merge(live, applied, declared, Clash::Refused).unwrap();
     let told = merged.entries.iter().map(ToString::to_string).collect();
     (live.after(merged.changes, live.revision() + 1), told)
 }
@@ -116,12 +116,12 @@ fn a_name_that_a_command_made_otherwise_is_a_conflict() {
     let made = file(&(domain("made.example", "c", "") + &backend("w3", "c", 1)));
     let (live, _) = apply(&Snapshot::default(), &Declared::default(), &made);
     for text in [base() + &backend("w3", "c", 2), base() + &domain("made.example", "a", "")] {
-        let error = merge(&live, &file(&base()), &file(&text)).unwrap_err();
+        let error = merge(&live, &file(&base()), &file(&text), Clash::Refused).unwrap_err();
         assert!(matches!(error, ControlError::FileConflict { .. }), "{error}");
     }
     // An alias in the file that a command gave away is one too.
     let text = domain("example.com", "a", "aliases = [\"made.example\"]") + &backend("w1", "a", 1);
-    let error = merge(&live, &Declared::default(), &file(&text)).unwrap_err();
+    let error = merge(&live, &Declared::default(), &file(&text), Clash::Refused).unwrap_err();
     assert!(matches!(error, ControlError::FileNameTaken { .. }), "{error}");
 }
 
@@ -156,7 +156,7 @@ fn a_conflict_says_what_differs_and_a_drained_backend_is_none() {
     assert_eq!(state, BackendState::Draining);
     let otherwise = file(&(base() + &backend("w3", "c", 2)));
     assert_eq!(
-        merge(&live, &file(&base()), &otherwise).unwrap_err().to_string(),
+        merge(&live, &file(&base()), &otherwise, Clash::Refused).unwrap_err().to_string(),
         "the config file declares the backend `w3`, which a command made with other values (weight: 1 → 2)"
     );
 }
@@ -173,7 +173,8 @@ fn a_state_that_the_file_says_is_applied_when_the_file_changes_it() {
     assert_eq!(state_of(&live), BackendState::Draining, "{told:?}");
     let (live, _) = apply(&live, &draining, &silent);
     assert_eq!(state_of(&live), BackendState::Draining, "a file that is silent decides nothing");
-    let error = merge(&live, &Declared::default(), &with("state = \"ready\"\n")).unwrap_err();
+    let error = merge(&live, &Declared::default(), &with("state = \"ready\"\n"), Clash::Refused)
+        .unwrap_err();
     assert!(error.to_string().contains("draining"), "{error}");
 }
 
@@ -321,7 +322,7 @@ mod properties {
                 other.backends.reverse();
             }
             prop_assert!(same(&file, &other));
-            let merged = merge(&live, &file, &other).expect("nothing to contradict");
+            let merged = merge(&live, &file, &other, Clash::Refused).expect("nothing to contradict");
             prop_assert!(merged.changes.is_empty() && merged.entries.is_empty(), "{merged:?}");
         }
 
@@ -345,7 +346,7 @@ mod properties {
             after in any_file(),
         ) {
             let live = started(&before, commands);
-            let Ok(merged) = merge(&live, &before, &after) else { return Ok(()) };
+            let Ok(merged) = merge(&live, &before, &after, Clash::Refused) else { return Ok(()) };
             let next = live.after(merged.changes.clone(), live.revision() + 1);
             let (olds, news) = (domains_of(&before), domains_of(&after));
             let (was, is) = (hosts(&live), hosts(&next));
@@ -397,7 +398,7 @@ mod properties {
                 }
             }
             // And then the file is applied.
-            let again = merge(&next, &after, &after).expect("nothing to contradict");
+            let again = merge(&next, &after, &after, Clash::Refused).expect("nothing to contradict");
             prop_assert!(again.changes.is_empty());
         }
 
@@ -412,7 +413,7 @@ mod properties {
             turned.domains.reverse();
             turned.backends.reverse();
             let outcome = |file: &Declared| {
-                let merged = merge(&live, &before, file).ok()?;
+                let merged = merge(&live, &before, file, Clash::Refused).ok()?;
                 let next = live.after(merged.changes, live.revision() + 1);
                 Some((hosts(&next), all_backends(&next)))
             };
@@ -426,7 +427,7 @@ mod properties {
             after in any_file(),
         ) {
             let live = started(&before, commands);
-            let Ok(merged) = merge(&live, &before, &after) else { return Ok(()) };
+            let Ok(merged) = merge(&live, &before, &after, Clash::Refused) else { return Ok(()) };
             let next = live.after(merged.changes.clone(), live.revision() + 1);
             if check_served(&live, &next, &merged).is_err() { return Ok(()) }
             for (name, was) in hosts(&live) {
@@ -438,4 +439,24 @@ mod properties {
             }
         }
     }
+}
+
+#[test]
+fn where_a_change_of_the_file_and_one_of_a_command_do_not_go_together_a_start_takes_the_files() {
+    let text = |name: &str| {
+        let tls = format!("scheme = \"https\"\ntls_server_name = \"{name}\"\n");
+        file(&(domain("example.com", "a", "") + &backend("w1", "a", 1) + &tls))
+    };
+    let (before, after) = (text("x.test"), text("z.test"));
+    let (live, _) = apply(&Snapshot::default(), &Declared::default(), &before);
+    let mut plain = live.backend(&"w1".parse().unwrap()).unwrap().backend.clone();
+    plain.options = BackendOptions::default();
+    let live = live.after(vec![Change::PutBackend(plain)], 9);
+    let error = merge(&live, &before, &after, Clash::Refused).unwrap_err();
+    assert!(matches!(error, ControlError::FileConflict { .. }), "{error}");
+    let merged = merge(&live, &before, &after, Clash::FileHolds).unwrap();
+    assert_eq!(merged.entries.len(), 1);
+    let next = live.after(merged.changes, 10);
+    let options = &next.backend(&"w1".parse().unwrap()).unwrap().backend.options;
+    assert_eq!(*options, after.backends[0].options);
 }

@@ -10,7 +10,7 @@ use crate::control::claims::Claim;
 use crate::control::edit::Edit;
 use crate::control::files::FILES;
 use crate::control::plane::off_the_runtime;
-use crate::control::reconcile::{Merged, check_served, merge, same};
+use crate::control::reconcile::{Clash, Merged, check_served, merge, same};
 use crate::control::{ControlError, ControlPlane, gate};
 use crate::model::{
     Actor, Backend, Change, EntryChange, EntryKind, EventKind, ReloadProgress, SwitchStep, Tag,
@@ -32,6 +32,7 @@ pub(super) struct Merge<'a> {
     pub(super) declared: Arc<Declared>,
     /// What was read of the files of backends a moment ago.
     pub(super) files: PeerFiles,
+    pub(super) clash: Clash,
 }
 
 /// What a merge did, or would do.
@@ -90,9 +91,10 @@ impl Merge<'_> {
     async fn plan(&self, force: bool) -> Result<Plan, ControlError> {
         let (applied, declared) = (Arc::clone(&self.applied), Arc::clone(&self.declared));
         let (live, mut files) = (self.control.snapshot(), self.files.clone());
+        let clash = self.clash;
         off_the_runtime(move || {
             let same = same(&applied, &declared);
-            let merged = changed(&live, &applied, &declared, same)?;
+            let merged = changed(&live, &applied, &declared, same, clash)?;
             for backend in merged.backends().chain(live.backends().map(|node| &node.backend)) {
                 if let Err(error) = files.read(&backend.options) {
                     let (error, hint) = (error.to_string(), error.hint());
@@ -135,13 +137,14 @@ impl Merge<'_> {
     ) -> Result<Option<Done>, ControlError> {
         let (applied, declared) = (Arc::clone(&self.applied), Arc::clone(&self.declared));
         let (path, settings) = (self.path.clone(), settings.to_vec());
+        let clash = self.clash;
         let (committed, done) = self
             .control
             .change_and(actor, move |now| {
                 let plan = if plan.revision == now.revision() {
                     plan
                 } else {
-                    let merged = changed(now, &applied, &declared, plan.same)?;
+                    let merged = changed(now, &applied, &declared, plan.same, clash)?;
                     let is_read = |backend: &Backend| plan.files.of(&backend.options).is_some();
                     if !merged.steps.is_empty() || !merged.backends().all(is_read) {
                         return Ok((None, None));
@@ -163,8 +166,9 @@ fn changed(
     applied: &Declared,
     declared: &Declared,
     same: bool,
+    clash: Clash,
 ) -> Result<Merged, ControlError> {
-    if same { Ok(Merged::default()) } else { merge(live, applied, declared) }
+    if same { Ok(Merged::default()) } else { merge(live, applied, declared, clash) }
 }
 
 /// A merge on the state of one revision.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,11 +33,21 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let address = || text.parse::<IpAddr>().map(IpNet::from);
         let network = text.parse::<IpNet>().or_else(|_| address());
-        network.map(|network| Self(network.trunc())).map_err(|_| {
+        network.map(|network| Self(unmapped(network.trunc()))).map_err(|_| {
             let reason = "write an address or a network: `10.0.0.7`, `10.0.0.0/8` or `fd00::/8`";
             ParseError::new("network", text, reason)
         })
     }
+}
+
+/// A network of IPv4 for one that is written as IPv6 (`::ffff:10.0.0.0/104`, RFC 4291 §2.5.5.2): clients are
+/// compared by their IPv4 address.
+fn unmapped(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let prefix = mapped.prefix_len().checked_sub(96);
+    let address = mapped.addr().to_ipv4_mapped();
+    let own = prefix.zip(address).and_then(|(prefix, ip)| Ipv4Net::new(ip, prefix).ok());
+    own.map_or(network, IpNet::V4)
 }
 
 impl fmt::Display for Network {

@@ -52,6 +52,15 @@ fn what_is_wrong_is_named() {
         (json!({"compression": ["gzip", "gzip"]}), "is listed twice"),
         (json!({"error_pages": {"200": "/x"}}), "400 to 599"),
         (json!({"allow": ["\t10.0.0.0/8"]}), r"`\t10.0.0.0/8`"),
+        (json!({"max_body_bytes": 1_u64 << 63}), "use a size"),
+        (json!({"max_body_bytes": "8388608T"}), "use a size"),
+        // Serde takes the elements of a list for a struct's fields, and a table of one member for a word.
+        (json!({"maintenance": []}), "`maintenance`: a list doesn't fit here; write a table"),
+        (json!({"timeouts": [5]}), "a list doesn't fit here"),
+        (json!({"rate_limit": [5, 6, 7]}), "a list doesn't fit here"),
+        (json!({"paths": [["/x", "a", true]]}), "paths[0]"),
+        (json!({"request_headers": [{"a": "b"}]}), "a list doesn't fit here"),
+        (json!({"compression": [{"gzip": null}]}), "choose `"),
     ] {
         let error = refused(value.clone());
         assert!(error.contains(words), "{value}: {error}");
@@ -279,5 +288,43 @@ fn walk(schema: &Value, definitions: &Value, path: &str, found: &mut Vec<String>
     }
     if schema["items"].is_object() {
         walk(&schema["items"], definitions, &format!("{path}[]"), found);
+    }
+}
+
+#[test]
+fn a_patch_takes_away_what_is_there_and_nothing_else() {
+    let patch = |options: &HostOptions, patch: Value| {
+        let Value::Object(patch) = patch else { panic!("an object") };
+        options.patched(patch)
+    };
+    let none = HostOptions::default();
+    for value in [
+        json!({"maintenance": {"message": null}}),
+        json!({"pause": {"max_waiting": null}}),
+        json!({"request_headers": {"set": {"x-a": null}}}),
+        json!({"maintenance": null}),
+    ] {
+        let patched = patch(&none, value.clone()).unwrap();
+        assert!(patched.is_empty(), "{value} switches nothing on");
+    }
+    assert!(!patch(&none, json!({"maintenance": {}})).unwrap().is_empty());
+    let on = read(json!({"maintenance": {"message": "soon"}})).unwrap();
+    let silent = patch(&on, json!({"maintenance": {"message": null}})).unwrap();
+    assert_eq!(Value::Object(silent.values()), json!({"maintenance": {}}));
+    let error = patch(&on, json!({"maintenence": null})).expect_err("a name that there is not");
+    assert!(error.to_string().contains("maintenence"), "{error}");
+}
+
+#[test]
+fn networks_of_ipv4_are_the_same_however_they_are_written() {
+    for (mapped, plain) in [
+        ("::ffff:10.0.0.7", "10.0.0.7/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("fd00::/8", "fd00::/8"),
+        ("::/0", "::/0"),
+    ] {
+        let network: Network = mapped.parse().unwrap();
+        assert_eq!(network.to_string(), plain);
     }
 }

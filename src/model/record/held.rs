@@ -233,10 +233,16 @@ impl<R: Record> Held<R> {
             })?;
             given.insert(key, one);
         }
+        // Nothing is taken out of what is not there: that would switch it on.
+        given.retain(|key, one| written.contains_key(key) || !only_removes(one));
         let mut merged = Value::Object(written);
         let patch = Value::Object(given);
         json_patch::merge(&mut merged, &patch);
-        let Value::Object(merged) = merged else { return Ok(Self::default()) };
+        let Value::Object(mut merged) = merged else { return Ok(Self::default()) };
+        // What is unknown is refused whatever is said of it.
+        let unknown = patch.as_object().into_iter().flat_map(Map::keys);
+        let unknown = unknown.filter(|key| !R::KEYS.contains(&key.as_str()));
+        merged.extend(unknown.map(|key| (key.clone(), patch[key].clone())));
         let (mut values, mut parts) = (Map::new(), Parts::<R>::default());
         for (key, value) in &merged {
             let mut look = |text: &str| match self.meaning(text) {
@@ -313,6 +319,12 @@ impl<R: Record> Held<R> {
         let differing = R::KEYS.iter().copied().filter(|key| one.get(*key) != two.get(*key));
         differing.map(|key| (key, text(&shown_one, key), text(&shown_two, key))).collect()
     }
+}
+
+/// Whether a patch of a table takes members out of it, and does nothing else.
+fn only_removes(patch: &Value) -> bool {
+    let Value::Object(members) = patch else { return false };
+    !members.is_empty() && members.values().all(|one| one.is_null() || only_removes(one))
 }
 
 fn put(values: &mut Map<String, Value>, key: &str, value: Option<&Value>) {

@@ -18,6 +18,9 @@ pub trait Keys: Sized {
 
     /// The record of which nothing is given.
     fn by_default() -> &'static Self;
+
+    /// Its JSON Schema.
+    fn schema() -> &'static Value;
 }
 
 /// Options that are declared once: what is not given has its default.
@@ -75,6 +78,12 @@ macro_rules! record {
                 static BY_DEFAULT: std::sync::LazyLock<$name> =
                     std::sync::LazyLock::new($name::default);
                 &BY_DEFAULT
+            }
+
+            fn schema() -> &'static serde_json::Value {
+                static SCHEMA: std::sync::LazyLock<serde_json::Value> =
+                    std::sync::LazyLock::new($crate::model::record::schema::<$name>);
+                &SCHEMA
             }
         }
     };

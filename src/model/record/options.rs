@@ -40,6 +40,7 @@ pub fn read<R: Record>(values: Map<String, Value>) -> Result<R, OptionError> {
 /// Of the first key that is unknown, whose value is of another kind, or that has a name twice.
 pub fn typed<R: Record>(values: Map<String, Value>) -> Result<R, OptionError> {
     let values = Value::Object(names::alike::<R>(values)?);
+    wrong::check_shape(&values, R::schema(), "")?;
     let read = serde_path_to_error::deserialize(values);
     read.map_err(|error| wrong::explained::<R>(&error))
 }
@@ -58,6 +59,9 @@ pub fn patched<R: Record>(record: &R, patch: Map<String, Value>) -> Result<R, Op
             values.insert(key, value);
         } else if optional.contains(&key.as_str()) {
             values.remove(&key);
+        } else if !R::KEYS.contains(&key.as_str()) {
+            // What is unknown is refused whatever is said of it.
+            values.insert(key, value);
         }
     }
     typed(values)

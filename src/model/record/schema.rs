@@ -48,6 +48,14 @@ fn forms(schema: &Value) -> impl Iterator<Item = &Value> {
     forms.into_iter()
 }
 
+/// Whether a value may be of this type of JSON.
+pub(super) fn takes(schema: &Value, kind: &str) -> bool {
+    forms(schema).any(|form| match &form["type"] {
+        Value::Array(kinds) => kinds.iter().any(|one| one == kind),
+        one => one == kind,
+    })
+}
+
 /// The words that a value may be; none where there are more than words.
 pub fn finite_values(schema: &Value) -> Vec<&str> {
     let words = forms(schema).flat_map(|form| {

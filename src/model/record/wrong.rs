@@ -21,6 +21,35 @@ pub(super) fn explained<R: Record>(
     }
 }
 
+/// Checks that no list stands where there should be a table, whose members serde would take its elements
+/// for, and no table where there should be a word.
+pub(super) fn check_shape(value: &Value, schema: &Value, path: &str) -> Result<(), OptionError> {
+    let inner = |key: &str, value: &Value, path: String| {
+        schema::member(schema, key).map_or(Ok(()), |schema| check_shape(value, schema, &path))
+    };
+    match value {
+        Value::Array(elements) if schema::takes(schema, "array") => {
+            let mut elements = elements.iter().enumerate();
+            elements.try_for_each(|(at, one)| inner("]", one, format!("{path}[{at}]")))
+        }
+        Value::Array(_) if schema::takes(schema, "object") => {
+            let reason = "a list doesn't fit here; write a table, such as `{ key = value }`";
+            Err(OptionError::new(path, reason))
+        }
+        Value::Object(members) => match schema::choices(schema) {
+            Some(choices) => {
+                let reason = format!("a table doesn't fit here; {choices}");
+                Err(OptionError::new(path, reason))
+            }
+            None => members.iter().try_for_each(|(key, one)| {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                inner(key, one, path)
+            }),
+        },
+        _ => Ok(()),
+    }
+}
+
 /// What serde says of a value, without the names of Rust's types: what is wrong, and what alone would be
 /// right. The schema of the value, where there is one, names choices and bounds.
 pub(in crate::model) fn in_words(said: &str, schema: Option<&Value>) -> (String, Option<String>) {

@@ -142,7 +142,11 @@ impl Explainer {
                     progress.has_password = true;
                 }
                 Verdict::First(Step::Wait(wait)) => {
-                    explanation.waits_secs = Some(wait.limits().max_wait_secs.get());
+                    let limits = wait.limits();
+                    explanation.waits_secs = Some(limits.max_wait_secs.get());
+                    if limits.max_waiting == 0 || limits.max_wait_secs.get() == 0 {
+                        return Err(Reason::Paused.into());
+                    }
                     progress.has_waited = true;
                 }
                 Verdict::Answer(answer) => return Err(answer),

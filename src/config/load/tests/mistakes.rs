@@ -329,6 +329,9 @@ fn what_a_domain_says_of_its_certificate_is_checked() {
             "tls = \"internal\"",
             "virtual_hosts[\"*\"].tls: `internal`: the server's own CA signs",
         ),
+        // They are not null, which would take an option away.
+        ("x.example", "max_body_bytes = inf", "max_body_bytes: `inf`: write a finite number"),
+        ("x.example", "maintenance = { message = nan }", "write a finite number"),
         ("x.example", "hsts_max_age_secs = 126144001", "`126144001`: use 0 to 126144000"),
     ] {
         let found = problem(&format!("{}{BACKENDS}", host(domain, said)));
