@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::bundles::{DIRECTORY_URL, store};
-use crate::common::address::free_address;
 use crate::common::authority::Bundle;
-use crate::common::server::Prepared;
+use crate::common::server::{Prepared, free_address};
 
 /// A domain whose certificate nobody trusts: its requests are asked about, and not redirected.
 pub(crate) const UNTRUSTED: &str = "shop.localhost";

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::address::free_address;
+use super::address::free_ports;
 use super::rpc::RpcConnection;
 
 /// Longer than anything here may take: a hang ends with a message.
@@ -217,6 +217,12 @@ fn spawn(binary: &Path, directory: &Path) -> Child {
         .stderr(log)
         .spawn()
         .expect("vhost starts")
+}
+
+/// A free address at which a client finds `localhost`, as some ask for it by that name.
+pub(crate) fn free_address() -> SocketAddr {
+    let [address] = free_ports(Ipv4Addr::LOCALHOST.into());
+    address
 }
 
 pub(crate) fn is_served(http: SocketAddr, host: Option<&str>) -> bool {

@@ -8,10 +8,9 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
-use crate::common::address::free_address;
 use crate::common::authority::{Authority, Bundle};
 use crate::common::client::Client;
-use crate::common::server::is_served;
+use crate::common::server::{free_address, is_served};
 use crate::process::Process;
 use crate::proxy::{HOST, Proxy};
 

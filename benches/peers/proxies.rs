@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::common::address::free_address;
-use crate::common::server::is_served;
+use crate::common::server::{free_address, is_served};
 use crate::lab::Lab;
 use crate::process::Process;
 use crate::proxy::{HOST, Proxy};

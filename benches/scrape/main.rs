@@ -15,9 +15,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::address::free_address;
 use common::figures::{Figures, megabytes, millis, percentile, to_float};
-use common::server::{Prepared, Server};
+use common::server::{Prepared, Server, free_address};
 use common::traffic::{Backend, while_running};
 use shape::{Shape, domain};
 

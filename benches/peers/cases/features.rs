@@ -1,7 +1,7 @@
 //! What it costs to have everything on that tells what goes on.
 
 use super::requests::{cost_of, tell};
-use crate::common::address::free_address;
+use crate::common::server::free_address;
 use crate::lab::Lab;
 use crate::load::wrk::Wrk;
 use crate::proxies::{More, Running, check};
