@@ -97,7 +97,7 @@ where
 
 /// Whether a connection has failed before it was accepted, and the next one may not. Linux reports the
 /// errors of its network here too (accept(2)).
-fn is_of_one_connection(error: &io::Error) -> bool {
+pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted,
         NetworkDown, NetworkUnreachable,

@@ -195,7 +195,7 @@ pub(super) enum Tone {
 }
 
 impl Tone {
-    /// What it means that so many backends are healthy of those that should serve.
+    /// How a pool stands, of whose backends that should serve so many are healthy.
     pub(super) fn of_pool(healthy: usize, ready: usize) -> Self {
         match healthy {
             0 => Self::Bad,

@@ -15,8 +15,8 @@ pub(super) struct Edit {
     pub(super) reads_again: bool,
     /// What was read for the changes.
     pub(super) files: PeerFiles,
-    /// The state that the changes lead to, where it was built to be looked at. Only good while the
-    /// state that it was built on is the one of now.
+    /// The state that the changes lead to, where it was built to be looked at. Valid only while the
+    /// state that it was built on is the current one.
     pub(super) next: Option<Snapshot>,
 }
 

@@ -303,7 +303,7 @@ impl ControlError {
     /// The error with its causes, in one line.
     pub(crate) fn in_full(&self) -> String {
         match self {
-            // Its problems are told one by one.
+            // Its problems are reported one by one.
             Self::Config(ConfigError::Invalid { .. }) => self.to_string(),
             _ => with_causes(self),
         }

@@ -14,7 +14,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::ServerError;
-use crate::accept::Accepting;
+use crate::accept::{Accepting, is_of_one_connection};
 use crate::config::ProxySettings;
 use crate::counters::InFlight;
 use crate::proxy::Serve;
@@ -143,7 +143,8 @@ async fn accept<A: Serve>(listener: &TcpListener, app: &Arc<A>, stopping: &Shutd
     loop {
         let accept = async || {
             let accepted = listener.accept().await;
-            if accepted.is_err() {
+            // One that its client has aborted costs nobody else's.
+            if accepted.as_ref().is_err_and(|error| !is_of_one_connection(error)) {
                 app.make_room();
             }
             accepted

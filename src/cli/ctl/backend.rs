@@ -197,11 +197,11 @@ impl BackendVerb {
             Self::Remove { id, timeout, force } => {
                 let action = format!("remove `{id}`");
                 let params = DrainParams { id, wait: true, timeout_ms: timeout, force };
-                let told = |printer: &mut Printer<'_>, progress: DrainProgress| {
+                let progress = |printer: &mut Printer<'_>, progress: DrainProgress| {
                     draining(printer, progress.remaining);
                 };
                 let changed = session
-                    .attend::<backend::Remove>(&action, &params, Problem::interrupted, told)
+                    .attend::<backend::Remove>(&action, &params, Problem::interrupted, progress)
                     .await?;
                 let line = format!("{}: removed, revision {}", params.id, changed.revision);
                 session.printer.concluded(&changed, &line);

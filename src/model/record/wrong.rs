@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::schema::{self, schema};
+use super::schema;
 use super::{OptionError, Record};
 use crate::model::on_one_line;
 
@@ -12,8 +12,7 @@ pub(super) fn explained<R: Record>(
 ) -> OptionError {
     let path = on_one_line(&error.path().to_string());
     let said = error.inner().to_string();
-    let schema = schema::<R>();
-    let (reason, remedy) = in_words(&said, schema::at(&schema, &path));
+    let (reason, remedy) = in_words(&said, schema::at(R::schema(), &path));
     OptionError {
         path,
         reason: on_one_line(&reason),
