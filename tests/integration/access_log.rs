@@ -115,9 +115,13 @@ fn quoted(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }
 
+/// The whole lines of a file. The last one may be half written.
 fn lines(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
+    text.split_inclusive('\n')
+        .filter_map(|line| line.strip_suffix('\n'))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[track_caller]
@@ -411,7 +415,8 @@ fn a_file_that_grows_too_large_is_rotated_and_so_many_are_kept() {
             line["path"].as_str().expect("text").split('/').nth(1).unwrap().parse().unwrap()
         })
         .collect();
-    assert!(numbers.len() > 50, "{numbers:?}");
+    // A file holds 24 or 25 lines: up to two are written at once.
+    assert!(numbers.len() > 48, "{numbers:?}");
     assert!(numbers.iter().copied().eq(150 - numbers.len() as u64..150), "{numbers:?}");
 }
 
