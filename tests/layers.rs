@@ -38,7 +38,7 @@ proxy:
     client: .memory .wire tls
     balance: state
     limits: .balance .client .memory .options .wire state
-    host: .memory .options .wire state
+    host: .client .memory .options .wire state
     decision: .client .host .limits .options .wire state tls
     # The name of `decision::explain` to the control side: what would become of a request.
     explain:

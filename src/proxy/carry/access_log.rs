@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use http::header;
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
 
-use super::asked::{Asked, protocol, tls};
+use super::asked::{Asked, protocol};
 use super::headers::RequestId;
 use super::stages::RequestContext;
 use super::trace_context::trace_id;
 use crate::clock::now_ms;
 use crate::model::{Blame, Reason};
+use crate::proxy::client::downstream::Downstream;
 use crate::proxy::wire::request::{host_of, usable_request_id};
 use crate::telemetry::{AccessLine, AccessLog};
 
@@ -55,21 +55,21 @@ fn cut_off(asked: &Asked, ctx: &RequestContext) {
 }
 
 /// Logs how a request ended: in the access log where there is one, and in the log when it failed.
-pub(crate) fn ended(session: &Session, ctx: &RequestContext, took: Duration) {
+pub(crate) fn ended(session: &impl Downstream, ctx: &RequestContext, took: Duration) {
     let logged = write(&ctx.options.access_log, session, ctx, took);
     failed(session, ctx, logged);
 }
 
 /// Writes the line of the access log; false where there is none.
-fn write(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duration) -> bool {
+fn write(log: &AccessLog, session: &impl Downstream, ctx: &RequestContext, took: Duration) -> bool {
     let active = log.active();
     let Some(log) = &*active else { return false };
-    let status = session.response_written().map(|response| response.status.as_u16());
+    let status = session.status().map(|status| status.as_u16());
     let reason = ctx.failure.as_ref().map(|failure| failure.reason);
     if !log.takes(status, reason.is_some()) {
         return true;
     }
-    let request = session.req_header();
+    let request = session.request();
     let live = ctx.pinned().map(|pinned| &pinned.domain.virtual_host);
     let queries = log.logs_queries();
     log.write(&AccessLine {
@@ -83,10 +83,10 @@ fn write(log: &AccessLog, session: &Session, ctx: &RequestContext, took: Duratio
         path: request.uri.path(),
         query: request.uri.query().filter(|_| queries),
         protocol: protocol(request),
-        tls: tls(session),
+        tls: session.tls(),
         status,
-        bytes_in: session.as_downstream().body_bytes_read() as u64,
-        bytes_out: session.as_downstream().body_bytes_sent() as u64,
+        bytes_in: session.received(),
+        bytes_out: session.sent(),
         duration: took,
         upstream: ctx.upstream_time(),
         domain: ctx.domain(),
@@ -112,9 +112,9 @@ fn plain(url: &[u8]) -> &[u8] {
 
 /// Logs how a request failed; when the access log has it, only what was not the client's doing. The
 /// query is left out: it may hold secrets.
-fn failed(session: &Session, ctx: &RequestContext, in_access_log: bool) {
+fn failed(session: &impl Downstream, ctx: &RequestContext, in_access_log: bool) {
     let Some(failure) = &ctx.failure else { return };
-    let request = session.req_header();
+    let request = session.request();
     let request_id = usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str));
     macro_rules! line {
         ($level:ident, $message:literal) => {

@@ -3,8 +3,8 @@
 use http::{Method, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
+use crate::proxy::client::downstream::Downstream;
 use crate::proxy::host::Host;
 use crate::proxy::host::content::Content;
 
@@ -13,7 +13,7 @@ use crate::proxy::host::content::Content;
 /// # Errors
 /// When the client takes no answer any more.
 pub(crate) async fn send(
-    session: &mut Session,
+    session: &mut impl Downstream,
     mut response: ResponseHeader,
     content: Content,
     host: Host<'_>,
@@ -23,13 +23,9 @@ pub(crate) async fn send(
     host.finish(&mut response)?;
     // The client may send the body that it asked about, or never; and what follows CONNECT may
     // be no request at all.
-    if !session.as_mut().is_body_done() || session.req_header().method == Method::CONNECT {
-        session.set_keepalive(None);
+    if !session.is_body_read() || session.request().method == Method::CONNECT {
+        session.close_after();
     }
-    let no_body = session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(response), no_body).await?;
-    if !no_body {
-        session.write_response_body(Some(content.bytes), true).await?;
-    }
-    Ok(())
+    let has_body = session.request().method != Method::HEAD;
+    session.answer(response, has_body.then_some(content.bytes)).await
 }

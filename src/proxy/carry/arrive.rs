@@ -2,12 +2,9 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use http::{Version, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
 
 use super::asked::Asked;
 use super::failure::respond;
@@ -19,6 +16,7 @@ use super::stages::{RequestContext, Seen, Stage};
 use crate::model::{Reason, Scheme, Size};
 use crate::places::PlaceInLine;
 use crate::proxy::client::connection::ARRIVAL;
+use crate::proxy::client::downstream::Downstream;
 use crate::proxy::client::forwarded::Sources;
 use crate::proxy::client::sender::Client;
 use crate::proxy::decision::{
@@ -27,11 +25,6 @@ use crate::proxy::decision::{
 use crate::proxy::host::auth::Attempt;
 use crate::proxy::host::pause::Wait;
 use crate::proxy::limits::{BodyMeter, RateFields, RequestShare, check_head, is_last};
-use crate::proxy::options::ProxyOptions;
-
-/// How long the rest of a request body that nobody wants may take, so that its connection can be
-/// used again.
-pub(super) const DRAIN_BODY: Duration = Duration::from_secs(5);
 
 /// How often a request is routed: a backend may have left between the pool that was pinned and the
 /// choice. Then the state has changed, and the request, of which nothing was sent yet, is routed by the
@@ -57,7 +50,7 @@ impl Shared {
     /// Decides about a request. Answers with whether it was answered already.
     pub(super) async fn take_in(
         &self,
-        session: &mut Session,
+        session: &mut impl Downstream,
         ctx: &mut RequestContext,
     ) -> Result<bool> {
         look(session, ctx);
@@ -80,12 +73,12 @@ impl Shared {
     }
 
     /// Whether its head is within its limits and runs in no loop, and its client has not too many.
-    fn admit(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<(), Reason> {
-        let (request, options) = (session.req_header(), &ctx.options);
+    fn admit(&self, session: &mut impl Downstream, ctx: &mut RequestContext) -> Result<(), Reason> {
+        let (request, options) = (session.request(), &ctx.options);
         let (wire, max_bytes) = (ctx.arrival.wire, options.max_header_bytes);
         if let Some(reason) = check_head(request, wire, max_bytes, options.limits) {
             // A client that ignores limits is not waited for again.
-            session.set_keepalive(None);
+            session.close_after();
             return Err(reason);
         }
         if self.via.is_loop(request) {
@@ -99,11 +92,11 @@ impl Shared {
     }
 
     /// Puts a request right, and counts what it loses.
-    fn put_right(&self, session: &mut Session, ctx: &RequestContext) -> Result<()> {
+    fn put_right(&self, session: &mut impl Downstream, ctx: &RequestContext) -> Result<()> {
         let options = &ctx.options;
         let (underscores, named_by) =
             (options.underscores_in_headers, options.client_ip_header.as_ref());
-        let dropped = put_right(session.req_header_mut(), underscores, named_by)?;
+        let dropped = put_right(session.request_mut(), underscores, named_by)?;
         if dropped > 0 {
             self.metrics.count_dropped_fields(dropped);
         }
@@ -111,10 +104,14 @@ impl Shared {
     }
 
     /// Routes a request, through whatever it has to wait for on its way, to a backend.
-    async fn route(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<(), Answer> {
+    async fn route(
+        &self,
+        session: &mut impl Downstream,
+        ctx: &mut RequestContext,
+    ) -> Result<(), Answer> {
         let (mut turn, mut is_counted) = (None, false);
         while let Some(pending) =
-            self.follow(session.req_header(), ctx, &mut turn, &mut is_counted).await?
+            self.follow(session.request(), ctx, &mut turn, &mut is_counted).await?
         {
             let who = ctx.who();
             // Boxed: most requests wait for nothing.
@@ -213,8 +210,8 @@ impl RequestContext {
 }
 
 /// Notes what the head says, and how long its client may take.
-fn look(session: &mut Session, ctx: &mut RequestContext) {
-    let (request, options) = (session.req_header(), &ctx.options);
+fn look(session: &mut impl Downstream, ctx: &mut RequestContext) {
+    let (request, options) = (session.request(), &ctx.options);
     let sources =
         Sources { trusted: &options.trusted_proxies, header: options.client_ip_header.as_ref() };
     let connection = &ctx.arrival.connection;
@@ -228,30 +225,15 @@ fn look(session: &mut Session, ctx: &mut RequestContext) {
     });
     let is_logged = ctx.options.access_log.active().is_some();
     ctx.asked = is_logged.then(|| Asked::of(session));
-    set_client_timeouts(session, &ctx.options);
+    session.set_timeouts(ctx.options.read_timeout, ctx.options.write_timeout);
     if ctx.is_last() {
-        session.set_keepalive(None);
-    }
-}
-
-fn set_client_timeouts(session: &mut Session, options: &ProxyOptions) {
-    session.set_read_timeout(Some(options.read_timeout));
-    session.set_write_timeout(Some(options.write_timeout));
-    session.set_total_drain_timeout(Some(DRAIN_BODY));
-    // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
-    if session.req_header().version == Version::HTTP_10 {
-        session.set_ignore_info_resp(true);
-    }
-    // Pingora would close the connection after each `Expect: 100-continue`, because the body is
-    // not read yet when the backend's 100 passes.
-    if session.req_header().headers.contains_key(header::EXPECT) {
-        session.set_close_on_response_before_downstream_finish(false);
+        session.close_after();
     }
 }
 
 /// Measures the request's body from now on, where it has one.
-fn meter_body(session: &mut Session, ctx: &mut RequestContext) {
-    if session.as_mut().is_body_done() {
+fn meter_body(session: &mut impl Downstream, ctx: &mut RequestContext) {
+    if session.is_body_read() {
         return;
     }
     let domain = ctx.domain_node().map(|domain| &domain.virtual_host);

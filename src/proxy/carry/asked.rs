@@ -2,8 +2,8 @@
 
 use http::{HeaderValue, Method, Uri, Version, header};
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
 
+use crate::proxy::client::downstream::Downstream;
 use crate::proxy::wire::request::X_REQUEST_ID;
 
 /// What a request asked for, noted at its begin, for one that has no end: when the server stops, its
@@ -19,15 +19,15 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn of(session: &Session) -> Self {
-        let request = session.req_header();
+    pub(super) fn of(session: &impl Downstream) -> Self {
+        let request = session.request();
         Self {
             method: request.method.clone(),
             uri: request.uri.clone(),
             host: request.headers.get(header::HOST).cloned(),
             request_id: request.headers.get(X_REQUEST_ID).cloned(),
             protocol: protocol(request),
-            tls: tls(session),
+            tls: session.tls(),
         }
     }
 }
@@ -38,10 +38,4 @@ pub(super) fn protocol(request: &RequestHeader) -> &'static str {
         Version::HTTP_2 => "HTTP/2",
         _ => "HTTP/1.1",
     }
-}
-
-/// The version as others write it; there are no more.
-pub(super) fn tls(session: &Session) -> Option<&'static str> {
-    let digest = session.digest()?.ssl_digest.as_deref()?;
-    Some(if digest.version.ends_with('2') { "TLSv1.2" } else { "TLSv1.3" })
 }

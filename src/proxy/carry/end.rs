@@ -3,29 +3,29 @@
 use std::time::Duration;
 
 use pingora::Error;
-use pingora::proxy::{FailToProxy, Session};
 
 use super::access_log;
 use super::failure::{Failure, reason_of, respond, words_of};
 use super::response::is_answering;
 use super::shared::Shared;
 use super::stages::RequestContext;
+use crate::proxy::client::downstream::Downstream;
 use crate::state::Ended;
 
 impl Shared {
-    /// Answers a request that Pingora could not finish.
+    /// Answers a request that could not be finished.
     pub(super) async fn fail(
         &self,
-        session: &mut Session,
+        session: &mut impl Downstream,
         error: &Error,
         ctx: &mut RequestContext,
-    ) -> FailToProxy {
+    ) {
         let answering = is_answering(session);
-        let failed = reason_of(error, session.as_mut().is_body_done(), answering);
+        let failed = reason_of(error, session.is_body_read(), answering);
         let reason = ctx.sent().and_then(|sent| sent.cut_off).unwrap_or(failed);
         // Pingora closes after a failure, whatever the answer says; so the answer says it. Else a
         // client sends its next request into a connection that is closing.
-        session.set_keepalive(None);
+        session.close_after();
         let answered = if answering {
             // Too late for a status: the client sees that the body is broken off.
             Ok(Failure { reason, status: None, error: None })
@@ -34,19 +34,17 @@ impl Shared {
         };
         let unanswered = Failure { reason, status: None, error: None };
         let failure = answered.unwrap_or(unanswered);
-        let error_code = failure.status.unwrap_or(0);
         let mut words = words_of(error, answering);
         if ctx.sent().is_some_and(|sent| sent.is_over_budget) {
             words.push_str("; not tried again, for the retry budget is used up");
         }
         ctx.failure = Some(Failure { error: Some(words), ..failure });
-        FailToProxy { error_code, can_reuse_downstream: false }
     }
 
     /// Counts and logs it.
     pub(super) fn finish(
         &self,
-        session: &Session,
+        session: &impl Downstream,
         error: Option<&Error>,
         ctx: &mut RequestContext,
     ) {
@@ -57,7 +55,7 @@ impl Shared {
             self.metrics.count_refused(failure.reason);
         }
         let is_whole = error.is_none() && is_answering(session);
-        let keeps = session.as_downstream().get_keepalive().is_some();
+        let keeps = session.keeps();
         ctx.arrival.connection.given_up.answered(is_whole.then_some(keeps));
         ctx.asked = None;
         access_log::ended(session, ctx, took);
@@ -65,9 +63,9 @@ impl Shared {
 }
 
 /// Counts a request that has ended after `took`, where it went.
-fn count(session: &Session, ctx: &RequestContext, took: Duration) {
+fn count(session: &impl Downstream, ctx: &RequestContext, took: Duration) {
     let Some(pinned) = ctx.pinned() else { return };
-    let status = session.response_written().map(|response| response.status.as_u16());
+    let status = session.status().map(|status| status.as_u16());
     let answered_at = ctx.sent().and_then(|sent| sent.answered_at);
     // What follows a handshake lasts as long as people like.
     let took = match (status, answered_at) {
@@ -78,8 +76,8 @@ fn count(session: &Session, ctx: &RequestContext, took: Duration) {
         status,
         failed: ctx.has_failed(status),
         took,
-        received: session.as_downstream().body_bytes_read() as u64,
-        sent: session.as_downstream().body_bytes_sent() as u64,
+        received: session.received(),
+        sent: session.sent(),
         retries: ctx.attempts().saturating_sub(1) as u64,
     };
     pinned.tag().traffic.count(&ended);

@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::send;
 use super::grpc::send_grpc;
 use crate::model::Reason;
+use crate::proxy::client::downstream::Downstream;
 use crate::proxy::host::content::Content;
 use crate::proxy::host::{Host, auth, maintenance};
 use crate::proxy::limits::RateFields;
@@ -32,7 +32,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 /// How long the rest of a body is still read that was refused.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Why a request failed that Pingora could not finish. `body_done` is whether the client had sent
+/// Why a request failed that could not be finished. `body_done` is whether the client had sent
 /// its whole body: a backend is silent for as long as its client is. `answering` is whether the
 /// backend's answer had begun.
 pub(crate) fn reason_of(error: &Error, body_done: bool, answering: bool) -> Reason {
@@ -118,15 +118,15 @@ fn retry_after(reason: Reason, host: Host<'_>) -> Option<HeaderValue> {
 /// # Errors
 /// When the client takes no answer any more.
 pub(crate) async fn respond(
-    session: &mut Session,
+    session: &mut impl Downstream,
     reason: Reason,
     host: Host<'_>,
     rate: Option<&RateFields>,
 ) -> Result<Failure> {
     let answer = reason.row().answer;
     if let Some((status, words)) = answer {
-        if is_grpc(session.req_header()) {
-            send_grpc(session, status, words)?;
+        if is_grpc(session.request()) {
+            send_grpc(session, status, words).await?;
             return Ok(Failure { reason, status: Some(StatusCode::OK.as_u16()), error: None });
         }
         let content = host
@@ -153,13 +153,13 @@ pub(crate) async fn respond(
         }
         if status == StatusCode::BAD_REQUEST {
             // Whoever breaks the grammar once is not read on.
-            session.set_keepalive(None);
+            session.close_after();
         }
         send(session, response, content, host).await?;
         if reason == Reason::BodyTooLarge {
             // A connection that is closed over bytes that nobody has read is reset, and the client may
             // never see the answer. So it has a moment to see it and to stop.
-            let _ = pingora::time::timeout(LINGER, session.as_mut().drain_request_body()).await;
+            let _ = pingora::time::timeout(LINGER, session.drain()).await;
         }
     }
     Ok(Failure { reason, status: answer.map(|(status, _)| status.as_u16()), error: None })

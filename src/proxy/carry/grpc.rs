@@ -3,8 +3,8 @@
 use http::{HeaderName, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
-use pingora::proxy::Session;
+
+use crate::proxy::client::downstream::Downstream;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -13,8 +13,8 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 ///
 /// # Errors
 /// When the client takes no answer any more.
-pub(crate) fn send_grpc(
-    session: &mut Session,
+pub(crate) async fn send_grpc(
+    session: &mut impl Downstream,
     status: StatusCode,
     words: &'static str,
 ) -> Result<()> {
@@ -22,11 +22,7 @@ pub(crate) fn send_grpc(
     response.insert_header(header::CONTENT_TYPE, "application/grpc")?;
     response.insert_header(GRPC_STATUS, grpc_status(status))?;
     response.insert_header(GRPC_MESSAGE, words.trim_end())?;
-    // Pingora's own way to write a head never ends the stream with it.
-    match session.as_mut() {
-        ServerSession::H2(session) => session.write_response_header(Box::new(response), true),
-        _ => Ok(()),
-    }
+    session.answer(response, None).await
 }
 
 /// As gRPC maps statuses of HTTP for clients that get one (`http-grpc-status-mapping.md`).

@@ -11,6 +11,7 @@ pub(super) mod failure;
 mod grpc;
 pub(super) mod headers;
 mod intake;
+mod pass;
 pub(super) mod phases;
 mod redirect;
 mod response;

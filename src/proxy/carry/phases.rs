@@ -11,9 +11,10 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
+use super::pass::pass_body;
 use super::shared::Shared;
 use super::stages::RequestContext;
-use super::{response, retry, upstream_head};
+use super::{retry, upstream_head};
 use crate::proxy::decision::Kind;
 use crate::proxy::memory::gate_of;
 use crate::upstream;
@@ -102,7 +103,8 @@ impl ProxyHttp for Phases {
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        self.0.edit_response(session, response, ctx).await
+        let body = self.0.edit_response(session, response, ctx)?;
+        self.0.begin_body(session, response, body, ctx).await
     }
 
     fn response_body_filter(
@@ -112,7 +114,7 @@ impl ProxyHttp for Phases {
         end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
-        response::pass_body(body, end_of_stream, ctx);
+        pass_body(body, end_of_stream, ctx);
         Ok(None)
     }
 
@@ -146,7 +148,9 @@ impl ProxyHttp for Phases {
         error: &Error,
         ctx: &mut RequestContext,
     ) -> FailToProxy {
-        self.0.fail(session, error, ctx).await
+        self.0.fail(session, error, ctx).await;
+        let status = ctx.failure.as_ref().and_then(|failure| failure.status);
+        FailToProxy { error_code: status.unwrap_or(0), can_reuse_downstream: false }
     }
 
     /// Our own line says more, and says it once.

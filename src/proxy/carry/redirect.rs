@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
 use super::answer::send;
+use crate::proxy::client::downstream::Downstream;
 use crate::proxy::host::Host;
 use crate::proxy::host::content::Content;
 
@@ -15,7 +15,7 @@ use crate::proxy::host::content::Content;
 /// # Errors
 /// When the client takes no answer any more.
 pub(crate) async fn redirect(
-    session: &mut Session,
+    session: &mut impl Downstream,
     location: String,
     host: Host<'_>,
 ) -> Result<()> {
@@ -29,7 +29,7 @@ pub(crate) async fn redirect(
 ///
 /// # Errors
 /// When it takes no answer any more.
-pub(crate) async fn prove(session: &mut Session, answer: &str) -> Result<()> {
+pub(crate) async fn prove(session: &mut impl Downstream, answer: &str) -> Result<()> {
     let mut response = ResponseHeader::build(StatusCode::OK, Some(4))?;
     response.insert_header(header::CACHE_CONTROL, "no-store")?;
     let content = Content::text(Bytes::copy_from_slice(answer.as_bytes()));

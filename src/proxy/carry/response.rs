@@ -3,78 +3,90 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::{Method, StatusCode, Version, header};
 use pingora::Result;
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
+use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::answer::send;
-use super::arrive::DRAIN_BODY;
 use super::headers::{frame_for, strip_hop_by_hop};
-use super::sent::BodyOf;
 use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
 use crate::model::UpstreamFailure;
+use crate::proxy::client::downstream::{DRAIN_BODY, Downstream};
 use crate::proxy::decision::Kind;
-use crate::proxy::host::compression;
+use crate::proxy::host::compression::{self, Encode};
 use crate::proxy::host::content::Content;
 use crate::proxy::host::pages::without_body;
 
+/// What becomes of the body of a backend's answer.
+pub(super) enum Body {
+    AsItIs,
+    Encoded(Box<Encode>),
+    /// The client gets this in its place.
+    Page(Content),
+}
+
 impl Shared {
     /// Makes of a backend's head the one that the client gets.
-    pub(super) async fn edit_response(
+    pub(super) fn edit_response(
         &self,
-        session: &mut Session,
+        session: &mut impl Downstream,
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
-    ) -> Result<()> {
+    ) -> Result<Body> {
         strip_hop_by_hop(response);
         begin_answer(session, response.status, ctx);
-        let page = self.adapt(session, response, ctx)?;
-        frame_for(session.req_header().version, response);
+        let body = self.adapt(session.request(), response, ctx)?;
+        frame_for(session.request().version, response);
         if self.metrics.is_stopping() || ctx.is_last() || ends_with_connection(session, response) {
-            session.set_keepalive(None);
+            session.close_after();
         }
         // A client that waits for a 100 does not send the body of what was answered without one.
         if !response.status.is_informational()
-            && session.response_written().is_none()
-            && session.req_header().headers.contains_key(header::EXPECT)
+            && session.status().is_none()
+            && session.request().headers.contains_key(header::EXPECT)
         {
-            session.set_read_timeout(Some(DRAIN_BODY.min(ctx.options.read_timeout)));
+            session.set_read_timeout(DRAIN_BODY.min(ctx.options.read_timeout));
         }
         if let Some(rate) = &ctx.rate {
             rate.write(response)?;
         }
         judge(response.status, ctx);
-        if let Some(page) = page {
-            // Pingora takes no other body for a head that it has; but what is sent already it does not
-            // send again.
-            send(session, without_body(response), page, self.host(ctx)).await?;
-            if let Some(sent) = ctx.sent_mut() {
-                sent.body_of = BodyOf::Page;
-            }
-        } else if !response.status.is_informational() {
+        if !matches!(body, Body::Page(_)) && !response.status.is_informational() {
             self.host(ctx).finish(response)?;
         }
-        Ok(())
+        Ok(body)
+    }
+
+    /// Sends a page in the place of a backend's answer.
+    ///
+    /// # Errors
+    /// When the client takes no answer any more.
+    pub(super) async fn send_page(
+        &self,
+        session: &mut impl Downstream,
+        response: &ResponseHeader,
+        page: Content,
+        ctx: &RequestContext,
+    ) -> Result<()> {
+        send(session, without_body(response), page, self.host(ctx)).await
     }
 
     /// Does what the domain's options say about a backend's response, but for edits of headers. Answers
-    /// with the page that takes the place of its body, where one does.
+    /// with what becomes of its body.
     fn adapt(
         &self,
-        session: &mut Session,
+        request: &RequestHeader,
         response: &mut ResponseHeader,
         ctx: &RequestContext,
-    ) -> Result<Option<Content>> {
+    ) -> Result<Body> {
         let host = self.host(ctx);
         let (Some(domain), Some(options), Some(sent)) = (ctx.domain(), host.options(), ctx.sent())
         else {
-            return Ok(None);
+            return Ok(Body::AsItIs);
         };
         if response.status.is_informational() {
-            return Ok(None);
+            return Ok(Body::AsItIs);
         }
         if let (Some(sticky), Some(node)) = (&options.sticky, sent.backend())
             && !sent.stays()
@@ -85,28 +97,18 @@ impl Shared {
         // A call of gRPC has its status in trailers, and nobody reads a page.
         let wants_page = ctx.kind() != Kind::Grpc;
         let page = wants_page.then(|| host.page(response.status.as_u16())).flatten();
-        if page.is_none() {
-            compression::apply(session, response, &options.compression, sent.account.as_ref())?;
+        if let Some(page) = page {
+            return Ok(Body::Page(page));
         }
-        Ok(page)
-    }
-}
-
-/// Takes the next piece of an answer's body.
-pub(super) fn pass_body(body: &mut Option<Bytes>, is_end: bool, ctx: &RequestContext) {
-    let Some(sent) = ctx.sent() else { return };
-    if let Some(account) = &sent.account {
-        account.pass(body, is_end);
-    }
-    if sent.body_of != BodyOf::Backend {
-        *body = None;
+        let memory = &ctx.arrival.connection.budget;
+        let encode = compression::apply(request, response, &options.compression, memory)?;
+        Ok(encode.map_or(Body::AsItIs, Body::Encoded))
     }
 }
 
 /// Notes that an answer begins, and what its connection carries from now on.
-fn begin_answer(session: &mut Session, status: StatusCode, ctx: &mut RequestContext) {
+fn begin_answer(session: &mut impl Downstream, status: StatusCode, ctx: &mut RequestContext) {
     let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
-    let has_body = !has_no_body(&session.req_header().method, status);
     let RequestContext { options, arrival, stage, .. } = ctx;
     let Stage::Sent(pinned, sent) = stage else { return };
     if !status.is_informational() || is_switch {
@@ -116,14 +118,11 @@ fn begin_answer(session: &mut Session, status: StatusCode, ctx: &mut RequestCont
         }
     }
     if is_switch {
-        session.set_read_timeout(Some(options.websocket_idle_timeout));
+        session.set_read_timeout(options.websocket_idle_timeout);
         // What follows is no body.
         sent.body = None;
         arrival.connection.upgraded.store(true, Ordering::Relaxed);
         pinned.in_flight.becomes_web_socket();
-    }
-    if !has_body {
-        sent.body_of = BodyOf::Nobody;
     }
 }
 
@@ -139,30 +138,30 @@ fn judge(status: StatusCode, ctx: &RequestContext) {
 }
 
 /// Whether an answer has begun; what is interim is none.
-pub(super) fn is_answering(session: &Session) -> bool {
-    session.response_written().is_some_and(|response| {
-        !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
+pub(super) fn is_answering(session: &impl Downstream) -> bool {
+    session.status().is_some_and(|status| {
+        !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS
     })
 }
 
 /// Whether the client can't tell where this response, or its own request, ends but by the end of
 /// the connection.
-fn ends_with_connection(session: &mut Session, response: &ResponseHeader) -> bool {
+fn ends_with_connection(session: &mut impl Downstream, response: &ResponseHeader) -> bool {
     if response.status.is_informational() {
         return false;
     }
     // A client that waits for a 100 may send its body after a final answer, or never (RFC 9110
     // §10.1.1).
-    if !session.as_mut().is_body_done() {
+    if !session.is_body_read() {
         return true;
     }
-    let request = session.req_header();
+    let request = session.request();
     request.version == Version::HTTP_10
         && !has_no_body(&request.method, response.status)
         && !response.headers.contains_key(header::CONTENT_LENGTH)
 }
 
 /// Whether an answer has no body, whatever the backend sends (RFC 9110 §6.4.1).
-fn has_no_body(method: &Method, status: StatusCode) -> bool {
+pub(super) fn has_no_body(method: &Method, status: StatusCode) -> bool {
     method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

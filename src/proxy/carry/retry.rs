@@ -1,6 +1,5 @@
 //! What is tried again, and where.
 
-use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::failure::words_of;
@@ -8,6 +7,7 @@ use super::response::is_answering;
 use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
 use crate::model::Reason;
+use crate::proxy::client::downstream::Downstream;
 use crate::upstream;
 
 impl Shared {
@@ -30,12 +30,12 @@ impl Shared {
     /// can't be.
     pub(super) fn retry_request(
         &self,
-        session: &mut Session,
+        session: &mut impl Downstream,
         error: &mut Error,
         ctx: &mut RequestContext,
         client_reused: bool,
     ) {
-        let is_kept = !session.as_ref().retry_buffer_truncated();
+        let is_kept = session.can_replay();
         let is_unprocessed = !is_answering(session)
             && *error.esource() == ErrorSource::Upstream
             && upstream::is_unprocessed(error);
@@ -45,14 +45,14 @@ impl Shared {
         } else if is_unprocessed {
             // Once to the same backend, for its connection may just have been at its end.
             error.set_retry(is_first || self.try_elsewhere(ctx));
-        } else if session.req_header().method.is_idempotent() {
+        } else if session.request().method.is_idempotent() {
             // Once: a replay goes over a connection that nobody has used.
             error.retry.decide_reuse(client_reused);
         } else {
             error.set_retry(false);
         }
         let mut stalled_client =
-            matches!(error.etype(), ErrorType::ReadTimedout) && !session.as_mut().is_body_done();
+            matches!(error.etype(), ErrorType::ReadTimedout) && !session.is_body_read();
         if let Some(sent) = ctx.sent_mut() {
             sent.replayed |= error.retry();
             if matches!(error.etype(), ErrorType::ReadTimedout) && sent.waits_for_client() {

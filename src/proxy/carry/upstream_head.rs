@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Version, header};
 use pingora::http::RequestHeader;
-use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
-use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
@@ -16,7 +14,7 @@ use super::claims::forward;
 use super::headers::{REQUEST_ID, RequestId, remove_te, to_origin_form};
 use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
-use crate::model::ProxyHeader;
+use crate::proxy::client::downstream::Downstream;
 use crate::proxy::decision::Kind;
 use crate::proxy::host::{headers, paths};
 use crate::proxy::memory::{Held, gated};
@@ -26,7 +24,10 @@ use crate::proxy::wire::request::{
 use crate::upstream;
 
 /// How a connection with the chosen backend is made.
-pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+pub(super) fn peer(
+    session: &mut impl Downstream,
+    ctx: &mut RequestContext,
+) -> Result<Box<HttpPeer>> {
     let is_websocket = ctx.kind() == Kind::WebSocket;
     let RequestContext { options, arrival, stage, .. } = ctx;
     let unroutable = || Error::explain(ErrorType::ConnectNoRoute, "no address").into_up();
@@ -45,10 +46,10 @@ pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Bo
     }
     if upstream::speaks_only_http1(&peer, node) {
         gated(&mut peer);
-    } else if !session.as_mut().is_body_done() {
+    } else if !session.is_body_read() {
         upstream::for_duplex(&mut peer);
     }
-    upstream::announce(&mut peer, node.backend.options.send_proxy_protocol, || passed_on(session));
+    upstream::announce(&mut peer, node.backend.options.send_proxy_protocol, || session.ends());
     let connect_timeout = times.connect_timeout_of(&node.backend);
     peer.options.connection_timeout = Some(connect_timeout);
     peer.options.total_connection_timeout = Some(connect_timeout);
@@ -64,15 +65,6 @@ pub(super) fn peer(session: &mut Session, ctx: &mut RequestContext) -> Result<Bo
         peer.options.idle_timeout = Some(Duration::from_millis(1));
     }
     Ok(Box::new(peer))
-}
-
-/// Whose connection a request came over.
-fn passed_on(session: &Session) -> ProxyHeader {
-    let end = |address: Option<&PeerAddr>| address.and_then(PeerAddr::as_inet).copied();
-    match (end(session.client_addr()), end(session.server_addr())) {
-        (Some(client), Some(server)) => ProxyHeader::Proxied { client, server },
-        _ => ProxyHeader::Local,
-    }
 }
 
 /// Takes the next piece of a request's body.
@@ -108,7 +100,7 @@ impl Shared {
     /// Makes of the head that came the one that the backend gets.
     pub(super) fn edit_request(
         &self,
-        session: &Session,
+        session: &impl Downstream,
         request: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
@@ -125,9 +117,9 @@ impl Shared {
             request.remove_header(&header::UPGRADE);
             request.remove_header(&header::CONNECTION);
         }
-        let host = original_host(session.req_header())?;
+        let host = original_host(session.request())?;
         to_origin_form(request)?;
-        let version = session.req_header().version;
+        let version = session.request().version;
         self.via.add(request, version)?;
         remove_te(request, version);
         if let Some(client) = ctx.client() {

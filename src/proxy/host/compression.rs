@@ -3,18 +3,14 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use brotli::CompressorWriter;
-use bytes::Bytes;
 use flate2::write::GzEncoder;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::modules::http::{HttpModule, HttpModuleBuilder, HttpModules, Module};
-use pingora::proxy::Session;
 use pingora::{ErrorType, OrErr, Result};
 
 use crate::model::Encoding;
-use crate::proxy::memory::{Account, Charge};
+use crate::proxy::memory::{Budget, Charge};
 
 /// Smaller bodies gain nothing.
 const SMALLEST: u64 = 256;
@@ -69,37 +65,40 @@ struct Afforded {
 }
 
 /// An encoder that the connection has room for.
-fn afford(encoding: Encoding, length: Option<u64>, account: &Account) -> Result<Option<Afforded>> {
+fn afford(
+    encoding: Encoding,
+    length: Option<u64>,
+    memory: &Arc<Budget>,
+) -> Result<Option<Afforded>> {
     for effort in [MIDDLING, SMALL] {
-        if let Some(memory) = account.charge(effort.memory(encoding, length)) {
+        let needed = effort.memory(encoding, length);
+        if let Some(charge) = memory.charge_encoder(needed) {
             let encoder = Encoder::new(encoding, effort, length);
             let encoder = encoder.or_err(ErrorType::InternalError, "compression")?;
-            return Ok(Some(Afforded { encoder, _memory: memory }));
+            return Ok(Some(Afforded { encoder, _memory: charge }));
         }
     }
     Ok(None)
 }
 
-/// Encodes the response from here on, if it may be, the client takes one of `allowed`, and its connection
-/// has room for what that takes.
+/// Says in the head that the body is encoded from here on, and answers with what does it: if it may be,
+/// the client takes one of `allowed`, and its connection has room for what that takes.
 pub(crate) fn apply(
-    session: &mut Session,
+    request: &RequestHeader,
     response: &mut ResponseHeader,
     allowed: &[Encoding],
-    account: Option<&Arc<Account>>,
-) -> Result<()> {
+    memory: &Arc<Budget>,
+) -> Result<Option<Box<Encode>>> {
     if allowed.is_empty() || !may_be_encoded(response) {
-        return Ok(());
+        return Ok(None);
     }
     vary(response)?;
-    let request = session.req_header();
     if request.method == Method::HEAD {
-        return Ok(());
+        return Ok(None);
     }
-    let Some(encoding) = chosen(request, allowed) else { return Ok(()) };
+    let Some(encoding) = chosen(request, allowed) else { return Ok(None) };
     let length = declared_length(response);
-    let Some(account) = account else { return Ok(()) };
-    let Some(encoder) = afford(encoding, length, account)? else { return Ok(()) };
+    let Some(encoder) = afford(encoding, length, memory)? else { return Ok(None) };
     let streams = !response.headers.contains_key(header::CONTENT_LENGTH);
     response.insert_header(header::CONTENT_ENCODING, encoding.as_str())?;
     response.remove_header(&header::CONTENT_LENGTH);
@@ -114,13 +113,7 @@ pub(crate) fn apply(
         let weak = [b"W/", tag.as_bytes()].concat();
         response.insert_header(header::ETAG, weak)?;
     }
-    let mut modules = HttpModules::new();
-    modules.add_module(Box::new(NoEncoder));
-    session.downstream_modules_ctx = modules.build_ctx();
-    if let Some(encode) = session.downstream_modules_ctx.get_mut::<Encode>() {
-        *encode = Encode { encoder: Some(encoder), streams, account: Some(Arc::clone(account)) };
-    }
-    Ok(())
+    Ok(Some(Box::new(Encode { encoder: Some(encoder), streams })))
 }
 
 fn may_be_encoded(response: &ResponseHeader) -> bool {
@@ -269,79 +262,35 @@ impl Encoder {
     }
 }
 
-/// Encodes a body as it passes. A module of Pingora's: only modules hear of the end of a body that
-/// trailers end.
-struct Encode {
+/// Encodes a body as it passes.
+pub(crate) struct Encode {
     /// Nothing once the body has ended.
     encoder: Option<Afforded>,
     /// The backend did not say how long the body is: it may be written as it goes, and each piece goes
     /// on when it comes.
     streams: bool,
-    /// Who holds what comes out.
-    account: Option<Arc<Account>>,
 }
 
 impl Encode {
-    fn hold(&self, bytes: Vec<u8>) -> Bytes {
-        match &self.account {
-            Some(account) if !bytes.is_empty() => account.hold(bytes.into()),
-            _ => bytes.into(),
-        }
-    }
-
-    fn finish(&mut self) -> Result<Option<Bytes>> {
-        let Some(encoder) = self.encoder.take() else { return Ok(None) };
-        let rest = encoder.encoder.finish().or_err(ErrorType::InternalError, "compression")?;
-        Ok(Some(self.hold(rest)))
-    }
-}
-
-#[async_trait]
-impl HttpModule for Encode {
-    fn response_body_filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
-        let Some(Afforded { encoder, .. }) = &mut self.encoder else { return Ok(()) };
-        if let Some(bytes) = body.take() {
-            let written = encoder.writer().write_all(&bytes);
+    /// Takes the next piece of a body; what goes on of it now, and all that is left where it `is_last`.
+    ///
+    /// # Errors
+    /// When the encoder fails, which none does that writes to memory.
+    pub(crate) fn pass(&mut self, piece: &[u8], is_last: bool) -> Result<Vec<u8>> {
+        let Some(Afforded { encoder, .. }) = &mut self.encoder else { return Ok(Vec::new()) };
+        if !piece.is_empty() {
+            let written = encoder.writer().write_all(piece);
             written.or_err(ErrorType::InternalError, "compression")?;
-            if self.streams && !end && !bytes.is_empty() {
+            if self.streams && !is_last {
                 encoder.writer().flush().or_err(ErrorType::InternalError, "compression")?;
             }
         }
-        if end {
-            *body = self.finish()?;
-            return Ok(());
-        }
-        let out = encoder.take();
-        *body = (!out.is_empty()).then(|| self.hold(out));
-        Ok(())
+        if is_last { self.finish() } else { Ok(encoder.take()) }
     }
 
-    fn response_trailer_filter(
-        &mut self,
-        _trailers: &mut Option<Box<http::HeaderMap>>,
-    ) -> Result<Option<Bytes>> {
-        self.finish()
-    }
-
-    fn response_done_filter(&mut self) -> Result<Option<Bytes>> {
-        self.finish()
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn std::any::Any {
-        self
-    }
-}
-
-/// Makes the module; its encoder is put in afterwards.
-struct NoEncoder;
-
-impl HttpModuleBuilder for NoEncoder {
-    fn init(&self) -> Module {
-        Box::new(Encode { encoder: None, streams: false, account: None })
+    fn finish(&mut self) -> Result<Vec<u8>> {
+        let Some(encoder) = self.encoder.take() else { return Ok(Vec::new()) };
+        encoder.encoder.finish().or_err(ErrorType::InternalError, "compression")
     }
 }
 

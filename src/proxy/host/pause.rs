@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pingora::proxy::Session;
-
 use crate::counters::Metrics;
 use crate::model::Reason;
 use crate::model::{Pause, VirtualHost};
 use crate::places::{PlaceInLine, Who};
+use crate::proxy::client::downstream::Downstream;
 use crate::state::PauseLine;
 
 /// How often a wait looks whether the server stops.
@@ -40,7 +39,7 @@ impl Wait {
     /// or the client goes away. Of a client that sends a body this is not seen before that is read.
     pub(crate) async fn until_turn(
         self,
-        session: &mut Session,
+        session: &mut impl Downstream,
         who: Who,
         started: Instant,
         metrics: &Metrics,
@@ -49,7 +48,7 @@ impl Wait {
         let most = usize::try_from(limits.max_waiting).unwrap_or(usize::MAX);
         let deadline = started + Duration::from_secs(limits.max_wait_secs.get().into());
         let mut place = line.join(who, most).map_err(|_| Reason::Paused)?;
-        let body_done = session.as_mut().is_body_done();
+        let body_done = session.is_body_read();
         {
             let turn = place.turn();
             tokio::pin!(turn);
@@ -60,7 +59,7 @@ impl Wait {
                         turn.map_err(|_| Reason::Paused)?;
                         break;
                     }
-                    _ = session.as_downstream_mut().read_body_or_idle(true), if body_done => {
+                    () = session.gone(), if body_done => {
                         return Err(Reason::ClientGone);
                     }
                     () = tokio::time::sleep_until(look.into()) => {

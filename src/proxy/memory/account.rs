@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
-use super::budget::{Budget, Charge};
+use super::budget::Budget;
 
 /// What a request may hold, however much room there is: enough to have the next pieces ready while some
 /// are written.
@@ -84,11 +84,6 @@ impl Account {
         {
             *body = Some(self.hold(bytes));
         }
-    }
-
-    /// Takes memory for an encoder, unless those of the connection take three quarters of it.
-    pub(crate) fn charge(&self, bytes: usize) -> Option<Charge> {
-        self.budget.charge_within(bytes, 3)
     }
 
     /// The same bytes, counted until the last copy is dropped.

@@ -192,8 +192,13 @@ impl Budget {
         fits.then(|| self.charged(bytes))
     }
 
+    /// Takes memory for an encoder, unless those of the connection take three quarters of it.
+    pub(crate) fn charge_encoder(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        self.charge_within(bytes, 3)
+    }
+
     /// The same when so many quarters of the limit leave room, and others have left some.
-    pub(super) fn charge_within(self: &Arc<Self>, bytes: usize, quarters: usize) -> Option<Charge> {
+    fn charge_within(self: &Arc<Self>, bytes: usize, quarters: usize) -> Option<Charge> {
         let limit = self.limit / 4 * quarters;
         let fits = self.own.used().saturating_add(bytes) <= limit && self.others_have_room();
         fits.then(|| self.charged(bytes))

@@ -1,0 +1,168 @@
+//! The client's end of a request, whichever carrier has it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{StatusCode, Version, header};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
+use pingora::protocols::tls::SslDigest;
+use pingora::proxy::Session;
+
+use crate::model::ProxyHeader;
+
+/// How long the rest of a request body that nobody wants may take, so that its connection can be
+/// used again.
+pub(crate) const DRAIN_BODY: Duration = Duration::from_secs(5);
+
+/// The client's end of a request: what it has asked, and how it is answered.
+pub(crate) trait Downstream: Send {
+    fn request(&self) -> &RequestHeader;
+
+    fn request_mut(&mut self) -> &mut RequestHeader;
+
+    /// The status of the head that was sent last.
+    fn status(&self) -> Option<StatusCode>;
+
+    /// Whether the client has sent its whole body.
+    fn is_body_read(&mut self) -> bool;
+
+    /// How many bytes of the body have come.
+    fn received(&self) -> u64;
+
+    /// How many bytes of an answer's body have gone.
+    fn sent(&self) -> u64;
+
+    /// Whether the connection carries a further request.
+    fn keeps(&self) -> bool;
+
+    /// The connection carries no further request.
+    fn close_after(&mut self);
+
+    /// The version of TLS, as others write it.
+    fn tls(&self) -> Option<&'static str>;
+
+    /// Whose connection the request came over.
+    fn ends(&self) -> ProxyHeader;
+
+    /// How long the client may say nothing within its body, and take nothing of an answer.
+    fn set_timeouts(&mut self, read: Duration, write: Duration);
+
+    /// How long the client may say nothing within its body.
+    fn set_read_timeout(&mut self, read: Duration);
+
+    /// Whether what was read of the body can be sent once more.
+    fn can_replay(&self) -> bool;
+
+    /// Sends an answer whole; without a body its head ends it.
+    ///
+    /// # Errors
+    /// When the client takes no answer any more.
+    fn answer(
+        &mut self,
+        head: ResponseHeader,
+        body: Option<Bytes>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Reads the rest of the body, and forgets it.
+    fn drain(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Ends when the client is gone, once it has sent its body.
+    fn gone(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+impl Downstream for Session {
+    fn request(&self) -> &RequestHeader {
+        self.req_header()
+    }
+
+    fn request_mut(&mut self) -> &mut RequestHeader {
+        self.req_header_mut()
+    }
+
+    fn status(&self) -> Option<StatusCode> {
+        self.response_written().map(|response| response.status)
+    }
+
+    fn is_body_read(&mut self) -> bool {
+        self.as_mut().is_body_done()
+    }
+
+    fn received(&self) -> u64 {
+        self.as_downstream().body_bytes_read() as u64
+    }
+
+    fn sent(&self) -> u64 {
+        self.as_downstream().body_bytes_sent() as u64
+    }
+
+    fn keeps(&self) -> bool {
+        self.as_downstream().get_keepalive().is_some()
+    }
+
+    fn close_after(&mut self) {
+        self.set_keepalive(None);
+    }
+
+    fn tls(&self) -> Option<&'static str> {
+        self.digest()?.ssl_digest.as_deref().map(tls_version)
+    }
+
+    fn ends(&self) -> ProxyHeader {
+        let end = |address: Option<&PeerAddr>| address.and_then(PeerAddr::as_inet).copied();
+        match (end(self.client_addr()), end(self.server_addr())) {
+            (Some(client), Some(server)) => ProxyHeader::Proxied { client, server },
+            _ => ProxyHeader::Local,
+        }
+    }
+
+    fn set_timeouts(&mut self, read: Duration, write: Duration) {
+        self.as_downstream_mut().set_read_timeout(Some(read));
+        self.as_downstream_mut().set_write_timeout(Some(write));
+        self.set_total_drain_timeout(Some(DRAIN_BODY));
+        // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+        if self.req_header().version == Version::HTTP_10 {
+            self.set_ignore_info_resp(true);
+        }
+        // Pingora would close the connection after each `Expect: 100-continue`, because the body is
+        // not read yet when the backend's 100 passes.
+        if self.req_header().headers.contains_key(header::EXPECT) {
+            self.set_close_on_response_before_downstream_finish(false);
+        }
+    }
+
+    fn set_read_timeout(&mut self, read: Duration) {
+        self.as_downstream_mut().set_read_timeout(Some(read));
+    }
+
+    fn can_replay(&self) -> bool {
+        !self.as_ref().retry_buffer_truncated()
+    }
+
+    async fn answer(&mut self, head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
+        let Some(body) = body else {
+            return match self.as_mut() {
+                // Pingora's own way to write a head never ends the stream with it.
+                ServerSession::H2(stream) => stream.write_response_header(Box::new(head), true),
+                _ => self.write_response_header(Box::new(head), true).await,
+            };
+        };
+        self.write_response_header(Box::new(head), false).await?;
+        self.write_response_body(Some(body), true).await
+    }
+
+    async fn drain(&mut self) {
+        let _ = self.as_mut().drain_request_body().await;
+    }
+
+    async fn gone(&mut self) {
+        let _ = self.as_downstream_mut().read_body_or_idle(true).await;
+    }
+}
+
+/// The version as others write it; there are no more.
+pub(crate) fn tls_version(digest: &SslDigest) -> &'static str {
+    if digest.version.ends_with('2') { "TLSv1.2" } else { "TLSv1.3" }
+}
