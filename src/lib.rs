@@ -22,6 +22,7 @@ mod crash_point;
 mod demo;
 mod exposition;
 mod health;
+pub mod link;
 pub mod model;
 pub mod places;
 mod plain_file;

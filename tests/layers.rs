@@ -14,7 +14,9 @@ const SHARED: &str = "
 /// longest path that fits is the one that counts. A new arrow changes this table first.
 const ROOMS: &str = "
 tls:
-state: tls
+# Connections with backends.
+link:
+state: link tls
 stats: state
 store:
 tokens:
@@ -43,7 +45,9 @@ proxy:
     # The name of `decision::explain` to the control side: what would become of a request.
     explain:
     carry: .balance .client .decision .host .limits .memory .options .wire state upstream
-    front: .carry .client .host .limits .memory .options .wire state tls
+    # Our own way of carrying requests.
+    exchange: .carry .client .host .memory .wire link state upstream
+    front: .carry .client .exchange .host .limits .memory .options .wire link state tls
     # For the benchmarks.
     measured: .balance .carry .client .limits .wire state
 

@@ -7,6 +7,7 @@ mod balance;
 mod carry;
 mod client;
 mod decision;
+mod exchange;
 mod front;
 mod host;
 mod limits;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::{Pace, Traffic};
 use crate::counters::{InFlight, InFlightGuard};
+use crate::link::{Kept, Link};
 use crate::model::{BackendAddr, BackendState, HealthReport, HealthStatus, UpstreamFailure};
 use crate::sync::{AtomicBool, fence};
 
@@ -72,6 +73,7 @@ pub struct BackendLive {
     passive_noted: Notify,
     pace: Pace,
     only_http1: AtomicBool,
+    kept: Kept,
     /// Told when a request has ended that may have kept others waiting.
     freed: Notify,
     counts: Arc<BackendCounts>,
@@ -140,6 +142,7 @@ impl BackendLive {
             passive_noted: Notify::new(),
             pace: Pace::new(state == BackendState::Ready),
             only_http1: AtomicBool::new(false),
+            kept: Kept::default(),
             freed: Notify::new(),
             counts,
         }
@@ -182,12 +185,32 @@ impl BackendLive {
         self.admitting.load(Ordering::Relaxed)
     }
 
+    /// Its connections that are kept for a further request.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Keeps a connection for a further request, for as long as requests are taken.
+    pub fn keep(&self, link: Box<Link>) {
+        if self.is_admitting() {
+            self.kept.put(link);
+        }
+        fence(Ordering::SeqCst);
+        // Whoever lowers the flag closes them then; one that came later is closed here.
+        if !self.is_admitting() {
+            self.kept.close();
+        }
+    }
+
     /// Follows the desired state; called when a snapshot that holds the backend is published.
     pub(super) fn set_admitting(&self, admitting: bool) {
         if !self.admitting.swap(admitting, Ordering::SeqCst) && admitting {
             self.pace.begins_to_serve();
         }
         fence(Ordering::SeqCst);
+        if !admitting {
+            self.kept.close();
+        }
     }
 
     /// Its requests in flight.

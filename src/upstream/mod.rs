@@ -12,7 +12,7 @@ mod upgrade;
 
 pub(crate) use announce::announce;
 pub(crate) use answer::check_answer;
-pub(crate) use peer::{check_http1, for_duplex, peer, speaks_only_http1};
+pub(crate) use peer::{check_http1, for_duplex, is_http1, peer, speaks_only_http1};
 pub(crate) use reason::{failure, io_reason, reason};
 pub(crate) use request::to_http2;
 pub(crate) use unprocessed::is_unprocessed;

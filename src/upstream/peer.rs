@@ -101,6 +101,21 @@ pub(crate) fn speaks_only_http1(peer: &HttpPeer, node: &BackendNode) -> bool {
     }
 }
 
+/// Whether a request goes to the backend over HTTP/1: because its scheme or the request needs that, or
+/// because the backend has offered nothing else so far.
+pub(crate) fn is_http1(node: &BackendNode, is_websocket: bool) -> bool {
+    let options = &node.backend.options;
+    is_websocket
+        || match options.scheme {
+            Scheme::Http => true,
+            Scheme::Https => {
+                options.send_proxy_protocol != SendProxyProtocol::Off
+                    || node.live.speaks_only_http1()
+            }
+            Scheme::H2 | Scheme::H2c => false,
+        }
+}
+
 /// The path of a Unix socket.
 pub(super) fn path_of(address: &UnixAddr) -> pingora::Result<&Path> {
     address.as_pathname().ok_or_else(|| Error::explain(ErrorType::ConnectError, "no path"))

@@ -1,7 +1,6 @@
 //! A request comes: it is looked at, counted, put right, decided about, and answered where no backend does.
 
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
 
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -15,7 +14,7 @@ use super::shared::Shared;
 use super::stages::{RequestContext, Seen, Stage};
 use crate::model::{Reason, Scheme, Size};
 use crate::places::PlaceInLine;
-use crate::proxy::client::connection::ARRIVAL;
+use crate::proxy::client::connection::Arrival;
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::client::forwarded::Sources;
 use crate::proxy::client::sender::Client;
@@ -38,17 +37,15 @@ enum Pending {
 }
 
 impl Shared {
-    /// The context of a request that Pingora's parser has accepted.
-    pub(super) fn begin(&self) -> RequestContext {
-        let arrival = ARRIVAL.with(Clone::clone);
-        arrival.connection.accepted.store(true, Ordering::Relaxed);
+    /// The context of a request whose head can be understood.
+    pub(crate) fn begin(&self, arrival: Arrival) -> RequestContext {
         // A connection of HTTP/1 has been busy since the first byte of its head.
         let busy = arrival.wire.is_http2().then(|| self.metrics.busy.enter());
         RequestContext::new(self.options.load_full(), arrival, busy)
     }
 
     /// Decides about a request. Answers with whether it was answered already.
-    pub(super) async fn take_in(
+    pub(crate) async fn take_in(
         &self,
         session: &mut impl Downstream,
         ctx: &mut RequestContext,
@@ -70,6 +67,24 @@ impl Shared {
             Err(Answer::Challenge(answer)) => prove(session, &answer).await?,
         }
         Ok(ctx.sent().is_none())
+    }
+
+    /// Takes a request over that was decided about already: its head was read once more.
+    ///
+    /// # Errors
+    /// Never: what is written was read.
+    pub(super) fn take_over(
+        &self,
+        session: &mut impl Downstream,
+        ctx: &RequestContext,
+    ) -> Result<()> {
+        let options = &ctx.options;
+        session.set_timeouts(options.read_timeout, options.write_timeout);
+        if ctx.is_last() {
+            session.close_after();
+        }
+        let named_by = options.client_ip_header.as_ref();
+        put_right(session.request_mut(), options.underscores_in_headers, named_by).map(|_| ())
     }
 
     /// Whether its head is within its limits and runs in no loop, and its client has not too many.

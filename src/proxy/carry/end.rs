@@ -14,7 +14,7 @@ use crate::state::Ended;
 
 impl Shared {
     /// Answers a request that could not be finished.
-    pub(super) async fn fail(
+    pub(crate) async fn fail(
         &self,
         session: &mut impl Downstream,
         error: &Error,
@@ -42,7 +42,7 @@ impl Shared {
     }
 
     /// Counts and logs it.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &self,
         session: &impl Downstream,
         error: Option<&Error>,

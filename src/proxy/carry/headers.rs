@@ -23,15 +23,15 @@ pub(crate) fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
 /// Makes the response line and framing those of this hop, not of the backend's (RFC 9110 §6.2). A
 /// client of HTTP/1.0 can't read chunks (RFC 9112 §6.1): without them the body ends with the
 /// connection.
-pub(crate) fn frame_for(client: Version, response: &mut ResponseHeader) {
+pub(crate) fn frame_for(client: Version, passes_trailers: bool, response: &mut ResponseHeader) {
     if response.version == Version::HTTP_10 {
         response.set_version(Version::HTTP_11);
     }
     if client == Version::HTTP_10 {
         response.remove_header(&header::TRANSFER_ENCODING);
     }
-    // Trailers pass over HTTP/2 alone; so does their announcement.
-    if client != Version::HTTP_2 {
+    // What does not pass is not announced.
+    if !passes_trailers {
         response.remove_header(&header::TRAILER);
     }
 }

@@ -1,5 +1,8 @@
 //! A table of contents of a request's way: Pingora's phases, each handed to a function of this room.
 
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,15 +18,21 @@ use super::pass::pass_body;
 use super::shared::Shared;
 use super::stages::RequestContext;
 use super::{retry, upstream_head};
+use crate::proxy::client::connection::ARRIVAL;
 use crate::proxy::decision::Kind;
 use crate::proxy::memory::gate_of;
 use crate::upstream;
 
+tokio::task_local! {
+    /// A request that was decided about before it was handed to Pingora.
+    pub(crate) static DECIDED: Cell<Option<Box<RequestContext>>>;
+}
+
 /// Pingora's way of carrying requests.
-pub(crate) struct Phases(Shared);
+pub(crate) struct Phases(Arc<Shared>);
 
 impl Phases {
-    pub(crate) fn new(shared: Shared) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self(shared)
     }
 }
@@ -33,7 +42,13 @@ impl ProxyHttp for Phases {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> RequestContext {
-        self.0.begin()
+        let arrival = ARRIVAL.with(Clone::clone);
+        arrival.connection.accepted.store(true, Ordering::Relaxed);
+        DECIDED
+            .try_with(|decided| decided.take())
+            .ok()
+            .flatten()
+            .map_or_else(|| self.0.begin(arrival), |decided| *decided)
     }
 
     /// None: even a disabled compression module would be built for each request. Responses that are
@@ -45,6 +60,9 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> Result<bool> {
+        if ctx.sent().is_some() {
+            return self.0.take_over(session, ctx).map(|()| false);
+        }
         self.0.take_in(session, ctx).await
     }
 
@@ -181,8 +199,6 @@ impl ProxyHttp for Phases {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arc_swap::ArcSwap;
 
     use super::*;
@@ -195,7 +211,7 @@ mod tests {
         let (_publisher, reader) = publication(Snapshot::default());
         let options = Arc::new(ArcSwap::from_pointee(options()));
         let shared = Shared::new(options, reader, Arc::default(), None, host_services());
-        let phases = Phases::new(shared);
+        let phases = Phases::new(Arc::new(shared));
         let mut modules = HttpModules::new();
         phases.init_downstream_modules(&mut modules);
         assert!(modules.build_ctx().get::<ResponseCompression>().is_none());

@@ -19,7 +19,7 @@ use crate::proxy::host::content::Content;
 use crate::proxy::host::pages::without_body;
 
 /// What becomes of the body of a backend's answer.
-pub(super) enum Body {
+pub(crate) enum Body {
     AsItIs,
     Encoded(Box<Encode>),
     /// The client gets this in its place.
@@ -28,7 +28,7 @@ pub(super) enum Body {
 
 impl Shared {
     /// Makes of a backend's head the one that the client gets.
-    pub(super) fn edit_response(
+    pub(crate) fn edit_response(
         &self,
         session: &mut impl Downstream,
         response: &mut ResponseHeader,
@@ -37,7 +37,7 @@ impl Shared {
         strip_hop_by_hop(response);
         begin_answer(session, response.status, ctx);
         let body = self.adapt(session.request(), response, ctx)?;
-        frame_for(session.request().version, response);
+        frame_for(session.request().version, session.passes_trailers(), response);
         if self.metrics.is_stopping() || ctx.is_last() || ends_with_connection(session, response) {
             session.close_after();
         }
@@ -62,7 +62,7 @@ impl Shared {
     ///
     /// # Errors
     /// When the client takes no answer any more.
-    pub(super) async fn send_page(
+    pub(crate) async fn send_page(
         &self,
         session: &mut impl Downstream,
         response: &ResponseHeader,

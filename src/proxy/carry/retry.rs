@@ -13,7 +13,7 @@ use crate::upstream;
 impl Shared {
     /// No connection was made, or a kept one takes no request any more: nothing was sent yet, so any
     /// method may be tried again.
-    pub(super) fn retry_connect(&self, ctx: &mut RequestContext, error: &Error) -> bool {
+    pub(crate) fn retry_connect(&self, ctx: &mut RequestContext, error: &Error) -> bool {
         if upstream::is_unprocessed(error)
             && let Some(sent) = ctx.sent_mut()
             && !sent.replayed
@@ -28,7 +28,7 @@ impl Shared {
 
     /// It failed while it was carried. What may have been acted on is not sent twice, and what is not kept
     /// can't be.
-    pub(super) fn retry_request(
+    pub(crate) fn retry_request(
         &self,
         session: &mut impl Downstream,
         error: &mut Error,
@@ -82,7 +82,7 @@ fn blame(ctx: &RequestContext, error: &Error, answering: bool) {
 }
 
 /// Logs that a request is tried again.
-pub(super) fn log(ctx: &RequestContext, error: &Error) {
+pub(crate) fn log(ctx: &RequestContext, error: &Error) {
     let tried = ctx.sent().map_or(&[][..], |sent| &sent.tried);
     tracing::debug!(
         domain = ctx.domain().map(tracing::field::display),

@@ -15,7 +15,7 @@ use crate::proxy::client::connection::Arrival;
 use crate::proxy::client::sender::Client;
 use crate::proxy::decision::Kind;
 use crate::proxy::limits::{RateFields, RequestShare};
-use crate::proxy::memory::Gate;
+use crate::proxy::memory::{Budget, Gate};
 use crate::proxy::options::ProxyOptions;
 use crate::stable_hash::stable_hash;
 use crate::state::{BackendNode, DomainNode, Pinned};
@@ -98,11 +98,16 @@ impl RequestContext {
         }
     }
 
+    /// What may be held on behalf of its connection.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.arrival.connection.budget
+    }
+
     pub(super) fn client(&self) -> Option<Client> {
         self.seen.as_ref().map(|seen| seen.client)
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         self.seen.as_ref().map_or(Kind::Plain, |seen| seen.kind)
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Version, header};
@@ -13,7 +13,7 @@ use pingora::{Error, ErrorType, Result};
 use super::claims::forward;
 use super::headers::{REQUEST_ID, RequestId, remove_te, to_origin_form};
 use super::shared::Shared;
-use super::stages::{RequestContext, Stage};
+use super::stages::RequestContext;
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::decision::Kind;
 use crate::proxy::host::{headers, paths};
@@ -28,21 +28,15 @@ pub(super) fn peer(
     session: &mut impl Downstream,
     ctx: &mut RequestContext,
 ) -> Result<Box<HttpPeer>> {
-    let is_websocket = ctx.kind() == Kind::WebSocket;
-    let RequestContext { options, arrival, stage, .. } = ctx;
-    let unroutable = || Error::explain(ErrorType::ConnectNoRoute, "no address").into_up();
-    let Stage::Sent(pinned, sent) = stage else { return Err(unroutable()) };
-    let node = &sent.chosen.as_ref().ok_or_else(unroutable)?.node;
-    sent.at = Some(Instant::now());
-    let mut peer = upstream::peer(node, &node.live.endpoints(), sent.tries_of(node))?;
-    let times = &options.upstream;
-    let read_timeout = times.read_timeout_of(&pinned.domain.virtual_host);
-    let mut silent = read_timeout;
-    if is_websocket {
-        silent = options.websocket_idle_timeout;
-        let connection = Arc::clone(&arrival.connection);
+    let target = ctx.begin_try()?;
+    let node = &target.node;
+    let mut peer = upstream::peer(node, &node.live.endpoints(), target.pick)?;
+    let mut silent = target.read_timeout;
+    if target.is_websocket {
+        (silent, _) = ctx.tunnel_timeouts();
+        let connection = Arc::clone(&ctx.arrival.connection);
         let has_agreed = move || connection.upgraded.load(Ordering::Relaxed);
-        upstream::for_upgrade(&mut peer, read_timeout, Arc::new(has_agreed));
+        upstream::for_upgrade(&mut peer, target.read_timeout, Arc::new(has_agreed));
     }
     if upstream::speaks_only_http1(&peer, node) {
         gated(&mut peer);
@@ -50,17 +44,17 @@ pub(super) fn peer(
         upstream::for_duplex(&mut peer);
     }
     upstream::announce(&mut peer, node.backend.options.send_proxy_protocol, || session.ends());
-    let connect_timeout = times.connect_timeout_of(&node.backend);
-    peer.options.connection_timeout = Some(connect_timeout);
-    peer.options.total_connection_timeout = Some(connect_timeout);
+    peer.options.connection_timeout = Some(target.connect_timeout);
+    peer.options.total_connection_timeout = Some(target.connect_timeout);
     peer.options.read_timeout = Some(silent);
-    peer.options.write_timeout = Some(times.write_timeout);
-    peer.options.idle_timeout = Some(times.idle_timeout);
-    if sent.replayed {
+    peer.options.write_timeout = Some(target.write_timeout);
+    peer.options.idle_timeout = Some(target.idle_timeout);
+    let is_replayed = ctx.sent().is_some_and(|sent| sent.replayed);
+    if is_replayed {
         // A key that no kept connection has: the replay goes over a fresh one.
         peer.group_key ^= fastrand::u64(1..);
     }
-    if sent.replayed || is_websocket {
+    if is_replayed || target.is_websocket {
         // Nobody finds it again: kept, it would only take a place at the backend.
         peer.options.idle_timeout = Some(Duration::from_millis(1));
     }
@@ -76,15 +70,7 @@ pub(super) fn take_body(
     is_end: bool,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    let piece = body.as_ref().map_or(0, Bytes::len);
-    if let Some(sent) = ctx.sent_mut()
-        && let Some(meter) = &mut sent.body
-        && let Some(reason) = meter.take(piece, is_end)
-    {
-        sent.cut_off = Some(reason);
-        let error = ErrorType::CustomCode("BodyRefused", 413);
-        return Err(Error::explain(error, reason.as_str()).into_down());
-    }
+    ctx.measure_body(body.as_ref().map_or(0, Bytes::len), is_end)?;
     // An empty last chunk would be written as a chunk *and* end the body (pingora#935): a second
     // terminator, which the backend reads as the start of the next request.
     if is_end && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -96,9 +82,27 @@ pub(super) fn take_body(
     Ok(())
 }
 
+impl RequestContext {
+    /// Measures the next piece of the request's body.
+    ///
+    /// # Errors
+    /// When no more of it should follow.
+    pub(crate) fn measure_body(&mut self, piece: usize, is_end: bool) -> Result<()> {
+        if let Some(sent) = self.sent_mut()
+            && let Some(meter) = &mut sent.body
+            && let Some(reason) = meter.take(piece, is_end)
+        {
+            sent.cut_off = Some(reason);
+            let error = ErrorType::CustomCode("BodyRefused", 413);
+            return Err(Error::explain(error, reason.as_str()).into_down());
+        }
+        Ok(())
+    }
+}
+
 impl Shared {
     /// Makes of the head that came the one that the backend gets.
-    pub(super) fn edit_request(
+    pub(crate) fn edit_request(
         &self,
         session: &impl Downstream,
         request: &mut RequestHeader,

@@ -44,6 +44,9 @@ pub(crate) trait Downstream: Send {
     /// The version of TLS, as others write it.
     fn tls(&self) -> Option<&'static str>;
 
+    /// Whether trailers reach the client.
+    fn passes_trailers(&self) -> bool;
+
     /// Whose connection the request came over.
     fn ends(&self) -> ProxyHeader;
 
@@ -108,6 +111,10 @@ impl Downstream for Session {
 
     fn tls(&self) -> Option<&'static str> {
         self.digest()?.ssl_digest.as_deref().map(tls_version)
+    }
+
+    fn passes_trailers(&self) -> bool {
+        self.req_header().version == Version::HTTP_2
     }
 
     fn ends(&self) -> ProxyHeader {

@@ -87,13 +87,21 @@ impl Framed {
         self.is_whole().then(|| std::mem::take(&mut self.unread))
     }
 
+    /// Gives up what is below, between two requests.
+    pub(crate) fn into_stream(mut self) -> Stream {
+        std::mem::replace(&mut self.stream, Box::new(Cursor::new(Vec::new())))
+    }
+
     /// What is below, for the next head.
     pub(crate) fn stream(&mut self) -> &mut Stream {
         &mut self.stream
     }
 
     fn is_whole(&self) -> bool {
-        matches!(self.left, Left::Length(0) | Left::Chunks(Chunks::Done))
+        match &self.left {
+            Left::Length(left) => *left == 0,
+            Left::Chunks(chunks) => chunks.is_done(),
+        }
     }
 
     /// Up to `most` bytes, those first that were read already.
@@ -167,7 +175,8 @@ impl Wraps for Framed {
         }
         let start = into.filled().len();
         match &mut self.left {
-            Left::Length(0) | Left::Chunks(Chunks::Done) => self.poll_end(cx),
+            Left::Length(0) => self.poll_end(cx),
+            Left::Chunks(chunks) if chunks.is_done() => self.poll_end(cx),
             Left::Length(left) => {
                 let most = usize::try_from(*left).unwrap_or(usize::MAX);
                 ready!(self.poll_some(cx, into, most))?;

@@ -13,6 +13,7 @@ use super::serve::TlsFront;
 use crate::counters::Metrics;
 use crate::proxy::carry::phases::Phases;
 use crate::proxy::carry::shared::Shared;
+use crate::proxy::exchange::Carrier;
 use crate::proxy::host::HostServices;
 use crate::proxy::memory::GatedConnector;
 use crate::proxy::options::{Https, SharedOptions};
@@ -36,13 +37,16 @@ pub(crate) fn front(
         ..ServerConf::default()
     });
     let shared = Shared::new(Arc::clone(&options), reader, Arc::clone(&metrics), https, hosts);
+    let shared = Arc::new(shared);
     let mut server_options = HttpServerOptions::default();
     // CONNECT is refused in the phases: with a log line and a counter.
     server_options.allow_connect_method_proxying = true;
     let connections = shared.connections().clone();
+    let carrier = (!is_left_to_pingora())
+        .then(|| Carrier::new(shared.clone(), ConnectorOptions::from_server_conf(&conf)));
     let connector = GatedConnector::new(ConnectorOptions::from_server_conf(&conf));
     let mut proxy = HttpProxy::new_custom(
-        Phases::new(shared),
+        Phases::new(Arc::clone(&shared)),
         conf,
         connector,
         None,
@@ -50,7 +54,12 @@ pub(crate) fn front(
         None,
     );
     proxy.handle_init_modules();
-    Front::new(Arc::new(proxy), options, metrics, connections)
+    Front::new(Arc::new(proxy), carrier.map(Arc::new), options, metrics, connections)
+}
+
+/// Whether Pingora carries all requests, so that both ways can be compared.
+fn is_left_to_pingora() -> bool {
+    std::env::var_os("VHOST_CARRIER").is_some_and(|carrier| carrier == "pingora")
 }
 
 /// Builds the front of HTTPS listeners: handshakes, and then what `front` does.

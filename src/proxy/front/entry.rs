@@ -8,6 +8,7 @@ use pingora::proxy::HttpProxy;
 use crate::counters::{InFlight, Metrics};
 use crate::model::Reason;
 use crate::proxy::carry::phases::Phases;
+use crate::proxy::exchange::Carrier;
 use crate::proxy::limits::Connections;
 use crate::proxy::memory::{Budgets, GatedConnector};
 use crate::proxy::options::{ConnectionLimits, SharedOptions};
@@ -20,6 +21,8 @@ pub(crate) type Proxy = HttpProxy<Phases, GatedConnector>;
 #[derive(Clone)]
 pub(crate) struct Front {
     pub(crate) proxy: Arc<Proxy>,
+    /// Carries requests to backends of HTTP/1; where there is none, `proxy` carries all.
+    pub(crate) carrier: Option<Arc<Carrier>>,
     pub(crate) options: SharedOptions,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) connections: Connections,
@@ -31,12 +34,13 @@ pub(crate) struct Front {
 impl Front {
     pub(crate) fn new(
         proxy: Arc<Proxy>,
+        carrier: Option<Arc<Carrier>>,
         options: SharedOptions,
         metrics: Arc<Metrics>,
         connections: Connections,
     ) -> Self {
         let budgets = Budgets::default();
-        Self { proxy, options, metrics, connections, budgets, open: Arc::default() }
+        Self { proxy, carrier, options, metrics, connections, budgets, open: Arc::default() }
     }
 
     /// The same for a listener whose connections are counted in `open`, besides those of all.

@@ -109,7 +109,7 @@ pub(crate) struct Budget {
 impl Budget {
     /// How large the next read from a backend may be. Each request holds up to two of these whatever
     /// the others do.
-    pub(super) fn piece(&self) -> usize {
+    pub(crate) fn piece(&self) -> usize {
         let streams = self.streams.load(Ordering::Relaxed).max(1);
         if self.others_have_room() {
             (self.limit / 8 / streams).clamp(MIN_PIECE, MAX_PIECE)
@@ -127,12 +127,12 @@ impl Budget {
         self.server.fits(1) && self.client.as_ref().is_none_or(|client| client.pool.fits(1))
     }
 
-    pub(super) fn add(&self, bytes: usize) {
+    pub(crate) fn add(&self, bytes: usize) {
         self.own.add(bytes);
         self.add_to_others(bytes);
     }
 
-    pub(super) fn remove(&self, bytes: usize) {
+    pub(crate) fn remove(&self, bytes: usize) {
         self.own.remove(bytes);
         self.remove_from_others(bytes);
     }
@@ -151,12 +151,12 @@ impl Budget {
         self.server.remove(bytes);
     }
 
-    pub(super) fn add_upload(&self, bytes: usize) {
+    pub(crate) fn add_upload(&self, bytes: usize) {
         self.uploads.add(bytes);
         self.add_to_others(bytes);
     }
 
-    pub(super) fn remove_upload(&self, bytes: usize) {
+    pub(crate) fn remove_upload(&self, bytes: usize) {
         self.uploads.remove(bytes);
         self.remove_from_others(bytes);
         self.uploaded.wake();
@@ -177,11 +177,11 @@ impl Budget {
         may()
     }
 
-    pub(super) fn begin_stream(&self) {
+    pub(crate) fn begin_stream(&self) {
         self.streams.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn end_stream(&self) {
+    pub(crate) fn end_stream(&self) {
         self.streams.fetch_sub(1, Ordering::Relaxed);
     }
 

@@ -1,6 +1,7 @@
 //! What clients send, byte by byte: heads, chunks, frames and header blocks, and the rules that they
 //! obey. Knows no domain and no backend.
 
+pub(super) mod body;
 pub(super) mod chunks;
 mod frame;
 pub(super) mod frames;

@@ -289,7 +289,7 @@ fn authority(method: &[u8], target: &[u8]) -> Result<Option<Range<usize>>, Fault
     }
 }
 
-fn is_token(text: &[u8]) -> bool {
+pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
 }
 

@@ -1,0 +1,118 @@
+//! The heads of answers, as backends send them.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Buf, BytesMut};
+use http::{Method, Version, header};
+use pingora::http::{ResponseHeader, header_value_from_raw};
+use pingora::{Error, ErrorType, Result};
+
+use super::fields::has_no_body;
+use crate::proxy::wire::body::Incoming;
+
+/// More header lines than these no backend needs.
+const MAX_FIELDS: usize = 256;
+
+/// A head that is larger is none.
+const MAX_HEAD: usize = 1024 * 1024;
+
+/// Takes the head of an answer out of what was read, once it is whole.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn take(read: &mut BytesMut) -> Result<Option<ResponseHeader>> {
+    let Some((length, fields)) = length_of(read)? else { return Ok(None) };
+    let text = read.split_to(length).freeze();
+    let mut fields_of = vec![httparse::EMPTY_HEADER; fields];
+    let mut parsed = httparse::Response::new(&mut fields_of);
+    rules().parse_response(&mut parsed, &text).map_err(|error| malformed(&error))?;
+    let mut head = ResponseHeader::build(parsed.code.unwrap_or_default(), Some(fields))?;
+    head.set_version(if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 });
+    head.set_reason_phrase(parsed.reason)?;
+    for field in &*parsed.headers {
+        let name = text.slice_ref(field.name.as_bytes());
+        head.append_header(name, header_value_from_raw(text.slice_ref(field.value)))?;
+    }
+    // RFC 9112 §6.3: the coding counts.
+    if head.headers.contains_key(header::TRANSFER_ENCODING) {
+        head.remove_header(&header::CONTENT_LENGTH);
+    }
+    Ok(Some(head))
+}
+
+/// The length of a head that is whole, and the number of its fields.
+fn length_of(read: &BytesMut) -> Result<Option<(usize, usize)>> {
+    if read.is_empty() {
+        return Ok(None);
+    }
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    match rules().parse_response_with_uninit_headers(&mut parsed, read, &mut fields) {
+        Ok(httparse::Status::Complete(length)) => Ok(Some((length, parsed.headers.len()))),
+        Ok(httparse::Status::Partial) if read.remaining() <= MAX_HEAD => Ok(None),
+        Ok(httparse::Status::Partial) => Err(malformed(&"its head is larger than 1 MiB")),
+        Err(error) => Err(malformed(&error)),
+    }
+}
+
+/// What is forgiven to backends: what older ones do, and nobody can read in two ways.
+fn rules() -> httparse::ParserConfig {
+    let mut rules = httparse::ParserConfig::default();
+    rules.allow_spaces_after_header_name_in_responses(true);
+    rules.allow_obsolete_multiline_headers_in_responses(true);
+    rules
+}
+
+fn malformed(why: &dyn std::fmt::Display) -> Box<Error> {
+    Error::explain(ErrorType::InvalidHTTPHeader, why.to_string()).into_up()
+}
+
+/// The body behind the head of an answer (RFC 9112 §6.3).
+pub(super) fn body_of(method: &Method, head: &ResponseHeader) -> Incoming {
+    if has_no_body(method, head) {
+        return Incoming::none();
+    }
+    if head.headers.contains_key(header::TRANSFER_ENCODING) {
+        return Incoming::chunked_by_backend();
+    }
+    let length = head.headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.map_or(Incoming::UntilClose, Incoming::Length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_taken_once_it_is_whole() {
+        let text = b"HTTP/1.1 200 Fine\r\nX-Case: a\r\nx-case: b\r\nContent-Length: 5\r\n\r\nhello";
+        let mut read = BytesMut::new();
+        for byte in &text[..text.len() - 6] {
+            read.extend_from_slice(&[*byte]);
+            assert!(take(&mut read).expect("nothing is wrong").is_none());
+        }
+        read.extend_from_slice(&text[text.len() - 6..]);
+        let head = take(&mut read).expect("nothing is wrong").expect("it is whole");
+        assert_eq!(&read[..], b"hello");
+        assert_eq!((head.status.as_u16(), head.get_reason_phrase()), (200, Some("Fine")));
+        assert_eq!(head.headers.get_all("x-case").iter().count(), 2);
+        let mut wire = Vec::new();
+        head.header_to_h1_wire(&mut wire);
+        assert!(wire.starts_with(b"X-Case: a\r\nx-case: b\r\n"), "{}", wire.escape_ascii());
+        assert!(matches!(body_of(&Method::GET, &head), Incoming::Length(5)));
+        assert!(matches!(body_of(&Method::HEAD, &head), Incoming::Length(0)));
+    }
+
+    #[test]
+    fn what_is_no_head_is_told_at_once() {
+        for text in [
+            &b"SSH-2.0-OpenSSH\r\n"[..],
+            b"HTTP/2.0 200 OK\r\n\r\n",
+            b"\x15\x03\x01",
+            b"HTTP/1.1 20 OK\r\n\r\n",
+        ] {
+            assert!(take(&mut text.into()).is_err(), "{}", text.escape_ascii());
+        }
+    }
+}

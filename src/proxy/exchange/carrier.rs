@@ -1,0 +1,164 @@
+//! Carries one request after the other.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use http::{StatusCode, header};
+use pingora::Result;
+use pingora::connectors::ConnectorOptions;
+use pingora::http::RequestHeader;
+
+use super::answer::body_of;
+use super::connect::{Connector, keep};
+use super::downstream::Relayed;
+use super::fields::{keeps, strip_request};
+use super::relay::Relay;
+use super::request::{self, Body, frame};
+use crate::link::Link;
+use crate::proxy::carry::response;
+use crate::proxy::carry::retry;
+use crate::proxy::carry::shared::Shared;
+use crate::proxy::carry::stages::RequestContext;
+use crate::proxy::carry::target::Target;
+use crate::proxy::client::connection::Arrival;
+use crate::upstream;
+
+/// Carries requests to backends that speak HTTP/1.
+pub(crate) struct Carrier {
+    shared: Arc<Shared>,
+    connector: Connector,
+}
+
+/// What became of a request.
+pub(crate) enum Carried {
+    /// It has ended, and was counted and logged.
+    Ended,
+    /// Its backend speaks HTTP/2; nothing of its body was read.
+    HandOver(Box<RequestContext>),
+}
+
+/// How far a request came here.
+enum Came {
+    ToItsEnd,
+    ToHttp2,
+}
+
+impl Carrier {
+    pub(crate) fn new(shared: Arc<Shared>, options: ConnectorOptions) -> Self {
+        Self { shared, connector: Connector::new(options) }
+    }
+
+    /// Carries a request whose head was read.
+    pub(crate) async fn carry<C: Relayed>(&self, client: &mut C, arrival: Arrival) -> Carried {
+        let mut ctx = self.shared.begin(arrival);
+        match self.run(client, &mut ctx).await {
+            Ok(Came::ToItsEnd) => self.shared.finish(client, None, &mut ctx),
+            Ok(Came::ToHttp2) => return Carried::HandOver(Box::new(ctx)),
+            Err(error) => {
+                self.shared.fail(client, &error, &mut ctx).await;
+                self.shared.finish(client, Some(&error), &mut ctx);
+            }
+        }
+        Carried::Ended
+    }
+
+    async fn run<C: Relayed>(&self, client: &mut C, ctx: &mut RequestContext) -> Result<Came> {
+        if self.shared.take_in(client, ctx).await? {
+            return Ok(Came::ToItsEnd);
+        }
+        loop {
+            let target = ctx.begin_try()?;
+            if !upstream::is_http1(&target.node, target.is_websocket) {
+                return Ok(Came::ToHttp2);
+            }
+            let (head, body) = self.head_for(client, ctx, &target)?;
+            let mut link = match self.connector.link(&target, client).await {
+                Ok(link) => link,
+                Err(error) if self.shared.retry_connect(ctx, &error) => {
+                    retry::log(ctx, &error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if link.is_used && client.request().method.is_idempotent() {
+                client.keep_body();
+            }
+            link.outbox.put(&request::write(&head));
+            let is_used = link.is_used;
+            match self.exchange(client, ctx, link, body, &target).await {
+                Ok(()) => return Ok(Came::ToItsEnd),
+                Err(mut error) => {
+                    self.shared.retry_request(client, &mut error, ctx, is_used);
+                    if !error.retry() {
+                        return Err(error);
+                    }
+                    retry::log(ctx, &error);
+                    client.rewind();
+                }
+            }
+        }
+    }
+
+    /// The head that the backend gets, and how the body behind it is delimited.
+    fn head_for<C: Relayed>(
+        &self,
+        client: &mut C,
+        ctx: &mut RequestContext,
+        target: &Target,
+    ) -> Result<(RequestHeader, Body)> {
+        let mut head = client.request().clone();
+        let has_body = !client.is_body_read() || client.received() > 0;
+        head.set_version(http::Version::HTTP_11);
+        strip_request(&mut head)?;
+        if target.is_websocket {
+            head.insert_header(header::CONNECTION, "Upgrade")?;
+            head.insert_header(header::UPGRADE, "websocket")?;
+        }
+        self.shared.edit_request(client, &mut head, ctx)?;
+        let body = frame(&mut head, has_body)?;
+        Ok((head, body))
+    }
+
+    /// Sends a request whose head waits in the link, and its answer back.
+    async fn exchange<C: Relayed>(
+        &self,
+        client: &mut C,
+        ctx: &mut RequestContext,
+        mut link: Box<Link>,
+        body: Body,
+        target: &Target,
+    ) -> Result<()> {
+        let mut relay = Relay::begin(client, &mut link, ctx, body, target);
+        let goes_on = loop {
+            let mut head = poll_fn(|cx| relay.poll_head(cx)).await?;
+            upstream::check_answer(&mut head, target.is_websocket)?;
+            let goes_on = keeps(head.version, &head.headers);
+            let body = body_of(&relay.client.request().method, &head);
+            let edited = self.shared.edit_response(relay.client, &mut head, relay.ctx)?;
+            let encode = match edited {
+                response::Body::Page(page) => {
+                    return self.shared.send_page(relay.client, &head, page, relay.ctx).await;
+                }
+                response::Body::Encoded(encode) => Some(encode),
+                response::Body::AsItIs => None,
+            };
+            relay.client.begin(&mut head)?;
+            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                relay.upgrade();
+                let timeouts = relay.ctx.tunnel_timeouts();
+                poll_fn(|cx| relay.poll_tunnel(cx, timeouts)).await;
+                return Ok(());
+            }
+            if !head.status.is_informational() {
+                relay.begin_answer(body, encode);
+                break goes_on;
+            }
+            poll_fn(|cx| relay.poll_interim(cx)).await?;
+        };
+        poll_fn(|cx| relay.poll_body(cx)).await?;
+        if goes_on && relay.is_link_clean() {
+            keep(link, target);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! What a relay asks of the client's end of a request.
+
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use pingora::Result;
+use pingora::http::ResponseHeader;
+
+use crate::proxy::client::downstream::Downstream;
+
+/// What came of a request's body.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Content,
+    /// The body is whole, with these trailers behind it.
+    End(Option<HeaderMap>),
+}
+
+/// Takes the content of a body as it comes.
+pub(crate) type Take<'t> = &'t mut (dyn FnMut(&mut Context<'_>, &[u8]) + Send);
+
+/// The client's end of a request that our own carrier has.
+pub(crate) trait Relayed: Downstream {
+    /// Reads more of the body, up to `most` bytes at once.
+    ///
+    /// # Errors
+    /// When the client is gone, or sends what is no body.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+        take: Take<'_>,
+    ) -> Poll<Result<Received>>;
+
+    /// Reads the body from its beginning once more, from what was kept of it.
+    fn rewind(&mut self);
+
+    /// From now on what is read of the body is kept, while it is small.
+    fn keep_body(&mut self);
+
+    /// Whether the client is gone. While it has only ended its side it may wait for its answer, up to
+    /// the deadline that this says.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// When a client that has ended its side counts as gone.
+    fn gone_at(&self) -> Option<Instant>;
+
+    /// Writes the head of an answer, or of an interim one. It leaves with what comes behind it.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn begin(&mut self, head: &mut ResponseHeader) -> Result<()>;
+
+    /// Writes content of the answer's body. What does not leave is held.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    fn send(&mut self, cx: &mut Context<'_>, content: &[u8]) -> Result<()>;
+
+    /// Ends the answer.
+    ///
+    /// # Errors
+    /// When the client is gone, or was promised more.
+    fn end(&mut self, cx: &mut Context<'_>, trailers: Option<HeaderMap>) -> Result<()>;
+
+    /// Whether the answer was ended.
+    fn is_ended(&self) -> bool;
+
+    /// Bytes of the answer that are held.
+    fn held(&self) -> usize;
+
+    /// Whether the client takes no more for now.
+    fn is_full(&self) -> bool;
+
+    /// Writes all that is held.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// How long the client may say nothing within its body, and take nothing of an answer.
+    fn timeouts(&self) -> (Duration, Duration);
+
+    /// Whether the deadline has passed; else `cx` is woken when it does.
+    fn poll_clock(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool;
+
+    /// From now on what comes and goes is another protocol's, up to the end of each side.
+    fn upgrade(&mut self);
+
+    /// Ends our side of a connection that speaks another protocol.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}

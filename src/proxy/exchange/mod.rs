@@ -1,0 +1,19 @@
+//! Our own way of carrying requests to backends that speak HTTP/1: one future for each request, in which
+//! both directions go on side by side, and which holds no buffer while it waits.
+
+mod answer;
+mod carrier;
+mod clock;
+mod connect;
+mod downstream;
+mod fields;
+mod framing;
+mod held;
+mod http1;
+mod relay;
+mod request;
+mod scratch;
+
+pub(crate) use carrier::{Carried, Carrier};
+pub(crate) use clock::Clock;
+pub(crate) use http1::Http1;

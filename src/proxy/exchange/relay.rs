@@ -1,0 +1,445 @@
+//! A request and its answer on their way between a client and a backend, both directions side by side.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType, Result};
+
+use super::answer;
+use super::downstream::{Received, Relayed};
+use super::framing::{SizeLine, last_chunk, size_line};
+use super::held::Held;
+use super::request::Body;
+use super::scratch;
+use crate::link::Link;
+use crate::proxy::carry::stages::RequestContext;
+use crate::proxy::carry::target::Target;
+use crate::proxy::host::compression::Encode;
+use crate::proxy::wire::body::Incoming;
+use crate::proxy::wire::head::poll_read_some;
+
+/// How far a request's body has come.
+#[derive(Debug)]
+enum Upload {
+    Flows(Body),
+    Whole,
+    /// The backend takes no more of it. What it has answered is still read.
+    Broken(Option<Box<Error>>),
+}
+
+/// Who has been waited for too long.
+#[derive(Debug, Clone, Copy)]
+enum Late {
+    ClientSays,
+    ClientTakes,
+    ClientGone,
+    BackendSays,
+    BackendTakes,
+}
+
+/// A request and its answer on their way.
+pub(super) struct Relay<'r, C> {
+    pub(super) client: &'r mut C,
+    pub(super) link: &'r mut Link,
+    pub(super) ctx: &'r mut RequestContext,
+    held: Held,
+    upload: Upload,
+    /// What is still to come of the answer's body.
+    answer: Incoming,
+    encode: Option<Box<Encode>>,
+    /// When something last went from the client to the backend.
+    asked: Instant,
+    /// When something last went from the backend to the client.
+    answered: Instant,
+    read_timeout: Duration,
+    write_timeout: Duration,
+}
+
+impl<'r, C: Relayed> Relay<'r, C> {
+    /// Begins to send a request whose head waits in the link.
+    pub(super) fn begin(
+        client: &'r mut C,
+        link: &'r mut Link,
+        ctx: &'r mut RequestContext,
+        body: Body,
+        target: &Target,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            held: Held::begin(ctx.budget()),
+            client,
+            link,
+            ctx,
+            upload: if body == Body::None { Upload::Whole } else { Upload::Flows(body) },
+            answer: Incoming::none(),
+            encode: None,
+            asked: now,
+            answered: now,
+            read_timeout: target.read_timeout,
+            write_timeout: target.write_timeout,
+        }
+    }
+
+    /// The next head of an answer, while the request's body goes on.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHeader>> {
+        self.poll_upload(cx)?;
+        loop {
+            if let Some(head) = answer::take(&mut self.link.unread)? {
+                self.answered = Instant::now();
+                return Poll::Ready(Ok(head));
+            }
+            let Link { transport, unread, .. } = &mut *self.link;
+            let read = match poll_read_some(transport, cx, unread) {
+                Poll::Ready(read) => read,
+                Poll::Pending => break,
+            };
+            match read {
+                Ok(0) => return Poll::Ready(Err(self.broken(None))),
+                Ok(_) => self.answered = Instant::now(),
+                Err(error) => return Poll::Ready(Err(self.broken(Some(error)))),
+            }
+        }
+        self.poll_waits(cx, self.asked.max(self.answered))
+    }
+
+    /// Sends an interim answer on: nobody knows when the next one comes.
+    pub(super) fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_upload(cx)?;
+        self.poll_taken(cx)
+    }
+
+    /// The answer that has this body behind its head begins.
+    pub(super) fn begin_answer(&mut self, body: Incoming, encode: Option<Box<Encode>>) {
+        (self.answer, self.encode) = (body, encode);
+    }
+
+    /// The body of the answer, to its end.
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_upload(cx)?;
+        loop {
+            if self.client.is_full() {
+                ready!(self.poll_taken(cx))?;
+            }
+            if self.answer.is_whole() {
+                return self.poll_end(cx);
+            }
+            if !self.link.unread.is_empty() {
+                let unread = std::mem::take(&mut self.link.unread);
+                let own = self.pass(cx, &unread)?;
+                self.link.unread.extend_from_slice(&unread[own..]);
+                continue;
+            }
+            match self.poll_piece(cx)? {
+                Poll::Ready(()) => self.answered = Instant::now(),
+                Poll::Pending => break,
+            }
+        }
+        // What has come so far need not wait for the rest.
+        self.poll_flush(cx)?;
+        self.poll_waits(cx, self.answered)
+    }
+
+    /// Reads the next piece of the answer's body, and passes it on.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {
+        let most = self.held.piece();
+        let Self { client, link, answer, encode, .. } = self;
+        let Link { transport, unread, .. } = &mut **link;
+        let read = scratch::poll_read(transport, cx, most, |cx, bytes| {
+            if bytes.is_empty() {
+                return if answer.end() { Ok(()) } else { Err(cut_short()) };
+            }
+            let own = pass(*client, answer, encode.as_deref_mut(), cx, bytes)?;
+            unread.extend_from_slice(&bytes[own..]);
+            Ok(())
+        });
+        match read {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(passed)) => passed.map(Poll::Ready),
+            Poll::Ready(Err(error)) => {
+                Err(Error::because(ErrorType::ReadError, "within its answer", error).into_up())
+            }
+        }
+    }
+
+    fn pass(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize> {
+        pass(self.client, &mut self.answer, self.encode.as_deref_mut(), cx, bytes)
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if let Some(mut encode) = self.encode.take() {
+            let rest = encode.pass(&[], true)?;
+            self.client.send(cx, &rest)?;
+        }
+        if !self.client.is_ended() {
+            let trailers = self.answer.trailers();
+            self.client.end(cx, trailers)?;
+        }
+        self.poll_taken(cx)
+    }
+
+    /// Writes what the client has not taken.
+    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.poll_flush(cx)? { Poll::Ready(Ok(())) } else { self.poll_waits(cx, self.answered) }
+    }
+
+    /// The same; whether all of it has gone.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let before = self.client.held();
+        let flushed = self.client.poll_flush(cx)?;
+        if self.client.held() < before {
+            self.answered = Instant::now();
+        }
+        self.held.of_answer(self.client.held());
+        Ok(flushed.is_ready())
+    }
+
+    /// From now on what comes and goes is another protocol's, up to the end of each side. Ends when both
+    /// have ended, when neither has said anything for `idle`, or when one side has ended and the other
+    /// has said nothing for `alone`.
+    pub(super) fn upgrade(&mut self) {
+        self.client.upgrade();
+        self.upload = Upload::Flows(Body::Length);
+        self.answer = Incoming::UntilClose;
+    }
+
+    /// The other protocol, to its end.
+    pub(super) fn poll_tunnel(
+        &mut self,
+        cx: &mut Context<'_>,
+        (idle, alone): (Duration, Duration),
+    ) -> Poll<()> {
+        let is_asked = match self.poll_upload(cx) {
+            Ok(()) => matches!(self.upload, Upload::Whole) && self.link.poll_close(cx).is_ready(),
+            Err(_) => return Poll::Ready(()),
+        };
+        let is_answered = match self.poll_tunnelled(cx) {
+            Ok(is_ended) => is_ended && self.client.poll_close(cx).is_ready(),
+            Err(_) => return Poll::Ready(()),
+        };
+        let limit = if is_asked || is_answered { alone } else { idle };
+        let silent = self.asked.max(self.answered).checked_add(limit);
+        let is_over = (is_asked && is_answered)
+            || matches!(self.upload, Upload::Broken(_))
+            || silent.is_some_and(|silent| self.client.poll_clock(cx, silent));
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Passes on what the backend says; whether it has ended its side, and the client has all of it.
+    fn poll_tunnelled(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        loop {
+            if self.client.is_full() && !self.poll_flush(cx)? {
+                return Ok(false);
+            }
+            if self.answer.is_whole() {
+                return self.poll_flush(cx);
+            }
+            if !self.link.unread.is_empty() {
+                let unread = std::mem::take(&mut self.link.unread);
+                self.pass(cx, &unread)?;
+            } else if self.poll_piece(cx)?.is_ready() {
+                self.answered = Instant::now();
+            } else {
+                self.poll_flush(cx)?;
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Whether the connection with the backend can carry a further request, now that the answer has
+    /// ended.
+    pub(super) fn is_link_clean(&self) -> bool {
+        matches!(self.upload, Upload::Whole)
+            && self.link.outbox.is_empty()
+            && self.link.unread.is_empty()
+            && !matches!(self.answer, Incoming::Ended)
+    }
+
+    /// Sends what there is of the request.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        while let Upload::Flows(body) = self.upload {
+            if self.link.outbox.is_full() && !self.poll_sent(cx) {
+                return Ok(());
+            }
+            let before = self.client.received();
+            let most = self.held.piece();
+            let (link, mut pushed) = (&mut *self.link, Ok(()));
+            let received = self.client.poll_receive(cx, most, &mut |cx, content| {
+                if pushed.is_ok() {
+                    pushed = push(link, body, cx, content);
+                }
+            });
+            let Poll::Ready(received) = received else { break };
+            let received = received?;
+            let trailers = match received {
+                Received::Content => None,
+                Received::End(trailers) => Some(trailers),
+            };
+            let piece = usize::try_from(self.client.received() - before).unwrap_or(usize::MAX);
+            self.ctx.measure_body(piece, trailers.is_some())?;
+            self.asked = Instant::now();
+            if let Err(error) = pushed {
+                self.break_off(error);
+            } else if let Some(trailers) = trailers {
+                self.end_upload(cx, body, trailers.as_ref());
+            }
+        }
+        self.poll_sent(cx);
+        Ok(())
+    }
+
+    fn end_upload(&mut self, cx: &mut Context<'_>, body: Body, trailers: Option<&HeaderMap>) {
+        self.upload = Upload::Whole;
+        if body == Body::Chunked {
+            let Link { transport, outbox, .. } = &mut *self.link;
+            if let Err(error) = outbox.push(transport, cx, &[&last_chunk(trailers)]) {
+                self.break_off(error);
+            }
+        }
+    }
+
+    /// Writes what waits for the backend; whether it has all of it.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> bool {
+        if matches!(self.upload, Upload::Broken(_)) {
+            return false;
+        }
+        let Link { transport, outbox, .. } = &mut *self.link;
+        let before = outbox.len();
+        let flushed = outbox.poll_flush(transport, cx);
+        let left = outbox.len();
+        if left < before {
+            self.asked = Instant::now();
+        }
+        self.held.of_request(left);
+        match flushed {
+            Poll::Ready(Ok(())) => return true,
+            Poll::Ready(Err(error)) => self.break_off(error),
+            Poll::Pending => {}
+        }
+        false
+    }
+
+    fn break_off(&mut self, error: io::Error) {
+        let error = Error::because(ErrorType::WriteError, "sending the request", error);
+        self.upload = Upload::Broken(Some(error.into_up()));
+        self.held.of_request(0);
+    }
+
+    /// Why there is no answer. On a connection that was kept the backend may have closed it before it
+    /// has seen the request.
+    fn broken(&mut self, read: Option<io::Error>) -> Box<Error> {
+        let has_begun = !self.link.unread.is_empty();
+        let sending = match &mut self.upload {
+            Upload::Broken(error) => error.take(),
+            _ => None,
+        };
+        let mut error = match (sending, read) {
+            (Some(error), _) => error,
+            (None, Some(error)) => {
+                Error::because(ErrorType::ReadError, "waiting for an answer", error)
+            }
+            (None, None) => Error::explain(ErrorType::ConnectionClosed, "waiting for an answer"),
+        };
+        if !has_begun {
+            error.retry = pingora::RetryType::ReusedOnly;
+        }
+        error.into_up()
+    }
+
+    /// Waits; an error when that has lasted too long. `since` is how long the backend has said nothing.
+    fn poll_waits<T>(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<Result<T>> {
+        let is_up_whole = matches!(self.upload, Upload::Whole);
+        if is_up_whole && self.client.poll_gone(cx).is_ready() {
+            return Poll::Ready(Err(late(Late::ClientGone)));
+        }
+        let (client_says, client_takes) = self.client.timeouts();
+        let mut first: Option<(Instant, Late)> = None;
+        let mut until = |at: Option<Instant>, who: Late| {
+            if let Some(at) = at
+                && first.is_none_or(|(first, _)| at < first)
+            {
+                first = Some((at, who));
+            }
+        };
+        if self.client.is_full() {
+            until(since.checked_add(client_takes), Late::ClientTakes);
+        } else {
+            until(since.checked_add(self.read_timeout), Late::BackendSays);
+        }
+        if !self.link.outbox.is_empty() && !matches!(self.upload, Upload::Broken(_)) {
+            until(self.asked.checked_add(self.write_timeout), Late::BackendTakes);
+        } else if matches!(self.upload, Upload::Flows(_)) {
+            until(self.asked.checked_add(client_says), Late::ClientSays);
+        }
+        until(self.client.gone_at(), Late::ClientGone);
+        match first {
+            Some((at, who)) if self.client.poll_clock(cx, at) => Poll::Ready(Err(late(who))),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+/// Passes bytes of an answer on; how many are its body's.
+fn pass<C: Relayed>(
+    client: &mut C,
+    answer: &mut Incoming,
+    mut encode: Option<&mut Encode>,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Result<usize> {
+    let mut at = 0;
+    while at < bytes.len() {
+        let (own, content) = answer.take(&bytes[at..]).map_err(|broken| {
+            let words = broken.to_string();
+            Error::explain(ErrorType::InvalidHTTPHeader, words).into_up()
+        })?;
+        if own == 0 {
+            break;
+        }
+        at += own;
+        if content.is_empty() {
+            continue;
+        }
+        if let Some(encode) = &mut encode {
+            let encoded = encode.pass(content, false)?;
+            client.send(cx, &encoded)?;
+        } else {
+            client.send(cx, content)?;
+        }
+    }
+    Ok(at)
+}
+
+/// Sends a piece of a request's body.
+fn push(link: &mut Link, body: Body, cx: &mut Context<'_>, content: &[u8]) -> io::Result<()> {
+    let Link { transport, outbox, .. } = link;
+    match body {
+        Body::None => Ok(()),
+        Body::Length => outbox.push(transport, cx, &[content]),
+        Body::Chunked => {
+            let mut line = SizeLine::default();
+            outbox.push(transport, cx, &[size_line(&mut line, content.len()), content, b"\r\n"])
+        }
+    }
+}
+
+fn late(who: Late) -> Box<Error> {
+    let (kind, words) = match who {
+        Late::ClientSays => (ErrorType::ReadTimedout, "reading body"),
+        Late::ClientTakes => (ErrorType::WriteTimedout, "writing an answer"),
+        Late::ClientGone => (ErrorType::ConnectionClosed, "waiting for its answer"),
+        Late::BackendSays => (ErrorType::ReadTimedout, "waiting for an answer"),
+        Late::BackendTakes => (ErrorType::WriteTimedout, "sending the request"),
+    };
+    let error = Error::explain(kind, words);
+    match who {
+        Late::BackendSays | Late::BackendTakes => error.into_up(),
+        _ => error.into_down(),
+    }
+}
+
+fn cut_short() -> Box<Error> {
+    Error::explain(ErrorType::ConnectionClosed, "within its answer").into_up()
+}

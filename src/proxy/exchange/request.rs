@@ -1,0 +1,82 @@
+//! The heads of requests: as clients send them, and as backends get them.
+
+use bytes::{Bytes, BytesMut};
+use http::{Version, header};
+use memchr::memchr;
+use pingora::http::{RequestHeader, header_value_from_raw};
+use pingora::{Error, ErrorType, Result};
+
+/// More header lines than these no head has that `strict` has let through.
+const MAX_FIELDS: usize = 256;
+
+/// The room that a usual head takes.
+const USUAL: usize = 1024;
+
+/// Reads a head that `strict` has let through.
+///
+/// # Errors
+/// When its target or a field is something that the `http` crate can't hold.
+pub(super) fn parse(head: &Bytes) -> Result<RequestHeader> {
+    let bad = |words| Error::explain(ErrorType::InvalidHTTPHeader, words).into_down();
+    // RFC 9112 §2.2 has one empty line before a request ignored.
+    let start = if head.starts_with(b"\r\n") { 2 } else { 0 };
+    let length = memchr(b'\n', &head[start..]).ok_or_else(|| bad("no request line"))?;
+    let line = head[start..start + length].trim_ascii_end();
+    let mut words = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version)) = (words.next(), words.next(), words.next())
+    else {
+        return Err(bad("no request line"));
+    };
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let rest = &head[start + length + 1..];
+    let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(rest, &mut fields)
+    else {
+        return Err(bad("no header lines"));
+    };
+    let mut request = RequestHeader::build(method, target, Some(fields.len()))?;
+    request.set_version(match version {
+        b"HTTP/1.0" => Version::HTTP_10,
+        _ => Version::HTTP_11,
+    });
+    for field in fields {
+        let name = head.slice_ref(field.name.as_bytes());
+        request.append_header(name, header_value_from_raw(head.slice_ref(field.value)))?;
+    }
+    Ok(request)
+}
+
+/// How the body of a request is delimited for its backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    None,
+    /// It has the length that its head says.
+    Length,
+    Chunked,
+}
+
+/// Says in the head how the body is delimited.
+///
+/// # Errors
+/// Never: what is written can be held.
+pub(super) fn frame(request: &mut RequestHeader, has_body: bool) -> Result<Body> {
+    if !has_body {
+        return Ok(Body::None);
+    }
+    if request.headers.contains_key(header::CONTENT_LENGTH) {
+        return Ok(Body::Length);
+    }
+    request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    Ok(Body::Chunked)
+}
+
+/// A head as it goes to a backend.
+pub(super) fn write(request: &RequestHeader) -> BytesMut {
+    let mut text = BytesMut::with_capacity(USUAL);
+    text.extend_from_slice(request.method.as_str().as_bytes());
+    text.extend_from_slice(b" ");
+    text.extend_from_slice(request.raw_path());
+    text.extend_from_slice(b" HTTP/1.1\r\n");
+    request.header_to_h1_wire(&mut text);
+    text.extend_from_slice(b"\r\n");
+    text
+}
