@@ -1,7 +1,7 @@
 //! Connections that are kept for a further request.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::atomic::AtomicCell;
 
@@ -12,6 +12,19 @@ const WORD: usize = 64;
 
 /// Words of places.
 const WORDS: usize = 4;
+
+/// So many stay for as long as they may.
+const FEW: usize = 16;
+
+/// For how long the others stay that nobody wants.
+const SURPLUS: Duration = Duration::from_secs(3);
+
+/// What becomes of a connection that was looked at.
+enum Look {
+    Take,
+    Leave,
+    Close,
+}
 
 /// Connections with one backend that are kept for a further request: a bounded number, and no lock. Who
 /// looks for one finds those first that were used last, so that what is too many grows old.
@@ -45,28 +58,49 @@ impl Kept {
     /// A kept connection that is good now and fits; those are closed on the way that are good no more,
     /// and those stay that do not fit.
     pub fn take(&self, now: Instant, fits: impl Fn(&Link) -> bool) -> Option<Box<Link>> {
+        self.look(|link| {
+            if !link.is_good(now) {
+                Look::Close
+            } else if fits(link) {
+                Look::Take
+            } else {
+                Look::Leave
+            }
+        })
+    }
+
+    /// Closes those that are good no more, and, beyond a few, those that nobody has wanted lately: to
+    /// some backends each connection is a worker that does nothing else.
+    pub fn sweep(&self, now: Instant) {
+        let mut left = 0;
+        let _ = self.look(|link| {
+            if !link.is_good(now) || (left >= FEW && link.rested(now) >= SURPLUS) {
+                return Look::Close;
+            }
+            left += 1;
+            Look::Leave
+        });
+    }
+
+    /// Looks at one after the other until one is taken.
+    fn look(&self, mut judge: impl FnMut(&mut Link) -> Look) -> Option<Box<Link>> {
         let mut from = 0;
         while let Some(place) = claim(&self.full, from) {
             let found = self.places[place].take();
-            match found.and_then(|mut link| link.is_good(now).then_some(link)) {
-                Some(link) if fits(&link) => {
+            match found.map(|mut link| (judge(&mut link), link)) {
+                Some((Look::Take, link)) => {
                     release(&self.free, place);
                     return Some(link);
                 }
-                Some(link) => {
+                Some((Look::Leave, link)) => {
                     self.places[place].store(Some(link));
                     release(&self.full, place);
                 }
-                None => release(&self.free, place),
+                Some((Look::Close, _)) | None => release(&self.free, place),
             }
             from = place + 1;
         }
         None
-    }
-
-    /// Closes all that are good no more.
-    pub fn sweep(&self, now: Instant) {
-        let _ = self.take(now, |_| false);
     }
 
     /// Closes all.
@@ -113,7 +147,6 @@ fn release(words: &[AtomicU64; WORDS], place: usize) {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use tokio::io::AsyncWriteExt;
 
@@ -158,8 +191,12 @@ mod tests {
             .collect();
         assert_eq!(kept.count(), WORDS * WORD);
         assert_eq!(kept.take(now, |_| true).expect("there is one").group, 0);
-        kept.sweep(now + Duration::from_secs(59));
+        kept.sweep(now + Duration::from_secs(2));
         assert_eq!(kept.count(), WORDS * WORD - 1);
+        kept.sweep(now + Duration::from_secs(4));
+        assert_eq!(kept.count(), FEW);
+        kept.sweep(now + Duration::from_secs(59));
+        assert_eq!(kept.count(), FEW);
         kept.sweep(now + Duration::from_secs(61));
         assert_eq!(kept.count(), 0);
         drop(far);

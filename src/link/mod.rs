@@ -3,10 +3,12 @@
 
 mod kept;
 mod outbox;
+mod slot;
 mod transport;
 
 pub use kept::Kept;
 pub use outbox::Outbox;
+pub use slot::Slot;
 pub use transport::Transport;
 
 use std::net::SocketAddr;
@@ -30,14 +32,15 @@ pub struct Link {
     pub address: Option<SocketAddr>,
     /// Whether it has carried a request.
     pub is_used: bool,
-    expires: Option<Instant>,
+    /// Since when it has been kept, and for how long it may be.
+    rests: Option<(Instant, Duration)>,
 }
 
 impl Link {
     /// A connection that was just made.
     pub fn new(transport: Transport, group: u64, address: Option<SocketAddr>) -> Self {
         let (unread, outbox) = (BytesMut::new(), Outbox::default());
-        Self { transport, unread, outbox, group, address, is_used: false, expires: None }
+        Self { transport, unread, outbox, group, address, is_used: false, rests: None }
     }
 
     /// Ends our side of the connection, once all that waits is written.
@@ -53,14 +56,24 @@ impl Link {
         self.unread = BytesMut::new();
         self.outbox = Outbox::default();
         self.is_used = true;
-        self.expires = now.checked_add(time);
+        self.rests = Some((now, time));
+    }
+
+    /// The same connection, if it can carry a request.
+    pub fn if_good(mut self: Box<Self>, now: Instant) -> Option<Box<Self>> {
+        self.is_good(now).then_some(self)
+    }
+
+    /// How long it has been kept.
+    fn rested(&self, now: Instant) -> Duration {
+        self.rests.map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(since))
     }
 
     /// Whether it can carry a request: it is not too old, and the backend has neither closed it nor said
     /// anything that nobody has asked for. Asks the kernel only where that has said that there is
     /// something to read.
     pub fn is_good(&mut self, now: Instant) -> bool {
-        if self.expires.is_some_and(|expires| expires <= now) {
+        if self.rests.is_some_and(|(since, time)| now.saturating_duration_since(since) >= time) {
             return false;
         }
         let mut byte = [0; 1];

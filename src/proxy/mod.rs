@@ -20,6 +20,7 @@ pub(crate) mod tests;
 mod wire;
 
 pub(crate) use decision::explain;
+pub(crate) use exchange::sweep;
 pub(crate) use front::{Front, Serve, front, tls_front};
 pub(crate) use host::{HostServices, PageKeeper, PageRules, Pages};
 pub(crate) use options::{

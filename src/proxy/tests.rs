@@ -156,6 +156,7 @@ fn connection() -> Arc<Connection> {
         accepted: AtomicBool::new(false),
         upgraded: AtomicBool::new(false),
         given_up: super::client::given_up::GivenUp::default(),
+        announced: crate::link::Slot::default(),
         budget: super::memory::Budgets::default().open(None, options().memory, &Metrics::default()),
     })
 }

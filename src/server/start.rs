@@ -114,6 +114,7 @@ impl Server {
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
         control.spawn(logs.clone().log_suppressed());
+        control.spawn(crate::proxy::sweep(reader.clone()));
         let exposition = expose::exposition(
             &config,
             Exposed {

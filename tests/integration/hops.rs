@@ -164,16 +164,17 @@ fn early_hints_and_other_interim_answers_pass_before_the_final_one() {
 
 /// Pingora passes trailers on HTTP/2 alone; the body is whole all the same, and none is announced.
 #[test]
-fn trailers_of_http1_are_dropped_and_not_announced() {
+fn trailers_of_answers_pass_and_are_announced() {
     let (_backend, vhost) = answering(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
-          2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n",
+          2\r\nok\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\r\n",
     );
     let mut client = vhost.connect();
     for _ in 0..3 {
         let response = client.get("example.com", "/");
         assert_eq!((response.status, response.text().as_str()), (200, "ok"));
-        assert_eq!((response.header("trailer"), response.header("x-sum")), (None, None));
+        assert_eq!((response.header("trailer"), response.header("x-sum")), (Some("X-Sum"), None));
+        assert_eq!(response.trailers, [("x-sum".to_owned(), "1".to_owned())]);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Version, header};
 use pingora::http::{ResponseHeader, header_value_from_raw};
 use pingora::{Error, ErrorType, Result};
@@ -23,9 +23,13 @@ const MAX_HEAD: usize = 1024 * 1024;
 pub(super) fn take(read: &mut BytesMut) -> Result<Option<ResponseHeader>> {
     let Some((length, fields)) = length_of(read)? else { return Ok(None) };
     let text = read.split_to(length).freeze();
+    parse(&text, fields).map(Some).map_err(Error::into_up)
+}
+
+fn parse(text: &Bytes, fields: usize) -> Result<ResponseHeader> {
     let mut fields_of = vec![httparse::EMPTY_HEADER; fields];
     let mut parsed = httparse::Response::new(&mut fields_of);
-    rules().parse_response(&mut parsed, &text).map_err(|error| malformed(&error))?;
+    rules().parse_response(&mut parsed, text).map_err(|error| malformed(&error))?;
     let mut head = ResponseHeader::build(parsed.code.unwrap_or_default(), Some(fields))?;
     head.set_version(if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 });
     head.set_reason_phrase(parsed.reason)?;
@@ -37,7 +41,7 @@ pub(super) fn take(read: &mut BytesMut) -> Result<Option<ResponseHeader>> {
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
         head.remove_header(&header::CONTENT_LENGTH);
     }
-    Ok(Some(head))
+    Ok(head)
 }
 
 /// The length of a head that is whole, and the number of its fields.

@@ -72,7 +72,7 @@ impl Carrier {
                 return Ok(Came::ToHttp2);
             }
             let (head, body) = self.head_for(client, ctx, &target)?;
-            let mut link = match self.connector.link(&target, client).await {
+            let mut link = match self.connector.link(&target, client, ctx.announced()).await {
                 Ok(link) => link,
                 Err(error) if self.shared.retry_connect(ctx, &error) => {
                     retry::log(ctx, &error);
@@ -156,8 +156,9 @@ impl Carrier {
             poll_fn(|cx| relay.poll_interim(cx)).await?;
         };
         poll_fn(|cx| relay.poll_body(cx)).await?;
-        if goes_on && relay.is_link_clean() {
-            keep(link, target);
+        // After an upgrade that was refused nobody knows what the backend makes of what comes next.
+        if goes_on && relay.is_link_clean() && !target.is_websocket {
+            keep(link, target, ctx.announced());
         }
         Ok(())
     }

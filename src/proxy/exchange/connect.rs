@@ -10,7 +10,7 @@ use pingora::upstreams::peer::Peer;
 use pingora::{Error, ErrorType, OrErr, Result};
 use tokio::io::AsyncWriteExt;
 
-use crate::link::{Link, Transport};
+use crate::link::{Link, Slot, Transport};
 use crate::model::SendProxyProtocol;
 use crate::proxy::carry::target::Target;
 use crate::proxy::client::downstream::Downstream;
@@ -33,8 +33,9 @@ impl Connector {
         &self,
         target: &Target,
         client: &impl Downstream,
+        announced: &Slot,
     ) -> Result<Box<Link>> {
-        if let Some(link) = kept(target) {
+        if let Some(link) = kept(target, announced) {
             return Ok(link);
         }
         // Boxed: most requests find one that is kept.
@@ -65,13 +66,14 @@ impl Connector {
     }
 }
 
-/// A connection that is kept. For one that is announced to the backend none is: it is for one client.
-fn kept(target: &Target) -> Option<Box<Link>> {
-    if target.is_fresh || target.pick > 0 || !may_be_kept(target) {
+/// A connection that is kept: of those with the backend, or, where it was announced to the backend whose
+/// it is, the client's own.
+fn kept(target: &Target, announced: &Slot) -> Option<Box<Link>> {
+    if target.is_fresh || target.pick > 0 {
         return None;
     }
     let node = &target.node;
-    let (group, endpoints) = (node.connection_group(), node.live.endpoints());
+    let (group, endpoints, now) = (node.connection_group(), node.live.endpoints(), Instant::now());
     let fits = |link: &Link| {
         link.group == group
             && match (&**endpoints, link.address) {
@@ -80,17 +82,22 @@ fn kept(target: &Target) -> Option<Box<Link>> {
                 _ => false,
             }
     };
-    node.live.kept().take(Instant::now(), fits)
+    if is_announced(target) {
+        return announced.take().filter(|link| fits(link)).and_then(|link| link.if_good(now));
+    }
+    node.live.kept().take(now, fits)
 }
 
-fn may_be_kept(target: &Target) -> bool {
-    target.node.backend.options.send_proxy_protocol == SendProxyProtocol::Off
+fn is_announced(target: &Target) -> bool {
+    target.node.backend.options.send_proxy_protocol != SendProxyProtocol::Off
 }
 
 /// Keeps a connection that has carried a request, unless its backend takes none any more.
-pub(super) fn keep(mut link: Box<Link>, target: &Target) {
-    if may_be_kept(target) {
-        link.rest(target.idle_timeout, Instant::now());
+pub(super) fn keep(mut link: Box<Link>, target: &Target, announced: &Slot) {
+    link.rest(target.idle_timeout, Instant::now());
+    if is_announced(target) {
+        announced.put(link);
+    } else {
         target.node.live.keep(link);
     }
 }

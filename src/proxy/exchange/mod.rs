@@ -13,7 +13,9 @@ mod http1;
 mod relay;
 mod request;
 mod scratch;
+mod sweep;
 
 pub(crate) use carrier::{Carried, Carrier};
 pub(crate) use clock::Clock;
 pub(crate) use http1::Http1;
+pub(crate) use sweep::sweep;

@@ -19,7 +19,7 @@ use super::arrival::Admitted;
 use super::entry::Front;
 use super::handshake::{Handshakes, Shaken};
 use crate::counters::{InFlight, InFlightGuard};
-use crate::link::Transport;
+use crate::link::{Slot, Transport};
 use crate::model::Reason;
 use crate::proxy::carry::failure::raw_response;
 use crate::proxy::carry::phases::DECIDED;
@@ -315,6 +315,7 @@ impl Front {
             accepted: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             given_up: GivenUp::default(),
+            announced: Slot::default(),
             budget: self.budgets.open(client, memory, &self.metrics),
         })
     }

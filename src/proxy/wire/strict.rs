@@ -272,7 +272,7 @@ fn authority(method: &[u8], target: &[u8]) -> Result<Option<Range<usize>>, Fault
         [b'/', ..] => Ok(None),
         b"*" if method == b"OPTIONS" => Ok(None),
         // Refused by its method, with an answer of its own.
-        [_, ..] if method == b"CONNECT" => Ok(None),
+        [_, ..] if method == b"CONNECT" => Ok(Some(0..target.len())),
         _ => {
             let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
                 target.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme))

@@ -34,6 +34,8 @@ pub(crate) struct Response {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) framing: Framing,
+    /// The fields behind a chunked body.
+    pub(crate) trailers: Vec<(String, String)>,
 }
 
 impl Response {
@@ -133,6 +135,8 @@ impl Channel for TlsStream {
 pub(crate) struct Client<S = TcpStream> {
     stream: S,
     buffer: Vec<u8>,
+    /// The fields behind the last chunked body.
+    trailers: Vec<(String, String)>,
 }
 
 impl Client {
@@ -176,7 +180,7 @@ impl<S: Channel> Client<S> {
         socket.set_nodelay(true).expect("TCP_NODELAY can be set");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         socket.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: Vec::new(), trailers: Vec::new() }
     }
 
     pub(crate) fn stream(&self) -> &S {
@@ -248,6 +252,7 @@ impl<S: Channel> Client<S> {
             }
             let bodiless = response.status == 101 || matches!(response.status, 204 | 304);
             response.framing = framing(&response, bodiless)?;
+            self.trailers.clear();
             response.body = match response.framing {
                 Framing::None => Vec::new(),
                 Framing::Length => {
@@ -261,6 +266,7 @@ impl<S: Channel> Client<S> {
                     std::mem::take(&mut self.buffer)
                 }
             };
+            response.trailers = std::mem::take(&mut self.trailers);
             return Ok(response);
         }
     }
@@ -288,7 +294,8 @@ impl<S: Channel> Client<S> {
         if !version.starts_with("HTTP/1.") {
             return Err(bad(status_line));
         }
-        Ok(Response { status, headers, body: Vec::new(), framing: Framing::None })
+        let (body, trailers) = (Vec::new(), Vec::new());
+        Ok(Response { status, headers, body, framing: Framing::None, trailers })
     }
 
     /// Reads exactly so many bytes.
@@ -301,18 +308,37 @@ impl<S: Channel> Client<S> {
 
     /// Reads one chunk; an empty one is the last.
     pub(crate) fn read_chunk(&mut self) -> std::io::Result<Vec<u8>> {
-        let size = loop {
-            if let Some(end) = self.buffer.windows(2).position(|window| window == b"\r\n") {
-                let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
-                let line = String::from_utf8(line).map_err(bad)?;
-                break usize::from_str_radix(line.trim(), 16).map_err(bad)?;
-            }
-            self.fill()?;
-        };
+        let size = usize::from_str_radix(self.read_line()?.trim(), 16).map_err(bad)?;
         let chunk = self.take(size)?;
-        // After the last chunk this is the empty trailer section.
+        if size == 0 {
+            self.trailers = self.read_trailers()?;
+            return Ok(chunk);
+        }
         let end = self.take(2)?;
         if end == b"\r\n" { Ok(chunk) } else { Err(bad("a chunk does not end in CRLF")) }
+    }
+
+    /// The lines behind the last chunk.
+    fn read_trailers(&mut self) -> std::io::Result<Vec<(String, String)>> {
+        let mut trailers = Vec::new();
+        loop {
+            let line = self.read_line()?;
+            if line.is_empty() {
+                return Ok(trailers);
+            }
+            let (name, value) = line.split_once(": ").ok_or_else(|| bad("a trailer is none"))?;
+            trailers.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
+    fn read_line(&mut self) -> std::io::Result<String> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|window| window == b"\r\n") {
+                let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                return String::from_utf8(line[..end].to_vec()).map_err(bad);
+            }
+            self.fill()?;
+        }
     }
 
     fn read_chunks(&mut self) -> std::io::Result<Vec<u8>> {

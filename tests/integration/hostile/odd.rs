@@ -250,7 +250,7 @@ fn rows_of_bodies() -> Vec<Row> {
         passes(
             "trailers",
             chunked("5\r\nhello\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n"),
-            "POST / @example.com hello",
+            "POST / @example.com hello +x-sum: 1 +y: 2",
         ),
         passes(
             "trailers that would be framing",

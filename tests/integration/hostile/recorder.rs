@@ -49,7 +49,7 @@ impl Recorder {
         self.backend.address()
     }
 
-    /// What has come since the last call: `METHOD TARGET @HOST BODY`, with `…` at the end of a body
+    /// What has come since the last call: `METHOD TARGET @HOST BODY +TRAILER`, with `…` at the end of a body
     /// that is cut; sorted. Waits a little for what is `expected`.
     pub(super) fn new_requests(&mut self, expected: &[&str]) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(2);
@@ -108,6 +108,7 @@ fn request(bytes: &[u8]) -> Option<(String, &[u8])> {
     }
     let mut body = Vec::new();
     let mut whole = true;
+    let mut after = String::new();
     while chunked {
         let Some(line) = rest.windows(2).position(|window| window == b"\r\n") else {
             whole = false;
@@ -116,6 +117,10 @@ fn request(bytes: &[u8]) -> Option<(String, &[u8])> {
         let size = std::str::from_utf8(&rest[..line]).ok()?;
         let size = usize::from_str_radix(size, 16).ok()?;
         let data = &rest[line + 2..];
+        if size == 0 {
+            (whole, rest) = trailers(data, &mut after)?;
+            break;
+        }
         if data.len() < size + 2 {
             body.extend_from_slice(&data[..size.min(data.len())]);
             (whole, rest) = (false, &[]);
@@ -126,7 +131,6 @@ fn request(bytes: &[u8]) -> Option<(String, &[u8])> {
         }
         body.extend_from_slice(&data[..size]);
         rest = &data[size + 2..];
-        chunked = size > 0;
     }
     if let Some(length) = length {
         whole = rest.len() >= length;
@@ -137,8 +141,24 @@ fn request(bytes: &[u8]) -> Option<(String, &[u8])> {
     if !body.is_empty() {
         let _ = write!(text, " {}", body.escape_ascii());
     }
+    text.push_str(&after);
     if !whole {
         text.push('…');
     }
     Some((text, rest))
+}
+
+/// Reads the lines behind a last chunk into `words`: whether they are whole, and what follows. Nothing
+/// when they are none.
+fn trailers<'b>(mut bytes: &'b [u8], words: &mut String) -> Option<(bool, &'b [u8])> {
+    while let Some(end) = bytes.windows(2).position(|window| window == b"\r\n") {
+        let line = &bytes[..end];
+        bytes = &bytes[end + 2..];
+        if line.is_empty() {
+            return Some((true, bytes));
+        }
+        line.iter().position(|byte| *byte == b':')?;
+        let _ = write!(words, " +{}", line.escape_ascii());
+    }
+    Some((false, &[]))
 }
