@@ -10,6 +10,9 @@ use tokio::io::AsyncWrite;
 /// The most slices that are written at once.
 const MOST_SLICES: usize = 5;
 
+/// The room that a usual head takes.
+const HEAD: usize = 1024;
+
 /// What was written to a connection and has not left. It takes whatever it is given: who gives it more
 /// asks first whether it is full.
 #[derive(Debug, Default)]
@@ -35,6 +38,12 @@ impl Outbox {
     /// Whether the connection takes no more for now.
     pub fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    /// Where a head is written that leaves with what comes behind it.
+    pub fn head(&mut self) -> &mut BytesMut {
+        self.waiting.reserve(HEAD);
+        &mut self.waiting
     }
 
     /// Takes bytes that leave with what comes behind them.

@@ -49,6 +49,7 @@ mod secrets;
 mod shutdown;
 mod soak;
 mod stats;
+mod streams;
 mod switch;
 mod tls;
 mod tls_files;

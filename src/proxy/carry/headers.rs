@@ -1,6 +1,6 @@
 //! Edits of request and response heads on their way through.
 
-use http::{HeaderName, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -82,11 +82,17 @@ impl RequestId {
     }
 }
 
-/// Takes out what this hop can't do (RFC 9110 §10.1.4). `client` is the version in which the request came.
-pub(crate) fn remove_te(request: &mut RequestHeader, client: Version) {
-    // No trailers pass from HTTP/1 or to it; HTTP/2 has no other use of this.
-    if client != Version::HTTP_2 {
-        request.remove_header(&header::TE);
+/// Says whether trailers may come behind the answer (RFC 9110 §10.1.4): over HTTP/2, where the client has
+/// said so. `client` is the request as it came.
+pub(crate) fn set_te(request: &mut RequestHeader, client: &RequestHeader) {
+    request.remove_header(&header::TE);
+    let takes_trailers = |value: &HeaderValue| {
+        let options = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        options.into_iter().any(|option| option.eq_ignore_ascii_case(b"trailers"))
+    };
+    let is_http2 = [request.version, client.version] == [Version::HTTP_2; 2];
+    if is_http2 && client.headers.get_all(header::TE).iter().any(takes_trailers) {
+        let _ = request.insert_header(header::TE, HeaderValue::from_static("trailers"));
     }
 }
 

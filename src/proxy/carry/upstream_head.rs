@@ -11,7 +11,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 use super::claims::forward;
-use super::headers::{REQUEST_ID, RequestId, remove_te, to_origin_form};
+use super::headers::{REQUEST_ID, RequestId, set_te, to_origin_form};
 use super::shared::Shared;
 use super::stages::RequestContext;
 use crate::proxy::client::downstream::Downstream;
@@ -125,7 +125,7 @@ impl Shared {
         to_origin_form(request)?;
         let version = session.request().version;
         self.via.add(request, version)?;
-        remove_te(request, version);
+        set_te(request, session.request());
         if let Some(client) = ctx.client() {
             forward(request, client, ctx.options.client_ip_header.as_ref(), host.as_ref())?;
         }

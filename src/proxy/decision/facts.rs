@@ -1,5 +1,6 @@
 //! What is known of a request before anything is decided: its head is looked at once.
 
+use h2::ext::Protocol;
 use http::{Method, Version};
 use pingora::http::RequestHeader;
 
@@ -21,6 +22,8 @@ impl Kind {
     pub(crate) fn of(request: &RequestHeader) -> Self {
         match request.version {
             Version::HTTP_2 if is_grpc(request) => Self::Grpc,
+            // RFC 8441; the front has made a GET of it.
+            Version::HTTP_2 if request.extensions.get::<Protocol>().is_some() => Self::WebSocket,
             Version::HTTP_11 if wants_websocket(request) => Self::WebSocket,
             _ => Self::Plain,
         }

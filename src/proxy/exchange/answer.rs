@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{Method, Version, header};
 use pingora::http::{ResponseHeader, header_value_from_raw};
 use pingora::{Error, ErrorType, Result};
@@ -21,16 +21,34 @@ const MAX_HEAD: usize = 1024 * 1024;
 /// # Errors
 /// When it is none.
 pub(super) fn take(read: &mut BytesMut) -> Result<Option<ResponseHeader>> {
-    let Some((length, fields)) = length_of(read)? else { return Ok(None) };
-    let text = read.split_to(length).freeze();
-    parse(&text, fields).map(Some).map_err(Error::into_up)
+    if read.is_empty() {
+        return Ok(None);
+    }
+    let text = std::mem::take(read).freeze();
+    match parse(&text).map_err(Error::into_up)? {
+        Some((head, length)) => {
+            read.extend_from_slice(&text[length..]);
+            Ok(Some(head))
+        }
+        None if text.len() <= MAX_HEAD => {
+            *read = text.into();
+            Ok(None)
+        }
+        None => Err(malformed(&"its head is larger than 1 MiB")),
+    }
 }
 
-fn parse(text: &Bytes, fields: usize) -> Result<ResponseHeader> {
-    let mut fields_of = vec![httparse::EMPTY_HEADER; fields];
-    let mut parsed = httparse::Response::new(&mut fields_of);
-    rules().parse_response(&mut parsed, text).map_err(|error| malformed(&error))?;
-    let mut head = ResponseHeader::build(parsed.code.unwrap_or_default(), Some(fields))?;
+/// The head at the beginning of a text, and its length; nothing while it is not whole.
+fn parse(text: &Bytes) -> Result<Option<(ResponseHeader, usize)>> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let length = match rules().parse_response_with_uninit_headers(&mut parsed, text, &mut fields) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(error) => return Err(malformed(&error)),
+    };
+    let count = parsed.headers.len();
+    let mut head = ResponseHeader::build(parsed.code.unwrap_or_default(), Some(count))?;
     head.set_version(if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 });
     head.set_reason_phrase(parsed.reason)?;
     for field in &*parsed.headers {
@@ -41,22 +59,7 @@ fn parse(text: &Bytes, fields: usize) -> Result<ResponseHeader> {
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
         head.remove_header(&header::CONTENT_LENGTH);
     }
-    Ok(head)
-}
-
-/// The length of a head that is whole, and the number of its fields.
-fn length_of(read: &BytesMut) -> Result<Option<(usize, usize)>> {
-    if read.is_empty() {
-        return Ok(None);
-    }
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut parsed = httparse::Response::new(&mut []);
-    match rules().parse_response_with_uninit_headers(&mut parsed, read, &mut fields) {
-        Ok(httparse::Status::Complete(length)) => Ok(Some((length, parsed.headers.len()))),
-        Ok(httparse::Status::Partial) if read.remaining() <= MAX_HEAD => Ok(None),
-        Ok(httparse::Status::Partial) => Err(malformed(&"its head is larger than 1 MiB")),
-        Err(error) => Err(malformed(&error)),
-    }
+    Ok(Some((head, length)))
 }
 
 /// What is forgiven to backends: what older ones do, and nobody can read in two ways.

@@ -3,10 +3,10 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use http::{StatusCode, header};
-use pingora::Result;
+use http::{HeaderValue, StatusCode, Version, header};
 use pingora::connectors::ConnectorOptions;
 use pingora::http::RequestHeader;
+use pingora::{ErrorType, OrErr, Result};
 
 use super::answer::body_of;
 use super::connect::{Connector, keep};
@@ -83,7 +83,7 @@ impl Carrier {
             if link.is_used && client.request().method.is_idempotent() {
                 client.keep_body();
             }
-            link.outbox.put(&request::write(&head));
+            request::write(&head, link.outbox.head());
             let is_used = link.is_used;
             match self.exchange(client, ctx, link, body, &target).await {
                 Ok(()) => return Ok(Came::ToItsEnd),
@@ -107,8 +107,11 @@ impl Carrier {
         target: &Target,
     ) -> Result<(RequestHeader, Body)> {
         let mut head = client.request().clone();
-        let has_body = !client.is_body_read() || client.received() > 0;
-        head.set_version(http::Version::HTTP_11);
+        let has_body = !target.is_websocket && (!client.is_body_read() || client.received() > 0);
+        head.set_version(Version::HTTP_11);
+        if client.request().version == Version::HTTP_2 {
+            name_host(&mut head)?;
+        }
         strip_request(&mut head)?;
         if target.is_websocket {
             head.insert_header(header::CONNECTION, "Upgrade")?;
@@ -142,14 +145,15 @@ impl Carrier {
                 response::Body::Encoded(encode) => Some(encode),
                 response::Body::AsItIs => None,
             };
+            let status = head.status;
             relay.client.begin(&mut head)?;
-            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            if status == StatusCode::SWITCHING_PROTOCOLS {
                 relay.upgrade();
                 let timeouts = relay.ctx.tunnel_timeouts();
                 poll_fn(|cx| relay.poll_tunnel(cx, timeouts)).await;
                 return Ok(());
             }
-            if !head.status.is_informational() {
+            if !status.is_informational() {
                 relay.begin_answer(body, encode);
                 break goes_on;
             }
@@ -162,4 +166,11 @@ impl Carrier {
         }
         Ok(())
     }
+}
+
+/// RFC 9113 §8.3.1: HTTP/1 has the authority in a field.
+fn name_host(head: &mut RequestHeader) -> Result<()> {
+    let Some(authority) = head.uri.authority() else { return Ok(()) };
+    let host = HeaderValue::from_str(authority.as_str());
+    head.insert_header(header::HOST, host.or_err(ErrorType::InvalidHTTPHeader, "authority")?)
 }

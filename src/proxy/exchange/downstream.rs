@@ -70,6 +70,10 @@ pub(crate) trait Relayed: Downstream {
     /// Bytes of the answer that are held.
     fn held(&self) -> usize;
 
+    /// How many bytes of an answer may be read for it now; where none may, `cx` is woken when that has
+    /// changed.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<usize>;
+
     /// Whether the client takes no more for now.
     fn is_full(&self) -> bool;
 

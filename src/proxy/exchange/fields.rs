@@ -32,10 +32,11 @@ pub(super) fn strip_request(request: &mut RequestHeader) -> Result<()> {
             request.remove_header(&name);
         }
     }
-    let is_there = |name: &&HeaderName| request.headers.contains_key(*name);
-    let found: Vec<_> = HOP_BY_HOP.iter().filter(is_there).collect();
-    for name in found {
-        request.remove_header(name);
+    // One look at the names that are there, in place of one for each that should not be.
+    if request.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        for name in &HOP_BY_HOP {
+            request.remove_header(name);
+        }
     }
     Ok(())
 }
@@ -74,6 +75,15 @@ pub(super) fn keeps(version: Version, headers: &HeaderMap) -> bool {
         return version == Version::HTTP_11;
     }
     !says(b"close") && (version == Version::HTTP_11 || says(b"keep-alive"))
+}
+
+/// Takes out of an answer what a connection of HTTP/2 may not have (RFC 9113 §8.2.2).
+pub(super) fn strip_answer(answer: &mut ResponseHeader) {
+    for name in [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE] {
+        answer.remove_header(&name);
+    }
+    answer.remove_header("keep-alive");
+    answer.remove_header("proxy-connection");
 }
 
 /// Whether an answer has no body, whatever its head says (RFC 9110 §6.4.1).

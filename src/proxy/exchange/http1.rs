@@ -19,6 +19,7 @@ use super::clock::Clock;
 use super::downstream::{Received, Relayed, Take};
 use super::fields::{has_no_body, keeps};
 use super::framing::{Framing, SizeLine, last_chunk, size_line};
+use super::replay::Replay;
 use super::request::parse;
 use super::scratch;
 use crate::link::{Outbox, Transport};
@@ -28,9 +29,6 @@ use crate::proxy::client::downstream::{DRAIN_BODY, Downstream, tls_version};
 use crate::proxy::wire::body::Incoming;
 use crate::proxy::wire::head::{Whole, poll_read_some};
 use crate::proxy::wire::strict::Body;
-
-/// What is kept of a body so that it can be sent once more.
-const MAX_KEPT: usize = 64 * 1024;
 
 /// How long what a client still sends is read behind an answer that closes the connection: one that is
 /// closed over bytes that nobody has read is reset, and the client may never see the answer.
@@ -67,15 +65,6 @@ struct Inbound {
     replay: Option<Replay>,
 }
 
-/// What was read of a body.
-#[derive(Default)]
-struct Replay {
-    body: BytesMut,
-    /// How much of it was given once more.
-    at: usize,
-    is_truncated: bool,
-}
-
 impl Http1 {
     /// A request whose head was read.
     ///
@@ -90,7 +79,7 @@ impl Http1 {
     ) -> std::result::Result<Self, Transport> {
         let Whole { head, rest, body, measures } = whole;
         let head = head.freeze();
-        let Ok(request) = parse(&head) else { return Err(stream) };
+        let Ok(request) = parse(&head, measures.1) else { return Err(stream) };
         let mut client = Self {
             stream,
             connection,
@@ -165,7 +154,7 @@ impl Http1 {
 
     /// The head of an answer, as it is written.
     fn write_head(&mut self, head: &ResponseHeader) {
-        let mut text = BytesMut::with_capacity(512);
+        let text = self.outbox.head();
         let version: &[u8] =
             if head.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
         text.extend_from_slice(version);
@@ -173,9 +162,8 @@ impl Http1 {
         text.extend_from_slice(b" ");
         text.extend_from_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
         text.extend_from_slice(b"\r\n");
-        head.header_to_h1_wire(&mut text);
+        head.header_to_h1_wire(text);
         text.extend_from_slice(b"\r\n");
-        self.outbox.put(&text);
     }
 
     fn address(
@@ -235,24 +223,8 @@ impl Inbound {
     /// Gives on what was kept of the body where it is read once more; whether there was any.
     fn take_again(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> bool {
         match &mut self.replay {
-            Some(replay) if replay.at < replay.body.len() => {
-                take(cx, &replay.body[replay.at..]);
-                replay.at = replay.body.len();
-                true
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Replay {
-    fn note(&mut self, content: &[u8]) {
-        if self.is_truncated || self.body.len() + content.len() > MAX_KEPT {
-            self.is_truncated = true;
-            self.body = BytesMut::new();
-        } else {
-            self.body.extend_from_slice(content);
-            self.at = self.body.len();
+            Some(replay) => replay.take(cx, take),
+            None => false,
         }
     }
 }
@@ -319,7 +291,7 @@ impl Downstream for Http1 {
 
     fn can_replay(&self) -> bool {
         match &self.inbound.replay {
-            Some(replay) => !replay.is_truncated,
+            Some(replay) => replay.is_whole(),
             None => self.inbound.received == 0,
         }
     }
@@ -406,7 +378,7 @@ impl Relayed for Http1 {
 
     fn rewind(&mut self) {
         if let Some(replay) = &mut self.inbound.replay {
-            replay.at = 0;
+            replay.rewind();
         }
     }
 
@@ -501,6 +473,10 @@ impl Relayed for Http1 {
 
     fn held(&self) -> usize {
         self.outbox.len()
+    }
+
+    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<usize> {
+        Poll::Ready(self.connection.budget.piece())
     }
 
     fn is_full(&self) -> bool {

@@ -144,7 +144,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
 
     /// Reads the next piece of the answer's body, and passes it on.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {
-        let most = self.held.piece();
+        let Poll::Ready(most) = self.client.poll_room(cx) else { return Ok(Poll::Pending) };
         let Self { client, link, answer, encode, .. } = self;
         let Link { transport, unread, .. } = &mut **link;
         let read = scratch::poll_read(transport, cx, most, |cx, bytes| {
@@ -416,6 +416,8 @@ fn pass<C: Relayed>(
 fn push(link: &mut Link, body: Body, cx: &mut Context<'_>, content: &[u8]) -> io::Result<()> {
     let Link { transport, outbox, .. } = link;
     match body {
+        // An empty chunk would be the last.
+        _ if content.is_empty() => Ok(()),
         Body::None => Ok(()),
         Body::Length => outbox.push(transport, cx, &[content]),
         Body::Chunked => {

@@ -6,17 +6,14 @@ use memchr::memchr;
 use pingora::http::{RequestHeader, header_value_from_raw};
 use pingora::{Error, ErrorType, Result};
 
-/// More header lines than these no head has that `strict` has let through.
-const MAX_FIELDS: usize = 256;
+/// Header lines of most heads.
+const FEW: usize = 24;
 
-/// The room that a usual head takes.
-const USUAL: usize = 1024;
-
-/// Reads a head that `strict` has let through.
+/// Reads a head that `strict` has let through, with so many header lines.
 ///
 /// # Errors
 /// When its target or a field is something that the `http` crate can't hold.
-pub(super) fn parse(head: &Bytes) -> Result<RequestHeader> {
+pub(super) fn parse(head: &Bytes, count: usize) -> Result<RequestHeader> {
     let bad = |words| Error::explain(ErrorType::InvalidHTTPHeader, words).into_down();
     // RFC 9112 §2.2 has one empty line before a request ignored.
     let start = if head.starts_with(b"\r\n") { 2 } else { 0 };
@@ -27,10 +24,16 @@ pub(super) fn parse(head: &Bytes) -> Result<RequestHeader> {
     else {
         return Err(bad("no request line"));
     };
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let rest = &head[start + length + 1..];
-    let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(rest, &mut fields)
-    else {
+    let (mut few, mut many);
+    let fields = if count <= FEW {
+        few = [httparse::EMPTY_HEADER; FEW];
+        &mut few[..]
+    } else {
+        many = vec![httparse::EMPTY_HEADER; count];
+        &mut many[..]
+    };
+    let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(rest, fields) else {
         return Err(bad("no header lines"));
     };
     let mut request = RequestHeader::build(method, target, Some(fields.len()))?;
@@ -69,14 +72,12 @@ pub(super) fn frame(request: &mut RequestHeader, has_body: bool) -> Result<Body>
     Ok(Body::Chunked)
 }
 
-/// A head as it goes to a backend.
-pub(super) fn write(request: &RequestHeader) -> BytesMut {
-    let mut text = BytesMut::with_capacity(USUAL);
+/// Writes a head as it goes to a backend.
+pub(super) fn write(request: &RequestHeader, text: &mut BytesMut) {
     text.extend_from_slice(request.method.as_str().as_bytes());
     text.extend_from_slice(b" ");
     text.extend_from_slice(request.raw_path());
     text.extend_from_slice(b" HTTP/1.1\r\n");
-    request.header_to_h1_wire(&mut text);
+    request.header_to_h1_wire(text);
     text.extend_from_slice(b"\r\n");
-    text
 }

@@ -3,25 +3,31 @@
 //! Pingora's own loop does the same, but answers malformed requests without telling anyone, and closes
 //! idle connections without a GOAWAY, in the face of a client that is just sending.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::{Response, StatusCode, header};
 use pingora::apps::HttpServerApp as _;
-use pingora::http::ResponseHeader;
+use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::{
-    H2Accept, H2Options, HttpSession, default_h2_options, handshake,
-};
+use pingora::protocols::http::date::get_cached_date;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options, handshake};
 use pingora::protocols::{Digest, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::time::{sleep, timeout};
 use tokio::sync::Notify;
 
 use super::entry::Front;
+use super::websocket;
 use crate::counters::{InFlight, InFlightGuard};
 use crate::model::Reason;
+use crate::proxy::carry::phases::DECIDED;
 use crate::proxy::client::connection::{ARRIVAL, Arrival, Connection};
+use crate::proxy::exchange::{Carried, Http2, Http2Session};
 use crate::proxy::limits::{HeadRefused, Heads};
 use crate::proxy::wire::frames::Metered;
 use crate::proxy::wire::header_blocks::{HeaderBlocks, Refuse};
@@ -97,6 +103,8 @@ impl Front {
             // Twice our own limit: what is beyond that one is refused, logged and counted by us, and what
             // is beyond this one by h2, which reports it to nobody.
             .max_header_list_size(u32::try_from(most.saturating_mul(2)).unwrap_or(u32::MAX))
+            // WebSockets begin as a request of their own (RFC 8441).
+            .enable_connect_protocol()
             // Those that clients provoke cost control frames, and malformed requests have a rate.
             .max_local_error_reset_streams(None);
         options
@@ -107,7 +115,7 @@ impl Front {
     fn refuse_head(
         &self,
         refused: HeadRefused,
-        session: &mut HttpSession,
+        respond: &mut SendResponse<Bytes>,
         connection: &Connection,
     ) {
         let (code, words) = match refused {
@@ -120,11 +128,11 @@ impl Front {
             }
         };
         self.refuse(Reason::H2Flood, None, Some(words), connection.client);
-        session.shutdown_with_reason(code);
+        respond.send_reset(code);
     }
 
     /// Counts a connection that was ended for what its client sent.
-    fn refuse_connection(&self, error: &pingora::Error, is_flood: bool, connection: &Connection) {
+    fn refuse_connection(&self, error: &h2::Error, is_flood: bool, connection: &Connection) {
         match ended_by_h2(error) {
             reason if is_flood || reason == Some(h2::Reason::ENHANCE_YOUR_CALM) => {
                 self.refuse(Reason::H2Flood, None, None, connection.client);
@@ -148,6 +156,22 @@ impl Front {
         // trust the certificate.
         let reason = if connection.tls.is_some() { Reason::ClientGone } else { Reason::BadRequest };
         self.refuse(reason, None, None, connection.client);
+    }
+
+    /// One request.
+    async fn stream(self, mut stream: Http2, arrival: Arrival, shutdown: &ShutdownWatch) {
+        let decided = match &self.carrier {
+            None => None,
+            Some(carrier) => match carrier.carry(&mut stream, arrival.clone()).await {
+                Carried::Ended => return,
+                Carried::HandOver(decided) => Some(decided),
+            },
+        };
+        let session = ServerSession::new_custom(Box::new(Http2Session::new(stream)));
+        let carried = self.proxy.process_new_http(session, shutdown);
+        let carried = DECIDED.scope(Cell::new(decided), carried);
+        // Boxed: few requests go this way, and all would carry what it needs.
+        Box::pin(ARRIVAL.scope(arrival, carried)).await;
     }
 
     /// Requests side by side, until either side closes. Each counts itself as busy.
@@ -196,7 +220,7 @@ impl Front {
                     self.refuse(Reason::HeadTimeout, None, None, connection.client);
                     return;
                 }
-                accepted = HttpSession::from_h2_conn(&mut conn, Arc::clone(&digest)) => accepted,
+                accepted = conn.accept() => accepted,
                 () = streams.idle(self.limits().idle) => {
                     if closing {
                         // The client had all the time to close.
@@ -208,25 +232,28 @@ impl Front {
                 }
             };
             match accepted {
-                Ok(Some(H2Accept::Session(mut session))) => {
-                    if let Err(fault) = malformed::check(session.req_header()) {
+                Some(Ok((request, mut respond))) => {
+                    let (head, body) = request.into_parts();
+                    let mut request = RequestHeader::from(head);
+                    websocket::accept(&mut request);
+                    if let Err(fault) = malformed::check(&request) {
                         let (status, error) = (fault.status(), Some(fault.as_str()));
                         self.refuse(fault.reason(), Some(status), error, connection.client);
-                        answer_malformed(&mut session, status);
+                        answer_malformed(&mut respond, status);
                         if malformed.note(Instant::now()) {
                             return;
                         }
                         continue;
                     }
-                    let wire = Wire::http2(session.req_header());
+                    let wire = Wire::http2(&request);
                     let head = match heads.take(wire.head(), &connection.budget) {
                         Ok(head) => head,
                         Err(refused) => {
-                            self.refuse_head(refused, &mut session, &connection);
+                            self.refuse_head(refused, &mut respond, &connection);
                             continue;
                         }
                     };
-                    let (proxy, shutdown) = (Arc::clone(&self.proxy), shutdown.clone());
+                    let (front, shutdown) = (self.clone(), shutdown.clone());
                     let open = streams.open();
                     requests += 1;
                     if requests == limits.requests && !closing {
@@ -234,22 +261,16 @@ impl Front {
                         conn.graceful_shutdown();
                     }
                     let arrival = Arrival { connection: Arc::clone(&connection), wire };
-                    tokio::spawn(ARRIVAL.scope(arrival, async move {
+                    let (digest, budget) = (Arc::clone(&digest), Arc::clone(&connection.budget));
+                    let stream = Http2::new(request, body, respond, digest, budget);
+                    tokio::spawn(async move {
                         let _counted = (open, head);
-                        let session = ServerSession::new_http2(session);
-                        proxy.process_new_http(session, &shutdown).await;
-                    }));
-                }
-                Ok(Some(H2Accept::Rejected)) => {
-                    let why = Some("refused by the parser");
-                    self.refuse(Reason::BadRequest, Some(400), why, connection.client);
-                    if malformed.note(Instant::now()) {
-                        return;
-                    }
+                        front.stream(stream, arrival, &shutdown).await;
+                    });
                 }
                 // The client closed, one way or the other. Each request logs its own end.
-                Ok(None) => return,
-                Err(error) => {
+                None => return,
+                Some(Err(error)) => {
                     let is_flood = flooded.load(Ordering::Relaxed);
                     return self.refuse_connection(&error, is_flood, &connection);
                 }
@@ -270,17 +291,15 @@ fn digest_of(stream: &Stream) -> Arc<Digest> {
 
 /// Answers a malformed request (RFC 9113 §8.1.1). Its body is not waited for: the session goes, and with
 /// it the stream.
-fn answer_malformed(session: &mut HttpSession, status: u16) {
+fn answer_malformed(respond: &mut SendResponse<Bytes>, status: u16) {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    response.headers_mut().insert(header::DATE, get_cached_date());
     // Whoever has reset the stream hears nothing, and that is all that can fail.
-    if let Ok(response) = ResponseHeader::build(status, None) {
-        let _ = session.write_response_header(Box::new(response), true);
-    }
+    let _ = respond.send_response(response, true);
 }
 
 /// Why h2 itself has ended a connection, if it did (RFC 9113 §5.4.1, §10.5).
-fn ended_by_h2(error: &pingora::Error) -> Option<h2::Reason> {
-    let root: &(dyn std::error::Error + 'static) = error.root_cause();
-    let mut causes = std::iter::successors(Some(root), |error| error.source());
-    let error = causes.find_map(<dyn std::error::Error>::downcast_ref::<h2::Error>)?;
+fn ended_by_h2(error: &h2::Error) -> Option<h2::Reason> {
     error.reason().filter(|reason| !error.is_remote() && *reason != h2::Reason::NO_ERROR)
 }

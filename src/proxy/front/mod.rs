@@ -7,6 +7,7 @@ mod entry;
 mod handshake;
 mod http2;
 mod serve;
+mod websocket;
 
 pub(crate) use build::{front, tls_front};
 pub(crate) use entry::Front;

@@ -40,7 +40,7 @@ impl Account {
     }
 
     /// How many bytes may be read now; where none may, `cx` is woken when that has changed.
-    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
         if let Some(room) = self.room() {
             return Poll::Ready(room);
         }

@@ -70,6 +70,9 @@ pub(crate) fn check(request: &RequestHeader) -> Result<(), Fault> {
     if request.method != Method::CONNECT {
         // RFC 9113 §8.3.1: what is not a path begins with a slash all the same, but for OPTIONS.
         match request.raw_path() {
+            path if path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) => {
+                return Err(Fault::Target);
+            }
             [b'/', ..] => {}
             b"*" if request.method == Method::OPTIONS => {}
             _ => return Err(Fault::Target),
@@ -80,10 +83,29 @@ pub(crate) fn check(request: &RequestHeader) -> Result<(), Fault> {
             return Err(Fault::Scheme);
         }
     }
+    authority(request)?;
     if !has_plain_length(request) {
         return Err(Fault::SeveralLengths);
     }
     request.headers.iter().try_for_each(|(name, value)| field(name, value))
+}
+
+/// RFC 9113 §8.3.1: the host is said once, or twice alike, and is nothing but a host.
+fn authority(request: &RequestHeader) -> Result<(), Fault> {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let (host, second) = (hosts.next().map(HeaderValue::as_bytes), hosts.next());
+    if second.is_some() {
+        return Err(Fault::SeveralHosts);
+    }
+    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    match (host, authority) {
+        (None, None) => Err(Fault::NoHost),
+        (Some(one), Some(other)) if one != other => Err(Fault::HostDisagrees),
+        (host, authority) if host.or(authority).is_some_and(|host| host.contains(&b'@')) => {
+            Err(Fault::Target)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn field(name: &HeaderName, value: &HeaderValue) -> Result<(), Fault> {
@@ -120,6 +142,9 @@ mod tests {
         let path = uri.parse::<PathAndQuery>();
         request.set_uri(path.map_or_else(|_| uri.parse().unwrap(), Uri::from));
         request.set_version(Version::HTTP_2);
+        if request.uri.authority().is_none() && !headers.iter().any(|field| field.0 == "host") {
+            request.append_header("host", "a.test").unwrap();
+        }
         for (name, value) in headers {
             request.append_header((*name).to_owned(), *value).unwrap();
         }
@@ -142,6 +167,25 @@ mod tests {
         assert_eq!(cut, 64, "32 at once, and 32 more");
         let of_many = MalformedRate::new(true);
         assert!((0..10_000).all(|_| !of_many.note(start)), "it is that of many");
+    }
+
+    #[test]
+    fn the_host_is_said_once_or_twice_alike() {
+        for (uri, hosts, expected) in [
+            ("https://a.test/", &[][..], Ok(())),
+            ("https://a.test/", &["a.test"], Ok(())),
+            ("/", &["a.test"], Ok(())),
+            ("https://a.test/", &["b.test"], Err(Fault::HostDisagrees)),
+            ("https://a.test/", &["a.test", "a.test"], Err(Fault::SeveralHosts)),
+            ("/", &["u@a.test"], Err(Fault::Target)),
+            ("https://u@a.test/", &[], Err(Fault::Target)),
+        ] {
+            let hosts: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+            assert_eq!(check(&request(Method::GET, uri, &hosts)), expected, "{uri} {hosts:?}");
+        }
+        let mut nobody = request(Method::GET, "/", &[("host", "a.test")]);
+        nobody.remove_header(&header::HOST);
+        assert_eq!(check(&nobody), Err(Fault::NoHost));
     }
 
     #[test]

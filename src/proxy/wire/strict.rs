@@ -239,8 +239,14 @@ impl Check {
         }
         match (&self.host, &self.authority) {
             (None, _) if version == Version::Http11 => Err(Fault::NoHost),
-            (Some(host), Some(authority)) if head[host.clone()] != head[authority.clone()] => {
-                Err(Fault::HostDisagrees)
+            (Some(host), Some(authority)) => {
+                let (host, authority) = (&head[host.clone()], &head[authority.clone()]);
+                // The target of CONNECT always has a port.
+                let is_host_of = || {
+                    head.trim_ascii_start().starts_with(b"CONNECT ")
+                        && authority.strip_prefix(host).is_some_and(|rest| rest.starts_with(b":"))
+                };
+                if host == authority || is_host_of() { Ok(()) } else { Err(Fault::HostDisagrees) }
             }
             _ => Ok(()),
         }

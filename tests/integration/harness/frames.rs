@@ -62,6 +62,15 @@ impl H2 {
         Self { scheme, requests, connection: tokio::spawn(connection) }
     }
 
+    /// Waits until the server has said that streams may be tunnels (RFC 8441 §3).
+    pub(crate) async fn wait_for_connect_protocol(&mut self) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !self.requests.is_extended_connect_protocol_enabled() {
+            assert!(tokio::time::Instant::now() < deadline, "it says so in time");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Starts a request; `end` when it has no body.
     pub(crate) async fn start(
         &mut self,
