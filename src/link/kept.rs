@@ -157,7 +157,7 @@ mod tests {
     fn link(group: u64) -> (Box<Link>, tokio::net::UnixStream) {
         let (near, far) = tokio::net::UnixStream::pair().expect("a pair of sockets");
         let mut link = Box::new(Link::new(Transport::Unix(near), group, None));
-        link.rest(Duration::from_secs(60), Instant::now());
+        link.rest(Duration::from_mins(1), Instant::now());
         (link, far)
     }
 
@@ -165,7 +165,9 @@ mod tests {
     async fn one_that_is_good_is_found_and_others_are_closed_on_the_way() {
         let (kept, now) = (Kept::default(), Instant::now());
         let ((one, far_one), (two, mut far_two), (three, _far_three)) = (link(1), link(2), link(3));
-        [one, two, three].into_iter().for_each(|link| kept.put(link));
+        for link in [one, two, three] {
+            kept.put(link);
+        }
         drop(far_one);
         far_two.write_all(b"unasked").await.unwrap();
         // Readiness comes with a turn of the runtime.

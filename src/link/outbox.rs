@@ -65,7 +65,9 @@ impl Outbox {
         S: AsyncWrite + Unpin,
     {
         if self.is_full {
-            slices.iter().for_each(|slice| self.put(slice));
+            for slice in slices {
+                self.put(slice);
+            }
             return Ok(());
         }
         let before = self.waiting.len();

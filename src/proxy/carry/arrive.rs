@@ -69,24 +69,6 @@ impl Shared {
         Ok(ctx.sent().is_none())
     }
 
-    /// Takes a request over that was decided about already: its head was read once more.
-    ///
-    /// # Errors
-    /// Never: what is written was read.
-    pub(super) fn take_over(
-        &self,
-        session: &mut impl Downstream,
-        ctx: &RequestContext,
-    ) -> Result<()> {
-        let options = &ctx.options;
-        session.set_timeouts(options.read_timeout, options.write_timeout);
-        if ctx.is_last() {
-            session.close_after();
-        }
-        let named_by = options.client_ip_header.as_ref();
-        put_right(session.request_mut(), options.underscores_in_headers, named_by).map(|_| ())
-    }
-
     /// Whether its head is within its limits and runs in no loop, and its client has not too many.
     fn admit(&self, session: &mut impl Downstream, ctx: &mut RequestContext) -> Result<(), Reason> {
         let (request, options) = (session.request(), &ctx.options);
@@ -222,6 +204,20 @@ impl RequestContext {
         }
         Ok(is_chosen)
     }
+}
+
+/// Takes a request over that was decided about already: its head was read once more.
+///
+/// # Errors
+/// Never: what is written was read.
+pub(super) fn take_over(session: &mut impl Downstream, ctx: &RequestContext) -> Result<()> {
+    let options = &ctx.options;
+    session.set_timeouts(options.read_timeout, options.write_timeout);
+    if ctx.is_last() {
+        session.close_after();
+    }
+    let named_by = options.client_ip_header.as_ref();
+    put_right(session.request_mut(), options.underscores_in_headers, named_by).map(|_| ())
 }
 
 /// Notes what the head says, and how long its client may take.

@@ -14,6 +14,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
+use super::arrive::take_over;
 use super::pass::pass_body;
 use super::shared::Shared;
 use super::stages::RequestContext;
@@ -45,7 +46,7 @@ impl ProxyHttp for Phases {
         let arrival = ARRIVAL.with(Clone::clone);
         arrival.connection.accepted.store(true, Ordering::Relaxed);
         DECIDED
-            .try_with(|decided| decided.take())
+            .try_with(Cell::take)
             .ok()
             .flatten()
             .map_or_else(|| self.0.begin(arrival), |decided| *decided)
@@ -61,7 +62,7 @@ impl ProxyHttp for Phases {
         ctx: &mut RequestContext,
     ) -> Result<bool> {
         if ctx.sent().is_some() {
-            return self.0.take_over(session, ctx).map(|()| false);
+            return take_over(session, ctx).map(|()| false);
         }
         self.0.take_in(session, ctx).await
     }

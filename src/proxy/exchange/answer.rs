@@ -5,8 +5,9 @@ use std::mem::MaybeUninit;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Version, header};
 use pingora::http::{ResponseHeader, header_value_from_raw};
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, Result};
 
+use super::errors::malformed_answer;
 use super::fields::has_no_body;
 use crate::proxy::wire::body::Incoming;
 
@@ -34,7 +35,7 @@ pub(super) fn take(read: &mut BytesMut) -> Result<Option<ResponseHeader>> {
             *read = text.into();
             Ok(None)
         }
-        None => Err(malformed(&"its head is larger than 1 MiB")),
+        None => Err(malformed_answer(&"its head is larger than 1 MiB")),
     }
 }
 
@@ -45,7 +46,7 @@ fn parse(text: &Bytes) -> Result<Option<(ResponseHeader, usize)>> {
     let length = match rules().parse_response_with_uninit_headers(&mut parsed, text, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(error) => return Err(malformed(&error)),
+        Err(error) => return Err(malformed_answer(&error)),
     };
     let count = parsed.headers.len();
     let mut head = ResponseHeader::build(parsed.code.unwrap_or_default(), Some(count))?;
@@ -68,10 +69,6 @@ fn rules() -> httparse::ParserConfig {
     rules.allow_spaces_after_header_name_in_responses(true);
     rules.allow_obsolete_multiline_headers_in_responses(true);
     rules
-}
-
-fn malformed(why: &dyn std::fmt::Display) -> Box<Error> {
-    Error::explain(ErrorType::InvalidHTTPHeader, why.to_string()).into_up()
 }
 
 /// The body behind the head of an answer (RFC 9112 §6.3).

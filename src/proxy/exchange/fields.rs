@@ -99,7 +99,9 @@ mod tests {
 
     fn request(fields: &[(&'static str, &str)]) -> RequestHeader {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        fields.iter().for_each(|(name, value)| _ = request.append_header(*name, *value).unwrap());
+        for (name, value) in fields {
+            request.append_header(*name, *value).unwrap();
+        }
         request
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::SocketDigest;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::{Error, ErrorType, Result};
@@ -17,6 +18,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::clock::Clock;
 use super::downstream::{Received, Relayed, Take};
+use super::errors::{
+    Late, broken_body, closed_within_body, late, short_answer, unread_body, unwritten_answer,
+};
 use super::fields::{has_no_body, keeps};
 use super::framing::{Framing, SizeLine, last_chunk, size_line};
 use super::replay::Replay;
@@ -142,10 +146,10 @@ impl Http1 {
 
     /// Reads on, for as long as the client sends, and forgets it.
     async fn forget_rest(&mut self) {
-        let mut forget = |_: &mut Context<'_>, bytes: &[u8]| bytes.len();
+        let forget = |_: &mut Context<'_>, bytes: &[u8]| bytes.len();
         loop {
             let read =
-                poll_fn(|cx| scratch::poll_read(&mut self.stream, cx, scratch::SIZE, &mut forget));
+                poll_fn(|cx| scratch::poll_read(&mut self.stream, cx, scratch::SIZE, forget));
             if !matches!(read.await, Ok(1..)) {
                 return;
             }
@@ -166,10 +170,7 @@ impl Http1 {
         text.extend_from_slice(b"\r\n");
     }
 
-    fn address(
-        &self,
-        of: impl Fn(&pingora::protocols::SocketDigest) -> Option<&PeerAddr>,
-    ) -> Option<SocketAddr> {
+    fn address(&self, of: impl Fn(&SocketDigest) -> Option<&PeerAddr>) -> Option<SocketAddr> {
         let Transport::Other(stream) = &self.stream else { return None };
         let digest = stream.get_socket_digest()?;
         of(&digest).and_then(PeerAddr::as_inet).copied()
@@ -189,10 +190,7 @@ impl Inbound {
     fn take(&mut self, cx: &mut Context<'_>, bytes: &[u8], take: Take<'_>) -> Result<usize> {
         let mut at = 0;
         while at < bytes.len() {
-            let (own, content) = self.incoming.take(&bytes[at..]).map_err(|broken| {
-                let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, broken);
-                Error::because(ErrorType::ReadError, "reading body", cause).into_down()
-            })?;
+            let (own, content) = self.incoming.take(&bytes[at..]).map_err(broken_body)?;
             if own == 0 {
                 break;
             }
@@ -273,8 +271,8 @@ impl Downstream for Http1 {
     }
 
     fn ends(&self) -> ProxyHeader {
-        let client = self.address(|digest| digest.peer_addr());
-        let server = self.address(|digest| digest.local_addr());
+        let client = self.address(SocketDigest::peer_addr);
+        let server = self.address(SocketDigest::local_addr);
         match (client, server) {
             (Some(client), Some(server)) => ProxyHeader::Proxied { client, server },
             _ => ProxyHeader::Local,
@@ -312,9 +310,7 @@ impl Downstream for Http1 {
         });
         match pingora::time::timeout(timeout, sending).await {
             Ok(sent) => sent,
-            Err(_) => {
-                Err(Error::explain(ErrorType::WriteTimedout, "sending an answer").into_down())
-            }
+            Err(_) => Err(late(Late::ClientTakes)),
         }
     }
 
@@ -364,16 +360,13 @@ impl Relayed for Http1 {
         let Self { stream, inbound, .. } = self;
         let read = ready!(scratch::poll_read(stream, cx, most, |cx, bytes| {
             if bytes.is_empty() {
-                return if inbound.incoming.end() { Ok(()) } else { Err(closed()) };
+                return if inbound.incoming.end() { Ok(()) } else { Err(closed_within_body()) };
             }
             let own = inbound.take(cx, bytes, take)?;
             inbound.unread.extend_from_slice(&bytes[own..]);
             Ok(())
         }));
-        let read = read.map_err(|error| {
-            Error::because(ErrorType::ReadError, "reading body", error).into_down()
-        });
-        Poll::Ready(read.and_then(|read| read).map(|()| Received::Content))
+        Poll::Ready(read.map_err(unread_body).and_then(|read| read).map(|()| Received::Content))
     }
 
     fn rewind(&mut self) {
@@ -449,14 +442,12 @@ impl Relayed for Http1 {
         if self.half_closed.is_some() {
             self.half_closed = Some(Instant::now());
         }
-        pushed.map_err(|error| gone(&error))
+        pushed.map_err(unwritten_answer)
     }
 
     fn end(&mut self, cx: &mut Context<'_>, trailers: Option<HeaderMap>) -> Result<()> {
         if !self.framing.is_kept() {
-            let error =
-                Error::explain(ErrorType::ConnectionClosed, "the answer is shorter than it says");
-            return Err(error.into_up());
+            return Err(short_answer());
         }
         self.is_ended = true;
         if self.framing != Framing::Chunked {
@@ -464,7 +455,7 @@ impl Relayed for Http1 {
         }
         let last = last_chunk(trailers.as_ref());
         let pushed = self.outbox.push(&mut self.stream, cx, &[&last]);
-        pushed.map_err(|error| gone(&error))
+        pushed.map_err(unwritten_answer)
     }
 
     fn is_ended(&self) -> bool {
@@ -484,7 +475,7 @@ impl Relayed for Http1 {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.outbox.poll_flush(&mut self.stream, cx).map_err(|error| gone(&error))
+        self.outbox.poll_flush(&mut self.stream, cx).map_err(unwritten_answer)
     }
 
     fn timeouts(&self) -> (Duration, Duration) {
@@ -526,13 +517,4 @@ impl Http1 {
         head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
         Ok(Framing::Chunked)
     }
-}
-
-fn closed() -> Box<Error> {
-    Error::explain(ErrorType::ConnectionClosed, "within its body").into_down()
-}
-
-fn gone(error: &std::io::Error) -> Box<Error> {
-    let cause = std::io::Error::new(error.kind(), error.to_string());
-    Error::because(ErrorType::WriteError, "writing an answer", cause).into_down()
 }

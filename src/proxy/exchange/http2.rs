@@ -10,14 +10,15 @@ use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Response, StatusCode, header};
+use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::Digest;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
-use pingora::{Error, ErrorType, Result};
+use pingora::protocols::{Digest, SocketDigest};
 
 use super::clock::Clock;
 use super::downstream::{Received, Relayed, Take};
+use super::errors::{Late, late, reset_by_client, short_answer, unread_body, unwritten_answer};
 use super::fields::{has_no_body, strip_answer};
 use super::framing::Framing;
 use super::replay::Replay;
@@ -102,8 +103,8 @@ impl Http2 {
             send.reserve_capacity(self.waiting.len());
             let room = match send.poll_capacity(cx) {
                 Poll::Ready(Some(Ok(room))) => room.min(self.waiting.len()),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(gone(error))),
-                Poll::Ready(None) => return Poll::Ready(Err(reset())),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(unwritten_answer(error))),
+                Poll::Ready(None) => return Poll::Ready(Err(reset_by_client())),
                 Poll::Pending => {
                     self.is_full = true;
                     return Poll::Pending;
@@ -112,7 +113,7 @@ impl Http2 {
             let piece = self.waiting.split_to(room).freeze();
             let is_last = self.waiting.is_empty() && matches!(self.ending, Ending::Due(None));
             let piece = counted(&mut self.account, &self.budget, &mut self.given, piece);
-            send.send_data(piece, is_last).map_err(gone)?;
+            send.send_data(piece, is_last).map_err(unwritten_answer)?;
             if is_last {
                 self.ending = Ending::Sent;
             }
@@ -120,8 +121,8 @@ impl Http2 {
         self.is_full = false;
         if let Ending::Due(trailers) = &mut self.ending {
             match trailers.take() {
-                Some(trailers) => send.send_trailers(trailers).map_err(gone)?,
-                None => send.send_data(Bytes::new(), true).map_err(gone)?,
+                Some(trailers) => send.send_trailers(trailers).map_err(unwritten_answer)?,
+                None => send.send_data(Bytes::new(), true).map_err(unwritten_answer)?,
             }
             self.ending = Ending::Sent;
         }
@@ -130,7 +131,7 @@ impl Http2 {
 
     pub(super) fn address(
         &self,
-        of: impl Fn(&pingora::protocols::SocketDigest) -> Option<&PeerAddr>,
+        of: impl Fn(&SocketDigest) -> Option<&PeerAddr>,
     ) -> Option<SocketAddr> {
         let digest = self.digest.socket_digest.as_deref()?;
         of(digest).and_then(PeerAddr::as_inet).copied()
@@ -192,8 +193,8 @@ impl Downstream for Http2 {
     }
 
     fn ends(&self) -> ProxyHeader {
-        let client = self.address(|digest| digest.peer_addr());
-        let server = self.address(|digest| digest.local_addr());
+        let client = self.address(SocketDigest::peer_addr);
+        let server = self.address(SocketDigest::local_addr);
         match (client, server) {
             (Some(client), Some(server)) => ProxyHeader::Proxied { client, server },
             _ => ProxyHeader::Local,
@@ -230,9 +231,7 @@ impl Downstream for Http2 {
         });
         match pingora::time::timeout(timeout, sending).await {
             Ok(sent) => sent,
-            Err(_) => {
-                Err(Error::explain(ErrorType::WriteTimedout, "sending an answer").into_down())
-            }
+            Err(_) => Err(late(Late::ClientTakes)),
         }
     }
 
@@ -260,7 +259,7 @@ impl Http2 {
         strip_answer(head);
         head.insert_header(header::DATE, get_cached_date())?;
         let response = Response::from_parts(head.as_owned_parts(), ());
-        let send = self.respond.send_response(response, is_end).map_err(gone)?;
+        let send = self.respond.send_response(response, is_end).map_err(unwritten_answer)?;
         (self.send, self.status) = (Some(send), Some(head.status));
         if is_end {
             self.ending = Ending::Sent;
@@ -292,10 +291,10 @@ impl Relayed for Http2 {
                 let _ = self.body.flow_control().release_capacity(content.len());
                 Poll::Ready(Ok(Received::Content))
             }
-            Some(Err(error)) => Poll::Ready(Err(broken(error))),
+            Some(Err(error)) => Poll::Ready(Err(unread_body(error))),
             None => {
-                let trailers = ready!(self.body.poll_trailers(cx)).map_err(broken)?;
-                Poll::Ready(Ok(Received::End(trailers.and_then(permitted))))
+                let trailers = ready!(self.body.poll_trailers(cx)).map_err(unread_body)?;
+                Poll::Ready(Ok(Received::End(trailers.as_ref().and_then(permitted))))
             }
         }
     }
@@ -334,7 +333,7 @@ impl Relayed for Http2 {
             strip_answer(head);
             let response = Response::from_parts(head.as_owned_parts(), ());
             self.status = Some(head.status);
-            return self.respond.send_informational(response).map_err(gone);
+            return self.respond.send_informational(response).map_err(unwritten_answer);
         }
         let has_no_body = has_no_body(&self.request.method, head);
         let length = head.headers.get(header::CONTENT_LENGTH);
@@ -361,8 +360,7 @@ impl Relayed for Http2 {
 
     fn end(&mut self, cx: &mut Context<'_>, trailers: Option<HeaderMap>) -> Result<()> {
         if !self.framing.is_kept() {
-            let words = "the answer is shorter than it says";
-            return Err(Error::explain(ErrorType::ConnectionClosed, words).into_up());
+            return Err(short_answer());
         }
         if matches!(self.ending, Ending::NotYet) {
             self.ending = Ending::Due(trailers);
@@ -415,24 +413,12 @@ impl Relayed for Http2 {
 }
 
 /// The trailers that may go on.
-fn permitted(trailers: HeaderMap) -> Option<HeaderMap> {
+fn permitted(trailers: &HeaderMap) -> Option<HeaderMap> {
     let mut kept = HeaderMap::with_capacity(trailers.len());
-    for (name, value) in &trailers {
+    for (name, value) in trailers {
         if may_be_trailer(name.as_str()) {
             kept.append(name.clone(), value.clone());
         }
     }
     (!kept.is_empty()).then_some(kept)
-}
-
-pub(super) fn gone(error: h2::Error) -> Box<Error> {
-    Error::because(ErrorType::WriteError, "writing an answer", error).into_down()
-}
-
-fn broken(error: h2::Error) -> Box<Error> {
-    Error::because(ErrorType::ReadError, "reading body", error).into_down()
-}
-
-pub(super) fn reset() -> Box<Error> {
-    Error::explain(ErrorType::WriteError, "the client has reset the stream").into_down()
 }

@@ -19,7 +19,8 @@ use pingora::time::timeout;
 use pingora::{Error, ErrorType, Result};
 
 use super::downstream::{Received, Relayed};
-use super::http2::{Ending, Http2, gone, reset};
+use super::errors::{Late, late, reset_by_client, unwritten_answer};
+use super::http2::{Ending, Http2};
 use super::replay::Replay;
 use crate::proxy::client::downstream::{DRAIN_BODY, Downstream};
 
@@ -70,14 +71,15 @@ impl Http2Session {
         };
         self.stream.sent += data.len() as u64;
         if data.is_empty() {
-            send.send_data(data, end).map_err(gone)?;
+            send.send_data(data, end).map_err(unwritten_answer)?;
         } else {
             while !data.is_empty() {
                 send.reserve_capacity(data.len());
                 let room = poll_fn(|cx| send.poll_capacity(cx)).await;
-                let room = room.ok_or_else(reset)?.map_err(gone)?.min(data.len());
+                let room =
+                    room.ok_or_else(reset_by_client)?.map_err(unwritten_answer)?.min(data.len());
                 let piece = data.split_to(room);
-                send.send_data(piece, end && data.is_empty()).map_err(gone)?;
+                send.send_data(piece, end && data.is_empty()).map_err(unwritten_answer)?;
             }
         }
         if end {
@@ -128,9 +130,7 @@ impl Session for Http2Session {
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
         match timeout(self.stream.write_timeout, self.give(data, end)).await {
             Ok(given) => given,
-            Err(_) => {
-                Err(Error::explain(ErrorType::WriteTimedout, "writing an answer").into_down())
-            }
+            Err(_) => Err(late(Late::ClientTakes)),
         }
     }
 
@@ -138,7 +138,7 @@ impl Session for Http2Session {
         if !matches!(self.stream.ending, Ending::Sent)
             && let Some(send) = &mut self.stream.send
         {
-            send.send_trailers(trailers).map_err(gone)?;
+            send.send_trailers(trailers).map_err(unwritten_answer)?;
             self.stream.ending = Ending::Sent;
         }
         Ok(())

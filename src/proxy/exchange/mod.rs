@@ -6,6 +6,7 @@ mod carrier;
 mod clock;
 mod connect;
 mod downstream;
+mod errors;
 mod fields;
 mod framing;
 mod held;

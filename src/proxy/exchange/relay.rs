@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use pingora::http::ResponseHeader;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, Result};
 
 use super::answer;
 use super::downstream::{Received, Relayed};
+use super::errors::{
+    Late, cut_short, late, malformed_answer, no_answer, unread_answer, unsent_request,
+};
 use super::framing::{SizeLine, last_chunk, size_line};
 use super::held::Held;
 use super::request::Body;
@@ -28,16 +31,6 @@ enum Upload {
     Whole,
     /// The backend takes no more of it. What it has answered is still read.
     Broken(Option<Box<Error>>),
-}
-
-/// Who has been waited for too long.
-#[derive(Debug, Clone, Copy)]
-enum Late {
-    ClientSays,
-    ClientTakes,
-    ClientGone,
-    BackendSays,
-    BackendTakes,
 }
 
 /// A request and its answer on their way.
@@ -92,14 +85,17 @@ impl<'r, C: Relayed> Relay<'r, C> {
                 return Poll::Ready(Ok(head));
             }
             let Link { transport, unread, .. } = &mut *self.link;
+            let has_begun = !unread.is_empty();
             let read = match poll_read_some(transport, cx, unread) {
                 Poll::Ready(read) => read,
                 Poll::Pending => break,
             };
             match read {
-                Ok(0) => return Poll::Ready(Err(self.broken(None))),
+                Ok(0) => return Poll::Ready(Err(no_answer(self.take_broken(), None, has_begun))),
                 Ok(_) => self.answered = Instant::now(),
-                Err(error) => return Poll::Ready(Err(self.broken(Some(error)))),
+                Err(error) => {
+                    return Poll::Ready(Err(no_answer(self.take_broken(), Some(error), has_begun)));
+                }
             }
         }
         self.poll_waits(cx, self.asked.max(self.answered))
@@ -158,9 +154,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
         match read {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(passed)) => passed.map(Poll::Ready),
-            Poll::Ready(Err(error)) => {
-                Err(Error::because(ErrorType::ReadError, "within its answer", error).into_up())
-            }
+            Poll::Ready(Err(error)) => Err(unread_answer(error)),
         }
     }
 
@@ -321,31 +315,17 @@ impl<'r, C: Relayed> Relay<'r, C> {
         false
     }
 
-    fn break_off(&mut self, error: io::Error) {
-        let error = Error::because(ErrorType::WriteError, "sending the request", error);
-        self.upload = Upload::Broken(Some(error.into_up()));
-        self.held.of_request(0);
-    }
-
-    /// Why there is no answer. On a connection that was kept the backend may have closed it before it
-    /// has seen the request.
-    fn broken(&mut self, read: Option<io::Error>) -> Box<Error> {
-        let has_begun = !self.link.unread.is_empty();
-        let sending = match &mut self.upload {
+    /// Why the request can't be sent, once.
+    fn take_broken(&mut self) -> Option<Box<Error>> {
+        match &mut self.upload {
             Upload::Broken(error) => error.take(),
             _ => None,
-        };
-        let mut error = match (sending, read) {
-            (Some(error), _) => error,
-            (None, Some(error)) => {
-                Error::because(ErrorType::ReadError, "waiting for an answer", error)
-            }
-            (None, None) => Error::explain(ErrorType::ConnectionClosed, "waiting for an answer"),
-        };
-        if !has_begun {
-            error.retry = pingora::RetryType::ReusedOnly;
         }
-        error.into_up()
+    }
+
+    fn break_off(&mut self, error: io::Error) {
+        self.upload = Upload::Broken(Some(unsent_request(error)));
+        self.held.of_request(0);
     }
 
     /// Waits; an error when that has lasted too long. `since` is how long the backend has said nothing.
@@ -391,10 +371,8 @@ fn pass<C: Relayed>(
 ) -> Result<usize> {
     let mut at = 0;
     while at < bytes.len() {
-        let (own, content) = answer.take(&bytes[at..]).map_err(|broken| {
-            let words = broken.to_string();
-            Error::explain(ErrorType::InvalidHTTPHeader, words).into_up()
-        })?;
+        let (own, content) =
+            answer.take(&bytes[at..]).map_err(|broken| malformed_answer(&broken))?;
         if own == 0 {
             break;
         }
@@ -421,27 +399,8 @@ fn push(link: &mut Link, body: Body, cx: &mut Context<'_>, content: &[u8]) -> io
         Body::None => Ok(()),
         Body::Length => outbox.push(transport, cx, &[content]),
         Body::Chunked => {
-            let mut line = SizeLine::default();
-            outbox.push(transport, cx, &[size_line(&mut line, content.len()), content, b"\r\n"])
+            let mut room = SizeLine::default();
+            outbox.push(transport, cx, &[size_line(&mut room, content.len()), content, b"\r\n"])
         }
     }
-}
-
-fn late(who: Late) -> Box<Error> {
-    let (kind, words) = match who {
-        Late::ClientSays => (ErrorType::ReadTimedout, "reading body"),
-        Late::ClientTakes => (ErrorType::WriteTimedout, "writing an answer"),
-        Late::ClientGone => (ErrorType::ConnectionClosed, "waiting for its answer"),
-        Late::BackendSays => (ErrorType::ReadTimedout, "waiting for an answer"),
-        Late::BackendTakes => (ErrorType::WriteTimedout, "sending the request"),
-    };
-    let error = Error::explain(kind, words);
-    match who {
-        Late::BackendSays | Late::BackendTakes => error.into_up(),
-        _ => error.into_down(),
-    }
-}
-
-fn cut_short() -> Box<Error> {
-    Error::explain(ErrorType::ConnectionClosed, "within its answer").into_up()
 }

@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(taken(&mut replay), Some(b"abc".to_vec()));
         replay.note(b"d");
         assert_eq!(taken(&mut replay), None);
-        replay.note(&[0; MAX_KEPT]);
+        replay.note(&vec![0; MAX_KEPT]);
         assert!(!replay.is_whole());
     }
 }

@@ -99,37 +99,38 @@ impl Front {
         let mut next = Some((Transport::Other(stream), Clock::default(), head));
         while let Some((stream, clock, head)) = next {
             // Boxed: what a request needs must not stay with the connection for its life.
-            next = match &self.carrier {
+            let (stream, head, decided) = match &self.carrier {
+                None => (stream, head, None),
                 Some(carrier) => {
                     match Box::pin(self.carry(carrier, stream, clock, head, &connection)).await {
-                        After::Ended => None,
-                        After::Next(mut stream, first, busy) => {
-                            let next = self.next_or_first(&mut stream.0, first, busy);
-                            match next.await {
-                                Ok(head) => Some((stream.0, stream.1, head)),
-                                Err(none) => {
-                                    self.turn_away(&mut stream.0, none, connection.client).await;
-                                    None
-                                }
-                            }
+                        After::Ended => return,
+                        After::Next(stream, first, busy) => {
+                            next = self.following(stream, first, busy, connection.client).await;
+                            continue;
                         }
-                        After::Pingora(stream, head, decided) => {
-                            let carried = self.leave_to_pingora(
-                                stream,
-                                head,
-                                Some(decided),
-                                &connection,
-                                shutdown,
-                            );
-                            Box::pin(carried).await
-                        }
+                        After::Pingora(stream, head, decided) => (stream, head, Some(decided)),
                     }
                 }
-                None => {
-                    let carried = self.leave_to_pingora(stream, head, None, &connection, shutdown);
-                    Box::pin(carried).await
-                }
             };
+            let left = self.leave_to_pingora(stream, head, decided, &connection, shutdown);
+            next = Box::pin(left).await;
+        }
+    }
+
+    /// The next request on a connection that goes on, of which these bytes have come already.
+    async fn following(
+        &self,
+        (mut stream, clock): (Transport, Clock),
+        first: BytesMut,
+        busy: InFlightGuard,
+        client: IpAddr,
+    ) -> Option<(Transport, Clock, BusyHead)> {
+        match self.next_or_first(&mut stream, first, busy).await {
+            Ok(head) => Some((stream, clock, head)),
+            Err(none) => {
+                self.turn_away(&mut stream, none, client).await;
+                None
+            }
         }
     }
 

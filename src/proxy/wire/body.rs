@@ -140,7 +140,7 @@ pub(crate) fn may_be_trailer(name: &str) -> bool {
     let starts = |prefix: &str| {
         name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
-    !NEVER.iter().any(|never| is(never))
+    !NEVER.iter().any(is)
         && !starts("x-forwarded-")
         && !starts("if-")
         && !starts("x-real-")

@@ -109,7 +109,7 @@ fn request(bytes: &[u8]) -> Option<(String, &[u8])> {
     let mut body = Vec::new();
     let mut whole = true;
     let mut after = String::new();
-    while chunked {
+    while chunked && whole {
         let Some(line) = rest.windows(2).position(|window| window == b"\r\n") else {
             whole = false;
             break;
