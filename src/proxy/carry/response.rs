@@ -38,7 +38,7 @@ impl Shared {
         begin_answer(session, response.status, ctx);
         let body = self.adapt(session.request(), response, ctx)?;
         frame_for(session.request().version, session.passes_trailers(), response);
-        if self.metrics.is_stopping() || ctx.is_last() || ends_with_connection(session, response) {
+        if self.is_stopping() || ctx.is_last() || ends_with_connection(session, response) {
             session.close_after();
         }
         // A client that waits for a 100 does not send the body of what was answered without one.

@@ -39,6 +39,11 @@ impl Shared {
         &self.connections
     }
 
+    /// Whether the server stops, so that connections carry no further request.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.metrics.is_stopping()
+    }
+
     /// In whose name a request is answered.
     pub(super) fn host<'a>(&'a self, ctx: &'a RequestContext) -> Host<'a> {
         let is_tls = ctx.client().is_some_and(|client| client.secure);

@@ -151,8 +151,11 @@ impl Downstream for Session {
     async fn answer(&mut self, head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
         let Some(body) = body else {
             return match self.as_mut() {
-                // Pingora's own way to write a head never ends the stream with it.
+                // Pingora's own ways to write a head never end the stream with it.
                 ServerSession::H2(stream) => stream.write_response_header(Box::new(head), true),
+                ServerSession::Custom(stream) => {
+                    stream.write_response_header(Box::new(head), true).await
+                }
                 _ => self.write_response_header(Box::new(head), true).await,
             };
         };

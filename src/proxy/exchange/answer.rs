@@ -1,14 +1,15 @@
-//! The heads of answers, as backends send them.
+//! The heads of answers: as backends send them, and as clients of HTTP/1 get them.
 
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Version, header};
-use pingora::http::{ResponseHeader, header_value_from_raw};
+use pingora::http::{RequestHeader, ResponseHeader, header_value_from_raw};
 use pingora::{Error, Result};
 
 use super::errors::malformed_answer;
 use super::fields::has_no_body;
+use super::framing::Framing;
 use crate::proxy::wire::body::Incoming;
 
 /// More header lines than these no backend needs.
@@ -82,6 +83,41 @@ pub(super) fn body_of(method: &Method, head: &ResponseHeader) -> Incoming {
     let length = head.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     length.map_or(Incoming::UntilClose, Incoming::Length)
+}
+
+/// How the body behind a head is delimited for a client of HTTP/1, which the head then says.
+///
+/// # Errors
+/// When its length is none.
+pub(super) fn frame(request: &RequestHeader, head: &mut ResponseHeader) -> Result<Framing> {
+    if has_no_body(&request.method, head) {
+        return Ok(Framing::None);
+    }
+    if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+        let length = length.to_str().ok().and_then(|length| length.parse().ok());
+        let length = length.ok_or_else(|| malformed_answer(&"its length is none"))?;
+        head.remove_header(&header::TRANSFER_ENCODING);
+        return Ok(Framing::Length(length));
+    }
+    // It can't read chunks (RFC 9112 §6.1).
+    if request.version == Version::HTTP_10 {
+        head.remove_header(&header::TRANSFER_ENCODING);
+        return Ok(Framing::UntilClose);
+    }
+    head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    Ok(Framing::Chunked)
+}
+
+/// Writes a head as a client of HTTP/1 gets it.
+pub(super) fn write(head: &ResponseHeader, text: &mut BytesMut) {
+    let version: &[u8] = if head.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
+    text.extend_from_slice(version);
+    text.extend_from_slice(head.status.as_str().as_bytes());
+    text.extend_from_slice(b" ");
+    text.extend_from_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
+    text.extend_from_slice(b"\r\n");
+    head.header_to_h1_wire(text);
+    text.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

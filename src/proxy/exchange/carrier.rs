@@ -63,6 +63,9 @@ impl Carrier {
     }
 
     async fn run<C: Relayed>(&self, client: &mut C, ctx: &mut RequestContext) -> Result<Came> {
+        if self.shared.is_stopping() {
+            client.close_after();
+        }
         if self.shared.take_in(client, ctx).await? {
             return Ok(Came::ToItsEnd);
         }

@@ -1,13 +1,21 @@
 //! What a relay asks of the client's end of a request.
 
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use pingora::Result;
 use pingora::http::ResponseHeader;
+use pingora::protocols::SocketDigest;
+use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
+use pingora::time::timeout;
 
-use crate::proxy::client::downstream::Downstream;
+use super::errors::{Late, late};
+use super::scratch;
+use crate::model::ProxyHeader;
+use crate::proxy::client::downstream::{DRAIN_BODY, Downstream};
 
 /// What came of a request's body.
 #[derive(Debug)]
@@ -91,4 +99,50 @@ pub(crate) trait Relayed: Downstream {
 
     /// Ends our side of a connection that speaks another protocol.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Sends an answer whole.
+///
+/// # Errors
+/// When the client takes no answer any more.
+pub(super) async fn send_whole<C: Relayed>(
+    client: &mut C,
+    mut head: ResponseHeader,
+    body: Option<Bytes>,
+) -> Result<()> {
+    client.begin(&mut head)?;
+    let (_, limit) = client.timeouts();
+    let sending = poll_fn(|cx| {
+        if !client.is_ended() {
+            client.send(cx, body.as_deref().unwrap_or_default())?;
+            client.end(cx, None)?;
+        }
+        client.poll_flush(cx)
+    });
+    timeout(limit, sending).await.unwrap_or_else(|_| Err(late(Late::ClientTakes)))
+}
+
+/// Reads the rest of a body, and forgets it.
+pub(super) async fn drain<C: Relayed>(client: &mut C) {
+    let mut forget = |_: &mut Context<'_>, _: &[u8]| {};
+    let draining = async {
+        while !client.is_body_read() {
+            let read = poll_fn(|cx| client.poll_receive(cx, scratch::SIZE, &mut forget));
+            if read.await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = timeout(DRAIN_BODY, draining).await;
+}
+
+/// Whose connection this is.
+pub(super) fn ends(digest: Option<&SocketDigest>) -> ProxyHeader {
+    let address = |of: fn(&SocketDigest) -> Option<&PeerAddr>| {
+        digest.and_then(of).and_then(PeerAddr::as_inet).copied()
+    };
+    match (address(SocketDigest::peer_addr), address(SocketDigest::local_addr)) {
+        (Some(client), Some(server)) => ProxyHeader::Proxied { client, server },
+        _ => ProxyHeader::Local,
+    }
 }

@@ -1,35 +1,32 @@
 //! The client's end of a request over HTTP/1.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, Version, header};
+use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::SocketDigest;
 use pingora::protocols::http::date::get_cached_date;
-use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
-use pingora::{Error, ErrorType, Result};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::answer::{frame, write};
 use super::clock::Clock;
-use super::downstream::{Received, Relayed, Take};
-use super::errors::{
-    Late, broken_body, closed_within_body, late, short_answer, unread_body, unwritten_answer,
-};
-use super::fields::{has_no_body, keeps};
+use super::downstream::{Received, Relayed, Take, drain, ends, send_whole};
+use super::errors::{closed_within_body, short_answer, unread_body, unwritten_answer};
+use super::fields::keeps;
 use super::framing::{Framing, SizeLine, last_chunk, size_line};
+use super::inbound::Inbound;
 use super::replay::Replay;
 use super::request::parse;
 use super::scratch;
 use crate::link::{Outbox, Transport};
 use crate::model::ProxyHeader;
 use crate::proxy::client::connection::Connection;
-use crate::proxy::client::downstream::{DRAIN_BODY, Downstream, tls_version};
+use crate::proxy::client::downstream::{Downstream, tls_version};
 use crate::proxy::wire::body::Incoming;
 use crate::proxy::wire::head::{Whole, poll_read_some};
 use crate::proxy::wire::strict::Body;
@@ -58,15 +55,6 @@ pub(crate) struct Http1 {
     clock: Clock,
     /// Its head as it came, how its body is delimited, and its measures.
     came: (Bytes, Body, (usize, usize)),
-}
-
-/// The body of a request, as it comes.
-struct Inbound {
-    incoming: Incoming,
-    /// What was read and belongs to no request yet.
-    unread: BytesMut,
-    received: u64,
-    replay: Option<Replay>,
 }
 
 impl Http1 {
@@ -155,76 +143,6 @@ impl Http1 {
             }
         }
     }
-
-    /// The head of an answer, as it is written.
-    fn write_head(&mut self, head: &ResponseHeader) {
-        let text = self.outbox.head();
-        let version: &[u8] =
-            if head.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
-        text.extend_from_slice(version);
-        text.extend_from_slice(head.status.as_str().as_bytes());
-        text.extend_from_slice(b" ");
-        text.extend_from_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
-        text.extend_from_slice(b"\r\n");
-        head.header_to_h1_wire(text);
-        text.extend_from_slice(b"\r\n");
-    }
-
-    fn address(&self, of: impl Fn(&SocketDigest) -> Option<&PeerAddr>) -> Option<SocketAddr> {
-        let Transport::Other(stream) = &self.stream else { return None };
-        let digest = stream.get_socket_digest()?;
-        of(&digest).and_then(PeerAddr::as_inet).copied()
-    }
-}
-
-impl Inbound {
-    fn of(body: Body, unread: BytesMut) -> Self {
-        let incoming = match body {
-            Body::Length(length) => Incoming::Length(length),
-            Body::Chunked => Incoming::chunked(),
-        };
-        Self { incoming, unread, received: 0, replay: None }
-    }
-
-    /// Gives on what of `bytes` is content; how many are the body's.
-    fn take(&mut self, cx: &mut Context<'_>, bytes: &[u8], take: Take<'_>) -> Result<usize> {
-        let mut at = 0;
-        while at < bytes.len() {
-            let (own, content) = self.incoming.take(&bytes[at..]).map_err(broken_body)?;
-            if own == 0 {
-                break;
-            }
-            at += own;
-            if !content.is_empty() {
-                self.received += content.len() as u64;
-                if let Some(replay) = &mut self.replay {
-                    replay.note(content);
-                }
-                take(cx, content);
-            }
-        }
-        Ok(at)
-    }
-
-    /// Gives on what was read before; whether there was any.
-    fn take_unread(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> Result<bool> {
-        if self.unread.is_empty() {
-            return Ok(false);
-        }
-        let unread = std::mem::take(&mut self.unread);
-        let own = self.take(cx, &unread, take)?;
-        self.unread = unread;
-        self.unread.advance(own);
-        Ok(true)
-    }
-
-    /// Gives on what was kept of the body where it is read once more; whether there was any.
-    fn take_again(&mut self, cx: &mut Context<'_>, take: Take<'_>) -> bool {
-        match &mut self.replay {
-            Some(replay) => replay.take(cx, take),
-            None => false,
-        }
-    }
 }
 
 impl Downstream for Http1 {
@@ -271,12 +189,11 @@ impl Downstream for Http1 {
     }
 
     fn ends(&self) -> ProxyHeader {
-        let client = self.address(SocketDigest::peer_addr);
-        let server = self.address(SocketDigest::local_addr);
-        match (client, server) {
-            (Some(client), Some(server)) => ProxyHeader::Proxied { client, server },
-            _ => ProxyHeader::Local,
-        }
+        let digest = match &self.stream {
+            Transport::Other(stream) => stream.get_socket_digest(),
+            _ => None,
+        };
+        ends(digest.as_deref())
     }
 
     fn set_timeouts(&mut self, read: Duration, write: Duration) {
@@ -294,37 +211,12 @@ impl Downstream for Http1 {
         }
     }
 
-    async fn answer(&mut self, mut head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
-        self.begin(&mut head)?;
-        let timeout = self.write_timeout;
-        let sending = poll_fn(|cx| {
-            if let Some(body) = &body
-                && !self.is_ended
-            {
-                self.send(cx, body)?;
-            }
-            if !self.is_ended {
-                self.end(cx, None)?;
-            }
-            self.poll_flush(cx)
-        });
-        match pingora::time::timeout(timeout, sending).await {
-            Ok(sent) => sent,
-            Err(_) => Err(late(Late::ClientTakes)),
-        }
+    async fn answer(&mut self, head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
+        send_whole(self, head, body).await
     }
 
     async fn drain(&mut self) {
-        let mut forget = |_: &mut Context<'_>, _: &[u8]| {};
-        let draining = async {
-            while !self.inbound.incoming.is_whole() {
-                let read = poll_fn(|cx| self.poll_receive(cx, scratch::SIZE, &mut forget));
-                if read.await.is_err() {
-                    return;
-                }
-            }
-        };
-        let _ = pingora::time::timeout(DRAIN_BODY, draining).await;
+        drain(self).await;
     }
 
     async fn gone(&mut self) {
@@ -406,11 +298,11 @@ impl Relayed for Http1 {
             // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
             if self.request.version != Version::HTTP_10 {
                 self.status = Some(head.status);
-                self.write_head(head);
+                write(head, self.outbox.head());
             }
             return Ok(());
         }
-        self.framing = self.frame(head)?;
+        self.framing = frame(&self.request, head)?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.keeps = false;
         } else {
@@ -422,7 +314,7 @@ impl Relayed for Http1 {
             head.insert_header(header::CONNECTION, connection)?;
         }
         self.status = Some(head.status);
-        self.write_head(head);
+        write(head, self.outbox.head());
         Ok(())
     }
 
@@ -493,28 +385,5 @@ impl Relayed for Http1 {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ())
-    }
-}
-
-impl Http1 {
-    /// How the body behind this head is delimited, which it then says.
-    fn frame(&self, head: &mut ResponseHeader) -> Result<Framing> {
-        if has_no_body(&self.request.method, head) {
-            return Ok(Framing::None);
-        }
-        if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
-            let length = length.to_str().ok().and_then(|length| length.parse().ok());
-            let length = length
-                .ok_or_else(|| Error::explain(ErrorType::InvalidHTTPHeader, "Content-Length"))?;
-            head.remove_header(&header::TRANSFER_ENCODING);
-            return Ok(Framing::Length(length));
-        }
-        // It can't read chunks (RFC 9112 §6.1).
-        if self.request.version == Version::HTTP_10 {
-            head.remove_header(&header::TRANSFER_ENCODING);
-            return Ok(Framing::UntilClose);
-        }
-        head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
-        Ok(Framing::Chunked)
     }
 }

@@ -1,7 +1,6 @@
 //! The client's end of a request over HTTP/2: one stream.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -12,21 +11,19 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Response, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Digest;
 use pingora::protocols::http::date::get_cached_date;
-use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
-use pingora::protocols::{Digest, SocketDigest};
 
 use super::clock::Clock;
-use super::downstream::{Received, Relayed, Take};
-use super::errors::{Late, late, reset_by_client, short_answer, unread_body, unwritten_answer};
+use super::downstream::{Received, Relayed, Take, drain, ends, send_whole};
+use super::errors::{reset_by_client, short_answer, unread_body, unwritten_answer};
 use super::fields::{has_no_body, strip_answer};
 use super::framing::Framing;
 use super::replay::Replay;
-use super::scratch;
 use crate::model::ProxyHeader;
-use crate::proxy::client::downstream::{DRAIN_BODY, Downstream, tls_version};
+use crate::proxy::client::downstream::{Downstream, tls_version};
 use crate::proxy::memory::{Account, Budget};
-use crate::proxy::wire::body::may_be_trailer;
+use crate::proxy::wire::body::permitted_trailers;
 
 /// What a request may hold without being counted: an answer that leaves at once.
 const UNCOUNTED: usize = 4 * 1024;
@@ -101,7 +98,7 @@ impl Http2 {
         let Some(send) = &mut self.send else { return Poll::Ready(Ok(())) };
         while !self.waiting.is_empty() {
             send.reserve_capacity(self.waiting.len());
-            let room = match send.poll_capacity(cx) {
+            let room = match poll_capacity(send, cx) {
                 Poll::Ready(Some(Ok(room))) => room.min(self.waiting.len()),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(unwritten_answer(error))),
                 Poll::Ready(None) => return Poll::Ready(Err(reset_by_client())),
@@ -128,13 +125,16 @@ impl Http2 {
         }
         Poll::Ready(Ok(()))
     }
+}
 
-    pub(super) fn address(
-        &self,
-        of: impl Fn(&SocketDigest) -> Option<&PeerAddr>,
-    ) -> Option<SocketAddr> {
-        let digest = self.digest.socket_digest.as_deref()?;
-        of(digest).and_then(PeerAddr::as_inet).copied()
+/// How much h2 takes now. It tells of room only once: what is left of it has to be asked for.
+pub(super) fn poll_capacity(
+    send: &mut SendStream<Bytes>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<std::result::Result<usize, h2::Error>>> {
+    match send.capacity() {
+        0 => send.poll_capacity(cx),
+        room => Poll::Ready(Some(Ok(room))),
     }
 }
 
@@ -193,12 +193,7 @@ impl Downstream for Http2 {
     }
 
     fn ends(&self) -> ProxyHeader {
-        let client = self.address(SocketDigest::peer_addr);
-        let server = self.address(SocketDigest::local_addr);
-        match (client, server) {
-            (Some(client), Some(server)) => ProxyHeader::Proxied { client, server },
-            _ => ProxyHeader::Local,
-        }
+        ends(self.digest.socket_digest.as_deref())
     }
 
     fn set_timeouts(&mut self, read: Duration, write: Duration) {
@@ -214,38 +209,15 @@ impl Downstream for Http2 {
     }
 
     async fn answer(&mut self, mut head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
-        if body.is_none() {
-            self.framing = Framing::None;
-            return self.send_head(&mut head, true);
-        }
-        self.begin(&mut head)?;
-        let timeout = self.write_timeout;
-        let sending = poll_fn(|cx| {
-            if let Some(body) = &body
-                && matches!(self.ending, Ending::NotYet)
-            {
-                self.send(cx, body)?;
-                self.end(cx, None)?;
-            }
-            self.poll_flush(cx)
-        });
-        match pingora::time::timeout(timeout, sending).await {
-            Ok(sent) => sent,
-            Err(_) => Err(late(Late::ClientTakes)),
+        match body {
+            Some(body) => send_whole(self, head, Some(body)).await,
+            // Its head ends it: clients of gRPC want that of an answer that is trailers alone.
+            None => self.send_head(&mut head, true),
         }
     }
 
     async fn drain(&mut self) {
-        let mut forget = |_: &mut Context<'_>, _: &[u8]| {};
-        let draining = async {
-            while !self.body.is_end_stream() {
-                let read = poll_fn(|cx| self.poll_receive(cx, scratch::SIZE, &mut forget));
-                if read.await.is_err() {
-                    return;
-                }
-            }
-        };
-        let _ = pingora::time::timeout(DRAIN_BODY, draining).await;
+        drain(self).await;
     }
 
     async fn gone(&mut self) {
@@ -294,7 +266,7 @@ impl Relayed for Http2 {
             Some(Err(error)) => Poll::Ready(Err(unread_body(error))),
             None => {
                 let trailers = ready!(self.body.poll_trailers(cx)).map_err(unread_body)?;
-                Poll::Ready(Ok(Received::End(trailers.as_ref().and_then(permitted))))
+                Poll::Ready(Ok(Received::End(trailers.as_ref().and_then(permitted_trailers))))
             }
         }
     }
@@ -410,15 +382,4 @@ impl Relayed for Http2 {
         }
         self.poll_give(cx).map(|_| ())
     }
-}
-
-/// The trailers that may go on.
-fn permitted(trailers: &HeaderMap) -> Option<HeaderMap> {
-    let mut kept = HeaderMap::with_capacity(trailers.len());
-    for (name, value) in trailers {
-        if may_be_trailer(name.as_str()) {
-            kept.append(name.clone(), value.clone());
-        }
-    }
-    (!kept.is_empty()).then_some(kept)
 }

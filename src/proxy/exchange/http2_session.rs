@@ -20,7 +20,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::downstream::{Received, Relayed};
 use super::errors::{Late, late, reset_by_client, unwritten_answer};
-use super::http2::{Ending, Http2};
+use super::http2::{Ending, Http2, poll_capacity};
 use super::replay::Replay;
 use crate::proxy::client::downstream::{DRAIN_BODY, Downstream};
 
@@ -75,7 +75,7 @@ impl Http2Session {
         } else {
             while !data.is_empty() {
                 send.reserve_capacity(data.len());
-                let room = poll_fn(|cx| send.poll_capacity(cx)).await;
+                let room = poll_fn(|cx| poll_capacity(send, cx)).await;
                 let room =
                     room.ok_or_else(reset_by_client)?.map_err(unwritten_answer)?.min(data.len());
                 let piece = data.split_to(room);

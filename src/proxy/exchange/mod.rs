@@ -13,11 +13,13 @@ mod held;
 mod http1;
 mod http2;
 mod http2_session;
+mod inbound;
 mod relay;
 mod replay;
 mod request;
 mod scratch;
 mod sweep;
+mod tunnel;
 
 pub(crate) use carrier::{Carried, Carrier};
 pub(crate) use clock::Clock;

@@ -26,7 +26,7 @@ use crate::proxy::wire::head::poll_read_some;
 
 /// How far a request's body has come.
 #[derive(Debug)]
-enum Upload {
+pub(super) enum Upload {
     Flows(Body),
     Whole,
     /// The backend takes no more of it. What it has answered is still read.
@@ -39,14 +39,14 @@ pub(super) struct Relay<'r, C> {
     pub(super) link: &'r mut Link,
     pub(super) ctx: &'r mut RequestContext,
     held: Held,
-    upload: Upload,
+    pub(super) upload: Upload,
     /// What is still to come of the answer's body.
-    answer: Incoming,
+    pub(super) answer: Incoming,
     encode: Option<Box<Encode>>,
     /// When something last went from the client to the backend.
-    asked: Instant,
+    pub(super) asked: Instant,
     /// When something last went from the backend to the client.
-    answered: Instant,
+    pub(super) answered: Instant,
     read_timeout: Duration,
     write_timeout: Duration,
 }
@@ -98,7 +98,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
                 }
             }
         }
-        self.poll_waits(cx, self.asked.max(self.answered))
+        self.poll_waits(cx)
     }
 
     /// Sends an interim answer on: nobody knows when the next one comes.
@@ -135,11 +135,11 @@ impl<'r, C: Relayed> Relay<'r, C> {
         }
         // What has come so far need not wait for the rest.
         self.poll_flush(cx)?;
-        self.poll_waits(cx, self.answered)
+        self.poll_waits(cx)
     }
 
     /// Reads the next piece of the answer's body, and passes it on.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {
         let Poll::Ready(most) = self.client.poll_room(cx) else { return Ok(Poll::Pending) };
         let Self { client, link, answer, encode, .. } = self;
         let Link { transport, unread, .. } = &mut **link;
@@ -158,7 +158,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
         }
     }
 
-    fn pass(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize> {
+    pub(super) fn pass(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize> {
         pass(self.client, &mut self.answer, self.encode.as_deref_mut(), cx, bytes)
     }
 
@@ -176,70 +176,19 @@ impl<'r, C: Relayed> Relay<'r, C> {
 
     /// Writes what the client has not taken.
     fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.poll_flush(cx)? { Poll::Ready(Ok(())) } else { self.poll_waits(cx, self.answered) }
+        if self.poll_flush(cx)? { Poll::Ready(Ok(())) } else { self.poll_waits(cx) }
     }
 
     /// The same; whether all of it has gone.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<bool> {
-        let before = self.client.held();
-        let flushed = self.client.poll_flush(cx)?;
-        if self.client.held() < before {
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let has_waited = self.client.is_full();
+        let is_taken = self.client.poll_flush(cx)?.is_ready();
+        // Not for less than all of it: a client that takes a byte now and then would never be late.
+        if is_taken && has_waited {
             self.answered = Instant::now();
         }
         self.held.of_answer(self.client.held());
-        Ok(flushed.is_ready())
-    }
-
-    /// From now on what comes and goes is another protocol's, up to the end of each side. Ends when both
-    /// have ended, when neither has said anything for `idle`, or when one side has ended and the other
-    /// has said nothing for `alone`.
-    pub(super) fn upgrade(&mut self) {
-        self.client.upgrade();
-        self.upload = Upload::Flows(Body::Length);
-        self.answer = Incoming::UntilClose;
-    }
-
-    /// The other protocol, to its end.
-    pub(super) fn poll_tunnel(
-        &mut self,
-        cx: &mut Context<'_>,
-        (idle, alone): (Duration, Duration),
-    ) -> Poll<()> {
-        let is_asked = match self.poll_upload(cx) {
-            Ok(()) => matches!(self.upload, Upload::Whole) && self.link.poll_close(cx).is_ready(),
-            Err(_) => return Poll::Ready(()),
-        };
-        let is_answered = match self.poll_tunnelled(cx) {
-            Ok(is_ended) => is_ended && self.client.poll_close(cx).is_ready(),
-            Err(_) => return Poll::Ready(()),
-        };
-        let limit = if is_asked || is_answered { alone } else { idle };
-        let silent = self.asked.max(self.answered).checked_add(limit);
-        let is_over = (is_asked && is_answered)
-            || matches!(self.upload, Upload::Broken(_))
-            || silent.is_some_and(|silent| self.client.poll_clock(cx, silent));
-        if is_over { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// Passes on what the backend says; whether it has ended its side, and the client has all of it.
-    fn poll_tunnelled(&mut self, cx: &mut Context<'_>) -> Result<bool> {
-        loop {
-            if self.client.is_full() && !self.poll_flush(cx)? {
-                return Ok(false);
-            }
-            if self.answer.is_whole() {
-                return self.poll_flush(cx);
-            }
-            if !self.link.unread.is_empty() {
-                let unread = std::mem::take(&mut self.link.unread);
-                self.pass(cx, &unread)?;
-            } else if self.poll_piece(cx)?.is_ready() {
-                self.answered = Instant::now();
-            } else {
-                self.poll_flush(cx)?;
-                return Ok(false);
-            }
-        }
+        Ok(is_taken)
     }
 
     /// Whether the connection with the backend can carry a further request, now that the answer has
@@ -252,7 +201,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
     }
 
     /// Sends what there is of the request.
-    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<()> {
+    pub(super) fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<()> {
         while let Upload::Flows(body) = self.upload {
             if self.link.outbox.is_full() && !self.poll_sent(cx) {
                 return Ok(());
@@ -300,15 +249,16 @@ impl<'r, C: Relayed> Relay<'r, C> {
             return false;
         }
         let Link { transport, outbox, .. } = &mut *self.link;
-        let before = outbox.len();
+        let has_waited = outbox.is_full();
         let flushed = outbox.poll_flush(transport, cx);
-        let left = outbox.len();
-        if left < before {
-            self.asked = Instant::now();
-        }
-        self.held.of_request(left);
+        self.held.of_request(outbox.len());
         match flushed {
-            Poll::Ready(Ok(())) => return true,
+            Poll::Ready(Ok(())) => {
+                if has_waited {
+                    self.asked = Instant::now();
+                }
+                return true;
+            }
             Poll::Ready(Err(error)) => self.break_off(error),
             Poll::Pending => {}
         }
@@ -328,8 +278,8 @@ impl<'r, C: Relayed> Relay<'r, C> {
         self.held.of_request(0);
     }
 
-    /// Waits; an error when that has lasted too long. `since` is how long the backend has said nothing.
-    fn poll_waits<T>(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<Result<T>> {
+    /// Waits; an error when that has lasted too long.
+    fn poll_waits<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T>> {
         let is_up_whole = matches!(self.upload, Upload::Whole);
         if is_up_whole && self.client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(late(Late::ClientGone)));
@@ -344,9 +294,11 @@ impl<'r, C: Relayed> Relay<'r, C> {
             }
         };
         if self.client.is_full() {
-            until(since.checked_add(client_takes), Late::ClientTakes);
+            until(self.answered.checked_add(client_takes), Late::ClientTakes);
         } else {
-            until(since.checked_add(self.read_timeout), Late::BackendSays);
+            // It may say nothing while it reads.
+            let silent = self.asked.max(self.answered);
+            until(silent.checked_add(self.read_timeout), Late::BackendSays);
         }
         if !self.link.outbox.is_empty() && !matches!(self.upload, Upload::Broken(_)) {
             until(self.asked.checked_add(self.write_timeout), Late::BackendTakes);

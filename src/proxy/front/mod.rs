@@ -5,6 +5,7 @@ mod arrival;
 mod build;
 mod entry;
 mod handshake;
+mod http1;
 mod http2;
 mod serve;
 mod websocket;

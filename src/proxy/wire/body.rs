@@ -97,9 +97,20 @@ impl Incoming {
     }
 }
 
+/// The trailers that may go on.
+pub(crate) fn permitted_trailers(trailers: &HeaderMap) -> Option<HeaderMap> {
+    let mut kept = HeaderMap::with_capacity(trailers.len());
+    for (name, value) in trailers {
+        if may_be_trailer(name.as_str()) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    (!kept.is_empty()).then_some(kept)
+}
+
 /// Whether a field may come behind a body: nothing that frames, routes, or says who somebody is, nor
 /// what has to be known before the body.
-pub(crate) fn may_be_trailer(name: &str) -> bool {
+fn may_be_trailer(name: &str) -> bool {
     const NEVER: [&str; 34] = [
         "age",
         "authorization",
