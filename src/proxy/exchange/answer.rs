@@ -15,6 +15,9 @@ use crate::proxy::wire::body::Incoming;
 /// More header lines than these no backend needs.
 const MAX_FIELDS: usize = 256;
 
+/// Room for what is added on the way.
+const ADDED: usize = 4;
+
 /// A head that is larger is none.
 const MAX_HEAD: usize = 1024 * 1024;
 
@@ -50,7 +53,7 @@ fn parse(text: &Bytes) -> Result<Option<(ResponseHeader, usize)>> {
         Err(error) => return Err(malformed_answer(&error)),
     };
     let count = parsed.headers.len();
-    let mut head = ResponseHeader::build(parsed.code.unwrap_or_default(), Some(count))?;
+    let mut head = ResponseHeader::build(parsed.code.unwrap_or_default(), Some(count + ADDED))?;
     head.set_version(if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 });
     head.set_reason_phrase(parsed.reason)?;
     for field in &*parsed.headers {

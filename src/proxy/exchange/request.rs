@@ -6,6 +6,9 @@ use memchr::memchr;
 use pingora::http::{RequestHeader, header_value_from_raw};
 use pingora::{Error, ErrorType, Result};
 
+/// Room for what is added on the way: a map that grows makes all of its places anew.
+const ADDED: usize = 8;
+
 /// Header lines of most heads.
 const FEW: usize = 24;
 
@@ -36,7 +39,7 @@ pub(super) fn parse(head: &Bytes, count: usize) -> Result<RequestHeader> {
     let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(rest, fields) else {
         return Err(bad("no header lines"));
     };
-    let mut request = RequestHeader::build(method, target, Some(fields.len()))?;
+    let mut request = RequestHeader::build(method, target, Some(fields.len() + ADDED))?;
     request.set_version(match version {
         b"HTTP/1.0" => Version::HTTP_10,
         _ => Version::HTTP_11,
