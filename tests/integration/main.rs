@@ -36,6 +36,7 @@ mod metrics;
 mod misdirected;
 mod must_do;
 mod nginx;
+mod oracle;
 mod paging;
 mod plan;
 mod proxy_protocol;
