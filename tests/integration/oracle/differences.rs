@@ -82,6 +82,13 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         why: "RFC 9112 §6.1: the coding is that of each connection. The exchange writes its own field.",
     },
     Difference {
+        requests: &[],
+        answers: &["a Date of its own"],
+        extent: Extent::Lines(&["Date: Thu, 01 Jan 1970 00:00:00 GMT", "date: *"]),
+        why: "RFC 9110 §6.6.1: only an answer without a Date gets one. Pingora replaces it, so that \
+              caches take an old answer for a new one.",
+    },
+    Difference {
         requests: &["HTTP/1.0", "HTTP/1.0 with keep-alive", "HTTP/1.0 with a body"],
         answers: &["a chunk without its end"],
         extent: Extent::Lines(&["[until close ]", "[until close hello]"]),
