@@ -30,6 +30,7 @@ mod host_options;
 mod hostile;
 mod http1;
 mod ipv6;
+mod kept;
 mod limits;
 mod logging;
 mod metrics;

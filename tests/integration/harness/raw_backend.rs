@@ -210,6 +210,11 @@ impl RawConnection {
         self.is_reset = true;
     }
 
+    /// Closes in good order, before the script has ended.
+    pub(crate) fn close(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
