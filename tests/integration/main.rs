@@ -29,6 +29,7 @@ mod hops;
 mod host_options;
 mod hostile;
 mod http1;
+mod interim;
 mod ipv6;
 mod kept;
 mod limits;

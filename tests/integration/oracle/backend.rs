@@ -114,7 +114,14 @@ impl Connection {
             // Where more comes than was said, it has to come before the connection is used again.
             let bytewise = !answer.insists && bytewise.load(Ordering::SeqCst);
             self.write(&all, bytewise);
-            match answer.end {
+            // Without its body an answer to HEAD is whole, and its connection goes on: one that closed
+            // here would be closed just when it is used again.
+            let end = if is_head && !answer.insists && !answer.body.is_empty() {
+                End::Keep
+            } else {
+                answer.end
+            };
+            match end {
                 End::Keep if refuses => return self.close(),
                 End::Keep if answer.when == When::BeforeBody && !self.read_body(&head) => return,
                 End::Keep => {}
