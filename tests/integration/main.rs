@@ -56,6 +56,7 @@ mod switch;
 mod tls;
 mod tls_files;
 mod top;
+mod tunnels;
 mod units;
 mod upstream_tls;
 mod web_socket;

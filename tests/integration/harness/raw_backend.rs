@@ -215,6 +215,11 @@ impl RawConnection {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    /// Ends this side; what comes from the other is still read.
+    pub(crate) fn end_side(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
