@@ -141,7 +141,7 @@ impl Dialogue {
 
     /// Reads some more; false at the end.
     fn read(&mut self) -> bool {
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = vec![0; 64 * 1024];
         match self.stream.read(&mut buffer) {
             Ok(count @ 1..) => {
                 self.received.extend_from_slice(&buffer[..count]);

@@ -185,7 +185,7 @@ impl Connection {
     }
 
     fn read(&mut self) -> bool {
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = vec![0; 64 * 1024];
         match (&*self.stream).read(&mut buffer) {
             Ok(count @ 1..) => {
                 self.unread.extend_from_slice(&buffer[..count]);
