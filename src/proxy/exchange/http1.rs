@@ -309,7 +309,10 @@ impl Relayed for Http1 {
             if self.framing == Framing::UntilClose {
                 self.keeps = false;
             }
-            head.insert_header(header::DATE, get_cached_date())?;
+            // The date of who made the answer holds (RFC 9110 §6.6.1): its age counts from there.
+            if !head.headers.contains_key(header::DATE) {
+                head.insert_header(header::DATE, get_cached_date())?;
+            }
             let connection = if self.keeps { "keep-alive" } else { "close" };
             head.insert_header(header::CONNECTION, connection)?;
         }

@@ -210,6 +210,16 @@ impl RawConnection {
         self.is_reset = true;
     }
 
+    /// Closes in good order, before the script has ended.
+    pub(crate) fn close(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Ends this side; what comes from the other is still read.
+    pub(crate) fn end_side(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
