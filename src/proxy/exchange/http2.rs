@@ -229,7 +229,10 @@ impl Http2 {
     /// Gives the head of an answer to h2.
     pub(super) fn send_head(&mut self, head: &mut ResponseHeader, is_end: bool) -> Result<()> {
         strip_answer(head);
-        head.insert_header(header::DATE, get_cached_date())?;
+        // The date of who made the answer holds (RFC 9110 §6.6.1): its age counts from there.
+        if !head.headers.contains_key(header::DATE) {
+            head.insert_header(header::DATE, get_cached_date())?;
+        }
         let response = Response::from_parts(head.as_owned_parts(), ());
         let send = self.respond.send_response(response, is_end).map_err(unwritten_answer)?;
         (self.send, self.status) = (Some(send), Some(head.status));
