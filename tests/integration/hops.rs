@@ -46,6 +46,21 @@ fn what_a_client_says_about_its_connection_stays_with_it() {
     assert!(matches!(&via[..], [one, own] if one == "1.0 first" && own.starts_with("1.1 vhost-")));
 }
 
+#[test]
+fn what_a_backend_says_about_its_connection_stays_with_it() {
+    let (_backend, vhost) = answering(
+        b"HTTP/1.1 200 OK\r\nConnection: X-Mine, keep-alive\r\nX-Mine: 1\r\nX-End: 3\r\n\
+          Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: trailers\r\n\
+          Upgrade: h2c\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let response = vhost.get("example.com", "/");
+    assert_eq!((response.text().as_str(), response.header("x-end")), ("ok", Some("3")));
+    for name in ["x-mine", "keep-alive", "proxy-connection", "te", "upgrade"] {
+        assert_eq!(response.header(name), None, "{name}");
+    }
+    assert_eq!(response.all("connection"), ["keep-alive"]);
+}
+
 /// Its backend is itself.
 #[test]
 fn a_loop_ends_soon() {

@@ -57,8 +57,9 @@ pub(crate) fn strip_hop_by_hop(response: &mut ResponseHeader) {
         }
         response.remove_header(&header::CONNECTION);
     }
-    response.remove_header(&KEEP_ALIVE);
-    response.remove_header(&PROXY_CONNECTION);
+    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &header::TE, &header::UPGRADE] {
+        response.remove_header(name);
+    }
 }
 
 /// The id of a request whose client sent none: 128 bits at random, in hexadecimal.
@@ -126,6 +127,8 @@ mod tests {
             ("connection", "content-length"),
             ("x-hop", "1"),
             ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
             ("content-length", "2"),
             ("x-end", "1"),
         ] {
