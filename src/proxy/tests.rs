@@ -549,7 +549,7 @@ async fn malformed_requests_of_http2_are_counted() {
     })
     .await
     .expect("the other request is answered");
-    assert_eq!(proxy.refused(), [("bad_request".to_owned(), 1)]);
+    assert_eq!(proxy.refused(), [("bad_host".to_owned(), 1)]);
 }
 
 #[tokio::test]
