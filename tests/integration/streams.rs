@@ -224,3 +224,45 @@ fn what_a_connect_may_not_ask_for_is_refused() {
         assert_eq!(client.get("example.com", "/").await.unwrap().status, StatusCode::OK);
     });
 }
+
+/// A server whose backend gives each request this answer.
+fn giving(answer: Vec<u8>) -> (RawBackend, Vhost) {
+    let backend = RawBackend::start(move |connection| {
+        while connection.read_head().is_some() {
+            connection.send(&answer);
+        }
+    });
+    let vhost = Setup::new()
+        .tcp_probes()
+        .domain("example.com", "a")
+        .backend("web", backend.address(), &["a"])
+        .start();
+    vhost.wait_until_healthy(1);
+    (backend, vhost)
+}
+
+/// To the client a success would say that the tunnel is open.
+#[test]
+fn a_backend_that_knows_no_web_sockets_opens_none() {
+    let (_backend, vhost) = giving(answer("plain"));
+    in_runtime(async {
+        let mut client = H2::connect(vhost.http()).await;
+        client.wait_for_connect_protocol().await;
+        let (response, _send) = client.start(connect("websocket", "/"), false).await.unwrap();
+        let response = timeout(PATIENCE, response).await.expect("in time").unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(client.get("example.com", "/").await.unwrap().status, StatusCode::OK);
+    });
+}
+
+#[test]
+fn interim_answers_without_end_are_no_answer() {
+    let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n".repeat(1000);
+    let (_backend, vhost) = giving(hints);
+    in_runtime(async {
+        let mut client = H2::connect(vhost.http()).await;
+        let response = client.get("example.com", "/").await.unwrap();
+        assert_eq!(response.status, StatusCode::BAD_GATEWAY);
+    });
+    assert_eq!(vhost.get("example.com", "/").status, 502);
+}

@@ -10,6 +10,7 @@ use super::response::is_answering;
 use super::shared::Shared;
 use super::stages::RequestContext;
 use crate::proxy::client::downstream::Downstream;
+use crate::proxy::decision::Kind;
 use crate::state::Ended;
 
 impl Shared {
@@ -68,8 +69,14 @@ fn count(session: &impl Downstream, ctx: &RequestContext, took: Duration) {
     let status = session.status().map(|status| status.as_u16());
     let answered_at = ctx.sent().and_then(|sent| sent.answered_at);
     // What follows a handshake lasts as long as people like.
-    let took = match (status, answered_at) {
-        (Some(101), Some(answered_at)) => answered_at - ctx.started,
+    let is_tunnel = match status {
+        Some(101) => true,
+        // RFC 8441 §5: a stream says it so.
+        Some(200) => ctx.kind() == Kind::WebSocket && ctx.arrival.wire.is_http2(),
+        _ => false,
+    };
+    let took = match answered_at {
+        Some(answered_at) if is_tunnel => answered_at - ctx.started,
         _ => took,
     };
     let ended = Ended {

@@ -21,5 +21,6 @@ pub(super) mod shared;
 pub(super) mod stages;
 pub(super) mod target;
 mod trace_context;
+mod trailers;
 mod upstream_head;
 mod via;

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Version, header};
+use memchr::memmem;
 use pingora::http::{RequestHeader, ResponseHeader, header_value_from_raw};
 use pingora::{Error, Result};
 
@@ -19,14 +20,19 @@ const MAX_FIELDS: usize = 256;
 const ADDED: usize = 4;
 
 /// A head that is larger is none.
-const MAX_HEAD: usize = 1024 * 1024;
+const MAX_HEAD: usize = 128 * 1024;
+
+/// Up to this size each read is looked at, so that what is no head is told at once.
+const SMALL: usize = 4 * 1024;
 
 /// Takes the head of an answer out of what was read, once it is whole.
 ///
 /// # Errors
 /// When it is none.
 pub(super) fn take(read: &mut BytesMut) -> Result<Option<ResponseHeader>> {
-    if read.is_empty() {
+    let may_be_whole = || memmem::find(read, b"\n\r\n").or_else(|| memmem::find(read, b"\n\n"));
+    let is_worth_it = read.len() <= SMALL || read.len() > MAX_HEAD || may_be_whole().is_some();
+    if read.is_empty() || !is_worth_it {
         return Ok(None);
     }
     let text = std::mem::take(read).freeze();
@@ -39,7 +45,7 @@ pub(super) fn take(read: &mut BytesMut) -> Result<Option<ResponseHeader>> {
             *read = text.into();
             Ok(None)
         }
-        None => Err(malformed_answer(&"its head is larger than 1 MiB")),
+        None => Err(malformed_answer(&"its head is larger than 128 KiB")),
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use http::{HeaderValue, StatusCode, Version, header};
 use pingora::connectors::ConnectorOptions;
 use pingora::http::RequestHeader;
-use pingora::{ErrorType, OrErr, Result};
+use pingora::{Error, ErrorType, OrErr, Result};
 
 use super::answer::body_of;
 use super::connect::{Connector, keep};
 use super::downstream::Relayed;
+use super::errors::malformed_answer;
 use super::fields::{keeps, strip_request};
 use super::relay::Relay;
 use super::request::{self, Body, frame};
@@ -22,6 +23,9 @@ use crate::proxy::carry::stages::RequestContext;
 use crate::proxy::carry::target::Target;
 use crate::proxy::client::connection::Arrival;
 use crate::upstream;
+
+/// The heads that one request may be answered with: interim ones, and the last.
+const MAX_HEADS: usize = 100;
 
 /// Carries requests to backends that speak HTTP/1.
 pub(crate) struct Carrier {
@@ -69,9 +73,15 @@ impl Carrier {
         if self.shared.take_in(client, ctx).await? {
             return Ok(Came::ToItsEnd);
         }
+        let mut was_sent = false;
         loop {
             let target = ctx.begin_try()?;
             if !upstream::is_http1(&target.node, target.is_websocket) {
+                if was_sent {
+                    // Its body may be read already, and nobody else has it.
+                    let words = "its body was sent to another backend";
+                    return Err(Error::explain(ErrorType::ConnectNoRoute, words).into_up());
+                }
                 return Ok(Came::ToHttp2);
             }
             let (head, body) = self.head_for(client, ctx, &target)?;
@@ -88,6 +98,7 @@ impl Carrier {
             }
             request::write(&head, link.outbox.head());
             let is_used = link.is_used;
+            was_sent = true;
             match self.exchange(client, ctx, link, body, &target).await {
                 Ok(()) => return Ok(Came::ToItsEnd),
                 Err(mut error) => {
@@ -135,9 +146,21 @@ impl Carrier {
         target: &Target,
     ) -> Result<()> {
         let mut relay = Relay::begin(client, &mut link, ctx, body, target);
+        let mut interim = 0;
         let goes_on = loop {
             let mut head = poll_fn(|cx| relay.poll_head(cx)).await?;
             upstream::check_answer(&mut head, target.is_websocket)?;
+            if target.is_websocket
+                && head.status.is_success()
+                && relay.client.request().version == Version::HTTP_2
+            {
+                // To the client it would say that the tunnel is open (RFC 8441 §5).
+                return Err(malformed_answer(&"it answers an upgrade with a success"));
+            }
+            interim += 1;
+            if interim > MAX_HEADS {
+                return Err(malformed_answer(&"it has too many interim answers"));
+            }
             let goes_on = keeps(head.version, &head.headers);
             let body = body_of(&relay.client.request().method, &head);
             let edited = self.shared.edit_response(relay.client, &mut head, relay.ctx)?;

@@ -21,6 +21,7 @@ use super::fields::{has_no_body, strip_answer};
 use super::framing::Framing;
 use super::replay::Replay;
 use crate::model::ProxyHeader;
+use crate::proxy::carry::headers::strip_hop_by_hop;
 use crate::proxy::client::downstream::{Downstream, tls_version};
 use crate::proxy::memory::{Account, Budget};
 use crate::proxy::wire::body::permitted_trailers;
@@ -301,6 +302,7 @@ impl Relayed for Http2 {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // RFC 8441 §5: the stream is the tunnel, and the handshake was the connection's.
             head.set_status(StatusCode::OK)?;
+            strip_hop_by_hop(head);
             head.remove_header("sec-websocket-accept");
             return self.send_head(head, false);
         }

@@ -98,7 +98,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
                 }
             }
         }
-        self.poll_waits(cx)
+        self.poll_waits(cx, false)
     }
 
     /// Sends an interim answer on: nobody knows when the next one comes.
@@ -135,7 +135,8 @@ impl<'r, C: Relayed> Relay<'r, C> {
         }
         // What has come so far need not wait for the rest.
         self.poll_flush(cx)?;
-        self.poll_waits(cx)
+        let has_room = self.client.poll_room(cx).is_ready();
+        self.poll_waits(cx, self.client.is_full() || !has_room)
     }
 
     /// Reads the next piece of the answer's body, and passes it on.
@@ -169,6 +170,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
         }
         if !self.client.is_ended() {
             let trailers = self.answer.trailers();
+            let trailers = trailers.and_then(|trailers| self.ctx.answer_trailers(trailers));
             self.client.end(cx, trailers)?;
         }
         self.poll_taken(cx)
@@ -176,7 +178,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
 
     /// Writes what the client has not taken.
     fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.poll_flush(cx)? { Poll::Ready(Ok(())) } else { self.poll_waits(cx) }
+        if self.poll_flush(cx)? { Poll::Ready(Ok(())) } else { self.poll_waits(cx, true) }
     }
 
     /// The same; whether all of it has gone.
@@ -226,18 +228,19 @@ impl<'r, C: Relayed> Relay<'r, C> {
             if let Err(error) = pushed {
                 self.break_off(error);
             } else if let Some(trailers) = trailers {
-                self.end_upload(cx, body, trailers.as_ref());
+                self.end_upload(cx, body, trailers);
             }
         }
         self.poll_sent(cx);
         Ok(())
     }
 
-    fn end_upload(&mut self, cx: &mut Context<'_>, body: Body, trailers: Option<&HeaderMap>) {
+    fn end_upload(&mut self, cx: &mut Context<'_>, body: Body, trailers: Option<HeaderMap>) {
         self.upload = Upload::Whole;
         if body == Body::Chunked {
+            let trailers = trailers.and_then(|trailers| self.ctx.request_trailers(trailers));
             let Link { transport, outbox, .. } = &mut *self.link;
-            if let Err(error) = outbox.push(transport, cx, &[&last_chunk(trailers)]) {
+            if let Err(error) = outbox.push(transport, cx, &[&last_chunk(trailers.as_ref())]) {
                 self.break_off(error);
             }
         }
@@ -278,8 +281,9 @@ impl<'r, C: Relayed> Relay<'r, C> {
         self.held.of_request(0);
     }
 
-    /// Waits; an error when that has lasted too long.
-    fn poll_waits<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T>> {
+    /// Waits, for the client to take its answer or for the backend to go on; an error when that has
+    /// lasted too long.
+    fn poll_waits<T>(&mut self, cx: &mut Context<'_>, is_for_client: bool) -> Poll<Result<T>> {
         let is_up_whole = matches!(self.upload, Upload::Whole);
         if is_up_whole && self.client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(late(Late::ClientGone)));
@@ -293,7 +297,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
                 first = Some((at, who));
             }
         };
-        if self.client.is_full() {
+        if is_for_client {
             until(self.answered.checked_add(client_takes), Late::ClientTakes);
         } else {
             // It may say nothing while it reads.

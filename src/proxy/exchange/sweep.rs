@@ -15,6 +15,10 @@ pub(crate) async fn sweep(reader: Reader) {
         turns.tick().await;
         let now = Instant::now();
         for node in reader.load().backends() {
+            if !node.live.is_admitting() {
+                // Somebody may have looked at one while they were closed.
+                node.live.kept().close();
+            }
             node.live.kept().sweep(now);
         }
     }

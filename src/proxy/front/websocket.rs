@@ -20,6 +20,9 @@ pub(super) fn accept(request: &mut RequestHeader) {
         return;
     }
     request.set_method(Method::GET);
+    // What follows is no body (RFC 9110 §9.3.6).
+    request.remove_header(&header::CONTENT_LENGTH);
+    request.remove_header(&header::EXPECT);
     // HTTP/2 needs none; the handshake of HTTP/1 has one, which says nothing to anybody.
     let key = STANDARD.encode(fastrand::u128(..).to_be_bytes());
     if let Ok(key) = HeaderValue::try_from(key) {

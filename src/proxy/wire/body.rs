@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::chunks::{Broken, Chunks};
+use super::request::is_plain;
 
 /// More trailers than these are no use to anybody.
 const MAX_TRAILERS: usize = 64;
@@ -111,7 +112,7 @@ pub(crate) fn permitted_trailers(trailers: &HeaderMap) -> Option<HeaderMap> {
 /// Whether a field may come behind a body: nothing that frames, routes, or says who somebody is, nor
 /// what has to be known before the body.
 fn may_be_trailer(name: &str) -> bool {
-    const NEVER: [&str; 34] = [
+    const NEVER: [&str; 35] = [
         "age",
         "authorization",
         "cache-control",
@@ -130,6 +131,7 @@ fn may_be_trailer(name: &str) -> bool {
         "location",
         "max-forwards",
         "pragma",
+        "proxy",
         "proxy-authenticate",
         "proxy-authorization",
         "proxy-connection",
@@ -151,11 +153,12 @@ fn may_be_trailer(name: &str) -> bool {
     let starts = |prefix: &str| {
         name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
-    !NEVER.iter().any(is)
+    // What backends behind CGI could take for one of these has signs of its own.
+    name.bytes().all(is_plain)
+        && !NEVER.iter().any(is)
         && !starts("x-forwarded-")
         && !starts("if-")
         && !starts("x-real-")
-        && !name.contains('_')
 }
 
 #[cfg(test)]
