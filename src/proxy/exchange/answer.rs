@@ -164,4 +164,44 @@ mod tests {
             assert!(take(&mut text.into()).is_err(), "{}", text.escape_ascii());
         }
     }
+
+    /// What is read of bytes that come in pieces of this size: a head, nothing yet, or a fault.
+    fn read(bytes: &[u8], size: usize) -> Result<Option<(ResponseHeader, usize)>> {
+        let mut read = BytesMut::new();
+        let mut came = 0;
+        for piece in bytes.chunks(size) {
+            read.extend_from_slice(piece);
+            came += piece.len();
+            if let Some(head) = take(&mut read)? {
+                return Ok(Some((head, came - read.len())));
+            }
+        }
+        Ok(None)
+    }
+
+    proptest::proptest! {
+        /// However a head is cut into reads, the same is read of it; a fault may be seen earlier.
+        #[test]
+        fn cuts_do_not_matter(
+            bytes in "HTTP/1[.][01] (200|304|99|1000|2x0)( OK| |)\r?\n\
+                      ((Content-Length|X-a|x y|Set-Cookie|)[ ]?:[ \t]?(a|3|é|)\r?\n([ ]b\r\n)?){0,5}\
+                      \r?\n.{0,9}",
+            size in 1_usize..60,
+        ) {
+            let (at_once, in_pieces) = (read(bytes.as_bytes(), usize::MAX), read(bytes.as_bytes(), size));
+            match (at_once, in_pieces) {
+                (Ok(Some((one, length))), Ok(Some((other, other_length)))) => {
+                    proptest::prop_assert_eq!(length, other_length);
+                    let (mut text, mut other_text) = (BytesMut::new(), BytesMut::new());
+                    write(&one, &mut text);
+                    write(&other, &mut other_text);
+                    proptest::prop_assert_eq!(text, other_text);
+                }
+                (at_once, in_pieces) => {
+                    proptest::prop_assert_eq!(at_once.is_err(), in_pieces.is_err());
+                    proptest::prop_assert!(!matches!(at_once, Ok(Some(_))));
+                }
+            }
+        }
+    }
 }

@@ -84,3 +84,50 @@ pub(super) fn write(request: &RequestHeader, text: &mut BytesMut) {
     request.header_to_h1_wire(text);
     text.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use futures_util::FutureExt;
+    use pingora::protocols::http::v1::server::HttpSession;
+
+    use super::*;
+    use crate::proxy::wire::strict::Check;
+
+    /// The head as Pingora reads it; nothing where it refuses it.
+    fn by_pingora(text: &[u8]) -> Option<RequestHeader> {
+        let mut session = HttpSession::new(Box::new(Cursor::new(text.to_vec())));
+        let read = tokio::task::unconstrained(session.read_request()).now_or_never()?;
+        read.ok()?.map(|_| session.req_header().clone())
+    }
+
+    fn written(request: &RequestHeader) -> BytesMut {
+        let mut text = BytesMut::new();
+        write(request, &mut text);
+        text
+    }
+
+    proptest::proptest! {
+        /// What our rules let through is read as Pingora reads it, field by field.
+        #[test]
+        fn a_head_is_read_as_pingora_reads_it(
+            text in "(\r\n)?(GET|POST|X-Y|OPTIONS) (/|/a%20b[?]c=d|/é|[*]|http://a/b|HTTP://a)\
+                     HTTP/1[.][01]\r\n\
+                     (Host:[ \t]?a[ ]?\r\n)?\
+                     ((Content-Length: 3|X-Case:A|x-case: b,  c |Cookie: a=b; c=d|X-é: 1|E:)\r\n){0,6}\r\n",
+        ) {
+            let text = text.replacen("HTTP/1.", " HTTP/1.", usize::from(!text.contains(" HTTP/1.")));
+            let mut check = Check::default();
+            if let Ok(Some(_)) = check.advance(text.as_bytes()) {
+                let own = parse(&Bytes::copy_from_slice(text.as_bytes()), check.measures().1).ok();
+                let pingora = by_pingora(text.as_bytes());
+                proptest::prop_assert_eq!(own.is_some(), pingora.is_some(), "{:?}", text);
+                if let (Some(own), Some(pingora)) = (own, pingora) {
+                    proptest::prop_assert_eq!(own.version, pingora.version);
+                    proptest::prop_assert_eq!(written(&own), written(&pingora));
+                }
+            }
+        }
+    }
+}

@@ -226,4 +226,22 @@ mod tests {
         assert!(!incoming.is_whole() && incoming.end() && incoming.is_whole());
         assert!(!Incoming::Length(1).end() && !Incoming::chunked().end());
     }
+
+    proptest::proptest! {
+        /// However a body is cut into reads, the same is its content, and it ends at the same byte.
+        #[test]
+        fn cuts_do_not_matter(
+            bytes in "((0|1|5|a|0?A)(;a=b|;\"c;d\")?[ ]?\r?\n(h|hello|0123456789)?\r?\n){0,4}\
+                      (0\r\n)?((X-Sum|Host): 1\r\n){0,2}\r?\n?.{0,9}",
+            size in 1_usize..40,
+            lenient: bool,
+        ) {
+            let incoming = || {
+                if lenient { Incoming::chunked_by_backend() } else { Incoming::chunked() }
+            };
+            let at_once = read(incoming(), bytes.as_bytes(), usize::MAX);
+            let in_pieces = read(incoming(), bytes.as_bytes(), size);
+            proptest::prop_assert_eq!(in_pieces, at_once);
+        }
+    }
 }
