@@ -6,17 +6,22 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::client::connection::Connection;
+use super::client::connection::{Arrival, Connection};
+use super::exchange::{Clock, Http1};
 use super::explain::Explainer;
-use super::wire::head::H2_PREFACE;
+use super::wire::head::{H2_PREFACE, Whole};
+use super::wire::request::Wire;
+use super::wire::strict::Body;
 use super::{Front, HostServices, ProxyOptions, UpstreamOptions, front};
 use crate::counters::Metrics;
+use crate::link::Transport;
 use crate::model::{
     Backend, BackendState, Change, HealthReport, HealthStatus, HostOptions, UnderscoresInHeaders,
     VirtualHost,
@@ -585,4 +590,25 @@ async fn a_header_block_of_http2_must_end_in_time() {
     client.stream.write_all(&sent).await.unwrap();
     timeout(DEADLINE, client.stream.read_to_end(&mut client.got)).await.expect("closed").unwrap();
     assert!(proxy.refused().contains(&("head_timeout".to_owned(), 1)), "{:?}", proxy.refused());
+}
+
+/// Each request in flight holds one, and each that waits.
+#[tokio::test]
+async fn the_future_of_a_request_stays_small() {
+    let proxy = proxy(&[]);
+    let carrier = proxy.front.carrier.as_ref().expect("requests are carried by us");
+    let connection = connection();
+    let whole = Whole {
+        head: BytesMut::from("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"),
+        rest: BytesMut::new(),
+        measures: (1, 1),
+        body: Body::Length(0),
+    };
+    let stream = Transport::Other(Box::new(std::io::Cursor::new(Vec::new())));
+    let clock = Clock::default();
+    let client = Http1::new(stream, clock, Arc::clone(&connection), whole, Duration::ZERO);
+    let Ok(mut client) = client else { panic!("it is a head") };
+    let arrival = Arrival { connection, wire: Wire::Http1 { head: 30 } };
+    let size = size_of_val(&carrier.carry(&mut client, arrival));
+    assert!(size <= 4096, "{size}");
 }
