@@ -37,14 +37,14 @@ proxy:
     options: acme::challenge tls
     memory: .options state
     wire: .memory
-    client: .memory .wire link tls
+    client: .memory .wire tls
     balance: state
     limits: .balance .client .memory .options .wire state
     host: .client .memory .options .wire state
     decision: .client .host .limits .options .wire state tls
     # The name of `decision::explain` to the control side: what would become of a request.
     explain:
-    carry: .balance .client .decision .host .limits .memory .options .wire link state upstream
+    carry: .balance .client .decision .host .limits .memory .options .wire state upstream
     # Our own way of carrying requests.
     exchange: .carry .client .host .memory .wire link state upstream
     front: .carry .client .exchange .host .limits .memory .options .wire link state tls

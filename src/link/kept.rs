@@ -55,16 +55,16 @@ impl Kept {
         }
     }
 
-    /// A kept connection that is good now and fits; those are closed on the way that are good no more,
-    /// and those stay that do not fit.
+    /// A kept connection that fits and is good now; those that fit and are good no more are closed on the
+    /// way.
     pub fn take(&self, now: Instant, fits: impl Fn(&Link) -> bool) -> Option<Box<Link>> {
         self.look(|link| {
-            if !link.is_good(now) {
-                Look::Close
-            } else if fits(link) {
+            if !fits(link) {
+                Look::Leave
+            } else if link.is_good(now) {
                 Look::Take
             } else {
-                Look::Leave
+                Look::Close
             }
         })
     }

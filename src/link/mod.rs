@@ -3,21 +3,24 @@
 
 mod kept;
 mod outbox;
-mod slot;
 mod transport;
 
 pub use kept::Kept;
 pub use outbox::Outbox;
-pub use slot::Slot;
 pub use transport::Transport;
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Weak;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What lives as long as a client connection, and is that one's alone.
+pub type Owner = Weak<dyn Any + Send + Sync>;
 
 /// A connection with a backend.
 #[derive(Debug)]
@@ -30,6 +33,9 @@ pub struct Link {
     pub group: u64,
     /// The address that it was made to; none where that is a socket file.
     pub address: Option<SocketAddr>,
+    /// The client connection that its PROXY header names, if it began with one: only that one's requests
+    /// may use it.
+    pub owner: Option<Owner>,
     /// Whether it has carried a request.
     pub is_used: bool,
     /// Since when it has been kept, and for how long it may be.
@@ -40,7 +46,8 @@ impl Link {
     /// A connection that was just made.
     pub fn new(transport: Transport, group: u64, address: Option<SocketAddr>) -> Self {
         let (unread, outbox) = (BytesMut::new(), Outbox::default());
-        Self { transport, unread, outbox, group, address, is_used: false, rests: None }
+        let (owner, is_used, rests) = (None, false, None);
+        Self { transport, unread, outbox, group, address, owner, is_used, rests }
     }
 
     /// Ends our side of the connection, once all that waits is written.
@@ -59,9 +66,13 @@ impl Link {
         self.rests = Some((now, time));
     }
 
-    /// The same connection, if it can carry a request.
-    pub fn if_good(mut self: Box<Self>, now: Instant) -> Option<Box<Self>> {
-        self.is_good(now).then_some(self)
+    /// Whether it is this client connection's, or nobody's where there is no owner.
+    pub fn belongs_to(&self, owner: Option<&Owner>) -> bool {
+        match (&self.owner, owner) {
+            (None, None) => true,
+            (Some(own), Some(other)) => own.ptr_eq(other),
+            _ => false,
+        }
     }
 
     /// How long it has been kept.
@@ -73,6 +84,9 @@ impl Link {
     /// anything that nobody has asked for. Asks the kernel only where that has said that there is
     /// something to read.
     pub fn is_good(&mut self, now: Instant) -> bool {
+        if self.owner.as_ref().is_some_and(|owner| owner.strong_count() == 0) {
+            return false;
+        }
         if self.rests.is_some_and(|(since, time)| now.saturating_duration_since(since) >= time) {
             return false;
         }

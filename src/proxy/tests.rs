@@ -161,7 +161,6 @@ fn connection() -> Arc<Connection> {
         accepted: AtomicBool::new(false),
         upgraded: AtomicBool::new(false),
         given_up: super::client::given_up::GivenUp::default(),
-        announced: crate::link::Slot::default(),
         budget: super::memory::Budgets::default().open(None, options().memory, &Metrics::default()),
     })
 }

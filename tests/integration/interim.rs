@@ -160,7 +160,7 @@ fn curl_is_told_to_go_on() {
     }
 }
 
-/// A backend that sends its hints, and its answer once it is told to.
+/// A backend that sends hints at once, and its answer when the test asks for it.
 fn hinting() -> (RawBackend, Sender<()>) {
     let (sender, go_on) = channel();
     let go_on = Arc::new(Mutex::new(go_on));

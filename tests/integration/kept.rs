@@ -310,6 +310,10 @@ fn what_was_announced_for_one_client_ends_with_it() {
         assert_eq!(own.len(), 1, "one connection for each client");
         assert_eq!(own[0].matches("GET / HTTP/1.1").count(), 5, "and all its requests");
     }
+    let last = clients.pop();
     drop(clients);
-    eventually("they end with their clients", Duration::from_secs(5), || counting.open() == 0);
+    eventually("they end with their clients", Duration::from_secs(5), || counting.open() == 1);
+    vhost.ctl_ok(&["backend", "disable", "web", "--force"]);
+    eventually("a disabled backend has none", Duration::from_secs(5), || counting.open() == 0);
+    drop(last);
 }

@@ -162,6 +162,6 @@ fn ends_with_connection(session: &mut impl Downstream, response: &ResponseHeader
 }
 
 /// Whether an answer has no body, whatever the backend sends (RFC 9110 §6.4.1).
-pub(super) fn has_no_body(method: &Method, status: StatusCode) -> bool {
+pub(crate) fn has_no_body(method: &Method, status: StatusCode) -> bool {
     method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

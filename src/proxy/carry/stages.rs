@@ -9,7 +9,6 @@ use super::failure::Failure;
 use super::headers::RequestId;
 use super::sent::Sent;
 use crate::counters::InFlightGuard;
-use crate::link::Slot;
 use crate::model::{DomainName, Reason};
 use crate::places::{ClientKey, Who};
 use crate::proxy::client::connection::Arrival;
@@ -102,11 +101,6 @@ impl RequestContext {
     /// What may be held on behalf of its connection.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.arrival.connection.budget
-    }
-
-    /// Its client's own connection with a backend that was told whose it is.
-    pub(crate) fn announced(&self) -> &Slot {
-        &self.arrival.connection.announced
     }
 
     pub(super) fn client(&self) -> Option<Client> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use super::given_up::GivenUp;
-use crate::link::Slot;
 use crate::places::Uses;
 use crate::proxy::memory::Budget;
 use crate::proxy::wire::request::Wire;
@@ -46,8 +45,6 @@ pub(crate) struct Connection {
     pub(crate) upgraded: AtomicBool,
     /// What Pingora has dropped of it.
     pub(crate) given_up: GivenUp,
-    /// A connection with a backend that was told whose it is: it is for nobody else.
-    pub(crate) announced: Slot,
     /// What may be held on its behalf.
     pub(crate) budget: Arc<Budget>,
 }

@@ -22,7 +22,7 @@ const ADDED: usize = 4;
 /// A head that is larger is none.
 const MAX_HEAD: usize = 128 * 1024;
 
-/// Up to this size each read is looked at, so that what is no head is told at once.
+/// A head up to this size is parsed after each read, so that what is not HTTP is refused at once.
 const SMALL: usize = 4 * 1024;
 
 /// Takes the head of an answer out of what was read, once it is whole.

@@ -85,7 +85,7 @@ impl Carrier {
                 return Ok(Came::ToHttp2);
             }
             let (head, body) = self.head_for(client, ctx, &target)?;
-            let mut link = match self.connector.link(&target, client, ctx.announced()).await {
+            let mut link = match self.connector.link(&target, client, ctx.budget()).await {
                 Ok(link) => link,
                 Err(error) if self.shared.retry_connect(ctx, &error) => {
                     retry::log(ctx, &error);
@@ -188,7 +188,7 @@ impl Carrier {
         poll_fn(|cx| relay.poll_body(cx)).await?;
         // After an upgrade that was refused nobody knows what the backend makes of what comes next.
         if goes_on && relay.is_link_clean() && !target.is_websocket {
-            keep(link, target, ctx.announced());
+            keep(link, target);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Connections with backends: one that is kept, or a new one.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use pingora::connectors::{ConnectorOptions, TransportConnector};
@@ -10,10 +11,11 @@ use pingora::upstreams::peer::Peer;
 use pingora::{Error, ErrorType, OrErr, Result};
 use tokio::io::AsyncWriteExt;
 
-use crate::link::{Link, Slot, Transport};
+use crate::link::{Link, Owner, Transport};
 use crate::model::SendProxyProtocol;
 use crate::proxy::carry::target::Target;
 use crate::proxy::client::downstream::Downstream;
+use crate::proxy::memory::Budget;
 use crate::state::Endpoints;
 use crate::upstream;
 
@@ -33,13 +35,19 @@ impl Connector {
         &self,
         target: &Target,
         client: &impl Downstream,
-        announced: &Slot,
+        budget: &Arc<Budget>,
     ) -> Result<Box<Link>> {
-        if let Some(link) = kept(target, announced) {
+        let how = target.node.backend.options.send_proxy_protocol;
+        // Each client connection has a budget of its own.
+        let owner =
+            (how != SendProxyProtocol::Off).then(|| -> Owner { Arc::<Budget>::downgrade(budget) });
+        if let Some(link) = kept(target, owner.as_ref()) {
             return Ok(link);
         }
         // Boxed: most requests find one that is kept.
-        Box::pin(self.connect(target, client)).await
+        let mut link = Box::pin(self.connect(target, client)).await?;
+        link.owner = owner;
+        Ok(link)
     }
 
     async fn connect(&self, target: &Target, client: &impl Downstream) -> Result<Box<Link>> {
@@ -66,40 +74,29 @@ impl Connector {
     }
 }
 
-/// A connection that is kept: of those with the backend, or, where it was announced to the backend whose
-/// it is, the client's own.
-fn kept(target: &Target, announced: &Slot) -> Option<Box<Link>> {
+/// A connection that is kept; where it was announced to the backend, the client's own.
+fn kept(target: &Target, owner: Option<&Owner>) -> Option<Box<Link>> {
     if target.is_fresh || target.pick > 0 {
         return None;
     }
     let node = &target.node;
-    let (group, endpoints, now) = (node.connection_group(), node.live.endpoints(), Instant::now());
+    let (group, endpoints) = (node.connection_group(), node.live.endpoints());
     let fits = |link: &Link| {
         link.group == group
+            && link.belongs_to(owner)
             && match (&**endpoints, link.address) {
                 (Endpoints::Tcp(addresses), Some(address)) => addresses.contains(&address),
                 (Endpoints::Unix(_), None) => true,
                 _ => false,
             }
     };
-    if is_announced(target) {
-        return announced.take().filter(|link| fits(link)).and_then(|link| link.if_good(now));
-    }
-    node.live.kept().take(now, fits)
-}
-
-fn is_announced(target: &Target) -> bool {
-    target.node.backend.options.send_proxy_protocol != SendProxyProtocol::Off
+    node.live.kept().take(Instant::now(), fits)
 }
 
 /// Keeps a connection that has carried a request, unless its backend takes none any more.
-pub(super) fn keep(mut link: Box<Link>, target: &Target, announced: &Slot) {
+pub(super) fn keep(mut link: Box<Link>, target: &Target) {
     link.rest(target.idle_timeout, Instant::now());
-    if is_announced(target) {
-        announced.put(link);
-    } else {
-        target.node.live.keep(link);
-    }
+    target.node.live.keep(link);
 }
 
 async fn plain(target: &Target, address: &PeerAddr, client: &impl Downstream) -> Result<Transport> {

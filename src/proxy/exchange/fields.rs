@@ -1,10 +1,11 @@
 //! Fields that speak of one connection, and not of the message (RFC 9110 §7.6.1).
 
 use http::header::{self, HeaderMap, HeaderName};
-use http::{Method, StatusCode, Version};
+use http::{Method, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
 
+use crate::proxy::carry::response;
 use crate::proxy::wire::strict::is_token;
 
 /// More options than these nobody needs; each costs a look.
@@ -88,9 +89,7 @@ pub(super) fn strip_answer(answer: &mut ResponseHeader) {
 
 /// Whether an answer has no body, whatever its head says (RFC 9110 §6.4.1).
 pub(super) fn has_no_body(method: &Method, response: &ResponseHeader) -> bool {
-    *method == Method::HEAD
-        || response.status.is_informational()
-        || matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    response.status.is_informational() || response::has_no_body(method, response.status)
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl Http2 {
     }
 }
 
-/// How much h2 takes now. It tells of room only once: what is left of it has to be asked for.
+/// How much h2 accepts now. It reports new capacity once, so what is left of it is asked for first.
 pub(super) fn poll_capacity(
     send: &mut SendStream<Bytes>,
     cx: &mut Context<'_>,

@@ -12,7 +12,7 @@ const ADDED: usize = 8;
 /// Header lines of most heads.
 const FEW: usize = 24;
 
-/// Reads a head that `strict` has let through, with so many header lines.
+/// Parses a head that `strict` has accepted; `count` is the number of its header lines.
 ///
 /// # Errors
 /// When its target or a field is something that the `http` crate can't hold.

@@ -16,7 +16,6 @@ use super::entry::Front;
 use super::handshake::{Handshakes, Shaken};
 use super::http1::BusyHead;
 use crate::counters::InFlight;
-use crate::link::Slot;
 use crate::model::Reason;
 use crate::proxy::carry::failure::raw_response;
 use crate::proxy::client::connection::{Agreed, Connection};
@@ -75,7 +74,6 @@ impl Front {
             accepted: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             given_up: GivenUp::default(),
-            announced: Slot::default(),
             budget: self.budgets.open(client, memory, &self.metrics),
         })
     }
