@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{Method, StatusCode};
 
+use crate::heads::{RequestHead, ResponseHead};
 use crate::model::Balance;
 use crate::proxy::balance::{Choice, Terms, choose};
 use crate::proxy::carry::claims::forward;
@@ -27,20 +27,49 @@ pub fn take(rates: &Rates, client: IpAddr) -> bool {
     RateFields::take(rates, client).is_some_and(|fields| !fields.is_refused())
 }
 
-/// Edits the head of a stranger's request as it goes to a backend.
-///
-/// # Errors
-///
-/// When the head has a value that can't be one.
-pub fn edit_request(request: &mut RequestHeader, ip: IpAddr) -> Result<()> {
-    let host = original_host(request)?;
-    to_origin_form(request)?;
-    let origin = Some(ip);
-    let client = Client { peer: ip, ip, trusted: false, secure: true, origin, by_header: false };
-    forward(request, client, None, host.as_ref())
+/// The head of a request.
+#[derive(Debug)]
+pub struct Request(RequestHead);
+
+impl Request {
+    /// One with these fields.
+    pub fn new(target: &str, fields: &[(&str, &str)]) -> Self {
+        let mut head = RequestHead::new(Method::GET, target.as_bytes());
+        for (name, value) in fields {
+            head.headers.append(*name, value);
+        }
+        Self(head)
+    }
+
+    /// Makes of it the head that a backend gets of a stranger's request.
+    #[must_use]
+    pub fn edited(&self, ip: IpAddr) -> Self {
+        let mut head = self.0.copy();
+        to_origin_form(&mut head);
+        let origin = Some(ip);
+        let client =
+            Client { peer: ip, ip, trusted: false, secure: true, origin, by_header: false };
+        forward(&mut head, client, None, original_host(&self.0));
+        Self(head)
+    }
 }
 
-/// Edits the head of a backend's answer.
-pub fn edit_response(response: &mut ResponseHeader) {
-    strip_hop_by_hop(response);
+/// The head of an answer.
+#[derive(Debug)]
+pub struct Answer(ResponseHead);
+
+impl Answer {
+    /// One with these fields.
+    pub fn new(fields: &[(&str, &str)]) -> Self {
+        let mut head = ResponseHead::new(StatusCode::OK);
+        for (name, value) in fields {
+            head.headers.append(*name, value);
+        }
+        Self(head)
+    }
+
+    /// Edits it as it goes to a client.
+    pub fn edit(&mut self) {
+        strip_hop_by_hop(&mut self.0);
+    }
 }

@@ -3,15 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pingora::protocols::l4::stream::Stream;
-use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::server::ShutdownWatch;
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::ServerError;
 use crate::accept::{Accepting, is_of_one_connection};
@@ -152,19 +149,9 @@ async fn accept<A: Serve>(listener: &TcpListener, app: &Arc<A>, stopping: &Shutd
         let (stream, peer) = accepting.next(accept).await;
         // A client that is gone already is no failure of the listener.
         if stream.set_nodelay(true).is_ok() {
-            tokio::spawn(Arc::clone(app).serve(accepted(stream, peer), stopping.clone()));
+            tokio::spawn(Arc::clone(app).serve(stream, peer, stopping.clone()));
         }
     }
-}
-
-/// A connection as Pingora has them. It has no buffers: what is read goes into buffers of its own, and
-/// what is written is gathered above.
-fn accepted(stream: TcpStream, peer: SocketAddr) -> Stream {
-    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-    let _ = digest.peer_addr.set(Some(peer.into()));
-    let mut stream = Stream::from(stream);
-    stream.set_socket_digest(digest);
-    stream
 }
 
 impl fmt::Display for Listener {

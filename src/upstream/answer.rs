@@ -1,15 +1,20 @@
 //! Checks the head of an answer against RFC 9110 and RFC 9112.
 //!
-//! Pingora parses heads before this, and repairs what it can: white space before a colon, folds,
-//! lines that end in LF alone, and Content-Length beside Transfer-Encoding can't be seen here. What
-//! can be seen, and two parsers could read differently, is refused.
+//! The parser repairs what it can before this: white space before a colon, folds, lines that end in
+//! LF alone, and Content-Length beside Transfer-Encoding can't be seen here. What can be seen, and two
+//! parsers could read differently, is refused.
 
-use http::{HeaderMap, StatusCode, Version, header};
-use pingora::http::ResponseHeader;
+use http::{StatusCode, Version};
 use pingora::{Error, ErrorType, Result};
+
+use crate::heads::names::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use crate::heads::{Fields, ResponseHead, Set};
 
 /// A malformed answer.
 pub(super) const BAD_ANSWER: ErrorType = ErrorType::Custom("BadAnswer");
+
+/// The fields that say where a body ends.
+const FRAMING: Set = Set::of(&[CONTENT_LENGTH, TRANSFER_ENCODING]);
 
 /// Enough for any length, and within every parser's integers.
 const MAX_DIGITS: usize = 18;
@@ -20,49 +25,46 @@ const MAX_DIGITS: usize = 18;
 ///
 /// # Errors
 /// What is wrong.
-pub(crate) fn check_answer(response: &mut ResponseHeader, wants_websocket: bool) -> Result<()> {
+pub(crate) fn check_answer(response: &mut ResponseHead, wants_websocket: bool) -> Result<()> {
     fault(response, wants_websocket)
         .map_or(Ok(()), |fault| Err(Error::explain(BAD_ANSWER, fault).into_up()))?;
     // RFC 9110 §8.6, RFC 9112 §6.1.
     if response.status.is_informational() || response.status == StatusCode::NO_CONTENT {
-        response.remove_header(&header::CONTENT_LENGTH);
-        response.remove_header(&header::TRANSFER_ENCODING);
+        response.headers.remove_any(FRAMING);
     }
     Ok(())
 }
 
-fn fault(response: &ResponseHeader, wants_websocket: bool) -> Option<&'static str> {
+fn fault(response: &ResponseHead, wants_websocket: bool) -> Option<&'static str> {
     let headers = &response.headers;
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         if !wants_websocket || response.version != Version::HTTP_11 {
             return Some("it switches protocols without being asked");
         }
-        let is_websocket = |value: &header::HeaderValue| {
-            value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket")
-        };
-        if !headers.get_all(header::UPGRADE).iter().any(is_websocket) {
+        let is_websocket = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"websocket");
+        if !headers.all(UPGRADE).any(is_websocket) {
             return Some("it switches to another protocol than requested");
         }
     }
     if !is_length(headers) {
         return Some("its Content-Length is not a single number");
     }
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let mut codings = headers.all(TRANSFER_ENCODING);
     match (codings.next(), codings.next()) {
         (None, _) => None,
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => {
             (response.version == Version::HTTP_10).then_some("HTTP/1.0 has no Transfer-Encoding")
         }
         _ => Some("its Transfer-Encoding is not a single `chunked`"),
     }
 }
 
-fn is_length(headers: &HeaderMap) -> bool {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+fn is_length(headers: &Fields) -> bool {
+    let mut lengths = headers.all(CONTENT_LENGTH);
     let is_number = |value: &[u8]| {
         matches!(value.len(), 1..=MAX_DIGITS) && value.iter().all(u8::is_ascii_digit)
     };
-    lengths.next().is_none_or(|one| is_number(one.as_bytes()) && lengths.next().is_none())
+    lengths.next().is_none_or(|one| is_number(one) && lengths.next().is_none())
 }
 
 #[cfg(test)]
@@ -70,13 +72,13 @@ mod tests {
     use super::*;
 
     fn checked(status: u16, version: Version, fields: &[(&'static str, &str)]) -> Option<String> {
-        let mut response = ResponseHeader::build(status, None).unwrap();
-        response.set_version(version);
+        let mut response = ResponseHead::new(StatusCode::from_u16(status).unwrap());
+        response.version = version;
         for (name, value) in fields {
-            response.append_header(*name, *value).unwrap();
+            response.headers.append(*name, *value);
         }
         check_answer(&mut response, status == 101 && fields.contains(&("x-asked", "1"))).ok()?;
-        let names: Vec<_> = response.headers.keys().map(http::HeaderName::as_str).collect();
+        let names: Vec<_> = response.headers.iter().map(|(name, _)| name.to_lowercase()).collect();
         Some(names.join(" "))
     }
 

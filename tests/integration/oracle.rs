@@ -186,9 +186,11 @@ fn explained(request: &str, answer: &str, pingora: &Observed, exchange: &Observe
         is_named(difference.requests, request) && is_named(difference.answers, answer)
     });
     let (mut used, mut old, mut new) = (Vec::new(), lines(pingora), lines(exchange));
+    let mut order = None;
     for (index, difference) in listed {
         match difference.extent {
             Extent::Race => return vec![index],
+            Extent::Order => order = Some(index),
             Extent::Lines(listed) => {
                 let is_listed = |line: &&&str| listed.contains(*line);
                 if !old.iter().filter(is_listed).eq(new.iter().filter(is_listed)) {
@@ -198,6 +200,15 @@ fn explained(request: &str, answer: &str, pingora: &Observed, exchange: &Observe
                 new.retain(|line| !listed.contains(line));
             }
         }
+    }
+    if let Some(index) = order.filter(|_| old != new) {
+        let sorted = |lines: &[&str]| {
+            let mut lines: Vec<_> = lines.iter().map(|line| line.to_ascii_lowercase()).collect();
+            lines.sort();
+            lines
+        };
+        used.push(index);
+        return if sorted(&old) == sorted(&new) { used } else { Vec::new() };
     }
     if old == new { used } else { Vec::new() }
 }

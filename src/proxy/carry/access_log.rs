@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use http::header;
-use pingora::http::RequestHeader;
-
 use super::asked::{Asked, protocol};
 use super::headers::RequestId;
 use super::stages::RequestContext;
 use super::trace_context::trace_id;
 use crate::clock::now_ms;
+use crate::heads::names::{REFERER, USER_AGENT};
 use crate::model::{Blame, Reason};
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::wire::request::{host_of, usable_request_id};
@@ -30,17 +28,16 @@ fn cut_off(asked: &Asked, ctx: &RequestContext) {
     let Some(log) = &*active else { return };
     let reason = if std::thread::panicking() { Reason::Internal } else { Reason::Shutdown };
     let live = ctx.pinned().map(|pinned| &pinned.domain.virtual_host);
-    let host = asked.host.as_ref().and_then(|host| host.to_str().ok());
-    let client_id = asked.request_id.as_ref().and_then(|id| id.to_str().ok());
+    let client_id = asked.request_id.as_deref();
     log.write(&AccessLine {
         time_ms: now_ms(),
         request_id: ctx.request_id.as_ref().map(RequestId::as_str).or(client_id),
         client_ip: ctx.client().and_then(|client| client.origin),
         peer_ip: ctx.client().map(|client| client.peer),
         method: asked.method.as_str(),
-        host: asked.uri.authority().map(http::uri::Authority::as_str).or(host),
-        path: asked.uri.path(),
-        query: asked.uri.query().filter(|_| log.logs_queries()),
+        host: asked.host.as_deref(),
+        path: asked.path(),
+        query: asked.query().filter(|_| log.logs_queries()),
         protocol: asked.protocol,
         tls: asked.tls,
         duration: ctx.started.elapsed(),
@@ -80,8 +77,8 @@ fn write(log: &AccessLog, session: &impl Downstream, ctx: &RequestContext, took:
         peer_ip: ctx.client().map(|client| client.peer),
         method: request.method.as_str(),
         host: host_of(request),
-        path: request.uri.path(),
-        query: request.uri.query().filter(|_| queries),
+        path: request.path(),
+        query: request.query().filter(|_| queries),
         protocol: protocol(request),
         tls: session.tls(),
         status,
@@ -94,15 +91,10 @@ fn write(log: &AccessLog, session: &impl Downstream, ctx: &RequestContext, took:
         backend_id: ctx.backend().map(|node| node.backend.id.as_str()),
         tries: ctx.attempts(),
         reason: reason.map(Reason::as_str),
-        referer: value(request, header::REFERER)
-            .map(|from| if queries { from } else { plain(from) }),
-        user_agent: value(request, header::USER_AGENT),
+        referer: request.headers.get(REFERER).map(|from| if queries { from } else { plain(from) }),
+        user_agent: request.headers.get(USER_AGENT),
     });
     true
-}
-
-fn value(request: &RequestHeader, name: header::HeaderName) -> Option<&[u8]> {
-    request.headers.get(name).map(header::HeaderValue::as_bytes)
 }
 
 /// A URL without its query.
@@ -128,7 +120,7 @@ fn failed(session: &impl Downstream, ctx: &RequestContext, in_access_log: bool) 
                 peer_ip = ctx.client().map(|client| tracing::field::display(client.peer)),
                 method = %request.method,
                 host = host_of(request),
-                path = request.uri.path(),
+                path = request.path(),
                 request_id,
                 attempt = ctx.attempts(),
                 duration_ms = ctx.started.elapsed().as_millis(),

@@ -1,9 +1,10 @@
 //! Answers of the proxy's own, sent whole.
 
-use http::{Method, header};
+use http::Method;
 use pingora::Result;
-use pingora::http::ResponseHeader;
 
+use crate::heads::ResponseHead;
+use crate::heads::names::{CONTENT_LENGTH, CONTENT_TYPE};
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::host::Host;
 use crate::proxy::host::content::Content;
@@ -14,13 +15,13 @@ use crate::proxy::host::content::Content;
 /// When the client takes no answer any more.
 pub(crate) async fn send(
     session: &mut impl Downstream,
-    mut response: ResponseHeader,
+    mut response: ResponseHead,
     content: Content,
     host: Host<'_>,
 ) -> Result<()> {
-    response.insert_header(header::CONTENT_TYPE, content.kind)?;
-    response.insert_header(header::CONTENT_LENGTH, content.bytes.len())?;
-    host.finish(&mut response)?;
+    response.headers.insert(CONTENT_TYPE, content.kind);
+    response.headers.insert(CONTENT_LENGTH, itoa::Buffer::new().format(content.bytes.len()));
+    host.finish(&mut response);
     // The client may send the body that it asked about, or never; and what follows CONNECT may
     // be no request at all.
     if !session.is_body_read() || session.request().method == Method::CONNECT {

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use pingora::Result;
-use pingora::http::RequestHeader;
 
 use super::asked::Asked;
 use super::failure::respond;
@@ -12,6 +11,7 @@ use super::redirect::{prove, redirect};
 use super::sent::Sent;
 use super::shared::Shared;
 use super::stages::{RequestContext, Seen, Stage};
+use crate::heads::RequestHead;
 use crate::model::{Reason, Scheme, Size};
 use crate::places::PlaceInLine;
 use crate::proxy::client::connection::Arrival;
@@ -54,7 +54,7 @@ impl Shared {
         let decided = if let Err(reason) = self.admit(session, ctx) {
             Err(reason.into())
         } else {
-            self.put_right(session, ctx)?;
+            self.put_right(session, ctx);
             self.route(session, ctx).await
         };
         match decided {
@@ -89,15 +89,14 @@ impl Shared {
     }
 
     /// Puts a request right, and counts what it loses.
-    fn put_right(&self, session: &mut impl Downstream, ctx: &RequestContext) -> Result<()> {
+    fn put_right(&self, session: &mut impl Downstream, ctx: &RequestContext) {
         let options = &ctx.options;
         let (underscores, named_by) =
             (options.underscores_in_headers, options.client_ip_header.as_ref());
-        let dropped = put_right(session.request_mut(), underscores, named_by)?;
+        let dropped = put_right(session.request_mut(), underscores, named_by);
         if dropped > 0 {
             self.metrics.count_dropped_fields(dropped);
         }
-        Ok(())
     }
 
     /// Routes a request, through whatever it has to wait for on its way, to a backend.
@@ -132,7 +131,7 @@ impl Shared {
     /// Does what is decided about a request, until it has a backend or waits.
     async fn follow(
         &self,
-        request: &RequestHeader,
+        request: &RequestHead,
         ctx: &mut RequestContext,
         turn: &mut Option<PlaceInLine>,
         is_counted: &mut bool,
@@ -207,17 +206,14 @@ impl RequestContext {
 }
 
 /// Takes a request over that was decided about already: its head was read once more.
-///
-/// # Errors
-/// Never: what is written was read.
-pub(super) fn take_over(session: &mut impl Downstream, ctx: &RequestContext) -> Result<()> {
+pub(super) fn take_over(session: &mut impl Downstream, ctx: &RequestContext) {
     let options = &ctx.options;
     session.set_timeouts(options.read_timeout, options.write_timeout);
     if ctx.is_last() {
         session.close_after();
     }
     let named_by = options.client_ip_header.as_ref();
-    put_right(session.request_mut(), options.underscores_in_headers, named_by).map(|_| ())
+    put_right(session.request_mut(), options.underscores_in_headers, named_by);
 }
 
 /// Notes what the head says, and how long its client may take.

@@ -1,19 +1,20 @@
 //! What a request asked for.
 
-use http::{HeaderValue, Method, Uri, Version, header};
-use pingora::http::RequestHeader;
+use http::{Method, Version};
 
+use crate::heads::RequestHead;
+use crate::heads::names::{HOST, X_REQUEST_ID};
 use crate::proxy::client::downstream::Downstream;
-use crate::proxy::wire::request::X_REQUEST_ID;
 
 /// What a request asked for, noted at its begin, for one that has no end: when the server stops, its
 /// session goes before anybody can look at it.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) method: Method,
-    pub(super) uri: Uri,
-    pub(super) host: Option<HeaderValue>,
-    pub(super) request_id: Option<HeaderValue>,
+    path_and_query: Box<str>,
+    /// Its `:authority`, else its Host header.
+    pub(super) host: Option<Box<str>>,
+    pub(super) request_id: Option<Box<str>>,
     pub(super) protocol: &'static str,
     pub(super) tls: Option<&'static str>,
 }
@@ -21,18 +22,28 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn of(session: &impl Downstream) -> Self {
         let request = session.request();
+        let host = request.authority().or_else(|| request.headers.text(HOST));
         Self {
             method: request.method.clone(),
-            uri: request.uri.clone(),
-            host: request.headers.get(header::HOST).cloned(),
-            request_id: request.headers.get(X_REQUEST_ID).cloned(),
+            path_and_query: request.path_and_query().into(),
+            host: host.map(Into::into),
+            request_id: request.headers.text(X_REQUEST_ID).map(Into::into),
             protocol: protocol(request),
             tls: session.tls(),
         }
     }
+
+    pub(super) fn path(&self) -> &str {
+        let text = &*self.path_and_query;
+        text.split_once('?').map_or(text, |(path, _)| path)
+    }
+
+    pub(super) fn query(&self) -> Option<&str> {
+        self.path_and_query.split_once('?').map(|(_, query)| query)
+    }
 }
 
-pub(super) fn protocol(request: &RequestHeader) -> &'static str {
+pub(super) fn protocol(request: &RequestHead) -> &'static str {
     match request.version {
         Version::HTTP_10 => "HTTP/1.0",
         Version::HTTP_2 => "HTTP/2",

@@ -4,99 +4,88 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
-use pingora::http::RequestHeader;
-use pingora::{ErrorType, OrErr, Result};
+use http::HeaderName;
 
-use crate::proxy::client::forwarded::{FORWARDED_FOR, UNKNOWN, chain, short_chain};
+use crate::heads::names::{
+    CF_CONNECTING_IP, CF_CONNECTING_IPV6, CF_PSEUDO_IPV4, FASTLY_CLIENT_IP, FORWARDED,
+    TRUE_CLIENT_IP, X_CLIENT_IP, X_CLUSTER_CLIENT_IP, X_ENVOY_EXTERNAL_ADDRESS, X_FORWARDED_FOR,
+    X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_FORWARDED_SERVER,
+    X_FORWARDED_SSL, X_REAL_IP, X_REQUEST_ID,
+};
+use crate::heads::{Known, RequestHead, Set};
+use crate::proxy::client::forwarded::{UNKNOWN, chain, short_chain};
 use crate::proxy::client::sender::Client;
-use crate::proxy::wire::request::X_FORWARDED_PROTO;
-
-// Names that each request gets. Of text that is static Pingora makes no copy, of a `HeaderName` it does.
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
-const FORWARDED_HOST: &str = "x-forwarded-host";
-
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static(FORWARDED_HOST);
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The longest text of an address: one of IPv6 that ends like one of IPv4.
 const LONGEST_IP: usize = 45;
 
-/// Whether a field says who the client is, or what it asked for, and only a trusted proxy may have set
-/// it. Those that each request gets are replaced, and not here.
-fn is_claim(name: &str) -> bool {
-    matches!(
-        name,
-        "forwarded"
-            | "x-forwarded-port"
-            | "x-forwarded-prefix"
-            | "x-forwarded-server"
-            | "x-forwarded-ssl"
-            | "x-real-ip"
-            | "x-client-ip"
-            | "x-cluster-client-ip"
-            | "x-envoy-external-address"
-            | "true-client-ip"
-            | "cf-connecting-ip"
-            | "cf-connecting-ipv6"
-            | "cf-pseudo-ipv4"
-            | "fastly-client-ip"
-    )
-}
+/// The fields that say who the client is, or what it asked for, and that only a trusted proxy may have
+/// set. Those that each request gets are replaced, and not here.
+const CLAIMS: Set = Set::of(&[
+    FORWARDED,
+    X_FORWARDED_PORT,
+    X_FORWARDED_PREFIX,
+    X_FORWARDED_SERVER,
+    X_FORWARDED_SSL,
+    X_REAL_IP,
+    X_CLIENT_IP,
+    X_CLUSTER_CLIENT_IP,
+    X_ENVOY_EXTERNAL_ADDRESS,
+    TRUE_CLIENT_IP,
+    CF_CONNECTING_IP,
+    CF_CONNECTING_IPV6,
+    CF_PSEUDO_IPV4,
+    FASTLY_CLIENT_IP,
+]);
+
+/// The fields that are the proxy's own to write.
+const OWN: Set =
+    CLAIMS.and(Set::of(&[X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, X_REQUEST_ID]));
 
 /// Whether a field is the proxy's own to write, for what backends make of it.
 pub(crate) fn is_own(name: &str) -> bool {
-    is_claim(name)
-        || matches!(name, FORWARDED_FOR | FORWARDED_PROTO | FORWARDED_HOST | "x-request-id")
+    Known::of(name.as_bytes()).is_some_and(|known| OWN.has(known))
 }
 
 /// Writes for the backend who the client is and what it asked for. `named_by` is the header that names clients
 /// where the operator has said so.
 pub(crate) fn forward(
-    request: &mut RequestHeader,
+    request: &mut RequestHead,
     client: Client,
     named_by: Option<&HeaderName>,
-    host: Option<&HeaderValue>,
-) -> Result<()> {
+    host: Option<&[u8]>,
+) {
     let mut text = [0; LONGEST_IP];
     let ip = write_ip(&mut text, client.ip);
-    let chain = if client.trusted {
-        if request.headers.contains_key(X_REAL_IP) {
+    if client.trusted {
+        if request.headers.has(X_REAL_IP) {
             match client.origin {
-                Some(origin) => request.insert_header(X_REAL_IP, origin.to_string())?,
-                None => _ = request.remove_header(&X_REAL_IP),
+                Some(origin) => {
+                    request.headers.insert(X_REAL_IP, write_ip(&mut [0; LONGEST_IP], origin));
+                }
+                None => _ = request.headers.remove(X_REAL_IP),
             }
         }
         let chain =
             if client.by_header { short_chain(client.origin, ip) } else { chain(request, ip) };
-        HeaderValue::from_maybe_shared(Bytes::from(chain))
+        request.headers.insert(X_FORWARDED_FOR, chain);
     } else {
-        let is_claim = |name: &&HeaderName| is_claim(name.as_str()) || Some(*name) == named_by;
-        // One look at the names that are there, in place of one for each that should not be.
-        if request.headers.keys().any(|name| is_claim(&name)) {
-            let claims: Vec<_> = request.headers.keys().filter(is_claim).cloned().collect();
-            for name in &claims {
-                request.remove_header(name);
-            }
+        request.headers.remove_any(CLAIMS);
+        if let Some(name) = named_by {
+            request.headers.remove(name);
         }
-        match client.origin {
-            Some(_) => HeaderValue::from_bytes(ip),
-            None => Ok(HeaderValue::from_static(UNKNOWN)),
-        }
-    };
-    let chain = chain.or_err(ErrorType::InvalidHTTPHeader, FORWARDED_FOR)?;
-    request.insert_header(FORWARDED_FOR, chain)?;
-    if !client.trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
-        let scheme = if client.secure { "https" } else { "http" };
-        request.insert_header(FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
+        let origin = if client.origin.is_some() { ip } else { UNKNOWN.as_bytes() };
+        request.headers.insert(X_FORWARDED_FOR, origin);
     }
-    if (!client.trusted || !request.headers.contains_key(X_FORWARDED_HOST))
+    let headers = &mut request.headers;
+    if !client.trusted || !headers.has(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, if client.secure { "https" } else { "http" });
+    }
+    if (!client.trusted || !headers.has(X_FORWARDED_HOST))
         && let Some(host) = host
     {
-        request.insert_header(FORWARDED_HOST, host.clone())?;
+        headers.insert(X_FORWARDED_HOST, host);
     }
-    Ok(())
 }
 
 /// The text of an address, in `text`.
@@ -110,18 +99,20 @@ fn write_ip(text: &mut [u8; LONGEST_IP], ip: IpAddr) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
-    fn request(headers: &[(&str, &str)]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+    fn request(headers: &[(&str, &str)]) -> RequestHead {
+        let mut request = RequestHead::new(Method::GET, b"/");
         for (name, value) in headers {
-            request.append_header((*name).to_owned(), *value).unwrap();
+            request.headers.append(*name, value);
         }
         request
     }
 
-    fn value<'a>(request: &'a RequestHeader, name: &str) -> Option<&'a str> {
-        request.headers.get(name).map(|value| value.to_str().unwrap())
+    fn value<'a>(request: &'a RequestHead, name: &str) -> Option<&'a str> {
+        request.headers.get(name).map(|value| std::str::from_utf8(value).unwrap())
     }
 
     fn client(trusted: bool, origin: Option<&str>) -> Client {
@@ -130,7 +121,7 @@ mod tests {
         Client { peer: ip, ip, trusted, secure: false, origin, by_header: false }
     }
 
-    const HOST: HeaderValue = HeaderValue::from_static("example.com");
+    const HOST: &[u8] = b"example.com";
 
     #[test]
     fn a_strangers_claims_are_replaced() {
@@ -147,7 +138,7 @@ mod tests {
         let mut request = request(&claims);
         let named_by = HeaderName::from_static("x-edge-client");
         let client = client(false, Some("192.0.2.1"));
-        forward(&mut request, client, Some(&named_by), Some(&HOST)).unwrap();
+        forward(&mut request, client, Some(&named_by), Some(HOST));
         assert_eq!(value(&request, "x-forwarded-for"), Some("192.0.2.1"));
         assert_eq!(value(&request, "x-forwarded-proto"), Some("http"));
         assert_eq!(value(&request, "x-forwarded-host"), Some("example.com"));
@@ -166,7 +157,7 @@ mod tests {
             ("X-Forwarded-Host", "example.com"),
             ("CF-Connecting-IP", "5.6.7.8"),
         ]);
-        forward(&mut request, client(true, Some("5.6.7.8")), None, Some(&HOST)).unwrap();
+        forward(&mut request, client(true, Some("5.6.7.8")), None, Some(HOST));
         assert_eq!(value(&request, "x-forwarded-for"), Some("1.2.3.4, 5.6.7.8, 192.0.2.1"));
         assert_eq!(value(&request, "x-forwarded-proto"), Some("https"));
         assert_eq!(value(&request, "x-forwarded-host"), Some("example.com"));
@@ -178,12 +169,12 @@ mod tests {
     fn what_names_the_client_beside_the_chain_names_the_same() {
         for (origin, real_ip) in [(Some("5.6.7.8"), Some("5.6.7.8")), (None, None)] {
             let mut request = request(&[("X-Real-IP", "9.9.9.9")]);
-            forward(&mut request, client(true, origin), None, None).unwrap();
+            forward(&mut request, client(true, origin), None, None);
             assert_eq!(value(&request, "x-real-ip"), real_ip);
         }
         let mut request = request(&[("X-Forwarded-For", "9.9.9.9")]);
         let client = Client { by_header: true, ..client(true, Some("5.6.7.8")) };
-        forward(&mut request, client, None, None).unwrap();
+        forward(&mut request, client, None, None);
         assert_eq!(value(&request, "x-forwarded-for"), Some("5.6.7.8, 192.0.2.1"));
     }
 

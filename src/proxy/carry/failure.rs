@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use pingora::http::ResponseHeader;
+use http::StatusCode;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::send;
 use super::grpc::send_grpc;
+use crate::heads::ResponseHead;
+use crate::heads::names::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use crate::model::Reason;
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::host::content::Content;
@@ -27,7 +28,7 @@ pub(crate) struct Failure {
 }
 
 /// How soon a client may come again when there is no backend, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+const RETRY_AFTER_SECS: u32 = 5;
 
 /// How long the rest of a body is still read that was refused.
 const LINGER: Duration = Duration::from_secs(1);
@@ -96,18 +97,14 @@ pub(crate) fn words_of(error: &Error, answering: bool) -> String {
     }
 }
 
-/// When a client may come again, where the answer says so.
-fn retry_after(reason: Reason, host: Host<'_>) -> Option<HeaderValue> {
+/// In how many seconds a client may come again, where the answer says so.
+fn retry_after(reason: Reason, host: Host<'_>) -> Option<u32> {
     match reason {
         Reason::NoBackend | Reason::QueueFull | Reason::QueueTimeout | Reason::Paused => {
-            Some(RETRY_AFTER)
+            Some(RETRY_AFTER_SECS)
         }
-        Reason::TooManyLogins | Reason::TooManyClientRequests => {
-            Some(HeaderValue::from_static("1"))
-        }
-        Reason::Maintenance => {
-            Some(host.options()?.maintenance.as_ref()?.retry_after_secs?.get().into())
-        }
+        Reason::TooManyLogins | Reason::TooManyClientRequests => Some(1),
+        Reason::Maintenance => Some(host.options()?.maintenance.as_ref()?.retry_after_secs?.get()),
         _ => None,
     }
 }
@@ -133,23 +130,22 @@ pub(crate) async fn respond(
             .page(status.as_u16())
             .or_else(|| maintenance::message(reason, host))
             .unwrap_or_else(|| Content::text(Bytes::from_static(words.as_bytes())));
-        let mut response = ResponseHeader::build(status, Some(5))?;
-        response.insert_header(header::CACHE_CONTROL, "no-store")?;
+        let mut response = ResponseHead::new(status);
+        response.headers.insert(CACHE_CONTROL, "no-store");
         if let Some(retry_after) = retry_after(reason, host) {
-            response.insert_header(header::RETRY_AFTER, retry_after)?;
+            response.headers.insert(RETRY_AFTER, retry_after.to_string());
         }
         if reason == Reason::Unauthorized
             && let Some(challenge) = auth::challenge(host)
         {
-            response.insert_header(header::WWW_AUTHENTICATE, challenge)?;
+            response.headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(rate) = rate {
-            rate.write(&mut response)?;
+            rate.write(&mut response);
         }
         if reason == Reason::MethodRefused {
             // RFC 9110 §15.5.6 wants the list; an empty one says that no method is at fault but this.
-            response
-                .insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+            response.headers.insert(ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         }
         if status == StatusCode::BAD_REQUEST {
             // Whoever breaks the grammar once is not read on.

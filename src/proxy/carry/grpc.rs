@@ -1,13 +1,11 @@
 //! The proxy's own errors as clients of gRPC understand them.
 
-use http::{HeaderName, StatusCode, header};
+use http::StatusCode;
 use pingora::Result;
-use pingora::http::ResponseHeader;
 
+use crate::heads::ResponseHead;
+use crate::heads::names::{CONTENT_TYPE, GRPC_MESSAGE, GRPC_STATUS};
 use crate::proxy::client::downstream::Downstream;
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Answers with trailers alone. HTTP's own status is 200 all the same: gRPC's is another.
 ///
@@ -18,10 +16,10 @@ pub(crate) async fn send_grpc(
     status: StatusCode,
     words: &'static str,
 ) -> Result<()> {
-    let mut response = ResponseHeader::build(StatusCode::OK, Some(4))?;
-    response.insert_header(header::CONTENT_TYPE, "application/grpc")?;
-    response.insert_header(GRPC_STATUS, grpc_status(status))?;
-    response.insert_header(GRPC_MESSAGE, words.trim_end())?;
+    let mut response = ResponseHead::new(StatusCode::OK);
+    response.headers.insert(CONTENT_TYPE, "application/grpc");
+    response.headers.insert(GRPC_STATUS, grpc_status(status));
+    response.headers.insert(GRPC_MESSAGE, words.trim_end());
     session.answer(response, None).await
 }
 

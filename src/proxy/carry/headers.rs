@@ -1,65 +1,61 @@
 //! Edits of request and response heads on their way through.
 
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{StatusCode, Version};
 
-// Names that each request gets. Of text that is static Pingora makes no copy, of a `HeaderName` it does.
-pub(crate) const REQUEST_ID: &str = "x-request-id";
+use crate::heads::names::{
+    CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use crate::heads::{Known, RequestHead, ResponseHead, Set, text_of};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// What a backend says about its own connection, whatever it names there.
+const HOP_BY_HOP: Set = Set::of(&[CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, UPGRADE]);
 
-/// Makes the target of what goes to a backend the origin form: Pingora keeps an absolute one as it
-/// came, with only its path parsed.
-pub(crate) fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
-    if !matches!(request.raw_path().first(), Some(b'/' | b'*' | b'?')) {
-        let path = request.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        request.set_raw_path(path.as_bytes())?;
+const FRAMING: Set = Set::of(&[CONTENT_LENGTH, TRANSFER_ENCODING]);
+
+/// Makes the target of what goes to a backend the origin form.
+pub(crate) fn to_origin_form(request: &mut RequestHead) {
+    if !matches!(request.target().first(), Some(b'/' | b'*' | b'?')) {
+        let path = request.path_and_query().to_owned();
+        request.set_target(path.as_bytes());
     }
-    Ok(())
 }
 
 /// Makes the response line and framing those of this hop, not of the backend's (RFC 9110 §6.2). A
 /// client of HTTP/1.0 can't read chunks (RFC 9112 §6.1): without them the body ends with the
 /// connection.
-pub(crate) fn frame_for(client: Version, passes_trailers: bool, response: &mut ResponseHeader) {
+pub(crate) fn frame_for(client: Version, passes_trailers: bool, response: &mut ResponseHead) {
     if response.version == Version::HTTP_10 {
-        response.set_version(Version::HTTP_11);
+        response.version = Version::HTTP_11;
     }
     if client == Version::HTTP_10 {
-        response.remove_header(&header::TRANSFER_ENCODING);
+        response.headers.remove(TRANSFER_ENCODING);
     }
     // What does not pass is not announced.
     if !passes_trailers {
-        response.remove_header(&header::TRAILER);
+        response.headers.remove(TRAILER);
     }
 }
 
-/// Takes out what a backend said about its own connection (RFC 9110 §7.6.1). Pingora does so for
-/// requests only. An upgrade needs what it says, and framing is not a backend's to hide.
-pub(crate) fn strip_hop_by_hop(response: &mut ResponseHeader) {
+/// Takes out what a backend said about its own connection (RFC 9110 §7.6.1). An upgrade needs what it
+/// says, and framing is not a backend's to hide.
+pub(crate) fn strip_hop_by_hop(response: &mut ResponseHead) {
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    if response.headers.contains_key(header::CONNECTION) {
-        let nominated: Vec<HeaderName> = response
-            .headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .filter(|name| *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING)
-            .collect();
-        for name in &nominated {
-            response.remove_header(name);
-        }
-        response.remove_header(&header::CONNECTION);
+    let headers = &mut response.headers;
+    // Most name nothing that is there: only `close`, or `keep-alive`, which goes anyway.
+    let is_nominated = |name: &&str| match Known::of(name.as_bytes()) {
+        Some(known) => !FRAMING.and(HOP_BY_HOP).has(known) && headers.has(known),
+        None => headers.has(*name),
+    };
+    let options = headers.all(CONNECTION).filter_map(text_of).flat_map(|value| value.split(','));
+    let nominated = options.map(str::trim).filter(is_nominated).map(str::to_owned);
+    let nominated: Vec<String> = nominated.collect();
+    for name in &nominated {
+        headers.remove(name.as_str());
     }
-    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &header::TE, &header::UPGRADE] {
-        response.remove_header(name);
-    }
+    headers.remove_any(HOP_BY_HOP);
 }
 
 /// The id of a request whose client sent none: 128 bits at random, in hexadecimal.
@@ -85,27 +81,29 @@ impl RequestId {
 
 /// Says whether trailers may come behind the answer (RFC 9110 §10.1.4): over HTTP/2, where the client has
 /// said so. `client` is the request as it came.
-pub(crate) fn set_te(request: &mut RequestHeader, client: &RequestHeader) {
-    request.remove_header(&header::TE);
-    let takes_trailers = |value: &HeaderValue| {
-        let options = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        options.into_iter().any(|option| option.eq_ignore_ascii_case(b"trailers"))
+pub(crate) fn set_te(request: &mut RequestHead, client: &RequestHead) {
+    request.headers.remove(TE);
+    let takes_trailers = |value: &[u8]| {
+        let mut options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        options.any(|option| option.eq_ignore_ascii_case(b"trailers"))
     };
     let is_http2 = [request.version, client.version] == [Version::HTTP_2; 2];
-    if is_http2 && client.headers.get_all(header::TE).iter().any(takes_trailers) {
-        let _ = request.insert_header(header::TE, HeaderValue::from_static("trailers"));
+    if is_http2 && client.headers.all(TE).any(takes_trailers) {
+        request.headers.append(TE, "trailers");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
     use crate::proxy::wire::request::host_of;
 
-    fn request(path: &str, headers: &[(&str, &str)]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", path.as_bytes(), None).unwrap();
+    fn request(path: &str, headers: &[(&str, &str)]) -> RequestHead {
+        let mut request = RequestHead::new(Method::GET, path.as_bytes());
         for (name, value) in headers {
-            request.append_header((*name).to_owned(), *value).unwrap();
+            request.headers.append(*name, value);
         }
         request
     }
@@ -114,14 +112,14 @@ mod tests {
     fn absolute_form_becomes_origin_form() {
         let mut absolute = request("http://example.com/a?b=c", &[("Host", "example.com")]);
         assert_eq!(host_of(&absolute), Some("example.com"));
-        to_origin_form(&mut absolute).unwrap();
-        assert_eq!(absolute.raw_path(), b"/a?b=c");
+        to_origin_form(&mut absolute);
+        assert_eq!(absolute.target(), b"/a?b=c");
         assert_eq!(host_of(&request("/", &[])), None);
     }
 
     #[test]
     fn what_a_backend_says_about_its_connection_stays_with_it() {
-        let mut response = ResponseHeader::build(200, None).unwrap();
+        let mut response = ResponseHead::new(StatusCode::OK);
         for (name, value) in [
             ("connection", "close, X-Hop"),
             ("connection", "content-length"),
@@ -132,14 +130,14 @@ mod tests {
             ("content-length", "2"),
             ("x-end", "1"),
         ] {
-            response.append_header(name, value).unwrap();
+            response.headers.append(name, value);
         }
         strip_hop_by_hop(&mut response);
-        let left: Vec<_> = response.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["content-length", "x-end"]);
-        let mut upgrade = ResponseHeader::build(101, None).unwrap();
-        upgrade.append_header("connection", "upgrade").unwrap();
-        upgrade.append_header("upgrade", "websocket").unwrap();
+        let left: Vec<_> = response.headers.iter().map(|(name, _)| name).collect();
+        assert_eq!(left, ["Content-Length", "x-end"]);
+        let mut upgrade = ResponseHead::new(StatusCode::SWITCHING_PROTOCOLS);
+        upgrade.headers.append(CONNECTION, "upgrade");
+        upgrade.headers.append(UPGRADE, "websocket");
         strip_hop_by_hop(&mut upgrade);
         assert_eq!(upgrade.headers.len(), 2);
     }

@@ -1,107 +1,93 @@
 //! What is put right about a request before anything goes by it.
 
-use http::{HeaderName, HeaderValue, Version, header};
-use pingora::http::RequestHeader;
-use pingora::{ErrorType, OrErr, Result};
+use http::{HeaderName, Version};
 
 use super::claims::is_own;
+use crate::heads::names::{COOKIE, HOST, PROXY};
+use crate::heads::{RequestHead, absolute_authority, is_plain};
 use crate::model::UnderscoresInHeaders;
-use crate::proxy::wire::request::{absolute_authority, is_plain};
-
-/// Backends behind CGI take it for the variable `HTTP_PROXY`, by which programs choose a proxy of their
-/// own. No client has a use for it (httpoxy, CVE-2016-5385).
-const PROXY: &str = "proxy";
 
 /// Puts the request right; how many of its fields were dropped.
-///
-/// # Errors
-/// Never: what is written was read.
 pub(crate) fn put_right(
-    request: &mut RequestHeader,
+    request: &mut RequestHead,
     underscores: UnderscoresInHeaders,
     named_by: Option<&HeaderName>,
-) -> Result<u64> {
-    if request.version == Version::HTTP_10 && !request.headers.contains_key(header::HOST) {
-        name_host(request)?;
+) -> u64 {
+    if request.version == Version::HTTP_10 && !request.headers.has(HOST) {
+        name_host(request);
     }
     if request.version == Version::HTTP_2 {
-        join_cookies(request)?;
+        join_cookies(request);
     }
-    let is_dropped = |name: &&HeaderName| {
-        let name = name.as_str();
-        name == PROXY
-            || (name.contains('_') && underscores == UnderscoresInHeaders::Drop)
-            || (!name.bytes().all(is_plain) && is_own_twin(name, named_by))
+    let headers = &mut request.headers;
+    if !headers.is_odd() && !headers.has(PROXY) {
+        return 0;
+    }
+    let is_wanted = |name: &str| {
+        // Backends behind CGI take it for the variable `HTTP_PROXY`, by which programs choose a proxy of
+        // their own. No client has a use for it (httpoxy, CVE-2016-5385).
+        let is_proxy = name.eq_ignore_ascii_case(PROXY.as_static());
+        let is_underscored = name.contains('_') && underscores == UnderscoresInHeaders::Drop;
+        let is_twin = || !name.bytes().all(is_plain) && is_own_twin(name, named_by);
+        !is_proxy && !is_underscored && !is_twin()
     };
-    if !request.headers.keys().any(|name| is_dropped(&name)) {
-        return Ok(0);
-    }
-    let dropped: Vec<_> = request.headers.keys().filter(is_dropped).cloned().collect();
-    let before = request.headers.len();
-    for name in &dropped {
-        request.remove_header(name);
-    }
-    Ok((before - request.headers.len()) as u64)
+    headers.retain(is_wanted) as u64
 }
 
 /// Whether backends could take it for a field that the proxy writes, or goes by.
 fn is_own_twin(name: &str, named_by: Option<&HeaderName>) -> bool {
     let plain = name.replace(|sign: char| !sign.is_ascii_alphanumeric(), "-");
-    is_own(&plain) || named_by.is_some_and(|own| own.as_str() == plain)
+    is_own(&plain) || named_by.is_some_and(|own| own.as_str().eq_ignore_ascii_case(&plain))
 }
 
 /// RFC 9112 §3.2.2: the target says which host it is for. HTTP/1.0 knows no Host; backends get one.
-fn name_host(request: &mut RequestHeader) -> Result<()> {
-    let authority = absolute_authority(request).map(HeaderValue::from_bytes);
-    if let Some(authority) = authority {
-        let authority = authority.or_err(ErrorType::InvalidHTTPHeader, "authority")?;
-        request.insert_header(header::HOST, authority)?;
+fn name_host(request: &mut RequestHead) {
+    if let Some(authority) = absolute_authority(request.target()) {
+        let authority = authority.to_owned();
+        request.headers.insert(HOST, authority);
     }
-    Ok(())
 }
 
 /// RFC 9113 §8.2.3: cookies that HTTP/2 carries in fields of their own are one field to HTTP/1. So they
 /// are to backends of HTTP/2, that an application sees the same whatever is spoken to it.
-fn join_cookies(request: &mut RequestHeader) -> Result<()> {
-    let mut crumbs = request.headers.get_all(header::COOKIE).iter();
+fn join_cookies(request: &mut RequestHead) {
+    let mut crumbs = request.headers.all(COOKIE);
     if let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) {
-        let mut joined = first.as_bytes().to_vec();
+        let mut joined = first.to_vec();
         for crumb in std::iter::once(second).chain(crumbs) {
             joined.extend_from_slice(b"; ");
-            joined.extend_from_slice(crumb.as_bytes());
+            joined.extend_from_slice(crumb);
         }
-        let joined = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined));
-        request.insert_header(
-            header::COOKIE,
-            joined.or_err(ErrorType::InvalidHTTPHeader, "cookie")?,
-        )?;
+        request.headers.insert(COOKIE, joined);
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
+    use crate::heads::text_of;
     use crate::proxy::wire::request::is_twin;
 
-    fn request(version: Version, target: &str, headers: &[(&str, &str)]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", target.as_bytes(), None).unwrap();
-        request.set_version(version);
+    fn request(version: Version, target: &str, headers: &[(&str, &str)]) -> RequestHead {
+        let mut request = RequestHead::new(Method::GET, target.as_bytes());
+        request.version = version;
         for (name, value) in headers {
-            request.append_header((*name).to_owned(), *value).unwrap();
+            request.headers.append(*name, value);
         }
         request
     }
 
-    fn names(request: &RequestHeader) -> Vec<&str> {
-        request.headers.keys().map(HeaderName::as_str).collect()
+    fn names(request: &RequestHead) -> Vec<&str> {
+        request.headers.iter().map(|(name, _)| name).collect()
     }
 
     #[test]
     fn fields_with_an_underscore_are_dropped_and_counted() {
         let headers = [("X_Real_IP", "1"), ("X_Real_IP", "2"), ("x-plain", "3"), ("A_", "4")];
         let mut request = request(Version::HTTP_11, "/", &headers);
-        assert_eq!(put_right(&mut request, UnderscoresInHeaders::Drop, None).unwrap(), 3);
+        assert_eq!(put_right(&mut request, UnderscoresInHeaders::Drop, None), 3);
         assert_eq!(names(&request), ["x-plain"]);
     }
 
@@ -118,15 +104,15 @@ mod tests {
         let mut request = request(Version::HTTP_11, "/", &headers);
         let named_by = HeaderName::from_static("x-edge-client");
         let dropped = put_right(&mut request, UnderscoresInHeaders::Allow, Some(&named_by));
-        assert_eq!(dropped.unwrap(), 5);
-        assert_eq!(names(&request), ["x_app"]);
+        assert_eq!(dropped, 5);
+        assert_eq!(names(&request), ["X_App"]);
     }
 
     #[test]
     fn no_client_chooses_the_proxy_of_a_program() {
         for underscores in [UnderscoresInHeaders::Drop, UnderscoresInHeaders::Allow] {
             let mut request = request(Version::HTTP_11, "/", &[("Proxy", "http://evil.test")]);
-            assert_eq!(put_right(&mut request, underscores, None).unwrap(), 1);
+            assert_eq!(put_right(&mut request, underscores, None), 1);
             assert!(names(&request).is_empty());
         }
     }
@@ -139,8 +125,8 @@ mod tests {
             (Version::HTTP_11, &["a=1", "b=2; c=3", "d=4"]),
         ] {
             let mut request = request(version, "/", &crumbs);
-            put_right(&mut request, UnderscoresInHeaders::Drop, None).unwrap();
-            let got: Vec<_> = request.headers.get_all("cookie").iter().collect();
+            put_right(&mut request, UnderscoresInHeaders::Drop, None);
+            let got: Vec<_> = request.headers.all(COOKIE).filter_map(text_of).collect();
             assert_eq!(got, cookies, "{version:?}");
         }
     }
@@ -156,8 +142,8 @@ mod tests {
             (Version::HTTP_10, "http://a.test/x", &own, Some("a.test")),
         ] {
             let mut request = request(version, target, headers);
-            put_right(&mut request, UnderscoresInHeaders::Drop, None).unwrap();
-            let got = request.headers.get("host").map(|host| host.to_str().unwrap());
+            put_right(&mut request, UnderscoresInHeaders::Drop, None);
+            let got = request.headers.text(HOST);
             assert_eq!(got, host, "{target}");
         }
     }

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
 use pingora::Result;
-use pingora::http::ResponseHeader;
 use pingora::modules::http::{HttpModule, HttpModuleBuilder, HttpModules, Module};
 use pingora::proxy::Session;
 
@@ -14,6 +13,7 @@ use super::response::{Body, has_no_body};
 use super::sent::BodyOf;
 use super::shared::Shared;
 use super::stages::RequestContext;
+use crate::heads::ResponseHead;
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::host::compression::Encode;
 use crate::proxy::memory::Account;
@@ -23,7 +23,7 @@ impl Shared {
     pub(super) async fn begin_body(
         &self,
         session: &mut Session,
-        response: &ResponseHeader,
+        response: &ResponseHead,
         body: Body,
         ctx: &mut RequestContext,
     ) -> Result<()> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::Version;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -19,7 +20,11 @@ use super::pass::pass_body;
 use super::shared::Shared;
 use super::stages::RequestContext;
 use super::{retry, upstream_head};
+use crate::heads::Scheme;
 use crate::proxy::client::connection::ARRIVAL;
+use crate::proxy::client::pingora_head::{
+    attach, hand_back, pingora_request, pingora_response, request_of, response_of,
+};
 use crate::proxy::decision::Kind;
 use crate::proxy::memory::gate_of;
 use crate::upstream;
@@ -61,10 +66,15 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> Result<bool> {
-        if ctx.sent().is_some() {
-            return take_over(session, ctx).map(|()| false);
-        }
-        self.0.take_in(session, ctx).await
+        attach(session.req_header_mut());
+        let is_answered = if ctx.sent().is_some() {
+            take_over(session, ctx);
+            false
+        } else {
+            self.0.take_in(session, ctx).await?
+        };
+        hand_back(session.req_header_mut())?;
+        Ok(is_answered)
     }
 
     async fn upstream_peer(
@@ -104,7 +114,13 @@ impl ProxyHttp for Phases {
         request: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        self.0.edit_request(session, request, ctx)
+        let mut head = request_of(request);
+        self.0.edit_request(session, &mut head, ctx)?;
+        *request = pingora_request(&head)?;
+        if request.version == Version::HTTP_2 {
+            upstream::to_http2(request, head.scheme() == Some(Scheme::Https))?;
+        }
+        Ok(())
     }
 
     async fn upstream_response_filter(
@@ -113,7 +129,12 @@ impl ProxyHttp for Phases {
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        upstream::check_answer(response, ctx.kind() == Kind::WebSocket)
+        let mut head = response_of(response);
+        upstream::check_answer(&mut head, ctx.kind() == Kind::WebSocket)?;
+        if head.headers.len() != response.headers.len() {
+            *response = pingora_response(&head)?;
+        }
+        Ok(())
     }
 
     async fn response_filter(
@@ -122,8 +143,10 @@ impl ProxyHttp for Phases {
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        let body = self.0.edit_response(session, response, ctx)?;
-        self.0.begin_body(session, response, body, ctx).await
+        let mut head = response_of(response);
+        let body = self.0.edit_response(session, &mut head, ctx)?;
+        *response = pingora_response(&head)?;
+        self.0.begin_body(session, &head, body, ctx).await
     }
 
     fn response_body_filter(

@@ -1,11 +1,12 @@
 //! Answers that send clients elsewhere, and those that a CA wants to see.
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::StatusCode;
 use pingora::Result;
-use pingora::http::ResponseHeader;
 
 use super::answer::send;
+use crate::heads::ResponseHead;
+use crate::heads::names::{CACHE_CONTROL, LOCATION};
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::host::Host;
 use crate::proxy::host::content::Content;
@@ -19,9 +20,9 @@ pub(crate) async fn redirect(
     location: String,
     host: Host<'_>,
 ) -> Result<()> {
-    let mut response = ResponseHeader::build(StatusCode::PERMANENT_REDIRECT, Some(4))?;
+    let mut response = ResponseHead::new(StatusCode::PERMANENT_REDIRECT);
     let content = Content::text(Bytes::from(format!("this site is served at {location}\n")));
-    response.insert_header(header::LOCATION, location)?;
+    response.headers.insert(LOCATION, location);
     send(session, response, content, host).await
 }
 
@@ -30,8 +31,8 @@ pub(crate) async fn redirect(
 /// # Errors
 /// When it takes no answer any more.
 pub(crate) async fn prove(session: &mut impl Downstream, answer: &str) -> Result<()> {
-    let mut response = ResponseHeader::build(StatusCode::OK, Some(4))?;
-    response.insert_header(header::CACHE_CONTROL, "no-store")?;
+    let mut response = ResponseHead::new(StatusCode::OK);
+    response.headers.insert(CACHE_CONTROL, "no-store");
     let content = Content::text(Bytes::copy_from_slice(answer.as_bytes()));
     send(session, response, content, Host::none()).await
 }

@@ -3,14 +3,15 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use http::{Method, StatusCode, Version, header};
+use http::{Method, StatusCode, Version};
 use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::answer::send;
 use super::headers::{frame_for, strip_hop_by_hop};
 use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
+use crate::heads::names::{CONTENT_LENGTH, EXPECT};
+use crate::heads::{RequestHead, ResponseHead};
 use crate::model::UpstreamFailure;
 use crate::proxy::client::downstream::{DRAIN_BODY, Downstream};
 use crate::proxy::decision::Kind;
@@ -31,7 +32,7 @@ impl Shared {
     pub(crate) fn edit_response(
         &self,
         session: &mut impl Downstream,
-        response: &mut ResponseHeader,
+        response: &mut ResponseHead,
         ctx: &mut RequestContext,
     ) -> Result<Body> {
         strip_hop_by_hop(response);
@@ -44,16 +45,16 @@ impl Shared {
         // A client that waits for a 100 does not send the body of what was answered without one.
         if !response.status.is_informational()
             && session.status().is_none()
-            && session.request().headers.contains_key(header::EXPECT)
+            && session.request().headers.has(EXPECT)
         {
             session.set_read_timeout(DRAIN_BODY.min(ctx.options.read_timeout));
         }
         if let Some(rate) = &ctx.rate {
-            rate.write(response)?;
+            rate.write(response);
         }
         judge(response.status, ctx);
         if !matches!(body, Body::Page(_)) && !response.status.is_informational() {
-            self.host(ctx).finish(response)?;
+            self.host(ctx).finish(response);
         }
         Ok(body)
     }
@@ -65,7 +66,7 @@ impl Shared {
     pub(crate) async fn send_page(
         &self,
         session: &mut impl Downstream,
-        response: &ResponseHeader,
+        response: &ResponseHead,
         page: Content,
         ctx: &RequestContext,
     ) -> Result<()> {
@@ -76,8 +77,8 @@ impl Shared {
     /// with what becomes of its body.
     fn adapt(
         &self,
-        request: &RequestHeader,
-        response: &mut ResponseHeader,
+        request: &RequestHead,
+        response: &mut ResponseHead,
         ctx: &RequestContext,
     ) -> Result<Body> {
         let host = self.host(ctx);
@@ -92,7 +93,7 @@ impl Shared {
             && !sent.stays()
         {
             let secure = ctx.seen.as_ref().is_some_and(|seen| seen.is_secure);
-            self.hosts.sticky.set(response, sticky, domain, &node.backend.id, secure)?;
+            self.hosts.sticky.set(response, sticky, domain, &node.backend.id, secure);
         }
         // A call of gRPC has its status in trailers, and nobody reads a page.
         let wants_page = ctx.kind() != Kind::Grpc;
@@ -146,7 +147,7 @@ pub(super) fn is_answering(session: &impl Downstream) -> bool {
 
 /// Whether the client can't tell where this response, or its own request, ends but by the end of
 /// the connection.
-fn ends_with_connection(session: &mut impl Downstream, response: &ResponseHeader) -> bool {
+fn ends_with_connection(session: &mut impl Downstream, response: &ResponseHead) -> bool {
     if response.status.is_informational() {
         return false;
     }
@@ -158,7 +159,7 @@ fn ends_with_connection(session: &mut impl Downstream, response: &ResponseHeader
     let request = session.request();
     request.version == Version::HTTP_10
         && !has_no_body(&request.method, response.status)
-        && !response.headers.contains_key(header::CONTENT_LENGTH)
+        && !response.headers.has(CONTENT_LENGTH)
 }
 
 /// Whether an answer has no body, whatever the backend sends (RFC 9110 §6.4.1).

@@ -5,22 +5,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Version, header};
-use pingora::http::RequestHeader;
+use http::Version;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 use super::claims::forward;
-use super::headers::{REQUEST_ID, RequestId, set_te, to_origin_form};
+use super::headers::{RequestId, set_te, to_origin_form};
 use super::shared::Shared;
 use super::stages::RequestContext;
+use crate::heads::names::{CONNECTION, UPGRADE, X_REQUEST_ID};
+use crate::heads::{RequestHead, Scheme, Set};
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::decision::Kind;
 use crate::proxy::host::{headers, paths};
 use crate::proxy::memory::{Held, gated};
-use crate::proxy::wire::request::{
-    X_REQUEST_ID, forwarded_proto, original_host, usable_request_id,
-};
+use crate::proxy::wire::request::{forwarded_proto, original_host, usable_request_id};
 use crate::upstream;
 
 /// How a connection with the chosen backend is made.
@@ -105,7 +104,7 @@ impl Shared {
     pub(crate) fn edit_request(
         &self,
         session: &impl Downstream,
-        request: &mut RequestHeader,
+        request: &mut RequestHead,
         ctx: &mut RequestContext,
     ) -> Result<()> {
         let is_websocket = ctx.kind() == Kind::WebSocket;
@@ -117,45 +116,40 @@ impl Shared {
             node.live.note_only_http1();
         }
         if !is_websocket {
-            // Pingora looks at the field alone.
-            request.remove_header(&header::UPGRADE);
-            request.remove_header(&header::CONNECTION);
+            request.headers.remove_any(const { Set::of(&[UPGRADE, CONNECTION]) });
         }
-        let host = original_host(session.request())?;
-        to_origin_form(request)?;
-        let version = session.request().version;
-        self.via.add(request, version)?;
-        set_te(request, session.request());
+        let came = session.request();
+        to_origin_form(request);
+        self.via.add(request, came.version);
+        set_te(request, came);
         if let Some(client) = ctx.client() {
-            forward(request, client, ctx.options.client_ip_header.as_ref(), host.as_ref())?;
+            let named_by = ctx.options.client_ip_header.as_ref();
+            forward(request, client, named_by, original_host(came));
         }
+        // Not what the client says of itself: an application takes it for how it was reached.
         let is_https = forwarded_proto(request) == Some("https");
-        set_request_id(request, &mut ctx.request_id)?;
+        request.set_scheme(if is_https { Scheme::Https } else { Scheme::Http });
+        set_request_id(request, &mut ctx.request_id);
         if let Some(pinned) = ctx.pinned()
             && let Some(options) = self.host(ctx).options()
         {
             if let Some(route) = pinned.route {
-                paths::strip(pinned.domain.option_of(route), request)?;
+                paths::strip(pinned.domain.option_of(route), request);
             }
-            headers::edit_request(&options.request_headers, request)?;
-        }
-        if request.version == Version::HTTP_2 {
-            // Not what the client says of itself: an application takes it for how it was reached.
-            upstream::to_http2(request, is_https)?;
+            headers::edit_request(&options.request_headers, request);
         }
         Ok(())
     }
 }
 
 /// One id and no other: the one that is logged.
-fn set_request_id(request: &mut RequestHeader, own: &mut Option<RequestId>) -> Result<()> {
+fn set_request_id(request: &mut RequestHead, own: &mut Option<RequestId>) {
     let Some(id) = usable_request_id(request) else {
         let id = own.get_or_insert_with(RequestId::random);
-        return request.insert_header(REQUEST_ID, id.as_str());
+        return request.headers.insert(X_REQUEST_ID, id.as_str());
     };
-    if request.headers.get_all(X_REQUEST_ID).iter().nth(1).is_some() {
+    if request.headers.all(X_REQUEST_ID).nth(1).is_some() {
         let id = id.to_owned();
-        request.insert_header(REQUEST_ID, id)?;
+        request.headers.insert(X_REQUEST_ID, id);
     }
-    Ok(())
 }

@@ -3,25 +3,32 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{StatusCode, Version, header};
+use std::sync::LazyLock;
+
+use http::{Method, StatusCode, Version};
 use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::protocols::tls::SslDigest;
 use pingora::proxy::Session;
 
+use super::pingora_head::{attach, attached, attached_mut, pingora_response};
+use crate::heads::names::EXPECT;
+use crate::heads::{RequestHead, ResponseHead};
 use crate::model::ProxyHeader;
 
 /// How long the rest of a request body that nobody wants may take, so that its connection can be
 /// used again.
 pub(crate) const DRAIN_BODY: Duration = Duration::from_secs(5);
 
+/// What is seen of a request before its head was attached.
+static UNREAD: LazyLock<RequestHead> = LazyLock::new(|| RequestHead::new(Method::GET, b"/"));
+
 /// The client's end of a request: what it has asked, and how it is answered.
 pub(crate) trait Downstream: Send {
-    fn request(&self) -> &RequestHeader;
+    fn request(&self) -> &RequestHead;
 
-    fn request_mut(&mut self) -> &mut RequestHeader;
+    fn request_mut(&mut self) -> &mut RequestHead;
 
     /// The status of the head that was sent last.
     fn status(&self) -> Option<StatusCode>;
@@ -65,7 +72,7 @@ pub(crate) trait Downstream: Send {
     /// When the client takes no answer any more.
     fn answer(
         &mut self,
-        head: ResponseHeader,
+        head: ResponseHead,
         body: Option<Bytes>,
     ) -> impl Future<Output = Result<()>> + Send;
 
@@ -77,12 +84,16 @@ pub(crate) trait Downstream: Send {
 }
 
 impl Downstream for Session {
-    fn request(&self) -> &RequestHeader {
-        self.req_header()
+    fn request(&self) -> &RequestHead {
+        attached(self.req_header()).unwrap_or(&UNREAD)
     }
 
-    fn request_mut(&mut self) -> &mut RequestHeader {
-        self.req_header_mut()
+    fn request_mut(&mut self) -> &mut RequestHead {
+        let header = self.req_header_mut();
+        if attached(header).is_none() {
+            attach(header);
+        }
+        attached_mut(header).expect("it was attached")
     }
 
     fn status(&self) -> Option<StatusCode> {
@@ -135,7 +146,7 @@ impl Downstream for Session {
         }
         // Pingora would close the connection after each `Expect: 100-continue`, because the body is
         // not read yet when the backend's 100 passes.
-        if self.req_header().headers.contains_key(header::EXPECT) {
+        if self.request().headers.has(EXPECT) {
             self.set_close_on_response_before_downstream_finish(false);
         }
     }
@@ -148,7 +159,8 @@ impl Downstream for Session {
         !self.as_ref().retry_buffer_truncated()
     }
 
-    async fn answer(&mut self, head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
+    async fn answer(&mut self, head: ResponseHead, body: Option<Bytes>) -> Result<()> {
+        let head = pingora_response(&head)?;
         let Some(body) = body else {
             return match self.as_mut() {
                 // Pingora's own ways to write a head never end the stream with it.

@@ -7,13 +7,11 @@
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use ipnet::IpNet;
-use pingora::http::RequestHeader;
 
-/// The addresses that a request came along by.
-pub(crate) const FORWARDED_FOR: &str = "x-forwarded-for";
-pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static(FORWARDED_FOR);
+use crate::heads::RequestHead;
+use crate::heads::names::X_FORWARDED_FOR;
 
 /// What stands in a chain for an address that nobody knows (RFC 7239 §6.2 has the same word).
 pub(crate) const UNKNOWN: &str = "unknown";
@@ -37,13 +35,11 @@ pub(crate) struct Named {
 }
 
 /// The client of a request that came from `peer`, which is trusted.
-pub(crate) fn named(request: &RequestHeader, peer: IpAddr, sources: Sources<'_>) -> Named {
+pub(crate) fn named(request: &RequestHead, peer: IpAddr, sources: Sources<'_>) -> Named {
     if let Some(name) = sources.header {
-        let mut values = request.headers.get_all(name).iter();
+        let mut values = request.headers.all(name);
         match (values.next(), values.next()) {
-            (Some(value), None) => {
-                return Named { ip: address(value.as_bytes()), by_header: true };
-            }
+            (Some(value), None) => return Named { ip: address(value), by_header: true },
             // Of two nobody knows which one the proxy has written.
             (Some(_), Some(_)) => return Named { ip: None, by_header: true },
             (None, _) => {}
@@ -54,9 +50,9 @@ pub(crate) fn named(request: &RequestHeader, peer: IpAddr, sources: Sources<'_>)
 
 /// The first entry from the right that is no trusted proxy's; the leftmost where all are trusted;
 /// `peer` where there are none. `None` where it can't be read.
-fn rightmost_untrusted(request: &RequestHeader, peer: IpAddr, trusted: &[IpNet]) -> Option<IpAddr> {
+fn rightmost_untrusted(request: &RequestHead, peer: IpAddr, trusted: &[IpNet]) -> Option<IpAddr> {
     let mut client = peer;
-    let lines = request.headers.get_all(X_FORWARDED_FOR).iter().rev();
+    let lines = request.headers.all(X_FORWARDED_FOR).rev();
     for entry in lines.flat_map(|line| entries(line).rev()) {
         client = address(entry)?;
         if !trusted.iter().any(|network| network.contains(&client)) {
@@ -67,15 +63,15 @@ fn rightmost_untrusted(request: &RequestHeader, peer: IpAddr, trusted: &[IpNet])
 }
 
 /// The entries of a line; empty ones are no entries (RFC 9110 §5.6.1.2).
-fn entries(line: &HeaderValue) -> impl DoubleEndedIterator<Item = &[u8]> {
-    let entries = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+fn entries(line: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    let entries = line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     entries.filter(|entry| !entry.is_empty())
 }
 
 /// The chain that a backend gets: each entry of the request's as a plain address, then `peer`.
-pub(crate) fn chain(request: &RequestHeader, peer: &[u8]) -> Vec<u8> {
+pub(crate) fn chain(request: &RequestHead, peer: &[u8]) -> Vec<u8> {
     let mut chain = Vec::new();
-    for entry in request.headers.get_all(X_FORWARDED_FOR).iter().flat_map(entries) {
+    for entry in request.headers.all(X_FORWARDED_FOR).flat_map(entries) {
         push(&mut chain, address(entry));
     }
     chain.extend_from_slice(peer);
@@ -133,13 +129,14 @@ fn read_port(text: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
-    fn request(lines: &[&[u8]]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+    fn request(lines: &[&[u8]]) -> RequestHead {
+        let mut request = RequestHead::new(Method::GET, b"/");
         for line in lines {
-            let line = HeaderValue::from_bytes(line).unwrap();
-            request.append_header(FORWARDED_FOR, line).unwrap();
+            request.headers.append(X_FORWARDED_FOR, line);
         }
         request
     }
@@ -220,7 +217,7 @@ mod tests {
         let named = |values: &[&'static str]| {
             let mut request = request(&[b"198.51.100.1"]);
             for value in values {
-                request.append_header("CF-Connecting-IP", *value).unwrap();
+                request.headers.append("CF-Connecting-IP", value);
             }
             let sources = Sources { trusted: &[], header: Some(&name) };
             named(&request, "10.0.0.1".parse().unwrap(), sources)

@@ -5,4 +5,5 @@ pub(super) mod downstream;
 pub(super) mod forwarded;
 pub(super) mod framed;
 pub(super) mod given_up;
+pub(super) mod pingora_head;
 pub(super) mod sender;

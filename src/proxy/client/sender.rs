@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 
-use pingora::http::RequestHeader;
-
 use super::connection::Connection;
 use super::forwarded::{Sources, named};
+use crate::heads::RequestHead;
 
 /// Who sent a request.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +24,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Who sent `request` over `connection`.
-    pub(crate) fn of(
-        connection: &Connection,
-        request: &RequestHeader,
-        sources: Sources<'_>,
-    ) -> Self {
+    pub(crate) fn of(connection: &Connection, request: &RequestHead, sources: Sources<'_>) -> Self {
         let Connection { peer, client: ip, is_known, trusted, ref tls, .. } = *connection;
         let secure = tls.is_some();
         let origin = is_known.then_some(ip);
@@ -40,7 +35,7 @@ impl Client {
     pub(crate) fn at(
         ip: IpAddr,
         secure: bool,
-        request: &RequestHeader,
+        request: &RequestHead,
         sources: Sources<'_>,
     ) -> Self {
         let trusted = sources.trusted.iter().any(|network| network.contains(&ip));
@@ -49,7 +44,7 @@ impl Client {
     }
 
     /// Whom a trusted proxy names.
-    fn named_in(self, request: &RequestHeader, sources: Sources<'_>) -> Self {
+    fn named_in(self, request: &RequestHead, sources: Sources<'_>) -> Self {
         if !self.trusted {
             return self;
         }

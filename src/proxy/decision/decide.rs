@@ -179,9 +179,7 @@ impl<'r> Case<'_, 'r> {
                 let origin = self.facts.client?.origin?;
                 Some(stable_hash(&client_network(origin).octets()))
             }
-            Balance::HashHeader(name) => {
-                request.headers.get(name).map(|value| stable_hash(value.as_bytes()))
-            }
+            Balance::HashHeader(name) => request.headers.get(name).map(stable_hash),
             Balance::HashCookie(name) => {
                 cookies(request, name).next().map(|cookie| stable_hash(cookie.value().as_bytes()))
             }

@@ -5,14 +5,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{Method, header};
-use pingora::http::RequestHeader;
+use http::Method;
 
 use super::decide::{Progress, Site, World, decide};
 use super::facts::{Facts, Kind, is_secure};
 use super::standing::{matched, standings, unserved};
 use super::verdict::{Answer, Step, Verdict};
 use crate::clock::whole_millis;
+use crate::heads::names::HOST;
+use crate::heads::{RequestHead, text_of};
 use crate::model::{
     Explanation, HeaderLine, LiveTag, MatchedBy, OptionSet, RateLimit, Reason, Refusal,
     RequestTimeouts, RequestUrl, TlsMode, normalise_host,
@@ -101,7 +102,7 @@ impl Explainer {
         &self,
         snapshot: &Snapshot,
         question: Question<'_>,
-        request: &RequestHeader,
+        request: &RequestHead,
         options: &ProxyOptions,
         explanation: &mut Explanation,
     ) -> Result<(), Answer> {
@@ -271,7 +272,7 @@ fn notes(options: &OptionSet, is_client_known: bool) -> Vec<String> {
     notes
 }
 
-fn timeouts(options: &ProxyOptions, request: Option<&RequestHeader>) -> RequestTimeouts {
+fn timeouts(options: &ProxyOptions, request: Option<&RequestHead>) -> RequestTimeouts {
     let upstream = &options.upstream;
     let is_websocket = request.is_some_and(|request| Kind::of(request) == Kind::WebSocket);
     let (silent_backend, silent_client) = if is_websocket {
@@ -290,16 +291,15 @@ fn timeouts(options: &ProxyOptions, request: Option<&RequestHeader>) -> RequestT
 }
 
 /// The request as it would arrive. `None` when no parser would accept it.
-fn request(question: Question<'_>) -> Option<RequestHeader> {
+fn request(question: Question<'_>) -> Option<RequestHead> {
     let Question { url, headers, .. } = question;
-    let mut request = RequestHeader::build(Method::GET, url.path().as_bytes(), None).ok()?;
-    request.insert_header(header::HOST, url.authority()).ok()?;
+    let mut request = RequestHead::new(Method::GET, url.path().as_bytes());
+    request.headers.insert(HOST, text_of(url.authority().as_bytes())?);
     for header in headers {
-        let (name, value) = (header.name().clone(), header.value().clone());
-        if name == header::HOST {
-            request.insert_header(name, value).ok()?;
+        if *header.name() == http::header::HOST {
+            request.headers.insert(HOST, header.value());
         } else {
-            request.append_header(name, value).ok()?;
+            request.headers.append(header.name(), header.value());
         }
     }
     has_plain_length(&request).then_some(request)

@@ -1,9 +1,8 @@
 //! What is known of a request before anything is decided: its head is looked at once.
 
-use h2::ext::Protocol;
 use http::{Method, Version};
-use pingora::http::RequestHeader;
 
+use crate::heads::RequestHead;
 use crate::model::{HostBuffer, Reason};
 use crate::proxy::client::sender::Client;
 use crate::proxy::wire::request::{
@@ -19,11 +18,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn of(request: &RequestHeader) -> Self {
+    pub(crate) fn of(request: &RequestHead) -> Self {
         match request.version {
             Version::HTTP_2 if is_grpc(request) => Self::Grpc,
             // RFC 8441; the front has made a GET of it.
-            Version::HTTP_2 if request.extensions.get::<Protocol>().is_some() => Self::WebSocket,
+            Version::HTTP_2 if request.is_websocket() => Self::WebSocket,
             Version::HTTP_11 if wants_websocket(request) => Self::WebSocket,
             _ => Self::Plain,
         }
@@ -33,7 +32,7 @@ impl Kind {
 /// What routing goes by.
 #[derive(Debug)]
 pub(crate) struct Facts<'r> {
-    pub(crate) request: &'r RequestHeader,
+    pub(crate) request: &'r RequestHead,
     /// The host that it is for, normalised; empty where HTTP/1.0 names none.
     pub(super) host: Result<&'r str, Reason>,
     /// Who sent it; `None` where nobody has: it is only explained.
@@ -47,7 +46,7 @@ pub(crate) struct Facts<'r> {
 
 impl<'r> Facts<'r> {
     pub(crate) fn of(
-        request: &'r RequestHeader,
+        request: &'r RequestHead,
         buffer: &'r mut HostBuffer,
         client: Option<Client>,
         is_secure: bool,
@@ -59,7 +58,7 @@ impl<'r> Facts<'r> {
     }
 
     pub(crate) fn path(&self) -> &'r str {
-        self.request.uri.path()
+        self.request.path()
     }
 
     /// Methods that would make a tunnel, or an echo.
@@ -70,6 +69,6 @@ impl<'r> Facts<'r> {
 
 /// Whether the client's own connection is protected: it came over TLS, or a proxy that is believed
 /// says that it did there.
-pub(crate) fn is_secure(request: &RequestHeader, client: Client) -> bool {
+pub(crate) fn is_secure(request: &RequestHead, client: Client) -> bool {
     client.secure || (client.trusted && forwarded_proto(request) == Some("https"))
 }

@@ -3,10 +3,9 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{StatusCode, Version};
 use pingora::connectors::ConnectorOptions;
-use pingora::http::RequestHeader;
-use pingora::{Error, ErrorType, OrErr, Result};
+use pingora::{Error, ErrorType, Result};
 
 use super::answer::body_of;
 use super::connect::{Connector, keep};
@@ -15,6 +14,8 @@ use super::errors::malformed_answer;
 use super::fields::{keeps, strip_request};
 use super::relay::Relay;
 use super::request::{self, Body, frame};
+use crate::heads::RequestHead;
+use crate::heads::names::{CONNECTION, UPGRADE};
 use crate::link::Link;
 use crate::proxy::carry::response;
 use crate::proxy::carry::retry;
@@ -119,20 +120,18 @@ impl Carrier {
         client: &mut C,
         ctx: &mut RequestContext,
         target: &Target,
-    ) -> Result<(RequestHeader, Body)> {
-        let mut head = client.request().clone();
+    ) -> Result<(RequestHead, Body)> {
+        let mut head = client.request().copy();
         let has_body = !target.is_websocket && (!client.is_body_read() || client.received() > 0);
-        head.set_version(Version::HTTP_11);
-        if client.request().version == Version::HTTP_2 {
-            name_host(&mut head)?;
-        }
+        head.version = Version::HTTP_11;
+        head.name_host();
         strip_request(&mut head)?;
         if target.is_websocket {
-            head.insert_header(header::CONNECTION, "Upgrade")?;
-            head.insert_header(header::UPGRADE, "websocket")?;
+            head.headers.append(CONNECTION, "Upgrade");
+            head.headers.append(UPGRADE, "websocket");
         }
         self.shared.edit_request(client, &mut head, ctx)?;
-        let body = frame(&mut head, has_body)?;
+        let body = frame(&mut head, has_body);
         Ok((head, body))
     }
 
@@ -192,11 +191,4 @@ impl Carrier {
         }
         Ok(())
     }
-}
-
-/// RFC 9113 §8.3.1: HTTP/1 has the authority in a field.
-fn name_host(head: &mut RequestHeader) -> Result<()> {
-    let Some(authority) = head.uri.authority() else { return Ok(()) };
-    let host = HeaderValue::from_str(authority.as_str());
-    head.insert_header(header::HOST, host.or_err(ErrorType::InvalidHTTPHeader, "authority")?)
 }

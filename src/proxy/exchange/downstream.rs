@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::HeaderMap;
 use pingora::Result;
-use pingora::http::ResponseHeader;
 use pingora::protocols::SocketDigest;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::time::timeout;
 
 use super::errors::{Late, late};
 use super::scratch;
+use crate::heads::ResponseHead;
 use crate::model::ProxyHeader;
 use crate::proxy::client::downstream::{DRAIN_BODY, Downstream};
 
@@ -58,7 +58,7 @@ pub(crate) trait Relayed: Downstream {
     ///
     /// # Errors
     /// When it can't be written.
-    fn begin(&mut self, head: &mut ResponseHeader) -> Result<()>;
+    fn begin(&mut self, head: &mut ResponseHead) -> Result<()>;
 
     /// Writes content of the answer's body. What does not leave is held.
     ///
@@ -107,7 +107,7 @@ pub(crate) trait Relayed: Downstream {
 /// When the client takes no answer any more.
 pub(super) async fn send_whole<C: Relayed>(
     client: &mut C,
-    mut head: ResponseHeader,
+    mut head: ResponseHead,
     body: Option<Bytes>,
 ) -> Result<()> {
     client.begin(&mut head)?;

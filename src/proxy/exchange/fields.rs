@@ -1,105 +1,107 @@
 //! Fields that speak of one connection, and not of the message (RFC 9110 §7.6.1).
 
-use http::header::{self, HeaderMap, HeaderName};
-use http::{Method, Version};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{Method, StatusCode, Version};
 use pingora::{Error, ErrorType, Result};
 
+use crate::heads::names::{
+    CONNECTION, HOST, HTTP2_SETTINGS, KEEP_ALIVE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, X_FORWARDED_FOR, X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+};
+use crate::heads::{Fields, Known, RequestHead, ResponseHead, Set};
 use crate::proxy::carry::response;
 use crate::proxy::wire::strict::is_token;
 
 /// More options than these nobody needs; each costs a look.
 const MAX_OPTIONS: usize = 64;
 
-static HOP_BY_HOP: [HeaderName; 9] = [
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::UPGRADE,
-];
+const HOP_BY_HOP: Set = Set::of(&[
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    HTTP2_SETTINGS,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    CONNECTION,
+    UPGRADE,
+]);
+
+/// What a request is routed by.
+const ROUTING: Set = Set::of(&[HOST, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO]);
+
+/// What a connection of HTTP/2 may not have (RFC 9113 §8.2.2).
+const NOT_OF_HTTP2: Set =
+    Set::of(&[TRANSFER_ENCODING, CONNECTION, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION]);
 
 /// Takes out of a request what is of its client's connection.
 ///
 /// # Errors
 /// When it would have what a backend goes by be taken out, or names no field.
-pub(super) fn strip_request(request: &mut RequestHeader) -> Result<()> {
-    if request.headers.contains_key(header::CONNECTION) {
+pub(super) fn strip_request(request: &mut RequestHead) -> Result<()> {
+    if request.headers.has(CONNECTION) {
         for name in nominated(&request.headers)? {
-            request.remove_header(&name);
+            request.headers.remove(&*name);
         }
     }
-    // One look at the names that are there, in place of one for each that should not be.
-    if request.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        for name in &HOP_BY_HOP {
-            request.remove_header(name);
-        }
-    }
+    request.headers.remove_any(HOP_BY_HOP);
     Ok(())
 }
 
-/// The fields that `Connection` names.
-fn nominated(headers: &HeaderMap) -> Result<Vec<HeaderName>> {
+/// The fields that `Connection` names and that are there, but for those that go anyway.
+fn nominated(headers: &Fields) -> Result<Vec<String>> {
     let refuse = |words| Err(Error::explain(ErrorType::InvalidHTTPHeader, words).into_down());
     let mut names = Vec::new();
-    for option in options(headers) {
-        let name = is_token(option).then(|| HeaderName::from_bytes(option).ok()).flatten();
+    for (index, option) in options(headers).enumerate() {
+        if index + 1 == MAX_OPTIONS {
+            return refuse("Connection names too many fields");
+        }
+        let name = is_token(option).then(|| std::str::from_utf8(option).ok()).flatten();
         let Some(name) = name else { return refuse("Connection names what is no field") };
-        if matches!(
-            name.as_str(),
-            "host" | "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto"
-        ) {
+        let known = Known::of(option);
+        if known.is_some_and(|known| ROUTING.has(known)) {
             return refuse("Connection names a field that routes");
         }
-        names.push(name);
-        if names.len() == MAX_OPTIONS {
-            return refuse("Connection names too many fields");
+        let goes = known.is_some_and(|known| HOP_BY_HOP.has(known));
+        if !goes && headers.has(name) {
+            names.push(name.to_owned());
         }
     }
     Ok(names)
 }
 
-fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let values = headers.get_all(header::CONNECTION).iter();
-    let options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+fn options(headers: &Fields) -> impl Iterator<Item = &[u8]> {
+    let options = headers.all(CONNECTION).flat_map(|value| value.split(|byte| *byte == b','));
     options.map(<[u8]>::trim_ascii).filter(|option| !option.is_empty())
 }
 
 /// Whether a connection goes on behind a message of this version, by what its sender says (RFC 9112 §9.3).
-pub(super) fn keeps(version: Version, headers: &HeaderMap) -> bool {
+pub(super) fn keeps(version: Version, headers: &Fields) -> bool {
     let says = |word: &[u8]| options(headers).any(|option| option.eq_ignore_ascii_case(word));
-    if !headers.contains_key(header::CONNECTION) {
+    if !headers.has(CONNECTION) {
         return version == Version::HTTP_11;
     }
     !says(b"close") && (version == Version::HTTP_11 || says(b"keep-alive"))
 }
 
-/// Takes out of an answer what a connection of HTTP/2 may not have (RFC 9113 §8.2.2).
-pub(super) fn strip_answer(answer: &mut ResponseHeader) {
-    for name in [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE] {
-        answer.remove_header(&name);
-    }
-    answer.remove_header("keep-alive");
-    answer.remove_header("proxy-connection");
+/// Takes out of an answer what a connection of HTTP/2 may not have.
+pub(super) fn strip_answer(answer: &mut ResponseHead) {
+    answer.headers.remove_any(NOT_OF_HTTP2);
 }
 
 /// Whether an answer has no body, whatever its head says (RFC 9110 §6.4.1).
-pub(super) fn has_no_body(method: &Method, response: &ResponseHeader) -> bool {
-    response.status.is_informational() || response::has_no_body(method, response.status)
+pub(super) fn has_no_body(method: &Method, status: StatusCode) -> bool {
+    status.is_informational() || response::has_no_body(method, status)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn request(fields: &[(&'static str, &str)]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+    fn request(fields: &[(&'static str, &str)]) -> RequestHead {
+        let mut request = RequestHead::new(Method::GET, b"/");
         for (name, value) in fields {
-            request.append_header(*name, *value).unwrap();
+            request.headers.append(*name, value);
         }
         request
     }
@@ -117,7 +119,7 @@ mod tests {
             ("x-end", "2"),
         ]);
         strip_request(&mut request).unwrap();
-        assert_eq!(request.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-end"]);
+        assert_eq!(request.headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["x-end"]);
     }
 
     #[test]

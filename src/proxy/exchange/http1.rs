@@ -7,13 +7,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode, Version, header};
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::date::get_cached_date;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::answer::{frame, write};
+use super::answer::frame;
 use super::clock::Clock;
 use super::downstream::{Received, Relayed, Take, drain, ends, send_whole};
 use super::errors::{closed_within_body, short_answer, unread_body, unwritten_answer};
@@ -21,8 +20,9 @@ use super::fields::keeps;
 use super::framing::{Framing, SizeLine, last_chunk, size_line};
 use super::inbound::Inbound;
 use super::replay::Replay;
-use super::request::parse;
 use super::scratch;
+use crate::heads::names::{CONNECTION, DATE};
+use crate::heads::{RequestHead, ResponseHead};
 use crate::link::{Outbox, Transport};
 use crate::model::ProxyHeader;
 use crate::proxy::client::connection::Connection;
@@ -39,7 +39,7 @@ const LINGER: Duration = Duration::from_secs(5);
 pub(crate) struct Http1 {
     stream: Transport,
     connection: Arc<Connection>,
-    request: RequestHeader,
+    request: RequestHead,
     inbound: Inbound,
     outbox: Outbox,
     framing: Framing,
@@ -53,29 +53,24 @@ pub(crate) struct Http1 {
     half_close_timeout: Duration,
     half_closed: Option<Instant>,
     clock: Clock,
-    /// Its head as it came, how its body is delimited, and its measures.
-    came: (Bytes, Body, (usize, usize)),
+    /// How its body is delimited.
+    body: Body,
 }
 
 impl Http1 {
     /// A request whose head was read.
-    ///
-    /// # Errors
-    /// When its head can't be understood.
     pub(crate) fn new(
         stream: Transport,
         clock: Clock,
         connection: Arc<Connection>,
         whole: Whole,
         half_close_timeout: Duration,
-    ) -> std::result::Result<Self, Transport> {
-        let Whole { head, rest, body, measures } = whole;
-        let head = head.freeze();
-        let Ok(request) = parse(&head, measures.1) else { return Err(stream) };
-        let mut client = Self {
+    ) -> Self {
+        let Whole { head: request, rest, body } = whole;
+        Self {
             stream,
             connection,
-            keeps: false,
+            keeps: keeps(request.version, &request.headers),
             request,
             inbound: Inbound::of(body, rest),
             outbox: Outbox::default(),
@@ -88,16 +83,13 @@ impl Http1 {
             half_close_timeout,
             half_closed: None,
             clock,
-            came: (head, body, measures),
-        };
-        client.keeps = keeps(client.request.version, &client.request.headers);
-        Ok(client)
+            body,
+        }
     }
 
     /// Gives the request up to whoever carries it in our place. None of its body was read.
     pub(crate) fn into_parts(self) -> (Transport, Whole) {
-        let (head, body, measures) = self.came;
-        let whole = Whole { head: head.into(), rest: self.inbound.unread, measures, body };
+        let whole = Whole { head: self.request, rest: self.inbound.unread, body: self.body };
         (self.stream, whole)
     }
 
@@ -146,11 +138,11 @@ impl Http1 {
 }
 
 impl Downstream for Http1 {
-    fn request(&self) -> &RequestHeader {
+    fn request(&self) -> &RequestHead {
         &self.request
     }
 
-    fn request_mut(&mut self) -> &mut RequestHeader {
+    fn request_mut(&mut self) -> &mut RequestHead {
         &mut self.request
     }
 
@@ -189,11 +181,14 @@ impl Downstream for Http1 {
     }
 
     fn ends(&self) -> ProxyHeader {
-        let digest = match &self.stream {
-            Transport::Other(stream) => stream.get_socket_digest(),
-            _ => None,
-        };
-        ends(digest.as_deref())
+        match &self.stream {
+            Transport::Tcp(stream) => match (stream.peer_addr(), stream.local_addr()) {
+                (Ok(client), Ok(server)) => ProxyHeader::Proxied { client, server },
+                _ => ProxyHeader::Local,
+            },
+            Transport::Other(stream) => ends(stream.get_socket_digest().as_deref()),
+            Transport::Unix(_) => ProxyHeader::Local,
+        }
     }
 
     fn set_timeouts(&mut self, read: Duration, write: Duration) {
@@ -211,7 +206,7 @@ impl Downstream for Http1 {
         }
     }
 
-    async fn answer(&mut self, head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
+    async fn answer(&mut self, head: ResponseHead, body: Option<Bytes>) -> Result<()> {
         send_whole(self, head, body).await
     }
 
@@ -293,12 +288,12 @@ impl Relayed for Http1 {
         self.half_closed?.checked_add(self.half_close_timeout)
     }
 
-    fn begin(&mut self, head: &mut ResponseHeader) -> Result<()> {
+    fn begin(&mut self, head: &mut ResponseHead) -> Result<()> {
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
             // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
             if self.request.version != Version::HTTP_10 {
                 self.status = Some(head.status);
-                write(head, self.outbox.head());
+                head.write(self.outbox.head());
             }
             return Ok(());
         }
@@ -310,14 +305,13 @@ impl Relayed for Http1 {
                 self.keeps = false;
             }
             // The date of who made the answer holds (RFC 9110 §6.6.1): its age counts from there.
-            if !head.headers.contains_key(header::DATE) {
-                head.insert_header(header::DATE, get_cached_date())?;
+            if !head.headers.has(DATE) {
+                head.headers.append(DATE, get_cached_date());
             }
-            let connection = if self.keeps { "keep-alive" } else { "close" };
-            head.insert_header(header::CONNECTION, connection)?;
+            head.headers.insert(CONNECTION, if self.keeps { "keep-alive" } else { "close" });
         }
         self.status = Some(head.status);
-        write(head, self.outbox.head());
+        head.write(self.outbox.head());
         Ok(())
     }
 

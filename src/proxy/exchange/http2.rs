@@ -8,18 +8,20 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::date::get_cached_date;
 
+use super::answer::length_of;
 use super::clock::Clock;
 use super::downstream::{Received, Relayed, Take, drain, ends, send_whole};
 use super::errors::{reset_by_client, short_answer, unread_body, unwritten_answer};
 use super::fields::{has_no_body, strip_answer};
 use super::framing::Framing;
 use super::replay::Replay;
+use crate::heads::names::{DATE, SEC_WEBSOCKET_ACCEPT};
+use crate::heads::{RequestHead, ResponseHead};
 use crate::model::ProxyHeader;
 use crate::proxy::carry::headers::strip_hop_by_hop;
 use crate::proxy::client::downstream::{Downstream, tls_version};
@@ -31,7 +33,7 @@ const UNCOUNTED: usize = 4 * 1024;
 
 /// A stream of a client's connection of HTTP/2, and the request on it.
 pub(crate) struct Http2 {
-    pub(super) request: RequestHeader,
+    pub(super) request: RequestHead,
     pub(super) body: RecvStream,
     pub(super) respond: SendResponse<Bytes>,
     pub(super) send: Option<SendStream<Bytes>>,
@@ -65,7 +67,7 @@ pub(super) enum Ending {
 impl Http2 {
     /// A request whose head has come.
     pub(crate) fn new(
-        request: RequestHeader,
+        request: RequestHead,
         body: RecvStream,
         respond: SendResponse<Bytes>,
         digest: Arc<Digest>,
@@ -154,11 +156,11 @@ fn counted(
 }
 
 impl Downstream for Http2 {
-    fn request(&self) -> &RequestHeader {
+    fn request(&self) -> &RequestHead {
         &self.request
     }
 
-    fn request_mut(&mut self) -> &mut RequestHeader {
+    fn request_mut(&mut self) -> &mut RequestHead {
         &mut self.request
     }
 
@@ -209,7 +211,7 @@ impl Downstream for Http2 {
         self.replay.as_ref().map_or(self.received == 0, Replay::is_whole)
     }
 
-    async fn answer(&mut self, mut head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
+    async fn answer(&mut self, mut head: ResponseHead, body: Option<Bytes>) -> Result<()> {
         match body {
             Some(body) => send_whole(self, head, Some(body)).await,
             // Its head ends it: clients of gRPC want that of an answer that is trailers alone.
@@ -228,13 +230,13 @@ impl Downstream for Http2 {
 
 impl Http2 {
     /// Gives the head of an answer to h2.
-    pub(super) fn send_head(&mut self, head: &mut ResponseHeader, is_end: bool) -> Result<()> {
+    pub(super) fn send_head(&mut self, head: &mut ResponseHead, is_end: bool) -> Result<()> {
         strip_answer(head);
         // The date of who made the answer holds (RFC 9110 §6.6.1): its age counts from there.
-        if !head.headers.contains_key(header::DATE) {
-            head.insert_header(header::DATE, get_cached_date())?;
+        if !head.headers.has(DATE) {
+            head.headers.append(DATE, get_cached_date());
         }
-        let response = Response::from_parts(head.as_owned_parts(), ());
+        let response = head.take_http2();
         let send = self.respond.send_response(response, is_end).map_err(unwritten_answer)?;
         (self.send, self.status) = (Some(send), Some(head.status));
         if is_end {
@@ -298,24 +300,21 @@ impl Relayed for Http2 {
         None
     }
 
-    fn begin(&mut self, head: &mut ResponseHeader) -> Result<()> {
+    fn begin(&mut self, head: &mut ResponseHead) -> Result<()> {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // RFC 8441 §5: the stream is the tunnel, and the handshake was the connection's.
-            head.set_status(StatusCode::OK)?;
+            head.set_status(StatusCode::OK);
             strip_hop_by_hop(head);
-            head.remove_header("sec-websocket-accept");
+            head.headers.remove(SEC_WEBSOCKET_ACCEPT);
             return self.send_head(head, false);
         }
         if head.status.is_informational() {
             strip_answer(head);
-            let response = Response::from_parts(head.as_owned_parts(), ());
             self.status = Some(head.status);
-            return self.respond.send_informational(response).map_err(unwritten_answer);
+            return self.respond.send_informational(head.take_http2()).map_err(unwritten_answer);
         }
-        let has_no_body = has_no_body(&self.request.method, head);
-        let length = head.headers.get(header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        self.framing = match length {
+        let has_no_body = has_no_body(&self.request.method, head.status);
+        self.framing = match length_of(&head.headers) {
             _ if has_no_body => Framing::None,
             Some(length) => Framing::Length(length),
             None => Framing::UntilClose,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::HttpTask;
@@ -22,19 +22,25 @@ use super::downstream::{Received, Relayed};
 use super::errors::{Late, late, reset_by_client, unwritten_answer};
 use super::http2::{Ending, Http2, poll_capacity};
 use super::replay::Replay;
+use crate::heads::names::CONTENT_LENGTH;
 use crate::proxy::client::downstream::{DRAIN_BODY, Downstream};
+use crate::proxy::client::pingora_head::{pingora_request, response_of};
 
 type Messages = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
 /// A stream in Pingora's hands.
 pub(crate) struct Http2Session {
     stream: Http2,
+    request: RequestHeader,
     written: Option<Box<ResponseHeader>>,
 }
 
 impl Http2Session {
-    pub(crate) fn new(stream: Http2) -> Self {
-        Self { stream, written: None }
+    /// # Errors
+    /// Never: what was read can be held.
+    pub(crate) fn new(stream: Http2) -> Result<Self> {
+        let request = pingora_request(&stream.request)?;
+        Ok(Self { stream, request, written: None })
     }
 
     /// The next piece of the body; none at its end. What was read stays read where this is dropped.
@@ -92,11 +98,11 @@ impl Http2Session {
 #[async_trait]
 impl Session for Http2Session {
     fn req_header(&self) -> &RequestHeader {
-        &self.stream.request
+        &self.request
     }
 
     fn req_header_mut(&mut self) -> &mut RequestHeader {
-        &mut self.stream.request
+        &mut self.request
     }
 
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
@@ -108,16 +114,12 @@ impl Session for Http2Session {
         Ok(())
     }
 
-    async fn write_response_header(
-        &mut self,
-        mut head: Box<ResponseHeader>,
-        end: bool,
-    ) -> Result<()> {
+    async fn write_response_header(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
         if head.status.is_informational() {
-            return self.stream.begin(&mut head);
+            return self.stream.begin(&mut response_of(&head));
         }
         if self.written.is_none() {
-            self.stream.send_head(&mut head, end)?;
+            self.stream.send_head(&mut response_of(&head), end)?;
             self.written = Some(head);
         }
         Ok(())
@@ -198,7 +200,7 @@ impl Session for Http2Session {
     }
 
     fn request_summary(&self) -> String {
-        format!("{} {}", self.stream.request.method, self.stream.request.uri)
+        format!("{} {}", self.request.method, self.request.uri)
     }
 
     fn response_written(&self) -> Option<&ResponseHeader> {
@@ -225,8 +227,7 @@ impl Session for Http2Session {
 
     fn is_body_empty(&mut self) -> bool {
         self.stream.is_body_read() || {
-            let length = self.stream.request.headers.get(header::CONTENT_LENGTH);
-            length.is_some_and(|length| length.as_bytes() == b"0")
+            self.stream.request.headers.get(CONTENT_LENGTH) == Some(b"0")
         }
     }
 
@@ -263,7 +264,7 @@ impl Session for Http2Session {
     }
 
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
-        http_req_header_to_wire(&self.stream.request).unwrap_or_default().freeze()
+        http_req_header_to_wire(&self.request).unwrap_or_default().freeze()
     }
 
     fn enable_retry_buffering(&mut self) {

@@ -4,8 +4,8 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use crate::heads::ResponseHead;
 use http::HeaderMap;
-use pingora::http::ResponseHeader;
 use pingora::{Error, Result};
 
 use super::answer;
@@ -77,7 +77,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
     }
 
     /// The next head of an answer, while the request's body goes on.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHeader>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead>> {
         self.poll_upload(cx)?;
         loop {
             if let Some(head) = answer::take(&mut self.link.unread)? {

@@ -9,6 +9,7 @@ use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::time::timeout;
+use tokio::net::TcpStream;
 
 use super::entry::Front;
 use crate::counters::InFlightGuard;
@@ -57,14 +58,14 @@ enum NoHeader {
 }
 
 impl Front {
-    /// Counts a connection in, and finds out whose it is; `None` when it may not go on.
-    /// `is_announced` is whether proxies say on its listener for whom they connect.
+    /// Counts a connection in, and finds out whose it is; `None` when it may not go on. What it runs on is
+    /// given where proxies say on its listener for whom they connect.
     pub(crate) async fn admit(
         &self,
-        stream: &mut L4Stream,
-        is_announced: bool,
+        peer: SocketAddr,
+        announced: Option<&mut L4Stream>,
     ) -> Option<Admitted> {
-        let peer = client_ip(stream)?;
+        let peer = peer.ip().to_canonical();
         let open = [self.metrics.connections.enter(), self.open.enter()];
         // One that says nothing goes before one that may.
         if self.metrics.connections.count() > self.connection_limits().in_all
@@ -73,7 +74,7 @@ impl Front {
             self.refuse(Reason::TooManyConnections, None, None, peer);
             return None;
         }
-        if is_announced {
+        if let Some(stream) = announced {
             // Boxed: what reading the header needs must not stay with the connection for its life.
             return Box::pin(self.announced(stream, peer, open)).await;
         }
@@ -181,7 +182,11 @@ fn set_ends(stream: &mut L4Stream, client: SocketAddr, server: SocketAddr) {
     stream.set_socket_digest(digest);
 }
 
-fn client_ip(stream: &L4Stream) -> Option<IpAddr> {
-    let digest = stream.get_socket_digest()?;
-    Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
+/// A connection as Pingora has them. It has no buffers: what is read goes into buffers of its own, and
+/// what is written is gathered above.
+pub(super) fn as_pingora(stream: TcpStream) -> L4Stream {
+    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+    let mut stream = L4Stream::from(stream);
+    stream.set_socket_digest(digest);
+    stream
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pingora::apps::{HttpServerApp, ReusedHttpStream};
-use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWriteExt};
 
+use super::arrival::as_pingora;
 use super::entry::Front;
 use crate::counters::InFlightGuard;
 use crate::link::Transport;
@@ -51,12 +51,12 @@ impl Front {
     /// One HTTP/1 request after the other, until either side closes.
     pub(super) async fn http1(
         &self,
-        stream: Stream,
+        stream: Transport,
         head: BusyHead,
         connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
-        let mut next = Some((Transport::Other(stream), Clock::default(), head));
+        let mut next = Some((stream, Clock::default(), head));
         while let Some((stream, clock, head)) = next {
             // Boxed: what a request needs must not stay with the connection for its life.
             let (stream, head, decided) = match &self.carrier {
@@ -108,21 +108,14 @@ impl Front {
             let options = self.options.load();
             (options.limits, options.write_timeout, options.half_close_timeout)
         };
-        if let Some(reason) = check_measures(whole.measures, limits) {
+        if let Some(reason) = check_measures(&whole.head, limits) {
             let status = reason.row().answer.map(|(status, _)| status.as_u16());
             self.answer(&mut stream, (reason, None), status, connection.client).await;
             return After::Ended;
         }
-        let wire = Wire::Http1 { head: whole.head.len() };
-        let client = Http1::new(stream, clock, Arc::clone(connection), whole, half_close_timeout);
-        let mut client = match client {
-            Ok(client) => client,
-            Err(mut stream) => {
-                let why = (Reason::BadRequest, Some("refused by the parser"));
-                self.answer(&mut stream, why, Some(400), connection.client).await;
-                return After::Ended;
-            }
-        };
+        let wire = Wire::Http1 { head: whole.head.came() };
+        let mut client =
+            Http1::new(stream, clock, Arc::clone(connection), whole, half_close_timeout);
         let arrival = Arrival { connection: Arc::clone(connection), wire };
         match carrier.carry(&mut client, arrival).await {
             Carried::HandOver(decided) => {
@@ -149,11 +142,15 @@ impl Front {
         connection: &Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) -> Option<(Transport, Clock, BusyHead)> {
-        // Sockets of clients are Pingora's from the beginning.
-        let Transport::Other(stream) = stream else { return None };
+        let stream = match stream {
+            Transport::Tcp(stream) => Box::new(as_pingora(stream)),
+            Transport::Other(stream) => stream,
+            // No client comes by one.
+            Transport::Unix(_) => return None,
+        };
         let mut framed = Box::new(Framed::new(stream, Arc::clone(connection)));
         let BusyHead { whole, busy } = head;
-        if let Some(reason) = check_measures(whole.measures, self.options.load().limits) {
+        if let Some(reason) = check_measures(&whole.head, self.options.load().limits) {
             let status = reason.row().answer.map(|(status, _)| status.as_u16());
             self.answer(framed.stream(), (reason, None), status, connection.client).await;
             return None;
@@ -226,8 +223,8 @@ impl Front {
     ) -> impl Future<Output = Option<ReusedHttpStream>> + Send + use<'a> {
         framed.begin(whole.body, whole.rest, self.options.load().half_close_timeout);
         let mut session = ServerSession::new_http1(framed);
-        let wire = Wire::Http1 { head: whole.head.len() };
-        session.set_pipelined_prefix(whole.head);
+        let wire = Wire::Http1 { head: whole.head.came() };
+        session.set_pipelined_prefix(whole.head.into_text());
         session.set_keepalive(Some(self.limits().idle.as_secs().max(1)));
         connection.accepted.store(false, Ordering::Relaxed);
         let arrival = Arrival { connection: Arc::clone(connection), wire };

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::SendResponse;
 use http::{Response, StatusCode, header};
 use pingora::apps::HttpServerApp as _;
-use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options, handshake};
@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use super::entry::Front;
 use super::websocket;
 use crate::counters::{InFlight, InFlightGuard};
+use crate::heads::RequestHead;
 use crate::model::Reason;
 use crate::proxy::carry::phases::DECIDED;
 use crate::proxy::client::connection::{ARRIVAL, Arrival, Connection};
@@ -167,7 +168,8 @@ impl Front {
                 Carried::HandOver(decided) => Some(decided),
             },
         };
-        let session = ServerSession::new_custom(Box::new(Http2Session::new(stream)));
+        let Ok(session) = Http2Session::new(stream) else { return };
+        let session = ServerSession::new_custom(Box::new(session));
         let carried = self.proxy.process_new_http(session, shutdown);
         let carried = DECIDED.scope(Cell::new(decided), carried);
         // Boxed: few requests go this way, and all would carry what it needs.
@@ -233,9 +235,11 @@ impl Front {
             };
             match accepted {
                 Some(Ok((request, mut respond))) => {
-                    let (head, body) = request.into_parts();
-                    let mut request = RequestHeader::from(head);
-                    websocket::accept(&mut request);
+                    let (parts, body) = request.into_parts();
+                    let mut request = RequestHead::of_http2(&parts);
+                    if let Some(protocol) = parts.extensions.get::<Protocol>() {
+                        websocket::accept(&mut request, protocol);
+                    }
                     if let Err(fault) = malformed::check(&request) {
                         let (status, error) = (fault.status(), Some(fault.as_str()));
                         self.refuse(fault.reason(), Some(status), error, connection.client);

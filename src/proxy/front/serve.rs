@@ -1,7 +1,7 @@
 //! Owns each connection's beginning: distinguishes HTTP/2 from HTTP/1, reads heads under our time-outs, and
 //! hands ready sessions to Pingora's `HttpProxy`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
@@ -10,12 +10,14 @@ use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-use super::arrival::Admitted;
+use super::arrival::{Admitted, as_pingora};
 use super::entry::Front;
 use super::handshake::{Handshakes, Shaken};
 use super::http1::BusyHead;
 use crate::counters::InFlight;
+use crate::link::Transport;
 use crate::model::Reason;
 use crate::proxy::carry::failure::raw_response;
 use crate::proxy::client::connection::{Agreed, Connection};
@@ -49,7 +51,7 @@ impl Front {
     #[cfg(test)]
     pub(crate) async fn serve_http1(
         &self,
-        mut stream: Stream,
+        mut stream: Transport,
         connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
@@ -130,7 +132,8 @@ pub(crate) trait Serve: Send + Sync + 'static {
     /// Serves one to its end.
     fn serve(
         self: Arc<Self>,
-        stream: L4Stream,
+        stream: TcpStream,
+        peer: SocketAddr,
         shutdown: ShutdownWatch,
     ) -> impl Future<Output = ()> + Send;
 
@@ -139,10 +142,16 @@ pub(crate) trait Serve: Send + Sync + 'static {
 }
 
 impl Serve for Front {
-    async fn serve(self: Arc<Self>, mut stream: L4Stream, shutdown: ShutdownWatch) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
         let shutdown = &shutdown;
-        let is_announced = self.options.load().proxy_protocol_http;
-        let Some(admitted) = self.admit(&mut stream, is_announced).await else { return };
+        let (mut stream, admitted) = if self.options.load().proxy_protocol_http {
+            let mut stream = Box::new(as_pingora(stream));
+            let admitted = self.admit(peer, Some(&mut stream)).await;
+            (Transport::Other(stream), admitted)
+        } else {
+            (Transport::Tcp(stream), self.admit(peer, None).await)
+        };
+        let Some(admitted) = admitted else { return };
         let mut silent = self.connections.silent(admitted.client, self.connection_limits());
         let first = tokio::select! {
             biased;
@@ -160,11 +169,12 @@ impl Serve for Front {
             Ok(Head::Http1(whole)) => {
                 let head = BusyHead { whole, busy };
                 let connection = self.connection(&admitted, None);
-                Box::pin(self.http1(Box::new(stream), head, connection, shutdown)).await;
+                Box::pin(self.http1(stream, head, connection, shutdown)).await;
             }
             Ok(Head::Http2(preface)) => {
                 // From here on each stream counts itself.
                 drop(busy);
+                let Some(mut stream) = into_pingora(stream) else { return };
                 stream.rewind(&preface);
                 let connection = self.connection(&admitted, None);
                 Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
@@ -179,10 +189,11 @@ impl Serve for Front {
 }
 
 impl Serve for TlsFront {
-    async fn serve(self: Arc<Self>, mut stream: L4Stream, shutdown: ShutdownWatch) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
         let (front, shutdown) = (&self.front, &shutdown);
-        let is_announced = front.options.load().proxy_protocol;
-        let Some(admitted) = front.admit(&mut stream, is_announced).await else { return };
+        let mut stream = as_pingora(stream);
+        let announced = front.options.load().proxy_protocol.then_some(&mut stream);
+        let Some(admitted) = front.admit(peer, announced).await else { return };
         let client = admitted.client;
         let asked_by = (client, admitted.is_many());
         let limits = front.options.load().handshakes;
@@ -208,12 +219,24 @@ impl Serve for TlsFront {
             return;
         }
         match Box::pin(front.next_head(&mut stream)).await {
-            Ok(head) => Box::pin(front.http1(stream, head, connection, shutdown)).await,
+            Ok(head) => {
+                let stream = Transport::Other(stream);
+                Box::pin(front.http1(stream, head, connection, shutdown)).await;
+            }
             Err(none) => front.turn_away(&mut stream, none, client).await,
         }
     }
 
     fn make_room(&self) {
         self.front.make_room();
+    }
+}
+
+/// A connection without TLS as Pingora has them.
+fn into_pingora(stream: Transport) -> Option<Box<L4Stream>> {
+    match stream {
+        Transport::Tcp(stream) => Some(Box::new(as_pingora(stream))),
+        Transport::Unix(_) => None,
+        Transport::Other(stream) => stream.into_any().downcast().ok(),
     }
 }

@@ -1,12 +1,10 @@
 //! The domain in whose name something is answered.
 
-use http::header;
-use pingora::Result;
-use pingora::http::ResponseHeader;
-
 use super::content::Content;
 use super::headers::edit_response;
 use super::pages::Pages;
+use crate::heads::ResponseHead;
+use crate::heads::names::STRICT_TRANSPORT_SECURITY;
 use crate::model::OptionSet;
 use crate::state::DomainNode;
 
@@ -41,15 +39,14 @@ impl<'a> Host<'a> {
     }
 
     /// The last edits of a response before the client gets it.
-    pub(crate) fn finish(self, response: &mut ResponseHeader) -> Result<()> {
+    pub(crate) fn finish(self, response: &mut ResponseHead) {
         if self.secure
             && let Some(hsts) = self.domain.and_then(DomainNode::hsts)
         {
-            response.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts.clone())?;
+            response.headers.insert(STRICT_TRANSPORT_SECURITY, hsts);
         }
-        match self.options() {
-            Some(options) => edit_response(&options.response_headers, response),
-            None => Ok(()),
+        if let Some(options) = self.options() {
+            edit_response(&options.response_headers, response);
         }
     }
 }

@@ -17,13 +17,14 @@ use argon2::password_hash::phc;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::{HeaderValue, header};
+use http::HeaderValue;
 use parking_lot::Mutex;
-use pingora::http::RequestHeader;
 use ring::{digest, hmac, rand};
 use tokio::sync::watch;
 
 use super::Host;
+use crate::heads::names::AUTHORIZATION;
+use crate::heads::{RequestHead, text_of};
 use crate::model::Reason;
 use crate::model::{BasicAuth, PasswordHash, UserName};
 use crate::places::{Line, Who};
@@ -95,7 +96,7 @@ impl Passwords {
     }
 
     /// What is known without a check.
-    pub(crate) fn look(&self, auth: &BasicAuth, request: &RequestHeader) -> Login {
+    pub(crate) fn look(&self, auth: &BasicAuth, request: &RequestHead) -> Login {
         let Some((user, password)) = credentials(request) else { return Login::Missing };
         let known = user.parse::<UserName>().ok().and_then(|user| auth.users.get(&user));
         let Some(hash) = known.or_else(|| decoy(auth, &user)) else { return Login::Missing };
@@ -252,10 +253,10 @@ impl Attempt {
 }
 
 /// The name and the password of the request's only `Authorization`.
-fn credentials(request: &RequestHeader) -> Option<(String, Vec<u8>)> {
-    let mut all = request.headers.get_all(header::AUTHORIZATION).iter();
+fn credentials(request: &RequestHead) -> Option<(String, Vec<u8>)> {
+    let mut all = request.headers.all(AUTHORIZATION);
     let (only, None) = (all.next()?, all.next()) else { return None };
-    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = text_of(only)?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
@@ -290,14 +291,16 @@ pub(super) type SharedPasswords = Arc<Passwords>;
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
     use crate::places::ClientKey;
 
     const WHO: Who = Who { client: ClientKey::UNKNOWN, group: 0 };
 
-    fn request(authorization: &str) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        request.append_header(header::AUTHORIZATION, authorization).unwrap();
+    fn request(authorization: &str) -> RequestHead {
+        let mut request = RequestHead::new(Method::GET, b"/");
+        request.headers.append(AUTHORIZATION, authorization);
         request
     }
 
@@ -311,7 +314,7 @@ mod tests {
             assert_eq!(read(text), None, "{text}");
         }
         let mut two = request("Basic YW5uOmE6Yg==");
-        two.append_header(header::AUTHORIZATION, "Basic YW5uOmE6Yg==").unwrap();
+        two.headers.append(AUTHORIZATION, "Basic YW5uOmE6Yg==");
         assert_eq!(credentials(&two), None);
     }
 
@@ -336,7 +339,8 @@ mod tests {
         let Login::Unchecked(attempt) = passwords.look(&one, &bob) else { panic!("unknown") };
         assert_eq!(passwords.check(attempt, WHO).await, Err(Reason::Unauthorized));
     }
-    fn basic(user: &str, password: &str) -> RequestHeader {
+
+    fn basic(user: &str, password: &str) -> RequestHead {
         request(&format!("Basic {}", BASE64.encode(format!("{user}:{password}"))))
     }
 

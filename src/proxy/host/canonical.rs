@@ -1,9 +1,9 @@
 //! The one name that a domain wants to be known by.
 
 use http::uri::Authority;
-use pingora::http::RequestHeader;
 
 use super::location::{location, path_of};
+use crate::heads::RequestHead;
 use crate::model::{DomainName, Pattern, VirtualHost};
 use crate::proxy::options::Https;
 use crate::proxy::wire::request::host_of;
@@ -15,7 +15,7 @@ pub(crate) fn redirected(
     https: Option<&Https>,
     host: &str,
     secure: bool,
-    request: &RequestHeader,
+    request: &RequestHead,
 ) -> Option<String> {
     let canonical = virtual_host.options.get().canonical_host.as_ref()?;
     let canonical = name_of(canonical).filter(|name| *name != host && !host.is_empty())?;

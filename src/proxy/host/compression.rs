@@ -5,12 +5,22 @@ use std::sync::Arc;
 
 use brotli::CompressorWriter;
 use flate2::write::GzEncoder;
-use http::{HeaderValue, Method, StatusCode, Version, header};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{Method, StatusCode, Version};
 use pingora::{ErrorType, OrErr, Result};
 
+use crate::heads::names::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, TRANSFER_ENCODING, VARY,
+};
+use crate::heads::{Known, RequestHead, ResponseHead, Set, text_of};
 use crate::model::Encoding;
 use crate::proxy::memory::{Budget, Charge};
+
+/// Fields that are wrong once the body is encoded.
+const OF_THE_PLAIN_BODY: Set = Set::of(&[CONTENT_LENGTH, ACCEPT_RANGES]);
+
+/// An answer with one of these is encoded already, or a part of another.
+const OF_OTHER_BODIES: Set = Set::of(&[CONTENT_ENCODING, CONTENT_RANGE]);
 
 /// Smaller bodies gain nothing.
 const SMALLEST: u64 = 256;
@@ -84,42 +94,41 @@ fn afford(
 /// Says in the head that the body is encoded from here on, and answers with what does it: if it may be,
 /// the client takes one of `allowed`, and its connection has room for what that takes.
 pub(crate) fn apply(
-    request: &RequestHeader,
-    response: &mut ResponseHeader,
+    request: &RequestHead,
+    response: &mut ResponseHead,
     allowed: &[Encoding],
     memory: &Arc<Budget>,
 ) -> Result<Option<Box<Encode>>> {
     if allowed.is_empty() || !may_be_encoded(response) {
         return Ok(None);
     }
-    vary(response)?;
+    vary(response);
     if request.method == Method::HEAD {
         return Ok(None);
     }
     let Some(encoding) = chosen(request, allowed) else { return Ok(None) };
     let length = declared_length(response);
     let Some(encoder) = afford(encoding, length, memory)? else { return Ok(None) };
-    let streams = !response.headers.contains_key(header::CONTENT_LENGTH);
-    response.insert_header(header::CONTENT_ENCODING, encoding.as_str())?;
-    response.remove_header(&header::CONTENT_LENGTH);
-    response.remove_header(&header::ACCEPT_RANGES);
+    let streams = !response.headers.has(CONTENT_LENGTH);
+    response.headers.insert(CONTENT_ENCODING, encoding.as_str());
+    response.headers.remove_any(OF_THE_PLAIN_BODY);
     if request.version == Version::HTTP_11 {
-        response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        response.headers.insert(TRANSFER_ENCODING, "chunked");
     }
     // The bytes are others now; what they mean is the same (RFC 9110 §8.8.1).
-    if let Some(tag) = response.headers.get(header::ETAG)
-        && !tag.as_bytes().starts_with(b"W/")
+    if let Some(tag) = response.headers.get(ETAG)
+        && !tag.starts_with(b"W/")
     {
-        let weak = [b"W/", tag.as_bytes()].concat();
-        response.insert_header(header::ETAG, weak)?;
+        let weak = [b"W/", tag].concat();
+        response.headers.insert(ETAG, weak);
     }
     Ok(Some(Box::new(Encode { encoder: Some(encoder), streams })))
 }
 
-fn may_be_encoded(response: &ResponseHeader) -> bool {
-    let has = |name, part: &str| {
-        let mut values = response.headers.get_all(name).iter();
-        values.any(|value| value.to_str().is_ok_and(|v| v.to_ascii_lowercase().contains(part)))
+fn may_be_encoded(response: &ResponseHead) -> bool {
+    let has = |name: Known, part: &str| {
+        let mut values = response.headers.all(name);
+        values.any(|value| text_of(value).is_some_and(|v| v.to_ascii_lowercase().contains(part)))
     };
     let length = declared_length(response);
     let has_body = !response.status.is_informational()
@@ -129,17 +138,16 @@ fn may_be_encoded(response: &ResponseHeader) -> bool {
         );
     has_body
         && length.is_none_or(|length| length >= SMALLEST)
-        && !response.headers.contains_key(header::CONTENT_ENCODING)
-        && !response.headers.contains_key(header::CONTENT_RANGE)
-        && !has(header::CACHE_CONTROL, "no-transform")
-        && response.headers.get(header::CONTENT_TYPE).is_some_and(is_compressible)
+        && !response.headers.has_any(OF_OTHER_BODIES)
+        && !has(CACHE_CONTROL, "no-transform")
+        && response.headers.text(CONTENT_TYPE).is_some_and(is_compressible)
 }
 
-fn declared_length(response: &ResponseHeader) -> Option<u64> {
-    response.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+fn declared_length(response: &ResponseHead) -> Option<u64> {
+    response.headers.text(CONTENT_LENGTH)?.parse().ok()
 }
 
-fn is_compressible(kind: &HeaderValue) -> bool {
+fn is_compressible(kind: &str) -> bool {
     const KINDS: [&str; 13] = [
         "application/javascript",
         "application/json",
@@ -155,31 +163,29 @@ fn is_compressible(kind: &HeaderValue) -> bool {
         "image/svg+xml",
         "image/x-icon",
     ];
-    let Ok(kind) = kind.to_str() else { return false };
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let structured = kind.ends_with("+json") || kind.ends_with("+xml");
     kind.starts_with("text/") || structured || KINDS.contains(&&*kind)
 }
 
 /// Caches must know that another client may get other bytes.
-fn vary(response: &mut ResponseHeader) -> Result<()> {
-    let says = |value: &HeaderValue| {
-        let names = value.to_str().unwrap_or_default().split(',').map(str::trim);
+fn vary(response: &mut ResponseHead) {
+    let says = |value: &[u8]| {
+        let names = text_of(value).unwrap_or_default().split(',').map(str::trim);
         names.into_iter().any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"))
     };
-    if response.headers.get_all(header::VARY).iter().any(says) {
-        return Ok(());
+    let is_said = response.headers.all(VARY).any(says);
+    if !is_said {
+        response.headers.append(VARY, "Accept-Encoding");
     }
-    response.append_header(header::VARY, "Accept-Encoding").map(|_| ())
 }
 
 /// The one that the client likes best; of those that it likes equally, the first.
-fn chosen(request: &RequestHeader, allowed: &[Encoding]) -> Option<Encoding> {
+fn chosen(request: &RequestHead, allowed: &[Encoding]) -> Option<Encoding> {
     let accepted: Vec<(&str, u32)> = request
         .headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+        .all(ACCEPT_ENCODING)
+        .filter_map(text_of)
         .flat_map(|value| value.split(','))
         .filter_map(weighted)
         .collect();
@@ -312,11 +318,11 @@ mod tests {
             ("gzip;q=2", None),
             ("", None),
         ] {
-            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-            request.append_header(header::ACCEPT_ENCODING, accept).unwrap();
+            let mut request = RequestHead::new(Method::GET, b"/");
+            request.headers.append(ACCEPT_ENCODING, accept);
             assert_eq!(chosen(&request, &allowed), expected, "{accept}");
         }
-        assert_eq!(chosen(&RequestHeader::build("GET", b"/", None).unwrap(), &allowed), None);
+        assert_eq!(chosen(&RequestHead::new(Method::GET, b"/"), &allowed), None);
     }
 
     #[test]
@@ -333,7 +339,7 @@ mod tests {
             ("application/octet-stream", false),
             ("application/grpc", false),
         ] {
-            assert_eq!(is_compressible(&HeaderValue::from_static(kind)), fits, "{kind}");
+            assert_eq!(is_compressible(kind), fits, "{kind}");
         }
     }
 }

@@ -1,55 +1,45 @@
 //! Edits of headers that an operator declared, after the proxy's own.
 
-use http::HeaderName;
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
-
+use crate::heads::{Fields, RequestHead, ResponseHead, is_plain};
 use crate::model::{HeaderEdits, HeaderField};
-use crate::proxy::wire::request::{is_plain, is_twin};
+use crate::proxy::wire::request::is_twin;
 
 /// Edits what a backend gets.
-pub(crate) fn edit_request(edits: &HeaderEdits, request: &mut RequestHeader) -> Result<()> {
-    remove_twins(edits, request);
+pub(crate) fn edit_request(edits: &HeaderEdits, request: &mut RequestHead) {
+    remove_twins(edits, &mut request.headers);
+    edit(edits, &mut request.headers);
+}
+
+/// Edits what a client gets.
+pub(crate) fn edit_response(edits: &HeaderEdits, response: &mut ResponseHead) {
+    edit(edits, &mut response.headers);
+}
+
+fn edit(edits: &HeaderEdits, headers: &mut Fields) {
     for field in &edits.remove {
-        request.remove_header(field.name());
+        headers.remove(field.name());
     }
     for (field, text) in &edits.set {
-        request.insert_header(field.name().clone(), text.value().clone())?;
+        headers.insert(field.name(), text.value());
     }
     for (field, text) in &edits.add {
-        request.append_header(field.name().clone(), text.value().clone())?;
+        headers.append(field.name(), text.value());
     }
-    Ok(())
 }
 
 /// Takes out what backends behind CGI could take for a field that is removed or written here. There is
 /// some only where fields with an underscore are allowed.
-fn remove_twins(edits: &HeaderEdits, request: &mut RequestHeader) {
-    let is_edited_twin = |name: &&HeaderName| {
+fn remove_twins(edits: &HeaderEdits, headers: &mut Fields) {
+    if !headers.is_odd() {
+        return;
+    }
+    let is_edited_twin = |name: &str| {
         let edited = edits.remove.iter().chain(edits.set.keys()).chain(edits.add.keys());
         let is_twin_of = |field: &HeaderField| {
-            *name != field.name() && is_twin(name.as_str(), field.name().as_str())
+            let field = field.name().as_str();
+            !name.eq_ignore_ascii_case(field) && is_twin(name, field)
         };
-        !name.as_str().bytes().all(is_plain) && edited.into_iter().any(is_twin_of)
+        !name.bytes().all(is_plain) && edited.into_iter().any(is_twin_of)
     };
-    if request.headers.keys().any(|name| is_edited_twin(&name)) {
-        let twins: Vec<_> = request.headers.keys().filter(is_edited_twin).cloned().collect();
-        for name in &twins {
-            request.remove_header(name);
-        }
-    }
-}
-
-/// Edits what a client gets.
-pub(crate) fn edit_response(edits: &HeaderEdits, response: &mut ResponseHeader) -> Result<()> {
-    for field in &edits.remove {
-        response.remove_header(field.name());
-    }
-    for (field, text) in &edits.set {
-        response.insert_header(field.name().clone(), text.value().clone())?;
-    }
-    for (field, text) in &edits.add {
-        response.append_header(field.name().clone(), text.value().clone())?;
-    }
-    Ok(())
+    headers.retain(|name| !is_edited_twin(name));
 }

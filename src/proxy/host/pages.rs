@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
-use pingora::http::ResponseHeader;
+use http::HeaderValue;
 use tokio::sync::watch;
 
 use super::content::Content;
+use crate::heads::names::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_LOCATION, CONTENT_RANGE, ETAG, LAST_MODIFIED, TRAILER, TRANSFER_ENCODING,
+};
+use crate::heads::{ResponseHead, Set};
 use crate::model::{DomainName, MAX_PAGE_BYTES, OptionSet, Page, VirtualHost};
 use crate::plain_file::{self, Stamp};
 use crate::reserved_paths::ReservedPaths;
@@ -220,24 +224,22 @@ fn kind_of(path: &Path) -> HeaderValue {
 }
 
 /// Takes out of a backend's head what belongs to the body that it sent.
-pub(crate) fn without_body(response: &ResponseHeader) -> ResponseHeader {
-    const OF_THE_BODY: [HeaderName; 11] = [
-        header::ACCEPT_RANGES,
-        header::CONTENT_DISPOSITION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LANGUAGE,
-        header::CONTENT_LENGTH,
-        header::CONTENT_RANGE,
-        header::ETAG,
-        header::LAST_MODIFIED,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::CONTENT_LOCATION,
-    ];
-    let mut head = response.clone();
-    for name in &OF_THE_BODY {
-        head.remove_header(name);
-    }
+pub(crate) fn without_body(response: &ResponseHead) -> ResponseHead {
+    const OF_THE_BODY: Set = Set::of(&[
+        ACCEPT_RANGES,
+        CONTENT_DISPOSITION,
+        CONTENT_ENCODING,
+        CONTENT_LANGUAGE,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        ETAG,
+        LAST_MODIFIED,
+        TRAILER,
+        TRANSFER_ENCODING,
+        CONTENT_LOCATION,
+    ]);
+    let mut head = response.copy();
+    head.headers.remove_any(OF_THE_BODY);
     head
 }
 

@@ -6,15 +6,12 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
-use pingora::Result;
-use pingora::http::RequestHeader;
 
+use crate::heads::RequestHead;
+use crate::heads::names::X_FORWARDED_PREFIX;
 use crate::model::PathRoute;
 use crate::state::{DomainNode, RouteNode};
-
-const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// Bytes that all readings of a path may have together. One that has more can't be judged for what it
 /// costs, and only one made for that has: a path of 8 KiB may be read in eight ways.
@@ -127,28 +124,26 @@ impl Reading {
 }
 
 /// Takes the prefix off the path, where the route says so, and sends it to the backend in a header.
-pub(crate) fn strip(route: &PathRoute, request: &mut RequestHeader) -> Result<()> {
+pub(crate) fn strip(route: &PathRoute, request: &mut RequestHead) {
     if !route.strip {
-        return Ok(());
+        return;
     }
-    let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
-    if let Some(rest) = path.strip_prefix(route.prefix.as_str()) {
+    if let Some(rest) = request.path_and_query().strip_prefix(route.prefix.as_str()) {
         // What begins with `//` names another host to whoever reads it as a reference, and to browsers
         // `/\` is the same.
         let rest = format!("/{}", rest.trim_start_matches(['/', '\\']));
-        request.set_raw_path(rest.as_bytes())?;
+        request.set_target(rest.as_bytes());
     }
     // A prefix is made of characters that a header may have.
-    if let Ok(prefix) = HeaderValue::from_str(route.prefix.as_str()) {
-        request.insert_header(X_FORWARDED_PREFIX, prefix)?;
-    }
-    Ok(())
+    request.headers.insert(X_FORWARDED_PREFIX, route.prefix.as_str());
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeSet;
+
+    use http::Method;
 
     use super::*;
 
@@ -235,10 +230,10 @@ mod tests {
             ("/api/\\evil.test", "/evil.test"),
             ("/api\\/evil.test", "/evil.test"),
         ] {
-            let mut request = RequestHeader::build("GET", path.as_bytes(), None).unwrap();
-            strip(&route, &mut request).unwrap();
-            assert_eq!(request.raw_path(), left.as_bytes(), "{path}");
-            assert_eq!(request.headers["x-forwarded-prefix"], "/api");
+            let mut request = RequestHead::new(Method::GET, path.as_bytes());
+            strip(&route, &mut request);
+            assert_eq!(request.target(), left.as_bytes(), "{path}");
+            assert_eq!(request.headers.text(X_FORWARDED_PREFIX), Some("/api"));
         }
     }
 }

@@ -10,13 +10,12 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cookie::{Cookie, SameSite};
-use http::{HeaderValue, header};
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::atomic_file;
+use crate::heads::names::SET_COOKIE;
+use crate::heads::{RequestHead, ResponseHead};
 use crate::model::{BackendId, DomainName, Sticky};
 use crate::plain_file;
 use crate::proxy::wire::request::cookies;
@@ -64,7 +63,7 @@ impl StickyKey {
     /// The backend that a client of the domain had, by its cookie.
     pub(crate) fn backend_of(
         &self,
-        request: &RequestHeader,
+        request: &RequestHead,
         sticky: &Sticky,
         domain: &DomainName,
     ) -> Option<BackendId> {
@@ -94,13 +93,13 @@ impl StickyKey {
     /// Gives the client a cookie for its backend.
     pub(crate) fn set(
         &self,
-        response: &mut ResponseHeader,
+        response: &mut ResponseHead,
         sticky: &Sticky,
         domain: &DomainName,
         id: &BackendId,
         secure: bool,
-    ) -> Result<()> {
-        let Some(value) = self.write(id, domain) else { return Ok(()) };
+    ) {
+        let Some(value) = self.write(id, domain) else { return };
         let mut cookie = Cookie::build((sticky.cookie_name(), value))
             .path("/")
             .http_only(true)
@@ -110,10 +109,8 @@ impl StickyKey {
         if let Some(secs) = sticky.max_age_secs {
             cookie.set_max_age(cookie::time::Duration::seconds(secs.get().into()));
         }
-        match HeaderValue::try_from(cookie.to_string()) {
-            Ok(value) => response.append_header(header::SET_COOKIE, value).map(|_| ()),
-            Err(_) => Ok(()),
-        }
+        // A header may have all that is in it: the name is a token, the value is base64.
+        response.headers.append(SET_COOKIE, cookie.to_string());
     }
 }
 

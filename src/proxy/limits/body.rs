@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use http::header;
-use pingora::http::RequestHeader;
-
+use crate::heads::RequestHead;
+use crate::heads::names::CONTENT_LENGTH;
 use crate::model::Reason;
 use crate::proxy::options::RequestLimits;
 
@@ -12,11 +11,10 @@ use crate::proxy::options::RequestLimits;
 const FULL_PIECE: usize = 8 * 1024;
 
 /// Whether the request says that its body is larger than `most`.
-pub(crate) fn declared_too_large(request: &RequestHeader, most: u64) -> bool {
+pub(crate) fn declared_too_large(request: &RequestHead, most: u64) -> bool {
     request
         .headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok())
+        .text(CONTENT_LENGTH)
         // Equal ones that were folded into a list are one.
         .and_then(|length| length.split(',').next())
         .and_then(|length| length.trim().parse::<u64>().ok())
@@ -82,6 +80,8 @@ impl BodyMeter {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
     const LIMITS: RequestLimits = RequestLimits {
@@ -90,10 +90,6 @@ mod tests {
         body_bytes_per_sec: 100,
         body_grace: Duration::from_secs(10),
     };
-
-    fn request() -> RequestHeader {
-        RequestHeader::build("POST", b"/", None).unwrap()
-    }
 
     #[test]
     fn a_body_has_its_size_in_all() {
@@ -134,9 +130,9 @@ mod tests {
 
     #[test]
     fn a_declared_length_is_read_as_the_parser_does() {
-        let mut request = request();
+        let mut request = RequestHead::new(Method::POST, b"/");
         assert!(!declared_too_large(&request, 0));
-        request.append_header("content-length", "11, 11").unwrap();
+        request.headers.append(CONTENT_LENGTH, "11, 11");
         assert!(declared_too_large(&request, 10) && !declared_too_large(&request, 11));
     }
 }

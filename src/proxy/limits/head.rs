@@ -1,38 +1,34 @@
 //! How much a request's head may hold.
 
-use pingora::http::RequestHeader;
-
+use crate::heads::RequestHead;
 use crate::model::Reason;
 use crate::proxy::options::RequestLimits;
 use crate::proxy::wire::request::Wire;
 
-/// Refuses a target of this length, or so many fields: of HTTP/1 before anything is parsed, for Pingora's
-/// parser has limits of its own and would call what is beyond them malformed.
-pub(crate) fn check_measures(
-    (target, fields): (usize, usize),
-    limits: RequestLimits,
-) -> Option<Reason> {
-    if target > limits.uri_bytes {
+/// Refuses a target of this length, or so many fields.
+pub(crate) fn check_measures(request: &RequestHead, limits: RequestLimits) -> Option<Reason> {
+    if request.target().len() > limits.uri_bytes {
         return Some(Reason::UriTooLong);
     }
-    (fields > limits.headers).then_some(Reason::TooManyHeaders)
+    (request.headers.len() > limits.headers).then_some(Reason::TooManyHeaders)
 }
 
-/// Refuses a head that was parsed. The front has looked at those of HTTP/1, by the options of that moment.
+/// Refuses a head that is too large. The front has looked at those of HTTP/1, by the options of that moment.
 pub(crate) fn check_head(
-    request: &RequestHeader,
+    request: &RequestHead,
     wire: Wire,
     max_bytes: usize,
     limits: RequestLimits,
 ) -> Option<Reason> {
-    let measures = (request.raw_path().len(), request.headers.len());
     let is_large = wire.head() > max_bytes;
-    check_measures(measures, limits).or(is_large.then_some(Reason::HeadTooLarge))
+    check_measures(request, limits).or(is_large.then_some(Reason::HeadTooLarge))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use http::Method;
 
     use super::*;
 
@@ -46,16 +42,16 @@ mod tests {
     #[test]
     fn a_parsed_head_has_the_same_limits() {
         let refused =
-            |request: &RequestHeader, max| check_head(request, Wire::http2(request), max, LIMITS);
-        let mut request = RequestHeader::build("GET", b"/23456789", None).unwrap();
+            |request: &RequestHead, max| check_head(request, Wire::http2(request), max, LIMITS);
+        let mut request = RequestHead::new(Method::GET, b"/23456789");
         assert_eq!(refused(&request, 100), None);
-        request.append_header("a", "b".repeat(60)).unwrap();
+        request.headers.append("a", "b".repeat(60));
         assert_eq!(refused(&request, 100), Some(Reason::HeadTooLarge));
         assert_eq!(check_head(&request, Wire::Http1 { head: 100 }, 100, LIMITS), None);
-        request.append_header("a", "b").unwrap();
-        request.append_header("a", "b").unwrap();
+        request.headers.append("a", "b");
+        request.headers.append("a", "b");
         assert_eq!(refused(&request, 1000), Some(Reason::TooManyHeaders));
-        let request = RequestHeader::build("GET", b"/234567890", None).unwrap();
+        let request = RequestHead::new(Method::GET, b"/234567890");
         assert_eq!(refused(&request, 100), Some(Reason::UriTooLong));
     }
 }

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, header};
-use pingora::Result;
-use pingora::http::ResponseHeader;
+use http::HeaderValue;
 
+use crate::heads::ResponseHead;
+use crate::heads::names::RETRY_AFTER;
 use crate::state::{Allowance, Rates};
 
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: &str = "ratelimit";
+const RATE_LIMIT_POLICY: &str = "ratelimit-policy";
 
 /// What the answer to a request says of its domain's limits.
 #[derive(Debug)]
@@ -49,16 +49,13 @@ impl RateFields {
     }
 
     /// Writes them into an answer.
-    ///
-    /// # Errors
-    /// Never, but the type of headers can't say so.
-    pub(crate) fn write(&self, response: &mut ResponseHeader) -> Result<()> {
-        response.insert_header(RATE_LIMIT_POLICY, self.policy.clone())?;
-        response.insert_header(RATE_LIMIT, self.left.clone())?;
+    pub(crate) fn write(&self, response: &mut ResponseHead) {
+        response.headers.insert(RATE_LIMIT_POLICY, &self.policy);
+        response.headers.insert(RATE_LIMIT, &self.left);
         if let Some(wait) = self.wait {
-            response.insert_header(header::RETRY_AFTER, whole_seconds(wait))?;
+            let seconds = whole_seconds(wait);
+            response.headers.insert(RETRY_AFTER, itoa::Buffer::new().format(seconds));
         }
-        Ok(())
     }
 }
 
@@ -69,6 +66,8 @@ fn whole_seconds(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     #[test]
@@ -81,12 +80,12 @@ mod tests {
         assert_eq!(fields.left, "\"client\";r=7, \"domain\";r=3");
         let wait = Some(Duration::from_millis(1001));
         let fields = of(&[allowance("client", 0, wait), None]).unwrap();
-        let mut response = ResponseHeader::build(429, None).unwrap();
-        fields.write(&mut response).unwrap();
+        let mut response = ResponseHead::new(StatusCode::TOO_MANY_REQUESTS);
+        fields.write(&mut response);
         assert!(fields.is_refused());
-        assert_eq!(response.headers["ratelimit"], "\"client\";r=0;t=2");
-        assert_eq!(response.headers["retry-after"], "2");
-        assert_eq!(response.headers["ratelimit-policy"], policy);
+        assert_eq!(response.headers.text("ratelimit"), Some("\"client\";r=0;t=2"));
+        assert_eq!(response.headers.text(RETRY_AFTER), Some("2"));
+        assert_eq!(response.headers.get("ratelimit-policy"), Some(policy.as_bytes()));
         assert!(of(&[None, None]).is_none());
     }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::chunks::{Broken, Chunks};
-use super::request::is_plain;
+use crate::heads::is_plain;
 
 /// More trailers than these are no use to anybody.
 const MAX_TRAILERS: usize = 64;

@@ -1,7 +1,7 @@
 //! Reads the head of an HTTP/1 request under our own time-outs and size limit.
 //!
 //! Pingora's reader has no total time-out for a head, and none at all after the first request of a
-//! connection. What is read here was checked, and is handed to Pingora's parser as it came.
+//! connection.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -14,6 +14,7 @@ use pingora::time::timeout;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::strict::{Body, Check, Fault};
+use crate::heads::RequestHead;
 
 /// How a client begins HTTP/2 with prior knowledge (RFC 9113 §3.4).
 pub(crate) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -55,20 +56,17 @@ pub(crate) enum NoHead {
 }
 
 /// The head of an HTTP/1 request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Whole {
-    /// Up to and with its empty line.
-    pub(crate) head: BytesMut,
+    pub(crate) head: RequestHead,
     /// What was read behind it.
     pub(crate) rest: BytesMut,
-    /// The length of its target, and the number of its header lines.
-    pub(crate) measures: (usize, usize),
     /// How its body is delimited.
     pub(crate) body: Body,
 }
 
 /// What a connection begins with.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Head {
     Http1(Whole),
     /// The preface of HTTP/2, and whatever came with it.
@@ -112,9 +110,11 @@ where
     let end = timeout(limits.total, reading).await.unwrap_or(Err(NoHead::TimedOut))?;
     Ok(match end {
         End::Http1(end) => {
-            // Splitting makes what is split shared, so nothing is where there is no need.
-            let rest = if end < head.len() { head.split_off(end) } else { BytesMut::new() };
-            Head::Http1(Whole { head, rest, measures: check.measures(), body: check.body() })
+            // Copied: splitting would make both share what fields are added to.
+            let rest = BytesMut::from(&head[end..]);
+            head.truncate(end);
+            let body = check.body();
+            Head::Http1(Whole { head: check.into_head(head), rest, body })
         }
         End::Http2 => Head::Http2(head),
     })
@@ -199,6 +199,10 @@ mod tests {
         head
     }
 
+    async fn none(pieces: &[&[u8]], h2: bool) -> NoHead {
+        read(pieces, h2).await.expect_err("it is no head")
+    }
+
     #[tokio::test]
     async fn a_head_ends_at_its_empty_line_wherever_reads_are_cut() {
         for text in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\r\nGET / HTTP/1.0\r\n\r\n"] {
@@ -206,16 +210,19 @@ mod tests {
             let Ok(Head::Http1(whole)) = read(&[text.as_bytes()], true).await else {
                 panic!("{text:?}");
             };
-            assert_eq!(whole.head, text.as_bytes());
-            assert_eq!(whole.measures, (1, text.matches(": ").count()));
+            assert_eq!(whole.head.target(), b"/");
+            assert_eq!(whole.head.headers.len(), text.matches(": ").count());
+            assert_eq!(whole.head.into_text(), text.as_bytes());
         }
     }
 
     #[tokio::test]
     async fn the_preface_of_http2_is_known_where_it_may_come() {
-        assert_eq!(read(&[H2_PREFACE], true).await, Ok(Head::Http2(H2_PREFACE.into())));
-        let faulty = Err(NoHead::Faulty(Fault::UnknownVersion));
-        assert_eq!(read(&[H2_PREFACE], false).await, faulty);
+        let Ok(Head::Http2(preface)) = read(&[H2_PREFACE], true).await else {
+            panic!("it is known")
+        };
+        assert_eq!(preface, H2_PREFACE);
+        assert_eq!(none(&[H2_PREFACE], false).await, NoHead::Faulty(Fault::UnknownVersion));
         // What only begins like it is HTTP/1.
         let text = b"PRI / HTTP/1.0\r\n\r\n";
         assert!(matches!(read(&[text], true).await, Ok(Head::Http1(_))));
@@ -223,12 +230,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_head_is_told_apart() {
-        assert_eq!(read(&[], true).await, Err(NoHead::Ended));
-        assert_eq!(read(&[b"GET / HT"], true).await, Err(NoHead::Cut));
-        assert_eq!(read(&[b"\x16\x03\x01"], true).await, Err(NoHead::NotHttp));
-        let faulty = Err(NoHead::Faulty(Fault::BareLineFeed));
-        assert_eq!(read(&[b"GET / HTTP/1.1\n"], true).await, faulty, "at once");
-        assert_eq!(read(&[&[b'a'; 1000]], true).await, Err(NoHead::TooLarge));
+        assert_eq!(none(&[], true).await, NoHead::Ended);
+        assert_eq!(none(&[b"GET / HT"], true).await, NoHead::Cut);
+        assert_eq!(none(&[b"\x16\x03\x01"], true).await, NoHead::NotHttp);
+        let faulty = NoHead::Faulty(Fault::BareLineFeed);
+        assert_eq!(none(&[b"GET / HTTP/1.1\n"], true).await, faulty, "at once");
+        assert_eq!(none(&[&[b'a'; 1000]], true).await, NoHead::TooLarge);
     }
 
     #[tokio::test]
@@ -259,7 +266,7 @@ mod tests {
             }
         });
         let head = rest_of_head(&mut server, first, true, limits).await;
-        assert_eq!(head, Err(NoHead::TimedOut));
+        assert_eq!(head.err(), Some(NoHead::TimedOut));
         drop(server);
         dripping.await.expect("the client ends");
     }

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use http::{HeaderName, HeaderValue, Method, header};
-use pingora::http::RequestHeader;
+use http::Method;
 
 use super::request::has_plain_length;
 use super::request::is_twin;
 use super::strict::{Fault, MAX_DIGITS};
+use crate::heads::names::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use crate::heads::{Known, RequestHead, Scheme};
 
 /// So many malformed requests may come at once, and so many in [`PERIOD`]: refusing them is work.
 const MAX_MALFORMED: u32 = 32;
@@ -66,10 +67,10 @@ impl MalformedRate {
 }
 
 /// What is wrong with a request of HTTP/2.
-pub(crate) fn check(request: &RequestHeader) -> Result<(), Fault> {
+pub(crate) fn check(request: &RequestHead) -> Result<(), Fault> {
     if request.method != Method::CONNECT {
         // RFC 9113 §8.3.1: what is not a path begins with a slash all the same, but for OPTIONS.
-        match request.raw_path() {
+        match request.target() {
             path if path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) => {
                 return Err(Fault::Target);
             }
@@ -77,9 +78,7 @@ pub(crate) fn check(request: &RequestHeader) -> Result<(), Fault> {
             b"*" if request.method == Method::OPTIONS => {}
             _ => return Err(Fault::Target),
         }
-        let is_ours =
-            |scheme: &str| ["http", "https"].iter().any(|own| own.eq_ignore_ascii_case(scheme));
-        if !request.uri.scheme_str().is_none_or(is_ours) {
+        if request.scheme() == Some(Scheme::Other) {
             return Err(Fault::Scheme);
         }
     }
@@ -87,17 +86,18 @@ pub(crate) fn check(request: &RequestHeader) -> Result<(), Fault> {
     if !has_plain_length(request) {
         return Err(Fault::SeveralLengths);
     }
-    request.headers.iter().try_for_each(|(name, value)| field(name, value))
+    let is_odd = request.headers.is_odd();
+    request.headers.iter().try_for_each(|(name, value)| field(name, value, is_odd))
 }
 
 /// RFC 9113 §8.3.1: the host is said once, or twice alike, and is nothing but a host.
-fn authority(request: &RequestHeader) -> Result<(), Fault> {
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    let (host, second) = (hosts.next().map(HeaderValue::as_bytes), hosts.next());
+fn authority(request: &RequestHead) -> Result<(), Fault> {
+    let mut hosts = request.headers.all(HOST);
+    let (host, second) = (hosts.next(), hosts.next());
     if second.is_some() {
         return Err(Fault::SeveralHosts);
     }
-    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let authority = request.authority().map(str::as_bytes);
     match (host, authority) {
         (None, None) => Err(Fault::NoHost),
         (Some(one), Some(other)) if one != other => Err(Fault::HostDisagrees),
@@ -108,22 +108,23 @@ fn authority(request: &RequestHeader) -> Result<(), Fault> {
     }
 }
 
-fn field(name: &HeaderName, value: &HeaderValue) -> Result<(), Fault> {
-    let (text, bytes) = (name.as_str(), value.as_bytes());
+/// What is wrong with a field; `is_odd` is whether a name there may have an underscore.
+fn field(name: &str, value: &[u8], is_odd: bool) -> Result<(), Fault> {
     // RFC 9113 §8.2.1.
-    if bytes.trim_ascii().len() != bytes.len() {
+    if value.trim_ascii().len() != value.len() {
         return Err(Fault::Padded);
     }
-    if *name == header::CONTENT_LENGTH {
-        let is_length = matches!(bytes.len(), 1..=MAX_DIGITS);
-        return if is_length && bytes.iter().all(u8::is_ascii_digit) {
+    if name.eq_ignore_ascii_case(CONTENT_LENGTH.as_static()) {
+        let is_length = matches!(value.len(), 1..=MAX_DIGITS);
+        return if is_length && value.iter().all(u8::is_ascii_digit) {
             Ok(())
         } else {
             Err(Fault::ContentLength)
         };
     }
-    let is_framing = |framing: &HeaderName| text.contains('_') && is_twin(text, framing.as_str());
-    if is_framing(&header::CONTENT_LENGTH) || is_framing(&header::TRANSFER_ENCODING) {
+    let is_framing = |framing: Known| is_twin(name, framing.as_static());
+    if is_odd && name.contains('_') && (is_framing(CONTENT_LENGTH) || is_framing(TRANSFER_ENCODING))
+    {
         return Err(Fault::Name);
     }
     Ok(())
@@ -133,20 +134,21 @@ fn field(name: &HeaderName, value: &HeaderValue) -> Result<(), Fault> {
 mod tests {
     use futures_util::FutureExt;
     use http::uri::PathAndQuery;
-    use http::{Uri, Version};
+    use http::{Request, Uri, Version};
 
     use super::*;
 
-    fn request(method: Method, uri: &str, headers: &[(&str, &str)]) -> RequestHeader {
-        let mut request = RequestHeader::build(method, b"/", None).unwrap();
+    fn request(method: Method, uri: &str, headers: &[(&str, &str)]) -> RequestHead {
         let path = uri.parse::<PathAndQuery>();
-        request.set_uri(path.map_or_else(|_| uri.parse().unwrap(), Uri::from));
-        request.set_version(Version::HTTP_2);
-        if request.uri.authority().is_none() && !headers.iter().any(|field| field.0 == "host") {
-            request.append_header("host", "a.test").unwrap();
+        let uri = path.map_or_else(|_| uri.parse().unwrap(), Uri::from);
+        let request = Request::builder().method(method).uri(uri).version(Version::HTTP_2);
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let mut request = RequestHead::of_http2(&parts);
+        if request.authority().is_none() && !headers.iter().any(|field| field.0 == "host") {
+            request.headers.append(HOST, "a.test");
         }
         for (name, value) in headers {
-            request.append_header((*name).to_owned(), *value).unwrap();
+            request.headers.append(*name, value);
         }
         request
     }
@@ -184,7 +186,7 @@ mod tests {
             assert_eq!(check(&request(Method::GET, uri, &hosts)), expected, "{uri} {hosts:?}");
         }
         let mut nobody = request(Method::GET, "/", &[("host", "a.test")]);
-        nobody.remove_header(&header::HOST);
+        nobody.headers.remove(HOST);
         assert_eq!(check(&nobody), Err(Fault::NoHost));
     }
 

@@ -1,18 +1,24 @@
-//! Whether the head of a request is what RFC 9110 and RFC 9112 say it is: one pass over its lines, in
-//! which nothing is allocated.
+//! Reads the head of a request, where it is what RFC 9110 and RFC 9112 say it is: one pass over its lines.
 //!
-//! Two parsers can read a head differently only where it breaks the grammar. Pingora's mends some of
-//! that (bare line feeds, spaces in the target, several lengths), and the next parser may mend it
-//! otherwise; so what is broken is refused here, and never reaches either.
+//! Two parsers can read a head differently only where it breaks the grammar. Many mend some of that (bare
+//! line feeds, spaces in the target, several lengths), and the next parser may mend it otherwise; so what is
+//! broken is refused here, and reaches no other.
 
 use std::ops::Range;
 
+use bytes::BytesMut;
+use http::Method;
 use memchr::memchr;
 
+use crate::heads::names::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use crate::heads::{Line, RequestHead, is_path_and_query};
 use crate::model::{Reason, worded};
 
-/// More header lines than these Pingora does not take.
+/// More header lines than these nobody needs, and Pingora does not take them.
 const MAX_FIELDS: usize = 256;
+
+/// Header lines of most heads.
+const FEW_FIELDS: usize = 16;
 
 /// More digits than these a length does not need, and every parser's integers hold these.
 pub(crate) const MAX_DIGITS: usize = 18;
@@ -75,9 +81,9 @@ pub(crate) struct Check {
     line: usize,
     /// Up to here there is no end of that line.
     searched: usize,
-    fields: usize,
-    /// The length of the target.
-    target: usize,
+    lines: Vec<Line>,
+    method: Range<usize>,
+    target: Range<usize>,
     /// `None` until the request line was seen.
     version: Option<Version>,
     /// The authority of a target in absolute form.
@@ -122,16 +128,22 @@ impl Check {
                     self.whole(version, head)?;
                     return Ok(Some(start));
                 }
-                Some(version) => self.field(line, start, version)?,
+                Some(version) => self.field(head, start..start + line.len(), version)?,
             }
         }
         self.searched = head.len();
         Ok(None)
     }
 
-    /// The length of the target, and the number of header lines.
-    pub(crate) fn measures(&self) -> (usize, usize) {
-        (self.target, self.fields)
+    /// The head, which is whole: `text`, up to and with its empty line.
+    pub(crate) fn into_head(self, text: BytesMut) -> RequestHead {
+        // It is a token.
+        let method = Method::from_bytes(&text[self.method]).unwrap_or_default();
+        let version = match self.version {
+            Some(Version::Http10) => http::Version::HTTP_10,
+            _ => http::Version::HTTP_11,
+        };
+        RequestHead::read(text, method, &self.target, version, self.lines)
     }
 
     /// How the body behind the head is delimited, once that is whole.
@@ -157,11 +169,12 @@ impl Check {
             }
             _ => return Err(Fault::Version),
         });
-        self.target = target.len();
-        self.authority = authority(method, target)?.map(|range| {
-            let offset = start + space + 1;
-            range.start + offset..range.end + offset
-        });
+        let offset = start + space + 1;
+        self.method = start..start + space;
+        self.target = offset..offset + length;
+        self.authority =
+            authority(method, target)?.map(|range| range.start + offset..range.end + offset);
+        self.lines.reserve(FEW_FIELDS);
         Ok(())
     }
 
@@ -169,9 +182,9 @@ impl Check {
         clippy::needless_bitwise_bool,
         reason = "without branches many bytes are done at once"
     )]
-    fn field(&mut self, line: &[u8], start: usize, version: Version) -> Result<(), Fault> {
-        self.fields += 1;
-        if self.fields > MAX_FIELDS {
+    fn field(&mut self, head: &[u8], line: Range<usize>, version: Version) -> Result<(), Fault> {
+        let (start, line) = (line.start, &head[line]);
+        if self.lines.len() == MAX_FIELDS {
             return Err(Fault::TooManyFields);
         }
         if matches!(line[0], b' ' | b'\t') {
@@ -186,15 +199,17 @@ impl Check {
         if !value.iter().fold(true, |all, byte| all & is_text(byte)) {
             return Err(Fault::Value);
         }
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                let padding = value.len() - value.trim_ascii_start().len();
-                let from = start + colon + 1 + padding;
-                let host = from..from + value.trim_ascii().len();
-                self.host.replace(host).map_or(Ok(()), |_| Err(Fault::SeveralHosts))
-            }
-            14 if is_field(name, b"content-length")? => self.length(value.trim_ascii()),
-            17 if is_field(name, b"transfer-encoding")? => self.coding(value.trim_ascii(), version),
+        let padding = value.len() - value.trim_ascii_start().len();
+        let from = start + colon + 1 + padding;
+        let value = value.trim_ascii();
+        let at = from..from + value.len();
+        let field = Line::at(head, &(start..start + colon), &at);
+        self.lines.push(field);
+        match field.known() {
+            Some(HOST) => self.host.replace(at).map_or(Ok(()), |_| Err(Fault::SeveralHosts)),
+            Some(CONTENT_LENGTH) => self.length(value),
+            Some(TRANSFER_ENCODING) => self.coding(value, version),
+            None if is_framing_twin(name) => Err(Fault::Name),
             _ => Ok(()),
         }
     }
@@ -253,16 +268,15 @@ impl Check {
     }
 }
 
-/// Whether a header is this one. One that backends behind CGI take for it, and others don't, is
-/// refused.
-fn is_field(name: &[u8], field: &[u8]) -> Result<bool, Fault> {
-    if name.eq_ignore_ascii_case(field) {
-        return Ok(true);
-    }
+/// Whether backends behind CGI take a name for one of those that delimit a body, and others don't.
+fn is_framing_twin(name: &[u8]) -> bool {
     let is_alike = |(own, other): (&u8, &u8)| {
         own.eq_ignore_ascii_case(other) || (*own == b'_' && *other == b'-')
     };
-    if name.iter().zip(field).all(is_alike) { Err(Fault::Name) } else { Ok(false) }
+    let is_twin_of = |framing: &str| {
+        name.len() == framing.len() && name.iter().zip(framing.as_bytes()).all(is_alike)
+    };
+    is_twin_of("content-length") || is_twin_of("transfer-encoding")
 }
 
 /// Where in a target its authority stands, if it has one; RFC 9112 §3.2 has four forms.
@@ -274,8 +288,9 @@ fn authority(method: &[u8], target: &[u8]) -> Result<Option<Range<usize>>, Fault
     if !target.iter().fold(true, |all, byte| all & is_target(byte)) {
         return Err(Fault::Target);
     }
+    let path_of = |path: &[u8]| if is_path_and_query(path) { Ok(None) } else { Err(Fault::Target) };
     match target {
-        [b'/', ..] => Ok(None),
+        [b'/', ..] => path_of(target),
         b"*" if method == b"OPTIONS" => Ok(None),
         // Refused by its method, with an answer of its own.
         [_, ..] if method == b"CONNECT" => Ok(Some(0..target.len())),
@@ -290,6 +305,7 @@ fn authority(method: &[u8], target: &[u8]) -> Result<Option<Range<usize>>, Fault
             if length == 0 || rest[..length].iter().any(|byte| matches!(byte, b'@' | b'\\')) {
                 return Err(Fault::Target);
             }
+            path_of(&rest[length..])?;
             Ok(Some(from..from + length))
         }
     }

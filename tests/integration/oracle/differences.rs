@@ -4,6 +4,8 @@
 pub(super) enum Extent {
     /// These lines, which only one of the two has.
     Lines(&'static [&'static str]),
+    /// The order of lines, and the case of names.
+    Order,
     /// Whatever comes of who is faster, where each outcome is right.
     Race,
 }
@@ -113,6 +115,20 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         extent: Extent::Lines(&["no request: \\x81"]),
         why: "RFC 9110 §7.8: the new protocol begins behind the request. Where the backend ends its \
               side at once, Pingora drops what the client has said.",
+    },
+    Difference {
+        requests: &[],
+        answers: &["fields in their order"],
+        extent: Extent::Order,
+        why: "RFC 9110 §5.3: the exchange keeps all fields where they came; Pingora puts those of one \
+              name together.",
+    },
+    Difference {
+        requests: &["a WebSocket", "a WebSocket that speaks at once", "POST of a WebSocket"],
+        answers: &[],
+        extent: Extent::Order,
+        why: "RFC 9110 §5.1, §5.3: the exchange keeps fields where they came, and writes its own in \
+              their usual case; Pingora moves another one to where it takes one out.",
     },
     Difference {
         requests: WITH_BODIES,

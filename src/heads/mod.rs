@@ -1,0 +1,12 @@
+//! The heads of messages: a list of fields over the bytes that came, in the order and the case in which they
+//! came. They are edited in place: what is added stands behind those bytes.
+
+mod fields;
+pub(crate) mod names;
+mod request;
+mod response;
+
+pub(crate) use fields::{Fields, Line, is_plain, text_of};
+pub(crate) use names::{Known, Set};
+pub(crate) use request::{RequestHead, Scheme, absolute_authority, is_path_and_query};
+pub(crate) use response::ResponseHead;
