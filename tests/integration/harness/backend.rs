@@ -1,5 +1,6 @@
 //! Real backends in this process: HTTP/1, h2c and TLS servers that say who they are.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -25,6 +26,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::orders::Orders;
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -102,6 +105,7 @@ impl BackendBuilder {
             id: self.id,
             health: AtomicU16::new(200),
             requests: AtomicUsize::new(0),
+            orders: Orders::default(),
             probes: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
@@ -148,6 +152,7 @@ struct Shared {
     id: String,
     health: AtomicU16,
     requests: AtomicUsize,
+    orders: Orders,
     probes: AtomicUsize,
     connections: AtomicUsize,
     held: AtomicUsize,
@@ -195,6 +200,11 @@ impl Backend {
     /// Requests other than probes that have arrived.
     pub(crate) fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// How often each numbered request has arrived.
+    pub(crate) fn orders(&self) -> HashMap<String, usize> {
+        self.shared.orders.seen()
     }
 
     pub(crate) fn probes(&self) -> usize {
@@ -309,6 +319,7 @@ async fn handle(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
         return respond(shared, status.expect("a status"), full("health"));
     }
     shared.requests.fetch_add(1, Ordering::SeqCst);
+    shared.orders.note(request.headers());
     match path.as_str() {
         "/ws" => web_socket(request, shared),
         "/stream" => stream(&request, shared),

@@ -19,6 +19,17 @@ fn a_backend_says_who_it_is_and_what_it_received() {
 }
 
 #[test]
+fn a_backend_counts_how_often_it_was_sent_a_number() {
+    let backend = Backend::start("self");
+    let mut client = Client::connect(backend.socket_addr());
+    for order in ["one", "two", "one"] {
+        assert_eq!(client.get_with("x", "/", &format!("{ORDER}: {order}\r\n")).status, 200);
+    }
+    assert_eq!(client.get("x", "/").status, 200);
+    assert_eq!(backend.orders(), [("one".to_owned(), 2), ("two".to_owned(), 1)].into());
+}
+
+#[test]
 fn a_stream_that_lost_a_chunk_is_noticed() {
     let backend = Backend::start("self");
     let response = get(backend.socket_addr(), "example.com", "/stream?chunks=3&ms=1");

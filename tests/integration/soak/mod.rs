@@ -1,5 +1,8 @@
 //! The product's promise, under load: a deploy loses nothing.
 
+mod traffic;
+
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,8 +10,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::*;
+use traffic::{HOST, Site, Start, TRAFFIC};
 
 const SWITCHES: usize = 200;
+
+/// The pause between two exchanges of a client: all kinds share the machine's cores, and the slow ones set the pace.
+const PACE: Duration = Duration::from_millis(3);
 
 /// Three, so that an answer of the tag before can't be taken for one of the tag after next.
 const TAGS: [&str; 3] = ["a", "b", "c"];
@@ -46,98 +53,6 @@ impl Timeline {
     }
 }
 
-/// One kind of client: does one whole exchange and says which backend served it.
-type Exchange = fn(&Vhost, &mut Option<Client>) -> Result<String, String>;
-
-/// The kinds of traffic, and how many clients of each there are.
-const TRAFFIC: [(&str, usize, Exchange); 5] = [
-    ("keep-alive", 3, keep_alive),
-    ("new connection", 2, new_connection),
-    ("download", 2, download),
-    ("upload", 2, upload),
-    ("web socket", 2, web_socket),
-];
-
-fn keep_alive(vhost: &Vhost, kept: &mut Option<Client>) -> Result<String, String> {
-    let client = match kept {
-        Some(client) => client,
-        None => kept.insert(connect(vhost)?),
-    };
-    let response = client.try_get("example.com", "/").map_err(text)?;
-    if response.closes() {
-        return Err("a kept connection was to be closed".into());
-    }
-    served(&response)
-}
-
-fn new_connection(vhost: &Vhost, _: &mut Option<Client>) -> Result<String, String> {
-    // Paces it: each connection leaves a port behind that can't be used again at once.
-    std::thread::sleep(Duration::from_millis(1));
-    served(&connect(vhost)?.try_get("example.com", "/").map_err(text)?)
-}
-
-fn download(vhost: &Vhost, kept: &mut Option<Client>) -> Result<String, String> {
-    let client = match kept {
-        Some(client) => client,
-        None => kept.insert(connect(vhost)?),
-    };
-    let response = client.try_get("example.com", "/stream?chunks=20&ms=2").map_err(text)?;
-    check_stream(&response.body, 20)?;
-    served(&response)
-}
-
-fn upload(vhost: &Vhost, kept: &mut Option<Client>) -> Result<String, String> {
-    let client = match kept {
-        Some(client) => client,
-        None => kept.insert(connect(vhost)?),
-    };
-    let head = "POST /upload HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n";
-    client.try_send(head).map_err(text)?;
-    let mut body = Vec::new();
-    for index in 0..20_u8 {
-        let piece = vec![b'a' + index; 3000 + usize::from(index)];
-        let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), &piece, b"\r\n"].concat();
-        client.try_send(chunk).map_err(text)?;
-        body.extend(piece);
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    client.try_send("0\r\n\r\n").map_err(text)?;
-    let response = client.try_read_response().map_err(text)?;
-    let backend = served(&response)?;
-    let echo = response.echo();
-    if echo["length"] != body.len() || echo["checksum"] != checksum(&body) {
-        return Err(format!("{} bytes sent, arrived: {echo}", body.len()));
-    }
-    Ok(backend)
-}
-
-fn web_socket(vhost: &Vhost, _: &mut Option<Client>) -> Result<String, String> {
-    let mut socket = WebSocket::try_open(vhost.http(), "example.com")?;
-    for number in 0..20 {
-        socket.echo(&format!("message {number}"))?;
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let backend = socket.backend.clone();
-    socket.close()?;
-    Ok(backend)
-}
-
-fn connect(vhost: &Vhost) -> Result<Client, String> {
-    Client::try_connect(vhost.http()).map_err(|error| format!("connect: {error}"))
-}
-
-fn served(response: &Response) -> Result<String, String> {
-    match (response.status, response.backend()) {
-        (200, Some(backend)) => Ok(backend.to_owned()),
-        (status, _) => Err(format!("status {status}: {}", response.text())),
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
-fn text(error: std::io::Error) -> String {
-    error.to_string()
-}
-
 /// A client at work: how far it has seen, and how much it has done.
 #[derive(Default)]
 struct Progress {
@@ -146,19 +61,33 @@ struct Progress {
     exchanges: AtomicUsize,
 }
 
-fn work(kind: &str, exchange: Exchange, vhost: &Vhost, timeline: &Timeline, progress: &Progress) {
-    let mut kept = None;
+fn work(kind: &str, start: Start, site: &Site, timeline: &Timeline, progress: &Progress) {
+    let mut exchange = start(site);
     while !timeline.ended.load(Ordering::SeqCst) {
         let floor = timeline.acknowledged.load(Ordering::SeqCst);
-        let outcome = exchange(vhost, &mut kept);
-        let outcome = outcome.and_then(|backend| timeline.judge(floor, &backend));
-        if let Err(failure) = outcome {
-            kept = None;
+        let judge = |served: Vec<String>| {
+            served.iter().try_for_each(|backend| timeline.judge(floor, backend))
+        };
+        if let Err(failure) = exchange().and_then(judge) {
+            // With connections of its own that nothing has happened to.
+            exchange = start(site);
             timeline.failures.lock().unwrap().push(format!("{kind}: {failure}"));
         }
         progress.exchanges.fetch_add(1, Ordering::SeqCst);
         progress.seen.fetch_max(floor, Ordering::SeqCst);
+        std::thread::sleep(PACE);
     }
+}
+
+/// Every numbered request has reached one backend, once.
+fn judge_orders(site: &Site, backends: &[Backend]) {
+    let mut seen = HashMap::<String, usize>::new();
+    for (order, times) in backends.iter().flat_map(Backend::orders) {
+        *seen.entry(order).or_default() += times;
+    }
+    let twice: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "{} came more than once: {twice:#?}", twice.len());
+    assert_eq!(seen.len(), site.orders(), "each that was sent has come");
 }
 
 /// Ends the clients also when the test panics.
@@ -178,7 +107,7 @@ fn two_hundred_switches_under_all_kinds_of_traffic_lose_and_misroute_nothing() {
         .set("logging.level", "\"info\"")
         // Each client of kept connections sends more than the default takes.
         .set("proxy.max_requests_per_connection", 1_000_000)
-        .domain("example.com", "a")
+        .domain_with(HOST, "a", "http_to_https = false\ntls = \"internal\"")
         .lifetime(Duration::from_mins(5));
     for backend in &backends {
         setup = setup.backend(backend.id(), backend.address(), &[&backend.id()[..1]]);
@@ -187,16 +116,15 @@ fn two_hundred_switches_under_all_kinds_of_traffic_lose_and_misroute_nothing() {
     vhost.wait_until_healthy(6);
 
     let timeline = Timeline::default();
-    let clients: Vec<(&str, Exchange, Progress)> = TRAFFIC
+    let site = Site::of(&vhost);
+    let clients: Vec<_> = TRAFFIC
         .iter()
-        .flat_map(|(kind, count, exchange)| {
-            (0..*count).map(|_| (*kind, *exchange, Progress::default()))
-        })
+        .flat_map(|(kind, count, start)| (0..*count).map(|_| (*kind, *start, Progress::default())))
         .collect();
     std::thread::scope(|scope| {
-        for (kind, exchange, progress) in &clients {
-            let (vhost, timeline) = (&vhost, &timeline);
-            scope.spawn(move || work(kind, *exchange, vhost, timeline, progress));
+        for (kind, start, progress) in &clients {
+            let (site, timeline) = (&site, &timeline);
+            scope.spawn(move || work(kind, *start, site, timeline, progress));
         }
         let _end = EndOnDrop(&timeline);
         let mut connection = vhost.rpc_connection();
@@ -205,9 +133,9 @@ fn two_hundred_switches_under_all_kinds_of_traffic_lose_and_misroute_nothing() {
             let tag = tag_after(number);
             // The command line most deployers use, and the socket, which tells the moment.
             if number % 10 == 0 {
-                vhost.ctl_ok(&["switch", "example.com", tag]);
+                vhost.ctl_ok(&["switch", HOST, tag]);
             } else {
-                let params = json!({"domains": ["example.com"], "tag": tag});
+                let params = json!({"domains": [HOST], "tag": tag});
                 let report = connection
                     .try_call("switch.start", &params, |progress| {
                         if progress["phase"] == "switched" {
@@ -230,8 +158,10 @@ fn two_hundred_switches_under_all_kinds_of_traffic_lose_and_misroute_nothing() {
     assert!(failures.is_empty(), "{} failed: {failures:#?}", failures.len());
     for (kind, _, progress) in &clients {
         let exchanges = progress.exchanges.load(Ordering::SeqCst);
+        println!("{kind}: {exchanges} exchanges");
         assert!(exchanges > SWITCHES, "{kind}: {exchanges} exchanges");
     }
+    judge_orders(&site, &backends);
     eventually("nothing is in flight", Duration::from_secs(10), || vhost.in_flight() == 0);
     let refused = vhost.rpc("state.get", json!({})).unwrap()["refused"].clone();
     assert_eq!(refused, json!({}), "nothing was refused");
