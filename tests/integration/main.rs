@@ -23,6 +23,7 @@ mod follow;
 mod grpc;
 mod h2_backend;
 mod half_close;
+mod hand_over;
 mod harness;
 mod health;
 mod hops;

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
@@ -33,6 +33,7 @@ struct State {
     /// What arrived, one entry a connection, in the order in which they were accepted.
     received: Mutex<Vec<Vec<u8>>>,
     open: Mutex<Vec<TcpStream>>,
+    listener: OnceLock<TcpListener>,
 }
 
 impl RawBackend {
@@ -41,6 +42,7 @@ impl RawBackend {
         let listener = TcpListener::bind((super::free_ip(), 0)).expect("a free address");
         let address = listener.local_addr().expect("a bound listener has an address");
         let state = Arc::new(State::default());
+        let _ = state.listener.set(listener.try_clone().expect("a handle"));
         let script = Arc::new(script);
         let accepting = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -169,6 +171,12 @@ impl RawConnection {
             }
         }
         true
+    }
+
+    /// Ends the backend's listening: connections to it are refused from now on.
+    pub(crate) fn stop_listening(&self) {
+        let listener = self.state.listener.get().expect("it was set");
+        socket2::SockRef::from(listener).shutdown(Shutdown::Both).expect("it listens");
     }
 
     /// Takes what was read and not used as used; the record keeps it.
