@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::crowd::Crowd;
 use super::floods::beginning;
+use super::sampler::buffered;
 use super::{Attack, SOON};
 use crate::harness::peer::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Peer, SETTINGS, WHOLE,
     WINDOW_UPDATE, block, frame,
 };
-use crate::harness::{RawBackend, RawConnection};
+use crate::harness::{RawBackend, RawConnection, eventually};
 
 /// The most that a window may be.
 const WIDE: u32 = 0x7fff_ffff;
@@ -67,6 +68,34 @@ fn open_windows_that_nobody_reads_of_many_addresses() {
         12,
         &greeting,
     );
+}
+
+/// So many that what is held for each must be little. `unread-streams` of `./dev bench` has what it costs the others.
+#[test]
+fn forty_connections_of_a_hundred_streams_that_nobody_reads() {
+    const CONNECTIONS: usize = 40;
+    // `max_buffered_bytes_per_connection`.
+    const HELD: usize = 2 * 1024 * 1024;
+    let greeting = [wide_open(), requests(100, "GET", "large.test", "/large")].concat();
+    let attack = Attack::new("HTTP/2: 40 × 100 streams that nobody reads")
+        .with_connections(0, CONNECTIONS)
+        .with_requests(100 * CONNECTIONS);
+    attack.run(|attacker| {
+        let address = attacker.vhost.http();
+        let crowd = Crowd::open_with(attacker, address, CONNECTIONS, &greeting, Some(2048));
+        eventually("all of them run", SOON, || {
+            attacker.vhost.in_flight() >= 100 * CONNECTIONS as u64
+        });
+        attacker.hold();
+        let held = buffered(attacker.stage.metrics).and_then(|bytes| bytes.parse().ok());
+        if held.is_none_or(|held: usize| held > CONNECTIONS * HELD) {
+            attacker.complain(format!("{held:?} bytes are held"));
+        }
+        if attacker.vhost.in_flight() < 100 * CONNECTIONS as u64 {
+            attacker.complain("they were not kept");
+        }
+        drop(crowd);
+    });
 }
 
 #[test]

@@ -135,7 +135,7 @@ pub(super) fn left_behind(vhost: &Vhost, metrics: SocketAddr) -> Option<String> 
 }
 
 /// Bytes that are held on behalf of connections.
-fn buffered(metrics: SocketAddr) -> Option<String> {
+pub(super) fn buffered(metrics: SocketAddr) -> Option<String> {
     let exposed = get(metrics, &metrics.to_string(), "/metrics").text();
     let line = exposed.lines().find_map(|line| line.strip_prefix("proxy_buffered_bytes "));
     line.map(str::to_owned)

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use super::Attack;
 use crate::harness::*;
 
@@ -25,6 +27,8 @@ impl LargeBackend {
         let counter = Arc::clone(&received);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                // What the kernel keeps is nobody's to count; but there may be thousands of these.
+                let _ = setsockopt(&stream, sockopt::SndBuf, &(64 * 1024));
                 let counter = Arc::clone(&counter);
                 // There may be as many as streams; each needs little.
                 let thread = std::thread::Builder::new().stack_size(256 * 1024);
