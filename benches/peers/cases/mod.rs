@@ -6,6 +6,7 @@ mod memory;
 mod requests;
 mod start;
 mod switch;
+mod unread;
 
 use crate::lab::Lab;
 use crate::proxy::Proxy;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> Vec<Case> {
         case("switch-rate", false, switch::at_a_rate),
         case("cold-start", true, start::measure),
         case("features", false, features::measure),
+        case("unread-streams", false, unread::measure),
     ];
     requests.chain(sizes).chain(others).collect()
 }

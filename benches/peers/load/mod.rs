@@ -4,6 +4,7 @@ pub(crate) mod h2load;
 pub(crate) mod handshakes;
 pub(crate) mod idle;
 pub(crate) mod paced;
+pub(crate) mod unread;
 pub(crate) mod web_socket;
 pub(crate) mod wrk;
 
