@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use http::{StatusCode, Version};
+use pingora::Result;
 use pingora::connectors::ConnectorOptions;
-use pingora::{Error, ErrorType, Result};
 
 use super::answer::body_of;
 use super::connect::{Connector, keep};
@@ -74,22 +74,23 @@ impl Carrier {
         if self.shared.take_in(client, ctx).await? {
             return Ok(Came::ToItsEnd);
         }
-        let mut was_sent = false;
+        // Why it is tried once more.
+        let mut failed = None;
         loop {
             let target = ctx.begin_try()?;
             if !upstream::is_http1(&target.node, target.is_websocket) {
-                if was_sent {
-                    // Its body may be read already, and nobody else has it.
-                    let words = "its body was sent to another backend";
-                    return Err(Error::explain(ErrorType::ConnectNoRoute, words).into_up());
-                }
-                return Ok(Came::ToHttp2);
+                return match failed {
+                    // What was read of its body nobody else has.
+                    Some(error) if client.received() > 0 => Err(error),
+                    _ => Ok(Came::ToHttp2),
+                };
             }
             let (head, body) = self.head_for(client, ctx, &target)?;
             let mut link = match self.connector.link(&target, client, ctx.budget()).await {
                 Ok(link) => link,
                 Err(error) if self.shared.retry_connect(ctx, &error) => {
                     retry::log(ctx, &error);
+                    failed = Some(error);
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -99,7 +100,6 @@ impl Carrier {
             }
             request::write(&head, link.outbox.head());
             let is_used = link.is_used;
-            was_sent = true;
             match self.exchange(client, ctx, link, body, &target).await {
                 Ok(()) => return Ok(Came::ToItsEnd),
                 Err(mut error) => {
@@ -108,6 +108,7 @@ impl Carrier {
                         return Err(error);
                     }
                     retry::log(ctx, &error);
+                    failed = Some(error);
                     client.rewind();
                 }
             }

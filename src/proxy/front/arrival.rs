@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use super::entry::Front;
 use crate::counters::InFlightGuard;
+use crate::link::Transport;
 use crate::model::ProxyHeader;
 use crate::model::Reason;
 use crate::places::{Share, Uses};
@@ -189,4 +190,13 @@ pub(super) fn as_pingora(stream: TcpStream) -> L4Stream {
     let mut stream = L4Stream::from(stream);
     stream.set_socket_digest(digest);
     stream
+}
+
+/// The same of one without TLS, whatever it runs on.
+pub(super) fn into_pingora(stream: Transport) -> Option<Box<L4Stream>> {
+    match stream {
+        Transport::Tcp(stream) => Some(Box::new(as_pingora(stream))),
+        Transport::Unix(_) => None,
+        Transport::Other(stream) => stream.into_any().downcast().ok(),
+    }
 }

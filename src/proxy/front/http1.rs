@@ -2,7 +2,6 @@
 //! speaks HTTP/2.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,9 +10,9 @@ use bytes::BytesMut;
 use pingora::apps::{HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use tokio::io::{AsyncRead, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
-use super::arrival::as_pingora;
+use super::arrival::{as_pingora, into_pingora};
 use super::entry::Front;
 use crate::counters::InFlightGuard;
 use crate::link::Transport;
@@ -25,7 +24,7 @@ use crate::proxy::client::framed::Framed;
 use crate::proxy::client::given_up::Ending;
 use crate::proxy::exchange::{Carried, Carrier, Clock, Http1};
 use crate::proxy::limits::check_measures;
-use crate::proxy::wire::head::{Head, NoHead, Whole, first_bytes, rest_of_head};
+use crate::proxy::wire::head::{Head, Whole, first_bytes, rest_of_head};
 use crate::proxy::wire::request::Wire;
 
 /// How long what a client still sends is read behind an answer that closes the connection: one that is
@@ -33,65 +32,114 @@ use crate::proxy::wire::request::Wire;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The head of a request, and what keeps the server from stopping before it is answered.
-pub(super) struct BusyHead {
-    pub(super) whole: Whole,
+struct BusyHead {
+    whole: Whole,
+    busy: InFlightGuard,
+}
+
+/// A connection on which a request has begun.
+pub(super) struct Begun {
+    pub(super) stream: Transport,
+    pub(super) clock: Clock,
+    /// What of the request has come.
+    pub(super) first: BytesMut,
+    /// Keeps the server from stopping before it is answered.
     pub(super) busy: InFlightGuard,
 }
 
-/// What comes after a request that we were to carry.
+/// What comes after a request.
 enum After {
     Ended,
-    /// The connection goes on; of the next request these bytes have come.
-    Next((Transport, Clock), BytesMut, InFlightGuard),
+    /// The connection goes on; where nothing of the next request has come, it is idle now.
+    Next(Begun),
+    /// The client speaks HTTP/2, as these bytes say.
+    Http2(Transport, BytesMut),
+}
+
+/// What comes after a request that we were to carry.
+enum Carry {
+    Done(After),
     /// Its backend speaks HTTP/2, so Pingora carries it.
     Pingora(Transport, BusyHead, Box<RequestContext>),
 }
 
 impl Front {
-    /// One HTTP/1 request after the other, until either side closes.
-    pub(super) async fn http1(
+    /// One request after the other, until either side closes. Of the first one something may have come; it
+    /// `may_be_http2`.
+    pub(super) async fn requests(
         &self,
-        stream: Transport,
-        head: BusyHead,
+        mut begun: Begun,
+        mut may_be_http2: bool,
         connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
-        let mut next = Some((stream, Clock::default(), head));
-        while let Some((stream, clock, head)) = next {
+        loop {
+            if begun.first.is_empty() {
+                let Begun { stream, clock, busy, .. } = begun;
+                drop(busy);
+                let Some(next) = self.idle(stream, clock, &connection).await else { return };
+                begun = next;
+            }
             // Boxed: what a request needs must not stay with the connection for its life.
-            let (stream, head, decided) = match &self.carrier {
-                None => (stream, head, None),
-                Some(carrier) => {
-                    match Box::pin(self.carry(carrier, stream, clock, head, &connection)).await {
-                        After::Ended => return,
-                        After::Next(stream, first, busy) => {
-                            next = self.following(stream, first, busy, connection.client).await;
-                            continue;
-                        }
-                        After::Pingora(stream, head, decided) => (stream, head, Some(decided)),
-                    }
+            let request = Box::pin(self.request(begun, may_be_http2, &connection, shutdown));
+            match request.await {
+                After::Ended => return,
+                After::Next(next) => begun = next,
+                After::Http2(stream, preface) => {
+                    let Some(mut stream) = into_pingora(stream) else { return };
+                    stream.rewind(&preface);
+                    return Box::pin(self.http2(stream, connection, shutdown)).await;
                 }
-            };
-            let left = self.leave_to_pingora(stream, head, decided, &connection, shutdown);
-            next = Box::pin(left).await;
+            }
+            may_be_http2 = false;
         }
     }
 
-    /// The next request on a connection that goes on, of which these bytes have come already.
-    async fn following(
+    /// Waits until the next request begins.
+    async fn idle(
         &self,
-        (mut stream, clock): (Transport, Clock),
-        first: BytesMut,
-        busy: InFlightGuard,
-        client: IpAddr,
-    ) -> Option<(Transport, Clock, BusyHead)> {
-        match self.next_or_first(&mut stream, first, busy).await {
-            Ok(head) => Some((stream, clock, head)),
+        mut stream: Transport,
+        clock: Clock,
+        connection: &Connection,
+    ) -> Option<Begun> {
+        match first_bytes(&mut stream, self.limits().idle).await {
+            Ok(first) => Some(Begun { stream, clock, first, busy: self.metrics.busy.enter() }),
             Err(none) => {
-                self.turn_away(&mut stream, none, client).await;
+                Box::pin(self.turn_away(&mut stream, none, connection.client)).await;
                 None
             }
         }
+    }
+
+    /// One request, of which something has come.
+    async fn request(
+        &self,
+        begun: Begun,
+        may_be_http2: bool,
+        connection: &Arc<Connection>,
+        shutdown: &ShutdownWatch,
+    ) -> After {
+        let Begun { mut stream, clock, first, busy } = begun;
+        let whole = match rest_of_head(&mut stream, first, may_be_http2, self.limits()).await {
+            Ok(Head::Http1(whole)) => whole,
+            // From here on each stream counts itself.
+            Ok(Head::Http2(preface)) => return After::Http2(stream, preface),
+            Err(none) => {
+                self.turn_away(&mut stream, none, connection.client).await;
+                return After::Ended;
+            }
+        };
+        let head = BusyHead { whole, busy };
+        let (stream, head, decided) = match &self.carrier {
+            None => (stream, head, None),
+            Some(carrier) => match self.carry(carrier, stream, clock, head, connection).await {
+                Carry::Done(after) => return after,
+                Carry::Pingora(stream, head, decided) => (stream, head, Some(decided)),
+            },
+        };
+        // Boxed: few requests go this way, and all would carry what it needs.
+        let left = Box::pin(self.leave_to_pingora(stream, head, decided, connection, shutdown));
+        left.await.map_or(After::Ended, After::Next)
     }
 
     /// One request that we carry ourselves, unless its backend speaks HTTP/2.
@@ -102,7 +150,7 @@ impl Front {
         clock: Clock,
         head: BusyHead,
         connection: &Arc<Connection>,
-    ) -> After {
+    ) -> Carry {
         let BusyHead { whole, busy } = head;
         let (limits, write_timeout, half_close_timeout) = {
             let options = self.options.load();
@@ -111,7 +159,7 @@ impl Front {
         if let Some(reason) = check_measures(&whole.head, limits) {
             let status = reason.row().answer.map(|(status, _)| status.as_u16());
             self.answer(&mut stream, (reason, None), status, connection.client).await;
-            return After::Ended;
+            return Carry::Done(After::Ended);
         }
         let wire = Wire::Http1 { head: whole.head.came() };
         let mut client =
@@ -120,20 +168,20 @@ impl Front {
         match carrier.carry(&mut client, arrival).await {
             Carried::HandOver(decided) => {
                 let (stream, whole) = client.into_parts();
-                After::Pingora(stream, BusyHead { whole, busy }, decided)
+                Carry::Pingora(stream, BusyHead { whole, busy }, decided)
             }
-            Carried::Ended => match client.finish() {
-                Ok((stream, clock, first)) => After::Next((stream, clock), first, busy),
+            Carried::Ended => Carry::Done(match client.finish() {
+                Ok((stream, clock, first)) => After::Next(Begun { stream, clock, first, busy }),
                 Err(client) => {
                     client.close(write_timeout, busy).await;
                     After::Ended
                 }
-            },
+            }),
         }
     }
 
     /// One request that Pingora carries, with what was `decided` about it already. Answers with the
-    /// connection and the next head, where there is one.
+    /// connection, where that goes on.
     async fn leave_to_pingora(
         &self,
         stream: Transport,
@@ -141,7 +189,7 @@ impl Front {
         decided: Option<Box<RequestContext>>,
         connection: &Arc<Connection>,
         shutdown: &ShutdownWatch,
-    ) -> Option<(Transport, Clock, BusyHead)> {
+    ) -> Option<Begun> {
         let stream = match stream {
             Transport::Tcp(stream) => Box::new(as_pingora(stream)),
             Transport::Other(stream) => stream,
@@ -155,7 +203,7 @@ impl Front {
             self.answer(framed.stream(), (reason, None), status, connection.client).await;
             return None;
         }
-        let request = self.request(framed, whole, connection, shutdown);
+        let request = self.by_pingora(framed, whole, connection, shutdown);
         let reusable = DECIDED.scope(Cell::new(decided), request).await;
         if !connection.accepted.load(Ordering::Relaxed) {
             // The parser has answered 400 already and closed.
@@ -185,36 +233,14 @@ impl Front {
             }
         };
         let first = framed.end()?;
-        match self.next_or_first(framed.stream(), first, busy).await {
-            Ok(next) => Some((Transport::Other(framed.into_stream()), Clock::default(), next)),
-            Err(none) => {
-                self.turn_away(framed.stream(), none, connection.client).await;
-                None
-            }
-        }
-    }
-
-    /// The head of the next request, of which these bytes have come already.
-    async fn next_or_first<S>(
-        &self,
-        stream: &mut S,
-        first: BytesMut,
-        busy: InFlightGuard,
-    ) -> Result<BusyHead, NoHead>
-    where
-        S: AsyncRead + Unpin,
-    {
-        if first.is_empty() {
-            drop(busy);
-            return self.next_head(stream).await;
-        }
-        self.head_from(stream, first, busy).await
+        let stream = Transport::Other(framed.into_stream());
+        Some(Begun { stream, clock: Clock::default(), first, busy })
     }
 
     /// One request whose head was read. Answers with its connection, when that can be used again.
     ///
     /// Not an `async fn`: its future would keep room for the session as long as the connection lives.
-    fn request<'a>(
+    fn by_pingora<'a>(
         &'a self,
         mut framed: Box<Framed>,
         whole: Whole,
@@ -229,32 +255,5 @@ impl Front {
         connection.accepted.store(false, Ordering::Relaxed);
         let arrival = Arrival { connection: Arc::clone(connection), wire };
         ARRIVAL.scope(arrival, self.proxy.process_new_http(session, shutdown))
-    }
-
-    /// The head of the next request on a connection that is idle.
-    pub(super) async fn next_head<S>(&self, stream: &mut S) -> Result<BusyHead, NoHead>
-    where
-        S: AsyncRead + Unpin,
-    {
-        let first = first_bytes(stream, self.limits().idle).await?;
-        let busy = self.metrics.busy.enter();
-        self.head_from(stream, first, busy).await
-    }
-
-    /// The head that begins with these bytes.
-    async fn head_from<S>(
-        &self,
-        stream: &mut S,
-        first: BytesMut,
-        busy: InFlightGuard,
-    ) -> Result<BusyHead, NoHead>
-    where
-        S: AsyncRead + Unpin,
-    {
-        match rest_of_head(stream, first, false, self.limits()).await? {
-            Head::Http1(whole) => Ok(BusyHead { whole, busy }),
-            // Not asked for.
-            Head::Http2(_) => Err(NoHead::NotHttp),
-        }
     }
 }

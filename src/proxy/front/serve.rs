@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
-use pingora::protocols::l4::stream::Stream as L4Stream;
+use bytes::BytesMut;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
@@ -15,14 +15,15 @@ use tokio::net::TcpStream;
 use super::arrival::{Admitted, as_pingora};
 use super::entry::Front;
 use super::handshake::{Handshakes, Shaken};
-use super::http1::BusyHead;
+use super::http1::Begun;
 use crate::counters::InFlight;
 use crate::link::Transport;
 use crate::model::Reason;
 use crate::proxy::carry::failure::raw_response;
 use crate::proxy::client::connection::{Agreed, Connection};
 use crate::proxy::client::given_up::GivenUp;
-use crate::proxy::wire::head::{Head, NoHead, first_bytes, rest_of_head};
+use crate::proxy::exchange::Clock;
+use crate::proxy::wire::head::{NoHead, first_bytes};
 
 /// How long a client may refuse to hear that its connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -51,14 +52,17 @@ impl Front {
     #[cfg(test)]
     pub(crate) async fn serve_http1(
         &self,
-        mut stream: Transport,
+        stream: Transport,
         connection: Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
-        match self.next_head(&mut stream).await {
-            Ok(head) => self.http1(stream, head, connection, shutdown).await,
-            Err(none) => self.turn_away(&mut stream, none, connection.client).await,
-        }
+        self.requests(self.not_begun(stream), false, connection, shutdown).await;
+    }
+
+    /// A connection of which nothing has come.
+    fn not_begun(&self, stream: Transport) -> Begun {
+        let busy = self.metrics.busy.enter();
+        Begun { stream, clock: Clock::default(), first: BytesMut::new(), busy }
     }
 
     /// What is known of a client before its first request.
@@ -164,23 +168,9 @@ impl Serve for Front {
         let Ok(first) = first else { return };
         drop(silent);
         let busy = self.metrics.busy.enter();
-        // Boxed: what reading the head needs must not stay with the connection for its life.
-        match Box::pin(rest_of_head(&mut stream, first, true, self.limits())).await {
-            Ok(Head::Http1(whole)) => {
-                let head = BusyHead { whole, busy };
-                let connection = self.connection(&admitted, None);
-                Box::pin(self.http1(stream, head, connection, shutdown)).await;
-            }
-            Ok(Head::Http2(preface)) => {
-                // From here on each stream counts itself.
-                drop(busy);
-                let Some(mut stream) = into_pingora(stream) else { return };
-                stream.rewind(&preface);
-                let connection = self.connection(&admitted, None);
-                Box::pin(self.http2(Box::new(stream), connection, shutdown)).await;
-            }
-            Err(none) => self.turn_away(&mut stream, none, admitted.client).await,
-        }
+        let begun = Begun { stream, clock: Clock::default(), first, busy };
+        let connection = self.connection(&admitted, None);
+        Box::pin(self.requests(begun, true, connection, shutdown)).await;
     }
 
     fn make_room(&self) {
@@ -198,7 +188,7 @@ impl Serve for TlsFront {
         let asked_by = (client, admitted.is_many());
         let limits = front.options.load().handshakes;
         // Boxed: what a handshake needs must not stay with the connection for its life.
-        let (mut stream, agreed, busy) =
+        let (stream, agreed, busy) =
             match Box::pin(self.handshakes.shake(stream, asked_by, front, limits)).await {
                 Shaken::Ready(stream, agreed, busy) => (stream as Stream, agreed, busy),
                 Shaken::Plain(mut stream) => {
@@ -218,25 +208,11 @@ impl Serve for TlsFront {
             Box::pin(front.http2(stream, connection, shutdown)).await;
             return;
         }
-        match Box::pin(front.next_head(&mut stream)).await {
-            Ok(head) => {
-                let stream = Transport::Other(stream);
-                Box::pin(front.http1(stream, head, connection, shutdown)).await;
-            }
-            Err(none) => front.turn_away(&mut stream, none, client).await,
-        }
+        let stream = Transport::Other(stream);
+        Box::pin(front.requests(front.not_begun(stream), false, connection, shutdown)).await;
     }
 
     fn make_room(&self) {
         self.front.make_room();
-    }
-}
-
-/// A connection without TLS as Pingora has them.
-fn into_pingora(stream: Transport) -> Option<Box<L4Stream>> {
-    match stream {
-        Transport::Tcp(stream) => Some(Box::new(as_pingora(stream))),
-        Transport::Unix(_) => None,
-        Transport::Other(stream) => stream.into_any().downcast().ok(),
     }
 }
