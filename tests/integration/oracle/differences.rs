@@ -124,11 +124,17 @@ pub(super) const DIFFERENCES: &[Difference] = &[
               name together.",
     },
     Difference {
-        requests: &["a WebSocket", "a WebSocket that speaks at once", "POST of a WebSocket"],
+        requests: &[
+            "fields in their order",
+            "a WebSocket",
+            "a WebSocket that speaks at once",
+            "POST of a WebSocket",
+        ],
         answers: &[],
         extent: Extent::Order,
         why: "RFC 9110 §5.1, §5.3: the exchange keeps fields where they came, and writes its own in \
-              their usual case; Pingora moves another one to where it takes one out.",
+              their usual case; Pingora puts those of one name together, and moves another one to \
+              where it takes one out.",
     },
     Difference {
         requests: WITH_BODIES,
