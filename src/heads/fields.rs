@@ -157,7 +157,7 @@ impl Fields {
 
     /// All, in their order: the name as it is written, and the value.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
-        self.lines.iter().map(|line| (self.name(line), self.part(line.value)))
+        self.lines.iter().map(|line| (self.name_text(line), self.part(line.value)))
     }
 
     /// Adds one behind the others.
@@ -210,7 +210,7 @@ impl Fields {
     /// Keeps those whose name, as it is written, is wanted; how many were taken out.
     pub(crate) fn retain(&mut self, mut is_wanted: impl FnMut(&str) -> bool) -> usize {
         let before = self.lines.len();
-        self.retain_lines(|_, fields, line| is_wanted(fields.name(line)));
+        self.retain_lines(|_, fields, line| is_wanted(fields.name_text(line)));
         let mut left = Set::default();
         self.lines.iter().for_each(|line| left.add_number(line.number));
         self.set = left;
@@ -221,7 +221,7 @@ impl Fields {
     pub(crate) fn write(&self, out: &mut BytesMut) {
         out.reserve(self.text.len() + 4 * self.lines.len());
         for line in &self.lines {
-            out.extend_from_slice(self.name(line).as_bytes());
+            out.extend_from_slice(self.name(line));
             out.extend_from_slice(b": ");
             out.extend_from_slice(self.part(line.value));
             out.extend_from_slice(b"\r\n");
@@ -284,12 +284,16 @@ impl Fields {
         self.part(line.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
-    fn name(&self, line: &Line) -> &str {
+    fn name(&self, line: &Line) -> &[u8] {
         match line.known() {
-            Some(known) if line.name.is_empty() => known.as_static(),
-            // A token is ASCII.
-            _ => std::str::from_utf8(self.part(line.name)).unwrap_or_default(),
+            Some(known) if line.name.is_empty() => known.as_static().as_bytes(),
+            _ => self.part(line.name),
         }
+    }
+
+    fn name_text(&self, line: &Line) -> &str {
+        // A token is ASCII.
+        std::str::from_utf8(self.name(line)).unwrap_or_default()
     }
 
     fn retain_lines(&mut self, mut is_wanted: impl FnMut(usize, &Self, &Line) -> bool) {
@@ -312,9 +316,11 @@ impl fmt::Debug for Fields {
 }
 
 /// A value that is nothing but visible ASCII, spaces and tabs.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches many bytes are done at once")]
 pub(crate) fn text_of(value: &[u8]) -> Option<&str> {
-    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
-    value.iter().all(is_text).then(|| std::str::from_utf8(value).ok()).flatten()
+    let is_text = |byte: &u8| (*byte >= b' ') & (*byte <= b'~') | (*byte == b'\t');
+    let is_all = value.iter().fold(true, |all, byte| all & is_text(byte));
+    if is_all { std::str::from_utf8(value).ok() } else { None }
 }
 
 /// What CGI leaves as it is, and `-`, for which it has `_`.

@@ -136,7 +136,7 @@ impl Known {
         loop {
             let number = SLOTS[slot];
             let known = SPELLED.get(usize::from(number))?;
-            if known.as_bytes().eq_ignore_ascii_case(name) {
+            if is_alike(known.as_bytes(), name) {
                 return Some(Self(number));
             }
             slot = (slot + 1) % PLACES;
@@ -157,6 +157,15 @@ impl Known {
     pub(super) const fn number(self) -> u8 {
         self.0
     }
+}
+
+/// Whether two names, which are tokens, differ in case alone. Without branches for each byte: a head has many
+/// names.
+fn is_alike(known: &[u8], name: &[u8]) -> bool {
+    // Of the signs of a token only letters differ in this bit, besides some that no known name has.
+    let is_alike = |one: &u8, other: &u8| (one ^ other) & !0x20 == 0;
+    known.len() == name.len()
+        && known.iter().zip(name).fold(true, |all, (one, other)| all & is_alike(one, other))
 }
 
 /// Where a name is looked for first. What differs in case has the same place.

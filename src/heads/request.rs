@@ -200,11 +200,12 @@ impl RequestHead {
 
     pub(crate) fn path(&self) -> &str {
         let text = self.path_and_query();
-        text.split_once('?').map_or(text, |(path, _)| path)
+        memchr(b'?', text.as_bytes()).map_or(text, |at| &text[..at])
     }
 
     pub(crate) fn query(&self) -> Option<&str> {
-        self.path_and_query().split_once('?').map(|(_, query)| query)
+        let text = self.path_and_query();
+        memchr(b'?', text.as_bytes()).map(|at| &text[at + 1..])
     }
 
     /// The scheme that came beside the target.

@@ -15,8 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::client::connection::{Arrival, Connection};
-use super::exchange::{Clock, Http1};
+use super::exchange::Http1;
 use super::explain::Explainer;
+use super::wire::clock::Clock;
 use super::wire::head::{H2_PREFACE, Whole};
 use super::wire::request::Wire;
 use super::wire::strict::Body;

@@ -1,8 +1,8 @@
 //! What a backend hears of the client: `X-Forwarded-*` and the like. What strangers claim about others
 //! is replaced; a trusted proxy's word is kept and added to.
 
-use std::io::Write as _;
-use std::net::IpAddr;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::HeaderName;
 
@@ -81,18 +81,34 @@ pub(crate) fn forward(
     if !client.trusted || !headers.has(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, if client.secure { "https" } else { "http" });
     }
-    if (!client.trusted || !headers.has(X_FORWARDED_HOST))
-        && let Some(host) = host
-    {
-        headers.insert(X_FORWARDED_HOST, host);
+    if !client.trusted || !headers.has(X_FORWARDED_HOST) {
+        match host {
+            Some(host) => headers.insert(X_FORWARDED_HOST, host),
+            // HTTP/1.0 may name none; what a stranger claims it has asked for is not it.
+            None => _ = headers.remove(X_FORWARDED_HOST),
+        }
     }
+}
+
+/// Writes an address of IPv4: each request has one, and what can format anything takes its time.
+fn write_ipv4(mut text: impl io::Write, ip: Ipv4Addr) -> io::Result<()> {
+    for (index, part) in ip.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.write_all(b".")?;
+        }
+        text.write_all(itoa::Buffer::new().format(part).as_bytes())?;
+    }
+    Ok(())
 }
 
 /// The text of an address, in `text`.
 fn write_ip(text: &mut [u8; LONGEST_IP], ip: IpAddr) -> &[u8] {
     let mut left = &mut text[..];
     // There is room for the longest.
-    let _ = write!(left, "{ip}");
+    let _ = match ip {
+        IpAddr::V4(ip) => write_ipv4(&mut left, ip),
+        IpAddr::V6(ip) => write!(left, "{ip}"),
+    };
     let left = left.len();
     &text[..LONGEST_IP - left]
 }
@@ -145,6 +161,13 @@ mod tests {
         for (name, _) in &claims[3..] {
             assert_eq!(value(&request, name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_stranger_who_names_no_host_claims_none() {
+        let mut request = request(&[("X-Forwarded-Host", "evil.example")]);
+        forward(&mut request, client(false, Some("192.0.2.1")), None, None);
+        assert_eq!(value(&request, "x-forwarded-host"), None);
     }
 
     #[test]

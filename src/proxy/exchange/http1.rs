@@ -13,7 +13,6 @@ use pingora::protocols::http::date::get_cached_date;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::answer::frame;
-use super::clock::Clock;
 use super::downstream::{Received, Relayed, Take, drain, ends, send_whole};
 use super::errors::{closed_within_body, short_answer, unread_body, unwritten_answer};
 use super::fields::keeps;
@@ -28,6 +27,7 @@ use crate::model::ProxyHeader;
 use crate::proxy::client::connection::Connection;
 use crate::proxy::client::downstream::{Downstream, tls_version};
 use crate::proxy::wire::body::Incoming;
+use crate::proxy::wire::clock::Clock;
 use crate::proxy::wire::head::{Whole, poll_read_some};
 use crate::proxy::wire::strict::Body;
 

@@ -14,7 +14,6 @@ use pingora::protocols::Digest;
 use pingora::protocols::http::date::get_cached_date;
 
 use super::answer::length_of;
-use super::clock::Clock;
 use super::downstream::{Received, Relayed, Take, drain, ends, send_whole};
 use super::errors::{reset_by_client, short_answer, unread_body, unwritten_answer};
 use super::fields::{has_no_body, strip_answer};
@@ -27,6 +26,7 @@ use crate::proxy::carry::headers::strip_hop_by_hop;
 use crate::proxy::client::downstream::{Downstream, tls_version};
 use crate::proxy::memory::{Account, Budget};
 use crate::proxy::wire::body::permitted_trailers;
+use crate::proxy::wire::clock::Clock;
 
 /// What a request may hold without being counted: an answer that leaves at once.
 const UNCOUNTED: usize = 4 * 1024;

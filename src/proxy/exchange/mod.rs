@@ -3,7 +3,6 @@
 
 mod answer;
 mod carrier;
-mod clock;
 mod connect;
 mod downstream;
 mod errors;
@@ -22,7 +21,6 @@ mod sweep;
 mod tunnel;
 
 pub(crate) use carrier::{Carried, Carrier};
-pub(crate) use clock::Clock;
 pub(crate) use http1::Http1;
 pub(crate) use http2::Http2;
 pub(crate) use http2_session::Http2Session;

@@ -22,8 +22,9 @@ use crate::proxy::carry::stages::RequestContext;
 use crate::proxy::client::connection::{ARRIVAL, Arrival, Connection};
 use crate::proxy::client::framed::Framed;
 use crate::proxy::client::given_up::Ending;
-use crate::proxy::exchange::{Carried, Carrier, Clock, Http1};
+use crate::proxy::exchange::{Carried, Carrier, Http1};
 use crate::proxy::limits::check_measures;
+use crate::proxy::wire::clock::Clock;
 use crate::proxy::wire::head::{Head, Whole, first_bytes, rest_of_head};
 use crate::proxy::wire::request::Wire;
 
@@ -99,10 +100,10 @@ impl Front {
     async fn idle(
         &self,
         mut stream: Transport,
-        clock: Clock,
+        mut clock: Clock,
         connection: &Connection,
     ) -> Option<Begun> {
-        match first_bytes(&mut stream, self.limits().idle).await {
+        match first_bytes(&mut stream, &mut clock, self.limits().idle).await {
             Ok(first) => Some(Begun { stream, clock, first, busy: self.metrics.busy.enter() }),
             Err(none) => {
                 Box::pin(self.turn_away(&mut stream, none, connection.client)).await;

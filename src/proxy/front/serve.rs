@@ -22,7 +22,7 @@ use crate::model::Reason;
 use crate::proxy::carry::failure::raw_response;
 use crate::proxy::client::connection::{Agreed, Connection};
 use crate::proxy::client::given_up::GivenUp;
-use crate::proxy::exchange::Clock;
+use crate::proxy::wire::clock::Clock;
 use crate::proxy::wire::head::{NoHead, first_bytes};
 
 /// How long a client may refuse to hear that its connection ends.
@@ -156,10 +156,11 @@ impl Serve for Front {
             (Transport::Tcp(stream), self.admit(peer, None).await)
         };
         let Some(admitted) = admitted else { return };
+        let mut clock = Clock::default();
         let mut silent = self.connections.silent(admitted.client, self.connection_limits());
         let first = tokio::select! {
             biased;
-            first = first_bytes(&mut stream, self.limits().idle) => first,
+            first = first_bytes(&mut stream, &mut clock, self.limits().idle) => first,
             () = silent.lost() => {
                 self.refuse(Reason::TooManySilentConnections, None, None, admitted.client);
                 return;
@@ -168,7 +169,7 @@ impl Serve for Front {
         let Ok(first) = first else { return };
         drop(silent);
         let busy = self.metrics.busy.enter();
-        let begun = Begun { stream, clock: Clock::default(), first, busy };
+        let begun = Begun { stream, clock, first, busy };
         let connection = self.connection(&admitted, None);
         Box::pin(self.requests(begun, true, connection, shutdown)).await;
     }

@@ -7,12 +7,13 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use pingora::time::timeout;
 use tokio::io::{AsyncRead, ReadBuf};
 
+use super::clock::Clock;
 use super::strict::{Body, Check, Fault};
 use crate::heads::RequestHead;
 
@@ -74,15 +75,27 @@ pub(crate) enum Head {
 }
 
 /// Waits for the first bytes of a request. Nothing is held meanwhile.
-pub(crate) async fn first_bytes<S>(stream: &mut S, idle: Duration) -> Result<BytesMut, NoHead>
+pub(crate) async fn first_bytes<S>(
+    stream: &mut S,
+    clock: &mut Clock,
+    idle: Duration,
+) -> Result<BytesMut, NoHead>
 where
     S: AsyncRead + Unpin + ?Sized,
 {
-    let mut head = BytesMut::new();
-    match timeout(idle, read_some(stream, &mut head)).await {
-        Ok(Ok(1..)) => Ok(head),
-        _ => Err(NoHead::Ended),
-    }
+    let deadline = Instant::now().checked_add(idle);
+    poll_fn(|cx| {
+        let mut head = BytesMut::new();
+        match poll_read_some(stream, cx, &mut head) {
+            Poll::Ready(Ok(1..)) => Poll::Ready(Ok(head)),
+            Poll::Ready(_) => Poll::Ready(Err(NoHead::Ended)),
+            Poll::Pending if deadline.is_some_and(|deadline| clock.poll(cx, deadline)) => {
+                Poll::Ready(Err(NoHead::Ended))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// Reads on until the head is whole. `h2` allows the preface of HTTP/2 in its place.
@@ -192,7 +205,7 @@ mod tests {
                 }
             }
         });
-        let first = first_bytes(&mut server, LIMITS.idle).await?;
+        let first = first_bytes(&mut server, &mut Clock::default(), LIMITS.idle).await?;
         let head = rest_of_head(&mut server, first, h2, LIMITS).await;
         drop(server);
         writing.await.expect("the writer ends");
@@ -248,7 +261,7 @@ mod tests {
         for (size, fits) in [(256, true), (257, false)] {
             let (mut client, mut server) = tokio::io::duplex(4096);
             client.write_all(&request(size)).await.unwrap();
-            let first = first_bytes(&mut server, LIMITS.idle).await.unwrap();
+            let first = first_bytes(&mut server, &mut Clock::default(), LIMITS.idle).await.unwrap();
             let head = rest_of_head(&mut server, first, true, LIMITS).await;
             assert_eq!(head.is_ok(), fits, "{size}: a body does not count, the head does");
         }
@@ -258,7 +271,7 @@ mod tests {
     async fn a_head_that_drips_is_cut_off_in_all_not_per_byte() {
         let (mut client, mut server) = tokio::io::duplex(64);
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
-        let first = first_bytes(&mut server, LIMITS.idle).await.unwrap();
+        let first = first_bytes(&mut server, &mut Clock::default(), LIMITS.idle).await.unwrap();
         let limits = HeadLimits { total: Duration::from_millis(100), ..LIMITS };
         let dripping = tokio::spawn(async move {
             while client.write_all(b"a: b\r\n").await.is_ok() {

@@ -3,6 +3,7 @@
 
 pub(super) mod body;
 pub(super) mod chunks;
+pub(super) mod clock;
 mod frame;
 pub(super) mod frames;
 pub(super) mod gather;
