@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// The rooms that every room may use. They import nothing but each other.
 const SHARED: &str = "
-    accept model atomic_file clock counters crash_point places plain_file reserved_paths slow_reader
+    accept heads model atomic_file clock counters crash_point places plain_file reserved_paths slow_reader
     stable_hash sync telemetry wrapped";
 
 /// The other rooms, by the path of their modules, and the rooms that they may use besides [`SHARED`]

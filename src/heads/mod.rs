@@ -5,6 +5,8 @@ mod fields;
 pub(crate) mod names;
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use fields::{Fields, Line, is_plain, text_of};
 pub(crate) use names::{Known, Set};

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
 use http::{Response, StatusCode, Version};
-use memchr::memchr3;
+use memchr::memchr;
 
 use super::fields::{Fields, Span};
 use super::names::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -101,10 +101,10 @@ impl ResponseHead {
 
 /// A value without the folds of its lines (RFC 9112 §5.2).
 fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
-    if memchr3(b'\r', b'\n', 0, value).is_none() {
+    if memchr(b'\n', value).is_none() {
         return Cow::Borrowed(value);
     }
-    let lines = value.split(|byte| matches!(byte, b'\r' | b'\n' | 0)).map(<[u8]>::trim_ascii);
+    let lines = value.split(|byte| matches!(byte, b'\r' | b'\n')).map(<[u8]>::trim_ascii);
     let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
     Cow::Owned(lines.join(&b' '))
 }
@@ -115,4 +115,38 @@ fn rules() -> httparse::ParserConfig {
     rules.allow_spaces_after_header_name_in_responses(true);
     rules.allow_obsolete_multiline_headers_in_responses(true);
     rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fold_is_a_space() {
+        let text = b"HTTP/1.1 200 OK\r\nX-A: 1\r\n  2\r\n\t3\r\nX-B : 4\r\n\r\n";
+        let (head, length) = ResponseHead::read(text).unwrap().expect("it is whole");
+        assert_eq!(length, text.len());
+        assert_eq!(
+            (head.headers.get("x-a"), head.headers.get("x-b")),
+            (Some(&b"1 2 3"[..]), Some(&b"4"[..]))
+        );
+    }
+
+    #[test]
+    fn a_status_has_its_own_words_or_the_usual_ones() {
+        for (line, expected) in [
+            ("HTTP/1.1 200 Fine", "HTTP/1.1 200 Fine"),
+            ("HTTP/1.0 404 Not Found", "HTTP/1.0 404 Not Found"),
+            ("HTTP/1.1 200 ", "HTTP/1.1 200 "),
+            ("HTTP/1.1 799", "HTTP/1.1 799 "),
+        ] {
+            let (mut head, _) =
+                ResponseHead::read(format!("{line}\r\n\r\n").as_bytes()).unwrap().unwrap();
+            let mut written = BytesMut::new();
+            head.write(&mut written);
+            assert_eq!(written, format!("{expected}\r\n\r\n"));
+            head.set_status(StatusCode::BAD_GATEWAY);
+            assert_eq!(head.reason(), "Bad Gateway");
+        }
+    }
 }

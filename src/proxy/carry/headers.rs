@@ -58,6 +58,8 @@ pub(crate) fn strip_hop_by_hop(response: &mut ResponseHead) {
     headers.remove_any(HOP_BY_HOP);
 }
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// The id of a request whose client sent none: 128 bits at random, in hexadecimal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestId([u8; 32]);
@@ -65,12 +67,12 @@ pub(crate) struct RequestId([u8; 32]);
 impl RequestId {
     pub(crate) fn random() -> Self {
         let number = fastrand::u128(..).to_be_bytes();
-        let digit = |index: usize| {
-            let byte = number[index / 2];
-            b"0123456789abcdef"
-                [usize::from(if index.is_multiple_of(2) { byte >> 4 } else { byte & 15 })]
-        };
-        Self(std::array::from_fn(digit))
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(number) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
+        }
+        Self(text)
     }
 
     pub(crate) fn as_str(&self) -> &str {
