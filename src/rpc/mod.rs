@@ -10,6 +10,7 @@ mod dispatch;
 pub mod envelope;
 mod fault;
 mod folder;
+mod gate;
 mod lines;
 mod method;
 pub(crate) mod methods;

@@ -18,8 +18,9 @@ use self::limits::Limits;
 use super::dispatch::Dispatch;
 use super::envelope::RequestId;
 use super::fault;
+use super::gate::Gate;
 use super::progress::{MAX_WAITING, Outgoing, WaitingBudget};
-use super::socket::{AdminSocket, Gate};
+use super::socket::AdminSocket;
 use crate::accept::Accepting;
 use crate::model::Actor;
 
@@ -102,10 +103,10 @@ async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: 
         tracing::warn!("refused at the admin socket: a backend of this server leads to it");
         return;
     }
+    let admitted = gate.admits(&stream, peer.uid(), peer.gid());
     let (reader, writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(READ_AHEAD, reader);
     let actor = Actor::Socket { uid: peer.uid(), pid: peer.pid() };
-    let admitted = gate.admits(peer.uid(), peer.gid());
     if admitted {
         match timeout(limits.idle, speaks_http(&mut reader)).await {
             Ok(true) => return (speakers.http)(tokio::io::join(reader, writer), actor).await,

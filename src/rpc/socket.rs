@@ -6,9 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::{Gid, Group, Uid};
 
 use super::folder::{self, FolderError};
+use super::gate::Gate;
 use crate::atomic_file;
 
 /// Why the admin socket can't be opened.
@@ -41,6 +43,15 @@ pub(crate) enum SocketError {
         /// The name in `proxy.admin_group`.
         group: String,
     },
+    /// The socket's file can't be given to the group.
+    #[error("the server's user is not in the group `{group}`, so the socket cannot be given to it")]
+    NotAMember {
+        /// The name in `proxy.admin_group`.
+        group: String,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// The system refuses.
     #[error("cannot open the admin socket `{path}`")]
     System {
@@ -61,6 +72,13 @@ impl SocketError {
             }
             Self::NotASocket { .. } => "move it away, or set `proxy.admin_socket` to another path",
             Self::UnknownGroup { .. } => "set `proxy.admin_group` to a group that exists",
+            // Who is in a group is read when a process starts.
+            Self::NotAMember { group, .. } => {
+                return format!(
+                    "add `SupplementaryGroups={group}` to the server's systemd unit, or its user to the \
+                     group (`usermod --append --groups {group} USER`), and restart it"
+                );
+            }
             Self::System { .. } => {
                 "make its directory writable for this user, or set `proxy.admin_socket`"
             }
@@ -79,15 +97,6 @@ pub(crate) struct AdminSocket {
     inode: (u64, u64),
 }
 
-/// Who may come in.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Gate {
-    own: Uid,
-    group: Option<Gid>,
-    /// Whether this very process may come in.
-    itself: bool,
-}
-
 impl AdminSocket {
     /// Opens the socket at `path`: for its user alone, or for the members of `group` too.
     ///
@@ -95,7 +104,7 @@ impl AdminSocket {
     /// When another server listens there, or the file can't be made.
     pub(crate) fn bind(path: &Path, group: Option<&str>) -> Result<Self, SocketError> {
         let failed = |source| SocketError::System { path: path.to_owned(), source };
-        let group = group.map(group_id).transpose()?;
+        let group = group.map(usable_group).transpose()?;
         if let Some(directory) = path.parent() {
             if !directory.exists() {
                 DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
@@ -118,8 +127,7 @@ impl AdminSocket {
         })?;
         listener.set_nonblocking(true).map_err(failed)?;
         let inode = inode(path).map_err(failed)?;
-        let gate = Gate { own: Uid::effective(), group, itself: true };
-        Ok(Self { listener, gate, path: path.to_owned(), inode })
+        Ok(Self { listener, gate: Gate::new(group), path: path.to_owned(), inode })
     }
 
     /// What accepts its connections, in the runtime that this is called in.
@@ -136,7 +144,7 @@ impl AdminSocket {
     /// # Errors
     /// As [`Self::bind`].
     pub(crate) fn check(path: &Path, group: Option<&str>) -> Result<(), SocketError> {
-        group.map(group_id).transpose()?;
+        group.map(usable_group).transpose()?;
         let Some(directory) = path.parent() else { return is_there(path).map(drop) };
         check_trust(path, directory)?;
         is_there(path)?;
@@ -148,7 +156,7 @@ impl AdminSocket {
     /// backend, and a stranger's request would come in with the rights of the server's user.
     #[must_use]
     pub(crate) fn refusing_itself(mut self) -> Self {
-        self.gate.itself = false;
+        self.gate = self.gate.refusing_itself();
         self
     }
 }
@@ -162,38 +170,31 @@ impl Drop for AdminSocket {
     }
 }
 
-impl Gate {
-    #[cfg(test)]
-    pub(super) fn of_this_process() -> Self {
-        Self { own: Uid::effective(), group: None, itself: true }
-    }
-
-    /// Whether the process `pid` is this one, and may not come in.
-    pub(super) fn refuses_itself(&self, pid: Option<i32>) -> bool {
-        let own = i32::try_from(std::process::id()).ok();
-        !self.itself && pid.is_some() && pid == own
-    }
-
-    /// Whether a process of `uid` that runs with the group `gid` may use the socket. The file's mode asks the same; this holds even
-    /// when somebody has changed that.
-    pub(super) fn admits(&self, uid: u32, gid: u32) -> bool {
-        let uid = Uid::from_raw(uid);
-        let in_group = |group: Gid| group.as_raw() == gid || is_member(uid, group);
-        uid.is_root() || uid == self.own || self.group.is_some_and(in_group)
-    }
-}
-
-fn is_member(uid: Uid, group: Gid) -> bool {
-    let Ok(Some(user)) = User::from_uid(uid) else { return false };
-    let Ok(name) = std::ffi::CString::new(user.name) else { return false };
-    user.gid == group || getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&group))
-}
-
 fn group_id(name: &str) -> Result<Gid, SocketError> {
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid),
         _ => Err(SocketError::UnknownGroup { group: name.to_owned() }),
     }
+}
+
+/// The group, if this process may give files to it.
+fn usable_group(name: &str) -> Result<Gid, SocketError> {
+    let group = group_id(name)?;
+    match try_to_give(group) {
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            Err(SocketError::NotAMember { group: name.to_owned(), source })
+        }
+        // Whatever else is wrong shows where the socket is made.
+        _ => Ok(group),
+    }
+}
+
+/// Gives a file that only exists in memory to the group: the kernel alone knows whether that is allowed,
+/// which depends on groups, capabilities and namespaces.
+fn try_to_give(group: Gid) -> io::Result<()> {
+    // A system that has no such files has the answer where the socket is made.
+    let Ok(file) = memfd_create("vhost", MFdFlags::MFD_CLOEXEC) else { return Ok(()) };
+    std::os::unix::fs::fchown(file, None, Some(group.as_raw()))
 }
 
 /// Lets the group through a directory that is the server's alone: one that it made now, or on an
@@ -298,17 +299,6 @@ mod tests {
         let error = AdminSocket::bind(&path, None).unwrap_err();
         assert!(matches!(error, SocketError::NotASocket { .. }), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-    }
-
-    #[test]
-    fn only_root_the_server_itself_and_its_group_come_in() {
-        let gate = Gate { own: Uid::from_raw(1000), group: None, itself: true };
-        assert!(gate.admits(0, 0) && gate.admits(1000, 7));
-        assert!(!gate.admits(1001, 1000) && !gate.admits(1001, 0));
-        // A user that no database knows, such as systemd's dynamic ones.
-        let group = Some(Gid::from_raw(77));
-        let gate = Gate { own: Uid::from_raw(1000), group, itself: true };
-        assert!(gate.admits(4_000_001, 77) && !gate.admits(4_000_001, 78));
     }
 
     #[test]

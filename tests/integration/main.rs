@@ -2,6 +2,7 @@
 
 mod access_log;
 mod acme;
+mod admin_group;
 mod admin_rpc;
 mod admin_socket;
 mod answers;

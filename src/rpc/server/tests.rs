@@ -58,7 +58,7 @@ impl Server {
         let listener = StdListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
         let listener = UnixListener::from_std(listener).unwrap();
-        let gate = Gate::of_this_process();
+        let gate = Gate::new(None);
         let dispatch = dispatch(folder.path()).await;
         let http: ServeHttp = Arc::new(|_, _| Box::pin(async {}));
         let accepting = tokio::spawn(accept(listener, gate, Speakers { dispatch, http }, limits));
