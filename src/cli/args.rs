@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::check::{self, CheckArgs};
@@ -37,7 +38,7 @@ enum Command {
 /// Parses and runs the command line; the first of `args` is the program's name. Returns the exit
 /// status.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    match Cli::try_parse_from(args) {
+    match parse(args) {
         Ok(cli) => match cli.command {
             Command::Serve(args) => serve::run(args),
             Command::Check(args) => check::run(&args),
@@ -55,6 +56,31 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             u8::try_from(error.exit_code()).unwrap_or(exit_code::ExitCode::Usage.into())
         }
     }
+}
+
+fn parse<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(args).map_err(|error| match error.kind() {
+        ErrorKind::UnknownArgument => without_wrong_tip(error),
+        _ => error,
+    })
+}
+
+/// Takes out the tip to write an unknown flag as a value, after `--`: no value begins with `-`.
+fn without_wrong_tip(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+        tips.retain(|tip| !tip.to_string().contains("as a value"));
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
+    // A flag that is only known for its tip is shown with a value.
+    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && let Some((flag, _)) = flag.split_once(" [<")
+    {
+        let flag = ContextValue::String(flag.to_owned());
+        error.insert(ContextKind::InvalidArg, flag);
+    }
+    error
 }
 
 #[cfg(test)]
@@ -76,7 +102,7 @@ mod tests {
     }
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split_whitespace())
+        super::parse(line.split_whitespace())
     }
 
     #[test]
@@ -144,6 +170,14 @@ mod tests {
             ("vhost serve --http 127.0.0.1:1 --backend w=a:1,a,", "is not a valid tag"),
             ("vhost ctl domain set example.com --balance random", "round-robin"),
             ("vhost ctl domain set example.com", "required arguments"),
+            ("vhost ctl domain set example.com --tag b", "tip: use `vhost ctl switch DOMAIN TAG`"),
+            ("vhost ctl domain set example.com --live=b", "argument '--live' found"),
+            ("vhost ctl domain set a.test --option enabled_backends_tag=b", "`vhost ctl switch"),
+            ("vhost ctl domain add a.test --tag a --deny ::1", "tip: use `--option deny=…`"),
+            ("vhost ctl domain set a.test --max-body-bytes", "`--option max_body_bytes=…`"),
+            ("vhost ctl backend set web --tag b", "`vhost ctl backend tag ID TAG`"),
+            ("vhost ctl backend set web --state draining", "`drain ID`"),
+            ("vhost ctl backend set web --option state=draining", "`drain ID`"),
             ("vhost ctl backend set web", "required arguments"),
             ("vhost ctl backend tag web", "required arguments"),
             ("vhost ctl backend tag web b --remove a", "cannot be used with"),
@@ -169,6 +203,7 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{line}");
             let text = error.to_string();
             assert!(text.contains(part), "{line}: {text}");
+            assert!(!text.contains("as a value"), "{line}: {text}");
         }
     }
 

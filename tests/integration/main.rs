@@ -62,4 +62,5 @@ mod top;
 mod tunnels;
 mod units;
 mod upstream_tls;
+mod usage;
 mod web_socket;

@@ -10,7 +10,7 @@ use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use serde_json::Value;
 
-use crate::cli::ctl::{FlagValue, Given, HasOptions, default_socket};
+use crate::cli::ctl::{FlagValue, Given, HasOptions, default_socket, socket_of_environment};
 use crate::model::record::{self, Record};
 use crate::model::{BackendId, BackendOptions, DomainName, Tag, TopOptions};
 use crate::rpc::catalogue::{self, Entry};
@@ -48,7 +48,9 @@ pub(super) fn of(root: Command, words: &[OsString]) -> Candidates {
     let socket: Arc<Path> = socket(before).into();
     let mut command = completing(root, "vhost", &socket);
     let found = clap_complete::engine::complete(&mut command, words.to_vec(), before.len(), None);
-    let found = found.unwrap_or_default();
+    let mut found = found.unwrap_or_default();
+    // Flags that only exist to be refused with a tip.
+    found.retain(|candidate| !candidate.is_hide_set());
     if found.iter().any(|candidate| text(candidate.get_value()).ends_with(FILE_MARK)) {
         return Candidates::Files;
     }
@@ -80,7 +82,7 @@ fn socket(words: &[OsString]) -> PathBuf {
             (Some(rest), Some(home)) => Some(home.join(rest)),
             _ => Some(path.into()),
         },
-        None => std::env::var_os("VHOST_SOCKET").map(PathBuf::from),
+        None => socket_of_environment(),
     };
     given.unwrap_or_else(default_socket)
 }

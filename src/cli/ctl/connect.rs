@@ -90,6 +90,13 @@ impl<'w> Session<'w> {
     }
 }
 
+/// The socket that `VHOST_SOCKET` names, unless it is empty. Clap doesn't read it: it would take the
+/// variable for an argument that was typed, show it in usage lines, and refuse it beside arguments that
+/// stand alone.
+pub(in crate::cli) fn socket_of_environment() -> Option<PathBuf> {
+    std::env::var_os("VHOST_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// Where the system's own server listens.
 const SYSTEM_SOCKET: &str = "/run/vhost/admin.sock";
 

@@ -31,7 +31,7 @@ mod top;
 mod verb;
 mod wait;
 
-pub(super) use connect::default_socket;
+pub(super) use connect::{default_socket, socket_of_environment};
 pub(super) use flags::FlagValue;
 pub(super) use options::{Given, HasOptions};
 pub(super) use verb::{CtlArgs, run};

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use clap::builder::UnknownArgumentValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Number, Value};
 
@@ -15,12 +16,20 @@ pub(in crate::cli) trait HasOptions: Clone + Send + Sync + 'static {
     fn schemas() -> Vec<Value>;
     /// The keys that can be taken away.
     fn optional() -> Vec<&'static str>;
+    /// The keys that have no flag.
+    fn without_flags() -> Vec<&'static str>;
     /// What `--option` takes, for example.
     const EXAMPLE: &'static str;
+    /// What is no option, because commands of its own change it: its names, and those commands.
+    const CHANGED_ELSEWHERE: &'static [(&'static [&'static str], &'static str)];
 }
 
 impl HasOptions for TopOptions {
     const EXAMPLE: &'static str = "`max_body_bytes=10MB` or `maintenance.message=\"Back soon\"`";
+    const CHANGED_ELSEWHERE: &'static [(&'static [&'static str], &'static str)] = &[(
+        &["tag", "live", "enabled_backends_tag"],
+        "use `vhost ctl switch DOMAIN TAG` to change the live tag",
+    )];
 
     fn schemas() -> Vec<Value> {
         vec![record::schema::<Self>(), record::schema::<OptionSet>()]
@@ -29,10 +38,21 @@ impl HasOptions for TopOptions {
     fn optional() -> Vec<&'static str> {
         OptionSet::KEYS.to_vec()
     }
+
+    fn without_flags() -> Vec<&'static str> {
+        OptionSet::KEYS.to_vec()
+    }
 }
 
 impl HasOptions for BackendOptions {
     const EXAMPLE: &'static str = "`weight=3` or `tls_ca_file=/etc/vhost/ca.pem`";
+    const CHANGED_ELSEWHERE: &'static [(&'static [&'static str], &'static str)] = &[
+        (
+            &["tag", "tags"],
+            "use `vhost ctl backend tag ID TAG` or `vhost ctl backend untag ID TAG`",
+        ),
+        (&["state"], "use `vhost ctl backend ready ID`, `drain ID` or `disable ID`"),
+    ];
 
     fn schemas() -> Vec<Value> {
         vec![record::schema::<Self>()]
@@ -40,6 +60,10 @@ impl HasOptions for BackendOptions {
 
     fn optional() -> Vec<&'static str> {
         record::optional_keys::<Self>()
+    }
+
+    fn without_flags() -> Vec<&'static str> {
+        Vec::new()
     }
 }
 
@@ -66,12 +90,21 @@ impl<T: HasOptions, const IS_NEW: bool> Args for OptionArgs<T, IS_NEW> {
         );
         let option = Arg::new("option").long("option").value_name("KEY=VALUE").help(help);
         let option = option.action(ArgAction::Append).value_parser(parse::<T>);
+        let command = command.args(
+            T::without_flags()
+                .into_iter()
+                .map(|key| refused_flag(key, &format!("use `--option {key}=…`"))),
+        );
         if IS_NEW {
             return command.arg(option);
         }
         let taken = Arg::new("no_option").long("no-option").value_name("KEY");
         let taken = taken.help("Remove an option; may be repeated").hide_possible_values(true);
         let taken = taken.action(ArgAction::Append).value_parser(T::optional());
+        let elsewhere = T::CHANGED_ELSEWHERE.iter();
+        let elsewhere =
+            elsewhere.flat_map(|(keys, tip)| keys.iter().map(|key| refused_flag(key, tip)));
+        let command = command.args(elsewhere);
         command.arg(option.group(EDITS)).arg(taken.group(EDITS))
     }
 
@@ -120,6 +153,17 @@ impl<T, const IS_NEW: bool> OptionArgs<T, IS_NEW> {
     }
 }
 
+/// A flag that does not exist, for which there is a better tip than Clap's.
+fn refused_flag(key: &'static str, tip: &str) -> Arg {
+    Arg::new(key)
+        .long(key.replace('_', "-"))
+        .hide(true)
+        // With a value or without, the answer is the tip.
+        .num_args(0..=1)
+        .default_missing_value("")
+        .value_parser(UnknownArgumentValueParser::suggest(tip.to_owned()))
+}
+
 /// `a.b.c=1` and `a.b.d=2` are both meant, `a.b=1` and `a.b=2` can't be.
 fn join(
     into: &mut Map<String, Value>,
@@ -152,6 +196,10 @@ fn parse<T: HasOptions>(text: &str) -> Result<Given<T>, String> {
     let known = schemas.iter().filter_map(|schema| schema["properties"].as_object());
     let known: Vec<_> = known.flat_map(Map::keys).map(String::as_str).collect();
     if !known.contains(&first) {
+        let elsewhere = T::CHANGED_ELSEWHERE.iter().find(|(keys, _)| keys.contains(&first));
+        if let Some((_, tip)) = elsewhere {
+            return Err(format!("`{first}` is not an option; {tip}"));
+        }
         return Err(format!("`{first}` is not an option; the options are {}", known.join(", ")));
     }
     let read = value.parse::<toml::Value>().ok().and_then(|value| json_of(&value));
@@ -214,6 +262,7 @@ mod tests {
         ] {
             assert_eq!(read(text), Ok((key.to_owned(), value)), "{text}");
         }
+        assert!(read("live=b").unwrap_err().contains("`vhost ctl switch DOMAIN TAG`"));
         assert!(read("colour=1").unwrap_err().contains("max_body_bytes"));
         assert!(read("maintenance").unwrap_err().contains("KEY=VALUE"));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::connect::Session;
+use super::connect::{Session, socket_of_environment};
 use super::{
     backend, call, cert, config, domain, events, explain, history, log, reload, stats, status,
     switch, token, top, wait,
@@ -28,9 +28,10 @@ pub(crate) struct CtlArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct SharedArgs {
-    /// The server's admin socket [default: the path that the server uses]
-    #[arg(long, global = true, env = "VHOST_SOCKET", value_name = "PATH", hide_env_values = true)]
-    #[arg(value_hint = ValueHint::FilePath)]
+    #[arg(
+        help = "The server's admin socket [env: VHOST_SOCKET] [default: the path that the server uses]"
+    )]
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
     socket: Option<PathBuf>,
     /// How to print results: table, wide (more columns), or json (for scripts)
     #[arg(long, short, global = true, value_name = "FORMAT", default_value = "table")]
@@ -82,7 +83,8 @@ enum Verb {
 }
 
 /// Runs `vhost ctl` on the process's own streams.
-pub(crate) fn run(args: CtlArgs) -> u8 {
+pub(crate) fn run(mut args: CtlArgs) -> u8 {
+    args.shared.socket = args.shared.socket.or_else(socket_of_environment);
     let surroundings = Surroundings {
         stdout_terminal: io::stdout().is_terminal(),
         stdout_width: columns(std::env::var("COLUMNS").ok())

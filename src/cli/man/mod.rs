@@ -2,6 +2,7 @@
 
 mod config_page;
 mod page;
+mod synopsis;
 
 use std::fs;
 use std::io::{self, Write};

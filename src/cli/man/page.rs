@@ -4,6 +4,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use super::synopsis;
 use crate::cli::exit_code::ExitCode;
 
 /// The page of every command, each with its file's name: the program's own first.
@@ -15,11 +16,11 @@ pub(super) fn all(root: Command) -> Vec<(String, Vec<u8>)> {
     pages
 }
 
-fn add(command: &Command, parent: Option<&str>, pages: &mut Vec<(String, Vec<u8>)>) {
+fn add(command: &Command, parent: Option<&Command>, pages: &mut Vec<(String, Vec<u8>)>) {
     let name = name_of(command);
     pages.push((format!("{name}.1"), render(command, name, parent)));
     for verb in visible(command) {
-        add(verb, Some(name), pages);
+        add(verb, Some(command), pages);
     }
 }
 
@@ -32,14 +33,14 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|verb| !verb.is_hide_set())
 }
 
-fn render(command: &Command, name: &str, parent: Option<&str>) -> Vec<u8> {
+fn render(command: &Command, name: &str, parent: Option<&Command>) -> Vec<u8> {
     let man = Man::new(command.clone());
     // No date and no version: a page only changes with its command. `Man` would leave out the empty
     // date, and shift the following fields.
     let title = name.to_uppercase();
     let mut page = format!(".TH {title} 1 \"\" vhost \"vhost manual\"\n").into_bytes();
     man.render_name_section(&mut page).expect(MEMORY);
-    page.extend(synopsis(&man).into_bytes());
+    synopsis::render(command, parent).to_writer(&mut page).expect(MEMORY);
     man.render_description_section(&mut page).expect(MEMORY);
     if command.get_arguments().any(|arg| !arg.is_hide_set()) {
         man.render_options_section(&mut page).expect(MEMORY);
@@ -52,7 +53,7 @@ fn render(command: &Command, name: &str, parent: Option<&str>) -> Vec<u8> {
     list("EXIT STATUS", exit_statuses(name), &mut rest);
     list("ENVIRONMENT", environment(name), &mut rest);
     list("FILES", files(name), &mut rest);
-    see_also(command, name, parent, &mut rest);
+    see_also(command, name, parent.map(name_of), &mut rest);
     rest.to_writer(&mut page).expect(MEMORY);
     page
 }
@@ -180,12 +181,4 @@ fn see_also(command: &Command, name: &str, parent: Option<&str>, page: &mut Roff
         let comma = if index < last { "," } else { "" };
         page.control("BR", [name, format!("{section}{comma}").as_str()]);
     }
-}
-
-/// The synopsis. A long row of choices may go on in the next line, which then has no space to stretch.
-fn synopsis(man: &Man) -> String {
-    let mut section = Vec::new();
-    man.render_synopsis_section(&mut section).expect(MEMORY);
-    let section = String::from_utf8_lossy(&section).replace(r"\fR|\fB", r"\fR|\:\fB");
-    format!("{}.ad b\n", section.replace(".SH SYNOPSIS\n", ".SH SYNOPSIS\n.ad l\n"))
 }

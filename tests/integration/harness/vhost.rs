@@ -229,7 +229,7 @@ impl Vhost {
         self.connect().get(host, path)
     }
 
-    /// Runs `vhost ctl --socket … args`.
+    /// Runs `vhost ctl args` with the socket in the environment.
     pub(crate) fn ctl(&self, args: &[&str]) -> CtlOutput {
         self.ctl_in_background(args).wait()
     }
@@ -254,7 +254,8 @@ impl Vhost {
 
     pub(crate) fn ctl_in_background(&self, args: &[&str]) -> RunningCtl {
         let mut command = Command::new(vhost_binary());
-        command.args(["ctl", "--socket"]).arg(self.socket()).args(args).env_remove("VHOST_SOCKET");
+        // As the README does, and so most people.
+        command.arg("ctl").args(args).env("VHOST_SOCKET", self.socket());
         RunningCtl::of(command)
     }
 
