@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use pingora_vhost::model::AccessFormat;
-use pingora_vhost::model::{
+use serde_json::json;
+use vhost::model::AccessFormat;
+use vhost::model::{
     Backend, BackendState, Balance, Change, HealthReport, HealthStatus, VirtualHost,
 };
-use pingora_vhost::proxy::measured::{Answer, Request, pick, take};
-use pingora_vhost::state::{Pool, Snapshot};
-use pingora_vhost::telemetry::AccessLine;
-use serde_json::json;
+use vhost::proxy::measured::{Answer, Request, pick, take};
+use vhost::state::{Pool, Snapshot};
+use vhost::telemetry::AccessLine;
 
 const POOLS: [usize; 3] = [1, 10, 100];
 
@@ -25,7 +25,7 @@ fn pool(backends: usize) -> Arc<Pool> {
             id: format!("web-{index}").parse().expect("an id"),
             address: "127.0.0.1:9".parse().expect("an address"),
             tags: ["a".parse().expect("a tag")].into(),
-            options: pingora_vhost::model::BackendOptions::default(),
+            options: vhost::model::BackendOptions::default(),
             state: BackendState::Ready,
         })
     });

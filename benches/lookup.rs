@@ -5,11 +5,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use pingora_vhost::model::{
-    Backend, BackendState, Change, HostBuffer, VirtualHost, normalise_host,
-};
-use pingora_vhost::state::{Reader, Snapshot, publication};
-use pingora_vhost::tls::{CertStore, Certificate, Serving, Slot, Trust};
+use vhost::model::{Backend, BackendState, Change, HostBuffer, VirtualHost, normalise_host};
+use vhost::state::{Reader, Snapshot, publication};
+use vhost::tls::{CertStore, Certificate, Serving, Slot, Trust};
 
 const SIZES: [usize; 3] = [10, 1000, 100_000];
 const CERTIFICATES: [usize; 2] = [10, 10_000];
@@ -24,7 +22,7 @@ fn published(domains: usize) -> Reader {
         id: "web".parse().expect("an id"),
         address: "127.0.0.1:9".parse().expect("an address"),
         tags: ["a".parse().expect("a tag")].into(),
-        options: pingora_vhost::model::BackendOptions::default(),
+        options: vhost::model::BackendOptions::default(),
         state: BackendState::Ready,
     });
     let domains = (0..domains).map(|index| {
@@ -32,8 +30,8 @@ fn published(domains: usize) -> Reader {
             domain: format!("shop-{index}.example.com").parse().expect("a name"),
             live: "a".parse().expect("a tag"),
             previous: None,
-            top: pingora_vhost::model::TopOptions::default(),
-            options: pingora_vhost::model::HostOptions::default(),
+            top: vhost::model::TopOptions::default(),
+            options: vhost::model::HostOptions::default(),
         })
     });
     let changes = std::iter::once(backend).chain(domains).collect();

@@ -11,5 +11,5 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    pingora_vhost::cli::run(std::env::args_os()).into()
+    vhost::cli::run(std::env::args_os()).into()
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pingora_vhost::model::Reason;
+use vhost::model::Reason;
 
 const VHOST: &str = env!("CARGO_BIN_EXE_vhost");
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use pingora_vhost::acme::{Meta, Storage};
-use pingora_vhost::model::{Attempt, ChallengeKind, DomainName};
+use vhost::acme::{Meta, Storage};
+use vhost::model::{Attempt, ChallengeKind, DomainName};
 
 use crate::common::authority::{Authority, Bundle, DAY};
 

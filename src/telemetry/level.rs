@@ -124,7 +124,7 @@ fn targets(level: LogLevel) -> Targets {
         LogLevel::Off => LevelFilter::OFF,
     };
     let quiet = level.min(LevelFilter::WARN);
-    let all = Targets::new().with_default(quiet).with_target("pingora_vhost", level);
+    let all = Targets::new().with_default(quiet).with_target("vhost", level);
     if level >= LevelFilter::DEBUG {
         let all = all
             .with_target("pingora_core", LevelFilter::DEBUG)
@@ -139,7 +139,7 @@ fn targets(level: LogLevel) -> Targets {
     for wire in ["pingora_", "h2", "hyper", "rustls", "tokio_rustls"] {
         all = all.with_target(wire, LevelFilter::OFF);
     }
-    all.with_target("pingora_vhost", level)
+    all.with_target("vhost", level)
         .with_target("pingora_core::listeners", quiet)
         .with_target("pingora_core::services", quiet)
 }

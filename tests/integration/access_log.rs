@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pingora_vhost::model::Reason;
 use serde_json::{Value, json};
+use vhost::model::Reason;
 
 use crate::harness::*;
 

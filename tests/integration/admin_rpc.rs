@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use pingora_vhost::rpc::catalogue;
 use serde_json::{Value, json};
+use vhost::rpc::catalogue;
 
 use crate::harness::*;
 

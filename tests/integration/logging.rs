@@ -43,6 +43,20 @@ fn lines_for_a_file_land_there_and_none_on_stderr() {
 }
 
 #[test]
+fn lines_of_the_server_have_its_name_as_their_target() {
+    let vhost =
+        Setup::new().set("logging.format", "\"json\"").set("logging.level", "\"debug\"").start();
+    vhost.ctl_ok(&["status"]);
+    vhost.wait_for_log("vhost::rpc::");
+    let targets = vhost.log();
+    let targets =
+        targets.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    for target in targets.map(|line| line["target"].as_str().expect("a target").to_owned()) {
+        assert!(!target.contains("pingora_vhost"), "{target}");
+    }
+}
+
+#[test]
 fn the_level_changes_while_the_server_runs() {
     let backend = Backend::start("web");
     let setup = Setup::new().set("logging.level", "\"info\"").domain("example.com", "a").backend(

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use pingora_vhost::rpc::catalogue;
 use serde_json::{Value, json};
+use vhost::rpc::catalogue;
 
 use crate::harness::*;
 
@@ -162,7 +162,7 @@ impl Site {
     /// Gets every path of the REST API.
     fn ask_every_route(&self, read: &mut Vec<(String, String)>) {
         let token = self.vhost.ctl_ok(&["token", "show"]).stdout.trim().to_owned();
-        let document = pingora_vhost::rest::document();
+        let document = vhost::rest::document();
         let mut asked = 0;
         for (template, operations) in document["paths"].as_object().expect("paths") {
             if operations.get("get").is_none() {

@@ -17,7 +17,7 @@ mod sync;
 
 use std::process::ExitCode;
 
-use pingora_vhost::{clock, link, model, places, stable_hash, tls};
+use vhost::{clock, link, model, places, stable_hash, tls};
 
 /// Every model by its name. A model panics when what it claims does not hold.
 const MODELS: &[(&str, fn())] = drain::MODELS;

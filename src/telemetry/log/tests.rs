@@ -107,7 +107,7 @@ fn json_is_one_object_a_line_with_the_fields_at_its_top() {
     assert_eq!(line["level"], "INFO");
     assert_eq!(line["domain"], "example.com");
     assert_eq!(line["status"], 200);
-    assert_eq!(line["target"], "pingora_vhost::telemetry::log::tests");
+    assert_eq!(line["target"], "vhost::telemetry::log::tests");
     assert!(line["timestamp"].is_string(), "{text}");
 }
 

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use pingora_vhost::cli::ExitCode;
-use pingora_vhost::rpc::envelope::{FaultKind, MAX_LINE, code, limit};
 use serde_json::{Map, Value};
+use vhost::cli::ExitCode;
+use vhost::rpc::envelope::{FaultKind, MAX_LINE, code, limit};
 
 use super::Example;
 use super::openrpc::{SCHEMAS, words};

@@ -1,10 +1,10 @@
 //! The methods as an `OpenRPC` document, from their types.
 
-use pingora_vhost::rpc::catalogue::{self, Entry};
-use pingora_vhost::rpc::envelope::{Fault, ProgressParams};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use vhost::rpc::catalogue::{self, Entry};
+use vhost::rpc::envelope::{Fault, ProgressParams};
 
 /// Where schemas of an `OpenRPC` document are.
 pub(super) const SCHEMAS: &str = "#/components/schemas/";

@@ -8,7 +8,7 @@ use super::*;
 
 /// The document as the server has it.
 pub(super) fn document() -> Value {
-    pingora_vhost::rest::document()
+    vhost::rest::document()
 }
 
 /// Holds a response against the document.
