@@ -58,6 +58,22 @@ pub(super) fn parse_millis(text: &str) -> Result<u64, ParseError> {
     u64::try_from(duration.as_millis()).map_err(|_| fail())
 }
 
+/// Parses how long to wait at most, which is more than nothing.
+pub(super) fn parse_timeout(text: &str) -> Result<u64, ParseError> {
+    match parse_millis(text)? {
+        0 => Err(ParseError::new("time-out", text, "use `1ms` or more")),
+        millis => Ok(millis),
+    }
+}
+
+/// As [`parse_timeout`], where `--no-drain` says that nobody waits.
+pub(super) fn parse_drain_timeout(text: &str) -> Result<u64, ParseError> {
+    match parse_millis(text)? {
+        0 => Err(ParseError::new("time-out", text, "use `1ms` or more, or `--no-drain` instead")),
+        millis => Ok(millis),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,8 +48,9 @@ pub(super) fn read_declared(
     declared
 }
 
-/// Reads a backend. `tags` gathers the tags that exist; nothing is known of them once one backend's
-/// are wrong.
+/// Reads a backend. `tags` gathers the tags that exist. Those that are wrong are reported, and are no
+/// reason to say nothing of a domain that wants another; but nothing is known of them once one refers to
+/// a variable that is not set.
 fn read_backend(
     entry: &mut Section<'_, '_>,
     ids: &mut BTreeMap<BackendId, Place>,
@@ -80,7 +81,11 @@ fn read_backend(
                 }
             }
         }
-        _ => *tags = None,
+        (None, Some(all)) => match readable_tags(entry) {
+            Some(readable) => all.extend(readable.map(|tag| (tag.clone(), tag.to_string()))),
+            None => *tags = None,
+        },
+        (_, None) => {}
     }
     let state = entry.optional("state", choice::<BackendState>);
     let options = read_record::<BackendOptions>(entry, References::Followed);
@@ -105,6 +110,13 @@ fn read_backend(
         entry.bad_file(error.key, message);
     }
     Some(declared)
+}
+
+/// The tags of a list that are right, where others are wrong.
+fn readable_tags(entry: &Section<'_, '_>) -> Option<impl Iterator<Item = Tag>> {
+    let written = entry.written_texts("tags");
+    let is_known = !written.iter().any(|text| text.contains("${"));
+    is_known.then(|| written.into_iter().filter_map(|text| text.parse::<Tag>().ok()))
 }
 
 fn read_domain(

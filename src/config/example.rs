@@ -1,5 +1,6 @@
 //! The example: a config file with every key, to start from.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
@@ -13,13 +14,16 @@ const SET: [&str; 3] = ["proxy.listen_addr", "proxy.listen_addr_http", "logging.
 /// An example config file, with every key, its description and its default.
 pub(crate) fn example() -> String {
     let mut text = HEAD.to_owned();
+    let mut described = BTreeMap::new();
     for table in tables() {
-        write_table(&mut text, &table);
+        write_table(&mut text, &table, &mut described);
     }
     text + ENTRIES
 }
 
-fn write_table(text: &mut String, table: &Table) {
+/// `described` has the descriptions so far, each with its key: what several sections have is described
+/// once.
+fn write_table(text: &mut String, table: &Table, described: &mut BTreeMap<String, String>) {
     let name = table.name;
     let header = if name.contains('.') { format!("[[{name}]]") } else { format!("[{name}]") };
     // Without a key that it needs it can't be there.
@@ -32,7 +36,13 @@ fn write_table(text: &mut String, table: &Table) {
         if let Some(value) = value_of(row) {
             let set = SET.contains(&format!("{name}.{}", row.key).as_str());
             let value = if set { row.example.clone() } else { value };
-            write_comment(text, &format!("{}{}", row.about, remark(row)));
+            let key = format!("{name}.{}", row.key);
+            let comment = format!("{}{}", row.about, remark(row));
+            match described.get(&comment) {
+                Some(first) => write_comment(text, &format!("As `{first}`.")),
+                None => write_comment(text, &comment),
+            }
+            described.entry(comment).or_insert(key);
             let off = if set { "" } else { "#" };
             let _ = writeln!(text, "{off}{} = {}\n", row.key, toml_of(&value));
         }
@@ -91,3 +101,33 @@ fn write_comment(text: &mut String, comment: &str) {
 const HEAD: &str = include_str!("example/head.toml");
 
 const ENTRIES: &str = include_str!("example/entries.toml");
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_key_of_a_section_and_no_description_is_there_twice() {
+        let example = example();
+        let (mut descriptions, mut keys) = (BTreeSet::new(), BTreeSet::new());
+        let (mut section, mut comment) = ("", String::new());
+        // Entries show keys as they are needed.
+        let (sections, _) = example.split_once("[[virtual_hosts]]\n").unwrap();
+        for line in sections.lines() {
+            let line_of_key = line.strip_prefix('#').unwrap_or(line);
+            if let Some(text) = line.strip_prefix("# ") {
+                comment.push_str(text);
+            } else if line_of_key.starts_with('[') {
+                section = line_of_key;
+            } else if let Some((key, _)) = line_of_key.split_once(" = ") {
+                assert!(keys.insert((section, key)), "{section} {key}");
+                assert!(descriptions.insert(std::mem::take(&mut comment)), "{section} {key}");
+            } else {
+                comment.clear();
+            }
+        }
+        assert!(keys.len() > 90, "{keys:?}");
+    }
+}

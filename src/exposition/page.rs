@@ -56,19 +56,34 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) type Overview =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
 
-/// Serves metrics at `listener` as long as this is polled; with `overview` also the page.
+/// Whether a secret is that of a token; a callback for the same reason.
+pub(crate) type IsToken = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// The page for people.
+pub(crate) struct StatusPage {
+    /// What it shows.
+    pub overview: Overview,
+    /// The tokens that it wants one of, if any.
+    pub tokens: Option<IsToken>,
+}
+
+/// Serves metrics at `listener` as long as this is polled; with `page` also that.
 pub(crate) async fn serve(
     listener: TcpListener,
     exposition: Exposition,
-    overview: Option<Overview>,
+    page: Option<StatusPage>,
     hosts: Vec<DomainName>,
 ) -> Infallible {
     let mut router = Router::new().route("/metrics", get(metrics)).with_state(exposition);
-    if let Some(overview) = overview {
-        let page = page();
-        router = router
+    if let Some(StatusPage { overview, tokens }) = page {
+        let page = page_file();
+        let mut pages = Router::new()
             .route("/", get(async move || page.clone()))
             .route("/status.json", get(async move || status(overview().await)));
+        if let Some(tokens) = tokens {
+            pages = pages.layer(middleware::from_fn_with_state(tokens, only_with_token));
+        }
+        router = router.merge(pages);
     }
     let hosts: Arc<[DomainName]> = hosts.into();
     let router = router.layer(middleware::from_fn_with_state(hosts, only_own_hosts));
@@ -149,8 +164,34 @@ async fn metrics(State(exposition): State<Exposition>, headers: HeaderMap) -> Re
     response
 }
 
+/// Refuses requests without a token: from browsers as a password (RFC 7617), which they send again with
+/// each request of the page, or as a bearer (RFC 6750).
+async fn only_with_token(State(tokens): State<IsToken>, request: Request, next: Next) -> Response {
+    if secret_of(request.headers()).is_some_and(|secret| tokens(&secret)) {
+        return next.run(request).await;
+    }
+    let challenge = (header::WWW_AUTHENTICATE, "Basic realm=\"vhost\", charset=\"UTF-8\"");
+    let words = "the status page wants a token of this server as the password; make one with `vhost ctl token add NAME --read`\n";
+    (StatusCode::UNAUTHORIZED, [challenge], words).into_response()
+}
+
+fn secret_of(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let (scheme, given) = value.to_str().ok()?.split_once(' ')?;
+    let given = given.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(given.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64_STANDARD.decode(given).ok()?).ok()?;
+    decoded.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 /// The page, with a policy that allows only the contents of the file.
-fn page() -> ([(HeaderName, HeaderValue); 5], &'static str) {
+fn page_file() -> ([(HeaderName, HeaderValue); 5], &'static str) {
     let policy = format!(
         "default-src 'none'; connect-src 'self'; style-src {}; script-src {}; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
@@ -209,6 +250,26 @@ fn zip(text: &str) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_a_password_or_a_bearer() {
+        let secret = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(text));
+            secret_of(&headers)
+        };
+        assert_eq!(secret("Bearer abc").as_deref(), Some("abc"));
+        // `ann:a:c`, and `:abc`
+        assert_eq!(secret("basic YW5uOmE6Yw==").as_deref(), Some("a:c"));
+        assert_eq!(secret("Basic OmFiYw==").as_deref(), Some("abc"));
+        for wrong in ["", "abc", "Basic", "Basic !", "Basic YWJj", "Digest abc"] {
+            assert_eq!(secret(wrong), None, "{wrong}");
+        }
+        let mut two = HeaderMap::new();
+        two.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer a"));
+        two.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer b"));
+        assert_eq!(secret_of(&two), None);
+    }
 
     #[test]
     fn gzip_is_sent_to_whom_takes_it() {

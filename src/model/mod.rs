@@ -33,6 +33,7 @@ mod stats;
 mod status_class;
 mod switch;
 mod tag;
+mod timeout;
 mod tls_name;
 mod top_options;
 mod trusted_proxy;
@@ -96,6 +97,7 @@ pub use switch::{
     SwitchProgress, SwitchReport, SwitchStep,
 };
 pub use tag::Tag;
+pub use timeout::nonzero_millis;
 pub use tls_name::TlsName;
 pub use top_options::TopOptions;
 pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Outcome, Tag, Weight, worded,
+    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Outcome, Tag, Weight,
+    nonzero_millis, worded,
 };
 
 /// The options of a switch.
@@ -14,8 +15,12 @@ use super::{
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchOptions {
     /// How long the new tag may take to become healthy. The default is the config's time-out.
+    #[serde(default, deserialize_with = "nonzero_millis")]
+    #[schemars(range(min = 1))]
     pub timeout_ms: Option<u64>,
     /// How long the old tag's requests may take to end. The default is the config's time-out.
+    #[serde(default, deserialize_with = "nonzero_millis")]
+    #[schemars(range(min = 1))]
     pub drain_timeout_ms: Option<u64>,
     /// Answer once switched, without waiting for the old tag's requests.
     pub no_drain: bool,

@@ -189,7 +189,10 @@ impl From<Remove> for DrainParams {
     }
 }
 
-/// The longest that a request may ask the server to wait: a week.
+/// The shortest that a request may ask the server to wait.
+const MIN_WAIT: Duration = Duration::from_millis(1);
+
+/// The longest: a week.
 const MAX_WAIT: Duration = Duration::from_hours(7 * 24);
 
 /// A time in seconds, whole or with decimals.
@@ -206,9 +209,10 @@ impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
         match Duration::try_from_secs_f64(seconds) {
-            Ok(duration) if duration <= MAX_WAIT => Ok(Self(duration)),
+            Ok(duration) if (MIN_WAIT..=MAX_WAIT).contains(&duration) => Ok(Self(duration)),
             Ok(_) | Err(_) => Err(serde::de::Error::custom(format!(
-                "`{seconds}` is not a time: give seconds from 0 to {}",
+                "`{seconds}` is not a time: give seconds from {} to {}",
+                MIN_WAIT.as_secs_f64(),
                 MAX_WAIT.as_secs()
             ))),
         }
@@ -227,7 +231,7 @@ impl JsonSchema for Seconds {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "number",
-            "minimum": 0,
+            "minimum": MIN_WAIT.as_secs_f64(),
             "maximum": MAX_WAIT.as_secs(),
             "description": "A time in seconds, whole or with decimals.",
         })

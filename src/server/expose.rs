@@ -8,8 +8,9 @@ use tokio::runtime::Runtime;
 use super::ServerError;
 use super::listen::listen;
 use crate::config::{Config, MetricsSettings};
-use crate::exposition::{self, Exposed, Exposition, Overview};
+use crate::exposition::{self, Exposed, Exposition, Overview, StatusPage};
 use crate::rpc::Dispatch;
+use crate::tokens::Tokens;
 
 /// Metrics that nobody reads yet.
 pub(super) struct Bound {
@@ -38,12 +39,23 @@ pub(super) fn bind(settings: MetricsSettings, control: &Runtime) -> Result<Bound
 
 impl Bound {
     /// Serves them.
-    pub(super) fn serve(self, control: &Runtime, exposition: Exposition, dispatch: &Dispatch) {
+    pub(super) fn serve(
+        self,
+        control: &Runtime,
+        exposition: Exposition,
+        dispatch: &Dispatch,
+        tokens: Tokens,
+    ) {
         let Self { settings, listener } = self;
         let Some(listener) = listener else { return };
         tracing::info!(listen_addr = %settings.listen_addr, "serving metrics");
-        let overview = settings.status_page.then(|| overview_of(dispatch));
-        control.spawn(exposition::serve(listener, exposition, overview, settings.hosts));
+        let page = settings.status_page.then(|| StatusPage {
+            overview: overview_of(dispatch),
+            tokens: settings
+                .status_page_token
+                .then_some(Arc::new(move |secret: &str| tokens.holder(secret).is_some()) as _),
+        });
+        control.spawn(exposition::serve(listener, exposition, page, settings.hosts));
     }
 }
 

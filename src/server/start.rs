@@ -134,14 +134,14 @@ impl Server {
             Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
         door.open(Api {
             dispatch: dispatch.clone(),
-            tokens,
+            tokens: tokens.clone(),
             exposition: exposition.clone(),
             hosts: std::mem::take(&mut config.proxy.management_api_hosts),
             state: reader.clone(),
             started: door.started(),
             stopping: stopped.clone(),
         });
-        opened.metrics.serve(&control, exposition, &dispatch);
+        opened.metrics.serve(&control, exposition, &dispatch, tokens);
         {
             let _context = control.enter();
             rpc::serve(opened.admin, &socket, dispatch, management::http_by(door));

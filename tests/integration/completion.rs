@@ -199,6 +199,27 @@ fn commands_flags_and_files_are_completed() {
 }
 
 #[test]
+fn all_options_are_offered_before_a_letter_of_one_is_typed() {
+    let none = Path::new("/nonexistent/admin.sock");
+    for shell in SHELLS.map(|kind| Shell::new(kind, none)) {
+        for (line, some) in [
+            ("vhost ctl domain set example.com --option ", ["max_body_bytes=", "tls=", "sticky."]),
+            ("vhost ctl domain add example.com --option ", ["deny=", "tls.", "timeouts."]),
+            ("vhost ctl domain set example.com --no-option ", ["deny", "sticky", "timeouts"]),
+            ("vhost ctl backend set web --option ", ["weight=", "scheme=", "tls_ca_file="]),
+            (
+                "vhost ctl backend set web --no-option ",
+                ["tls_ca_file", "tls_server_name", "connect_timeout_secs"],
+            ),
+        ] {
+            let offered = shell.offers(line);
+            let some = some.map(str::to_owned).into();
+            assert!(offered.is_superset(&some), "{:?} at {line:?}: {offered:?}", shell.kind);
+        }
+    }
+}
+
+#[test]
 fn the_socket_of_the_line_goes_before_that_of_the_environment() {
     let (server, _backend) = server();
     let socket = server.socket().display().to_string();

@@ -9,6 +9,7 @@ mod answers;
 mod attackers;
 mod balance;
 mod cert_cli;
+mod check;
 mod cli;
 mod client_ip;
 mod completion;

@@ -6,6 +6,7 @@ mod names;
 mod page;
 mod promql;
 mod scrape;
+mod token;
 
 use std::io::Read as _;
 use std::net::SocketAddr;

@@ -194,16 +194,20 @@ fn assignments<T: HasOptions>(word: &str) -> Vec<CompletionCandidate> {
         let tables =
             if above.is_empty() { schemas.iter().collect() } else { Vec::from_iter(within(above)) };
         let members = tables.into_iter().flat_map(record::members);
-        let candidate = |(key, of): (&str, &Value)| {
+        let candidates = |(key, of): (&str, &Value)| {
             let path = if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") };
-            let end = if record::members(of).is_empty() { '=' } else { '.' };
+            let is_table = !record::members(of).is_empty();
+            // Such as `tls`, which is a word or names files.
+            let is_value = !is_table || !record::finite_values(of).is_empty();
             let about = of["description"].as_str().unwrap_or_default().lines().next();
-            let about =
-                about.filter(|about| !about.is_empty()).map(|about| about.to_owned().into());
-            path.starts_with(word)
-                .then(|| CompletionCandidate::new(format!("{path}{end}")).help(about))
+            let about = about.filter(|about| !about.is_empty()).map(str::to_owned);
+            let ends = [is_value.then_some('='), is_table.then_some('.')];
+            let fitting = path.starts_with(word);
+            ends.into_iter().flatten().filter(move |_| fitting).map(move |end| {
+                CompletionCandidate::new(format!("{path}{end}")).help(about.clone().map(Into::into))
+            })
         };
-        return members.filter_map(candidate).collect();
+        return members.flat_map(candidates).collect();
     };
     let words = within(path).into_iter().flat_map(record::finite_values);
     let fitting = words.filter(|of| of.starts_with(value));
@@ -239,6 +243,8 @@ mod tests {
         for (line, expected) in [
             ("vhost ctl domain set x --option max_", &["max_body_bytes="][..]),
             ("vhost ctl domain set x --option stick", &["sticky."]),
+            ("vhost ctl domain set x --option tl", &["tls=", "tls."]),
+            ("vhost ctl domain set x --option=max_", &["--option=max_body_bytes="]),
             ("vhost ctl domain set x --option sticky.c", &["sticky.cookie="]),
             ("vhost ctl domain set x --option request_headers.r", &["request_headers.remove="]),
             (

@@ -15,7 +15,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::output::{Printer, last_answer};
 use crate::cli::problem::Problem;
 use crate::cli::table::join;
-use crate::cli::time::parse_millis;
+use crate::cli::time::parse_timeout;
 use crate::model::{BackendAddr, BackendId, BackendOptions, Tag};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
@@ -43,7 +43,7 @@ pub(super) enum BackendVerb {
         /// The backend
         id: BackendId,
         /// How long its requests may take to end, such as `30s` [default: the server's]
-        #[arg(long, value_name = "TIME", value_parser = parse_millis)]
+        #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
         timeout: Option<u64>,
         /// Remove it even if a live tag loses its last healthy backend, or requests have not ended in
         /// time
@@ -92,7 +92,7 @@ pub(super) enum BackendVerb {
         #[arg(long)]
         wait: bool,
         /// How long to wait, such as `30s` [default: the server's]
-        #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
+        #[arg(long, value_name = "TIME", value_parser = parse_timeout, requires = "wait")]
         timeout: Option<u64>,
     },
     /// Probe a backend now, and show what it answered
@@ -160,7 +160,7 @@ pub(super) struct OutArgs {
     #[arg(long)]
     wait: bool,
     /// How long to wait, such as `30s` [default: the server's]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout, requires = "wait")]
     timeout: Option<u64>,
     /// Do it even if a live tag loses its last healthy backend
     #[arg(long)]

@@ -12,7 +12,7 @@ use super::connect::Session;
 use super::pages::print_all;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
-use crate::cli::time::{date, parse_millis};
+use crate::cli::time::{date, parse_timeout};
 use crate::model::{CertificateReport, CertificateState, DomainName, RevocationReason};
 use crate::rpc::methods::NoParams;
 use crate::rpc::methods::cert::{
@@ -39,7 +39,7 @@ pub(super) enum CertVerb {
         /// A domain or an alias
         name: DomainName,
         /// How long to wait, such as `30s` [default: 2m]
-        #[arg(long, value_name = "TIME", value_parser = parse_millis)]
+        #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
         timeout: Option<u64>,
     },
     Import(ImportArgs),
@@ -90,7 +90,7 @@ pub(super) struct RenewArgs {
     #[arg(long)]
     wait: bool,
     /// How long to wait, such as `30s` [default: 2m]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait")]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout, requires = "wait")]
     timeout: Option<u64>,
 }
 

@@ -13,7 +13,7 @@ use super::pages::print_all;
 use super::{cert, cert_view};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
-use crate::cli::time::parse_millis;
+use crate::cli::time::parse_timeout;
 use crate::model::absolute;
 use crate::model::record::{Edited, Keys};
 use crate::model::{DomainName, Tag, TlsMode, TopOptions, WholeSeconds};
@@ -64,7 +64,7 @@ pub(super) enum DomainVerb {
         /// The domain
         domain: DomainName,
         /// How long a request may wait; then it gets 503
-        #[arg(long, value_name = "TIME", value_parser = parse_millis, default_value = "30s")]
+        #[arg(long, value_name = "TIME", value_parser = parse_timeout, default_value = "30s")]
         max_wait: u64,
         /// How many requests may wait; one more gets 503 at once
         #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
@@ -113,7 +113,7 @@ pub(super) struct AddArgs {
     #[arg(long)]
     wait_cert: bool,
     /// How long to wait for the certificate, such as `30s` [default: 2m]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis, requires = "wait_cert")]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout, requires = "wait_cert")]
     timeout: Option<u64>,
 }
 

@@ -8,7 +8,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::count;
-use crate::cli::time::{parse_millis, span};
+use crate::cli::time::{parse_drain_timeout, span};
 use crate::model::{NeedsRestart, Outcome, ReloadProgress, ReloadReport};
 use crate::rpc::envelope::{FaultKind, code};
 use crate::rpc::methods::config::{self, ReloadParams};
@@ -29,7 +29,7 @@ pub(super) struct ReloadArgs {
     #[arg(long)]
     force: bool,
     /// How long requests of removed entries may take to end [default: the server's]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis, conflicts_with = "no_drain")]
+    #[arg(long, value_name = "TIME", value_parser = parse_drain_timeout, conflicts_with = "no_drain")]
     drain_timeout: Option<u64>,
     /// Don't wait for the requests of removed entries to end
     #[arg(long)]

@@ -11,7 +11,7 @@ use super::switch_progress::{self, moves};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{count, join};
-use crate::cli::time::{parse_millis, span};
+use crate::cli::time::{parse_drain_timeout, parse_timeout, span};
 use crate::model::{DomainName, Outcome, SwitchOptions, SwitchProgress, SwitchReport, Tag};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
@@ -75,10 +75,10 @@ pub(super) struct UndoArgs {
 #[derive(Debug, Args)]
 struct OptionArgs {
     /// How long to wait for the new tag to be healthy, such as `30s` [default: the server's]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     timeout: Option<u64>,
     /// How long the old tag's requests may take to end [default: the server's]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis, conflicts_with = "no_drain")]
+    #[arg(long, value_name = "TIME", value_parser = parse_drain_timeout, conflicts_with = "no_drain")]
     drain_timeout: Option<u64>,
     /// Don't wait for the old tag's requests to end
     #[arg(long)]

@@ -7,7 +7,7 @@ use super::domain_view::summary;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::count;
-use crate::cli::time::parse_millis;
+use crate::cli::time::parse_timeout;
 use crate::model::DomainName;
 use crate::rpc::methods::domain::{self, WaitFor, WaitParams};
 
@@ -23,7 +23,7 @@ pub(super) struct WaitArgs {
     #[arg(long, value_name = "STATE")]
     until: Until,
     /// How long to wait, such as `30s` [default: the server's]
-    #[arg(long, value_name = "TIME", value_parser = parse_millis)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     timeout: Option<u64>,
 }
 

@@ -18,6 +18,13 @@ impl Section<'_, '_> {
         value.map_err(|message| self.problem(key, message)).ok()
     }
 
+    /// The texts of a list, as they are written.
+    pub(in crate::config) fn written_texts(&self, key: &str) -> Vec<String> {
+        let list = self.table.and_then(|table| table.get(key)?.get_ref().as_array());
+        let texts = list.into_iter().flatten().filter_map(|text| text.get_ref().as_str());
+        texts.map(str::to_owned).collect()
+    }
+
     /// Whether anything in the key's value refers to the environment.
     pub(in crate::config) fn refers(&self, key: &str) -> bool {
         self.table.and_then(|table| table.get(key)).is_some_and(|value| self.value_refers(value))

@@ -175,6 +175,9 @@ fn its_ranges_and_words_are_those_of_the_reader() {
                 let said = said.strip_prefix("fallback.").unwrap_or(&said);
                 format!("[lets_encrypt]\nemail = \"a@b.example\"\n{ask}{within}{said}")
             }
+            "metrics" if key == "status_page_token" => {
+                format!("[metrics]\nstatus_page = true\n{said}")
+            }
             "logging" | "access_log" if key == "output" => {
                 format!("[{section}]\nfile_path = \"/log\"\n{said}")
             }

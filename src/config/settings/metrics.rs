@@ -1,6 +1,8 @@
 //! `[metrics]`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use serde_json::{Value as Json, json};
 
 use super::Listeners;
 use crate::config::kind::{Host, List, Listen, Whole};
@@ -9,7 +11,7 @@ use crate::config::table::{RESTART, settings};
 
 settings! {
     /// Metrics for Prometheus at `/metrics`. Anyone who can reach the address can read them.
-    "metrics" => pub(crate) MetricsSettings, restart: RESTART;
+    "metrics" => pub(crate) MetricsSettings, restart: RESTART, rules: rules();
 
     /// Whether metrics are served.
     enabled: bool;
@@ -20,6 +22,10 @@ settings! {
     per_domain_limit: Whole<usize, 0, 1_000_000> = 1000;
     /// A status page at `/`, which shows domains, backends and events live.
     status_page: bool;
+    /// Whether the status page wants a token of the management API, such as one of `vhost ctl token
+    /// add NAME --read`: from a browser as the password, with any user name; from a program as
+    /// `Authorization: Bearer TOKEN`. `/metrics` wants none.
+    status_page_token: bool;
     /// Further host names of the metrics, such as the name that Prometheus uses; their address and
     /// `localhost` are always accepted. Requests for other hosts are refused, because a web page
     /// could send them.
@@ -31,5 +37,65 @@ pub(super) fn read(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> 
     if settings.enabled && section.has("listen_addr") {
         listeners.claim(section, "listen_addr", settings.listen_addr);
     }
+    if settings.status_page_token && !settings.status_page {
+        section.problem(
+            "status_page_token",
+            "there is no page that it could be for; add `status_page = true`",
+        );
+    }
+    warn_of_strangers(section, &settings);
     settings
+}
+
+fn rules() -> Json {
+    json!({
+        "if": {
+            "properties": { "status_page_token": { "const": true } },
+            "required": ["status_page_token"],
+        },
+        "then": {
+            "properties": { "status_page": { "const": true } },
+            "required": ["status_page"],
+        },
+    })
+}
+
+/// Warns of metrics that anybody can read, also where that is the default.
+fn warn_of_strangers(section: &Section<'_, '_>, settings: &MetricsSettings) {
+    let address = settings.listen_addr;
+    if !settings.enabled || is_closed(address.ip()) {
+        return;
+    }
+    let key = if section.has("listen_addr") { "listen_addr" } else { "enabled" };
+    let page = if settings.status_page && !settings.status_page_token {
+        " and the status page (`status_page_token`)"
+    } else {
+        ""
+    };
+    let place = if address.ip().is_unspecified() {
+        format!("`{address}` is every interface of the machine")
+    } else {
+        format!("`{address}` is a public address")
+    };
+    section.warn(
+        key,
+        format!(
+            "{place}: whoever reaches it can read the metrics{page}, with the names of domains and \
+             backends; listen on a loopback or private address, such as `listen_addr = \
+             \"127.0.0.1:{}\"`",
+            address.port()
+        ),
+    );
+}
+
+/// Whether an address is only reached from networks that somebody has chosen: the machine itself, a
+/// private network (RFC 1918, RFC 4193), a link, or a shared network (RFC 6598), as overlays have.
+fn is_closed(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
 }

@@ -11,6 +11,7 @@ use crate::control::{BackendEdit, ControlError, Probed, find};
 use crate::model::record::{self, Edited, New, Shown};
 use crate::model::{
     Backend, BackendAddr, BackendId, BackendOptions, BackendState, DomainName, HealthReport, Tag,
+    nonzero_millis,
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
 use crate::rpc::method::Method;
@@ -116,6 +117,8 @@ pub(crate) struct DrainParams {
     #[serde(default)]
     pub wait: bool,
     /// How long to wait. The default is the config's drain time-out.
+    #[serde(default, deserialize_with = "nonzero_millis")]
+    #[schemars(range(min = 1))]
     pub timeout_ms: Option<u64>,
     /// Do it even if a live tag loses its last healthy backend.
     #[serde(default)]
@@ -132,6 +135,8 @@ pub(crate) struct ReadyParams {
     #[serde(default)]
     pub wait: bool,
     /// How long to wait. The default is the config's gate time-out.
+    #[serde(default, deserialize_with = "nonzero_millis")]
+    #[schemars(range(min = 1))]
     pub timeout_ms: Option<u64>,
 }
 

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Listed, NoParams, Page, PageParams};
-use crate::model::{AccountInfo, AcmeDetail, CertificateReport, DomainName, RevocationReason};
+use crate::model::{
+    AccountInfo, AcmeDetail, CertificateReport, DomainName, RevocationReason, nonzero_millis,
+};
 use crate::rpc::dispatch::{Call, Dispatch, to_its_end};
 use crate::rpc::run::{Answered, Run, methods};
 
@@ -75,6 +77,8 @@ pub(crate) struct WaitParams {
     /// A domain, or an alias of one.
     pub name: DomainName,
     /// How long to wait. The default is two minutes.
+    #[serde(default, deserialize_with = "nonzero_millis")]
+    #[schemars(range(min = 1))]
     pub timeout_ms: Option<u64>,
 }
 

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::NoParams;
 use crate::control::{ControlError, ReloadOptions, Secrets};
-use crate::model::{Difference, EntryChange, NeedsRestart, ReloadProgress, ReloadReport};
+use crate::model::{
+    Difference, EntryChange, NeedsRestart, ReloadProgress, ReloadReport, nonzero_millis,
+};
 use crate::rpc::dispatch::{Call, Dispatch, to_its_end};
 use crate::rpc::run::{Answered, Run, methods};
 
@@ -48,6 +50,8 @@ pub(crate) struct ReloadParams {
     #[serde(default)]
     pub no_drain: bool,
     /// How long they may take to end. The default is the config's time-out.
+    #[serde(default, deserialize_with = "nonzero_millis")]
+    #[schemars(range(min = 1))]
     pub drain_timeout_ms: Option<u64>,
 }
 

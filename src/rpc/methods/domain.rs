@@ -12,6 +12,7 @@ use crate::control::{ControlError, DomainEdit, NewDomain, find};
 use crate::model::record::{self, Edited, New, Shown};
 use crate::model::{
     BackendState, DomainName, HealthStatus, HostOptions, Tag, TopOptions, VirtualHost,
+    nonzero_millis,
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure};
 use crate::rpc::run::{Answered, Run, methods};
@@ -83,6 +84,8 @@ pub(crate) struct WaitParams {
     /// What to wait for.
     pub until: WaitFor,
     /// How long to wait. The default is the time-out of the gate or of the drain.
+    #[serde(default, deserialize_with = "nonzero_millis")]
+    #[schemars(range(min = 1))]
     pub timeout_ms: Option<u64>,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::harness::*;
 
 /// What a browser makes of a page: its elements, once it has asked for the figures a few times.
-fn seen_at(url: &str) -> String {
+pub(super) fn seen_at(url: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let mut child = Command::new("chromium")
         // A test may run as root, where Chromium has no sandbox.
@@ -29,7 +29,7 @@ fn seen_at(url: &str) -> String {
 }
 
 /// The texts of a part of the page, from one piece of it up to another, without elements.
-fn text_between(dom: &str, from: &str, to: &str) -> String {
+pub(super) fn text_between(dom: &str, from: &str, to: &str) -> String {
     let (_, rest) = dom.split_once(from).unwrap_or_else(|| panic!("no {from} in {dom}"));
     let (part, _) = rest.split_once(to).unwrap_or_else(|| panic!("no {to} after {from}"));
     let mut text = String::new();

@@ -280,9 +280,17 @@ fn a_tag_that_no_backend_carries_is_told_with_those_that_exist() {
          there are `a` and `b`"
     );
     assert!(problem(host).ends_with("there are no tags at all"));
-    // A backend whose own tags are wrong may have been meant to carry it: one mistake, one problem.
-    let found = problem(&format!("{host}{}", BACKENDS.replace("[\"b\"]", "[\"c \"]")));
-    assert!(found.contains("backends[\"two\"].tags[0]"), "{found}");
+    // In the same run as mistakes in the tags of backends, of which the others count.
+    let wrong = BACKENDS.replace("[\"b\"]", "[\"c \", \"d\"]");
+    let found: Vec<_> = problems(&format!("{PROXY}{host}{wrong}"));
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(found[0].ends_with("no backend carries this tag; there are `a` and `d`"), "{found:?}");
+    assert!(found[1].starts_with("backends[\"two\"].tags[0]: "), "{found:?}");
+    assert_eq!(found.len(), 2, "{found:?}");
+    // What a variable would have said is not known.
+    let unset = BACKENDS.replace("[\"b\"]", "[\"${VHOST_TEST_UNSET}\"]");
+    let found = problem(&format!("{host}{unset}"));
+    assert!(found.contains("is not set"), "{found}");
 }
 
 #[test]
