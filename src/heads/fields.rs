@@ -160,7 +160,7 @@ impl Fields {
         self.lines.iter().map(|line| (self.name_text(line), self.part(line.value)))
     }
 
-    /// Adds one behind the others.
+    /// Adds one behind the others. A known name is written as usual, whatever its case.
     pub(crate) fn append(&mut self, name: impl Named, value: impl AsRef<[u8]>) {
         let known = name.known();
         let name = if known.is_some() {

@@ -117,18 +117,15 @@ impl RequestHead {
 
     /// What came over HTTP/2.
     pub(crate) fn of_http2(parts: &request::Parts) -> Self {
-        let fields = parts.headers.iter();
-        Self::of_parts(
-            parts,
-            fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())),
-        )
+        let mut head = Self::of_parts(parts);
+        for (name, value) in &parts.headers {
+            head.headers.append(name.as_str(), value);
+        }
+        head
     }
 
-    /// What others have read, with these fields.
-    pub(crate) fn of_parts<'f>(
-        parts: &request::Parts,
-        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
-    ) -> Self {
+    /// What others have read, without its fields.
+    pub(crate) fn of_parts(parts: &request::Parts) -> Self {
         let uri = &parts.uri;
         let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let authority = uri.authority().map(Authority::as_str);
@@ -138,7 +135,6 @@ impl RequestHead {
         let mut headers = Fields::with_room(parts.headers.len(), bytes);
         let target = headers.push(target.as_bytes());
         let authority = authority.map(|authority| headers.push(authority.as_bytes()));
-        fields.for_each(|(name, value)| headers.append_as(name, value));
         let protocol = parts.extensions.get::<Protocol>();
         let is_websocket = |protocol: &str| protocol.eq_ignore_ascii_case("websocket");
         let mut head = Self {
@@ -353,7 +349,7 @@ mod tests {
         assert!(head.headers.is_odd());
         head.name_host();
         let fields: Vec<_> = head.headers.iter().collect();
-        let expected = [("user-agent", &b"b"[..]), ("x-odd_name", b"c"), ("Host", b"a.test:81")];
+        let expected = [("User-Agent", &b"b"[..]), ("x-odd_name", b"c"), ("Host", b"a.test:81")];
         assert_eq!(fields, expected);
     }
 }

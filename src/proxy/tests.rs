@@ -31,6 +31,7 @@ use crate::model::{
 };
 use crate::state::{Endpoints, Publisher, Reader, Snapshot, publication};
 
+mod allocations;
 mod explained;
 
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@
 use http::{StatusCode, Version};
 use pingora::{Error, ErrorType, Result};
 
-use crate::heads::names::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use crate::heads::names::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use crate::heads::{Fields, ResponseHead, Set};
 
 /// A malformed answer.
@@ -15,6 +15,9 @@ pub(super) const BAD_ANSWER: ErrorType = ErrorType::Custom("BadAnswer");
 
 /// The fields that say where a body ends.
 const FRAMING: Set = Set::of(&[CONTENT_LENGTH, TRANSFER_ENCODING]);
+
+/// More options of a connection than these nobody needs; each costs a look at all fields.
+const MAX_OPTIONS: usize = 64;
 
 /// Enough for any length, and within every parser's integers.
 const MAX_DIGITS: usize = 18;
@@ -45,6 +48,10 @@ fn fault(response: &ResponseHead, wants_websocket: bool) -> Option<&'static str>
         if !headers.all(UPGRADE).any(is_websocket) {
             return Some("it switches to another protocol than requested");
         }
+    }
+    let options = headers.all(CONNECTION).flat_map(|value| value.split(|byte| *byte == b','));
+    if options.count() > MAX_OPTIONS {
+        return Some("its Connection names too many fields");
     }
     if !is_length(headers) {
         return Some("its Content-Length is not a single number");

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use h2::ext::Protocol;
+use http::HeaderValue;
 use http::uri::Uri;
-use http::{HeaderValue, request};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
 
@@ -11,15 +12,14 @@ use crate::heads::{RequestHead, ResponseHead, Scheme};
 
 /// Reads a request that Pingora has.
 pub(crate) fn request_of(header: &RequestHeader) -> RequestHead {
-    let parts: &request::Parts = header;
     let mut head = if header.has_case() {
-        let fields = header.case_header_iter();
-        RequestHead::of_parts(
-            parts,
-            fields.map(|(name, value)| (name.as_slice(), value.as_bytes())),
-        )
+        let mut head = RequestHead::of_parts(header);
+        for (name, value) in header.case_header_iter() {
+            head.headers.append_as(name.as_slice(), value.as_bytes());
+        }
+        head
     } else {
-        RequestHead::of_http2(parts)
+        RequestHead::of_http2(header)
     };
     if head.target() != header.raw_path() {
         head.set_target(header.raw_path());
@@ -46,6 +46,9 @@ pub(crate) fn pingora_request(head: &RequestHead) -> Result<RequestHeader> {
     for (name, value) in head.headers.iter() {
         header.append_header(name.to_owned(), value_of(value)?)?;
     }
+    if head.is_websocket() {
+        header.extensions_mut().insert(Protocol::from_static("websocket"));
+    }
     Ok(header)
 }
 
@@ -62,7 +65,7 @@ pub(crate) fn response_of(header: &ResponseHeader) -> ResponseHead {
         }
     } else {
         for (name, value) in &header.headers {
-            head.headers.append_as(name.as_str().as_bytes(), value.as_bytes());
+            head.headers.append(name, value);
         }
     }
     head

@@ -74,14 +74,14 @@ impl Carrier {
         if self.shared.take_in(client, ctx).await? {
             return Ok(Came::ToItsEnd);
         }
-        // Why it is tried once more.
-        let mut failed = None;
+        // Why it is tried once more, and whether something of its body may be read.
+        let (mut failed, mut has_begun) = (None, false);
         loop {
             let target = ctx.begin_try()?;
             if !upstream::is_http1(&target.node, target.is_websocket) {
                 return match failed {
-                    // What was read of its body nobody else has.
-                    Some(error) if client.received() > 0 => Err(error),
+                    // What was read of its body nobody else has, be it the size of a chunk.
+                    Some(error) if has_begun => Err(error),
                     _ => Ok(Came::ToHttp2),
                 };
             }
@@ -100,6 +100,7 @@ impl Carrier {
             }
             request::write(&head, link.outbox.head());
             let is_used = link.is_used;
+            has_begun |= body != Body::None;
             match self.exchange(client, ctx, link, body, &target).await {
                 Ok(()) => return Ok(Came::ToItsEnd),
                 Err(mut error) => {

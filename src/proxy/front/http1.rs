@@ -76,8 +76,9 @@ impl Front {
     ) {
         loop {
             if begun.first.is_empty() {
-                let Begun { stream, clock, busy, .. } = begun;
-                drop(busy);
+                let Begun { stream, clock, busy, first } = begun;
+                // What is empty may hold what it had.
+                drop((busy, first));
                 let Some(next) = self.idle(stream, clock, &connection).await else { return };
                 begun = next;
             }
@@ -199,7 +200,9 @@ impl Front {
         };
         let mut framed = Box::new(Framed::new(stream, Arc::clone(connection)));
         let BusyHead { whole, busy } = head;
-        if let Some(reason) = check_measures(&whole.head, self.options.load().limits) {
+        // What was put right after it was decided about may be larger.
+        let limits = decided.is_none().then(|| self.options.load().limits);
+        if let Some(reason) = limits.and_then(|limits| check_measures(&whole.head, limits)) {
             let status = reason.row().answer.map(|(status, _)| status.as_u16());
             self.answer(framed.stream(), (reason, None), status, connection.client).await;
             return None;

@@ -123,9 +123,17 @@ where
     let end = timeout(limits.total, reading).await.unwrap_or(Err(NoHead::TimedOut))?;
     Ok(match end {
         End::Http1(end) => {
-            // Copied: splitting would make both share what fields are added to.
-            let rest = BytesMut::from(&head[end..]);
-            head.truncate(end);
+            // One of them is copied, for both would share what is added to: the smaller one, since many
+            // requests may come at once.
+            let rest = if head.len() - end <= end {
+                let rest = BytesMut::from(&head[end..]);
+                head.truncate(end);
+                rest
+            } else {
+                let rest = head.split_off(end);
+                head = BytesMut::from(&head[..]);
+                rest
+            };
             let body = check.body();
             Head::Http1(Whole { head: check.into_head(head), rest, body })
         }
