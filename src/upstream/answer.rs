@@ -110,6 +110,11 @@ mod tests {
         ] {
             assert_eq!(checked(200, version, fields), None, "{version:?} {fields:?}");
         }
+        for (options, is_fine) in [(MAX_OPTIONS, true), (MAX_OPTIONS + 1, false)] {
+            let options = vec!["x"; options].join(",");
+            let checked = checked(200, V::HTTP_11, &[("connection", &options)]);
+            assert_eq!(checked.is_some(), is_fine);
+        }
         for (version, fields, left) in [
             (V::HTTP_11, &[("content-length", "3")][..], "content-length"),
             (V::HTTP_11, &[("transfer-encoding", "Chunked")], "transfer-encoding"),
