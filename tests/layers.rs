@@ -64,9 +64,9 @@ rpc:
     lines:
     client: .envelope .folder .lines .method .version
     # What the composition root needs of the server's end.
-    gate:
-    socket: .folder .gate
-    server: .dispatch .envelope .fault .gate .lines .progress .socket .version control
+    peer_check:
+    socket: .folder .peer_check
+    server: .dispatch .envelope .fault .lines .peer_check .progress .socket .version control
     dispatch: .method .progress certs control proxy::explain state stats tokens
     run: .dispatch .envelope .method
     call: .catalogue .dispatch .envelope .fault .methods .progress .run

@@ -18,11 +18,11 @@ use self::limits::Limits;
 use super::dispatch::Dispatch;
 use super::envelope::RequestId;
 use super::fault;
-use super::gate::Gate;
+use super::peer_check::PeerCheck;
 use super::progress::{MAX_WAITING, Outgoing, WaitingBudget};
 use super::socket::AdminSocket;
 use crate::accept::Accepting;
-use crate::model::Actor;
+use crate::model::{Actor, with_causes};
 
 mod conversation;
 mod limits;
@@ -56,7 +56,12 @@ pub(crate) fn serve(
     dispatch: Dispatch,
     http: ServeHttp,
 ) {
-    tokio::spawn(accept(listener, socket.gate, Speakers { dispatch, http }, Limits::default()));
+    tokio::spawn(accept(
+        listener,
+        socket.peer_check,
+        Speakers { dispatch, http },
+        Limits::default(),
+    ));
 }
 
 /// Who answers, for each of the two protocols.
@@ -66,7 +71,7 @@ struct Speakers {
     http: ServeHttp,
 }
 
-async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: Limits) {
+async fn accept(listener: UnixListener, peer_check: PeerCheck, speakers: Speakers, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut patience = limits.place_wait;
     let mut accepting = Accepting::new("admin socket");
@@ -76,7 +81,7 @@ async fn accept(listener: UnixListener, gate: Gate, speakers: Speakers, limits: 
             patience = limits.place_wait;
             let speakers = speakers.clone();
             tokio::spawn(async move {
-                connection(stream, gate, speakers, limits).await;
+                connection(stream, peer_check, speakers, limits).await;
                 drop(place);
             });
         } else {
@@ -97,17 +102,17 @@ async fn turn_away(mut stream: UnixStream, connections: usize) {
     }
 }
 
-async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: Limits) {
+async fn connection(stream: UnixStream, peer_check: PeerCheck, speakers: Speakers, limits: Limits) {
     let Ok(peer) = stream.peer_cred() else { return };
-    if gate.refuses_itself(peer.pid()) {
+    if peer_check.refuses_itself(peer.pid()) {
         tracing::warn!("refused at the admin socket: a backend of this server leads to it");
         return;
     }
-    let admitted = gate.admits(&stream, peer.uid(), peer.gid());
+    let admitted = peer_check.check(&stream, peer.uid(), peer.gid());
     let (reader, writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(READ_AHEAD, reader);
     let actor = Actor::Socket { uid: peer.uid(), pid: peer.pid() };
-    if admitted {
+    if admitted.is_ok() {
         match timeout(limits.idle, speaks_http(&mut reader)).await {
             Ok(true) => return (speakers.http)(tokio::io::join(reader, writer), actor).await,
             Ok(false) => {}
@@ -125,12 +130,14 @@ async fn connection(stream: UnixStream, gate: Gate, speakers: Speakers, limits: 
         limits,
         has_asked: false,
     };
-    if admitted {
-        conversation.hold(reader).await;
-    } else {
-        tracing::warn!(peer_uid = peer.uid(), "refused at the admin socket");
-        conversation.refuse(fault::denied(peer.uid())).await;
-        drop(conversation);
+    match admitted {
+        Ok(()) => conversation.hold(reader).await,
+        Err(why) => {
+            let reason = with_causes(&why);
+            tracing::warn!(peer_uid = peer.uid(), reason, "refused at the admin socket");
+            conversation.refuse(fault::denied(peer.uid())).await;
+            drop(conversation);
+        }
     }
     let _ = writing.await;
 }

@@ -10,7 +10,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{Gid, Group, Uid};
 
 use super::folder::{self, FolderError};
-use super::gate::Gate;
+use super::peer_check::PeerCheck;
 use crate::atomic_file;
 
 /// Why the admin socket can't be opened.
@@ -44,8 +44,19 @@ pub(crate) enum SocketError {
         group: String,
     },
     /// The socket's file can't be given to the group.
-    #[error("the server's user is not in the group `{group}`, so the socket cannot be given to it")]
+    #[error("this process is not in the group `{group}`, so it cannot give the socket to it")]
     NotAMember {
+        /// The name in `proxy.admin_group`.
+        group: String,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The group has no id here.
+    #[error(
+        "the group `{group}` is not mapped in this user namespace, so the socket cannot be given to it"
+    )]
+    UnmappedGroup {
         /// The name in `proxy.admin_group`.
         group: String,
         /// The system's reason.
@@ -75,9 +86,14 @@ impl SocketError {
             // Who is in a group is read when a process starts.
             Self::NotAMember { group, .. } => {
                 return format!(
-                    "add `SupplementaryGroups={group}` to the server's systemd unit, or its user to the \
-                     group (`usermod --append --groups {group} USER`), and restart it"
+                    "add `SupplementaryGroups={group}` to the server's systemd unit, or `--group-add {group}` \
+                     to its `docker run`, or its user to the group (`usermod --append --groups {group} USER`), \
+                     and start it again"
                 );
+            }
+            Self::UnmappedGroup { .. } => {
+                "map the group into the namespace (`/etc/subgid`; without `PrivateUsers=` in a systemd unit), \
+                 or set `proxy.admin_group` to a group that is mapped"
             }
             Self::System { .. } => {
                 "make its directory writable for this user, or set `proxy.admin_socket`"
@@ -92,7 +108,7 @@ impl SocketError {
 #[derive(Debug)]
 pub(crate) struct AdminSocket {
     pub(super) listener: UnixListener,
-    pub(super) gate: Gate,
+    pub(super) peer_check: PeerCheck,
     path: PathBuf,
     inode: (u64, u64),
 }
@@ -127,7 +143,7 @@ impl AdminSocket {
         })?;
         listener.set_nonblocking(true).map_err(failed)?;
         let inode = inode(path).map_err(failed)?;
-        Ok(Self { listener, gate: Gate::new(group), path: path.to_owned(), inode })
+        Ok(Self { listener, peer_check: PeerCheck::new(group), path: path.to_owned(), inode })
     }
 
     /// What accepts its connections, in the runtime that this is called in.
@@ -156,7 +172,7 @@ impl AdminSocket {
     /// backend, and a stranger's request would come in with the rights of the server's user.
     #[must_use]
     pub(crate) fn refusing_itself(mut self) -> Self {
-        self.gate = self.gate.refusing_itself();
+        self.peer_check = self.peer_check.refusing_itself();
         self
     }
 }
@@ -183,6 +199,10 @@ fn usable_group(name: &str) -> Result<Gid, SocketError> {
     match try_to_give(group) {
         Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
             Err(SocketError::NotAMember { group: name.to_owned(), source })
+        }
+        // `EINVAL`: the id has no place in the namespace.
+        Err(source) if source.kind() == io::ErrorKind::InvalidInput => {
+            Err(SocketError::UnmappedGroup { group: name.to_owned(), source })
         }
         // Whatever else is wrong shows where the socket is made.
         _ => Ok(group),

@@ -59,9 +59,11 @@ fn start_errors(config: &Config) -> Vec<(&'static str, ServerError)> {
     let has_state = find(STATE_DIR, Store::check(&proxy.state_dir).map_err(Into::into));
     let socket = AdminSocket::check(&proxy.admin_socket, proxy.admin_group.as_deref());
     let key = match &socket {
-        Err(SocketError::UnknownGroup { .. } | SocketError::NotAMember { .. }) => {
-            "proxy.admin_group"
-        }
+        Err(
+            SocketError::UnknownGroup { .. }
+            | SocketError::NotAMember { .. }
+            | SocketError::UnmappedGroup { .. },
+        ) => "proxy.admin_group",
         _ => "proxy.admin_socket",
     };
     find(key, socket.map_err(Into::into));

@@ -80,7 +80,9 @@ fn a_server_that_is_not_in_its_admin_group_says_what_its_unit_lacks() {
     for args in [&["check"][..], &["serve", "--config"]] {
         let output = run("7", args);
         assert_eq!(output.code, 1, "{args:?}: {output:?}");
-        for part in ["is not in the group `games`", "`SupplementaryGroups=games`", "usermod"] {
+        for part in
+            ["is not in the group `games`", "`SupplementaryGroups=games`", "--group-add", "usermod"]
+        {
             assert!(output.stderr.contains(part), "no `{part}` in {args:?}: {output:?}");
         }
         assert!(!output.stderr.contains("directory"), "{args:?}: {output:?}");
@@ -89,4 +91,55 @@ fn a_server_that_is_not_in_its_admin_group_says_what_its_unit_lacks() {
     assert!(checked.stderr.contains("proxy.admin_group: "), "{checked:?}");
     let output = run(&group.gid.to_string(), &["check"]);
     assert_eq!(output.code, 0, "{output:?}");
+}
+
+#[test]
+fn a_member_of_very_many_groups_is_let_in() {
+    if !geteuid().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let group = Group::from_name("games").unwrap().expect("every system has it");
+    let vhost = Setup::new().set("proxy.admin_group", "\"games\"").start();
+    let binary = for_everyone(vhost.directory());
+    let others: Vec<_> = (100_000..105_000).map(|group| group.to_string()).collect();
+    let mut command = as_nobody(&binary, &format!("{},{}", others.join(","), group.gid));
+    command.args(["ctl", "--socket"]).arg(vhost.socket()).arg("status");
+    let output = RunningCtl::of(command).wait();
+    assert_eq!(output.code, 0, "{output:?}");
+}
+
+#[test]
+fn a_group_that_the_user_namespace_does_not_map_is_named_as_such() {
+    if unmapped_namespace("true").is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vhost.toml");
+    let setup = Setup::new().set("proxy.admin_group", "\"games\"");
+    std::fs::write(&file, setup.text(directory.path())).unwrap();
+    for args in [&["check"][..], &["serve", "--config"]] {
+        let mut command = unmapped_namespace(vhost_binary()).expect("as before");
+        command.args(args).arg(&file);
+        let output = RunningCtl::of(command).wait();
+        assert_eq!(output.code, 1, "{args:?}: {output:?}");
+        for part in ["the group `games` is not mapped", "into the namespace"] {
+            assert!(output.stderr.contains(part), "no `{part}` in {args:?}: {output:?}");
+        }
+        assert!(!output.stderr.contains("directory writable"), "{args:?}: {output:?}");
+    }
+}
+
+/// Runs a program in a user namespace without a single id; `None` where the system has none.
+fn unmapped_namespace(program: &str) -> Option<Command> {
+    let of = |program: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", program]).env_remove("VHOST_SOCKET");
+        command
+    };
+    if !of("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: user namespaces are not permitted");
+        return None;
+    }
+    Some(of(program))
 }

@@ -58,10 +58,11 @@ impl Server {
         let listener = StdListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
         let listener = UnixListener::from_std(listener).unwrap();
-        let gate = Gate::new(None);
+        let peer_check = PeerCheck::new(None);
         let dispatch = dispatch(folder.path()).await;
         let http: ServeHttp = Arc::new(|_, _| Box::pin(async {}));
-        let accepting = tokio::spawn(accept(listener, gate, Speakers { dispatch, http }, limits));
+        let accepting =
+            tokio::spawn(accept(listener, peer_check, Speakers { dispatch, http }, limits));
         Self { socket, _folder: folder, accepting }
     }
 
