@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::Exposition;
 use crate::accept::serve_at_most;
-use crate::model::{DomainName, ForeignHost, check_own_host};
+use crate::model::{Access, DomainName, ForeignHost, check_own_host};
 use crate::slow_reader::{Rule, SlowReader};
 
 /// One file without external resources.
@@ -56,15 +56,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) type Overview =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
 
-/// Whether a secret is that of a token; a callback for the same reason.
-pub(crate) type IsToken = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+/// What the token with a secret allows; `None` if there is no such token. A callback for the same reason.
+pub(crate) type AccessOf = Arc<dyn Fn(&str) -> Option<Access> + Send + Sync>;
 
 /// The page for people.
 pub(crate) struct StatusPage {
     /// What it shows.
     pub overview: Overview,
-    /// The tokens that it wants one of, if any.
-    pub tokens: Option<IsToken>,
+    /// The tokens, if the page requires one.
+    pub tokens: Option<AccessOf>,
 }
 
 /// Serves metrics at `listener` as long as this is polled; with `page` also that.
@@ -81,22 +81,23 @@ pub(crate) async fn serve(
             .route("/", get(async move || page.clone()))
             .route("/status.json", get(async move || status(overview().await)));
         if let Some(tokens) = tokens {
-            pages = pages.layer(middleware::from_fn_with_state(tokens, only_with_token));
+            pages = pages.layer(middleware::from_fn_with_state(tokens, only_with_read_token));
         }
         router = router.merge(pages);
     }
     let hosts: Arc<[DomainName]> = hosts.into();
     let router = router.layer(middleware::from_fn_with_state(hosts, only_own_hosts));
-    serve_at_most(MAX_CONNECTIONS, listener, "metrics", |stream, _| {
-        connection(stream, router.clone())
+    serve_at_most(MAX_CONNECTIONS, listener, "metrics", |stream, client| {
+        connection(stream, client.ip().to_canonical(), router.clone())
     })
     .await
 }
 
-async fn connection(stream: TcpStream, router: Router) {
+async fn connection(stream: TcpStream, client: IpAddr, router: Router) {
     let Ok(own) = stream.local_addr() else { return };
     let asked = Arc::new(AtomicBool::new(false));
-    let router = router.layer(Extension(Reader { own: own.ip(), asked: Arc::clone(&asked) }));
+    let router =
+        router.layer(Extension(Reader { client, own: own.ip(), asked: Arc::clone(&asked) }));
     let stream = SlowReader::new(stream, ANSWER_TIMEOUT, Rule::WholeAnswer);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -119,6 +120,8 @@ async fn connection(stream: TcpStream, router: Router) {
 /// The client of a connection.
 #[derive(Clone)]
 struct Reader {
+    /// Its own address.
+    client: IpAddr,
     /// The address that it came to.
     own: IpAddr,
     /// Whether it has sent a request.
@@ -128,7 +131,7 @@ struct Reader {
 /// Refuses requests that a web page may have sent under another name (DNS rebinding).
 async fn only_own_hosts(
     State(hosts): State<Arc<[DomainName]>>,
-    Extension(Reader { own, asked }): Extension<Reader>,
+    Extension(Reader { own, asked, .. }): Extension<Reader>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -164,14 +167,40 @@ async fn metrics(State(exposition): State<Exposition>, headers: HeaderMap) -> Re
     response
 }
 
-/// Refuses requests without a token: from browsers as a password (RFC 7617), which they send again with
-/// each request of the page, or as a bearer (RFC 6750).
-async fn only_with_token(State(tokens): State<IsToken>, request: Request, next: Next) -> Response {
-    if secret_of(request.headers()).is_some_and(|secret| tokens(&secret)) {
-        return next.run(request).await;
+/// Refuses requests without a token of read access. Browsers send it as a password (RFC 7617), with each
+/// request of the page; programs as a bearer (RFC 6750). It comes in clear text, again and again: one that
+/// allows changes would soon be somebody else's.
+async fn only_with_read_token(
+    State(tokens): State<AccessOf>,
+    Extension(Reader { client, .. }): Extension<Reader>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let reason = match secret_of(headers).map(|secret| tokens(&secret)) {
+        Some(Some(Access::Read)) => return next.run(request).await,
+        Some(Some(Access::Full)) => {
+            "this token may make changes, and has now been sent in clear text: replace it with `vhost \
+             ctl token rotate`"
+        }
+        Some(None) => "the token is not one of this server's",
+        None => "there is no token",
+    };
+    // A browser always asks without one first.
+    if headers.contains_key(header::AUTHORIZATION) {
+        tracing::warn!(
+            client_ip = %client,
+            path = request.uri().path(),
+            status = StatusCode::UNAUTHORIZED.as_u16(),
+            reason,
+            "refused at the status page"
+        );
     }
     let challenge = (header::WWW_AUTHENTICATE, "Basic realm=\"vhost\", charset=\"UTF-8\"");
-    let words = "the status page wants a token of this server as the password; make one with `vhost ctl token add NAME --read`\n";
+    let words = format!(
+        "{reason}; the status page requires a token with read access as the password, and no other: make \
+         one with `vhost ctl token add NAME --read`\n"
+    );
     (StatusCode::UNAUTHORIZED, [challenge], words).into_response()
 }
 

@@ -51,9 +51,9 @@ impl Bound {
         tracing::info!(listen_addr = %settings.listen_addr, "serving metrics");
         let page = settings.status_page.then(|| StatusPage {
             overview: overview_of(dispatch),
-            tokens: settings
-                .status_page_token
-                .then_some(Arc::new(move |secret: &str| tokens.holder(secret).is_some()) as _),
+            tokens: settings.status_page_token.then_some(Arc::new(move |secret: &str| {
+                tokens.holder(secret).map(|holder| holder.access)
+            }) as _),
         });
         control.spawn(exposition::serve(listener, exposition, page, settings.hosts));
     }

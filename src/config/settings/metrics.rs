@@ -22,9 +22,10 @@ settings! {
     per_domain_limit: Whole<usize, 0, 1_000_000> = 1000;
     /// A status page at `/`, which shows domains, backends and events live.
     status_page: bool;
-    /// Whether the status page wants a token of the management API, such as one of `vhost ctl token
-    /// add NAME --read`: from a browser as the password, with any user name; from a program as
-    /// `Authorization: Bearer TOKEN`. `/metrics` wants none.
+    /// Whether the status page requires a token with read access, made with `vhost ctl token add NAME
+    /// --read`: from a browser as the password, with any user name; from a program as
+    /// `Authorization: Bearer TOKEN`. Tokens that allow changes are refused, because page and token
+    /// go over plain HTTP. `/metrics` requires none.
     status_page_token: bool;
     /// Further host names of the metrics, such as the name that Prometheus uses; their address and
     /// `localhost` are always accepted. Requests for other hosts are refused, because a web page
@@ -40,7 +41,7 @@ pub(super) fn read(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> 
     if settings.status_page_token && !settings.status_page {
         section.problem(
             "status_page_token",
-            "there is no page that it could be for; add `status_page = true`",
+            "there is no status page to protect; add `status_page = true`",
         );
     }
     warn_of_strangers(section, &settings);
@@ -60,28 +61,28 @@ fn rules() -> Json {
     })
 }
 
-/// Warns of metrics that anybody can read, also where that is the default.
+/// Warns of metrics that anybody can read, also at the default address.
 fn warn_of_strangers(section: &Section<'_, '_>, settings: &MetricsSettings) {
     let address = settings.listen_addr;
     if !settings.enabled || is_closed(address.ip()) {
         return;
     }
     let key = if section.has("listen_addr") { "listen_addr" } else { "enabled" };
-    let page = if settings.status_page && !settings.status_page_token {
-        " and the status page (`status_page_token`)"
-    } else {
-        ""
+    let (page, clear_text) = match (settings.status_page, settings.status_page_token) {
+        (true, false) => (" and the status page (`status_page_token`)", ""),
+        (true, true) => ("", "; the status page and its token go there in clear text"),
+        (false, _) => ("", ""),
     };
-    let place = if address.ip().is_unspecified() {
+    let place = if address.ip().to_canonical().is_unspecified() {
         format!("`{address}` is every interface of the machine")
     } else {
-        format!("`{address}` is a public address")
+        format!("`{address}` is not a private address")
     };
     section.warn(
         key,
         format!(
             "{place}: whoever reaches it can read the metrics{page}, with the names of domains and \
-             backends; listen on a loopback or private address, such as `listen_addr = \
+             backends{clear_text}; listen on a loopback or private address, such as `listen_addr = \
              \"127.0.0.1:{}\"`",
             address.port()
         ),

@@ -42,8 +42,8 @@ settings! {
     admin_socket: Socket, varies: PathBuf::new(), example: "/run/vhost/admin.sock",
         restart: "restart the server; `vhost ctl` then wants the new path";
     /// A group whose members may also use the admin socket. Without it, only root and the server's
-    /// own user may. The server must be in the group itself: under systemd by
-    /// `SupplementaryGroups=`.
+    /// own user may. Unless it runs as root or has `CAP_CHOWN`, the server must be in the group
+    /// itself: under systemd by `SupplementaryGroups=`.
     admin_group: Option<Text>, example: "deploy", restart: RESTART;
     /// The directory of the state and its history. The default is `$STATE_DIRECTORY` under systemd,
     /// else `/var/lib/vhost` as root, else `$XDG_STATE_HOME/vhost`, else `~/.local/state/vhost`.

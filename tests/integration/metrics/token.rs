@@ -38,6 +38,24 @@ fn the_page_wants_a_token_where_the_config_says_so_and_the_metrics_want_none() {
         }
     }
     assert_eq!(get(metrics, "localhost", "/metrics").status, 200);
+    // One that allows changes is worth too much for plain HTTP.
+    let full = vhost.ctl_json(&["token", "add", "deploy"]);
+    let full = full["secret"].as_str().expect("it is shown once");
+    for header in [&password("deploy", full), &format!("Authorization: Bearer {full}\r\n")] {
+        let refused = Client::connect(metrics).get_with("localhost", "/status.json", header);
+        assert_eq!(refused.status, 401, "{header}");
+        let text = refused.text();
+        assert!(text.contains("may make changes") && text.contains("with read access"), "{text}");
+    }
+    let refused = |line: &str| {
+        let is_line = line.contains("refused at the status page");
+        is_line && line.contains("client_ip=127.0.0.1")
+    };
+    vhost.wait_for_log("not one of this server's");
+    vhost.wait_for_log("may make changes");
+    let log = vhost.log();
+    assert!(log.lines().any(refused), "{log}");
+    assert!(!log.contains(full), "{log}");
     // A browser sends it with each request of the page.
     let dom = seen_at(&format!("http://screen:{secret}@{metrics}/"));
     assert!(text_between(&dom, "id=\"state\"", "</p>").ends_with("live"), "{dom}");
