@@ -48,9 +48,9 @@ pub(super) fn read_declared(
     declared
 }
 
-/// Reads a backend. `tags` gathers the tags that exist. Those that are wrong are reported, and are no
-/// reason to say nothing of a domain that wants another; but nothing is known of them once one refers to
-/// a variable that is not set.
+/// Reads a backend. `tags` gathers the tags that exist. An invalid one is reported, and is no reason to
+/// say nothing of a domain that wants another; but `tags` becomes `None` once those of a backend can't be
+/// known.
 fn read_backend(
     entry: &mut Section<'_, '_>,
     ids: &mut BTreeMap<BackendId, Place>,
@@ -112,11 +112,10 @@ fn read_backend(
     Some(declared)
 }
 
-/// The tags of a list that are right, where others are wrong.
+/// The valid tags of a backend, where others are not. `None` where its tags can't be known: they are
+/// missing, are no texts, or refer to the environment.
 fn readable_tags(entry: &Section<'_, '_>) -> Option<impl Iterator<Item = Tag>> {
-    let written = entry.written_texts("tags");
-    let is_known = !written.iter().any(|text| text.contains("${"));
-    is_known.then(|| written.into_iter().filter_map(|text| text.parse::<Tag>().ok()))
+    Some(entry.plain_texts("tags")?.into_iter().filter_map(|text| text.parse::<Tag>().ok()))
 }
 
 fn read_domain(

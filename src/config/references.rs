@@ -60,6 +60,11 @@ impl References {
         }
     }
 
+    /// Whether a value refers to the environment, also to a variable that is not set.
+    pub(super) fn is_reference(&self, value: &Spanned<DeValue<'_>>) -> bool {
+        self.0.contains_key(&value.span().start)
+    }
+
     /// What is written in the file, where it refers to the environment.
     pub(super) fn written(&self, value: &Spanned<DeValue<'_>>) -> Option<&str> {
         match self.0.get(&value.span().start) {

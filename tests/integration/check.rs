@@ -19,11 +19,15 @@ fn check(lines: &str) -> CtlOutput {
 
 #[test]
 fn metrics_that_strangers_may_reach_are_a_warning() {
-    let (every, public) = ("is every interface of the machine", "is a public address");
+    let (every, public) = ("is every interface of the machine", "is not a private address");
     for (lines, warning) in [
         ("", Some(("5: warning: metrics.enabled: `true`: `0.0.0.0:9090`", every))),
         ("listen_addr = \"0.0.0.0:9\"", Some(("6: warning: metrics.listen_addr: ", every))),
         ("listen_addr = \"[::]:9\"", Some(("6: warning: metrics.listen_addr: ", every))),
+        (
+            "listen_addr = \"[::ffff:0.0.0.0]:9\"",
+            Some(("6: warning: metrics.listen_addr: ", every)),
+        ),
         ("listen_addr = \"203.0.113.7:9\"", Some(("6: warning: metrics.listen_addr: ", public))),
         ("listen_addr = \"[2001:db8::7]:9\"", Some(("6: warning: metrics.listen_addr: ", public))),
         ("listen_addr = \"127.0.0.1:0\"", None),
@@ -51,9 +55,12 @@ fn metrics_that_strangers_may_reach_are_a_warning() {
     assert!(!off.stderr.contains("warning"), "{off:?}");
     let page = "[metrics]\nenabled = true\nstatus_page = true\n";
     assert!(check(page).stderr.contains("`status_page_token`"));
-    assert!(!check(&format!("{page}status_page_token = true\n")).stderr.contains("status_page"));
+    let with_token = check(&format!("{page}status_page_token = true\n"));
+    assert!(with_token.stderr.contains("its token go there in clear text"), "{with_token:?}");
+    assert!(!with_token.stderr.contains("status_page_token"), "{with_token:?}");
     let output = check("[metrics]\nenabled = true\nstatus_page_token = true\n");
-    assert_eq!(output.code, 2, "a token for no page: {output:?}");
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("there is no status page to protect"), "{output:?}");
 }
 
 #[test]
@@ -63,8 +70,8 @@ fn unknown_tags_are_reported_in_the_same_run_as_all_else() {
                  [[backends]]\nid = \"one\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
     for (backend, problem) in [
         ("tags = [\"b c\", \"d\"]", "backends[\"two\"].tags[0]: `b c`: "),
+        ("tags = [\"$${x}\"]", "backends[\"two\"].tags[0]: "),
         ("tags = \"d\"", "backends[\"two\"].tags: `d`: "),
-        ("colour = 1", "backends[\"two\"].tags: missing"),
     ] {
         let backend = format!("[[backends]]\nid = \"two\"\naddress = \"127.0.0.1:2\"\n{backend}\n");
         let output = check(&format!("threads = 0\n{hosts}{backend}"));
@@ -81,7 +88,27 @@ fn unknown_tags_are_reported_in_the_same_run_as_all_else() {
 }
 
 #[test]
-fn no_wait_of_no_time_is_taken_by_the_command_the_socket_or_rest() {
+fn no_tag_is_called_unknown_where_those_of_a_backend_cannot_be_read() {
+    for (backend, problem) in [
+        ("tags = \"c\"", ".tags: `c`: "),
+        ("tag = [\"c\"]", ".tag: unknown key"),
+        ("tags = 1", ".tags: `1`: "),
+        ("tags = [\"a\", 1]", ".tags[1]: `1`: "),
+        ("tags = \"${VHOST_NO_SUCH}\"", ".tags: "),
+        ("tags = [\"${VHOST_NO_SUCH}\"]", "is not set"),
+    ] {
+        let output = check(&format!(
+            "[[virtual_hosts]]\ndomain = \"a.test\"\nenabled_backends_tag = \"c\"\n\
+             [[backends]]\nid = \"one\"\naddress = \"127.0.0.1:1\"\n{backend}\n"
+        ));
+        assert_eq!(output.code, 2, "{backend}: {output:?}");
+        assert!(output.stderr.contains(problem), "no `{problem}` in {output:?}");
+        assert!(!output.stderr.contains("no backend carries"), "{backend}: {output:?}");
+    }
+}
+
+#[test]
+fn a_timeout_of_zero_is_refused_by_the_command_the_socket_and_rest() {
     let vhost = Setup::new()
         .domain("example.com", "a")
         .backend("a1", refusing_address(), &["a"])

@@ -18,11 +18,18 @@ impl Section<'_, '_> {
         value.map_err(|message| self.problem(key, message)).ok()
     }
 
-    /// The texts of a list, as they are written.
-    pub(in crate::config) fn written_texts(&self, key: &str) -> Vec<String> {
-        let list = self.table.and_then(|table| table.get(key)?.get_ref().as_array());
-        let texts = list.into_iter().flatten().filter_map(|text| text.get_ref().as_str());
-        texts.map(str::to_owned).collect()
+    /// The texts of a list; a single text counts as a list of one. `None` for any other value, and where
+    /// one refers to the environment.
+    pub(in crate::config) fn plain_texts(&self, key: &str) -> Option<Vec<String>> {
+        let text = |value: &Spanned<DeValue<'_>>| {
+            let text = value.get_ref().as_str()?.to_owned();
+            (!self.report.references.is_reference(value)).then_some(text)
+        };
+        let value = self.table?.get(key)?;
+        match value.get_ref().as_array() {
+            Some(list) => list.iter().map(text).collect(),
+            None => text(value).map(|text| vec![text]),
+        }
     }
 
     /// Whether anything in the key's value refers to the environment.
