@@ -59,10 +59,39 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn parse<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(args).map_err(|error| match error.kind() {
-        ErrorKind::UnknownArgument => without_wrong_tip(error),
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    Cli::try_parse_from(&args).map_err(|error| match error.kind() {
+        ErrorKind::UnknownArgument => without_wrong_tip(with_tip_of_suggested(error, args)),
         _ => error,
     })
+}
+
+/// Where Clap suggests a flag that is only known for its tip, gives that tip instead: such a flag is hidden
+/// from everything but the suggestions.
+fn with_tip_of_suggested(mut error: clap::Error, mut args: Vec<OsString>) -> clap::Error {
+    let text = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let unknown = text(&error, ContextKind::InvalidArg);
+    let suggested = text(&error, ContextKind::SuggestedArg);
+    let Some((unknown, suggested)) = unknown.zip(suggested) else { return error };
+    let is_unknown = |arg: &&mut OsString| {
+        let rest = arg.to_str().and_then(|arg| arg.strip_prefix(&unknown));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    let Some(arg) = args.iter_mut().find(is_unknown) else { return error };
+    *arg = OsString::from(&suggested);
+    let refused = Cli::try_parse_from(&args).err().filter(|refused| {
+        let flag = text(refused, ContextKind::InvalidArg);
+        let flag = flag.as_deref().map(|flag| flag.split(' ').next().unwrap_or_default());
+        refused.kind() == ErrorKind::UnknownArgument && flag == Some(&*suggested)
+    });
+    if let Some(tips) = refused.as_ref().and_then(|refused| refused.get(ContextKind::Suggested)) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, tips.clone());
+    }
+    error
 }
 
 /// Takes out the tip to write an unknown flag as a value, after `--`: no value begins with `-`.
@@ -103,6 +132,15 @@ mod tests {
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         super::parse(line.split_whitespace())
+    }
+
+    /// Whether any command shows a flag in its help.
+    fn is_shown(command: &clap::Command, flag: &str) -> bool {
+        let is_it = |arg: &clap::Arg| {
+            !arg.is_hide_set() && arg.get_long() == Some(flag.trim_start_matches('-'))
+        };
+        command.get_arguments().any(is_it)
+            || command.get_subcommands().any(|verb| is_shown(verb, flag))
     }
 
     #[test]
@@ -185,6 +223,23 @@ mod tests {
             ("vhost ctl domain set a.test --option enabled_backends_tag=b", "`vhost ctl switch"),
             ("vhost ctl domain add a.test --tag a --deny ::1", "tip: use `--option deny=…`"),
             ("vhost ctl domain set a.test --max-body-bytes", "`--option max_body_bytes=…`"),
+            ("vhost ctl domain set a.test --timeout 5", "tip: use `--option timeouts=…`"),
+            (
+                "vhost ctl domain set a.test --max-body-byte=5",
+                "tip: use `--option max_body_bytes=…`",
+            ),
+            ("vhost ctl domain set a.test --no-max-body-bytes", "`--no-option max_body_bytes`"),
+            ("vhost ctl domain set a.test --no-max-body-byte", "`--no-option max_body_bytes`"),
+            (
+                "vhost ctl domain set a.test --hsts-maxage 5",
+                "similar argument exists: '--hsts-max-age'",
+            ),
+            ("vhost ctl domain add a.test --tag a --option live=b", "option; use `--tag TAG`"),
+            ("vhost ctl domain add a.test --tag a --live b", "tip: use `--tag TAG`"),
+            ("vhost ctl domain add a.test --enabled-backends-tag b", "tip: use `--tag TAG`"),
+            ("vhost ctl backend add w a:1 --tag a --state draining", "backend drain ID`"),
+            ("vhost ctl backend add w a:1 --option tags=a", "option; use `--tag TAG`"),
+            ("vhost ctl backend set web --stat draining", "`drain ID`"),
             ("vhost ctl backend set web --tag b", "`vhost ctl backend tag ID TAG`"),
             ("vhost ctl backend set web --state draining", "`drain ID`"),
             ("vhost ctl backend set web --option state=draining", "`drain ID`"),
@@ -214,6 +269,10 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(part), "{line}: {text}");
             assert!(!text.contains("as a value"), "{line}: {text}");
+            if let Some((_, similar)) = text.split_once("similar argument exists: '") {
+                let (flag, _) = similar.split_once('\'').expect("it is quoted");
+                assert!(is_shown(&Cli::command(), flag), "{line}: {text}");
+            }
         }
     }
 

@@ -20,16 +20,42 @@ pub(in crate::cli) trait HasOptions: Clone + Send + Sync + 'static {
     fn without_flags() -> Vec<&'static str>;
     /// What `--option` takes, for example.
     const EXAMPLE: &'static str;
-    /// What is no option, because commands of its own change it: its names, and those commands.
-    const CHANGED_ELSEWHERE: &'static [(&'static [&'static str], &'static str)];
+    /// What is no option, because flags or commands of its own set it.
+    const SET_ELSEWHERE: &'static [SetElsewhere];
+}
+
+/// A part of a record that is no option.
+pub(in crate::cli) struct SetElsewhere {
+    /// What people may call it.
+    keys: &'static [&'static str],
+    /// The tip where the record is there.
+    tip: &'static str,
+    /// The key that is a flag of the command that adds the record, if one is.
+    flag_of_add: Option<&'static str>,
+    /// The tip of that command.
+    tip_of_add: &'static str,
+}
+
+impl SetElsewhere {
+    fn tip(&self, is_new: bool) -> &'static str {
+        if is_new { self.tip_of_add } else { self.tip }
+    }
+
+    /// The keys that are no flags.
+    fn refused_keys(&self, is_new: bool) -> impl Iterator<Item = &'static str> {
+        let flag = self.flag_of_add.filter(|_| is_new);
+        self.keys.iter().copied().filter(move |key| Some(*key) != flag)
+    }
 }
 
 impl HasOptions for TopOptions {
     const EXAMPLE: &'static str = "`max_body_bytes=10MB` or `maintenance.message=\"Back soon\"`";
-    const CHANGED_ELSEWHERE: &'static [(&'static [&'static str], &'static str)] = &[(
-        &["tag", "live", "enabled_backends_tag"],
-        "use `vhost ctl switch DOMAIN TAG` to change the live tag",
-    )];
+    const SET_ELSEWHERE: &'static [SetElsewhere] = &[SetElsewhere {
+        keys: &["tag", "live", "enabled_backends_tag"],
+        tip: "use `vhost ctl switch DOMAIN TAG` to change the live tag",
+        flag_of_add: Some("tag"),
+        tip_of_add: "use `--tag TAG` for the live tag",
+    }];
 
     fn schemas() -> Vec<Value> {
         vec![record::schema::<Self>(), record::schema::<OptionSet>()]
@@ -46,12 +72,19 @@ impl HasOptions for TopOptions {
 
 impl HasOptions for BackendOptions {
     const EXAMPLE: &'static str = "`weight=3` or `tls_ca_file=/etc/vhost/ca.pem`";
-    const CHANGED_ELSEWHERE: &'static [(&'static [&'static str], &'static str)] = &[
-        (
-            &["tag", "tags"],
-            "use `vhost ctl backend tag ID TAG` or `vhost ctl backend untag ID TAG`",
-        ),
-        (&["state"], "use `vhost ctl backend ready ID`, `drain ID` or `disable ID`"),
+    const SET_ELSEWHERE: &'static [SetElsewhere] = &[
+        SetElsewhere {
+            keys: &["tag", "tags"],
+            tip: "use `vhost ctl backend tag ID TAG` or `vhost ctl backend untag ID TAG`",
+            flag_of_add: Some("tag"),
+            tip_of_add: "use `--tag TAG`, once for each tag",
+        },
+        SetElsewhere {
+            keys: &["state"],
+            tip: "use `vhost ctl backend ready ID`, `drain ID` or `disable ID`",
+            flag_of_add: None,
+            tip_of_add: "add the backend, then use `vhost ctl backend drain ID` or `disable ID`",
+        },
     ];
 
     fn schemas() -> Vec<Value> {
@@ -89,22 +122,31 @@ impl<T: HasOptions, const IS_NEW: bool> Args for OptionArgs<T, IS_NEW> {
             T::EXAMPLE
         );
         let option = Arg::new("option").long("option").value_name("KEY=VALUE").help(help);
-        let option = option.action(ArgAction::Append).value_parser(parse::<T>);
+        let option = option.action(ArgAction::Append).value_parser(parse::<T, IS_NEW>);
         let command = command.args(
             T::without_flags()
                 .into_iter()
                 .map(|key| refused_flag(key, &format!("use `--option {key}=…`"))),
         );
+        let elsewhere = T::SET_ELSEWHERE.iter().flat_map(|part| {
+            part.refused_keys(IS_NEW).map(|key| refused_flag(key, part.tip(IS_NEW)))
+        });
+        let command = command.args(elsewhere);
         if IS_NEW {
             return command.arg(option);
         }
         let taken = Arg::new("no_option").long("no-option").value_name("KEY");
         let taken = taken.help("Remove an option; may be repeated").hide_possible_values(true);
         let taken = taken.action(ArgAction::Append).value_parser(T::optional());
-        let elsewhere = T::CHANGED_ELSEWHERE.iter();
-        let elsewhere =
-            elsewhere.flat_map(|(keys, tip)| keys.iter().map(|key| refused_flag(key, tip)));
-        let command = command.args(elsewhere);
+        let flags: Vec<_> = command.get_arguments().filter_map(Arg::get_long).collect();
+        let refused = T::optional().into_iter().filter_map(|key| {
+            let flag = format!("no-{key}");
+            let is_flag = flags.contains(&flag.replace('_', "-").as_str());
+            let tip = format!("use `--no-option {key}`");
+            (!is_flag).then(|| refused_flag(&flag, &tip))
+        });
+        let refused: Vec<_> = refused.collect();
+        let command = command.args(refused);
         command.arg(option.group(EDITS)).arg(taken.group(EDITS))
     }
 
@@ -154,9 +196,10 @@ impl<T, const IS_NEW: bool> OptionArgs<T, IS_NEW> {
 }
 
 /// A flag that does not exist, for which there is a better tip than Clap's.
-fn refused_flag(key: &'static str, tip: &str) -> Arg {
-    Arg::new(key)
-        .long(key.replace('_', "-"))
+fn refused_flag(flag: &str, tip: &str) -> Arg {
+    // The key may be the id of a flag that exists.
+    Arg::new(format!("refused-{flag}"))
+        .long(flag.replace('_', "-"))
         .hide(true)
         // With a value or without, the answer is the tip.
         .num_args(0..=1)
@@ -186,7 +229,7 @@ fn join(
 
 /// Reads `KEY=VALUE` as a line of TOML; a value that is none is a text. A key with dots is a way into
 /// tables.
-fn parse<T: HasOptions>(text: &str) -> Result<Given<T>, String> {
+fn parse<T: HasOptions, const IS_NEW: bool>(text: &str) -> Result<Given<T>, String> {
     let (path, value) =
         text.split_once('=').ok_or_else(|| format!("write KEY=VALUE, such as {}", T::EXAMPLE))?;
     let (path, value) = (path.trim(), value.trim());
@@ -196,8 +239,8 @@ fn parse<T: HasOptions>(text: &str) -> Result<Given<T>, String> {
     let known = schemas.iter().filter_map(|schema| schema["properties"].as_object());
     let known: Vec<_> = known.flat_map(Map::keys).map(String::as_str).collect();
     if !known.contains(&first) {
-        let elsewhere = T::CHANGED_ELSEWHERE.iter().find(|(keys, _)| keys.contains(&first));
-        if let Some((_, tip)) = elsewhere {
+        let elsewhere = T::SET_ELSEWHERE.iter().find(|part| part.keys.contains(&first));
+        if let Some(tip) = elsewhere.map(|part| part.tip(IS_NEW)) {
             return Err(format!("`{first}` is not an option; {tip}"));
         }
         return Err(format!("`{first}` is not an option; the options are {}", known.join(", ")));
@@ -231,12 +274,12 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<(String, Value), String> {
-        parse::<TopOptions>(text).map(|Given { key, value, .. }| (key, value))
+        parse::<TopOptions, false>(text).map(|Given { key, value, .. }| (key, value))
     }
 
     fn patch(given: &[&str], taken: &[&str]) -> Result<Value, String> {
         let args = OptionArgs::<TopOptions, false> {
-            given: given.iter().map(|text| parse(text).unwrap()).collect(),
+            given: given.iter().map(|text| parse::<_, false>(text).unwrap()).collect(),
             taken: taken.iter().map(|key| (*key).to_owned()).collect(),
         };
         args.patch(Map::new()).map(Value::Object)

@@ -17,7 +17,7 @@ use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
 use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
-/// What a plan says already. Not `exclusive`: that refuses `VHOST_SOCKET` too.
+/// What a plan says already. Not `exclusive`, which would refuse `--socket` too.
 const OTHERS: [&str; 8] =
     ["domain", "also", "plan", "timeout", "drain_timeout", "no_drain", "force", "reason"];
 
@@ -57,11 +57,13 @@ pub(super) struct SwitchArgs {
 /// A second undo moves forward again.
 #[derive(Debug, Args)]
 #[command(
-    mut_arg("timeout", |arg| {
-        arg.help(
+    // `mut_arg` would move it behind the others.
+    mut_args(|arg| match arg.get_id().as_str() {
+        "timeout" => arg.help(
             "How long to wait for the previous tag to be healthy, such as `30s` [default: the \
              server's]",
-        )
+        ),
+        _ => arg,
     }),
     after_help = "Example:\n  vhost ctl undo example.com --reason 'checkout is broken'"
 )]

@@ -85,7 +85,7 @@ fn styled(usage: &str) -> Vec<Inline> {
         let end_of = |ends: &[char]| rest.find(ends).unwrap_or(rest.len());
         let is_value = rest.starts_with(|c: char| c.is_ascii_uppercase());
         let (part, length) = if rest.starts_with("--") {
-            let length = end_of(&[' ', ']', '}']);
+            let length = end_of(&[' ', '[', ']', '}']);
             (bold(&rest[..length]), length)
         } else if rest.starts_with('<') {
             let length = end_of(&['>']);
@@ -139,6 +139,16 @@ mod tests {
             (
                 "vhost-ctl-wait.1",
                 "vhost ctl wait DOMAIN --until STATE [--timeout TIME] [global option]...",
+            ),
+            (
+                "vhost-ctl-stats.1",
+                "vhost ctl stats [DOMAIN] [--backends] [--window TIME] [--sort FIGURE] [--limit N] \
+                 [--watch[=SECS]] [global option]...",
+            ),
+            (
+                "vhost-ctl-undo.1",
+                "vhost ctl undo DOMAIN [--timeout TIME] [--drain-timeout TIME] [--no-drain] [--force] \
+                 [--reason TEXT] [global option]...",
             ),
             ("vhost.1", "vhost [--version] command"),
             (
