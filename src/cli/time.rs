@@ -58,7 +58,7 @@ pub(super) fn parse_millis(text: &str) -> Result<u64, ParseError> {
     u64::try_from(duration.as_millis()).map_err(|_| fail())
 }
 
-/// Parses how long to wait at most, which is more than nothing.
+/// Parses how long to wait at most, which is at least `1ms`.
 pub(super) fn parse_timeout(text: &str) -> Result<u64, ParseError> {
     match parse_millis(text)? {
         0 => Err(ParseError::new("time-out", text, "use `1ms` or more")),
@@ -66,7 +66,7 @@ pub(super) fn parse_timeout(text: &str) -> Result<u64, ParseError> {
     }
 }
 
-/// As [`parse_timeout`], where `--no-drain` says that nobody waits.
+/// As [`parse_timeout`], where `--no-drain` is the way not to wait.
 pub(super) fn parse_drain_timeout(text: &str) -> Result<u64, ParseError> {
     match parse_millis(text)? {
         0 => Err(ParseError::new("time-out", text, "use `1ms` or more, or `--no-drain` instead")),

@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Deserializer};
 
-/// Reads a time-out in milliseconds, which may be left out and is never 0: what waits for no time can
-/// only fail, and there is another way to say that nobody waits.
+/// Reads a time-out in milliseconds, which may be left out and is never 0: that could mean not to wait, or
+/// to wait without end. The former has ways of its own (`no_drain`), and 1 checks once.
 ///
 /// # Errors
 /// When it is 0, or no whole number.

@@ -22,7 +22,7 @@ pub(super) struct WaitArgs {
     /// What to wait for
     #[arg(long, value_name = "STATE")]
     until: Until,
-    /// How long to wait, such as `30s` [default: the server's]
+    /// How long to wait, such as `30s`, or `1ms` to check once [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     timeout: Option<u64>,
 }
