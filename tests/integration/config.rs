@@ -142,7 +142,9 @@ fn a_port_that_needs_privileges_is_told_with_what_gives_them() {
 pub(crate) fn for_everyone(directory: &Path) -> std::path::PathBuf {
     std::fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).unwrap();
     let binary = directory.join("vhost");
-    std::fs::copy(vhost_binary(), &binary).unwrap();
+    // Not by this process: another test's child could inherit the open file, and then it can't be run.
+    let copied = Command::new("cp").arg(vhost_binary()).arg(&binary).status();
+    assert!(copied.unwrap().success());
     std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
     binary
 }
