@@ -56,15 +56,27 @@ impl Places {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let (keeps, lost) = oneshot::channel();
         self.0.shard(client).change(|lanes| lanes.push(client, id, keeps));
-        let mut count = self.0.count.fetch_add(1, Ordering::Relaxed) + 1;
-        while count > most && self.displace() {
-            count -= 1;
+        self.0.count.fetch_add(1, Ordering::Relaxed);
+        while self.0.is_one_too_many(most) {
+            if !self.drop_oldest() {
+                self.0.count.fetch_add(1, Ordering::Relaxed);
+                break;
+            }
         }
         Place { among: self.clone(), client, id, lost }
     }
 
     /// Drops the oldest place of the client with the most; `false` if there is none.
     pub fn displace(&self) -> bool {
+        let is_dropped = self.drop_oldest();
+        if is_dropped {
+            self.0.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_dropped
+    }
+
+    /// The same, for who has counted it out already.
+    fn drop_oldest(&self) -> bool {
         // Another client may have the most by the time of the lock: then one of the next largest is
         // dropped.
         for _ in 0..SHARDS {
@@ -75,7 +87,6 @@ impl Places {
                 lanes.remove(client, lanes.oldest(client)?)
             });
             if taken.is_some() {
-                self.0.count.fetch_sub(1, Ordering::Relaxed);
                 return true;
             }
         }
@@ -84,6 +95,13 @@ impl Places {
 }
 
 impl Taken {
+    /// Counts one out where there are more than `most`: so no two of those who come at once drop one for the
+    /// same reason.
+    fn is_one_too_many(&self, most: usize) -> bool {
+        let one_less = |count: usize| (count > most).then(|| count - 1);
+        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    }
+
     fn shard(&self, client: ClientKey) -> &Shard {
         &self.shards[client.part(SHARDS)]
     }
@@ -129,6 +147,30 @@ mod tests {
 
     fn is_lost(place: &mut Place) -> bool {
         matches!(place.lost.try_recv(), Err(oneshot::error::TryRecvError::Closed))
+    }
+
+    #[test]
+    fn as_many_go_as_are_too_many_when_two_come_at_once() {
+        let places = Places::default();
+        let enter = || places.enter(ClientKey::of_uid(1), 10);
+        let _full: Vec<_> = (0..10).map(|_| enter()).collect();
+        let both = std::sync::Barrier::new(2);
+        let rounds = || {
+            let (mut held, mut is_right) = (Vec::new(), true);
+            for _ in 0..5000 {
+                both.wait();
+                held.push(enter());
+                both.wait();
+                is_right &= places.count() == 10;
+                both.wait();
+            }
+            (held, is_right)
+        };
+        std::thread::scope(|scope| {
+            let threads = [scope.spawn(rounds), scope.spawn(rounds)];
+            let done = threads.map(|thread| thread.join().expect("it ends"));
+            assert!(done.iter().all(|(_, is_right)| *is_right));
+        });
     }
 
     #[test]
