@@ -79,7 +79,7 @@ impl Fields {
         fields
     }
 
-    /// None yet, with room for so many, and so many bytes of them.
+    /// An empty list, with room for `count` fields whose text has `bytes` bytes, and for what is added.
     pub(crate) fn with_room(count: usize, bytes: usize) -> Self {
         Self {
             text: BytesMut::with_capacity(bytes + ADDED_BYTES),
@@ -146,12 +146,9 @@ impl Fields {
     pub(crate) fn all(&self, name: impl Named) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
         let known = name.known();
         let lines = if self.may_have(known) { &self.lines[..] } else { &[] };
-        let number = known.map_or(OTHER, Known::number);
         lines
             .iter()
-            .filter(move |line| {
-                line.number == number && (number != OTHER || self.is_named(line, name.as_text()))
-            })
+            .filter(move |line| self.is_named(line, known, name.as_text()))
             .map(|line| self.part(line.value))
     }
 
@@ -184,7 +181,10 @@ impl Fields {
     pub(crate) fn insert(&mut self, name: impl Named, value: impl AsRef<[u8]>) {
         let Some(first) = self.find(name) else { return self.append(name, value) };
         self.lines[first].value = self.push(value.as_ref());
-        self.retain_lines(|at, fields, line| at <= first || !fields.has_name(line, name));
+        let known = name.known();
+        self.retain_lines(|at, fields, line| {
+            at <= first || !fields.is_named(line, known, name.as_text())
+        });
     }
 
     /// Takes out all of this name; whether there were any.
@@ -192,8 +192,9 @@ impl Fields {
         if !self.has(name) {
             return false;
         }
-        self.retain_lines(|_, fields, line| !fields.has_name(line, name));
-        if let Some(known) = name.known() {
+        let known = name.known();
+        self.retain_lines(|_, fields, line| !fields.is_named(line, known, name.as_text()));
+        if let Some(known) = known {
             self.set.remove(Set::of(&[known]));
         }
         true
@@ -264,24 +265,17 @@ impl Fields {
         if !self.may_have(known) {
             return None;
         }
+        self.lines.iter().position(|line| self.is_named(line, known, name.as_text()))
+    }
+
+    /// Whether a line has a name: the known one, or, where it is none, this text.
+    fn is_named(&self, line: &Line, known: Option<Known>, name: &str) -> bool {
         match known {
-            Some(known) => self.lines.iter().position(|line| line.number == known.number()),
-            None => self
-                .lines
-                .iter()
-                .position(|line| line.number == OTHER && self.is_named(line, name.as_text())),
-        }
-    }
-
-    fn has_name(&self, line: &Line, name: impl Named) -> bool {
-        match name.known() {
             Some(known) => line.number == known.number(),
-            None => line.number == OTHER && self.is_named(line, name.as_text()),
+            None => {
+                line.number == OTHER && self.part(line.name).eq_ignore_ascii_case(name.as_bytes())
+            }
         }
-    }
-
-    fn is_named(&self, line: &Line, name: &str) -> bool {
-        self.part(line.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn name(&self, line: &Line) -> &[u8] {

@@ -10,5 +10,5 @@ mod tests;
 
 pub(crate) use fields::{Fields, Line, is_plain, text_of};
 pub(crate) use names::{Known, Set};
-pub(crate) use request::{RequestHead, Scheme, absolute_authority, is_path_and_query};
+pub(crate) use request::{RequestHead, Scheme, absolute_authority, is_path_and_query, split_query};
 pub(crate) use response::ResponseHead;

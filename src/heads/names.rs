@@ -228,7 +228,7 @@ impl Set {
         self.0 & other.0 != 0
     }
 
-    /// The number of all other names is one of them here.
+    /// [`OTHER`] has a bit too.
     pub(super) fn add_number(&mut self, number: u8) {
         self.0 |= 1 << number;
     }

@@ -79,30 +79,21 @@ impl RequestHead {
         lines: Vec<Line>,
     ) -> Self {
         let came = text.len();
-        let headers = Fields::over(text, lines);
-        let target = Span::of(target);
-        let mut head = Self {
-            method,
-            version,
-            headers,
-            target,
-            path: Path::Root,
-            scheme: None,
-            authority: None,
-            is_websocket: false,
-            came,
-        };
-        head.set_path();
-        head
+        Self { came, ..Self::over(method, version, Fields::over(text, lines), Span::of(target)) }
     }
 
     /// One of our own.
     pub(crate) fn new(method: Method, target: &[u8]) -> Self {
         let mut headers = Fields::with_room(0, target.len());
         let target = headers.push(target);
+        Self::over(method, Version::HTTP_11, headers, target)
+    }
+
+    /// The head whose target stands there in the text of its fields.
+    fn over(method: Method, version: Version, headers: Fields, target: Span) -> Self {
         let mut head = Self {
             method,
-            version: Version::HTTP_11,
+            version,
             headers,
             target,
             path: Path::Root,
@@ -137,19 +128,12 @@ impl RequestHead {
         let authority = authority.map(|authority| headers.push(authority.as_bytes()));
         let protocol = parts.extensions.get::<Protocol>();
         let is_websocket = |protocol: &str| protocol.eq_ignore_ascii_case("websocket");
-        let mut head = Self {
-            method: parts.method.clone(),
-            version: parts.version,
-            headers,
-            target,
-            path: Path::Root,
+        Self {
             scheme: uri.scheme_str().map(Scheme::of),
             authority,
             is_websocket: protocol.is_some_and(|protocol| is_websocket(protocol.as_str())),
-            came: 0,
-        };
-        head.set_path();
-        head
+            ..Self::over(parts.method.clone(), parts.version, headers, target)
+        }
     }
 
     /// The same once more, with room for what is added.
@@ -195,13 +179,11 @@ impl RequestHead {
     }
 
     pub(crate) fn path(&self) -> &str {
-        let text = self.path_and_query();
-        memchr(b'?', text.as_bytes()).map_or(text, |at| &text[..at])
+        split_query(self.path_and_query()).0
     }
 
     pub(crate) fn query(&self) -> Option<&str> {
-        let text = self.path_and_query();
-        memchr(b'?', text.as_bytes()).map(|at| &text[at + 1..])
+        split_query(self.path_and_query()).1
     }
 
     /// The scheme that came beside the target.
@@ -273,6 +255,14 @@ fn absolute(target: &[u8]) -> Option<(usize, usize)> {
 /// The authority of a target in absolute form, as it was sent.
 pub(crate) fn absolute_authority(target: &[u8]) -> Option<&[u8]> {
     absolute(target).map(|(from, to)| &target[from..to])
+}
+
+/// The path, and the query behind it.
+pub(crate) fn split_query(text: &str) -> (&str, Option<&str>) {
+    match memchr(b'?', text.as_bytes()) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
 }
 
 /// The longest target that the `http` crate holds.

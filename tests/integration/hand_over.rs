@@ -13,7 +13,7 @@ fn body() -> Vec<u8> {
 /// A server whose first backend speaks HTTP/1; the other one, of the same tag, is asked where that one fails.
 fn serve(first: impl ToString, second: &Backend) -> Vhost {
     let vhost = Setup::new()
-        // No probe tells the proxy; only traffic can.
+        // Only traffic finds out that a backend is gone, not a probe.
         .tcp_probes()
         .set("health_check.interval_secs", 600)
         .set("health_check.unhealthy_threshold", 1000)

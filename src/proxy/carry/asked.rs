@@ -2,8 +2,8 @@
 
 use http::{Method, Version};
 
-use crate::heads::RequestHead;
 use crate::heads::names::{HOST, X_REQUEST_ID};
+use crate::heads::{RequestHead, split_query};
 use crate::proxy::client::downstream::Downstream;
 
 /// What a request asked for, noted at its begin, for one that has no end: when the server stops, its
@@ -34,12 +34,11 @@ impl Asked {
     }
 
     pub(super) fn path(&self) -> &str {
-        let text = &*self.path_and_query;
-        text.split_once('?').map_or(text, |(path, _)| path)
+        split_query(&self.path_and_query).0
     }
 
     pub(super) fn query(&self) -> Option<&str> {
-        self.path_and_query.split_once('?').map(|(_, query)| query)
+        split_query(&self.path_and_query).1
     }
 }
 

@@ -12,7 +12,7 @@ use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::protocols::tls::SslDigest;
 use pingora::proxy::Session;
 
-use super::pingora_head::{attach, attached, attached_mut, pingora_response};
+use super::pingora_head::{attached, attached_mut, pingora_response};
 use crate::heads::names::EXPECT;
 use crate::heads::{RequestHead, ResponseHead};
 use crate::model::ProxyHeader;
@@ -89,11 +89,7 @@ impl Downstream for Session {
     }
 
     fn request_mut(&mut self) -> &mut RequestHead {
-        let header = self.req_header_mut();
-        if attached(header).is_none() {
-            attach(header);
-        }
-        attached_mut(header).expect("it was attached")
+        attached_mut(self.req_header_mut())
     }
 
     fn status(&self) -> Option<StatusCode> {

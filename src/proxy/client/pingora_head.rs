@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use h2::ext::Protocol;
-use http::HeaderValue;
 use http::uri::Uri;
+use http::{HeaderValue, Method};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
 
@@ -101,8 +101,12 @@ pub(crate) fn attached(header: &RequestHeader) -> Option<&RequestHead> {
 }
 
 /// Where our own stages put it right.
-pub(crate) fn attached_mut(header: &mut RequestHeader) -> Option<&mut RequestHead> {
-    header.extensions_mut().get_mut::<Arc<RequestHead>>().map(Arc::make_mut)
+pub(crate) fn attached_mut(header: &mut RequestHeader) -> &mut RequestHead {
+    if attached(header).is_none() {
+        attach(header);
+    }
+    let unread = || Arc::new(RequestHead::new(Method::GET, b"/"));
+    Arc::make_mut(header.extensions_mut().get_or_insert_with(unread))
 }
 
 /// Gives Pingora the request as our own stages have left it.

@@ -5,7 +5,7 @@ use crate::model::Reason;
 use crate::proxy::options::RequestLimits;
 use crate::proxy::wire::request::Wire;
 
-/// Refuses a target of this length, or so many fields.
+/// Refuses a head whose target is longer than its limit, or that has more fields than theirs.
 pub(crate) fn check_measures(request: &RequestHead, limits: RequestLimits) -> Option<Reason> {
     if request.target().len() > limits.uri_bytes {
         return Some(Reason::UriTooLong);

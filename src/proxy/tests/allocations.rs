@@ -10,7 +10,7 @@ use super::proxy;
 use crate::proxy::Serve;
 
 /// The most allocations of a small request on connections that are kept.
-const MOST: u64 = 12;
+const MAX_ALLOCATIONS: u64 = 12;
 
 const REQUEST: &[u8] = b"GET /products/42 HTTP/1.1\r\nHost: example.com\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0)\r\nAccept: */*\r\n\r\n";
@@ -35,7 +35,7 @@ fn backend() -> SocketAddr {
     address
 }
 
-/// Sends so many requests, one after the other.
+/// Sends `count` requests, one after the other.
 fn send(address: SocketAddr, count: usize) {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let mut read = [0; 4096];
@@ -51,7 +51,7 @@ fn send(address: SocketAddr, count: usize) {
     }
 }
 
-/// The allocations of a server that carries so many requests.
+/// The allocations of a server that carries `count` requests.
 fn allocations_of(count: usize) -> u64 {
     let address = backend();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -79,5 +79,5 @@ fn a_small_request_allocates_little() {
     // What a server and its connections begin with goes out of it.
     let (few, many) = (allocations_of(20), allocations_of(220));
     let of_200 = many - few;
-    assert!(of_200 <= 200 * MOST, "{of_200} for 200 requests");
+    assert!(of_200 <= 200 * MAX_ALLOCATIONS, "{of_200} for 200 requests");
 }
