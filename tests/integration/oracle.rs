@@ -191,7 +191,7 @@ fn explained(request: &str, answer: &str, pingora: &Observed, exchange: &Observe
         match difference.extent {
             Extent::Race => return vec![index],
             Extent::Order => order = Some(index),
-            Extent::Lines(listed) => {
+            Extent::Lines(listed) | Extent::LinesOfRace(listed) => {
                 let is_listed = |line: &&&str| listed.contains(*line);
                 if !old.iter().filter(is_listed).eq(new.iter().filter(is_listed)) {
                     used.push(index);
@@ -270,7 +270,7 @@ fn both_carriers_carry_the_same() {
     let at_once = Bytewise { client: false, backend: false };
     let used = compare(at_once, |_, _| true);
     for (index, difference) in DIFFERENCES.iter().enumerate() {
-        let is_race = matches!(difference.extent, Extent::Race);
+        let is_race = matches!(difference.extent, Extent::Race | Extent::LinesOfRace(_));
         assert!(is_race || used.contains(&index), "listed, and no difference: {}", difference.why);
     }
 }

@@ -4,6 +4,8 @@
 pub(super) enum Extent {
     /// These lines, which only one of the two has.
     Lines(&'static [&'static str]),
+    /// The same, where it depends on who is faster whether they differ.
+    LinesOfRace(&'static [&'static str]),
     /// The order of lines, and the case of names.
     Order,
     /// Whatever comes of who is faster, where each outcome is right.
@@ -112,7 +114,7 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     Difference {
         requests: &["a WebSocket that speaks at once"],
         answers: &["101"],
-        extent: Extent::Lines(&["no request: \\x81"]),
+        extent: Extent::LinesOfRace(&["no request: \\x81"]),
         why: "RFC 9110 §7.8: the new protocol begins behind the request. Where the backend ends its \
               side at once, Pingora drops what the client has said.",
     },
