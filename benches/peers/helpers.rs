@@ -4,15 +4,25 @@
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Builder;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// The paths that the backend knows, and how many bytes of body they have.
-const BODIES: [(&str, usize); 3] = [("/", 13), ("/64k", 64 << 10), ("/10m", 10 << 20)];
+const BODIES: [(&str, usize); 4] =
+    [("/", 13), ("/64k", 64 << 10), ("/10m", 10 << 20), (HELD, 10 << 20)];
+
+/// An answer that is not read, of which the kernel keeps little: four thousand times what it keeps of others is
+/// more than it has for all connections (`net.ipv4.tcp_mem`), and then it drops what comes on any.
+pub(crate) const HELD: &str = "/held";
+const HELD_SEND_BUFFER: usize = 64 << 10;
+
+/// Connections that wait to be accepted: all streams of a case may come at once.
+const BACKLOG: u32 = 4096;
 
 /// Runs one of them when the arguments say so; otherwise comes back.
 pub(crate) fn run_if_asked(arguments: &[String]) {
@@ -93,7 +103,10 @@ impl Answer {
 async fn backend(listen: SocketAddr, who: char) {
     // Dropping it at the end of the process is as good as freeing it.
     let answers: &'static Answers = Box::leak(Box::new(Answers::new(who)));
-    let listener = TcpListener::bind(listen).await.expect("a free address");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("it takes the option");
+    socket.bind(listen).expect("a free address");
+    let listener = socket.listen(BACKLOG).expect("it listens");
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(serve(stream, answers));
     }
@@ -113,6 +126,9 @@ async fn serve(mut stream: TcpStream, answers: &'static Answers) -> Option<()> {
             let path = head.split(' ').nth(1)?;
             if let Some(key) = header(head, "sec-websocket-key") {
                 return echo(stream, key).await;
+            }
+            if path == HELD {
+                SockRef::from(&stream).set_send_buffer_size(HELD_SEND_BUFFER).ok()?;
             }
             let answer = answers.to(path);
             let is_last = header(head, "connection") == Some("close");

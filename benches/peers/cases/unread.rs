@@ -7,6 +7,7 @@ use serde_json::json;
 use super::memory::settled;
 use crate::common::figures::{megabytes, to_float};
 use crate::common::rpc::RpcConnection;
+use crate::helpers::HELD;
 use crate::lab::Lab;
 use crate::load::{paced, unread};
 use crate::proxies::{More, Running};
@@ -16,9 +17,6 @@ use crate::table::{Kind, Table};
 const CONNECTIONS: usize = 40;
 
 const STREAMS: u32 = 100;
-
-/// What each stream asks for: far more than is held of it.
-const PATH: &str = "/10m";
 
 /// Requests a second of the clients that read.
 const STEADY: u32 = 4000;
@@ -38,7 +36,7 @@ pub(crate) fn measure(lab: &Lab) -> Table {
         paced::run(running.http, STEADY, 1);
         settled(&running, Duration::ZERO);
         phase(lab, &running, &mut table, ("alone", round));
-        match unread::open(running.http, CONNECTIONS, STREAMS, PATH) {
+        match unread::open(running.http, CONNECTIONS, STREAMS, HELD) {
             Ok(held) => {
                 if !wait_until_all_run(&running) {
                     table.note(format!("{} streams run", streams(&running)));
