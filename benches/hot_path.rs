@@ -10,11 +10,11 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use serde_json::json;
 use vhost::model::AccessFormat;
 use vhost::model::{
-    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, VirtualHost,
+    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, PoolName, VirtualHost,
 };
 use vhost::proxy::measured::{Answer, Request, pick, take};
 use vhost::state::{Pool, Snapshot};
-use vhost::telemetry::AccessLine;
+use vhost::telemetry::{AccessLine, AccessLogSettings, LineLayout};
 
 const POOLS: [usize; 3] = [1, 10, 100];
 
@@ -36,7 +36,9 @@ fn pool(backends: usize) -> Arc<Pool> {
             ..HealthReport::default()
         });
     }
-    Arc::clone(snapshot.pool(&"a".parse().expect("a tag")).expect("it has backends"))
+    Arc::clone(
+        snapshot.pool(&PoolName::new(None, &"a".parse().expect("a tag"))).expect("it has backends"),
+    )
 }
 
 fn balancing(criterion: &mut Criterion) {
@@ -135,6 +137,7 @@ fn logging(criterion: &mut Criterion) {
         reason: None,
         referer: Some(b"https://shop.example.com/"),
         user_agent: Some(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ..AccessLine::default()
     };
     for (name, format) in [
         ("json", AccessFormat::Json),
@@ -142,7 +145,8 @@ fn logging(criterion: &mut Criterion) {
         ("common", AccessFormat::Common),
         ("combined", AccessFormat::Combined),
     ] {
-        group.bench_function(name, |bencher| bencher.iter(|| black_box(&line).written(format)));
+        let layout = LineLayout::of(&AccessLogSettings { format, ..AccessLogSettings::default() });
+        group.bench_function(name, |bencher| bencher.iter(|| layout.written(black_box(&line))));
     }
     group.finish();
 }

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use vhost::model::Reason;
+use vhost::model::{Reason, RequestVariable};
+use vhost::telemetry::AccessField;
 
 const VHOST: &str = env!("CARGO_BIN_EXE_vhost");
 
@@ -74,6 +75,29 @@ fn the_page_of_the_logs_has_the_reasons_of_the_code() {
         fs::write(&path, page_of_code).expect("the page is written");
     } else {
         assert!(page == page_of_code, "docs/logs.md is not of this version; run `./dev bless`");
+    }
+}
+
+/// A row of a page's table for each field of the access log, and for each variable of requests.
+#[test]
+fn the_pages_have_the_fields_and_the_variables_of_the_code() {
+    let fields = AccessField::rows().iter().map(|row| (row.name.to_owned(), row.meaning));
+    let variables =
+        RequestVariable::ALL.map(|variable| (format!("${{{variable}}}"), variable.meaning()));
+    for (file, part, what, rows) in [
+        ("docs/logs.md", "fields of the access log", "field", fields.collect::<Vec<_>>()),
+        ("docs/hosts.md", "variables of requests", "variable", variables.to_vec()),
+    ] {
+        let rows = rows.iter().map(|(name, meaning)| format!("| `{name}` | {meaning} |\n"));
+        let table = format!("| {what} | meaning |\n|---|---|\n{}", rows.collect::<String>());
+        let path = root().join(file);
+        let page = fs::read_to_string(&path).expect("the page");
+        let page_of_code = replaced(&page, part, &table);
+        if std::env::var_os("VHOST_BLESS").is_some() {
+            fs::write(&path, page_of_code).expect("the page is written");
+        } else {
+            assert!(page == page_of_code, "{file} is not of this version; run `./dev bless`");
+        }
     }
 }
 

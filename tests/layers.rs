@@ -49,7 +49,7 @@ proxy:
     exchange: .carry .client .host .memory .wire link state upstream
     front: .carry .client .exchange .host .limits .memory .options .wire link state tls
     # For the benchmarks.
-    measured: .balance .carry .client .limits .wire state
+    measured: .balance .carry .client .limits .options .wire state
 
 rpc:
     version:

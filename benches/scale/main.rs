@@ -185,7 +185,8 @@ fn switches(server: &Server, shape: Shape, figures: &mut Figures) {
         let asking = Instant::now();
         let report = connection.call("switch.start", &params).expect("it switches");
         answered.push(asking.elapsed());
-        own.push(Duration::from_micros(report["switch_us"].as_u64().expect("a number")));
+        let millis = report["switch_ms"].as_f64().expect("a number");
+        own.push(Duration::from_secs_f64(millis / 1000.0));
     }
     figures.spread("switch, as the server tells it", &own, Some(20.0));
     figures.spread("switch, over one connection", &answered, Some(20.0));

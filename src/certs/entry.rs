@@ -134,6 +134,7 @@ impl Entry {
         let served = self.served.as_ref();
         CertificateReport {
             name: name.clone(),
+            unicode: name.unicode(),
             domain: self.domain.clone(),
             source: served.map(|(source, _)| *source).or(planned),
             state: self.state(now),

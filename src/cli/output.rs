@@ -9,9 +9,11 @@ use serde::Serialize;
 use super::exit_code::ExitCode;
 use super::problem::Problem;
 use super::progress::{COUNT_INTERVAL, Progress};
-use super::table::{Cell, Columns, Table, Tone, printable};
+use super::table::{Cell, Columns, Table, Tone, printable, shortened};
 use super::time::{age, span};
-use crate::model::{BackendAnswer, HealthReport, HealthStatus, printable_json, printable_lines};
+use crate::model::{
+    BackendAnswer, HealthReport, HealthStatus, printable_json, printable_lines, with_unicode_names,
+};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -291,15 +293,17 @@ impl<'w> Printer<'w> {
         }
         let (on, off) =
             if self.look.color_words { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        let (what, cause) = (printable(&problem.what), printable(&problem.cause));
+        // The server names domains as scripts do.
+        let people = |text: &str| printable(&with_unicode_names(text));
+        let (what, cause) = (printable(&problem.what), people(&problem.cause));
         self.words(&format!("{on}error:{off} {what}\ncause: {cause}\n"));
         for line in &problem.problems {
-            self.words(&format!("  {}\n", printable(line)));
+            self.words(&format!("  {}\n", people(line)));
         }
         let answers = self.answers(&problem.answers);
         self.words(&answers);
         if let Some(hint) = &problem.hint {
-            self.words(&format!("hint: {}\n", printable(hint)));
+            self.words(&format!("hint: {}\n", people(hint)));
         }
     }
 
@@ -365,10 +369,7 @@ impl<'w> Printer<'w> {
 
 /// The line, cut where the terminal ends.
 fn fitting(line: &str, width: Option<u16>) -> String {
-    let Some(width) = width.map(usize::from).filter(|width| line.chars().count() > *width) else {
-        return line.to_owned();
-    };
-    line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    width.map_or_else(|| line.to_owned(), |width| shortened(line, usize::from(width), true))
 }
 
 /// The verdict on a backend.
@@ -386,6 +387,6 @@ pub(super) fn last_answer(health: &HealthReport, now_ms: u64) -> String {
     }
     let Some(checked_ms) = health.checked_ms else { return "no answer yet".to_owned() };
     let status = health.last_status.map_or_else(|| "accepted".to_owned(), |s| s.to_string());
-    let took = health.latency_us.map(|us| format!(" in {}", span(Duration::from_micros(us))));
+    let took = health.latency_ms.map(|latency| format!(" in {}", span(latency.get())));
     format!("{status}{} ({})", took.unwrap_or_default(), age(now_ms, checked_ms))
 }

@@ -33,7 +33,7 @@ use crate::telemetry::{self, LogHandle};
 /// lines are text on a terminal, otherwise JSON.
 #[derive(Debug, Clone, clap::Args)]
 #[command(override_usage = "vhost serve --config <FILE>
-       vhost serve --http <ADDRESS> [--https <ADDRESS>] [--route <DOMAIN=TAG>]... [--backend <ID=ADDRESS[,TAG...]>]...")]
+       vhost serve --http <ADDRESS>... [--https <ADDRESS>]... [--route <DOMAIN=TAG>]... [--backend <ID=ADDRESS[,TAG...]>]...")]
 #[command(group = ArgGroup::new("listen").args(["http", "https"]).multiple(true))]
 #[command(after_help = "Examples:
   vhost serve --config /etc/vhost/config.toml
@@ -46,13 +46,14 @@ pub(super) struct ServeArgs {
     #[arg(required_unless_present = "listen")]
     #[arg(conflicts_with_all = ["listen", "routes", "backends", "state_dir", "admin_socket"])]
     pub config: Option<PathBuf>,
-    /// Serve plain HTTP at this address, without a config file
+    /// Serve plain HTTP at this address, without a config file; may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
-    pub http: Option<SocketAddr>,
+    pub http: Vec<SocketAddr>,
     /// Serve HTTPS at this address, without a config file: with certificates of the server's own CA
-    /// (`vhost ctl cert ca`) for names such as `app.localhost`, and with imported certificates
+    /// (`vhost ctl cert ca`) for names such as `app.localhost`, and with imported certificates; may be
+    /// repeated
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
-    pub https: Option<SocketAddr>,
+    pub https: Vec<SocketAddr>,
     /// Serve this domain from the backends of this tag; may be repeated
     #[arg(long = "route", value_name = "DOMAIN=TAG", requires = "listen")]
     pub routes: Vec<Route>,
@@ -75,7 +76,9 @@ impl ServeArgs {
         if let Some(file) = config {
             return Some(Source::File(file));
         }
-        http.or(https)?;
+        if http.is_empty() && https.is_empty() {
+            return None;
+        }
         let log_format = if terminal { LogFormat::Text } else { LogFormat::Json };
         let arguments =
             Arguments { http, https, routes, backends, state_dir, admin_socket, log_format };

@@ -3,6 +3,7 @@
 //! happens.
 
 use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, presets};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::model::HealthStatus;
 
@@ -165,7 +166,7 @@ impl Table {
     fn width_of(&self, column: usize) -> usize {
         let header = self.header.get(column).map_or(0, |name| name.len());
         let cells = self.rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.text.chars().count()).fold(header, usize::max)
+        cells.map(|cell| cell.text.width()).fold(header, usize::max)
     }
 }
 
@@ -239,8 +240,7 @@ impl Cell {
     }
 
     fn pad(&mut self, width: usize) {
-        let length = self.text.chars().count();
-        self.text.extend(std::iter::repeat_n(' ', width.saturating_sub(length)));
+        self.text = padded(std::mem::take(&mut self.text), width);
     }
 
     fn styled(self) -> comfy_table::Cell {
@@ -271,14 +271,32 @@ impl From<&str> for Cell {
 /// The text within `width` columns: a sentence is cut at its end, other values in their middle,
 /// because names differ at their ends, and addresses by their ports.
 pub(super) fn shortened(text: &str, width: usize, reads_on: bool) -> String {
-    let length = text.chars().count();
-    if length <= width {
+    if text.width() <= width {
         return text.to_owned();
     }
     let room = width.saturating_sub(1);
     let head = if reads_on { room } else { room / 2 };
-    let (start, end) = (text.chars().take(head), text.chars().skip(length - (room - head)));
-    start.chain(['…']).chain(end).collect()
+    format!("{}…{}", start_of(text, head), end_of(text, room - head))
+}
+
+/// As much of the text as fits within `width` columns, from its start.
+fn start_of(text: &str, width: usize) -> &str {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let fits = ends.take_while(|end| text[..*end].width() <= width).last();
+    &text[..fits.unwrap_or_default()]
+}
+
+/// The same from its end.
+fn end_of(text: &str, width: usize) -> &str {
+    let starts = text.char_indices().rev().map(|(at, _)| at);
+    let fits = starts.take_while(|start| text[*start..].width() <= width).last();
+    &text[fits.unwrap_or(text.len())..]
+}
+
+/// The text, filled up to `width` columns: a character may take two, or none.
+pub(super) fn padded(mut text: String, width: usize) -> String {
+    text.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width())));
+    text
 }
 
 /// The values, with commas between them.
@@ -366,6 +384,22 @@ mod tests {
             "{text}"
         );
         assert!(!list("short.test", "www.short.test").contains('…'));
+    }
+
+    #[test]
+    fn wide_letters_take_two_columns() {
+        let mut table = Table::list(&["NAME", "LIVE"]).shortening(&[(0, 6)]);
+        table.row(["日本語.example".into(), "a".into()]);
+        table.row(["ab.example".into(), "b".into()]);
+        assert_eq!(
+            table.render(true, false, Some(16)),
+            "NAME        LIVE\n日本…ample  a\nab.example  b\n"
+        );
+        assert_eq!(shortened("日本語", 5, true), "日本…");
+        assert_eq!(shortened("日本語", 4, true), "日…");
+        assert_eq!(shortened("日本語", 6, true), "日本語");
+        assert_eq!(shortened("日本語", 1, false), "…");
+        assert_eq!(padded("日".to_owned(), 4), "日  ");
     }
 
     #[test]

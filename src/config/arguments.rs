@@ -12,20 +12,20 @@ use super::effective::Origin;
 use super::entries::list_tags;
 use super::load::read_text;
 use super::paths::Environment;
-use super::settings::{Config, collide};
+use super::settings::{Config, ListenAddr, ListenAddrs, collide};
 use super::{ConfigError, value};
 use crate::model::absolute;
 use crate::model::{
-    BackendAddr, BackendId, DomainName, LogFormat, ParseError, Tag, escape_references,
+    BackendAddr, BackendId, DomainName, LogFormat, ParseError, PoolName, Tag, escape_references,
 };
 
 /// What the arguments of `vhost serve` say without a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arguments {
     /// Where plain HTTP is served.
-    pub http: Option<SocketAddr>,
+    pub http: Vec<SocketAddr>,
     /// Where HTTPS is served.
-    pub https: Option<SocketAddr>,
+    pub https: Vec<SocketAddr>,
     /// The domains.
     pub routes: Vec<Route>,
     /// The backends.
@@ -144,9 +144,14 @@ impl Arguments {
     fn file(&self) -> String {
         let text = |value: &dyn ToString| Value::from(escape_references(&value.to_string()));
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| text(&path.display()));
+        let addresses = |addresses: &[SocketAddr]| match addresses {
+            [] => None,
+            [one] => Some(text(one)),
+            all => Some(all.iter().map(|one| text(one)).collect()),
+        };
         let proxy = [
-            ("listen_addr", self.https.map(|address| text(&address))),
-            ("listen_addr_http", self.http.map(|address| text(&address))),
+            ("listen_addr", addresses(&self.https)),
+            ("listen_addr_http", addresses(&self.http)),
             ("state_dir", path(&self.state_dir)),
             ("admin_socket", path(&self.admin_socket)),
         ];
@@ -170,13 +175,19 @@ impl Arguments {
     /// What the file's reader finds when it compares entries.
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if let (Some(http), Some(https)) = (self.http, self.https)
-            && collide(http, https)
-        {
-            problems.push(format!(
-                "`--http {http}` and `--https {https}` listen on the same port; choose another for \
-                 one of them"
-            ));
+        let mut listeners: Vec<(&str, ListenAddr)> = Vec::new();
+        for (flag, addresses) in [("--http", &self.http), ("--https", &self.https)] {
+            for one in ListenAddrs::from(addresses.clone()).each() {
+                if let Some((of, other)) = listeners.iter().find(|(_, other)| collide(one, *other))
+                {
+                    problems.push(format!(
+                        "`{of} {}` and `{flag} {}` listen on the same port; choose another for one \
+                         of them",
+                        other.address, one.address
+                    ));
+                }
+                listeners.push((flag, one));
+            }
         }
         let mut ids = BTreeSet::new();
         let mut tags = BTreeMap::new();
@@ -184,15 +195,15 @@ impl Arguments {
             if !ids.insert(id) {
                 problems.push(format!("two backends have the id `{id}`"));
             }
-            tags.extend(own.iter().map(|tag| (tag.clone(), tag.to_string())));
+            tags.extend(own.iter().map(|tag| (PoolName::new(None, tag), tag.to_string())));
         }
         let mut names = BTreeSet::new();
         for Route { domain, tag } in &self.routes {
             if !names.insert(domain) {
                 problems.push(format!("two routes have the domain `{domain}`"));
             }
-            if !tags.contains_key(tag) {
-                let others = list_tags(&tags);
+            if !tags.contains_key(&PoolName::new(None, tag)) {
+                let others = list_tags(&tags, None);
                 problems.push(format!(
                     "`--route {domain}={tag}`: no backend carries this tag; {others}"
                 ));
@@ -219,14 +230,19 @@ mod tests {
 
     fn arguments(routes: &[&str], backends: &[&str]) -> Arguments {
         Arguments {
-            http: Some("127.0.0.1:8080".parse().unwrap()),
-            https: Some("[::1]:8443".parse().unwrap()),
+            http: vec!["127.0.0.1:8080".parse().unwrap()],
+            https: vec!["[::1]:8443".parse().unwrap()],
             routes: routes.iter().map(|text| text.parse().expect(text)).collect(),
             backends: backends.iter().map(|text| text.parse().expect(text)).collect(),
             state_dir: None,
             admin_socket: None,
             log_format: LogFormat::Text,
         }
+    }
+
+    fn arguments_at_state(routes: &[&str]) -> Arguments {
+        let state_dir = Some("/state".into());
+        Arguments { state_dir, ..arguments(routes, &["w1=localhost:3001,a"]) }
     }
 
     #[test]
@@ -275,15 +291,20 @@ mod tests {
             .map(|setting| setting.key.as_str())
             .collect();
         assert_eq!(said, ["proxy.listen_addr", "proxy.listen_addr_http", "proxy.state_dir"]);
-        let only_https = Arguments { http: None, ..arguments };
+        let only_https = Arguments { http: Vec::new(), ..arguments };
         let proxy = only_https.within(&environment).unwrap().proxy;
-        assert_eq!((proxy.listen_addr_http, proxy.listen_addr), (None, only_https.https));
+        let https = ListenAddrs::from(only_https.https);
+        assert_eq!((proxy.listen_addr_http, proxy.listen_addr), (None, Some(https)));
+        let both = ["0.0.0.0:8080", "[::]:8080"].map(|text| text.parse::<SocketAddr>().unwrap());
+        let both = Arguments { http: both.to_vec(), ..arguments_at_state(&["*=a"]) };
+        let proxy = both.within(&environment).unwrap().proxy;
+        assert_eq!(proxy.listen_addr_http, Some(ListenAddrs::from(both.http)));
     }
 
     #[test]
     fn what_does_not_fit_together_is_told_all_at_once() {
         let arguments = Arguments {
-            https: Some("0.0.0.0:8080".parse().unwrap()),
+            https: vec!["0.0.0.0:8080".parse().unwrap()],
             ..arguments(&["x.test=a", "X.test=c"], &["w1=localhost:3001,a", "w1=localhost:3002,b"])
         };
         let error = arguments.within(&Environment::new(&|_| None, 7)).unwrap_err().to_string();

@@ -1,20 +1,23 @@
-//! What a config file declares: the domains and backends, as control compares and applies them.
+//! What a config file declares: the apps, domains and backends, as control compares and applies them.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::record::as_stored;
+use crate::model::record::{as_stored, stored};
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendOptions, BackendState, Tag, VirtualHost,
-    stored_backend_options,
+    AppName, AppOptions, Backend, BackendAddr, BackendId, BackendOptions, BackendState, Tag,
+    VirtualHost, stored_backend_options,
 };
 
-/// The domains and backends of a config file, in the file's order.
+/// The apps, domains and backends of a config file, in the file's order.
 ///
 /// It is stored as the last applied file, so fields that join later need a serde default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Declared {
+    /// The `[[apps]]`; no name occurs twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<DeclaredApp>,
     /// The `[[virtual_hosts]]`; no name occurs twice among them and their aliases.
     pub domains: Vec<VirtualHost>,
     /// The `[[backends]]`; no id occurs twice.
@@ -37,6 +40,16 @@ impl Declared {
     pub(crate) fn from_json(text: &str) -> serde_json::Result<Self> {
         serde_json::from_str(text)
     }
+}
+
+/// One `[[apps]]` entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeclaredApp {
+    /// Its name.
+    pub name: AppName,
+    /// What its domains and backends go by.
+    #[serde(flatten, serialize_with = "as_stored", deserialize_with = "stored")]
+    pub options: AppOptions,
 }
 
 /// One `[[backends]]` entry.

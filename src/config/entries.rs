@@ -1,25 +1,35 @@
-//! `[[virtual_hosts]]` and `[[backends]]`: what each says, and what they say together.
+//! `[[apps]]`, `[[virtual_hosts]]` and `[[backends]]`: what each says, and what they say together.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
-use super::declared::{Declared, DeclaredBackend};
+use super::declared::{Declared, DeclaredApp, DeclaredBackend};
 use super::problem::shorten;
 use super::reader::Section;
+use super::records::{ReadRecord, References, note, read_record};
 use super::report::{Place, Span};
 use super::value::{choice, parsed};
-use crate::model::record::{self, Record};
 use crate::model::{
-    BackendAddr, BackendId, BackendOptions, BackendState, DomainName, HostOptions, MAX_PAGE_BYTES,
-    OptionError, OptionSet, Tag, TlsMode, TopOptions, VirtualHost,
+    AppName, AppOptions, BackendAddr, BackendId, BackendOptions, BackendState, DomainName,
+    HostOptions, MAX_PAGE_BYTES, OptionSet, PoolName, Tag, TlsMode, TopOptions, VirtualHost,
+    nearest,
 };
 use crate::plain_file;
 use crate::reserved_paths::ReservedPaths;
 use crate::tls::read_fitting_pair;
 
-/// The tags that backends carry, each as it is shown.
-pub(super) type Tags = BTreeMap<Tag, String>;
+/// The tags that backends carry, with their apps; each as it is shown.
+pub(super) type Tags = BTreeMap<PoolName, String>;
+
+/// What the entries that were read have between them.
+#[derive(Default)]
+struct Names {
+    apps: BTreeMap<AppName, Place>,
+    ids: BTreeMap<BackendId, Place>,
+    /// Each with the path of the key that has it.
+    hosts: BTreeMap<DomainName, (Place, String)>,
+    /// By the tag that serves it, the first domain in no app.
+    without_app: BTreeMap<Tag, (Place, DomainName)>,
+}
 
 /// Reads the entries of all files and checks them against each other. Where the files are not
 /// complete, nothing is said of tags that are missing.
@@ -29,17 +39,35 @@ pub(super) fn read_declared(
     reserved_paths: &ReservedPaths,
 ) -> Declared {
     let mut declared = Declared::default();
-    let mut ids = BTreeMap::new();
+    let mut names = Names::default();
+    let mut apps_are_known = is_complete;
+    for root in &mut *roots {
+        let read = |entry: &mut Section<'_, '_>| {
+            let app = read_app(entry, &mut names);
+            apps_are_known &= app.is_some();
+            app
+        };
+        declared.apps.extend(root.entries("apps", "name", read).into_iter().flatten());
+    }
+    let apps = apps_are_known.then(|| names.apps.keys().cloned().collect::<Vec<_>>());
     let mut tags = is_complete.then(Tags::new);
     for root in &mut *roots {
-        let read =
-            |entry: &mut Section<'_, '_>| read_backend(entry, &mut ids, &mut tags, reserved_paths);
+        let read = |entry: &mut Section<'_, '_>| {
+            let backend = read_backend(entry, &mut names, &mut tags, reserved_paths);
+            check_app(
+                entry,
+                backend.as_ref().and_then(|read| read.options.app.as_ref()),
+                apps.as_deref(),
+            );
+            backend
+        };
         declared.backends.extend(root.entries("backends", "id", read).into_iter().flatten());
     }
-    let mut names = BTreeMap::new();
     for root in roots {
         let read = |entry: &mut Section<'_, '_>| {
-            read_domain(entry, &mut names, tags.as_ref(), reserved_paths)
+            let domain = read_domain(entry, &mut names, tags.as_ref(), reserved_paths);
+            check_app(entry, domain.as_ref().and_then(VirtualHost::app), apps.as_deref());
+            domain
         };
         declared
             .domains
@@ -48,23 +76,51 @@ pub(super) fn read_declared(
     declared
 }
 
+fn read_app(entry: &mut Section<'_, '_>, names: &mut Names) -> Option<DeclaredApp> {
+    let name = entry.required("name", "\"shop\"", parsed::<AppName>);
+    if let Some(name) = &name {
+        let place = entry.report().place(&entry.span_of("name"));
+        if let Some(first) = names.apps.get(name) {
+            let first = entry.report().tell(first);
+            entry.problem("name", format!("the app on {first} has this name"));
+        } else {
+            names.apps.insert(name.clone(), place);
+        }
+    }
+    let options = read_record::<AppOptions>(entry, References::Followed);
+    Some(DeclaredApp { name: name?, options: options?.record })
+}
+
+/// The app that an entry names is declared. `apps` are those that are, if all could be read.
+fn check_app(entry: &Section<'_, '_>, app: Option<&AppName>, apps: Option<&[AppName]>) {
+    let (Some(app), Some(apps)) = (app, apps) else { return };
+    if apps.contains(app) {
+        return;
+    }
+    let near = nearest(app.as_str(), apps.iter().map(AppName::as_str));
+    let meant = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let message =
+        format!("there is no such app{meant}; declare it with `[[apps]]` and `name = \"{app}\"`");
+    entry.problem("app", message);
+}
+
 /// Reads a backend. `tags` gathers the tags that exist. An invalid one is reported, and is no reason to
 /// say nothing of a domain that wants another; but `tags` becomes `None` once those of a backend can't be
 /// known.
 fn read_backend(
     entry: &mut Section<'_, '_>,
-    ids: &mut BTreeMap<BackendId, Place>,
+    names: &mut Names,
     tags: &mut Option<Tags>,
     reserved_paths: &ReservedPaths,
 ) -> Option<DeclaredBackend> {
     let id = entry.required("id", "\"web-1\"", parsed::<BackendId>);
     if let Some(id) = &id {
         let place = entry.report().place(&entry.span_of("id"));
-        if let Some(first) = ids.get(id) {
+        if let Some(first) = names.ids.get(id) {
             let first = entry.report().tell(first);
             entry.problem("id", format!("the backend on {first} has this id"));
         } else {
-            ids.insert(id.clone(), place);
+            names.ids.insert(id.clone(), place);
         }
     }
     let address = entry.required("address", "\"127.0.0.1:3001\"", parsed);
@@ -72,23 +128,37 @@ fn read_backend(
         refuse_own_address(entry, address, reserved_paths);
     }
     let own_tags = entry.required_elements("tags", "[\"a\"]", parsed::<Tag>);
+    let options = read_record::<BackendOptions>(entry, References::Followed);
+    let app = match &options {
+        Some(read) => Some(read.record.app.clone()),
+        None if !entry.has("app") => Some(None),
+        // The key may be right where another is wrong.
+        None => entry.plain_texts("app").and_then(|text| text.concat().parse().ok()).map(Some),
+    };
     match (&own_tags, &mut *tags) {
+        (_, Some(_)) if app.is_none() => *tags = None,
         (Some(own), Some(all)) => {
             for (index, (tag, _)) in own.iter().enumerate() {
-                if !all.contains_key(tag) {
-                    let shown = entry.shown_element("tags", index).unwrap_or_default();
-                    all.insert(tag.clone(), shown);
-                }
+                let pool = PoolName::new(app.iter().flatten().next(), tag);
+                all.entry(pool)
+                    .or_insert_with(|| entry.shown_element("tags", index).unwrap_or_default());
             }
         }
         (None, Some(all)) => match readable_tags(entry) {
-            Some(readable) => all.extend(readable.map(|tag| (tag.clone(), tag.to_string()))),
+            Some(readable) => all
+                .extend(readable.map(|tag| {
+                    (PoolName::new(app.iter().flatten().next(), &tag), tag.to_string())
+                })),
             None => *tags = None,
         },
         (_, None) => {}
     }
     let state = entry.optional("state", choice::<BackendState>);
-    let options = read_record::<BackendOptions>(entry, References::Followed);
+    if let (Some(address), Some(read)) = (&address, &options)
+        && let Some(problem) = read.record.problem_at(address)
+    {
+        note(entry, &problem);
+    }
     let tags = own_tags?.into_iter().map(|(tag, _)| tag).collect();
     let (id, address, options) = (id?, address?, options?.record);
     if options.tls_insecure_skip_verify {
@@ -120,7 +190,7 @@ fn readable_tags(entry: &Section<'_, '_>) -> Option<impl Iterator<Item = Tag>> {
 
 fn read_domain(
     entry: &mut Section<'_, '_>,
-    names: &mut BTreeMap<DomainName, (Place, String)>,
+    names: &mut Names,
     tags: Option<&Tags>,
     reserved_paths: &ReservedPaths,
 ) -> Option<VirtualHost> {
@@ -128,33 +198,58 @@ fn read_domain(
     if let Some(domain) = &domain {
         let (span, path) = (entry.span_of("domain"), entry.path_of("domain"));
         let shown = entry.written("domain").map(shorten);
-        claim_name(entry, names, domain, &span, path, shown);
+        claim_name(entry, &mut names.hosts, domain, &span, path, shown);
     }
     let live = entry.required("enabled_backends_tag", "\"a\"", parsed::<Tag>);
-    if let (Some(live), Some(tags)) = (&live, tags)
-        && !tags.contains_key(live)
+    let top = read_record::<TopOptions>(entry, References::Followed).map(|read| read.record);
+    // Of an app that can't be read it is not known which tags there are.
+    let app = top.as_ref().map(|top| top.app.as_ref());
+    let tags = tags.zip(app);
+    if let (Some(live), Some((tags, app))) = (&live, tags)
+        && !tags.contains_key(&PoolName::new(app, live))
     {
-        let message = format!("no backend carries this tag; {}", list_tags(tags));
+        let message = format!("no backend{} carries this tag; {}", of(app), list_tags(tags, app));
         entry.problem("enabled_backends_tag", message);
     }
-    let top = read_record::<TopOptions>(entry, References::Followed).map(|read| read.record);
+    if let (Some(domain), Some(live), Some(None)) = (&domain, &live, app) {
+        warn_of_shared_tag(entry, names, domain, live);
+    }
     for (index, alias) in top.iter().flat_map(|top| &top.aliases).enumerate() {
         let (span, path) = entry.element("aliases", index);
         let shown = entry.shown_reference("aliases", index);
-        claim_name(entry, names, alias, &span, path, shown);
+        claim_name(entry, &mut names.hosts, alias, &span, path, shown);
     }
     check_tls(entry, domain.as_ref(), top.as_ref());
     let options = read_options(entry);
     look_at_pages(entry, &options, reserved_paths);
     for route in &options.get().paths {
-        if tags.is_some_and(|tags| !tags.contains_key(&route.tag)) {
-            let (prefix, tag) = (&route.prefix, &route.tag);
-            let others = tags.map(list_tags).unwrap_or_default();
-            let message = format!("`{prefix}`: no backend carries the tag `{tag}`; {others}");
+        if let Some((tags, app)) = tags
+            && !tags.contains_key(&PoolName::new(app, &route.tag))
+        {
+            let (prefix, tag, others) = (&route.prefix, &route.tag, list_tags(tags, app));
+            let of = of(app);
+            let message = format!("`{prefix}`: no backend{of} carries the tag `{tag}`; {others}");
             entry.problem("paths", message);
         }
     }
     Some(VirtualHost { domain: domain?, live: live?, previous: None, top: top?, options })
+}
+
+/// Two domains that are in no app and live on one tag are served by the same backends. That may be what is
+/// meant, and may be an accident of two applications that both call their versions `a` and `b`.
+fn warn_of_shared_tag(entry: &Section<'_, '_>, names: &mut Names, domain: &DomainName, live: &Tag) {
+    let Some((first, other)) = names.without_app.get(live) else {
+        let place = entry.report().place(&entry.span_of("enabled_backends_tag"));
+        names.without_app.insert(live.clone(), (place, domain.clone()));
+        return;
+    };
+    let first = entry.report().tell(first);
+    let warning = format!(
+        "`{other}` on {first} is live on this tag too, so the same backends serve both; to keep \
+         applications apart, or to say that these are one, write `app = \"NAME\"` in each domain and in \
+         its backends, and `[[apps]]` with `name = \"NAME\"`"
+    );
+    entry.warn("enabled_backends_tag", &warning);
 }
 
 /// The certificate that a domain names is one that it can have.
@@ -223,87 +318,20 @@ fn read_options(entry: &mut Section<'_, '_>) -> HostOptions {
     options
 }
 
-/// What an entry gives of a record.
-struct ReadRecord<R> {
-    record: R,
-    /// What stands at each key that is given.
-    values: Map<String, Value>,
-    /// The same of the keys that refer to the environment, as the file writes them.
-    written: Map<String, Value>,
+fn of(app: Option<&AppName>) -> String {
+    app.map(|app| format!(" of the app `{app}`")).unwrap_or_default()
 }
 
-/// What becomes of references to the environment in a record.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum References {
-    /// They stay, and what they stand for is nobody's to see.
-    Kept,
-    /// What they stand for takes their place.
-    Followed,
-}
-
-/// Reads the keys of a record; nothing when one is wrong. Each that is wrong is reported.
-fn read_record<R: Record>(
-    entry: &mut Section<'_, '_>,
-    references: References,
-) -> Option<ReadRecord<R>> {
-    let (mut values, mut written, mut wrong) = (Map::new(), Map::new(), Vec::new());
-    for key in R::KEYS {
-        let Some(value) = entry.plain_value(key) else {
-            wrong.extend(entry.has(key).then_some(*key));
-            continue;
-        };
-        let alone = Map::from_iter([((*key).to_owned(), value.clone())]);
-        if let Err(error) = record::typed::<R>(alone) {
-            wrong.push(*key);
-            if entry.refers(key) {
-                entry.problem(key, "the value that it refers to does not fit");
-            } else {
-                note(entry, &error);
-            }
-            continue;
-        }
-        values.insert((*key).to_owned(), value);
-        if entry.refers(key) {
-            written.extend(entry.plain_written(key).map(|value| ((*key).to_owned(), value)));
-        }
-    }
-    if references == References::Followed {
-        record::absolute::<R>(&mut values, entry.report().directory());
-    }
-    // Each has been read alone.
-    let record: R = record::typed(values.clone()).unwrap_or_default();
-    let problems = record.problems();
-    // What can't be read has been reported already.
-    for problem in problems.iter().filter(|problem| !wrong.contains(&problem.key())) {
-        if references == References::Kept && entry.refers(problem.key()) {
-            entry.problem(problem.key(), "the value that it refers to does not fit");
-        } else {
-            note(entry, problem);
-        }
-    }
-    let is_right = wrong.is_empty() && problems.is_empty();
-    is_right.then_some(ReadRecord { record, values, written })
-}
-
-/// Notes a problem of an option. What its value is stands there already.
-fn note(entry: &Section<'_, '_>, error: &OptionError) {
-    let OptionError { path, reason, remedy } = error;
-    let key = error.key();
-    if path == key {
-        entry.problem(key, remedy.as_ref().unwrap_or(reason).as_str());
-    } else {
-        entry.problem(key, format!("`{path}`: {reason}"));
-    }
-}
-
-/// Says which tags exist; some of them, when there are many.
-pub(super) fn list_tags(tags: &Tags) -> String {
+/// Says which tags exist in an app, or in none; some of them, when there are many.
+pub(super) fn list_tags(tags: &Tags, app: Option<&AppName>) -> String {
     const MOST: usize = 10;
-    let mut words: Vec<_> = tags.values().take(MOST).map(|tag| format!("`{tag}`")).collect();
-    if tags.len() > MOST {
-        words.push(format!("{} more", tags.len() - MOST));
+    let own: Vec<_> = tags.iter().filter(|(pool, _)| pool.app.as_ref() == app).collect();
+    let mut words: Vec<_> = own.iter().take(MOST).map(|(_, tag)| format!("`{tag}`")).collect();
+    if own.len() > MOST {
+        words.push(format!("{} more", own.len() - MOST));
     }
     match words.as_slice() {
+        [] if app.is_some() => "none of its backends has a tag".to_owned(),
         [] => "there are no tags at all".to_owned(),
         [only] => format!("the only tag is {only}"),
         [others @ .., last] => format!("there are {} and {last}", others.join(", ")),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::settings::tables;
 use super::table::{Row, Table};
@@ -60,7 +60,9 @@ fn value_of(row: &Row) -> Option<Json> {
 
 /// Whether a default says no more than that there is nothing.
 fn is_none(default: &Json) -> bool {
-    default.is_null() || default.as_array().is_some_and(Vec::is_empty)
+    default.is_null()
+        || default.as_array().is_some_and(Vec::is_empty)
+        || default.as_object().is_some_and(Map::is_empty)
 }
 
 /// What the description leaves to the schema: the range of a number, and that there is no default.

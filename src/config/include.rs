@@ -15,7 +15,7 @@ use crate::reserved_paths::ReservedPaths;
 pub(super) const MAX_CONFIG_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What a file that is included may hold.
-pub(super) const INCLUDED_KEYS: [&str; 2] = ["virtual_hosts", "backends"];
+pub(crate) const INCLUDED_KEYS: [&str; 3] = ["apps", "virtual_hosts", "backends"];
 
 /// The files that a config file includes, in the order they are named, those of a pattern by name.
 #[derive(Default)]
@@ -155,7 +155,7 @@ pub(super) fn refuse_main_keys(root: &mut Section<'_, '_>, main: &Path, known: &
             } else {
                 format!(
                     "`[{key}]` belongs in the main file, `{}`; a file that is included holds \
-                     `[[virtual_hosts]]` and `[[backends]]`",
+                     `[[apps]]`, `[[virtual_hosts]]` and `[[backends]]`",
                     main.display()
                 )
             };

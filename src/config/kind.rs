@@ -18,10 +18,8 @@ use super::value::{
     socket_path, string, url, whole,
 };
 use crate::model::absolute;
-use crate::model::{
-    DomainName, HealthHost, HealthPath, NETWORK_LISTS, Seconds, Size, StatusRanges, TrustedProxy,
-    Word,
-};
+use crate::model::{DomainName, NETWORK_LISTS, Seconds, Size, TrustedProxy, Word};
+use crate::telemetry::AccessField;
 
 /// A kind of value.
 pub(crate) trait Kind {
@@ -223,12 +221,8 @@ texts! {
             "[0-9A-Fa-f:.]+(/[0-9]{{1,3}})?|{}",
             NETWORK_LISTS.each_ref().map(|list| list.name).join("|"),
         ), such as "10.0.0.0/8", by |value, _| parsed(value);
-    pub(crate) ProbePath: HealthPath, like r"/\S*", such as "/health", by |value, _| parsed(value);
-    pub(crate) ProbeHost: HealthHost, like r"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?",
-        such as "shop.example.com", by |value, _| parsed(value);
-    pub(crate) Statuses: StatusRanges,
-        like r"\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?(,\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?)*",
-        such as "200-399", by |value, _| parsed(value);
+    pub(super) LogField: AccessField, like AccessField::pattern(), such as "client_ip",
+        by |value, _| parsed(value);
     pub(super) Email: String, like r"[^\s@]+@[^\s@]*\.[^\s@]*", such as "admin@example.com",
         by |value, _| email(value);
     pub(super) HttpsUrl: String, like r"https://[^\s/?#:][^\s]*", such as "https://acme.example.com/directory",
@@ -319,10 +313,10 @@ pub(super) fn like(pattern: &(impl Display + ?Sized)) -> Json {
     text_or_reference(&json!({ "type": "string", "pattern": format!("^({pattern})$") }))
 }
 
+/// What a text looks like that refers to the environment.
+pub(super) const REFERENCE: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}";
+
 /// A schema for a text of the file: it fits, or it refers to the environment.
 pub(super) fn text_or_reference(schema: &Json) -> Json {
-    json!({ "anyOf": [
-        schema,
-        { "type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}" },
-    ] })
+    json!({ "anyOf": [schema, { "type": "string", "pattern": REFERENCE }] })
 }

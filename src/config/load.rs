@@ -15,7 +15,7 @@ use super::reader::Section;
 use super::report::KnownKeys;
 use super::settings::{self, Config};
 use crate::model::record;
-use crate::model::{BackendOptions, TopOptions};
+use crate::model::{AppOptions, BackendOptions, TopOptions};
 
 /// What became of a config file, for whoever wants to know all of it.
 #[derive(Debug, Default)]
@@ -212,8 +212,11 @@ fn sort(problems: &mut [Problem], files: &[PathBuf]) {
 pub(super) fn defaults() -> Vec<(String, Value)> {
     let top = record::defaults::<TopOptions>().into_iter();
     let of_backends = record::defaults::<BackendOptions>().into_iter();
+    let of_apps = record::defaults::<AppOptions>().into_iter();
     let top = top.map(|(key, value)| (format!("virtual_hosts.{key}"), value));
-    top.chain(of_backends.map(|(key, value)| (format!("backends.{key}"), value))).collect()
+    let of_backends = of_backends.map(|(key, value)| (format!("backends.{key}"), value));
+    let of_apps = of_apps.map(|(key, value)| (format!("apps.{key}"), value));
+    top.chain(of_backends).chain(of_apps).collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod paths;
 mod plain;
 mod problem;
 mod reader;
+mod records;
 mod references;
 mod report;
 mod schema;
@@ -24,9 +25,10 @@ mod table;
 mod value;
 
 pub(crate) use arguments::{Arguments, BackendArgument, Route, listen_address};
-pub(crate) use declared::{Declared, DeclaredBackend};
+pub(crate) use declared::{Declared, DeclaredApp, DeclaredBackend};
 pub(crate) use effective::{Origin, Setting};
 pub(crate) use example::example;
+pub(crate) use include::INCLUDED_KEYS;
 #[cfg(test)]
 pub(crate) use load::parse;
 pub(crate) use load::{Inspection, inspect, load, load_to_start};
@@ -34,7 +36,7 @@ pub(crate) use paths::{default_admin_socket, variable};
 pub(crate) use problem::{ConfigError, Problem};
 pub(crate) use schema::schema;
 pub(crate) use settings::{
-    CertificateFiles, Config, EabSettings, IssuerSettings, LetsEncryptSettings, MetricsSettings,
-    OnDemandSettings, ProxySettings, remedy, sections,
+    CertificateFiles, Config, EabSettings, IssuerSettings, LetsEncryptSettings, ListenAddr,
+    MetricsSettings, OnDemandSettings, ProxySettings, remedy, sections,
 };
 pub(crate) use source::Source;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::model::{
-    BackendAddr, BackendId, DomainName, HeaderField, HealthHost, HealthPath, StatusRanges, Tag,
-    TrustedProxy, Word, seconds_as_json,
+    AppName, BackendAddr, BackendId, DomainName, HeaderField, Tag, TrustedProxy, Word,
+    seconds_as_json,
 };
+use crate::telemetry::AccessField;
 
 /// What a file would have to say to mean this value; written as JSON it is TOML too.
 pub(crate) trait Plain {
@@ -30,8 +31,8 @@ macro_rules! plain_by {
 
 plain_by!(|value| Value::from(*value) => bool, usize, u8, u32, u64, f64, &str);
 plain_by!(|value| Value::from(value.as_str()) => String);
-plain_by!(|value| Value::from(value.to_string()) => SocketAddr, HealthHost, HealthPath, StatusRanges,
-    BackendId, BackendAddr, DomainName, Tag, TrustedProxy, HeaderField);
+plain_by!(|value| Value::from(value.to_string()) => SocketAddr, AppName, BackendId, BackendAddr, DomainName,
+    Tag, TrustedProxy, HeaderField, AccessField);
 plain_by!(|value| Value::from(value.to_string_lossy()) => PathBuf);
 
 impl<T: Word> Plain for T {

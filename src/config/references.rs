@@ -7,11 +7,37 @@ use toml::de::{DeTable, DeValue};
 
 use super::paths::Environment;
 use super::value::Read;
-use crate::model::{Followed, follow_references};
+use crate::model::record::syntax_of;
+use crate::model::{Followed, OptionSet, TextSyntax};
 
 /// The texts of one file that refer to the environment, by where they begin.
 #[derive(Default)]
 pub(super) struct References(BTreeMap<usize, Result<Reference, String>>);
+
+/// Where in a file a value stands.
+#[derive(Clone, Copy)]
+enum Place {
+    /// The list of virtual hosts, or one of them.
+    Hosts,
+    /// Where texts are read like this.
+    In(TextSyntax),
+}
+
+impl Place {
+    fn within(self, key: &str) -> Self {
+        match self {
+            Self::Hosts => Self::In(syntax_of::<OptionSet>(key)),
+            Self::In(_) => self,
+        }
+    }
+
+    fn syntax(self) -> TextSyntax {
+        match self {
+            Self::Hosts => TextSyntax::Plain,
+            Self::In(syntax) => syntax,
+        }
+    }
+}
 
 /// A text that refers to the environment.
 struct Reference {
@@ -26,17 +52,26 @@ impl References {
     /// can't be followed stays as it is, and reading it fails.
     pub(super) fn follow(table: &mut DeTable<'_>, environment: &Environment<'_>) -> Self {
         let mut references = Self::default();
-        for (_, value) in table.iter_mut() {
-            references.follow_value(value, environment);
+        for (key, value) in table.iter_mut() {
+            let place = match &**key.get_ref() {
+                "virtual_hosts" => Place::Hosts,
+                _ => Place::In(TextSyntax::Plain),
+            };
+            references.follow_value(value, place, environment);
         }
         references
     }
 
-    fn follow_value(&mut self, value: &mut Spanned<DeValue<'_>>, environment: &Environment<'_>) {
+    fn follow_value(
+        &mut self,
+        value: &mut Spanned<DeValue<'_>>,
+        place: Place,
+        environment: &Environment<'_>,
+    ) {
         let start = value.span().start;
         match value.get_mut() {
             DeValue::String(text) if text.contains("${") => {
-                let followed = follow_references(text, &|name| environment.variable(name));
+                let followed = place.syntax().follow(text, &|name| environment.variable(name));
                 let reference = followed.map(|Followed { meant, held }| {
                     let written = std::mem::replace(text, meant.into()).into_owned();
                     Reference { written, held }
@@ -48,12 +83,12 @@ impl References {
             }
             DeValue::Array(array) => {
                 for element in array.iter_mut() {
-                    self.follow_value(element, environment);
+                    self.follow_value(element, place, environment);
                 }
             }
             DeValue::Table(table) => {
-                for (_, value) in table.iter_mut() {
-                    self.follow_value(value, environment);
+                for (key, value) in table.iter_mut() {
+                    self.follow_value(value, place.within(key.get_ref()), environment);
                 }
             }
             _ => {}

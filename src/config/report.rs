@@ -12,6 +12,8 @@ use toml::de::DeValue;
 use super::effective::{Origin, Setting};
 use super::problem::{Problem, shorten};
 use super::references::References;
+use crate::model::HealthCheckOptions;
+use crate::model::record::Keys as _;
 use crate::tls::PeerFiles;
 
 /// A place in the text, in bytes.
@@ -202,25 +204,37 @@ impl Report {
 
 impl Stray {
     fn message(&self, known: &KnownKeys, here: Option<&Vec<&'static str>>) -> String {
+        let header = |section: &str| match section {
+            "virtual_hosts" | "backends" => format!("`[[{section}]]`"),
+            section => format!("`[{section}]`"),
+        };
         let elsewhere: Vec<_> = known
             .iter()
             // Tables within sections have no header that would help.
             .filter(|(section, _)| !section.is_empty() && !section.contains('.'))
             .filter(|(_, keys)| keys.contains(&self.key.as_str()))
-            .map(|(section, _)| format!("`[{section}]`"))
+            .map(|(section, _)| header(section))
             .collect();
+        let is_of_root = known.get("").is_some_and(|keys| keys.contains(&self.key.as_str()));
+        let key = &self.key;
         match &self.near {
             Some(near) if near.is_typo || elsewhere.is_empty() => {
                 format!("unknown key; did you mean `{}`?", near.key)
             }
+            _ if self.section == "backends" && HealthCheckOptions::KEYS.contains(&key.as_str()) => {
+                format!(
+                    "unknown key here; write it in the entry's `health_check = {{ {key} = … }}`"
+                )
+            }
             _ if !elsewhere.is_empty() => {
                 format!("unknown key here; it belongs in {}", elsewhere.join(" or "))
             }
-            _ if !self.section.is_empty()
-                && known.get("").is_some_and(|keys| keys.contains(&self.key.as_str())) =>
-            {
+            _ if !self.section.is_empty() && is_of_root && key == "include" => {
                 "unknown key here; it belongs in no section: move it to the top of the file"
                     .to_owned()
+            }
+            _ if !self.section.is_empty() && is_of_root => {
+                format!("unknown key here; write it with a header of its own, {}", header(key))
             }
             _ => {
                 let keys = here.map(|keys| keys.join(", ")).unwrap_or_default();

@@ -4,10 +4,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::include::INCLUDED_KEYS;
 use super::kind::{like, text_or_reference};
 use super::load::defaults;
-use super::settings::tables;
-use crate::model::{BackendOptions, BackendState, OptionSet, TopOptions, record};
+use super::records::{as_file, forget_defaults, texts_may_refer};
+use super::settings::{health_check_rules, tables};
+use crate::model::{AppOptions, BackendOptions, BackendState, OptionSet, TopOptions, record};
 
 /// The JSON Schema (draft 2020-12) of the config file, which also fits the files that it includes.
 pub(crate) fn schema() -> Value {
@@ -16,13 +18,14 @@ pub(crate) fn schema() -> Value {
             "include".to_owned(),
             json!({
                 "description": "Files to include: names, or patterns such as `conf.d/*.toml`. They \
-                    contain only `[[virtual_hosts]]` and `[[backends]]`.",
+                    contain only `[[apps]]`, `[[virtual_hosts]]` and `[[backends]]`.",
                 "type": "array",
                 "items": like(".+"),
                 "default": [],
                 "examples": [["conf.d/*.toml"]],
             }),
         ),
+        ("apps".to_owned(), apps()),
         ("virtual_hosts".to_owned(), domains()),
         ("backends".to_owned(), backends()),
     ]);
@@ -41,7 +44,7 @@ pub(crate) fn schema() -> Value {
         // A file that is included has no sections.
         "anyOf": [
             { "required": ["proxy"] },
-            { "propertyNames": { "enum": ["virtual_hosts", "backends"] } },
+            { "propertyNames": { "enum": INCLUDED_KEYS } },
         ],
     });
     for (key, value) in defaults() {
@@ -56,11 +59,30 @@ pub(crate) fn schema() -> Value {
 fn list(about: &str, mut entry: Value, records: &[Value]) -> Value {
     if let Some(Value::Object(properties)) = entry.get_mut("properties") {
         let of_records = records.iter().filter_map(|record| record["properties"].as_object());
-        properties.extend(of_records.flatten().map(|(key, of)| (key.clone(), of.clone())));
+        properties.extend(of_records.flatten().map(|(key, of)| {
+            let mut of = of.clone();
+            texts_may_refer(&mut of);
+            (key.clone(), of)
+        }));
     }
     forget_defaults(&mut entry);
     as_file(&mut entry);
     json!({ "type": "array", "description": about, "items": entry })
+}
+
+fn apps() -> Value {
+    let entry = json!({
+        "description": "An app: what is deployed as one thing. Its domains and backends name it, and tags \
+            are looked up within it.",
+        "type": "object",
+        "properties": {
+            "name": described(like("[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"), "Unique: lower-case letters, \
+                digits, `-` and `_`."),
+        },
+        "required": ["name"],
+        "additionalProperties": false,
+    });
+    list("The apps.", entry, &[record::schema::<AppOptions>()])
 }
 
 fn domains() -> Value {
@@ -106,7 +128,12 @@ fn backends() -> Value {
             "tls_client_key_file": ["tls_client_cert_file"],
         },
     });
-    list("The backends.", entry, &[record::schema::<BackendOptions>()])
+    let mut options = record::schema::<BackendOptions>();
+    let check = &mut options["properties"][BackendOptions::HEALTH_CHECK];
+    if let (Value::Object(check), Value::Object(rules)) = (check, health_check_rules()) {
+        check.extend(rules);
+    }
+    list("The backends.", entry, &[options])
 }
 
 /// What a tag looks like.
@@ -117,64 +144,12 @@ fn described(mut schema: Value, about: &str) -> Value {
     schema
 }
 
-/// Makes a schema of JSON one of the file: nothing is null there, and a word may be a reference to the
-/// environment.
-fn as_file(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            if let Some(Value::Array(kinds)) = fields.get_mut("type") {
-                kinds.retain(|kind| kind != "null");
-                if let [kind] = kinds.as_slice() {
-                    let kind = kind.clone();
-                    fields.insert("type".to_owned(), kind);
-                }
-            }
-            for choice in ["anyOf", "oneOf"] {
-                let Some(Value::Array(choices)) = fields.get_mut(choice) else { continue };
-                choices.retain(|choice| choice["type"] != "null");
-                let words: Option<Vec<Value>> =
-                    choices.iter().map(|choice| choice.get("const").cloned()).collect();
-                if let Some(words) = words {
-                    fields.remove(choice);
-                    let schema = text_or_reference(&json!({ "enum": words }));
-                    fields.extend(schema.as_object().cloned().unwrap_or_default());
-                } else if let [only] = choices.as_mut_slice() {
-                    let only = std::mem::take(only);
-                    fields.remove(choice);
-                    if let Value::Object(only) = only {
-                        only.into_iter().for_each(|(key, of)| _ = fields.entry(key).or_insert(of));
-                    }
-                }
-            }
-            fields.values_mut().for_each(as_file);
-        }
-        Value::Array(items) => items.iter_mut().for_each(as_file),
-        _ => {}
-    }
-}
-
 /// The property that a path such as `proxy.threads` or `backends.weight` leads to.
 fn property<'s>(schema: &'s mut Value, path: &str) -> Option<&'s mut Value> {
     path.split('.').try_fold(schema, |schema, key| {
         let schema = if schema.get("items").is_some() { schema.get_mut("items")? } else { schema };
         schema.get_mut("properties")?.get_mut(key)
     })
-}
-
-/// Takes out the defaults of Rust's types, which aren't the file's.
-fn forget_defaults(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            if let Some(Value::Object(properties)) = fields.get_mut("properties") {
-                for property in properties.values_mut().filter_map(Value::as_object_mut) {
-                    property.remove("default");
-                }
-            }
-            fields.values_mut().for_each(forget_defaults);
-        }
-        Value::Array(items) => items.iter_mut().for_each(forget_defaults),
-        _ => {}
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The table of the file's settings: one row for each key of a section, from which all else follows.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
@@ -26,7 +28,7 @@ pub(super) struct Table {
 /// A key.
 pub(super) struct Row {
     pub(super) key: &'static str,
-    pub(super) about: &'static str,
+    pub(super) about: Cow<'static, str>,
     pub(super) required: bool,
     /// The schema of its values.
     pub(super) schema: Json,
@@ -60,7 +62,7 @@ impl Table {
 impl Row {
     fn schema(&self) -> Json {
         let mut schema = self.schema.clone();
-        schema["description"] = self.about.into();
+        schema["description"] = self.about.as_ref().into();
         if !self.default.is_null() {
             schema["default"] = self.default.clone();
         }
@@ -83,11 +85,12 @@ pub(super) fn json_of_schema<T: JsonSchema>() -> Json {
 /// where it has one, or `varies` with a default that depends on the machine; an `example`, for the schema and
 /// the example file; and `restart` with what to do after a change, where that takes effect at a restart.
 /// `restart` behind the section's name is meant for all of its rows. A part, behind `..`, is a table whose
-/// rows are this section's too; one of them may have another example here.
+/// rows are this section's too; one of them may have another example here. One part may come before the rows.
 macro_rules! settings {
     (
         $(#[doc = $about:literal])+
         $section:literal => $vis:vis $name:ident $(, restart: $all:expr)? $(, rules: $rules:expr)?;
+        $(.. $head:ident: $head_rows:ty;)?
         $(
             $(#[doc = $doc:literal])+
             $key:ident: $kind:ty
@@ -107,6 +110,10 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq)]
         $vis struct $name {
             $(
+                /// Keys that other tables have as well.
+                pub $head: $head_rows,
+            )?
+            $(
                 $(#[doc = $doc])+
                 pub $key: <$kind as $crate::config::kind::Kind>::Value,
             )+
@@ -119,6 +126,7 @@ macro_rules! settings {
         impl Default for $name {
             fn default() -> Self {
                 Self {
+                    $($head: <$head_rows>::default(),)?
                     $($key: settings!(@or_default $($default)? $($varies)?),)+
                     $($part: <$rows>::default(),)*
                 }
@@ -138,6 +146,7 @@ macro_rules! settings {
                     }
                 )?)+
                 Self {
+                    $($head: <$head_rows>::read(section, default.$head),)?
                     $($key: <$kind as $crate::config::kind::Kind>::setting(
                         section,
                         stringify!($key),
@@ -160,7 +169,9 @@ macro_rules! settings {
                 use $crate::config::kind::Kind;
                 let default = Self::default();
                 let all: &[&'static str] = &[$($all)?];
-                let rows = vec![$({
+                let mut rows: Vec<$crate::config::table::Row> = Vec::new();
+                $(rows.extend(<$head_rows as $crate::config::table::Settings>::table().rows);)?
+                rows.extend([$({
                     let remedy: &[&'static str] = &[$($remedy)?];
                     let required: &[bool] = &[$($required)?];
                     let example: &[serde_json::Value] = &[$(serde_json::json!($example))?];
@@ -168,17 +179,16 @@ macro_rules! settings {
                     let default = $crate::config::plain::Plain::plain(&default.$key);
                     $crate::config::table::Row {
                         key: stringify!($key),
-                        about: concat!($($doc),+).trim(),
+                        about: concat!($($doc),+).trim().into(),
                         required: required == [true],
                         schema: <$kind>::schema(),
                         default: if varies { serde_json::Value::Null } else { default },
                         example: example.first().cloned().unwrap_or_default(),
                         remedy: remedy.iter().chain(all).next().copied(),
                     }
-                }),+];
+                }),+]);
                 $(
                     let remedy: &[&'static str] = &[$($part_remedy)?];
-                    let mut rows = rows;
                     rows.extend(<$rows>::table().rows.into_iter().map(|mut row| {
                         row.remedy = remedy.first().copied();
                         $(if row.key == stringify!($of) {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use toml::de::DeValue;
 
-use crate::model::{DomainName, ParseError, Pattern, Word, choose};
+use crate::model::{DomainName, ParseError, Pattern, SampleRate, Word, choose};
 
 /// Turns a value into what it means, or says what would be right.
 pub(super) trait Read<T>: Fn(&DeValue<'_>) -> Result<T, String> {}
@@ -54,9 +54,8 @@ pub(super) fn number(value: &DeValue<'_>) -> Option<f64> {
 
 /// A share of a whole, 0 to 1.
 pub(super) fn share(value: &DeValue<'_>) -> Result<f64, String> {
-    number(value)
-        .filter(|number| (0.0..=1.0).contains(number))
-        .ok_or_else(|| "write a share from 0 to 1, without quotes, such as 0.1".into())
+    let share = number(value).and_then(|number| SampleRate::try_from(number).ok());
+    share.map(SampleRate::get).ok_or_else(|| SampleRate::FORM.into())
 }
 
 pub(super) fn string(value: &DeValue<'_>) -> Result<String, String> {

@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use crate::model::{Actor, EventKind};
+use crate::model::{Actor, EventKind, ReleaseLabel, Tag};
 
 /// Logs an event: one line for each domain that moves, and one for all else.
 pub(super) fn announce(revision: u64, actor: &Actor, event: &EventKind) {
@@ -33,6 +33,33 @@ pub(super) fn announce(revision: u64, actor: &Actor, event: &EventKind) {
         }
         EventKind::BackendRemoved { backend } => {
             info!(revision, %actor, event = "backend_removed", backend_id = %backend, "state changed");
+        }
+        EventKind::Deploy { apps, steps, outcome: _, forced, reason } => {
+            for of in apps {
+                let (app, from, to) = (&of.app, of.from.as_ref().map(Tag::as_str), of.to.as_str());
+                let release = of.release.as_ref().map(ReleaseLabel::as_str);
+                info!(revision, %actor, event = "deployed", %app, from, to, release, forced, reason, "state changed");
+            }
+            for step in steps {
+                let (domain, from, to) = (&step.domain, step.from.as_str(), step.to.as_str());
+                info!(revision, %actor, event = "switched", %domain, from, to, forced, reason, "state changed");
+            }
+        }
+        EventKind::StandbyRemoved { app, tag, backends } => {
+            let (tag, backends) = (tag.as_str(), backends.len());
+            info!(revision, %actor, event = "standby_removed", %app, tag, backends, "state changed");
+        }
+        EventKind::AppAdded { app, domains } => {
+            let domains = domains.len();
+            info!(revision, %actor, event = "app_added", %app, domains, "state changed");
+        }
+        EventKind::AppSet { app, changed } => {
+            let changed = changed.join("; ");
+            info!(revision, %actor, event = "app_set", %app, changed, "state changed");
+        }
+        EventKind::AppRemoved { app, domains, backends } => {
+            let (domains, backends) = (domains.len(), backends.len());
+            info!(revision, %actor, event = "app_removed", %app, domains, backends, "state changed");
         }
         EventKind::FileApplied { path, changed, domains: _ } => {
             let changed = changed.join("; ");

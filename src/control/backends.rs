@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::domains::changes;
 use super::edit::Edit;
-use super::{Caller, ControlError, ControlPlane, drain, files, find, loss};
+use super::{Caller, ControlError, ControlPlane, Effect, drain, files, find, loss};
 use crate::model::record::{self, Record};
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendOptions, BackendState, Change, EventKind, Tag,
+    Backend, BackendAddr, BackendId, BackendOptions, BackendState, Change, EventKind, PoolName, Tag,
 };
 use crate::state::{BackendLive, Snapshot};
 
@@ -42,12 +42,13 @@ impl ControlPlane {
         &self,
         caller: impl Into<Caller> + Send,
         new: NewBackend,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         self.edit_reading(caller, move |snapshot, _| {
             if snapshot.backend(&new.id).is_some() {
                 return Err(ControlError::BackendExists { backend: new.id.clone() });
             }
             files::check_options(&new)?;
+            find::named_app(snapshot, new.options.app.as_ref())?;
             let event = EventKind::BackendAdded { backend: new.id.clone() };
             Ok(Some(Edit::new(vec![Change::PutBackend(new.clone())], event)))
         })
@@ -64,7 +65,7 @@ impl ControlPlane {
         caller: impl Into<Caller> + Send,
         id: BackendId,
         edit: BackendEdit,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         self.edit_reading(caller, move |snapshot, _| {
             let edit = edit.clone();
             let node = find::backend(snapshot, &id)?;
@@ -85,9 +86,10 @@ impl ControlPlane {
                 after.state = state;
             }
             if !edit.force {
-                loss::check(snapshot, node, &left(before, &after))?;
+                loss::check(snapshot, node, left(before, &after))?;
             }
             files::check_options(&after)?;
+            find::named_app(snapshot, after.options.app.as_ref())?;
             let changed = changes(before.differences(&after));
             // A file that is named again is read again.
             let reads_again = names_files && before.options.files().eq(after.options.files());
@@ -106,7 +108,7 @@ impl ControlPlane {
         caller: impl Into<Caller> + Send,
         id: BackendId,
         tags: BTreeSet<Tag>,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         self.edit(caller, move |snapshot| {
             let before = &find::backend(snapshot, &id)?.backend;
             let mut after = before.clone();
@@ -127,7 +129,7 @@ impl ControlPlane {
         id: BackendId,
         tags: BTreeSet<Tag>,
         force: bool,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         self.edit(caller, move |snapshot| {
             let node = find::backend(snapshot, &id)?;
             let before = &node.backend;
@@ -135,7 +137,9 @@ impl ControlPlane {
                 return Err(ControlError::NotTagged { backend: id, tag: tag.clone() });
             }
             if !force {
-                loss::check(snapshot, node, &tags)?;
+                let app = before.options.app.as_ref();
+                let pools = tags.iter().map(|tag| PoolName::new(app, tag));
+                loss::check(snapshot, node, pools.collect())?;
             }
             let mut after = before.clone();
             after.tags.retain(|tag| !tags.contains(tag));
@@ -155,13 +159,13 @@ impl ControlPlane {
         id: BackendId,
         state: BackendState,
         force: bool,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         self.edit(caller, move |snapshot| {
             let node = find::backend(snapshot, &id)?;
             let before = &node.backend;
             let leaves = before.state == BackendState::Ready && state != BackendState::Ready;
             if leaves && !force {
-                loss::check(snapshot, node, &before.tags)?;
+                loss::check(snapshot, node, before.pools().collect())?;
             }
             Ok(put_changed(before, Backend { state, ..before.clone() }))
         })
@@ -180,7 +184,7 @@ impl ControlPlane {
         timeout: Option<Duration>,
         force: bool,
         progress: impl FnMut(usize) + Send,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         let mut caller = caller.into();
         let before = find::backend(&self.snapshot(), &id)?.backend.state;
         if before == BackendState::Ready {
@@ -191,7 +195,7 @@ impl ControlPlane {
         } else if !force {
             let snapshot = self.snapshot();
             let node = find::backend(&snapshot, &id)?;
-            loss::check(&snapshot, node, &node.backend.tags)?;
+            loss::check(&snapshot, node, node.backend.pools().collect())?;
         }
         let drained = self.drain_backend(&id, timeout, progress).await;
         still_leaving(&self.snapshot(), &id)?;
@@ -241,11 +245,10 @@ fn still_leaving(snapshot: &Snapshot, id: &BackendId) -> Result<(), ControlError
     }
 }
 
-/// The tags whose pools lose the backend.
-fn left(before: &Backend, after: &Backend) -> BTreeSet<Tag> {
+/// The pools that lose the backend.
+fn left(before: &Backend, after: &Backend) -> Vec<PoolName> {
     let stops = before.state == BackendState::Ready && after.state != BackendState::Ready;
-    let lost = |tag: &&Tag| stops || !after.tags.contains(*tag);
-    before.tags.iter().filter(lost).cloned().collect()
+    before.pools().filter(|pool| stops || !after.is_in(pool)).collect()
 }
 
 fn put(after: Backend, changed: Vec<String>) -> Edit {

@@ -41,7 +41,9 @@ impl Caller {
     pub(super) fn file_errors(&self) -> FileErrors {
         match self.actor {
             Actor::Token { .. } | Actor::Unknown => FileErrors::Hidden,
-            Actor::Socket { .. } | Actor::File | Actor::Certificates => FileErrors::Whole,
+            Actor::Socket { .. } | Actor::File | Actor::Certificates | Actor::Server => {
+                FileErrors::Whole
+            }
         }
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::{ControlError, ControlPlane};
 use crate::config::Declared;
 use crate::model::record::Differing;
-use crate::model::{Backend, Difference, EntryKind, Event, EventKind, Made, Outcome, VirtualHost};
+use crate::model::{
+    App, Backend, DeployedApp, Difference, EntryKind, Event, EventKind, Made, Outcome, VirtualHost,
+};
 use crate::state::Snapshot;
 use crate::store::ReadLimit;
 
@@ -86,29 +88,63 @@ fn entries_of(event: &EventKind) -> Vec<(EntryKind, String)> {
         EventKind::BackendAdded { backend }
         | EventKind::BackendSet { backend, .. }
         | EventKind::BackendRemoved { backend } => vec![(EntryKind::Backend, backend.to_string())],
+        EventKind::Deploy { apps, .. } => deployed(event, apps),
+        EventKind::StandbyRemoved { backends, .. } => {
+            backends.iter().map(|id| (EntryKind::Backend, id.to_string())).collect()
+        }
+        EventKind::AppAdded { app, .. } | EventKind::AppSet { app, .. } => {
+            vec![(EntryKind::App, app.to_string())]
+        }
+        EventKind::AppRemoved { app, domains, backends } => {
+            let domains = domains.iter().map(|name| (EntryKind::Domain, name.to_string()));
+            let backends = backends.iter().map(|id| (EntryKind::Backend, id.to_string()));
+            std::iter::once((EntryKind::App, app.to_string()))
+                .chain(domains)
+                .chain(backends)
+                .collect()
+        }
         // What the file did is no difference from it, and certificates are not in it.
         EventKind::FileApplied { .. } | EventKind::Certificate { .. } => Vec::new(),
         other => other.domains().iter().map(|d| (EntryKind::Domain, d.to_string())).collect(),
     }
 }
 
+/// The entries that a deploy is about: its apps, their domains and backends.
+fn deployed(event: &EventKind, apps: &[DeployedApp]) -> Vec<(EntryKind, String)> {
+    let domains = event.domains().into_iter().map(|name| (EntryKind::Domain, name.to_string()));
+    let of_app = |of: &DeployedApp| {
+        let backends = of.backends_added.iter().chain(&of.backends_removed);
+        let backends = backends.map(|id| (EntryKind::Backend, id.to_string()));
+        std::iter::once((EntryKind::App, of.app.to_string())).chain(backends).collect::<Vec<_>>()
+    };
+    domains.chain(apps.iter().flat_map(of_app)).collect()
+}
+
 /// Whether an event about the entry made the difference.
 fn made(event: &EventKind, difference: &Difference) -> bool {
     let field = difference.field.as_deref();
     match event {
+        EventKind::Deploy { outcome, .. } => {
+            (field == Some(LIVE) || field.is_none())
+                && !matches!(outcome, Outcome::GateFailed { .. })
+        }
         EventKind::Switch { outcome, .. } => {
             field == Some(LIVE) && !matches!(outcome, Outcome::GateFailed { .. })
         }
-        EventKind::DomainAdded { .. } | EventKind::BackendAdded { .. } => difference.live.is_some(),
-        EventKind::DomainRemoved { .. } | EventKind::BackendRemoved { .. } => {
-            difference.live.is_none()
-        }
-        EventKind::DomainSet { changed, .. } | EventKind::BackendSet { changed, .. } => field
-            .is_some_and(|field| {
-                changed.iter().any(|change| {
-                    change.strip_prefix(field).is_some_and(|rest| rest.starts_with(':'))
-                })
-            }),
+        EventKind::DomainAdded { .. }
+        | EventKind::BackendAdded { .. }
+        | EventKind::AppAdded { .. } => difference.live.is_some(),
+        EventKind::StandbyRemoved { .. }
+        | EventKind::DomainRemoved { .. }
+        | EventKind::BackendRemoved { .. }
+        | EventKind::AppRemoved { .. } => difference.live.is_none(),
+        EventKind::DomainSet { changed, .. }
+        | EventKind::AppSet { changed, .. }
+        | EventKind::BackendSet { changed, .. } => field.is_some_and(|field| {
+            changed
+                .iter()
+                .any(|change| change.strip_prefix(field).is_some_and(|rest| rest.starts_with(':')))
+        }),
         EventKind::FileApplied { .. } | EventKind::Certificate { .. } | EventKind::Unknown => false,
     }
 }
@@ -119,6 +155,18 @@ const LIVE: &str = "live";
 /// The differences, by kind and name. Pure.
 fn differences(live: &Snapshot, applied: &Declared) -> Vec<Difference> {
     let mut found = Found::default();
+    let declared: BTreeSet<_> = applied.apps.iter().map(|app| &app.name).collect();
+    for app in &applied.apps {
+        if let Some(node) = live.app(&app.name) {
+            let said = App { options: app.options.clone(), ..node.app.clone() };
+            found.fields(EntryKind::App, &app.name, said.differences(&node.app));
+        } else {
+            found.add(EntryKind::App, &app.name, None, Some("declared".to_owned()), None);
+        }
+    }
+    for node in live.apps().filter(|node| !declared.contains(&node.app.name)) {
+        found.add(EntryKind::App, &node.app.name, None, None, Some("there".to_owned()));
+    }
     let declared: BTreeSet<_> = applied.domains.iter().map(|domain| &domain.domain).collect();
     for domain in &applied.domains {
         let now = live.domain(&domain.domain).map(|node| &node.virtual_host);

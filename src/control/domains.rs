@@ -1,12 +1,11 @@
 //! Commands on virtual hosts.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::edit::Edit;
-use super::{Caller, ControlError, ControlPlane, Reach, find};
+use super::{Caller, ControlError, ControlPlane, Effect, Reach, find};
 use crate::model::record::{self, Differing, Record};
 use crate::model::{Change, DomainName, EventKind, OptionError, VirtualHost};
 use crate::state::Snapshot;
@@ -39,7 +38,7 @@ impl ControlPlane {
         &self,
         caller: impl Into<Caller> + Send,
         new: NewDomain,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         self.edit_reading(caller, move |snapshot, reach| add(snapshot, &new, reach).map(Some)).await
     }
 
@@ -53,7 +52,7 @@ impl ControlPlane {
         caller: impl Into<Caller> + Send,
         domain: DomainName,
         edit: DomainEdit,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         self.edit_reading(caller, move |snapshot, reach| {
             set(snapshot, &domain, edit.clone(), reach)
         })
@@ -68,23 +67,13 @@ impl ControlPlane {
         &self,
         caller: impl Into<Caller> + Send,
         domain: DomainName,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         self.edit(caller, move |snapshot| {
             let domain = find::domain(snapshot, &domain)?.virtual_host.domain.clone();
             let event = EventKind::DomainRemoved { domain: domain.clone() };
             Ok(Some(Edit::new(vec![Change::DropDomain(domain)], event)))
         })
         .await
-    }
-
-    /// Applies an edit and answers with the state after it, or of now when there was nothing to do.
-    pub(super) async fn edit(
-        &self,
-        caller: impl Into<Caller> + Send,
-        plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
-    ) -> Result<Arc<Snapshot>, ControlError> {
-        let applied = self.change(caller, plan).await?;
-        Ok(applied.map_or_else(|| self.snapshot(), |applied| applied.snapshot))
     }
 }
 
@@ -98,8 +87,9 @@ fn add(snapshot: &Snapshot, new: &NewDomain, reach: &Reach) -> Result<Edit, Cont
     check_names(snapshot, &virtual_host)?;
     check_options(&virtual_host)?;
     reach.place_pages(None, &mut virtual_host)?;
+    find::named_app(snapshot, virtual_host.app())?;
     if !new.force {
-        virtual_host.serving().try_for_each(|tag| find::carried(snapshot, tag))?;
+        virtual_host.serving_pools().try_for_each(|pool| find::carried(snapshot, &pool))?;
     }
     let event = EventKind::DomainAdded {
         domain: virtual_host.domain.clone(),
@@ -122,8 +112,14 @@ fn set(
     check_names(snapshot, &after)?;
     check_options(&after)?;
     reach.place_pages(Some(before), &mut after)?;
-    for tag in after.serving().filter(|tag| before.serving().all(|served| served != *tag)) {
-        find::carried(snapshot, tag)?;
+    find::named_app(snapshot, after.app())?;
+    let served: Vec<_> = before.serving_pools().collect();
+    for pool in after.serving_pools().filter(|pool| !served.contains(pool)) {
+        find::carried(snapshot, &pool)?;
+    }
+    if after.app() != before.app() {
+        // The tag before is one of the other app.
+        after.previous = None;
     }
     let changed = changes(before.differences(&after));
     if changed.is_empty() {

@@ -1,11 +1,13 @@
 //! Why a command was refused or failed.
 
+mod hint;
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::config::ConfigError;
 use crate::model::{
-    BackendAnswer, BackendId, BackendState, DomainName, EntryKind, Made, OptionError, Tag, counted,
-    with_causes,
+    AppName, BackendAddr, BackendAnswer, BackendId, BackendState, DomainName, EntryKind, Made,
+    OptionError, PoolName, Tag, counted, with_causes,
 };
 use crate::store::StoreError;
 
@@ -29,14 +31,113 @@ pub(crate) enum ControlError {
         near: Option<BackendId>,
     },
     /// No backend carries the tag.
-    #[error("no backend carries the tag `{tag}`")]
+    #[error("{}", not_carried(.pool))]
     UnknownTag {
         /// What was asked for.
-        tag: Tag,
+        pool: PoolName,
         /// The tag that is most like it.
         near: Option<Tag>,
-        /// The tags that backends carry.
+        /// The tags that backends of the app carry.
         known: Vec<Tag>,
+    },
+    /// There is no such app.
+    #[error("unknown app `{app}`")]
+    UnknownApp {
+        /// What was asked for.
+        app: AppName,
+        /// The name that is most like it.
+        near: Option<AppName>,
+    },
+    /// There is an app of that name.
+    #[error("the app `{app}` exists already")]
+    AppExists {
+        /// The name.
+        app: AppName,
+    },
+    /// Something belongs to the app that is to be removed.
+    #[error("the {kind} `{by}` belongs to the app `{app}`")]
+    AppInUse {
+        /// The app.
+        app: AppName,
+        /// What belongs to it.
+        kind: EntryKind,
+        /// Its name.
+        by: String,
+    },
+    /// A deploy names no address.
+    #[error("no address is named")]
+    NoAddress,
+    /// A deploy names an address twice.
+    #[error("the address `{address}` is named twice")]
+    AddressTwice {
+        /// The address.
+        address: BackendAddr,
+    },
+    /// An app that has no domain can't be deployed.
+    #[error("the app `{app}` has no domain")]
+    NoHost {
+        /// The app.
+        app: AppName,
+    },
+    /// A domain belongs to another app, or to none.
+    #[error("{}", of_other_app(.domain, .owner.as_ref()))]
+    OtherApp {
+        /// The domain.
+        domain: DomainName,
+        /// The app that it belongs to.
+        owner: Option<AppName>,
+        /// The app that it was to belong to.
+        app: AppName,
+    },
+    /// A backend that is to belong to an app serves a domain that is not to.
+    #[error("the backend `{backend}` serves `{domain}` too")]
+    ServesOther {
+        /// The backend.
+        backend: BackendId,
+        /// The domain.
+        domain: DomainName,
+    },
+    /// The domains of an app are live on different tags.
+    #[error("{}", split(.app, .domains))]
+    AppIsSplit {
+        /// The app.
+        app: AppName,
+        /// Two of its domains with their tags.
+        domains: Vec<(DomainName, Tag)>,
+    },
+    /// The tag for a new version serves already.
+    #[error("the tag `{tag}` of `{app}` serves `{domain}` already")]
+    TagServes {
+        /// The app.
+        app: AppName,
+        /// The tag.
+        tag: Tag,
+        /// The domain that it serves, or a path of it.
+        domain: DomainName,
+    },
+    /// A name is that of a domain and of an app.
+    #[error("`{name}` is a domain and an app")]
+    Ambiguous {
+        /// The name.
+        name: DomainName,
+    },
+    /// A domain would join the backends of another one, which never served it.
+    #[error("the backends of `{tag}` serve `{other}` and have never served `{domain}`")]
+    ForeignTag {
+        /// The domain.
+        domain: DomainName,
+        /// The tag that it was to move to.
+        tag: Tag,
+        /// A domain that is live on the tag.
+        other: DomainName,
+    },
+    /// Another deploy of the app has not ended.
+    #[error("another deploy of `{app}` is under way ({phase})")]
+    DeployRunning {
+        /// The app.
+        app: AppName,
+        /// Where that deploy is.
+        phase: &'static str,
     },
     /// The name is taken.
     #[error("{}", taken(.name, .owner))]
@@ -63,6 +164,16 @@ pub(crate) enum ControlError {
     OptionValue {
         /// The domain.
         domain: DomainName,
+        /// The key, with what leads to it.
+        path: String,
+        /// What is wrong, and what would be right.
+        remedy: String,
+    },
+    /// What stands at an option of an app does not fit.
+    #[error("the option `{path}` of the app `{app}` does not fit")]
+    AppOption {
+        /// The app.
+        app: AppName,
         /// The key, with what leads to it.
         path: String,
         /// What is wrong, and what would be right.
@@ -135,9 +246,21 @@ pub(crate) enum ControlError {
         /// The revision of now.
         now: u64,
     },
-    /// The text is no plan's token.
-    #[error("this is not the token of a plan")]
-    NoPlanToken,
+    /// There is no plan with this token.
+    #[error("there is no plan `{token}`")]
+    UnknownPlan {
+        /// The token.
+        token: String,
+    },
+    /// The plan was made by a newer version.
+    #[error("the plan was made by a newer `vhost`, and this one cannot carry it out")]
+    NewerPlan,
+    /// The plan is one of another verb.
+    #[error("this is the plan of a {verb}")]
+    PlanOfOther {
+        /// The verb of `vhost ctl` that applies it.
+        verb: &'static str,
+    },
     /// It is unknown which tag is the other one.
     #[error("{}", no_other(.domain, .live, .previous.as_ref()))]
     NoOtherTag {
@@ -294,6 +417,11 @@ impl ControlError {
         Self::OptionValue { domain: domain.clone(), path, remedy }
     }
 
+    /// What is wrong with an option of an app.
+    pub(crate) fn app_option(app: &AppName, error: OptionError) -> Self {
+        Self::AppOption { app: app.clone(), path: error.path, remedy: error.reason }
+    }
+
     /// What is wrong with an option of a backend.
     pub(crate) fn backend_option(backend: &BackendId, error: OptionError) -> Self {
         let what = format!("`{}` so", error.path);
@@ -317,100 +445,6 @@ impl ControlError {
             }
             _ => Vec::new(),
         }
-    }
-
-    /// What to do next, where there is something.
-    pub(crate) fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::UnknownDomain { near: Some(near), .. } => format!("did you mean `{near}`?"),
-            Self::UnknownDomain { .. } => "`vhost ctl domain list` shows all".into(),
-            Self::UnknownBackend { near: Some(near), .. } => format!("did you mean `{near}`?"),
-            Self::UnknownBackend { .. } => "`vhost ctl backend list` shows all".into(),
-            Self::UnknownTag { near: Some(near), .. } => format!("did you mean `{near}`?"),
-            Self::UnknownTag { known, .. } if known.is_empty() => {
-                "add one first: `vhost ctl backend add ID ADDRESS --tag TAG`".into()
-            }
-            Self::UnknownTag { known, .. } => format!("backends carry {}", list(known)),
-            Self::DomainExists { owner, .. } => {
-                format!("change it with `vhost ctl domain set {owner}`, or remove it first")
-            }
-            Self::BackendExists { backend } => {
-                format!("change it with `vhost ctl backend set {backend}`, or remove it first")
-            }
-            Self::NoDomain => "name at least one".into(),
-            Self::NamedTwice { .. } => "name it once".into(),
-            Self::OptionValue { remedy, .. }
-            | Self::BackendOption { remedy, .. }
-            | Self::BackendFile { remedy, .. } => remedy.clone(),
-            Self::NotTagged { backend, .. } => {
-                format!("`vhost ctl backend show {backend}` shows its tags")
-            }
-            Self::LastBackend { .. } => {
-                "make another backend healthy first (`vhost ctl backend ready ID --wait`), or pass \
-                 `--force`"
-                    .into()
-            }
-            Self::SwitchRunning { domain, phase: "draining" } => {
-                format!("`vhost ctl undo {domain}` goes back at once; or wait for it to end")
-            }
-            Self::SwitchRunning { .. } => "wait for it to end, then try again".into(),
-            Self::Moved { .. } | Self::OtherRevision { .. } => {
-                "look at the state and try again".into()
-            }
-            Self::PlanOutdated { .. } => {
-                "nothing was changed; plan again: `vhost ctl switch DOMAIN TAG --plan`".into()
-            }
-            Self::NoPlanToken => {
-                "copy the whole token that `vhost ctl switch DOMAIN TAG --plan` printed".into()
-            }
-            Self::NoOtherTag { known, live, .. } => {
-                let others: Vec<_> = known.iter().filter(|tag| *tag != live).cloned().collect();
-                if others.is_empty() {
-                    "add backends with another tag first".into()
-                } else {
-                    format!("name the tag; backends carry {}", list(&others))
-                }
-            }
-            Self::NothingToUndo { .. } => "name a tag: `vhost ctl switch DOMAIN TAG`".into(),
-            Self::NoneReady { backends, .. } => {
-                let id = backends.first().map_or("ID", |(id, _)| id.as_str());
-                format!("make one ready: `vhost ctl backend ready {id}`")
-            }
-            Self::GateFailed { .. } => {
-                "nothing was changed; look at the backends above, then try again".into()
-            }
-            Self::NotHealthy { .. } => "look at the backends above".into(),
-            Self::NotDrained { .. } => {
-                "they may still finish: run it again to keep waiting; stopping their backend cuts them off".into()
-            }
-            Self::NotRemoved { backend, .. } => format!(
-                "they may still finish: run it again to keep waiting, remove it now with `--force`, or \
-                 keep it with `vhost ctl backend ready {backend}`"
-            ),
-            Self::MadeReady { .. } => "run it again if it should still be removed".into(),
-            Self::FileConflict { kind, name, .. } => format!(
-                "change the file's entry to the live one (`vhost ctl config export` shows it), remove it \
-                 from the file, or remove the live one first: `vhost ctl {kind} remove {name}`"
-            ),
-            Self::FileNameTaken { owner, .. } => format!(
-                "remove the name from the file, or from `{owner}` first: `vhost ctl domain show {owner}`"
-            ),
-            Self::FileUnserved { domain, tag, .. } => format!(
-                "keep a backend with the tag `{tag}` in the file, or move `{domain}` to another tag \
-                 first (`vhost ctl switch {domain} TAG`), or pass `--force`"
-            ),
-            Self::Config(error) => error.hint().map_or_else(
-                || "nothing was changed; `vhost check` reports the same before a reload".to_owned(),
-                str::to_owned,
-            ),
-            Self::NeverStill => "try again".into(),
-            Self::Store(error) => error.hint(),
-            Self::NoFile { .. } => {
-                "`vhost ctl` changes domains and backends; to change settings, start it with others"
-                    .into()
-            }
-            Self::Stopping => return None,
-        })
     }
 }
 
@@ -482,19 +516,29 @@ fn states(backends: &[(BackendId, BackendState)]) -> String {
     shown.chain(rest).collect::<Vec<_>>().join(", ")
 }
 
+fn of_other_app(domain: &DomainName, owner: Option<&AppName>) -> String {
+    match owner {
+        Some(owner) => format!("the domain `{domain}` belongs to the app `{owner}`"),
+        None => format!("the domain `{domain}` exists and is in no app"),
+    }
+}
+
+fn split(app: &AppName, domains: &[(DomainName, Tag)]) -> String {
+    let each = domains.iter().map(|(domain, tag)| format!("`{domain}` is on `{tag}`"));
+    format!("the domains of `{app}` are on different tags: {}", each.collect::<Vec<_>>().join(", "))
+}
+
+fn not_carried(PoolName { app, tag }: &PoolName) -> String {
+    match app {
+        Some(app) => format!("no backend of the app `{app}` carries the tag `{tag}`"),
+        None => format!("no backend carries the tag `{tag}`"),
+    }
+}
+
 fn taken(name: &DomainName, owner: &DomainName) -> String {
     if name == owner {
         format!("the domain `{name}` exists already")
     } else {
         format!("`{name}` is an alias of `{owner}` already")
     }
-}
-
-/// The tags, as many as fit a line.
-fn list(tags: &[Tag]) -> String {
-    const MOST: usize = 8;
-    let shown = tags.iter().take(MOST).map(|tag| format!("`{tag}`"));
-    let more = tags.len().saturating_sub(MOST);
-    let rest = (more > 0).then(|| format!("and {more} more"));
-    shown.chain(rest).collect::<Vec<_>>().join(", ")
 }

@@ -8,7 +8,7 @@ use super::plane::off_the_runtime;
 use super::{Configuration, ControlError};
 use crate::config::{Origin, Setting};
 use crate::model::record::{self, Record};
-use crate::model::{Backend, BackendState, VirtualHost, escape_references};
+use crate::model::{App, Backend, BackendState, VirtualHost, escape_references};
 use crate::state::Snapshot;
 
 /// A config file that reproduces the live state.
@@ -47,6 +47,9 @@ fn export(settings: &[Setting], live: &Snapshot, secrets: Secrets) -> Exported {
     let mut text = String::new();
     write_settings(&mut text, settings);
     let mut warnings = Vec::new();
+    for node in live.apps() {
+        write_app(&mut text, &node.app);
+    }
     for node in live.domains() {
         let virtual_host = &node.virtual_host;
         let hidden = write_domain(&mut text, virtual_host, secrets);
@@ -56,7 +59,7 @@ fn export(settings: &[Setting], live: &Snapshot, secrets: Secrets) -> Exported {
                 virtual_host.domain
             ));
         }
-        if live.pool(&virtual_host.live).is_none() {
+        if live.pool(&node.live().pool).is_none() {
             warnings.push(format!(
                 "no backend carries `{}`, the live tag of `{}`: a config file wants one",
                 virtual_host.live, virtual_host.domain
@@ -94,6 +97,12 @@ fn was_set(setting: &Setting) -> bool {
         }
         Origin::Default => false,
     }
+}
+
+fn write_app(text: &mut String, app: &App) {
+    begin(text, "[[apps]]");
+    write_key(text, "name", escaped(&app.name));
+    write_options(text, &app.options);
 }
 
 /// Writes a domain, and says whether anything of it is hidden.

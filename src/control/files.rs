@@ -3,7 +3,6 @@
 use super::caller::{FileErrors, HIDDEN_ERROR, HIDDEN_HINT};
 use super::edit::Edit;
 use super::{ControlError, Reach};
-use crate::model::record::Record;
 use crate::model::{Backend, Change, EventKind};
 use crate::state::Snapshot;
 use crate::tls::{PeerFiles, TlsFileError};
@@ -41,7 +40,10 @@ pub(super) fn read(
                     read.map_err(|error| unusable(after, &error, errors))?;
                 }
             }
-            Change::DropDomain(_) | Change::DropBackend(_) => {}
+            Change::DropDomain(_)
+            | Change::DropBackend(_)
+            | Change::PutApp(_)
+            | Change::DropApp(_) => {}
         }
     }
     Ok(files)
@@ -67,7 +69,7 @@ impl Edit {
 
 /// Whether the options fit the scheme and each other.
 pub(super) fn check_options(backend: &Backend) -> Result<(), ControlError> {
-    let problem = backend.options.problems().into_iter().next();
+    let problem = backend.problems().into_iter().next();
     problem.map_or(Ok(()), |problem| Err(ControlError::backend_option(&backend.id, problem)))
 }
 

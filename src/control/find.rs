@@ -3,18 +3,35 @@
 use std::sync::Arc;
 
 use super::ControlError;
-use crate::model::{BackendId, DomainName, Pattern, Tag, nearest};
-use crate::state::{BackendNode, DomainNode, Snapshot};
+use crate::model::{AppName, BackendId, DomainName, Pattern, PoolName, Tag, nearest};
+use crate::state::{AppNode, BackendNode, DomainNode, Snapshot};
 
-/// A backend carries the tag.
-pub(super) fn carried(snapshot: &Snapshot, tag: &Tag) -> Result<(), ControlError> {
-    if snapshot.pool(tag).is_some() {
+/// The pool has a backend.
+pub(super) fn carried(snapshot: &Snapshot, pool: &PoolName) -> Result<(), ControlError> {
+    if snapshot.pool(pool).is_some() {
         return Ok(());
     }
-    let known: Vec<Tag> = snapshot.tags().into_iter().cloned().collect();
-    let near = nearest(tag.as_str(), known.iter().map(Tag::as_str));
+    let known: Vec<Tag> = snapshot.tags(pool.app.as_ref()).into_iter().cloned().collect();
+    let near = nearest(pool.tag.as_str(), known.iter().map(Tag::as_str));
     let near = near.and_then(|near| near.parse().ok());
-    Err(ControlError::UnknownTag { tag: tag.clone(), near, known })
+    Err(ControlError::UnknownTag { pool: pool.clone(), near, known })
+}
+
+/// The app of that name.
+pub(crate) fn app<'a>(
+    snapshot: &'a Snapshot,
+    name: &AppName,
+) -> Result<&'a Arc<AppNode>, ControlError> {
+    snapshot.app(name).ok_or_else(|| {
+        let names = snapshot.apps().map(|node| node.app.name.as_str());
+        let near = nearest(name.as_str(), names).and_then(|near| near.parse().ok());
+        ControlError::UnknownApp { app: name.clone(), near }
+    })
+}
+
+/// The app that a domain or a backend names exists.
+pub(super) fn named_app(snapshot: &Snapshot, name: Option<&AppName>) -> Result<(), ControlError> {
+    name.map_or(Ok(()), |name| app(snapshot, name).map(drop))
 }
 
 /// The virtual host of that name or alias.

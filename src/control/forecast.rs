@@ -1,24 +1,31 @@
 //! What a switch would do: worked out on one state, and bound to it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::plan::{Plan, plan};
-use super::token::PlanToken;
-use super::{ControlError, ControlPlane, SwitchTarget, gate};
-use crate::clock::whole_millis;
+use super::plan::{Plan, joined, plan};
+use super::{ControlError, ControlPlane, SwitchTarget, find, gate};
+use crate::clock::{now_ms, whole_millis};
 use crate::model::{
-    BackendState, Capacity, DomainName, HealthStatus, PlannedBackend, PlannedStep, SwitchOptions,
-    SwitchPlan, SwitchStep, Tag,
+    BackendState, Capacity, DomainName, HealthStatus, KeptPlan, PlannedBackend, PlannedEnd,
+    PlannedStep, PlannedSwitch, PoolName, SwitchOptions, SwitchPlan, SwitchStep, Tag, shorten,
+    time_in_words,
 };
 use crate::state::{BackendNode, Snapshot};
 
+/// The characters of an unknown token that an error repeats.
+const MAX_TOKEN_CHARS: usize = 32;
+
+/// How long the last WebSockets may take to close.
+const CLOSE_MARGIN_MS: u64 = 10_000;
+
 impl ControlPlane {
-    /// Says what a switch would do, and changes nothing. Health is what is known now: nothing is
-    /// probed for it.
+    /// Says what a switch would do, and keeps the plan to be applied. Health is what is known now: nothing
+    /// is probed for it.
     ///
     /// # Errors
-    /// As [`Self::switch`], before its gate.
-    pub(crate) fn plan_switch(
+    /// As [`Self::switch`], before its gate, and when the plan can't be saved.
+    pub(crate) async fn plan_switch(
         &self,
         domains: &[DomainName],
         target: &SwitchTarget,
@@ -26,20 +33,26 @@ impl ControlPlane {
     ) -> Result<SwitchPlan, ControlError> {
         let snapshot = self.snapshot();
         let Plan { steps, unchanged } = plan(&snapshot, domains, target)?;
-        let mut tags: Vec<&Tag> = Vec::new();
-        for tag in steps.iter().flat_map(|step| [&step.from, &step.to]) {
-            if !tags.contains(&tag) {
-                tags.push(tag);
+        if !options.force {
+            self.refuse_foreign(&snapshot, &steps).await?;
+        }
+        let mut pools: Vec<PoolName> = Vec::new();
+        for step in &steps {
+            let of = &find::domain(&snapshot, &step.domain)?.virtual_host;
+            for pool in [of.pool(&step.from), of.pool(&step.to)] {
+                if !pools.contains(&pool) {
+                    pools.push(pool);
+                }
             }
         }
-        let capacity: Vec<Capacity> = tags.iter().map(|tag| capacity(&snapshot, tag)).collect();
-        let becomes_live: BTreeSet<&Tag> = steps.iter().map(|step| &step.to).collect();
+        let capacity: Vec<Capacity> = pools.iter().map(|pool| capacity(&snapshot, pool)).collect();
+        let becomes_live = joined(&snapshot, &steps)?;
         let mut forecast = SwitchPlan {
             revision: snapshot.revision(),
             steps: steps.iter().map(|step| planned_step(&snapshot, step)).collect(),
             unchanged,
             capacity,
-            backends: becomes_live.iter().flat_map(|tag| backends(&snapshot, tag)).collect(),
+            backends: becomes_live.iter().flat_map(|pool| backends(&snapshot, pool)).collect(),
             gate_timeout_ms: whole_millis(options.timeout().unwrap_or(self.options().gate_timeout)),
             drain_timeout_ms: (!options.no_drain).then(|| {
                 whole_millis(options.drain_timeout().unwrap_or(self.options().drain_timeout))
@@ -49,9 +62,26 @@ impl ControlPlane {
         };
         forecast.warnings = self.warnings(&forecast, options.force);
         if !steps.is_empty() {
-            forecast.token = Some(PlanToken::new(&snapshot, steps, options).to_string());
+            let plan = KeptPlan::Switch(PlannedSwitch::on(&snapshot, steps, options));
+            forecast.token = Some(self.keep_plan(plan).await?);
         }
         Ok(forecast)
+    }
+
+    /// Keeps a plan to be applied, and returns its token.
+    pub(super) async fn keep_plan(&self, plan: KeptPlan) -> Result<String, ControlError> {
+        self.with_writer(move |writer, _| Ok(writer.store.keep_plan(&plan, now_ms())?)).await
+    }
+
+    /// The plan of a token.
+    ///
+    /// # Errors
+    /// When there is none, or none any more.
+    pub(super) async fn kept_plan(&self, token: &str) -> Result<KeptPlan, ControlError> {
+        let own = token.to_owned();
+        let found =
+            self.with_writer(move |writer, _| Ok(writer.store.plan(&own, now_ms())?)).await?;
+        found.ok_or_else(|| ControlError::UnknownPlan { token: shorten(token, MAX_TOKEN_CHARS) })
     }
 
     fn warnings(&self, plan: &SwitchPlan, force: bool) -> Vec<String> {
@@ -65,10 +95,16 @@ impl ControlPlane {
                 warnings.push(format!("another switch of `{domain}` is under way ({phase})"));
             }
         }
-        let of = |tag: &Tag| plan.capacity.iter().find(|capacity| capacity.tag == *tag);
+        let of = |step: &PlannedStep, tag: &Tag| {
+            let is_it = |of: &&Capacity| of.app == step.app && of.tag == *tag;
+            plan.capacity.iter().find(is_it)
+        };
         let mut seen = BTreeSet::new();
-        for step in plan.steps.iter().filter(|step| seen.insert((&step.from, &step.to))) {
-            let (Some(before), Some(after)) = (of(&step.from), of(&step.to)) else { continue };
+        for step in plan.steps.iter().filter(|step| seen.insert((&step.app, &step.from, &step.to)))
+        {
+            let (Some(before), Some(after)) = (of(step, &step.from), of(step, &step.to)) else {
+                continue;
+            };
             let Capacity { tag, ready, healthy, .. } = after;
             let needed = gate::needed(*ready, self.options().min_healthy_percent);
             if *ready == 0 {
@@ -91,24 +127,50 @@ impl ControlPlane {
                 ));
             }
         }
+        warnings.extend(plan.steps.iter().filter_map(|step| late_end(step, plan.drain_timeout_ms)));
         warnings
     }
 }
 
+/// What to think about where the drain would be over before the last WebSocket has ended.
+fn late_end(step: &PlannedStep, drain_timeout_ms: Option<u64>) -> Option<String> {
+    let (end, drain_ms) = (step.ends?, drain_timeout_ms?);
+    (step.web_sockets > 0 && end.last_ms >= drain_ms).then(|| {
+        let time = |ms| time_in_words(Duration::from_millis(ms));
+        format!(
+            "the last WebSocket of `{}` is closed {} after the switch, and the drain is over after {}: \
+             give `--drain-timeout {}`",
+            step.domain,
+            time(end.last_ms),
+            time(drain_ms),
+            time(end.last_ms + CLOSE_MARGIN_MS).replace(' ', ""),
+        )
+    })
+}
+
 fn planned_step(snapshot: &Snapshot, step: &SwitchStep) -> PlannedStep {
-    let leaves = snapshot.domain(&step.domain).and_then(|node| node.in_flight_on(&step.from));
+    let node = snapshot.domain(&step.domain);
+    let leaves = node.and_then(|node| node.in_flight_on(&step.from));
     PlannedStep {
         domain: step.domain.clone(),
+        app: node.and_then(|node| node.virtual_host.app()).cloned(),
         from: step.from.clone(),
         to: step.to.clone(),
         requests: leaves.map_or(0, |in_flight| in_flight.count()),
         web_sockets: leaves.map_or(0, |in_flight| in_flight.web_sockets()),
+        ends: snapshot.domain(&step.domain).and_then(|node| node.times().close_left).map(|after| {
+            PlannedEnd {
+                first_ms: whole_millis(after.after()),
+                last_ms: whole_millis(after.in_all()),
+            }
+        }),
     }
 }
 
-fn capacity(snapshot: &Snapshot, tag: &Tag) -> Capacity {
-    let mut capacity = Capacity { tag: tag.clone(), total: 0, ready: 0, healthy: 0, weight: 0 };
-    for node in nodes(snapshot, tag) {
+fn capacity(snapshot: &Snapshot, pool: &PoolName) -> Capacity {
+    let PoolName { app, tag } = pool.clone();
+    let mut capacity = Capacity { tag, app, total: 0, ready: 0, healthy: 0, weight: 0 };
+    for node in nodes(snapshot, pool) {
         capacity.total += 1;
         if node.backend.state == BackendState::Ready {
             capacity.ready += 1;
@@ -121,19 +183,19 @@ fn capacity(snapshot: &Snapshot, tag: &Tag) -> Capacity {
     capacity
 }
 
-fn backends(snapshot: &Snapshot, tag: &Tag) -> Vec<PlannedBackend> {
+fn backends(snapshot: &Snapshot, pool: &PoolName) -> Vec<PlannedBackend> {
     let planned = |node: &BackendNode| PlannedBackend {
         id: node.backend.id.clone(),
-        tag: tag.clone(),
+        tag: pool.tag.clone(),
         address: node.backend.address.clone(),
         weight: node.backend.options.weight,
         state: node.backend.state,
         health: node.live.health_report(),
         in_flight: node.live.in_flight(),
     };
-    nodes(snapshot, tag).map(planned).collect()
+    nodes(snapshot, pool).map(planned).collect()
 }
 
-fn nodes<'a>(snapshot: &'a Snapshot, tag: &Tag) -> impl Iterator<Item = &'a BackendNode> {
-    snapshot.pool(tag).into_iter().flat_map(|pool| pool.backends()).map(|node| &**node)
+fn nodes<'a>(snapshot: &'a Snapshot, pool: &PoolName) -> impl Iterator<Item = &'a BackendNode> {
+    snapshot.pool(pool).into_iter().flat_map(|pool| pool.backends()).map(|node| &**node)
 }

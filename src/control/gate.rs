@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::error::span;
 use super::{ControlError, find};
 use crate::clock::now_ms;
-use crate::model::{BackendAnswer, BackendId, HealthReport, HealthStatus, Tag};
+use crate::model::{BackendAnswer, BackendId, HealthReport, HealthStatus, PoolName};
 use crate::state::{BackendNode, Pool, Snapshot};
 
 /// Between two probes of a backend that did not answer well, so that one that is just starting is
@@ -40,17 +40,18 @@ pub(super) fn needed(ready: usize, percent: u8) -> usize {
     (ready * usize::from(percent)).div_ceil(100).max(1)
 }
 
-/// Probes every ready backend of `tag` until enough are proven healthy: a probe made now succeeded,
+/// Probes every ready backend of `pool` until enough are proven healthy: a probe made now succeeded,
 /// and with it those in a row that the thresholds want. Returns who was.
 pub(super) async fn prove(
     snapshot: &Snapshot,
-    tag: &Tag,
+    pool: &PoolName,
     percent: u8,
     timeout: Duration,
     probe: &ProbeNow,
     mut progress: impl FnMut(usize, usize, usize),
 ) -> Result<BTreeSet<BackendId>, ControlError> {
-    let pool = ready_pool(snapshot, tag)?;
+    let tag = pool.tag.clone();
+    let pool = ready_pool(snapshot, pool)?;
     let backends: Vec<Arc<BackendNode>> = pool.ready().cloned().collect();
     let total = backends.len();
     let needed = needed(total, percent);
@@ -71,7 +72,7 @@ pub(super) async fn prove(
             Ok(Some(Err(_panicked))) => {}
             Ok(None) | Err(_) => {
                 return Err(ControlError::GateFailed {
-                    tag: tag.clone(),
+                    tag,
                     healthy: healthy.len(),
                     needed,
                     total,
@@ -84,17 +85,17 @@ pub(super) async fn prove(
     Ok(healthy)
 }
 
-/// The pool of `tag`, which has at least one ready backend.
+/// The pool of that name, which has at least one ready backend.
 pub(super) fn ready_pool<'a>(
     snapshot: &'a Snapshot,
-    tag: &Tag,
+    name: &PoolName,
 ) -> Result<&'a Arc<Pool>, ControlError> {
-    find::carried(snapshot, tag)?;
-    let pool = snapshot.pool(tag).filter(|pool| pool.ready().next().is_some());
+    find::carried(snapshot, name)?;
+    let pool = snapshot.pool(name).filter(|pool| pool.ready().next().is_some());
     pool.ok_or_else(|| ControlError::NoneReady {
-        tag: tag.clone(),
+        tag: name.tag.clone(),
         backends: snapshot
-            .pool(tag)
+            .pool(name)
             .into_iter()
             .flat_map(|pool| pool.backends())
             .map(|node| (node.backend.id.clone(), node.backend.state))

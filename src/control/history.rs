@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::{ControlError, ControlPlane};
-use crate::model::{Actor, CertificateNews, DomainName, Event, EventKind, Outcome, Since};
+use crate::model::{Actor, CertificateNews, DomainName, Event, EventKind, Outcome, Since, Tag};
 use crate::store::{HistoryReader, ReadLimit, StoreError};
 
 /// What a watcher is given at once; one that is slow gets the rest when it asks again.
@@ -57,6 +57,29 @@ impl ControlPlane {
         let event = events.into_iter().find(may_set);
         let event = event.filter(|event| event.kind.sets_live_of(&domain));
         Ok(event.map(|Event { revision, at_ms, actor, .. }| Since { revision, at_ms, actor }))
+    }
+
+    /// Whether a tag has served `domain`, as far as the history goes back.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn has_served(
+        &self,
+        domain: DomainName,
+        tag: Tag,
+    ) -> Result<bool, ControlError> {
+        let events = self.events(Some(domain.clone()), LOOK_BACK).await?;
+        Ok(events.iter().any(|event| match &event.kind {
+            EventKind::Switch { steps, outcome, .. } | EventKind::Deploy { steps, outcome, .. } => {
+                let failed = matches!(outcome, Outcome::GateFailed { .. });
+                steps
+                    .iter()
+                    .filter(|step| step.domain == domain)
+                    .any(|step| step.from == tag || (step.to == tag && !failed))
+            }
+            EventKind::DomainAdded { live, .. } => *live == tag,
+            _ => false,
+        }))
     }
 
     /// Follows the history, beginning behind the event `after`, or with the last `limit` events. Where no
@@ -163,5 +186,9 @@ fn ended(store: &HistoryReader, events: Vec<u64>) -> Result<(Vec<Event>, Vec<u64
 
 /// Whether its outcome is still to come.
 fn is_open(event: &Event) -> bool {
-    matches!(event.kind, EventKind::Switch { outcome: Outcome::Draining, .. })
+    matches!(
+        event.kind,
+        EventKind::Switch { outcome: Outcome::Draining, .. }
+            | EventKind::Deploy { outcome: Outcome::Draining, .. }
+    )
 }

@@ -1,38 +1,37 @@
 //! Refuses what would leave a tag that serves, live or by a path, without a backend that can.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ControlError;
-use crate::model::{BackendState, HealthStatus, Tag};
+use crate::model::{BackendState, HealthStatus, PoolName};
 use crate::state::{BackendNode, Snapshot};
 
-/// Checks that every tag among `tags` that serves does so as well once `leaving` is gone from its pool.
+/// Checks that every pool among `pools` that serves does so as well once `leaving` is gone from it.
 pub(super) fn check(
     snapshot: &Snapshot,
     leaving: &Arc<BackendNode>,
-    tags: &BTreeSet<Tag>,
+    mut pools: Vec<PoolName>,
 ) -> Result<(), ControlError> {
-    let lost: Vec<&Tag> = tags.iter().filter(|tag| is_lost(snapshot, leaving, tag)).collect();
-    if lost.is_empty() {
+    pools.retain(|pool| is_lost(snapshot, leaving, pool));
+    if pools.is_empty() {
         return Ok(());
     }
     let served = snapshot.domains().map(|node| &node.virtual_host).find_map(|virtual_host| {
-        let tag = virtual_host.serving().find(|tag| lost.contains(tag))?;
-        Some((virtual_host, tag))
+        let pool = virtual_host.serving_pools().find(|pool| pools.contains(pool))?;
+        Some((virtual_host, pool.tag))
     });
     match served {
         None => Ok(()),
         Some((virtual_host, tag)) => Err(ControlError::LastBackend {
             backend: leaving.backend.id.clone(),
-            tag: tag.clone(),
+            tag,
             domain: virtual_host.domain.clone(),
         }),
     }
 }
 
-fn is_lost(snapshot: &Snapshot, leaving: &Arc<BackendNode>, tag: &Tag) -> bool {
-    let Some(pool) = snapshot.pool(tag) else { return false };
+fn is_lost(snapshot: &Snapshot, leaving: &Arc<BackendNode>, pool: &PoolName) -> bool {
+    let Some(pool) = snapshot.pool(pool) else { return false };
     let others = pool.backends().iter().filter(|node| node.backend.id != leaving.backend.id);
     // The last that carries it at all, or fitter than all the others: who would serve in its place
     // has not proven that it can.

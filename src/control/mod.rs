@@ -4,10 +4,12 @@
 //! alone commits and publishes. Knows neither JSON nor sockets.
 
 mod announce;
+mod apps;
 mod backends;
 mod caller;
 mod claims;
 mod configuration;
+mod deploy;
 mod differences;
 mod domains;
 mod drain;
@@ -19,15 +21,17 @@ pub(crate) mod find;
 mod forecast;
 mod gate;
 mod history;
+mod left;
+mod left_tags;
 mod loss;
 mod plan;
 mod plane;
+mod planned;
 mod reach;
 mod reconcile;
 mod reload;
 mod settings;
 mod switch;
-mod token;
 mod wait;
 
 pub(crate) use backends::BackendEdit;
@@ -38,7 +42,7 @@ pub(crate) use error::ControlError;
 pub(crate) use export::Secrets;
 pub(crate) use gate::{ProbeNow, Probed};
 pub(crate) use plan::SwitchTarget;
-pub(crate) use plane::{ControlOptions, ControlPlane};
+pub(crate) use plane::{ControlOptions, ControlPlane, Effect};
 pub(crate) use reach::Reach;
 pub(crate) use reload::ReloadOptions;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{ControlError, find};
-use crate::model::{DomainName, SwitchStep, Tag, VirtualHost};
-use crate::state::Snapshot;
+use crate::model::{AppName, DomainName, PoolName, SwitchStep, Tag, VirtualHost};
+use crate::state::{AppNode, Snapshot};
 
 /// Where domains are to move.
 #[derive(Debug, Clone)]
@@ -24,49 +24,130 @@ pub(super) struct Plan {
     pub(super) unchanged: Vec<DomainName>,
 }
 
-/// Works out the moves.
+/// Works out the moves. A name that is no domain may be that of an app: all of its domains are meant.
 pub(super) fn plan(
     snapshot: &Snapshot,
-    domains: &[DomainName],
+    names: &[DomainName],
     target: &SwitchTarget,
 ) -> Result<Plan, ControlError> {
-    if domains.is_empty() {
+    if names.is_empty() {
         return Err(ControlError::NoDomain);
     }
     let mut plan = Plan { steps: Vec::new(), unchanged: Vec::new() };
     let mut seen = BTreeSet::new();
-    for name in domains {
-        let virtual_host = &find::domain(snapshot, name)?.virtual_host;
-        let domain = virtual_host.domain.clone();
-        if !seen.insert(domain.clone()) {
-            return Err(ControlError::NamedTwice { name: name.clone() });
-        }
-        let to = match target {
-            SwitchTarget::Tag(tag) => tag.clone(),
-            SwitchTarget::Other => other_tag(snapshot, virtual_host)?,
-            SwitchTarget::Previous => virtual_host
-                .previous
-                .clone()
-                .ok_or_else(|| ControlError::NothingToUndo { domain: domain.clone() })?,
-        };
-        if to == virtual_host.live {
-            plan.unchanged.push(domain);
-        } else {
-            find::carried(snapshot, &to)?;
-            plan.steps.push(SwitchStep { domain, from: virtual_host.live.clone(), to });
+    for name in names {
+        for (virtual_host, to) in moves(snapshot, name, target)? {
+            let domain = virtual_host.domain.clone();
+            if !seen.insert(domain.clone()) {
+                return Err(ControlError::NamedTwice { name: name.clone() });
+            }
+            if to == virtual_host.live {
+                plan.unchanged.push(domain);
+            } else {
+                find::carried(snapshot, &virtual_host.pool(&to))?;
+                plan.steps.push(SwitchStep { domain, from: virtual_host.live.clone(), to });
+            }
         }
     }
     Ok(plan)
 }
 
+/// The domains that a name stands for, each with the tag that it is to move to.
+fn moves<'a>(
+    snapshot: &'a Snapshot,
+    name: &DomainName,
+    target: &SwitchTarget,
+) -> Result<Vec<(&'a VirtualHost, Tag)>, ControlError> {
+    let app = name.to_string().parse::<AppName>().ok().and_then(|name| snapshot.app(&name));
+    let domain = match (snapshot.domain(name), app) {
+        (Some(node), None) => Ok(node),
+        (Some(node), Some(_)) => {
+            Err(ControlError::Ambiguous { name: node.virtual_host.domain.clone() })
+        }
+        (None, Some(app)) => return moves_of_app(snapshot, app, target),
+        (None, None) => find::domain(snapshot, name),
+    };
+    let virtual_host = &domain?.virtual_host;
+    let to = match target {
+        SwitchTarget::Tag(tag) => tag.clone(),
+        SwitchTarget::Other => other_tag(snapshot, virtual_host)?,
+        SwitchTarget::Previous => virtual_host
+            .previous
+            .clone()
+            .ok_or_else(|| ControlError::NothingToUndo { domain: virtual_host.domain.clone() })?,
+    };
+    Ok(vec![(virtual_host, to)])
+}
+
+/// All domains of an app move to one tag. One that was added since the last move goes along with the others.
+fn moves_of_app<'a>(
+    snapshot: &'a Snapshot,
+    app: &AppNode,
+    target: &SwitchTarget,
+) -> Result<Vec<(&'a VirtualHost, Tag)>, ControlError> {
+    let hosts = app.domains().filter_map(|domain| snapshot.domain(domain));
+    let hosts: Vec<_> = hosts.map(|node| &node.virtual_host).collect();
+    let name = || app.app.name.clone();
+    let first = *hosts.first().ok_or_else(|| ControlError::NoHost { app: name() })?;
+    if let Some(other) = hosts.iter().find(|host| host.live != first.live)
+        && !matches!(target, SwitchTarget::Tag(_))
+    {
+        let domains = [first, other].map(|host| (host.domain.clone(), host.live.clone())).into();
+        return Err(ControlError::AppIsSplit { app: name(), domains });
+    }
+    let moved = hosts.iter().find(|host| host.previous.is_some()).copied();
+    let to = match target {
+        SwitchTarget::Tag(tag) => tag.clone(),
+        SwitchTarget::Other => other_tag(snapshot, moved.unwrap_or(first))?,
+        SwitchTarget::Previous => moved
+            .and_then(|host| host.previous.clone())
+            .ok_or_else(|| ControlError::NothingToUndo { domain: first.domain.clone() })?,
+    };
+    Ok(hosts.into_iter().map(|host| (host, to.clone())).collect())
+}
+
+/// The pools that become live by `steps`.
+pub(super) fn joined(
+    snapshot: &Snapshot,
+    steps: &[SwitchStep],
+) -> Result<BTreeSet<PoolName>, ControlError> {
+    let pool =
+        |step: &SwitchStep| Ok(find::domain(snapshot, &step.domain)?.virtual_host.pool(&step.to));
+    steps.iter().map(pool).collect()
+}
+
+/// A domain in no app that would join the backends of another one with which it never shared any: of which
+/// step, and which domain.
+pub(super) fn foreign<'a>(
+    snapshot: &'a Snapshot,
+    steps: &'a [SwitchStep],
+) -> Option<(&'a SwitchStep, &'a DomainName)> {
+    let moves = |domain: &DomainName| steps.iter().any(|step| step.domain == *domain);
+    steps.iter().find_map(|step| {
+        let own = &snapshot.domain(&step.domain)?.virtual_host;
+        if own.app().is_some() || own.previous.as_ref() == Some(&step.to) {
+            return None;
+        }
+        let others = snapshot.domains().map(|node| &node.virtual_host);
+        let mut there = others.filter(|other| {
+            other.app().is_none() && other.live == step.to && !moves(&other.domain)
+        });
+        // One that came from the tag on which this one is now has shown the way.
+        let first = there.next()?;
+        let is_sibling = |other: &VirtualHost| other.previous.as_ref() == Some(&own.live);
+        let has_sibling = is_sibling(first) || there.any(is_sibling);
+        (!has_sibling).then_some((step, &first.domain))
+    })
+}
+
 /// The tag before; or, of a domain that was never switched, the only tag beside the live one.
 fn other_tag(snapshot: &Snapshot, virtual_host: &VirtualHost) -> Result<Tag, ControlError> {
     if let Some(previous) = &virtual_host.previous
-        && snapshot.pool(previous).is_some()
+        && snapshot.pool(&virtual_host.pool(previous)).is_some()
     {
         return Ok(previous.clone());
     }
-    let known: Vec<Tag> = snapshot.tags().into_iter().cloned().collect();
+    let known: Vec<Tag> = snapshot.tags(virtual_host.app()).into_iter().cloned().collect();
     let mut others = known.iter().filter(|tag| **tag != virtual_host.live);
     match (others.next(), others.next()) {
         (Some(only), None) => Ok(only.clone()),

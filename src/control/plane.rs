@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 
 use super::announce::announce;
@@ -13,7 +14,7 @@ use super::{Caller, ControlError, ProbeNow, Reach, files};
 use crate::clock::now_ms;
 use crate::counters::Metrics;
 use crate::crash_point::crash_point;
-use crate::model::{Actor, DomainName, EventKind, Outcome};
+use crate::model::{Actor, DomainName, EventKind, HealthCheckOptions, Outcome};
 use crate::state::{Publisher, Reader, Snapshot};
 use crate::store::{Commit, HistoryReader, Store, StoreError};
 
@@ -26,6 +27,11 @@ pub(crate) struct ControlOptions {
     pub drain_timeout: Duration,
     /// The share of a new tag's ready backends that must be proven healthy, in percent.
     pub min_healthy_percent: u8,
+    /// How backends are probed that don't say otherwise.
+    pub health_check: HealthCheckOptions,
+    /// The keys of it that refer to the environment, as the file writes them: nobody is shown what they
+    /// stand for.
+    pub health_check_written: Map<String, Value>,
     /// What commands may have the server reach.
     pub reach: Reach,
 }
@@ -65,6 +71,29 @@ pub(super) struct Applied {
     pub(super) snapshot: Arc<Snapshot>,
     /// The number of its event.
     pub(super) event: u64,
+    /// What its event says of it.
+    pub(super) changed: Vec<String>,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub(crate) struct Effect {
+    /// The state after it, or of now when there was nothing to change.
+    pub snapshot: Arc<Snapshot>,
+    /// What it changed, as the history has it.
+    pub changed: Vec<String>,
+}
+
+impl Effect {
+    fn none(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot, changed: Vec::new() }
+    }
+}
+
+impl From<Applied> for Effect {
+    fn from(Applied { snapshot, changed, event: _ }: Applied) -> Self {
+        Self { snapshot, changed }
+    }
 }
 
 impl ControlPlane {
@@ -130,18 +159,20 @@ impl ControlPlane {
 
     /// Plans an edit on the state of now, reads the files that it names, and applies it where it is still the
     /// same when nobody else can change the state; otherwise it begins again. So nobody waits for a file
-    /// but who names it. Answers with the state after it, or of now when there was nothing to do.
+    /// but who names it.
     pub(super) async fn edit_reading(
         &self,
         caller: impl Into<Caller> + Send,
         plan: impl Fn(&Snapshot, &Reach) -> Result<Option<Edit>, ControlError> + Send + 'static,
-    ) -> Result<Arc<Snapshot>, ControlError> {
+    ) -> Result<Effect, ControlError> {
         let (inner, caller, options) = (Arc::clone(&self.inner), caller.into(), self.options());
         off_the_runtime(move || {
             loop {
                 let before = inner.reader.load();
                 caller.has_seen(before.revision())?;
-                let Some(edit) = plan(&before, &options.reach)? else { return Ok(before) };
+                let Some(edit) = plan(&before, &options.reach)? else {
+                    return Ok(Effect::none(before));
+                };
                 let files = files::read(&options.reach, caller.file_errors(), &before, &edit)?;
 
                 let mut writer = inner.writer();
@@ -154,13 +185,25 @@ impl ControlPlane {
                 if !is_same {
                     continue;
                 }
-                let Some(edit) = edit.with_files(&now, files) else { return Ok(now) };
+                let Some(edit) = edit.with_files(&now, files) else {
+                    return Ok(Effect::none(now));
+                };
                 let applied = writer.apply(&now, &caller.actor, edit)?;
                 inner.written.send_modify(|times| *times += 1);
-                return Ok(applied.snapshot);
+                return Ok(applied.into());
             }
         })
         .await
+    }
+
+    /// As [`Self::change`], for commands that end with their edit.
+    pub(super) async fn edit(
+        &self,
+        caller: impl Into<Caller> + Send,
+        plan: impl FnOnce(&Snapshot) -> Result<Option<Edit>, ControlError> + Send + 'static,
+    ) -> Result<Effect, ControlError> {
+        let applied = self.change(caller, plan).await?;
+        Ok(applied.map_or_else(|| Effect::none(self.snapshot()), Effect::from))
     }
 
     /// As [`Self::change`], with what else the plan has found.
@@ -183,6 +226,32 @@ impl ControlPlane {
 
     /// Adds to the history what changed nothing.
     pub(super) async fn record(&self, actor: Actor, event: EventKind) -> Result<(), ControlError> {
+        self.record_end(actor, event, None).await
+    }
+
+    /// Writes that an operation has begun. `event` is what the history will have of it if the server stops before
+    /// it ends.
+    pub(super) async fn begin(&self, actor: Actor, event: EventKind) -> Result<u64, ControlError> {
+        let event = event.bounded();
+        self.with_writer(move |writer, _| Ok(writer.store.begin_operation(&actor, &event)?)).await
+    }
+
+    /// Adds to the history how an operation ended that changed nothing.
+    pub(super) async fn end(
+        &self,
+        operation: u64,
+        actor: Actor,
+        event: EventKind,
+    ) -> Result<(), ControlError> {
+        self.record_end(actor, event, Some(operation)).await
+    }
+
+    async fn record_end(
+        &self,
+        actor: Actor,
+        event: EventKind,
+        ends_operation: Option<u64>,
+    ) -> Result<(), ControlError> {
         let event = event.bounded();
         self.writing(move |writer, reader| {
             let revision = reader.load().revision();
@@ -194,6 +263,7 @@ impl ControlPlane {
                 actor: &actor,
                 event: &event,
                 applied_file: None,
+                ends_operation,
             })?;
             Ok(())
         })
@@ -253,8 +323,18 @@ impl Writer {
         actor: &Actor,
         edit: Edit,
     ) -> Result<Applied, ControlError> {
-        let Edit { changes, event, applied_file, reads_again: _, files, next } = edit;
+        let Edit {
+            changes,
+            event,
+            applied_file,
+            reads_again: _,
+            files,
+            ready_made,
+            ends_operation,
+            next,
+        } = edit;
         let event = event.bounded();
+        let changed = event.phrases();
         let revision = before.revision() + u64::from(!changes.is_empty());
         let number = self.store.commit(&Commit {
             changes: &changes,
@@ -263,15 +343,19 @@ impl Writer {
             actor,
             event: &event,
             applied_file: applied_file.as_deref(),
+            ends_operation,
         })?;
         announce(revision, actor, &event);
         let snapshot = match next {
             Some(next) => self.publisher.publish(next),
             None if changes.is_empty() => self.publisher.now(),
-            None => self.publisher.publish(before.after_reading(changes, &files, revision)),
+            None => {
+                let next = before.after_reading(changes, &files, &ready_made, revision);
+                self.publisher.publish(next)
+            }
         };
         crash_point("published");
-        Ok(Applied { snapshot, event: number })
+        Ok(Applied { snapshot, event: number, changed })
     }
 }
 

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::domains::changes;
-use super::{ControlError, files};
-use crate::config::{Declared, DeclaredBackend};
+use super::{ControlError, files, find};
+use crate::config::{Declared, DeclaredApp, DeclaredBackend};
 use crate::model::record;
 use crate::model::{
-    Backend, BackendId, Change, DomainName, EntryAction, EntryChange, EntryKind, SwitchStep, Tag,
-    VirtualHost,
+    App, AppName, Backend, BackendId, Change, DomainName, EntryAction, EntryChange, EntryKind,
+    PoolName, SwitchStep, VirtualHost,
 };
 use crate::state::Snapshot;
 
@@ -45,8 +45,10 @@ pub(super) fn merge(
     clash: Clash,
 ) -> Result<Merged, ControlError> {
     let mut merged = Merged::default();
+    merge_apps(live, applied, declared, &mut merged)?;
     merge_backends(live, applied, declared, clash, &mut merged)?;
     merge_domains(live, applied, declared, &mut merged)?;
+    remove_apps(live, applied, declared, &mut merged);
     check_names(live, &merged.changes)?;
     Ok(merged)
 }
@@ -56,8 +58,10 @@ pub(super) fn same(one: &Declared, other: &Declared) -> bool {
     one == other
         || one.domains.len() == other.domains.len()
             && one.backends.len() == other.backends.len()
+            && one.apps.len() == other.apps.len()
             && domains_of(one) == domains_of(other)
             && backends_of(one) == backends_of(other)
+            && apps_of(one) == apps_of(other)
 }
 
 /// Checks that every domain that was served still is: some backend of `next`, the state after
@@ -67,18 +71,19 @@ pub(super) fn check_served(
     next: &Snapshot,
     merged: &Merged,
 ) -> Result<(), ControlError> {
-    let lost: BTreeSet<&Tag> =
-        live.tags().into_iter().filter(|tag| next.pool(tag).is_none()).collect();
-    let unserved = |name: &DomainName, tag: &Tag| {
-        let carriers = live.pool(tag).into_iter().flat_map(|pool| pool.backends());
+    let lost: BTreeSet<&PoolName> =
+        live.pools().into_iter().filter(|pool| next.pool(pool).is_none()).collect();
+    let unserved = |name: &DomainName, pool: PoolName| {
+        let carriers = live.pool(&pool).into_iter().flat_map(|pool| pool.backends());
         ControlError::FileUnserved {
             domain: name.clone(),
-            tag: tag.clone(),
+            tag: pool.tag.clone(),
             backends: carriers.map(|node| node.backend.id.clone()).collect(),
         }
     };
-    if let Some(step) = merged.steps.iter().find(|step| next.pool(&step.to).is_none()) {
-        return Err(unserved(&step.domain, &step.to));
+    let moved = merged.steps.iter().filter_map(|step| next.domain(&step.domain));
+    if let Some(node) = moved.into_iter().find(|node| next.pool(&node.live().pool).is_none()) {
+        return Err(unserved(&node.virtual_host.domain, node.live().pool.clone()));
     }
     if lost.is_empty() {
         return Ok(());
@@ -86,14 +91,14 @@ pub(super) fn check_served(
     // Only what serves now can lose its service.
     let loser = next.domains().map(|node| &node.virtual_host).find_map(|virtual_host| {
         let before = &live.domain(&virtual_host.domain)?.virtual_host;
-        let tag = virtual_host.serving().find(|tag| {
-            lost.contains(tag)
+        let pool = virtual_host.serving_pools().find(|pool| {
+            lost.contains(pool)
                 && before.domain == virtual_host.domain
-                && before.serving().any(|served| served == *tag)
+                && before.serving_pools().any(|served| served == *pool)
         })?;
-        Some((&virtual_host.domain, tag))
+        Some((&virtual_host.domain, pool))
     });
-    loser.map_or(Ok(()), |(domain, tag)| Err(unserved(domain, tag)))
+    loser.map_or(Ok(()), |(domain, pool)| Err(unserved(domain, pool)))
 }
 
 fn domains_of(declared: &Declared) -> BTreeMap<&DomainName, &VirtualHost> {
@@ -102,6 +107,10 @@ fn domains_of(declared: &Declared) -> BTreeMap<&DomainName, &VirtualHost> {
 
 fn backends_of(declared: &Declared) -> BTreeMap<&BackendId, &DeclaredBackend> {
     declared.backends.iter().map(|backend| (&backend.id, backend)).collect()
+}
+
+fn apps_of(declared: &Declared) -> BTreeMap<&AppName, &DeclaredApp> {
+    declared.apps.iter().map(|app| (&app.name, app)).collect()
 }
 
 impl Merged {
@@ -123,6 +132,91 @@ impl Merged {
             None => self.tell(kind, name, EntryAction::Changed, vec![change]),
         }
     }
+}
+
+fn merge_apps(
+    live: &Snapshot,
+    applied: &Declared,
+    declared: &Declared,
+    merged: &mut Merged,
+) -> Result<(), ControlError> {
+    let before = apps_of(applied);
+    for new in &declared.apps {
+        let old = before.get(&new.name).copied();
+        if old == Some(new) {
+            continue;
+        }
+        let now = live.app(&new.name).map(|node| &node.app);
+        let next = match (old, now) {
+            (_, None) => App::new(new.name.clone(), new.options.clone()),
+            (None, Some(made)) => {
+                let differs = changes(
+                    made.differences(&App { options: new.options.clone(), ..made.clone() }),
+                );
+                if differs.is_empty() {
+                    continue;
+                }
+                let (kind, name) = (EntryKind::App, new.name.to_string());
+                return Err(ControlError::FileConflict { kind, name, differs, made: None });
+            }
+            (Some(old), Some(now)) => App {
+                options: record::merged(&now.options, &old.options, &new.options),
+                ..now.clone()
+            },
+        };
+        match now {
+            None => merged.tell(EntryKind::App, &new.name, EntryAction::Added, Vec::new()),
+            Some(now) => {
+                let changed = changes(now.differences(&next));
+                if changed.is_empty() {
+                    continue;
+                }
+                merged.tell(EntryKind::App, &new.name, EntryAction::Changed, changed);
+            }
+        }
+        merged.changes.push(Change::PutApp(next));
+    }
+    Ok(())
+}
+
+/// Removes the apps that the file has no more, after what the file had in them.
+fn remove_apps(live: &Snapshot, applied: &Declared, declared: &Declared, merged: &mut Merged) {
+    let kept = apps_of(declared);
+    for old in apps_of(applied).into_keys().filter(|name| !kept.contains_key(name)) {
+        if live.app(old).is_some() {
+            merged.tell(EntryKind::App, old, EntryAction::Removed, Vec::new());
+            merged.changes.push(Change::DropApp(old.clone()));
+        }
+    }
+}
+
+/// Whoever names an app in `next`, the state after `merged`, names one that there is.
+pub(super) fn check_apps(next: &Snapshot, merged: &Merged) -> Result<(), ControlError> {
+    for change in &merged.changes {
+        match change {
+            Change::PutDomain(virtual_host) => find::named_app(next, virtual_host.app())?,
+            Change::PutBackend(backend) => find::named_app(next, backend.options.app.as_ref())?,
+            Change::DropApp(name) => {
+                let of_domains = next.domains().map(|node| {
+                    (
+                        node.virtual_host.app(),
+                        EntryKind::Domain,
+                        node.virtual_host.domain.to_string(),
+                    )
+                });
+                let of_backends = next.backends().map(|node| {
+                    let backend = &node.backend;
+                    (backend.options.app.as_ref(), EntryKind::Backend, backend.id.to_string())
+                });
+                let mut named = of_domains.chain(of_backends);
+                if let Some((_, kind, by)) = named.find(|(app, ..)| *app == Some(name)) {
+                    return Err(ControlError::AppInUse { app: name.clone(), kind, by });
+                }
+            }
+            Change::DropDomain(_) | Change::DropBackend(_) | Change::PutApp(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn merge_backends(
@@ -284,7 +378,10 @@ fn check_names(live: &Snapshot, changes: &[Change]) -> Result<(), ControlError> 
                 put.push(virtual_host);
             }
             Change::DropDomain(domain) => _ = gone.insert(domain),
-            Change::PutBackend(_) | Change::DropBackend(_) => {}
+            Change::PutBackend(_)
+            | Change::DropBackend(_)
+            | Change::PutApp(_)
+            | Change::DropApp(_) => {}
         }
     }
     let mut owners: BTreeMap<&DomainName, &DomainName> = BTreeMap::new();

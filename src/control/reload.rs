@@ -1,7 +1,6 @@
 //! The reload: read, merge, prove, apply, drain. All of it or nothing.
 
 mod apply;
-mod left;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use super::reconcile::Clash;
 use super::settings::{SettingsChange, compare};
 use super::{ControlError, ControlPlane, drain};
 use crate::clock::whole_millis;
-use crate::config::{Config, Declared};
+use crate::config::{Config, Declared, Problem};
 use crate::model::{
     Actor, EntryKind, Made, Outcome, ReloadEnd, ReloadProgress, ReloadReport, SwitchEnd,
 };
@@ -73,7 +72,7 @@ impl Configuration {
             Ok(done) => done,
             Err(error) => return Err(self.control.with_maker(error).await),
         };
-        let report = self.report(false, &done, &settings);
+        let report = self.report(false, &done, &settings, &config);
         self.put_into_effect(&config, settings);
         Ok((done, report))
     }
@@ -83,9 +82,9 @@ impl Configuration {
     /// # Errors
     /// As of a reload, but for the gate's.
     pub(crate) async fn preview(&self, force: bool) -> Result<ReloadReport, ControlError> {
-        let (_, settings, merge) = self.read_and_compare().await?;
+        let (config, settings, merge) = self.read_and_compare().await?;
         match merge.preview(force).await {
-            Ok(done) => Ok(self.report(true, &done, &settings)),
+            Ok(done) => Ok(self.report(true, &done, &settings, &config)),
             Err(error) => Err(self.control.with_maker(error).await),
         }
     }
@@ -103,7 +102,14 @@ impl Configuration {
         Ok((config, settings, merge))
     }
 
-    fn report(&self, dry_run: bool, done: &Done, settings: &SettingsChange) -> ReloadReport {
+    fn report(
+        &self,
+        dry_run: bool,
+        done: &Done,
+        settings: &SettingsChange,
+        config: &Config,
+    ) -> ReloadReport {
+        let in_a_line = |of: &Problem| format!("{}:{}: {of}", of.file.display(), of.line);
         ReloadReport {
             source: self.source().to_string(),
             dry_run,
@@ -111,6 +117,7 @@ impl Configuration {
             changed: [done.entries.as_slice(), &settings.changed].concat(),
             needs_restart: settings.needs_restart.clone(),
             steps: done.steps.clone(),
+            warnings: config.warnings.iter().map(in_a_line).collect(),
             outcome: Outcome::Done,
             drain_ms: 0,
         }

@@ -31,7 +31,7 @@ pub(super) fn compare(running: &[Setting], read: &[Setting]) -> SettingsChange {
         change.after.extend(stays.map(|setting| Setting::clone(setting)));
         let (before, after) = (text(now.get(key)), text(new.get(key)));
         // A change in which files are read is reported as what changes in them.
-        if before == after || key == "include" {
+        if before == after || is_same(now.get(key), new.get(key)) || key == "include" {
             continue;
         }
         let key = key.to_owned();
@@ -45,6 +45,15 @@ pub(super) fn compare(running: &[Setting], read: &[Setting]) -> SettingsChange {
         }
     }
     change
+}
+
+/// Whether both say the same: where a key takes one value or a list, a list of one is that one.
+fn is_same(before: Option<&&Setting>, after: Option<&&Setting>) -> bool {
+    let only = |setting: Option<&&Setting>| match setting?.value.as_ref()? {
+        Value::Array(list) if list.len() == 1 => list.first().cloned(),
+        value => Some(value.clone()),
+    };
+    only(before) == only(after)
 }
 
 /// A value as it is shown: a text without its quotes.
@@ -79,6 +88,16 @@ mod tests {
         let again = compare(&change.after, &read);
         assert!(again.changed.is_empty(), "{again:?}");
         assert_eq!(again.needs_restart, change.needs_restart);
+    }
+
+    #[test]
+    fn a_list_of_one_address_is_that_address() {
+        let one = [setting("proxy.listen_addr", json!("0.0.0.0:443"))];
+        let list = [setting("proxy.listen_addr", json!(["0.0.0.0:443"]))];
+        let two = [setting("proxy.listen_addr", json!(["0.0.0.0:443", "[::]:443"]))];
+        assert!(compare(&one, &list).needs_restart.is_empty());
+        let told = compare(&one, &two).needs_restart.remove(0);
+        assert_eq!(told.file.as_deref(), Some("[\"0.0.0.0:443\",\"[::]:443\"]"));
     }
 
     #[test]

@@ -1,19 +1,16 @@
 //! The switch: check, switch, drain.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::edit::Edit;
+use super::left_tags::LeftTags;
 use super::plan::{Plan, SwitchTarget};
-use super::plane::Applied;
-use super::token::PlanToken;
 use super::{Caller, ControlError, ControlPlane, drain, find, gate, plan};
-use crate::clock::{whole_micros, whole_millis};
-use crate::counters::InFlight;
+use crate::clock::whole_millis;
 use crate::model::{
-    BackendId, Change, DomainName, EventKind, Outcome, SwitchEnd, SwitchOptions, SwitchProgress,
-    SwitchReport, SwitchStep, Tag, VirtualHost,
+    BackendId, Change, DomainName, EventKind, KeptPlan, Millis, Outcome, PlannedSwitch, SwitchEnd,
+    SwitchOptions, SwitchProgress, SwitchReport, SwitchStep, VirtualHost,
 };
 use crate::state::Snapshot;
 
@@ -42,13 +39,16 @@ impl ControlPlane {
         if plan.steps.is_empty() {
             return Ok(unchanged(&snapshot, plan));
         }
+        if !options.force {
+            self.refuse_foreign(&snapshot, &plan.steps).await?;
+        }
         self.carry_out(caller, plan, undo, options, None, progress).await
     }
 
     /// Makes the switch that [`Self::plan_switch`] gave `token` for: that one and no other.
     ///
     /// # Errors
-    /// When the text is no token, and when what the plan depends on has changed; otherwise as
+    /// When there is no plan of that token, and when what it depends on has changed; otherwise as
     /// [`Self::switch`].
     pub(crate) async fn switch_as_planned(
         &self,
@@ -56,11 +56,32 @@ impl ControlPlane {
         token: &str,
         progress: impl Fn(SwitchProgress) + Send + Sync,
     ) -> Result<SwitchReport, ControlError> {
-        let token: PlanToken = token.parse()?;
-        token.check(&self.snapshot())?;
-        let plan = Plan { steps: token.steps.clone(), unchanged: Vec::new() };
-        let options = token.options.clone();
-        self.carry_out(caller.into(), plan, false, options, Some(token), progress).await
+        let planned = match self.kept_plan(token).await? {
+            KeptPlan::Switch(planned) => planned,
+            KeptPlan::Deploy(_) => return Err(ControlError::PlanOfOther { verb: "deploy" }),
+            KeptPlan::Unknown => return Err(ControlError::NewerPlan),
+        };
+        planned.check(&self.snapshot())?;
+        let plan = Plan { steps: planned.steps.clone(), unchanged: Vec::new() };
+        let options = planned.options.clone();
+        self.carry_out(caller.into(), plan, false, options, Some(planned), progress).await
+    }
+
+    /// A domain in no app is not moved to the backends of another one by a slip of the fingers.
+    pub(super) async fn refuse_foreign(
+        &self,
+        snapshot: &Snapshot,
+        steps: &[SwitchStep],
+    ) -> Result<(), ControlError> {
+        let Some((step, other)) = plan::foreign(snapshot, steps) else { return Ok(()) };
+        if self.has_served(step.domain.clone(), step.to.clone()).await? {
+            return Ok(());
+        }
+        Err(ControlError::ForeignTag {
+            domain: step.domain.clone(),
+            tag: step.to.clone(),
+            other: other.clone(),
+        })
     }
 
     async fn carry_out(
@@ -69,7 +90,7 @@ impl ControlPlane {
         plan: Plan,
         undo: bool,
         options: SwitchOptions,
-        planned: Option<PlanToken>,
+        planned: Option<PlannedSwitch>,
         progress: impl Fn(SwitchProgress) + Send + Sync,
     ) -> Result<SwitchReport, ControlError> {
         let mut claim = self.inner.claims.take(&plan.steps, undo)?;
@@ -106,7 +127,7 @@ impl ControlPlane {
         let committed = self
             .change(caller, move |snapshot| {
                 // Again, now that nobody else can change the state.
-                planned.as_ref().map_or(Ok(()), |token| token.check(snapshot))?;
+                planned.as_ref().map_or(Ok(()), |planned| planned.check(snapshot))?;
                 commit(snapshot, &steps, proven.as_ref(), percent, edit).map(Some)
             })
             .await
@@ -118,11 +139,11 @@ impl ControlPlane {
                 return Err(error);
             }
         };
-        let switch_us = whole_micros(switching.elapsed());
+        let switch_ms = Some(switching.elapsed().into());
         let revision = applied.snapshot.revision();
         // Before it is reported: whoever sees the report may undo the switch at once.
         claim.drains();
-        progress(SwitchProgress::Switched { steps: plan.steps.clone(), revision, switch_us });
+        progress(SwitchProgress::Switched { steps: plan.steps.clone(), revision, switch_ms });
 
         let mut report = SwitchReport {
             steps: plan.steps,
@@ -130,13 +151,18 @@ impl ControlPlane {
             revision,
             outcome: first,
             gate_ms,
-            switch_us,
+            switch_ms,
             drain_ms: 0,
+            web_sockets: 0,
+            ended_after_ms: None,
         };
+        let left = LeftTags::of(&applied.snapshot, &report.steps);
+        report.ended_after_ms = left.end_in(&applied.snapshot).map(whole_millis);
         if !options.no_drain {
             let draining = Instant::now();
-            report.outcome = self.drain(&applied, &report.steps, &options, &progress).await;
+            report.outcome = self.drain(&left, &options, &progress).await;
             report.drain_ms = whole_millis(draining.elapsed());
+            report.web_sockets = left.web_sockets(&self.snapshot());
             // The switch is made and on the disk: it must not be reported as failed.
             if let Err(unsaved) = self.set_outcome(applied.event, report.outcome.clone()).await {
                 tracing::error!(
@@ -168,24 +194,24 @@ impl ControlPlane {
         progress: &(impl Fn(SwitchProgress) + Send + Sync),
     ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
         let snapshot = self.snapshot();
-        let tags: BTreeSet<&Tag> = steps.iter().map(|step| &step.to).collect();
+        let pools = plan::joined(&snapshot, steps)?;
         if options.force {
             // Not proven is one thing; that nobody could answer is another.
-            for tag in tags {
-                gate::ready_pool(&snapshot, tag)?;
+            for pool in &pools {
+                gate::ready_pool(&snapshot, pool)?;
             }
             return Ok(None);
         }
         let deadline = Instant::now() + options.timeout().unwrap_or(self.options().gate_timeout);
         let mut proven = BTreeSet::new();
-        for tag in tags {
+        for pool in &pools {
             let timeout = deadline.saturating_duration_since(Instant::now());
             let percent = self.options().min_healthy_percent;
             let report = |healthy, needed, total| {
                 progress(SwitchProgress::Checking { healthy, needed, total });
             };
             let probe = &self.inner.probe;
-            proven.extend(gate::prove(&snapshot, tag, percent, timeout, probe, report).await?);
+            proven.extend(gate::prove(&snapshot, pool, percent, timeout, probe, report).await?);
         }
         Ok(Some(proven))
     }
@@ -193,31 +219,25 @@ impl ControlPlane {
     /// Waits for the requests of the tags that were left.
     async fn drain(
         &self,
-        applied: &Applied,
-        steps: &[SwitchStep],
+        left: &LeftTags<'_>,
         options: &SwitchOptions,
         progress: &(impl Fn(SwitchProgress) + Send + Sync),
     ) -> Outcome {
-        let left: Vec<(&SwitchStep, Arc<InFlight>)> = steps
-            .iter()
-            .filter_map(|step| {
-                let node = applied.snapshot.domain(&step.domain)?;
-                Some((step, Arc::clone(node.in_flight_on(&step.from)?)))
-            })
-            .collect();
-        // Once a domain is back on the tag it left, that tag's requests never end; whoever moved it
-        // there is the one to drain.
-        let is_back = |step: &SwitchStep| {
-            let snapshot = self.snapshot();
-            snapshot.domain(&step.domain).is_some_and(|node| node.virtual_host.live == step.from)
-        };
-        let remaining =
-            || left.iter().filter(|(step, _)| !is_back(step)).map(|(_, count)| count.count()).sum();
+        let started = Instant::now();
+        let remaining = || left.requests(&self.snapshot());
         let timeout = options.drain_timeout().unwrap_or(self.options().drain_timeout);
-        let report = |remaining| progress(SwitchProgress::Draining { remaining });
-        match drain::until_none(remaining, Instant::now() + timeout, report).await {
+        let report = |remaining| {
+            let now = self.snapshot();
+            let end_in = left.end_in(&now).map(|time| time.saturating_sub(started.elapsed()));
+            progress(SwitchProgress::Draining {
+                remaining,
+                web_sockets: left.web_sockets(&now),
+                ended_in_ms: end_in.map(whole_millis),
+            });
+        };
+        match drain::until_none(remaining, started + timeout, report).await {
             Err(remaining) => Outcome::DrainTimedOut { remaining },
-            Ok(()) if left.iter().any(|(step, _)| is_back(step)) => Outcome::Superseded,
+            Ok(()) if left.is_any_back(&self.snapshot()) => Outcome::Superseded,
             Ok(()) => Outcome::Done,
         }
     }
@@ -230,8 +250,10 @@ fn unchanged(snapshot: &Snapshot, plan: Plan) -> SwitchReport {
         revision: snapshot.revision(),
         outcome: Outcome::Done,
         gate_ms: 0,
-        switch_us: 0,
+        switch_ms: Some(Millis::default()),
         drain_ms: 0,
+        web_sockets: 0,
+        ended_after_ms: None,
     }
 }
 
@@ -249,9 +271,10 @@ fn commit(
         if before.live != step.from || before.domain != step.domain {
             return Err(ControlError::Moved { what: step.domain.to_string() });
         }
-        find::carried(snapshot, &step.to)?;
+        let to = before.pool(&step.to);
+        find::carried(snapshot, &to)?;
         if let Some(proven) = proven {
-            let pool = gate::ready_pool(snapshot, &step.to)?;
+            let pool = gate::ready_pool(snapshot, &to)?;
             let healthy = pool.ready().filter(|node| proven.contains(&node.backend.id)).count();
             if healthy < gate::needed(pool.ready().count(), percent) {
                 return Err(ControlError::Moved { what: step.to.to_string() });

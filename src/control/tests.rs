@@ -30,6 +30,8 @@ impl Plane {
             gate_timeout: Duration::from_millis(50),
             drain_timeout: Duration::from_millis(50),
             min_healthy_percent: 100,
+            health_check: crate::model::HealthCheckOptions::default(),
+            health_check_written: serde_json::Map::new(),
             reach: Reach::default(),
         };
         let probe: ProbeNow = std::sync::Arc::new(|node| {

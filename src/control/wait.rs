@@ -20,7 +20,7 @@ impl ControlPlane {
     ) -> Result<(), ControlError> {
         // Looked up each time: a switch may move the domain meanwhile, or its backends may go.
         let ready = |snapshot: &Snapshot| -> Result<Vec<Arc<BackendNode>>, ControlError> {
-            let live = &find::domain(snapshot, domain)?.virtual_host.live;
+            let live = &find::domain(snapshot, domain)?.live().pool;
             Ok(gate::ready_pool(snapshot, live)?.ready().cloned().collect())
         };
         self.until_healthy(&domain.to_string(), ready, timeout, progress).await

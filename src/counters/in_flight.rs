@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Departure;
 use crate::sync::AtomicUsize;
 
 /// A number of requests that have begun and not ended.
@@ -10,6 +11,7 @@ use crate::sync::AtomicUsize;
 pub struct InFlight {
     requests: AtomicUsize,
     web_sockets: AtomicUsize,
+    departure: Departure,
 }
 
 impl InFlight {
@@ -21,6 +23,11 @@ impl InFlight {
     /// How many of them have become WebSockets.
     pub fn web_sockets(&self) -> usize {
         self.web_sockets.load(Ordering::Relaxed)
+    }
+
+    /// Whether what they run on was left.
+    pub fn departure(&self) -> &Departure {
+        &self.departure
     }
 
     /// Counts one more, until the guard is dropped, unless there are `most` already.
@@ -46,6 +53,11 @@ pub struct InFlightGuard {
 }
 
 impl InFlightGuard {
+    /// What counts it.
+    pub fn among(&self) -> &Arc<InFlight> {
+        &self.among
+    }
+
     /// The request has become a WebSocket.
     pub fn becomes_web_socket(&mut self) {
         if !self.is_web_socket {

@@ -2,11 +2,13 @@
 //! how long things took, and the server's own.
 
 mod byte_pool;
+mod departure;
 mod in_flight;
 mod latency;
 mod metrics;
 
 pub(crate) use byte_pool::BytePool;
+pub(crate) use departure::Departure;
 pub(crate) use in_flight::{InFlight, InFlightGuard};
 pub(crate) use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub(crate) use metrics::{DroppedLines, Metrics};

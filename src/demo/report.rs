@@ -60,10 +60,13 @@ impl Report {
         }
         for (name, leg) in [("switch a → b", &self.there), ("undo   b → a", &self.back)] {
             let switched = &leg.switched;
-            let micros = Duration::from_micros(switched.switch_us);
             writeln!(talk, "\n  {name}")?;
             writeln!(talk, "    health checked in {} ms", switched.gate_ms)?;
-            writeln!(talk, "    switched in                     {}", ms(micros))?;
+            writeln!(
+                talk,
+                "    switched in                     {}",
+                ms(switched.switch_ms.unwrap_or_default().get())
+            )?;
             writeln!(talk, "    old version drained in          {} ms", switched.drain_ms)?;
             match leg.first {
                 Some(first) => writeln!(

@@ -12,7 +12,9 @@ use super::report::{Leg, Report};
 use super::traffic::{DOMAIN, Site, Traffic};
 use super::{backend, report};
 use crate::config::{Config, DeclaredBackend, ProxySettings, Source};
-use crate::model::{BackendOptions, DomainName, SwitchOptions, Tag, TopOptions, VirtualHost};
+use crate::model::{
+    BackendOptions, DomainName, Seconds, SwitchOptions, Tag, TopOptions, VirtualHost,
+};
 use crate::rpc::client::{Client, ClientError};
 use crate::rpc::methods::{NoParams, cert, switch};
 use crate::server::{Server, ServerError};
@@ -135,10 +137,11 @@ async fn leg(
 
 fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
     let mut proxy = ProxySettings::new(folder.join("admin.sock"), folder.join("state"));
-    proxy.listen_addr = Some((Ipv4Addr::LOCALHOST, 0).into());
-    proxy.listen_addr_http = Some((Ipv4Addr::LOCALHOST, 0).into());
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    proxy.listen_addr = Some(any_port.into());
+    proxy.listen_addr_http = Some(any_port.into());
     let mut config = Config::new(proxy);
-    config.health_check.interval_secs = Duration::from_secs(1);
+    config.health_check.check.interval_secs = Seconds::try_from(1.0).ok();
     config.declared.domains.push(VirtualHost {
         previous: None,
         domain: domain(),

@@ -6,7 +6,7 @@ use super::family::{
 };
 use super::text::Text;
 use super::totals::Durations;
-use crate::model::{BackendState, HealthStatus, StatusClass, UpstreamFailure};
+use crate::model::{AppName, BackendState, HealthStatus, StatusClass, UpstreamFailure};
 use crate::state::Snapshot;
 
 pub(super) fn write(snapshot: &Snapshot, text: &mut Text) {
@@ -42,7 +42,9 @@ pub(super) fn write(snapshot: &Snapshot, text: &mut Text) {
     });
     text.counts(&BACKEND_TRANSITIONS, transitions);
     let ready = nodes().filter(|(_, node)| node.backend.state == BackendState::Ready);
-    let tags = ready
-        .flat_map(|(id, node)| node.backend.tags.iter().map(move |tag| ([id, tag.as_str()], 1)));
+    let tags = ready.flat_map(|(id, node)| {
+        let app = node.backend.options.app.as_ref().map_or("", AppName::as_str);
+        node.backend.tags.iter().map(move |tag| ([id, app, tag.as_str()], 1))
+    });
     text.counts(&BACKEND_TAG, tags);
 }

@@ -1,12 +1,13 @@
 //! The metrics of domains and their tags.
 
 use super::family::{
-    BYTES, DRAIN_REMAINING, IN_FLIGHT, LIVE_TAG, REQUEST_DURATION, REQUESTS, RETRIES, SWITCHES,
+    BYTES, DRAIN_REMAINING, IN_FLIGHT, LIVE_TAG, RELEASE_INFO, REQUEST_DURATION, REQUESTS, RETRIES,
+    SWITCHES,
 };
 use super::ledger::{DomainView, OTHER};
 use super::text::Text;
 use super::totals::{Flow, Totals};
-use crate::model::{StatusClass, SwitchEnd};
+use crate::model::{AppName, PoolName, StatusClass, SwitchEnd};
 
 /// A domain on one tag.
 struct Row<'a> {
@@ -28,7 +29,7 @@ fn rows(seen: &DomainView) -> Vec<Row<'_>> {
     let listed = seen.listed.iter().flat_map(|listed| {
         listed.node.tags().iter().map(|tag| Row {
             domain: &listed.name,
-            tag: tag.tag.as_str(),
+            tag: tag.tag().as_str(),
             in_flight: tag.requests(),
             totals: Totals::of(&tag.traffic),
         })
@@ -68,8 +69,18 @@ fn write_flows(seen: &DomainView, text: &mut Text) {
 
 fn write_tags(seen: &DomainView, text: &mut Text) {
     let live = seen.listed.iter();
-    let live = live.map(|of| ([of.name.as_str(), of.node.virtual_host.live.as_str()], 1));
+    let live = live.map(|of| {
+        let PoolName { app, tag } = &of.node.live().pool;
+        ([of.name.as_str(), app.as_ref().map_or("", AppName::as_str), tag.as_str()], 1)
+    });
     text.counts(&LIVE_TAG, live);
+    let releases = seen.listed.iter().flat_map(|of| {
+        let named = of.node.tags().iter();
+        let named =
+            named.filter_map(|tag| Some((tag.tag().as_str(), tag.release.as_ref()?.as_str())));
+        named.map(|(tag, release)| ([of.name.as_str(), tag, release], 1))
+    });
+    text.counts(&RELEASE_INFO, releases);
     let listed = seen.listed.iter().flat_map(|of| {
         let left = of.node.left().skip(1);
         left.map(|(tag, requests)| ([of.name.as_str(), tag.as_str()], requests as u64))

@@ -46,8 +46,10 @@ families! {
         "Open connections of clients.";
     BUFFERED: GAUGE "proxy_buffered_bytes" []
         "Bytes that are held in memory until clients or backends read them.";
-    LIVE_TAG: GAUGE "domain_live_tag" ["domain", "tag"]
-        "1 for the live tag of the domain.";
+    LIVE_TAG: GAUGE "domain_live_tag" ["domain", "app", "tag"]
+        "1 for the live tag of the domain, with its app; empty if it is in none.";
+    RELEASE_INFO: GAUGE "domain_release_info" ["domain", "tag", "release"]
+        "1 for each named version that serves the domain or did: its tag, and what the operator calls it.";
     DRAIN_REMAINING: GAUGE "drain_remaining" ["domain", "tag"]
         "Requests in flight on a tag that no longer serves the domain.";
     SWITCHES: COUNTER "switches_total" ["domain", "outcome"]
@@ -66,8 +68,8 @@ families! {
         "1 if the backend is healthy, 0 if it is unhealthy; no series while its health is unknown.";
     BACKEND_TRANSITIONS: COUNTER "backend_health_transitions_total" ["backend", "to"]
         "Changes of the backend's health, by the new status.";
-    BACKEND_TAG: GAUGE "backend_tag" ["backend", "tag"]
-        "1 for each tag of the backend, while it is ready.";
+    BACKEND_TAG: GAUGE "backend_tag" ["backend", "app", "tag"]
+        "1 for each tag of the backend, while it is ready, with its app; empty if it is in none.";
     CERTIFICATE_NOT_AFTER: GAUGE "tls_certificate_not_after_seconds" ["domain"]
         "When the certificate of the name expires, in seconds since 1970.";
     CONFIG_RELOADS: COUNTER "config_reloads_total" ["outcome"]

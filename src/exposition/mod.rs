@@ -15,5 +15,5 @@ mod text;
 mod totals;
 
 pub(crate) use exposed::Exposed;
-pub(crate) use page::{Overview, StatusPage, serve};
+pub(crate) use page::{AccessOf, Overview, StatusPage, serve};
 pub(crate) use render::Exposition;

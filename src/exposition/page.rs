@@ -31,7 +31,7 @@ use crate::slow_reader::{Rule, SlowReader};
 /// One file without external resources.
 const PAGE: &str = include_str!("status.html");
 
-/// The most connections; beyond that, the oldest of the client with the most is closed.
+/// The most connections to one address; beyond that, the oldest of the client with the most is closed.
 const MAX_CONNECTIONS: usize = 64;
 
 /// How long the first head may take.

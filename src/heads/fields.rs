@@ -159,6 +159,59 @@ impl Fields {
 
     /// Adds one behind the others. A known name is written as usual, whatever its case.
     pub(crate) fn append(&mut self, name: impl Named, value: impl AsRef<[u8]>) {
+        let value = self.push(value.as_ref());
+        self.append_span(name, value);
+    }
+
+    /// The same with the value that `write` writes; nothing where it says that there is none.
+    pub(crate) fn append_written(
+        &mut self,
+        name: impl Named,
+        write: impl FnOnce(&mut BytesMut) -> bool,
+    ) {
+        if let Some(value) = self.written(write) {
+            self.append_span(name, value);
+        }
+    }
+
+    /// Adds one behind the others that keeps the case of its name.
+    pub(crate) fn append_as(&mut self, name: &[u8], value: &[u8]) {
+        let known = Known::of(name);
+        self.is_odd |= known.is_none() && !name.iter().all(|byte| is_plain(*byte));
+        let (name, value) = (self.push(name), self.push(value));
+        self.put(known, name, value);
+    }
+
+    /// Puts one in the place of all of its name.
+    pub(crate) fn insert(&mut self, name: impl Named, value: impl AsRef<[u8]>) {
+        let value = self.push(value.as_ref());
+        self.insert_span(name, value);
+    }
+
+    /// The same with the value that `write` writes; false, and nothing changes, where it says that there is none.
+    pub(crate) fn insert_written(
+        &mut self,
+        name: impl Named,
+        write: impl FnOnce(&mut BytesMut) -> bool,
+    ) -> bool {
+        let value = self.written(write);
+        if let Some(value) = value {
+            self.insert_span(name, value);
+        }
+        value.is_some()
+    }
+
+    /// What is written at the end of the text, where it is a value.
+    fn written(&mut self, write: impl FnOnce(&mut BytesMut) -> bool) -> Option<Span> {
+        let start = self.text.len();
+        if !write(&mut self.text) {
+            self.text.truncate(start);
+            return None;
+        }
+        Some(Span::of(&(start..self.text.len())))
+    }
+
+    fn append_span(&mut self, name: impl Named, value: Span) {
         let known = name.known();
         let name = if known.is_some() {
             Span::default()
@@ -166,21 +219,12 @@ impl Fields {
             self.is_odd |= !name.as_text().bytes().all(is_plain);
             self.push(name.as_text().as_bytes())
         };
-        self.put(known, name, value.as_ref());
-    }
-
-    /// Adds one behind the others that keeps the case of its name.
-    pub(crate) fn append_as(&mut self, name: &[u8], value: &[u8]) {
-        let known = Known::of(name);
-        self.is_odd |= known.is_none() && !name.iter().all(|byte| is_plain(*byte));
-        let name = self.push(name);
         self.put(known, name, value);
     }
 
-    /// Puts one in the place of all of its name.
-    pub(crate) fn insert(&mut self, name: impl Named, value: impl AsRef<[u8]>) {
-        let Some(first) = self.find(name) else { return self.append(name, value) };
-        self.lines[first].value = self.push(value.as_ref());
+    fn insert_span(&mut self, name: impl Named, value: Span) {
+        let Some(first) = self.find(name) else { return self.append_span(name, value) };
+        self.lines[first].value = value;
         let known = name.known();
         self.retain_lines(|at, fields, line| {
             at <= first || !fields.is_named(line, known, name.as_text())
@@ -249,9 +293,8 @@ impl Fields {
         map
     }
 
-    fn put(&mut self, known: Option<Known>, name: Span, value: &[u8]) {
+    fn put(&mut self, known: Option<Known>, name: Span, value: Span) {
         let number = known.map_or(OTHER, Known::number);
-        let value = self.push(value);
         self.lines.push(Line { number, name, value });
         self.set.add_number(number);
     }

@@ -12,16 +12,12 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::ejection::EjectionCap;
-use super::jitter::jittered;
 use super::monitor::{Monitor, Verdict};
+use super::pace::{FAST_INTERVAL, Recoveries, jittered, spread};
 use super::probe::{Probe, Prober};
 use super::resolver::{Names, system_lookup};
-use crate::model::{BackendAddr, BackendState, HealthCheck};
+use crate::model::{BackendAddr, BackendState, HealthCheck, HealthCheckOptions};
 use crate::state::{BackendNode, Reader, Snapshot};
-
-/// The interval of probes while the health may be about to change, and the shortest time between
-/// two probes because of failed traffic; unless the interval is shorter.
-const FAST_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The most scheduled probes at once. One takes several kilobytes and a file descriptor: after a
 /// start with ten thousand backends they would take more memory than the whole state.
@@ -30,8 +26,8 @@ const MAX_RUNNING_PROBES: usize = 1000;
 /// How backends are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HealthSettings {
-    /// What a probe does and what its outcome means.
-    pub check: HealthCheck,
+    /// What a probe does and what its outcome means, where a backend doesn't say otherwise.
+    pub check: HealthCheckOptions,
     /// The interval of look-ups of a name.
     pub resolve_interval: Duration,
     /// The share of a pool's ready backends that passive failures may eject at once, 0 to 100.
@@ -51,12 +47,13 @@ pub(crate) struct Checker {
 pub(crate) fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
     let runtime = Handle::current();
     let watch = Arc::new(Watch {
-        prober: ArcSwap::from_pointee(Prober::new(settings.check.clone())),
+        prober: Prober::new(),
         names: Names::new(settings.resolve_interval, Arc::new(system_lookup), runtime.clone()),
-        check: watch::Sender::new(Arc::new(settings.check)),
+        common: ArcSwap::from_pointee(Common::new(settings.check)),
         runtime: runtime.clone(),
         turns: Semaphore::new(MAX_RUNNING_PROBES),
         cap: Arc::new(EjectionCap::new(reader.clone(), settings.max_ejected_percent)),
+        recoveries: Recoveries::default(),
         reader: reader.clone(),
         watched: Mutex::default(),
     });
@@ -72,16 +69,15 @@ impl Checker {
         let watch = &self.watch;
         watch.cap.set_percent(max_ejected_percent);
         watch.names.set_interval(resolve_interval);
-        if **watch.check.borrow() == check {
+        if watch.common.load().settings == check {
             return;
         }
-        watch.prober.store(Arc::new(watch.prober.load().with_check(check.clone())));
         let watched = watch.watched.lock();
         // Under the lock: a backend that joins now gets the old settings and the change, or the new
         // settings.
-        watch.check.send_replace(Arc::new(check.clone()));
+        watch.common.store(Arc::new(Common::new(check)));
         for one in watched.values() {
-            one.monitor.set_check(&check);
+            one.monitor.set_check(watch.check_of(&one.own, &one.monitor.node.backend.address));
         }
     }
 
@@ -89,27 +85,44 @@ impl Checker {
     /// they end: both count towards the same thresholds.
     pub(crate) async fn probe_now(&self, node: &BackendNode) -> Verdict {
         let monitor = self.watch.monitor(node);
-        let probe = self.watch.probe(node.clone()).await;
+        // The node may not be published yet, and have another check by then.
+        let check = self.watch.check_of(node.health_check(), &node.backend.address);
+        let probe = self.watch.probe(node.clone(), check).await;
         monitor.record(probe)
     }
 }
 
 struct Watch {
-    check: watch::Sender<Arc<HealthCheck>>,
-    prober: ArcSwap<Prober>,
+    common: ArcSwap<Common>,
+    prober: Prober,
     names: Names,
     runtime: Handle,
     /// Limits scheduled probes. `probe_now` does not wait for it.
     turns: Semaphore,
     cap: Arc<EjectionCap>,
+    recoveries: Recoveries,
     reader: Reader,
     /// By the address of the `BackendLive`: an edit of the backend keeps it, another address makes
     /// a new one. The monitor keeps it alive, so the key stays unique.
     watched: Mutex<HashMap<usize, Watched>>,
 }
 
+/// The health check of all backends that have nothing of their own.
+struct Common {
+    settings: HealthCheckOptions,
+    check: Arc<HealthCheck>,
+}
+
+impl Common {
+    fn new(settings: HealthCheckOptions) -> Self {
+        Self { check: Arc::new(settings.check()), settings }
+    }
+}
+
 struct Watched {
     monitor: Arc<Monitor>,
+    /// What its check has of its own.
+    own: Arc<HealthCheckOptions>,
     schedule: Option<Schedule>,
 }
 
@@ -152,9 +165,14 @@ impl Watch {
         });
         for node in snapshot.backends() {
             let entry = self.entry(&mut watched, node);
+            let own = node.health_check();
+            if !Arc::ptr_eq(&entry.own, own) && entry.own != *own {
+                entry.own = Arc::clone(own);
+                entry.monitor.set_check(self.check_of(own, &node.backend.address));
+            }
             let disabled = node.backend.state == BackendState::Disabled;
             if disabled && entry.schedule.take().is_some() {
-                entry.monitor.forget(&self.check.borrow());
+                entry.monitor.forget();
             } else if !disabled && entry.schedule.is_none() {
                 let task = keep_schedule(Arc::clone(self), Arc::clone(&entry.monitor));
                 entry.schedule = Some(Schedule(self.runtime.spawn(task).abort_handle()));
@@ -163,7 +181,23 @@ impl Watch {
     }
 
     fn monitor(&self, node: &BackendNode) -> Arc<Monitor> {
-        Arc::clone(&self.entry(&mut self.watched.lock(), node).monitor)
+        let mut watched = self.watched.lock();
+        if !watched.contains_key(&key(node)) {
+            self.forget_candidates(&mut watched);
+        }
+        Arc::clone(&self.entry(&mut watched, node).monitor)
+    }
+
+    /// Forgets backends that were probed before they were in the state, and that never came into it: nobody else
+    /// holds them any more.
+    fn forget_candidates(&self, watched: &mut HashMap<usize, Watched>) {
+        watched.retain(|_, of| {
+            let stays = of.schedule.is_some() || Arc::strong_count(&of.monitor.node.live) > 1;
+            if !stays {
+                self.names.unfollow(&of.monitor);
+            }
+            stays
+        });
     }
 
     fn entry<'a>(
@@ -172,11 +206,23 @@ impl Watch {
         node: &BackendNode,
     ) -> &'a mut Watched {
         watched.entry(key(node)).or_insert_with(|| {
-            let monitor =
-                Arc::new(Monitor::new(node.clone(), &self.check.borrow(), Arc::clone(&self.cap)));
+            let own = Arc::clone(node.health_check());
+            let check = self.check_of(&own, &node.backend.address);
+            let (cap, recoveries) = (Arc::clone(&self.cap), self.recoveries.clone());
+            let monitor = Arc::new(Monitor::new(node.clone(), check, cap, recoveries));
             self.names.follow(&monitor);
-            Watched { monitor, schedule: None }
+            Watched { monitor, own, schedule: None }
         })
+    }
+
+    /// The check of a backend that has these keys of its own.
+    fn check_of(&self, own: &HealthCheckOptions, address: &BackendAddr) -> Arc<HealthCheck> {
+        let common = self.common.load();
+        let has_own_port = common.check.port.is_none() || !matches!(address, BackendAddr::Unix(_));
+        if own.is_empty() && has_own_port {
+            return Arc::clone(&common.check);
+        }
+        Arc::new(own.check_over(&common.settings).at(address))
     }
 
     /// The current state of the watched backend.
@@ -187,7 +233,7 @@ impl Watch {
         now.filter(is_same).map_or_else(|| monitor.node.clone(), |now| BackendNode::clone(now))
     }
 
-    async fn probe(self: &Arc<Self>, node: BackendNode) -> Probe {
+    async fn probe(self: &Arc<Self>, node: BackendNode, check: Arc<HealthCheck>) -> Probe {
         if let BackendAddr::Name { host, .. } = &node.backend.address
             && node.live.endpoints().is_empty()
         {
@@ -202,7 +248,7 @@ impl Watch {
         let watch = Arc::clone(self);
         let probe = async move {
             let endpoints = node.live.endpoints().clone();
-            watch.prober.load_full().probe(&node, &endpoints).await
+            watch.prober.probe(&check, &node, &endpoints).await
         };
         attempt.spawn_on(probe, &self.runtime);
         match attempt.join_next().await {
@@ -217,34 +263,54 @@ fn key(node: &BackendNode) -> usize {
 }
 
 async fn keep_schedule(watch: Arc<Watch>, monitor: Arc<Monitor>) {
-    let mut check = watch.check.subscribe();
+    let mut checks = monitor.check();
     let live = &monitor.node.live;
     loop {
+        let asked = Arc::clone(&checks.borrow_and_update());
         let probe = async {
             let _turn = watch.turns.acquire().await;
-            watch.probe(watch.node(&monitor)).await
+            let begun = Instant::now();
+            (watch.probe(watch.node(&monitor), Arc::clone(&asked)).await, begun.elapsed())
         };
         tokio::pin!(probe);
-        let probe = loop {
+        let probed = loop {
             // Failures of traffic may eject the backend while a probe still waits for its answer.
             tokio::select! {
-                probe = &mut probe => break probe,
+                probed = &mut probe => break Some(probed),
                 () = live.passive_failure_noted() => { monitor.record_traffic(); }
+                Ok(()) = checks.changed() => {
+                    if !checks.borrow_and_update().asks_the_same(&asked) {
+                        break None;
+                    }
+                }
             }
         };
+        // What is no longer asked needs no answer.
+        let Some((probe, took)) = probed else { continue };
         monitor.record(probe);
-        let interval = check.borrow_and_update().interval;
-        let soon = interval.min(FAST_INTERVAL);
         let ended = Instant::now();
-        let mut next = ended + jittered(if monitor.is_settled() { interval } else { soon });
+        let interval = {
+            let check = checks.borrow_and_update();
+            if !check.asks_the_same(&asked) {
+                continue;
+            }
+            check.interval
+        };
+        let soon = interval.min(FAST_INTERVAL);
+        let mut next = ended + jittered(monitor.pause(interval, took));
         loop {
             let hurry = tokio::select! {
                 () = sleep_until(next) => break,
                 () = live.passive_failure_noted() => monitor.record_traffic(),
                 () = monitor.moved() => true,
-                Ok(()) = check.changed() => {
-                    let interval = check.borrow_and_update().interval;
-                    next = next.min(Instant::now() + jittered(interval));
+                Ok(()) = checks.changed() => {
+                    let check = checks.borrow_and_update();
+                    let pause = if check.asks_the_same(&asked) {
+                        jittered(check.interval)
+                    } else {
+                        spread(check.interval.min(FAST_INTERVAL))
+                    };
+                    next = next.min(Instant::now() + pause);
                     false
                 }
             };

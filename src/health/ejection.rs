@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::model::{HealthStatus, Tag};
+use crate::model::{HealthStatus, PoolName};
 use crate::state::{BackendNode, Reader};
 
 /// The cap on ejections by passive failures. If everything fails, the cause is seldom the
@@ -27,18 +27,18 @@ impl EjectionCap {
     ///
     /// # Errors
     /// The pool of which too many would be ejected.
-    pub(super) fn allows(&self, node: &BackendNode) -> Result<(), Tag> {
+    pub(super) fn allows(&self, node: &BackendNode) -> Result<(), PoolName> {
         let percent = usize::from(self.percent.load(Ordering::Relaxed));
         let snapshot = self.reader.load();
         // Its tags may have changed since the watch began.
         let Some(now) = snapshot.backend(&node.backend.id) else { return Ok(()) };
-        for tag in &now.backend.tags {
-            let Some(pool) = snapshot.pool(tag) else { continue };
+        for name in now.backend.pools() {
+            let Some(pool) = snapshot.pool(&name) else { continue };
             let is_out =
                 |node: &&std::sync::Arc<BackendNode>| node.live.health() == HealthStatus::Unhealthy;
             let (ready, out) = (pool.ready().count(), pool.ready().filter(is_out).count());
             if (out + 1) * 100 > ready * percent {
-                return Err(tag.clone());
+                return Err(name);
             }
         }
         Ok(())
@@ -69,12 +69,13 @@ mod tests {
             let status = HealthStatus::Unhealthy;
             nodes[index].live.set_health_report(HealthReport { status, ..Default::default() });
         };
-        assert_eq!(cap.allows(nodes[3]), Err("alone".parse().unwrap()));
+        let pool = |tag: &str| PoolName { app: None, tag: tag.parse().unwrap() };
+        assert_eq!(cap.allows(nodes[3]), Err(pool("alone")));
         for (index, node) in nodes.iter().enumerate().take(2) {
             assert_eq!(cap.allows(node), Ok(()));
             put_out(index);
         }
-        assert_eq!(cap.allows(nodes[2]), Err("a".parse().unwrap()));
+        assert_eq!(cap.allows(nodes[2]), Err(pool("a")));
         cap.set_percent(100);
         assert_eq!(cap.allows(nodes[3]), Ok(()));
         cap.set_percent(0);

@@ -5,8 +5,11 @@
 
 mod checker;
 mod ejection;
-mod jitter;
+mod exchange;
+mod grpc;
 mod monitor;
+mod pace;
+mod patterns;
 mod probe;
 mod resolver;
 #[cfg(test)]

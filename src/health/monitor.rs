@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::ejection::EjectionCap;
+use super::pace::{FAST_INTERVAL, Recoveries, Recovery};
 use super::probe::Probe;
 use super::threshold::Threshold;
-use crate::clock::{now_ms, whole_micros};
+use crate::clock::now_ms;
 use crate::model::{BackendAddr, HealthCheck, HealthReport, HealthStatus};
 use crate::state::{BackendNode, Endpoints};
 
@@ -34,15 +37,20 @@ pub(super) struct Monitor {
     /// have changed since; its id, address, scheme and TLS can't, because those make a new
     /// `BackendLive`.
     pub(super) node: BackendNode,
+    /// Its health check as it is now.
+    check: watch::Sender<Arc<HealthCheck>>,
     observed: Mutex<Observed>,
     moved: Notify,
     cap: Arc<EjectionCap>,
+    recoveries: Recoveries,
 }
 
 #[derive(Debug)]
 struct Observed {
     threshold: Threshold,
     report: HealthReport,
+    /// While it is unhealthy.
+    recovery: Option<Recovery>,
     /// Whether passive failures would have ejected it without the cap.
     is_held_in: bool,
 }
@@ -50,13 +58,27 @@ struct Observed {
 impl Observed {
     fn new(check: &HealthCheck) -> Self {
         let (threshold, report) = (Threshold::new(check), HealthReport::default());
-        Self { threshold, report, is_held_in: false }
+        Self { threshold, report, recovery: None, is_held_in: false }
+    }
+
+    /// Something has changed that may make it healthy soon.
+    fn look_again(&mut self) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.since = Instant::now();
+        }
     }
 }
 
 impl Monitor {
-    pub(super) fn new(node: BackendNode, check: &HealthCheck, cap: Arc<EjectionCap>) -> Self {
-        Self { node, observed: Mutex::new(Observed::new(check)), moved: Notify::new(), cap }
+    pub(super) fn new(
+        node: BackendNode,
+        check: Arc<HealthCheck>,
+        cap: Arc<EjectionCap>,
+        recoveries: Recoveries,
+    ) -> Self {
+        let observed = Mutex::new(Observed::new(&check));
+        let (check, moved) = (watch::Sender::new(check), Notify::new());
+        Self { node, check, observed, moved, cap, recoveries }
     }
 
     /// Records the outcome of a probe and publishes the result.
@@ -72,7 +94,7 @@ impl Monitor {
         };
         let report = &mut observed.report;
         report.checked_ms = Some(now);
-        report.latency_us = Some(whole_micros(probe.latency));
+        report.latency_ms = Some(probe.latency.into());
         report.last_status = probe.status;
         report.failed_ms = (!passed).then_some(now);
         report.last_error = probe.error;
@@ -100,28 +122,43 @@ impl Monitor {
 
     /// Resets the health: a disabled backend is not watched, and its old health says nothing about
     /// later.
-    pub(super) fn forget(&self, check: &HealthCheck) {
+    pub(super) fn forget(&self) {
         let mut observed = self.observed.lock();
-        *observed = Observed::new(check);
+        *observed = Observed::new(&self.check.borrow());
         self.node.live.note_success();
         self.node.live.set_health_report(HealthReport::default());
     }
 
-    /// Uses the thresholds of `check` from the next outcome on.
-    pub(super) fn set_check(&self, check: &HealthCheck) {
-        self.observed.lock().threshold.follow(check);
+    /// Goes by another check from the next outcome on. The health stays until then.
+    pub(super) fn set_check(&self, check: Arc<HealthCheck>) {
+        let mut observed = self.observed.lock();
+        observed.threshold.follow(&check);
+        if !self.check.borrow().asks_the_same(&check) {
+            observed.look_again();
+        }
+        self.check.send_if_modified(|now| std::mem::replace(now, check) != *now);
     }
 
-    /// Whether the health is not about to change.
-    pub(super) fn is_settled(&self) -> bool {
-        self.observed.lock().threshold.is_settled()
+    /// The check, and its changes.
+    pub(super) fn check(&self) -> watch::Receiver<Arc<HealthCheck>> {
+        self.check.subscribe()
+    }
+
+    /// The time from a probe that `took` so long to the next.
+    pub(super) fn pause(&self, interval: Duration, took: Duration) -> Duration {
+        let observed = self.observed.lock();
+        match &observed.recovery {
+            _ if !observed.threshold.is_settled() => interval.min(FAST_INTERVAL),
+            Some(recovery) => recovery.pause(took, interval),
+            None => interval,
+        }
     }
 
     /// Publishes the addresses that the backend's name stands for, with the backend's port, unless they
     /// are the same.
     pub(super) fn set_addresses(&self, addresses: &[SocketAddr]) {
         let BackendAddr::Name { port, .. } = self.node.backend.address else { return };
-        let _order = self.observed.lock();
+        let mut observed = self.observed.lock();
         let now = self.node.live.endpoints();
         let at_port = |address: &SocketAddr| {
             let mut address = *address;
@@ -136,6 +173,7 @@ impl Monitor {
         if now.len() != addresses.len() || !addresses.iter().all(is_known) {
             let next = addresses.iter().map(at_port).collect();
             self.node.live.set_endpoints(Endpoints::Tcp(next));
+            observed.look_again();
             self.moved.notify_one();
         }
     }
@@ -200,6 +238,8 @@ impl Monitor {
         report.status = observed.threshold.status();
         if changed {
             report.since_ms = Some(now);
+            let is_down = report.status == HealthStatus::Unhealthy;
+            observed.recovery = is_down.then(|| self.recoveries.begin());
         }
         self.node.live.set_health_report(report.clone());
         if !changed {

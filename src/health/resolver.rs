@@ -145,7 +145,7 @@ async fn resolve_again_and_again(
         let pause = if answer.is_ok() { pause } else { pause.min(RETRY_INTERVAL) };
         shared.take(answer);
         tokio::select! {
-            () = sleep(super::jitter::jittered(pause)) => {}
+            () = sleep(super::pace::jittered(pause)) => {}
             // Without its sender the addresses are not needed, and the task is about to end.
             Ok(()) = interval.changed() => {}
         }

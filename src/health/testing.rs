@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::ejection::EjectionCap;
-use crate::model::{Backend, BackendState, HealthCheck, Scheme};
+use crate::model::{Backend, BackendState, HealthCheckOptions, Scheme, Seconds};
 use crate::state::{Snapshot, publication};
 
 /// Polls `condition` until it holds.
@@ -41,12 +41,16 @@ pub(super) fn no_cap() -> Arc<EjectionCap> {
 }
 
 /// A check that decides within a test's patience.
-pub(super) fn quick_check() -> HealthCheck {
-    HealthCheck {
-        interval: Duration::from_millis(20),
-        timeout: Duration::from_secs(5),
-        ..HealthCheck::default()
+pub(super) fn quick_check() -> HealthCheckOptions {
+    HealthCheckOptions {
+        interval_secs: Some(secs(0.02)),
+        timeout_secs: Some(secs(5.0)),
+        ..Default::default()
     }
+}
+
+pub(super) fn secs(seconds: f64) -> Seconds {
+    seconds.try_into().unwrap()
 }
 
 /// An address at which nobody listens.

@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 use serde::Deserializer;
 use serde_json::{Map, Value};
 
-use super::record::{self, Keys, OptionError, Record, record};
-use super::{Scheme, Seconds, SendProxyProtocol, TlsName, Weight};
+use super::record::{self, Canonical, Keys, OptionError, Record, as_written, record};
+use super::{
+    AppName, BackendAddr, HeaderField, HealthCheckOptions, RequestLimit, Scheme, Seconds,
+    SendProxyProtocol, TlsName, Weight,
+};
 
 record! {
     /// The options of a backend.
     pub struct BackendOptions {
+        /// The app that it belongs to: its tags are for the app's domains alone.
+        pub app: Option<AppName>,
         /// Its share of a pool's traffic, relative to the others', 1 to 1000.
         pub weight: Weight,
         /// The protocol that it speaks: `http`; `https` (HTTP/2 if the backend offers it, else HTTP/1.1);
@@ -38,14 +43,42 @@ record! {
         /// with the scheme `h2` or `h2c`.
         pub send_proxy_protocol: SendProxyProtocol,
         /// How long connecting to it may take, in seconds, TLS handshake included. The default is
-        /// `connect_timeout_secs` of `[upstream]`.
+        /// `timeouts.connect_secs` of the domain, or else `connect_timeout_secs` of `[upstream]`.
         pub connect_timeout_secs: Option<Seconds>,
+        /// The maximum number of concurrent requests on it; others wait in order. 0 means no limit. The
+        /// default is `max_requests_per_backend` of `[upstream]`.
+        pub max_requests: Option<RequestLimit>,
+        /// Its own health check. What is not given here is as in `[health_check]`.
+        #[serde(deserialize_with = "health_check")]
+        pub health_check: Option<Box<HealthCheckOptions>>,
     }
+}
+
+/// A table without keys is none.
+pub(super) fn health_check<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<HealthCheckOptions>>, D::Error> {
+    let given: Option<Box<HealthCheckOptions>> = serde::Deserialize::deserialize(deserializer)?;
+    Ok(given.filter(|given| !given.is_empty()))
+}
+
+/// What is wrong with a health check that is an option.
+pub(super) fn health_check_problems(
+    check: Option<&HealthCheckOptions>,
+) -> impl Iterator<Item = OptionError> {
+    check.into_iter().flat_map(Record::problems).map(|problem| OptionError {
+        path: format!("{}.{}", BackendOptions::HEALTH_CHECK, problem.path),
+        ..problem
+    })
 }
 
 impl Record for BackendOptions {
     const FILES: &'static [&'static str] =
         &[Self::CA_FILE, Self::CLIENT_CERT_FILE, Self::CLIENT_KEY_FILE];
+    const MAPS: &'static [(&'static str, Canonical)] =
+        &[("health_check.headers", as_written::<HeaderField>)];
+    const TABLES: &'static [(&'static str, &'static [&'static str])] =
+        &[(Self::HEALTH_CHECK, HealthCheckOptions::KEYS)];
 
     fn problems(&self) -> Vec<OptionError> {
         let mut problems =
@@ -53,6 +86,7 @@ impl Record for BackendOptions {
         if let Some(problem) = self.send_proxy_protocol.problem_with(self.scheme) {
             problems.push(OptionError::new("send_proxy_protocol", problem));
         }
+        problems.extend(health_check_problems(self.health_check.as_deref()));
         problems
     }
 }
@@ -62,6 +96,7 @@ impl BackendOptions {
     pub const CLIENT_CERT_FILE: &'static str = "tls_client_cert_file";
     pub const CLIENT_KEY_FILE: &'static str = "tls_client_key_file";
     pub const INSECURE_SKIP_VERIFY: &'static str = "tls_insecure_skip_verify";
+    pub const HEALTH_CHECK: &'static str = "health_check";
 
     /// The files that are named, by their keys.
     pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
@@ -82,6 +117,15 @@ impl BackendOptions {
         let files = (&self.tls_ca_file, &self.tls_client_cert_file, &self.tls_client_key_file);
         let tls = (&self.tls_server_name, files, self.tls_insecure_skip_verify);
         (self.scheme, tls, self.send_proxy_protocol)
+    }
+
+    /// What doesn't go together with an address.
+    pub fn problem_at(&self, address: &BackendAddr) -> Option<OptionError> {
+        let has_port = self.health_check.as_ref().is_some_and(|check| check.port.is_some());
+        (has_port && matches!(address, BackendAddr::Unix(_))).then(|| {
+            let reason = "a backend at a Unix socket has no other port; take the key out";
+            OptionError::new(format!("{}.port", Self::HEALTH_CHECK), reason)
+        })
     }
 
     /// What has no place in the clear.
@@ -190,6 +234,7 @@ mod tests {
             ("send_proxy_protocol", json!(true), "choose `off`, `v1` or `v2`"),
             ("backup", json!("yes"), "write `true` or `false`, without quotes"),
             ("tls_ca_file", json!(1), "write a text in quotes"),
+            ("health_check", json!(1), "write a table, such as `{ key = value }`"),
         ] {
             let read = record::typed::<BackendOptions>(Map::from_iter([(key.to_owned(), value)]));
             let error = read.expect_err(key);
@@ -207,5 +252,49 @@ mod tests {
         let Value::Object(patch) = json!({"weight": null, "tls_ca_file": null}) else { panic!() };
         let after = record::patched(&before, patch).unwrap();
         assert_eq!(after, BackendOptions { tls_ca_file: None, ..before });
+    }
+
+    #[test]
+    fn a_health_check_changes_key_by_key() {
+        let patched = |before: &BackendOptions, patch: Value| {
+            let Value::Object(patch) = patch else { panic!("{patch}") };
+            record::patched(before, patch).unwrap_or_else(|error| panic!("{error}"))
+        };
+        let check = |options: &BackendOptions| record::values(options).remove("health_check");
+        let mut options = BackendOptions::default();
+        for (patch, expected) in [
+            (
+                json!({"path": "/up", "headers": {"X-A": "1"}}),
+                json!({"path": "/up", "headers": {"x-a": "1"}}),
+            ),
+            (json!({"port": 9, "path": null}), json!({"port": 9, "headers": {"x-a": "1"}})),
+            (
+                json!({"headers": {"x-b": "2", "x-a": null}}),
+                json!({"port": 9, "headers": {"x-b": "2"}}),
+            ),
+            (json!({"headers": null}), json!({"port": 9})),
+        ] {
+            options = patched(&options, json!({ "health_check": patch }));
+            assert_eq!(check(&options), Some(expected));
+        }
+        assert_eq!(check(&patched(&options, json!({"health_check": {"port": null}}))), None);
+        assert_eq!(check(&patched(&options, json!({"health_check": null}))), None);
+        let twice = json!({"health_check": {"headers": {"X-A": "1", "x-a": "2"}}});
+        let Value::Object(twice) = twice else { panic!() };
+        assert!(record::patched(&options, twice).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_health_check_is_said_with_its_path() {
+        for (check, path) in [
+            (json!({"kind": "tcp", "path": "/"}), "health_check.path"),
+            (json!({"path": "up"}), "health_check.path"),
+            (json!({"pth": "/up"}), "health_check.pth"),
+            (json!({"headers": {"host": "a"}}), "health_check.headers"),
+        ] {
+            let given = Map::from_iter([("health_check".to_owned(), check)]);
+            let error = record::read::<BackendOptions>(given).unwrap_err();
+            assert_eq!(error.path, path, "{error}");
+        }
     }
 }

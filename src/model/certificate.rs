@@ -241,6 +241,9 @@ pub struct CertificateFacts {
 pub struct CertificateReport {
     /// The name.
     pub name: DomainName,
+    /// The name as people write it, where that is another form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unicode: Option<String>,
     /// The virtual host that it belongs to: the name itself, or the domain whose alias it is.
     pub domain: DomainName,
     /// Where it comes from; null if none is wanted.

@@ -1,6 +1,6 @@
 //! What one command changes: the unit that is persisted and published.
 
-use super::{Backend, BackendId, DomainName, VirtualHost};
+use super::{App, AppName, Backend, BackendId, DomainName, VirtualHost};
 
 /// One edit of the desired state. A command yields a list of them that is applied whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,4 +13,8 @@ pub enum Change {
     PutBackend(Backend),
     /// Removes a backend.
     DropBackend(BackendId),
+    /// Adds the app, or replaces the one with this name.
+    PutApp(App),
+    /// Removes an app, which no domain and no backend names.
+    DropApp(AppName),
 }

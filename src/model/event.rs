@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CertificateNews, DomainName, Outcome, Tag, TokenName};
+use super::{AppName, CertificateNews, DomainName, Outcome, Tag, TokenName};
 
 /// The longest phrase on a change that the history keeps, in characters.
 const MAX_PHRASE_CHARS: usize = 500;
@@ -39,6 +39,8 @@ pub enum Actor {
     File,
     /// The server itself, as it renews certificates.
     Certificates,
+    /// The server itself, as it ends what a command has begun.
+    Server,
     /// A value of a newer version.
     #[serde(other)]
     Unknown,
@@ -51,7 +53,7 @@ impl fmt::Display for Actor {
             Self::Socket { uid, pid: None } => f.pad(&format!("uid {uid}")),
             Self::Token { name } => f.pad(&format!("token {name}")),
             Self::File => f.pad("config file"),
-            Self::Certificates => f.pad("vhost itself"),
+            Self::Certificates | Self::Server => f.pad("vhost itself"),
             Self::Unknown => f.pad("unknown"),
         }
     }
@@ -122,6 +124,56 @@ pub enum EventKind {
         /// Its id.
         backend: super::BackendId,
     },
+    /// A version of an app became live, or was to.
+    Deploy {
+        /// Each app, with its tags and backends.
+        apps: Vec<super::DeployedApp>,
+        /// Each domain that moved, with the tag before and the tag after.
+        steps: Vec<super::SwitchStep>,
+        /// How it ended, or where it is.
+        outcome: Outcome,
+        /// Whether the gate was skipped.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forced: bool,
+        /// The operator's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The version before a deploy was kept for as long as that said, and then removed.
+    StandbyRemoved {
+        /// The app.
+        app: AppName,
+        /// The tag of that version.
+        tag: Tag,
+        /// Its backends.
+        backends: Vec<super::BackendId>,
+    },
+    /// An app was added.
+    AppAdded {
+        /// Its name.
+        app: AppName,
+        /// Domains that were taken into it, with their backends.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        domains: Vec<DomainName>,
+    },
+    /// An app's options changed.
+    AppSet {
+        /// Its name.
+        app: AppName,
+        /// What changed, each as `field: before → after`.
+        changed: Vec<String>,
+    },
+    /// An app was removed.
+    AppRemoved {
+        /// Its name.
+        app: AppName,
+        /// Its domains, which were removed with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        domains: Vec<DomainName>,
+        /// Its backends, which were removed with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        backends: Vec<super::BackendId>,
+    },
     /// Changes of the config file were applied.
     FileApplied {
         /// The file's path.
@@ -153,6 +205,11 @@ impl EventKind {
                 !matches!(outcome, Outcome::GateFailed { .. })
                     && steps.iter().any(|step| step.domain == *domain)
             }
+            Self::Deploy { apps, steps, outcome, .. } => {
+                let is_added = || apps.iter().any(|app| app.domains_added.contains(domain));
+                !matches!(outcome, Outcome::GateFailed { .. })
+                    && (steps.iter().any(|step| step.domain == *domain) || is_added())
+            }
             Self::DomainAdded { domain: added, .. } => added == domain,
             Self::FileApplied { changed, .. } => {
                 let name = format!("`{domain}`");
@@ -164,6 +221,10 @@ impl EventKind {
                 changed.iter().any(tells)
             }
             Self::DomainSet { .. }
+            | Self::StandbyRemoved { .. }
+            | Self::AppAdded { .. }
+            | Self::AppSet { .. }
+            | Self::AppRemoved { .. }
             | Self::DomainRemoved { .. }
             | Self::BackendAdded { .. }
             | Self::BackendSet { .. }
@@ -179,8 +240,9 @@ impl EventKind {
         match &mut self {
             Self::DomainSet { changed, .. }
             | Self::BackendSet { changed, .. }
+            | Self::AppSet { changed, .. }
             | Self::FileApplied { changed, .. } => cut_phrases(changed),
-            Self::Switch { outcome, reason, .. } => {
+            Self::Switch { outcome, reason, .. } | Self::Deploy { outcome, reason, .. } => {
                 if let Some(reason) = reason {
                     cut(reason, MAX_TEXT_CHARS);
                 }
@@ -194,12 +256,39 @@ impl EventKind {
             } => cut(error, MAX_TEXT_CHARS),
             Self::DomainAdded { .. }
             | Self::DomainRemoved { .. }
+            | Self::StandbyRemoved { .. }
+            | Self::AppAdded { .. }
+            | Self::AppRemoved { .. }
             | Self::BackendAdded { .. }
             | Self::BackendRemoved { .. }
             | Self::Certificate { .. }
             | Self::Unknown => {}
         }
         self
+    }
+
+    /// What it changed, a phrase each, for whoever made the change: they know of what.
+    pub fn phrases(&self) -> Vec<String> {
+        match self {
+            Self::DomainSet { changed, .. }
+            | Self::BackendSet { changed, .. }
+            | Self::AppSet { changed, .. }
+            | Self::FileApplied { changed, .. } => changed.clone(),
+            Self::DomainAdded { live, .. } => vec![format!("added, live {live}")],
+            Self::AppAdded { domains, .. } if !domains.is_empty() => {
+                let domains: Vec<_> = domains.iter().map(ToString::to_string).collect();
+                vec![format!("added with {}", domains.join(", "))]
+            }
+            Self::BackendAdded { .. } | Self::AppAdded { .. } => vec!["added".to_owned()],
+            Self::DomainRemoved { .. }
+            | Self::BackendRemoved { .. }
+            | Self::StandbyRemoved { .. }
+            | Self::AppRemoved { .. } => vec!["removed".to_owned()],
+            Self::Switch { .. }
+            | Self::Deploy { .. }
+            | Self::Certificate { .. }
+            | Self::Unknown => Vec::new(),
+        }
     }
 
     /// Whether it changed `domain` and its phrase on that was left out.
@@ -215,12 +304,20 @@ impl EventKind {
     pub fn domains(&self) -> Vec<&DomainName> {
         match self {
             Self::Switch { steps, .. } => steps.iter().map(|step| &step.domain).collect(),
+            Self::Deploy { apps, steps, .. } => {
+                let added = apps.iter().flat_map(|app| &app.domains_added);
+                steps.iter().map(|step| &step.domain).chain(added).collect()
+            }
             Self::DomainAdded { domain, .. }
             | Self::DomainSet { domain, .. }
             | Self::DomainRemoved { domain }
             | Self::Certificate { domain, .. } => vec![domain],
-            Self::FileApplied { domains, .. } => domains.iter().collect(),
-            Self::BackendAdded { .. }
+            Self::FileApplied { domains, .. }
+            | Self::AppAdded { domains, .. }
+            | Self::AppRemoved { domains, .. } => domains.iter().collect(),
+            Self::AppSet { .. }
+            | Self::StandbyRemoved { .. }
+            | Self::BackendAdded { .. }
             | Self::BackendSet { .. }
             | Self::BackendRemoved { .. }
             | Self::Unknown => Vec::new(),

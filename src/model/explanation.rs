@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, BackendAddr, BackendId, BackendState, Balance, DomainName, HealthReport, ParseError,
-    PathRoute, Scheme, Tag, Weight, serde_as_text, worded,
+    Actor, AppName, BackendAddr, BackendId, BackendState, Balance, DomainName, HealthReport,
+    ParseError, PathRoute, ReleaseLabel, Scheme, Tag, Weight, serde_as_text, worded,
 };
 
 /// The URL of a request: `http://host/path`, or `host/path`.
@@ -61,8 +61,18 @@ impl FromStr for RequestUrl {
         if path.parse::<http::uri::PathAndQuery>().is_err() {
             return Err(fail("its path has characters that must be percent-encoded"));
         }
-        Ok(Self { https, authority: authority.to_owned(), path })
+        let authority = in_ascii(authority).ok_or_else(|| fail("its host is not a name (IDNA)"))?;
+        Ok(Self { https, authority, path })
     }
+}
+
+/// A host with its port, the host as clients send it.
+fn in_ascii(authority: &str) -> Option<String> {
+    if authority.is_ascii() {
+        return Some(authority.to_owned());
+    }
+    let (host, port) = authority.split_at(authority.rfind(':').unwrap_or(authority.len()));
+    Some(format!("{}{port}", idna::domain_to_ascii(host).ok()?))
 }
 
 impl fmt::Display for RequestUrl {
@@ -142,10 +152,10 @@ pub struct Explanation {
     pub tries: usize,
     /// The networks of clients whose forwarded headers are trusted.
     pub trusted_proxies: Vec<String>,
-    /// How many seconds it would wait at most, if its domain is paused. The other fields describe what
-    /// happens then.
+    /// How long it would wait at most, in milliseconds, if its domain is paused. The other fields describe
+    /// what happens then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waits_secs: Option<u32>,
+    pub waits_ms: Option<u64>,
     /// The location that the client would be redirected to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirected: Option<String>,
@@ -163,6 +173,9 @@ pub struct Explanation {
 pub struct Match {
     /// The virtual host.
     pub domain: DomainName,
+    /// Its name as people write it, where that is another form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unicode: Option<String>,
     /// The name that matched.
     pub name: DomainName,
     /// How that name matched.
@@ -190,6 +203,12 @@ worded! {
 pub struct LiveTag {
     /// The tag.
     pub tag: Tag,
+    /// The app in which it is one; absent if that is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppName>,
+    /// What the operator calls the version that was deployed there; absent if it has no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseLabel>,
     /// The previous tag.
     pub previous: Option<Tag>,
     /// When it became live, if the history goes back that far.
@@ -231,6 +250,9 @@ pub struct BackendStanding {
     pub health: HealthReport,
     /// Its requests in flight.
     pub in_flight: usize,
+    /// How many requests may run on it at once; without it, any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<usize>,
     /// Why it could not serve; null if it could.
     pub unfit: Option<Unfit>,
 }
@@ -258,10 +280,15 @@ pub enum Unfit {
 pub struct RequestTimeouts {
     /// Connecting to a backend, TLS included; a backend may have a time-out of its own.
     pub connect_ms: u64,
-    /// The backend is silent: `timeouts.response_secs` of the domain, or the general time-out. For a WebSocket,
-    /// its own.
+    /// The backend is silent before its answer begins: `timeouts.first_byte_secs` of the domain, its
+    /// `timeouts.response_secs`, or the general time-out. Null from an older server.
+    #[serde(default)]
+    pub first_byte_ms: Option<u64>,
+    /// The backend is silent within its answer: `timeouts.between_bytes_secs` of the domain, its
+    /// `timeouts.response_secs`, or the general time-out. For a WebSocket, both sides are:
+    /// `timeouts.websocket_idle_secs`, or the general one.
     pub read_ms: u64,
-    /// The backend takes no bytes.
+    /// The backend takes no bytes: `timeouts.between_bytes_secs` of the domain, or the general time-out.
     pub write_ms: u64,
     /// The client is silent in the middle of its body.
     pub client_read_ms: u64,
@@ -291,7 +318,8 @@ mod tests {
             ("example.com:8080/a?b=c#d", "http://example.com:8080/a?b=c"),
             ("HTTPS://Example.com?x", "https://Example.com/?x"),
             ("[::1]:80/x", "http://[::1]:80/x"),
-            ("bücher.example/", "http://bücher.example/"),
+            ("bücher.example/", "http://xn--bcher-kva.example/"),
+            ("bücher.example:81/u", "http://xn--bcher-kva.example:81/u"),
         ] {
             assert_eq!(text.parse::<RequestUrl>().map(|url| url.to_string()), Ok(whole.into()));
         }
@@ -300,6 +328,8 @@ mod tests {
             ("/path", "names no host"),
             ("ftp://example.com", "begins with `http://`"),
             ("example.com/a b", "no spaces"),
+            ("bü\u{2028}cher.example/", "no spaces"),
+            ("ü\u{ffff}.example", "not a name (IDNA)"),
             ("example.com/<>", "percent-encoded"),
         ] {
             let error = text.parse::<RequestUrl>().expect_err(text).to_string();

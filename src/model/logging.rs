@@ -84,33 +84,6 @@ pub enum Rotation {
     Size(u64),
 }
 
-/// `[access_log]`: a line for each request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AccessLogSettings {
-    /// Whether there is one.
-    pub enabled: bool,
-    /// For whom.
-    pub format: AccessFormat,
-    /// Where to.
-    pub output: LogOutput,
-    /// The share of requests without a failure that are logged, 0 to 1.
-    pub sample: f64,
-    /// Whether queries are logged too.
-    pub query: bool,
-}
-
-impl Default for AccessLogSettings {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            format: AccessFormat::default(),
-            output: LogOutput::default(),
-            sample: 1.0,
-            query: false,
-        }
-    }
-}
-
 worded! {
     /// What a line of the access log looks like.
     #[derive(Default)]

@@ -6,18 +6,26 @@
 mod absolute_path;
 mod access;
 mod acme;
+mod app;
+mod app_name;
 mod backend;
+mod backend_addr;
 mod backend_options;
 mod balance;
 mod certificate;
 mod change;
+mod deploy;
+mod domain_mode;
 mod domain_name;
 mod event;
 mod explanation;
+mod forwarded_headers;
 mod health_check;
 mod host_options;
+mod kept_plan;
 mod likeness;
 mod logging;
+mod millis;
 mod outcome;
 mod own_host;
 mod proxy_header;
@@ -26,6 +34,9 @@ mod reason;
 pub mod record;
 mod reference;
 mod reload;
+mod request_limit;
+mod request_variable;
+mod sample_rate;
 mod scheme;
 mod seconds;
 mod size;
@@ -38,6 +49,7 @@ mod tls_name;
 mod top_options;
 mod trusted_proxy;
 mod underscores_in_headers;
+mod unicode_name;
 mod value_error;
 mod virtual_host;
 mod visible;
@@ -48,7 +60,10 @@ mod words;
 pub use absolute_path::absolute;
 pub use access::{Access, TokenName};
 pub use acme::{AccountInfo, AcmeDetail, Attempt, RevocationReason};
-pub use backend::{Backend, BackendAddr, BackendId, BackendState};
+pub use app::{App, AppOptions, Release, ReleaseLabel};
+pub use app_name::{AppName, PoolName};
+pub use backend::{Backend, BackendId, BackendState};
+pub use backend_addr::BackendAddr;
 pub use backend_options::{BackendOptions, from_stored as stored_backend_options};
 pub use balance::Balance;
 pub use certificate::{
@@ -56,45 +71,55 @@ pub use certificate::{
     ChallengeKind, KeyType, TlsMode,
 };
 pub use change::Change;
+pub use deploy::{DeployOptions, DeployPlan, DeployProgress, DeployReport, DeployedApp};
+pub use domain_mode::DomainMode;
 pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
 pub use event::{Actor, CUT, Event, EventKind, Made};
 pub use explanation::{
     BackendStanding, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Refusal, RequestTimeouts,
     RequestUrl, Since, Unfit,
 };
+pub use forwarded_headers::ForwardedHeaders;
 pub use health_check::{
-    HealthCheck, HealthCheckKind, HealthHost, HealthPath, HealthReport, HealthStatus, StatusRanges,
+    ExpectedBody, GrpcCheck, GrpcService, HealthCheck, HealthCheckKind, HealthCheckOptions,
+    HealthHost, HealthPath, HealthReport, HealthStatus, HttpCheck, MAX_BODY_LOOKED_AT, ProbeCount,
+    ProbeHeader, ProbeKind, ProbeMethod, StatusRanges, expected_regex, health_check_defaults,
 };
 pub use host_options::{
-    BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, HeaderText, HostOptions,
-    MAX_PAGE_BYTES, Maintenance, Network, OptionSet, Page, PageFor, PageText, PasswordHash,
-    PathPrefix, PathRoute, Pause, RateLimit, Sticky, Timeouts, UserName,
+    AccessLogRule, BasicAuth, CloseAfter, Drain, Encoding, ErrorPages, HeaderContent, HeaderEdits,
+    HeaderField, HeaderPart, HeaderText, HostOptions, LeftWebSockets, MAX_PAGE_BYTES, Maintenance,
+    Network, OptionSet, Page, PageFor, PageText, PasswordHash, PathPrefix, PathRoute, Pause,
+    RateLimit, Sticky, Timeouts, UserName,
 };
+pub use kept_plan::{KeptPlan, PlannedDeploy, PlannedSwitch};
 pub use likeness::nearest;
 pub use logging::{
-    AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogLevel, LogOutput,
-    LoggingSettings, Rotation,
+    AccessFormat, LogFileSettings, LogFormat, LogLevel, LogOutput, LoggingSettings, Rotation,
 };
+pub use millis::Millis;
 pub use outcome::Outcome;
 pub use own_host::{ForeignHost, check_own_host};
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
 pub use reason::{Blame, Reason, ReasonRow, UpstreamFailure};
 pub use record::OptionError;
 pub use reference::{
-    Followed, HIDDEN, Variables, escape as escape_references, follow as follow_references,
+    Followed, TextSyntax, Variables, escape as escape_references, follow as follow_references,
 };
 pub use reload::{
     Difference, EntryAction, EntryChange, EntryKind, NeedsRestart, ReloadEnd, ReloadProgress,
     ReloadReport,
 };
+pub use request_limit::RequestLimit;
+pub use request_variable::RequestVariable;
+pub use sample_rate::SampleRate;
 pub use scheme::Scheme;
 pub use seconds::{Seconds, WholeSeconds, seconds_as_json};
 pub use size::Size;
 pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{
-    BackendAnswer, Capacity, PlannedBackend, PlannedStep, SwitchEnd, SwitchOptions, SwitchPlan,
-    SwitchProgress, SwitchReport, SwitchStep,
+    BackendAnswer, Capacity, PlannedBackend, PlannedEnd, PlannedStep, SwitchEnd, SwitchOptions,
+    SwitchPlan, SwitchProgress, SwitchReport, SwitchStep,
 };
 pub use tag::Tag;
 pub use timeout::nonzero_millis;
@@ -102,14 +127,15 @@ pub use tls_name::TlsName;
 pub use top_options::TopOptions;
 pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};
 pub use underscores_in_headers::UnderscoresInHeaders;
+pub use unicode_name::{unicode_host, with_unicode_names};
 pub use value_error::{ValueError, read_value};
 pub use virtual_host::VirtualHost;
-pub use visible::{is_obeyed, printable, printable_json, printable_lines};
+pub use visible::{HIDDEN, is_obeyed, printable, printable_json, printable_lines};
 pub use weight::Weight;
 pub use worded::Word;
 pub(crate) use worded::worded;
 pub use words::{
-    choose, counted, on_one_line, shorten, shown_in_words, time_in_words, with_causes,
+    choose, counted, listed, on_one_line, shorten, shown_in_words, time_in_words, with_causes,
 };
 
 /// A value that could not be parsed: what it was, and what would have been right.
@@ -131,16 +157,18 @@ impl ParseError {
 }
 
 /// Gives a type that parses from text and displays as the same text its serde, through that text, and
-/// the schema of a text that `description` describes.
+/// the schema of a text that `description` describes, and that looks like `pattern`.
 macro_rules! serde_as_text {
-    ($type:ident, $description:literal) => {
+    ($type:ident, $description:literal $(, like $pattern:literal)?) => {
         impl schemars::JsonSchema for $type {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($type).into()
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "description": $description })
+                schemars::json_schema!({
+                    "type": "string", "description": $description $(, "pattern": $pattern)?
+                })
             }
         }
 
@@ -165,7 +193,8 @@ pub(crate) use serde_as_text;
 macro_rules! text {
     (
         $(#[$attribute:meta])*
-        pub struct $name:ident($inner:ty) $description:literal $(, by $check:expr)?;
+        pub struct $name:ident($inner:ty) $description:literal
+            $(, like $pattern:literal)? $(, by $check:expr)?;
     ) => {
         $(#[$attribute])*
         #[derive(Clone, PartialEq, Eq)]
@@ -202,7 +231,7 @@ macro_rules! text {
             }
         )?
 
-        $crate::model::serde_as_text!($name, $description);
+        $crate::model::serde_as_text!($name, $description $(, like $pattern)?);
     };
 }
 pub(crate) use text;

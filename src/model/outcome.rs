@@ -1,11 +1,11 @@
-//! What came of a switch.
+//! What came of a switch or a deploy.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a switch ended, or where it is.
+/// How a switch or a deploy ended, or where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Outcome {

@@ -112,7 +112,7 @@ reasons! {
         "the backend reset the connection"
         "as above";
     Timeout "upstream_timeout" Backend [GATEWAY_TIMEOUT "the server behind this proxy did not answer in time"]
-        "the backend sent nothing for `upstream.read_timeout_secs` (or `timeouts.response_secs` of the domain), or read nothing for `upstream.write_timeout_secs`"
+        "the backend sent nothing for `upstream.read_timeout_secs`, or read nothing for `upstream.write_timeout_secs`, in place of which a domain may have [`timeouts`](hosts.md#timeouts) of its own"
         "find out what takes so long, or raise the limit";
     CutShort "upstream_cut_short" Backend [BAD_GATEWAY "the server behind this proxy failed"]
         "the backend's answer ended before it was complete; the client got a part of it"
@@ -188,7 +188,7 @@ reasons! {
         "the domain's `rate_limit` or `client_rate_limit` was reached"
         "nothing, or raise it ([limits.md](limits.md))";
     QueueFull "queue_full" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
-        "every backend had `upstream.max_requests_per_backend` requests and `upstream.queue_size` requests were waiting; the last one of the client with the most is refused"
+        "every backend had as many requests as it may (`upstream.max_requests_per_backend`, or its own `max_requests`) and `upstream.queue_size` requests were waiting; the last one of the client with the most is refused"
         "add backends, or raise the limits";
     QueueTimeout "queue_timeout" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
         "it waited for longer than `upstream.queue_timeout_secs`"

@@ -14,6 +14,8 @@ worded! {
     pub enum EntryKind {
         /// A key of a section.
         Setting "setting",
+        /// An `[[apps]]` entry.
+        App "app",
         /// A `[[virtual_hosts]]` entry.
         Domain "domain",
         /// A `[[backends]]` entry.
@@ -115,6 +117,9 @@ pub struct ReloadReport {
     pub needs_restart: Vec<NeedsRestart>,
     /// The domains among it that moved from one tag to another.
     pub steps: Vec<SwitchStep>,
+    /// What is allowed in the config and may be a mistake.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// How the drain of what was removed or left ended; `done` where there was nothing to drain.
     pub outcome: Outcome,
     /// How long the drain took, in milliseconds.

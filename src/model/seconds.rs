@@ -40,6 +40,11 @@ impl<const OR_NONE: bool> Seconds<OR_NONE> {
     /// How a time is written, for messages.
     pub const FORM: &'static str = FORM;
 
+    /// A time that is within the bounds.
+    pub(super) const fn of(time: Duration) -> Self {
+        Self(time)
+    }
+
     /// The time.
     pub fn get(self) -> Duration {
         self.0

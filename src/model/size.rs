@@ -33,6 +33,19 @@ impl Size {
         Self(bytes)
     }
 
+    /// The size as people write it, such as `10MB`: in the largest unit of which it is a whole number.
+    pub fn in_words(self) -> String {
+        const UNITS: [(u32, &str); 4] = [(40, "TB"), (30, "GB"), (20, "MB"), (10, "KB")];
+        let bytes = self.0;
+        let unit =
+            UNITS.into_iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
+        match unit {
+            Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+            None if bytes == 1 => "1 byte".to_owned(),
+            None => format!("{bytes} bytes"),
+        }
+    }
+
     /// The number of bytes.
     pub const fn get(self) -> u64 {
         self.0
@@ -124,6 +137,21 @@ mod tests {
         {
             let error = text.parse::<Size>().expect_err(text);
             assert_eq!(error.reason, "use a size such as 10MB or 10485760");
+        }
+        for (bytes, words) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1000, "1000 bytes"),
+            (1024, "1KB"),
+            (1 << 20, "1MB"),
+            (10 << 20, "10MB"),
+            (1_572_864, "1536KB"),
+            (3 << 40, "3TB"),
+        ] {
+            assert_eq!(Size(bytes).in_words(), words);
+            if bytes >= 1024 {
+                assert_eq!(words.parse(), Ok(Size(bytes)), "it can be written so");
+            }
         }
         for value in [json!(-1), json!(1.5), json!(true), json!([])] {
             let error = serde_json::from_value::<Size>(value).expect_err("no size");

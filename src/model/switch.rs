@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackendAddr, BackendId, BackendState, DomainName, HealthReport, Outcome, Tag, Weight,
-    nonzero_millis, worded,
+    AppName, BackendAddr, BackendId, BackendState, DomainName, HealthReport, Millis, Outcome, Tag,
+    Weight, nonzero_millis, worded,
 };
 
 /// The options of a switch.
@@ -81,13 +81,23 @@ pub enum SwitchProgress {
         steps: Vec<SwitchStep>,
         /// The revision at which it does.
         revision: u64,
-        /// How long persisting and publishing took, in microseconds.
-        switch_us: u64,
+        /// How long persisting and publishing took, in milliseconds.
+        // Version 0.1 has it in microseconds, in another field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Millis")]
+        switch_ms: Option<Millis>,
     },
     /// Requests of the old tag are still running.
     Draining {
         /// How many.
         remaining: usize,
+        /// How many of them are WebSockets.
+        #[serde(default)]
+        web_sockets: usize,
+        /// In how many milliseconds the server has ended the WebSockets and event streams among them; without
+        /// it, they end when they like.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended_in_ms: Option<u64>,
     },
 }
 
@@ -104,10 +114,24 @@ pub struct SwitchReport {
     pub outcome: Outcome,
     /// How long the gate took, in milliseconds.
     pub gate_ms: u64,
-    /// How long persisting and publishing took, in microseconds.
-    pub switch_us: u64,
+    /// How long persisting and publishing took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Millis")]
+    pub switch_ms: Option<Millis>,
     /// How long the drain took, in milliseconds.
     pub drain_ms: u64,
+    /// How many of the requests that the drain did not wait for are WebSockets.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub web_sockets: usize,
+    /// When the server has ended the last of the WebSockets and event streams that were left, in milliseconds
+    /// after the switch; without it, they end when they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_after_ms: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What a switch would do.
@@ -138,14 +162,30 @@ pub struct SwitchPlan {
 pub struct PlannedStep {
     /// The domain that would move.
     pub domain: DomainName,
+    /// Its app; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppName>,
     /// The tag that is live.
     pub from: Tag,
     /// The tag that would be.
     pub to: Tag,
     /// Requests in flight that would be drained, WebSockets included.
     pub requests: usize,
-    /// How many of them are WebSockets, which end when they like.
+    /// How many of them are WebSockets.
     pub web_sockets: usize,
+    /// When the server would end the WebSockets and event streams among them; without it, they end when they
+    /// like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<PlannedEnd>,
+}
+
+/// When WebSockets and event streams that are left are ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedEnd {
+    /// The first, in milliseconds after the switch.
+    pub first_ms: u64,
+    /// The last.
+    pub last_ms: u64,
 }
 
 /// The backends of a tag.
@@ -153,6 +193,9 @@ pub struct PlannedStep {
 pub struct Capacity {
     /// The tag.
     pub tag: Tag,
+    /// The app in which it is one; absent if that is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppName>,
     /// Backends that carry it.
     pub total: usize,
     /// Those in the state `ready`.

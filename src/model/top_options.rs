@@ -2,7 +2,7 @@
 //! are in `options`.
 
 use super::record::{OptionError, Record, record};
-use super::{Balance, DomainName, TlsMode, WholeSeconds};
+use super::{AppName, Balance, DomainName, TlsMode, WholeSeconds};
 
 /// The longest `max-age` of `Strict-Transport-Security`: four years. What is longer is a mistyped unit.
 const MAX_HSTS_SECS: u32 = 4 * 365 * 86_400;
@@ -10,6 +10,9 @@ const MAX_HSTS_SECS: u32 = 4 * 365 * 86_400;
 record! {
     /// The options at the top of a virtual host.
     pub struct TopOptions {
+        /// The app that it belongs to: its tags are those of the app's backends. Without it, they are those of
+        /// backends that are in no app.
+        pub app: Option<AppName>,
         /// Further names that are served and switched with it.
         pub aliases: Vec<DomainName>,
         /// Whether plain HTTP is redirected once the domain is served over HTTPS.

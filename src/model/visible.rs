@@ -4,6 +4,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+/// What is shown in the place of a secret.
+pub const HIDDEN: &str = "(hidden)";
+
 /// Whether a terminal would not show the character but obey it: controls (C0, DEL, C1), separators of
 /// lines, and what changes the direction of the text around it (Unicode's UAX #9) or hides in it.
 pub fn is_obeyed(c: char) -> bool {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::is_obeyed;
-use super::reference::HIDDEN;
+use super::{HIDDEN, Size, is_obeyed};
 
 /// `1 request`, `2 requests`.
 pub fn counted(number: usize, one: &str) -> String {
@@ -18,6 +17,15 @@ pub fn choose(words: &[&str]) -> String {
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("choose {} or {last}", rest.join(", ")),
         _ => format!("choose {}", quoted.concat()),
+    }
+}
+
+/// `` `one`, `two` and `three` ``.
+pub fn listed(words: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => quoted.concat(),
     }
 }
 
@@ -60,7 +68,8 @@ const SWITCHES: [&str; 7] = [
     "sticky",
 ];
 
-/// An option as people read it: `on (30s, 1000 waiting)` of a pause, `off` where it is not given.
+/// An option as people read it: `on (requests wait up to 30s, at most 1000)` of a pause, `off` where it is not
+/// given.
 pub fn shown_in_words(key: &str, value: Option<&Value>) -> String {
     let is_switch = SWITCHES.contains(&key);
     match value {
@@ -87,7 +96,7 @@ fn rate(members: &Map<String, Value>) -> String {
 }
 
 /// Tables whose names are not ours: of header fields, users and statuses.
-const MAPS: [&str; 4] = ["add", "error_pages", "set", "users"];
+const MAPS: [&str; 5] = ["add", "error_pages", "headers", "set", "users"];
 
 /// The members of the table that stands at `table`.
 fn members_in_words(table: &str, members: &Map<String, Value>) -> String {
@@ -110,8 +119,8 @@ fn members_in_words(table: &str, members: &Map<String, Value>) -> String {
             };
         }
         match key.as_str() {
-            "max_wait_secs" => shown,
-            "max_waiting" => format!("{shown} waiting"),
+            "max_wait_secs" => format!("requests wait up to {shown}"),
+            "max_waiting" => format!("at most {shown}"),
             key => {
                 let name = key.strip_suffix("_secs").unwrap_or(key).replace('_', " ");
                 format!("{name} {shown}")
@@ -129,7 +138,9 @@ fn in_words(key: &str, value: &Value) -> String {
             let time = number.as_f64().and_then(|secs| Duration::try_from_secs_f64(secs).ok());
             time.map_or_else(|| number.to_string(), time_in_words)
         }
-        Value::Number(number) if key.ends_with("_bytes") => format!("{number} bytes"),
+        Value::Number(number) if key.ends_with("_bytes") => {
+            number.as_u64().map_or_else(|| number.to_string(), |bytes| Size::new(bytes).in_words())
+        }
         Value::Number(number) => number.to_string(),
         Value::String(text) => on_one_line(text),
         Value::Array(elements) => {
@@ -162,7 +173,11 @@ mod tests {
     #[test]
     fn an_option_is_never_shown_as_json() {
         for (key, value, words) in [
-            ("pause", json!({"max_wait_secs": 30, "max_waiting": 1000}), "on (30s, 1000 waiting)"),
+            (
+                "pause",
+                json!({"max_wait_secs": 30, "max_waiting": 1000}),
+                "on (requests wait up to 30s, at most 1000)",
+            ),
             (
                 "request_headers",
                 json!({"set": {"x_api_secs": "1", "max_waiting": "a, remove server)"}}),
@@ -179,6 +194,7 @@ mod tests {
                 "5 requests in 1m, 9 at once",
             ),
             ("max_body_bytes", json!(10), "10 bytes"),
+            ("max_body_bytes", json!(10 << 20), "10MB"),
             ("timeouts", json!({"response_secs": 0.3}), "response 300ms"),
             ("compression", json!(["zstd", "gzip"]), "zstd, gzip"),
             ("paths", json!([{"prefix": "/api", "tag": "a"}]), "(prefix /api, tag a)"),

@@ -6,12 +6,15 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use crate::heads::{RequestHead, ResponseHead};
-use crate::model::Balance;
+use crate::model::{Balance, ForwardedHeaders};
 use crate::proxy::balance::{Choice, Terms, choose};
 use crate::proxy::carry::claims::forward;
 use crate::proxy::carry::headers::{strip_hop_by_hop, to_origin_form};
+use crate::proxy::carry::hop::Hop;
+use crate::proxy::client::forwarded::Sources;
 use crate::proxy::client::sender::Client;
 use crate::proxy::limits::RateFields;
+use crate::proxy::options::forwarded_names;
 use crate::proxy::wire::request::original_host;
 use crate::state::{Pool, Rates};
 
@@ -49,7 +52,9 @@ impl Request {
         let origin = Some(ip);
         let client =
             Client { peer: ip, ip, trusted: false, secure: true, origin, by_header: false };
-        forward(&mut head, client, None, original_host(&self.0));
+        let sources = Sources { trusted: &[], header: None };
+        let hop = Hop { client, sources, host: original_host(&self.0), port: None };
+        forward(&mut head, &hop, forwarded_names(&[ForwardedHeaders::XForwarded]));
         Self(head)
     }
 }

@@ -25,5 +25,5 @@ pub(crate) use front::{Front, Serve, front, tls_front};
 pub(crate) use host::{HostServices, PageKeeper, PageRules, Pages};
 pub(crate) use options::{
     ConnectionLimits, HandshakeLimits, Https, MemoryLimits, ProxyOptions, RequestLimits,
-    UpstreamOptions,
+    UpstreamOptions, forwarded_names,
 };

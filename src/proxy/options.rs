@@ -9,7 +9,11 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use crate::acme::challenge::Challenges;
-use crate::model::{Backend, Seconds, UnderscoresInHeaders, VirtualHost};
+use crate::heads::Set;
+use crate::heads::names::{
+    FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
+};
+use crate::model::{ForwardedHeaders, UnderscoresInHeaders};
 use crate::telemetry::AccessLog;
 use crate::tls::{CertStore, Serving};
 
@@ -38,6 +42,8 @@ pub(crate) struct ProxyOptions {
     pub client_ip_header: Option<HeaderName>,
     /// Whether header fields with an underscore in their name are passed on.
     pub underscores_in_headers: UnderscoresInHeaders,
+    /// The headers about the client that backends get.
+    pub forwarded_headers: Set,
     /// Whether proxies say on the HTTPS listener for whom they connect (PROXY protocol).
     pub proxy_protocol: bool,
     /// The same for the listener of plain HTTP.
@@ -54,6 +60,18 @@ pub(crate) struct ProxyOptions {
     pub memory: MemoryLimits,
     /// What is expected of backends.
     pub upstream: UpstreamOptions,
+}
+
+/// The names of the headers that are chosen.
+pub(crate) fn forwarded_names(chosen: &[ForwardedHeaders]) -> Set {
+    const X_FORWARDED: Set = Set::of(&[X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST]);
+    let names = chosen.iter().map(|chosen| match chosen {
+        ForwardedHeaders::XForwarded => X_FORWARDED,
+        ForwardedHeaders::Forwarded => Set::of(&[FORWARDED]),
+        ForwardedHeaders::XRealIp => Set::of(&[X_REAL_IP]),
+        ForwardedHeaders::XForwardedPort => Set::of(&[X_FORWARDED_PORT]),
+    });
+    names.fold(Set::default(), Set::and)
 }
 
 /// What HTTPS is served with, and what plain HTTP is redirected by.
@@ -85,7 +103,7 @@ pub(crate) struct UpstreamOptions {
     pub max_tries: usize,
     /// Whether 5xx answers count as failures of the backend.
     pub count_5xx: bool,
-    /// Requests that may run at once on one backend; nothing is any number.
+    /// Requests that may run at once on a backend that has no limit of its own; nothing is any number.
     pub max_requests: Option<NonZeroUsize>,
     /// Requests of a pool that may wait for a backend with room.
     pub queue_size: usize,
@@ -95,18 +113,6 @@ pub(crate) struct UpstreamOptions {
     pub retry_budget_percent: u8,
     /// How long the share of a backend that has become healthy grows; zero is not at all.
     pub slow_start: Duration,
-}
-
-impl UpstreamOptions {
-    /// How long a connection to this backend may take to be made.
-    pub(crate) fn connect_timeout_of(&self, backend: &Backend) -> Duration {
-        backend.options.connect_timeout_secs.map_or(self.connect_timeout, Seconds::get)
-    }
-
-    /// How long a backend of this domain may be silent.
-    pub(crate) fn read_timeout_of(&self, domain: &VirtualHost) -> Duration {
-        domain.options.get().timeouts.response_secs.map_or(self.read_timeout, Seconds::get)
-    }
 }
 
 /// The options, as a reload may replace them. What has begun goes on with those it began with: a

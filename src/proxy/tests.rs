@@ -50,6 +50,9 @@ pub(crate) fn options() -> ProxyOptions {
         trusted_proxies: Vec::new(),
         client_ip_header: None,
         underscores_in_headers: UnderscoresInHeaders::Drop,
+        forwarded_headers: crate::proxy::forwarded_names(&[
+            crate::model::ForwardedHeaders::XForwarded,
+        ]),
         proxy_protocol: false,
         proxy_protocol_http: false,
         limits: crate::proxy::RequestLimits {
@@ -162,6 +165,7 @@ fn connection() -> Arc<Connection> {
         uses: None,
         requests: std::sync::atomic::AtomicU32::new(0),
         tls: None,
+        port: std::sync::OnceLock::new(),
         accepted: AtomicBool::new(false),
         upgraded: AtomicBool::new(false),
         given_up: super::client::given_up::GivenUp::default(),

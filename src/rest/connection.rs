@@ -19,7 +19,7 @@ use crate::accept::serve_at_most;
 use crate::model::Actor;
 use crate::slow_reader::{Rule, SlowReader};
 
-/// Connections over TCP at once; with more, the oldest of the client that has the most is closed.
+/// Connections at once to one address; with more, the oldest of the client that has the most is closed.
 const MAX_CONNECTIONS: usize = 512;
 
 /// How long a client may take to send a head, and how long a connection may idle between requests.

@@ -1,6 +1,6 @@
 //! Whether the proxy serves, for those who balance load and watch over it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::revision::etag;
+use crate::model::Millis;
 
 /// The state of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -19,8 +20,8 @@ pub(super) struct Health {
     version: &'static str,
     /// The revision of the state; none while it starts.
     revision: Option<u64>,
-    /// Seconds since it started.
-    uptime_secs: u64,
+    /// How long ago it started, in milliseconds.
+    uptime_ms: Millis,
 }
 
 /// Whether it takes traffic.
@@ -38,8 +39,7 @@ pub(super) enum Status {
 impl Health {
     pub(super) fn new(status: Status, revision: Option<u64>, started: Instant) -> Self {
         let version = env!("CARGO_PKG_VERSION");
-        let uptime: Duration = started.elapsed();
-        Self { status, version, revision, uptime_secs: uptime.as_secs() }
+        Self { status, version, revision, uptime_ms: started.elapsed().into() }
     }
 }
 

@@ -33,9 +33,11 @@ impl LargeAnswers {
         let client = match actor {
             // All processes of a user are one client.
             Actor::Socket { uid, .. } => format!("uid {uid}"),
-            Actor::Token { .. } | Actor::File | Actor::Certificates | Actor::Unknown => {
-                actor.to_string()
-            }
+            Actor::Token { .. }
+            | Actor::File
+            | Actor::Certificates
+            | Actor::Server
+            | Actor::Unknown => actor.to_string(),
         };
         let turns = {
             let mut clients = self.0.lock();

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::input;
 use super::operation::{Done, Operation, Streams, Takes};
 use super::shapes::{Domain, NewDomain, Remove, Stats, Switch, Undo};
-use crate::rpc::methods::{Method, Page, backend, domain, event, stats, switch};
+use crate::rpc::methods::{Confirmed, Method, Page, app, backend, domain, event, stats, switch};
 
 /// One operation at one path.
 pub(super) struct Route {
@@ -93,14 +93,21 @@ macro_rules! routes {
 }
 
 routes! {
+    GET "/apps" list_apps: Does::Call(call::<app::List>(Takes::Query, Done::State));
+    POST "/apps" add_app: Does::Call(call::<app::Add>(Takes::Body, Done::Created));
+    GET "/apps/{app}" show_app: Does::Call(call::<app::Show>(Takes::Path, Done::State));
+    PUT "/apps/{app}" set_app: Does::Call(call::<app::Set>(Takes::Body, Done::Shown));
+    DELETE "/apps/{app}" remove_app: Does::Call(call::<app::Remove>(Takes::Query, Done::Gone));
+    POST "/apps/{app}/deploy" deploy_app: Does::Call(
+        call::<app::Deploy>(Takes::Body, Done::Shown).streaming(Streams::Progress));
     GET "/domains" list_domains: Does::Call(
         call::<domain::List>(Takes::Query, Done::State).answered::<Page<Domain>>());
     POST "/domains" add_domain: Does::Call(
-        shaped::<domain::Add, NewDomain>(Takes::Body, Done::Created).answered::<Domain>());
+        shaped::<domain::Add, NewDomain>(Takes::Body, Done::Created).answered::<Confirmed<Domain>>());
     GET "/domains/{domain}" show_domain: Does::Call(
         call::<domain::Show>(Takes::Path, Done::State).answered::<Domain>());
     PUT "/domains/{domain}" set_domain: Does::Call(
-        call::<domain::Set>(Takes::Body, Done::Shown).answered::<Domain>());
+        call::<domain::Set>(Takes::Body, Done::Shown).answered::<Confirmed<Domain>>());
     DELETE "/domains/{domain}" remove_domain: Does::Call(
         call::<domain::Remove>(Takes::Path, Done::Gone));
     POST "/domains/{domain}/switch" switch_domain: Does::Call(

@@ -2,14 +2,15 @@
 //! `docs/admin-rpc.md`.
 
 use super::methods::{
-    backend, cert, config, domain, event, log, name, route, state, stats, switch, token,
+    app, backend, cert, config, domain, event, log, name, route, state, stats, switch, token,
 };
 pub use super::run::Entry;
 
 /// The methods by noun, in the order of their documentation.
-static NOUNS: [&[Entry]; 12] = [
+static NOUNS: [&[Entry]; 13] = [
     state::METHODS,
     stats::METHODS,
+    app::METHODS,
     domain::METHODS,
     backend::METHODS,
     switch::METHODS,
@@ -50,7 +51,12 @@ pub fn nearest(name: &str) -> Option<&'static Entry> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use schemars::generate::SchemaSettings;
+    use serde_json::{Map, Value};
+
     use super::*;
+    use crate::model::record::Keys as _;
+    use crate::model::{BackendOptions, OptionSet, TopOptions};
 
     #[test]
     fn every_method_has_a_name_of_its_own_and_says_what_it_does() {
@@ -64,6 +70,59 @@ mod tests {
             }
             assert!(doc.trim().ends_with('.'), "`{name}` has no sentence about itself");
         }
+    }
+
+    /// The names of all properties that a schema has, its options left out: those are as in the file.
+    fn properties(schema: &Value, options: &BTreeSet<String>, into: &mut BTreeSet<String>) {
+        match schema {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let fields = member.as_object().filter(|_| name == "properties");
+                    into.extend(fields.into_iter().flat_map(Map::keys).cloned());
+                    if !options.contains(name) {
+                        properties(member, options, into);
+                    }
+                }
+            }
+            Value::Array(elements) => {
+                for element in elements {
+                    properties(element, options, into);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// How names end that are of other units.
+    const OTHERS: [&str; 17] = [
+        "ns", "nanos", "us", "micros", "millis", "sec", "secs", "seconds", "min", "mins",
+        "minutes", "hours", "days", "kb", "kib", "mb", "mib",
+    ];
+
+    #[test]
+    fn durations_in_results_are_in_milliseconds_and_sizes_in_bytes() {
+        let mut options = BTreeSet::new();
+        for schema in [TopOptions::schema(), OptionSet::schema(), BackendOptions::schema()] {
+            properties(schema, &BTreeSet::new(), &mut options);
+        }
+        assert!(options.contains("hsts_max_age_secs") && options.contains("max_wait_secs"));
+        let mut generator = SchemaSettings::draft2020_12().into_generator();
+        let mut schemas: Vec<_> = all()
+            .flat_map(|entry| [entry.result, entry.progress])
+            .map(|schema| schema(&mut generator).to_value())
+            .collect();
+        schemas.extend(generator.take_definitions(true).into_iter().map(|(_, schema)| schema));
+        let mut names = BTreeSet::new();
+        for schema in &schemas {
+            properties(schema, &options, &mut names);
+        }
+        assert!(names.contains("switch_ms") && names.contains("sent_bytes"), "{names:?}");
+        let other = |name: &&String| {
+            let unit = name.rsplit('_').next().unwrap_or_default();
+            OTHERS.contains(&unit) && !options.contains(*name)
+        };
+        let others: Vec<_> = names.iter().filter(other).collect();
+        assert!(others.is_empty(), "in other units: {others:?}");
     }
 
     #[test]

@@ -55,29 +55,44 @@ fn kind_of(error: &ControlError) -> FaultKind {
         ControlError::UnknownDomain { .. }
         | ControlError::UnknownBackend { .. }
         | ControlError::UnknownTag { .. }
+        | ControlError::UnknownApp { .. }
+        | ControlError::UnknownPlan { .. }
         | ControlError::NotTagged { .. } => FaultKind::NotFound,
-        ControlError::DomainExists { .. } | ControlError::BackendExists { .. } => {
-            FaultKind::AlreadyExists
-        }
+        ControlError::DomainExists { .. }
+        | ControlError::BackendExists { .. }
+        | ControlError::AppExists { .. } => FaultKind::AlreadyExists,
         ControlError::NoDomain
         | ControlError::NamedTwice { .. }
+        | ControlError::NoAddress
+        | ControlError::Ambiguous { .. }
+        | ControlError::AddressTwice { .. }
+        | ControlError::NoHost { .. }
+        | ControlError::AppIsSplit { .. }
+        | ControlError::TagServes { .. }
+        | ControlError::AppOption { .. }
         | ControlError::BackendOption { .. }
         | ControlError::OptionValue { .. }
         | ControlError::BackendFile { .. }
         | ControlError::NoOtherTag { .. }
         | ControlError::NothingToUndo { .. }
-        | ControlError::NoPlanToken
         | ControlError::LastBackend { .. }
         | ControlError::Config(_)
         | ControlError::NoFile { .. } => FaultKind::Invalid,
         ControlError::SwitchRunning { .. }
+        | ControlError::DeployRunning { .. }
+        | ControlError::ForeignTag { .. }
+        | ControlError::ServesOther { .. }
+        | ControlError::OtherApp { .. }
         | ControlError::Moved { .. }
         | ControlError::PlanOutdated { .. }
+        | ControlError::NewerPlan
+        | ControlError::PlanOfOther { .. }
         | ControlError::OtherRevision { .. }
         | ControlError::MadeReady { .. }
         | ControlError::FileConflict { .. }
         | ControlError::FileNameTaken { .. }
         | ControlError::FileUnserved { .. }
+        | ControlError::AppInUse { .. }
         | ControlError::NeverStill => FaultKind::Conflict,
         ControlError::NoneReady { .. }
         | ControlError::GateFailed { .. }

@@ -28,9 +28,29 @@ pub(crate) trait Method {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParams {}
 
-/// The answer of a change.
+/// The answer of a removal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Removal")]
 pub(crate) struct Changed {
     /// The revision after the change.
     pub revision: u64,
+}
+
+/// A result of a change, with what it changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}Change")]
+pub(crate) struct Confirmed<T> {
+    #[serde(flatten)]
+    pub now: T,
+    /// What changed, in a phrase each, such as `weight: 1 → 2`. Empty if there was nothing to change.
+    // Earlier servers do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>")]
+    pub changed: Option<Vec<String>>,
+}
+
+impl<T> Confirmed<T> {
+    pub(super) fn new(now: T, changed: Vec<String>) -> Self {
+        Self { now, changed: Some(changed) }
+    }
 }

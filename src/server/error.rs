@@ -63,6 +63,17 @@ pub(crate) enum ServerError {
     Runtime(#[source] std::io::Error),
 }
 
+/// Whether this machine has no such addresses at all, as where IPv6 is disabled.
+pub(super) fn lacks_family(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT)
+}
+
+/// What to do where it has none of the family of `address`.
+pub(super) fn no_family(address: SocketAddr) -> String {
+    let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    format!("this machine has no {family}; enable it, or take `{address}` out")
+}
+
 impl ServerError {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
@@ -79,6 +90,9 @@ impl ServerError {
                      such as 8080"
                 ),
                 AddrNotAvailable => format!("set `{key}` to an address of this machine"),
+                _ if lacks_family(source) => {
+                    format!("{} of `{key}`", no_family(*address))
+                }
                 _ => format!("change `{key}`"),
             }),
             Self::AccessLog(error) => error.hint(),
@@ -113,5 +127,23 @@ impl ServerError {
             Self::Serve(_) | Self::Tls(_) => None,
             Self::Runtime(_) => Some("raise the limit of threads (`ulimit -u`)".into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_ipv6_is_told_which_address_to_take_out() {
+        let error = ServerError::Listen {
+            key: "proxy.listen_addr",
+            address: "[::]:443".parse().unwrap(),
+            source: std::io::Error::from_raw_os_error(nix::libc::EAFNOSUPPORT),
+        };
+        assert_eq!(error.to_string(), "cannot listen on `[::]:443` (`proxy.listen_addr`)");
+        let hint =
+            "this machine has no IPv6; enable it, or take `[::]:443` out of `proxy.listen_addr`";
+        assert_eq!(error.hint().as_deref(), Some(hint));
     }
 }

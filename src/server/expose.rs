@@ -6,17 +6,17 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use super::ServerError;
-use super::listen::listen;
+use super::listen::bind_metrics;
 use crate::config::{Config, MetricsSettings};
-use crate::exposition::{self, Exposed, Exposition, Overview, StatusPage};
+use crate::exposition::{self, AccessOf, Exposed, Exposition, Overview, StatusPage};
 use crate::rpc::Dispatch;
 use crate::tokens::Tokens;
 
 /// Metrics that nobody reads yet.
 pub(super) struct Bound {
     settings: MetricsSettings,
-    /// Where they will be served, where they will.
-    listener: Option<TcpListener>,
+    /// Where they will be served; nowhere where they are off.
+    listeners: Vec<TcpListener>,
 }
 
 /// What is exposed, by whoever asks.
@@ -24,17 +24,10 @@ pub(super) fn exposition(config: &Config, exposed: Exposed) -> Exposition {
     Exposition::new(exposed, config.metrics.per_domain_limit)
 }
 
-/// Binds the address at which metrics are served on `control`, where they are.
-pub(super) fn bind(settings: MetricsSettings, control: &Runtime) -> Result<Bound, ServerError> {
+/// Binds the addresses at which metrics are served on `control`, where they are.
+pub(super) fn bind(config: &Config, control: &Runtime) -> Result<Bound, ServerError> {
     let _context = control.enter();
-    let address = settings.listen_addr;
-    let listener = settings.enabled.then(|| listen(address)).transpose();
-    let listener = listener.map_err(|source| ServerError::Listen {
-        key: "metrics.listen_addr",
-        address,
-        source,
-    })?;
-    Ok(Bound { settings, listener })
+    Ok(Bound { settings: config.metrics.clone(), listeners: bind_metrics(config)? })
 }
 
 impl Bound {
@@ -42,21 +35,28 @@ impl Bound {
     pub(super) fn serve(
         self,
         control: &Runtime,
-        exposition: Exposition,
+        exposition: &Exposition,
         dispatch: &Dispatch,
-        tokens: Tokens,
+        tokens: &Tokens,
     ) {
-        let Self { settings, listener } = self;
-        let Some(listener) = listener else { return };
-        tracing::info!(listen_addr = %settings.listen_addr, "serving metrics");
-        let page = settings.status_page.then(|| StatusPage {
-            overview: overview_of(dispatch),
-            tokens: settings.status_page_token.then_some(Arc::new(move |secret: &str| {
-                tokens.holder(secret).map(|holder| holder.access)
-            }) as _),
-        });
-        control.spawn(exposition::serve(listener, exposition, page, settings.hosts));
+        let Self { settings, listeners } = self;
+        for listener in listeners {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(listen_addr = %address, "serving metrics");
+            }
+            let page = settings.status_page.then(|| StatusPage {
+                overview: overview_of(dispatch),
+                tokens: settings.status_page_token.then(|| access_by(tokens.clone())),
+            });
+            let (exposition, hosts) = (exposition.clone(), settings.hosts.clone());
+            control.spawn(exposition::serve(listener, exposition, page, hosts));
+        }
     }
+}
+
+/// What a token of the page allows.
+fn access_by(tokens: Tokens) -> AccessOf {
+    Arc::new(move |secret: &str| tokens.holder(secret).map(|holder| holder.access))
 }
 
 /// What the page shows.

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::ServerError;
 use crate::accept::{Accepting, is_of_one_connection};
-use crate::config::ProxySettings;
+use crate::config::{Config, ListenAddr};
 use crate::counters::InFlight;
 use crate::proxy::Serve;
 use crate::rest;
@@ -41,43 +41,57 @@ pub(super) struct Listeners {
 }
 
 /// Binds every address that is served.
-pub(super) fn bind(settings: &ProxySettings) -> Result<Listeners, ServerError> {
-    let bind = |key: &'static str, address: Option<SocketAddr>| {
-        let bind = |address: SocketAddr| {
-            Listener::bind(address).map_err(|source| ServerError::Listen { key, address, source })
-        };
-        address.into_iter().map(bind).collect::<Result<Vec<_>, ServerError>>()
-    };
+pub(super) fn bind(config: &Config) -> Result<Listeners, ServerError> {
     Ok(Listeners {
-        http: bind("proxy.listen_addr_http", settings.listen_addr_http)?,
-        https: bind("proxy.listen_addr", settings.listen_addr)?,
+        http: bind_all(config, "proxy.listen_addr_http", Listener::bind)?,
+        https: bind_all(config, "proxy.listen_addr", Listener::bind)?,
     })
 }
 
-/// Binds the address of the REST API, in the runtime that serves it.
-pub(super) fn bind_management(
-    settings: &ProxySettings,
-) -> Result<Option<rest::Listener>, ServerError> {
-    let bind = |address| {
-        let listening = listen(address).and_then(TcpListener::into_std);
-        listening.and_then(rest::Listener::new).map_err(|source| ServerError::Listen {
-            key: "proxy.management_api_addr",
-            address,
-            source,
-        })
-    };
-    settings.management_api_addr.map(bind).transpose()
+/// Binds the addresses of the REST API, in the runtime that serves it.
+pub(super) fn bind_management(config: &Config) -> Result<Vec<rest::Listener>, ServerError> {
+    bind_all(config, "proxy.management_api_addr", |listener| {
+        listen(listener).and_then(TcpListener::into_std).and_then(rest::Listener::new)
+    })
 }
 
-/// Binds `address`, to be served by the runtime that this is called in.
-pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds the addresses of the metrics, in the runtime that serves them.
+pub(super) fn bind_metrics(config: &Config) -> Result<Vec<TcpListener>, ServerError> {
+    bind_all(config, "metrics.listen_addr", listen)
+}
+
+/// Binds all addresses of a key, or none.
+fn bind_all<L>(
+    config: &Config,
+    key: &'static str,
+    bind: impl Fn(ListenAddr) -> io::Result<L>,
+) -> Result<Vec<L>, ServerError> {
+    let listeners = config.listeners().filter(|(of, _)| *of == key).map(|(_, listener)| listener);
+    let bind = |listener: ListenAddr| {
+        let address = listener.address;
+        bind(listener).map_err(|source| ServerError::Listen { key, address, source })
+    };
+    listeners.map(bind).collect()
+}
+
+/// Binds an address and listens there, to be served by the runtime that this is called in.
+fn listen(listener: ListenAddr) -> io::Result<TcpListener> {
+    bound(listener)?.listen(BACKLOG)
+}
+
+/// Binds an address.
+pub(super) fn bound(ListenAddr { address, ipv6_only }: ListenAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // Connections inherit it.
     SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT)?;
     // Lets a restart bind while connections of the one before still linger in the kernel.
     socket.set_reuseaddr(true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // The same on each machine, whatever its `net.ipv6.bindv6only`.
+        SockRef::from(&socket).set_only_v6(ipv6_only)?;
+    }
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
 }
 
 impl Listeners {
@@ -97,9 +111,9 @@ impl Listeners {
 }
 
 impl Listener {
-    /// Binds `address`; of port 0 the kernel makes a free one.
-    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = listen(address)?;
+    /// Binds an address; of port 0 the kernel makes a free one.
+    pub(crate) fn bind(listener: ListenAddr) -> io::Result<Self> {
+        let listener = listen(listener)?;
         let address = listener.local_addr()?;
         Ok(Self { address, open: Arc::default(), socket: Mutex::new(Some(listener)) })
     }

@@ -24,7 +24,7 @@ pub(super) fn open_tokens(config: &Config) -> Result<Tokens, ServerError> {
 pub(super) fn open_door(config: &Config, control: &Runtime) -> Result<Door, ServerError> {
     let door = Door::new();
     let _context = control.enter();
-    if let Some(listener) = listen::bind_management(&config.proxy)? {
+    for listener in listen::bind_management(config)? {
         tracing::info!(listen_addr = %listener.address(), "serving the management API");
         control.spawn(listener.serve(door.clone()));
     }

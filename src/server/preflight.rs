@@ -2,15 +2,16 @@
 //! nothing. What ends a start is found by the functions that a start itself goes by.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use super::error::{lacks_family, no_family};
+use super::listen::bound;
 use super::process::check_roots;
 use super::{ServerError, https};
 use crate::acme::{MissingFile, Storage, missing_files};
-use crate::config::Config;
+use crate::config::{Config, ListenAddr};
 use crate::model::{LogFileSettings, LogOutput, with_causes};
 use crate::proxy::HostServices;
 use crate::rpc::{AdminSocket, SocketError};
@@ -118,8 +119,8 @@ fn doubts(config: &Config) -> Vec<(&'static str, String)> {
     }
     // A server that runs has the ports by right.
     if UnixStream::connect(&config.proxy.admin_socket).is_err() {
-        for (key, address) in listeners(config) {
-            doubts.extend(cannot_listen(address).map(|message| (key, message)));
+        for (key, listener) in config.listeners() {
+            doubts.extend(cannot_listen(listener).map(|message| (key, message)));
         }
     }
     doubts
@@ -140,19 +141,6 @@ fn is_same_file(one: &LogFileSettings, other: &LogFileSettings) -> bool {
     one.path == other.path || (found.is_some() && found == identity(&other.path))
 }
 
-fn listeners(config: &Config) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-    let proxy = &config.proxy;
-    let metrics = config.metrics.enabled.then_some(config.metrics.listen_addr);
-    [
-        ("proxy.listen_addr", proxy.listen_addr),
-        ("proxy.listen_addr_http", proxy.listen_addr_http),
-        ("proxy.management_api_addr", proxy.management_api_addr),
-        ("metrics.listen_addr", metrics),
-    ]
-    .into_iter()
-    .filter_map(|(key, address)| Some((key, address?)))
-}
-
 fn no_directory(path: &Path) -> Option<String> {
     let is_missing = !path.as_os_str().is_empty() && !path.is_dir();
     is_missing.then(|| format!("there is no directory `{}`; make it", path.display()))
@@ -160,16 +148,20 @@ fn no_directory(path: &Path) -> Option<String> {
 
 /// Why an address can't be listened on. That a port wants a privilege is nothing to whoever checks: the
 /// server may have it.
-fn cannot_listen(address: SocketAddr) -> Option<String> {
-    match TcpListener::bind(address).err()?.kind() {
-        ErrorKind::AddrInUse => Some("another process is listening there".to_owned()),
-        ErrorKind::AddrNotAvailable => Some("it is no address of this machine".to_owned()),
+fn cannot_listen(listener: ListenAddr) -> Option<String> {
+    let address = listener.address;
+    let error = bound(listener).err()?;
+    match error.kind() {
+        ErrorKind::AddrInUse => Some(format!("another process is listening on `{address}`")),
+        ErrorKind::AddrNotAvailable => Some(format!("`{address}` is no address of this machine")),
+        _ if lacks_family(&error) => Some(format!("`{address}`: {}", no_family(address))),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

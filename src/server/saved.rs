@@ -4,7 +4,7 @@ use super::{ServerError, secrets};
 use crate::config::{Config, Declared, Source};
 use crate::control::ControlPlane;
 use crate::model::Change;
-use crate::state::{Publisher, Reader, Snapshot, publication};
+use crate::state::{Publisher, Reader, ReadyMade, Snapshot, publication};
 use crate::store::{Saved, Store};
 use crate::tls::PeerFiles;
 
@@ -13,6 +13,10 @@ pub(super) fn open_store(config: &Config) -> Result<(Store, Saved), ServerError>
     let interrupted = store.mark_interrupted()?;
     if interrupted > 0 {
         tracing::warn!(interrupted, "the last stop cut short the drain of switches");
+    }
+    let cut_off = store.end_operations()?;
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "the last stop cut off deploys: they changed nothing");
     }
     let mut saved = store.load()?;
     secrets::resolve(&mut saved);
@@ -26,10 +30,16 @@ pub(super) fn publish(saved: &Saved, files: &mut PeerFiles) -> (Publisher, Reade
         // The error is kept with what was read, and reported with the backend.
         let _ = files.read(&backend.options);
     }
+    let apps = saved.apps.iter().cloned().map(Change::PutApp);
     let domains = saved.domains.iter().cloned().map(Change::PutDomain);
     let backends = saved.backends.iter().cloned().map(Change::PutBackend);
-    let changes = domains.chain(backends).collect();
-    publication(Snapshot::default().after_reading(changes, files, saved.revision))
+    let changes = apps.chain(domains).chain(backends).collect();
+    publication(Snapshot::default().after_reading(
+        changes,
+        files,
+        &ReadyMade::new(),
+        saved.revision,
+    ))
 }
 
 pub(super) async fn apply_file(

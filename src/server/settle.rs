@@ -8,13 +8,13 @@ use arc_swap::ArcSwap;
 
 use super::logs::{Logs, log_doubts};
 use crate::certs::Certificates;
-use crate::config::Config;
+use crate::config::{Config, Origin};
 use crate::control::{ControlOptions, ControlPlane, Reach, Settle};
 use crate::health::{Checker, HealthSettings};
 use crate::model::TrustedProxy;
 use crate::proxy::{
     ConnectionLimits, HandshakeLimits, MemoryLimits, PageRules, Pages, ProxyOptions, RequestLimits,
-    UpstreamOptions,
+    UpstreamOptions, forwarded_names,
 };
 use crate::reserved_paths::ReservedPaths;
 use crate::telemetry::AccessLog;
@@ -54,17 +54,24 @@ pub(super) fn and_try_files_again(settle: Settle, certificates: Certificates) ->
 
 pub(super) fn health_settings(config: &Config) -> HealthSettings {
     HealthSettings {
-        check: config.health_check.check(),
+        check: config.health_check.check.clone(),
         resolve_interval: config.upstream.resolve_interval_secs,
         max_ejected_percent: config.health_check.max_ejected_percent,
     }
 }
 
 pub(super) fn control_options(config: &Config, reserved_paths: ReservedPaths) -> ControlOptions {
+    let referring = config.effective.iter().filter(|setting| setting.from == Origin::Environment);
+    let of_check = referring.filter_map(|setting| {
+        let key = setting.key.strip_prefix("health_check.")?;
+        Some((key.to_owned(), setting.value.clone()?))
+    });
     ControlOptions {
         gate_timeout: config.switch.gate_timeout_secs,
         drain_timeout: config.switch.drain_timeout_secs,
         min_healthy_percent: config.switch.min_healthy_percent,
+        health_check: config.health_check.check.clone(),
+        health_check_written: of_check.collect(),
         reach: Reach { pages_dir: config.proxy.pages_dir.clone(), reserved_paths },
     }
 }
@@ -96,6 +103,7 @@ pub(super) fn proxy_options(config: &Config, access_log: AccessLog) -> ProxyOpti
         trusted_proxies: proxy.trusted_proxies.iter().flat_map(TrustedProxy::networks).collect(),
         client_ip_header: proxy.client_ip_header.as_ref().map(|field| field.name().clone()),
         underscores_in_headers: proxy.underscores_in_headers,
+        forwarded_headers: forwarded_names(&upstream.forwarded_headers),
         proxy_protocol: proxy.proxy_protocol,
         proxy_protocol_http: proxy.proxy_protocol_http,
         limits: RequestLimits {

@@ -113,6 +113,7 @@ impl Server {
         };
         serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
         control.spawn(https.opened.keep());
+        control.spawn(plane.clone().keep_standbys());
         control.spawn(logs.clone().log_suppressed());
         control.spawn(crate::proxy::sweep(reader.clone()));
         let exposition = expose::exposition(
@@ -141,7 +142,7 @@ impl Server {
             started: door.started(),
             stopping: stopped.clone(),
         });
-        opened.metrics.serve(&control, exposition, &dispatch, tokens);
+        opened.metrics.serve(&control, &exposition, &dispatch, &tokens);
         {
             let _context = control.enter();
             rpc::serve(opened.admin, &socket, dispatch, management::http_by(door));
@@ -223,10 +224,10 @@ impl Opened {
     ) -> Result<Self, ServerError> {
         let listeners = {
             let _context = traffic.enter();
-            listen::bind(&config.proxy)?
+            listen::bind(config)?
         };
         let door = management::open_door(config, control)?;
-        let metrics = expose::bind(config.metrics.clone(), control)?;
+        let metrics = expose::bind(config, control)?;
         let admin = {
             let _context = control.enter();
             socket.listener().map_err(ServerError::Serve)?

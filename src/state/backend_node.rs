@@ -1,10 +1,11 @@
 //! A backend as routing sees it: what was declared, what is observed, and what requests need of it.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use super::BackendLive;
-use crate::model::{Backend, BackendId};
+use crate::model::{AppOptions, Backend, BackendId, HealthCheckOptions, RequestLimit, Seconds};
 use crate::stable_hash::stable_hash;
 use crate::tls::{PeerFiles, PeerTls, TlsFileError};
 
@@ -19,8 +20,11 @@ pub struct BackendNode {
     /// What is observed of it, shared by every snapshot that holds the backend.
     pub live: Arc<BackendLive>,
     tls: NodeTls,
+    health_check: Arc<HealthCheckOptions>,
     connection_group: u64,
     seed: u64,
+    connect_timeout: Option<Duration>,
+    max_requests: Option<RequestLimit>,
 }
 
 /// Two nodes are equal when the backend is reached the same way and is declared the same.
@@ -29,34 +33,72 @@ impl PartialEq for BackendNode {
         Arc::ptr_eq(&self.live, &other.live)
             && self.backend == other.backend
             && self.connection_group == other.connection_group
+            && self.health_check == other.health_check
     }
 }
 
 impl BackendNode {
     /// A backend that no snapshot has held before; `files` is what was read for it.
-    pub fn new(backend: Backend, files: &PeerFiles) -> Self {
+    pub fn new(backend: Backend, app: Option<&AppOptions>, files: &PeerFiles) -> Self {
         let live = Arc::new(BackendLive::new(&backend.address, backend.state));
+        live.set_max_requests(max_requests(&backend, app));
         let tls = node_tls(&backend, files, None);
-        Self::of(backend, live, tls)
+        Self::of(backend, app, live, tls)
     }
 
     /// The backend after `before`; `files` is what was read for it since.
-    pub(super) fn following(backend: Backend, before: &Self, files: &PeerFiles) -> Self {
+    pub(super) fn following(
+        backend: Backend,
+        app: Option<&AppOptions>,
+        before: &Self,
+        files: &PeerFiles,
+    ) -> Self {
         let was = &before.backend;
         let is_same_way = was.address == backend.address
             && was.options.connection() == backend.options.connection();
         let live = if is_same_way {
             Arc::clone(&before.live)
         } else {
-            Arc::new(before.live.moved(&backend.address, backend.state))
+            let live = before.live.moved(&backend.address, backend.state);
+            live.set_max_requests(max_requests(&backend, app));
+            Arc::new(live)
         };
         let tls = node_tls(&backend, files, Some(before));
-        Self::of(backend, live, tls)
+        Self::of(backend, app, live, tls)
     }
 
-    fn of(backend: Backend, live: Arc<BackendLive>, tls: NodeTls) -> Self {
+    /// Another server under the id of `before`: what was observed of that one is void, but its requests are still
+    /// counted, and so is what was.
+    pub fn replacing(
+        backend: Backend,
+        app: Option<&AppOptions>,
+        before: &Self,
+        files: &PeerFiles,
+    ) -> Self {
+        let live = before.live.moved(&backend.address, backend.state);
+        live.set_max_requests(max_requests(&backend, app));
+        let tls = node_tls(&backend, files, None);
+        Self::of(backend, app, Arc::new(live), tls)
+    }
+
+    fn of(
+        backend: Backend,
+        app: Option<&AppOptions>,
+        live: Arc<BackendLive>,
+        tls: NodeTls,
+    ) -> Self {
         let connection_group = connection_group(&backend, &tls);
-        Self { connection_group, seed: seed(&backend.id), backend, live, tls }
+        let options = &backend.options;
+        Self {
+            connection_group,
+            seed: seed(&backend.id),
+            health_check: health_check(&backend, app),
+            connect_timeout: options.connect_timeout_secs.map(Seconds::get),
+            max_requests: max_requests(&backend, app),
+            backend,
+            live,
+            tls,
+        }
     }
 
     /// What handshakes with it need; `None` where it is reached without TLS.
@@ -80,6 +122,21 @@ impl BackendNode {
         }
     }
 
+    /// How long a connection to it may take to be made, where that is given for it.
+    pub fn connect_timeout(&self) -> Option<Duration> {
+        self.connect_timeout
+    }
+
+    /// How many requests may run on it at once, where that is given for it. What holds is its `live`'s.
+    pub(super) fn max_requests(&self) -> Option<RequestLimit> {
+        self.max_requests
+    }
+
+    /// What its health check has that `[health_check]` has not: all layers above that in one.
+    pub fn health_check(&self) -> &Arc<HealthCheckOptions> {
+        &self.health_check
+    }
+
     /// Distinguishes kept connections: another backend, or the same one moved, has another number.
     pub fn connection_group(&self) -> u64 {
         self.connection_group
@@ -90,6 +147,21 @@ impl BackendNode {
     pub fn seed(&self) -> u64 {
         self.seed
     }
+}
+
+/// How many requests may run on it at once: by its own option, else by its app's.
+fn max_requests(backend: &Backend, app: Option<&AppOptions>) -> Option<RequestLimit> {
+    backend.options.max_requests.or(app.and_then(|app| app.max_requests))
+}
+
+/// The layers of the health check as one, the topmost first. Backends for which none says anything share
+/// that.
+fn health_check(backend: &Backend, app: Option<&AppOptions>) -> Arc<HealthCheckOptions> {
+    static NONE: LazyLock<Arc<HealthCheckOptions>> = LazyLock::new(Arc::default);
+    let of_app = app.and_then(|app| app.health_check.as_deref());
+    let layers = [backend.options.health_check.as_deref(), of_app];
+    let merged = HealthCheckOptions::layered(layers.into_iter().flatten());
+    if merged.is_empty() { Arc::clone(&NONE) } else { Arc::new(merged) }
 }
 
 /// Hashed when the state changes, so that requests need not. Pingora's own key has neither the CAs nor

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::{PauseLine, Rates, Switches, Traffic};
+use super::{DomainTimes, PauseLine, Rates, Switches, Traffic};
 use crate::counters::{InFlight, InFlightGuard};
-use crate::model::{PathRoute, Tag, VirtualHost};
+use crate::model::{AccessLogRule, App, PathRoute, PoolName, ReleaseLabel, Size, Tag, VirtualHost};
 
 /// What is observed of a domain's requests on one tag.
 #[derive(Debug, Clone)]
 pub struct TagLive {
-    /// The tag.
-    pub tag: Tag,
+    /// The tag, with the app in which it is one.
+    pub pool: PoolName,
+    /// What the operator calls the version that was deployed there.
+    pub release: Option<ReleaseLabel>,
     /// Requests in flight that came because the tag was live.
     pub in_flight: Arc<InFlight>,
     /// Requests in flight that came by a path. Counted on their own: they go on coming when the domain
@@ -23,8 +25,14 @@ pub struct TagLive {
 }
 
 impl TagLive {
-    fn new(tag: Tag) -> Self {
-        Self { tag, in_flight: Arc::default(), by_path: None, traffic: Arc::default() }
+    fn new(pool: PoolName) -> Self {
+        let (in_flight, traffic) = (Arc::default(), Arc::default());
+        Self { pool, release: None, in_flight, by_path: None, traffic }
+    }
+
+    /// The tag.
+    pub fn tag(&self) -> &Tag {
+        &self.pool.tag
     }
 
     /// All requests in flight.
@@ -62,6 +70,10 @@ pub struct DomainNode {
     pause_line: Option<Arc<PauseLine>>,
     /// How many requests it takes; nothing where any number.
     rates: Option<Box<Rates>>,
+    /// How long its requests may take; boxed, for most domains have no times of their own.
+    times: Option<Box<DomainTimes>>,
+    max_body_bytes: Option<Size>,
+    access_log: AccessLogRule,
 }
 
 /// Two nodes are equal when what is declared of the domain is: counters don't matter.
@@ -72,30 +84,36 @@ impl PartialEq for DomainNode {
 }
 
 impl DomainNode {
-    /// `has_backends`: whether any backend carries a tag.
+    /// `app` is the one that it belongs to; `has_backends` is whether a pool has any.
     pub(super) fn new(
         virtual_host: VirtualHost,
+        app: Option<&App>,
         before: Option<&Self>,
-        has_backends: impl Fn(&Tag) -> bool,
+        has_backends: impl Fn(&PoolName) -> bool,
     ) -> Self {
         let known = before.map_or(&[][..], |node| &node.tags);
-        let live = known.iter().find(|known| known.tag == virtual_host.live).cloned();
+        let live_pool = virtual_host.pool(&virtual_host.live);
+        let live = known.iter().find(|known| known.pool == live_pool).cloned();
         let mut tags = Vec::with_capacity(1);
-        tags.push(live.unwrap_or_else(|| TagLive::new(virtual_host.live.clone())));
+        tags.push(live.unwrap_or_else(|| TagLive::new(live_pool)));
         let routes = routes(&virtual_host, known, &mut tags);
         // The tags that are being left stay on the list even at zero: a request may have read the
         // snapshot before this one and be about to count itself. One that still has backends stays
         // with its counters: the next switch may go back.
         let served = before.map_or(0, |node| node.serving().len());
         let stays = |(place, known): &(usize, &TagLive)| {
-            tags.iter().all(|tag| tag.tag != known.tag)
+            tags.iter().all(|tag| tag.pool != known.pool)
                 && (*place < served
                     || known.requests() > 0
-                    || (known.traffic.counts().is_some() && has_backends(&known.tag)))
+                    || (known.traffic.counts().is_some() && has_backends(&known.pool)))
         };
         let left: Vec<_> =
             known.iter().enumerate().filter(stays).map(|(_, tag)| tag.clone()).collect();
         tags.extend(left);
+        for of in &mut tags {
+            let app = app.filter(|app| of.pool.app.as_ref() == Some(&app.name));
+            of.release = app.and_then(|app| app.label_of(&of.pool.tag)).cloned();
+        }
         let hsts = match virtual_host.top.hsts_max_age_secs.get() {
             0 => None,
             secs => HeaderValue::try_from(format!("max-age={secs}")).ok().map(Box::new),
@@ -103,7 +121,38 @@ impl DomainNode {
         let pause_line = pause_line(&virtual_host, before);
         let rates = Rates::of(&virtual_host.options, before.and_then(Self::rates));
         let switches = before.map(|node| Arc::clone(&node.switches)).unwrap_or_default();
-        Self { virtual_host, tags, routes, switches, hsts, pause_line, rates }
+        let (options, app) = (virtual_host.options.get(), app.map(|app| &app.options));
+        let max_body_bytes = options.max_body_bytes.or(app.and_then(|app| app.max_body_bytes));
+        let access_log = options.access_log.or(app.map(|app| app.access_log).unwrap_or_default());
+        let times = DomainTimes::of(options, app);
+        let times = (times != DomainTimes::NONE).then(|| Box::new(times));
+        Self {
+            virtual_host,
+            tags,
+            routes,
+            switches,
+            hsts,
+            pause_line,
+            rates,
+            times,
+            max_body_bytes,
+            access_log,
+        }
+    }
+
+    /// How large a request's body may be, where that is limited: by its own option, else by its app's.
+    pub fn max_body_bytes(&self) -> Option<Size> {
+        self.max_body_bytes
+    }
+
+    /// Which of its requests the access log has, as far as it or its app says.
+    pub fn access_log(&self) -> AccessLogRule {
+        self.access_log
+    }
+
+    /// How long its requests may take.
+    pub fn times(&self) -> &DomainTimes {
+        self.times.as_deref().unwrap_or(&DomainTimes::NONE)
     }
 
     /// How many requests it takes, where that is limited.
@@ -181,7 +230,7 @@ impl DomainNode {
             |tag: &Tag| self.routes.iter().any(|route| self.option_of(*route).tag == *tag);
         self.tags.iter().enumerate().map(move |(place, of)| {
             let live = if place == 0 { 0 } else { of.in_flight.count() };
-            (&of.tag, live + if by_path(&of.tag) { 0 } else { of.requests_by_path() })
+            (of.tag(), live + if by_path(of.tag()) { 0 } else { of.requests_by_path() })
         })
     }
 
@@ -192,12 +241,48 @@ impl DomainNode {
 
     /// Requests of this domain in flight on `tag`, where some may be.
     pub fn in_flight_on(&self, tag: &Tag) -> Option<&Arc<InFlight>> {
-        self.tags.iter().find(|of| of.tag == *tag).map(|of| &of.in_flight)
+        self.tags.iter().find(|of| of.pool.tag == *tag).map(|of| &of.in_flight)
+    }
+
+    /// Each count of requests, and whether what they came for serves still.
+    fn counts(&self) -> impl Iterator<Item = (&Arc<InFlight>, bool)> {
+        self.tags.iter().enumerate().flat_map(move |(place, of)| {
+            let is_routed = self.routes.iter().any(|route| route.tag == place);
+            let by_path = of.by_path.iter().map(move |by_path| (by_path, is_routed));
+            std::iter::once((&of.in_flight, place == 0)).chain(by_path)
+        })
+    }
+
+    /// Announces to what runs on its tags which of them it has left since `before`, and which serve.
+    pub(super) fn announce_departures(&self, before: &Self) {
+        let is_changed = self.times().close_left != before.times().close_left;
+        for (count, serves) in self.counts() {
+            let departure = count.departure();
+            if serves {
+                departure.come_back();
+            } else {
+                departure.leave();
+            }
+            if is_changed {
+                departure.announce();
+            }
+        }
+        // What is not known any more comes back under a count of its own.
+        let is_known =
+            |count: &Arc<InFlight>| self.counts().any(|(own, _)| Arc::ptr_eq(own, count));
+        for (count, _) in before.counts().filter(|(count, _)| !is_known(count)) {
+            count.departure().leave();
+        }
+    }
+
+    /// Announces to what runs on its tags that it was removed.
+    pub(super) fn announce_removal(&self) {
+        self.counts().for_each(|(count, _)| count.departure().leave());
     }
 
     /// Requests in flight by tag, the live tag first.
     pub fn in_flight(&self) -> impl Iterator<Item = (&Tag, usize)> {
-        self.tags.iter().map(|of| (&of.tag, of.requests()))
+        self.tags.iter().map(|of| (of.tag(), of.requests()))
     }
 }
 
@@ -211,9 +296,10 @@ fn routes(
     let paths = &virtual_host.options.get().paths;
     let mut routes: Vec<RouteNode> = Vec::with_capacity(paths.len());
     for (option, path) in paths.iter().enumerate() {
-        let tag = tags.iter().position(|of| of.tag == path.tag).unwrap_or_else(|| {
-            let known = known.iter().find(|known| known.tag == path.tag).cloned();
-            tags.push(known.unwrap_or_else(|| TagLive::new(path.tag.clone())));
+        let pool = virtual_host.pool(&path.tag);
+        let tag = tags.iter().position(|of| of.pool == pool).unwrap_or_else(|| {
+            let known = known.iter().find(|known| known.pool == pool).cloned();
+            tags.push(known.unwrap_or_else(|| TagLive::new(pool)));
             tags.len() - 1
         });
         tags[tag].by_path.get_or_insert_default();

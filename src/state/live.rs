@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use super::{Pace, Traffic};
-use crate::counters::{InFlight, InFlightGuard};
+use crate::counters::{Departure, InFlight, InFlightGuard};
 use crate::link::{Kept, Link};
-use crate::model::{BackendAddr, BackendState, HealthReport, HealthStatus, UpstreamFailure};
+use crate::model::{
+    BackendAddr, BackendState, HealthReport, HealthStatus, RequestLimit, UpstreamFailure,
+};
 use crate::sync::{AtomicBool, fence};
 
 /// Where a backend can be reached now.
@@ -61,6 +63,9 @@ impl Endpoints {
 pub struct BackendLive {
     in_flight: Arc<InFlight>,
     admitting: AtomicBool,
+    departure: Departure,
+    /// How many requests may run at once: 0 is any number, and [`NO_LIMIT_GIVEN`] as many as on all others.
+    max_requests: AtomicUsize,
     endpoints: ArcSwap<Endpoints>,
     status: AtomicU8,
     report: ArcSwap<HealthReport>,
@@ -98,6 +103,9 @@ pub enum NotAdmitted {
     Out,
 }
 
+/// No number of requests: a limit is smaller.
+const NO_LIMIT_GIVEN: usize = usize::MAX;
+
 impl BackendLive {
     /// A backend of which nothing is known yet.
     pub fn new(address: &BackendAddr, state: BackendState) -> Self {
@@ -133,6 +141,8 @@ impl BackendLive {
         Self {
             in_flight,
             admitting: AtomicBool::new(state == BackendState::Ready),
+            departure: Departure::default(),
+            max_requests: AtomicUsize::new(NO_LIMIT_GIVEN),
             endpoints: ArcSwap::from_pointee(Endpoints::of(address)),
             status: AtomicU8::new(HealthStatus::Unknown as u8),
             report: ArcSwap::default(),
@@ -145,6 +155,23 @@ impl BackendLive {
             kept: Kept::default(),
             freed: Notify::new(),
             counts,
+        }
+    }
+
+    /// How many requests may run at once, which is `default` where it has no limit of its own; `None` is any
+    /// number. As it is now: who waits for room has an earlier snapshot.
+    pub fn max_requests(&self, default: Option<NonZeroUsize>) -> Option<NonZeroUsize> {
+        match self.max_requests.load(Ordering::Relaxed) {
+            NO_LIMIT_GIVEN => default,
+            limit => NonZeroUsize::new(limit),
+        }
+    }
+
+    /// Follows the desired state, and has those who wait for room look again where the limit is another one.
+    pub(super) fn set_max_requests(&self, limit: Option<RequestLimit>) {
+        let limit = limit.map_or(NO_LIMIT_GIVEN, |own| own.get().map_or(0, NonZeroUsize::get));
+        if self.max_requests.swap(limit, Ordering::Relaxed) != limit {
+            self.freed.notify_waiters();
         }
     }
 
@@ -208,9 +235,17 @@ impl BackendLive {
             self.pace.begins_to_serve();
         }
         fence(Ordering::SeqCst);
-        if !admitting {
+        if admitting {
+            self.departure.come_back();
+        } else {
+            self.departure.leave();
             self.kept.close();
         }
+    }
+
+    /// Whether it was left by those who run here: it takes no new requests any more.
+    pub fn departure(&self) -> &Departure {
+        &self.departure
     }
 
     /// Its requests in flight.

@@ -3,8 +3,10 @@
 //! Knows nothing of control, store, rpc or cli. What is *wanted* lives in the snapshot; what is
 //! *observed* lives in atomics behind `Arc`s that successive snapshots carry over.
 
+mod app_node;
 mod backend_node;
 mod domain_node;
+mod domain_times;
 mod live;
 mod pace;
 mod pause_line;
@@ -16,8 +18,10 @@ mod snapshot;
 mod switches;
 mod traffic;
 
+pub use app_node::AppNode;
 pub use backend_node::BackendNode;
 pub use domain_node::{DomainNode, RouteNode, TagLive};
+pub use domain_times::DomainTimes;
 pub use live::{BackendLive, Endpoints, NotAdmitted};
 pub use pace::Pace;
 pub use pause_line::PauseLine;
@@ -25,6 +29,6 @@ pub use pool::{Pool, Standing};
 pub use publication::{Pinned, Publisher, Reader, publication};
 pub use queue::{LOOK_AGAIN, NoTurn, Queue};
 pub use rates::{Allowance, Rates};
-pub use snapshot::Snapshot;
+pub use snapshot::{ReadyMade, Snapshot};
 pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};

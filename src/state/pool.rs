@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{BackendNode, Queue};
-use crate::model::{BackendId, BackendState, HealthStatus, Tag};
+use crate::model::{BackendId, BackendState, HealthStatus, PoolName, RequestLimit};
 
 /// Above this many turns a pool's weights are scaled down, so that it stays small.
 const LONGEST_ROUND: usize = 4096;
@@ -39,7 +39,7 @@ impl BackendNode {
 /// The backends of one tag. Derived from the backends, never stored.
 #[derive(Debug)]
 pub struct Pool {
-    tag: Tag,
+    name: PoolName,
     /// By their ids.
     backends: Vec<Arc<BackendNode>>,
     /// One round of weighted turns: indices into `backends`, those of *ready* ones only.
@@ -48,23 +48,26 @@ pub struct Pool {
     backup_round: Vec<u32>,
     turn: Arc<AtomicUsize>,
     queue: Arc<Queue>,
+    has_limits: bool,
 }
 
 impl Pool {
     pub(super) fn new(
-        tag: Tag,
+        name: PoolName,
         backends: Vec<Arc<BackendNode>>,
         turn: Arc<AtomicUsize>,
         queue: Arc<Queue>,
     ) -> Self {
         let round = weighted_round(&backends, false);
         let backup_round = weighted_round(&backends, true);
-        Self { tag, backends, round, backup_round, turn, queue }
+        let has_limits =
+            backends.iter().any(|node| node.max_requests().and_then(RequestLimit::get).is_some());
+        Self { name, backends, round, backup_round, turn, queue, has_limits }
     }
 
-    /// The tag that its backends carry.
-    pub fn tag(&self) -> &Tag {
-        &self.tag
+    /// The tag that its backends carry, and their app.
+    pub fn name(&self) -> &PoolName {
+        &self.name
     }
 
     /// Every backend that carries the tag, ready or not.
@@ -104,6 +107,11 @@ impl Pool {
     /// Whether any backend serves only while no other is fit.
     pub fn has_backups(&self) -> bool {
         !self.backup_round.is_empty()
+    }
+
+    /// Whether any backend has a limit of its own for requests at once.
+    pub fn has_limits(&self) -> bool {
+        self.has_limits
     }
 
     /// The requests that wait for one of them to have room.
@@ -177,11 +185,13 @@ mod tests {
                         },
                         state: BackendState::Ready,
                     },
+                    None,
                     &crate::tls::PeerFiles::default(),
                 ))
             })
             .collect();
-        Pool::new("a".parse().unwrap(), nodes, Arc::default(), Arc::default())
+        let name = PoolName { app: None, tag: "a".parse().unwrap() };
+        Pool::new(name, nodes, Arc::default(), Arc::default())
     }
 
     fn turns(pool: &Pool, count: usize) -> Vec<String> {

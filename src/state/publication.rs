@@ -42,6 +42,7 @@ impl Publisher {
         self.reader.current.store(Arc::clone(&snapshot));
         snapshot.close_gates(&before);
         snapshot.open_pause_lines(&before);
+        snapshot.announce_departures(&before);
         fence(Ordering::SeqCst);
         self.changed.send_replace(revision);
         snapshot
@@ -85,7 +86,7 @@ impl Reader {
             if Arc::ptr_eq(&snapshot, &now) {
                 return Some(Pinned {
                     domain: Arc::clone(domain),
-                    pool: snapshot.pool(&domain.tag_of(route).tag).map(Arc::clone),
+                    pool: snapshot.pool(&domain.tag_of(route).pool).map(Arc::clone),
                     route,
                     in_flight,
                 });

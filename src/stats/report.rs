@@ -164,7 +164,7 @@ impl Reading<'_> {
         let tracks = &self.history.tags;
         let report = |of: &TagLive| {
             let figures = self.figures(tracks, &of.traffic, of.requests());
-            TagReport { tag: of.tag.clone(), figures }
+            TagReport { tag: of.tag().clone(), figures }
         };
         let tags: Vec<_> = node.tags().iter().map(report).collect();
         let mut figures = Figures { span: self.span, ..Figures::default() };
@@ -228,9 +228,8 @@ impl Reading<'_> {
             (None, Some(domain)) => {
                 let tags: Vec<_> =
                     snapshot.domain(domain).into_iter().flat_map(|node| node.tags()).collect();
-                let serves = |node: &&Arc<BackendNode>| {
-                    tags.iter().any(|of| node.backend.tags.contains(&of.tag))
-                };
+                let serves =
+                    |node: &&Arc<BackendNode>| tags.iter().any(|of| node.backend.is_in(&of.pool));
                 snapshot.backends().filter(serves).collect()
             }
             (None, None) => snapshot.backends().collect(),

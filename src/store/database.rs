@@ -1,6 +1,8 @@
 //! The database: loading, and the one way to commit.
 
 mod forget;
+mod operations;
+mod plans;
 mod schema;
 
 use std::path::Path;
@@ -17,7 +19,7 @@ use super::retention::{HistorySize, Retention};
 use super::value::{read, signed, write};
 use crate::atomic_file;
 use crate::crash_point::crash_point;
-use crate::model::{Actor, Backend, Change, EventKind, Outcome, VirtualHost};
+use crate::model::{Actor, App, Backend, Change, EventKind, Outcome, VirtualHost};
 use schema::{check_schema, create_schema, private_file};
 
 /// What is escaped of a path in a URI.
@@ -45,6 +47,8 @@ pub(crate) struct Store {
 pub(crate) struct Saved {
     /// The revision of the state.
     pub revision: u64,
+    /// The apps.
+    pub apps: Vec<App>,
     /// The virtual hosts.
     pub domains: Vec<VirtualHost>,
     /// The backends.
@@ -68,6 +72,8 @@ pub(crate) struct Commit<'a> {
     pub event: &'a EventKind,
     /// The config file's declarations, when it was they that were applied.
     pub applied_file: Option<&'a str>,
+    /// The operation that ends with it.
+    pub ends_operation: Option<u64>,
 }
 
 impl Store {
@@ -166,6 +172,10 @@ impl Store {
                 .execute(params![file])?;
             crash_point("commit.applied_file");
         }
+        if let Some(operation) = commit.ends_operation {
+            forget_operation(&transaction, operation)?;
+            crash_point("commit.operation");
+        }
         let mut history = self.history;
         let event = insert_event(&transaction, commit, &mut history)?;
         history.trim(&transaction, self.retention)?;
@@ -199,7 +209,9 @@ impl Store {
         // One that is no longer kept has no outcome either.
         if let Some(value) = value {
             let mut kind: EventKind = read("an event", &value)?;
-            if let EventKind::Switch { outcome: now, .. } = &mut kind {
+            if let EventKind::Switch { outcome: now, .. } | EventKind::Deploy { outcome: now, .. } =
+                &mut kind
+            {
                 *now = outcome.clone();
             }
             let after = write(&kind);
@@ -216,7 +228,7 @@ impl Store {
         Ok(())
     }
 
-    /// Marks the switches whose drain a stop of the server has cut short. Returns how many.
+    /// Marks the switches and deploys whose drain a stop of the server has cut short. Returns how many.
     ///
     /// # Errors
     /// When the database fails.
@@ -248,6 +260,7 @@ fn load(connection: &Connection) -> Result<Saved, StoreError> {
                 found.parse().map_err(|_| StoreError::Revision { found: found.clone() })?
             }
         },
+        apps: rows(connection, "SELECT value FROM apps ORDER BY name", "an app")?,
         domains: rows(connection, "SELECT value FROM domains ORDER BY name", "a domain")?,
         backends: rows(connection, "SELECT value FROM backends ORDER BY id", "a backend")?,
         applied_file: applied_file(connection)?,
@@ -287,6 +300,12 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreErro
         Change::DropBackend(id) => transaction
             .prepare_cached("DELETE FROM backends WHERE id = ?1")?
             .execute(params![id.as_str()])?,
+        Change::PutApp(app) => transaction
+            .prepare_cached("INSERT OR REPLACE INTO apps (name, value) VALUES (?1, ?2)")?
+            .execute(params![app.name.as_str(), write(app)])?,
+        Change::DropApp(name) => transaction
+            .prepare_cached("DELETE FROM apps WHERE name = ?1")?
+            .execute(params![name.as_str()])?,
     };
     Ok(())
 }
@@ -295,6 +314,13 @@ fn set_meta(transaction: &Transaction<'_>, key: &str, value: &str) -> Result<(),
     transaction
         .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
         .execute(params![key, value])?;
+    Ok(())
+}
+
+fn forget_operation(transaction: &Transaction<'_>, operation: u64) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("DELETE FROM operations WHERE id = ?1")?
+        .execute(params![signed(operation)])?;
     Ok(())
 }
 

@@ -131,6 +131,12 @@ impl HistoryReader {
                 params![name],
                 ReadLimit::NONE,
             ),
+            EntryKind::App => self.events_where(
+                "WHERE CASE WHEN json_valid(value) THEN json_extract(value, '$.app') = ?1 END
+                 ORDER BY id DESC LIMIT 1",
+                params![name],
+                ReadLimit::NONE,
+            ),
             EntryKind::Setting => Ok(Vec::new()),
         };
         Ok(newest?.pop())

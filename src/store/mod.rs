@@ -13,3 +13,4 @@ mod value;
 pub(crate) use database::{Commit, Saved, Store};
 pub(crate) use error::StoreError;
 pub(crate) use history::{HistoryReader, ReadLimit};
+pub(crate) use retention::{MAX_PLAN_AGE, MAX_PLANS};

@@ -1,8 +1,16 @@
-//! How much of the history is kept: the newest events, by number and by bytes.
+//! How much is kept: of the history the newest events, by number and by bytes; plans for a day.
+
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, params};
 
 use super::StoreError;
+
+/// How long a plan is kept.
+pub(crate) const MAX_PLAN_AGE: Duration = Duration::from_hours(24);
+
+/// The most plans; the oldest go.
+pub(crate) const MAX_PLANS: u8 = 100;
 
 /// Events that one commit removes at most, so that a history that a version before has let grow costs no
 /// commit much: each removes more than it adds, until the limits hold.

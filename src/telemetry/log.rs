@@ -14,6 +14,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::TelemetryError;
+use super::access_log::AccessLogSettings;
 use super::fields::write_field;
 use super::level::LevelHandle;
 use super::sampling::{self, Sampling};
@@ -21,7 +22,7 @@ use super::sink::{Output, Sink};
 use crate::atomic_file;
 use crate::counters::DroppedLines;
 use crate::model::printable_json;
-use crate::model::{AccessLogSettings, LogFormat, LogOutput, LoggingSettings};
+use crate::model::{LogFormat, LogOutput, LoggingSettings};
 
 /// Keeps the log writer alive. When it is dropped, what waits is written; so drop it last.
 #[derive(Debug)]

@@ -9,7 +9,10 @@ mod log_file;
 mod sampling;
 mod sink;
 
-pub use access_log::{AccessLine, AccessLog};
+pub use access_log::{
+    AccessField, AccessLine, AccessLog, AccessLogSettings, FieldRow, Headers, LineLayout,
+};
+pub(crate) use access_log::{AnswerKeeper, KeptHeaders, LoggedHeader};
 pub use error::TelemetryError;
 pub use level::LevelHandle;
 pub use log::{LogHandle, TelemetryGuard, check_files, init};

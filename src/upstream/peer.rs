@@ -137,6 +137,7 @@ mod tests {
                 options: BackendOptions { scheme, ..BackendOptions::default() },
                 state: BackendState::Ready,
             },
+            None,
             &crate::tls::PeerFiles::default(),
         )
     }
@@ -185,7 +186,7 @@ mod tests {
     fn read(backend: Backend) -> BackendNode {
         let mut files = crate::tls::PeerFiles::default();
         let _ = files.read(&backend.options);
-        BackendNode::new(backend, &files)
+        BackendNode::new(backend, None, &files)
     }
 
     #[test]

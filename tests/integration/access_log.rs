@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use vhost::model::Reason;
+use vhost::telemetry::AccessField;
 
 use crate::harness::*;
 
@@ -34,13 +35,15 @@ fn the_page_has_every_reason_and_field() {
     }
     let example = PAGE.split("```json\n").nth(1).and_then(|text| text.lines().next());
     let example: Value = serde_json::from_str(example.expect("an example")).expect("JSON");
-    let fields: Vec<_> =
+    let shown: Vec<_> =
         example.as_object().expect("an object").keys().map(String::as_str).collect();
+    let fields: Vec<_> = AccessField::rows().iter().map(|row| row.name).collect();
     for cell in &documented {
         assert!(reasons.contains(cell) || fields.contains(cell), "`{cell}` is neither");
     }
-    for field in fields {
-        assert!(documented.contains(&field), "`{field}` in docs/logs.md");
+    for field in AccessField::rows() {
+        assert!(documented.contains(&field.name), "`{}` in docs/logs.md", field.name);
+        assert_eq!(shown.contains(&field.name), field.is_usual, "`{}` in the example", field.name);
     }
 }
 
@@ -70,7 +73,7 @@ impl Site {
             .backend("refusing", refusing_address(), &["r"]);
         let setup = more(setup);
         let vhost = setup.start();
-        vhost.wait_until_healthy(1);
+        vhost.wait_for_health("web", "healthy");
         Self { setup, vhost, backend, directory }
     }
 
@@ -362,6 +365,231 @@ fn each_format_can_be_read_back_whatever_clients_send() {
     site.vhost.wait_for_log("the access log stays as it was");
     get(&site, "/stays");
     eventually("it stays", SOON, || lines(&other).len() == 2);
+}
+
+/// What nobody should be able to write: an end of the line, of a quote, of an object.
+const HOSTILE: &str = "a\"}\\\",\"status\":200} status=200 \t\u{e9}x\u{85}\u{9b}\u{202e} [x] - -";
+
+/// A GET of `app.localhost` with this user agent and referer, each character below 256 one byte.
+fn get_as(site: &Site, path: &str, agent: &str) -> Response {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: app.localhost\r\nUser-Agent: ");
+    let bytes = |text: &str| -> Vec<u8> {
+        let byte =
+            |c: char| u8::try_from(c).map_or_else(|_| c.to_string().into_bytes(), |b| vec![b]);
+        text.chars().flat_map(byte).collect()
+    };
+    let rest = b"\r\nReferer: http://from.test/a?secret=1\r\n\r\n".to_vec();
+    let mut client = site.vhost.connect();
+    client.send([head.into_bytes(), bytes(agent), rest].concat());
+    let response = client.read_response();
+    assert_eq!(response.status, 200);
+    response
+}
+
+#[test]
+fn lines_say_by_what_and_from_where_a_request_was_made_and_nobody_forges_one() {
+    let mut site = Site::start(|setup| setup.set("proxy.shutdown_timeout_secs", 0.3));
+    let long = "x".repeat(20_000);
+    let agents = [HOSTILE, &long, "curl/8.5.0"];
+    let mut count = 0;
+    for format in ["json", "text", "combined"] {
+        site.reload("access_log.format", format!("{format:?}"));
+        for (number, agent) in agents.iter().enumerate() {
+            let path = format!("/{format}-{number}");
+            get_as(&site, &path, agent);
+            let line = site.line(&path);
+            count += 1;
+            assert!(!line.contains("secret"), "{line}");
+            assert!(line.contains("http://from.test/a"), "{line}");
+            assert!(line.len() < 2500, "{}: {line}", line.len());
+            assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line}");
+            if format != "json" {
+                assert!(line.is_ascii() && line.matches('"').count() == 6, "{line}");
+            }
+        }
+    }
+    assert_eq!(site.lines().len(), count, "{:#?}", site.lines());
+    let line = site.json("/json-0");
+    let agent = line["user_agent"].as_str().expect("text");
+    assert!(agent.starts_with("a\"}\\\",\"status\":200} status=200 \t\u{fffd}x"), "{agent:?}");
+    assert_eq!((&line["status"], &line["referer"]), (&json!(200), &json!("http://from.test/a")));
+    assert_eq!(line["client_ip"], line["peer_ip"], "both, also where there is no proxy");
+    assert!(site.json("/json-1")["user_agent"].as_str().is_some_and(|agent| agent.ends_with("x…")));
+    let text = site.line("/text-2");
+    assert!(text.ends_with(" referer=\"http://from.test/a\" user_agent=\"curl/8.5.0\""), "{text}");
+    assert!(text.contains(" peer_ip=127."), "{text}");
+    assert!(site.line("/text-1").ends_with("xx...\""));
+    // Lines of WebSockets that the stop cuts off have them too.
+    site.reload("access_log.format", "\"json\"");
+    site.reload("access_log.query", true);
+    let mut held = site.vhost.connect();
+    held.send(
+        "GET /hold?q HTTP/1.1\r\nHost: app.localhost\r\nUser-Agent: cut \"\u{1f980}\"\r\n\
+         Referer: http://from.test/?a=b\r\n\r\n",
+    );
+    eventually("the request is held", SOON, || site.backend.held() == 1);
+    site.vhost.signal(Signal::SIGTERM);
+    assert!(site.vhost.wait_for_exit(SOON).success());
+    let cut = json!({
+        "reason": "shutdown", "user_agent": "cut \"\u{1f980}\"", "referer": "http://from.test/?a=b",
+        "query": "q", "host": "app.localhost",
+    });
+    assert_fields(&site.json("\"shutdown\""), &cut);
+}
+
+#[test]
+fn the_operator_chooses_fields_and_their_order_and_a_reload_changes_them() {
+    let h2c = Backend::builder("h2c").h2c().start();
+    let fields = "[\"status\", \"request.header.X-Kind\", \"path\", \"response.header.x-backend\", \
+                  \"reason\", \"response.header.content-type\", \"tls_sni\"]";
+    let mut site = Site::start(|setup| {
+        setup
+            .set("access_log.fields", fields)
+            .domain("h2c.test", "h2c")
+            .domain("gone.test", "r2")
+            .backend_with("h2c", h2c.address(), &["h2c"], "scheme = \"h2c\"")
+            .backend_with("r2", refusing_address(), &["r2"], "scheme = \"h2c\"")
+    });
+    site.vhost.wait_for_health("h2c", "healthy");
+    let kind = "X-Kind: a\"b\r\nx-kind: c\r\nAuthorization: Basic c2VjcmV0\r\n";
+    for (host, backend) in [("app.localhost", "web"), ("h2c.test", "h2c")] {
+        let path = format!("/{backend}");
+        assert_eq!(site.vhost.connect().get_with(host, &path, kind).status, 200);
+        let expected = format!(
+            "{{\"status\":200,\"request.header.x-kind\":\"a\\\"b, c\",\"path\":\"{path}\",\
+             \"response.header.x-backend\":\"{backend}\",\"response.header.content-type\":"
+        );
+        let line = site.line(&path);
+        assert!(line.starts_with(&expected), "{line}");
+    }
+    // Answers of the proxy's own, also where Pingora carries the request.
+    for (host, status) in [("nobody.test", 404), ("refusing.test", 502), ("gone.test", 502)] {
+        let path = format!("/of-{host}");
+        assert_eq!(site.vhost.get(host, &path).status, status);
+        let line = site.json(&path);
+        let fields = json!({ "status": status, "response.header.content-type": "text/plain; charset=utf-8" });
+        assert_fields(&line, &fields);
+        assert_eq!(line.as_object().expect("an object").len(), 4, "{line}");
+    }
+    site.vhost.wait_for_certificate("app.localhost", "valid");
+    in_runtime(async {
+        let name = Some("app.localhost");
+        let tls = TlsClient::accepts_any();
+        let (mut h2, _) = tls.connect_h2(site.vhost.https(), name).await.expect("a handshake");
+        h2.get("app.localhost", "/over-h2").await.expect("an answer");
+    });
+    let over_h2 = json!({ "response.header.x-backend": "web", "tls_sni": "app.localhost" });
+    assert_fields(&site.json("/over-h2"), &over_h2);
+
+    site.reload("access_log.format", "\"text\"");
+    assert_eq!(site.vhost.connect().get_with("app.localhost", "/text", kind).status, 200);
+    let line = site.line("/text");
+    let expected = "status=200 request.header.x-kind=\"a\\x22b, c\" path=\"/text\" \
+                    response.header.x-backend=\"web\" ";
+    assert!(line.starts_with(expected), "{line}");
+    site.reload("access_log.fields", "[\"path\", \"method\"]");
+    site.get("other", "/other");
+    assert_eq!(site.line("/other"), "path=\"/other\" method=\"GET\"");
+    site.setup = site.setup.clone().unset("access_log.fields");
+    site.reload("access_log.format", "\"json\"");
+    site.get("usual", "/usual");
+    assert_fields(&site.json("/usual"), &json!({ "request_id": "usual", "backend_id": "web" }));
+    assert!(!std::fs::read_to_string(site.file()).expect("a file").contains("c2VjcmV0"));
+}
+
+#[test]
+fn fields_that_can_not_be_logged_are_refused_with_what_can() {
+    let site = Site::start(|setup| setup);
+    let refused = |fields: &str, more: &[(&str, &str)]| {
+        let setup = site.setup.clone().set("access_log.fields", fields);
+        let setup = more.iter().fold(setup, |setup, (key, value)| setup.set(key, value));
+        site.vhost.write_config(&setup);
+        let output = site.vhost.ctl(&["reload"]);
+        assert_eq!(output.code, 2, "{fields}: {output:?}");
+        output.stderr
+    };
+    for (fields, words) in [
+        ("[\"time\", \"cleint_ip\"]", "did you mean `client_ip`? the fields are `time`, "),
+        ("[\"time\", \"nonsense\"]", "access_log.fields[1]"),
+        ("[\"path\", \"path\"]", "it is listed twice"),
+        ("[]", "it is empty"),
+        ("\"path\"", "write a list"),
+        ("[\"query\"]", "add `query = true`"),
+        ("[\"request.header.Cookie\"]", "`cookie` is never logged"),
+        ("[\"response.header.set-cookie\"]", "`set-cookie` is never logged"),
+        ("[\"request.header.a b\"]", "name a header"),
+    ] {
+        let said = refused(fields, &[]);
+        assert!(said.contains(words), "{fields}: {said}");
+    }
+    for format in ["\"common\"", "\"combined\""] {
+        let said = refused("[\"path\"]", &[("access_log.format", format)]);
+        assert!(said.contains("has fields of its own"), "{said}");
+    }
+    let many: Vec<_> = (0..17).map(|number| format!("request.header.x-{number}")).collect();
+    assert!(refused(&format!("{many:?}"), &[]).contains("use at most 16"));
+    let setup =
+        site.setup.clone().set("access_log.fields", "[\"query\"]").set("access_log.query", true);
+    site.vhost.write_config(&setup);
+    site.vhost.ctl_ok(&["reload"]);
+}
+
+#[test]
+fn a_domain_is_logged_in_part_or_not_at_all() {
+    let site = Site::start(|setup| {
+        setup
+            .domain_with("part.test", "a", "access_log = { sample = 0 }")
+            .domain_with("off.test", "a", "access_log = { enabled = false }")
+            .domain_with("off-gone.test", "r", "access_log = { enabled = false }")
+    });
+    let get = |host: &str, path: &str| site.vhost.get(host, path).status;
+    for number in 0..10 {
+        assert_eq!(get("part.test", &format!("/part-{number}")), 200);
+        assert_eq!(get("off.test", &format!("/off-{number}")), 200);
+    }
+    assert_eq!(get("part.test", "/status/503"), 503);
+    assert_eq!(get("off.test", "/status/500"), 500);
+    // Refused and failed requests of a domain that has no lines are in the log.
+    assert_eq!(get("off-gone.test", "/off-gone"), 502);
+    site.vhost.wait_for_log("reason=connect_refused");
+    site.vhost.ctl_ok(&["domain", "set", "off.test", "--option", "deny=[\"0.0.0.0/0\"]"]);
+    assert_eq!(get("off.test", "/denied"), 403);
+    let refused = site.vhost.wait_for_log("reason=denied").concat();
+    assert!(
+        refused.contains("request refused") && refused.contains("domain=off.test"),
+        "{refused}"
+    );
+    assert_eq!(get("app.localhost", "/last"), 200);
+    site.line("/last");
+    let paths: Vec<_> = site.lines().iter().map(|line| path_of(line)).collect();
+    assert_eq!(paths, ["/status/503", "/last"]);
+
+    // The option goes the way of all options.
+    let set = |option: &str| site.vhost.ctl(&["domain", "set", "part.test", "--option", option]);
+    assert_eq!(set("access_log.sample=1").code, 0);
+    assert_eq!(get("part.test", "/whole"), 200);
+    site.line("/whole");
+    let both = set("access_log.enabled=false");
+    assert!(both.code == 1 && both.stderr.contains("leave one of them out"), "{both:?}");
+    let much = set("access_log.sample=2");
+    assert!(much.code != 0 && much.stderr.contains("write a share from 0 to 1"), "{much:?}");
+    let shown =
+        site.vhost.rpc("domain.show", json!({ "domain": "part.test" })).expect("it is there");
+    assert_eq!(shown["options"]["access_log"], json!({ "sample": 1.0 }));
+    let exported = site.vhost.ctl_ok(&["config", "export"]).stdout;
+    assert!(exported.contains("access_log = { sample = 1.0 }"), "{exported}");
+    assert!(exported.contains("access_log = { enabled = false }"), "{exported}");
+    let diff = site.vhost.ctl(&["config", "diff"]).stdout;
+    assert!(diff.contains("access_log") && diff.contains("sample"), "{diff}");
+    site.vhost.ctl_ok(&["domain", "set", "part.test", "--no-option", "access_log"]);
+    let shown =
+        site.vhost.rpc("domain.show", json!({ "domain": "part.test" })).expect("it is there");
+    assert_eq!(shown["options"].get("access_log"), None);
+}
+
+fn path_of(line: &str) -> String {
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    line["path"].as_str().expect("text").to_owned()
 }
 
 #[test]

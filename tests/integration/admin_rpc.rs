@@ -120,7 +120,7 @@ impl Stage {
 }
 
 /// What a backend that was added just now has; it may have been probed already.
-const NOT_PROBED: &str = r#"{"status":"unknown","since_ms":null,"checked_ms":null,"latency_us":null,
+const NOT_PROBED: &str = r#"{"status":"unknown","since_ms":null,"checked_ms":null,"latency_ms":null,
     "last_status":null,"last_error":null,"failed_ms":null}"#;
 
 /// The first notification of each phase: how many there are depends on the moment.

@@ -296,7 +296,7 @@ fn global_options_stand_before_the_verb_or_after_it() {
         &["history"],
         &["events"],
         &["explain", "example.com"],
-        &["switch", "example.com", "b", "--plan"],
+        &["switch", "example.com", "b", "--plan", "--force"],
         &["call", "state.get"],
     ] {
         let run = |args: &[&[&str]]| {

@@ -35,7 +35,9 @@ impl Site {
             .iter()
             .fold(setup, |setup, backend| setup.backend(backend.id(), backend.address(), &["a"]));
         let vhost = more(setup).start();
-        vhost.wait_until_healthy(ids.len());
+        for id in ids {
+            vhost.wait_for_health(id, "healthy");
+        }
         Self { proxy, vhost, _backends: backends }
     }
 
@@ -253,4 +255,120 @@ fn every_log_names_the_client_and_who_has_connected_beside_it() {
     let refused = site.vhost.wait_for_log("reason=bad_request").concat();
     assert!(refused.contains(&format!("peer_ip={}", site.proxy)), "{refused}");
     assert!(!refused.contains("client_ip="), "{refused}");
+}
+
+const ALL_HEADERS: &str = "[\"x-forwarded\", \"forwarded\", \"x-real-ip\", \"x-forwarded-port\"]";
+
+/// What strangers may claim, each under every name that vhost could write.
+const CLAIMS: &str = "Forwarded: for=1.1.1.1;proto=https\r\nX-Real-IP: 1.1.1.1\r\nX-Forwarded-Port: 1\r\n\
+                      X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\n\
+                      X-Forwarded-Host: evil.test\r\nX_Real_IP: 1.1.1.1\r\n";
+
+const NAMES: [&str; 6] = [
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "forwarded",
+    "x-real-ip",
+    "x-forwarded-port",
+];
+
+/// What a backend got under each of the names.
+fn told(response: &Response) -> Vec<String> {
+    NAMES.iter().map(|name| response.sent(name).join(" | ")).collect()
+}
+
+#[test]
+fn backends_are_told_of_the_client_what_the_operator_wants_and_nothing_that_strangers_say() {
+    let setup = |setup: Setup| setup.set("upstream.forwarded_headers", ALL_HEADERS);
+    let site = Site::start("", setup);
+    let stranger = free_ip();
+    let ask =
+        |host: &str| Client::connect_from(stranger, site.vhost.http()).get_with(host, "/", CLAIMS);
+    let (ip, port) = (stranger.to_string(), site.vhost.http().port().to_string());
+    let (ip, port) = (ip.as_str(), port.as_str());
+    let element = format!("for={ip};host=example.com;proto=http");
+    assert_eq!(told(&ask("example.com")), [ip, "http", "example.com", &element, ip, port]);
+    let element = format!("for={ip};host=\"example.com:8080\";proto=http");
+    assert_eq!(told(&ask("example.com:8080"))[3], element);
+    // A reload takes them away, and what strangers say is not seen in their place.
+    let rest = "[\"x-forwarded-port\"]";
+    let config = std::fs::read_to_string(site.vhost.config_file()).unwrap();
+    std::fs::write(site.vhost.config_file(), config.replace(ALL_HEADERS, rest)).unwrap();
+    site.vhost.ctl_ok(&["reload"]);
+    assert_eq!(told(&ask("example.com")), ["", "", "", "", "", port]);
+    // What is sent unless somebody says otherwise.
+    std::fs::write(site.vhost.config_file(), config.replace(ALL_HEADERS, "[\"x-forwarded\"]"))
+        .unwrap();
+    site.vhost.ctl_ok(&["reload"]);
+    assert_eq!(told(&ask("example.com")), [ip, "http", "example.com", "", "", ""]);
+    for wrong in ["[\"x-real\"]", "[]", "[\"forwarded\", \"forwarded\"]"] {
+        std::fs::write(site.vhost.config_file(), config.replace(ALL_HEADERS, wrong)).unwrap();
+        assert_eq!(site.vhost.ctl(&["reload"]).code, 2, "{wrong}");
+    }
+}
+
+#[test]
+fn the_chain_of_trusted_proxies_is_forwarded_as_the_standard_has_it() {
+    let site = Site::start("", |setup| setup.set("upstream.forwarded_headers", "[\"forwarded\"]"));
+    let own = format!("for={};host=example.com;proto=http", site.proxy);
+    let forwarded = |lines: &str| site.ask("example.com", lines).sent("forwarded");
+    for (lines, before) in [
+        ("", ""),
+        ("Forwarded: for=192.0.2.1;proto=https\r\n", "for=192.0.2.1;proto=https, "),
+        (
+            "Forwarded: for=\"[2001:db8::1]:4711\", for=198.51.100.7\r\n",
+            "for=\"[2001:db8::1]:4711\", for=198.51.100.7, ",
+        ),
+        ("Forwarded: for=_hidden;by=_x\r\n", "for=_hidden;by=_x, "),
+        // Only the other header, or another client in this one.
+        (
+            "X-Forwarded-For: 192.0.2.1, 2001:db8::7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.test:1\r\n",
+            "for=192.0.2.1, for=\"[2001:db8::7]\";host=\"a.test:1\";proto=https, ",
+        ),
+        ("X-Forwarded-For: 192.0.2.1\r\nForwarded: for=6.6.6.6\r\n", "for=192.0.2.1, "),
+        ("X-Forwarded-For: 192.0.2.1\r\nForwarded: for=\"6.6.6.6\r\n", "for=192.0.2.1, "),
+        ("X-Forwarded-For: rubbish\r\n", "for=unknown, "),
+    ] {
+        assert_eq!(forwarded(lines), [format!("{before}{own}")], "{lines:?}");
+    }
+    let response = site.ask("example.com", "X-Forwarded-For: 192.0.2.1\r\n");
+    assert_eq!(response.sent("x-forwarded-for"), [""; 0]);
+}
+
+#[test]
+fn what_is_forwarded_over_tls_and_http2_is_that_of_the_connection() {
+    let backend = Backend::builder("h2c").h2c().start();
+    let site = Site::start("", |setup| {
+        setup
+            .set("upstream.forwarded_headers", ALL_HEADERS)
+            .domain("app.localhost", "a")
+            .domain("h2c.localhost", "h2c")
+            .backend_with("h2c", backend.address(), &["h2c"], "scheme = \"h2c\"")
+    });
+    site.vhost.wait_for_health("h2c", "healthy");
+    let https = site.vhost.https();
+    for name in ["app.localhost", "h2c.localhost"] {
+        site.vhost.wait_for_certificate(name, "valid");
+        let response = in_runtime(async {
+            let tls = TlsClient::accepts_any();
+            let (mut h2, _) = tls.connect_h2(https, Some(name)).await.expect("a handshake");
+            let request = http::Request::get(format!("https://{name}/"))
+                .header("forwarded", "for=1.1.1.1")
+                .header("x-forwarded-port", "1")
+                .body(());
+            let (response, _) =
+                h2.start(request.expect("a request"), true).await.expect("a stream");
+            read(response).await.expect("an answer")
+        });
+        let echo: Value = serde_json::from_slice(&response.body).expect("JSON");
+        let sent = |name: &str| -> Vec<String> {
+            let headers = echo["headers"].as_array().expect("a list").iter();
+            let headers = headers.filter(|pair| pair[0] == name);
+            headers.map(|pair| pair[1].as_str().expect("text").to_owned()).collect()
+        };
+        let client = sent("x-real-ip");
+        assert_eq!(sent("x-forwarded-port"), [https.port().to_string()], "{name}");
+        assert_eq!(sent("forwarded"), [format!("for={};host={name};proto=https", client[0])]);
+    }
 }

@@ -11,14 +11,14 @@ fn furnished() -> (Vhost, Vec<Backend>) {
     let backends: Vec<_> = ["a1", "a2", "b1", "d1"].iter().map(|id| Backend::start(id)).collect();
     let vhost = Setup::new()
         .domain_with("example.com", "a", "aliases = [\"www.example.com\", \"*.old.test\"]")
-        .domain("*.example.org", "b")
+        .domain("*.example.org", "org")
         .domain("dead.test", "dead")
         .domain("out.test", "out")
         .domain("lost.test", "lost")
         .backend("a1", backends[0].address(), &["a"])
         .backend_with("a2", backends[1].address(), &["a"], "weight = 3")
         .backend("a3", refusing_address(), &["a"])
-        .backend("b1", backends[2].address(), &["b"])
+        .backend("b1", backends[2].address(), &["b", "org"])
         .backend("dead1", refusing_address(), &["dead"])
         .backend("d1", backends[3].address(), &["out"])
         .backend("lost1", "app.internal.invalid:3000", &["lost"])
@@ -263,6 +263,21 @@ fn the_time_outs_of_a_domain_and_of_its_backends_are_explained() {
     assert!(table.contains(line), "{table}");
     let (_, other) = explain(&vhost, &["other.test"]);
     assert_eq!(other["timeouts"]["read_ms"], 60_000);
+    let times = "timeouts={ connect_secs = 2, first_byte_secs = 10, between_bytes_secs = 20 }";
+    vhost.ctl_ok(&["domain", "set", "other.test", "--option", times]);
+    vhost.ctl_ok(&["backend", "set", "web-2", "--option", "max_requests=7"]);
+    let table = vhost.ctl(&["explain", "other.test"]).stdout;
+    let line = "connect 2s (web-1: 300ms), first byte 10s, read 20s, write 20s, kept idle 4s";
+    assert!(table.contains(line), "{table}");
+    let (_, other) = explain(&vhost, &["other.test"]);
+    let most = |index: usize| other["backends"][index]["max_requests"].clone();
+    assert_eq!((most(0), most(1)), (Value::Null, json!(7)), "{other:#}");
+    let idle = ["domain", "set", "other.test", "--option", "timeouts.websocket_idle_secs=30"];
+    vhost.ctl_ok(&idle);
+    let websocket = ["other.test", "-H", "Connection: upgrade", "-H", "Upgrade: websocket"];
+    let (_, websocket) = explain(&vhost, &websocket);
+    let times = &websocket["timeouts"];
+    assert_eq!((&times["first_byte_ms"], &times["read_ms"]), (&json!(10_000), &json!(30_000)));
     let websocket = ["example.com", "-H", "Connection: upgrade", "-H", "Upgrade: websocket"];
     let (_, websocket) = explain(&vhost, &websocket);
     assert_eq!(websocket["timeouts"]["read_ms"], 3_600_000, "the WebSocket's own");

@@ -7,6 +7,8 @@ use serde_json::json;
 
 use crate::harness::*;
 
+mod own;
+
 const SOON: Duration = Duration::from_secs(20);
 
 fn two_backends(one: &Backend, two: &Backend) -> Setup {

@@ -612,7 +612,7 @@ fn an_export_makes_a_server_that_exports_the_same() {
         ],
         &["domain", "add", "*", "--tag", "c", "--balance", "least-connections"],
         &["domain", "set", "example.com", "--http-to-https", "false"],
-        &["switch", "example.com", "c"],
+        &["switch", "example.com", "c", "--force"],
     ];
     for call in calls {
         vhost.ctl_ok(call);

@@ -173,6 +173,38 @@ async fn open(client: &mut H2) -> WebSocketStream<DuplexStream> {
 }
 
 #[test]
+fn web_sockets_on_streams_are_closed_that_a_switch_leaves_behind() {
+    let (web, next) = (Backend::start("web"), Backend::start("next"));
+    let vhost = Setup::new()
+        .domain_with(
+            "example.com",
+            "a",
+            "drain = { websockets = { close_after_secs = 0.2, spread_secs = 0.1 } }",
+        )
+        .backend("web", web.address(), &["a"])
+        .backend("next", next.address(), &["b"])
+        .start();
+    vhost.wait_until_healthy(2);
+    in_runtime(async {
+        let mut client = H2::connect(vhost.http()).await;
+        client.wait_for_connect_protocol().await;
+        let mut sockets = vec![open(&mut client).await, open(&mut client).await];
+        let switch = vhost.ctl_in_background(&["switch", "example.com", "b"]);
+        for socket in &mut sockets {
+            let message =
+                timeout(PATIENCE, socket.next()).await.expect("in time").unwrap().unwrap();
+            let Message::Close(Some(frame)) = message else { panic!("{message:?}") };
+            assert_eq!(u16::from(frame.code), 1012);
+            let end = timeout(PATIENCE, socket.next()).await.expect("in time");
+            assert!(end.is_none(), "{end:?}");
+        }
+        assert_eq!(switch.wait().code, 0);
+        let after = client.get("example.com", "/").await.unwrap();
+        assert_eq!(after.headers["x-backend"], "next", "the connection goes on");
+    });
+}
+
+#[test]
 fn web_sockets_run_on_streams_side_by_side() {
     let (_backend, vhost) = echoing();
     in_runtime(async {

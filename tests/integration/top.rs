@@ -14,7 +14,7 @@ fn serve() -> (Vhost, [Backend; 2]) {
     let backends = ["a1", "b1"].map(Backend::start);
     let vhost = Setup::new()
         .domain("example.com", "a")
-        .domain("idle.test", "b")
+        .domain("idle.test", "a")
         .backend("a1", backends[0].address(), &["a"])
         .backend("b1", backends[1].address(), &["b"])
         .start();

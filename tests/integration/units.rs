@@ -9,9 +9,12 @@ const TIME: &str = "use a time such as 90s, 1h30m or 90 (seconds)";
 const WHOLE_TIME: &str = "use a time in whole seconds, such as 90s, 1h30m or 90 (seconds)";
 
 /// Options with units, the same as numbers, and what is refused.
-const OPTIONS: [(&str, &str, &str, &str); 6] = [
+const OPTIONS: [(&str, &str, &str, &str); 9] = [
     ("max_body_bytes", "10MB", "10485760", SIZE),
     ("timeouts.response_secs", "1m30s", "90", TIME),
+    ("timeouts.first_byte_secs", "500ms", "0.5", TIME),
+    ("timeouts.websocket_idle_secs", "1h", "3600", TIME),
+    ("drain.websockets.close_after_secs", "5m", "300", TIME),
     ("maintenance.retry_after_secs", "2h", "7200", WHOLE_TIME),
     ("sticky.max_age_secs", "30d", "2592000", WHOLE_TIME),
     ("pause.max_wait_secs", "5s", "5", WHOLE_TIME),

@@ -124,7 +124,7 @@ fn request_by_path(reader: &Reader) -> Pinned {
 }
 
 fn is_on(pinned: &Pinned, tag: &str) -> bool {
-    pinned.tag().tag.as_str() == tag
+    pinned.tag().tag().as_str() == tag
 }
 
 fn a_switch_that_sees_nobody_is_followed_by_nobody_on_the_tag_before() {

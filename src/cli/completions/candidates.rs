@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::cli::ctl::{FlagValue, Given, HasOptions, default_socket, socket_of_environment};
 use crate::model::record::{self, Record};
-use crate::model::{BackendId, BackendOptions, DomainName, Tag, TopOptions};
+use crate::model::{AppName, AppOptions, BackendId, BackendOptions, DomainName, Tag, TopOptions};
 use crate::rpc::catalogue::{self, Entry};
-use crate::rpc::client::Client;
+use crate::rpc::client::{Client, ClientError};
 use crate::rpc::methods::name::{Complete, CompleteParams, Name, Noun};
 
 /// The candidates for a word.
@@ -30,12 +30,17 @@ pub(super) enum Candidates {
 const FILE_MARK: &str = "\0";
 
 /// Arguments with new names: existing ones are no candidates.
-const NEW_NAMES: [(&str, &str); 4] = [
+const NEW_NAMES: [(&str, &str); 5] = [
     ("vhost ctl domain add", "domain"),
     ("vhost ctl domain add", "aliases"),
     ("vhost ctl domain set", "aliases"),
     ("vhost ctl backend add", "id"),
+    ("vhost ctl app add", "app"),
 ];
+
+/// Arguments that take an app in the place of a domain.
+const WITH_APPS: [(&str, &str); 3] =
+    [("vhost ctl switch", "domain"), ("vhost ctl switch", "also"), ("vhost ctl undo", "domain")];
 
 /// The argument that names a method of the admin socket.
 const METHOD: (&str, &str) = ("vhost ctl call", "method");
@@ -45,8 +50,8 @@ pub(super) fn of(root: Command, words: &[OsString]) -> Candidates {
     let Some((last, before)) = words.split_last() else {
         return Candidates::Words(Vec::new());
     };
-    let socket: Arc<Path> = socket(before).into();
-    let mut command = completing(root, "vhost", &socket);
+    let line = Line { socket: socket(before).into(), domain: switched(before) };
+    let mut command = completing(root, "vhost", &line);
     let found = clap_complete::engine::complete(&mut command, words.to_vec(), before.len(), None);
     let mut found = found.unwrap_or_default();
     // Flags that only exist to be refused with a tip.
@@ -63,6 +68,21 @@ pub(super) fn of(root: Command, words: &[OsString]) -> Candidates {
     };
     let words = found.iter().map(word).filter(|(word, _)| flags || !word.starts_with('-'));
     Candidates::Words(words.collect())
+}
+
+/// What the words before the last say of the names that fit.
+#[derive(Clone)]
+struct Line {
+    /// The socket of the server that is asked.
+    socket: Arc<Path>,
+    /// The domain whose tags are meant.
+    domain: Option<DomainName>,
+}
+
+/// The domain that the command on the line switches: its tag is one of the domain's app.
+fn switched(words: &[OsString]) -> Option<DomainName> {
+    let mut words = words.iter().map(|word| text(word)).skip_while(|word| word != "switch").skip(1);
+    words.find(|word| !word.starts_with('-'))?.parse().ok()
 }
 
 /// The socket that the command on the line would use.
@@ -89,19 +109,20 @@ fn socket(words: &[OsString]) -> PathBuf {
 
 /// The command with a completer at each argument, chosen by the type of its values, so that no verb
 /// has to declare one.
-fn completing(command: Command, path: &str, socket: &Arc<Path>) -> Command {
-    command.mut_args(|arg| complete_arg(arg, path, socket)).mut_subcommands(|verb| {
+fn completing(command: Command, path: &str, line: &Line) -> Command {
+    command.mut_args(|arg| complete_arg(arg, path, line)).mut_subcommands(|verb| {
         let path = format!("{path} {}", verb.get_name());
-        completing(verb, &path, socket)
+        completing(verb, &path, line)
     })
 }
 
-fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
+fn complete_arg(arg: Arg, path: &str, line: &Line) -> Arg {
     if (path, arg.get_id().as_str()) == METHOD {
         return arg.add(ArgValueCandidates::new(methods));
     }
     let arg = complete_flag::<BackendOptions>(complete_flag::<TopOptions>(arg));
     let arg = complete_option::<BackendOptions>(complete_option::<TopOptions>(arg));
+    let arg = complete_option::<AppOptions>(complete_flag::<AppOptions>(arg));
     let of = arg.get_value_parser().type_id();
     let noun = if of == TypeId::of::<DomainName>() {
         Noun::Domain
@@ -109,20 +130,30 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
         Noun::Tag
     } else if of == TypeId::of::<BackendId>() {
         Noun::Backend
+    } else if of == TypeId::of::<AppName>() {
+        Noun::App
     } else if of == TypeId::of::<PathBuf>() {
         return arg.add(files());
     } else {
         return arg;
     };
+    // The name of an app stands for all of its domains.
+    let with_apps = WITH_APPS.contains(&(path, arg.get_id().as_str()));
+    let nouns: Vec<_> = std::iter::once(noun).chain(with_apps.then_some(Noun::App)).collect();
     if NEW_NAMES.contains(&(path, arg.get_id().as_str())) {
         return arg;
     }
-    let socket = Arc::clone(socket);
+    let line = line.clone();
+    let socket = Arc::clone(&line.socket);
     arg.add(ArgValueCompleter::new(move |prefix: &OsStr| {
-        let names = names(&socket, noun, &text(prefix));
+        let prefix = text(prefix);
+        let names = names(&socket, &nouns, line.domain.as_ref(), &prefix);
         let candidate = |(order, name): (usize, Name)| {
-            let about = Some(name.about).filter(|about| !about.is_empty());
-            CompletionCandidate::new(name.name)
+            let Name { name, unicode, about } = name;
+            let about = Some(about).filter(|about| !about.is_empty());
+            // In the form that is being typed.
+            let unicode = unicode.filter(|unicode| unicode.starts_with(&prefix));
+            CompletionCandidate::new(unicode.unwrap_or(name))
                 .help(about.map(Into::into))
                 .display_order(Some(order))
         };
@@ -130,23 +161,28 @@ fn complete_arg(arg: Arg, path: &str, socket: &Arc<Path>) -> Arg {
     }))
 }
 
-/// For connect and answer together: with the start of the process, completion takes at most 200 ms
+/// For connect and answers together: with the start of the process, completion takes at most 200 ms
 /// whatever the server does.
 const LOOKUP_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// The names that begin with `prefix`; empty if the server at `socket` does not answer in time.
-fn names(socket: &Path, noun: Noun, prefix: &str) -> Vec<Name> {
+fn names(socket: &Path, nouns: &[Noun], domain: Option<&DomainName>, prefix: &str) -> Vec<Name> {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Vec::new();
     };
-    let params = CompleteParams { noun, prefix: prefix.to_owned(), limit: None };
     let answer = async {
         let mut client = Client::connect(socket).await?;
-        client.call::<Complete>(&params, |()| {}).await
+        let mut names = Vec::new();
+        for noun in nouns {
+            let (noun, domain, prefix) = (*noun, domain.cloned(), prefix.to_owned());
+            let params = CompleteParams { noun, domain, prefix, limit: None };
+            names.extend(client.call::<Complete>(&params, |()| {}).await?.names);
+        }
+        Ok::<_, ClientError>(names)
     };
     let answered = runtime.block_on(async { tokio::time::timeout(LOOKUP_TIMEOUT, answer).await });
     match answered {
-        Ok(Ok(list)) => list.names,
+        Ok(Ok(names)) => names,
         // Errors are not printed: they would appear in the line that is being typed.
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
@@ -166,8 +202,7 @@ fn complete_flag<R: Record>(arg: Arg) -> Arg {
         return arg.add(files());
     }
     arg.add(ArgValueCandidates::new(move || {
-        let schema = record::schema::<R>();
-        let of = record::member(&schema, &key);
+        let of = key.split('.').try_fold(R::schema(), record::member);
         of.into_iter().flat_map(record::finite_values).map(CompletionCandidate::new).collect()
     }))
 }
@@ -255,6 +290,14 @@ mod tests {
             ("vhost ctl backend add x y --option scheme=h2", &["scheme=h2", "scheme=h2c"]),
             ("vhost ctl backend set x --scheme h2", &["h2", "h2c"]),
             ("vhost ctl backend set x --tls-ca-file ", &[":files"]),
+            ("vhost ctl backend set x --health-check-kind ", &["http", "tcp", "grpc"]),
+            ("vhost ctl backend set x --health-check-me", &["--health-check-method"]),
+            ("vhost ctl backend add x y --option health_c", &["health_check."]),
+            (
+                "vhost ctl backend add x y --option health_check.method=H",
+                &["health_check.method=HEAD"],
+            ),
+            ("vhost ctl backend set x --no-option health_check.pa", &["health_check.path"]),
             ("vhost ctl backend set x --option colour=", &[]),
         ] {
             assert_eq!(completed(line), expected, "{line}");

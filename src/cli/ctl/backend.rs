@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::{Args, Subcommand};
 
 use super::backend_view::{facts, summary, table, unhealthy_note};
+use super::confirm::{conclude, confirm};
 use super::connect::Session;
 use super::domain::unfit;
 use super::flags::{EDITS, Flags};
@@ -18,11 +19,11 @@ use crate::cli::table::join;
 use crate::cli::time::parse_timeout;
 use crate::model::{BackendAddr, BackendId, BackendOptions, Tag};
 use crate::rpc::envelope::FaultKind;
-use crate::rpc::methods::Method;
 use crate::rpc::methods::backend::{
     self, AddParams, BackendInfo, BackendParams, DrainParams, DrainProgress, ReadyParams,
     SetParams, TagParams,
 };
+use crate::rpc::methods::{Confirmed, Method};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BackendVerb {
@@ -114,7 +115,8 @@ pub(super) enum BackendVerb {
 #[command(after_help = "Examples:
   vhost ctl backend add web-v2 localhost:3002 --tag b
   vhost ctl backend add app unix:/run/app.sock --tag a,b --weight 3
-  vhost ctl backend add api api.internal:443 --tag a --scheme h2 --tls-ca-file /etc/vhost/ca.pem")]
+  vhost ctl backend add api api.internal:443 --tag a --scheme h2 --tls-ca-file /etc/vhost/ca.pem
+  vhost ctl backend add web-v3 localhost:3003 --tag b --health-check-path /up --health-check-port 9003")]
 pub(super) struct AddArgs {
     /// The id of the new backend
     id: BackendId,
@@ -131,7 +133,9 @@ pub(super) struct AddArgs {
 
 /// Change a backend; options that are not given stay unchanged
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl backend set web-v2 --address localhost:3003")]
+#[command(after_help = "Examples:
+  vhost ctl backend set web-v2 --address localhost:3003
+  vhost ctl backend set web-v2 --health-check-host shop.example.com --no-option health_check.port")]
 pub(super) struct SetArgs {
     /// The backend
     id: BackendId,
@@ -187,7 +191,8 @@ impl BackendVerb {
             Self::Add(args) => {
                 let params = args.params().map_err(unfit)?;
                 let action = format!("add `{}`", params.id);
-                change::<backend::Add>(session, &action, &params).await?;
+                let info = session.call::<backend::Add>(&action, &params).await?;
+                session.printer.changed(&info, &format!("added {}", summary(&info.now)));
             }
             Self::Set(args) => {
                 let params = args.params().map_err(unfit)?;
@@ -203,8 +208,8 @@ impl BackendVerb {
                 let changed = session
                     .attend::<backend::Remove>(&action, &params, Problem::interrupted, progress)
                     .await?;
-                let line = format!("{}: removed, revision {}", params.id, changed.revision);
-                session.printer.concluded(&changed, &line);
+                let (id, revision) = (&params.id, Some(changed.now.revision));
+                conclude(session, &changed, id, revision, &format!("{id}: removed"));
             }
             Self::Tag { id, tags, remove, .. } if remove.is_empty() => {
                 let action = format!("add {} to `{id}`", tags_in_words(&tags));
@@ -249,7 +254,7 @@ impl SetArgs {
 impl OutArgs {
     async fn run<M>(self, verb: &str, session: &mut Session<'_>) -> Result<(), Problem>
     where
-        M: Method<Params = DrainParams, Result = BackendInfo, Progress = DrainProgress>,
+        M: Method<Params = DrainParams, Result = Confirmed<BackendInfo>, Progress = DrainProgress>,
     {
         let Self { id, wait, timeout, force } = self;
         let action = format!("{verb} `{id}`");
@@ -259,10 +264,11 @@ impl OutArgs {
                 draining(printer, progress.remaining);
             })
             .await?;
+        let BackendInfo { id, revision, .. } = &info.now;
         if wait {
-            session.printer.concluded(&info, &summary(&info));
+            conclude(session, &info, id, Some(*revision), &summary(&info.now));
         } else {
-            session.printer.changed(&info, &summary(&info));
+            confirm(session, &info, id, Some(*revision), &summary(&info.now));
         }
         Ok(())
     }
@@ -286,13 +292,14 @@ async fn probe(id: BackendId, session: &mut Session<'_>) -> Result<(), Problem> 
     Err(Problem::found(what, message, FaultKind::Unhealthy, hint))
 }
 
-async fn change<M: Method<Result = BackendInfo>>(
+async fn change<M: Method<Result = Confirmed<BackendInfo>>>(
     session: &mut Session<'_>,
     action: &str,
     params: &M::Params,
 ) -> Result<(), Problem> {
     let info = session.call::<M>(action, params).await?;
-    session.printer.changed(&info, &summary(&info));
+    let BackendInfo { id, revision, .. } = &info.now;
+    confirm(session, &info, id, Some(*revision), &summary(&info.now));
     Ok(())
 }
 

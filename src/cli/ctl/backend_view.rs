@@ -1,10 +1,14 @@
 //! Backends as `vhost ctl backend …` shows them.
 
+use serde_json::Value;
+
 use crate::cli::output::{health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{elapsed, timestamp};
-use crate::model::record;
-use crate::model::{BackendOptions, BackendState, HealthStatus};
+use crate::model::record::{self, Shown};
+use crate::model::{
+    BackendOptions, BackendState, DomainName, HealthCheckOptions, HealthStatus, shown_in_words,
+};
 use crate::rpc::methods::Open;
 use crate::rpc::methods::backend::BackendInfo;
 
@@ -63,7 +67,17 @@ fn others(info: &BackendInfo) -> Cell {
         .options
         .iter()
         .filter(|(key, value)| defaults.get(*key) != Some(value) && !ALWAYS_SHOWN.contains(key));
-    words(others.map(|(key, value)| format!("{key}={}", record::text(key, Some(value)))))
+    let text =
+        |path: &str, key: &str, value: &Value| format!("{path}={}", record::text(key, Some(value)));
+    words(others.flat_map(|(key, value)| match value {
+        Value::Object(members) => {
+            let member = |(member, value): (&String, &Value)| {
+                text(&format!("{key}.{member}"), member, value)
+            };
+            members.iter().map(member).collect()
+        }
+        value => vec![text(key, key, value)],
+    }))
 }
 
 /// Values without a space between them, so that the column is one word for `awk`.
@@ -108,12 +122,43 @@ pub(super) fn facts(info: &BackendInfo, now_ms: u64) -> Table {
     let since = |at_ms| format!("{}, for {}", timestamp(at_ms), elapsed(now_ms, at_ms));
     table.known("since", info.health.since_ms.map(since));
     table.fact("last answer", last_answer(&info.health, now_ms));
+    for (index, line) in info.health_check_in_effect.iter().flat_map(check_in_lines).enumerate() {
+        table.fact(if index == 0 { "probed by" } else { "" }, line);
+    }
     table.fact("in flight", info.in_flight.to_string());
     let (sent, failed) = (info.requests, info.failures);
     table.fact("requests", format!("{sent}, {failed} failed"));
-    table.fact("serves", join(&info.serves));
+    table.fact("serves", join(info.serves.iter().map(DomainName::shown)));
     table.fact("revision", info.revision.to_string());
     table
+}
+
+/// Every key of a check, `kind http, path /up, …, interval 10s`, on lines that fit a terminal.
+fn check_in_lines(check: &Shown<HealthCheckOptions>) -> Vec<String> {
+    const WIDTH: usize = 60;
+    let keys = check.iter().map(|(key, value)| {
+        let name = key.strip_suffix("_secs").unwrap_or(key).replace('_', " ");
+        match shown_in_words(key, Some(value)) {
+            value if value.is_empty() => format!("{name} none"),
+            value if value.contains([',', ' ']) => format!("{name} `{value}`"),
+            value => format!("{name} {value}"),
+        }
+    });
+    let mut lines: Vec<String> = Vec::new();
+    for key in keys {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + key.chars().count() < WIDTH => {
+                line.push_str(", ");
+                line.push_str(&key);
+            }
+            Some(line) => {
+                line.push(',');
+                lines.push(key);
+            }
+            None => lines.push(key),
+        }
+    }
+    lines
 }
 
 fn state(state: &Open<BackendState>) -> Cell {

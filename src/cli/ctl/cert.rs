@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use super::cert_files::{lines, unread, unwritten, write};
 use super::cert_view::{accounts, attempts, facts, summary, table, trouble_note};
+use super::confirm::confirm;
 use super::connect::Session;
 use super::pages::print_all;
 use crate::cli::exit_code::ExitCode;
@@ -159,10 +160,10 @@ impl CertVerb {
             Self::Import(args) => args.run(session).await,
             Self::Export(args) => args.run(session).await,
             Self::Revoke { name, reason } => {
-                let action = format!("revoke the certificate of `{name}`");
+                let action = format!("revoke the certificate of `{}`", name.shown());
                 let params = RevokeParams { name, reason };
                 let report = session.call::<cert::Revoke>(&action, &params).await?;
-                session.printer.changed(&report, &format!("revoked; {}", summary(&report)));
+                confirm(session, &report, &report.now.name.shown(), None, &summary(&report.now));
                 Ok(ExitCode::Done)
             }
             Self::Ca => {
@@ -196,7 +197,7 @@ async fn list(session: &mut Session<'_>) -> Result<ExitCode, Problem> {
 }
 
 async fn show(session: &mut Session<'_>, name: DomainName) -> Result<ExitCode, Problem> {
-    let action = format!("show the certificate of `{name}`");
+    let action = format!("show the certificate of `{}`", name.shown());
     let detail = session.call::<cert::Show>(&action, &NameParams { name }).await?;
     let tables = [facts(&detail, session.printer.now_ms()), attempts(&detail)];
     session.printer.show_all(&detail, tables);
@@ -206,12 +207,14 @@ async fn show(session: &mut Session<'_>, name: DomainName) -> Result<ExitCode, P
 impl RenewArgs {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { name, force, wait: waits, timeout } = self;
-        let action = format!("renew the certificate of `{name}`");
+        let action = format!("renew the certificate of `{}`", name.shown());
         let params = RenewParams { name: name.clone(), force };
         let report = session.call::<cert::Renew>(&action, &params).await?;
         if !waits {
-            let follow = format!("`vhost ctl cert wait {name}` waits for it");
-            session.printer.changed(&report, &format!("{}; {follow}", summary(&report)));
+            confirm(session, &report, &name.shown(), None, &summary(&report.now));
+            session
+                .printer
+                .note(&format!("`vhost ctl cert wait {}` waits for its end", name.shown()));
             return Ok(ExitCode::Done);
         }
         conclude(session, &name, timeout).await
@@ -221,15 +224,15 @@ impl RenewArgs {
 impl ImportArgs {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { name, cert, key } = self;
-        let action = format!("import the certificate of `{name}`");
+        let action = format!("import the certificate of `{}`", name.shown());
         let (cert, key) = (
             fs::read_to_string(&cert).map_err(|error| unread(&cert, &error))?,
             fs::read_to_string(&key).map_err(|error| unread(&key, &error))?,
         );
         let params = ImportParams { name, cert, key };
         let report = session.call::<cert::Import>(&action, &params).await?;
-        session.printer.changed(&report, &summary(&report));
-        if let Some(served) = &report.served {
+        confirm(session, &report, &report.now.name.shown(), None, &summary(&report.now));
+        if let Some(served) = &report.now.served {
             let by = date(served.not_after_ms);
             session.printer.note(&format!("it is never renewed: import the next one before {by}"));
         }
@@ -240,7 +243,7 @@ impl ImportArgs {
 impl ExportArgs {
     async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { name, key, out_cert, out_key } = self;
-        let action = format!("export the certificate of `{name}`");
+        let action = format!("export the certificate of `{}`", name.shown());
         let params = ExportParams { name, key: key || out_key.is_some() };
         let mut exported = session.call::<cert::Export>(&action, &params).await?;
         if params.key && exported.key.is_none() {
@@ -271,7 +274,7 @@ pub(super) async fn wait(
     name: &DomainName,
     timeout_ms: Option<u64>,
 ) -> Result<CertificateReport, Problem> {
-    let action = format!("wait for the certificate of `{name}`");
+    let action = format!("wait for the certificate of `{}`", name.shown());
     let params = WaitParams { name: name.clone(), timeout_ms };
     let waited =
         session.attend::<cert::Wait>(&action, &params, Problem::given_up, |printer, progress| {
@@ -298,6 +301,7 @@ pub(super) fn shortfall(report: &CertificateReport) -> Option<Problem> {
             last_error.clone().unwrap_or_else(|| format!("its state is {state}"))
         }
     };
+    let name = name.shown();
     let hint = hint.clone().unwrap_or_else(|| format!("see `vhost ctl cert show {name}`"));
     Some(Problem::failed(format!("get a certificate for `{name}`"), cause, Some(hint)))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::domain_view::ascii;
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{age, date, elapsed, timestamp};
 use crate::model::{
@@ -13,7 +14,7 @@ use crate::rpc::methods::cert::{AccountList, CertificateDetail};
 /// The state in one line.
 pub(super) fn summary(report: &CertificateReport) -> String {
     let CertificateReport { name, state, served, step, last_error, .. } = report;
-    let mut line = format!("{name}: {state}");
+    let mut line = format!("{}: {state}", name.shown());
     if let Some(CertificateFacts { issuer, not_after_ms, .. }) = served {
         let _ = write!(line, ", until {}, by {issuer}", date(*not_after_ms));
     }
@@ -38,7 +39,7 @@ pub(super) fn table(reports: &[CertificateReport], wide: bool, now_ms: u64) -> T
         let expires = report.served.as_ref().map(|facts| expires(facts, now_ms));
         let error = report.last_error.as_deref();
         let mut row = vec![
-            ("DOMAIN", report.name.to_string().into()),
+            ("DOMAIN", report.name.shown().into()),
             ("STATUS", state(report.state)),
             ("SOURCE", source(report.source).into()),
             ("ISSUER", of_served(|facts| &facts.issuer)),
@@ -48,7 +49,8 @@ pub(super) fn table(reports: &[CertificateReport], wide: bool, now_ms: u64) -> T
         ];
         if wide {
             row.extend([
-                ("OF", report.domain.to_string().into()),
+                ("ASCII", ascii(&report.name).into()),
+                ("OF", report.domain.shown().into()),
                 ("TRUSTED", yes(report.trusted).into()),
                 ("KEY", of_served(|facts| &facts.key_type)),
                 ("SERIAL", of_served(|facts| &facts.serial)),
@@ -138,7 +140,7 @@ fn soon(at_ms: u64, now_ms: u64) -> String {
 /// A note on where to read more of certificates that need attention.
 pub(super) fn trouble_note(reports: &[CertificateReport]) -> Option<String> {
     let mut troubled = reports.iter().filter(|report| tone(report.state) == Tone::Bad);
-    let name = &troubled.next()?.name;
+    let name = troubled.next()?.name.shown();
     let who = match troubled.count() {
         0 => format!("`{name}` needs"),
         more => format!("{} names need", more + 1),
@@ -150,9 +152,10 @@ pub(super) fn trouble_note(reports: &[CertificateReport]) -> Option<String> {
 pub(super) fn facts(detail: &CertificateDetail, now_ms: u64) -> Table {
     let CertificateDetail { report, acme } = detail;
     let mut table = Table::facts();
-    table.fact("name", report.name.to_string());
+    table.fact("name", report.name.shown());
+    table.known("ascii", report.name.unicode().map(|_| report.name.to_string()));
     if report.domain != report.name {
-        table.fact("alias of", report.domain.to_string());
+        table.fact("alias of", report.domain.shown());
     }
     table.fact("status", state(report.state));
     table.fact("source", source(report.source));

@@ -9,7 +9,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, count};
 use crate::cli::time::elapsed;
-use crate::model::Difference;
+use crate::model::{Difference, with_unicode_names};
 use crate::rpc::methods::NoParams;
 use crate::rpc::methods::config::{self, ConfigDiff, ShowParams, ShownSetting};
 
@@ -104,11 +104,13 @@ async fn diff(session: &mut Session<'_>, check: bool) -> Result<ExitCode, Proble
 
 fn table(differences: &[Difference], now_ms: u64) -> Table {
     let row = |Difference { kind, name, field, file, live, made }: &Difference| {
-        let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
+        let text = |text: &Option<String>| {
+            with_unicode_names(text.as_deref().unwrap_or_default()).into_owned().into()
+        };
         let made = made.as_ref();
         [
             ("KIND", kind.as_str().into()),
-            ("NAME", name.as_str().into()),
+            ("NAME", with_unicode_names(name).into_owned().into()),
             ("FIELD", text(field)),
             ("FILE", text(file)),
             ("LIVE", text(live)),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use serde_json::{Map, Value, json};
 
+use super::confirm::confirm;
 use super::connect::Session;
 use super::domain_view::{facts, summary, table};
 use super::flags::{EDITS, Flags};
@@ -17,6 +18,7 @@ use crate::cli::time::parse_timeout;
 use crate::model::absolute;
 use crate::model::record::{Edited, Keys};
 use crate::model::{DomainName, Tag, TlsMode, TopOptions, WholeSeconds};
+use crate::rpc::methods::Confirmed;
 use crate::rpc::methods::domain::{self, AddParams, DomainInfo, DomainParams, SetParams};
 
 #[derive(Debug, Subcommand)]
@@ -174,38 +176,37 @@ impl DomainVerb {
                 print_all::<domain::List, _>(session, "list the domains", nothing, rows).await?;
             }
             Self::Show { domain } => {
-                let action = format!("show `{domain}`");
+                let action = format!("show `{}`", domain.shown());
                 let info = session.call::<domain::Show>(&action, &DomainParams { domain }).await?;
                 session.printer.show(&info, facts(&info));
             }
             Self::Add(args) => {
-                let action = format!("add `{}`", args.domain);
+                let action = format!("add `{}`", args.domain.shown());
                 let (wait, timeout) = (args.wait_cert, args.timeout);
                 let info =
                     session.call::<domain::Add>(&action, &args.params().map_err(unfit)?).await?;
                 if !wait {
-                    session.printer.changed(&info, &summary(&info));
+                    session.printer.changed(&info, &format!("added {}", summary(&info.now)));
                     return Ok(ExitCode::Done);
                 }
                 // The result for scripts, even if there is no certificate in the end.
                 session.printer.for_scripts(&info);
-                session.printer.reached("added", &summary(&info));
-                let report = cert::wait(session, &info.domain, timeout).await?;
+                session.printer.reached("added", &summary(&info.now));
+                let report = cert::wait(session, &info.now.domain, timeout).await?;
                 if let Some(problem) = cert::shortfall(&report) {
                     return Err(problem);
                 }
                 session.printer.reached("done", &cert_view::summary(&report));
             }
             Self::Set(args) => {
-                let action = format!("change `{}`", args.domain);
-                let info =
-                    session.call::<domain::Set>(&action, &args.params().map_err(unfit)?).await?;
-                session.printer.changed(&info, &summary(&info));
+                set(session, &args.params().map_err(unfit)?).await?;
             }
             Self::Maintenance { domain, state, message, retry_after } => {
                 let value = match state {
-                    // Null removes: an earlier message does not come back.
-                    State::On => json!({ "message": message, "retry_after_secs": retry_after }),
+                    State::On => {
+                        let given = json!({ "message": message, "retry_after_secs": retry_after });
+                        return start_maintenance(session, domain, given).await;
+                    }
                     State::Off if message.is_some() || retry_after.is_some() => {
                         let cause =
                             "leave out `--message` and `--retry-after`: they have no effect";
@@ -225,15 +226,37 @@ impl DomainVerb {
             }
             Self::Resume { domain } => set_option(session, domain, "pause", Value::Null).await?,
             Self::Remove { domain } => {
-                let action = format!("remove `{domain}`");
+                let action = format!("remove `{}`", domain.shown());
                 let params = DomainParams { domain };
                 let changed = session.call::<domain::Remove>(&action, &params).await?;
-                let line = format!("{}: removed, revision {}", params.domain, changed.revision);
-                session.printer.changed(&changed, &line);
+                let (name, revision) = (params.domain.shown(), Some(changed.now.revision));
+                confirm(session, &changed, &name, revision, &format!("{name}: removed"));
             }
         }
         Ok(ExitCode::Done)
     }
+}
+
+/// Turns maintenance on, with what is given and nothing of what was there.
+async fn start_maintenance(
+    session: &mut Session<'_>,
+    domain: DomainName,
+    given: Value,
+) -> Result<ExitCode, Problem> {
+    const OPTION: &str = "maintenance";
+    let members = given.as_object().into_iter().flatten();
+    let is_given = members.clone().any(|(_, value)| !value.is_null());
+    let patch = if is_given { given.clone() } else { json!({}) };
+    let mut info = change(session, &with_option(domain.clone(), OPTION, patch)).await?;
+    let there = info.now.options.get(OPTION).and_then(Value::as_object);
+    // Null takes a member out, but a patch of nulls alone turns nothing on.
+    if !is_given
+        && there.is_some_and(|there| members.clone().any(|(key, _)| there.contains_key(key)))
+    {
+        info = change(session, &with_option(domain, OPTION, given.clone())).await?;
+    }
+    print(session, &info);
+    Ok(ExitCode::Done)
 }
 
 /// Turns an option on or off.
@@ -243,12 +266,31 @@ async fn set_option(
     option: &str,
     value: Value,
 ) -> Result<(), Problem> {
-    let action = format!("change `{domain}`");
+    set(session, &with_option(domain, option, value)).await
+}
+
+fn with_option(domain: DomainName, option: &str, value: Value) -> SetParams {
     let options = Map::from_iter([(option.to_owned(), value)]);
-    let params = SetParams { domain, top: Edited::default(), options };
-    let info = session.call::<domain::Set>(&action, &params).await?;
-    session.printer.changed(&info, &summary(&info));
+    SetParams { domain, top: Edited::default(), options }
+}
+
+async fn set(session: &mut Session<'_>, params: &SetParams) -> Result<(), Problem> {
+    let info = change(session, params).await?;
+    print(session, &info);
     Ok(())
+}
+
+async fn change(
+    session: &mut Session<'_>,
+    params: &SetParams,
+) -> Result<Confirmed<DomainInfo>, Problem> {
+    let action = format!("change `{}`", params.domain.shown());
+    session.call::<domain::Set>(&action, params).await
+}
+
+fn print(session: &mut Session<'_>, info: &Confirmed<DomainInfo>) {
+    let DomainInfo { domain, revision, .. } = &info.now;
+    confirm(session, info, &domain.shown(), Some(*revision), &summary(&info.now));
 }
 
 impl AddArgs {

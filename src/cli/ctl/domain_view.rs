@@ -3,8 +3,12 @@
 use serde_json::Value;
 
 use crate::cli::table::{Cell, Table, Tone, count, join};
-use crate::model::{Tag, record};
+use crate::model::{DomainMode, DomainName, Tag, record, with_unicode_names};
+use crate::rpc::methods::Open;
 use crate::rpc::methods::domain::{DomainInfo, PoolInfo};
+
+/// Options that are names of domains.
+const NAMES: [&str; 2] = ["aliases", "canonical_host"];
 
 /// The state of a domain in one line.
 pub(super) fn summary(info: &DomainInfo) -> String {
@@ -13,12 +17,15 @@ pub(super) fn summary(info: &DomainInfo) -> String {
         0 => "no ready backends".to_owned(),
         _ => format!("{healthy} of {} healthy", count(ready, "backend")),
     };
-    let held = [("maintenance", ", in maintenance"), ("pause", ", paused")];
-    let held = held.into_iter().find(|(option, _)| info.options.contains_key(*option));
-    let held = held.map_or("", |(_, words)| words);
+    let held = match info.mode.known() {
+        Some(DomainMode::Serving) | None => "",
+        Some(DomainMode::Maintenance) => ", in maintenance",
+        Some(DomainMode::Paused) => ", paused",
+    };
     let draining = left_behind(info);
     let draining = if draining.is_empty() { draining } else { format!(", {draining} in flight") };
     let DomainInfo { domain, live, revision, .. } = info;
+    let domain = domain.shown();
     format!("{domain}: live {live}{held}, {backends}{draining}, revision {revision}")
 }
 
@@ -26,15 +33,17 @@ pub(super) fn summary(info: &DomainInfo) -> String {
 pub(super) fn table(domains: &[DomainInfo], wide: bool) -> Table {
     let row = |info: &DomainInfo| {
         let mut row = vec![
-            ("DOMAIN", info.domain.to_string().into()),
+            ("DOMAIN", info.domain.shown().into()),
             ("LIVE", info.live.as_str().into()),
             ("BEFORE", join(&info.previous).into()),
+            ("MODE", mode(&info.mode)),
             ("BACKENDS", pool(info.backends)),
             ("IN-FLIGHT", in_flight(info).into()),
         ];
         let mut aliases = aliases(info);
         if wide {
             row.extend([
+                ("ASCII", ascii(&info.domain).into()),
                 ("BALANCE", info.top.text("balance").into()),
                 ("HTTP-TO-HTTPS", info.top.text("http_to_https").into()),
                 ("TLS", info.top.text("tls").into()),
@@ -47,13 +56,15 @@ pub(super) fn table(domains: &[DomainInfo], wide: bool) -> Table {
         row.push(("ALIASES", join(aliases).into()));
         row
     };
-    Table::of(domains, row).shortening(&[(5, 0), (0, 24), (2, 6), (1, 8), (4, 8), (3, 12)])
+    Table::of(domains, row).shortening(&[(6, 0), (0, 24), (2, 6), (1, 8), (5, 8), (4, 12), (0, 18)])
 }
 
 /// One domain.
 pub(super) fn facts(info: &DomainInfo) -> Table {
     let mut table = Table::facts();
-    table.fact("domain", info.domain.to_string());
+    table.fact("domain", info.domain.shown());
+    table.known("ascii", info.domain.unicode().map(|_| info.domain.to_string()));
+    table.fact("mode", Cell::toned(info.mode.to_string(), tone(&info.mode)));
     table.fact("live", info.live.as_str());
     table.fact("before", join(&info.previous));
     table.fact("backends", pool(info.backends));
@@ -65,15 +76,42 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
     let options = info.options.iter().map(|(key, value)| (key.as_str(), value));
     let top = info.top.iter().map(|(key, value)| (key as &str, value));
     for (key, value) in top.chain(options) {
-        table.fact(&key.replace('_', " "), record::text(key, Some(value)));
+        let text = record::text(key, Some(value));
+        let is_name = NAMES.contains(&key);
+        let text = if is_name { with_unicode_names(&text).into_owned() } else { text };
+        table.fact(&key.replace('_', " "), text);
     }
     table.fact("revision", info.revision.to_string());
     table
 }
 
+/// The mode of a domain, where it is not the usual one: a list has little room.
+fn mode(mode: &Open<DomainMode>) -> Cell {
+    match mode.known() {
+        Some(DomainMode::Serving) => "".into(),
+        Some(DomainMode::Paused | DomainMode::Maintenance) | None => {
+            Cell::toned(mode.to_string(), tone(mode))
+        }
+    }
+}
+
+/// What the mode of a domain means: an operator has to end what is not the usual one.
+pub(super) fn tone(mode: &Open<DomainMode>) -> Tone {
+    match mode.known() {
+        Some(DomainMode::Serving) => Tone::Plain,
+        Some(DomainMode::Paused | DomainMode::Maintenance) | None => Tone::Unsure,
+    }
+}
+
+/// The name in ASCII, where people write it in another form.
+pub(super) fn ascii(name: &DomainName) -> String {
+    name.unicode().map(|_| name.to_string()).unwrap_or_default()
+}
+
 fn aliases(info: &DomainInfo) -> Vec<String> {
     let aliases = info.top.get("aliases").and_then(Value::as_array);
-    aliases.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    let aliases = aliases.into_iter().flatten().filter_map(Value::as_str);
+    aliases.map(|alias| with_unicode_names(alias).into_owned()).collect()
 }
 
 /// The keys of the other options that it has.

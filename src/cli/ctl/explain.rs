@@ -13,7 +13,7 @@ use crate::cli::table::{Cell, Table, Tone, join};
 use crate::cli::time::{elapsed, timestamp};
 use crate::model::{
     BackendStanding, Explanation, HeaderLine, HealthStatus, LiveTag, Match, PathRoute,
-    RequestTimeouts, RequestUrl, Unfit, time_in_words,
+    RequestTimeouts, RequestUrl, Unfit, time_in_words, unicode_host,
 };
 use crate::rpc::methods::route::{self, ExplainParams};
 
@@ -57,7 +57,9 @@ fn facts(explanation: &Explanation) -> Table {
     let mut table = Table::facts();
     let (answer, tone) = answer(explanation);
     table.fact("answer", Cell::toned(answer, tone));
-    table.fact("host", explanation.host.as_deref().unwrap_or("not a valid host name"));
+    let host = explanation.host.as_deref().unwrap_or("not a valid host name");
+    let unicode = unicode_host(host).map(|unicode| format!("{unicode} ({host})"));
+    table.fact("host", unicode.as_deref().unwrap_or(host));
     table.fact("domain", domain(explanation));
     if let Some(PathRoute { prefix, tag, strip }) = &explanation.route {
         let stripped = if *strip { ", which is removed" } else { "" };
@@ -65,7 +67,9 @@ fn facts(explanation: &Explanation) -> Table {
     }
     if let Some(live) = &explanation.live {
         let fact = if explanation.route.is_some() { "live tag" } else { "tag" };
-        table.fact(fact, live.tag.as_str());
+        let app = live.app.as_ref().map(|app| format!(" of {app}")).unwrap_or_default();
+        let release = live.release.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
+        table.fact(fact, format!("{}{release}{app}", live.tag));
         table.fact("live since", since(live));
         if let Some(phase) = &live.switching {
             table.fact("switch", Cell::toned(switching(phase), Tone::Unsure));
@@ -77,8 +81,12 @@ fn facts(explanation: &Explanation) -> Table {
         let RequestTimeouts { connect_ms, read_ms, write_ms, idle_ms, .. } = explanation.timeouts;
         let [connect, read, write, idle] = [connect_ms, read_ms, write_ms, idle_ms].map(millis);
         let own = connect_times(&explanation.backends);
-        let backend =
-            format!("connect {connect}{own}, read {read}, write {write}, kept idle {idle}");
+        let first_byte = explanation.timeouts.first_byte_ms.filter(|ms| *ms != read_ms);
+        let first_byte =
+            first_byte.map_or_else(String::new, |ms| format!("first byte {}, ", millis(ms)));
+        let backend = format!(
+            "connect {connect}{own}, {first_byte}read {read}, write {write}, kept idle {idle}"
+        );
         table.fact("backend times", backend);
         let RequestTimeouts { client_read_ms, client_write_ms, .. } = explanation.timeouts;
         let [read, write] = [client_read_ms, client_write_ms].map(millis);
@@ -113,9 +121,9 @@ fn connect_times(backends: &[BackendStanding]) -> String {
 
 fn answer(explanation: &Explanation) -> (String, Tone) {
     let (answer, tone) = after_pause(explanation);
-    match explanation.waits_secs {
-        Some(secs) => {
-            let wait = time_in_words(Duration::from_secs(secs.into()));
+    match explanation.waits_ms {
+        Some(ms) => {
+            let wait = millis(ms);
             (format!("waits for up to {wait}: the domain is paused. Then: {answer}"), Tone::Unsure)
         }
         None => (answer, tone),
@@ -143,11 +151,11 @@ fn after_pause(explanation: &Explanation) -> (String, Tone) {
 
 fn domain(explanation: &Explanation) -> String {
     match (&explanation.matched, &explanation.near) {
-        (Some(Match { domain, name, by, alias: true }), _) => {
-            format!("{domain}, {} by its alias {name}", by.as_str())
+        (Some(Match { domain, name, by, alias: true, .. }), _) => {
+            format!("{}, {} by its alias {}", domain.shown(), by.as_str(), name.shown())
         }
-        (Some(Match { domain, by, .. }), _) => format!("{domain}, {}", by.as_str()),
-        (None, Some(near)) => format!("none; did you mean `{near}`?"),
+        (Some(Match { domain, by, .. }), _) => format!("{}, {}", domain.shown(), by.as_str()),
+        (None, Some(near)) => format!("none; did you mean `{}`?", near.shown()),
         (None, None) => "none".to_owned(),
     }
 }
@@ -201,9 +209,17 @@ fn why(backend: &BackendStanding, now_ms: u64) -> String {
         (Some(Unfit::Unknown), _) => "health unknown, and others are healthy".to_owned(),
         (Some(Unfit::Unresolved), _) => "its name is not resolved".to_owned(),
         (Some(Unfit::Backup), _) => "a backup, and others can serve".to_owned(),
-        (None, _) if health.status == HealthStatus::Unknown => {
-            "health unknown, but none is healthy".to_owned()
+        (None, _) => {
+            let health = match health.status {
+                HealthStatus::Unknown => "health unknown, but none is healthy".to_owned(),
+                status => format!("{status}{age}"),
+            };
+            match backend.max_requests {
+                Some(most) if backend.in_flight >= most => {
+                    format!("{health}; busy: it has {most} requests, and may have no more")
+                }
+                Some(_) | None => health,
+            }
         }
-        (None, _) => format!("{}{age}", health.status),
     }
 }

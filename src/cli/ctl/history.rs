@@ -10,7 +10,10 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, join};
 use crate::cli::time::{date, timestamp};
-use crate::model::{Actor, CertificateNews, DomainName, Event, EventKind, Outcome};
+use crate::model::{
+    Actor, CertificateNews, DeployedApp, DomainName, Event, EventKind, Outcome, counted,
+    with_unicode_names,
+};
 use crate::rpc::methods::event::{self, ListParams};
 
 /// Show what was changed, when and by whom, the newest first
@@ -28,7 +31,7 @@ impl HistoryArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { domain, limit } = self;
         let nothing = match &domain {
-            Some(domain) => format!("nothing has happened to `{domain}` yet"),
+            Some(domain) => format!("nothing has happened to `{}` yet", domain.shown()),
             None => "nothing has happened yet".to_owned(),
         };
         let params = ListParams { domain, limit };
@@ -50,6 +53,7 @@ fn table(events: &[Event], wide: bool) -> Table {
             | Actor::Token { .. }
             | Actor::File
             | Actor::Certificates
+            | Actor::Server
             | Actor::Unknown => who,
         };
         [
@@ -73,23 +77,25 @@ pub(super) fn who(actor: &Actor) -> String {
             Ok(Some(user)) => user.name,
             Ok(None) | Err(_) => format!("uid {uid}"),
         },
-        Actor::Token { .. } | Actor::File | Actor::Certificates | Actor::Unknown => {
-            actor.to_string()
-        }
+        Actor::Token { .. }
+        | Actor::File
+        | Actor::Certificates
+        | Actor::Server
+        | Actor::Unknown => actor.to_string(),
     }
 }
 
 fn what_at_most(kind: &EventKind, most: usize) -> String {
+    with_unicode_names(&told(kind, most)).into_owned()
+}
+
+fn told(kind: &EventKind, most: usize) -> String {
     match kind {
         EventKind::Switch { steps, outcome, undo, forced, reason } => {
             let verb = if *undo { "undo " } else { "" };
             let gate = if *forced { ", forced" } else { "" };
-            let outcome = match outcome {
-                Outcome::GateFailed { cause } => format!("gate failed: {cause}"),
-                other => other.to_string(),
-            };
             let reason = reason.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
-            format!("{verb}{}{gate}, {outcome}{reason}", moves(steps))
+            format!("{verb}{}{gate}, {}{reason}", moves(steps), came_to(outcome))
         }
         EventKind::Unknown => "an event of a newer `vhost`".to_owned(),
         EventKind::DomainAdded { domain, live } => format!("{domain} added, live {live}"),
@@ -98,6 +104,29 @@ fn what_at_most(kind: &EventKind, most: usize) -> String {
         EventKind::BackendAdded { backend } => format!("{backend} added"),
         EventKind::BackendSet { backend, changed } => format!("{backend} {}", join(changed)),
         EventKind::BackendRemoved { backend } => format!("{backend} removed"),
+        EventKind::Deploy { apps, outcome, forced, reason, .. } => {
+            let gate = if *forced { ", forced" } else { "" };
+            let reason = reason.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
+            let apps = apps.iter().map(deployed);
+            format!("deploy {}{gate}, {}{reason}", join(apps), came_to(outcome))
+        }
+        EventKind::StandbyRemoved { app, tag, backends } => {
+            format!("{app} {tag} removed, {}", counted(backends.len(), "backend"))
+        }
+        EventKind::AppAdded { app, domains } if domains.is_empty() => format!("{app} added"),
+        EventKind::AppAdded { app, domains } => format!("{app} added with {}", join(domains)),
+        EventKind::AppSet { app, changed } => format!("{app} {}", join(changed)),
+        EventKind::AppRemoved { app, domains, backends } => {
+            let with = match (domains.len(), backends.len()) {
+                (0, 0) => String::new(),
+                (domains, backends) => format!(
+                    " with {} and {}",
+                    counted(domains, "domain"),
+                    counted(backends, "backend")
+                ),
+            };
+            format!("{app} removed{with}")
+        }
         EventKind::FileApplied { path, changed, .. } => {
             // A first start adds everything; `--output wide` and `json` have it all.
             let rest = changed.len().saturating_sub(most);
@@ -106,6 +135,23 @@ fn what_at_most(kind: &EventKind, most: usize) -> String {
             format!("{path} applied: {}", join(shown))
         }
         EventKind::Certificate { domain, news } => certificate(domain, news),
+    }
+}
+
+fn came_to(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::GateFailed { cause } => format!("gate failed: {cause}"),
+        other => other.to_string(),
+    }
+}
+
+/// An app with the tags before and after, and what the operator calls the version.
+pub(super) fn deployed(of: &DeployedApp) -> String {
+    let DeployedApp { app, from, to, release, .. } = of;
+    let release = release.as_ref().map(|label| format!(" {label}")).unwrap_or_default();
+    match from.as_ref().filter(|from| *from != to) {
+        Some(from) => format!("{app}{release}: {from}→{to}"),
+        None => format!("{app}{release}: {to}"),
     }
 }
 

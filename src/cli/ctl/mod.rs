@@ -1,5 +1,7 @@
 //! `vhost ctl`: operates a running server over its admin socket. One file per noun.
 
+mod app;
+mod app_view;
 mod backend;
 mod backend_view;
 mod call;
@@ -7,7 +9,9 @@ mod cert;
 mod cert_files;
 mod cert_view;
 mod config;
+mod confirm;
 mod connect;
+mod deploy;
 mod domain;
 mod domain_view;
 mod events;

@@ -6,9 +6,9 @@ use clap::builder::UnknownArgumentValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Number, Value};
 
-use super::flags::EDITS;
+use super::flags::{EDITS, inner_paths};
 use crate::model::record::{self, Keys};
-use crate::model::{BackendOptions, OptionSet, TopOptions};
+use crate::model::{AppOptions, BackendOptions, OptionSet, TopOptions};
 
 /// The record of the options that have flags: of what they are.
 pub(in crate::cli) trait HasOptions: Clone + Send + Sync + 'static {
@@ -16,6 +16,10 @@ pub(in crate::cli) trait HasOptions: Clone + Send + Sync + 'static {
     fn schemas() -> Vec<Value>;
     /// The keys that can be taken away.
     fn optional() -> Vec<&'static str>;
+    /// The members of tables, by their paths, that can be taken away.
+    fn optional_members() -> Vec<String> {
+        Vec::new()
+    }
     /// The keys that have no flag.
     fn without_flags() -> Vec<&'static str>;
     /// What `--option` takes, for example.
@@ -70,6 +74,23 @@ impl HasOptions for TopOptions {
     }
 }
 
+impl HasOptions for AppOptions {
+    const EXAMPLE: &'static str = "`max_body_bytes=10MB` or `timeouts.response_secs=90`";
+    const SET_ELSEWHERE: &'static [SetElsewhere] = &[];
+
+    fn schemas() -> Vec<Value> {
+        vec![record::schema::<Self>()]
+    }
+
+    fn optional() -> Vec<&'static str> {
+        record::optional_keys::<Self>()
+    }
+
+    fn without_flags() -> Vec<&'static str> {
+        Vec::new()
+    }
+}
+
 impl HasOptions for BackendOptions {
     const EXAMPLE: &'static str = "`weight=3` or `tls_ca_file=/etc/vhost/ca.pem`";
     const SET_ELSEWHERE: &'static [SetElsewhere] = &[
@@ -93,6 +114,10 @@ impl HasOptions for BackendOptions {
 
     fn optional() -> Vec<&'static str> {
         record::optional_keys::<Self>()
+    }
+
+    fn optional_members() -> Vec<String> {
+        inner_paths::<Self>()
     }
 
     fn without_flags() -> Vec<&'static str> {
@@ -137,7 +162,10 @@ impl<T: HasOptions, const IS_NEW: bool> Args for OptionArgs<T, IS_NEW> {
         }
         let taken = Arg::new("no_option").long("no-option").value_name("KEY");
         let taken = taken.help("Remove an option; may be repeated").hide_possible_values(true);
-        let taken = taken.action(ArgAction::Append).value_parser(T::optional());
+        let members = T::optional_members();
+        let can_be_taken: Vec<_> =
+            T::optional().into_iter().map(str::to_owned).chain(members).collect();
+        let taken = taken.action(ArgAction::Append).value_parser(can_be_taken);
         let flags: Vec<_> = command.get_arguments().filter_map(Arg::get_long).collect();
         let refused = T::optional().into_iter().filter_map(|key| {
             let flag = format!("no-{key}");
@@ -179,7 +207,19 @@ impl<T, const IS_NEW: bool> OptionArgs<T, IS_NEW> {
             join(&mut patch, key.clone(), value, &key)?;
         }
         for key in self.taken {
-            match patch.insert(key.clone(), Value::Null) {
+            let before = match key.split_once('.') {
+                None => patch.insert(key.clone(), Value::Null),
+                Some((table, member)) => {
+                    let members = patch.entry(table).or_insert_with(|| Value::Object(Map::new()));
+                    let Some(members) = members.as_object_mut() else {
+                        return Err(format!(
+                            "`--no-option {table}` takes `{key}` away as well; keep one of them"
+                        ));
+                    };
+                    members.insert(member.to_owned(), Value::Null)
+                }
+            };
+            match before {
                 None => {}
                 Some(Value::Null) => {
                     return Err(format!("`--no-option {key}` is there twice; keep one"));
@@ -338,6 +378,24 @@ mod tests {
         }
         let error = patch(&[], &["deny", "deny"]).unwrap_err();
         assert!(error.contains("twice"), "{error}");
+        let args = |given: &[&str], taken: &[&str]| {
+            let given = given.iter().map(|text| parse::<_, false>(text).unwrap()).collect();
+            let taken = taken.iter().map(|key| (*key).to_owned()).collect();
+            OptionArgs::<BackendOptions, false> { given, taken }
+                .patch(Map::new())
+                .map(Value::Object)
+        };
+        let joined = args(&["health_check.port=9"], &["health_check.path"]);
+        assert_eq!(joined, Ok(json!({"health_check": {"port": 9, "path": null}})));
+        for taken in
+            [&["health_check.port"][..], &["health_check"], &["health_check", "health_check.x"]]
+        {
+            let error = args(&["health_check.port=9"], taken).unwrap_err();
+            assert!(error.contains("keep one"), "{error}");
+        }
+        assert!(
+            args(&[], &["health_check.path", "health_check.path"]).unwrap_err().contains("twice")
+        );
         let both = patch(&["max_body_bytes=1"], &["deny"]);
         assert_eq!(both, Ok(json!({"max_body_bytes": 1, "deny": null})));
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use crate::cli::output::{Printer, health_cell, last_answer};
 use crate::cli::table::{Cell, Table, Tone, count};
 use crate::cli::time::span;
-use crate::model::{BackendState, Capacity, HealthStatus, PlannedBackend, PlannedStep, SwitchPlan};
+use crate::model::{
+    BackendState, Capacity, HealthStatus, PlannedBackend, PlannedEnd, PlannedStep, SwitchPlan,
+    with_unicode_names,
+};
 
 /// Shows the plan: moves, capacity, backends, warnings, and the command that applies it.
 pub(super) fn show(printer: &mut Printer<'_>, plan: &SwitchPlan) {
@@ -21,7 +24,7 @@ pub(super) fn show(printer: &mut Printer<'_>, plan: &SwitchPlan) {
 fn moves(plan: &SwitchPlan) -> Table {
     let row = |step: &PlannedStep| {
         [
-            ("DOMAIN", step.domain.to_string().into()),
+            ("DOMAIN", step.domain.shown().into()),
             ("FROM", step.from.as_str().into()),
             ("TO", step.to.as_str().into()),
             ("IN-FLIGHT", in_flight(step).into()),
@@ -31,16 +34,26 @@ fn moves(plan: &SwitchPlan) -> Table {
 }
 
 fn in_flight(step: &PlannedStep) -> String {
-    match step.web_sockets {
-        0 => step.requests.to_string(),
-        sockets => format!("{}, of it {}", step.requests, count(sockets, "WebSocket")),
+    if step.web_sockets == 0 {
+        return step.requests.to_string();
+    }
+    let sockets = format!("{}, of it {}", step.requests, count(step.web_sockets, "WebSocket"));
+    let time = |ms| span(Duration::from_millis(ms));
+    match step.ends {
+        None => sockets,
+        Some(PlannedEnd { first_ms, last_ms }) => {
+            format!("{sockets}, closed after {} to {}", time(first_ms), time(last_ms))
+        }
     }
 }
 
 fn capacity(plan: &SwitchPlan) -> Table {
-    let row = |Capacity { tag, total, ready, healthy, weight }: &Capacity| {
+    let row = |Capacity { tag, app, total, ready, healthy, weight }: &Capacity| {
         [
-            ("TAG", tag.as_str().into()),
+            (
+                "TAG",
+                app.as_ref().map_or_else(|| tag.to_string(), |app| format!("{app}/{tag}")).into(),
+            ),
             ("BACKENDS", total.to_string().into()),
             ("READY", ready.to_string().into()),
             ("HEALTHY", Cell::toned(healthy.to_string(), Tone::of_pool(*healthy, *ready))),
@@ -77,7 +90,7 @@ fn facts(plan: &SwitchPlan) -> Table {
         table.fact("drain", drain);
     }
     for warning in &plan.warnings {
-        table.fact("warning", Cell::toned(warning, Tone::Unsure));
+        table.fact("warning", Cell::toned(with_unicode_names(warning), Tone::Unsure));
     }
     table
 }

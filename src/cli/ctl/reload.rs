@@ -9,7 +9,7 @@ use crate::cli::output::Printer;
 use crate::cli::problem::Problem;
 use crate::cli::table::count;
 use crate::cli::time::{parse_drain_timeout, span};
-use crate::model::{NeedsRestart, Outcome, ReloadProgress, ReloadReport};
+use crate::model::{NeedsRestart, Outcome, ReloadProgress, ReloadReport, with_unicode_names};
 use crate::rpc::envelope::{FaultKind, code};
 use crate::rpc::methods::config::{self, ReloadParams};
 
@@ -49,7 +49,11 @@ impl ReloadArgs {
             .map_err(usage_of_invalid)?;
         let word = if dry_run { "would    " } else { "changed  " };
         for change in &report.changed {
-            session.printer.note(&format!("{word} {change}"));
+            let change = change.to_string();
+            session.printer.note(&format!("{word} {}", with_unicode_names(&change)));
+        }
+        for warning in &report.warnings {
+            session.printer.note(&format!("warning   {warning}"));
         }
         print_restarts(&mut session.printer, &report.needs_restart);
         if let Some(problem) = shortfall(&report) {

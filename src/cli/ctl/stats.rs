@@ -130,8 +130,8 @@ fn show_again(
 /// The figures of all domains in a line.
 fn summary(report: &StatsReport, of_backends: bool) -> String {
     let Figures { rate, error_share, p50_ms, p99_ms, in_flight, .. } = &report.total;
-    let time = match report.window_secs {
-        Some(secs) => format!("the last {secs} s"),
+    let time = match report.window_ms {
+        Some(ms) => format!("the last {} s", ms / 1000),
         None => "the time since the start".to_owned(),
     };
     let (left_out, what) = if of_backends {
@@ -180,7 +180,7 @@ fn columns(
 
 fn domains(report: &StatsReport, wide: bool) -> Table {
     let row = |of: &DomainStats| {
-        let first = [("DOMAIN", of.domain.to_string().into()), ("LIVE", of.live.as_str().into())];
+        let first = [("DOMAIN", of.domain.shown().into()), ("LIVE", of.live.as_str().into())];
         columns(first, &of.figures, wide)
     };
     Table::of(&report.domains, row).shortening(&[(0, 16), (1, 8)])

@@ -7,12 +7,13 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Cell, Table, Tone, join};
 use crate::cli::time::{elapsed, timestamp};
+use crate::model::with_unicode_names;
 use crate::rpc::methods::{NoParams, state};
 
 /// Show the state of the server
 ///
-/// Warnings are problems that need your attention: a domain that no backend can serve, or a backend
-/// that should serve but is unhealthy.
+/// Warnings are problems that need your attention: a domain that no backend can serve, one that is
+/// paused or in maintenance, or a backend that should serve but is unhealthy.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vhost ctl status\n  vhost ctl status --check --quiet")]
 pub(super) struct StatusArgs {
@@ -27,7 +28,8 @@ impl StatusArgs {
         let table = facts(&server, session.printer.now_ms());
         if self.check && session.printer.look.quiet {
             session.printer.for_scripts(&server);
-            server.warnings.iter().for_each(|warning| session.printer.line(warning));
+            let warnings = server.warnings.iter().map(|warning| with_unicode_names(warning));
+            warnings.for_each(|warning| session.printer.line(&warning));
         } else {
             session.printer.show(&server, table);
         }
@@ -44,7 +46,12 @@ fn facts(server: &state::ServerInfo, now_ms: u64) -> Table {
     table.fact("up", format!("{up}, since {since}"));
     table.fact("revision", server.revision.to_string());
     table.fact("listeners", join(&server.listeners));
-    table.fact("domains", server.domains.to_string());
+    let held = [(server.paused, "paused"), (server.maintenance, "in maintenance")];
+    let held: Vec<_> = held.into_iter().filter(|(domains, _)| *domains > 0).collect();
+    let tone = if held.is_empty() { Tone::Plain } else { Tone::Unsure };
+    let held = join(held.iter().map(|(domains, how)| format!("{domains} {how}")));
+    let held = if held.is_empty() { held } else { format!(": {held}") };
+    table.fact("domains", Cell::toned(format!("{}{held}", server.domains), tone));
     let tone = match (server.healthy, server.unhealthy) {
         (_, 0) => Tone::Plain,
         (0, _) => Tone::Bad,
@@ -59,7 +66,7 @@ fn facts(server: &state::ServerInfo, now_ms: u64) -> Table {
     let refused = server.refused.iter().map(|(reason, number)| format!("{reason} {number}"));
     table.fact("refused", join(refused));
     for warning in &server.warnings {
-        table.fact("warning", Cell::toned(warning, Tone::Bad));
+        table.fact("warning", Cell::toned(with_unicode_names(warning), Tone::Bad));
     }
     table
 }

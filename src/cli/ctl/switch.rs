@@ -31,10 +31,10 @@ const OTHERS: [&str; 8] =
   vhost ctl switch example.com b
   vhost ctl switch example.com --also shop.example.com --reason 'release 42'
   vhost ctl switch example.com b --plan
-  vhost ctl switch --apply eyJzdGVwcyI6W3siZG9tYWluIjoi")]
+  vhost ctl switch --apply p2223k7q4xmw")]
 pub(super) struct SwitchArgs {
-    /// The domain to move
-    #[arg(required_unless_present = "apply")]
+    /// The domain to move, or the app, all of whose domains move
+    #[arg(value_name = "DOMAIN|APP", required_unless_present = "apply")]
     domain: Option<DomainName>,
     /// The tag to move to [default: the other one]
     tag: Option<Tag>,
@@ -45,14 +45,14 @@ pub(super) struct SwitchArgs {
     #[arg(long)]
     plan: bool,
     /// Carry out the plan with this token; refused if its domains, or the backends of their old and
-    /// new tags, have changed since
+    /// new tags, have changed since. A plan is kept for 24 hours
     #[arg(long, value_name = "TOKEN", conflicts_with_all = OTHERS)]
     apply: Option<String>,
     #[command(flatten)]
     options: OptionArgs,
 }
 
-/// Move a domain back to its previous tag, with the same health check and drain as `switch`
+/// Move a domain or an app back to its previous tag, with the same health check and drain as `switch`
 ///
 /// A second undo moves forward again.
 #[derive(Debug, Args)]
@@ -65,10 +65,13 @@ pub(super) struct SwitchArgs {
         ),
         _ => arg,
     }),
-    after_help = "Example:\n  vhost ctl undo example.com --reason 'checkout is broken'"
+    after_help = "Examples:
+  vhost ctl undo example.com --reason 'checkout is broken'
+  vhost ctl undo shop"
 )]
 pub(super) struct UndoArgs {
-    /// The domain to move back
+    /// The domain to move back, or the app, all of whose domains move
+    #[arg(value_name = "DOMAIN|APP")]
     domain: DomainName,
     #[command(flatten)]
     options: OptionArgs,
@@ -85,7 +88,8 @@ struct OptionArgs {
     /// Don't wait for the old tag's requests to end
     #[arg(long)]
     no_drain: bool,
-    /// Skip the health check: switch even if the new tag's backends are not healthy
+    /// Skip the health check: switch even if the new tag's backends are not healthy, or serve another
+    /// domain only
     #[arg(long)]
     force: bool,
     /// A text for the history
@@ -101,7 +105,7 @@ impl SwitchArgs {
             return operate::<switch::Apply>(session, "apply the plan", &params, None).await;
         }
         let domains: Vec<_> = domain.into_iter().chain(also).collect();
-        let names = join(domains.iter().map(|domain| format!("`{domain}`")));
+        let names = join(domains.iter().map(|domain| format!("`{}`", domain.shown())));
         let action = match &tag {
             Some(tag) => format!("switch {names} to `{tag}`"),
             None => format!("switch {names}"),
@@ -120,7 +124,7 @@ impl SwitchArgs {
 impl UndoArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { domain, options } = self;
-        let action = format!("undo the switch of `{domain}`");
+        let action = format!("undo the switch of `{}`", domain.shown());
         let params = UndoParams { domain, options: options.into() };
         operate::<switch::Undo>(session, &action, &params, None).await
     }
@@ -149,7 +153,7 @@ where
         .await?;
     for domain in &report.unchanged {
         let live = tag.map_or_else(|| "there".to_owned(), |tag| format!("on `{tag}`"));
-        session.printer.reached("unchanged", &format!("{domain} is already {live}"));
+        session.printer.reached("unchanged", &format!("{} is already {live}", domain.shown()));
     }
     if let Some(problem) = shortfall(action, &report) {
         session.printer.for_scripts(&report);
@@ -166,18 +170,37 @@ fn conclusion(report: &SwitchReport) -> String {
         return format!("nothing changed, revision {revision}");
     }
     let gate = span(Duration::from_millis(report.gate_ms));
-    let switch = span(Duration::from_micros(report.switch_us));
+    let switch = report.switch_ms.map(|took| format!(", switch {}", span(took.get())));
+    let switch = switch.unwrap_or_default();
     let drain = match report.outcome {
         Outcome::Done => format!("drain {}", span(Duration::from_millis(report.drain_ms))),
         _ => "drain not waited for".to_owned(),
     };
-    format!("revision {revision} (check {gate}, switch {switch}, {drain})")
+    format!("revision {revision} (check {gate}{switch}, {drain})")
+}
+
+/// What to do about WebSockets for which a drain was too short.
+pub(super) fn late_web_sockets(web_sockets: usize, ended_after_ms: Option<u64>) -> String {
+    if web_sockets == 0 {
+        return String::new();
+    }
+    let sockets = count(web_sockets, "WebSocket");
+    match ended_after_ms.map(|ms| span(Duration::from_millis(ms))) {
+        Some(time) => format!(
+            "; the server closes the last of {sockets} {time} after the switch, so give more than \
+             that as `--drain-timeout`"
+        ),
+        None => format!(
+            "; of {sockets} each end is left to its client or backend, unless `drain.websockets` of \
+             the domain says when the server closes them"
+        ),
+    }
 }
 
 /// The problem to print if the switch did not end as intended.
 fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
     let steps = moves(&report.steps);
-    let domain = report.steps.first().map_or_else(String::new, |step| step.domain.to_string());
+    let domain = report.steps.first().map_or_else(String::new, |step| step.domain.shown());
     let (what, message, hint, kind) = match &report.outcome {
         Outcome::Done | Outcome::NotDrained | Outcome::Draining => return None,
         Outcome::DrainTimedOut { remaining } => {
@@ -189,7 +212,8 @@ fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
                 format!("switched, but not drained: {steps} at revision {}", report.revision),
                 format!("{requests} not ended on {old} after {drain}"),
                 format!(
-                    "they may still finish; wait with `vhost ctl wait {domain} --until drained`"
+                    "they may still finish; wait with `vhost ctl wait {domain} --until drained`{}",
+                    late_web_sockets(report.web_sockets, report.ended_after_ms)
                 ),
                 FaultKind::Timeout,
             )

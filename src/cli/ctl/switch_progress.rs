@@ -16,12 +16,31 @@ pub(super) fn report(printer: &mut Printer<'_>, tag: Option<&Tag>, progress: &Sw
             let enough = if needed == total { String::new() } else { format!(", {needed} needed") };
             printer.passing("checking", &format!("{healthy} of {backends}{of} healthy{enough}"));
         }
-        SwitchProgress::Switched { steps, revision, switch_us } => {
-            let took = span(Duration::from_micros(*switch_us));
-            let moves = moves(steps);
-            printer.reached("switched", &format!("{moves} at revision {revision} ({took})"));
+        SwitchProgress::Switched { steps, revision, switch_ms } => {
+            let took = switch_ms.map(|took| format!(" ({})", span(took.get())));
+            let (moves, took) = (moves(steps), took.unwrap_or_default());
+            printer.reached("switched", &format!("{moves} at revision {revision}{took}"));
         }
-        SwitchProgress::Draining { remaining } => draining(printer, *remaining),
+        SwitchProgress::Draining { remaining, web_sockets, ended_in_ms } => {
+            printer.counting("draining", &left_behind(*remaining, *web_sockets, *ended_in_ms));
+        }
+    }
+}
+
+/// What is still running on the old tags.
+pub(super) fn left_behind(
+    remaining: usize,
+    web_sockets: usize,
+    ended_in_ms: Option<u64>,
+) -> String {
+    let left = format!("{} left", count(remaining, "request"));
+    if web_sockets == 0 {
+        return left;
+    }
+    let sockets = count(web_sockets, "WebSocket");
+    match ended_in_ms.map(|ms| span(Duration::from_millis(ms))) {
+        Some(time) => format!("{left}, of it {sockets}, closed in {time}"),
+        None => format!("{left}, of it {sockets}"),
     }
 }
 
@@ -51,7 +70,11 @@ pub(super) fn moves(steps: &[SwitchStep]) -> String {
 fn some_of(domains: &[&DomainName]) -> String {
     const MAX_LISTED: usize = 3;
     match domains.len().checked_sub(MAX_LISTED) {
-        None | Some(0) => join(domains),
-        Some(more) => format!("{} and {more} more", join(&domains[..MAX_LISTED])),
+        None | Some(0) => join(shown(domains)),
+        Some(more) => format!("{} and {more} more", join(shown(&domains[..MAX_LISTED]))),
     }
+}
+
+fn shown(domains: &[&DomainName]) -> impl Iterator<Item = String> {
+    domains.iter().map(|domain| domain.shown())
 }

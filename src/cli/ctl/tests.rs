@@ -80,8 +80,8 @@ fn fault(kind: &str, message: &str, data: &Value) -> Value {
 
 fn domain() -> Value {
     json!({
-        "revision": 7, "domain": "example.com", "aliases": ["www.example.com"], "live": "a",
-        "previous": "b", "http_to_https": true, "balance": "round-robin",
+        "revision": 7, "domain": "example.com", "mode": "serving", "aliases": ["www.example.com"],
+        "live": "a", "previous": "b", "http_to_https": true, "balance": "round-robin",
         "tls": "auto", "hsts_max_age_secs": 0,
         "backends": {"total": 2, "ready": 2, "healthy": 2},
         "in_flight": [{"tag": "a", "requests": 12}, {"tag": "b", "requests": 0}],
@@ -94,7 +94,7 @@ fn backend() -> Value {
         "resolved": ["127.0.0.1:3001", "[::1]:3001"], "tags": ["a"], "weight": 1, "scheme": "http",
         "state": "ready", "backup": false, "send_proxy_protocol": "off",
         "health": {"status": "healthy", "since_ms": NOW - 3_600_000 * 3, "checked_ms": NOW - 4_000,
-                   "latency_us": 1_240, "last_status": 200, "last_error": null, "failed_ms": null},
+                   "latency_ms": 1.24, "last_status": 200, "last_error": null, "failed_ms": null},
         "in_flight": 3, "requests": 1204, "failures": 2, "serves": ["example.com"],
     })
 }
@@ -109,7 +109,7 @@ fn with(mut value: Value, edits: &Value) -> Value {
 fn report(outcome: &Value) -> Value {
     json!({
         "steps": [{"domain": "example.com", "from": "a", "to": "b"}], "unchanged": [],
-        "revision": 12, "outcome": outcome, "gate_ms": 120, "switch_us": 940, "drain_ms": 1200,
+        "revision": 12, "outcome": outcome, "gate_ms": 120, "switch_ms": 0.94, "drain_ms": 1200,
     })
 }
 
@@ -121,39 +121,76 @@ fn assert_fits(text: &str) {
 }
 
 #[test]
-fn a_change_confirms_in_one_line_on_stderr() {
-    let draining = json!({"state": "draining", "in_flight": 1, "tags": ["a", "b"]});
+fn a_change_confirms_on_stderr_what_it_changed() {
     let left = json!({"in_flight": [{"tag": "a", "requests": 1}, {"tag": "b", "requests": 3}]});
-    let none = json!({"backends": {"total": 1, "ready": 0, "healthy": 0}});
-    let changed = json!({"revision": 8});
+    let with_changes =
+        |value: &Value, changed: &[&str]| with(value.clone(), &json!({ "changed": changed }));
+    let (domain, backend) = (domain(), backend());
+    let paused = "pause: off → on (requests wait up to 30s, at most 1000)";
+    let removed = json!({"revision": 8, "changed": ["removed"]});
     for (line, answer, confirmation) in [
         (
             "domain add example.com --tag a",
-            domain(),
-            "example.com: live a, 2 of 2 backends healthy, revision 7",
+            with_changes(&domain, &["added, live a"]),
+            "added example.com: live a, 2 of 2 backends healthy, revision 7",
+        ),
+        (
+            "domain set example.com --no-aliases --balance least-connections",
+            with_changes(
+                &domain,
+                &["aliases: www.example.com → none", "balance: round-robin → least-connections"],
+            ),
+            "example.com: aliases www.example.com → none\n\
+             example.com: balance round-robin → least-connections (revision 7)",
         ),
         (
             "domain set example.com --no-aliases",
-            with(domain(), &none),
-            "example.com: live a, no ready backends, revision 7",
+            with_changes(&domain, &[]),
+            "nothing to change: example.com is as requested (revision 7)",
+        ),
+        (
+            "domain pause example.com",
+            with_changes(&domain, &[paused]),
+            "example.com: pause off → on (requests wait up to 30s, at most 1000) (revision 7)",
+        ),
+        (
+            "domain resume example.com",
+            with_changes(&domain, &[]),
+            "nothing to change: example.com is as requested (revision 7)",
+        ),
+        (
+            "domain maintenance example.com on",
+            with_changes(&domain, &["maintenance: off → on"]),
+            "example.com: maintenance off → on (revision 7)",
         ),
         (
             "wait example.com --until healthy",
-            with(domain(), &left),
+            with(domain.clone(), &left),
             "done      example.com: live a, 2 of 2 backends healthy, 3 on b in flight, revision 7",
         ),
-        ("domain remove example.com", changed.clone(), "example.com: removed, revision 8"),
+        ("domain remove example.com", removed.clone(), "example.com: removed (revision 8)"),
         (
             "backend add web-v1 localhost:3001 --tag a",
-            backend(),
-            "web-v1: ready, tag a, health healthy, revision 7",
+            with_changes(&backend, &["added"]),
+            "added web-v1: ready, tag a, health healthy, revision 7",
+        ),
+        (
+            "backend tag web-v1 b",
+            with_changes(&backend, &["tags: a → a,b"]),
+            "web-v1: tags a → a,b (revision 7)",
         ),
         (
             "backend drain web-v1",
-            with(backend(), &draining),
-            "web-v1: draining, tags a, b, 1 request in flight, revision 7",
+            with_changes(&backend, &["state: ready → draining"]),
+            "web-v1: state ready → draining (revision 7)",
         ),
-        ("backend remove web-v1", changed, "done      web-v1: removed, revision 8"),
+        (
+            "backend disable web-v1 --wait",
+            with_changes(&backend, &["state: ready → disabled"]),
+            "done      web-v1: state ready → disabled (revision 7)",
+        ),
+        ("backend remove web-v1", removed, "done      web-v1: removed (revision 8)"),
+        ("token remove ci", json!({"name": "ci", "changed": ["removed"]}), "ci: removed"),
     ] {
         let ran = ctl(line, &[result(&answer)]);
         assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{line}");
@@ -161,6 +198,52 @@ fn a_change_confirms_in_one_line_on_stderr() {
         let waited = confirmation.starts_with("done");
         assert_eq!(ran.stderr.contains("Z "), waited, "{line}: only phases say when");
         assert_eq!(ctl(&format!("{line} --quiet"), &[result(&answer)]).stderr, "", "{line}");
+        let scripts = ctl(&format!("{line} -o json"), &[result(&answer)]);
+        assert_eq!(serde_json::from_str::<Value>(&scripts.stdout).unwrap(), answer, "{line}");
+        assert_eq!((scripts.code, scripts.stderr.as_str()), (0, ""), "{line}");
+    }
+}
+
+#[test]
+fn a_server_of_before_that_does_not_say_what_changed_is_not_said_to_have_changed_nothing() {
+    let draining = json!({"state": "draining", "in_flight": 1, "tags": ["a", "b"]});
+    for (line, answer, confirmation) in [
+        (
+            "domain set example.com --no-aliases",
+            domain(),
+            "example.com: live a, 2 of 2 backends healthy, revision 7",
+        ),
+        (
+            "backend drain web-v1",
+            with(backend(), &draining),
+            "web-v1: draining, tags a, b, 1 request in flight, revision 7",
+        ),
+        ("domain remove example.com", json!({"revision": 8}), "example.com: removed"),
+    ] {
+        let ran = ctl(line, &[result(&answer)]);
+        assert_eq!((ran.code, ran.stderr), (0, format!("{confirmation}\n")), "{line}");
+    }
+}
+
+#[test]
+fn a_new_secret_is_alone_on_stdout() {
+    let secret = json!({"name": "ci", "access": "read", "secret": "vhost_1"});
+    for (line, changed, confirmation) in [
+        (
+            "token add ci --read",
+            "added, access read",
+            "ci: added, access read\nkeep its secret: it is never shown again\n",
+        ),
+        (
+            "token rotate ci",
+            "new secret, the old one is refused",
+            "ci: new secret, the old one is refused\n",
+        ),
+    ] {
+        let answer = with(secret.clone(), &json!({ "changed": [changed] }));
+        let ran = ctl(line, &[result(&answer)]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (0, "vhost_1\n"), "{line}");
+        assert_eq!(ran.stderr, confirmation, "{line}");
     }
 }
 
@@ -375,7 +458,7 @@ fn no_server_is_three_and_says_how_to_have_one() {
 
 #[test]
 fn a_server_that_is_lost_half_way_is_not_said_to_have_refused() {
-    let switched = progress(&json!({"phase": "switched", "revision": 12, "switch_us": 940,
+    let switched = progress(&json!({"phase": "switched", "revision": 12, "switch_ms": 0.94,
                 "steps": [{"domain": "example.com", "from": "a", "to": "b"}]}));
     let ran = ctl("switch example.com b --quiet", &[switched]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));

@@ -2,14 +2,15 @@
 
 use clap::Subcommand;
 
+use super::confirm::{confirm, note};
 use super::connect::Session;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::Table;
 use crate::cli::time::timestamp;
 use crate::model::{Access, TokenName};
-use crate::rpc::methods::NoParams;
 use crate::rpc::methods::token::{self, AddParams, NameParams, RotateParams, Secret, TokenInfo};
+use crate::rpc::methods::{Confirmed, NoParams};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenVerb {
@@ -53,23 +54,19 @@ impl TokenVerb {
         match self {
             Self::Show => {
                 let shown = session.call::<token::Show>("show the token", &NoParams {}).await?;
-                print(session, &shown);
+                session.printer.text(&shown, &alone(&shown));
             }
             Self::Rotate { name } => {
                 let params = RotateParams { name };
                 let rotated = session.call::<token::Rotate>("rotate the token", &params).await?;
                 print(session, &rotated);
-                let name = &rotated.name;
-                session.printer.note(&format!("{name} has a new secret; the old one is refused"));
             }
             Self::Add { name, read } => {
                 let access = if read { Access::Read } else { Access::Full };
                 let params = AddParams { name, access };
                 let added = session.call::<token::Add>("add the token", &params).await?;
                 print(session, &added);
-                let Secret { name, access, .. } = &added;
-                let kept = "keep its secret: it is never shown again";
-                session.printer.note(&format!("{name} added, access {access}; {kept}"));
+                session.printer.note("keep its secret: it is never shown again");
             }
             Self::List => {
                 let list = session.call::<token::List>("list the tokens", &NoParams {}).await?;
@@ -79,16 +76,23 @@ impl TokenVerb {
             Self::Remove { name } => {
                 let params = NameParams { name };
                 let removed = session.call::<token::Remove>("remove the token", &params).await?;
-                session.printer.changed(&removed, &format!("{} removed", removed.name));
+                let name = &removed.now.name;
+                confirm(session, &removed, name, None, &format!("{name}: removed"));
             }
         }
         Ok(ExitCode::Done)
     }
 }
 
+/// Prints a new secret, and for whom it is.
+fn print(session: &mut Session<'_>, secret: &Confirmed<Secret>) {
+    session.printer.text(secret, &alone(&secret.now));
+    note(session, secret, &secret.now.name, None);
+}
+
 /// Only the secret, for `$(…)`.
-fn print(session: &mut Session<'_>, secret: &Secret) {
-    session.printer.text(secret, &format!("{}\n", secret.secret));
+fn alone(secret: &Secret) -> String {
+    format!("{}\n", secret.secret)
 }
 
 fn table(tokens: &[TokenInfo]) -> Table {

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::{Session, socket_of_environment};
 use super::{
-    backend, call, cert, config, domain, events, explain, history, log, reload, stats, status,
-    switch, token, top, wait,
+    app, backend, call, cert, config, deploy, domain, events, explain, history, log, reload, stats,
+    status, switch, token, top, wait,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -54,9 +54,13 @@ enum Verb {
     Status(status::StatusArgs),
     Stats(stats::StatsArgs),
     Top(top::TopArgs),
+    Deploy(Box<deploy::DeployArgs>),
     Switch(switch::SwitchArgs),
     Undo(switch::UndoArgs),
     Wait(wait::WaitArgs),
+    /// Show and change apps
+    #[command(subcommand, arg_required_else_help = true)]
+    App(app::AppVerb),
     /// Show and change domains
     #[command(subcommand, arg_required_else_help = true)]
     Domain(domain::DomainVerb),
@@ -152,9 +156,11 @@ impl Verb {
             Self::Status(args) => args.run(session).await,
             Self::Stats(args) => args.run(session).await,
             Self::Top(args) => args.run(session).await,
+            Self::Deploy(args) => args.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
+            Self::App(verb) => verb.run(session).await,
             Self::Domain(verb) => verb.run(session).await,
             Self::Backend(verb) => verb.run(session).await,
             Self::Cert(verb) => verb.run(session).await,

@@ -41,7 +41,7 @@ impl WaitArgs {
             Until::Healthy => (WaitFor::Healthy, "healthy", "backend"),
             Until::Drained => (WaitFor::Drained, "drained", "request"),
         };
-        let action = format!("wait until `{}` is {word}", self.domain);
+        let action = format!("wait until `{}` is {word}", self.domain.shown());
         let params = WaitParams { domain: self.domain, until, timeout_ms: self.timeout };
         let info = session
             .attend::<domain::Wait>(&action, &params, Problem::given_up, |printer, progress| {

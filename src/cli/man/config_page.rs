@@ -9,7 +9,7 @@ use crate::config;
 
 /// The sections, and the lists of entries, as a reader meets them.
 fn sections() -> Vec<&'static str> {
-    [config::sections(), vec!["virtual_hosts", "backends"]].concat()
+    [config::sections(), config::INCLUDED_KEYS.to_vec()].concat()
 }
 
 /// The page.
@@ -215,8 +215,8 @@ fn words(text: &str) -> Vec<Inline> {
 
 const DESCRIPTION: &[&str] = &[
     "The config file of `vhost serve` is TOML. It says what the server is, in sections such as \
-     `[proxy]`, and declares the domains and backends that it starts with, in `[[virtual_hosts]]` and \
-     `[[backends]]`. `vhost check` reports everything that is wrong with a file.",
+     `[proxy]`, and declares the apps, domains and backends that it starts with, in `[[apps]]`, \
+     `[[virtual_hosts]]` and `[[backends]]`. `vhost check` reports everything that is wrong with a file.",
     "The file declares, the admin socket operates: on a start and on a reload, what changed in the \
      file since it was last applied is applied, and nothing else moves. So neither undoes a switch.",
     "Times are in seconds, whole or with decimals, or have units, such as `\"90s\"` and `\"1h30m\"`. Sizes \
@@ -231,7 +231,7 @@ const INCLUDE_FILES: &[&str] = &[
     "`include` names files that belong to this one, such as one for each application. A name may be a \
      pattern with `*`, `?` and `[...]`, which may match no file; files are read in the order of their \
      names. A name without these characters must exist. No pattern matches files that begin with a dot.",
-    "An included file holds `[[virtual_hosts]]` and `[[backends]]` and nothing else. A domain's tag \
+    "An included file holds `[[apps]]`, `[[virtual_hosts]]` and `[[backends]]` and nothing else. A domain's tag \
      may be carried by a backend of another file; names and ids occur once over all files.",
 ];
 
@@ -336,7 +336,7 @@ mod tests {
         }
         for part in [
             "\\fBthreads\\fR = \\fI1 to 1024\\fR",
-            "\\fBlisten_addr\\fR = \\fI\"0.0.0.0:443\"\\fR",
+            "\\fBlisten_addr\\fR = \\fI[\"0.0.0.0:443\",\"[::]:443\"]\\fR",
             "\\fBmax_header_bytes\\fR = \\fI1024 to 1048576 | \"16KB\"\\fR",
             "\\fBidle_timeout_secs\\fR = \\fI0.001 to 86400 | \"90s\"\\fR",
             "Default: \\fB1073741824\\fR (1GB).",
@@ -379,7 +379,7 @@ mod tests {
         let mut tried = 0;
         for (section, path, property) in all_keys(&config::schema()) {
             let is_of_section = !path.contains(['.', '[']) && !section.contains('.');
-            if !is_of_section || ["virtual_hosts", "backends"].contains(&section.as_str()) {
+            if !is_of_section || config::INCLUDED_KEYS.contains(&section.as_str()) {
                 continue;
             }
             let alternatives =

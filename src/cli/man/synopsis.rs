@@ -129,7 +129,7 @@ mod tests {
             ("vhost-check.1", "vhost check FILE [--format FORMAT]"),
             (
                 "vhost-ctl-switch.1",
-                "vhost ctl switch [DOMAIN] [TAG] [--also DOMAIN]... [--plan] [--apply TOKEN] [--timeout \
+                "vhost ctl switch [DOMAIN|APP] [TAG] [--also DOMAIN]... [--plan] [--apply TOKEN] [--timeout \
                  TIME] [--drain-timeout TIME] [--no-drain] [--force] [--reason TEXT] [global option]...",
             ),
             (
@@ -147,7 +147,7 @@ mod tests {
             ),
             (
                 "vhost-ctl-undo.1",
-                "vhost ctl undo DOMAIN [--timeout TIME] [--drain-timeout TIME] [--no-drain] [--force] \
+                "vhost ctl undo DOMAIN|APP [--timeout TIME] [--drain-timeout TIME] [--no-drain] [--force] \
                  [--reason TEXT] [global option]...",
             ),
             ("vhost.1", "vhost [--version] command"),
@@ -161,7 +161,7 @@ mod tests {
         }
         let set = synopsis("vhost-ctl-backend-set.1");
         assert!(
-            set.starts_with("vhost ctl backend set ID {--address ADDRESS | --weight "),
+            set.starts_with("vhost ctl backend set ID {--address ADDRESS | --app APP | --weight "),
             "{set}"
         );
         assert!(set.ends_with(" | --no-option KEY}... [global option]..."), "{set}");

@@ -3,20 +3,21 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::config::settings::{HealthCheckSettings, ProbeKind, SwitchSettings, UpstreamSettings};
+use crate::config::settings::{HealthCheckSettings, ListenAddrs, SwitchSettings, UpstreamSettings};
 use crate::config::{
     Declared, DeclaredBackend, EabSettings, IssuerSettings, LetsEncryptSettings, MetricsSettings,
     OnDemandSettings, ProxySettings,
 };
 use crate::model::record::Keys;
 use crate::model::{
-    AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogOutput, LoggingSettings,
-    Rotation,
+    AccessFormat, LogFileSettings, LogFormat, LogOutput, LoggingSettings, Rotation,
 };
 use crate::model::{
-    BackendAddr, BackendState, Balance, ChallengeKind, HealthCheck, HostOptions, KeyType, LogLevel,
-    OptionSet, Scheme, SendProxyProtocol, TlsMode, UnderscoresInHeaders,
+    BackendAddr, BackendOptions, BackendState, Balance, ChallengeKind, ForwardedHeaders,
+    HealthCheck, HealthCheckOptions, HealthPath, HostOptions, KeyType, LogLevel, OptionSet,
+    ProbeKind, Scheme, SendProxyProtocol, TlsMode, UnderscoresInHeaders,
 };
+use crate::telemetry::AccessLogSettings;
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 
@@ -71,8 +72,11 @@ fn whole_example() -> String {
 #[test]
 fn the_example_is_valid_as_shipped() {
     let config = valid(EXAMPLE);
-    assert_eq!(config.proxy.listen_addr, Some("0.0.0.0:443".parse().unwrap()));
-    assert_eq!(config.proxy.listen_addr_http, Some("0.0.0.0:80".parse().unwrap()));
+    let addresses = |texts: [&str; 2]| {
+        Some(ListenAddrs::from(texts.map(|text| text.parse::<SocketAddr>().unwrap()).to_vec()))
+    };
+    assert_eq!(config.proxy.listen_addr, addresses(["0.0.0.0:443", "[::]:443"]));
+    assert_eq!(config.proxy.listen_addr_http, addresses(["0.0.0.0:80", "[::]:80"]));
     assert_eq!(config.proxy.state_dir, Path::new("/var/lib/vhost"));
     assert_eq!(config.proxy.admin_socket, Path::new("/run/vhost/admin.sock"));
     assert_eq!(config.lets_encrypt, None);
@@ -87,30 +91,46 @@ fn the_example_shows_every_key_and_every_default() {
     let shipped = valid(EXAMPLE);
     assert_eq!(whole.upstream, shipped.upstream);
     assert_eq!(whole.switch, shipped.switch);
-    // The host of probes has no default to show.
-    let mut health_check = whole.health_check.clone();
-    assert!(health_check.host.take().is_some());
+    // Some keys of probes have no default to show.
+    let mut check = whole.health_check.check.clone();
+    assert!(check.host.take().is_some() && check.port.take().is_some());
+    assert!(check.headers.take().is_some() && check.expect_body.take().is_some());
+    assert_eq!(check.check(), shipped.health_check.check.check());
+    let health_check = HealthCheckSettings {
+        check: shipped.health_check.check.clone(),
+        ..whole.health_check.clone()
+    };
     assert_eq!(health_check, shipped.health_check);
     assert_eq!(whole.logging, shipped.logging);
     // Nor have the names of hosts.
     assert_eq!(MetricsSettings { hosts: Vec::new(), ..whole.metrics }, shipped.metrics);
-    // What a backend's state is, and what a domain does besides, has no default to show.
+    // What a backend's state and health check are, and what a domain does besides, has no default to show.
     let with_defaults = |declared: &Declared| Declared {
+        apps: Vec::new(),
         domains: declared
             .domains
             .iter()
-            .map(|d| crate::model::VirtualHost { options: HostOptions::default(), ..d.clone() })
+            .map(|d| crate::model::VirtualHost {
+                top: TopOptions { app: None, ..d.top.clone() },
+                options: HostOptions::default(),
+                ..d.clone()
+            })
             .collect(),
         backends: declared
             .backends
             .iter()
             .filter(|b| b.id.as_str() != "api-v1")
-            .map(|b| DeclaredBackend { state: None, ..b.clone() })
+            .map(|b| {
+                let options = BackendOptions { app: None, health_check: None, ..b.options.clone() };
+                DeclaredBackend { state: None, options, ..b.clone() }
+            })
             .collect(),
     };
     assert_eq!(with_defaults(&whole.declared), shipped.declared);
     assert_eq!(whole.declared.domains[0].options.values().len(), OptionSet::KEYS.len());
     assert_eq!(whole.declared.backends[0].state, Some(BackendState::default()));
+    let check = whole.declared.backends[0].options.health_check.as_ref().expect("it is shown");
+    assert_eq!(check.path.as_ref().map(HealthPath::as_str), Some("/up"));
     let api = &whole.declared.backends[2];
     assert_eq!(api.options.files().count(), 3);
     assert_eq!(whole.bad_files.len(), 2, "they are not there");
@@ -164,9 +184,13 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!((proxy.max_header_bytes, proxy.websocket_idle_timeout_secs), (65_536, secs(3600)));
     assert_eq!((upstream.idle_timeout_secs, upstream.max_tries), (secs(4), 3));
     assert_eq!((switch.gate_timeout_secs, switch.drain_timeout_secs), (secs(30), secs(30)));
-    assert_eq!((health_check.check(), health_check.count_5xx), (HealthCheck::default(), false));
+    assert_eq!(
+        (health_check.check.check(), health_check.count_5xx),
+        (HealthCheck::default(), false)
+    );
     assert_eq!(logging.format, LogFormat::Json);
-    assert_eq!((metrics.enabled, metrics.listen_addr.port()), (false, 9090));
+    assert!(!metrics.enabled);
+    assert_eq!(metrics.listen_addr, ListenAddrs::from(SocketAddr::from(([0, 0, 0, 0], 9090))));
 }
 
 #[test]
@@ -228,6 +252,7 @@ fn every_key_is_read_into_its_own_setting() {
         queue_size = 0
         queue_timeout_secs = 32
         retry_budget_percent = 33
+        forwarded_headers = ["x-real-ip", "forwarded"]
         [switch]
         gate_timeout_secs = 12
         drain_timeout_secs = 13
@@ -306,7 +331,7 @@ fn every_key_is_read_into_its_own_setting() {
         "#,
     );
     let secs = Duration::from_secs;
-    let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let addr = |text: &str| ListenAddrs::from(text.parse::<SocketAddr>().unwrap());
     let proxy = ProxySettings {
         listen_addr: Some(addr("127.0.0.1:1")),
         listen_addr_http: Some(addr("127.0.0.1:2")),
@@ -365,6 +390,7 @@ fn every_key_is_read_into_its_own_setting() {
         queue_size: 0,
         queue_timeout_secs: secs(32),
         retry_budget_percent: 33,
+        forwarded_headers: vec![ForwardedHeaders::XRealIp, ForwardedHeaders::Forwarded],
     };
     assert_eq!(config.upstream, upstream);
     let switch = SwitchSettings {
@@ -374,15 +400,17 @@ fn every_key_is_read_into_its_own_setting() {
     };
     assert_eq!(config.switch, switch);
     let health_check = HealthCheckSettings {
-        kind: ProbeKind::Tcp,
-        interval_secs: secs(14),
-        timeout_secs: secs(15),
-        unhealthy_threshold: 16,
-        healthy_threshold: 17,
+        check: HealthCheckOptions {
+            kind: Some(ProbeKind::Tcp),
+            interval_secs: 14.0.try_into().ok(),
+            timeout_secs: 15.0.try_into().ok(),
+            unhealthy_threshold: 16.try_into().ok(),
+            healthy_threshold: 17.try_into().ok(),
+            ..HealthCheckOptions::default()
+        },
         count_5xx: true,
         slow_start_secs: secs(18),
         max_ejected_percent: 19,
-        ..HealthCheckSettings::default()
     };
     assert_eq!(config.health_check, health_check);
     let logging = LoggingSettings {
@@ -398,6 +426,7 @@ fn every_key_is_read_into_its_own_setting() {
     let access_log = AccessLogSettings {
         enabled: true,
         format: AccessFormat::Combined,
+        fields: None,
         output: LogOutput::File(LogFileSettings {
             path: "/access".into(),
             rotation: Rotation::Daily,

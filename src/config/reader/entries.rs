@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::{Listing, Section, written};
 use crate::config::effective::Origin;
 use crate::config::report::Span;
+use crate::model::TextSyntax;
 
 impl Section<'_, '_> {
     /// The key's value as JSON has it, whatever is in it. Nothing where it can't be.
@@ -32,6 +33,12 @@ impl Section<'_, '_> {
         }
     }
 
+    /// Whether the key's value is a list.
+    pub(in crate::config) fn is_list(&self, key: &str) -> bool {
+        let value = self.table.and_then(|table| table.get(key));
+        value.is_some_and(|value| value.get_ref().as_array().is_some())
+    }
+
     /// Whether anything in the key's value refers to the environment.
     pub(in crate::config) fn refers(&self, key: &str) -> bool {
         self.table.and_then(|table| table.get(key)).is_some_and(|value| self.value_refers(value))
@@ -46,12 +53,39 @@ impl Section<'_, '_> {
     }
 
     /// The same as the file writes it: with its references, and with what is none escaped.
-    pub(in crate::config) fn plain_written(&self, key: &str) -> Option<Value> {
+    pub(in crate::config) fn plain_written(&self, key: &str, syntax: TextSyntax) -> Option<Value> {
         let scalar = |value: &Spanned<DeValue<'_>>| match self.report.references.written(value) {
             Some(text) => Ok(text.into()),
+            // There is nothing to escape where nothing was taken off.
+            None if syntax == TextSyntax::OfRequests => scalar(value.get_ref()),
             None => scalar(value.get_ref()).map(written),
         };
         json_of(self.table?.get(key)?, &scalar).ok()
+    }
+
+    /// Whether problems of a key show its value.
+    pub(in crate::config) fn shows(&self, key: &str) -> bool {
+        let value = self.table.and_then(|table| table.get(key));
+        value.is_some_and(|value| self.report.shown(value).is_some())
+    }
+
+    /// Lists a key of a record that the file has.
+    pub(in crate::config) fn list_plain(
+        &self,
+        key: &str,
+        syntax: TextSyntax,
+        plain: impl FnOnce() -> Option<Value>,
+    ) {
+        if matches!(self.listing, Listing::Nowhere) {
+            return;
+        }
+        let span = self.span_of(key);
+        let (plain, from) = if self.refers(key) {
+            (self.plain_written(key, syntax), Err(Origin::Environment))
+        } else {
+            (plain(), Ok(&span))
+        };
+        self.add_setting(key, plain, from);
     }
 
     /// Reads an array of tables; problems name an entry by what `name_key` says in it.

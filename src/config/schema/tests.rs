@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use super::*;
 use crate::config::load::read_text;
 use crate::config::paths::Environment;
+use crate::model::HealthCheckOptions;
 use crate::model::record::Keys;
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -59,11 +60,15 @@ fn properties() -> BTreeMap<String, Value> {
     found
 }
 
-/// Whether it is a key of a table that is an option of a domain.
+/// Whether it is a key of a table that is an option of an app, a domain or a backend, or of a health check.
 fn is_within_an_option(key: &str) -> bool {
-    let option = key.strip_prefix("virtual_hosts.").and_then(|key| key.split_once('.'));
-    option.is_some_and(|(option, _)| {
-        OptionSet::KEYS.contains(&option) || TopOptions::KEYS.contains(&option)
+    let option = key.split_once('.').and_then(|(of, key)| Some((of, key.split_once('.')?.0)));
+    option.is_some_and(|(of, option)| match of {
+        "virtual_hosts" => OptionSet::KEYS.contains(&option) || TopOptions::KEYS.contains(&option),
+        "backends" => BackendOptions::KEYS.contains(&option),
+        "apps" => AppOptions::KEYS.contains(&option),
+        "health_check" => HealthCheckOptions::KEYS.contains(&option),
+        _ => false,
     })
 }
 
@@ -155,6 +160,10 @@ fn its_ranges_and_words_are_those_of_the_reader() {
         let domain = "[[virtual_hosts]]\ndomain = \"example.com\"\nenabled_backends_tag = \"a\"\n";
         let backend = "[[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
         let (section, key) = key.split_once('.').expect("a key of a section");
+        let declared = match key {
+            "app" => format!("[[apps]]\nname = {value}\n"),
+            _ => String::new(),
+        };
         let said = match key.strip_prefix("tls_") {
             Some(_) if section == "backends" => format!("scheme = \"h2\"\n{key} = {value}\n"),
             _ => format!("{key} = {value}\n"),
@@ -162,6 +171,8 @@ fn its_ranges_and_words_are_those_of_the_reader() {
         let of = |name: &str| if name == section { said.as_str() } else { "" };
         let other = match section {
             "proxy" | "virtual_hosts" | "backends" => String::new(),
+            "apps" if key == "name" => format!("[[apps]]\n{said}"),
+            "apps" => format!("[[apps]]\nname = \"shop\"\n{said}"),
             "lets_encrypt" => {
                 let ask = if key.starts_with("on_demand") {
                     "on_demand_ask = \"http://localhost\"\n"
@@ -184,7 +195,9 @@ fn its_ranges_and_words_are_those_of_the_reader() {
             section => format!("[{section}]\n{said}"),
         };
         let (in_proxy, in_domain, in_backend) = (of("proxy"), of("virtual_hosts"), of("backends"));
-        format!("[proxy]\n{proxy}{in_proxy}{other}{domain}{in_domain}{backend}{in_backend}")
+        format!(
+            "[proxy]\n{proxy}{in_proxy}{other}{declared}{domain}{in_domain}{backend}{in_backend}"
+        )
     }
     let mut tried = 0;
     for (key, property) in properties() {
@@ -251,6 +264,10 @@ fn what_the_reader_refuses_by_kind_and_range_it_refuses_too() {
         "listen_addr_http = \":80\"",
         "listen_addr_http = \"localhost:80\"",
         "listen_addr_http = 80",
+        "listen_addr_http = []",
+        "listen_addr_http = [80]",
+        "listen_addr_http = [\":80\"]",
+        "listen_addr_http = [\"127.0.0.1:80\", \"127.0.0.1:80\"]",
         "[switch]\nfoo = 1",
         "[switches]",
         "[[switch]]",
@@ -261,6 +278,17 @@ fn what_the_reader_refuses_by_kind_and_range_it_refuses_too() {
         "[health_check]\nhost = \"a b\"",
         "[health_check]\nexpected_status = \"600\"",
         "[health_check]\nexpected_status = 200",
+        "[health_check]\nkind = \"grpc\"\npath = \"/\"",
+        "[health_check]\nkind = \"http\"\ngrpc_service = \"a.B\"",
+        "[health_check]\npath = \"/\"\ngrpc_service = \"a.B\"",
+        "[health_check]\ngrpc_service = \"a b\"",
+        "[health_check]\nmethod = \"HEAD\"\nexpect_body = \"a\"",
+        "[health_check]\nexpect_body = { regexp = \"a\" }",
+        "[health_check]\nexpect_body = \"\"",
+        "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nhealth_check = { pth = \"/\" }",
+        "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\nhealth_check = { path = \"up\" }",
+        "[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"\ntags = []\n\
+         health_check = { kind = \"tcp\", path = \"/\" }",
         "[logging]\noutput = \"file\"",
         "[access_log]\noutput = \"file\"",
         "[access_log]\nsample = \"1\"",

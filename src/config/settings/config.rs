@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{
-    HealthCheckSettings, LetsEncryptSettings, Listeners, MetricsSettings, ProxySettings,
-    SwitchSettings, UpstreamSettings, health_check, lets_encrypt, logging, metrics, proxy,
+    HealthCheckSettings, LetsEncryptSettings, ListenAddr, ListenAddrs, Listeners, MetricsSettings,
+    ProxySettings, SwitchSettings, UpstreamSettings, lets_encrypt, logging, metrics, proxy,
 };
 use crate::config::paths::Environment;
 use crate::config::reader::Section;
 use crate::config::table::{Settings as _, Table};
 use crate::config::{Declared, Problem, Setting};
-use crate::model::{AccessLogSettings, LoggingSettings};
+use crate::model::LoggingSettings;
 use crate::reserved_paths::ReservedPaths;
+use crate::telemetry::AccessLogSettings;
 use crate::tls::PeerFiles;
 
 /// All that a server needs to know before it starts.
@@ -63,15 +64,30 @@ impl Config {
     /// What is the server's own: nobody is served from there.
     pub(crate) fn reserved_paths(&self) -> ReservedPaths {
         let proxy = &self.proxy;
-        let management =
-            proxy.management_api_addr.map(|address| ("proxy.management_api_addr", address));
-        let metrics = &self.metrics;
-        let metrics = metrics.enabled.then_some(("metrics.listen_addr", metrics.listen_addr));
+        let own = ["proxy.management_api_addr", "metrics.listen_addr"];
+        let listeners = self.listeners().filter(|(key, _)| own.contains(key));
         ReservedPaths::new(
             proxy.admin_socket.clone(),
             vec![proxy.state_dir.clone(), self.cache_dir.clone()],
-            management.into_iter().chain(metrics).collect(),
+            listeners.map(|(key, listener)| (key, listener.address)).collect(),
         )
+    }
+
+    /// All that is listened on, with the keys that say so.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = (&'static str, ListenAddr)> {
+        let proxy = &self.proxy;
+        let metrics = Some(&self.metrics.listen_addr).filter(|_| self.metrics.enabled);
+        let all = [
+            ("proxy.listen_addr", proxy.listen_addr.as_ref()),
+            ("proxy.listen_addr_http", proxy.listen_addr_http.as_ref()),
+            ("proxy.management_api_addr", proxy.management_api_addr.as_ref()),
+            ("metrics.listen_addr", metrics),
+        ];
+        let each = |(key, addresses): (&'static str, Option<&ListenAddrs>)| {
+            let addresses = addresses.into_iter().flat_map(ListenAddrs::each);
+            addresses.map(|address| (key, address)).collect::<Vec<_>>()
+        };
+        all.into_iter().flat_map(each)
     }
 }
 
@@ -118,7 +134,8 @@ pub(in crate::config) fn read(root: &mut Section<'_, '_>, environment: &Environm
     config.upstream =
         root.section("upstream", |s| UpstreamSettings::read(s, UpstreamSettings::default()));
     config.switch = root.section("switch", |s| SwitchSettings::read(s, SwitchSettings::default()));
-    config.health_check = root.section("health_check", health_check::read);
+    config.health_check = root
+        .section("health_check", |s| HealthCheckSettings::read(s, HealthCheckSettings::default()));
     let own = vec![config.proxy.state_dir.clone(), config.cache_dir.clone()];
     let own = ReservedPaths::new(config.proxy.admin_socket.clone(), own, Vec::new());
     config.logging = root.section("logging", |section| logging::read_logging(section, &own));

@@ -4,32 +4,18 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::config::kind::{Choice, ProbeHost, ProbePath, Statuses, Time, Whole};
+use crate::config::kind::{Time, Whole};
 use crate::config::reader::Section;
-use crate::config::table::settings;
-use crate::model::{HealthCheck, HealthCheckKind, worded};
+use crate::config::records::{read_settings, rows};
+use crate::config::table::{Settings, Table, settings};
+use crate::model::{HealthCheckOptions, ProbeKind, health_check_defaults};
 
 settings! {
-    /// The health checks of backends.
+    /// The health checks of backends. `health_check` of a backend has its own keys, which take the place of
+    /// these.
     "health_check" => pub(crate) HealthCheckSettings, rules: rules();
+    .. check: HealthCheckOptions;
 
-    /// What a probe does: `http` requests `path`, `tcp` only connects.
-    kind: Choice<ProbeKind>;
-    /// The path that a probe requests. Not with `kind = "tcp"`.
-    path: ProbePath;
-    /// The Host of a probe, with a port if needed; without it, the backend's address. Not with
-    /// `kind = "tcp"`.
-    host: Option<ProbeHost>, example: "shop.example.com";
-    /// The statuses that are healthy: `200`, `200-399`, `200,204,301-308`. Not with `kind = "tcp"`.
-    expected_status: Statuses;
-    /// The time between two probes of a backend.
-    interval_secs: Time = HealthCheck::default().interval;
-    /// The time a probe may take.
-    timeout_secs: Time = HealthCheck::default().timeout;
-    /// Failures in a row that make a backend unhealthy.
-    unhealthy_threshold: Whole<u32, 1, 1000> = HealthCheck::default().unhealthy_threshold;
-    /// Successes in a row that make a backend healthy.
-    healthy_threshold: Whole<u32, 1, 1000> = HealthCheck::default().healthy_threshold;
     /// Whether 5xx answers to traffic count as failures. Failed connections always do.
     count_5xx: bool;
     /// How long the share of a newly healthy backend takes to grow to its full size; 0 turns this
@@ -40,52 +26,56 @@ settings! {
     max_ejected_percent: Whole<u8, 0, 100> = 50;
 }
 
-worded! {
-    /// What a probe does.
-    #[derive(Default)]
-    pub(crate) enum ProbeKind {
-        /// It sends a request.
-        #[default]
-        Http "http",
-        /// It connects.
-        Tcp "tcp",
+impl HealthCheckOptions {
+    fn read(section: &mut Section<'_, '_>, _: Self) -> Self {
+        read_settings(section, |read: &Self| {
+            let mut defaults = health_check_defaults();
+            defaults.insert("kind".to_owned(), read.check().kind.kind().as_str().into());
+            defaults
+        })
     }
 }
 
-impl HealthCheckSettings {
-    /// The check that these settings describe.
-    pub(crate) fn check(&self) -> HealthCheck {
-        let kind = match self.kind {
-            ProbeKind::Tcp => HealthCheckKind::Tcp,
-            ProbeKind::Http => HealthCheckKind::Http {
-                path: self.path.clone(),
-                host: self.host.clone(),
-                expected: self.expected_status.clone(),
-            },
-        };
-        HealthCheck {
-            kind,
-            interval: self.interval_secs,
-            timeout: self.timeout_secs,
-            unhealthy_threshold: self.unhealthy_threshold,
-            healthy_threshold: self.healthy_threshold,
+impl Settings for HealthCheckOptions {
+    fn table() -> Table {
+        let examples = [
+            ("host", json!("shop.example.com")),
+            ("port", json!(9000)),
+            ("headers", json!({ "X-Probe": "vhost" })),
+            ("expect_body", json!("ok")),
+        ];
+        Table {
+            name: "health_check",
+            about: "",
+            rows: rows::<Self>(&health_check_defaults(), &examples),
+            rules: Json::Null,
         }
     }
 }
 
-pub(super) fn read(section: &mut Section<'_, '_>) -> HealthCheckSettings {
-    let settings = HealthCheckSettings::read(section, HealthCheckSettings::default());
-    if settings.kind == ProbeKind::Tcp {
-        for key in ["path", "host", "expected_status"].into_iter().filter(|key| section.has(key)) {
-            section.problem(key, "only for `kind = \"http\"`; a TCP check just connects");
-        }
-    }
-    settings
+/// What goes together in a health check.
+pub(in crate::config) fn rules() -> Json {
+    let of_kind = ProbeKind::ALL.into_iter().map(|kind| {
+        json!({
+            "if": { "properties": { "kind": { "const": kind.as_str() } }, "required": ["kind"] },
+            "then": { "properties": none_of(kind) },
+        })
+    });
+    let others = [
+        json!({
+            "if": { "properties": { "grpc_service": { "minLength": 1 } }, "required": ["grpc_service"] },
+            "then": { "properties": none_of(ProbeKind::Grpc) },
+        }),
+        json!({
+            "if": { "properties": { "method": { "const": "HEAD" } }, "required": ["method"] },
+            "then": { "properties": { "expect_body": false } },
+        }),
+    ];
+    json!({ "allOf": of_kind.chain(others).collect::<Vec<_>>() })
 }
 
-fn rules() -> Json {
-    json!({
-        "if": { "properties": { "kind": { "const": "tcp" } }, "required": ["kind"] },
-        "then": { "properties": { "path": false, "host": false, "expected_status": false } },
-    })
+/// No key that probes of a kind don't have. An empty service is the default of all.
+fn none_of(kind: ProbeKind) -> Json {
+    let none = |key| if key == "grpc_service" { json!({ "const": "" }) } else { false.into() };
+    Json::Object(kind.lacks().map(|key| (key.to_owned(), none(key))).collect())
 }

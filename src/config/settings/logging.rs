@@ -2,14 +2,15 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::config::kind::{Bytes, Choice, File, Share, Whole};
+use crate::config::kind::{Bytes, Choice, File, List, LogField, Share, Whole};
 use crate::config::reader::Section;
 use crate::config::table::{RESTART, settings};
 use crate::model::{
-    AccessFormat, AccessLogSettings, LogFileSettings, LogFormat, LogLevel, LogOutput,
-    LoggingSettings, Rotation, worded,
+    AccessFormat, LogFileSettings, LogFormat, LogLevel, LogOutput, LoggingSettings, Rotation,
+    worded,
 };
 use crate::reserved_paths::ReservedPaths;
+use crate::telemetry::{AccessField, AccessLogSettings};
 
 settings! {
     /// The log: level, format and output.
@@ -24,13 +25,16 @@ settings! {
 
 settings! {
     /// The access log: a line for each request. A reload changes all of it.
-    "access_log" => pub(super) AccessLogSection, rules: rules();
+    "access_log" => pub(super) AccessLogSection, rules: access_log_rules();
 
     /// Whether it is on. If not, refused and failed requests are in the log of `[logging]`.
     enabled: bool;
     /// `json` is one object a line, `text` is easier to read, `common` and `combined` are the
     /// formats of other web servers.
     format: Choice<AccessFormat>;
+    /// What a line has, in this order, with `json` and `text`: the fields of docs/logs.md, and headers
+    /// as `request.header.NAME` and `response.header.NAME`. Without it, lines are as shown there.
+    fields: Option<List<LogField, true>>, example: ["time", "client_ip", "method", "path", "status"];
     /// The share of requests that are logged. Requests that failed or were answered with a 5xx are
     /// always logged.
     sample: Share = 1.0;
@@ -129,8 +133,11 @@ pub(super) fn read_access_log(
     own: &ReservedPaths,
     other: &LogOutput,
 ) -> AccessLogSettings {
-    let AccessLogSection { enabled, format, sample, query, to } =
+    let AccessLogSection { enabled, format, fields, sample, query, to } =
         AccessLogSection::read(section, AccessLogSection::default());
+    if let Some(fields) = &fields {
+        check_fields(section, fields, format, query);
+    }
     to.check(section, own, "/var/log/pingora-proxy/access.log");
     let output = to.log_output();
     if let (LogOutput::File(own), LogOutput::File(other)) = (&output, other)
@@ -138,7 +145,32 @@ pub(super) fn read_access_log(
     {
         section.problem("file_path", "`logging.file_path` is the same; choose another file");
     }
-    AccessLogSettings { enabled, format, output, sample, query }
+    AccessLogSettings { enabled, format, fields, output, sample, query }
+}
+
+/// Says what is wrong with a choice of fields beside what each is.
+fn check_fields(
+    section: &Section<'_, '_>,
+    fields: &[AccessField],
+    format: AccessFormat,
+    query: bool,
+) {
+    if matches!(format, AccessFormat::Common | AccessFormat::Combined) {
+        let message = format!(
+            "`format = \"{format}\"` has fields of its own; leave this out, or use `json` or `text`"
+        );
+        section.problem("fields", message);
+    }
+    let is_query = |field: &AccessField| field.to_string() == "query";
+    if let Some(index) = fields.iter().position(is_query).filter(|_| !query) {
+        let message = "queries are not logged; add `query = true`, or leave this out";
+        section.element_problem("fields", index, message);
+    }
+    let of_headers = fields.iter().filter(|field| field.is_of_header()).count();
+    if of_headers > AccessField::MAX_HEADERS {
+        let most = AccessField::MAX_HEADERS;
+        section.problem("fields", format!("it has {of_headers} headers; use at most {most}"));
+    }
 }
 
 fn rules() -> Json {
@@ -146,4 +178,15 @@ fn rules() -> Json {
         "if": { "properties": { "output": { "const": "file" } }, "required": ["output"] },
         "then": { "required": ["file_path"] },
     })
+}
+
+fn access_log_rules() -> Json {
+    let words = json!(["common", "combined"]);
+    let fields = json!({
+        "if": { "properties": { "format": { "enum": words } }, "required": ["format"] },
+        "then": { "not": { "required": ["fields"] } },
+    });
+    let mut rules = rules();
+    rules["allOf"] = json!([fields]);
+    rules
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Value as Json, json};
 
-use super::Listeners;
-use crate::config::kind::{Host, List, Listen, Whole};
+use super::{Listeners, Listens};
+use crate::config::kind::{Host, List, Whole};
 use crate::config::reader::Section;
 use crate::config::table::{RESTART, settings};
 
@@ -15,8 +15,8 @@ settings! {
 
     /// Whether metrics are served.
     enabled: bool;
-    /// The address of the metrics.
-    listen_addr: Listen = SocketAddr::from(([0, 0, 0, 0], 9090));
+    /// The address of the metrics, or a list of them.
+    listen_addr: Listens = SocketAddr::from(([0, 0, 0, 0], 9090)).into();
     /// How many domains have series of their own, those with the most requests first; the others
     /// are counted together as `domain="other"`.
     per_domain_limit: Whole<usize, 0, 1_000_000> = 1000;
@@ -36,7 +36,7 @@ settings! {
 pub(super) fn read(section: &mut Section<'_, '_>, listeners: &mut Listeners) -> MetricsSettings {
     let settings = MetricsSettings::read(section, MetricsSettings::default());
     if settings.enabled && section.has("listen_addr") {
-        listeners.claim(section, "listen_addr", settings.listen_addr);
+        listeners.claim(section, "listen_addr", &settings.listen_addr);
     }
     if settings.status_page_token && !settings.status_page {
         section.problem(
@@ -63,10 +63,8 @@ fn rules() -> Json {
 
 /// Warns of metrics that anybody can read, also at the default address.
 fn warn_of_strangers(section: &Section<'_, '_>, settings: &MetricsSettings) {
-    let address = settings.listen_addr;
-    if !settings.enabled || is_closed(address.ip()) {
-        return;
-    }
+    let open = settings.listen_addr.each().map(|one| one.address).find(|at| !is_closed(at.ip()));
+    let Some(address) = open.filter(|_| settings.enabled) else { return };
     let key = if section.has("listen_addr") { "listen_addr" } else { "enabled" };
     let (page, clear_text) = match (settings.status_page, settings.status_page_token) {
         (true, false) => (" and the status page (`status_page_token`)", ""),

@@ -12,10 +12,10 @@ mod upstream;
 pub(crate) use config::{Config, remedy, sections};
 pub(super) use config::{read, tables};
 pub(crate) use health_check::HealthCheckSettings;
-#[cfg(test)]
-pub(super) use health_check::ProbeKind;
+pub(super) use health_check::rules as health_check_rules;
 pub(crate) use lets_encrypt::{EabSettings, IssuerSettings, LetsEncryptSettings, OnDemandSettings};
-pub(super) use listeners::{Listeners, collide};
+pub(crate) use listeners::{ListenAddr, ListenAddrs};
+pub(super) use listeners::{Listeners, Listens, collide};
 pub(crate) use metrics::MetricsSettings;
 pub(crate) use proxy::{CertificateFiles, ProxySettings};
 pub(crate) use upstream::{SwitchSettings, UpstreamSettings};

@@ -6,11 +6,10 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
-use super::Listeners;
+use super::{Listeners, Listens};
 use crate::config::effective::Origin;
 use crate::config::kind::{
-    AbsoluteFile, Bytes, Choice, File, Host, List, Listen, Socket, Text, Time, TrustedProxies,
-    Whole, texts,
+    AbsoluteFile, Bytes, Choice, File, Host, List, Socket, Text, Time, TrustedProxies, Whole, texts,
 };
 use crate::config::paths::Environment;
 use crate::config::plain::Plain as _;
@@ -26,12 +25,14 @@ settings! {
     /// `listen_addr_http` is required.
     "proxy" => pub(crate) ProxySettings, rules: rules();
 
-    /// The address for HTTPS: HTTP/2 and HTTP/1.1. `[::]:443` is all IPv6 addresses.
-    listen_addr: Option<Listen>, example: "0.0.0.0:443", restart: RESTART;
-    /// The address for plain HTTP: HTTP/1.1, and HTTP/2 with prior knowledge.
-    listen_addr_http: Option<Listen>, example: "0.0.0.0:80", restart: RESTART;
-    /// The address of the REST API, which is off unless this is set.
-    management_api_addr: Option<Listen>, example: "127.0.0.1:8080", restart: RESTART;
+    /// The address for HTTPS, or a list of them: HTTP/2 and HTTP/1.1. `0.0.0.0:443` is all IPv4
+    /// addresses, `[::]:443` all IPv6 addresses; without an IPv4 address of the same port beside it,
+    /// it takes connections over IPv4 as well.
+    listen_addr: Option<Listens>, example: ["0.0.0.0:443", "[::]:443"], restart: RESTART;
+    /// The address for plain HTTP, or a list of them: HTTP/1.1, and HTTP/2 with prior knowledge.
+    listen_addr_http: Option<Listens>, example: ["0.0.0.0:80", "[::]:80"], restart: RESTART;
+    /// The address of the REST API, or a list of them. It is off unless this is set.
+    management_api_addr: Option<Listens>, example: "127.0.0.1:8080", restart: RESTART;
     /// Further host names of the REST API; its address and `localhost` are always accepted.
     /// Requests for other hosts are refused, because a web page could send them.
     management_api_hosts: List<Host>, example: ["vhost.example.net"], restart: RESTART;
@@ -206,13 +207,13 @@ pub(super) fn read(
 /// What the keys have to say together.
 fn check(section: &Section<'_, '_>, settings: &ProxySettings, listeners: &mut Listeners) {
     let ProxySettings { listen_addr, listen_addr_http, management_api_addr, .. } = settings;
-    for (key, address) in [
+    for (key, addresses) in [
         ("listen_addr", listen_addr),
         ("listen_addr_http", listen_addr_http),
         ("management_api_addr", management_api_addr),
     ] {
-        if let Some(address) = address {
-            listeners.claim(section, key, *address);
+        if let Some(addresses) = addresses {
+            listeners.claim(section, key, addresses);
         }
     }
     if !section.has("listen_addr") && !section.has("listen_addr_http") {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::kind::{Time, Whole};
+use crate::config::kind::{Choice, List, Time, Whole};
 use crate::config::table::settings;
+use crate::model::ForwardedHeaders;
 
 settings! {
     /// The side of the backends.
@@ -32,6 +33,10 @@ settings! {
     /// The share of running requests, in percent, that may be retried on another backend at once,
     /// so that retries can't make an outage worse; ten are always allowed.
     retry_budget_percent: Whole<u8, 0, 100> = 20;
+    /// What backends get about the client: `x-forwarded` (`X-Forwarded-For`, `-Proto` and `-Host`),
+    /// `forwarded` (`Forwarded` of RFC 7239), `x-real-ip` and `x-forwarded-port`. What strangers send under
+    /// these names never reaches a backend.
+    forwarded_headers: List<Choice<ForwardedHeaders>, true> = vec![ForwardedHeaders::XForwarded];
 }
 
 settings! {

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::model::{BackendOptions, BackendState};
+use crate::model::{BackendOptions, BackendState, Tag};
 
 fn file(text: &str) -> Declared {
     let text = format!("[proxy]\nlisten_addr_http = \"127.0.0.1:8080\"\n{text}");
@@ -432,7 +432,9 @@ mod properties {
             if check_served(&live, &next, &merged).is_err() { return Ok(()) }
             for (name, was) in hosts(&live) {
                 let Some(is) = hosts(&next).remove(&name) else { continue };
-                let served = |snapshot: &Snapshot, tag: &Tag| snapshot.pool(tag).is_some();
+                let served = |snapshot: &Snapshot, tag: &Tag| {
+                    snapshot.pool(&PoolName::new(None, tag)).is_some()
+                };
                 if served(&live, &was.live) {
                     prop_assert!(served(&next, &is.live), "`{name}` on `{}`", is.live);
                 }

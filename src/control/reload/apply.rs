@@ -1,21 +1,21 @@
 //! A merge on its way into the live state.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::left::Left;
 use crate::config::Declared;
 use crate::control::claims::Claim;
 use crate::control::edit::Edit;
 use crate::control::files::FILES;
+use crate::control::left::Left;
+use crate::control::plan::joined;
 use crate::control::plane::off_the_runtime;
-use crate::control::reconcile::{Clash, Merged, check_served, merge, same};
+use crate::control::reconcile::{Clash, Merged, check_apps, check_served, merge, same};
 use crate::control::{ControlError, ControlPlane, gate};
 use crate::model::{
-    Actor, Backend, Change, EntryChange, EntryKind, EventKind, ReloadProgress, SwitchStep, Tag,
+    Actor, Backend, Change, EntryChange, EntryKind, EventKind, ReloadProgress, SwitchStep,
 };
-use crate::state::Snapshot;
+use crate::state::{ReadyMade, Snapshot};
 use crate::tls::PeerFiles;
 
 /// How often a reload is planned anew because others changed the state while it was checked.
@@ -114,14 +114,14 @@ impl Merge<'_> {
     ) -> Result<(), ControlError> {
         let options = self.control.options();
         let deadline = Instant::now() + options.gate_timeout;
-        let tags: BTreeSet<&Tag> = plan.merged.steps.iter().map(|step| &step.to).collect();
-        for tag in tags {
+        for pool in joined(&plan.next, &plan.merged.steps)? {
+            let tag = &pool.tag;
             let on_change = |healthy, needed, total| {
                 progress(ReloadProgress::Checking { tag: tag.clone(), healthy, needed, total });
             };
             let (percent, probe) = (options.min_healthy_percent, &self.control.inner.probe);
             let timeout = deadline.saturating_duration_since(Instant::now());
-            gate::prove(&plan.next, tag, percent, timeout, probe, on_change).await?;
+            gate::prove(&plan.next, &pool, percent, timeout, probe, on_change).await?;
         }
         Ok(())
     }
@@ -197,8 +197,9 @@ impl Plan {
         let next = if merged.changes.is_empty() {
             live.clone()
         } else {
-            live.after_reading(merged.changes.clone(), &files, revision + 1)
+            live.after_reading(merged.changes.clone(), &files, &ReadyMade::new(), revision + 1)
         };
+        check_apps(&next, &merged)?;
         if !force {
             check_served(live, &next, &merged)?;
         }
@@ -231,7 +232,11 @@ impl Merged {
     fn backends(&self) -> impl Iterator<Item = &Backend> {
         self.changes.iter().filter_map(|change| match change {
             Change::PutBackend(backend) => Some(backend),
-            Change::PutDomain(_) | Change::DropDomain(_) | Change::DropBackend(_) => None,
+            Change::PutDomain(_)
+            | Change::DropDomain(_)
+            | Change::DropBackend(_)
+            | Change::PutApp(_)
+            | Change::DropApp(_) => None,
         })
     }
 

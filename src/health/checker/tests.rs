@@ -1,7 +1,9 @@
 use std::net::SocketAddr;
 
+use serde_json::json;
+
 use super::*;
-use crate::health::testing::{Server, backend, nobody, quick_check, until};
+use crate::health::testing::{Server, backend, nobody, quick_check, secs, until};
 use crate::model::{Backend, Change, HealthStatus, Scheme, UpstreamFailure};
 use crate::state::{Publisher, publication};
 
@@ -13,7 +15,7 @@ struct World {
 }
 
 impl World {
-    fn start(check: HealthCheck, backends: Vec<Backend>) -> Self {
+    fn start(check: HealthCheckOptions, backends: Vec<Backend>) -> Self {
         let changes = backends.into_iter().map(Change::PutBackend).collect();
         let (publisher, reader) = publication(Snapshot::default().after(changes, 1));
         let settings = HealthSettings {
@@ -48,8 +50,8 @@ fn at(address: SocketAddr) -> Backend {
 }
 
 /// Without probes after the first verdict, whatever happens next is not the schedule's doing.
-fn seldom() -> HealthCheck {
-    HealthCheck { interval: Duration::from_hours(1), ..quick_check() }
+fn seldom() -> HealthCheckOptions {
+    HealthCheckOptions { interval_secs: Some(secs(3600.0)), ..quick_check() }
 }
 
 #[tokio::test]
@@ -60,7 +62,7 @@ async fn a_backend_becomes_healthy_goes_and_comes_back() {
     let report = world.node().live.health_report();
     assert_eq!((report.last_status, report.last_error), (Some(200), None));
     assert!(report.since_ms.is_some() && report.checked_ms.is_some());
-    assert!(report.latency_us.is_some() && report.failed_ms.is_none());
+    assert!(report.latency_ms.is_some() && report.failed_ms.is_none());
 
     server.answer(500);
     world.until_health(HealthStatus::Unhealthy).await;
@@ -182,7 +184,7 @@ async fn failures_of_traffic_with_successes_between_put_nobody_out() {
 #[tokio::test]
 async fn a_hanging_probe_does_not_keep_traffic_from_putting_a_backend_out() {
     let server = Server::start(0).await;
-    let check = HealthCheck { timeout: Duration::from_hours(1), ..quick_check() };
+    let check = HealthCheckOptions { timeout_secs: Some(secs(3600.0)), ..quick_check() };
     let world = World::start(check, vec![at(server.address)]);
     until("the probe hangs", || server.requests() == 1).await;
     for _ in 0..3 {
@@ -258,6 +260,72 @@ async fn of_a_names_addresses_the_one_that_answers_goes_first() {
     assert!(world.checker.probe_now(&node).await.passed);
     let expected = crate::state::Endpoints::Tcp(vec![server.address, refused]);
     assert_eq!(**node.live.endpoints(), expected);
+}
+
+/// A backend with these keys of its own.
+fn checked(address: SocketAddr, keys: serde_json::Value) -> Backend {
+    let serde_json::Value::Object(keys) = keys else { panic!("{keys}") };
+    let mut backend = at(address);
+    backend.options.health_check = Some(Box::new(crate::model::record::read(keys).unwrap()));
+    backend
+}
+
+#[tokio::test]
+async fn a_backends_own_check_counts_and_a_change_takes_effect_at_once_without_a_reset() {
+    let (server, other) = (Server::start(200).await, Server::start(500).await);
+    let world = World::start(seldom(), vec![checked(server.address, json!({"path": "/up"}))]);
+    world.until_health(HealthStatus::Healthy).await;
+    assert!(server.last_request.lock().starts_with("GET /up "));
+    let elsewhere = json!({"path": "/up", "port": other.address.port(), "unhealthy_threshold": 2});
+    world.change(Change::PutBackend(checked(server.address, elsewhere)));
+    until("it is asked elsewhere", || other.requests() > 0).await;
+    assert!(other.last_request.lock().starts_with("GET /up "));
+    until("the failure is seen", || world.node().live.health_report().last_status == Some(500))
+        .await;
+    world.until_health(HealthStatus::Unhealthy).await;
+    // Back again: probes find it, and nothing is forgotten before.
+    world.change(Change::PutBackend(at(server.address)));
+    assert_eq!(world.health(), HealthStatus::Unhealthy);
+    world.until_health(HealthStatus::Healthy).await;
+    assert!(server.last_request.lock().starts_with("GET / "));
+}
+
+#[tokio::test]
+async fn changed_settings_reach_backends_with_keys_of_their_own() {
+    let server = Server::start(200).await;
+    let world = World::start(seldom(), vec![checked(server.address, json!({"path": "/up"}))]);
+    world.until_health(HealthStatus::Healthy).await;
+    let check = HealthCheckOptions { host: "shop.test".parse().ok(), ..seldom() };
+    let resolve_interval = Duration::from_secs(1);
+    world.checker.set(HealthSettings { check, resolve_interval, max_ejected_percent: 50 });
+    let asks = |head: &str| server.last_request.lock().to_lowercase().contains(head);
+    until("the new host is asked for", || asks("host: shop.test")).await;
+    assert!(asks("get /up "), "its own path stays");
+    assert_eq!(world.health(), HealthStatus::Healthy);
+}
+
+#[tokio::test]
+async fn a_probe_that_hangs_ends_when_something_else_is_to_be_asked() {
+    let (silent, server) = (Server::start(0).await, Server::start(200).await);
+    let slow = json!({"timeout_secs": 3600});
+    let world = World::start(seldom(), vec![checked(silent.address, slow)]);
+    until("the probe hangs", || silent.requests() == 1).await;
+    let elsewhere = json!({"timeout_secs": 3600, "port": server.address.port()});
+    world.change(Change::PutBackend(checked(silent.address, elsewhere)));
+    world.until_health(HealthStatus::Healthy).await;
+}
+
+#[tokio::test]
+async fn an_unhealthy_backend_is_found_long_before_the_interval() {
+    let server = Server::start(500).await;
+    let world = World::start(seldom(), vec![at(server.address)]);
+    world.until_health(HealthStatus::Unhealthy).await;
+    let seen = server.requests();
+    server.answer(200);
+    let came_up = Instant::now();
+    world.until_health(HealthStatus::Healthy).await;
+    assert!(came_up.elapsed() < Duration::from_secs(4), "{:?}", came_up.elapsed());
+    assert!(server.requests() <= seen + 3, "it is not hammered");
 }
 
 #[tokio::test]

@@ -7,9 +7,14 @@ use crate::model::{Scheme, UpstreamFailure};
 
 fn monitor(address: &str) -> Monitor {
     Monitor::new(
-        BackendNode::new(backend("w1", address, Scheme::Http), &crate::tls::PeerFiles::default()),
-        &quick_check(),
+        BackendNode::new(
+            backend("w1", address, Scheme::Http),
+            None,
+            &crate::tls::PeerFiles::default(),
+        ),
+        Arc::new(quick_check().check()),
         no_cap(),
+        Recoveries::default(),
     )
 }
 
@@ -89,7 +94,7 @@ fn a_verdict_keeps_its_date_while_the_last_probe_is_told() {
     assert_eq!((since, since.is_some()), (after.report.since_ms, true));
     assert_eq!(after.report.last_error.as_deref(), Some("connection refused"));
     assert_eq!(after.report.last_status, None);
-    assert_eq!(after.report.latency_us, Some(3000));
+    assert_eq!(after.report.latency_ms, Some(std::time::Duration::from_millis(3).into()));
     let again = monitor.record(passed());
     assert!(again.passed && again.report.last_error.is_none() && again.report.failed_ms.is_none());
     assert_eq!(monitor.node.live.health_report(), again.report, "what is answered is published");

@@ -36,9 +36,13 @@ impl Records {
 }
 
 fn monitor(address: &str) -> Arc<Monitor> {
-    let node =
-        BackendNode::new(backend("w1", address, Scheme::Http), &crate::tls::PeerFiles::default());
-    Arc::new(Monitor::new(node, &quick_check(), no_cap()))
+    let node = BackendNode::new(
+        backend("w1", address, Scheme::Http),
+        None,
+        &crate::tls::PeerFiles::default(),
+    );
+    let check = Arc::new(quick_check().check());
+    Arc::new(Monitor::new(node, check, no_cap(), crate::health::pace::Recoveries::default()))
 }
 
 fn endpoints(monitor: &Monitor) -> Vec<String> {

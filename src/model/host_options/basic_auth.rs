@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::reference::HIDDEN;
+use crate::model::HIDDEN;
 use crate::model::{ParseError, serde_as_text, text};
 
 /// The memory of one check by argon2: 256 MiB. `vhost hash-password` takes far less.

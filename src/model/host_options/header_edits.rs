@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ParseError, serde_as_text};
+use super::HeaderText;
+use crate::model::{OptionError, ParseError, RequestVariable, serde_as_text};
 
 /// Edits of headers: first the headers in `remove` are removed, then those in `set` replace existing ones,
 /// then those in `add` are added.
@@ -32,6 +33,11 @@ impl HeaderEdits {
         self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
     }
 
+    /// Whether a value has this variable in it.
+    pub fn uses(&self, variable: RequestVariable) -> bool {
+        self.set.values().chain(self.add.values()).any(|text| text.uses(variable))
+    }
+
     /// What frames a message is nobody's to edit.
     pub(super) fn check(&self) -> Result<(), String> {
         const OURS: [HeaderName; 8] = [
@@ -51,6 +57,17 @@ impl HeaderEdits {
             Some(field) => Err(format!("`{field}` is the proxy's own to write; leave it out")),
             None => Ok(()),
         }
+    }
+
+    /// Values in which another program's variables stand; `path` is where these edits do.
+    pub(super) fn doubts(&self, path: &str) -> Vec<OptionError> {
+        let of = |kind: &'static str, texts: &BTreeMap<HeaderField, HeaderText>| {
+            let doubts = texts.iter().filter_map(|(field, text)| {
+                Some(OptionError::new(format!("{path}.{kind}.{field}"), text.doubt()?))
+            });
+            doubts.collect::<Vec<_>>()
+        };
+        [of("set", &self.set), of("add", &self.add)].concat()
     }
 
     fn touches_but_by_set(&self, field: &HeaderField) -> bool {
@@ -98,33 +115,3 @@ impl fmt::Display for HeaderField {
 }
 
 serde_as_text!(HeaderField, "The name of a header.");
-
-/// The value of a header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderText(HeaderValue);
-
-impl HeaderText {
-    /// The value as it goes over the wire.
-    pub fn value(&self) -> &HeaderValue {
-        &self.0
-    }
-}
-
-impl FromStr for HeaderText {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let value = HeaderValue::from_str(text).ok().filter(|value| value.to_str().is_ok());
-        value.map(Self).ok_or_else(|| {
-            ParseError::new("header value", text, "use ASCII characters that print, on one line")
-        })
-    }
-}
-
-impl fmt::Display for HeaderText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.0.to_str().unwrap_or_default())
-    }
-}
-
-serde_as_text!(HeaderText, "The value of a header: ASCII characters that print.");

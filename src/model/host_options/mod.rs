@@ -3,10 +3,14 @@
 //! The same keys in the config file, over the socket and over REST.
 
 mod access;
+mod access_log;
 mod basic_auth;
 mod compression;
+mod drain;
 mod error_pages;
+mod foreign_variables;
 mod header_edits;
+mod header_text;
 mod maintenance;
 mod option_set;
 mod path_route;
@@ -14,10 +18,13 @@ mod sticky;
 mod timeouts;
 
 pub use access::{Network, RateLimit};
+pub use access_log::AccessLogRule;
 pub use basic_auth::{BasicAuth, PasswordHash, UserName};
 pub use compression::Encoding;
+pub use drain::{CloseAfter, Drain, LeftWebSockets};
 pub use error_pages::{ErrorPages, MAX_PAGE_BYTES, Page, PageFor, PageText};
-pub use header_edits::{HeaderEdits, HeaderField, HeaderText};
+pub use header_edits::{HeaderEdits, HeaderField};
+pub use header_text::{HeaderContent, HeaderPart, HeaderText};
 pub use maintenance::{Maintenance, Pause};
 pub use option_set::{HostOptions, OptionSet};
 pub use path_route::{PathPrefix, PathRoute};

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
-    BasicAuth, Encoding, ErrorPages, HeaderEdits, HeaderField, Maintenance, Network, PageFor,
-    PathRoute, Pause, RateLimit, Sticky, Timeouts, UserName, compression, path_route,
+    AccessLogRule, BasicAuth, Drain, Encoding, ErrorPages, HeaderEdits, HeaderField, Maintenance,
+    Network, PageFor, PathRoute, Pause, RateLimit, Sticky, Timeouts, UserName, compression,
+    path_route,
 };
 use crate::model::record::{Canonical, Held, OptionError, Record, as_written, record};
 use crate::model::{DomainName, Pattern, Size};
@@ -34,6 +35,8 @@ record! {
         pub sticky: Option<Sticky>,
         /// How long backends may take for requests of this domain.
         pub timeouts: Timeouts,
+        /// What becomes of WebSockets and event streams that a switch leaves behind.
+        pub drain: Drain,
         /// The largest request body, in bytes. A larger one gets 413.
         pub max_body_bytes: Option<Size>,
         /// The rate of requests that are accepted in all. Further ones get 429.
@@ -44,6 +47,8 @@ record! {
         pub allow: Vec<Network>,
         /// Clients that get 403, even if `allow` lists them.
         pub deny: Vec<Network>,
+        /// Which of its requests the access log has, where that is not as `[access_log]` says.
+        pub access_log: AccessLogRule,
     }
 }
 
@@ -59,8 +64,14 @@ impl Record for OptionSet {
         ("basic_auth.users", as_written::<UserName>),
         ("error_pages", as_written::<PageFor>),
     ];
+    const OF_REQUESTS: &'static [&'static str] = &["request_headers", "response_headers"];
     const SECRETS: &'static [&'static str] = &["basic_auth.users"];
     const FILES: &'static [&'static str] = &["error_pages"];
+
+    fn doubts(&self) -> Vec<OptionError> {
+        let of_requests = self.request_headers.doubts("request_headers");
+        [of_requests, self.response_headers.doubts("response_headers")].concat()
+    }
 
     /// None depends on another: each is about the key that it names alone.
     fn problems(&self) -> Vec<OptionError> {
@@ -77,6 +88,7 @@ impl Record for OptionSet {
             ("basic_auth", self.basic_auth.as_ref().map_or(Ok(()), BasicAuth::check)),
             ("compression", compression::check(&self.compression)),
             ("error_pages", self.error_pages.check()),
+            ("access_log", self.access_log.check()),
             ("sticky.cookie", self.sticky.as_ref().map_or(Ok(()), Sticky::check)),
         ];
         let wrong = checks.into_iter().filter_map(|(path, check)| Some((path, check.err()?)));

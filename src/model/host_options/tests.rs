@@ -154,7 +154,7 @@ fn a_reference_is_kept_and_shown_as_it_is_written() {
     let options = with_key();
     let set = &options.get().request_headers.set;
     let value = |name: &str| set[&name.parse::<HeaderField>().unwrap()].to_string();
-    assert_eq!((value("x-key").as_str(), value("x-plain").as_str()), (SECRET, "${KEY}"));
+    assert_eq!((value("x-key").as_str(), value("x-plain").as_str()), (SECRET, "$${KEY}"));
     let stored = serde_json::to_string(&options).unwrap();
     for text in [&stored, &format!("{options:?}"), &json!(options.shown()).to_string()] {
         assert!(!text.contains(SECRET), "{text}");
@@ -200,6 +200,23 @@ fn a_patch_keeps_the_references_that_it_does_not_touch() {
     let literal = json!({"maintenance": {"message": "$${KEY} ${ $"}});
     let after = patched(literal).unwrap();
     assert_eq!(after.values()["maintenance"]["message"], "$${KEY} ${ $");
+}
+
+#[test]
+fn another_programs_variable_is_refused_where_it_is_new() {
+    let before = read(json!({"request_headers": {"set": {"x-old": "$remote_addr"}}})).unwrap();
+    let patched = |header: &str, text: &str| {
+        let patch = json!({"request_headers": {"set": {header: text}}});
+        before.patched(patch.as_object().unwrap().clone())
+    };
+    assert!(patched("x-new", "${client_ip}").is_ok());
+    let refused = patched("x-new", "$host").unwrap_err();
+    assert_eq!(refused.path, "request_headers.set.x-new");
+    assert!(refused.reason.contains("write `${host}`"), "{refused}");
+    let refused = patched("x-old", "$scheme").unwrap_err();
+    assert!(refused.reason.contains("write `${scheme}`"), "{refused}");
+    let unknown = patched("x-new", "${hots}").unwrap_err();
+    assert!(unknown.reason.contains("did you mean `${host}`?"), "{unknown}");
 }
 
 #[test]

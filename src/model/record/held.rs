@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::written::{self, Meant};
-use super::{Differing, OptionError, Record, differing, names, options, typed};
-use crate::model::reference::{Variables, escape, follow, refers};
-use crate::model::{absolute, on_one_line, shown_in_words};
+use super::{Differing, OptionError, Record, differing, names, options, syntax_of, typed};
+use crate::model::reference::{Variables, escape};
+use crate::model::{absolute, shown_in_words};
 
 /// A record with what of it refers to the environment. Takes no room to speak of where all is as by default.
 ///
@@ -71,8 +71,8 @@ impl<R: Record> Held<R> {
     /// are in it.
     pub fn written(&self) -> Map<String, Value> {
         let mut values = self.values();
-        for value in values.values_mut() {
-            *value = written::escaped(value);
+        for (key, value) in &mut values {
+            *value = written::escaped(value, syntax_of::<R>(key));
         }
         values.extend(self.referring().clone());
         values
@@ -84,7 +84,7 @@ impl<R: Record> Held<R> {
         let mut hidden = false;
         for path in R::SECRETS {
             if let Some(secret) = names::at_mut(&mut values, path) {
-                let shown = written::shown_references(secret);
+                let shown = written::shown_references(secret, syntax_of::<R>(path));
                 hidden |= shown != *secret;
                 *secret = shown;
             }
@@ -96,10 +96,14 @@ impl<R: Record> Held<R> {
     pub fn shown(&self) -> Map<String, Value> {
         let mut shown = self.values();
         let referring = self.referring();
-        shown.extend(referring.iter().map(|(key, value)| (key.clone(), written::shown(value))));
+        let as_shown = |(key, value): (&String, &Value)| {
+            (key.clone(), written::shown(value, syntax_of::<R>(key)))
+        };
+        shown.extend(referring.iter().map(as_shown));
         for path in R::SECRETS {
             if let Some(secret) = names::at_mut(&mut shown, path) {
-                *secret = written::shown_references(names::at(referring, path).unwrap_or(secret));
+                let written = names::at(referring, path).unwrap_or(secret);
+                *secret = written::shown_references(written, syntax_of::<R>(path));
             }
         }
         shown
@@ -115,7 +119,8 @@ impl<R: Record> Held<R> {
         let written = self.written();
         for (key, referring) in file.referring() {
             if let Some(written) = written.get(key) {
-                written::literals_beside(written, referring, &mut literals);
+                let syntax = syntax_of::<R>(key);
+                written::literals_beside(written, referring, syntax, &mut literals);
             }
         }
         literals
@@ -172,7 +177,7 @@ impl<R: Record> Held<R> {
         let mut parts = Parts { set: self.get().clone(), ..Parts::default() };
         for (key, value) in &written {
             if let Some(meant) = meant.get(key) {
-                written::note(value, meant, &mut parts.meant);
+                written::note(value, meant, syntax_of::<R>(key), &mut parts.meant);
             }
         }
         parts.keep_references(names::alike::<R>(written)?);
@@ -188,9 +193,10 @@ impl<R: Record> Held<R> {
         let mut values = differing(&parts.set);
         let mut meant = Meant::new();
         for (key, written) in &parts.written {
+            let syntax = syntax_of::<R>(key);
             let mut look = |text: &str| {
-                let followed = follow(text, variable)?;
-                if refers(text) {
+                let followed = syntax.follow(text, variable)?;
+                if syntax.refers(text) {
                     meant.insert(text.to_owned(), followed.meant.clone());
                 }
                 Ok(followed.meant)
@@ -209,11 +215,10 @@ impl<R: Record> Held<R> {
 
     /// Whether there are references that have not been followed.
     pub fn is_pending(&self) -> bool {
-        let mut check = |text: &str| {
-            let is_followed = !refers(text) || self.meaning(text).is_some();
-            if is_followed { Ok(String::new()) } else { Err(()) }
-        };
-        self.referring().values().any(|written| written::try_map(written, &mut check).is_err())
+        self.referring().iter().any(|(key, written)| {
+            let syntax = syntax_of::<R>(key);
+            written::any(written, &|text| syntax.refers(text) && self.meaning(text).is_none())
+        })
     }
 
     /// These options with those of `patch` in their place, as a JSON merge patch says (RFC 7396): null
@@ -225,16 +230,12 @@ impl<R: Record> Held<R> {
         let (shown, written) = (self.shown(), self.written());
         let mut given = Map::new();
         for (key, value) in names::alike::<R>(patch)? {
-            let one = written::given(&key, &value, shown.get(&key), written.get(&key));
-            let one = one.map_err(|path| {
-                let reason =
-                    "only the config file can refer to the environment; write `${…}` there";
-                OptionError::new(on_one_line(&path), reason)
-            })?;
+            let syntax = syntax_of::<R>(&key);
+            let one = written::given(&key, &value, syntax, shown.get(&key), written.get(&key))?;
             given.insert(key, one);
         }
         // Nothing is taken out of what is not there: that would switch it on.
-        given.retain(|key, one| written.contains_key(key) || !only_removes(one));
+        given.retain(|key, one| written.contains_key(key) || !written::only_removes(one));
         let mut merged = Value::Object(written);
         let patch = Value::Object(given);
         json_patch::merge(&mut merged, &patch);
@@ -245,19 +246,20 @@ impl<R: Record> Held<R> {
         merged.extend(unknown.map(|key| (key.clone(), patch[key].clone())));
         let (mut values, mut parts) = (Map::new(), Parts::<R>::default());
         for (key, value) in &merged {
+            let syntax = syntax_of::<R>(key);
             let mut look = |text: &str| match self.meaning(text) {
                 Some(meant) => {
                     parts.meant.insert(text.to_owned(), meant.clone());
                     Ok(meant.clone())
                 }
-                None => follow(text, &|_| None).map(|followed| followed.meant),
+                None => syntax.follow(text, &|_| None).map(|followed| followed.meant),
             };
             let value = written::try_map(value, &mut look);
             values.insert(key.clone(), value.map_err(|reason| OptionError::new(key, reason))?);
         }
         parts.set = typed(values)?;
         // What stood here before is no concern of this change.
-        let mut problems = parts.set.problems().into_iter();
+        let mut problems = parts.set.problems().into_iter().chain(parts.set.new_doubts(self.get()));
         if let Some(problem) = problems.find(|problem| patch.get(problem.key()).is_some()) {
             return Err(problem);
         }
@@ -284,16 +286,16 @@ impl<R: Record> Held<R> {
                 if let (Some(live), Some(old), Some(new)) =
                     (live.get(key), old.get(key), new.get(key))
                 {
-                    let mut written = live.clone();
-                    written::rewrite(&mut written, old, new);
-                    if written::any_reference(&written) {
+                    let (mut written, syntax) = (live.clone(), syntax_of::<R>(key));
+                    written::rewrite(&mut written, old, new, syntax);
+                    if written::any_reference(&written, syntax) {
                         parts.written.insert(key.to_owned(), written);
                     }
                 }
                 continue;
             }
-            put(&mut values, key, new_values.get(key));
-            put(&mut parts.written, key, file.referring().get(key));
+            written::put(&mut values, key, new_values.get(key));
+            written::put(&mut parts.written, key, file.referring().get(key));
         }
         // Each key has been read before, and none depends on another.
         let Ok(set) = typed(values) else { return self.clone() };
@@ -311,7 +313,7 @@ impl<R: Record> Held<R> {
         for (shown, written) in [(&mut shown_one, &two), (&mut shown_two, &one)] {
             for (key, written) in written {
                 if let Some(value) = shown.get_mut(key) {
-                    written::hide_beside(value, written);
+                    written::hide_beside(value, written, syntax_of::<R>(key));
                 }
             }
         }
@@ -321,28 +323,17 @@ impl<R: Record> Held<R> {
     }
 }
 
-/// Whether a patch of a table takes members out of it, and does nothing else.
-fn only_removes(patch: &Value) -> bool {
-    let Value::Object(members) = patch else { return false };
-    !members.is_empty() && members.values().all(|one| one.is_null() || only_removes(one))
-}
-
-fn put(values: &mut Map<String, Value>, key: &str, value: Option<&Value>) {
-    match value {
-        Some(value) => _ = values.insert(key.to_owned(), value.clone()),
-        None => _ = values.remove(key),
-    }
-}
-
 impl<R: Record> Parts<R> {
     /// Keeps of `written` the keys that refer to the environment, in the normal form of their values.
     fn keep_references(&mut self, written: Map<String, Value>) {
         let values = differing(&self.set);
         for (key, value) in written {
-            if !written::any_reference(&value) {
+            let syntax = syntax_of::<R>(&key);
+            if !written::any_reference(&value, syntax) {
                 continue;
             }
-            let normal = values.get(&key).map(|normal| written::with_references(normal, &value));
+            let normal = values.get(&key);
+            let normal = normal.map(|normal| written::with_references(normal, &value, syntax));
             self.written.insert(key, normal.unwrap_or(value));
         }
     }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::OptionError;
-use crate::model::shown_in_words;
+use crate::model::{TextSyntax, shown_in_words};
 
 /// The one way of writing a name; `None` where it is none, which whoever reads the map says.
 pub type Canonical = fn(&str) -> Option<String>;
@@ -42,11 +42,33 @@ pub trait Record:
     const SECRETS: &'static [&'static str] = &[];
     /// The paths of files, and of maps of files.
     const FILES: &'static [&'static str] = &[];
+    /// The keys of tables that change member by member, each with its members, which have flags of their own.
+    const TABLES: &'static [(&'static str, &'static [&'static str])] = &[];
+
+    /// The members of one of [`Self::TABLES`].
+    fn members_of(key: &str) -> Option<&'static [&'static str]> {
+        Self::TABLES.iter().find(|(table, _)| *table == key).map(|(_, members)| *members)
+    }
+
+    /// The keys whose texts may have variables of requests in them.
+    const OF_REQUESTS: &'static [&'static str] = &[];
 
     /// What its types can't hold: what is too much, is listed twice, or doesn't go together. It is asked for
     /// where options come in; what is stored already is not refused by a rule that joined later.
     fn problems(&self) -> Vec<OptionError> {
         Vec::new()
+    }
+
+    /// What is most probably not what was meant. A command is refused for it; a config file may have been so
+    /// for long, and gets a warning.
+    fn doubts(&self) -> Vec<OptionError> {
+        Vec::new()
+    }
+
+    /// The same without those that there were before.
+    fn new_doubts(&self, before: &Self) -> Vec<OptionError> {
+        let old = before.doubts();
+        self.doubts().into_iter().filter(|doubt| !old.contains(doubt)).collect()
     }
 }
 
@@ -91,6 +113,12 @@ macro_rules! record {
     (@default $default:expr) => { $default };
 }
 pub(in crate::model) use record;
+
+/// What `${` means in the texts of a key, or at a path that begins with one.
+pub fn syntax_of<R: Record>(path: &str) -> TextSyntax {
+    let key = path.split('.').next().unwrap_or_default();
+    if R::OF_REQUESTS.contains(&key) { TextSyntax::OfRequests } else { TextSyntax::Plain }
+}
 
 /// What stands at each key; none where there is nothing.
 pub fn values<R: Record>(record: &R) -> Map<String, Value> {

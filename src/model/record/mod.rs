@@ -18,7 +18,7 @@ pub use error::OptionError;
 pub use given::{Edited, New, Shown};
 pub use held::Held;
 pub(super) use keys::record;
-pub use keys::{Canonical, Keys, Record, defaults, optional_keys, text, values};
+pub use keys::{Canonical, Keys, Record, defaults, optional_keys, syntax_of, text, values};
 pub use names::as_written;
 pub use options::{
     Differing, absolute, as_stored, differences, differing, from_stored, merged, patched, read,

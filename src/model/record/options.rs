@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::keys::{Record, defaults, optional_keys, text, values};
+use super::keys::{Record, defaults, optional_keys, syntax_of, text, values};
 use super::written::escaped;
 use super::{OptionError, names, wrong};
 
@@ -19,7 +19,9 @@ pub fn differing<R: Record>(record: &R) -> Map<String, Value> {
 /// What a config file has to say of a record, key by key.
 pub fn written<R: Record>(record: &R) -> impl Iterator<Item = (&'static str, Value)> {
     let values = differing(record);
-    R::KEYS.iter().filter_map(move |key| Some((*key, escaped(values.get(*key)?))))
+    let escaped =
+        move |key: &&'static str| Some((*key, escaped(values.get(*key)?, syntax_of::<R>(key))));
+    R::KEYS.iter().filter_map(escaped)
 }
 
 /// Reads a record.
@@ -46,7 +48,7 @@ pub fn typed<R: Record>(values: Map<String, Value>) -> Result<R, OptionError> {
 }
 
 /// The record with what `patch` says in its place. Null takes away what may be absent and changes
-/// nothing else.
+/// nothing else. [`Record::TABLES`] change as a JSON merge patch says (RFC 7396).
 ///
 /// # Errors
 /// Of the first key that is unknown, or whose value is of another kind; [`Record::problems`] are the
@@ -55,7 +57,10 @@ pub fn patched<R: Record>(record: &R, patch: Map<String, Value>) -> Result<R, Op
     let mut values = values(record);
     let optional = optional_keys::<R>();
     for (key, value) in patch {
-        if !value.is_null() {
+        if value.is_object() && R::members_of(&key).is_some() {
+            let table = values.entry(key).or_insert_with(|| Value::Object(Map::new()));
+            json_patch::merge(table, &value);
+        } else if !value.is_null() {
             values.insert(key, value);
         } else if optional.contains(&key.as_str()) {
             values.remove(&key);

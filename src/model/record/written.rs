@@ -3,24 +3,35 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::model::reference::{HIDDEN, escape, refers, unescape};
+use super::OptionError;
+use crate::model::{HIDDEN, TextSyntax, on_one_line};
 
 /// What each text with a reference stands for, by the text.
 pub(super) type Meant = BTreeMap<String, String>;
 
+/// Whether any text in a value is so.
+pub(super) fn any(value: &Value, is_so: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => is_so(text),
+        Value::Array(elements) => elements.iter().any(|one| any(one, is_so)),
+        Value::Object(fields) => fields.values().any(|one| any(one, is_so)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// Whether any text in a value refers to the environment.
-pub(super) fn any_reference(written: &Value) -> bool {
-    references(written) > 0
+pub(super) fn any_reference(written: &Value, syntax: TextSyntax) -> bool {
+    any(written, &|text| syntax.refers(text))
 }
 
 /// How many texts in a value refer to the environment.
-fn references(written: &Value) -> usize {
+fn references(written: &Value, syntax: TextSyntax) -> usize {
     match written {
-        Value::String(text) => usize::from(refers(text)),
-        Value::Array(elements) => elements.iter().map(references).sum(),
-        Value::Object(fields) => fields.values().map(references).sum(),
+        Value::String(text) => usize::from(syntax.refers(text)),
+        Value::Array(elements) => elements.iter().map(|one| references(one, syntax)).sum(),
+        Value::Object(fields) => fields.values().map(|one| references(one, syntax)).sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
@@ -53,18 +64,18 @@ fn map(value: &Value, text: impl Fn(&str) -> String) -> Value {
 }
 
 /// A value that refers to nothing, as a file writes it.
-pub(super) fn escaped(value: &Value) -> Value {
-    map(value, escape)
+pub(super) fn escaped(value: &Value, syntax: TextSyntax) -> Value {
+    map(value, |text| syntax.escape(text))
 }
 
 /// A value of a file for people: references as they are written.
-pub(super) fn shown(written: &Value) -> Value {
-    map(written, |text| if refers(text) { text.to_owned() } else { unescape(text) })
+pub(super) fn shown(written: &Value, syntax: TextSyntax) -> Value {
+    map(written, |text| if syntax.refers(text) { text.to_owned() } else { syntax.unescape(text) })
 }
 
 /// As [`shown`], without the texts that refer to nothing: they are secrets.
-pub(super) fn shown_references(written: &Value) -> Value {
-    map(written, |text| if refers(text) { text } else { HIDDEN }.to_owned())
+pub(super) fn shown_references(written: &Value, syntax: TextSyntax) -> Value {
+    map(written, |text| if syntax.refers(text) { text } else { HIDDEN }.to_owned())
 }
 
 /// Visits what stands at one place of a value and of others: from the outside in, until `visit` is done with a
@@ -107,31 +118,32 @@ fn texts_beside(value: &Value, other: &Value, mut visit: impl FnMut(&str, &str))
 }
 
 /// Notes what the texts with references stand for; both values have the same shape.
-pub(super) fn note(written: &Value, meant: &Value, into: &mut Meant) {
+pub(super) fn note(written: &Value, meant: &Value, syntax: TextSyntax, into: &mut Meant) {
     texts_beside(written, meant, |text, meant| {
-        if refers(text) {
+        if syntax.refers(text) {
             into.insert(text.to_owned(), meant.to_owned());
         }
     });
 }
 
 /// The normal form of a value, with the references of `written` in their places.
-pub(super) fn with_references(normal: &Value, written: &Value) -> Value {
-    let mut whole = escaped(normal);
+pub(super) fn with_references(normal: &Value, written: &Value, syntax: TextSyntax) -> Value {
+    let mut whole = escaped(normal, syntax);
     beside(&mut whole, [written], &mut |into, [written]| {
-        let is_reference = written.as_str().is_some_and(refers);
+        let is_reference = written.as_str().is_some_and(|text| syntax.refers(text));
         if is_reference {
             into.clone_from(written);
         }
         is_reference
     });
     // Where the shapes differ, none may get lost: what it stands for would be shown.
-    if references(&whole) == references(written) { whole } else { written.clone() }
+    let is_whole = references(&whole, syntax) == references(written, syntax);
+    if is_whole { whole } else { written.clone() }
 }
 
 /// Hides in a value that is shown what stands where `other` has a reference: it was, or became, what a
 /// variable holds.
-pub(super) fn hide_beside(value: &mut Value, other: &Value) {
+pub(super) fn hide_beside(value: &mut Value, other: &Value, syntax: TextSyntax) {
     beside(value, [other], &mut |value, [other]| {
         let goes_on = match (&*value, other) {
             (Value::Array(elements), Value::Array(others)) => elements.len() == others.len(),
@@ -139,28 +151,33 @@ pub(super) fn hide_beside(value: &mut Value, other: &Value) {
             _ => false,
         };
         // Where the shapes differ, which text became the reference can't be seen.
-        if !goes_on && any_reference(other) {
-            *value = shown_references(value);
+        if !goes_on && any_reference(other, syntax) {
+            *value = shown_references(value, syntax);
         }
         !goes_on
     });
 }
 
 /// The texts that refer to nothing and stand where `other` has a reference, without their escapes.
-pub(super) fn literals_beside(written: &Value, other: &Value, into: &mut Vec<String>) {
+pub(super) fn literals_beside(
+    written: &Value,
+    other: &Value,
+    syntax: TextSyntax,
+    into: &mut Vec<String>,
+) {
     texts_beside(written, other, |text, other| {
-        if refers(other) && !refers(text) {
-            into.push(unescape(text));
+        if syntax.refers(other) && !syntax.refers(text) {
+            into.push(syntax.unescape(text));
         }
     });
 }
 
 /// Puts the references of `new` in the place of the literals that they took the place of since `old`,
 /// where those still stand.
-pub(super) fn rewrite(written: &mut Value, old: &Value, new: &Value) {
+pub(super) fn rewrite(written: &mut Value, old: &Value, new: &Value, syntax: TextSyntax) {
     beside(written, [old, new], &mut |value, [old, new]| {
-        let became =
-            new.as_str().is_some_and(refers) && old.as_str().is_some_and(|old| !refers(old));
+        let became = new.as_str().is_some_and(|new| syntax.refers(new))
+            && old.as_str().is_some_and(|old| !syntax.refers(old));
         if became && value == old {
             value.clone_from(new);
         }
@@ -172,20 +189,23 @@ pub(super) fn rewrite(written: &mut Value, old: &Value, new: &Value) {
 /// stands for; `shown` and `written` are what stands there.
 ///
 /// # Errors
-/// With the path of a new reference: only the config file may refer to the environment, or whoever may
+/// Of a new reference, by its path: only the config file may refer to the environment, or whoever may
 /// change an option could read all of it.
 pub(super) fn given(
     path: &str,
     value: &Value,
+    syntax: TextSyntax,
     shown: Option<&Value>,
     written: Option<&Value>,
-) -> Result<Value, String> {
+) -> Result<Value, OptionError> {
     match value {
         Value::String(_) if Some(value) == shown && written.is_some_and(Value::is_string) => {
             Ok(written.cloned().unwrap_or_default())
         }
-        Value::String(text) if refers(text) => Err(path.to_owned()),
-        Value::String(text) => Ok(escape(text).into()),
+        Value::String(text) => match syntax.problem_of_command(text) {
+            Some(problem) => Err(OptionError::new(on_one_line(path), on_one_line(&problem))),
+            None => Ok(syntax.escape(text).into()),
+        },
         Value::Array(elements) => {
             let there = |element: &Value| {
                 let at = shown?.as_array()?.iter().position(|shown| shown == element)?;
@@ -193,7 +213,7 @@ pub(super) fn given(
             };
             let elements = elements.iter().enumerate().map(|(index, element)| {
                 let path = format!("{path}[{index}]");
-                given(&path, element, Some(element), there(element))
+                given(&path, element, syntax, Some(element), there(element))
             });
             elements.collect::<Result<_, _>>().map(Value::Array)
         }
@@ -202,10 +222,25 @@ pub(super) fn given(
             let fields = fields.iter().map(|(key, value)| {
                 let (shown, written) = (at(shown, key), at(written, key));
                 let path = format!("{path}.{key}");
-                Ok((key.clone(), given(&path, value, shown.as_ref(), written.as_ref())?))
+                let given = given(&path, value, syntax, shown.as_ref(), written.as_ref())?;
+                Ok((key.clone(), given))
             });
             fields.collect::<Result<_, _>>().map(Value::Object)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.clone()),
+    }
+}
+
+/// Whether a patch of a table takes members out of it, and does nothing else.
+pub(super) fn only_removes(patch: &Value) -> bool {
+    let Value::Object(members) = patch else { return false };
+    !members.is_empty() && members.values().all(|one| one.is_null() || only_removes(one))
+}
+
+/// Puts what there is at a key in the place of what was there.
+pub(super) fn put(values: &mut Map<String, Value>, key: &str, value: Option<&Value>) {
+    match value {
+        Some(value) => _ = values.insert(key.to_owned(), value.clone()),
+        None => _ = values.remove(key),
     }
 }

@@ -14,8 +14,10 @@ pub(super) fn by_hash<'p>(
     key: u64,
     backup: bool,
 ) -> Option<&'p Arc<BackendNode>> {
-    let has_room =
-        |node: &Arc<BackendNode>| terms.most.is_none_or(|most| node.live.in_flight() < most.get());
+    let has_room = |node: &Arc<BackendNode>| {
+        let most = node.live.max_requests(terms.most);
+        most.is_none_or(|most| node.live.in_flight() < most.get())
+    };
     pool.ready()
         .filter(|node| node.backend.options.backup == backup && has_room(node) && terms.takes(node))
         .map(|node| (score(key, node.seed(), node.backend.options.weight.get()), node))

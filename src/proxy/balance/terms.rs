@@ -29,11 +29,13 @@ impl Drop for Freed {
 }
 
 impl Chosen {
-    /// Counts the request in, unless the backend takes none any more, or has `most` already.
+    /// Counts the request in, unless the backend takes none any more, or has as many as it may already:
+    /// `most`, where it has no limit of its own.
     pub(crate) fn admit(
         node: &Arc<BackendNode>,
         most: Option<NonZeroUsize>,
     ) -> Result<Self, NotAdmitted> {
+        let most = node.live.max_requests(most);
         let in_flight = node.live.admit(most)?;
         let freed = most.map(|_| Freed(Arc::clone(node)));
         Ok(Self { node: Arc::clone(node), _in_flight: in_flight, _freed: freed })
@@ -56,7 +58,7 @@ pub(crate) struct Terms<'a> {
     pub(crate) balance: &'a Balance,
     /// What a hash is made of; without it the turn decides.
     pub(crate) key: Option<u64>,
-    /// Requests that may run at once on one backend.
+    /// Requests that may run at once on a backend that has no limit of its own.
     pub(crate) most: Option<NonZeroUsize>,
     /// How long the share of a backend that has become healthy grows.
     pub(crate) slow_start: Duration,

@@ -8,10 +8,11 @@ use super::stages::RequestContext;
 use super::trace_context::trace_id;
 use crate::clock::now_ms;
 use crate::heads::names::{REFERER, USER_AGENT};
-use crate::model::{Blame, Reason};
+use crate::model::{AccessLogRule, Blame, Reason, ReleaseLabel};
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::wire::request::{host_of, usable_request_id};
-use crate::telemetry::{AccessLine, AccessLog};
+use crate::state::Pinned;
+use crate::telemetry::{AccessLine, AccessLog, Headers};
 
 /// A request that goes without an end was cut off.
 impl Drop for RequestContext {
@@ -25,29 +26,23 @@ impl Drop for RequestContext {
 /// Logs a request that has no end: the stop of the server has cut it off, or a bug.
 fn cut_off(asked: &Asked, ctx: &RequestContext) {
     let active = ctx.options.access_log.active();
-    let Some(log) = &*active else { return };
+    let Some(log) = active.as_ref().filter(|_| !rule(ctx).is_off()) else { return };
     let reason = if std::thread::panicking() { Reason::Internal } else { Reason::Shutdown };
-    let live = ctx.pinned().map(|pinned| &pinned.domain.virtual_host);
-    let client_id = asked.request_id.as_deref();
+    let queries = log.logs_queries();
     log.write(&AccessLine {
-        time_ms: now_ms(),
-        request_id: ctx.request_id.as_ref().map(RequestId::as_str).or(client_id),
-        client_ip: ctx.client().and_then(|client| client.origin),
-        peer_ip: ctx.client().map(|client| client.peer),
+        request_id: ctx.request_id.as_ref().map(RequestId::as_str).or(asked.request_id()),
         method: asked.method.as_str(),
-        host: asked.host.as_deref(),
+        host: asked.host(),
         path: asked.path(),
-        query: asked.query().filter(|_| log.logs_queries()),
+        query: asked.query().filter(|_| queries),
         protocol: asked.protocol,
         tls: asked.tls,
         duration: ctx.started.elapsed(),
-        upstream: ctx.upstream_time(),
-        domain: ctx.domain(),
-        tag: live.map(|domain| domain.live.as_str()),
-        backend_id: ctx.backend().map(|node| node.backend.id.as_str()),
-        tries: ctx.attempts(),
         reason: Some(reason.as_str()),
-        ..AccessLine::default()
+        referer: asked.referer().map(|from| referer(from, queries)),
+        user_agent: asked.user_agent(),
+        request_headers: Headers::kept(asked.headers.as_deref()),
+        ..way_of(ctx)
     });
 }
 
@@ -60,21 +55,20 @@ pub(crate) fn ended(session: &impl Downstream, ctx: &RequestContext, took: Durat
 /// Writes the line of the access log; false where there is none.
 fn write(log: &AccessLog, session: &impl Downstream, ctx: &RequestContext, took: Duration) -> bool {
     let active = log.active();
-    let Some(log) = &*active else { return false };
+    let rule = rule(ctx);
+    let Some(log) = active.as_ref().filter(|_| !rule.is_off()) else { return false };
     let status = session.status().map(|status| status.as_u16());
     let reason = ctx.failure.as_ref().map(|failure| failure.reason);
-    if !log.takes(status, reason.is_some()) {
+    if !log.takes(rule, status, reason.is_some()) {
         return true;
     }
     let request = session.request();
-    let live = ctx.pinned().map(|pinned| &pinned.domain.virtual_host);
     let queries = log.logs_queries();
+    let of_answer = log.response_headers();
+    let of_answer = (!of_answer.is_empty()).then(|| session.kept_headers(of_answer)).flatten();
     log.write(&AccessLine {
-        time_ms: now_ms(),
-        request_id: usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str)),
+        request_id: request_id(session, ctx),
         trace_id: trace_id(&request.headers),
-        client_ip: ctx.client().and_then(|client| client.origin),
-        peer_ip: ctx.client().map(|client| client.peer),
         method: request.method.as_str(),
         host: host_of(request),
         path: request.path(),
@@ -85,16 +79,50 @@ fn write(log: &AccessLog, session: &impl Downstream, ctx: &RequestContext, took:
         bytes_in: session.received(),
         bytes_out: session.sent(),
         duration: took,
-        upstream: ctx.upstream_time(),
-        domain: ctx.domain(),
-        tag: live.map(|domain| domain.live.as_str()),
-        backend_id: ctx.backend().map(|node| node.backend.id.as_str()),
-        tries: ctx.attempts(),
         reason: reason.map(Reason::as_str),
-        referer: request.headers.get(REFERER).map(|from| if queries { from } else { plain(from) }),
+        referer: request.headers.get(REFERER).map(|from| referer(from, queries)),
         user_agent: request.headers.get(USER_AGENT),
+        request_headers: Headers::in_head(&request.headers),
+        response_headers: Headers::kept(of_answer.as_deref()),
+        ..way_of(ctx)
     });
     true
+}
+
+/// What is known of a request's way, whether it came to its end or not.
+fn way_of(ctx: &RequestContext) -> AccessLine<'_> {
+    let tag = ctx.pinned().map(Pinned::tag);
+    AccessLine {
+        time_ms: now_ms(),
+        client_ip: ctx.client().and_then(|client| client.origin),
+        peer_ip: ctx.client().map(|client| client.peer),
+        tls_sni: ctx.arrival.connection.server_name(),
+        upstream: ctx.upstream_time(),
+        domain: ctx.domain(),
+        tag: tag.map(|of| of.tag().as_str()),
+        release: tag.and_then(|of| of.release.as_ref()).map(ReleaseLabel::as_str),
+        backend_id: ctx.backend().map(|node| node.backend.id.as_str()),
+        tries: ctx.attempts(),
+        ..AccessLine::default()
+    }
+}
+
+/// What is said of the log for this request; `[access_log]` says the rest.
+fn rule(ctx: &RequestContext) -> AccessLogRule {
+    ctx.domain_node().map(|node| node.access_log()).unwrap_or_default()
+}
+
+/// Its id, as the backend has seen it.
+pub(super) fn request_id<'a>(
+    session: &'a impl Downstream,
+    ctx: &'a RequestContext,
+) -> Option<&'a str> {
+    usable_request_id(session.request()).or(ctx.request_id.as_ref().map(RequestId::as_str))
+}
+
+/// A referer as it is logged.
+fn referer(from: &[u8], with_query: bool) -> &[u8] {
+    if with_query { from } else { plain(from) }
 }
 
 /// A URL without its query.
@@ -107,7 +135,7 @@ fn plain(url: &[u8]) -> &[u8] {
 fn failed(session: &impl Downstream, ctx: &RequestContext, in_access_log: bool) {
     let Some(failure) = &ctx.failure else { return };
     let request = session.request();
-    let request_id = usable_request_id(request).or(ctx.request_id.as_ref().map(RequestId::as_str));
+    let request_id = request_id(session, ctx);
     macro_rules! line {
         ($level:ident, $message:literal) => {
             tracing::$level!(

@@ -8,6 +8,7 @@ use crate::heads::names::{CONTENT_LENGTH, CONTENT_TYPE};
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::host::Host;
 use crate::proxy::host::content::Content;
+use crate::proxy::host::headers::Came;
 
 /// Sends an answer in the name of a host and keeps the connection, if the client keeps its part.
 ///
@@ -21,7 +22,7 @@ pub(crate) async fn send(
 ) -> Result<()> {
     response.headers.insert(CONTENT_TYPE, content.kind);
     response.headers.insert(CONTENT_LENGTH, itoa::Buffer::new().format(content.bytes.len()));
-    host.finish(&mut response);
+    host.finish(&mut response, Came::of(session));
     // The client may send the body that it asked about, or never; and what follows CONNECT may
     // be no request at all.
     if !session.is_body_read() || session.request().method == Method::CONNECT {

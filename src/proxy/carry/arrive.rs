@@ -57,6 +57,9 @@ impl Shared {
             self.put_right(session, ctx);
             self.route(session, ctx).await
         };
+        if decided.is_err() {
+            ctx.name_for_answer();
+        }
         match decided {
             Ok(()) => meter_body(session, ctx),
             Err(Answer::Refuse(reason)) => {
@@ -230,8 +233,12 @@ fn look(session: &mut impl Downstream, ctx: &mut RequestContext) {
         is_last: is_last(connection, options.connections),
         share: None,
     });
-    let is_logged = ctx.options.access_log.active().is_some();
-    ctx.asked = is_logged.then(|| Asked::of(session));
+    if let Some(log) = &*ctx.options.access_log.active() {
+        ctx.asked = Some(Asked::of(session, log.request_headers()));
+        if !log.response_headers().is_empty() {
+            session.keep_headers(log.response_headers());
+        }
+    }
     session.set_timeouts(ctx.options.read_timeout, ctx.options.write_timeout);
     if ctx.is_last() {
         session.close_after();
@@ -243,8 +250,7 @@ fn meter_body(session: &mut impl Downstream, ctx: &mut RequestContext) {
     if session.is_body_read() {
         return;
     }
-    let domain = ctx.domain_node().map(|domain| &domain.virtual_host);
-    let most = domain.and_then(|domain| domain.options.get().max_body_bytes).map(Size::get);
+    let most = ctx.domain_node().and_then(|domain| domain.max_body_bytes()).map(Size::get);
     // Anybody can say so; where the backend has no HTTP/2 it is none.
     let has_http2 = ctx.backend().is_some_and(|node| node.backend.options.scheme != Scheme::Http);
     let is_grpc = has_http2 && ctx.kind() == Kind::Grpc;

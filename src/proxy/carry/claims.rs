@@ -4,8 +4,8 @@
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 
-use http::HeaderName;
-
+use super::forwarded_field::forwarded;
+use super::hop::Hop;
 use crate::heads::names::{
     CF_CONNECTING_IP, CF_CONNECTING_IPV6, CF_PSEUDO_IPV4, FASTLY_CLIENT_IP, FORWARDED,
     TRUE_CLIENT_IP, X_CLIENT_IP, X_CLUSTER_CLIENT_IP, X_ENVOY_EXTERNAL_ADDRESS, X_FORWARDED_FOR,
@@ -38,42 +38,62 @@ const CLAIMS: Set = Set::of(&[
     FASTLY_CLIENT_IP,
 ]);
 
+/// The fields that each request gets unless the operator wants none of them.
+const X_FORWARDED: Set = Set::of(&[X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST]);
+
+/// By what a proxy in front says how its client has come to it.
+const OF_CONNECTION: Set = Set::of(&[X_FORWARDED_PORT, X_FORWARDED_PROTO, X_FORWARDED_SSL]);
+
 /// The fields that are the proxy's own to write.
-const OWN: Set =
-    CLAIMS.and(Set::of(&[X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, X_REQUEST_ID]));
+const OWN: Set = CLAIMS.and(X_FORWARDED).and(Set::of(&[X_REQUEST_ID]));
 
 /// Whether a field is the proxy's own to write, for what backends make of it.
 pub(crate) fn is_own(name: &str) -> bool {
     Known::of(name.as_bytes()).is_some_and(|known| OWN.has(known))
 }
 
-/// Writes for the backend who the client is and what it asked for. `named_by` is the header that names clients
-/// where the operator has said so.
-pub(crate) fn forward(
-    request: &mut RequestHead,
-    client: Client,
-    named_by: Option<&HeaderName>,
-    host: Option<&[u8]>,
-) {
+/// Writes for the backend who the client is and what it asked for, as far as that is `sent`.
+pub(crate) fn forward(request: &mut RequestHead, hop: &Hop<'_>, sent: Set) {
+    let client = hop.client;
+    // It is made of what came.
+    let forwarded = sent.has(FORWARDED).then(|| forwarded(request, hop));
+    if !client.trusted {
+        request.headers.remove_any(CLAIMS);
+        if let Some(name) = hop.sources.header {
+            request.headers.remove(name);
+        }
+    }
+    let headers = &mut request.headers;
+    if sent.has(X_REAL_IP) || headers.has(X_REAL_IP) {
+        match client.origin {
+            Some(origin) => headers.insert(X_REAL_IP, write_ip(&mut [0; LONGEST_IP], origin)),
+            None => _ = headers.remove(X_REAL_IP),
+        }
+    }
+    // A proxy that says how its client came, but not to which port, knows another one than this.
+    let is_of_proxy = client.trusted && headers.has_any(OF_CONNECTION);
+    if let Some(port) = hop.port.filter(|_| sent.has(X_FORWARDED_PORT) && !is_of_proxy) {
+        headers.insert(X_FORWARDED_PORT, itoa::Buffer::new().format(port));
+    }
+    if let Some(forwarded) = forwarded {
+        headers.insert(FORWARDED, forwarded);
+    }
+    if sent.has(X_FORWARDED_FOR) {
+        x_forwarded(request, client, hop.host);
+    } else {
+        headers.remove_any(X_FORWARDED);
+    }
+}
+
+/// Writes `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+fn x_forwarded(request: &mut RequestHead, client: Client, host: Option<&[u8]>) {
     let mut text = [0; LONGEST_IP];
     let ip = write_ip(&mut text, client.ip);
     if client.trusted {
-        if request.headers.has(X_REAL_IP) {
-            match client.origin {
-                Some(origin) => {
-                    request.headers.insert(X_REAL_IP, write_ip(&mut [0; LONGEST_IP], origin));
-                }
-                None => _ = request.headers.remove(X_REAL_IP),
-            }
-        }
         let chain =
             if client.by_header { short_chain(client.origin, ip) } else { chain(request, ip) };
         request.headers.insert(X_FORWARDED_FOR, chain);
     } else {
-        request.headers.remove_any(CLAIMS);
-        if let Some(name) = named_by {
-            request.headers.remove(name);
-        }
         let origin = if client.origin.is_some() { ip } else { UNKNOWN.as_bytes() };
         request.headers.insert(X_FORWARDED_FOR, origin);
     }
@@ -115,9 +135,12 @@ fn write_ip(text: &mut [u8; LONGEST_IP], ip: IpAddr) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
+    use http::{HeaderName, Method};
 
     use super::*;
+    use crate::model::ForwardedHeaders;
+    use crate::proxy::client::forwarded::Sources;
+    use crate::proxy::options::forwarded_names;
 
     fn request(headers: &[(&str, &str)]) -> RequestHead {
         let mut request = RequestHead::new(Method::GET, b"/");
@@ -138,6 +161,63 @@ mod tests {
     }
 
     const HOST: &[u8] = b"example.com";
+
+    /// Forwards what is sent unless the operator says otherwise.
+    fn forward(
+        request: &mut RequestHead,
+        client: Client,
+        named_by: Option<&HeaderName>,
+        host: Option<&[u8]>,
+    ) {
+        let sources = Sources { trusted: &[], header: named_by };
+        let hop = Hop { client, sources, host, port: Some(443) };
+        super::forward(request, &hop, forwarded_names(&[ForwardedHeaders::XForwarded]));
+    }
+
+    /// What is sent of each of these names where all is sent, or nothing of `X-Forwarded-*`.
+    fn all_told(
+        client: Client,
+        headers: &[(&str, &str)],
+        sent: &[ForwardedHeaders],
+    ) -> Vec<String> {
+        let mut request = request(headers);
+        let sources = Sources { trusted: &[], header: None };
+        let hop = Hop { client, sources, host: Some(HOST), port: Some(8443) };
+        super::forward(&mut request, &hop, forwarded_names(sent));
+        let names = ["x-real-ip", "x-forwarded-port", "x-forwarded-for", "forwarded"];
+        let told = names.map(|name| value(&request, name).unwrap_or("-").to_owned());
+        told.into()
+    }
+
+    #[test]
+    fn what_is_switched_on_is_written_and_what_is_off_is_not_a_strangers() {
+        let claims = [
+            ("X-Real-IP", "1.2.3.4"),
+            ("X-Forwarded-Port", "1"),
+            ("X-Forwarded-For", "1.2.3.4"),
+            ("Forwarded", "for=1.2.3.4"),
+        ];
+        let stranger = client(false, Some("192.0.2.1"));
+        let told = all_told(stranger, &claims, &ForwardedHeaders::ALL);
+        let element = "for=192.0.2.1;host=example.com;proto=http";
+        assert_eq!(told, ["192.0.2.1", "8443", "192.0.2.1", element]);
+        assert_eq!(all_told(stranger, &claims, &[]), ["-"; 4]);
+        let port = [ForwardedHeaders::XForwardedPort];
+        assert_eq!(all_told(stranger, &claims, &port), ["-", "8443", "-", "-"]);
+        assert_eq!(all_told(client(false, None), &claims, &[ForwardedHeaders::XRealIp]), ["-"; 4]);
+    }
+
+    #[test]
+    fn the_port_is_that_of_the_proxy_in_front_where_it_speaks_of_its_connection() {
+        let proxy = client(true, Some("192.0.2.9"));
+        for (headers, port) in [
+            (&[][..], "8443"),
+            (&[("X-Forwarded-Port", "443"), ("X-Forwarded-Proto", "https")], "443"),
+            (&[("X-Forwarded-Proto", "https")], "-"),
+        ] {
+            assert_eq!(all_told(proxy, headers, &ForwardedHeaders::ALL)[..2], ["192.0.2.9", port]);
+        }
+    }
 
     #[test]
     fn a_strangers_claims_are_replaced() {

@@ -31,6 +31,7 @@ impl Shared {
             // Too late for a status: the client sees that the body is broken off.
             Ok(Failure { reason, status: None, error: None })
         } else {
+            ctx.name_for_answer();
             respond(session, reason, self.host(ctx), None).await
         };
         let unanswered = Failure { reason, status: None, error: None };

@@ -16,12 +16,14 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use super::arrive::take_over;
+use super::leaving::{Coming, note_stream};
 use super::pass::pass_body;
 use super::shared::Shared;
 use super::stages::RequestContext;
 use super::{retry, upstream_head};
 use crate::heads::Scheme;
 use crate::proxy::client::connection::ARRIVAL;
+use crate::proxy::client::downstream::Downstream;
 use crate::proxy::client::pingora_head::{
     attach, hand_back, pingora_request, pingora_response, request_of, response_of,
 };
@@ -145,8 +147,25 @@ impl ProxyHttp for Phases {
     ) -> Result<()> {
         let mut head = response_of(response);
         let body = self.0.edit_response(session, &mut head, ctx)?;
+        note_stream(session.request(), &head, ctx);
         *response = pingora_response(&head)?;
         self.0.begin_body(session, &head, body, ctx).await
+    }
+
+    fn upstream_body_read_timeout(
+        &self,
+        _session: &Session,
+        ctx: &RequestContext,
+    ) -> Option<Duration> {
+        ctx.body_read_timeout()
+    }
+
+    fn upstream_response_ended(
+        &self,
+        session: &Session,
+        ctx: &mut RequestContext,
+    ) -> Option<Coming> {
+        self.0.left_stream(session.request(), ctx)
     }
 
     fn response_body_filter(

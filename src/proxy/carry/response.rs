@@ -17,6 +17,7 @@ use crate::proxy::client::downstream::{DRAIN_BODY, Downstream};
 use crate::proxy::decision::Kind;
 use crate::proxy::host::compression::{self, Encode};
 use crate::proxy::host::content::Content;
+use crate::proxy::host::headers::Came;
 use crate::proxy::host::pages::without_body;
 
 /// What becomes of the body of a backend's answer.
@@ -54,7 +55,7 @@ impl Shared {
         }
         judge(response.status, ctx);
         if !matches!(body, Body::Page(_)) && !response.status.is_informational() {
-            self.host(ctx).finish(response);
+            self.host(ctx).finish(response, Came::of(session));
         }
         Ok(body)
     }
@@ -110,7 +111,8 @@ impl Shared {
 /// Notes that an answer begins, and what its connection carries from now on.
 fn begin_answer(session: &mut impl Downstream, status: StatusCode, ctx: &mut RequestContext) {
     let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
-    let RequestContext { options, arrival, stage, .. } = ctx;
+    let websocket_idle_timeout = ctx.websocket_idle_timeout();
+    let RequestContext { arrival, stage, .. } = ctx;
     let Stage::Sent(pinned, sent) = stage else { return };
     if !status.is_informational() || is_switch {
         sent.answered_at = Some(Instant::now());
@@ -119,7 +121,7 @@ fn begin_answer(session: &mut impl Downstream, status: StatusCode, ctx: &mut Req
         }
     }
     if is_switch {
-        session.set_read_timeout(options.websocket_idle_timeout);
+        session.set_read_timeout(websocket_idle_timeout);
         // What follows is no body.
         sent.body = None;
         arrival.connection.upgraded.store(true, Ordering::Relaxed);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use crate::counters::InFlightGuard;
 use crate::model::Reason;
 use crate::places::Who;
@@ -42,6 +44,8 @@ pub(super) struct Sent {
     pub(super) cut_off: Option<Reason>,
     /// Whose body the client gets.
     pub(super) body_of: BodyOf,
+    /// Begins to follow whether what an event stream runs on is left, where Pingora carries it.
+    pub(super) is_stream: Option<oneshot::Sender<()>>,
 }
 
 /// Whose body a client gets.
@@ -101,7 +105,8 @@ impl Sent {
         let Some(pool) = &pinned.pool else { return Ok(None) };
         let candidates = Candidates { pinned, forward: &forward, upstream, tried: &[] };
         // Nobody overtakes those who wait.
-        let is_behind = upstream.max_requests.is_some() && pool.queue().waiting() > 0;
+        let has_limits = upstream.max_requests.is_some() || pool.has_limits();
+        let is_behind = has_limits && pool.queue().waiting() > 0;
         let mut choice = if is_behind { Choice::Busy } else { candidates.choice(pool) };
         if matches!(choice, Choice::Busy) {
             let waiting = wait_for_room(pool, upstream, who(), || candidates.choice(pool));
@@ -126,6 +131,7 @@ impl Sent {
             body: None,
             cut_off: None,
             body_of: BodyOf::Backend,
+            is_stream: None,
         }
     }
 

@@ -47,6 +47,6 @@ impl Shared {
     /// In whose name a request is answered.
     pub(super) fn host<'a>(&'a self, ctx: &'a RequestContext) -> Host<'a> {
         let is_tls = ctx.client().is_some_and(|client| client.secure);
-        Host::new(ctx.domain_node().map(|node| &**node), &self.hosts.pages, is_tls)
+        Host::new(ctx.domain_node().map(|node| &**node), &self.hosts.pages, is_tls, ctx)
     }
 }

@@ -7,6 +7,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::stages::{RequestContext, Stage};
 use crate::proxy::decision::Kind;
+use crate::proxy::host::times::UpstreamTimes;
 use crate::state::BackendNode;
 
 /// Where a request goes, and how long each step of it may take.
@@ -19,7 +20,9 @@ pub(crate) struct Target {
     pub(crate) is_fresh: bool,
     pub(crate) is_websocket: bool,
     pub(crate) connect_timeout: Duration,
-    /// How long the backend may say nothing.
+    /// How long the backend may say nothing until its answer begins.
+    pub(crate) first_byte_timeout: Duration,
+    /// How long it may say nothing within its answer.
     pub(crate) read_timeout: Duration,
     /// How long the backend may take nothing of the request.
     pub(crate) write_timeout: Duration,
@@ -39,21 +42,39 @@ impl RequestContext {
         let Stage::Sent(pinned, sent) = &mut self.stage else { return Err(unroutable()) };
         let node = Arc::clone(&sent.chosen.as_ref().ok_or_else(unroutable)?.node);
         sent.at = Some(Instant::now());
+        let own = UpstreamTimes::of(pinned.domain.times(), times);
         Ok(Target {
             pick: sent.tries_of(&node),
             is_fresh: sent.replayed || is_websocket,
             is_websocket,
-            connect_timeout: times.connect_timeout_of(&node.backend),
-            read_timeout: times.read_timeout_of(&pinned.domain.virtual_host),
-            write_timeout: times.write_timeout,
+            connect_timeout: own.connect_to(&node),
+            first_byte_timeout: own.first_byte,
+            read_timeout: own.between_bytes,
+            write_timeout: own.write,
             idle_timeout: times.idle_timeout,
             node,
         })
     }
 
+    /// How long a backend may say nothing within its answer, where that differs from the time until it begins.
+    pub(super) fn body_read_timeout(&self) -> Option<Duration> {
+        if self.kind() == Kind::WebSocket {
+            // It has one for both: its own.
+            return None;
+        }
+        let times = UpstreamTimes::of(self.pinned()?.domain.times(), &self.options.upstream);
+        (times.between_bytes != times.first_byte).then_some(times.between_bytes)
+    }
+
     /// How long a connection that speaks another protocol may be silent, and how long one side of it may
     /// go on alone.
     pub(crate) fn tunnel_timeouts(&self) -> (Duration, Duration) {
-        (self.options.websocket_idle_timeout, self.options.half_close_timeout)
+        (self.websocket_idle_timeout(), self.options.half_close_timeout)
+    }
+
+    /// How long a WebSocket may be silent.
+    pub(super) fn websocket_idle_timeout(&self) -> Duration {
+        let own = self.pinned().and_then(|pinned| pinned.domain.times().websocket_idle);
+        own.unwrap_or(self.options.websocket_idle_timeout)
     }
 }

@@ -11,11 +11,14 @@ use pingora::{Error, ErrorType, Result};
 
 use super::claims::forward;
 use super::headers::{RequestId, set_te, to_origin_form};
+use super::hop::Hop;
 use super::shared::Shared;
 use super::stages::RequestContext;
-use crate::heads::names::{CONNECTION, UPGRADE, X_REQUEST_ID};
+use crate::heads::names::{CONNECTION, UPGRADE, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REQUEST_ID};
 use crate::heads::{RequestHead, Scheme, Set};
+use crate::model::ProxyHeader;
 use crate::proxy::client::downstream::Downstream;
+use crate::proxy::client::forwarded::Sources;
 use crate::proxy::decision::Kind;
 use crate::proxy::host::{headers, paths};
 use crate::proxy::memory::{Held, gated};
@@ -30,12 +33,12 @@ pub(super) fn peer(
     let target = ctx.begin_try()?;
     let node = &target.node;
     let mut peer = upstream::peer(node, &node.live.endpoints(), target.pick)?;
-    let mut silent = target.read_timeout;
+    let mut silent = target.first_byte_timeout;
     if target.is_websocket {
         (silent, _) = ctx.tunnel_timeouts();
         let connection = Arc::clone(&ctx.arrival.connection);
         let has_agreed = move || connection.upgraded.load(Ordering::Relaxed);
-        upstream::for_upgrade(&mut peer, target.read_timeout, Arc::new(has_agreed));
+        upstream::for_upgrade(&mut peer, target.first_byte_timeout, Arc::new(has_agreed));
     }
     if upstream::speaks_only_http1(&peer, node) {
         gated(&mut peer);
@@ -122,12 +125,24 @@ impl Shared {
         to_origin_form(request);
         self.via.add(request, came.version);
         set_te(request, came);
+        let mut is_https = false;
         if let Some(client) = ctx.client() {
-            let named_by = ctx.options.client_ip_header.as_ref();
-            forward(request, client, named_by, original_host(came));
+            let options = &ctx.options;
+            let sources = Sources {
+                trusted: &options.trusted_proxies,
+                header: options.client_ip_header.as_ref(),
+            };
+            let sent = options.forwarded_headers;
+            let port = || *ctx.arrival.connection.port.get_or_init(|| port_of(session));
+            let port = sent.has(X_FORWARDED_PORT).then(port).flatten();
+            forward(request, &Hop { client, sources, host: original_host(came), port }, sent);
+            is_https = if client.trusted && came.headers.has(X_FORWARDED_PROTO) {
+                forwarded_proto(came) == Some("https")
+            } else {
+                client.secure
+            };
         }
         // Not what the client says of itself: an application takes it for how it was reached.
-        let is_https = forwarded_proto(request) == Some("https");
         request.set_scheme(if is_https { Scheme::Https } else { Scheme::Http });
         set_request_id(request, &mut ctx.request_id);
         if let Some(pinned) = ctx.pinned()
@@ -136,9 +151,19 @@ impl Shared {
             if let Some(route) = pinned.route {
                 paths::strip(pinned.domain.option_of(route), request);
             }
-            headers::edit_request(&options.request_headers, request);
+            let source =
+                headers::VariableSource { variables: &*ctx, came: headers::Came::of(session) };
+            headers::edit_request(&options.request_headers, request, source);
         }
         Ok(())
+    }
+}
+
+/// The port that the client has connected to.
+fn port_of(session: &impl Downstream) -> Option<u16> {
+    match session.ends() {
+        ProxyHeader::Proxied { server, .. } => Some(server.port()),
+        ProxyHeader::Local | ProxyHeader::Unnamed => None,
     }
 }
 

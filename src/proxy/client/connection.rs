@@ -1,8 +1,8 @@
 //! What is known of a connection before its first request.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Arc, OnceLock};
 
 use super::given_up::GivenUp;
 use crate::places::Uses;
@@ -39,6 +39,8 @@ pub(crate) struct Connection {
     pub(crate) requests: AtomicU32,
     /// What was agreed on, if it came over TLS.
     pub(crate) tls: Option<Agreed>,
+    /// The port that its client has connected to, where that is known; found out when it is asked for.
+    pub(crate) port: OnceLock<Option<u16>>,
     /// Set once Pingora's parser has accepted the request that was handed over.
     pub(crate) accepted: AtomicBool,
     /// Set once it speaks another protocol, which is nothing but bytes.
@@ -59,6 +61,11 @@ pub(crate) struct Agreed {
 }
 
 impl Connection {
+    /// The name that its client asked for in the TLS handshake.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.tls.as_ref()?.server_name.as_deref()
+    }
+
     /// Whether its client may expect the answer for `host`, which is normalised, from who it has
     /// connected to (RFC 9110 §7.4): it asked for this very name, or was shown a certificate for it.
     pub(crate) fn is_for(&self, host: &str) -> bool {

@@ -1,11 +1,10 @@
 //! The client's end of a request, whichever carrier has it.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use std::sync::LazyLock;
-
-use http::{Method, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
@@ -16,6 +15,7 @@ use super::pingora_head::{attached, attached_mut, pingora_response};
 use crate::heads::names::EXPECT;
 use crate::heads::{RequestHead, ResponseHead};
 use crate::model::ProxyHeader;
+use crate::telemetry::{KeptHeaders, LoggedHeader};
 
 /// How long the rest of a request body that nobody wants may take, so that its connection can be
 /// used again.
@@ -65,6 +65,12 @@ pub(crate) trait Downstream: Send {
 
     /// Whether what was read of the body can be sent once more.
     fn can_replay(&self) -> bool;
+
+    /// From now on these headers of answers are kept.
+    fn keep_headers(&mut self, wanted: &Arc<[LoggedHeader]>);
+
+    /// What was kept of the answer; `wanted` is what [`Self::keep_headers`] was given.
+    fn kept_headers(&self, wanted: &[LoggedHeader]) -> Option<Arc<KeptHeaders>>;
 
     /// Sends an answer whole; without a body its head ends it.
     ///
@@ -153,6 +159,17 @@ impl Downstream for Session {
 
     fn can_replay(&self) -> bool {
         !self.as_ref().retry_buffer_truncated()
+    }
+
+    /// The session keeps the whole head itself.
+    fn keep_headers(&mut self, _: &Arc<[LoggedHeader]>) {}
+
+    fn kept_headers(&self, wanted: &[LoggedHeader]) -> Option<Arc<KeptHeaders>> {
+        let head = self.response_written()?;
+        let visit = |header: &LoggedHeader, visit: &mut dyn FnMut(&[u8])| {
+            head.headers.get_all(header.name()).iter().map(HeaderValue::as_bytes).for_each(visit);
+        };
+        Some(Arc::new(KeptHeaders::of(wanted, visit)))
     }
 
     async fn answer(&mut self, head: ResponseHead, body: Option<Bytes>) -> Result<()> {

@@ -63,7 +63,7 @@ fn rightmost_untrusted(request: &RequestHead, peer: IpAddr, trusted: &[IpNet]) -
 }
 
 /// The entries of a line; empty ones are no entries (RFC 9110 §5.6.1.2).
-fn entries(line: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub(crate) fn entries(line: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     let entries = line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     entries.filter(|entry| !entry.is_empty())
 }
@@ -96,7 +96,7 @@ fn push(chain: &mut Vec<u8>, address: Option<IpAddr>) {
 }
 
 /// Reads an address as proxies write it: with a port, in brackets, with a zone.
-fn address(entry: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry.trim_ascii()).ok()?;
     let address = if let Some(bracketed) = text.strip_prefix('[') {
         let (address, port) = bracketed.split_once(']')?;

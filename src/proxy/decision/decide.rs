@@ -111,7 +111,7 @@ impl<'r> Case<'_, 'r> {
             }
         }
         let is_too_large = |most: Size| declared_too_large(self.facts.request, most.get());
-        options.max_body_bytes.is_some_and(is_too_large).then(|| Reason::BodyTooLarge.into())
+        self.domain.max_body_bytes().is_some_and(is_too_large).then(|| Reason::BodyTooLarge.into())
     }
 
     /// Whether the domain is under maintenance, or is asked for an ACME challenge that is not ours.

@@ -15,16 +15,17 @@ use crate::clock::whole_millis;
 use crate::heads::names::HOST;
 use crate::heads::{RequestHead, text_of};
 use crate::model::{
-    Explanation, HeaderLine, LiveTag, MatchedBy, OptionSet, RateLimit, Reason, Refusal,
-    RequestTimeouts, RequestUrl, TlsMode, normalise_host,
+    Explanation, HeaderLine, LiveTag, MatchedBy, RateLimit, Reason, Refusal, RequestTimeouts,
+    RequestUrl, TlsMode, normalise_host, time_in_words,
 };
 use crate::proxy::client::forwarded::Sources;
 use crate::proxy::client::sender::Client;
 use crate::proxy::host::HostServices;
+use crate::proxy::host::times::UpstreamTimes;
 use crate::proxy::limits::check_head;
 use crate::proxy::options::{Https, ProxyOptions, SharedOptions};
 use crate::proxy::wire::request::{Wire, has_plain_length};
-use crate::state::Snapshot;
+use crate::state::{DomainNode, DomainTimes, Snapshot};
 use crate::tls::Slot;
 
 /// Explains requests as the request path of these options would decide about them.
@@ -70,10 +71,10 @@ impl Explainer {
             live: None,
             balance: None,
             backends: Vec::new(),
-            timeouts: timeouts(&options, request.as_ref()),
+            timeouts: timeouts(&options, request.as_ref(), &DomainTimes::NONE),
             tries: options.upstream.max_tries,
             trusted_proxies: options.trusted_proxies.iter().map(ToString::to_string).collect(),
-            waits_secs: None,
+            waits_ms: None,
             redirected: None,
             answers_challenge: false,
             refused: None,
@@ -130,11 +131,8 @@ impl Explainer {
                     let (by, domain) = snapshot.route_by(host).ok_or(Reason::UnknownHost)?;
                     let site = Site { domain, route: domain.route_of(facts.path()) };
                     explanation.matched = Some(matched(domain, by, host));
-                    describe(site, snapshot, client.is_some(), explanation);
-                    if Kind::of(request) != Kind::WebSocket {
-                        let own = options.upstream.read_timeout_of(&domain.virtual_host);
-                        explanation.timeouts.read_ms = whole_millis(own);
-                    }
+                    describe(site, snapshot, client.is_some(), options, explanation);
+                    explanation.timeouts = timeouts(options, Some(request), domain.times());
                     progress.site = Some(site);
                 }
                 Verdict::First(Step::Count(_)) => progress.is_counted = true,
@@ -144,7 +142,7 @@ impl Explainer {
                 }
                 Verdict::First(Step::Wait(wait)) => {
                     let limits = wait.limits();
-                    explanation.waits_secs = Some(limits.max_wait_secs.get());
+                    explanation.waits_ms = Some(u64::from(limits.max_wait_secs.get()) * 1000);
                     if limits.max_waiting == 0 || limits.max_wait_secs.get() == 0 {
                         return Err(Reason::Paused.into());
                     }
@@ -224,24 +222,36 @@ fn describe(
     site: Site<'_>,
     snapshot: &Snapshot,
     is_client_known: bool,
+    options: &ProxyOptions,
     explanation: &mut Explanation,
 ) {
     let (node, virtual_host) = (site.domain, &site.domain.virtual_host);
     explanation.live = Some(LiveTag {
         tag: virtual_host.live.clone(),
+        app: virtual_host.app().cloned(),
+        release: node.live().release.clone(),
         previous: virtual_host.previous.clone(),
         since: None,
         switching: None,
     });
     explanation.balance = Some(virtual_host.top.balance.clone());
     explanation.route = site.route.map(|route| node.option_of(route).clone());
-    let pool = snapshot.pool(&node.tag_of(site.route).tag);
-    explanation.backends = pool.map(|pool| standings(pool)).unwrap_or_default();
-    explanation.notes = notes(virtual_host.options.get(), is_client_known);
+    let pool = snapshot.pool(&node.tag_of(site.route).pool);
+    let most = options.upstream.max_requests;
+    explanation.backends = pool.map(|pool| standings(pool, most)).unwrap_or_default();
+    explanation.notes = notes(node, is_client_known);
+    explanation.notes.extend(node.times().close_left.map(|after| {
+        let [after, spread] = [after.after(), after.spread()].map(time_in_words);
+        format!(
+            "a WebSocket or an event stream is ended {after} after its tag or its backend was left, within \
+             {spread}"
+        )
+    }));
 }
 
 /// What a client meets on the way to a backend.
-fn notes(options: &OptionSet, is_client_known: bool) -> Vec<String> {
+fn notes(node: &DomainNode, is_client_known: bool) -> Vec<String> {
+    let options = node.virtual_host.options.get();
     let mut notes = Vec::new();
     if let Some(pause) = &options.pause {
         notes.push(format!(
@@ -251,8 +261,9 @@ fn notes(options: &OptionSet, is_client_known: bool) -> Vec<String> {
     }
     let is_open = options.allow.is_empty() && options.deny.is_empty();
     if !is_client_known && !is_open {
-        let note = "`allow` or `deny` refuses some clients; check one with `--client ADDRESS`";
-        notes.push(note.to_owned());
+        notes.push(
+            "`allow` or `deny` refuses some clients; check one with `--client ADDRESS`".to_owned(),
+        );
     }
     let limits = [
         ("each client", &options.client_rate_limit),
@@ -263,7 +274,7 @@ fn notes(options: &OptionSet, is_client_known: bool) -> Vec<String> {
             notes.push(format!("{of} may make {requests} requests in {per_secs} s"));
         }
     }
-    if let Some(bytes) = options.max_body_bytes {
+    if let Some(bytes) = node.max_body_bytes() {
         notes.push(format!("a body may have up to {bytes} bytes"));
     }
     if options.sticky.is_some() {
@@ -272,21 +283,27 @@ fn notes(options: &OptionSet, is_client_known: bool) -> Vec<String> {
     notes
 }
 
-fn timeouts(options: &ProxyOptions, request: Option<&RequestHead>) -> RequestTimeouts {
-    let upstream = &options.upstream;
+fn timeouts(
+    options: &ProxyOptions,
+    request: Option<&RequestHead>,
+    own: &DomainTimes,
+) -> RequestTimeouts {
+    let times = UpstreamTimes::of(own, &options.upstream);
     let is_websocket = request.is_some_and(|request| Kind::of(request) == Kind::WebSocket);
     let (silent_backend, silent_client) = if is_websocket {
-        (options.websocket_idle_timeout, options.websocket_idle_timeout)
+        let idle = own.websocket_idle.unwrap_or(options.websocket_idle_timeout);
+        (idle, idle)
     } else {
-        (upstream.read_timeout, options.read_timeout)
+        (times.between_bytes, options.read_timeout)
     };
     RequestTimeouts {
-        connect_ms: whole_millis(upstream.connect_timeout),
+        connect_ms: whole_millis(times.connect),
+        first_byte_ms: Some(whole_millis(times.first_byte)),
         read_ms: whole_millis(silent_backend),
-        write_ms: whole_millis(upstream.write_timeout),
+        write_ms: whole_millis(times.write),
         client_read_ms: whole_millis(silent_client),
         client_write_ms: whole_millis(options.write_timeout),
-        idle_ms: whole_millis(upstream.idle_timeout),
+        idle_ms: whole_millis(options.upstream.idle_timeout),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which virtual host answers, and which of its backends could.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::clock::whole_millis;
@@ -21,15 +22,21 @@ pub(super) fn matched(node: &DomainNode, by: MatchedBy, host: &str) -> Match {
     };
     let name = virtual_host.names().find(fits).unwrap_or(&virtual_host.domain).clone();
     let domain = virtual_host.domain.clone();
-    Match { alias: name != domain, name, domain, by }
+    let unicode = domain.unicode();
+    Match { alias: name != domain, name, unicode, domain, by }
 }
 
-pub(super) fn standings(pool: &Pool) -> Vec<BackendStanding> {
+/// `most` requests may run at once on a backend that has no limit of its own.
+pub(super) fn standings(pool: &Pool, most: Option<NonZeroUsize>) -> Vec<BackendStanding> {
     let is_fit = |node: &&Arc<BackendNode>| node.standing() == Standing::Fit;
     let mut fit = pool.backends().iter().filter(is_fit);
     let any_fit = fit.clone().next().is_some();
     let others_fit = fit.any(|node| !node.backend.options.backup);
-    pool.backends().iter().map(|node| standing(node, any_fit, others_fit)).collect()
+    let standings = pool.backends().iter().map(|node| BackendStanding {
+        max_requests: node.live.max_requests(most).map(NonZeroUsize::get),
+        ..standing(node, any_fit, others_fit)
+    });
+    standings.collect()
 }
 
 fn standing(node: &BackendNode, any_fit: bool, others_fit: bool) -> BackendStanding {
@@ -53,10 +60,11 @@ fn standing(node: &BackendNode, any_fit: bool, others_fit: bool) -> BackendStand
         resolved: live.endpoints().texts(),
         scheme: backend.options.scheme,
         weight: backend.options.weight,
-        connect_ms: backend.options.connect_timeout_secs.map(|own| whole_millis(own.get())),
+        connect_ms: node.connect_timeout().map(whole_millis),
         state: backend.state,
         health: live.health_report(),
         in_flight: live.in_flight(),
+        max_requests: None,
         unfit,
     }
 }

@@ -14,6 +14,7 @@ use super::errors::malformed_answer;
 use super::fields::{keeps, strip_request};
 use super::relay::Relay;
 use super::request::{self, Body, frame};
+use super::tunnel::Tunnel;
 use crate::heads::RequestHead;
 use crate::heads::names::{CONNECTION, UPGRADE};
 use crate::link::Link;
@@ -173,11 +174,13 @@ impl Carrier {
                 response::Body::AsItIs => None,
             };
             let status = head.status;
+            relay.leaving = self.shared.leaving_stream(relay.client.request(), &head, relay.ctx);
             relay.client.begin(&mut head)?;
             if status == StatusCode::SWITCHING_PROTOCOLS {
                 relay.upgrade();
-                let timeouts = relay.ctx.tunnel_timeouts();
-                poll_fn(|cx| relay.poll_tunnel(cx, timeouts)).await;
+                let leaving = self.shared.leaving(relay.ctx);
+                let mut tunnel = Tunnel::new(relay.ctx.tunnel_timeouts(), leaving);
+                poll_fn(|cx| relay.poll_tunnel(cx, &mut tunnel)).await;
                 return Ok(());
             }
             if !status.is_informational() {

@@ -30,6 +30,7 @@ use crate::proxy::wire::body::Incoming;
 use crate::proxy::wire::clock::Clock;
 use crate::proxy::wire::head::{Whole, poll_read_some};
 use crate::proxy::wire::strict::Body;
+use crate::telemetry::{AnswerKeeper, KeptHeaders, LoggedHeader};
 
 /// How long what a client still sends is read behind an answer that closes the connection: one that is
 /// closed over bytes that nobody has read is reset, and the client may never see the answer.
@@ -44,6 +45,7 @@ pub(crate) struct Http1 {
     outbox: Outbox,
     framing: Framing,
     status: Option<StatusCode>,
+    keeper: AnswerKeeper,
     is_ended: bool,
     keeps: bool,
     sent: u64,
@@ -76,6 +78,7 @@ impl Http1 {
             outbox: Outbox::default(),
             framing: Framing::None,
             status: None,
+            keeper: AnswerKeeper::default(),
             is_ended: false,
             sent: 0,
             read_timeout: Duration::MAX,
@@ -206,6 +209,14 @@ impl Downstream for Http1 {
         }
     }
 
+    fn keep_headers(&mut self, wanted: &Arc<[LoggedHeader]>) {
+        self.keeper.keep(wanted);
+    }
+
+    fn kept_headers(&self, _: &[LoggedHeader]) -> Option<Arc<KeptHeaders>> {
+        self.keeper.kept()
+    }
+
     async fn answer(&mut self, head: ResponseHead, body: Option<Bytes>) -> Result<()> {
         send_whole(self, head, body).await
     }
@@ -311,6 +322,7 @@ impl Relayed for Http1 {
             head.headers.insert(CONNECTION, if self.keeps { "keep-alive" } else { "close" });
         }
         self.status = Some(head.status);
+        self.keeper.note(&head.headers);
         head.write(self.outbox.head());
         Ok(())
     }

@@ -27,6 +27,7 @@ use crate::proxy::client::downstream::{Downstream, tls_version};
 use crate::proxy::memory::{Account, Budget};
 use crate::proxy::wire::body::permitted_trailers;
 use crate::proxy::wire::clock::Clock;
+use crate::telemetry::{AnswerKeeper, KeptHeaders, LoggedHeader};
 
 /// What a request may hold without being counted: an answer that leaves at once.
 const UNCOUNTED: usize = 4 * 1024;
@@ -48,6 +49,7 @@ pub(crate) struct Http2 {
     pub(super) ending: Ending,
     framing: Framing,
     pub(super) status: Option<StatusCode>,
+    keeper: AnswerKeeper,
     pub(super) received: u64,
     pub(super) sent: u64,
     pub(super) read_timeout: Duration,
@@ -87,6 +89,7 @@ impl Http2 {
             ending: Ending::NotYet,
             framing: Framing::None,
             status: None,
+            keeper: AnswerKeeper::default(),
             received: 0,
             sent: 0,
             read_timeout: Duration::MAX,
@@ -211,6 +214,14 @@ impl Downstream for Http2 {
         self.replay.as_ref().map_or(self.received == 0, Replay::is_whole)
     }
 
+    fn keep_headers(&mut self, wanted: &Arc<[LoggedHeader]>) {
+        self.keeper.keep(wanted);
+    }
+
+    fn kept_headers(&self, _: &[LoggedHeader]) -> Option<Arc<KeptHeaders>> {
+        self.keeper.kept()
+    }
+
     async fn answer(&mut self, mut head: ResponseHead, body: Option<Bytes>) -> Result<()> {
         match body {
             Some(body) => send_whole(self, head, Some(body)).await,
@@ -236,9 +247,9 @@ impl Http2 {
         if !head.headers.has(DATE) {
             head.headers.append(DATE, get_cached_date());
         }
-        let response = head.take_http2();
-        let send = self.respond.send_response(response, is_end).map_err(unwritten_answer)?;
-        (self.send, self.status) = (Some(send), Some(head.status));
+        self.keeper.note(&head.headers);
+        let sent = self.respond.send_response(head.take_http2(), is_end);
+        (self.send, self.status) = (Some(sent.map_err(unwritten_answer)?), Some(head.status));
         if is_end {
             self.ending = Ending::Sent;
         }

@@ -18,6 +18,7 @@ use super::held::Held;
 use super::request::Body;
 use super::scratch;
 use crate::link::Link;
+use crate::proxy::carry::leaving::Leaving;
 use crate::proxy::carry::stages::RequestContext;
 use crate::proxy::carry::target::Target;
 use crate::proxy::host::compression::Encode;
@@ -47,8 +48,13 @@ pub(super) struct Relay<'r, C> {
     pub(super) asked: Instant,
     /// When something last went from the backend to the client.
     pub(super) answered: Instant,
+    /// Whether bytes of a head are waited for, and not the rest of what has begun.
+    awaits_head: bool,
+    first_byte_timeout: Duration,
     read_timeout: Duration,
     write_timeout: Duration,
+    /// When an answer that has no end of its own is ended.
+    pub(super) leaving: Option<Box<Leaving>>,
 }
 
 impl<'r, C: Relayed> Relay<'r, C> {
@@ -71,8 +77,11 @@ impl<'r, C: Relayed> Relay<'r, C> {
             encode: None,
             asked: now,
             answered: now,
+            awaits_head: true,
+            first_byte_timeout: target.first_byte_timeout,
             read_timeout: target.read_timeout,
             write_timeout: target.write_timeout,
+            leaving: None,
         }
     }
 
@@ -82,6 +91,8 @@ impl<'r, C: Relayed> Relay<'r, C> {
         loop {
             if let Some(head) = answer::take(&mut self.link.unread)? {
                 self.answered = Instant::now();
+                // There may be another one behind it.
+                self.awaits_head = self.link.unread.is_empty();
                 return Poll::Ready(Ok(head));
             }
             let Link { transport, unread, .. } = &mut *self.link;
@@ -92,7 +103,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
             };
             match read {
                 Ok(0) => return Poll::Ready(Err(no_answer(self.take_broken(), None, has_begun))),
-                Ok(_) => self.answered = Instant::now(),
+                Ok(_) => (self.answered, self.awaits_head) = (Instant::now(), false),
                 Err(error) => {
                     return Poll::Ready(Err(no_answer(self.take_broken(), Some(error), has_begun)));
                 }
@@ -110,6 +121,7 @@ impl<'r, C: Relayed> Relay<'r, C> {
     /// The answer that has this body behind its head begins.
     pub(super) fn begin_answer(&mut self, body: Incoming, encode: Option<Box<Encode>>) {
         (self.answer, self.encode) = (body, encode);
+        self.awaits_head = false;
     }
 
     /// The body of the answer, to its end.
@@ -133,10 +145,21 @@ impl<'r, C: Relayed> Relay<'r, C> {
                 Poll::Pending => break,
             }
         }
+        if self.poll_left(cx) {
+            // Nothing of it comes any more.
+            self.answer = Incoming::Ended;
+            return self.poll_end(cx);
+        }
         // What has come so far need not wait for the rest.
         self.poll_flush(cx)?;
         let has_room = self.client.poll_room(cx).is_ready();
         self.poll_waits(cx, self.client.is_full() || !has_room)
+    }
+
+    /// Whether the answer is ended because what it runs on was left.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> bool {
+        let ends_at = self.leaving.as_mut().and_then(|leaving| leaving.ends_at(cx));
+        ends_at.is_some_and(|at| self.client.poll_clock(cx, at))
     }
 
     /// Reads the next piece of the answer's body, and passes it on.
@@ -302,7 +325,8 @@ impl<'r, C: Relayed> Relay<'r, C> {
         } else {
             // It may say nothing while it reads.
             let silent = self.asked.max(self.answered);
-            until(silent.checked_add(self.read_timeout), Late::BackendSays);
+            let limit = if self.awaits_head { self.first_byte_timeout } else { self.read_timeout };
+            until(silent.checked_add(limit), Late::BackendSays);
         }
         if !self.link.outbox.is_empty() && !matches!(self.upload, Upload::Broken(_)) {
             until(self.asked.checked_add(self.write_timeout), Late::BackendTakes);

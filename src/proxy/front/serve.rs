@@ -2,8 +2,8 @@
 //! hands ready sessions to Pingora's `HttpProxy`.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -77,6 +77,7 @@ impl Front {
             uses: admitted.uses(),
             requests: AtomicU32::new(0),
             tls,
+            port: OnceLock::new(),
             accepted: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             given_up: GivenUp::default(),

@@ -13,6 +13,7 @@ pub(super) mod paths;
 pub(super) mod pause;
 mod services;
 pub(super) mod sticky;
+pub(super) mod times;
 
 pub(super) use answering::Host;
 

@@ -141,7 +141,7 @@ async fn a_paused_domain_says_so_first_and_what_comes_then() {
     let proxy = proxy_of(super::options(), &[("127.0.0.1:1", HealthStatus::Healthy)], options);
     let asked = Asked { host: "example.com", path: "/", headers: Vec::new() };
     let explanation = asked.explained(&proxy);
-    assert_eq!(explanation.waits_secs, Some(7));
+    assert_eq!(explanation.waits_ms, Some(7000));
     assert!(explanation.notes[0].contains("paused"), "{explanation:?}");
     assert!(explanation.notes[1].contains("3 requests in 1 s"), "{explanation:?}");
     assert_eq!(explanation.refused, None);

@@ -14,3 +14,4 @@ mod huffman;
 pub(super) mod malformed;
 pub(super) mod request;
 pub(super) mod strict;
+pub(super) mod web_socket;

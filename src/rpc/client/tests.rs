@@ -15,7 +15,7 @@ fn params() -> domain::DomainParams {
 
 async fn remove(server: &FakeServer) -> Result<Changed, ClientError> {
     let mut client = Client::connect(&server.socket()).await?;
-    client.call::<domain::Remove>(&params(), |()| {}).await
+    client.call::<domain::Remove>(&params(), |()| {}).await.map(|confirmed| confirmed.now)
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn progress_comes_in_order_and_only_this_calls() {
     let server = FakeServer::answering(&[
         progress(
             json!(ID),
-            json!({"phase": "switched", "revision": 3, "switch_us": 900,
+            json!({"phase": "switched", "revision": 3, "switch_ms": 0.9,
             "steps": [{"domain": "example.com", "from": "b", "to": "a"}]}),
         ),
         progress(json!(ID), json!({"phase": "of a newer server"})),
@@ -46,7 +46,7 @@ async fn progress_comes_in_order_and_only_this_calls() {
         progress(json!(ID), json!({"phase": "draining", "remaining": 1})),
         json!({"jsonrpc": "2.0", "id": ID, "result": {
             "steps": [], "unchanged": [], "revision": 3, "outcome": {"state": "done"},
-            "gate_ms": 0, "switch_us": 0, "drain_ms": 0}}),
+            "gate_ms": 0, "switch_ms": 0, "drain_ms": 0}}),
     ]);
     let mut seen = Vec::new();
     let params = switch::UndoParams {
@@ -60,8 +60,14 @@ async fn progress_comes_in_order_and_only_this_calls() {
         from: "b".parse().unwrap(),
         to: "a".parse().unwrap(),
     };
-    let switched = SwitchProgress::Switched { steps: vec![step], revision: 3, switch_us: 900 };
-    assert_eq!(seen, [switched, SwitchProgress::Draining { remaining: 1 }]);
+    let switched = SwitchProgress::Switched {
+        steps: vec![step],
+        revision: 3,
+        switch_ms: Some(Duration::from_micros(900).into()),
+    };
+    // One of an older server.
+    let draining = SwitchProgress::Draining { remaining: 1, web_sockets: 0, ended_in_ms: None };
+    assert_eq!(seen, [switched, draining]);
 }
 
 #[tokio::test]
@@ -159,7 +165,7 @@ async fn a_server_that_turns_clients_away_unread_is_still_heard() {
 /// What a server one minor version newer might answer: members, kinds and values that are new.
 #[tokio::test]
 async fn what_a_newer_server_adds_is_tolerated() {
-    let health = json!({"status": "wobbly", "since_ms": 1, "checked_ms": 1, "latency_us": 1,
+    let health = json!({"status": "wobbly", "since_ms": 1, "checked_ms": 1, "latency_ms": 0.001,
         "last_status": 200, "last_error": null, "failed_ms": null, "trend": "up"});
     let server = FakeServer::answering(&[json!({"jsonrpc": "2.0", "id": ID, "server": "0.2.0",
         "result": {"revision": 1, "id": "web", "address": "127.0.0.1:1", "resolved": [], "tags": [],

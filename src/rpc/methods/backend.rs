@@ -6,12 +6,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, Listed, Open, Page, PageParams};
-use crate::control::{BackendEdit, ControlError, Probed, find};
+use super::{Changed, Confirmed, Listed, Open, Page, PageParams};
+use crate::control::{BackendEdit, ControlError, Effect, Probed, find};
 use crate::model::record::{self, Edited, New, Shown};
 use crate::model::{
-    Backend, BackendAddr, BackendId, BackendOptions, BackendState, DomainName, HealthReport, Tag,
-    nonzero_millis,
+    Backend, BackendAddr, BackendId, BackendOptions, BackendState, DomainName, HealthCheckOptions,
+    HealthReport, Tag, nonzero_millis,
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
 use crate::rpc::method::Method;
@@ -27,25 +27,25 @@ methods! {
     /// One backend.
     Show, "backend.show", BackendParams => BackendInfo, faults [NotFound];
     /// Adds a backend; it is probed at once.
-    Add, "backend.add", AddParams => BackendInfo, faults [AlreadyExists];
+    Add, "backend.add", AddParams => Confirmed<BackendInfo>, faults [AlreadyExists];
     /// Changes a backend; options that are not given stay unchanged.
-    Set, "backend.set", SetParams => BackendInfo, faults [NotFound];
+    Set, "backend.set", SetParams => Confirmed<BackendInfo>, faults [NotFound];
     /// Drains a backend and removes it.
-    Remove, "backend.remove", DrainParams => Changed, progress DrainProgress,
+    Remove, "backend.remove", DrainParams => Confirmed<Changed>, progress DrainProgress,
         faults [NotFound, Conflict, Timeout];
     /// Adds tags to a backend.
-    AddTags, "backend.tag", TagParams => BackendInfo, faults [NotFound];
+    AddTags, "backend.tag", TagParams => Confirmed<BackendInfo>, faults [NotFound];
     /// Removes tags from a backend.
-    RemoveTags, "backend.untag", TagParams => BackendInfo, faults [NotFound];
+    RemoveTags, "backend.untag", TagParams => Confirmed<BackendInfo>, faults [NotFound];
     /// Sends no new requests to a backend; its running requests finish.
-    Drain, "backend.drain", DrainParams => BackendInfo, progress DrainProgress,
+    Drain, "backend.drain", DrainParams => Confirmed<BackendInfo>, progress DrainProgress,
         faults [NotFound, Timeout];
     /// Sends requests to a backend again.
-    Ready, "backend.ready", ReadyParams => BackendInfo, faults [NotFound, Unhealthy, Timeout];
+    Ready, "backend.ready", ReadyParams => Confirmed<BackendInfo>, faults [NotFound, Unhealthy, Timeout];
     /// Probes a backend now, whatever its state. The outcome counts as that of any other probe.
     Probe, "backend.probe", BackendParams => ProbeReport, faults [NotFound];
     /// Sends neither requests nor probes to a backend.
-    Disable, "backend.disable", DrainParams => BackendInfo, progress DrainProgress,
+    Disable, "backend.disable", DrainParams => Confirmed<BackendInfo>, progress DrainProgress,
         faults [NotFound, Timeout];
 }
 
@@ -192,6 +192,9 @@ pub(crate) struct BackendInfo {
     /// Domains that it serves now; at most ten, by name. Empty in lists.
     #[serde(default)]
     pub serves: Vec<DomainName>,
+    /// The health check by which it is probed now, with every key, wherever that comes from. Not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check_in_effect: Option<Shown<HealthCheckOptions>>,
 }
 
 impl Run for List {
@@ -209,7 +212,7 @@ impl Run for Show {
         let BackendParams { id } = params;
         let snapshot = server.control.snapshot();
         let node = find::backend(&snapshot, &id)?;
-        Ok(BackendInfo { serves: served_by(&snapshot, node), ..backend(&snapshot, node) })
+        Ok(BackendInfo { serves: served_by(&snapshot, node), ..in_full(server, &snapshot, node) })
     }
 }
 
@@ -220,8 +223,7 @@ impl Run for Add {
             .map_err(|error| ControlError::backend_option(&id, error))?;
         let state = BackendState::Ready;
         let new = Backend { id: id.clone(), address, tags, options, state };
-        let snapshot = server.control.add_backend(call.caller(), new).await?;
-        info(&snapshot, &id)
+        changed(server, server.control.add_backend(call.caller(), new).await?, &id)
     }
 }
 
@@ -229,8 +231,8 @@ impl Run for Set {
     async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Answered<Self> {
         let SetParams { id, address, options, tags, state, force } = params;
         let edit = BackendEdit { address, options: options.values, tags, state, force };
-        let snapshot = server.control.set_backend(call.caller(), id.clone(), edit).await?;
-        info(&snapshot, &id)
+        let effect = server.control.set_backend(call.caller(), id.clone(), edit).await?;
+        changed(server, effect, &id)
     }
 }
 
@@ -241,27 +243,26 @@ impl Run for Remove {
         let report = call.reporter::<Self>();
         let progress = move |remaining| report(DrainProgress { remaining });
         let (control, caller) = (server.control.clone(), call.caller());
-        let snapshot = to_its_end(async move {
+        let Effect { snapshot, changed } = to_its_end(async move {
             control.remove_backend(caller, id, timeout, force, progress).await
         })
         .await?;
-        Ok(Changed { revision: snapshot.revision() })
+        Ok(Confirmed::new(Changed { revision: snapshot.revision() }, changed))
     }
 }
 
 impl Run for AddTags {
     async fn run(server: &Dispatch, params: TagParams, call: &Call) -> Answered<Self> {
         let TagParams { id, tags, force: _ } = params;
-        let snapshot = server.control.tag_backend(call.caller(), id.clone(), tags).await?;
-        info(&snapshot, &id)
+        changed(server, server.control.tag_backend(call.caller(), id.clone(), tags).await?, &id)
     }
 }
 
 impl Run for RemoveTags {
     async fn run(server: &Dispatch, params: TagParams, call: &Call) -> Answered<Self> {
         let TagParams { id, tags, force } = params;
-        let snapshot = server.control.untag_backend(call.caller(), id.clone(), tags, force).await?;
-        info(&snapshot, &id)
+        let effect = server.control.untag_backend(call.caller(), id.clone(), tags, force).await?;
+        changed(server, effect, &id)
     }
 }
 
@@ -281,12 +282,13 @@ impl Run for Ready {
     async fn run(server: &Dispatch, params: ReadyParams, call: &Call) -> Answered<Self> {
         let ReadyParams { id, wait, timeout_ms } = params;
         let state = BackendState::Ready;
-        server.control.set_backend_state(call.caller(), id.clone(), state, false).await?;
+        let effect =
+            server.control.set_backend_state(call.caller(), id.clone(), state, false).await?;
         if wait {
             let timeout = timeout_ms.map(Duration::from_millis);
             server.control.wait_backend_healthy(&id, timeout).await?;
         }
-        info(&server.control.snapshot(), &id)
+        changed(server, Effect { snapshot: server.control.snapshot(), ..effect }, &id)
     }
 }
 
@@ -304,22 +306,43 @@ async fn take_out<M: Method<Progress = DrainProgress>>(
     DrainParams { id, wait, timeout_ms, force }: DrainParams,
     call: &Call,
     state: BackendState,
-) -> Result<BackendInfo, Failure> {
-    server.control.set_backend_state(call.caller(), id.clone(), state, force).await?;
+) -> Result<Confirmed<BackendInfo>, Failure> {
+    let effect = server.control.set_backend_state(call.caller(), id.clone(), state, force).await?;
     if wait {
         let report = call.reporter::<M>();
         let progress = move |remaining| report(DrainProgress { remaining });
         let timeout = timeout_ms.map(Duration::from_millis);
         server.control.drain_backend(&id, timeout, progress).await?;
     }
-    info(&server.control.snapshot(), &id)
+    changed(server, Effect { snapshot: server.control.snapshot(), ..effect }, &id)
 }
 
-fn info(snapshot: &Snapshot, id: &BackendId) -> Result<BackendInfo, Failure> {
-    Ok(backend(snapshot, find::backend(snapshot, id)?))
+/// The backend after a change.
+fn changed(
+    server: &Dispatch,
+    effect: Effect,
+    id: &BackendId,
+) -> Result<Confirmed<BackendInfo>, Failure> {
+    let Effect { snapshot, changed } = effect;
+    let now = in_full(server, &snapshot, find::backend(&snapshot, id)?);
+    Ok(Confirmed::new(now, changed))
 }
 
-/// A backend with its observed state; in lists without the domains that it serves.
+/// A backend with its observed state, and how that is observed.
+fn in_full(server: &Dispatch, snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
+    let (address, options) = (&node.backend.address, server.control.options());
+    let own = node.health_check();
+    let check = own.check_over(&options.health_check).at(address).in_full(address);
+    let (mut shown, own) = (Shown::from(&check), record::values(&**own));
+    for (key, written) in &options.health_check_written {
+        if !own.contains_key(key) && shown.values.contains_key(key) {
+            shown.values.insert(key.clone(), written.clone());
+        }
+    }
+    BackendInfo { health_check_in_effect: Some(shown), ..backend(snapshot, node) }
+}
+
+/// A backend with its observed state, as lists have it.
 fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
     let backend = &node.backend;
     BackendInfo {
@@ -335,6 +358,7 @@ fn backend(snapshot: &Snapshot, node: &BackendNode) -> BackendInfo {
         requests: node.live.requests(),
         failures: node.live.failures(),
         serves: Vec::new(),
+        health_check_in_effect: None,
     }
 }
 
@@ -345,7 +369,7 @@ fn served_by(snapshot: &Snapshot, node: &BackendNode) -> Vec<DomainName> {
     }
     snapshot
         .domains()
-        .filter(|domain| domain.virtual_host.serving().any(|tag| node.backend.tags.contains(tag)))
+        .filter(|domain| domain.virtual_host.serving_pools().any(|pool| node.backend.is_in(&pool)))
         .take(MAX_SERVED)
         .map(|domain| domain.virtual_host.domain.clone())
         .collect()

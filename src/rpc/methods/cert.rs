@@ -5,9 +5,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Listed, NoParams, Page, PageParams};
+use super::{Confirmed, Listed, NoParams, Page, PageParams};
+use crate::clock::{date, time};
 use crate::model::{
-    AccountInfo, AcmeDetail, CertificateReport, DomainName, RevocationReason, nonzero_millis,
+    AccountInfo, AcmeDetail, CertificateReport, CertificateSource, DomainName, RevocationReason,
+    nonzero_millis,
 };
 use crate::rpc::dispatch::{Call, Dispatch, to_its_end};
 use crate::rpc::run::{Answered, Run, methods};
@@ -18,16 +20,16 @@ methods! {
     /// The certificate of one name, with its state and the last attempts to get it.
     Show, "cert.show", NameParams => CertificateDetail, faults [NotFound];
     /// Orders a certificate now, and answers when the order has begun; `cert.wait` waits for its end.
-    Renew, "cert.renew", RenewParams => CertificateReport, faults [NotFound, Conflict];
+    Renew, "cert.renew", RenewParams => Confirmed<CertificateReport>, faults [NotFound, Conflict];
     /// Waits until no order for a name is running: its certificate is valid, or the last attempt failed.
     Wait, "cert.wait", WaitParams => CertificateReport, progress WaitProgress,
         faults [NotFound, Timeout];
     /// Imports a certificate with its key, and serves it from now on.
-    Import, "cert.import", ImportParams => CertificateReport, faults [NotFound, Conflict];
+    Import, "cert.import", ImportParams => Confirmed<CertificateReport>, faults [NotFound, Conflict];
     /// The served certificate of a name with its chain, and with its key if requested.
     Export, "cert.export", ExportParams => Exported, faults [NotFound];
     /// Asks the CA to revoke the served certificate of a name.
-    Revoke, "cert.revoke", RevokeParams => CertificateReport, faults [NotFound, Conflict];
+    Revoke, "cert.revoke", RevokeParams => Confirmed<CertificateReport>, faults [NotFound, Conflict];
     /// The root certificate of the server's own CA.
     Ca, "cert.ca", NoParams => Authority;
     /// The accounts at the ACME CAs, with their DNS records.
@@ -183,7 +185,9 @@ impl Run for Show {
 impl Run for Renew {
     async fn run(server: &Dispatch, params: RenewParams, _: &Call) -> Answered<Self> {
         let RenewParams { name, force } = params;
-        Ok(server.certificates.renew(name, force).await?)
+        let before = report(server, &name);
+        let after = server.certificates.renew(name, force).await?;
+        Ok(confirmed(before.as_ref(), after))
     }
 }
 
@@ -201,8 +205,46 @@ impl Run for Import {
     async fn run(server: &Dispatch, params: ImportParams, call: &Call) -> Answered<Self> {
         let ImportParams { name, cert, key } = params;
         let (certificates, actor) = (server.certificates.clone(), call.actor.clone());
-        to_its_end(async move { certificates.import(actor, name, &cert, &key).await }).await
+        let before = report(server, &name);
+        let after =
+            to_its_end(async move { certificates.import(actor, name, &cert, &key).await }).await?;
+        Ok(confirmed(before.as_ref(), after))
     }
+}
+
+/// The certificate before a command; `None` of a name that has none, which the command says itself.
+fn report(server: &Dispatch, name: &DomainName) -> Option<CertificateReport> {
+    server.certificates.show(name).ok().map(|(report, _)| report)
+}
+
+/// The certificate after a command, with what has changed since it was as `before`.
+fn confirmed(
+    before: Option<&CertificateReport>,
+    after: CertificateReport,
+) -> Confirmed<CertificateReport> {
+    let served = |report: &CertificateReport| {
+        report.served.as_ref().map_or_else(
+            || "none".to_owned(),
+            |served| format!("{} until {}", served.issuer, date(time(served.not_after_ms))),
+        )
+    };
+    let sha256 = |report: &CertificateReport| report.served.as_ref().map(|of| of.sha256.clone());
+    let source = |report: &CertificateReport| {
+        report.source.map_or("none", CertificateSource::as_str).to_owned()
+    };
+    let mut changed = Vec::new();
+    if let Some(before) = before {
+        if sha256(before) != sha256(&after) {
+            changed.push(format!("certificate: {} → {}", served(before), served(&after)));
+        }
+        if before.source != after.source {
+            changed.push(format!("source: {} → {}", source(before), source(&after)));
+        }
+        if before.state != after.state {
+            changed.push(format!("status: {} → {}", before.state, after.state));
+        }
+    }
+    Confirmed::new(after, changed)
 }
 
 impl Run for Export {
@@ -217,7 +259,12 @@ impl Run for Revoke {
     async fn run(server: &Dispatch, params: RevokeParams, call: &Call) -> Answered<Self> {
         let RevokeParams { name, reason } = params;
         let (certificates, actor) = (server.certificates.clone(), call.actor.clone());
-        to_its_end(async move { certificates.revoke(actor, name, reason).await }).await
+        let before = report(server, &name);
+        let after =
+            to_its_end(async move { certificates.revoke(actor, name, reason).await }).await?;
+        let mut confirmed = confirmed(before.as_ref(), after);
+        confirmed.changed.get_or_insert_default().insert(0, format!("revoked, reason {reason}"));
+        Ok(confirmed)
     }
 }
 

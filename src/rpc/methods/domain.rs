@@ -7,12 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Changed, Listed, Page, PageParams};
-use crate::control::{ControlError, DomainEdit, NewDomain, find};
+use super::{Changed, Confirmed, Listed, Open, Page, PageParams};
+use crate::control::{ControlError, DomainEdit, Effect, NewDomain, find};
 use crate::model::record::{self, Edited, New, Shown};
 use crate::model::{
-    BackendState, DomainName, HealthStatus, HostOptions, Tag, TopOptions, VirtualHost,
-    nonzero_millis,
+    BackendState, DomainMode, DomainName, HealthStatus, HostOptions, PoolName, ReleaseLabel, Tag,
+    TopOptions, VirtualHost, nonzero_millis,
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure};
 use crate::rpc::run::{Answered, Run, methods};
@@ -24,11 +24,11 @@ methods! {
     /// One virtual host, by its name or an alias.
     Show, "domain.show", DomainParams => DomainInfo, faults [NotFound];
     /// Adds a virtual host.
-    Add, "domain.add", AddParams => DomainInfo, faults [NotFound, AlreadyExists];
+    Add, "domain.add", AddParams => Confirmed<DomainInfo>, faults [NotFound, AlreadyExists];
     /// Changes a virtual host's options; options that are not given stay unchanged.
-    Set, "domain.set", SetParams => DomainInfo, faults [NotFound, AlreadyExists];
+    Set, "domain.set", SetParams => Confirmed<DomainInfo>, faults [NotFound, AlreadyExists];
     /// Removes a virtual host with its aliases.
-    Remove, "domain.remove", DomainParams => Changed, faults [NotFound];
+    Remove, "domain.remove", DomainParams => Confirmed<Changed>, faults [NotFound];
     /// Waits until the live tag is healthy, or until the old tags have drained.
     Wait, "domain.wait", WaitParams => DomainInfo, progress WaitProgress,
         faults [NotFound, Unhealthy, Timeout];
@@ -119,10 +119,19 @@ pub(crate) struct DomainInfo {
     pub revision: u64,
     /// Its name.
     pub domain: DomainName,
+    /// Its name as people write it, where that is another form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unicode: Option<String>,
+    /// Whether its requests are served, wait or are answered with 503.
+    #[serde(default)]
+    pub mode: Open<DomainMode>,
     /// The tag that serves it.
     pub live: Tag,
     /// The tag before the last switch.
     pub previous: Option<Tag>,
+    /// What the operator calls the version that was deployed there; absent if it has no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseLabel>,
     #[serde(flatten)]
     pub top: Shown<TopOptions>,
     /// Its other options. Hashes of passwords are not shown.
@@ -166,11 +175,11 @@ impl Run for List {
     async fn run(server: &Dispatch, params: PageParams<DomainName>, _: &Call) -> Answered<Self> {
         let snapshot = server.control.snapshot();
         // Many domains share a tag: its backends are counted once a page.
-        let mut pools: HashMap<&Tag, PoolInfo> = HashMap::new();
+        let mut pools: HashMap<&PoolName, PoolInfo> = HashMap::new();
         let nodes = snapshot.domains_after(params.after.as_ref());
         let (page, next) = params.take(nodes, |node| node.virtual_host.domain.clone());
         let entries = page.into_iter().map(|node| {
-            let live = &node.virtual_host.live;
+            let live = &node.live().pool;
             served(&snapshot, node, *pools.entry(live).or_insert_with(|| pool(&snapshot, live)))
         });
         let entries = entries.collect();
@@ -194,8 +203,7 @@ impl Run for Add {
         let virtual_host =
             VirtualHost { domain: domain.clone(), live, previous: None, top, options };
         let new = NewDomain { virtual_host, force };
-        let snapshot = server.control.add_domain(call.caller(), new).await?;
-        info(&snapshot, &domain)
+        changed(server.control.add_domain(call.caller(), new).await?, &domain)
     }
 }
 
@@ -203,16 +211,16 @@ impl Run for Set {
     async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Answered<Self> {
         let SetParams { domain, top, options } = params;
         let edit = DomainEdit { top: top.values, options };
-        let snapshot = server.control.set_domain(call.caller(), domain.clone(), edit).await?;
-        info(&snapshot, &domain)
+        changed(server.control.set_domain(call.caller(), domain.clone(), edit).await?, &domain)
     }
 }
 
 impl Run for Remove {
     async fn run(server: &Dispatch, params: DomainParams, call: &Call) -> Answered<Self> {
         let DomainParams { domain } = params;
-        let snapshot = server.control.remove_domain(call.caller(), domain).await?;
-        Ok(Changed { revision: snapshot.revision() })
+        let Effect { snapshot, changed } =
+            server.control.remove_domain(call.caller(), domain).await?;
+        Ok(Confirmed::new(Changed { revision: snapshot.revision() }, changed))
     }
 }
 
@@ -234,13 +242,19 @@ impl Run for Wait {
     }
 }
 
+/// The virtual host after a change.
+fn changed(effect: Effect, name: &DomainName) -> Result<Confirmed<DomainInfo>, Failure> {
+    let Effect { snapshot, changed } = effect;
+    Ok(Confirmed::new(info(&snapshot, name)?, changed))
+}
+
 fn info(snapshot: &Snapshot, name: &DomainName) -> Result<DomainInfo, Failure> {
     Ok(domain(snapshot, find::domain(snapshot, name)?))
 }
 
 /// A virtual host with what serves it now.
 fn domain(snapshot: &Snapshot, node: &DomainNode) -> DomainInfo {
-    served(snapshot, node, pool(snapshot, &node.virtual_host.live))
+    served(snapshot, node, pool(snapshot, &node.live().pool))
 }
 
 fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainInfo {
@@ -249,8 +263,11 @@ fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainI
     DomainInfo {
         revision: snapshot.revision(),
         domain: virtual_host.domain.clone(),
+        unicode: virtual_host.domain.unicode(),
+        mode: virtual_host.mode().into(),
         live: live.clone(),
         previous: virtual_host.previous.clone(),
+        release: node.live().release.clone(),
         top: (&virtual_host.top).into(),
         options: virtual_host.options.shown(),
         backends,
@@ -263,10 +280,10 @@ fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainI
     }
 }
 
-/// How many backends of a tag can serve.
-pub(super) fn pool(snapshot: &Snapshot, tag: &Tag) -> PoolInfo {
+/// How many backends of a pool can serve.
+pub(super) fn pool(snapshot: &Snapshot, name: &PoolName) -> PoolInfo {
     let mut info = PoolInfo { total: 0, ready: 0, healthy: 0 };
-    for node in snapshot.pool(tag).into_iter().flat_map(|pool| pool.backends()) {
+    for node in snapshot.pool(name).into_iter().flat_map(|pool| pool.backends()) {
         info.total += 1;
         if node.backend.state == BackendState::Ready {
             info.ready += 1;

@@ -5,6 +5,7 @@
 //! not know are refused, results that a client does not know are ignored. Durations are in
 //! milliseconds, points in time in milliseconds since the Unix epoch.
 
+pub(crate) mod app;
 pub(crate) mod backend;
 pub(crate) mod cert;
 pub(crate) mod config;
@@ -21,5 +22,5 @@ pub(crate) mod token;
 
 pub(crate) use open::Open;
 
-pub(crate) use super::method::{Changed, Method, NoParams};
+pub(crate) use super::method::{Changed, Confirmed, Method, NoParams};
 pub(crate) use super::page::{Listed, PAGE, Page, PageParams};

@@ -1,12 +1,13 @@
 //! Methods on names: what a shell completes a word with.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::domain::pool;
-use crate::model::{BackendState, DomainName, Pattern, Tag, counted};
+use crate::model::{BackendState, DomainName, Pattern, PoolName, Tag, counted, unicode_host};
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
 use crate::state::{BackendNode, DomainNode, Snapshot};
@@ -22,6 +23,9 @@ methods! {
 pub(crate) struct CompleteParams {
     /// The kind of name.
     pub noun: Noun,
+    /// Only tags of this domain's app; with `noun` `tag`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainName>,
     /// The text that the names begin with. Without it, all names.
     #[serde(default)]
     pub prefix: String,
@@ -39,6 +43,8 @@ pub(crate) enum Noun {
     Tag,
     /// Backends.
     Backend,
+    /// Apps.
+    App,
 }
 
 /// The answer of `name.complete`.
@@ -55,9 +61,13 @@ pub(crate) struct NameList {
 
 /// A name with a short description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(clippy::struct_field_names, reason = "the names are those of the wire")]
 pub(crate) struct Name {
     /// The name.
     pub name: String,
+    /// A domain's name as people write it, where that is another form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unicode: Option<String>,
     /// A short description.
     pub about: String,
 }
@@ -78,24 +88,52 @@ fn complete(snapshot: &Snapshot, params: &CompleteParams) -> NameList {
     let prefix = params.prefix.as_str();
     let (names, more) = match params.noun {
         Noun::Domain => {
-            let names = snapshot.domains().flat_map(|node| {
+            let names = snapshot.domains().flat_map(move |node| {
                 let host = &node.virtual_host;
-                let own = std::iter::once((Text::from(&host.domain), (node, false)));
-                own.chain(host.top.aliases.iter().map(move |name| (Text::from(name), (node, true))))
+                host.names().map(move |name| (Text::of(name, prefix), (node, name)))
             });
-            chosen(names, prefix, limit, |(node, alias)| about_domain(node, alias))
+            chosen(names, prefix, limit, |_, (node, name)| Name {
+                name: name.to_string(),
+                unicode: name.unicode(),
+                about: about_domain(node, name),
+            })
         }
         Noun::Tag => {
-            let names = snapshot.tags().into_iter().map(|tag| (Text::Plain(tag.as_str()), tag));
-            chosen(names, prefix, limit, |tag| {
-                let pool = pool(snapshot, tag);
-                format!("{} of {} healthy", pool.healthy, counted(pool.total, "backend"))
+            let of = params.domain.as_ref().and_then(|domain| snapshot.domain(domain));
+            let is_own = |name: &&PoolName| {
+                of.is_none_or(|node| node.virtual_host.app() == name.app.as_ref())
+            };
+            let mut names: Vec<_> = snapshot.pools().into_iter().filter(is_own).collect();
+            names.sort_by_key(|name| &name.tag);
+            // Two apps may have a tag of one name, which is one word to type.
+            names.dedup_by_key(|name| &name.tag);
+            let names = names.into_iter();
+            let names = names.map(|name| (Text::Plain(name.tag.as_str().into()), name));
+            chosen(names, prefix, limit, |text, name| {
+                let pool = pool(snapshot, name);
+                let about =
+                    format!("{} of {} healthy", pool.healthy, counted(pool.total, "backend"));
+                Name { name: text.to_string(), unicode: None, about }
             })
         }
         Noun::Backend => {
+            let names = snapshot
+                .backends()
+                .map(|node| (Text::Plain(node.backend.id.as_str().into()), node));
+            chosen(names, prefix, limit, |name, node| Name {
+                name: name.to_string(),
+                unicode: None,
+                about: about_backend(node),
+            })
+        }
+        Noun::App => {
             let names =
-                snapshot.backends().map(|node| (Text::Plain(node.backend.id.as_str()), node));
-            chosen(names, prefix, limit, |node| about_backend(node))
+                snapshot.apps().map(|node| (Text::Plain(node.app.name.as_str().into()), node));
+            chosen(names, prefix, limit, |text, node| Name {
+                name: text.to_string(),
+                unicode: None,
+                about: counted(node.domains().len(), "domain"),
+            })
         }
     };
     NameList { revision: snapshot.revision(), names, more }
@@ -103,25 +141,26 @@ fn complete(snapshot: &Snapshot, params: &CompleteParams) -> NameList {
 
 /// A name that is looked at without being written out, in the order that its text has: there may be a
 /// hundred thousand of them, and a person waits for the key press.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Text<'a> {
     Default,
-    Wildcard(&'a str),
-    Plain(&'a str),
+    Wildcard(Cow<'a, str>),
+    Plain(Cow<'a, str>),
 }
 
-impl<'a> From<&'a DomainName> for Text<'a> {
-    fn from(name: &'a DomainName) -> Self {
-        match name.pattern() {
-            Pattern::Default => Self::Default,
-            Pattern::Wildcard(base) => Self::Wildcard(base),
-            Pattern::Exact(name) => Self::Plain(name),
-        }
+impl<'a> Text<'a> {
+    /// A domain as people write it; in its ASCII form where only that begins with `prefix`.
+    fn of(name: &'a DomainName, prefix: &str) -> Self {
+        let (host, make): (&str, fn(Cow<'a, str>) -> Self) = match name.pattern() {
+            Pattern::Default => return Self::Default,
+            Pattern::Wildcard(base) => (base, Self::Wildcard),
+            Pattern::Exact(name) => (name, Self::Plain),
+        };
+        let unicode = unicode_host(host).map(|host| make(host.into()));
+        unicode.filter(|name| name.starts_with(prefix)).unwrap_or_else(|| make(host.into()))
     }
-}
 
-impl Text<'_> {
-    fn starts_with(self, prefix: &str) -> bool {
+    fn starts_with(&self, prefix: &str) -> bool {
         match self {
             Self::Default => "*".starts_with(prefix),
             Self::Wildcard(base) => match prefix.strip_prefix("*.") {
@@ -149,11 +188,11 @@ fn chosen<'a, T>(
     all: impl Iterator<Item = (Text<'a>, T)>,
     prefix: &str,
     limit: usize,
-    about: impl Fn(T) -> String,
+    made: impl Fn(Text<'a>, T) -> Name,
 ) -> (Vec<Name>, bool) {
     let mut fitting = all.filter(|(name, _)| name.starts_with(prefix));
     let mut names: Vec<_> = fitting.by_ref().take(limit).collect();
-    names.sort_by_key(|(name, _)| *name);
+    names.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut more = false;
     for (name, of) in fitting {
         more = true;
@@ -164,13 +203,16 @@ fn chosen<'a, T>(
             names[last] = (name, of);
         }
     }
-    let shown = |(name, of): (Text<'_>, T)| Name { name: name.to_string(), about: about(of) };
-    (names.into_iter().map(shown).collect(), more)
+    (names.into_iter().map(|(name, of)| made(name, of)).collect(), more)
 }
 
-fn about_domain(node: &DomainNode, alias: bool) -> String {
+fn about_domain(node: &DomainNode, name: &DomainName) -> String {
     let host = &node.virtual_host;
-    if alias { format!("alias of {}", host.domain) } else { format!("live {}", host.live) }
+    if *name == host.domain {
+        format!("live {}", host.live)
+    } else {
+        format!("alias of {}", host.domain.shown())
+    }
 }
 
 fn about_backend(node: &BackendNode) -> String {
@@ -206,7 +248,8 @@ mod tests {
     }
 
     fn domains(snapshot: &Snapshot, prefix: &str, limit: Option<usize>) -> (Vec<String>, bool) {
-        let params = CompleteParams { noun: Noun::Domain, prefix: prefix.to_owned(), limit };
+        let params =
+            CompleteParams { noun: Noun::Domain, domain: None, prefix: prefix.to_owned(), limit };
         let list = complete(snapshot, &params);
         (list.names.into_iter().map(|name| name.name).collect(), list.more)
     }
@@ -223,6 +266,34 @@ mod tests {
         ] {
             assert_eq!(domains(&snapshot, prefix, None).0, found, "{prefix}");
         }
+    }
+
+    #[test]
+    fn a_name_is_found_by_either_of_its_forms() {
+        let hosts = vec![host("bücher.test", &["*.bücher.test"]), host("xylophon.test", &[])];
+        let snapshot = Snapshot::default().after(hosts, 1);
+        let ascii = ["*.xn--bcher-kva.test", "xn--bcher-kva.test"];
+        for (prefix, found) in [
+            ("b", &ascii[1..]),
+            ("bü", &ascii[1..]),
+            ("xn--b", &ascii[1..]),
+            ("*.bü", &ascii[..1]),
+            ("*.xn", &ascii[..1]),
+            ("x", &["xn--bcher-kva.test", "xylophon.test"]),
+            ("", &["*.xn--bcher-kva.test", "xn--bcher-kva.test", "xylophon.test"]),
+            ("c", &[]),
+        ] {
+            assert_eq!(domains(&snapshot, prefix, None).0, found, "{prefix}");
+        }
+        let params = CompleteParams {
+            noun: Noun::Domain,
+            domain: None,
+            prefix: "*.x".to_owned(),
+            limit: None,
+        };
+        let names = complete(&snapshot, &params).names;
+        assert_eq!(names[0].unicode.as_deref(), Some("*.bücher.test"));
+        assert_eq!(names[0].about, "alias of bücher.test");
     }
 
     #[test]

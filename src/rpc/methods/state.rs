@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::NoParams;
-use crate::model::{BackendState, HealthStatus};
+use crate::model::{BackendState, DomainMode, HealthStatus, counted};
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
 use crate::state::{BackendNode, DomainNode, Snapshot};
@@ -32,6 +32,12 @@ pub(crate) struct ServerInfo {
     pub listeners: Vec<String>,
     /// How many virtual hosts there are.
     pub domains: usize,
+    /// How many of them are paused.
+    #[serde(default)]
+    pub paused: usize,
+    /// How many of them are in maintenance.
+    #[serde(default)]
+    pub maintenance: usize,
     /// How many backends there are.
     pub backends: usize,
     /// How many backends are ready and healthy.
@@ -67,6 +73,8 @@ impl Run for Get {
             revision: snapshot.revision(),
             listeners: facts.listeners.clone(),
             domains: snapshot.domains().len(),
+            paused: in_mode(&snapshot, DomainMode::Paused).count(),
+            maintenance: in_mode(&snapshot, DomainMode::Maintenance).count(),
             backends: snapshot.backends().len(),
             healthy: with(HealthStatus::Healthy),
             unhealthy: with(HealthStatus::Unhealthy),
@@ -93,7 +101,24 @@ fn warnings(snapshot: &Snapshot) -> Vec<String> {
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         format!("backend `{}` is unhealthy{reason}", node.backend.id)
     });
-    [unserved, unhealthy].concat()
+    let paused = in_mode(snapshot, DomainMode::Paused);
+    let paused = first(paused, "paused domains", |node| {
+        let domain = &node.virtual_host.domain;
+        let waiting = counted(node.pause_line().map_or(0, |line| line.waiting()), "request");
+        format!(
+            "`{domain}` is paused, {waiting} waiting: `vhost ctl domain resume {domain}` ends it"
+        )
+    });
+    let closed = in_mode(snapshot, DomainMode::Maintenance);
+    let closed = first(closed, "domains in maintenance", |node| {
+        let domain = &node.virtual_host.domain;
+        format!("`{domain}` is in maintenance: `vhost ctl domain maintenance {domain} off` ends it")
+    });
+    [unserved, unhealthy, closed, paused].concat()
+}
+
+fn in_mode(snapshot: &Snapshot, mode: DomainMode) -> impl Iterator<Item = &Arc<DomainNode>> {
+    snapshot.domains().filter(move |node| node.virtual_host.mode() == mode)
 }
 
 /// Warnings of the first, and how many others there are.
@@ -117,7 +142,7 @@ fn is_unhealthy(node: &BackendNode) -> bool {
 }
 
 fn has_server(snapshot: &Snapshot, node: &Arc<DomainNode>) -> bool {
-    snapshot.pool(&node.virtual_host.live).is_some_and(|pool| {
+    snapshot.pool(&node.live().pool).is_some_and(|pool| {
         pool.ready().any(|backend| backend.live.health() != HealthStatus::Unhealthy)
     })
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{Open, PAGE};
 use crate::control::{ControlError, find};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, DomainName, HealthStatus, StatsSort, StatsWindow, Tag,
+    BackendAddr, BackendId, BackendState, DomainMode, DomainName, HealthStatus, Millis, StatsSort,
+    StatsWindow, Tag,
 };
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
@@ -46,13 +47,15 @@ pub(crate) struct GetParams {
 pub(crate) struct StatsReport {
     /// The revision of the state.
     pub revision: u64,
-    /// How long the server has been counting.
-    pub uptime_secs: f64,
-    /// The requested time, in seconds; null for the time since the start.
-    pub window_secs: Option<u64>,
-    /// The time that the figures really cover. It may be a few seconds longer than requested, and is shorter
-    /// just after a start.
-    pub covered_secs: f64,
+    /// How long the server has been counting, in milliseconds.
+    #[serde(default)]
+    pub uptime_ms: Millis,
+    /// The requested time, in milliseconds; null for the time since the start.
+    pub window_ms: Option<u64>,
+    /// The time that the figures really cover, in milliseconds. It may be a few seconds longer than requested,
+    /// and is shorter just after a start.
+    #[serde(default)]
+    pub covered_ms: Millis,
     /// All domains together, including removed ones.
     pub total: Figures,
     /// Requests per second in each of the last steps of about five seconds, at most twelve, the oldest first.
@@ -107,6 +110,12 @@ pub(crate) struct Figures {
 pub(crate) struct DomainStats {
     /// Its name.
     pub domain: DomainName,
+    /// Its name as people write it, where that is another form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unicode: Option<String>,
+    /// Whether its requests are served, wait or are answered with 503.
+    #[serde(default)]
+    pub mode: Open<DomainMode>,
     /// The tag that serves it.
     pub live: Tag,
     /// The previous tag, which an undo goes back to.
@@ -181,9 +190,9 @@ impl Run for Get {
 fn report(report: &Report) -> StatsReport {
     StatsReport {
         revision: report.revision,
-        uptime_secs: secs(report.uptime),
-        window_secs: report.window.secs(),
-        covered_secs: secs(report.span),
+        uptime_ms: report.uptime.into(),
+        window_ms: report.window.secs().map(|secs| secs * 1000),
+        covered_ms: report.span.into(),
         total: figures(&report.total),
         recent_rates: rates(&report.rates),
         domains: report.domains.iter().map(domain).collect(),
@@ -202,6 +211,8 @@ fn domain(report: &stats::DomainReport) -> DomainStats {
     };
     DomainStats {
         domain: virtual_host.domain.clone(),
+        unicode: virtual_host.domain.unicode(),
+        mode: virtual_host.mode().into(),
         live: virtual_host.live.clone(),
         previous: virtual_host.previous.clone(),
         figures: figures(&report.figures),
@@ -251,10 +262,6 @@ fn figures(figures: &stats::Figures) -> Figures {
 
 fn rates(rates: &[f64]) -> Vec<f64> {
     rates.iter().copied().map(rounded).collect()
-}
-
-fn secs(time: Duration) -> f64 {
-    rounded(time.as_secs_f64())
 }
 
 /// To a thousandth.

@@ -10,8 +10,9 @@ use crate::rpc::method::Method;
 use crate::rpc::run::{Answered, Run, methods};
 
 methods! {
-    /// Shows what `switch.start` would do, as far as is known now. It changes nothing and probes nothing.
-    Plan, "switch.plan", StartParams => SwitchPlan, faults [NotFound];
+    /// Shows what `switch.start` would do, as far as is known now. It changes nothing and probes nothing. The
+    /// plan is kept for a day, so that `switch.apply` can make it; the last 100 are.
+    Plan, "switch.plan", StartParams => SwitchPlan, faults [NotFound, Conflict];
     /// Makes a planned switch, unless something that it depends on has changed: its domains, or the backends
     /// of their old and new tags.
     Apply, "switch.apply", ApplyParams => SwitchReport, progress SwitchProgress,
@@ -19,7 +20,7 @@ methods! {
     /// Moves domains to a tag: checks it, switches all in one step, and drains the old tags.
     Start, "switch.start", StartParams => SwitchReport, progress SwitchProgress,
         faults [NotFound, Conflict, Unhealthy];
-    /// Moves a domain back to its previous tag, through the same gate.
+    /// Moves a domain, or all domains of an app, back to the previous tag, through the same gate.
     Undo, "switch.undo", UndoParams => SwitchReport, progress SwitchProgress,
         faults [NotFound, Conflict, Unhealthy];
 }
@@ -28,7 +29,7 @@ methods! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartParams {
-    /// The domains; all move in one step.
+    /// The domains, or apps, all of whose domains are meant; all move in one step.
     pub domains: Vec<DomainName>,
     /// The tag to move to. The default is the previous tag, or the other one if there are two.
     pub tag: Option<Tag>,
@@ -41,7 +42,7 @@ pub(crate) struct StartParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApplyParams {
-    /// The plan's token, which contains the options.
+    /// The plan's token.
     pub token: String,
 }
 
@@ -49,7 +50,7 @@ pub(crate) struct ApplyParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UndoParams {
-    /// The domain to move back.
+    /// The domain to move back, or an app, all of whose domains are meant.
     pub domain: DomainName,
     /// The options of the switch.
     #[serde(default)]
@@ -59,7 +60,7 @@ pub(crate) struct UndoParams {
 impl Run for Plan {
     async fn run(server: &Dispatch, params: StartParams, _: &Call) -> Answered<Self> {
         let StartParams { domains, tag, options } = params;
-        Ok(server.control.plan_switch(&domains, &target(tag), options)?)
+        Ok(server.control.plan_switch(&domains, &target(tag), options).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NoParams, Open};
+use super::{Confirmed, NoParams, Open};
 use crate::model::{Access, TokenName};
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
@@ -13,13 +13,13 @@ methods! {
     /// The server's own token, `admin`, with its secret.
     Show, "token.show", NoParams => Secret, faults [NotFound];
     /// Gives a token a new secret; the old one is refused from the next request on.
-    Rotate, "token.rotate", RotateParams => Secret, faults [NotFound];
+    Rotate, "token.rotate", RotateParams => Confirmed<Secret>, faults [NotFound];
     /// Makes a token and answers with its secret, which is never shown again.
-    Add, "token.add", AddParams => Secret, faults [AlreadyExists];
+    Add, "token.add", AddParams => Confirmed<Secret>, faults [AlreadyExists];
     /// The tokens by name, without their secrets.
     List, "token.list", NoParams => TokenList;
     /// Removes a token; its secret is refused from the next request on.
-    Remove, "token.remove", NameParams => Removed, faults [NotFound];
+    Remove, "token.remove", NameParams => Confirmed<Removed>, faults [NotFound];
 }
 
 /// What `token.rotate` takes.
@@ -97,7 +97,8 @@ impl Run for Rotate {
         let RotateParams { name } = params;
         let rotated = server.tokens.rotate(name).await?;
         tracing::info!(token = %rotated.0.name, actor = %call.actor, "token rotated");
-        Ok(secret(rotated))
+        let changed = "new secret, the old one is refused".to_owned();
+        Ok(Confirmed::new(secret(rotated), vec![changed]))
     }
 }
 
@@ -106,7 +107,7 @@ impl Run for Add {
         let AddParams { name, access } = params;
         let added = server.tokens.add(name, access).await?;
         tracing::info!(token = %added.0.name, %access, actor = %call.actor, "token added");
-        Ok(secret(added))
+        Ok(Confirmed::new(secret(added), vec![format!("added, access {access}")]))
     }
 }
 
@@ -126,7 +127,7 @@ impl Run for Remove {
         let NameParams { name } = params;
         server.tokens.remove(name.clone()).await?;
         tracing::info!(token = %name, actor = %call.actor, "token removed");
-        Ok(Removed { name })
+        Ok(Confirmed::new(Removed { name }, vec!["removed".to_owned()]))
     }
 }
 

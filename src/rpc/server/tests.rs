@@ -78,6 +78,8 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         gate_timeout: Duration::from_millis(20),
         drain_timeout: Duration::from_millis(20),
         min_healthy_percent: 100,
+        health_check: crate::model::HealthCheckOptions::default(),
+        health_check_written: serde_json::Map::new(),
         reach: crate::control::Reach::default(),
     };
     let probe: ProbeNow = Arc::new(|_| {
@@ -192,6 +194,7 @@ async fn every_method_of_the_catalogue_is_carried_out() {
             "backend.set" => json!({"id": "x"}),
             "domain.add" => json!({"domain": "x.test", "tag": "a"}),
             "domain.set" => json!({"domain": "x.test"}),
+            "app.add" | "app.set" => json!({"app": "x"}),
             _ => json!({}),
         };
         params["no_such_parameter"] = json!(1);

@@ -66,7 +66,7 @@ fn an_alias_that_is_taken_away_is_not_routed() {
 
 #[test]
 fn pools_follow_the_tags_of_backends() {
-    let tag: Tag = "a".parse().unwrap();
+    let tag = PoolName { app: None, tag: "a".parse().unwrap() };
     let one = Snapshot::default().after(
         vec![
             backend("w1", "127.0.0.1:1", &["a"], BackendState::Ready),
@@ -75,7 +75,7 @@ fn pools_follow_the_tags_of_backends() {
         1,
     );
     assert_eq!(one.pool(&tag).unwrap().backends().len(), 2);
-    assert_eq!(one.tags().len(), 2);
+    assert_eq!(one.tags(None).len(), 2);
     let two = one.after(vec![backend("w1", "127.0.0.1:1", &["b"], BackendState::Ready)], 2);
     assert_eq!(two.pool(&tag).unwrap().backends().len(), 1);
     let three = two.after(vec![Change::DropBackend("w2".parse().unwrap())], 3);
@@ -136,7 +136,7 @@ fn kept_connections_are_told_apart_by_id_address_and_how_they_are_spoken_on() {
             unreachable!("made above")
         };
         declared.options.scheme = scheme;
-        BackendNode::new(declared, &crate::tls::PeerFiles::default()).connection_group()
+        BackendNode::new(declared, None, &crate::tls::PeerFiles::default()).connection_group()
     };
     let one = node("w1", "127.0.0.1:1", Scheme::Http);
     assert_eq!(one, node("w1", "127.0.0.1:1", Scheme::Http));
@@ -151,7 +151,7 @@ fn kept_connections_are_told_apart_by_id_address_and_how_they_are_spoken_on() {
     announced.options.send_proxy_protocol = crate::model::SendProxyProtocol::V2;
     assert_ne!(
         one,
-        BackendNode::new(announced, &crate::tls::PeerFiles::default()).connection_group()
+        BackendNode::new(announced, None, &crate::tls::PeerFiles::default()).connection_group()
     );
 }
 
@@ -182,7 +182,7 @@ proptest::proptest! {
                     .filter(|node| node.backend.tags.contains(&tag))
                     .cloned()
                     .collect();
-                let pool = snapshot.pool(&tag).map(|pool| pool.backends().to_vec());
+                let pool = snapshot.pool(&PoolName { app: None, tag: tag.clone() }).map(|pool| pool.backends().to_vec());
                 proptest::prop_assert_eq!(pool, Some(carry).filter(|carry| !carry.is_empty()));
             }
         }

@@ -52,6 +52,7 @@ impl Store {
 pub(super) fn hide_in(kind: &mut EventKind, texts: &[String]) -> bool {
     let (EventKind::DomainSet { changed, .. }
     | EventKind::BackendSet { changed, .. }
+    | EventKind::AppSet { changed, .. }
     | EventKind::FileApplied { changed, .. }) = kind
     else {
         return false;

@@ -10,7 +10,7 @@ use crate::crash_point::crash_point;
 use crate::store::StoreError;
 
 /// The newest schema that this version reads and writes.
-pub(super) const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 3;
 
 /// Marks the file as ours (SQLite's `application_id`): "vhst".
 const APPLICATION_ID: i64 = 0x7668_7374;
@@ -39,12 +39,34 @@ const CREATE: &str = "
 const INDEX: &str =
     "CREATE INDEX IF NOT EXISTS event_domains_of_event ON event_domains (event, domain);";
 
+/// Plans that wait to be applied. A server that doesn't know the table works with it, so the schema's number is
+/// the same.
+const PLANS: &str = "
+    CREATE TABLE IF NOT EXISTS plans (
+        number     INTEGER PRIMARY KEY AUTOINCREMENT,
+        check_text TEXT NOT NULL,
+        made_ms    INTEGER NOT NULL,
+        value      TEXT NOT NULL
+    );
+";
+
 /// Until schema 2 the file was a row of `meta`. To find a key in a table without row ids, SQLite reads
 /// the values that it passes: each commit read the whole file to write the revision beside it.
 const FROM_1_TO_2: &str = "
     CREATE TABLE applied_file (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);
     INSERT INTO applied_file SELECT 1, value FROM meta WHERE key = 'applied_file';
     DELETE FROM meta WHERE key = 'applied_file';
+";
+
+/// Schema 3 has apps, and operations that are under way.
+const FROM_2_TO_3: &str = "
+    CREATE TABLE apps (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE operations (
+        id    INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_ms INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        value TEXT NOT NULL
+    );
 ";
 
 /// Makes the database file before SQLite does, so that it and the files SQLite puts beside it, which
@@ -88,15 +110,22 @@ pub(super) fn create_schema(connection: &mut Connection) -> Result<(), StoreErro
     match version {
         0 => {
             transaction.execute_batch(CREATE)?;
+            transaction.execute_batch(FROM_2_TO_3)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
-        1 => transaction.execute_batch(FROM_1_TO_2)?,
+        1 => {
+            transaction.execute_batch(FROM_1_TO_2)?;
+            transaction.execute_batch(FROM_2_TO_3)?;
+        }
+        2 => transaction.execute_batch(FROM_2_TO_3)?,
         _ => {
             transaction.execute_batch(INDEX)?;
+            transaction.execute_batch(PLANS)?;
             return Ok(transaction.commit()?);
         }
     }
     transaction.execute_batch(INDEX)?;
+    transaction.execute_batch(PLANS)?;
     crash_point("schema.tables");
     transaction.pragma_update(None, "user_version", SCHEMA)?;
     crash_point("schema.version");

@@ -45,6 +45,7 @@ fn commit(store: &mut Store, changes: &[Change], revision: u64, event: &EventKin
             actor: &Actor::Socket { uid: 1000, pid: Some(42) },
             event,
             applied_file: None,
+            ends_operation: None,
         })
         .unwrap()
 }
@@ -121,7 +122,7 @@ fn a_database_of_the_first_schema_keeps_its_applied_file() {
     store
         .connection
         .execute_batch(
-            "DROP TABLE applied_file;
+            "DROP TABLE applied_file; DROP TABLE apps; DROP TABLE operations;
              INSERT INTO meta VALUES ('applied_file', 'a file');
              PRAGMA user_version = 1;",
         )

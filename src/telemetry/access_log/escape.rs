@@ -3,14 +3,27 @@
 
 use crate::model::is_obeyed;
 
+/// How many bytes are written of what clients and backends choose. Paths and queries have a bound of their own,
+/// `proxy.max_uri_bytes`.
+pub(super) const MAX_VALUE: usize = 1024;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Text within the quotes of JSON.
-pub(super) fn write_json(out: &mut Vec<u8>, text: &str) {
+/// Bytes within the quotes of JSON. What is no UTF-8 is U+FFFD.
+pub(super) fn write_json(out: &mut Vec<u8>, bytes: &[u8]) {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' if !matches!(byte, b'"' | b'\\'));
-    if text.as_bytes().iter().all(is_plain) {
-        return out.extend_from_slice(text.as_bytes());
+    if bytes.iter().all(is_plain) {
+        return out.extend_from_slice(bytes);
     }
+    for chunk in bytes.utf8_chunks() {
+        write_json_text(out, chunk.valid());
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+fn write_json_text(out: &mut Vec<u8>, text: &str) {
     for character in text.chars() {
         match character {
             '"' | '\\' => out.extend_from_slice(&[b'\\', character as u8]),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use time::{Month, OffsetDateTime};
 
+use super::headers::Headers;
 use crate::clock::whole_millis;
 use crate::model::{DomainName, Pattern};
 
@@ -31,6 +32,8 @@ pub struct AccessLine<'a> {
     pub protocol: &'static str,
     /// The TLS version, if any.
     pub tls: Option<&'a str>,
+    /// The name that its client asked for in the TLS handshake.
+    pub tls_sni: Option<&'a str>,
     /// The status of the answer.
     pub status: Option<u16>,
     /// Bytes of its body.
@@ -44,6 +47,8 @@ pub struct AccessLine<'a> {
     pub domain: Option<&'a DomainName>,
     /// The tag that served it.
     pub tag: Option<&'a str>,
+    /// What the operator calls the version that was deployed there.
+    pub release: Option<&'a str>,
     /// The backend that it went to last.
     pub backend_id: Option<&'a str>,
     /// How many backends it was tried on.
@@ -52,6 +57,10 @@ pub struct AccessLine<'a> {
     pub reason: Option<&'static str>,
     pub referer: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
+    /// The headers of the request, of which lines may have some by name.
+    pub request_headers: Headers<'a>,
+    /// The same of its answer.
+    pub response_headers: Headers<'a>,
 }
 
 /// A time as RFC 3339 has it, in UTC with milliseconds.

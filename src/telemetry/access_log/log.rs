@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
+use super::headers::LoggedHeader;
+use super::layout::LineLayout;
 use super::line::AccessLine;
-use super::{json, plain};
-use crate::model::{AccessFormat, AccessLogSettings, LogOutput};
+use super::settings::AccessLogSettings;
+use crate::model::{AccessLogRule, LogOutput, SampleRate};
 use crate::telemetry::TelemetryError;
 use crate::telemetry::sink::{Output, Sink};
-
-/// Most lines are shorter.
-const LINE_CAPACITY: usize = 640;
 
 /// How long the writer gathers lines after the first one. On a busy server it is woken this seldom.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
@@ -29,6 +28,7 @@ pub struct AccessLog {
 #[derive(Debug)]
 pub struct Active {
     settings: AccessLogSettings,
+    layout: LineLayout,
     sink: Arc<Sink>,
 }
 
@@ -59,7 +59,8 @@ impl AccessLog {
             Some(now) if now.settings.output == settings.output => Arc::clone(&now.sink),
             _ => Arc::new(self.start(&settings.output)?),
         };
-        self.active.store(Some(Arc::new(Active { settings: settings.clone(), sink })));
+        let (settings, layout) = (settings.clone(), LineLayout::of(settings));
+        self.active.store(Some(Arc::new(Active { settings, layout, sink })));
         Ok(())
     }
 
@@ -94,9 +95,9 @@ impl AccessLog {
 }
 
 impl Active {
-    /// Whether a request that ended with this status gets a line.
-    pub fn takes(&self, status: Option<u16>, failed: bool) -> bool {
-        let share = self.settings.sample;
+    /// Whether a request that ended with this status gets a line, where `rule` is what its domain says.
+    pub fn takes(&self, rule: AccessLogRule, status: Option<u16>, failed: bool) -> bool {
+        let share = rule.sample.map_or(self.settings.sample, SampleRate::get);
         share >= 1.0
             || failed
             || status.is_none_or(|status| status >= 500)
@@ -108,23 +109,19 @@ impl Active {
         self.settings.query
     }
 
+    /// The headers of requests that lines have.
+    pub(crate) fn request_headers(&self) -> &Arc<[LoggedHeader]> {
+        &self.layout.of_requests
+    }
+
+    /// The headers of answers that lines have.
+    pub(crate) fn response_headers(&self) -> &Arc<[LoggedHeader]> {
+        &self.layout.of_answers
+    }
+
     /// Logs a request.
     pub fn write(&self, line: &AccessLine<'_>) {
-        self.sink.send(line.written(self.settings.format));
-    }
-}
-
-impl AccessLine<'_> {
-    /// The line with its newline.
-    pub fn written(&self, format: AccessFormat) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LINE_CAPACITY);
-        match format {
-            AccessFormat::Json => json::write(&mut bytes, self),
-            AccessFormat::Text => plain::write_text(&mut bytes, self),
-            AccessFormat::Common => plain::write_common(&mut bytes, self),
-            AccessFormat::Combined => plain::write_combined(&mut bytes, self),
-        }
-        bytes
+        self.sink.send(self.layout.written(line));
     }
 }
 

@@ -1,33 +1,16 @@
 //! Lines that are not JSON: for people, and those of other web servers.
 
 use super::escape::write_hex_escaped;
-use super::line::{
-    AccessLine, write_common_time, write_domain, write_ip, write_ms, write_number, write_rfc3339,
-};
+use super::line::{AccessLine, write_common_time, write_ip, write_ms, write_number, write_rfc3339};
+use super::value::write_cut;
 
 /// The Common Log Format: `CLIENT - - [TIME] "METHOD PATH PROTOCOL" STATUS BYTES`.
 pub(super) fn write_common(out: &mut Vec<u8>, line: &AccessLine<'_>) {
-    common(out, line);
-    out.push(b'\n');
-}
-
-/// The same, followed by ` "REFERER" "USER AGENT"`.
-pub(super) fn write_combined(out: &mut Vec<u8>, line: &AccessLine<'_>) {
-    common(out, line);
-    for header in [line.referer, line.user_agent] {
-        out.extend_from_slice(b" \"");
-        write_hex_escaped(out, header.unwrap_or(b"-"));
-        out.push(b'"');
-    }
-    out.push(b'\n');
-}
-
-fn common(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     client(out, line);
     out.extend_from_slice(b" - - [");
     write_common_time(out, line.time_ms);
     out.extend_from_slice(b"] \"");
-    write_hex_escaped(out, line.method.as_bytes());
+    write_cut(out, line.method.as_bytes());
     out.push(b' ');
     target(out, line);
     out.push(b' ');
@@ -42,15 +25,41 @@ fn common(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     write_number(out, line.bytes_out);
 }
 
-/// `TIME CLIENT "METHOD HOST PATH PROTOCOL" STATUS DURATIONms`, and the rest as `name=value`.
-pub(super) fn write_text(out: &mut Vec<u8>, line: &AccessLine<'_>) {
+/// The same, followed by ` "REFERER" "USER AGENT"`.
+pub(super) fn write_combined(out: &mut Vec<u8>, line: &AccessLine<'_>) {
+    write_common(out, line);
+    for header in [line.referer, line.user_agent] {
+        out.extend_from_slice(b" \"");
+        write_cut(out, header.unwrap_or(b"-"));
+        out.push(b'"');
+    }
+}
+
+/// The fields that stand at the beginning of a line of `text`, where nobody chooses.
+pub(super) const BEGINS_WITH: [&str; 12] = [
+    "time",
+    "client_ip",
+    "method",
+    "host",
+    "path",
+    "query",
+    "protocol",
+    "status",
+    "duration_ms",
+    "upstream_ms",
+    "bytes_in",
+    "bytes_out",
+];
+
+/// `TIME CLIENT "METHOD HOST PATH PROTOCOL" STATUS DURATIONms upstream=DURATIONms in=BYTES out=BYTES`.
+pub(super) fn write_beginning(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     write_rfc3339(out, line.time_ms);
     out.push(b' ');
     client(out, line);
     out.extend_from_slice(b" \"");
-    write_hex_escaped(out, line.method.as_bytes());
+    write_cut(out, line.method.as_bytes());
     out.push(b' ');
-    write_hex_escaped(out, line.host.unwrap_or("-").as_bytes());
+    write_cut(out, line.host.unwrap_or("-").as_bytes());
     out.push(b' ');
     target(out, line);
     out.push(b' ');
@@ -72,23 +81,6 @@ pub(super) fn write_text(out: &mut Vec<u8>, line: &AccessLine<'_>) {
         out.extend_from_slice(name);
         write_number(out, number);
     }
-    if let Some(ip) = line.peer_ip {
-        out.extend_from_slice(b" peer_ip=");
-        write_ip(out, ip);
-    }
-    word(out, b" tls=", line.tls);
-    if let Some(domain) = line.domain {
-        out.extend_from_slice(b" domain=");
-        write_domain(out, domain);
-    }
-    word(out, b" tag=", line.tag);
-    word(out, b" backend_id=", line.backend_id);
-    out.extend_from_slice(b" tries=");
-    write_number(out, line.tries);
-    word(out, b" request_id=", line.request_id);
-    word(out, b" trace_id=", line.trace_id);
-    word(out, b" reason=", line.reason);
-    out.push(b'\n');
 }
 
 fn client(out: &mut Vec<u8>, line: &AccessLine<'_>) {
@@ -103,13 +95,5 @@ fn target(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     if let Some(query) = line.query {
         out.push(b'?');
         write_hex_escaped(out, query.as_bytes());
-    }
-}
-
-/// A value without spaces: names and ids have none.
-fn word(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
-    if let Some(value) = value {
-        out.extend_from_slice(name);
-        write_hex_escaped(out, value.as_bytes());
     }
 }

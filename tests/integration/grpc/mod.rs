@@ -140,3 +140,22 @@ fn the_proxys_own_errors_have_a_grpc_status() {
         state["refused"]["unknown_host"] == 3
     });
 }
+
+#[test]
+fn a_server_is_asked_for_the_health_of_its_service() {
+    let server = Server::start();
+    let check = |service| {
+        format!(
+            "scheme = \"h2c\"\nhealth_check = {{ kind = \"grpc\", grpc_service = \"{service}\" }}"
+        )
+    };
+    let vhost = Setup::new()
+        .domain("example.com", "a")
+        .backend_with("web", server.address, &["a"], &check("test.Bytes"))
+        .backend_with("other", server.address, &["b"], &check("test.Other"))
+        .start();
+    vhost.wait_for_health("web", "healthy");
+    let shown = vhost.wait_for_health("other", "unhealthy");
+    assert_eq!(shown["health"]["last_error"], "grpc error NOT_FOUND: no such service");
+    call("all", vhost.http(), "example.com", None);
+}

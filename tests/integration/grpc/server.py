@@ -47,6 +47,15 @@ def was_cancelled(request, context):
     return b"yes" if cancelled.acquire(timeout=10) else b"no"
 
 
+def check(request, context):
+    """`grpc.health.v1.Health/Check`: only `test.Bytes` is known, and serves."""
+    if request != b"\x0a\x0atest.Bytes":
+        context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+    return b"\x08\x01"
+
+
+HEALTH = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+
 HANDLERS = {
     "Unary": grpc.unary_unary_rpc_method_handler(unary),
     "ServerStream": grpc.unary_stream_rpc_method_handler(server_stream),
@@ -62,7 +71,10 @@ server = grpc.server(
     futures.ThreadPoolExecutor(max_workers=32),
     options=(("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)),
 )
-server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Bytes", HANDLERS),))
+server.add_generic_rpc_handlers((
+    grpc.method_handlers_generic_handler("test.Bytes", HANDLERS),
+    grpc.method_handlers_generic_handler("grpc.health.v1.Health", HEALTH),
+))
 if len(sys.argv) > 2:
     certificate, key = (open(path, "rb").read() for path in sys.argv[2:4])
     server.add_secure_port(sys.argv[1], grpc.ssl_server_credentials([(key, certificate)]))

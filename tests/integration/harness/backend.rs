@@ -323,6 +323,7 @@ async fn handle(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
     match path.as_str() {
         "/ws" => web_socket(request, shared),
         "/stream" => stream(&request, shared),
+        "/events" => events(shared),
         "/hold" => {
             hold(shared).await;
             echo(request, shared, StatusCode::OK).await
@@ -410,6 +411,25 @@ fn stream(request: &Request<Incoming>, shared: &Arc<Shared>) -> Response<Body> {
         Some((Ok(Frame::data(Bytes::from(chunk))), (index + 1, sum)))
     });
     respond(shared, StatusCode::OK, BodyExt::boxed(StreamBody::new(frames)))
+}
+
+/// An event stream: one event with the backend's id, then silence until the test releases it.
+fn events(shared: &Arc<Shared>) -> Response<Body> {
+    let server = Arc::clone(shared);
+    let frames = futures_util::stream::unfold(false, move |has_sent| {
+        let server = Arc::clone(&server);
+        async move {
+            if has_sent {
+                hold(&server).await;
+                return None;
+            }
+            Some((Ok(Frame::data(Bytes::from(format!("data: {}\n\n", server.id)))), true))
+        }
+    });
+    let mut response = respond(shared, StatusCode::OK, BodyExt::boxed(StreamBody::new(frames)));
+    let kind = header::HeaderValue::from_static("text/event-stream; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 /// Says hello with the backend's id, then echoes.

@@ -99,6 +99,67 @@ fn a_second_backend_takes_what_the_first_has_no_room_for() {
 }
 
 #[test]
+fn a_backend_may_have_a_limit_of_its_own() {
+    let (one, two) = (Backend::start("w1"), Backend::start("w2"));
+    let vhost = Setup::new()
+        .domain("example.com", "a")
+        .backend_with("w1", one.address(), &["a"], "max_requests = 1")
+        .backend_with("w2", two.address(), &["a"], "max_requests = 2")
+        .set("upstream.queue_timeout_secs", 30)
+        .start();
+    vhost.wait_until_healthy(2);
+    let (ended, ends) = mpsc::channel();
+    for number in 0..3 {
+        hold(&vhost, number, &ended);
+    }
+    eventually("each has as many as it may", SOON, || (one.held(), two.held()) == (1, 2));
+    for number in 3..5 {
+        hold(&vhost, number, &ended);
+        eventually("it waits", SOON, || vhost.in_flight() == number as u64 + 1);
+    }
+    let explained = vhost.ctl_ok(&["explain", "example.com"]).stdout;
+    assert!(explained.contains("busy: it has 2 requests"), "{explained}");
+    one.release();
+    eventually("it goes where there is room", SOON, || (one.requests(), one.held()) == (2, 1));
+    // What is lifted is lifted for those who wait.
+    vhost.ctl_ok(&["backend", "set", "w2", "--option", "max_requests=0"]);
+    eventually("nobody waits", SOON, || two.held() == 3);
+    for number in 5..8 {
+        hold(&vhost, number, &ended);
+    }
+    eventually("it has no limit", SOON, || two.held() == 6);
+    one.release();
+    two.release();
+    for _ in 0..8 {
+        assert_eq!(ends.recv_timeout(SOON).expect("all end").1, 200);
+    }
+}
+
+#[test]
+fn a_backend_without_a_limit_goes_before_the_one_for_all() {
+    let backend = Backend::start("web");
+    let vhost = Setup::new()
+        .domain("example.com", "a")
+        .backend_with("web", backend.address(), &["a"], "max_requests = 0")
+        .set("upstream.max_requests_per_backend", 1)
+        .set("upstream.queue_size", 1)
+        .start();
+    vhost.wait_until_healthy(1);
+    let (ended, ends) = mpsc::channel();
+    for number in 0..4 {
+        hold(&vhost, number, &ended);
+    }
+    eventually("all run", SOON, || backend.held() == 4);
+    let high = ["backend", "set", "web", "--option", "max_requests=1000001"];
+    let output = vhost.ctl(&high);
+    assert!(output.code == 1 && output.stderr.contains("use 1 to 1000000, or 0"), "{output:?}");
+    backend.release();
+    for _ in 0..4 {
+        assert_eq!(ends.recv_timeout(SOON).expect("all end").1, 200);
+    }
+}
+
+#[test]
 fn tries_are_a_share_of_what_runs() {
     // A backend that takes connections at once and one that hangs in the connect: each try of the second
     // is counted until it ends.

@@ -18,13 +18,12 @@ const OF_SCRAPES: [&str; 1] = ["up"];
 const OF_TARGETS: [&str; 2] = ["instance", "job"];
 
 /// A server that exports every metric there is.
-fn everything() -> (Vhost, Scrape, [Backend; 2]) {
-    let backends = [Backend::start("a1"), Backend::start("b1")];
+fn everything() -> (Vhost, Scrape, [Backend; 3]) {
+    let backends = ["a1", "b1", "shop"].map(Backend::start);
     let (setup, metrics) = with_metrics(
         Setup::new()
-            .set("metrics.per_domain_limit", 1)
+            .set("metrics.per_domain_limit", 2)
             .domain_with("example.com", "a", "tls = \"internal\"\nhttp_to_https = false")
-            .domain("idle.example", "a")
             .backend("a1", backends[0].address(), &["a"])
             .backend("b1", backends[1].address(), &["b"]),
     );
@@ -32,6 +31,11 @@ fn everything() -> (Vhost, Scrape, [Backend; 2]) {
     vhost.wait_until_healthy(2);
     assert_eq!(vhost.get("example.com", "/").status, 200);
     vhost.ctl_ok(&["switch", "example.com", "b"]);
+    let shop = backends[2].address();
+    vhost.ctl_ok(&["deploy", "shop", &shop, "--host", "shop.example", "--release", "v1"]);
+    assert_eq!(vhost.get("shop.example", "/").status, 200);
+    // One more than have series of their own.
+    vhost.ctl_ok(&["domain", "add", "idle.example", "--tag", "b"]);
     let scrape = eventually_exported("everything", metrics, |scrape| {
         scrape.kinds.contains_key("tls_certificate_not_after_seconds")
             && scrape.kinds.contains_key("proxy_requests_total")

@@ -25,6 +25,8 @@ fn run(api: &Api, text: &str) -> (Vec<Asked>, Vec<u16>) {
         .collect();
     let script = script
         .replace("127.0.0.1:8080", &api.address.to_string())
+        // What is deployed must answer.
+        .replace("localhost:3002", api.vhost.backend("web-b")["address"].as_str().expect("text"))
         .replace("/run/vhost/admin.sock", &api.vhost.socket().display().to_string());
     let path = format!(
         "{}:{}",
@@ -82,8 +84,8 @@ fn works_as_printed(text: &str) {
 #[test]
 fn the_session_of_the_readme_asks_for_everything() {
     let text = include_str!("../../../README.md");
-    let (_, tour) = text.split_once("<!-- REST tour: run by a test -->").expect("it begins");
-    let (tour, _) = tour.split_once("<!-- end of the REST tour -->").expect("it ends");
+    let (_, tour) = text.split_once("<!-- REST session: run by a test -->").expect("it begins");
+    let (tour, _) = tour.split_once("<!-- end of the REST session -->").expect("it ends");
     works_as_printed(tour);
 }
 

@@ -18,6 +18,33 @@ use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpUpstreamRequestPolicy};
 use pingora_error::{Error, ErrorType::InvalidHTTPHeader, OrErr, Result};
 use pingora_http::RequestHeader;
 
+/// vhost: what is different behind the head of an upstream's response.
+pub(crate) struct RestOfResponse {
+    pub(crate) read_timeout: Option<std::time::Duration>,
+    /// The response ends where it stands once this is ready.
+    pub(crate) ended: Option<futures::future::BoxFuture<'static, ()>>,
+}
+
+impl RestOfResponse {
+    /// The head was read.
+    pub(crate) fn begin(&self, read_timeout: &mut Option<std::time::Duration>) {
+        if self.read_timeout.is_some() {
+            *read_timeout = self.read_timeout;
+        }
+    }
+
+    pub(crate) fn may_end(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    pub(crate) async fn ended(&mut self) {
+        match &mut self.ended {
+            Some(ended) => ended.await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 const MAX_CONNECTION_NOMINATIONS: usize = 10;
 pub(crate) const KEEP_ALIVE: &str = "keep-alive";
 pub(crate) const PROXY_CONNECTION: &str = "proxy-connection";

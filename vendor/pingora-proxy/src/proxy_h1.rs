@@ -42,6 +42,11 @@ where
     {
         client_session.read_timeout = peer.options.read_timeout;
         client_session.write_timeout = peer.options.write_timeout;
+        // vhost
+        let rest = RestOfResponse {
+            read_timeout: self.inner.upstream_body_read_timeout(session, ctx),
+            ended: self.inner.upstream_response_ended(session, ctx),
+        };
 
         // phase 2 send to upstream
 
@@ -159,7 +164,13 @@ where
                 &mut downstream_custom_message_reader,
                 pipe_state.clone(),
             ),
-            self.proxy_handle_upstream(client_session, tx_upstream, rx_downstream, pipe_state),
+            self.proxy_handle_upstream(
+                client_session,
+                tx_upstream,
+                rx_downstream,
+                pipe_state,
+                rest,
+            ),
         );
 
         if let Some(custom_session) = session.downstream_session.as_custom_mut() {
@@ -251,6 +262,7 @@ where
         tx: mpsc::Sender<HttpTask>,
         mut rx: mpsc::Receiver<HttpTask>,
         pipe_state: Arc<AtomicU8>,
+        mut rest: RestOfResponse,
     ) -> Result<bool>
     where
         SV: ProxyHttp + Send + Sync,
@@ -268,6 +280,9 @@ where
                 res = client_session.read_response_task(), if !response_done => {
                     match res {
                         Ok(task) => {
+                            if matches!(&task, HttpTask::Header(head, _) if !head.status.is_informational()) {
+                                rest.begin(&mut client_session.read_timeout);
+                            }
                             response_done = task.is_end();
                             if !upgraded && client_session.was_upgraded() {
                                 // upgrade can only happen once
@@ -322,6 +337,11 @@ where
                         }
                     }
                 },
+
+                () = rest.ended(), if rest.may_end() && !response_done => {
+                    let _ = tx.send(HttpTask::Body(None, true)).await;
+                    return Ok(false);
+                }
 
                 body = rx.recv(), if !request_done => {
                     match send_body_to1(client_session, body).await {

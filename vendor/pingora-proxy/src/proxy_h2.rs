@@ -269,6 +269,11 @@ where
         }
 
         client_session.read_timeout = peer.options.read_timeout;
+        // vhost
+        let rest = RestOfResponse {
+            read_timeout: self.inner.upstream_body_read_timeout(session, ctx),
+            ended: self.inner.upstream_response_ended(session, ctx),
+        };
 
         let mut downstream_custom_message_writer = session
             .downstream_session
@@ -313,7 +318,7 @@ where
                 &mut downstream_custom_message_reader,
                 pipe_state.clone(),
             ),
-            pipe_up_to_down_response(client_session, tx, pipe_state)
+            pipe_up_to_down_response(client_session, tx, pipe_state, rest)
         );
 
         if let Some(custom_session) = session.downstream_session.as_custom_mut() {
@@ -1115,11 +1120,13 @@ pub(crate) async fn pipe_up_to_down_response(
     client: &mut Http2Session,
     tx: mpsc::Sender<HttpTask>,
     pipe_state: Arc<AtomicU8>,
+    mut rest: RestOfResponse,
 ) -> Result<()> {
     client
         .read_response_header()
         .await
         .map_err(|e| e.into_up())?; // should we send the error as an HttpTask?
+    rest.begin(&mut client.read_timeout);
 
     let resp_header = Box::new(client.response_header().expect("just read").clone());
 
@@ -1175,6 +1182,10 @@ pub(crate) async fn pipe_up_to_down_response(
     loop {
         let chunk = tokio::select! {
             biased;
+            () = rest.ended(), if rest.may_end() => {
+                let _ = tx.send(HttpTask::Body(None, true)).await;
+                return Ok(());
+            }
             body = client.read_response_body() => {
                 body.map_err(|e| e.into_up()).transpose()
             }

@@ -468,6 +468,24 @@ pub trait ProxyHttp {
         Ok(())
     }
 
+    /// vhost: the read timeout behind the head of an upstream's response, where it is not the peer's.
+    fn upstream_body_read_timeout(
+        &self,
+        _session: &Session,
+        _ctx: &Self::CTX,
+    ) -> Option<Duration> {
+        None
+    }
+
+    /// vhost: the response of an upstream ends where it stands once this is ready, as if it were whole.
+    fn upstream_response_ended(
+        &self,
+        _session: &Session,
+        _ctx: &mut Self::CTX,
+    ) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+
     /// Similar to [Self::response_filter()] but for response body chunks
     fn response_body_filter(
         &self,

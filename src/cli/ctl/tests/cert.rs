@@ -179,13 +179,14 @@ to do         add the record
 #[test]
 fn a_renewal_is_waited_for_on_request() {
     let renewing = with(certificate(), &json!({"state": "renewing", "step": "order made"}));
-    let ran = ctl("cert renew example.com --force", &[result(&renewing)]);
+    let begun = with(renewing.clone(), &json!({"changed": ["status: valid → renewing"]}));
+    let ran = ctl("cert renew example.com --force", &[result(&begun)]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
     assert_eq!(ran.params, json!({"name": "example.com", "force": true}));
     assert_eq!(
         ran.stderr,
-        "example.com: renewing, until 2026-09-28, by Let's Encrypt E7, order made; \
-         `vhost ctl cert wait example.com` waits for it\n"
+        "example.com: status valid → renewing\n\
+         `vhost ctl cert wait example.com` waits for its end\n"
     );
     let steps = ["http-01, waiting for the CA", "waiting for the certificate"];
     let steps = steps.map(|step| progress(&json!({"step": step})));
@@ -260,7 +261,11 @@ fn an_import_sends_the_files_and_prints_no_key() {
     let (cert, key) = (path("cert.pem"), path("key.pem"));
     std::fs::write(&cert, "CERT").unwrap();
     std::fs::write(&key, "SECRET").unwrap();
-    let imported = with(certificate(), &json!({"source": "imported", "next_ms": null}));
+    let changed = "certificate: none → Let's Encrypt E7 until 2026-09-28";
+    let imported = with(
+        certificate(),
+        &json!({"source": "imported", "next_ms": null, "changed": [changed, "status: pending → valid"]}),
+    );
     let line = format!("cert import example.com --cert {cert} --key {key}");
     let ran = ctl(&line, &[result(&imported)]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
@@ -268,7 +273,8 @@ fn an_import_sends_the_files_and_prints_no_key() {
     assert_eq!(
         ran.stderr,
         "\
-example.com: valid, until 2026-09-28, by Let's Encrypt E7
+example.com: certificate none → Let's Encrypt E7 until 2026-09-28
+example.com: status pending → valid
 it is never renewed: import the next one before 2026-09-28
 "
     );
@@ -314,9 +320,17 @@ fn an_export_goes_to_stdout_or_to_files_and_the_key_is_private() {
 fn a_revocation_has_a_reason() {
     for (line, reason) in [("", "unspecified"), (" --reason key-compromise", "key-compromise")] {
         let line = format!("cert revoke example.com{line}");
-        let ran = ctl(&line, &[result(&with(certificate(), &json!({"state": "renewing"})))]);
+        let changed = format!("revoked, reason {reason}");
+        let revoked =
+            json!({"state": "renewing", "changed": [changed, "status: valid → renewing"]});
+        let ran = ctl(&line, &[result(&with(certificate(), &revoked))]);
         assert_eq!(ran.params, json!({"name": "example.com", "reason": reason}));
-        assert!(ran.stderr.starts_with("revoked; example.com: renewing"), "{ran:?}");
+        assert_eq!(
+            ran.stderr,
+            format!(
+                "example.com: revoked, reason {reason}\nexample.com: status valid → renewing\n"
+            )
+        );
     }
 }
 

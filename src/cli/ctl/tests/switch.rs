@@ -10,7 +10,7 @@ fn a_switch_tells_its_phases_once_each() {
             progress(&json!({"phase": "checking", "healthy": 1, "needed": 2, "total": 2})),
             progress(&json!({"phase": "checking", "healthy": 1, "needed": 2, "total": 2})),
             progress(&json!({"phase": "checking", "healthy": 2, "needed": 2, "total": 2})),
-            progress(&json!({"phase": "switched", "revision": 12, "switch_us": 940,
+            progress(&json!({"phase": "switched", "revision": 12, "switch_ms": 0.94,
                 "steps": [{"domain": "example.com", "from": "a", "to": "b"}]})),
             progress(&json!({"phase": "draining", "remaining": 300})),
             progress(&json!({"phase": "draining", "remaining": 299})),
@@ -68,7 +68,7 @@ hint: they may still finish; wait with `vhost ctl wait example.com --until drain
 fn a_failed_gate_lists_each_backend_with_its_last_answer() {
     let refused = json!({"status": "unhealthy", "last_error": "connection refused",
         "failed_ms": NOW - 3, "checked_ms": NOW - 3});
-    let fine = json!({"status": "healthy", "checked_ms": NOW - 1_000, "latency_us": 900,
+    let fine = json!({"status": "healthy", "checked_ms": NOW - 1_000, "latency_ms": 0.9,
         "last_status": 204});
     let data = json!({"hint": "start them, or pass `--force`", "backends": [
         {"backend": "web-v2", "health": refused},

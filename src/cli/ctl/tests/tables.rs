@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn domain_list_fits_a_terminal() {
     let shop = json!({
-        "domain": "*.shop.example.com", "live": "shop-blue", "previous": null,
+        "domain": "*.shop.example.com", "mode": "paused", "live": "shop-blue", "previous": null,
         "aliases": [], "backends": {"total": 3, "ready": 2, "healthy": 1},
         "in_flight": [{"tag": "shop-blue", "requests": 4}, {"tag": "a", "requests": 2}],
     });
@@ -17,10 +17,10 @@ fn domain_list_fits_a_terminal() {
         domain(), with(domain(), &shop), with(domain(), &rest)]});
     let ran = ctl("domain list", &[result(&list)]);
     let table = "\
-DOMAIN              LIVE       BEFORE  BACKENDS            IN-FLIGHT  ALIASES
-example.com         a          b       2/2 healthy         12         www.example.com
-*.shop.example.com  shop-blue  -       1/2 healthy, 1 out  4, 2 on a  -
-*                   a          b       none                12         one.test +2
+DOMAIN              LIVE       BEFORE  MODE    BACKENDS            IN-FLIGHT  ALIASES
+example.com         a          b       -       2/2 healthy         12         www.example.com
+*.shop.example.com  shop-blue  -       paused  1/2 healthy, 1 out  4, 2 on a  -
+*                   a          b       -       none                12         one.test +2
 ";
     assert_eq!(ran.stdout, table);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
@@ -28,6 +28,10 @@ example.com         a          b       2/2 healthy         12         www.exampl
 
     let usual = ctl("domain list", &[result(&json!({"revision": 7, "domains": [domain()]}))]);
     assert_fits(&usual.stdout);
+    let closed = with(domain(), &json!({"mode": "maintenance"}));
+    let closed = ctl("domain list", &[result(&json!({"revision": 7, "domains": [closed]}))]);
+    assert_fits(&closed.stdout);
+    assert!(closed.stdout.contains("  maintenance  "), "{closed:?}");
     let bare = ctl("domain list --no-headers", &[result(&list)]);
     let words =
         |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
@@ -41,6 +45,7 @@ fn domain_show_is_a_list_of_facts() {
         ran.stdout,
         "\
 domain             example.com
+mode               serving
 live               a
 before             b
 backends           2/2 healthy
@@ -83,7 +88,7 @@ web-v3  unix:/run/app.sock   -         disabled  -          0
 fn backend_show_gives_the_reason() {
     let sick = json!({"health": {
         "status": "unhealthy", "since_ms": NOW - 180_000, "checked_ms": NOW - 2_000,
-        "latency_us": 100, "last_status": null, "last_error": "connection refused",
+        "latency_ms": 0.1, "last_status": null, "last_error": "connection refused",
         "failed_ms": NOW - 2_000}});
     let ran = ctl("backend show web-v1", &[result(&with(backend(), &sick))]);
     assert_eq!(
@@ -110,10 +115,56 @@ revision     7
 }
 
 #[test]
+fn names_are_shown_as_people_write_them() {
+    let ascii = "xn--bcher-kva.example";
+    let wide = "xn--wgv71a.example";
+    let named =
+        |name: &str| with(domain(), &json!({"domain": name, "aliases": [format!("www.{name}")]}));
+    let list = json!({"revision": 7, "domains": [named(ascii), named(wide), domain()]});
+    let ran = ctl("domain list", &[result(&list)]);
+    assert_eq!(
+        ran.stdout,
+        "\
+DOMAIN          LIVE  BEFORE  MODE  BACKENDS     IN-FLIGHT  ALIASES
+bücher.example  a     b       -     2/2 healthy  12         www.bücher.example
+日本.example    a     b       -     2/2 healthy  12         www.日本.example
+example.com     a     b       -     2/2 healthy  12         www.example.com
+"
+    );
+    let wide = ctl("domain list -o wide", &[result(&list)]).stdout;
+    assert!(wide.lines().nth(1).unwrap().contains(ascii), "{wide}");
+    let shown = ctl("domain show bücher.example", &[result(&named(ascii))]);
+    assert!(
+        shown.stdout.starts_with(
+            "domain             bücher.example\nascii              xn--bcher-kva.example\n"
+        ),
+        "{shown:?}"
+    );
+    assert_eq!(shown.params, json!({ "domain": ascii }));
+    let paused =
+        with(named(ascii), &json!({"changed": ["aliases: none → www.xn--bcher-kva.example"]}));
+    let ran = ctl("domain set bücher.example --alias www.bücher.example", &[result(&paused)]);
+    assert_eq!(ran.stderr, "bücher.example: aliases none → www.bücher.example (revision 7)\n");
+    let hint = json!({"hint": "did you mean `xn--bcher-kva.example`?"});
+    let unknown = fault("not_found", "unknown domain `xn--bcher-kva.test`", &hint);
+    let ran = ctl("domain show bücher.test", std::slice::from_ref(&unknown));
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (
+            4,
+            "error: cannot show `bücher.test`\ncause: unknown domain `bücher.test`\n\
+             hint: did you mean `bücher.example`?\n"
+        )
+    );
+    let scripts = ctl("domain show bücher.test -o json", &[unknown]).stderr;
+    assert!(scripts.contains("unknown domain `xn--bcher-kva.test`"), "{scripts}");
+}
+
+#[test]
 fn status_shows_what_needs_a_person() {
     let server = json!({
         "version": "0.1.0", "pid": 4711, "started_ms": NOW - 86_400_000, "revision": 12,
-        "listeners": ["0.0.0.0:80"], "domains": 2, "backends": 4, "healthy": 3, "unhealthy": 1,
+        "listeners": ["0.0.0.0:80", "[::]:80"], "domains": 3, "paused": 1, "maintenance": 1, "backends": 4, "healthy": 3, "unhealthy": 1,
         "connections": 17, "in_flight": 5, "requests": 120_394,
         "refused": {"unknown_host": 31, "no_backend": 2},
         "warnings": ["backend `web-v4` is unhealthy"],
@@ -126,8 +177,8 @@ version      0.1.0
 process      4711
 up           24 h, since 2026-06-30T12:00:00Z
 revision     12
-listeners    0.0.0.0:80
-domains      2
+listeners    0.0.0.0:80, [::]:80
+domains      3: 1 paused, 1 in maintenance
 backends     4: 3 healthy, 1 unhealthy
 connections  17
 in flight    5

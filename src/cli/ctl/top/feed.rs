@@ -9,7 +9,10 @@ use tokio::time::sleep;
 
 use super::model::{MAX_EVENTS, Message, Planned};
 use crate::cli::ctl::switch_progress::moves;
-use crate::model::{DomainName, Event, Outcome, SwitchOptions, SwitchProgress, SwitchReport, Tag};
+use crate::model::{
+    DomainName, Event, Outcome, SwitchOptions, SwitchProgress, SwitchReport, Tag,
+    with_unicode_names,
+};
 use crate::rpc::client::{Client, ClientError};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
@@ -111,7 +114,7 @@ pub(super) async fn plan(
         async { Client::connect(&socket).await?.call::<switch::Plan>(&params, |()| {}).await };
     let _ = messages.send(match planned.await {
         Ok(plan) if plan.token.is_none() => {
-            Message::Ended(format!("{domain} is already there"), false)
+            Message::Ended(format!("{} is already there", domain.shown()), false)
         }
         Ok(plan) => Message::Planned(Box::new(Planned { domain, undo, plan })),
         Err(error) => Message::Unplanned { domain, why: message_of(&error), tag_was_named },
@@ -141,8 +144,9 @@ pub(super) async fn operate<M>(
 
 /// An error and its hint in one line.
 fn message_of(error: &ClientError) -> String {
-    match error.hint() {
+    let text = match error.hint() {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
-    }
+    };
+    with_unicode_names(&text).into_owned()
 }

@@ -7,7 +7,6 @@ use std::collections::{BTreeSet, VecDeque};
 use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
 
 use crate::cli::ctl::switch_progress;
-use crate::cli::table::count;
 use crate::model::{DomainName, Event, StatsSort, StatsWindow, SwitchPlan, SwitchProgress, Tag};
 use crate::rpc::methods::stats::{DomainStats, GetParams, StatsReport};
 
@@ -144,7 +143,7 @@ impl Model {
             Message::Report { of, report } => return self.take(of.as_ref(), *report),
             Message::Gone(domain) => {
                 if self.open.as_ref() == Some(&domain) {
-                    self.doing = Doing::Ended(format!("{domain} was removed"), false);
+                    self.doing = Doing::Ended(format!("{} was removed", domain.shown()), false);
                     return self.close();
                 }
             }
@@ -218,6 +217,7 @@ impl Model {
         all.filter(|of| {
             self.search.is_empty()
                 || of.domain.to_string().contains(&self.search)
+                || of.domain.shown().contains(&self.search)
                 || of.live.as_str().contains(&self.search)
         })
         .collect()
@@ -261,8 +261,9 @@ fn words(phase: &SwitchProgress) -> String {
         SwitchProgress::Switched { steps, revision, .. } => {
             format!("switched: {} at revision {revision}", switch_progress::moves(steps))
         }
-        SwitchProgress::Draining { remaining } => {
-            format!("draining: {} left", count(*remaining, "request"))
+        SwitchProgress::Draining { remaining, web_sockets, ended_in_ms } => {
+            let left = switch_progress::left_behind(*remaining, *web_sockets, *ended_in_ms);
+            format!("draining: {left}")
         }
     }
 }

@@ -19,7 +19,7 @@ fn figures(rate: f64) -> Value {
 
 fn domain(name: &str, live: &str, rate: f64) -> Value {
     json!({
-        "domain": name, "live": live, "figures": figures(rate), "recent_rates": [0.0, rate],
+        "domain": name, "mode": "serving", "live": live, "figures": figures(rate), "recent_rates": [0.0, rate],
         "tags": [
             { "tag": live, "live": true, "figures": figures(rate) },
             { "tag": "old", "live": false, "figures": figures(0.0) },
@@ -30,7 +30,7 @@ fn domain(name: &str, live: &str, rate: f64) -> Value {
 
 fn report(domains: &[Value]) -> Value {
     json!({
-        "revision": 7, "uptime_secs": 90.0, "window_secs": 60, "covered_secs": 62.0,
+        "revision": 7, "uptime_ms": 90_000, "window_ms": 60_000, "covered_ms": 62_000,
         "total": figures(30.0), "recent_rates": [], "domains": domains, "more_domains": 0,
         "backends": [
             {
@@ -109,6 +109,30 @@ TIME            WHO         WHAT
 07-01 12:00:00Z config file shop.test added, live b
 ";
     assert_eq!(frame(&model(), 80), expected);
+}
+
+#[test]
+fn a_domain_that_does_not_serve_says_so() {
+    let mut model = Model::new(None, StatsWindow::Minute);
+    let mut paused = domain("xn--bcher-kva.example", "a", 20.0);
+    paused["mode"] = "paused".into();
+    told(&mut model, None, &[paused.clone(), domain("shop.test", "b", 10.0)]);
+    let shown = frame(&model, 80);
+    let rows: Vec<_> = shown.lines().skip(1).take(3).collect();
+    assert_eq!(
+        rows,
+        [
+            "DOMAIN                      LIVE  MODE        RATE/S ERRORS    P50    P99 FLIGHT",
+            "bücher.example              old→a paused          20     0%   12ms  140ms      1",
+            "shop.test                   old→b serving         10     0%   12ms  140ms      1",
+        ]
+    );
+    types(&mut model, "/büch");
+    assert_eq!(model.domains().len(), 1, "it is found as it is shown");
+    let mut open = Model::new(Some(name("bücher.example")), StatsWindow::Minute);
+    told(&mut open, Some("bücher.example"), &[paused]);
+    let shown = frame(&open, 80);
+    assert!(shown.contains("bücher.example  live a, before it old  paused  "), "{shown}");
 }
 
 #[test]
@@ -213,7 +237,11 @@ fn a_switch_is_planned_then_asked_about_then_made() {
     assert!(screen(&model, 80, 8).contains("y yes"), "also where there is little room");
     assert_eq!(press(&mut model, KeyCode::Enter), Action::None, "Enter is no yes");
     assert_eq!(press(&mut model, KeyCode::Char('y')), Action::Apply("T".to_owned()));
-    model.update(Message::Phase(SwitchProgress::Draining { remaining: 3 }));
+    model.update(Message::Phase(SwitchProgress::Draining {
+        remaining: 3,
+        web_sockets: 0,
+        ended_in_ms: None,
+    }));
     assert!(screen(&model, 80, 24).contains("draining: 3 requests left"));
     let ended = Message::Ended("example.com a → b: done".to_owned(), true);
     assert_eq!(model.update(ended), Action::Ask);

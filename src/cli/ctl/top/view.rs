@@ -15,6 +15,7 @@ use super::look::Look;
 use super::model::{Doing, Mode, Model, Planned};
 use crate::cli::ctl::figures::{millis, number, share};
 use crate::cli::table::{Tone, count, join, printable, shortened};
+use crate::model::with_unicode_names;
 
 /// Draws everything. A `whole` frame is printed as text: without a cursor and keys.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look, whole: bool) {
@@ -68,7 +69,7 @@ fn sections(model: &Model, width: u16, look: Look, whole: bool) -> [Section<'_>;
     let width = usize::from(width);
     let main = match (&model.open, model.opened()) {
         (Some(_), Some(domain)) => opened::domain(domain, width, look),
-        (Some(domain), None) => waiting(format!("{domain}: asking the server")),
+        (Some(domain), None) => waiting(format!("{}: asking the server", domain.shown())),
         (None, _) => lists::domains(model, width, look, whole),
     };
     [main, lists::backends(model, width, look), lists::events(model, width, look)]
@@ -109,8 +110,8 @@ fn header<'a>(model: &Model, width: usize, look: Look) -> Line<'a> {
     }
     let Some(report) = model.report() else { return Line::from("vhost: asking the server") };
     let total = &report.total;
-    let window = match report.window_secs {
-        Some(secs) => format!("last {secs} s"),
+    let window = match report.window_ms {
+        Some(ms) => format!("last {} s", ms / 1000),
         None => "since start".to_owned(),
     };
     let errors = look.errors(total.error_share);
@@ -145,7 +146,10 @@ fn footer<'a>(model: &Model, area: Rect, look: Look) -> Vec<Line<'a>> {
     let said = said(model, width, look);
     let keys = match &model.mode {
         Mode::Confirm(planned) => match planned.plan.warnings.first() {
-            Some(warning) => format!("y yes  n no  warning: {}", printable(warning)),
+            Some(warning) => {
+                let warning = with_unicode_names(warning);
+                format!("y yes  n no  warning: {}", printable(&warning))
+            }
             None => "y yes  n no".to_owned(),
         },
         Mode::Search => "Enter keep  Esc clear".to_owned(),
@@ -177,6 +181,7 @@ fn said<'a>(model: &Model, width: usize, look: Look) -> Option<Line<'a>> {
         (Mode::Confirm(planned), _) => line(&question(planned), Tone::Unsure),
         (Mode::Tag { domain, typed }, _) => {
             let tags = join(model.tags_beside_live(domain));
+            let domain = domain.shown();
             line(&format!("switch {domain} to which tag ({tags})? {typed}▏"), Tone::Unsure)
         }
         (Mode::Search, _) => line(&format!("/{}▏", model.search), Tone::Plain),
@@ -199,7 +204,7 @@ fn question(planned: &Planned) -> String {
             0 => "nothing to drain".to_owned(),
             requests => format!("{} to drain", count(requests, "request")),
         };
-        format!("{} {} → {}{healthy}, {drain}", step.domain, step.from, step.to)
+        format!("{} {} → {}{healthy}, {drain}", step.domain.shown(), step.from, step.to)
     });
     format!("{verb} {}?", steps.collect::<Vec<_>>().join("; "))
 }

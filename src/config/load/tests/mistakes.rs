@@ -85,11 +85,26 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("[[switch]]", "write a section `[switch]`, once"),
         ("[switch]\nmin_healthy_percent = 101", "`101`: use 1 to 100"),
         ("[upstream]\nmax_tries = 0", "`0`: use 1 to 10"),
-        ("[health_check]\nkind = \"grpc\"", "`grpc`: choose `http` or `tcp`"),
+        (
+            "[health_check]\nkind = \"ws\"",
+            "4: health_check.kind: `ws`: choose `http`, `tcp` or `grpc`",
+        ),
         ("[health_check]\nkind = \"tcp\"\npath = \"/\"", "5: health_check.path: `/`: only for"),
         ("[health_check]\nkind = \"tcp\"\nexpected_status = \"200\"", "only for `kind"),
         ("[health_check]\npath = \"up\"", "it starts with `/`"),
         ("[health_check]\nexpected_status = 200", "`200`: write a text in quotes"),
+        ("[health_check]\nport = 0", "`0`: write a whole number from 1 to 65535, without quotes"),
+        ("[health_check]\nmethod = \"PUT\"", "`PUT`: choose `GET`, `HEAD`, `POST` or `OPTIONS`"),
+        (
+            "[health_check]\nheaders = { Host = \"a\" }",
+            "health_check.headers: `host` has a key of its own",
+        ),
+        ("[health_check]\nkind = \"grpc\"\nexpect_body = \"a\"", "`a`: only for `kind = \"http\"`"),
+        ("[health_check]\nexpect_body = { regex = \"(\" }", "regular expression: unclosed group"),
+        ("[health_check]\nmethod = \"HEAD\"\nexpect_body = \"a\"", "use `method = \"GET\"`"),
+        ("[health_check]\npath = \"/\"\ngrpc_service = \"a.B\"", "take one or the other out"),
+        ("[health_check]\ninterval_secs = 0", "use 0.001 to 86400 seconds"),
+        ("[health_check]\nunhealthy_threshold = 1001", "`1001`: use 1 to 1000"),
         ("[health_check]\ncount_5xx = \"yes\"", "write `true` or `false`, without quotes"),
         ("[logging]\nlevel = \"verbose\"", "`debug`, `info`, `warn`, `error` or `off`"),
         ("[logging]\noutput = \"file\"", "3: logging.file_path: missing, and `output = \"file\"`"),
@@ -106,7 +121,8 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         ("[switch]\nfoo = 2", "the keys here are gate_timeout_secs, drain_timeout_secs, min_"),
         ("[heath_check]", "3: heath_check: unknown key; did you mean `health_check`?"),
         ("[virtual_hosts]", "write `[[virtual_hosts]]`, once for each entry"),
-        ("backends = []\nvirtual_hosts = [1]", "unknown key here; it belongs in"),
+        ("backends = []\nvirtual_hosts = [1]", "write it with a header of its own, `[[backends]]`"),
+        ("include = [\"a\"]", "it belongs in no section: move it to the top of the file"),
         ("[[backends]]\nid = \"x\"\naddress = \"[::1]:1\"", "3: backends[\"x\"].tags: missing"),
         ("[[backends]]\nid = 5\naddress = \"[::1]:1\"\ntags = []", "4: backends[0].id: `5`: write"),
     ] {
@@ -116,6 +132,34 @@ fn each_mistake_says_where_it_is_and_what_would_be_right() {
         } else {
             problem(text)
         };
+        assert!(found.contains(expected), "{text}\n   found: {found}\nexpected: {expected}");
+    }
+}
+
+#[test]
+fn each_address_of_a_list_is_checked() {
+    for (text, expected) in [
+        ("listen_addr = []", "it is empty; name at least one, `[\"0.0.0.0:80\",\"[::]:80\"]`"),
+        (
+            "listen_addr = [\"127.0.0.1:443\", 443]",
+            "3: proxy.listen_addr[1]: `443`: write address and port",
+        ),
+        (
+            "listen_addr = [\"[::]:443\", \"[::]:443\"]",
+            "3: proxy.listen_addr[1]: `[::]:443`: it is listed twice; name each once",
+        ),
+        (
+            "listen_addr = [\"0.0.0.0:443\", \"[::]:443\", \"127.0.0.1:443\"]",
+            "3: proxy.listen_addr[2]: `127.0.0.1:443`: `0.0.0.0:443` takes its connections already; \
+             leave one of the two out, or choose another port",
+        ),
+        (
+            "management_api_addr = [\"127.0.0.1:443\", \"0.0.0.0:80\"]",
+            "3: proxy.management_api_addr[1]: `0.0.0.0:80`: `proxy.listen_addr_http` listens there",
+        ),
+        ("listen_addr = \"[::]:80\"", "`proxy.listen_addr` listens there"),
+    ] {
+        let found = problem(text);
         assert!(found.contains(expected), "{text}\n   found: {found}\nexpected: {expected}");
     }
 }
@@ -402,4 +446,70 @@ fn values_in_problems_are_short_and_harmless() {
     let found = problem(&format!("admin_socket = \"\\u001b[31m{}\"", "é".repeat(200)));
     assert!(found.contains("`\\u{1b}[31mé") && found.contains("…`"), "{found}");
     assert!(!found.contains('\u{1b}'), "{found:?}");
+}
+
+const BACKEND: &str = "[[backends]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\ntags = [\"a\"]\n";
+const DOMAIN: &str = "[[virtual_hosts]]\ndomain = \"x.test\"\nenabled_backends_tag = \"a\"\n";
+
+#[test]
+fn a_health_check_of_an_entry_is_read_in_each_way_of_writing_it() {
+    for text in [
+        "health_check = { path = \"/up\", port = 9000 }",
+        "health_check.path = \"/up\"\nhealth_check.port = 9000",
+        "[backends.health_check]\npath = \"/up\"\nport = 9000",
+        "[backends.health_check]\npath = \"/up\"\nport = 9000\n[health_check]\npath = \"/\"",
+    ] {
+        let config = parse(Path::new("c"), &format!("{PROXY}{BACKEND}{text}\n{DOMAIN}"));
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let check = config.declared.backends[0].options.health_check.clone().expect(text);
+        assert_eq!(check.path.as_ref().map(ToString::to_string).as_deref(), Some("/up"));
+        assert_eq!(check.port.map(std::num::NonZeroU16::get), Some(9000));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_health_check_of_an_entry_is_said_where_it_is() {
+    for (text, expected) in [
+        (
+            "health_check = { path = \"up\" }",
+            "backends[\"b\"].health_check: `health_check.path`: `up` is not a",
+        ),
+        (
+            "[backends.health_check]\npth = \"/up\"",
+            "unknown field `pth`, expected one of `kind`, `path`",
+        ),
+        (
+            "health_check = { kind = \"tcp\", path = \"/\" }",
+            "`health_check.path`: only for `kind = \"http\"`",
+        ),
+        (
+            "health_check = { headers = { Connection = \"close\" } }",
+            "`connection` is the proxy's own",
+        ),
+        ("health_check = { headers = { X-A = \"1\", x-a = \"2\" } }", "are the same name"),
+        ("health_check = 5", "write a table, such as `{ key = value }`"),
+        (
+            "path = \"/up\"",
+            "unknown key here; write it in the entry's `health_check = { path = … }`",
+        ),
+        ("grpc_service = \"a.B\"", "write it in the entry's `health_check = { grpc_service = … }`"),
+    ] {
+        let error = parse(Path::new("c"), &format!("{PROXY}{BACKEND}{text}\n")).expect_err(text);
+        assert!(error.to_string().contains(expected), "{text}: {error}");
+    }
+    let socket = BACKEND.replace("127.0.0.1:1", "unix:/run/app.sock");
+    let text = format!("{PROXY}{socket}health_check = {{ port = 9000 }}\n");
+    let error = parse(Path::new("c"), &text).expect_err("a port of a socket").to_string();
+    assert!(
+        error.contains("`health_check.port`: a backend at a Unix socket has no other port"),
+        "{error}"
+    );
+    // A domain has none, and its words don't send anybody to the head of the file.
+    for backends in [BACKEND, ""] {
+        let text =
+            format!("{PROXY}{DOMAIN}[virtual_hosts.health_check]\npath = \"/up\"\n{backends}");
+        let error = parse(Path::new("c"), &text).expect_err("a domain has no check").to_string();
+        assert!(!error.contains("top of the file"), "{error}");
+        assert!(error.contains("health_check: unknown key here; "), "{error}");
+    }
 }

@@ -18,7 +18,7 @@ fn pool_of(health: &[HealthStatus]) -> Arc<Pool> {
         })
         .collect();
     let snapshot = Snapshot::default().after(changes, 1);
-    let pool = Arc::clone(snapshot.pool(&"a".parse().unwrap()).unwrap());
+    let pool = Arc::clone(snapshot.pools().first().and_then(|name| snapshot.pool(name)).unwrap());
     for (node, status) in pool.backends().iter().zip(health) {
         node.live.set_health_report(HealthReport { status: *status, ..Default::default() });
     }
@@ -100,7 +100,7 @@ fn pool_with_backups(health: &[HealthStatus], backups: usize) -> Arc<Pool> {
     };
     let changes = before.backends().iter().enumerate().map(change).collect();
     let snapshot = Snapshot::default().after(changes, 1);
-    let pool = Arc::clone(snapshot.pool(&"a".parse().unwrap()).unwrap());
+    let pool = Arc::clone(snapshot.pools().first().and_then(|name| snapshot.pool(name)).unwrap());
     for (node, status) in pool.backends().iter().zip(health) {
         node.live.set_health_report(HealthReport { status: *status, ..Default::default() });
     }

@@ -150,7 +150,7 @@ impl Model {
         let Some(of) = self.subject() else { return Action::None };
         let (domain, tag) = (of.domain.clone(), of.previous.clone().filter(|_| undo));
         if undo && tag.is_none() {
-            let how = format!("{domain} has no previous tag: there is nothing to undo");
+            let how = format!("{} has no previous tag: there is nothing to undo", domain.shown());
             self.doing = Doing::Ended(how, false);
             return Action::None;
         }

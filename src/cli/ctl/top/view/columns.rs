@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::cli::table::{printable, shortened};
+use crate::cli::table::{padded, printable, shortened};
 
 /// A column of things: its header, its width, on which side its values stand, and which they are.
 pub(super) struct Column<'a, T> {
@@ -80,7 +80,7 @@ pub(super) fn cells<'l>(cells: impl IntoIterator<Item = (usize, Side, Value)>) -
         let text = shortened(&printable(&text), width, side == Side::Sentence);
         let text = match side {
             Side::Right => format!("{text:>width$}"),
-            Side::Left | Side::Sentence => format!("{text:<width$}"),
+            Side::Left | Side::Sentence => padded(text, width),
         };
         if !spans.is_empty() {
             spans.push(Span::raw(" "));

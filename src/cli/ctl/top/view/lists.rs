@@ -5,13 +5,14 @@ use ratatui::text::Line;
 
 use super::columns::{Column, Side, Value, column, fit, line, titles};
 use super::section::Section;
+use crate::cli::ctl::domain_view::tone;
 use crate::cli::ctl::figures::{bars, millis, number, share};
 use crate::cli::ctl::history::{what, who};
 use crate::cli::ctl::stats::standing;
 use crate::cli::ctl::top::look::Look;
 use crate::cli::ctl::top::model::Model;
 use crate::cli::time::timestamp;
-use crate::model::Event;
+use crate::model::{DomainMode, Event};
 use crate::rpc::methods::stats::{BackendStats, DomainStats, Figures};
 
 /// Ticks of the last minute.
@@ -19,6 +20,9 @@ pub(super) const BARS: usize = 12;
 
 /// Wide enough for every figure.
 const FIGURE_WIDTH: usize = 6;
+
+/// Wide enough for `maintenance`.
+const MODE_WIDTH: usize = 11;
 
 /// A column of a figure.
 fn figure<'a, T, V: Into<Value>>(
@@ -53,10 +57,17 @@ pub(super) fn domains<'a>(model: &Model, width: usize, look: Look, whole: bool) 
             Value(bars(&of.recent_rates, BARS), style)
         }),
     ];
-    let drop_first = ["LAST MINUTE", "P50", "FLIGHT", "P99", "LIVE", "ERRORS"];
+    // All that is usual needs no column.
+    if shown.iter().any(|of| of.mode != DomainMode::Serving) {
+        let mode = column("MODE", MODE_WIDTH, Side::Left, move |(chosen, of): &Row<'_>| {
+            let style = if *chosen { Style::new() } else { look.tone(tone(&of.mode)) };
+            Value(of.mode.to_string(), style)
+        });
+        columns.insert(1, mode);
+    }
+    let drop_first = ["LAST MINUTE", "P50", "FLIGHT", "P99", "LIVE", "ERRORS", "MODE"];
     let name = fit(width, 16, &mut columns, &drop_first);
-    columns
-        .insert(0, column("DOMAIN", name, Side::Left, |(_, of): &Row<'_>| of.domain.to_string()));
+    columns.insert(0, column("DOMAIN", name, Side::Left, |(_, of): &Row<'_>| of.domain.shown()));
     let cursor = model.cursor().filter(|_| !whole);
     let mut lines: Vec<_> = shown
         .iter()

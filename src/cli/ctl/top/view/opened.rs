@@ -6,8 +6,10 @@ use ratatui::text::{Line, Span};
 use super::columns::{Side, Value, cells};
 use super::lists::BARS;
 use super::section::Section;
+use crate::cli::ctl::domain_view::tone;
 use crate::cli::ctl::figures::{bars, bytes, count, millis, number, share};
 use crate::cli::ctl::top::look::Look;
+use crate::model::DomainMode;
 use crate::rpc::methods::stats::{DomainStats, Figures, TagStats};
 
 /// Columns of one tag, of a figure's name.
@@ -43,9 +45,14 @@ pub(super) fn domain<'a>(of: &DomainStats, width: usize, look: Look) -> Section<
 
 fn title<'a>(of: &DomainStats, look: Look) -> Line<'a> {
     let before = of.previous.as_ref().map(|tag| format!(", before it {tag}")).unwrap_or_default();
+    let mode = match of.mode.known() {
+        Some(DomainMode::Serving) => String::new(),
+        Some(DomainMode::Paused | DomainMode::Maintenance) | None => format!("{}  ", of.mode),
+    };
     Line::from(vec![
-        Span::styled(of.domain.to_string(), look.title()),
+        Span::styled(of.domain.shown(), look.title()),
         Span::raw(format!("  live {}{before}  ", of.live)),
+        Span::styled(mode, look.tone(tone(&of.mode))),
         Span::styled(bars(&of.recent_rates, BARS), look.bars()),
     ])
 }

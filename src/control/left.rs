@@ -1,4 +1,4 @@
-//! What a reload leaves behind, and how much of it still runs.
+//! What a reload or a deploy leaves behind, and how much of it still runs.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Left {
                     left.backends
                         .extend(live.backend(&backend.id).map(|node| Arc::clone(&node.live)));
                 }
-                Change::PutBackend(_) => {}
+                Change::PutBackend(_) | Change::PutApp(_) | Change::DropApp(_) => {}
                 Change::DropDomain(domain) => left.domains.extend(live.domain(domain).cloned()),
                 Change::PutDomain(virtual_host) => {
                     let before = live.domain(&virtual_host.domain);

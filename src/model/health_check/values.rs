@@ -1,66 +1,49 @@
-//! The definition of the active health check, and what it found.
+//! The values of a health check's keys.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ParseError, serde_as_text, text, worded};
+use crate::model::{ParseError, serde_as_text, text, worded};
 
-/// How backends are probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthCheck {
+worded! {
     /// What a probe does.
-    pub kind: HealthCheckKind,
-    /// Time between two probes of one backend.
-    pub interval: Duration,
-    /// Time a probe may take in all.
-    pub timeout: Duration,
-    /// Failures in a row that make a backend unhealthy.
-    pub unhealthy_threshold: u32,
-    /// Successes in a row that make it healthy.
-    pub healthy_threshold: u32,
-}
-
-impl Default for HealthCheck {
-    fn default() -> Self {
-        Self {
-            kind: HealthCheckKind::default(),
-            interval: Duration::from_secs(10),
-            timeout: Duration::from_secs(5),
-            unhealthy_threshold: 3,
-            healthy_threshold: 2,
-        }
+    #[derive(Hash, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ProbeKind {
+        /// It sends an HTTP request.
+        #[default]
+        Http "http",
+        /// It connects.
+        Tcp "tcp",
+        /// It calls `Check` of `grpc.health.v1.Health`.
+        Grpc "grpc",
     }
 }
 
-/// What a probe does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HealthCheckKind {
-    /// A GET request over the backend's own scheme.
-    Http {
-        /// The path it asks for.
-        path: HealthPath,
-        /// The host it asks for; the backend's address where there is none.
-        host: Option<HealthHost>,
-        /// The statuses that count as healthy.
-        expected: StatusRanges,
-    },
-    /// A connection that is accepted.
-    Tcp,
-}
-
-impl Default for HealthCheckKind {
-    fn default() -> Self {
-        Self::Http { path: HealthPath::default(), host: None, expected: StatusRanges::default() }
+worded! {
+    /// The method of a probe's request.
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "UPPERCASE")]
+    pub enum ProbeMethod {
+        /// The usual one.
+        #[default]
+        Get "GET",
+        /// As `GET`, without a body of the answer.
+        Head "HEAD",
+        /// With an empty body.
+        Post "POST",
+        /// What may be asked for.
+        Options "OPTIONS",
     }
 }
 
 text! {
     /// The path of a health check, with its query: starts with `/`.
-    pub struct HealthPath(String) "A path with an optional query, such as `/health`.";
+    pub struct HealthPath(String) "A path with an optional query, such as `/health`.",
+        like r"^/\S*$";
 }
 
 impl Default for HealthPath {
@@ -85,7 +68,8 @@ impl FromStr for HealthPath {
 
 text! {
     /// The host that a health check asks for, with its port where it has one.
-    pub struct HealthHost(String) "A host name or an IP address, with a port if need be.";
+    pub struct HealthHost(String) "A host name or an IP address, with a port if need be.",
+        like r"^([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$";
 }
 
 impl FromStr for HealthHost {
@@ -121,6 +105,11 @@ impl StatusRanges {
     /// Whether `status` is one of them.
     pub fn contains(&self, status: u16) -> bool {
         self.0.iter().any(|(from, to)| (*from..=*to).contains(&status))
+    }
+
+    /// Whether an answer with any of them can have a body (RFC 9110 §6.4.1).
+    pub(super) fn have_bodies(&self) -> bool {
+        (200..600).any(|status| ![204, 304].contains(&status) && self.contains(status))
     }
 }
 
@@ -166,47 +155,74 @@ impl fmt::Display for StatusRanges {
     }
 }
 
-serde_as_text!(StatusRanges, "HTTP statuses and ranges of them: `200`, `200-399`, `200,204`.");
+serde_as_text!(
+    StatusRanges,
+    "HTTP statuses and ranges of them: `200`, `200-399`, `200,204`.",
+    like r"^\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?(,\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?)*$"
+);
 
-worded! {
-    /// The observed health of a backend.
-    #[derive(Default, Serialize, Deserialize, JsonSchema)]
-    #[serde(rename_all = "lowercase")]
-    pub enum HealthStatus {
-        /// Enough successes in a row.
-        Healthy "healthy",
-        /// Enough failures in a row.
-        Unhealthy "unhealthy",
-        /// There have not been enough probes yet.
-        // Or a verdict that a newer server has.
-        #[default]
-        #[serde(other)]
-        Unknown "unknown",
+text! {
+    /// The service that a gRPC health check asks about; empty for the server as a whole.
+    #[derive(Default)]
+    pub struct GrpcService(String) "The name of a gRPC service, such as `shop.v1.Cart`; empty for the whole server.",
+        like r"^[0-9A-Za-z._/-]{0,200}$", by check_service;
+}
+
+fn check_service(text: &str) -> Result<(), ParseError> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
+    if text.len() <= 200 && text.bytes().all(is_name) {
+        return Ok(());
+    }
+    let reason = "write the full name of a service, such as `shop.v1.Cart`, or nothing for the server as a whole";
+    Err(ParseError::new("gRPC service", text, reason))
+}
+
+/// A number of probes in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "u64", into = "u64")]
+#[schemars(extend("minimum" = 1, "maximum" = 1000))]
+pub struct ProbeCount(u16);
+
+impl ProbeCount {
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0
     }
 }
 
-/// The health of a backend.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct HealthReport {
-    /// The verdict.
-    pub status: HealthStatus,
-    /// When the verdict was reached, in milliseconds since the Unix epoch.
-    pub since_ms: Option<u64>,
-    /// When the last probe ended, in milliseconds since the Unix epoch.
-    pub checked_ms: Option<u64>,
-    /// How long the last probe took, in microseconds.
-    pub latency_us: Option<u64>,
-    /// The HTTP status of the last probe, if it got one.
-    pub last_status: Option<u16>,
-    /// Why the last probe, or traffic since then, failed; null if it succeeded.
-    pub last_error: Option<String>,
-    /// When `last_error` was seen, in milliseconds since the Unix epoch.
-    pub failed_ms: Option<u64>,
+impl TryFrom<u64> for ProbeCount {
+    type Error = ParseError;
+
+    fn try_from(number: u64) -> Result<Self, ParseError> {
+        let count = u16::try_from(number).ok().filter(|n| (1..=1000).contains(n)).map(Self);
+        count.ok_or_else(|| {
+            ParseError::new("number of probes", &number.to_string(), "use 1 to 1000")
+        })
+    }
+}
+
+impl From<ProbeCount> for u64 {
+    fn from(count: ProbeCount) -> Self {
+        count.0.into()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_is_a_name_and_statuses_without_bodies_are_known() {
+        for (service, is_one) in
+            [("", true), ("shop.v1.Cart", true), ("a b", false), ("a\n", false), ("é", false)]
+        {
+            assert_eq!(service.parse::<GrpcService>().is_ok(), is_one, "{service:?}");
+        }
+        assert!("x".repeat(201).parse::<GrpcService>().is_err());
+        for (statuses, have) in [("204", false), ("204,304,101", false), ("200-204", true)] {
+            assert_eq!(statuses.parse::<StatusRanges>().unwrap().have_bodies(), have, "{statuses}");
+        }
+    }
 
     #[test]
     fn a_host_of_probes_is_a_host_and_perhaps_a_port() {

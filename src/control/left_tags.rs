@@ -1,0 +1,55 @@
+//! The tags that a switch leaves, and what still runs there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::counters::InFlight;
+use crate::model::SwitchStep;
+use crate::state::Snapshot;
+
+/// The tags that a switch has left, and what still runs there.
+pub(super) struct LeftTags<'s>(Vec<(&'s SwitchStep, Arc<InFlight>)>);
+
+impl<'s> LeftTags<'s> {
+    /// Those of these steps, after which the state is `applied`.
+    pub(super) fn of(applied: &Snapshot, steps: &'s [SwitchStep]) -> Self {
+        let left = steps.iter().filter_map(|step| {
+            let node = applied.domain(&step.domain)?;
+            Some((step, Arc::clone(node.in_flight_on(&step.from)?)))
+        });
+        Self(left.collect())
+    }
+
+    /// Requests that run there.
+    pub(super) fn requests(&self, now: &Snapshot) -> usize {
+        self.still_left(now).map(|(_, count)| count.count()).sum()
+    }
+
+    /// How many of them are WebSockets.
+    pub(super) fn web_sockets(&self, now: &Snapshot) -> usize {
+        self.still_left(now).map(|(_, count)| count.web_sockets()).sum()
+    }
+
+    /// How long after the switch the server has ended all WebSockets and event streams; `None` where those of
+    /// any domain are kept.
+    pub(super) fn end_in(&self, now: &Snapshot) -> Option<Duration> {
+        let ends = self
+            .still_left(now)
+            .map(|(step, _)| Some(now.domain(&step.domain)?.times().close_left?.in_all()));
+        ends.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    pub(super) fn is_any_back(&self, now: &Snapshot) -> bool {
+        self.0.iter().any(|(step, _)| is_back(now, step))
+    }
+
+    fn still_left(&self, now: &Snapshot) -> impl Iterator<Item = &(&'s SwitchStep, Arc<InFlight>)> {
+        self.0.iter().filter(move |(step, _)| !is_back(now, step))
+    }
+}
+
+/// Once a domain is back on the tag it left, that tag's requests never end; whoever moved it there is the one
+/// to drain.
+fn is_back(now: &Snapshot, step: &SwitchStep) -> bool {
+    now.domain(&step.domain).is_some_and(|node| node.virtual_host.live == step.from)
+}
