@@ -116,7 +116,7 @@ mod tests {
         let (mut descriptions, mut keys) = (BTreeSet::new(), BTreeSet::new());
         let (mut section, mut comment) = ("", String::new());
         // Entries show keys as they are needed.
-        let (sections, _) = example.split_once("[[virtual_hosts]]\n").unwrap();
+        let (sections, _) = example.split_once("#[[apps]]\n").unwrap();
         for line in sections.lines() {
             let line_of_key = line.strip_prefix('#').unwrap_or(line);
             if let Some(text) = line.strip_prefix("# ") {

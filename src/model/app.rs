@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backend_options::health_check_problems;
-use super::record::{self, Canonical, Differing, OptionError, Record, as_stored, record, stored};
+use super::record::{
+    self, Canonical, Differing, Keys as _, OptionError, Record, as_stored, record, stored,
+};
 use super::{
     AccessLogRule, AppName, BackendOptions, Drain, HealthCheckOptions, ParseError, RequestLimit,
     Size, Tag, Timeouts, text,
@@ -21,6 +23,7 @@ record! {
         #[serde(deserialize_with = "super::backend_options::health_check")]
         pub health_check: Option<Box<HealthCheckOptions>>,
         /// How long its backends may take.
+        #[serde(skip_serializing_if = "is_empty")]
         pub timeouts: Timeouts,
         /// The largest request body, in bytes. A larger one gets 413.
         pub max_body_bytes: Option<Size>,
@@ -28,15 +31,35 @@ record! {
         /// default is `max_requests_per_backend` of `[upstream]`.
         pub max_requests: Option<RequestLimit>,
         /// What becomes of WebSockets and event streams when their tag, or backend, is left.
+        #[serde(skip_serializing_if = "is_empty")]
         pub drain: Drain,
         /// Which requests the access log has.
+        #[serde(skip_serializing_if = "is_empty")]
         pub access_log: AccessLogRule,
     }
 }
 
+fn is_empty<T: Default + PartialEq>(option: &T) -> bool {
+    *option == T::default()
+}
+
 impl Record for AppOptions {
     const MAPS: &'static [(&'static str, Canonical)] = BackendOptions::MAPS;
-    const TABLES: &'static [(&'static str, &'static [&'static str])] = BackendOptions::TABLES;
+    const TABLES: &'static [(&'static str, &'static [&'static str])] = &[
+        (BackendOptions::HEALTH_CHECK, HealthCheckOptions::KEYS),
+        (
+            "timeouts",
+            &[
+                "connect_secs",
+                "response_secs",
+                "first_byte_secs",
+                "between_bytes_secs",
+                "websocket_idle_secs",
+            ],
+        ),
+        ("drain", &["websockets"]),
+        ("access_log", &["enabled", "sample"]),
+    ];
 
     fn problems(&self) -> Vec<OptionError> {
         let of_log = self.access_log.check().err();

@@ -34,6 +34,7 @@ impl PartialEq for BackendNode {
             && self.backend == other.backend
             && self.connection_group == other.connection_group
             && self.health_check == other.health_check
+            && self.max_requests == other.max_requests
     }
 }
 

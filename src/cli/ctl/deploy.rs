@@ -91,8 +91,6 @@ pub(super) struct DeployArgs {
     /// The protocol that the new backends speak: http, https, h2 or h2c
     #[arg(long)]
     scheme: Option<Scheme>,
-    #[command(flatten)]
-    options: OptionArgs<AppOptions, false>,
     /// Show what the deploy would do now, without doing it, and print a token for `--apply`
     #[arg(long)]
     plan: bool,
@@ -120,6 +118,9 @@ pub(super) struct DeployArgs {
     /// Wait until a valid certificate is served for each `--host`
     #[arg(long, requires = "hosts", conflicts_with = "plan")]
     wait_cert: bool,
+    // Behind `no_drain`, so that this is no flag that is refused for the key `drain`.
+    #[command(flatten)]
+    options: OptionArgs<AppOptions, false>,
 }
 
 impl DeployArgs {

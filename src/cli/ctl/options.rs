@@ -86,6 +86,10 @@ impl HasOptions for AppOptions {
         record::optional_keys::<Self>()
     }
 
+    fn optional_members() -> Vec<String> {
+        inner_paths::<Self>()
+    }
+
     fn without_flags() -> Vec<&'static str> {
         Vec::new()
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod crash;
 mod deploy;
+mod options;
 mod standby;
 mod tags;
 mod traffic;

@@ -72,6 +72,19 @@ impl RawBackend {
         Self { address, state }
     }
 
+    /// An application that serves its own name only, as those made with Django or Rails do.
+    pub(crate) fn strict(host: &'static str) -> Self {
+        Self::start(move |connection| {
+            while let Some(head) = connection.read_request() {
+                let own = format!("host: {host}");
+                let is_own = head.lines().any(|line| line.eq_ignore_ascii_case(&own));
+                let status = if is_own { "200 OK" } else { "400 Bad Request" };
+                let text = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok");
+                connection.send(text.as_bytes());
+            }
+        })
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

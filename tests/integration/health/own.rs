@@ -14,19 +14,6 @@ fn setup() -> Setup {
     Setup::new().unset("health_check.path").domain("example.com", "a")
 }
 
-/// An application that serves its own names only, as those made with Django or Rails do.
-fn strict_app(host: &'static str) -> RawBackend {
-    RawBackend::start(move |connection| {
-        while let Some(head) = connection.read_request() {
-            let is_own =
-                head.lines().any(|line| line.eq_ignore_ascii_case(&format!("host: {host}")));
-            let status = if is_own { "200 OK" } else { "400 Bad Request" };
-            let text = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok");
-            connection.send(text.as_bytes());
-        }
-    })
-}
-
 /// A server whose body is `body` at every path.
 fn body_app(body: &'static str) -> RawBackend {
     RawBackend::start(move |connection| {
@@ -51,7 +38,7 @@ fn wait_for_error(vhost: &Vhost, id: &str, part: &str) {
 
 #[test]
 fn an_application_that_serves_its_own_names_is_healthy_by_the_host_of_its_check() {
-    let app = strict_app("shop.example.com");
+    let app = RawBackend::strict("shop.example.com");
     let vhost = setup().backend("web", app.address(), &["a"]).start();
     let shown = vhost.wait_for_health("web", "unhealthy");
     assert!(last_error(&shown).contains("status 400, expected 200-399"), "{shown}");
