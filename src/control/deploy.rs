@@ -57,14 +57,14 @@ impl ControlPlane {
         caller.has_seen(snapshot.revision())?;
         let at_ms = now_ms();
         let first = plan::plan(&snapshot, &options, at_ms)?;
-        // What it depends on can't be changed by another deploy from here on, for its claim.
         planned.map_or(Ok(()), |planned| first.check(planned))?;
         if first.changes.is_empty() {
             return Ok(unchanged(&snapshot));
         }
         let started = Instant::now();
         let operation = self.begin(caller.actor.clone(), first.event(not_yet(), &options)).await?;
-        let committed = self.prove_and_commit(&caller, &options, at_ms, operation, &progress).await;
+        let committed =
+            self.prove_and_commit(&caller, &options, planned, at_ms, operation, &progress).await;
         let (plan, applied, left, gate_ms, switch_ms) = match committed {
             Ok(committed) => committed,
             Err(error) => {
@@ -211,6 +211,7 @@ impl ControlPlane {
         &self,
         caller: &Caller,
         options: &DeployOptions,
+        planned: Option<&PlannedDeploy>,
         at_ms: u64,
         operation: u64,
         progress: &(impl Fn(DeployProgress) + Send + Sync),
@@ -221,6 +222,7 @@ impl ControlPlane {
         for _ in 0..ATTEMPTS {
             let live = self.snapshot();
             let plan = plan::plan(&live, options, at_ms)?;
+            planned.map_or(Ok(()), |planned| plan.check(planned))?;
             let (files, ready_made, next) = self.prepare(caller, &live, &plan).await?;
             self.prove(&plan, &next, options, deadline, progress).await?;
             let gate_ms = whole_millis(started.elapsed());

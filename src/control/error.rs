@@ -73,6 +73,22 @@ pub(crate) enum ControlError {
         /// The address.
         address: BackendAddr,
     },
+    /// A deploy names more than it may.
+    #[error("{given} {what} are given; at most {most} may be")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        given: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// The ids that a deploy would give its backends are none.
+    #[error("the id `{id}` of a new backend would be too long")]
+    LongId {
+        /// The id.
+        id: String,
+    },
     /// An app that has no domain can't be deployed.
     #[error("the app `{app}` has no domain")]
     NoHost {

@@ -219,6 +219,15 @@ pub(super) fn check_apps(next: &Snapshot, merged: &Merged) -> Result<(), Control
     Ok(())
 }
 
+/// Whether a deploy has put another server, or none, in the place of a backend of the file. What the file says of
+/// it since is no more about what serves.
+fn was_replaced(live: &Snapshot, old: &DeclaredBackend) -> bool {
+    let app = old.options.app.as_ref().and_then(|app| live.app(app));
+    let is_deployed = |app: &App| app.releases.values().any(|of| of.deployed_at_ms.is_some());
+    app.is_some_and(|node| is_deployed(&node.app))
+        && live.backend(&old.id).is_none_or(|now| now.backend.address != old.address)
+}
+
 fn merge_backends(
     live: &Snapshot,
     applied: &Declared,
@@ -230,6 +239,9 @@ fn merge_backends(
     for new in &declared.backends {
         let old = before.get(&new.id).copied();
         if old == Some(new) {
+            continue;
+        }
+        if old.is_some_and(|old| was_replaced(live, old)) {
             continue;
         }
         let now = live.backend(&new.id).map(|node| &node.backend);
@@ -282,8 +294,8 @@ fn merge_backends(
         merged.changes.push(Change::PutBackend(next));
     }
     let kept: BTreeSet<&BackendId> = declared.backends.iter().map(|backend| &backend.id).collect();
-    for old in before.into_keys().filter(|id| !kept.contains(id)) {
-        if live.backend(old).is_some() {
+    for (old, declared) in before.into_iter().filter(|(id, _)| !kept.contains(id)) {
+        if live.backend(old).is_some() && !was_replaced(live, declared) {
             merged.tell(EntryKind::Backend, old, EntryAction::Removed, Vec::new());
             merged.changes.push(Change::DropBackend(old.clone()));
         }

@@ -66,6 +66,8 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::NoAddress
         | ControlError::Ambiguous { .. }
         | ControlError::AddressTwice { .. }
+        | ControlError::TooMany { .. }
+        | ControlError::LongId { .. }
         | ControlError::NoHost { .. }
         | ControlError::AppIsSplit { .. }
         | ControlError::TagServes { .. }

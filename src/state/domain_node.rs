@@ -76,10 +76,13 @@ pub struct DomainNode {
     access_log: AccessLogRule,
 }
 
-/// Two nodes are equal when what is declared of the domain is: counters don't matter.
+/// Two nodes are equal when what is declared of the domain, and of its app, is: counters don't matter.
 impl PartialEq for DomainNode {
     fn eq(&self, other: &Self) -> bool {
         self.virtual_host == other.virtual_host
+            && self.times == other.times
+            && self.max_body_bytes == other.max_body_bytes
+            && self.access_log == other.access_log
     }
 }
 

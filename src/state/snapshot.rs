@@ -150,13 +150,15 @@ impl Snapshot {
         &'a self,
         before: &'a Self,
     ) -> impl Iterator<Item = (Option<&'a VirtualHost>, Option<&'a VirtualHost>)> {
-        before.domains.diff(&self.domains).map(|item| match item {
+        let hosts = before.domains.diff(&self.domains).map(|item| match item {
             DiffItem::Add(_, now) => (None, Some(&now.virtual_host)),
             DiffItem::Remove(_, was) => (Some(&was.virtual_host), None),
             DiffItem::Update { old: (_, was), new: (_, now) } => {
                 (Some(&was.virtual_host), Some(&now.virtual_host))
             }
-        })
+        });
+        // What changed may have been the app.
+        hosts.filter(|(was, now)| was != now)
     }
 
     /// Whether `other` holds the very same backends, found without looking at each.

@@ -67,9 +67,20 @@ pub(super) fn plan(
     Ok(plan)
 }
 
+/// The most addresses, hosts and apps of one deploy: the gate probes all of its backends at once.
+const MOST: usize = 256;
+
 fn check_addresses(options: &DeployOptions) -> Result<(), ControlError> {
     if options.addresses.is_empty() {
         return Err(ControlError::NoAddress);
+    }
+    let lists = [
+        ("addresses", options.addresses.len()),
+        ("hosts", options.hosts.len()),
+        ("further apps", options.also.len()),
+    ];
+    if let Some((what, given)) = lists.into_iter().find(|(_, given)| *given > MOST) {
+        return Err(ControlError::TooMany { what, given, most: MOST });
     }
     let mut seen = BTreeSet::new();
     match options.addresses.iter().find(|address| !seen.insert(address.to_string())) {
@@ -208,9 +219,11 @@ impl<'a> OfApp<'a> {
         deployed.backends_removed =
             removed.iter().filter(|id| added.iter().all(|new| new.id != **id)).cloned().collect();
         deployed.backends_added = added.iter().map(|backend| backend.id.clone()).collect();
+        let untagged = self.without(&to, &removed);
         self.note_releases(from.as_ref(), &to);
         plan.changes.push(Change::PutApp(self.app));
         plan.changes.extend(deployed.backends_removed.iter().cloned().map(Change::DropBackend));
+        plan.changes.extend(untagged.into_iter().map(Change::PutBackend));
         plan.changes.extend(added.into_iter().map(Change::PutBackend));
         for host in self.hosts.iter().filter(|host| host.live != to) {
             let step =
@@ -308,6 +321,19 @@ impl<'a> OfApp<'a> {
         own.filter(is_removed).map(|backend| backend.id.clone()).collect()
     }
 
+    /// The backends that stay and carry `to` among their tags, without it: the new version is what was deployed.
+    fn without(&self, to: &Tag, removed: &[BackendId]) -> Vec<Backend> {
+        let own = self.node.into_iter().flat_map(AppNode::backends);
+        let own = own.filter_map(|id| self.snapshot.backend(id)).map(|node| &node.backend);
+        let own = own.filter(|backend| backend.tags.contains(to) && !removed.contains(&backend.id));
+        own.map(|backend| {
+            let mut backend = backend.clone();
+            backend.tags.remove(to);
+            backend
+        })
+        .collect()
+    }
+
     fn added(
         &self,
         to: &Tag,
@@ -319,11 +345,18 @@ impl<'a> OfApp<'a> {
         let is_free = |id: &BackendId| {
             !in_use.contains(id) && (removed.contains(id) || self.snapshot.backend(id).is_none())
         };
-        let mut ids = (1_u32..)
-            .filter_map(|number| format!("{}-{to}-{number}", self.name).parse().ok())
-            .filter(is_free);
+        let mut numbers = 1_u32..;
+        let mut next_id = || loop {
+            let number = numbers.next().unwrap_or(u32::MAX);
+            let id = format!("{}-{to}-{number}", self.name);
+            match id.parse::<BackendId>() {
+                Ok(id) if is_free(&id) => return Ok(id),
+                Ok(_) => {}
+                Err(_) => return Err(ControlError::LongId { id }),
+            }
+        };
         let backend = |address: &BackendAddr| {
-            let id = ids.next().ok_or(ControlError::NoAddress)?;
+            let id = next_id()?;
             let backend = Backend {
                 id,
                 address: address.clone(),

@@ -57,8 +57,11 @@ impl ControlPlane {
     }
 
     async fn remove_standby(&self, app: AppName, tag: Tag) -> Result<(), ControlError> {
-        // A drain that is under way may still need it.
-        let Ok(claim) = self.inner.claims.take_all(vec![Claimed::App(app.clone())], false) else {
+        // A drain that is under way may still need it, and an undo or a switch may be about to go there.
+        let snapshot = self.snapshot();
+        let domains = snapshot.app(&app).into_iter().flat_map(|node| node.domains().cloned());
+        let claimed = domains.map(Claimed::Domain).chain([Claimed::App(app.clone())]).collect();
+        let Ok(claim) = self.inner.claims.take_all(claimed, false) else {
             return Ok(());
         };
         self.change(Actor::Server, move |snapshot| Ok(removal(snapshot, &app, &tag))).await?;

@@ -28,6 +28,10 @@ impl ControlError {
             }
             Self::NoAddress => "name where the new version listens, such as `localhost:3001`".into(),
             Self::AddressTwice { .. } | Self::NamedTwice { .. } => "name it once".into(),
+            Self::TooMany { .. } => "name fewer".into(),
+            Self::LongId { .. } => {
+                "it is made of the names of the app and the tag: shorten one of them (`--tag TAG`)".into()
+            }
             Self::NoHost { app } => {
                 format!("name its domain: `vhost ctl deploy {app} ADDRESS --host shop.example.com`")
             }

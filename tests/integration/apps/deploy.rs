@@ -187,6 +187,82 @@ fn mistakes_are_named_with_what_would_be_right() {
 }
 
 #[test]
+fn a_backend_of_both_versions_serves_the_old_one_only() {
+    let (old, new) = (Backend::start("old"), Backend::start("new"));
+    let vhost = empty();
+    deploy(&vhost, &["shop", &old.address(), "--host", "shop.test"]);
+    vhost.ctl_ok(&["backend", "tag", "shop-a-1", "b", "canary"]);
+    deploy(&vhost, &["shop", &new.address()]);
+    for _ in 0..6 {
+        assert_eq!(served_by(&vhost, "shop.test"), "new");
+    }
+    assert_eq!(vhost.backend("shop-a-1")["tags"], json!(["a", "canary"]));
+}
+
+#[test]
+fn what_is_too_long_or_too_much_is_refused_at_once() {
+    let (vhost, backend) = (empty(), Backend::start("one"));
+    let (app, tag) = ("x".repeat(63), "y".repeat(64));
+    let long = [app.as_str(), &backend.address(), "--host", "shop.test", "--tag", &tag];
+    for more in [&["--plan"][..], &[]] {
+        let refused = vhost.ctl(&[&["deploy"], &long[..], more].concat());
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains("would be too long"), "{refused:?}");
+    }
+    let addresses: Vec<_> = (1..=257).map(|port| format!("127.0.0.1:{port}")).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let refused = vhost.ctl(&[&["deploy", "shop", "--host", "shop.test"], &addresses[..]].concat());
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("257 addresses are given; at most 256"), "{refused:?}");
+    assert_eq!(exported(&vhost), "");
+}
+
+#[test]
+fn a_plan_is_not_applied_when_it_would_do_something_else_after_the_check() {
+    let (one, two) = (Backend::start("one"), Backend::start("two"));
+    let vhost = empty();
+    deploy(&vhost, &["shop", &one.address(), "--host", "shop.test"]);
+    let plan = vhost.ctl_json(&["deploy", "shop", &two.address(), "--plan"]);
+    two.set_health(500);
+    let probes = two.probes();
+    let apply = vhost.ctl_in_background(&["deploy", "--apply", plan["token"].as_str().unwrap()]);
+    eventually("it is checked", SOON, || two.probes() > probes);
+    vhost.ctl_ok(&["domain", "add", "www.shop.test", "--tag", "a", "--app", "shop"]);
+    two.set_health(200);
+    let applied = apply.wait();
+    assert_eq!(applied.code, 5, "{applied:?}");
+    assert_eq!(vhost.live("shop.test"), "a");
+}
+
+#[test]
+fn what_the_file_says_of_a_replaced_backend_is_not_about_the_new_version() {
+    let sites = ["file", "two", "three", "other"].map(Backend::start);
+    let file = |address: &str, weight: u32| {
+        Setup::new()
+            .entries("[[apps]]\nname = \"shop\"\n")
+            .domain_with("shop.test", "a", "app = \"shop\"")
+            .backend_with(
+                "shop-a-1",
+                address,
+                &["a"],
+                &format!("app = \"shop\"\nweight = {weight}"),
+            )
+    };
+    let vhost = file(&sites[0].address(), 1).start();
+    vhost.wait_until_healthy(1);
+    deploy(&vhost, &["shop", &sites[1].address()]);
+    // Its id is that of the entry.
+    deploy(&vhost, &["shop", &sites[2].address()]);
+    let before = exported(&vhost);
+    for (address, weight) in [(&sites[3], 1), (&sites[3], 7)] {
+        vhost.write_config(&file(&address.address(), weight));
+        vhost.ctl_ok(&["reload"]);
+        assert_eq!(served_by(&vhost, "shop.test"), "three");
+        assert_eq!(exported(&vhost), before);
+    }
+}
+
+#[test]
 fn of_two_deploys_of_an_app_the_second_is_refused_or_waits() {
     let vhost = empty();
     let [one, two, three] = ["one", "two", "three"].map(Backend::start);
