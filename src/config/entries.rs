@@ -324,11 +324,12 @@ fn of(app: Option<&AppName>) -> String {
 
 /// Says which tags exist in an app, or in none; some of them, when there are many.
 pub(super) fn list_tags(tags: &Tags, app: Option<&AppName>) -> String {
-    const MOST: usize = 10;
+    const MAX_LISTED: usize = 10;
     let own: Vec<_> = tags.iter().filter(|(pool, _)| pool.app.as_ref() == app).collect();
-    let mut words: Vec<_> = own.iter().take(MOST).map(|(_, tag)| format!("`{tag}`")).collect();
-    if own.len() > MOST {
-        words.push(format!("{} more", own.len() - MOST));
+    let mut words: Vec<_> =
+        own.iter().take(MAX_LISTED).map(|(_, tag)| format!("`{tag}`")).collect();
+    if own.len() > MAX_LISTED {
+        words.push(format!("{} more", own.len() - MAX_LISTED));
     }
     match words.as_slice() {
         [] if app.is_some() => "none of its backends has a tag".to_owned(),

@@ -14,7 +14,7 @@ use super::edit::Edit;
 use super::left::Left;
 use super::left_tags::LeftTags;
 use super::plane::{Applied, off_the_runtime};
-use super::{Caller, ControlError, ControlPlane, drain, files, gate};
+use super::{Caller, ControlError, ControlPlane, files, gate};
 use crate::clock::{now_ms, whole_millis};
 use crate::model::{
     Backend, Change, DeployOptions, DeployPlan, DeployProgress, DeployReport, EventKind, KeptPlan,
@@ -119,6 +119,10 @@ impl ControlPlane {
         if let Some(end) = SwitchEnd::of(&report.outcome) {
             self.count_end(&report.steps, end);
         }
+        if let Some(keep) = options.keep_ms.filter(|keep| *keep > 0 && !options.switch.no_drain) {
+            self.keep_from_now(&plan.apps, keep).await;
+            report.revision = self.snapshot().revision();
+        }
         drop(claim);
         if options.keep_ms == Some(0) {
             self.remove_standbys().await;
@@ -162,8 +166,7 @@ impl ControlPlane {
         let token = if plan.changes.is_empty() {
             None
         } else {
-            let (apps, steps) = (plan.apps.clone(), plan.steps.clone());
-            let kept = KeptPlan::Deploy(Box::new(PlannedDeploy { options, apps, steps }));
+            let kept = KeptPlan::Deploy(Box::new(plan.kept(options)));
             Some(self.keep_plan(kept).await?)
         };
         Ok(DeployPlan {
@@ -312,23 +315,16 @@ impl ControlPlane {
         options: &DeployOptions,
         progress: &(impl Fn(DeployProgress) + Send + Sync),
     ) -> Outcome {
-        let started = Instant::now();
         let remaining = || left.remaining(&self.snapshot());
-        let timeout = options.switch.drain_timeout().unwrap_or(self.options().drain_timeout);
-        let report = |remaining| {
-            let now = self.snapshot();
-            let end_in = tags.end_in(&now).map(|time| time.saturating_sub(started.elapsed()));
-            progress(DeployProgress::Draining {
-                remaining,
-                web_sockets: tags.web_sockets(&now),
-                ended_in_ms: end_in.map(whole_millis),
-            });
-        };
-        match drain::until_none(remaining, started + timeout, report).await {
-            Err(remaining) => Outcome::DrainTimedOut { remaining },
-            Ok(()) if tags.is_any_back(&self.snapshot()) => Outcome::Superseded,
-            Ok(()) => Outcome::Done,
-        }
+        self.wait_until_drained(
+            tags,
+            remaining,
+            &options.switch,
+            |remaining, web_sockets, ended_in_ms| {
+                progress(DeployProgress::Draining { remaining, web_sockets, ended_in_ms });
+            },
+        )
+        .await
     }
 }
 
@@ -356,8 +352,7 @@ fn unchanged(snapshot: &Snapshot) -> DeployReport {
     }
 }
 
-/// The new backends, of which nothing is known yet, whatever was known of one whose id they take over. `next` is the
-/// state with them.
+/// The new backends, of which nothing is known yet. `next` is the state with them.
 fn new_nodes(live: &Snapshot, next: &Snapshot, changes: &[Change], files: &PeerFiles) -> ReadyMade {
     let put = changes.iter().filter_map(|change| match change {
         Change::PutBackend(backend) => Some(backend),
@@ -365,11 +360,9 @@ fn new_nodes(live: &Snapshot, next: &Snapshot, changes: &[Change], files: &PeerF
     });
     let node = |backend: &Backend| {
         let app = backend.options.app.as_ref().and_then(|name| next.app(name));
-        let app = app.map(|node| node.for_backends());
-        match live.backend(&backend.id) {
-            Some(before) => BackendNode::replacing(backend.clone(), app, before, files),
-            None => BackendNode::new(backend.clone(), app, files),
-        }
+        BackendNode::new(backend.clone(), app.map(|node| node.for_backends()), files)
     };
-    put.map(|backend| (backend.id.clone(), Arc::new(node(backend)))).collect()
+    // What is there already keeps what was observed of it.
+    let new = put.filter(|backend| live.backend(&backend.id).is_none());
+    new.map(|backend| (backend.id.clone(), Arc::new(node(backend)))).collect()
 }

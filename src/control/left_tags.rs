@@ -1,10 +1,12 @@
 //! The tags that a switch leaves, and what still runs there.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::{ControlPlane, drain};
+use crate::clock::whole_millis;
 use crate::counters::InFlight;
-use crate::model::SwitchStep;
+use crate::model::{Outcome, SwitchOptions, SwitchStep};
 use crate::state::Snapshot;
 
 /// The tags that a switch has left, and what still runs there.
@@ -52,4 +54,29 @@ impl<'s> LeftTags<'s> {
 /// to drain.
 fn is_back(now: &Snapshot, step: &SwitchStep) -> bool {
     now.domain(&step.domain).is_some_and(|node| node.virtual_host.live == step.from)
+}
+
+impl ControlPlane {
+    /// Waits until none of the requests that `remaining` counts is left. `report` gets how many there are, how many of
+    /// them are WebSockets, and in how many milliseconds the server ends those.
+    pub(super) async fn wait_until_drained(
+        &self,
+        left: &LeftTags<'_>,
+        remaining: impl Fn() -> usize,
+        options: &SwitchOptions,
+        report: impl Fn(usize, usize, Option<u64>),
+    ) -> Outcome {
+        let started = Instant::now();
+        let timeout = options.drain_timeout().unwrap_or(self.options().drain_timeout);
+        let progress = |remaining| {
+            let now = self.snapshot();
+            let end_in = left.end_in(&now).map(|time| time.saturating_sub(started.elapsed()));
+            report(remaining, left.web_sockets(&now), end_in.map(whole_millis));
+        };
+        match drain::until_none(remaining, started + timeout, progress).await {
+            Err(remaining) => Outcome::DrainTimedOut { remaining },
+            Ok(()) if left.is_any_back(&self.snapshot()) => Outcome::Superseded,
+            Ok(()) => Outcome::Done,
+        }
+    }
 }

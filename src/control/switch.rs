@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::edit::Edit;
 use super::left_tags::LeftTags;
 use super::plan::{Plan, SwitchTarget};
-use super::{Caller, ControlError, ControlPlane, drain, find, gate, plan};
+use super::{Caller, ControlError, ControlPlane, find, gate, plan};
 use crate::clock::whole_millis;
 use crate::model::{
     BackendId, Change, DomainName, EventKind, KeptPlan, Millis, Outcome, PlannedSwitch, SwitchEnd,
@@ -223,23 +223,11 @@ impl ControlPlane {
         options: &SwitchOptions,
         progress: &(impl Fn(SwitchProgress) + Send + Sync),
     ) -> Outcome {
-        let started = Instant::now();
         let remaining = || left.requests(&self.snapshot());
-        let timeout = options.drain_timeout().unwrap_or(self.options().drain_timeout);
-        let report = |remaining| {
-            let now = self.snapshot();
-            let end_in = left.end_in(&now).map(|time| time.saturating_sub(started.elapsed()));
-            progress(SwitchProgress::Draining {
-                remaining,
-                web_sockets: left.web_sockets(&now),
-                ended_in_ms: end_in.map(whole_millis),
-            });
-        };
-        match drain::until_none(remaining, started + timeout, report).await {
-            Err(remaining) => Outcome::DrainTimedOut { remaining },
-            Ok(()) if left.is_any_back(&self.snapshot()) => Outcome::Superseded,
-            Ok(()) => Outcome::Done,
-        }
+        self.wait_until_drained(left, remaining, options, |remaining, web_sockets, ended_in_ms| {
+            progress(SwitchProgress::Draining { remaining, web_sockets, ended_in_ms });
+        })
+        .await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeployOptions, DeployedApp, SwitchOptions, SwitchStep};
+use super::{Backend, DeployOptions, DeployedApp, SwitchOptions, SwitchStep};
 
 /// What was planned, and what it depends on. It is stored as JSON with its kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct PlannedDeploy {
     pub apps: Vec<DeployedApp>,
     /// Each domain with the tag before and the tag after.
     pub steps: Vec<SwitchStep>,
+    /// The backends that it would remove.
+    pub removed: Vec<Backend>,
 }
 
 /// The moves of a planned switch, and how they are to be made.

@@ -68,20 +68,6 @@ impl BackendNode {
         Self::of(backend, app, live, tls)
     }
 
-    /// Another server under the id of `before`: what was observed of that one is void, but its requests are still
-    /// counted, and so is what was.
-    pub fn replacing(
-        backend: Backend,
-        app: Option<&AppOptions>,
-        before: &Self,
-        files: &PeerFiles,
-    ) -> Self {
-        let live = before.live.moved(&backend.address, backend.state);
-        live.set_max_requests(max_requests(&backend, app));
-        let tls = node_tls(&backend, files, None);
-        Self::of(backend, app, Arc::new(live), tls)
-    }
-
     fn of(
         backend: Backend,
         app: Option<&AppOptions>,

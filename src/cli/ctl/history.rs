@@ -86,10 +86,10 @@ pub(super) fn who(actor: &Actor) -> String {
 }
 
 fn what_at_most(kind: &EventKind, most: usize) -> String {
-    with_unicode_names(&told(kind, most)).into_owned()
+    with_unicode_names(&phrased(kind, most)).into_owned()
 }
 
-fn told(kind: &EventKind, most: usize) -> String {
+fn phrased(kind: &EventKind, most: usize) -> String {
     match kind {
         EventKind::Switch { steps, outcome, undo, forced, reason } => {
             let verb = if *undo { "undo " } else { "" };

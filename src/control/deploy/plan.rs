@@ -21,16 +21,26 @@ pub(super) struct Plan {
     pub(super) apps: Vec<DeployedApp>,
     pub(super) steps: Vec<SwitchStep>,
     pub(super) changes: Vec<Change>,
+    /// The backends that it removes.
+    removed: Vec<Backend>,
 }
 
 impl Plan {
     /// It does what was planned.
     pub(super) fn check(&self, planned: &PlannedDeploy) -> Result<(), ControlError> {
-        if self.apps == planned.apps && self.steps == planned.steps {
+        let Self { apps, steps, removed, .. } = self;
+        if *apps == planned.apps && *steps == planned.steps && *removed == planned.removed {
             return Ok(());
         }
         let what = "the apps, their domains or their backends changed".to_owned();
         Err(ControlError::PlanOutdated { what })
+    }
+
+    /// What is kept of it until it is applied.
+    pub(super) fn kept(&self, options: DeployOptions) -> PlannedDeploy {
+        let Self { apps, steps, removed, .. } = self;
+        let (apps, steps, removed) = (apps.clone(), steps.clone(), removed.clone());
+        PlannedDeploy { options, apps, steps, removed }
     }
 
     pub(super) fn event(&self, outcome: Outcome, options: &DeployOptions) -> EventKind {
@@ -68,7 +78,7 @@ pub(super) fn plan(
 }
 
 /// The most addresses, hosts and apps of one deploy: the gate probes all of its backends at once.
-const MOST: usize = 256;
+const MAX_NAMED: usize = 256;
 
 fn check_addresses(options: &DeployOptions) -> Result<(), ControlError> {
     if options.addresses.is_empty() {
@@ -79,8 +89,8 @@ fn check_addresses(options: &DeployOptions) -> Result<(), ControlError> {
         ("hosts", options.hosts.len()),
         ("further apps", options.also.len()),
     ];
-    if let Some((what, given)) = lists.into_iter().find(|(_, given)| *given > MOST) {
-        return Err(ControlError::TooMany { what, given, most: MOST });
+    if let Some((what, given)) = lists.into_iter().find(|(_, given)| *given > MAX_NAMED) {
+        return Err(ControlError::TooMany { what, given, most: MAX_NAMED });
     }
     let mut seen = BTreeSet::new();
     match options.addresses.iter().find(|address| !seen.insert(address.to_string())) {
@@ -215,14 +225,14 @@ impl<'a> OfApp<'a> {
         }
         let to = deployed.to.clone();
         let removed = self.removed(from.as_ref(), &to);
-        let added = self.added(&to, &removed, plan)?;
-        deployed.backends_removed =
-            removed.iter().filter(|id| added.iter().all(|new| new.id != **id)).cloned().collect();
+        let added = self.added(&to, plan)?;
+        deployed.backends_removed = removed.iter().map(|backend| backend.id.clone()).collect();
         deployed.backends_added = added.iter().map(|backend| backend.id.clone()).collect();
         let untagged = self.without(&to, &removed);
         self.note_releases(from.as_ref(), &to);
         plan.changes.push(Change::PutApp(self.app));
         plan.changes.extend(deployed.backends_removed.iter().cloned().map(Change::DropBackend));
+        plan.removed.extend(removed.into_iter().cloned());
         plan.changes.extend(untagged.into_iter().map(Change::PutBackend));
         plan.changes.extend(added.into_iter().map(Change::PutBackend));
         for host in self.hosts.iter().filter(|host| host.live != to) {
@@ -309,23 +319,20 @@ impl<'a> OfApp<'a> {
     }
 
     /// The backends of versions older than the one that is kept, and of `to`, whose place is taken.
-    fn removed(&self, from: Option<&Tag>, to: &Tag) -> Vec<BackendId> {
+    fn removed(&self, from: Option<&Tag>, to: &Tag) -> Vec<&'a Backend> {
         let serves = |tag: &Tag| self.hosts.iter().any(|host| host.serving().any(|of| of == tag));
         let is_old = |tag: &Tag| {
             tag == to || (self.app.releases.contains_key(tag) && Some(tag) != from && !serves(tag))
         };
-        let own = self.node.into_iter().flat_map(AppNode::backends);
-        let own = own.filter_map(|id| self.snapshot.backend(id)).map(|node| &node.backend);
         let is_removed =
             |backend: &&Backend| !backend.tags.is_empty() && backend.tags.iter().all(is_old);
-        own.filter(is_removed).map(|backend| backend.id.clone()).collect()
+        self.backends().filter(is_removed).collect()
     }
 
     /// The backends that stay and carry `to` among their tags, without it: the new version is what was deployed.
-    fn without(&self, to: &Tag, removed: &[BackendId]) -> Vec<Backend> {
-        let own = self.node.into_iter().flat_map(AppNode::backends);
-        let own = own.filter_map(|id| self.snapshot.backend(id)).map(|node| &node.backend);
-        let own = own.filter(|backend| backend.tags.contains(to) && !removed.contains(&backend.id));
+    fn without(&self, to: &Tag, removed: &[&Backend]) -> Vec<Backend> {
+        let stays = |backend: &&Backend| removed.iter().all(|gone| gone.id != backend.id);
+        let own = self.backends().filter(|backend| backend.tags.contains(to)).filter(stays);
         own.map(|backend| {
             let mut backend = backend.clone();
             backend.tags.remove(to);
@@ -334,17 +341,18 @@ impl<'a> OfApp<'a> {
         .collect()
     }
 
-    fn added(
-        &self,
-        to: &Tag,
-        removed: &[BackendId],
-        plan: &Plan,
-    ) -> Result<Vec<Backend>, ControlError> {
+    /// The app's own backends, of all versions.
+    fn backends(&self) -> impl Iterator<Item = &'a Backend> + use<'a> {
+        let (snapshot, ids) = (self.snapshot, self.node.into_iter().flat_map(AppNode::backends));
+        ids.filter_map(|id| snapshot.backend(id)).map(|node| &node.backend)
+    }
+
+    /// The backends of the new version. An id that is in use until now is none of theirs: it stands for another
+    /// server, whose requests may still run.
+    fn added(&self, to: &Tag, plan: &Plan) -> Result<Vec<Backend>, ControlError> {
         let in_use: BTreeSet<&BackendId> =
             plan.apps.iter().flat_map(|of| &of.backends_added).collect();
-        let is_free = |id: &BackendId| {
-            !in_use.contains(id) && (removed.contains(id) || self.snapshot.backend(id).is_none())
-        };
+        let is_free = |id: &BackendId| !in_use.contains(id) && self.snapshot.backend(id).is_none();
         let mut numbers = 1_u32..;
         let mut next_id = || loop {
             let number = numbers.next().unwrap_or(u32::MAX);
@@ -373,7 +381,10 @@ impl<'a> OfApp<'a> {
     /// What is deployed from now on: the new version, and the one before as a stand-by.
     fn note_releases(&mut self, from: Option<&Tag>, to: &Tag) {
         let releases = &mut self.app.releases;
-        releases.retain(|tag, _| Some(tag) == from);
+        let hosts = &self.hosts;
+        let serves = |tag: &Tag| hosts.iter().any(|host| host.serving().any(|of| of == tag));
+        // A tag that serves yet is removed by a later deploy.
+        releases.retain(|tag, _| Some(tag) == from || serves(tag));
         if let Some(from) = from.filter(|from| *from != to) {
             let keep = self.asked.keep_ms;
             releases.entry(from.clone()).or_default().remove_at_ms =

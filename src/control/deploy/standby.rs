@@ -7,7 +7,7 @@ use crate::clock::now_ms;
 use crate::control::claims::Claimed;
 use crate::control::edit::Edit;
 use crate::control::{ControlError, ControlPlane};
-use crate::model::{Actor, AppName, Change, EventKind, Tag};
+use crate::model::{Actor, AppName, Change, DeployedApp, EventKind, Tag, time_in_words};
 use crate::state::{AppNode, Snapshot};
 
 /// The longest that is slept at once: the clock may be set meanwhile.
@@ -36,6 +36,18 @@ impl ControlPlane {
             tokio::select! {
                 () = tokio::time::sleep(sleep) => {}
                 changed = reader.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Keeps the versions before for `keep_ms` from now on, where their time began with the switch.
+    pub(super) async fn keep_from_now(&self, apps: &[DeployedApp], keep_ms: u64) {
+        for of in apps {
+            let (name, Some(tag)) = (of.app.clone(), of.from.clone()) else { continue };
+            let keep = move |snapshot: &Snapshot| Ok(kept_until(snapshot, &name, &tag, keep_ms));
+            if let Err(error) = self.change(Actor::Server, keep).await {
+                let app = &of.app;
+                tracing::warn!(%app, error = error.in_full(), "a stand-by is not kept for as long as it should be");
             }
         }
     }
@@ -73,6 +85,19 @@ impl ControlPlane {
 /// When the first stand-by of an app is to be removed.
 fn next_removal(node: &AppNode) -> Option<u64> {
     node.app.releases.values().filter_map(|release| release.remove_at_ms).min()
+}
+
+/// A stand-by that is kept for `keep_ms` from now on.
+fn kept_until(snapshot: &Snapshot, name: &AppName, tag: &Tag, keep_ms: u64) -> Option<Edit> {
+    let mut app = snapshot.app(name)?.app.clone();
+    let until = app.releases.get_mut(tag)?.remove_at_ms.as_mut()?;
+    *until = now_ms().saturating_add(keep_ms);
+    let changed = vec![format!(
+        "{tag}: drained, and kept for another {}",
+        time_in_words(Duration::from_millis(keep_ms))
+    )];
+    let event = EventKind::AppSet { app: name.clone(), changed };
+    Some(Edit::new(vec![Change::PutApp(app)], event))
 }
 
 /// Takes a stand-by out of the state; one that is live again stays, for good.

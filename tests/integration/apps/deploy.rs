@@ -37,7 +37,7 @@ fn the_first_deploy_makes_the_app_and_each_further_one_its_next_version() {
     // What was undone is older than what is live: its place is taken.
     deploy(&vhost, &["shop", &three.address(), "--release", "v3"]);
     assert_eq!(served_by(&vhost, "shop.test"), "three");
-    assert_eq!(backends(&vhost), ["shop-a-1", "shop-b-1"]);
+    assert_eq!(backends(&vhost), ["shop-a-1", "shop-b-2"]);
     let shown = vhost.ctl_json(&["app", "show", "shop"]);
     let versions: Vec<_> = shown["versions"]
         .as_array()
@@ -222,7 +222,15 @@ fn a_plan_is_not_applied_when_it_would_do_something_else_after_the_check() {
     let (one, two) = (Backend::start("one"), Backend::start("two"));
     let vhost = empty();
     deploy(&vhost, &["shop", &one.address(), "--host", "shop.test"]);
-    let plan = vhost.ctl_json(&["deploy", "shop", &two.address(), "--plan"]);
+    // The stand-by that a plan would remove is another one by now.
+    let args = ["deploy", "shop", &two.address(), "--plan"];
+    vhost.ctl_ok(&["backend", "add", "spare", &two.address(), "--app", "shop", "--tag", "b"]);
+    let spare = vhost.ctl_json(&args);
+    vhost.ctl_ok(&["backend", "set", "spare", "--address", &one.address()]);
+    let refused = vhost.ctl(&["deploy", "--apply", spare["token"].as_str().unwrap()]);
+    assert_eq!(refused.code, 5, "{refused:?}");
+
+    let plan = vhost.ctl_json(&args);
     two.set_health(500);
     let probes = two.probes();
     let apply = vhost.ctl_in_background(&["deploy", "--apply", plan["token"].as_str().unwrap()]);

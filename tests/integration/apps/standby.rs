@@ -42,6 +42,26 @@ fn it_can_be_removed_at_once_or_after_a_time() {
 }
 
 #[test]
+fn its_time_begins_when_the_version_before_has_drained() {
+    let vhost = empty();
+    let [one, two] = ["one", "two"].map(Backend::start);
+    vhost.ctl_ok(&["deploy", "shop", &one.address(), "--host", "shop.test"]);
+    let mut held = vhost.connect();
+    held.send("GET /hold HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    eventually("it is held", SOON, || one.held() == 1);
+    let deploy = vhost.ctl_in_background(&["deploy", "shop", &two.address(), "--keep", "1h"]);
+    let due = || {
+        let app = vhost.rpc("app.show", json!({ "app": "shop" })).expect("app.show");
+        let versions = app["versions"].as_array().expect("a list").clone();
+        versions.iter().find_map(|version| version["remove_at_ms"].as_u64())
+    };
+    let first = eventually_some("it is live", SOON, due);
+    one.release();
+    assert_eq!(deploy.wait().code, 0);
+    assert!(due() > Some(first), "{:?} after {first}", due());
+}
+
+#[test]
 fn one_that_is_live_again_is_not_removed() {
     let vhost = empty();
     let [one, two] = ["one", "two"].map(Backend::start);
@@ -67,5 +87,5 @@ fn a_new_process_at_the_address_of_the_stand_by_is_proven_anew() {
     let _three = Backend::builder("three").at(at).start();
     vhost.ctl_ok(&["deploy", "shop", &address]);
     assert_eq!(served_by(&vhost, "shop.test"), "three");
-    assert_eq!(vhost.backend("shop-a-1")["health"]["status"], json!("healthy"));
+    assert_eq!(vhost.backend("shop-a-2")["health"]["status"], json!("healthy"));
 }
