@@ -22,7 +22,8 @@ use crate::model::{
     DeployedApp, DomainName, HealthPath, Outcome, ReleaseLabel, Scheme, SwitchOptions, Tag, Weight,
 };
 use crate::rpc::envelope::FaultKind;
-use crate::rpc::methods::app::{self, ApplyParams};
+use crate::rpc::methods::app;
+use crate::rpc::methods::switch::ApplyParams;
 
 /// What a plan says already. Not `exclusive`, which would refuse `--socket` too.
 const OTHERS: [&str; 19] = [

@@ -7,21 +7,27 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Number, Value};
 
 use super::flags::{EDITS, inner_paths};
-use crate::model::record::{self, Keys};
+use crate::model::record::{self, Keys, Record};
 use crate::model::{AppOptions, BackendOptions, OptionSet, TopOptions};
 
 /// The record of the options that have flags: of what they are.
-pub(in crate::cli) trait HasOptions: Clone + Send + Sync + 'static {
+pub(in crate::cli) trait HasOptions: Record {
     /// The schemas of its records.
-    fn schemas() -> Vec<Value>;
+    fn schemas() -> Vec<Value> {
+        vec![record::schema::<Self>()]
+    }
     /// The keys that can be taken away.
-    fn optional() -> Vec<&'static str>;
+    fn optional() -> Vec<&'static str> {
+        record::optional_keys::<Self>()
+    }
     /// The members of tables, by their paths, that can be taken away.
     fn optional_members() -> Vec<String> {
-        Vec::new()
+        inner_paths::<Self>()
     }
     /// The keys that have no flag.
-    fn without_flags() -> Vec<&'static str>;
+    fn without_flags() -> Vec<&'static str> {
+        Vec::new()
+    }
     /// What `--option` takes, for example.
     const EXAMPLE: &'static str;
     /// What is no option, because flags or commands of its own set it.
@@ -77,22 +83,6 @@ impl HasOptions for TopOptions {
 impl HasOptions for AppOptions {
     const EXAMPLE: &'static str = "`max_body_bytes=10MB` or `timeouts.response_secs=90`";
     const SET_ELSEWHERE: &'static [SetElsewhere] = &[];
-
-    fn schemas() -> Vec<Value> {
-        vec![record::schema::<Self>()]
-    }
-
-    fn optional() -> Vec<&'static str> {
-        record::optional_keys::<Self>()
-    }
-
-    fn optional_members() -> Vec<String> {
-        inner_paths::<Self>()
-    }
-
-    fn without_flags() -> Vec<&'static str> {
-        Vec::new()
-    }
 }
 
 impl HasOptions for BackendOptions {
@@ -111,22 +101,6 @@ impl HasOptions for BackendOptions {
             tip_of_add: "add the backend, then use `vhost ctl backend drain ID` or `disable ID`",
         },
     ];
-
-    fn schemas() -> Vec<Value> {
-        vec![record::schema::<Self>()]
-    }
-
-    fn optional() -> Vec<&'static str> {
-        record::optional_keys::<Self>()
-    }
-
-    fn optional_members() -> Vec<String> {
-        inner_paths::<Self>()
-    }
-
-    fn without_flags() -> Vec<&'static str> {
-        Vec::new()
-    }
 }
 
 /// What `--option` and `--no-option` give.

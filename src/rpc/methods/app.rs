@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::domain::{PoolInfo, pool};
+use super::switch::ApplyParams;
 use super::{Changed, Confirmed, Listed, Page, PageParams};
 use crate::control::{Effect, find};
 use crate::model::record::{Edited, New, Shown};
@@ -80,14 +81,6 @@ pub(crate) struct RemoveParams {
     /// Remove its domains and backends with it.
     #[serde(default)]
     pub all: bool,
-}
-
-/// What `app.apply_deploy` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ApplyParams {
-    /// The plan's token.
-    pub token: String,
 }
 
 impl Listed for AppInfo {

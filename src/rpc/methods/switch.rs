@@ -38,7 +38,7 @@ pub(crate) struct StartParams {
     pub options: SwitchOptions,
 }
 
-/// What `switch.apply` takes.
+/// What `switch.apply` and `app.apply_deploy` take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApplyParams {
