@@ -33,7 +33,22 @@ struct Shared {
 #[derive(Clone, Copy)]
 struct Held {
     by: u64,
+    under_way: UnderWay,
+}
+
+/// What is under way, and how far it is.
+#[derive(Clone, Copy)]
+pub(super) struct UnderWay {
+    /// `switch` or `deploy`.
+    pub(super) what: &'static str,
     drains: bool,
+}
+
+impl UnderWay {
+    /// How far it is.
+    pub(super) fn phase(self) -> &'static str {
+        if self.drains { "draining" } else { "checking" }
+    }
 }
 
 /// One operation's hold on its apps and domains; dropping it lets go.
@@ -48,34 +63,39 @@ impl Claims {
     /// only drains any more: going back must not have to wait.
     pub(super) fn take(&self, steps: &[SwitchStep], undo: bool) -> Result<Claim, ControlError> {
         let domains = steps.iter().map(|step| Claimed::Domain(step.domain.clone()));
-        self.take_all(domains.collect(), undo)
+        self.take_all(domains.collect(), "switch", undo)
     }
 
-    /// The same for apps and domains.
-    pub(super) fn take_all(
+    /// The same for the apps and domains of a deploy.
+    pub(super) fn take_for_deploy(&self, claimed: Vec<Claimed>) -> Result<Claim, ControlError> {
+        self.take_all(claimed, "deploy", false)
+    }
+
+    fn take_all(
         &self,
         claimed: Vec<Claimed>,
+        what: &'static str,
         undo: bool,
     ) -> Result<Claim, ControlError> {
         let by = self.next.fetch_add(1, Ordering::Relaxed);
         let mut held = self.shared.lock();
         let busy = claimed.iter().find_map(|key| {
             let other = held.get(key)?;
-            (!(undo && other.drains)).then(|| refused(key, other))
+            (!(undo && other.under_way.drains)).then(|| refused(key, other))
         });
         if let Some(refused) = busy {
             return Err(refused);
         }
         for key in &claimed {
-            held.insert(key.clone(), Held { by, drains: false });
+            held.insert(key.clone(), Held { by, under_way: UnderWay { what, drains: false } });
         }
         drop(held);
         Ok(Claim { shared: Arc::clone(&self.shared), by, claimed })
     }
 
-    /// Where the operation on `domain` is that is under way.
-    pub(super) fn phase_of(&self, domain: &DomainName) -> Option<&'static str> {
-        self.shared.lock().get(&Claimed::Domain(domain.clone())).map(Held::phase)
+    /// What is under way for `domain`.
+    pub(super) fn under_way(&self, domain: &DomainName) -> Option<UnderWay> {
+        self.shared.lock().get(&Claimed::Domain(domain.clone())).map(|held| held.under_way)
     }
 
     /// No deploy of the app is under way.
@@ -91,10 +111,13 @@ impl Claims {
 }
 
 fn refused(key: &Claimed, held: &Held) -> ControlError {
-    let phase = held.phase();
+    let UnderWay { what, .. } = held.under_way;
+    let phase = held.under_way.phase();
     match key {
         Claimed::App(app) => ControlError::DeployRunning { app: app.clone(), phase },
-        Claimed::Domain(domain) => ControlError::SwitchRunning { domain: domain.clone(), phase },
+        Claimed::Domain(domain) => {
+            ControlError::SwitchRunning { domain: domain.clone(), what, phase }
+        }
     }
 }
 
@@ -104,19 +127,13 @@ impl Shared {
     }
 }
 
-impl Held {
-    fn phase(&self) -> &'static str {
-        if self.drains { "draining" } else { "checking" }
-    }
-}
-
 impl Claim {
     /// The switch is made; only the drain is left.
     pub(super) fn drains(&mut self) {
         let mut held = self.shared.lock();
         for key in &self.claimed {
             if let Some(mine) = held.get_mut(key).filter(|held| held.by == self.by) {
-                mine.drains = true;
+                mine.under_way.drains = true;
             }
         }
     }

@@ -196,7 +196,7 @@ impl ControlPlane {
             let snapshot = self.snapshot();
             let of_apps = options.apps().into_iter().filter_map(|app| snapshot.app(app));
             let domains = of_apps.flat_map(|node| node.domains().cloned().map(Claimed::Domain));
-            match claims.take_all(apps().into_iter().chain(domains).collect(), false) {
+            match claims.take_for_deploy(apps().into_iter().chain(domains).collect()) {
                 Ok(claim) => return Ok(claim),
                 Err(error) if !options.wait => return Err(error),
                 Err(_) if !is_told => {

@@ -73,6 +73,12 @@ pub(crate) enum ControlError {
         /// The address.
         address: BackendAddr,
     },
+    /// A deploy names an app twice.
+    #[error("the app `{app}` is named twice")]
+    AppTwice {
+        /// The app.
+        app: AppName,
+    },
     /// A deploy names more than it may.
     #[error("{given} {what} are given; at most {most} may be")]
     TooMany {
@@ -236,12 +242,14 @@ pub(crate) enum ControlError {
         /// A domain that it serves.
         domain: DomainName,
     },
-    /// Another switch of the domain has not ended.
-    #[error("another switch of `{domain}` is under way ({phase})")]
+    /// Another switch or deploy of the domain has not ended.
+    #[error("another {what} of `{domain}` is under way ({phase})")]
     SwitchRunning {
         /// The domain.
         domain: DomainName,
-        /// Where that switch is.
+        /// Which of the two.
+        what: &'static str,
+        /// How far it is.
         phase: &'static str,
     },
     /// The state moved between the check and the switch.

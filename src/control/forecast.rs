@@ -90,9 +90,9 @@ impl ControlPlane {
             warnings.push(format!("`{domain}` is there already"));
         }
         for step in &plan.steps {
-            if let Some(phase) = self.switch_phase(&step.domain) {
-                let domain = &step.domain;
-                warnings.push(format!("another switch of `{domain}` is under way ({phase})"));
+            if let Some(under_way) = self.under_way(&step.domain) {
+                let (domain, what, phase) = (&step.domain, under_way.what, under_way.phase());
+                warnings.push(format!("another {what} of `{domain}` is under way ({phase})"));
             }
         }
         let of = |step: &PlannedStep, tag: &Tag| {

@@ -71,10 +71,7 @@ fn moves<'a>(
     let to = match target {
         SwitchTarget::Tag(tag) => tag.clone(),
         SwitchTarget::Other => other_tag(snapshot, virtual_host)?,
-        SwitchTarget::Previous => virtual_host
-            .previous
-            .clone()
-            .ok_or_else(|| ControlError::NothingToUndo { domain: virtual_host.domain.clone() })?,
+        SwitchTarget::Previous => previous_tag(snapshot, virtual_host)?,
     };
     Ok(vec![(virtual_host, to)])
 }
@@ -99,9 +96,7 @@ fn moves_of_app<'a>(
     let to = match target {
         SwitchTarget::Tag(tag) => tag.clone(),
         SwitchTarget::Other => other_tag(snapshot, moved.unwrap_or(first))?,
-        SwitchTarget::Previous => moved
-            .and_then(|host| host.previous.clone())
-            .ok_or_else(|| ControlError::NothingToUndo { domain: first.domain.clone() })?,
+        SwitchTarget::Previous => previous_tag(snapshot, moved.unwrap_or(first))?,
     };
     Ok(hosts.into_iter().map(|host| (host, to.clone())).collect())
 }
@@ -141,21 +136,35 @@ pub(super) fn foreign<'a>(
 }
 
 /// The tag before; or, of a domain that was never switched, the only tag beside the live one.
+fn previous_tag(snapshot: &Snapshot, virtual_host: &VirtualHost) -> Result<Tag, ControlError> {
+    let previous = virtual_host.previous.as_ref();
+    let domain = virtual_host.domain.clone();
+    let previous = previous.ok_or(ControlError::NothingToUndo { domain })?;
+    if snapshot.pool(&virtual_host.pool(previous)).is_some() {
+        return Ok(previous.clone());
+    }
+    Err(no_other_tag(snapshot, virtual_host))
+}
+
+fn no_other_tag(snapshot: &Snapshot, virtual_host: &VirtualHost) -> ControlError {
+    ControlError::NoOtherTag {
+        domain: virtual_host.domain.clone(),
+        live: virtual_host.live.clone(),
+        previous: virtual_host.previous.clone(),
+        known: snapshot.tags(virtual_host.app()).into_iter().cloned().collect(),
+    }
+}
+
 fn other_tag(snapshot: &Snapshot, virtual_host: &VirtualHost) -> Result<Tag, ControlError> {
     if let Some(previous) = &virtual_host.previous
         && snapshot.pool(&virtual_host.pool(previous)).is_some()
     {
         return Ok(previous.clone());
     }
-    let known: Vec<Tag> = snapshot.tags(virtual_host.app()).into_iter().cloned().collect();
-    let mut others = known.iter().filter(|tag| **tag != virtual_host.live);
+    let known = snapshot.tags(virtual_host.app());
+    let mut others = known.into_iter().filter(|tag| **tag != virtual_host.live);
     match (others.next(), others.next()) {
         (Some(only), None) => Ok(only.clone()),
-        _ => Err(ControlError::NoOtherTag {
-            domain: virtual_host.domain.clone(),
-            live: virtual_host.live.clone(),
-            previous: virtual_host.previous.clone(),
-            known,
-        }),
+        _ => Err(no_other_tag(snapshot, virtual_host)),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 
 use super::announce::announce;
-use super::claims::Claims;
+use super::claims::{Claims, UnderWay};
 use super::edit::Edit;
 use super::{Caller, ControlError, ProbeNow, Reach, files};
 use crate::clock::now_ms;
@@ -131,9 +131,14 @@ impl ControlPlane {
         self.inner.reader.load()
     }
 
-    /// Where the switch of `domain` is that is under way: `checking` or `draining`.
+    /// How far the switch or deploy of `domain` is that is under way: `checking` or `draining`.
     pub(crate) fn switch_phase(&self, domain: &DomainName) -> Option<&'static str> {
-        self.inner.claims.phase_of(domain)
+        self.under_way(domain).map(UnderWay::phase)
+    }
+
+    /// The switch or deploy of `domain` that is under way.
+    pub(super) fn under_way(&self, domain: &DomainName) -> Option<UnderWay> {
+        self.inner.claims.under_way(domain)
     }
 
     /// The settings in effect.

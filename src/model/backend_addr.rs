@@ -1,7 +1,7 @@
 //! Where a backend listens.
 
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -80,6 +80,20 @@ impl FromStr for BackendAddr {
 }
 
 impl BackendAddr {
+    /// Whether both are where the same server listens, as far as their texts tell: `localhost` is this machine.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self == other
+            || self.loopback_port().is_some_and(|port| other.loopback_port() == Some(port))
+    }
+
+    fn loopback_port(&self) -> Option<u16> {
+        match self {
+            Self::Ip(address) => (address.ip() == Ipv4Addr::LOCALHOST).then(|| address.port()),
+            Self::Name { host, port } => (**host == *"localhost").then_some(*port),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// The address as others may see it: a zone means something on this machine alone (RFC 6874 §1).
     pub fn without_zone(&self) -> String {
         match self {
@@ -199,6 +213,25 @@ mod tests {
         ] {
             let error = text.parse::<BackendAddr>().expect_err(text).to_string();
             assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_place_has_more_than_one_spelling() {
+        let same = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(|text| text.parse::<BackendAddr>().unwrap());
+            one.is_same_place(&other) && other.is_same_place(&one)
+        };
+        for (one, other, is_same) in [
+            ("localhost:3001", "127.0.0.1:3001", true),
+            ("LOCALHOST:3001", "localhost:3001", true),
+            ("localhost:3001", "127.0.0.1:3002", false),
+            // Another process may listen there.
+            ("localhost:3001", "[::1]:3001", false),
+            ("127.0.0.2:3001", "127.0.0.1:3001", false),
+            ("unix:/run/a.sock", "unix:/run/b.sock", false),
+        ] {
+            assert_eq!(same(one, other), is_same, "{one} and {other}");
         }
     }
 

@@ -66,6 +66,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::NoAddress
         | ControlError::Ambiguous { .. }
         | ControlError::AddressTwice { .. }
+        | ControlError::AppTwice { .. }
         | ControlError::TooMany { .. }
         | ControlError::LongId { .. }
         | ControlError::NoHost { .. }

@@ -94,12 +94,15 @@ impl DomainNode {
         before: Option<&Self>,
         has_backends: impl Fn(&PoolName) -> bool,
     ) -> Self {
-        let known = before.map_or(&[][..], |node| &node.tags);
+        // Counters are those of a domain on a tag: they go on where it joins another app.
+        let known = before.map_or(&[][..], |node| &node.tags).iter();
+        let known = known.map(|tag| TagLive { pool: virtual_host.pool(tag.tag()), ..tag.clone() });
+        let known: Vec<_> = known.collect();
         let live_pool = virtual_host.pool(&virtual_host.live);
         let live = known.iter().find(|known| known.pool == live_pool).cloned();
         let mut tags = Vec::with_capacity(1);
         tags.push(live.unwrap_or_else(|| TagLive::new(live_pool)));
-        let routes = routes(&virtual_host, known, &mut tags);
+        let routes = routes(&virtual_host, &known, &mut tags);
         // The tags that are being left stay on the list even at zero: a request may have read the
         // snapshot before this one and be about to count itself. One that still has backends stays
         // with its counters: the next switch may go back.

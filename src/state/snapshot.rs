@@ -186,10 +186,11 @@ impl Snapshot {
         let mut next = self.clone();
         next.revision = revision;
         let mut touched = Touched::new();
+        // Domains come last: which of their counters stay depends on who has backends after the change.
+        let (mut apps, mut domains) = (Vec::new(), Vec::new());
         for change in changes {
             match change {
-                Change::PutDomain(virtual_host) => next.put_domain(virtual_host, &mut touched),
-                Change::DropDomain(domain) => next.drop_domain(&domain, &mut touched),
+                Change::PutDomain(_) | Change::DropDomain(_) => domains.push(change),
                 Change::PutBackend(backend) => {
                     let ready_made = ready_made.get(&backend.id);
                     match ready_made.filter(|node| node.backend == backend) {
@@ -198,10 +199,24 @@ impl Snapshot {
                     }
                 }
                 Change::DropBackend(id) => next.drop_backend(&id, &mut touched),
-                Change::PutApp(app) => next.put_app(app, &mut touched),
+                Change::PutApp(app) => {
+                    apps.push(app.name.clone());
+                    next.put_app(app, &mut touched);
+                }
                 Change::DropApp(name) => {
                     next.apps.remove(&name);
                 }
+            }
+        }
+        next.rebuild_pools(std::mem::take(&mut touched));
+        for app in &apps {
+            next.put_domains_again(app, &mut touched);
+        }
+        for change in domains {
+            match change {
+                Change::PutDomain(virtual_host) => next.put_domain(virtual_host, &mut touched),
+                Change::DropDomain(domain) => next.drop_domain(&domain, &mut touched),
+                _ => {}
             }
         }
         next.rebuild_pools(touched);
@@ -263,13 +278,18 @@ impl Snapshot {
         }
     }
 
-    /// Its own domains and backends go by what it says now.
+    /// Its own backends go by what it says now.
     fn put_app(&mut self, app: App, touched: &mut Touched) {
         let name = app.name.clone();
         let node = AppNode::new(app, self.apps.get(&name).map(|node| &**node));
         let node = Arc::new(node);
         self.apps.insert(name, Arc::clone(&node));
         self.put_backends_again(&node, touched);
+    }
+
+    /// The domains of an app go by what it says now.
+    fn put_domains_again(&mut self, app: &AppName, touched: &mut Touched) {
+        let Some(node) = self.apps.get(app).cloned() else { return };
         for domain in node.domains() {
             if let Some(of) = self.domains.get(domain).map(|node| node.virtual_host.clone()) {
                 self.put_domain(of, touched);

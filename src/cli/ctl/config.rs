@@ -35,7 +35,7 @@ pub(super) enum ConfigVerb {
     /// if the file has changed since.
     #[command(after_help = "Example:\n  vhost ctl config diff")]
     Diff {
-        /// Exit with status 1 if something differs
+        /// Exit with status 1 if something differs, or a reload would fail
         #[arg(long)]
         check: bool,
     },
@@ -98,7 +98,7 @@ async fn diff(session: &mut Session<'_>, check: bool) -> Result<ExitCode, Proble
     if let Some(problem) = problem {
         session.printer.note(&format!("a reload would fail: {problem}"));
     }
-    let differs = !differences.is_empty() || !pending.is_empty();
+    let differs = !differences.is_empty() || !pending.is_empty() || problem.is_some();
     Ok(if check && differs { ExitCode::Failed } else { ExitCode::Done })
 }
 

@@ -1,14 +1,16 @@
 //! Options as arguments: `--option KEY=VALUE` for all that the config file has, and `--no-option KEY`.
 
+use std::ffi::OsStr;
 use std::marker::PhantomData;
 
-use clap::builder::UnknownArgumentValueParser;
+use clap::builder::{PossibleValue, TypedValueParser, UnknownArgumentValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Number, Value};
 
 use super::flags::{EDITS, inner_paths};
 use crate::model::record::{self, Keys, Record};
-use crate::model::{AppOptions, BackendOptions, OptionSet, TopOptions};
+use crate::model::{AppOptions, BackendOptions, OptionSet, TopOptions, nearest};
 
 /// The record of the options that have flags: of what they are.
 pub(in crate::cli) trait HasOptions: Record {
@@ -143,7 +145,7 @@ impl<T: HasOptions, const IS_NEW: bool> Args for OptionArgs<T, IS_NEW> {
         let members = T::optional_members();
         let can_be_taken: Vec<_> =
             T::optional().into_iter().map(str::to_owned).chain(members).collect();
-        let taken = taken.action(ArgAction::Append).value_parser(can_be_taken);
+        let taken = taken.action(ArgAction::Append).value_parser(TakenKey(can_be_taken));
         let flags: Vec<_> = command.get_arguments().filter_map(Arg::get_long).collect();
         let refused = T::optional().into_iter().filter_map(|key| {
             let flag = format!("no-{key}");
@@ -213,6 +215,42 @@ impl<T, const IS_NEW: bool> OptionArgs<T, IS_NEW> {
     }
 }
 
+/// One of these keys. There are too many to list them all where it is another.
+#[derive(Clone)]
+struct TakenKey(Vec<String>);
+
+impl TypedValueParser for TakenKey {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        let given = value.to_string_lossy();
+        if self.0.iter().any(|key| *key == given) {
+            return Ok(given.into_owned());
+        }
+        let text = |text: String| ContextValue::String(text);
+        let mut error = clap::Error::new(ErrorKind::InvalidValue).with_cmd(command);
+        let flag = arg.map_or_else(String::new, ToString::to_string);
+        error.insert(ContextKind::InvalidArg, text(flag));
+        error.insert(ContextKind::InvalidValue, text(given.clone().into_owned()));
+        if let Some(near) = nearest(&given, &self.0) {
+            error.insert(ContextKind::SuggestedValue, text(near.clone()));
+        } else {
+            let all = "the keys are in vhost-config(5)".to_owned();
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![all.into()]));
+        }
+        Err(error)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
+    }
+}
+
 /// A flag that does not exist, for which there is a better tip than Clap's.
 fn refused_flag(flag: &str, tip: &str) -> Arg {
     // The key may be the id of a flag that exists.
@@ -261,7 +299,12 @@ fn parse<T: HasOptions, const IS_NEW: bool>(text: &str) -> Result<Given<T>, Stri
         if let Some(tip) = elsewhere.map(|part| part.tip(IS_NEW)) {
             return Err(format!("`{first}` is not an option; {tip}"));
         }
-        return Err(format!("`{first}` is not an option; the options are {}", known.join(", ")));
+        let near = nearest(first, &known);
+        let tip = near.map_or_else(
+            || format!("the options are {}", known.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Err(format!("`{first}` is not an option; {tip}"));
     }
     let read = value.parse::<toml::Value>().ok().and_then(|value| json_of(&value));
     let value = read.unwrap_or_else(|| value.into());

@@ -92,9 +92,16 @@ fn check_addresses(options: &DeployOptions) -> Result<(), ControlError> {
     if let Some((what, given)) = lists.into_iter().find(|(_, given)| *given > MAX_NAMED) {
         return Err(ControlError::TooMany { what, given, most: MAX_NAMED });
     }
-    let mut seen = BTreeSet::new();
-    match options.addresses.iter().find(|address| !seen.insert(address.to_string())) {
-        Some(twice) => Err(ControlError::AddressTwice { address: twice.clone() }),
+    let mut apps = BTreeSet::from([&options.app]);
+    if let Some(twice) = options.also.iter().find(|app| !apps.insert(app)) {
+        return Err(ControlError::AppTwice { app: twice.clone() });
+    }
+    let addresses = &options.addresses;
+    let is_twice = |(place, address): &(usize, &BackendAddr)| {
+        addresses[..*place].iter().any(|before| before.is_same_place(address))
+    };
+    match addresses.iter().enumerate().find(is_twice) {
+        Some((_, twice)) => Err(ControlError::AddressTwice { address: twice.clone() }),
         None => Ok(()),
     }
 }
@@ -121,6 +128,9 @@ impl<'a> OfApp<'a> {
         at_ms: u64,
     ) -> Result<Self, ControlError> {
         let node = snapshot.app(name).map(|node| &**node);
+        if node.is_none() && *name != asked.app {
+            find::app(snapshot, name)?;
+        }
         if node.is_none() && hosts.is_empty() {
             return Err(match find::app(snapshot, name) {
                 Err(ControlError::UnknownApp { app, near: None }) => ControlError::NoHost { app },
@@ -298,7 +308,7 @@ impl<'a> OfApp<'a> {
     fn is_live_already(&self, live: &Tag) -> bool {
         let Some(pool) = self.snapshot.pool(&self.pool(live)) else { return false };
         let is_asked = |backend: &Backend| {
-            self.asked.addresses.contains(&backend.address)
+            self.asked.addresses.iter().any(|asked| asked.is_same_place(&backend.address))
                 && backend.state == BackendState::Ready
                 && self.has_options(backend)
         };

@@ -73,7 +73,7 @@ impl ControlPlane {
         let snapshot = self.snapshot();
         let domains = snapshot.app(&app).into_iter().flat_map(|node| node.domains().cloned());
         let claimed = domains.map(Claimed::Domain).chain([Claimed::App(app.clone())]).collect();
-        let Ok(claim) = self.inner.claims.take_all(claimed, false) else {
+        let Ok(claim) = self.inner.claims.take_for_deploy(claimed) else {
             return Ok(());
         };
         self.change(Actor::Server, move |snapshot| Ok(removal(snapshot, &app, &tag))).await?;

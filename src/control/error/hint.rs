@@ -23,11 +23,13 @@ impl ControlError {
             },
             Self::UnknownTag { known, .. } => format!("backends carry {}", list(known)),
             Self::UnknownApp { near: Some(near), .. } => format!("did you mean `{near}`?"),
-            Self::UnknownApp { app, .. } => {
-                format!("`vhost ctl app list` shows all; add it with `vhost ctl app add {app}`")
-            }
+            Self::UnknownApp { app, .. } => format!(
+                "`vhost ctl app list` shows all; `vhost ctl app add {app}` makes one of this name"
+            ),
             Self::NoAddress => "name where the new version listens, such as `localhost:3001`".into(),
-            Self::AddressTwice { .. } | Self::NamedTwice { .. } => "name it once".into(),
+            Self::AddressTwice { .. } | Self::AppTwice { .. } | Self::NamedTwice { .. } => {
+                "name it once".into()
+            }
             Self::TooMany { .. } => "name fewer".into(),
             Self::LongId { .. } => {
                 "it is made of the names of the app and the tag: shorten one of them (`--tag TAG`)".into()
@@ -83,7 +85,7 @@ impl ControlError {
                  `--force`"
                     .into()
             }
-            Self::SwitchRunning { domain, phase: "draining" } => {
+            Self::SwitchRunning { domain, phase: "draining", .. } => {
                 format!("`vhost ctl undo {domain}` goes back at once; or wait for it to end")
             }
             Self::SwitchRunning { .. } => "wait for it to end, then try again".into(),
@@ -99,9 +101,11 @@ impl ControlError {
                  {MAX_PLANS} are",
                 MAX_PLAN_AGE.as_secs() / 3600
             ),
-            Self::NoOtherTag { known, live, .. } => {
+            Self::NoOtherTag { known, live, previous, .. } => {
                 let others: Vec<_> = known.iter().filter(|tag| *tag != live).cloned().collect();
-                if others.is_empty() {
+                if others.is_empty() && previous.is_some() {
+                    "its backends were removed: deploy that version again, or add them again".into()
+                } else if others.is_empty() {
                     "add backends with another tag first".into()
                 } else {
                     format!("name the tag; backends carry {}", list(&others))

@@ -1,5 +1,17 @@
+use std::time::Duration;
+
 use super::*;
-use crate::model::Scheme;
+use crate::model::{AppOptions, Scheme};
+use crate::state::Ended;
+
+const ENDED: Ended = Ended {
+    status: Some(200),
+    failed: false,
+    took: Duration::from_millis(1),
+    received: 0,
+    sent: 0,
+    retries: 0,
+};
 
 fn host(domain: &str, aliases: &[&str], live: &str) -> Change {
     Change::PutDomain(VirtualHost {
@@ -116,6 +128,42 @@ fn requests_of_a_tag_that_was_left_are_still_counted() {
     assert_eq!(three.domain(&domain).unwrap().live().in_flight.count(), 1);
     drop(guard);
     assert_eq!(three.domain(&domain).unwrap().live().in_flight.count(), 0);
+}
+
+#[test]
+fn a_domain_that_joins_an_app_goes_on_with_its_counters() {
+    let domain: DomainName = "example.com".parse().unwrap();
+    let tags = ["a", "b"].map(|tag| tag.parse::<Tag>().unwrap());
+    let backends = ["a", "b"].map(|tag| backend(tag, "127.0.0.1:1", &[tag], BackendState::Ready));
+    let one = Snapshot::default().after(backends.into(), 1);
+    let one = one.after(vec![host("example.com", &[], "b")], 2);
+    one.domain(&domain).unwrap().live().traffic.count(&ENDED);
+    let one = one.after(vec![host("example.com", &[], "a")], 3);
+    let guard = one.domain(&domain).unwrap().live().in_flight.enter();
+    let counters = |snapshot: &Snapshot| {
+        let node = snapshot.domain(&domain).unwrap();
+        let mut tags: Vec<_> = node
+            .tags()
+            .iter()
+            .map(|of| (of.tag().clone(), Arc::as_ptr(&of.in_flight), Arc::as_ptr(&of.traffic)))
+            .collect();
+        tags.sort_unstable();
+        tags
+    };
+    let app: AppName = "shop".parse().unwrap();
+    let put = one.backends().map(|node| {
+        let mut backend = node.backend.clone();
+        backend.options.app = Some(app.clone());
+        Change::PutBackend(backend)
+    });
+    let mut joined = one.domain(&domain).unwrap().virtual_host.clone();
+    joined.top.app = Some(app.clone());
+    let app = Change::PutApp(App::new(app.clone(), AppOptions::default()));
+    let changes = std::iter::once(app).chain(put).chain([Change::PutDomain(joined)]);
+    let two = one.after(changes.collect(), 4);
+    assert_eq!(counters(&two), counters(&one), "each tag once, with what was counted of it");
+    assert_eq!(two.domain(&domain).unwrap().in_flight_on(&tags[0]).unwrap().count(), 1);
+    drop(guard);
 }
 
 #[test]

@@ -163,6 +163,23 @@ fn mistakes_are_named_with_what_would_be_right() {
         (&["deploy", "shop", &address], 1, "the app `shop` has no domain"),
         (&["deploy", "shop.example", &address], 2, "use only lower-case letters"),
         (&["deploy", "shop", &address, &address, "--host", "a.test"], 1, "is named twice"),
+        (
+            &["deploy", "shop", &address, "--also", "blog", "--host", "a.test"],
+            4,
+            "unknown app `blog`",
+        ),
+        (&["deploy", "shop", &address, "--also", "shop"], 1, "the app `shop` is named twice"),
+        (
+            &["deploy", "shop", "localhost:3001", "127.0.0.1:3001", "--host", "a.test"],
+            1,
+            "is named twice",
+        ),
+        (
+            &["deploy", "shop", &address, "--no-option", "timeout"],
+            2,
+            "a similar value exists: 'timeouts'",
+        ),
+        (&["deploy", "shop", &address, "--no-option", "colour"], 2, "vhost-config(5)"),
         (&["deploy", "shop", "localhost", "--host", "a.test"], 2, "add the port"),
         (&["deploy", "shop", &address, "--host", "*"], 5, "exists and is in no app"),
         (
