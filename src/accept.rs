@@ -1,11 +1,11 @@
 //! Accepts connections, also after it has failed: for want of file descriptors, say.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::places::{ClientKey, Places};
@@ -18,6 +18,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// How often failures are logged, which a client can cause as often as it likes.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Turns to true when nothing more is to be accepted.
+pub(crate) type Closing = watch::Receiver<bool>;
 
 /// What a listener has to remember of its failures.
 #[derive(Debug)]
@@ -67,6 +70,16 @@ impl Accepting {
     }
 }
 
+/// Accepts until `closing` says so; connections go on on their own.
+pub(crate) async fn until_closed(mut closing: Closing, accepting: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        // Whoever could say so is gone: nobody ever will.
+        Ok(_) = closing.wait_for(|closing| *closing) => {}
+        () = accepting => {}
+    }
+}
+
 /// Serves `most` connections at once. Where there is another, one of the client that has the most of them
 /// is closed.
 pub(crate) async fn serve_at_most<F>(
@@ -74,8 +87,7 @@ pub(crate) async fn serve_at_most<F>(
     listener: TcpListener,
     service: &'static str,
     serve: impl Fn(TcpStream, SocketAddr) -> F,
-) -> Infallible
-where
+) where
     F: Future<Output = ()> + Send + 'static,
 {
     let (places, mut accepting) = (Places::default(), Accepting::new(service));

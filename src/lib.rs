@@ -21,6 +21,7 @@ mod counters;
 mod crash_point;
 mod demo;
 mod exposition;
+mod hand_over;
 mod heads;
 mod health;
 pub mod link;

@@ -29,6 +29,7 @@ acme::challenge: acme::order_file
 acme::order_file:
 certs: acme config state tls
 control: config state store tls
+hand_over: control
 upstream: state
 exposition: certs state
 health: state upstream
@@ -57,7 +58,7 @@ rpc:
     method: .envelope
     page:
     # Its types are the wire's, and name nothing of the server; below them is how each method runs.
-    methods: .dispatch .method .page .run control proxy::explain state stats tokens
+    methods: .dispatch .method .page .run control hand_over proxy::explain state stats tokens
     catalogue: .methods .run
     # What both ends want to know before they trust the socket's place.
     folder:
@@ -67,14 +68,14 @@ rpc:
     peer_check:
     socket: .folder .peer_check
     server: .dispatch .envelope .fault .lines .peer_check .progress .socket .version control
-    dispatch: .method .progress certs control proxy::explain state stats tokens
+    dispatch: .method .progress certs control hand_over proxy::explain state stats tokens
     run: .dispatch .envelope .method
     call: .catalogue .dispatch .envelope .fault .methods .progress .run
     progress: .envelope
-    fault: .catalogue .dispatch .envelope .run .version certs control tokens
+    fault: .catalogue .dispatch .envelope .run .version certs control hand_over tokens
 
 rest: exposition rpc rpc::catalogue rpc::envelope rpc::methods state tokens
-server: acme certs config control exposition health proxy proxy::explain rest rpc state stats store tls tokens
+server: acme certs config control exposition hand_over health proxy proxy::explain rest rpc state stats store tls tokens
 demo: config rpc::client rpc::methods server upstream
 cli: config demo rpc::client rpc::envelope server
 cli::ctl: cli config::default_admin_socket rpc::client rpc::envelope rpc::methods

@@ -19,8 +19,11 @@ worded! {
         NoServer = 3 "no server at the socket",
         /// There is no such domain, backend or tag.
         NotFound = 4 "not found",
-        /// It already exists, it changed in the meantime, or another switch is running.
-        Conflict = 5 "it already exists, it changed in the meantime, or another switch is running",
+        /// It already exists, it changed in the meantime, another switch is running, or a domain is not where it
+        /// would have to be. Or the change was made, and another one came before its drain had ended.
+        Conflict = 5 "it already exists, it changed in the meantime, another switch is running, or a domain \
+            is in another app or in none; or it was live, and another switch or an undo came before its \
+            drain had ended",
         /// The gate failed: not healthy in time, and nothing changed. Or there was no certificate in time.
         Unhealthy = 6 "not healthy in time, nothing changed; or no certificate in time",
         /// The change was made, but its drain did not end in time.
@@ -139,7 +142,9 @@ mod tests {
     2  wrong usage or invalid config
     3  no server at the socket
     4  not found
-    5  it already exists, it changed in the meantime, or another switch is running
+    5  it already exists, it changed in the meantime, another switch is running, or a domain \
+is in another app or in none; or it was live, and another switch or an undo came before its \
+drain had ended
     6  not healthy in time, nothing changed; or no certificate in time
     7  switched, but not drained in time
   130  interrupted; the server goes on"

@@ -16,8 +16,10 @@ use super::words::say;
 use crate::config::{
     Arguments, BackendArgument, Config, ConfigError, Route, Source, listen_address,
 };
-use crate::model::{Actor, LogFormat};
-use crate::server::{Configuration, Logs, ReloadOptions, Server, ServerError};
+use crate::model::{Actor, LogFormat, with_causes};
+use crate::server::{
+    Configuration, Logs, Predecessor, ReloadOptions, Server, ServerError, Upgrades,
+};
 use crate::telemetry::{self, LogHandle};
 
 /// Run the proxy.
@@ -91,20 +93,37 @@ pub(super) fn run(args: ServeArgs) -> u8 {
     let Some(source) = args.source(io::stderr().is_terminal()) else {
         return ExitCode::Usage.into();
     };
+    let mut predecessor = match Predecessor::of_this_process() {
+        Ok(predecessor) => predecessor,
+        Err(error) => return complain(&error, None, ExitCode::Failed).into(),
+    };
+    let mut refuse = |error: &dyn Error, hint: Option<&str>| {
+        if let Some(predecessor) = &mut predecessor {
+            predecessor.refuse(with_causes(error), hint.map(str::to_owned));
+        }
+    };
     let config = match source.load_to_start() {
         Ok(config) => config,
         Err(error @ ConfigError::Invalid { .. }) => {
+            refuse(&error, Some("`vhost check` says what is wrong with it"));
             say(&error);
             return ExitCode::Usage.into();
         }
-        Err(error) => return complain(&error, error.hint(), ExitCode::Usage).into(),
+        Err(error) => {
+            refuse(&error, error.hint());
+            return complain(&error, error.hint(), ExitCode::Usage).into();
+        }
     };
     let logging = match telemetry::init(&config.logging) {
         Ok(logging) => logging,
-        Err(error) => return complain(&error, error.hint().as_deref(), ExitCode::Failed).into(),
+        Err(error) => {
+            refuse(&error, error.hint().as_deref());
+            return complain(&error, error.hint().as_deref(), ExitCode::Failed).into();
+        }
     };
     let log = logging.handle();
-    let exit = serve(config, source, log.clone()).err().unwrap_or(ExitCode::Done);
+    let served = serve(config, source, log.clone(), predecessor);
+    let exit = served.err().unwrap_or(ExitCode::Done);
     // Last of all, so that every line before is written.
     drop(logging);
     for (which, dropped) in [("log", &log.dropped().log), ("access log", &log.dropped().access_log)]
@@ -121,13 +140,24 @@ pub(super) fn run(args: ServeArgs) -> u8 {
 }
 
 /// Runs the server, or says why it can't.
-fn serve(config: Config, source: Source, log: LogHandle) -> Result<(), ExitCode> {
+fn serve(
+    config: Config,
+    source: Source,
+    log: LogHandle,
+    mut predecessor: Option<Predecessor>,
+) -> Result<(), ExitCode> {
     let failed = |error: &dyn Error| complain(error, None, ExitCode::Failed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| failed(&error))?.block_on(async {
         // Caught before anything listens: a signal that comes early must not be lost.
         let mut signals = Signals::new().map_err(|error| failed(&error))?;
-        let start = move || Server::start(config, source, Some(log));
+        let start = move || {
+            let started = Server::start(config, source, Some(log), predecessor.as_mut());
+            if let (Err(error), Some(predecessor)) = (&started, &mut predecessor) {
+                predecessor.refuse(with_causes(error), error.hint());
+            }
+            started
+        };
         let started = tokio::task::spawn_blocking(start).await.map_err(|panic| failed(&panic))?;
         let server = started
             .map_err(|error| complain(&error, error.hint().as_deref(), exit_code(&error)))?;
@@ -139,16 +169,28 @@ fn serve(config: Config, source: Source, log: LogHandle) -> Result<(), ExitCode>
             "ready"
         );
         notify(&[NotifyState::Ready]);
-        let logs = server.logs().clone();
-        loop {
-            match signals.next().await {
-                SignalAction::Stop => break,
+        let (logs, upgrades) = (server.logs().clone(), server.upgrades().clone());
+        let taken_over = loop {
+            let action = tokio::select! {
+                action = signals.next() => action,
+                taken_over = upgrades.taken_over() => break Some(taken_over),
+            };
+            match action {
+                SignalAction::Stop => break None,
+                SignalAction::Reload if upgrades.has_new_program() => {
+                    drop(tokio::spawn(upgrade(upgrades.clone())));
+                }
                 SignalAction::Reload => drop(tokio::spawn(reload(server.configuration().clone()))),
                 SignalAction::Reopen => logs.reopen(),
             }
+        };
+        if let Some(taken_over) = taken_over {
+            notify(&[NotifyState::Ready, NotifyState::MainPid(taken_over.pid)]);
+            server.leave(taken_over, signals.stop(&logs)).await;
+        } else {
+            notify(&[NotifyState::Stopping]);
+            server.stop(signals.stop(&logs)).await;
         }
-        notify(&[NotifyState::Stopping]);
-        server.stop(signals.stop(&logs)).await;
         Ok(())
     })
 }
@@ -173,6 +215,8 @@ fn exit_code(error: &ServerError) -> ExitCode {
         | ServerError::CacheDir { .. }
         | ServerError::Tls(_)
         | ServerError::HostServices(_)
+        | ServerError::Activation(_)
+        | ServerError::HandOver(_)
         | ServerError::Runtime(_) => ExitCode::Failed,
     }
 }
@@ -231,6 +275,16 @@ enum SignalAction {
     Stop,
     Reload,
     Reopen,
+}
+
+/// Has the program that is on the disk now take over. How it ends is in the log.
+async fn upgrade(upgrades: Upgrades) {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
+    if upgrades.upgrade(None, false, |_| {}).await.is_err() {
+        notify(&[NotifyState::Ready]);
+    }
 }
 
 /// Applies what changed in the config, and logs what `vhost ctl reload` would print. Removed

@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
 /// What to do about most settings that can't change while the server runs.
-pub(super) const RESTART: &str = "restart the server";
+pub(super) const RESTART: &str = "`vhost ctl reload --upgrade` puts it into effect";
 
 /// A section of the file, or the entries of a list in one.
 pub(super) trait Settings {

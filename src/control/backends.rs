@@ -225,10 +225,13 @@ impl ControlPlane {
         timeout: Option<Duration>,
         progress: impl FnMut(usize) + Send,
     ) -> Result<(), ControlError> {
-        let live: Arc<BackendLive> = Arc::clone(&find::backend(&self.snapshot(), id)?.live);
+        let snapshot = self.snapshot();
+        let live: Arc<BackendLive> = Arc::clone(&find::backend(&snapshot, id)?.live);
+        let elsewhere = self.inner.elsewhere.clone();
+        let running = || live.in_flight() + elsewhere.on_backend(id.as_str(), snapshot.revision());
         let timeout = timeout.unwrap_or(self.options().drain_timeout);
         let started = Instant::now();
-        let ended = drain::until_none(|| live.in_flight(), started + timeout, progress).await;
+        let ended = drain::until_none(running, started + timeout, progress).await;
         ended.map_err(|remaining| ControlError::NotDrained {
             what: id.to_string(),
             remaining,

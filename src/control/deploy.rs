@@ -100,7 +100,7 @@ impl ControlPlane {
             web_sockets: 0,
             ended_after_ms: None,
         };
-        let tags = LeftTags::of(&applied.snapshot, &plan.steps);
+        let tags = self.left_tags(&applied.snapshot, &plan.steps);
         report.ended_after_ms = tags.end_in(&applied.snapshot).map(whole_millis);
         if !options.switch.no_drain {
             let draining = Instant::now();
@@ -315,7 +315,7 @@ impl ControlPlane {
         options: &DeployOptions,
         progress: &(impl Fn(DeployProgress) + Send + Sync),
     ) -> Outcome {
-        let remaining = || left.remaining(&self.snapshot());
+        let remaining = || left.remaining(&self.snapshot(), &self.inner.elsewhere);
         self.wait_until_drained(
             tags,
             remaining,

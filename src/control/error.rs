@@ -429,6 +429,9 @@ pub(crate) enum ControlError {
     /// The state could not be persisted.
     #[error("the change could not be saved")]
     Store(#[from] StoreError),
+    /// Another process is the server now.
+    #[error("the server was upgraded while this waited; nothing was changed by it")]
+    TakenOver,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,

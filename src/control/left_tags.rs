@@ -5,31 +5,47 @@ use std::time::{Duration, Instant};
 
 use super::{ControlPlane, drain};
 use crate::clock::whole_millis;
-use crate::counters::InFlight;
+use crate::counters::{Elsewhere, InFlight};
 use crate::model::{Outcome, SwitchOptions, SwitchStep};
 use crate::state::Snapshot;
 
 /// The tags that a switch has left, and what still runs there.
-pub(super) struct LeftTags<'s>(Vec<(&'s SwitchStep, Arc<InFlight>)>);
+pub(super) struct LeftTags<'s> {
+    tags: Vec<(&'s SwitchStep, Arc<InFlight>)>,
+    /// The revision since which they are left.
+    revision: u64,
+    elsewhere: Elsewhere,
+}
 
 impl<'s> LeftTags<'s> {
     /// Those of these steps, after which the state is `applied`.
-    pub(super) fn of(applied: &Snapshot, steps: &'s [SwitchStep]) -> Self {
+    fn of(applied: &Snapshot, steps: &'s [SwitchStep], elsewhere: Elsewhere) -> Self {
         let left = steps.iter().filter_map(|step| {
             let node = applied.domain(&step.domain)?;
             Some((step, Arc::clone(node.in_flight_on(&step.from)?)))
         });
-        Self(left.collect())
+        Self { tags: left.collect(), revision: applied.revision(), elsewhere }
     }
 
     /// Requests that run there.
     pub(super) fn requests(&self, now: &Snapshot) -> usize {
-        self.still_left(now).map(|(_, count)| count.count()).sum()
+        let of =
+            |(step, count): &(&SwitchStep, Arc<InFlight>)| count.count() + self.elsewhere(step).0;
+        self.still_left(now).map(of).sum()
     }
 
     /// How many of them are WebSockets.
     pub(super) fn web_sockets(&self, now: &Snapshot) -> usize {
-        self.still_left(now).map(|(_, count)| count.web_sockets()).sum()
+        let of = |(step, count): &(&SwitchStep, Arc<InFlight>)| {
+            count.web_sockets() + self.elsewhere(step).1
+        };
+        self.still_left(now).map(of).sum()
+    }
+
+    /// Requests in processes that this one has replaced, and how many of them are WebSockets.
+    fn elsewhere(&self, step: &SwitchStep) -> (usize, usize) {
+        let (domain, tag) = (step.domain.to_string(), step.from.as_str());
+        self.elsewhere.on_tag(&domain, tag, self.revision)
     }
 
     /// How long after the switch the server has ended all WebSockets and event streams; `None` where those of
@@ -42,11 +58,11 @@ impl<'s> LeftTags<'s> {
     }
 
     pub(super) fn is_any_back(&self, now: &Snapshot) -> bool {
-        self.0.iter().any(|(step, _)| is_back(now, step))
+        self.tags.iter().any(|(step, _)| is_back(now, step))
     }
 
     fn still_left(&self, now: &Snapshot) -> impl Iterator<Item = &(&'s SwitchStep, Arc<InFlight>)> {
-        self.0.iter().filter(move |(step, _)| !is_back(now, step))
+        self.tags.iter().filter(move |(step, _)| !is_back(now, step))
     }
 }
 
@@ -57,6 +73,15 @@ fn is_back(now: &Snapshot, step: &SwitchStep) -> bool {
 }
 
 impl ControlPlane {
+    /// The tags that were left by `steps`, after which the state is `applied`.
+    pub(super) fn left_tags<'s>(
+        &self,
+        applied: &Snapshot,
+        steps: &'s [SwitchStep],
+    ) -> LeftTags<'s> {
+        LeftTags::of(applied, steps, self.inner.elsewhere.clone())
+    }
+
     /// Waits until none of the requests that `remaining` counts is left. `report` gets how many there are, how many of
     /// them are WebSockets, and in how many milliseconds the server ends those.
     pub(super) async fn wait_until_drained(

@@ -20,6 +20,7 @@ mod files;
 pub(crate) mod find;
 mod forecast;
 mod gate;
+mod giving;
 mod history;
 mod left;
 mod left_tags;
@@ -42,7 +43,7 @@ pub(crate) use error::ControlError;
 pub(crate) use export::Secrets;
 pub(crate) use gate::{ProbeNow, Probed};
 pub(crate) use plan::SwitchTarget;
-pub(crate) use plane::{ControlOptions, ControlPlane, Effect};
+pub(crate) use plane::{ControlOptions, ControlPlane, Effect, Follow, TellOutcome};
 pub(crate) use reach::Reach;
 pub(crate) use reload::ReloadOptions;
 

@@ -1,6 +1,6 @@
 //! The control plane: validate, persist, publish, answer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,9 +12,9 @@ use super::claims::{Claims, UnderWay};
 use super::edit::Edit;
 use super::{Caller, ControlError, ProbeNow, Reach, files};
 use crate::clock::now_ms;
-use crate::counters::Metrics;
+use crate::counters::{Elsewhere, Metrics};
 use crate::crash_point::crash_point;
-use crate::model::{Actor, DomainName, EventKind, HealthCheckOptions, Outcome};
+use crate::model::{Actor, Change, DomainName, EventKind, HealthCheckOptions, Outcome};
 use crate::state::{Publisher, Reader, Snapshot};
 use crate::store::{Commit, HistoryReader, Store, StoreError};
 
@@ -55,6 +55,11 @@ pub(super) struct Inner {
     pub(super) options: ArcSwap<ControlOptions>,
     pub(super) probe: ProbeNow,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) elsewhere: Elsewhere,
+    /// The number of the newest event when this process began.
+    pub(super) started_with: u64,
+    /// Takes the outcomes of drains once another process has taken over.
+    pub(super) outcomes: OnceLock<TellOutcome>,
     pub(super) claims: Claims,
     /// How often the history was written to, for those who watch it.
     pub(super) written: watch::Sender<u64>,
@@ -62,8 +67,19 @@ pub(super) struct Inner {
 
 pub(super) struct Writer {
     pub(super) store: Store,
-    publisher: Publisher,
+    pub(super) publisher: Publisher,
+    /// Another process has taken over: nothing is written here any more.
+    pub(super) is_over: bool,
+    /// Processes that were replaced, and follow the state.
+    pub(super) followers: Option<Follow>,
 }
+
+/// Has the processes follow that this one has replaced: changes, and the revision that they lead to. Blocks until they
+/// do. Given by the server.
+pub(crate) type Follow = Box<dyn Fn(u64, &[Change]) + Send>;
+
+/// Takes the outcome of a drain, with the number of its event.
+pub(crate) type TellOutcome = Box<dyn Fn(u64, Outcome) + Send + Sync>;
 
 /// A change that has been persisted and published.
 #[derive(Debug)]
@@ -105,9 +121,12 @@ impl ControlPlane {
         options: ControlOptions,
         probe: ProbeNow,
         metrics: Arc<Metrics>,
+        elsewhere: Elsewhere,
     ) -> Self {
         let history = store.history();
-        let writer = Mutex::new(Writer { store, publisher });
+        // What can't be read now is not read when it matters either, and then somebody is told.
+        let started_with = history.newest().unwrap_or_default();
+        let writer = Mutex::new(Writer { store, publisher, is_over: false, followers: None });
         let claims = Claims::default();
         let options = ArcSwap::from_pointee(options);
         let written = watch::Sender::default();
@@ -120,6 +139,9 @@ impl ControlPlane {
                 options,
                 probe,
                 metrics,
+                elsewhere,
+                started_with,
+                outcomes: OnceLock::new(),
                 claims,
                 written,
             }),
@@ -180,7 +202,7 @@ impl ControlPlane {
                 };
                 let files = files::read(&options.reach, caller.file_errors(), &before, &edit)?;
 
-                let mut writer = inner.writer();
+                let mut writer = inner.writer()?;
                 let now = inner.reader.load();
                 caller.has_seen(now.revision())?;
                 let is_same = Arc::ptr_eq(&before, &now)
@@ -281,7 +303,15 @@ impl ControlPlane {
         event: u64,
         outcome: Outcome,
     ) -> Result<(), ControlError> {
-        self.writing(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?)).await
+        let after = outcome.clone();
+        let set = self.writing(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?));
+        match (set.await, self.inner.outcomes.get()) {
+            (Err(ControlError::TakenOver), Some(tell)) => {
+                tell(event, after);
+                Ok(())
+            }
+            (set, _) => set,
+        }
     }
 
     /// Reads the history; no change waits for it.
@@ -309,15 +339,20 @@ impl ControlPlane {
         work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ControlError> {
         let inner = Arc::clone(&self.inner);
-        off_the_runtime(move || work(&mut inner.writer(), &inner.reader)).await
+        off_the_runtime(move || work(&mut *inner.writer()?, &inner.reader)).await
     }
 }
 
 impl Inner {
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Writer> {
         // A panic while it was held left either the old state or the new one on the disk, and
         // the snapshot is replaced in one store: there is no half state to fear.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writer(&self) -> Result<MutexGuard<'_, Writer>, ControlError> {
+        let writer = self.lock();
+        if writer.is_over { Err(ControlError::TakenOver) } else { Ok(writer) }
     }
 }
 
@@ -351,6 +386,8 @@ impl Writer {
             ends_operation,
         })?;
         announce(revision, actor, &event);
+        // One that has to follow gets a copy, before they are used up.
+        let followed = self.followers.as_ref().map(|_| changes.clone()).unwrap_or_default();
         let snapshot = match next {
             Some(next) => self.publisher.publish(next),
             None if changes.is_empty() => self.publisher.now(),
@@ -359,6 +396,9 @@ impl Writer {
                 self.publisher.publish(next)
             }
         };
+        if let Some(follow) = self.followers.as_ref().filter(|_| !followed.is_empty()) {
+            follow(revision, &followed);
+        }
         crash_point("published");
         Ok(Applied { snapshot, event: number, changed })
     }

@@ -142,7 +142,7 @@ impl Configuration {
         if let Some(claim) = &mut claim {
             claim.drains();
         }
-        let remaining = || left.remaining(&self.control.snapshot());
+        let remaining = || left.remaining(&self.control.snapshot(), &self.control.inner.elsewhere);
         if options.no_drain {
             if remaining() > 0 {
                 report.outcome = Outcome::NotDrained;

@@ -156,7 +156,7 @@ impl ControlPlane {
             web_sockets: 0,
             ended_after_ms: None,
         };
-        let left = LeftTags::of(&applied.snapshot, &report.steps);
+        let left = self.left_tags(&applied.snapshot, &report.steps);
         report.ended_after_ms = left.end_in(&applied.snapshot).map(whole_millis);
         if !options.no_drain {
             let draining = Instant::now();

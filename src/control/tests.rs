@@ -47,6 +47,7 @@ impl Plane {
             options,
             probe,
             std::sync::Arc::default(),
+            crate::counters::Elsewhere::default(),
         );
         let plane = Self { control, reader, directory };
         for (id, tag) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("sick", "s")] {

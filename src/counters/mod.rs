@@ -3,12 +3,14 @@
 
 mod byte_pool;
 mod departure;
+mod elsewhere;
 mod in_flight;
 mod latency;
 mod metrics;
 
 pub(crate) use byte_pool::BytePool;
 pub(crate) use departure::Departure;
+pub(crate) use elsewhere::{Elsewhere, Remains, Replaced};
 pub(crate) use in_flight::{InFlight, InFlightGuard};
 pub(crate) use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub(crate) use metrics::{DroppedLines, Metrics};

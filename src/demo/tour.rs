@@ -64,7 +64,7 @@ pub(crate) async fn run(
     let folder = tempfile::Builder::new().prefix("vhost-demo-").tempdir()?;
     let config = config(folder.path(), &backends);
     let source = Source::Made("the demo", Box::new(config.clone()));
-    let server = tokio::task::spawn_blocking(move || Server::start(config, source, None))
+    let server = tokio::task::spawn_blocking(move || Server::start(config, source, None, None))
         .await
         .map_err(std::io::Error::other)??;
     let site = Site {

@@ -49,7 +49,7 @@ families! {
     LIVE_TAG: GAUGE "domain_live_tag" ["domain", "app", "tag"]
         "1 for the live tag of the domain, with its app; empty if it is in none.";
     RELEASE_INFO: GAUGE "domain_release_info" ["domain", "tag", "release"]
-        "1 for each named version that serves the domain or did: its tag, and what the operator calls it.";
+        "1 for each version with a label that serves the domain or did: its tag, and its label.";
     DRAIN_REMAINING: GAUGE "drain_remaining" ["domain", "tag"]
         "Requests in flight on a tag that no longer serves the domain.";
     SWITCHES: COUNTER "switches_total" ["domain", "outcome"]

@@ -1,6 +1,5 @@
 //! The listener of metrics and the status page.
 
-use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -73,7 +72,7 @@ pub(crate) async fn serve(
     exposition: Exposition,
     page: Option<StatusPage>,
     hosts: Vec<DomainName>,
-) -> Infallible {
+) {
     let mut router = Router::new().route("/metrics", get(metrics)).with_state(exposition);
     if let Some(StatusPage { overview, tokens }) = page {
         let page = page_file();
@@ -90,7 +89,7 @@ pub(crate) async fn serve(
     serve_at_most(MAX_CONNECTIONS, listener, "metrics", |stream, client| {
         connection(stream, client.ip().to_canonical(), router.clone())
     })
-    .await
+    .await;
 }
 
 async fn connection(stream: TcpStream, client: IpAddr, router: Router) {

@@ -61,6 +61,13 @@ impl Observed {
         Self { threshold, report, recovery: None, is_held_in: false }
     }
 
+    /// Goes on from what is known of it already: by the process before this one.
+    fn resume(&mut self, known: HealthReport, recoveries: &Recoveries) {
+        self.threshold.resume(known.status);
+        self.recovery = (known.status == HealthStatus::Unhealthy).then(|| recoveries.begin());
+        self.report = known;
+    }
+
     /// Something has changed that may make it healthy soon.
     fn look_again(&mut self) {
         if let Some(recovery) = &mut self.recovery {
@@ -76,7 +83,9 @@ impl Monitor {
         cap: Arc<EjectionCap>,
         recoveries: Recoveries,
     ) -> Self {
-        let observed = Mutex::new(Observed::new(&check));
+        let mut observed = Observed::new(&check);
+        observed.resume(node.live.health_report(), &recoveries);
+        let observed = Mutex::new(observed);
         let (check, moved) = (watch::Sender::new(check), Notify::new());
         Self { node, check, observed, moved, cap, recoveries }
     }

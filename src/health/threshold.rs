@@ -32,6 +32,11 @@ impl Threshold {
         new
     }
 
+    /// Goes on from a health that is known already.
+    pub(super) fn resume(&mut self, status: HealthStatus) {
+        self.status = status;
+    }
+
     /// Uses the thresholds of `check` from the next outcome on.
     pub(super) fn follow(&mut self, check: &HealthCheck) {
         self.healthy_after = check.healthy_threshold.max(1) as usize;

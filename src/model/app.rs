@@ -22,18 +22,19 @@ record! {
         /// the first of the app's domains.
         #[serde(deserialize_with = "super::backend_options::health_check")]
         pub health_check: Option<Box<HealthCheckOptions>>,
-        /// How long its backends may take.
+        /// How long its backends may take, where a domain does not say so itself.
         #[serde(skip_serializing_if = "is_empty")]
         pub timeouts: Timeouts,
-        /// The largest request body, in bytes. A larger one gets 413.
+        /// The largest request body, in bytes, where a domain has no limit of its own. A larger one gets 413.
         pub max_body_bytes: Option<Size>,
-        /// How many requests may run on each of its backends at once; others wait in order. 0 means no limit. The
-        /// default is `max_requests_per_backend` of `[upstream]`.
+        /// How many requests may run on each of its backends at once, where a backend has no limit of its own;
+        /// others wait in order. 0 means no limit. The default is `max_requests_per_backend` of `[upstream]`.
         pub max_requests: Option<RequestLimit>,
-        /// What becomes of WebSockets and event streams when their tag, or backend, is left.
+        /// What becomes of WebSockets and event streams when their tag, or backend, is left, where a domain does
+        /// not say so itself.
         #[serde(skip_serializing_if = "is_empty")]
         pub drain: Drain,
-        /// Which requests the access log has.
+        /// Which requests the access log has, where a domain does not say so itself.
         #[serde(skip_serializing_if = "is_empty")]
         pub access_log: AccessLogRule,
     }
@@ -69,9 +70,9 @@ impl Record for AppOptions {
 }
 
 text! {
-    /// What an operator calls a version that was deployed, such as a commit or a version number.
+    /// The label that an operator gives a version that is deployed, such as a commit or a version number.
     #[derive(PartialOrd, Ord)]
-    pub struct ReleaseLabel(Arc<str>) "The label of a release: printable characters, at most 64.",
+    pub struct ReleaseLabel(Arc<str>) "The label of a version: at most 64 ASCII letters, digits and marks, without spaces, quotes and `\\`.",
         by check_label;
 }
 
@@ -94,7 +95,7 @@ fn check_label(text: &str) -> Result<(), ParseError> {
 /// What was deployed under a tag of an app.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Release {
-    /// What the operator calls it.
+    /// The label of the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<ReleaseLabel>,
     /// When it was deployed, in milliseconds since the Unix epoch; absent if that was not by a deploy.
@@ -125,7 +126,7 @@ impl App {
         Self { name, options, releases: BTreeMap::new() }
     }
 
-    /// What the operator calls the version under `tag`.
+    /// The label of the version under `tag`.
     pub fn label_of(&self, tag: &Tag) -> Option<&ReleaseLabel> {
         self.releases.get(tag)?.label.as_ref()
     }

@@ -43,12 +43,13 @@ record! {
         /// with the scheme `h2` or `h2c`.
         pub send_proxy_protocol: SendProxyProtocol,
         /// How long connecting to it may take, in seconds, TLS handshake included. The default is
-        /// `timeouts.connect_secs` of the domain, or else `connect_timeout_secs` of `[upstream]`.
+        /// `timeouts.connect_secs` of the domain, else of its app, else `connect_timeout_secs` of `[upstream]`.
         pub connect_timeout_secs: Option<Seconds>,
         /// The maximum number of concurrent requests on it; others wait in order. 0 means no limit. The
-        /// default is `max_requests_per_backend` of `[upstream]`.
+        /// default is `max_requests` of its app, else `max_requests_per_backend` of `[upstream]`.
         pub max_requests: Option<RequestLimit>,
-        /// Its own health check. What is not given here is as in `[health_check]`.
+        /// Its own health check. What is not given here is as in its app's health check, else as in
+        /// `[health_check]`.
         #[serde(deserialize_with = "health_check")]
         pub health_check: Option<Box<HealthCheckOptions>>,
     }

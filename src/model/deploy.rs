@@ -23,17 +23,19 @@ pub struct DeployOptions {
     /// Further apps that get the same version in the same step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<AppName>,
-    /// The tag of the new version. The default is the app's other tag.
+    /// The tag of the new version. The default is the tag that was live before the present one, or else whichever
+    /// of `a` and `b` is free. Backends of the app with this tag alone are removed; those with further tags lose it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<Tag>,
-    /// Domains that the app is to have; those that it has not are added.
+    /// Domains of the app; domains that it does not have yet are added. One that is in another app, or in none, is
+    /// refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<DomainName>,
-    /// What to call the new version.
+    /// A label for the new version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseLabel>,
-    /// How long the version before is kept once its requests have ended, in milliseconds. Without it, until the
-    /// next deploy; with 0, not at all.
+    /// How long the stand-by is kept after the end of the drain, in milliseconds. Without it, until the next
+    /// deploy. With 0 it is removed at the end of the drain, also of one that timed out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_ms: Option<u64>,
     /// Options of the new backends.
@@ -75,13 +77,13 @@ pub struct DeployedApp {
     pub from: Option<Tag>,
     /// The tag of the new version.
     pub to: Tag,
-    /// What the operator calls it.
+    /// The label of the new version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseLabel>,
     /// Its backends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backends_added: Vec<BackendId>,
-    /// Backends of older versions, which were removed.
+    /// Backends that were removed: those of older versions, and those that carried the tag of the new one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backends_removed: Vec<BackendId>,
     /// Domains that were added.
@@ -122,7 +124,7 @@ pub enum DeployProgress {
         /// How long persisting and publishing took, in milliseconds.
         switch_ms: Millis,
     },
-    /// Requests of the version before are still running.
+    /// Requests of the old version are still running.
     Draining {
         /// How many.
         remaining: usize,
@@ -172,7 +174,7 @@ pub struct DeployPlan {
     pub steps: Vec<SwitchStep>,
     /// How long the new backends may take to be healthy, in milliseconds.
     pub gate_timeout_ms: u64,
-    /// How long requests of the version before may take to end, in milliseconds; null if that is not waited for.
+    /// How long requests of the old version may take to end, in milliseconds; null if that is not waited for.
     pub drain_timeout_ms: Option<u64>,
     /// What `app.apply_deploy` takes to do this and nothing else; null if there is nothing to do.
     pub token: Option<String>,

@@ -206,7 +206,7 @@ pub struct LiveTag {
     /// The app in which it is one; absent if that is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<AppName>,
-    /// What the operator calls the version that was deployed there; absent if it has no name.
+    /// The label of the version that was deployed there; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseLabel>,
     /// The previous tag.

@@ -94,7 +94,7 @@ reasons! {
         "the backend refused the connection"
         "is it running, and at this port?";
     ConnectTimeout "connect_timeout" Backend [BAD_GATEWAY "the server behind this proxy failed"]
-        "there was no connection within `connect_timeout_secs` of the backend or of `[upstream]`"
+        "there was no connection within `connect_timeout_secs` of the backend, else [`timeouts`](hosts.md#timeouts) of the domain or its app, else `connect_timeout_secs` of `[upstream]`"
         "is the host up, and does a firewall drop packets?";
     ConnectFailed "connect_failed" Backend [BAD_GATEWAY "the server behind this proxy failed"]
         "the connection failed for another reason: no route, no such socket, a name that does not resolve"
@@ -112,7 +112,7 @@ reasons! {
         "the backend reset the connection"
         "as above";
     Timeout "upstream_timeout" Backend [GATEWAY_TIMEOUT "the server behind this proxy did not answer in time"]
-        "the backend sent nothing for `upstream.read_timeout_secs`, or read nothing for `upstream.write_timeout_secs`, in place of which a domain may have [`timeouts`](hosts.md#timeouts) of its own"
+        "the backend sent nothing for `upstream.read_timeout_secs`, or read nothing for `upstream.write_timeout_secs`, in place of which a domain or its app may have [`timeouts`](hosts.md#timeouts) of its own"
         "find out what takes so long, or raise the limit";
     CutShort "upstream_cut_short" Backend [BAD_GATEWAY "the server behind this proxy failed"]
         "the backend's answer ended before it was complete; the client got a part of it"
@@ -173,7 +173,7 @@ reasons! {
         "more header fields than `proxy.max_headers`"
         "as above";
     BodyTooLarge "body_too_large" Client [PAYLOAD_TOO_LARGE "the request body is too large"]
-        "the body is larger than the domain's `max_body_bytes`"
+        "the body is larger than `max_body_bytes` of the domain or its app"
         "raise it, if uploads may be so large";
     Denied "denied" Client [FORBIDDEN "this client is not served"]
         "the domain's `allow` or `deny` refuses the client"
@@ -188,7 +188,7 @@ reasons! {
         "the domain's `rate_limit` or `client_rate_limit` was reached"
         "nothing, or raise it ([limits.md](limits.md))";
     QueueFull "queue_full" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
-        "every backend had as many requests as it may (`upstream.max_requests_per_backend`, or its own `max_requests`) and `upstream.queue_size` requests were waiting; the last one of the client with the most is refused"
+        "every backend had as many requests as it may (its own `max_requests`, else its app's, else `upstream.max_requests_per_backend`) and `upstream.queue_size` requests were waiting; the last one of the client with the most is refused"
         "add backends, or raise the limits";
     QueueTimeout "queue_timeout" Backend [SERVICE_UNAVAILABLE "no server can take this request now"]
         "it waited for longer than `upstream.queue_timeout_secs`"

@@ -14,17 +14,17 @@ use super::{
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchOptions {
-    /// How long the new tag may take to become healthy. The default is the config's time-out.
+    /// How long the new tag may take to become healthy. The default is `gate_timeout_secs` of `[switch]`.
     #[serde(default, deserialize_with = "nonzero_millis")]
     #[schemars(range(min = 1))]
     pub timeout_ms: Option<u64>,
-    /// How long the old tag's requests may take to end. The default is the config's time-out.
+    /// How long the old tag's requests may take to end. The default is `drain_timeout_secs` of `[switch]`.
     #[serde(default, deserialize_with = "nonzero_millis")]
     #[schemars(range(min = 1))]
     pub drain_timeout_ms: Option<u64>,
     /// Answer once switched, without waiting for the old tag's requests.
     pub no_drain: bool,
-    /// Skip the gate.
+    /// Go on without the gate.
     pub force: bool,
     /// A text for the history.
     pub reason: Option<String>,

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::Door;
 use super::guard::Peer;
-use crate::accept::serve_at_most;
+use crate::accept::{Closing, serve_at_most, until_closed};
 use crate::model::Actor;
 use crate::slow_reader::{Rule, SlowReader};
 
@@ -53,13 +53,14 @@ impl Listener {
         self.address
     }
 
-    /// Serves until the runtime ends.
-    pub(crate) async fn serve(self, door: Door) {
-        serve_at_most(MAX_CONNECTIONS, self.listener, "management API", |stream, client| {
+    /// Accepts until `closing` says so.
+    pub(crate) async fn serve(self, door: Door, closing: Closing) {
+        let serve = |stream, client| {
             let door = door.clone();
             async move { door.serve_tcp(stream, client).await }
-        })
-        .await;
+        };
+        let accepting = serve_at_most(MAX_CONNECTIONS, self.listener, "management API", serve);
+        until_closed(closing, accepting).await;
     }
 }
 

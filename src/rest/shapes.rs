@@ -54,14 +54,14 @@ pub(super) struct Switch {
     domain: DomainName,
     /// The tag to move to. The default is the previous tag, or the other one if there are two.
     tag: Option<Tag>,
-    /// How long the new tag may take to become healthy. The default is the config's time-out.
+    /// How long the new tag may take to become healthy. The default is `gate_timeout_secs` of `[switch]`.
     timeout_secs: Option<Seconds>,
-    /// How long the old tag's requests may take to end. The default is the config's time-out.
+    /// How long the old tag's requests may take to end. The default is `drain_timeout_secs` of `[switch]`.
     drain_timeout_secs: Option<Seconds>,
     /// Whether to answer only when those requests have ended, not once switched.
     #[serde(default = "yes")]
     drain: bool,
-    /// Skip the gate.
+    /// Go on without the gate.
     #[serde(default)]
     force: bool,
     /// A text for the history.

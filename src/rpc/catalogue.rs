@@ -2,12 +2,13 @@
 //! `docs/admin-rpc.md`.
 
 use super::methods::{
-    app, backend, cert, config, domain, event, log, name, route, state, stats, switch, token,
+    app, backend, cert, config, domain, event, log, name, route, server, state, stats, switch,
+    token,
 };
 pub use super::run::Entry;
 
 /// The methods by noun, in the order of their documentation.
-static NOUNS: [&[Entry]; 13] = [
+static NOUNS: [&[Entry]; 14] = [
     state::METHODS,
     stats::METHODS,
     app::METHODS,
@@ -20,6 +21,7 @@ static NOUNS: [&[Entry]; 13] = [
     event::METHODS,
     route::METHODS,
     log::METHODS,
+    server::METHODS,
     name::METHODS,
 ];
 

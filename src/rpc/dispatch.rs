@@ -1,6 +1,8 @@
 //! What methods run on: the handles of the rooms of the server, and the call that is being carried out.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -9,8 +11,9 @@ use super::method::Method;
 use super::progress::ProgressSink;
 use crate::certs::{CertError, Certificates};
 use crate::control::{Caller, Configuration, ControlError, ControlPlane};
-use crate::counters::{InFlightGuard, Metrics};
-use crate::model::{Actor, ValueError};
+use crate::counters::{Elsewhere, InFlightGuard, Metrics};
+use crate::hand_over::UpgradeError;
+use crate::model::{Actor, UpgradeProgress, UpgradeReport, ValueError};
 use crate::proxy::explain::Explainer;
 use crate::stats::Stats;
 use crate::telemetry::LevelHandle;
@@ -35,6 +38,32 @@ pub(crate) struct ServerFacts {
     pub stopping: watch::Receiver<bool>,
     /// How much is logged.
     pub log_level: LevelHandle,
+    /// Upgrades it.
+    pub upgrade: UpgradeServer,
+    /// What runs in processes that were replaced.
+    pub elsewhere: Elsewhere,
+    /// Finds out whether another program stands where the running one was.
+    pub new_program: Asked,
+}
+
+/// Finds out whether something is so.
+pub(crate) struct Asked(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl Asked {
+    /// What `ask` returns.
+    pub(crate) fn new(ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Box::new(ask))
+    }
+
+    pub(super) fn now(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Asked").field(&self.now()).finish()
+    }
 }
 
 /// Finds out what needs a person now.
@@ -54,6 +83,43 @@ impl Warnings {
 impl fmt::Debug for Warnings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Warnings").field(&self.now()).finish()
+    }
+}
+
+/// Upgrades the server. Given by it, so that this room need not know how.
+#[derive(Clone)]
+pub(crate) struct UpgradeServer(Arc<UpgradeWith>);
+
+type UpgradeWith = dyn Fn(Option<PathBuf>, bool, UpgradeReporter) -> Upgrading + Send + Sync;
+type UpgradeReporter = Box<dyn Fn(UpgradeProgress) + Send + Sync>;
+type Upgrading = Pin<Box<dyn Future<Output = Result<UpgradeReport, UpgradeError>> + Send>>;
+
+impl UpgradeServer {
+    /// Upgrades with `upgrade`.
+    pub(crate) fn new<F>(
+        upgrade: impl Fn(Option<PathBuf>, bool, UpgradeReporter) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<UpgradeReport, UpgradeError>> + Send + 'static,
+    {
+        Self(Arc::new(move |program, migrate, progress| {
+            Box::pin(upgrade(program, migrate, progress))
+        }))
+    }
+
+    pub(super) fn run(
+        &self,
+        program: Option<PathBuf>,
+        migrate: bool,
+        progress: impl Fn(UpgradeProgress) + Send + Sync + 'static,
+    ) -> Upgrading {
+        (self.0)(program, migrate, Box::new(progress))
+    }
+}
+
+impl fmt::Debug for UpgradeServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UpgradeServer")
     }
 }
 
@@ -110,6 +176,8 @@ pub(super) enum Failure {
     Cert(#[from] CertError),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
     #[error(transparent)]
     Result(serde_json::Error),
 }

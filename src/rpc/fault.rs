@@ -7,6 +7,7 @@ use super::run::Entry;
 use super::version::PeerVersion;
 use crate::certs::CertError;
 use crate::control::ControlError;
+use crate::hand_over::UpgradeError;
 use crate::model::{shorten, with_causes};
 use crate::tokens::TokenError;
 
@@ -27,6 +28,7 @@ pub(super) fn of_failure(failure: Failure, method: &Entry, request_id: &str) -> 
         Failure::Control(error) => (kind_of(error), error.in_full(), error.hint()),
         Failure::Cert(error) => (kind_of_cert(error), with_causes(error), error.hint()),
         Failure::Token(error) => (kind_of_token(error), with_causes(error), error.hint()),
+        Failure::Upgrade(error) => (kind_of_upgrade(error), error.in_full(), error.hint()),
     };
     if kind == FaultKind::Internal {
         tracing::error!(request_id, error = %message, "command failed");
@@ -101,7 +103,9 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::GateFailed { .. }
         | ControlError::NotHealthy { .. } => FaultKind::Unhealthy,
         ControlError::NotDrained { .. } | ControlError::NotRemoved { .. } => FaultKind::Timeout,
-        ControlError::Store(_) | ControlError::Stopping => FaultKind::Internal,
+        ControlError::Store(_) | ControlError::TakenOver | ControlError::Stopping => {
+            FaultKind::Internal
+        }
     }
 }
 
@@ -122,6 +126,23 @@ fn kind_of_cert(error: &CertError) -> FaultKind {
         | CertError::Refused { .. } => FaultKind::Conflict,
         CertError::TimedOut { .. } => FaultKind::Timeout,
         CertError::Authority(_) | CertError::File(_) | CertError::Stopping => FaultKind::Internal,
+    }
+}
+
+/// The class of an error of an upgrade.
+fn kind_of_upgrade(error: &UpgradeError) -> FaultKind {
+    match error {
+        UpgradeError::UnderWay => FaultKind::Conflict,
+        UpgradeError::NotAllowed => FaultKind::Denied,
+        UpgradeError::Late { .. } => FaultKind::Timeout,
+        UpgradeError::Relative { .. }
+        | UpgradeError::Start { .. }
+        | UpgradeError::Ended { .. }
+        | UpgradeError::Refused { .. }
+        | UpgradeError::OtherState { .. }
+        | UpgradeError::OlderSchema { .. }
+        | UpgradeError::Migrates { .. } => FaultKind::Invalid,
+        UpgradeError::Channel(_) | UpgradeError::Control(_) => FaultKind::Internal,
     }
 }
 

@@ -22,7 +22,7 @@ mod socket;
 pub(crate) mod version;
 
 pub(crate) use dispatch::Call;
-pub(crate) use dispatch::{Dispatch, ServerFacts, Warnings};
+pub(crate) use dispatch::{Asked, Dispatch, ServerFacts, UpgradeServer, Warnings};
 pub(crate) use progress::{ProgressSink, Reports};
 pub(crate) use server::read_json;
 pub(crate) use server::{ServeHttp, serve};

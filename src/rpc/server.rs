@@ -21,7 +21,7 @@ use super::fault;
 use super::peer_check::PeerCheck;
 use super::progress::{MAX_WAITING, Outgoing, WaitingBudget};
 use super::socket::AdminSocket;
-use crate::accept::Accepting;
+use crate::accept::{Accepting, Closing, until_closed};
 use crate::model::{Actor, with_causes};
 
 mod conversation;
@@ -46,22 +46,17 @@ pub(crate) type HttpStream = Join<BufReader<OwnedReadHalf>, OwnedWriteHalf>;
 pub(crate) type ServeHttp =
     Arc<dyn Fn(HttpStream, Actor) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// Serves the socket until the runtime that this is called in ends.
-///
-/// # Errors
-/// When the socket can't be handed to the runtime.
+/// Serves the socket: accepts until `closing` says so, in the runtime that this is called in.
 pub(crate) fn serve(
     listener: UnixListener,
     socket: &AdminSocket,
     dispatch: Dispatch,
     http: ServeHttp,
+    closing: Closing,
 ) {
-    tokio::spawn(accept(
-        listener,
-        socket.peer_check,
-        Speakers { dispatch, http },
-        Limits::default(),
-    ));
+    let speakers = Speakers { dispatch, http };
+    let accepting = accept(listener, socket.peer_check, speakers, Limits::default());
+    tokio::spawn(until_closed(closing, accepting));
 }
 
 /// Who answers, for each of the two protocols.

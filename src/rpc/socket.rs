@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, Permissions};
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -104,6 +105,9 @@ impl SocketError {
     }
 }
 
+/// The inode of no file: it is another process's.
+const OTHERS: (u64, u64) = (0, 0);
+
 /// A bound admin socket. Dropping it removes its file, if that is still its own.
 #[derive(Debug)]
 pub(crate) struct AdminSocket {
@@ -144,6 +148,48 @@ impl AdminSocket {
         listener.set_nonblocking(true).map_err(failed)?;
         let inode = inode(path).map_err(failed)?;
         Ok(Self { listener, peer_check: PeerCheck::new(group), path: path.to_owned(), inode })
+    }
+
+    /// Takes over the socket at `path` that another process has opened, and whose file is that one's until it is made its
+    /// [own](Self::own): for its user alone, or for the members of
+    /// `group` too.
+    ///
+    /// # Errors
+    /// When its file is gone, or there is no such group.
+    pub(crate) fn inherited(
+        path: &Path,
+        listener: UnixListener,
+        group: Option<&str>,
+    ) -> Result<Self, SocketError> {
+        let failed = |source| SocketError::System { path: path.to_owned(), source };
+        let group = group.map(usable_group).transpose()?;
+        if let Some(group) = group {
+            nix::unistd::chown(path, None, Some(group)).map_err(|errno| failed(errno.into()))?;
+        }
+        let mode = Permissions::from_mode(mode(group));
+        std::fs::set_permissions(path, mode).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        inode(path).map_err(failed)?;
+        let path = path.to_owned();
+        Ok(Self { listener, peer_check: PeerCheck::new(group), path, inode: OTHERS })
+    }
+
+    /// From now on its file is its own, also one that another process has made.
+    pub(crate) fn own(&mut self) {
+        self.inode = inode(&self.path).unwrap_or(OTHERS);
+    }
+
+    /// The socket, for another process to take over.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned()
+    }
+
+    /// Leaves its file to the process that has taken over.
+    pub(crate) fn leave(&mut self) {
+        self.inode = OTHERS;
     }
 
     /// What accepts its connections, in the runtime that this is called in.
@@ -277,10 +323,13 @@ fn place(aside: &Path, path: &Path, group: Option<Gid>) -> io::Result<()> {
     if let Some(group) = group {
         nix::unistd::chown(aside, None, Some(group))?;
     }
-    let mode = if group.is_some() { 0o660 } else { 0o600 };
-    std::fs::set_permissions(aside, Permissions::from_mode(mode))?;
+    std::fs::set_permissions(aside, Permissions::from_mode(mode(group)))?;
     // Unlike a rename, a link never replaces what another server has put there meanwhile.
     std::fs::hard_link(aside, path)
+}
+
+fn mode(group: Option<Gid>) -> u32 {
+    if group.is_some() { 0o660 } else { 0o600 }
 }
 
 fn inode(path: &Path) -> io::Result<(u64, u64)> {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::control::ControlError;
+use crate::hand_over::ChannelError;
 use crate::rpc::SocketError;
 use crate::store::StoreError;
 use crate::telemetry::TelemetryError;
@@ -58,6 +59,12 @@ pub(crate) enum ServerError {
     /// The key of sticky cookies can't be had.
     #[error("cannot read or make the key of sticky cookies in the state directory")]
     HostServices(#[source] std::io::Error),
+    /// The sockets that systemd passes can't be taken over.
+    #[error("cannot take over the sockets that systemd passes")]
+    Activation(#[source] std::io::Error),
+    /// The server before can't be understood.
+    #[error("cannot take over from the server before")]
+    HandOver(#[from] ChannelError),
     /// The system gives no threads.
     #[error("cannot start threads")]
     Runtime(#[source] std::io::Error),
@@ -124,7 +131,10 @@ impl ServerError {
             Self::HostServices(_) => {
                 Some("make `sticky.key` there readable for the server's user, or remove it".into())
             }
-            Self::Serve(_) | Self::Tls(_) => None,
+            Self::Serve(_) | Self::Tls(_) | Self::HandOver(_) => None,
+            Self::Activation(_) => {
+                Some("each `ListenStream=` of its socket units is an address or a path".into())
+            },
             Self::Runtime(_) => Some("raise the limit of threads (`ulimit -u`)".into()),
         }
     }

@@ -7,6 +7,8 @@ use tokio::runtime::Runtime;
 
 use super::ServerError;
 use super::listen::bind_metrics;
+use super::sockets::Sockets;
+use crate::accept::{Closing, until_closed};
 use crate::config::{Config, MetricsSettings};
 use crate::exposition::{self, AccessOf, Exposed, Exposition, Overview, StatusPage};
 use crate::rpc::Dispatch;
@@ -25,9 +27,13 @@ pub(super) fn exposition(config: &Config, exposed: Exposed) -> Exposition {
 }
 
 /// Binds the addresses at which metrics are served on `control`, where they are.
-pub(super) fn bind(config: &Config, control: &Runtime) -> Result<Bound, ServerError> {
+pub(super) fn bind(
+    config: &Config,
+    control: &Runtime,
+    sockets: &Sockets,
+) -> Result<Bound, ServerError> {
     let _context = control.enter();
-    Ok(Bound { settings: config.metrics.clone(), listeners: bind_metrics(config)? })
+    Ok(Bound { settings: config.metrics.clone(), listeners: bind_metrics(config, sockets)? })
 }
 
 impl Bound {
@@ -38,6 +44,7 @@ impl Bound {
         exposition: &Exposition,
         dispatch: &Dispatch,
         tokens: &Tokens,
+        closing: &Closing,
     ) {
         let Self { settings, listeners } = self;
         for listener in listeners {
@@ -49,7 +56,8 @@ impl Bound {
                 tokens: settings.status_page_token.then(|| access_by(tokens.clone())),
             });
             let (exposition, hosts) = (exposition.clone(), settings.hosts.clone());
-            control.spawn(exposition::serve(listener, exposition, page, hosts));
+            let serving = exposition::serve(listener, exposition, page, hosts);
+            control.spawn(until_closed(closing.clone(), serving));
         }
     }
 }

@@ -7,23 +7,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pingora::server::ShutdownWatch;
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 
 use super::ServerError;
+use super::sockets::Sockets;
 use crate::accept::{Accepting, is_of_one_connection};
 use crate::config::{Config, ListenAddr};
 use crate::counters::InFlight;
 use crate::proxy::Serve;
 use crate::rest;
-
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: u32 = 65_535;
-
-/// Bytes that the kernel takes for a connection before it has sent any of them (`TCP_NOTSENT_LOWAT`).
-/// Without it a client that stops reading leaves its whole send buffer full, which may be megabytes;
-/// what is on its way is not limited, so throughput is not either.
-const MAX_UNSENT: u32 = 128 * 1024;
 
 /// A bound address.
 pub(crate) struct Listener {
@@ -41,57 +33,43 @@ pub(super) struct Listeners {
 }
 
 /// Binds every address that is served.
-pub(super) fn bind(config: &Config) -> Result<Listeners, ServerError> {
+pub(super) fn bind(config: &Config, sockets: &Sockets) -> Result<Listeners, ServerError> {
     Ok(Listeners {
-        http: bind_all(config, "proxy.listen_addr_http", Listener::bind)?,
-        https: bind_all(config, "proxy.listen_addr", Listener::bind)?,
+        http: bind_all(config, "proxy.listen_addr_http", sockets, Listener::new)?,
+        https: bind_all(config, "proxy.listen_addr", sockets, Listener::new)?,
     })
 }
 
 /// Binds the addresses of the REST API, in the runtime that serves it.
-pub(super) fn bind_management(config: &Config) -> Result<Vec<rest::Listener>, ServerError> {
-    bind_all(config, "proxy.management_api_addr", |listener| {
-        listen(listener).and_then(TcpListener::into_std).and_then(rest::Listener::new)
-    })
+pub(super) fn bind_management(
+    config: &Config,
+    sockets: &Sockets,
+) -> Result<Vec<rest::Listener>, ServerError> {
+    let listener = |listener: TcpListener| listener.into_std().and_then(rest::Listener::new);
+    bind_all(config, "proxy.management_api_addr", sockets, listener)
 }
 
 /// Binds the addresses of the metrics, in the runtime that serves them.
-pub(super) fn bind_metrics(config: &Config) -> Result<Vec<TcpListener>, ServerError> {
-    bind_all(config, "metrics.listen_addr", listen)
+pub(super) fn bind_metrics(
+    config: &Config,
+    sockets: &Sockets,
+) -> Result<Vec<TcpListener>, ServerError> {
+    bind_all(config, "metrics.listen_addr", sockets, Ok)
 }
 
 /// Binds all addresses of a key, or none.
 fn bind_all<L>(
     config: &Config,
     key: &'static str,
-    bind: impl Fn(ListenAddr) -> io::Result<L>,
+    sockets: &Sockets,
+    listener: impl Fn(TcpListener) -> io::Result<L>,
 ) -> Result<Vec<L>, ServerError> {
-    let listeners = config.listeners().filter(|(of, _)| *of == key).map(|(_, listener)| listener);
-    let bind = |listener: ListenAddr| {
-        let address = listener.address;
-        bind(listener).map_err(|source| ServerError::Listen { key, address, source })
+    let addresses = config.listeners().filter(|(of, _)| *of == key).map(|(_, address)| address);
+    let bind = |wanted: ListenAddr| {
+        let socket = sockets.listen(key, wanted).and_then(&listener);
+        socket.map_err(|source| ServerError::Listen { key, address: wanted.address, source })
     };
-    listeners.map(bind).collect()
-}
-
-/// Binds an address and listens there, to be served by the runtime that this is called in.
-fn listen(listener: ListenAddr) -> io::Result<TcpListener> {
-    bound(listener)?.listen(BACKLOG)
-}
-
-/// Binds an address.
-pub(super) fn bound(ListenAddr { address, ipv6_only }: ListenAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Connections inherit it.
-    SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT)?;
-    // Lets a restart bind while connections of the one before still linger in the kernel.
-    socket.set_reuseaddr(true)?;
-    if address.is_ipv6() && address.ip().is_unspecified() {
-        // The same on each machine, whatever its `net.ipv6.bindv6only`.
-        SockRef::from(&socket).set_only_v6(ipv6_only)?;
-    }
-    socket.bind(address)?;
-    Ok(socket)
+    addresses.map(bind).collect()
 }
 
 impl Listeners {
@@ -111,9 +89,7 @@ impl Listeners {
 }
 
 impl Listener {
-    /// Binds an address; of port 0 the kernel makes a free one.
-    pub(crate) fn bind(listener: ListenAddr) -> io::Result<Self> {
-        let listener = listen(listener)?;
+    fn new(listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
         Ok(Self { address, open: Arc::default(), socket: Mutex::new(Some(listener)) })
     }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use super::{ServerError, listen};
+use super::ServerError;
+use super::listen::bind_management;
+use super::sockets::Sockets;
+use crate::accept::Closing;
 use crate::config::Config;
-use crate::rest::Door;
+use crate::rest::{self, Door};
 use crate::rpc::ServeHttp;
 use crate::tokens::Tokens;
 
@@ -21,14 +24,21 @@ pub(super) fn open_tokens(config: &Config) -> Result<Tokens, ServerError> {
 
 /// Serves the management API, if anywhere. Until the door is opened, each request is answered
 /// that the server is starting.
-pub(super) fn open_door(config: &Config, control: &Runtime) -> Result<Door, ServerError> {
-    let door = Door::new();
-    let _context = control.enter();
-    for listener in listen::bind_management(config)? {
+pub(super) fn serve(bound: Vec<rest::Listener>, door: &Door, control: &Runtime, closing: &Closing) {
+    for listener in bound {
         tracing::info!(listen_addr = %listener.address(), "serving the management API");
-        control.spawn(listener.serve(door.clone()));
+        control.spawn(listener.serve(door.clone(), closing.clone()));
     }
-    Ok(door)
+}
+
+/// Binds the addresses of the management API, if there are any.
+pub(super) fn bind(
+    config: &Config,
+    control: &Runtime,
+    sockets: &Sockets,
+) -> Result<Vec<rest::Listener>, ServerError> {
+    let _context = control.enter();
+    bind_management(config, sockets)
 }
 
 /// Serves HTTP at the admin socket.

@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::error::{lacks_family, no_family};
-use super::listen::bound;
 use super::process::check_roots;
+use super::sockets::bound;
 use super::{ServerError, https};
 use crate::acme::{MissingFile, Storage, missing_files};
 use crate::config::{Config, ListenAddr};
@@ -290,7 +290,7 @@ mod tests {
             assert_eq!(keys(&config), [(key, true)], "{number}");
             assert_eq!(listed(directory.path()), before, "{number}");
             let source = crate::config::Source::Made("a test", Box::new(config.clone()));
-            let error = super::super::Server::start(config.clone(), source, None).err();
+            let error = super::super::Server::start(config.clone(), source, None, None).err();
             let error = error.expect("it does not start");
             let checked = &preflight(&config)[0].message;
             assert_eq!(*checked, message_of(&error), "{number}: in the same words");

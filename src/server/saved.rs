@@ -9,8 +9,23 @@ use crate::store::{Saved, Store};
 use crate::tls::PeerFiles;
 
 pub(super) fn open_store(config: &Config) -> Result<(Store, Saved), ServerError> {
-    let mut store = Store::open(&config.proxy.state_dir)?;
-    let interrupted = store.mark_interrupted()?;
+    opened(config, Store::open(&config.proxy.state_dir)?, true)
+}
+
+/// The same of a process that has given it away. If that serves on what it has, its drains go on there.
+pub(super) fn open_given_store(
+    config: &Config,
+    drains_go_on: bool,
+) -> Result<(Store, Saved), ServerError> {
+    opened(config, Store::open_given(&config.proxy.state_dir)?, !drains_go_on)
+}
+
+fn opened(
+    config: &Config,
+    mut store: Store,
+    ends_drains: bool,
+) -> Result<(Store, Saved), ServerError> {
+    let interrupted = if ends_drains { store.mark_interrupted(u64::MAX)? } else { 0 };
     if interrupted > 0 {
         tracing::warn!(interrupted, "the last stop cut short the drain of switches");
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::logs::{Logs, log_doubts};
+use super::upgrade::UpgradeTimes;
 use crate::certs::Certificates;
 use crate::config::{Config, Origin};
 use crate::control::{ControlOptions, ControlPlane, Reach, Settle};
@@ -50,6 +51,13 @@ pub(super) fn and_try_files_again(settle: Settle, certificates: Certificates) ->
         settle(config);
         certificates.reloaded();
     })
+}
+
+pub(super) fn upgrade_times(config: &Config) -> UpgradeTimes {
+    UpgradeTimes {
+        takes_over: config.proxy.upgrade_timeout_secs,
+        drain: config.proxy.upgrade_drain_timeout_secs,
+    }
 }
 
 pub(super) fn health_settings(config: &Config) -> HealthSettings {

@@ -8,13 +8,18 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::listen::{self, Listener, Listeners};
+use super::predecessor::Predecessor;
 use super::process::{prepare_process, runtime};
-use super::saved::{apply_file, open_store, publish};
-use super::settle::{and_try_files_again, control_options, proxy_options, settle};
-use super::watch::{journal_to, keep_pages, observe, prove_with, resolved};
-use super::{Configuration, Logs, ServerError, expose, https, management};
+use super::replaced::ReplacedProcesses;
+use super::saved::{apply_file, open_given_store, open_store, publish};
+use super::settle::{and_try_files_again, control_options, proxy_options, settle, upgrade_times};
+use super::sockets::Sockets;
+use super::upgrade::{UpgradeTimes, Upgrades, upgrade_by};
+use super::watch::{journal_to, keep_pages, observe, observed_before, prove_with, resolved};
+use super::{Configuration, Logs, ServerError, activation, expose, https, management};
 use crate::clock::now_ms;
 use crate::config::{Config, Source};
 use crate::control::ControlPlane;
@@ -23,8 +28,8 @@ use crate::exposition::Exposed;
 use crate::health::Checker;
 use crate::proxy::explain::Explainer;
 use crate::proxy::{self, HostServices};
-use crate::rest::{Api, Door};
-use crate::rpc::{self, AdminSocket, Dispatch, ServerFacts};
+use crate::rest::{self, Api, Door};
+use crate::rpc::{self, AdminSocket, Asked, Dispatch, ServerFacts};
 use crate::state::Reader;
 use crate::telemetry::LogHandle;
 use crate::tokens::Tokens;
@@ -32,6 +37,13 @@ use crate::tokens::Tokens;
 /// A server that serves. Dropping it ends everything at once; [`Server::stop`] lets requests finish.
 pub(crate) struct Server {
     pub(super) listeners: Listeners,
+    pub(super) sockets: Arc<Sockets>,
+    /// Turns to true when nothing but traffic is to be accepted any more.
+    pub(super) closing: watch::Sender<bool>,
+    /// What only one process may do at a time.
+    pub(super) keeping: [AbortHandle; 2],
+    pub(super) upgrades: Upgrades,
+    pub(super) upgrade_times: Arc<ArcSwap<UpgradeTimes>>,
     pub(super) admin_socket: PathBuf,
     /// How long requests may take to end, as the config says now.
     pub(super) shutdown_timeout: Arc<ArcSwap<Duration>>,
@@ -41,7 +53,7 @@ pub(crate) struct Server {
     pub(super) reader: Reader,
     pub(super) stopping: watch::Sender<bool>,
     pub(super) _checker: Checker,
-    pub(super) _socket: AdminSocket,
+    pub(super) socket: AdminSocket,
     /// Everything but traffic: the socket, probes, the store.
     pub(super) control: Option<Runtime>,
     /// Traffic alone.
@@ -51,28 +63,54 @@ pub(crate) struct Server {
 impl Server {
     /// Starts everything that `config` says. When this returns, the server takes traffic. `source` is
     /// where the config came from, and comes from at a reload; `log` is the process's own, whose level a reload changes.
+    /// `predecessor` is the server that this one takes over from: until this is ready to serve, that one does.
     ///
     /// # Errors
     /// When something that it needs can't be had; then nothing was changed and nothing listens.
+    #[expect(clippy::too_many_lines, reason = "the order of a start, in one place")]
     pub(crate) fn start(
         mut config: Config,
         source: Source,
         log: Option<LogHandle>,
+        mut predecessor: Option<&mut Predecessor>,
     ) -> Result<Self, ServerError> {
         prepare_process()?;
         let logs = Logs::open(&config, log)?;
-        let (store, saved) = open_store(&config)?;
-        let socket = open_socket(&config, &source)?;
+        let takes_over = predecessor.is_some();
+        let inherited = predecessor.as_mut().map(|predecessor| predecessor.take_sockets());
+        let inherited = inherited.map_or_else(activation::sockets, Ok);
+        let sockets = Arc::new(Sockets::inheriting(inherited.map_err(ServerError::Activation)?));
+        // Who starts a second server by mistake is to be refused for the state, whatever else is in use.
+        let store = if takes_over { None } else { Some(open_store(&config)?) };
+        let mut socket = open_socket(&config, &source, &sockets)?;
         let control = runtime("vhost-control", 1)?;
         let traffic = runtime("vhost-proxy", config.proxy.threads)?;
-        let opened = Opened::open(&config, &socket, &control, &traffic)?;
-        let (listeners, door, hosts) = (opened.listeners, opened.door, opened.hosts);
+        let opened = Opened::open(&config, &socket, &sockets, &control, &traffic)?;
+        let (listeners, hosts) = (opened.listeners, opened.hosts);
+        let (closing, closed) = watch::channel(false);
+        let door = Door::new();
+        let mut management = Some(opened.management);
+        if !takes_over && let Some(bound) = management.take() {
+            management::serve(bound, &door, &control, &closed);
+        }
+        let observed = predecessor
+            .as_mut()
+            .map(|predecessor| predecessor.ask_for_state(&config.proxy.state_dir));
+        let observed = observed.transpose()?.unwrap_or_default();
+        let (store, saved) = if let Some(store) = store {
+            store
+        } else {
+            let goes_on = predecessor.as_ref().is_some_and(|predecessor| predecessor.is_there());
+            open_given_store(&config, goes_on)?
+        };
 
         // All that may fail is open; the file is applied to the state last.
         let mut files = std::mem::take(&mut config.peer_files);
         let (publisher, reader) = publish(&saved, &mut files);
+        observed_before(&reader.load(), &observed);
         let metrics = Arc::new(Metrics::new(logs.dropped()));
         let (checker, stats) = observe(&control, &config, &reader);
+        let replaced = ReplacedProcesses::default();
         let plane = ControlPlane::new(
             store,
             publisher,
@@ -80,7 +118,11 @@ impl Server {
             control_options(&config, config.reserved_paths()),
             prove_with(&checker),
             Arc::clone(&metrics),
+            replaced.elsewhere().clone(),
         );
+        if takes_over {
+            replaced.lead(&plane);
+        }
         let declared = std::mem::take(&mut config.declared);
         control.block_on(apply_file(&plane, &saved, declared, files, &source))?;
         drop(saved);
@@ -90,6 +132,7 @@ impl Server {
         let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
         let https = https::open(opened.https, &config, &listeners, &reader, journal_to(&plane));
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout_secs));
+        let upgrade_times = Arc::new(ArcSwap::from_pointee(upgrade_times(&config)));
         let warnings = keep_pages(&config, &hosts, &reader, &control);
         // One for all listeners: they share the connections to backends.
         let explainer = Explainer::new(Arc::clone(&options), https.served.clone(), hosts.clone());
@@ -101,6 +144,15 @@ impl Server {
             https.served.clone(),
             hosts,
         );
+        let upgrades = Upgrades::new(
+            config.proxy.state_dir.clone(),
+            plane.clone(),
+            Arc::clone(&sockets),
+            Arc::clone(&upgrade_times),
+            Arc::clone(&metrics),
+            replaced.clone(),
+            control.handle().clone(),
+        );
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.all().map(Listener::to_string).collect(),
@@ -110,10 +162,13 @@ impl Server {
             stats,
             stopping: stopped.clone(),
             log_level: logs.level(),
+            upgrade: upgrade_by(&upgrades),
+            elsewhere: replaced.elsewhere().clone(),
+            new_program: {
+                let upgrades = upgrades.clone();
+                Asked::new(move || upgrades.has_new_program())
+            },
         };
-        serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
-        control.spawn(https.opened.keep());
-        control.spawn(plane.clone().keep_standbys());
         control.spawn(logs.clone().log_suppressed());
         control.spawn(crate::proxy::sweep(reader.clone()));
         let exposition = expose::exposition(
@@ -131,8 +186,13 @@ impl Server {
         let settle = and_try_files_again(settle, https.certificates.clone());
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
         let tokens = opened.tokens;
-        let dispatch =
-            Dispatch::new(plane, configuration.clone(), https.certificates, tokens.clone(), facts);
+        let dispatch = Dispatch::new(
+            plane.clone(),
+            configuration.clone(),
+            https.certificates,
+            tokens.clone(),
+            facts,
+        );
         door.open(Api {
             dispatch: dispatch.clone(),
             tokens: tokens.clone(),
@@ -142,13 +202,36 @@ impl Server {
             started: door.started(),
             stopping: stopped.clone(),
         });
-        opened.metrics.serve(&control, &exposition, &dispatch, &tokens);
+        if let Some(predecessor) = &mut predecessor {
+            predecessor.ask_to_serve()?;
+        }
+        serve(&traffic, &listeners, &front, https.served.as_ref(), &reader, &stopped, &metrics);
+        // From here on this is the one writer, of certificates too.
+        let keeping = [
+            control.spawn(https.opened.keep()).abort_handle(),
+            control.spawn(plane.clone().keep_standbys()).abort_handle(),
+        ];
+        if let Some(bound) = management.take() {
+            management::serve(bound, &door, &control, &closed);
+        }
+        opened.metrics.serve(&control, &exposition, &dispatch, &tokens, &closed);
         {
             let _context = control.enter();
-            rpc::serve(opened.admin, &socket, dispatch, management::http_by(door));
+            rpc::serve(opened.admin, &socket, dispatch, management::http_by(door), closed);
         }
+        if let Some(predecessor) = &mut predecessor {
+            let before = predecessor.is_replaced(sockets.has_inherited_admin());
+            replaced.watch(before, &plane, control.handle());
+        }
+        socket.own();
+        sockets.close_unused();
         Ok(Self {
             listeners,
+            sockets,
+            closing,
+            keeping,
+            upgrades,
+            upgrade_times,
             admin_socket: config.proxy.admin_socket,
             shutdown_timeout,
             configuration,
@@ -157,7 +240,7 @@ impl Server {
             reader,
             stopping,
             _checker: checker,
-            _socket: socket,
+            socket,
             control: Some(control),
             traffic: Some(traffic),
         })
@@ -188,6 +271,11 @@ impl Server {
         &self.logs
     }
 
+    /// What upgrades it.
+    pub(crate) fn upgrades(&self) -> &Upgrades {
+        &self.upgrades
+    }
+
     /// The published state.
     pub(crate) fn state(&self) -> &Reader {
         &self.reader
@@ -207,7 +295,7 @@ impl Drop for Server {
 /// What a start opens besides the state, before it changes that.
 struct Opened {
     listeners: Listeners,
-    door: Door,
+    management: Vec<rest::Listener>,
     metrics: expose::Bound,
     admin: tokio::net::UnixListener,
     tokens: Tokens,
@@ -219,22 +307,23 @@ impl Opened {
     fn open(
         config: &Config,
         socket: &AdminSocket,
+        sockets: &Sockets,
         control: &Runtime,
         traffic: &Runtime,
     ) -> Result<Self, ServerError> {
         let listeners = {
             let _context = traffic.enter();
-            listen::bind(config)?
+            listen::bind(config, sockets)?
         };
-        let door = management::open_door(config, control)?;
-        let metrics = expose::bind(config, control)?;
+        let management = management::bind(config, control, sockets)?;
+        let metrics = expose::bind(config, control, sockets)?;
         let admin = {
             let _context = control.enter();
             socket.listener().map_err(ServerError::Serve)?
         };
         Ok(Self {
             listeners,
-            door,
+            management,
             metrics,
             admin,
             tokens: management::open_tokens(config)?,
@@ -271,9 +360,17 @@ fn serve(
     }
 }
 
-fn open_socket(config: &Config, source: &Source) -> Result<AdminSocket, ServerError> {
+fn open_socket(
+    config: &Config,
+    source: &Source,
+    sockets: &Sockets,
+) -> Result<AdminSocket, ServerError> {
     let (path, group) = (&config.proxy.admin_socket, config.proxy.admin_group.as_deref());
-    let socket = AdminSocket::bind(path, group)?;
+    let socket = match sockets.inherited_admin(path) {
+        Some(listener) => AdminSocket::inherited(path, listener, group)?,
+        None => AdminSocket::bind(path, group)?,
+    };
+    sockets.hold_admin(path, socket.descriptor().map_err(ServerError::Serve)?);
     // The tour is its own client.
     let is_client = matches!(source, Source::Made(..));
     Ok(if is_client { socket } else { socket.refusing_itself() })

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Server;
+use tokio::task::AbortHandle;
+
+use super::{Server, TakenOver};
 use crate::model::Reason;
 
 /// How long idle connections stay open after the stop began. A client may be sending on one at this
@@ -27,10 +29,36 @@ pub(crate) enum Stopped {
 impl Server {
     /// Stops accepting and waits until what runs has ended, the config's time-out is over, or `now`
     /// is.
-    pub(crate) async fn stop(mut self, now: impl Future<Output = ()>) -> Stopped {
+    pub(crate) async fn stop(self, now: impl Future<Output = ()>) -> Stopped {
+        // It would be on its own.
+        self.upgrades.abandon();
+        let timeout = **self.shutdown_timeout.load();
+        self.finish(timeout, now).await
+    }
+
+    /// Leaves everything but what runs to the process that has taken over, and waits until that has ended, it has been
+    /// long enough, or `now` is.
+    pub(crate) async fn leave(
+        mut self,
+        taken_over: TakenOver,
+        now: impl Future<Output = ()>,
+    ) -> Stopped {
+        self.keeping.iter().for_each(AbortHandle::abort);
+        self.closing.send_replace(true);
+        if taken_over.keeps_admin_socket {
+            self.socket.leave();
+        }
+        let (timeout, upgrades) = (self.upgrade_times.load().drain, self.upgrades.clone());
+        let stopped = self.finish(timeout, now).await;
+        upgrades.say_the_last().await;
+        stopped
+    }
+
+    async fn finish(mut self, timeout: Duration, now: impl Future<Output = ()>) -> Stopped {
         let started = Instant::now();
         self.metrics.stop();
         self.stopping.send_replace(true);
+        self.sockets.close();
         tracing::info!(
             connections = self.metrics.connections.count(),
             in_flight = self.metrics.busy.count(),
@@ -39,7 +67,7 @@ impl Server {
         tokio::pin!(now);
         let mut hurried = false;
         while !self.has_ended(started) {
-            if hurried || started.elapsed() >= **self.shutdown_timeout.load() {
+            if hurried || started.elapsed() >= timeout {
                 let cut = self.metrics.busy.count();
                 tracing::warn!(cut, "stopped before all requests had ended");
                 self.cut_off(cut).await;

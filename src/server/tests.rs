@@ -23,7 +23,7 @@ fn a_start_that_fails_has_not_applied_the_file() {
         std::fs::write(state.join(spoilt), "{").unwrap();
         let config = declaring(directory.path());
         let source = Source::Made("a test", Box::new(config.clone()));
-        let started = Server::start(config.clone(), source.clone(), None);
+        let started = Server::start(config.clone(), source.clone(), None, None);
         assert!(started.is_err(), "{spoilt}");
         drop(started);
         let saved = Store::open(&state).unwrap().load().unwrap();
@@ -33,7 +33,7 @@ fn a_start_that_fails_has_not_applied_the_file() {
             "{spoilt}"
         );
         std::fs::remove_file(state.join(spoilt)).unwrap();
-        let server = Server::start(config, source, None).unwrap();
+        let server = Server::start(config, source, None, None).unwrap();
         assert_eq!(server.state().load().domains().count(), 1, "{spoilt}");
     }
 }

@@ -10,6 +10,7 @@ use super::settle::{health_settings, page_rules};
 use crate::certs::Journal;
 use crate::config::Config;
 use crate::control::{ControlPlane, ProbeNow, Probed};
+use crate::hand_over::ObservedBackend;
 use crate::health::{self, Checker};
 use crate::model::{BackendAddr, BackendState};
 use crate::proxy::{HostServices, PageKeeper};
@@ -39,6 +40,16 @@ pub(super) async fn resolved(reader: &Reader) {
     };
     while unresolved() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Takes over what another process has observed of the backends, where they are still the same.
+pub(super) fn observed_before(snapshot: &Snapshot, observed: &[ObservedBackend]) {
+    for of in observed {
+        let node = snapshot.backend(&of.id);
+        if let Some(node) = node.filter(|node| node.backend.address == of.address) {
+            node.live.set_health_report(of.health.clone());
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::{AccessLogRule, App, PathRoute, PoolName, ReleaseLabel, Size, 
 pub struct TagLive {
     /// The tag, with the app in which it is one.
     pub pool: PoolName,
-    /// What the operator calls the version that was deployed there.
+    /// The label of the version that was deployed there.
     pub release: Option<ReleaseLabel>,
     /// Requests in flight that came because the tag was live.
     pub in_flight: Arc<InFlight>,

@@ -5,7 +5,7 @@ mod operations;
 mod plans;
 mod schema;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
@@ -20,7 +20,9 @@ use super::value::{read, signed, write};
 use crate::atomic_file;
 use crate::crash_point::crash_point;
 use crate::model::{Actor, App, Backend, Change, EventKind, Outcome, VirtualHost};
-use schema::{check_schema, create_schema, private_file};
+pub(crate) use schema::SCHEMA;
+pub(super) use schema::private_file;
+use schema::{check_schema, create_schema};
 
 /// What is escaped of a path in a URI.
 const IN_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
@@ -31,15 +33,17 @@ const FILE: &str = "state.db";
 /// The state directory, held for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Store {
+    pub(super) directory: PathBuf,
     /// Closed first: who closes the database last puts the log of writes away.
     reader: HistoryReader,
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Whether the next commit takes what must be forgotten out of the state, so that the log of writes
     /// must not keep the pages of before.
     forgets: bool,
     history: HistorySize,
     retention: Retention,
-    _lock: DirectoryLock,
+    /// None while the directory is given away.
+    pub(super) lock: Option<DirectoryLock>,
 }
 
 /// What was found at start.
@@ -83,7 +87,18 @@ impl Store {
     /// When the directory can't be used, another server uses it, or the database is not one that
     /// this version understands; then it has not been touched.
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let lock = lock::acquire(directory)?;
+        Self::open_with(lock::acquire(directory)?, directory)
+    }
+
+    /// The same, where another process has just given it away or has ended.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_given(directory: &Path) -> Result<Self, StoreError> {
+        Self::open_with(lock::acquire_from_ended(directory)?, directory)
+    }
+
+    fn open_with(lock: DirectoryLock, directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(FILE);
         private_file(&path)
             .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
@@ -98,7 +113,14 @@ impl Store {
         let history = HistorySize::count(&connection)?;
         let retention = Retention::default();
         let reader = HistoryReader::open(&path)?;
-        Ok(Self { reader, connection, forgets: false, history, retention, _lock: lock })
+        let (directory, lock) = (directory.to_owned(), Some(lock));
+        Ok(Self { directory, reader, connection, forgets: false, history, retention, lock })
+    }
+
+    /// Finds out anew how much history there is.
+    pub(super) fn recount(&mut self) -> Result<(), StoreError> {
+        self.history = HistorySize::count(&self.connection)?;
+        Ok(())
     }
 
     /// Reads the history, beside the changes.
@@ -228,19 +250,20 @@ impl Store {
         Ok(())
     }
 
-    /// Marks the switches and deploys whose drain a stop of the server has cut short. Returns how many.
+    /// Marks the switches and deploys whose drain a stop of the server has cut short, of the events up to number
+    /// `last`. Returns how many.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) fn mark_interrupted(&mut self) -> Result<usize, StoreError> {
+    pub(crate) fn mark_interrupted(&mut self, last: u64) -> Result<usize, StoreError> {
         let open: Vec<u64> = self
             .connection
             .prepare(
                 // One event that can't be read keeps no server from its start.
                 "SELECT id FROM events WHERE CASE WHEN json_valid(value) THEN
-                 json_extract(value, '$.outcome.state') = 'draining' END",
+                 json_extract(value, '$.outcome.state') = 'draining' END AND id <= ?1",
             )?
-            .query_map([], |row| row.get::<_, i64>(0).map(i64::unsigned_abs))?
+            .query_map(params![signed(last)], |row| row.get::<_, i64>(0).map(i64::unsigned_abs))?
             .collect::<Result<_, _>>()?;
         for event in &open {
             self.set_outcome(*event, &Outcome::Interrupted)?;

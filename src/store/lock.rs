@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -10,6 +11,9 @@ use nix::unistd::Uid;
 
 use super::StoreError;
 use crate::atomic_file;
+
+/// How long the kernel may take to let go of what a process held that was killed.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// Holds the state directory. The kernel lets go when the process ends, however it ends, so there is
 /// no stale lock.
@@ -56,6 +60,19 @@ pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, StoreError> {
         }
         Err((_, Errno::EWOULDBLOCK)) => Err(in_use()),
         Err((_, errno)) => Err(failed(errno.into())),
+    }
+}
+
+/// The same, where a process may just have ended that held it: the kernel lets go of one thing after the other.
+pub(super) fn acquire_from_ended(directory: &Path) -> Result<DirectoryLock, StoreError> {
+    let deadline = Instant::now() + LET_GO;
+    loop {
+        match acquire(directory) {
+            Err(StoreError::InUse { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            ended => return ended,
+        }
     }
 }
 

@@ -5,12 +5,13 @@
 mod copy;
 mod database;
 mod error;
+mod giving;
 mod history;
 mod lock;
 mod retention;
 mod value;
 
-pub(crate) use database::{Commit, Saved, Store};
+pub(crate) use database::{Commit, SCHEMA, Saved, Store};
 pub(crate) use error::StoreError;
 pub(crate) use history::{HistoryReader, ReadLimit};
 pub(crate) use retention::{MAX_PLAN_AGE, MAX_PLANS};

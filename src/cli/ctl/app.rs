@@ -40,7 +40,7 @@ pub(super) enum AppVerb {
     },
 }
 
-/// Add an app; `vhost ctl deploy APP ADDRESS --host DOMAIN` does it with its first version
+/// Add an app, or let the first `vhost ctl deploy` make the app and its first version in one step
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl app add shop --option max_body_bytes=20MB
@@ -48,7 +48,7 @@ pub(super) enum AppVerb {
 pub(super) struct AddArgs {
     /// The name: lower-case letters, digits, `-` and `_`
     app: AppName,
-    /// A domain to take into it with the backends of its tags, in one step; may be repeated
+    /// A domain in no app that joins the new app, with its backends; may be repeated
     #[arg(long = "domain", value_name = "DOMAIN")]
     domains: Vec<DomainName>,
     #[command(flatten)]

@@ -43,7 +43,8 @@ pub(super) enum BackendVerb {
     Remove {
         /// The backend
         id: BackendId,
-        /// How long its requests may take to end, such as `30s` [default: the server's]
+        /// How long its requests may take to end, such as `30s`
+        /// [default: `drain_timeout_secs` of `[switch]`, 30s]
         #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
         timeout: Option<u64>,
         /// Remove it even if a live tag loses its last healthy backend, or requests have not ended in
@@ -92,7 +93,7 @@ pub(super) enum BackendVerb {
         /// Wait until it is healthy
         #[arg(long)]
         wait: bool,
-        /// How long to wait, such as `30s` [default: the server's]
+        /// How long to wait, such as `30s` [default: `gate_timeout_secs` of `[switch]`, 30s]
         #[arg(long, value_name = "TIME", value_parser = parse_timeout, requires = "wait")]
         timeout: Option<u64>,
     },
@@ -163,7 +164,7 @@ pub(super) struct OutArgs {
     /// Wait until its requests have ended
     #[arg(long)]
     wait: bool,
-    /// How long to wait, such as `30s` [default: the server's]
+    /// How long to wait, such as `30s` [default: `drain_timeout_secs` of `[switch]`, 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout, requires = "wait")]
     timeout: Option<u64>,
     /// Do it even if a live tag loses its last healthy backend

@@ -50,10 +50,14 @@ const OTHERS: [&str; 19] = [
 
 /// Make a new version of an app live without losing a request
 ///
-/// The addresses become the backends of the app's other tag once they are proven healthy; if too few are
-/// in time, nothing changes. All domains of the app move in one step, and the command returns when the
-/// requests of the version before have ended. That version is kept for `vhost ctl undo APP` until the next
-/// deploy; what is older is removed.
+/// The new backends are probed first: that is the gate. If too few are healthy in time, nothing changes.
+/// Then all domains of the app move in one step, and the command returns when the requests of the old
+/// version have ended. The old version is kept as a stand-by for `vhost ctl undo APP` until the next deploy;
+/// what is older is removed.
+///
+/// The new version takes the tag that was live before the present one, or else whichever of `a` and `b` is
+/// free. It replaces what carries that tag: backends of the app with that tag alone are removed, also those
+/// that you added yourself. `--plan` lists what is removed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl deploy shop localhost:3007 --host shop.example.com
@@ -67,19 +71,22 @@ pub(super) struct DeployArgs {
     /// Where the backends of the new version listen: `host:port` or `unix:/path`
     #[arg(value_name = "ADDRESS", required_unless_present = "apply")]
     addresses: Vec<BackendAddr>,
-    /// A domain of the app, which is added if need be; may be repeated
+    /// A domain of the app; added if it is new, refused if it is in another app or in none; may be repeated
     #[arg(long = "host", value_name = "DOMAIN")]
     hosts: Vec<DomainName>,
     /// The path that the app's health check requests; other keys of it are `--option health_check.KEY=…`
     #[arg(long, value_name = "PATH")]
     health_path: Option<HealthPath>,
-    /// What to call the new version, such as a version number or a commit
+    /// A label for the new version, such as a version number or a commit: at most 64 ASCII letters, digits
+    /// and marks, without spaces
     #[arg(long, value_name = "LABEL")]
     release: Option<ReleaseLabel>,
-    /// The tag of the new version [default: the app's other tag]
+    /// The tag of the new version; what carries it is replaced [default: the tag that was live before the
+    /// present one, or else whichever of `a` and `b` is free]
     #[arg(long)]
     tag: Option<Tag>,
-    /// How long to keep the version before once it has drained, such as `1h`; `0` removes it then
+    /// How long to keep the stand-by after the end of the drain, such as `1h`; `0` removes it at the end of
+    /// the drain, also of one that timed out (exit status 7): then there is no `undo`
     /// [default: until the next deploy]
     #[arg(long, value_name = "TIME", value_parser = parse_millis)]
     keep: Option<u64>,
@@ -92,25 +99,28 @@ pub(super) struct DeployArgs {
     /// The protocol that the new backends speak: http, https, h2 or h2c
     #[arg(long)]
     scheme: Option<Scheme>,
-    /// Show what the deploy would do now, without doing it, and print a token for `--apply`
+    /// Show what the deploy would do now, without a probe or a change, and print a token for `--apply`
     #[arg(long)]
     plan: bool,
-    /// Carry out the plan with this token; refused if it would do something else by now
+    /// Carry out the plan with this token; refused if it would do something else by now. A plan is kept for
+    /// 24 hours
     #[arg(long, value_name = "TOKEN", conflicts_with_all = OTHERS)]
     apply: Option<String>,
     /// If another deploy of the app is under way, wait for its end
     #[arg(long)]
     wait: bool,
-    /// How long to wait for the new version to be healthy, such as `30s` [default: the server's]
+    /// How long the gate waits for the new version to be healthy, such as `30s`
+    /// [default: `gate_timeout_secs` of `[switch]`, 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     timeout: Option<u64>,
-    /// How long requests of the version before may take to end [default: the server's]
+    /// How long requests of the old version may take to end
+    /// [default: `drain_timeout_secs` of `[switch]`, 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_drain_timeout, conflicts_with = "no_drain")]
     drain_timeout: Option<u64>,
-    /// Don't wait for the requests of the version before to end
+    /// Don't wait for the requests of the old version to end
     #[arg(long)]
     no_drain: bool,
-    /// Skip the health check
+    /// Go on without the gate: the version becomes live even if it is not healthy
     #[arg(long)]
     force: bool,
     /// A text for the history

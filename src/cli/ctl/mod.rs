@@ -32,6 +32,7 @@ mod switch_progress;
 mod tests;
 mod token;
 mod top;
+mod upgrade;
 mod verb;
 mod wait;
 

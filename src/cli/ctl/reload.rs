@@ -12,12 +12,15 @@ use crate::cli::time::{parse_drain_timeout, span};
 use crate::model::{NeedsRestart, Outcome, ReloadProgress, ReloadReport, with_unicode_names};
 use crate::rpc::envelope::{FaultKind, code};
 use crate::rpc::methods::config::{self, ReloadParams};
+use crate::rpc::methods::server::UpgradeParams;
+use crate::rpc::methods::{NoParams, state};
 
 /// Read the config file again and apply what changed in it
 ///
 /// Changes made with `vhost ctl`, such as a switch, stay. If the file moves a domain to another
 /// tag, the new tag is probed first, as in a switch. Either all of the file is applied, or nothing.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent flags of the command line")]
 #[command(after_help = "Examples:
   vhost ctl reload --dry-run
   vhost ctl reload")]
@@ -28,17 +31,22 @@ pub(super) struct ReloadArgs {
     /// Skip the health check of the new tags, and allow a domain to lose its last backend
     #[arg(long)]
     force: bool,
-    /// How long requests of removed entries may take to end [default: the server's]
+    /// How long requests of removed entries may take to end
+    /// [default: `drain_timeout_secs` of `[switch]`, 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_drain_timeout, conflicts_with = "no_drain")]
     drain_timeout: Option<u64>,
     /// Don't wait for the requests of removed entries to end
     #[arg(long)]
     no_drain: bool,
+    /// If settings have changed that a running process can't change, or another program is on the disk, have a new
+    /// process take over, without a gap
+    #[arg(long, conflicts_with = "dry_run")]
+    upgrade: bool,
 }
 
 impl ReloadArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let Self { dry_run, force, drain_timeout, no_drain } = self;
+        let Self { dry_run, force, drain_timeout, no_drain, upgrade } = self;
         let params = ReloadParams { dry_run, force, no_drain, drain_timeout_ms: drain_timeout };
         let action = "reload the config";
         let report = session
@@ -55,14 +63,26 @@ impl ReloadArgs {
         for warning in &report.warnings {
             session.printer.note(&format!("warning   {warning}"));
         }
-        print_restarts(&mut session.printer, &report.needs_restart);
+        let upgrades =
+            upgrade && (!report.needs_restart.is_empty() || new_program(session).await?);
+        if !upgrades {
+            print_restarts(&mut session.printer, &report.needs_restart);
+        }
         if let Some(problem) = shortfall(&report) {
             session.printer.for_scripts(&report);
             return Err(problem);
         }
+        if upgrades {
+            return super::upgrade::upgrade(session, &UpgradeParams::default()).await;
+        }
         session.printer.changed(&report, &conclusion(&report));
         Ok(ExitCode::Done)
     }
+}
+
+/// Whether another program is on the disk than runs.
+async fn new_program(session: &mut Session<'_>) -> Result<bool, Problem> {
+    Ok(session.call::<state::Get>("show the status", &NoParams {}).await?.new_program)
 }
 
 /// An invalid config is a usage error, as in `vhost check`.

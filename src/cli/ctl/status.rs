@@ -5,9 +5,10 @@ use clap::Args;
 use super::connect::Session;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
-use crate::cli::table::{Cell, Table, Tone, join};
+use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{elapsed, timestamp};
 use crate::model::with_unicode_names;
+use crate::rpc::methods::state::ReplacedInfo;
 use crate::rpc::methods::{NoParams, state};
 
 /// Show the state of the server
@@ -40,10 +41,21 @@ impl StatusArgs {
 
 fn facts(server: &state::ServerInfo, now_ms: u64) -> Table {
     let mut table = Table::facts();
-    table.fact("version", server.version.as_str());
+    let new = if server.new_program {
+        "; another program is on the disk: `vhost ctl upgrade`"
+    } else {
+        ""
+    };
+    table.fact("version", format!("{}{new}", server.version));
     table.fact("process", server.pid.to_string());
     let (up, since) = (elapsed(now_ms, server.started_ms), timestamp(server.started_ms));
     table.fact("up", format!("{up}, since {since}"));
+    for ReplacedInfo { pid, since_ms, connections, in_flight } in &server.replaced {
+        let (connections, requests) =
+            (count(*connections, "connection"), count(*in_flight, "request"));
+        let since = elapsed(now_ms, *since_ms);
+        table.fact("draining", format!("process {pid}: {connections}, {requests}, for {since}"));
+    }
     table.fact("revision", server.revision.to_string());
     table.fact("listeners", join(&server.listeners));
     let held = [(server.paused, "paused"), (server.maintenance, "in maintenance")];

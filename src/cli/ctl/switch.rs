@@ -21,11 +21,11 @@ use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 const OTHERS: [&str; 8] =
     ["domain", "also", "plan", "timeout", "drain_timeout", "no_drain", "force", "reason"];
 
-/// Move a domain to another tag without losing a request
+/// Move a domain, or all domains of an app, to another tag
 ///
-/// The new tag's backends are probed first; if too few are healthy in time, nothing changes. Then
-/// every new request goes to the new tag, and the command returns when the old tag's requests have
-/// ended.
+/// No request is lost. The new tag's backends are probed first: that is the gate. If too few are healthy in
+/// time, nothing changes. Then every new request goes to the new tag, and the command returns when the old
+/// tag's requests have ended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl switch example.com b
@@ -52,16 +52,16 @@ pub(super) struct SwitchArgs {
     options: OptionArgs,
 }
 
-/// Move a domain or an app back to its previous tag, with the same health check and drain as `switch`
+/// Move a domain, or all domains of an app, back to the previous tag
 ///
-/// A second undo moves forward again.
+/// It goes through the same gate and drain as `switch`. A second undo moves forward again.
 #[derive(Debug, Args)]
 #[command(
     // `mut_arg` would move it behind the others.
     mut_args(|arg| match arg.get_id().as_str() {
         "timeout" => arg.help(
-            "How long to wait for the previous tag to be healthy, such as `30s` [default: the \
-             server's]",
+            "How long the gate waits for the previous tag to be healthy, such as `30s` [default: \
+             `gate_timeout_secs` of `[switch]`, 30s]",
         ),
         _ => arg,
     }),
@@ -79,16 +79,17 @@ pub(super) struct UndoArgs {
 
 #[derive(Debug, Args)]
 struct OptionArgs {
-    /// How long to wait for the new tag to be healthy, such as `30s` [default: the server's]
+    /// How long the gate waits for the new tag to be healthy, such as `30s`
+    /// [default: `gate_timeout_secs` of `[switch]`, 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     timeout: Option<u64>,
-    /// How long the old tag's requests may take to end [default: the server's]
+    /// How long the old tag's requests may take to end [default: `drain_timeout_secs` of `[switch]`, 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_drain_timeout, conflicts_with = "no_drain")]
     drain_timeout: Option<u64>,
     /// Don't wait for the old tag's requests to end
     #[arg(long)]
     no_drain: bool,
-    /// Skip the health check: switch even if the new tag's backends are not healthy, or serve another
+    /// Go on without the gate: switch even if the new tag's backends are not healthy, or serve another
     /// domain only
     #[arg(long)]
     force: bool,

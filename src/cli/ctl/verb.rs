@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueHint};
 use super::connect::{Session, socket_of_environment};
 use super::{
     app, backend, call, cert, config, deploy, domain, events, explain, history, log, reload, stats,
-    status, switch, token, top, wait,
+    status, switch, token, top, upgrade, wait,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -75,6 +75,7 @@ enum Verb {
     Token(token::TokenVerb),
     History(history::HistoryArgs),
     Reload(reload::ReloadArgs),
+    Upgrade(upgrade::UpgradeArgs),
     /// Show the settings, compare the file with the live state, export a file
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::ConfigVerb),
@@ -167,6 +168,7 @@ impl Verb {
             Self::Token(verb) => verb.run(session).await,
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
+            Self::Upgrade(args) => args.run(session).await,
             Self::Config(verb) => verb.run(session).await,
             Self::Log(verb) => verb.run(session).await,
             Self::Events(args) => args.run(session).await,

@@ -17,12 +17,13 @@ use crate::rpc::methods::domain::{self, WaitFor, WaitParams};
   vhost ctl wait example.com --until healthy
   vhost ctl wait example.com --until drained --timeout 2m")]
 pub(super) struct WaitArgs {
-    /// The domain
+    /// The domain, not an app: name one of its domains
     domain: DomainName,
     /// What to wait for
     #[arg(long, value_name = "STATE")]
     until: Until,
-    /// How long to wait, such as `30s`, or `1ms` to check once [default: the server's]
+    /// How long to wait, such as `30s`, or `1ms` to check once [default: `gate_timeout_secs` of `[switch]`
+    /// until it is healthy, `drain_timeout_secs` until it has drained, 30s each]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     timeout: Option<u64>,
 }

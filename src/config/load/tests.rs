@@ -333,6 +333,8 @@ fn every_key_is_read_into_its_own_setting() {
     let secs = Duration::from_secs;
     let addr = |text: &str| ListenAddrs::from(text.parse::<SocketAddr>().unwrap());
     let proxy = ProxySettings {
+        upgrade_timeout_secs: Duration::from_mins(1),
+        upgrade_drain_timeout_secs: Duration::from_hours(1),
         listen_addr: Some(addr("127.0.0.1:1")),
         listen_addr_http: Some(addr("127.0.0.1:2")),
         management_api_addr: Some(addr("127.0.0.1:3")),

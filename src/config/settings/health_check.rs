@@ -11,8 +11,8 @@ use crate::config::table::{Settings, Table, settings};
 use crate::model::{HealthCheckOptions, ProbeKind, health_check_defaults};
 
 settings! {
-    /// The health checks of backends. `health_check` of a backend has its own keys, which take the place of
-    /// these.
+    /// The health checks of backends. `health_check` of an app or a backend has its own keys, which take the
+    /// place of these; a backend's come before its app's.
     "health_check" => pub(crate) HealthCheckSettings, rules: rules();
     .. check: HealthCheckOptions;
 

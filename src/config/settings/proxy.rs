@@ -59,6 +59,11 @@ settings! {
         restart: RESTART;
     /// How long running requests may take to end when the server stops.
     shutdown_timeout_secs: Time = Duration::from_secs(30);
+    /// How long the new process of `vhost ctl upgrade` may take until it can serve. After that, the old one
+    /// goes on.
+    upgrade_timeout_secs: Time = Duration::from_mins(1);
+    /// How long the old process then serves what it has: WebSockets, event streams, long downloads.
+    upgrade_drain_timeout_secs: Time = Duration::from_hours(1);
     /// Networks or addresses of proxies in front of this one. `X-Forwarded-*` headers are trusted
     /// only if they come from these; those of others are replaced. `private`, `loopback`,
     /// `link-local`, `cloudflare` and `fastly` are lists of networks.

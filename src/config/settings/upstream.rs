@@ -40,7 +40,7 @@ settings! {
 }
 
 settings! {
-    /// Defaults of `vhost ctl switch`.
+    /// Defaults of `vhost ctl deploy`, `switch` and `undo`.
     "switch" => pub(crate) SwitchSettings;
 
     /// How long the new tag has to become healthy. If it doesn't, nothing changes.

@@ -149,6 +149,7 @@ impl ControlError {
                 "`vhost ctl` changes domains and backends; to change settings, start it with others"
                     .into()
             }
+            Self::TakenOver => "run it again: the new process answers".into(),
             Self::Stopping => return None,
         })
     }

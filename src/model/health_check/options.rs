@@ -17,7 +17,7 @@ use crate::model::record::{self, Canonical, OptionError, Record, as_written, rec
 use crate::model::{BackendAddr, HeaderField, Seconds};
 
 record! {
-    /// A health check: what is not given here is as in `[health_check]`.
+    /// A health check: what is not given here is as in the app's, else as in `[health_check]`.
     pub struct HealthCheckOptions {
         /// What a probe does: `http` sends a request, `tcp` only connects, and `grpc` calls `Check` of
         /// `grpc.health.v1.Health` over HTTP/2. Without it, it is what the other keys need.

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::SampleRate;
 
-/// Which requests the access log has: what is not given here is as `[access_log]` says.
+/// Which requests the access log has: what is not given here is as the domain's app says, else as
+/// `[access_log]` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessLogRule {
-    /// Whether it has any. If not, refused and failed requests are in the log of `[logging]`.
+    /// Whether the access log has requests of it. If not, refused and failed requests are in the log of
+    /// `[logging]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// The share of requests that it has. Requests that failed or were answered with a 5xx are always logged.

@@ -16,8 +16,8 @@ pub struct Drain {
     /// What becomes of WebSockets and event streams. With `keep` they end when the client or the backend
     /// ends them. With `{ close_after_secs = 300, spread_secs = 60 }` the server ends them: a WebSocket with
     /// the close code 1012 (Service Restart), the answer to a GET that is `text/event-stream` with its last
-    /// chunk; clients then connect again. It holds for what is opened while it is set. The default is that of
-    /// the app, if there is one, else `keep`.
+    /// chunk; clients then connect again. It holds for what is opened while it is set. A domain's default is
+    /// its app's; otherwise it is `keep`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub websockets: Option<LeftWebSockets>,
 }

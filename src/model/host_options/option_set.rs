@@ -33,11 +33,12 @@ record! {
         pub pause: Option<Pause>,
         /// Keeps each client at the backend that it got first, by a cookie.
         pub sticky: Option<Sticky>,
-        /// How long backends may take for requests of this domain.
+        /// How long backends may take for requests of this domain. What is not given is as its app says.
         pub timeouts: Timeouts,
-        /// What becomes of WebSockets and event streams that a switch leaves behind.
+        /// What becomes of WebSockets and event streams that a switch leaves behind. Without it, what its app
+        /// says.
         pub drain: Drain,
-        /// The largest request body, in bytes. A larger one gets 413.
+        /// The largest request body, in bytes. A larger one gets 413. The default is that of its app.
         pub max_body_bytes: Option<Size>,
         /// The rate of requests that are accepted in all. Further ones get 429.
         pub rate_limit: Option<RateLimit>,
@@ -47,7 +48,7 @@ record! {
         pub allow: Vec<Network>,
         /// Clients that get 403, even if `allow` lists them.
         pub deny: Vec<Network>,
-        /// Which of its requests the access log has, where that is not as `[access_log]` says.
+        /// Which of its requests the access log has, where that is not as its app or `[access_log]` says.
         pub access_log: AccessLogRule,
     }
 }

@@ -28,7 +28,7 @@ methods! {
     /// Removes an app.
     Remove, "app.remove", RemoveParams => Confirmed<Changed>, faults [NotFound, Conflict];
     /// Makes a new version of an app live: proves its backends healthy, moves all domains of the app in one
-    /// step, drains the version before, and keeps it.
+    /// step, drains the old version, and keeps it as a stand-by.
     Deploy, "app.deploy", DeployOptions => DeployReport, progress DeployProgress,
         faults [NotFound, AlreadyExists, Conflict, Unhealthy];
     /// Shows what `app.deploy` would do, as far as is known now. It changes nothing and probes nothing. The plan
@@ -54,8 +54,8 @@ pub(crate) struct AppParams {
 pub(crate) struct AddParams {
     /// The new name.
     pub app: AppName,
-    /// Domains to take into it, with the backends of their tags. None of them may be in an app, nor share backends
-    /// with a domain that is not listed.
+    /// Domains in no app that join the new app, with their backends. None of them may share backends with a domain
+    /// that is not listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<DomainName>,
     #[serde(flatten)]
@@ -109,7 +109,7 @@ pub(crate) struct AppInfo {
 pub(crate) struct VersionInfo {
     /// The tag.
     pub tag: Tag,
-    /// What the operator calls the version that was deployed there; absent if it has no name.
+    /// The label of the version that was deployed there; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseLabel>,
     /// How many of the app's domains are live on it.

@@ -129,7 +129,7 @@ pub(crate) struct DomainInfo {
     pub live: Tag,
     /// The tag before the last switch.
     pub previous: Option<Tag>,
-    /// What the operator calls the version that was deployed there; absent if it has no name.
+    /// The label of the version that was deployed there; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseLabel>,
     #[serde(flatten)]

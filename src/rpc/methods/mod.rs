@@ -15,6 +15,7 @@ pub(crate) mod log;
 pub(crate) mod name;
 mod open;
 pub(crate) mod route;
+pub(crate) mod server;
 pub(crate) mod state;
 pub(crate) mod stats;
 pub(crate) mod switch;

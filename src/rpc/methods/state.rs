@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::NoParams;
+use crate::counters::{Remains, Replaced};
 use crate::model::{BackendState, DomainMode, HealthStatus, counted};
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
@@ -53,8 +54,27 @@ pub(crate) struct ServerInfo {
     /// Requests that were refused or failed since the start, by reason; reasons that never occurred
     /// are left out.
     pub refused: BTreeMap<String, u64>,
+    /// Whether another program stands where the one of this process was: `server.upgrade` runs it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub new_program: bool,
+    /// Processes that were replaced by upgrades and serve what they have, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<ReplacedInfo>,
     /// Problems that need attention.
     pub warnings: Vec<String>,
+}
+
+/// A process that was replaced by an upgrade.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ReplacedInfo {
+    /// Its process id.
+    pub pid: u32,
+    /// When it was replaced, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// Its open client connections.
+    pub connections: usize,
+    /// Its requests in flight.
+    pub in_flight: usize,
 }
 
 impl Run for Get {
@@ -82,10 +102,17 @@ impl Run for Get {
             in_flight: snapshot.domains().map(in_flight).sum(),
             requests: facts.metrics.requests(),
             refused: facts.metrics.refused(),
+            new_program: facts.new_program.now(),
+            replaced: facts.elsewhere.all().into_iter().map(replaced).collect(),
             warnings: [warnings(&snapshot), server.certificates.warnings(), facts.warnings.now()]
                 .concat(),
         })
     }
+}
+
+fn replaced(Replaced { pid, since_ms, remains }: Replaced) -> ReplacedInfo {
+    let Remains { connections, in_flight, .. } = remains.unwrap_or_default();
+    ReplacedInfo { pid, since_ms, connections, in_flight }
 }
 
 /// Problems that need attention.

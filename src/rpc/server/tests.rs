@@ -10,11 +10,12 @@ use super::*;
 use crate::config::{Config, ProxySettings, Source};
 use crate::control::{Configuration, ControlOptions, ControlPlane, ProbeNow, Probed};
 use crate::counters::Metrics;
+use crate::hand_over::UpgradeError;
 use crate::model::{Actor, Backend, BackendState, HealthReport};
-use crate::rpc::ServerFacts;
 use crate::rpc::catalogue;
 use crate::rpc::envelope::code;
 use crate::rpc::version::PeerVersion;
+use crate::rpc::{Asked, ServerFacts, UpgradeServer};
 use crate::state::{Snapshot, publication};
 use crate::store::Store;
 use crate::telemetry::LevelHandle;
@@ -89,7 +90,15 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     let store = Store::open(&folder.join("state")).unwrap();
     let certificates = crate::certs::testing::certificates(folder, reader.clone());
     let stats = crate::stats::Stats::spawn(reader.clone());
-    let control = ControlPlane::new(store, publisher, reader, options, probe, Arc::default());
+    let control = ControlPlane::new(
+        store,
+        publisher,
+        reader,
+        options,
+        probe,
+        Arc::default(),
+        crate::counters::Elsewhere::default(),
+    );
     let backend = Backend {
         id: "web".parse().unwrap(),
         address: "127.0.0.1:9".parse().unwrap(),
@@ -100,6 +109,9 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     control.add_backend(Actor::File, backend).await.unwrap();
     let tokens = crate::tokens::Tokens::open(folder).unwrap();
     let facts = ServerFacts {
+        elsewhere: crate::counters::Elsewhere::default(),
+        new_program: Asked::new(|| false),
+        upgrade: UpgradeServer::new(|_, _, _| async { Err(UpgradeError::UnderWay) }),
         started_ms: 0,
         listeners: Vec::new(),
         warnings: crate::rpc::Warnings::new(Vec::new),

@@ -10,7 +10,7 @@ use crate::crash_point::crash_point;
 use crate::store::StoreError;
 
 /// The newest schema that this version reads and writes.
-pub(super) const SCHEMA: i64 = 3;
+pub(crate) const SCHEMA: i64 = 3;
 
 /// Marks the file as ours (SQLite's `application_id`): "vhst".
 const APPLICATION_ID: i64 = 0x7668_7374;
@@ -71,7 +71,7 @@ const FROM_2_TO_3: &str = "
 
 /// Makes the database file before SQLite does, so that it and the files SQLite puts beside it, which
 /// take its mode, are the user's alone.
-pub(super) fn private_file(path: &Path) -> std::io::Result<()> {
+pub(in crate::store) fn private_file(path: &Path) -> std::io::Result<()> {
     let file =
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {

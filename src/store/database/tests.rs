@@ -62,7 +62,7 @@ fn what_was_committed_is_found_again() {
     let mut store = Store::open(directory.path()).unwrap();
     let saved = store.load().unwrap();
     assert_eq!((saved.revision, saved.domains), (1, vec![virtual_host("b")]));
-    assert_eq!(store.mark_interrupted().unwrap(), 1);
+    assert_eq!(store.mark_interrupted(u64::MAX).unwrap(), 1);
     let events = store.history().events(Some(&"example.com".parse().unwrap()), TEN).unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].id, &events[0].kind), (number, &switch(Outcome::Interrupted)));
@@ -232,7 +232,7 @@ fn the_history_keeps_the_newest_events_by_number_and_by_bytes() {
     // Its event is gone, and the switch ends nevertheless.
     store.set_outcome(draining, &Outcome::Done).unwrap();
     commit(&mut store, &[], 15, &switch(Outcome::Draining));
-    assert_eq!(store.mark_interrupted().unwrap(), 1);
+    assert_eq!(store.mark_interrupted(u64::MAX).unwrap(), 1);
     store.forget(&["xx".to_owned()]).unwrap();
     assert_counted(&store);
 
@@ -393,7 +393,7 @@ fn an_event_that_cannot_be_read_keeps_no_server_from_its_start() {
     drop(store);
     Store::check(directory.path()).unwrap();
     let mut store = Store::open(directory.path()).unwrap();
-    assert_eq!(store.mark_interrupted().unwrap(), 1);
+    assert_eq!(store.mark_interrupted(u64::MAX).unwrap(), 1);
     store.forget(&["xx".to_owned()]).unwrap();
     let newest = |kind, name| store.history().newest_of(kind, name).unwrap();
     assert!(newest(crate::model::EntryKind::Backend, "b1").is_none());

@@ -72,7 +72,7 @@ static ROWS: &[FieldRow] = &[
         line.domain.map_or(Value::None, Value::Domain)
     }),
     row("tag", "the tag that served it", |line| line.tag.into()),
-    row("release", "what was deployed under that tag, as the operator calls it", |line| {
+    row("release", "the label of the version that was deployed under that tag", |line| {
         line.release.into()
     }),
     row("backend_id", "the last backend that it was sent to", |line| line.backend_id.into()),

@@ -47,7 +47,7 @@ pub struct AccessLine<'a> {
     pub domain: Option<&'a DomainName>,
     /// The tag that served it.
     pub tag: Option<&'a str>,
-    /// What the operator calls the version that was deployed there.
+    /// The label of the version that was deployed there.
     pub release: Option<&'a str>,
     /// The backend that it went to last.
     pub backend_id: Option<&'a str>,

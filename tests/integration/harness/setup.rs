@@ -11,13 +11,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{DnsHook, Pebble, Vhost, free_ip, free_ports};
+use super::{DnsHook, Pebble, Vhost, free_ip, free_ports, vhost_binary};
 
 /// Builds a config file: short intervals, everything in a directory of its own.
 #[derive(Clone)]
 pub(crate) struct Setup {
     sections: BTreeMap<String, BTreeMap<String, String>>,
     entries: Vec<String>,
+    pub(super) program: PathBuf,
     pub(super) hosts_file: Option<PathBuf>,
     pub(super) environment: Vec<(&'static str, PathBuf)>,
     pub(super) trace: Option<&'static str>,
@@ -32,6 +33,7 @@ impl Setup {
         let setup = Self {
             sections: BTreeMap::new(),
             entries: Vec::new(),
+            program: vhost_binary().into(),
             hosts_file: None,
             environment: Vec::new(),
             trace: None,
@@ -165,6 +167,12 @@ impl Setup {
     /// Lets the server see this file as `/etc/hosts`.
     pub(crate) fn hosts_file(mut self, path: &Path) -> Self {
         self.hosts_file = Some(path.to_owned());
+        self
+    }
+
+    /// Starts this program as the server.
+    pub(crate) fn program(mut self, path: &Path) -> Self {
+        path.clone_into(&mut self.program);
         self
     }
 

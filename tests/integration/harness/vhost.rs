@@ -35,6 +35,7 @@ pub(crate) struct Vhost {
     http: SocketAddr,
     https: SocketAddr,
     lifetime: Duration,
+    program: PathBuf,
     hosts_file: Option<PathBuf>,
     environment: Vec<(&'static str, PathBuf)>,
     trace: Option<&'static str>,
@@ -49,6 +50,7 @@ impl Vhost {
             .expect("config file is written");
         let mut vhost = Self {
             child: spawn(
+                &setup.program,
                 directory.path(),
                 setup.hosts_file.as_deref(),
                 &setup.environment,
@@ -58,6 +60,7 @@ impl Vhost {
             http: setup.http,
             https: setup.https,
             lifetime: setup.lifetime,
+            program: setup.program.clone(),
             hosts_file: setup.hosts_file.clone(),
             environment: setup.environment.clone(),
             trace: setup.trace,
@@ -69,7 +72,7 @@ impl Vhost {
 
     fn spawn(&self) -> Child {
         let directory = self.directory.path();
-        spawn(directory, self.hosts_file.as_deref(), &self.environment, self.trace)
+        spawn(&self.program, directory, self.hosts_file.as_deref(), &self.environment, self.trace)
     }
 
     fn wait_until_it_serves(&mut self) {
@@ -204,6 +207,48 @@ impl Vhost {
         self.watchdog = None;
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.kill_successors();
+    }
+
+    /// Has a new process take over, and gives its id. It is killed when this is dropped.
+    #[track_caller]
+    pub(crate) fn upgrade(&self) -> Pid {
+        self.upgraded(&["upgrade"])
+    }
+
+    /// Has a new process of this program take over.
+    #[track_caller]
+    pub(crate) fn upgrade_to(&self, program: &Path) -> Pid {
+        self.upgraded(&["upgrade", program.to_str().expect("a path that is text")])
+    }
+
+    #[track_caller]
+    fn upgraded(&self, args: &[&str]) -> Pid {
+        let report = self.ctl_json(args);
+        Pid::from_raw(report["pid"].as_i64().expect("a pid").try_into().expect("pids are small"))
+    }
+
+    /// The processes of this server, whichever of them serves.
+    pub(crate) fn processes(&self) -> Vec<Pid> {
+        let config = self.config_file();
+        let is_own = |pid: &i32| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut arguments = command.split(|byte| *byte == 0);
+            arguments.any(|argument| argument == config.as_os_str().as_encoded_bytes())
+        };
+        let entries = std::fs::read_dir("/proc").expect("there is /proc").flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(is_own).map(Pid::from_raw).collect()
+    }
+
+    fn kill_successors(&self) {
+        eventually("no process of the server is left", START, || {
+            let left = self.processes();
+            for pid in &left {
+                let _ = kill(*pid, Signal::SIGKILL);
+            }
+            left.is_empty()
+        });
     }
 
     /// The exit status, once the server has ended by itself.
@@ -263,6 +308,11 @@ impl Vhost {
     #[expect(clippy::needless_pass_by_value, reason = "callers write `json!({…})`")]
     pub(crate) fn rpc(&self, method: &str, params: Value) -> Result<Value, Fault> {
         self.rpc_connection().call(method, &params)
+    }
+
+    /// The same where there may be no server.
+    pub(crate) fn rpc_connection_if_any(&self) -> Option<RpcConnection> {
+        RpcConnection::try_connect(&self.socket()).ok()
     }
 
     pub(crate) fn rpc_connection(&self) -> RpcConnection {
@@ -333,6 +383,7 @@ impl Drop for Vhost {
 
 /// Starts the server, its log going to `directory/stderr`.
 fn spawn(
+    program: &Path,
     directory: &Path,
     hosts_file: Option<&Path>,
     environment: &[(&str, PathBuf)],
@@ -344,13 +395,13 @@ fn spawn(
         .open(directory.join("stderr"))
         .expect("log file is made");
     let mut command = match (hosts_file, trace) {
-        (None, None) => Command::new(vhost_binary()),
+        (None, None) => Command::new(program),
         (None, Some(calls)) => {
             let mut command = Command::new("strace");
             // The server is the child, so that signals reach it; what it does is written by a grandchild. Paths stand beside
             // descriptors.
             command.args(["-D", "-f", "-y", "-s", "256", "-e", &format!("trace={calls}"), "-o"]);
-            command.arg(trace_file(directory)).arg(vhost_binary());
+            command.arg(trace_file(directory)).arg(program);
             command
         }
         (Some(hosts), _) => {
@@ -358,7 +409,7 @@ fn spawn(
             command
                 .args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
                 .arg(hosts)
-                .arg(vhost_binary());
+                .arg(program);
             command
         }
     };

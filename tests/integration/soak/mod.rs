@@ -1,6 +1,6 @@
 //! The product's promise, under load: a deploy loses nothing.
 
-mod traffic;
+pub(crate) mod traffic;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -21,19 +21,19 @@ const PACE: Duration = Duration::from_millis(3);
 const TAGS: [&str; 3] = ["a", "b", "c"];
 
 /// The tag that is live after so many switches.
-fn tag_after(switches: usize) -> &'static str {
+pub(crate) fn tag_after(switches: usize) -> &'static str {
     TAGS[switches % TAGS.len()]
 }
 
 /// What clients compare their answers with.
 #[derive(Default)]
-struct Timeline {
+pub(crate) struct Timeline {
     /// Switches that have been asked for.
-    begun: AtomicUsize,
+    pub(crate) begun: AtomicUsize,
     /// Switches that have been acknowledged.
-    acknowledged: AtomicUsize,
+    pub(crate) acknowledged: AtomicUsize,
     ended: AtomicBool,
-    failures: Mutex<Vec<String>>,
+    pub(crate) failures: Mutex<Vec<String>>,
 }
 
 impl Timeline {
@@ -55,13 +55,19 @@ impl Timeline {
 
 /// A client at work: how far it has seen, and how much it has done.
 #[derive(Default)]
-struct Progress {
+pub(crate) struct Progress {
     /// An exchange has ended that began after so many acknowledgements.
-    seen: AtomicUsize,
-    exchanges: AtomicUsize,
+    pub(crate) seen: AtomicUsize,
+    pub(crate) exchanges: AtomicUsize,
 }
 
-fn work(kind: &str, start: Start, site: &Site, timeline: &Timeline, progress: &Progress) {
+pub(crate) fn work(
+    kind: &str,
+    start: Start,
+    site: &Site,
+    timeline: &Timeline,
+    progress: &Progress,
+) {
     let mut exchange = start(site);
     while !timeline.ended.load(Ordering::SeqCst) {
         let floor = timeline.acknowledged.load(Ordering::SeqCst);
@@ -80,7 +86,7 @@ fn work(kind: &str, start: Start, site: &Site, timeline: &Timeline, progress: &P
 }
 
 /// Every numbered request has reached one backend, once.
-fn judge_orders(site: &Site, backends: &[Backend]) {
+pub(crate) fn judge_orders(site: &Site, backends: &[Backend]) {
     let mut seen = HashMap::<String, usize>::new();
     for (order, times) in backends.iter().flat_map(Backend::orders) {
         *seen.entry(order).or_default() += times;
@@ -91,7 +97,7 @@ fn judge_orders(site: &Site, backends: &[Backend]) {
 }
 
 /// Ends the clients also when the test panics.
-struct EndOnDrop<'a>(&'a Timeline);
+pub(crate) struct EndOnDrop<'a>(pub(crate) &'a Timeline);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {

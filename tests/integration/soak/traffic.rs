@@ -17,19 +17,19 @@ use serde_json::Value;
 
 use crate::harness::*;
 
-pub(super) const HOST: &str = "example.com";
+pub(crate) const HOST: &str = "example.com";
 
 /// Requests after which a client of TLS connects anew.
 const REQUESTS_PER_HANDSHAKE: usize = 20;
 
 /// Does one exchange, and gives the backends that served it.
-pub(super) type Exchange<'a> = Box<dyn FnMut() -> Result<Vec<String>, String> + 'a>;
+pub(crate) type Exchange<'a> = Box<dyn FnMut() -> Result<Vec<String>, String> + 'a>;
 
 /// Makes a client, which has connections of its own.
-pub(super) type Start = fn(&Site) -> Exchange<'_>;
+pub(crate) type Start = fn(&Site) -> Exchange<'_>;
 
 /// The kinds of traffic, how many clients of each there are, and what makes one.
-pub(super) const TRAFFIC: [(&str, usize, Start); 11] = [
+pub(crate) const TRAFFIC: [(&str, usize, Start); 11] = [
     ("kept connections", 2, kept_connections),
     ("new connections", 1, new_connections),
     ("TLS", 1, tls),
@@ -44,27 +44,43 @@ pub(super) const TRAFFIC: [(&str, usize, Start); 11] = [
 ];
 
 /// What clients know of the site, and the numbers that they have given to requests.
-pub(super) struct Site {
+pub(crate) struct Site {
     http: SocketAddr,
     https: SocketAddr,
     tls: TlsClient,
     paths: AtomicUsize,
     orders: AtomicUsize,
+    /// Whether the server may close a connection behind an answer that says so.
+    may_close: bool,
 }
 
 impl Site {
-    pub(super) fn of(vhost: &Vhost) -> Self {
+    pub(crate) fn of(vhost: &Vhost) -> Self {
         Self {
             http: vhost.http(),
             https: vhost.https(),
             tls: TlsClient::accepts_any(),
             paths: AtomicUsize::new(0),
             orders: AtomicUsize::new(0),
+            may_close: false,
         }
     }
 
+    /// The same, where the server may close connections behind answers that say so.
+    pub(crate) fn closing(vhost: &Vhost) -> Self {
+        Self { may_close: true, ..Self::of(vhost) }
+    }
+
+    /// Whether the connection is kept behind an answer. One that must be is an error otherwise.
+    fn keeps(&self, closes: bool) -> Result<bool, String> {
+        if closes && !self.may_close {
+            return Err("a kept connection was to be closed".to_owned());
+        }
+        Ok(!closes)
+    }
+
     /// How many numbers were given out.
-    pub(super) fn orders(&self) -> usize {
+    pub(crate) fn orders(&self) -> usize {
         self.orders.load(Ordering::SeqCst)
     }
 
@@ -85,21 +101,27 @@ impl Site {
 
 fn kept_connections(site: &Site) -> Exchange<'_> {
     let mut kept = None;
-    Box::new(move || get(kept_or_new(&mut kept, site)?, &site.path()))
+    Box::new(move || {
+        let (served, keeps) = get(site, kept_or_new(&mut kept, site)?)?;
+        kept = kept.take().filter(|_| keeps);
+        Ok(served)
+    })
 }
 
 fn new_connections(site: &Site) -> Exchange<'_> {
-    Box::new(move || get(&mut site.connect()?, &site.path()))
+    Box::new(move || Ok(get(site, &mut site.connect()?)?.0))
 }
 
 fn tls(site: &Site) -> Exchange<'_> {
     let (mut kept, mut done) = (None, 0);
     Box::new(move || {
-        if done % REQUESTS_PER_HANDSHAKE == 0 {
+        if kept.is_none() || done % REQUESTS_PER_HANDSHAKE == 0 {
             kept = Some(site.tls.connect(site.https, Some(HOST)).map_err(text)?);
         }
         done += 1;
-        get(kept.as_mut().expect("it was connected"), &site.path())
+        let (served, keeps) = get(site, kept.as_mut().expect("it was connected"))?;
+        kept = kept.take().filter(|_| keeps);
+        Ok(served)
     })
 }
 
@@ -108,26 +130,38 @@ fn http2(site: &Site) -> Exchange<'_> {
     let (runtime, mut kept) = (runtime(), None::<H2>);
     Box::new(move || {
         runtime.block_on(async {
-            if kept.is_none() {
-                let connecting = site.tls.connect_h2(site.https, Some(HOST));
-                kept = Some(connecting.await.map_err(text)?.0);
+            let asked = ask_over_http2(site, &mut kept).await;
+            match asked {
+                // Nothing was done for whoever came after the GOAWAY without an error (RFC 9113 §6.8).
+                Err(error) if site.may_close && error.contains("not a result of an error") => {
+                    kept = None;
+                    ask_over_http2(site, &mut kept).await
+                }
+                asked => asked,
             }
-            let client = kept.as_mut().expect("it was connected");
-            let mut streams = Vec::new();
-            for path in [site.path(), site.path(), site.path()] {
-                let request = Request::get(format!("https://{HOST}{path}")).body(());
-                let started = client.start(request.expect("a request"), true).await;
-                streams.push((path, started.map_err(text)?.0));
-            }
-            let mut served = Vec::new();
-            for (path, stream) in streams {
-                let answer = read(stream).await.map_err(text)?;
-                let backend = answer.headers.get("x-backend").and_then(|id| id.to_str().ok());
-                served.push(check(answer.status.as_u16(), backend, &answer.body, "uri", &path)?);
-            }
-            Ok(served)
         })
     })
+}
+
+async fn ask_over_http2(site: &Site, kept: &mut Option<H2>) -> Result<Vec<String>, String> {
+    if kept.is_none() {
+        let connecting = site.tls.connect_h2(site.https, Some(HOST));
+        *kept = Some(connecting.await.map_err(text)?.0);
+    }
+    let client = kept.as_mut().expect("it was connected");
+    let mut streams = Vec::new();
+    for path in [site.path(), site.path(), site.path()] {
+        let request = Request::get(format!("https://{HOST}{path}")).body(());
+        let started = client.start(request.expect("a request"), true).await;
+        streams.push((path, started.map_err(text)?.0));
+    }
+    let mut served = Vec::new();
+    for (path, stream) in streams {
+        let answer = read(stream).await.map_err(text)?;
+        let backend = answer.headers.get("x-backend").and_then(|id| id.to_str().ok());
+        served.push(check(answer.status.as_u16(), backend, &answer.body, "uri", &path)?);
+    }
+    Ok(served)
 }
 
 fn uploads_with_a_length(site: &Site) -> Exchange<'_> {
@@ -163,6 +197,9 @@ fn uploads<'a>(
         client.try_send(end).map_err(text)?;
         let response = client.try_read_response().map_err(text)?;
         let backend = check_order(&response, &order)?;
+        if !site.keeps(response.closes())? {
+            kept = None;
+        }
         let echo = response.echo();
         if echo["length"] != body.len() || echo["checksum"] != checksum(&body) {
             return Err(format!("{} bytes sent, arrived: {echo}", body.len()));
@@ -180,6 +217,9 @@ fn downloads(site: &Site) -> Exchange<'_> {
         let path = format!("/stream?chunks={chunks}&ms={pause}");
         let response = kept_or_new(&mut kept, site)?.try_get(HOST, &path).map_err(text)?;
         check_stream(&response.body, chunks)?;
+        if !site.keeps(response.closes())? {
+            kept = None;
+        }
         Ok(vec![served(response.status, response.backend(), &response.body)?])
     })
 }
@@ -206,6 +246,9 @@ fn posts(site: &Site) -> Exchange<'_> {
         );
         client.try_send(head).map_err(text)?;
         let response = client.try_read_response().map_err(text)?;
+        if !site.keeps(response.closes())? {
+            kept = None;
+        }
         Ok(vec![check_order(&response, &order)?])
     })
 }
@@ -247,8 +290,8 @@ fn python_client(site: &Site) -> Exchange<'_> {
     Box::new(move || {
         let python = python.get_or_insert_with(|| Python::start(site.http));
         let (path, order) = (site.path(), site.order());
-        let asked = python.ask(&format!("GET {path} none"), "uri", &path)?;
-        let posted = python.ask(&format!("POST /order {order}"), "headers", &order)?;
+        let asked = python.ask(site, &format!("GET {path} none"), "uri", &path)?;
+        let posted = python.ask(site, &format!("POST /order {order}"), "headers", &order)?;
         Ok(vec![asked, posted])
     })
 }
@@ -273,14 +316,19 @@ impl Python {
         Self { child, answers }
     }
 
-    fn ask(&mut self, request: &str, key: &str, expected: &str) -> Result<String, String> {
+    fn ask(
+        &mut self,
+        site: &Site,
+        request: &str,
+        key: &str,
+        expected: &str,
+    ) -> Result<String, String> {
         writeln!(self.child.stdin.as_mut().expect("piped"), "{request}").map_err(text)?;
         let mut line = String::new();
         self.answers.read_line(&mut line).map_err(text)?;
         let answer: Value = serde_json::from_str(&line).map_err(|e| format!("{e}: {line:?}"))?;
-        if answer["closes"] != false {
-            return Err("a kept connection was to be closed".to_owned());
-        }
+        // It connects again by itself.
+        site.keeps(answer["closes"] != false)?;
         let status = answer["status"].as_u64().and_then(|status| u16::try_from(status).ok());
         let body = answer["text"].as_str().unwrap_or_default().as_bytes();
         check(status.unwrap_or_default(), answer["backend"].as_str(), body, key, expected)
@@ -305,14 +353,13 @@ fn kept_or_new<'k>(kept: &'k mut Option<Client>, site: &Site) -> Result<&'k mut 
     })
 }
 
-/// Asks for a page, whose answer must not end the connection.
-fn get<S: Channel>(client: &mut Client<S>, path: &str) -> Result<Vec<String>, String> {
-    let response = client.try_get(HOST, path).map_err(text)?;
-    if response.closes() {
-        return Err("a kept connection was to be closed".to_owned());
-    }
-    let backend = check(response.status, response.backend(), &response.body, "uri", path)?;
-    Ok(vec![backend])
+/// Asks for a page: who served it, and whether the connection is kept.
+fn get<S: Channel>(site: &Site, client: &mut Client<S>) -> Result<(Vec<String>, bool), String> {
+    let path = site.path();
+    let response = client.try_get(HOST, &path).map_err(text)?;
+    let keeps = site.keeps(response.closes())?;
+    let backend = check(response.status, response.backend(), &response.body, "uri", &path)?;
+    Ok((vec![backend], keeps))
 }
 
 fn check_order(response: &Response, order: &str) -> Result<String, String> {
