@@ -24,6 +24,9 @@ const MAX_UNSENT: u32 = 128 * 1024;
 /// The key of the admin socket.
 pub(super) const ADMIN: &str = "proxy.admin_socket";
 
+/// Stands behind an address that takes no connections over IPv4.
+const IPV6_ONLY: &str = " only";
+
 /// A socket, and what it is for.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -55,7 +58,8 @@ impl Held {
 
 /// `[::]` of a socket unit takes IPv4 as well, so it stands for `0.0.0.0` too.
 fn is_same_address(one: &str, other: &str) -> bool {
-    let [one_at, other_at] = [one, other].map(|text| text.parse::<SocketAddr>().ok());
+    let parsed = |text: &str| text.trim_end_matches(IPV6_ONLY).parse::<SocketAddr>().ok();
+    let [one_at, other_at] = [one, other].map(parsed);
     match (one_at, other_at) {
         (Some(one), Some(other)) => {
             let any = one.ip().is_unspecified() && other.ip().is_unspecified();
@@ -90,6 +94,8 @@ impl Sockets {
             None => bound(wanted)?.listen(BACKLOG)?.into_std()?,
         };
         socket.set_nonblocking(true)?;
+        // Also of one that others have made. Connections inherit it.
+        SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT)?;
         let again = socket.as_fd().try_clone_to_owned()?;
         self.held.lock().push(Held { is, serves: Serves::KeyAtAddress, socket: again });
         TcpListener::from_std(socket)
@@ -115,7 +121,10 @@ impl Sockets {
 
     fn take(&self, wanted: &HeldSocket) -> Option<OwnedFd> {
         let mut inherited = self.inherited.lock();
-        let place = inherited.iter().position(|held| held.is_for(wanted))?;
+        let exact = inherited
+            .iter()
+            .position(|held| held.is.address == wanted.address && held.is_for(wanted));
+        let place = exact.or_else(|| inherited.iter().position(|held| held.is_for(wanted)))?;
         Some(inherited.remove(place).socket)
     }
 
@@ -145,8 +154,6 @@ impl Sockets {
 /// Binds an address.
 pub(super) fn bound(ListenAddr { address, ipv6_only }: ListenAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Connections inherit it.
-    SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT)?;
     // Lets a restart bind while connections of the one before still linger in the kernel.
     socket.set_reuseaddr(true)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
@@ -162,5 +169,6 @@ fn admin(path: &std::path::Path) -> HeldSocket {
 }
 
 fn text_of(ListenAddr { address, ipv6_only }: ListenAddr) -> String {
-    if ipv6_only { format!("{address} only") } else { address.to_string() }
+    let only = if ipv6_only { IPV6_ONLY } else { "" };
+    format!("{address}{only}")
 }
