@@ -1,13 +1,14 @@
 //! Replaces a file so that readers, and a crash at any moment, find the old content or the new one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
+use tempfile::{NamedTempFile, PersistError};
 
 use crate::crash_point::crash_point;
 
@@ -20,6 +21,33 @@ const UNFINISHED: &str = ".unfinished-";
 /// # Errors
 /// When a step fails; `path` then is what it was.
 pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_by(path, content, |file| file.persist(path))
+}
+
+/// As [`write`], with the mode that the file is to have, and in the place of another file only if
+/// `replaces`.
+///
+/// # Errors
+/// As [`write`], and when something is there that is not to be replaced.
+pub(crate) fn write_with_mode(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    replaces: bool,
+) -> io::Result<()> {
+    write_by(path, content, |file| {
+        if let Err(error) = file.as_file().set_permissions(Permissions::from_mode(mode)) {
+            return Err(PersistError { error, file });
+        }
+        if replaces { file.persist(path) } else { file.persist_noclobber(path) }
+    })
+}
+
+fn write_by(
+    path: &Path,
+    content: &[u8],
+    rename: impl FnOnce(NamedTempFile) -> Result<File, PersistError>,
+) -> io::Result<()> {
     let directory = parent_of(path);
     // Of mode 0600 from its beginning, and gone when it is not renamed.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
@@ -28,7 +56,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     crash_point("file.written");
     file.as_file().sync_all()?;
     crash_point("file.synced");
-    file.persist(path).map_err(|error| error.error)?;
+    rename(file).map_err(|error| error.error)?;
     crash_point("file.renamed");
     sync(directory)?;
     crash_point("file.done");
@@ -146,8 +174,6 @@ fn sync(directory: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

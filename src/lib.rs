@@ -42,5 +42,6 @@ mod sync;
 pub mod telemetry;
 pub mod tls;
 mod tokens;
+mod translate;
 mod upstream;
 mod wrapped;

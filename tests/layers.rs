@@ -77,7 +77,9 @@ rpc:
 rest: exposition rpc rpc::catalogue rpc::envelope rpc::methods state tokens
 server: acme certs config control exposition hand_over health proxy proxy::explain rest rpc state stats store tls tokens
 demo: config rpc::client rpc::methods server upstream
-cli: config demo rpc::client rpc::envelope server
+# Configs of other proxies: pure, what it reads comes through a trait.
+translate:
+cli: config demo rpc::client rpc::envelope server translate
 cli::ctl: cli config::default_admin_socket rpc::client rpc::envelope rpc::methods
 cli::completions: cli cli::ctl rpc::catalogue rpc::client rpc::methods
 ";

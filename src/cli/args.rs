@@ -10,7 +10,9 @@ use super::completions::{self, CompletionsArgs};
 use super::ctl::{self, CtlArgs};
 use super::demo::{self, DemoArgs};
 use super::exit_code;
+use super::from::{self, FromArgs};
 use super::hash_password::{self, HashPasswordArgs};
+use super::init::{self, InitArgs};
 use super::man::{self, ManArgs};
 use super::schema::{self, SchemaArgs};
 use super::serve::{self, ServeArgs};
@@ -28,6 +30,8 @@ enum Command {
     Serve(ServeArgs),
     Check(CheckArgs),
     Schema(SchemaArgs),
+    Init(InitArgs),
+    From(FromArgs),
     Demo(DemoArgs),
     Ctl(CtlArgs),
     HashPassword(HashPasswordArgs),
@@ -43,6 +47,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             Command::Serve(args) => serve::run(args),
             Command::Check(args) => check::run(&args),
             Command::Schema(args) => schema::run(&args),
+            Command::Init(args) => init::run(&args),
+            Command::From(args) => from::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Ctl(args) => ctl::run(args),
             Command::HashPassword(args) => hash_password::run(&args),
@@ -174,7 +180,7 @@ mod tests {
         let mut seen = Vec::new();
         let root = Cli::command();
         walk(root.find_subcommand("ctl").expect("it exists"), "vhost ctl", &mut seen);
-        for verb in ["serve", "check", "schema", "hash-password"] {
+        for verb in ["serve", "check", "schema", "init", "from", "hash-password"] {
             let command = root.find_subcommand(verb).expect("it exists");
             walk(command, &format!("vhost {verb}"), &mut Vec::new());
         }

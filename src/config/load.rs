@@ -66,18 +66,12 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn inspect(path: &Path) -> Result<Inspection, ConfigError> {
-    let mut loaded = read_file(path)?.with_good_files();
-    let warnings = loaded.config.as_mut().map(|config| std::mem::take(&mut config.warnings));
-    let is_valid = loaded.problems.is_empty();
-    let declared = loaded.config.as_ref().map(|config| &config.declared);
-    Ok(Inspection {
-        domains: declared.map_or(0, |declared| declared.domains.len()),
-        backends: declared.map_or(0, |declared| declared.backends.len()),
-        files: loaded.files,
-        problems: loaded.problems,
-        warnings: warnings.unwrap_or_default(),
-        config: loaded.config.filter(|_| is_valid).map(Box::new),
-    })
+    Ok(read_file(path)?.with_good_files().into_inspection())
+}
+
+/// The same of a text that may become the file at `path`.
+pub(crate) fn inspect_text(path: &Path, text: &str) -> Inspection {
+    read_text(path, text, &Environment::of_process()).with_good_files().into_inspection()
 }
 
 /// All that came of reading.
@@ -99,6 +93,20 @@ impl Loaded {
             sort(&mut self.problems, &self.files);
         }
         self
+    }
+
+    fn into_inspection(mut self) -> Inspection {
+        let warnings = self.config.as_mut().map(|config| std::mem::take(&mut config.warnings));
+        let is_valid = self.problems.is_empty();
+        let declared = self.config.as_ref().map(|config| &config.declared);
+        Inspection {
+            domains: declared.map_or(0, |declared| declared.domains.len()),
+            backends: declared.map_or(0, |declared| declared.backends.len()),
+            files: self.files,
+            problems: self.problems,
+            warnings: warnings.unwrap_or_default(),
+            config: self.config.filter(|_| is_valid).map(Box::new),
+        }
     }
 
     pub(super) fn into_result(self, path: &Path) -> Result<Config, ConfigError> {

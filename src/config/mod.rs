@@ -31,7 +31,7 @@ pub(crate) use example::example;
 pub(crate) use include::INCLUDED_KEYS;
 #[cfg(test)]
 pub(crate) use load::parse;
-pub(crate) use load::{Inspection, inspect, load, load_to_start};
+pub(crate) use load::{Inspection, inspect, inspect_text, load, load_to_start};
 pub(crate) use paths::{default_admin_socket, variable};
 pub(crate) use problem::{ConfigError, Problem};
 pub(crate) use schema::schema;

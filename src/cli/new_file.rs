@@ -1,0 +1,47 @@
+//! Files that a command writes where none is yet.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::atomic_file;
+
+/// Why a file was not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NewFileError {
+    /// There is one.
+    #[error("`{}` exists already; nothing was written", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It can't be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl NewFileError {
+    /// What to do about it.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Exists { .. } => Some("name another file, or replace it with `--force`"),
+            Self::Write { .. } => None,
+        }
+    }
+}
+
+/// Writes a config as a whole or not at all. The server's user can read it, unless it has hashes of
+/// passwords. A file that exists is replaced with `force` alone.
+pub(super) fn write(path: &Path, config: &str, force: bool) -> Result<(), NewFileError> {
+    let mode = if config.contains("basic_auth") { 0o600 } else { 0o644 };
+    let written = atomic_file::write_with_mode(path, config.as_bytes(), mode, force);
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => NewFileError::Exists { path: path.to_owned() },
+        _ => NewFileError::Write { path: path.to_owned(), source },
+    })
+}
