@@ -139,7 +139,17 @@ fn list(format: ListFormat, findings: &[Finding], problems: &[String]) {
     }
     let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let checks = count(Severity::Check);
+    if checks > 0 {
+        let lines = counted(checks, "line");
+        let _ = writeln!(
+            text,
+            "{lines} to compare with the result before it is served: rules of access depend on their order, and may \
+             have become others"
+        );
+    }
     let _ = match (errors, warnings + problems.len()) {
+        (0, 0) if checks > 0 => write!(text, "everything else was translated"),
         (0, 0) => write!(text, "everything was translated"),
         (0, others) => write!(text, "{} not translated", counted(others, "item")),
         (errors, others) => write!(
@@ -161,7 +171,9 @@ impl Read for Files {
         let mut paths = vec![pattern.to_owned()];
         if text.contains(['*', '?', '[']) && !pattern.exists() {
             let found = glob::glob(&text).map_err(io::Error::other)?;
-            paths = found.flatten().filter(|path| path.is_file()).take(1000).collect();
+            // A folder that can't be read may hold the rules of who may reach what.
+            let found: Vec<_> = found.collect::<Result<_, _>>().map_err(io::Error::other)?;
+            paths = found.into_iter().filter(|path| path.is_file()).take(1000).collect();
         }
         let read = |path: PathBuf| {
             let text = plain_file::read_text(&path, MAX_FILE_BYTES)?;

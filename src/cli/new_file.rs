@@ -14,6 +14,12 @@ pub(super) enum NewFileError {
         /// The file.
         path: PathBuf,
     },
+    /// What is there is no file.
+    #[error("`{}` is there and is no regular file; nothing was written", path.display())]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// It can't be written.
     #[error("cannot write `{}`", path.display())]
     Write {
@@ -30,6 +36,7 @@ impl NewFileError {
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Exists { .. } => Some("name another file, or replace it with `--force`"),
+            Self::NoFile { .. } => Some("name the file itself, and not a link to it"),
             Self::Write { .. } => None,
         }
     }
@@ -38,6 +45,12 @@ impl NewFileError {
 /// Writes a config as a whole or not at all. The server's user can read it, unless it has hashes of
 /// passwords. A file that exists is replaced with `force` alone.
 pub(super) fn write(path: &Path, config: &str, force: bool) -> Result<(), NewFileError> {
+    // A device is nobody's config, and behind a link there may be anything.
+    if let Ok(found) = std::fs::symlink_metadata(path)
+        && !found.is_file()
+    {
+        return Err(NewFileError::NoFile { path: path.to_owned() });
+    }
     let mode = if config.contains("basic_auth") { 0o600 } else { 0o644 };
     let written = atomic_file::write_with_mode(path, config.as_bytes(), mode, force);
     written.map_err(|source| match source.kind() {

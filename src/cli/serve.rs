@@ -186,7 +186,17 @@ fn serve(
         };
         if let Some(taken_over) = taken_over {
             notify(&[NotifyState::Ready, NotifyState::MainPid(taken_over.pid)]);
-            server.leave(taken_over, signals.stop(&logs)).await;
+            crate::telemetry::never_rotate();
+            // The first signal is `soon`, the second `now`; each of the two sees both.
+            let mut others = Signals::new().map_err(|error| failed(&error))?;
+            let now = async {
+                others.stop(&logs).await;
+                others.stop(&logs).await;
+            };
+            server.leave(taken_over, signals.stop(&logs), now).await;
+            if upgrades.has_lost_successor() {
+                return Err(ExitCode::Failed);
+            }
         } else {
             notify(&[NotifyState::Stopping]);
             server.stop(signals.stop(&logs)).await;

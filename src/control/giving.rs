@@ -29,7 +29,9 @@ impl ControlPlane {
             let offered = offer(&reader.load());
             if offered.is_ok() {
                 writer.is_over = true;
-                if !keeps_copy {
+                if keeps_copy {
+                    writer.store.keep_copy();
+                } else {
                     writer.store.forget_copy();
                 }
             } else if let Err(error) = writer.store.take_back(&given) {
@@ -42,9 +44,11 @@ impl ControlPlane {
         .await
     }
 
-    /// Has every change from now on followed by processes that this one has replaced.
-    pub(crate) fn lead(&self, follow: Follow) {
-        self.inner.lock().followers = Some(follow);
+    /// Calls `first` with the state of now, and has every change from now on followed: no change is made in between.
+    pub(crate) fn lead(&self, first: impl FnOnce(&Snapshot), follow: Follow) {
+        let mut writer = self.inner.lock();
+        first(&self.snapshot());
+        writer.followers = Some(follow);
     }
 
     /// Once another process has taken over: `tell` takes what else is to be written of drains that were begun here.

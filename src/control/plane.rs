@@ -74,9 +74,9 @@ pub(super) struct Writer {
     pub(super) followers: Option<Follow>,
 }
 
-/// Has the processes follow that this one has replaced: changes, and the revision that they lead to. Blocks until they
-/// do. Given by the server.
-pub(crate) type Follow = Box<dyn Fn(u64, &[Change]) + Send>;
+/// Has the processes follow that this one has replaced: changes, and the state that they lead to. Blocks until they do.
+/// Given by the server.
+pub(crate) type Follow = Box<dyn Fn(&Snapshot, &[Change]) + Send>;
 
 /// Takes the outcome of a drain, with the number of its event.
 pub(crate) type TellOutcome = Box<dyn Fn(u64, Outcome) + Send + Sync>;
@@ -397,7 +397,7 @@ impl Writer {
             }
         };
         if let Some(follow) = self.followers.as_ref().filter(|_| !followed.is_empty()) {
-            follow(revision, &followed);
+            follow(&snapshot, &followed);
         }
         crash_point("published");
         Ok(Applied { snapshot, event: number, changed })

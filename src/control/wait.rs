@@ -60,9 +60,14 @@ impl ControlPlane {
     ) -> Result<(), ControlError> {
         find::domain(&self.snapshot(), domain)?;
         let timeout = timeout.unwrap_or(self.options().drain_timeout);
+        let elsewhere = &self.inner.elsewhere;
         let remaining = || {
             let snapshot = self.snapshot();
-            snapshot.domain(domain).map_or(0, |node| node.left_behind())
+            snapshot.domain(domain).map_or(0, |node| {
+                let serving: Vec<_> = node.serving().iter().map(|of| of.tag().as_str()).collect();
+                let name = node.virtual_host.domain.to_string();
+                node.left_behind() + elsewhere.on_other_tags(&name, &serving)
+            })
         };
         let ended = drain::until_none(remaining, Instant::now() + timeout, progress).await;
         ended.map_err(|remaining| ControlError::NotDrained {

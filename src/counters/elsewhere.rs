@@ -85,6 +85,20 @@ impl Elsewhere {
         })
     }
 
+    /// Requests of a domain on other tags than these, as far as is known.
+    pub(crate) fn on_other_tags(&self, domain: &str, tags: &[&str]) -> usize {
+        let processes = self.shared.processes.lock();
+        let of = |process: &Replaced| match &process.remains {
+            None => 1,
+            Some(remains) => {
+                let is_other = |of: &String, tag: &String| of == domain && !tags.contains(&&**tag);
+                let others = remains.tags.iter().filter(|((of, tag), _)| is_other(of, tag));
+                others.map(|(_, (requests, _))| requests).sum()
+            }
+        };
+        processes.iter().map(of).sum()
+    }
+
     /// Requests on a backend, in the same way.
     pub(crate) fn on_backend(&self, backend: &str, revision: u64) -> usize {
         let of =

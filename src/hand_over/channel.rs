@@ -59,6 +59,11 @@ impl Channel {
         Self { stream, text: Vec::new(), descriptors: VecDeque::new(), deadline }
     }
 
+    /// Speaks for so long at most from now on.
+    pub(crate) fn hurry(&mut self, longest: Duration) {
+        self.deadline = self.deadline.min(Instant::now() + longest);
+    }
+
     /// Says something, with descriptors that the other end gets copies of.
     ///
     /// # Errors
@@ -80,8 +85,9 @@ impl Channel {
                 return Err(ChannelError::Foreign);
             }
             let (byte, behind) = rest.split_at(1);
-            let sent =
-                sendmsg(&self.stream, &[IoSlice::new(byte)], &mut ancillary, SendFlags::NOSIGNAL);
+            let sent = again_if_interrupted(|| {
+                sendmsg(&self.stream, &[IoSlice::new(byte)], &mut ancillary, SendFlags::NOSIGNAL)
+            });
             sent.map_err(|errno| failed(errno.into()))?;
             rest = behind;
         }
@@ -170,8 +176,9 @@ impl Channel {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_AT_ONCE))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut into = [IoSliceMut::new(&mut bytes)];
-        let received =
-            recvmsg(self.stream.as_fd(), &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC);
+        let received = again_if_interrupted(|| {
+            recvmsg(self.stream.as_fd(), &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        });
         let received = received.map_err(|errno| failed(errno.into()))?;
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
@@ -193,6 +200,18 @@ impl Channel {
     fn time_left(&self) -> Result<Duration, ChannelError> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(ChannelError::Late) } else { Ok(left) }
+    }
+}
+
+/// A call with a time-out is interrupted when the process was stopped and goes on, without any handler (`signal(7)`).
+fn again_if_interrupted<T>(
+    mut call: impl FnMut() -> rustix::io::Result<T>,
+) -> rustix::io::Result<T> {
+    loop {
+        match call() {
+            Err(rustix::io::Errno::INTR) => {}
+            called => return called,
+        }
     }
 }
 

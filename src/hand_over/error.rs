@@ -22,6 +22,9 @@ pub(crate) enum UpgradeError {
         /// The program.
         program: PathBuf,
     },
+    /// The container would end with this process.
+    #[error("this process is the first of its container, which ends when it does")]
+    FirstProcess,
     /// The program can't be started.
     #[error("cannot start `{program}`")]
     Start {
@@ -120,6 +123,9 @@ impl UpgradeError {
                 "put the new program where the one that runs is, and upgrade without a path".into()
             }
             Self::Relative { .. } => "give it from the root on, such as `/usr/local/bin/vhost`".into(),
+            Self::FirstProcess => {
+                "stop this container, and start one of the new image with the same volumes".into()
+            }
             Self::UnderWay => "wait for it to end, then try again".into(),
             Self::Start { .. } => "name a `vhost` that this machine can run".into(),
             Self::Ended { .. } => {

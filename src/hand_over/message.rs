@@ -116,6 +116,13 @@ pub(crate) enum Lead {
         /// The edits of the state.
         changes: Vec<Change>,
     },
+    /// All of the state, for one that may have missed a change.
+    State {
+        /// Its revision.
+        revision: u64,
+        /// The edits that lead to it from an empty one.
+        state: Vec<Change>,
+    },
 }
 
 /// What a process says that was replaced, while it serves what it has.

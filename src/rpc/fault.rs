@@ -59,6 +59,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::UnknownTag { .. }
         | ControlError::UnknownApp { .. }
         | ControlError::UnknownPlan { .. }
+        | ControlError::NoOtherTag { previous: Some(_), .. }
         | ControlError::NotTagged { .. } => FaultKind::NotFound,
         ControlError::DomainExists { .. }
         | ControlError::BackendExists { .. }
@@ -78,7 +79,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::BackendOption { .. }
         | ControlError::OptionValue { .. }
         | ControlError::BackendFile { .. }
-        | ControlError::NoOtherTag { .. }
+        | ControlError::NoOtherTag { previous: None, .. }
         | ControlError::NothingToUndo { .. }
         | ControlError::LastBackend { .. }
         | ControlError::Config(_)
@@ -136,6 +137,7 @@ fn kind_of_upgrade(error: &UpgradeError) -> FaultKind {
         UpgradeError::NotAllowed => FaultKind::Denied,
         UpgradeError::Late { .. } => FaultKind::Timeout,
         UpgradeError::Relative { .. }
+        | UpgradeError::FirstProcess
         | UpgradeError::Start { .. }
         | UpgradeError::Ended { .. }
         | UpgradeError::Refused { .. }

@@ -114,6 +114,7 @@ pub(crate) struct AdminSocket {
     pub(super) listener: UnixListener,
     pub(super) peer_check: PeerCheck,
     path: PathBuf,
+    group: Option<Gid>,
     inode: (u64, u64),
 }
 
@@ -147,15 +148,15 @@ impl AdminSocket {
         })?;
         listener.set_nonblocking(true).map_err(failed)?;
         let inode = inode(path).map_err(failed)?;
-        Ok(Self { listener, peer_check: PeerCheck::new(group), path: path.to_owned(), inode })
+        let path = path.to_owned();
+        Ok(Self { listener, peer_check: PeerCheck::new(group), path, group, inode })
     }
 
     /// Takes over the socket at `path` that another process has opened, and whose file is that one's until it is made its
-    /// [own](Self::own): for its user alone, or for the members of
-    /// `group` too.
+    /// [own](Self::own): for its user alone, or for the members of `group` too.
     ///
     /// # Errors
-    /// When its file is gone, or there is no such group.
+    /// When there is no such group.
     pub(crate) fn inherited(
         path: &Path,
         listener: UnixListener,
@@ -163,20 +164,33 @@ impl AdminSocket {
     ) -> Result<Self, SocketError> {
         let failed = |source| SocketError::System { path: path.to_owned(), source };
         let group = group.map(usable_group).transpose()?;
-        if let Some(group) = group {
-            nix::unistd::chown(path, None, Some(group)).map_err(|errno| failed(errno.into()))?;
-        }
-        let mode = Permissions::from_mode(mode(group));
-        std::fs::set_permissions(path, mode).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        inode(path).map_err(failed)?;
         let path = path.to_owned();
-        Ok(Self { listener, peer_check: PeerCheck::new(group), path, inode: OTHERS })
+        Ok(Self { listener, peer_check: PeerCheck::new(group), path, group, inode: OTHERS })
     }
 
-    /// From now on its file is its own, also one that another process has made.
+    /// Whether the file at `path` is a socket: one that was removed leads nobody to whoever listens at it.
+    pub(crate) fn has_file(path: &Path) -> bool {
+        is_there(path).unwrap_or(false)
+    }
+
+    /// From now on its file is its own, also one that another process has made: whoever may use it.
     pub(crate) fn own(&mut self) {
+        if self.inode != OTHERS {
+            return;
+        }
         self.inode = inode(&self.path).unwrap_or(OTHERS);
+        if let Err(error) = self.let_in() {
+            tracing::error!(%error, "the admin socket is not for whom the config names");
+        }
+    }
+
+    fn let_in(&self) -> io::Result<()> {
+        if let Some(group) = self.group {
+            self.path.parent().map_or(Ok(()), |directory| open_directory(directory, group))?;
+            nix::unistd::chown(&self.path, None, Some(group))?;
+        }
+        std::fs::set_permissions(&self.path, Permissions::from_mode(mode(self.group)))
     }
 
     /// The socket, for another process to take over.

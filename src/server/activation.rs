@@ -8,7 +8,9 @@ use std::os::unix::net::UnixListener;
 use listenfd::ListenFd;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use super::sockets::{ADMIN, Held, Serves};
+use socket2::SockRef;
+
+use super::sockets::{ADMIN, Held, IPV6_ONLY, Serves};
 use crate::hand_over::HeldSocket;
 
 /// The names of sockets (`FileDescriptorName=`), and the keys that they are for.
@@ -34,7 +36,10 @@ fn held(passed: &mut ListenFd, place: usize, name: &str) -> io::Result<Held> {
     let (address, socket): (String, OwnedFd) = match passed.take_tcp_listener(place) {
         Ok(Some(listener)) => {
             let listener: TcpListener = listener;
-            (listener.local_addr()?.to_string(), listener.into())
+            let address = listener.local_addr()?;
+            let any = address.is_ipv6() && address.ip().is_unspecified();
+            let only = if any && SockRef::from(&listener).only_v6()? { IPV6_ONLY } else { "" };
+            (format!("{address}{only}"), listener.into())
         }
         Ok(None) => return Err(io::ErrorKind::NotFound.into()),
         Err(_) => {

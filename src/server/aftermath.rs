@@ -1,5 +1,6 @@
 //! What a process does for its successor after it was replaced: it follows the state, and says what still runs here.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -35,10 +36,17 @@ struct Gone {
 #[derive(Debug)]
 pub(super) struct Service {
     is_ending: Arc<AtomicBool>,
+    /// The successor has ended: nobody listens any more.
+    is_lost: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl Service {
+    /// Whether the successor has ended.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
+
     /// Says what there is to say yet. Blocks.
     pub(super) fn end(self) {
         self.is_ending.store(true, Ordering::Relaxed);
@@ -55,13 +63,15 @@ pub(super) fn begin(mut channel: Channel, plane: ControlPlane, metrics: Arc<Metr
         let _ = sender.lock().send((event, outcome));
     }));
     let is_ending = Arc::new(AtomicBool::new(false));
-    let ending = Arc::clone(&is_ending);
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let (ending, lost) = (Arc::clone(&is_ending), Arc::clone(&is_lost));
     let thread = std::thread::spawn(move || {
         if let Err(error) = serve_successor(&mut channel, &plane, &metrics, &outcomes, &ending) {
-            tracing::warn!(%error, "no other process hears any more what runs here");
+            tracing::error!(%error, "the process that has taken over has ended");
+            lost.store(true, Ordering::Relaxed);
         }
     });
-    Service { is_ending, thread }
+    Service { is_ending, is_lost, thread }
 }
 
 fn serve_successor(
@@ -76,10 +86,20 @@ fn serve_successor(
     loop {
         let ends = is_ending.load(Ordering::Relaxed);
         let mut is_due = said.1.is_none_or(|at| at.elapsed() >= SAY_AGAIN);
-        if let Some(Lead::Changed { revision, changes }) = channel.receive_within(LOOK)? {
-            follow(plane, revision, changes, &mut gone);
-            // The answer, which somebody waits for.
-            is_due = true;
+        match channel.receive_within(LOOK)? {
+            // The answer, which somebody waits for, is what still runs, with the revision.
+            Some(Lead::Changed { revision, changes }) => {
+                if revision == plane.snapshot().revision() + 1 {
+                    follow(plane, revision, changes, &mut gone);
+                }
+                is_due = true;
+            }
+            Some(Lead::State { revision, state }) => {
+                let changes = leading_to(&plane.snapshot(), state);
+                follow(plane, revision, changes, &mut gone);
+                is_due = true;
+            }
+            None => {}
         }
         for (event, outcome) in outcomes.try_iter() {
             channel.send_within(&Aftermath::Outcome { event, outcome }, PATIENCE)?;
@@ -93,6 +113,31 @@ fn serve_successor(
             return Ok(());
         }
     }
+}
+
+/// The edits that lead from `snapshot` to a whole state.
+fn leading_to(snapshot: &Snapshot, state: Vec<Change>) -> Vec<Change> {
+    let (mut apps, mut domains, mut backends) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for change in &state {
+        match change {
+            Change::PutApp(app) => _ = apps.insert(app.name.clone()),
+            Change::PutDomain(virtual_host) => _ = domains.insert(virtual_host.domain.clone()),
+            Change::PutBackend(backend) => _ = backends.insert(backend.id.clone()),
+            Change::DropApp(_) | Change::DropDomain(_) | Change::DropBackend(_) => {}
+        }
+    }
+    let own = snapshot.domains().map(|node| &node.virtual_host.domain);
+    let gone = own.filter(|own| !domains.contains(*own)).cloned().map(Change::DropDomain);
+    let mut changes: Vec<_> = gone.collect();
+    let own = snapshot.backends().map(|node| &node.backend.id);
+    let gone = own.filter(|own| !backends.contains(*own)).cloned().map(Change::DropBackend);
+    changes.extend(gone);
+    let own = snapshot.apps().map(|node| &node.app.name);
+    let gone: Vec<_> =
+        own.filter(|own| !apps.contains(*own)).cloned().map(Change::DropApp).collect();
+    changes.extend(state);
+    changes.extend(gone);
+    changes
 }
 
 fn follow(plane: &ControlPlane, revision: u64, mut changes: Vec<Change>, gone: &mut Gone) {

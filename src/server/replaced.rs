@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 use crate::control::ControlPlane;
 use crate::counters::{Elsewhere, Remains};
 use crate::hand_over::{Aftermath, Channel, Lead, ReplacedProcess, Running};
-use crate::model::Change;
+use crate::model::{Change, Outcome};
+use crate::state::Snapshot;
 
 /// Between two looks whether to go on listening.
 const LISTEN: Duration = Duration::from_millis(20);
@@ -28,15 +30,10 @@ pub(super) struct ReplacedProcesses {
     inner: Arc<Inner>,
 }
 
-/// The revision that changes lead to, and the changes.
-type Edits = (u64, Vec<Change>);
-
 #[derive(Default)]
 struct Inner {
     elsewhere: Elsewhere,
     watched: Mutex<Vec<Watched>>,
-    /// Changes that were made before anybody could follow them.
-    pending: Mutex<Option<Vec<Edits>>>,
     pausing: AtomicBool,
 }
 
@@ -44,10 +41,26 @@ struct Watched {
     is: ReplacedProcess,
     /// What is said to it.
     lead: Channel,
-    /// Whether it has followed so far.
-    follows: bool,
+    follows: Follows,
     /// Listens to it; what it gives back when it is to stop has no half of a line.
-    listener: Option<JoinHandle<Option<Channel>>>,
+    listener: JoinHandle<Option<Channel>>,
+}
+
+/// Whether a process routes by the state as it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    /// It has followed every change.
+    Changes,
+    /// It may have missed some: the next time it gets the whole state.
+    WantsState,
+    /// It could not follow the whole state either: it knows less than this version says.
+    Never,
+}
+
+/// What is to be written for a process that was replaced. Its listener must not wait for the writer, who may wait for it.
+enum Note {
+    Outcome(u64, Outcome),
+    AllHaveEnded,
 }
 
 impl ReplacedProcesses {
@@ -55,52 +68,69 @@ impl ReplacedProcesses {
         &self.inner.elsewhere
     }
 
-    /// Has the changes of `plane` followed, by the processes that [`Self::watch`] begins with.
-    pub(super) fn lead(&self, plane: &ControlPlane) {
-        *self.inner.pending.lock() = Some(Vec::new());
-        let of = self.clone();
-        plane.lead(Box::new(move |revision, changes| of.follow(revision, changes)));
-    }
-
-    /// Watches them from now on. `control` runs what they want to be written.
+    /// Watches them from now on, and has them follow each change of `plane`. Blocks until they have its state of now.
     pub(super) fn watch(
         &self,
         replaced: Vec<(ReplacedProcess, Channel)>,
         plane: &ControlPlane,
         control: &Handle,
     ) {
+        if replaced.is_empty() {
+            return;
+        }
+        for (is, _) in &replaced {
+            self.inner.elsewhere.add(is.pid, is.since_ms);
+        }
+        self.listen_to(replaced, plane, control);
+        let (first, each) = (self.clone(), self.clone());
+        plane.lead(
+            move |snapshot| first.follow(snapshot, &[]),
+            Box::new(move |snapshot, changes| each.follow(snapshot, changes)),
+        );
+    }
+
+    fn listen_to(
+        &self,
+        replaced: Vec<(ReplacedProcess, Channel)>,
+        plane: &ControlPlane,
+        control: &Handle,
+    ) {
+        let (notes, to_write) = mpsc::unbounded_channel();
+        control.spawn(write(plane.clone(), to_write));
         let mut watched = self.inner.watched.lock();
         for (is, channel) in replaced {
             let Ok(lead) = channel.again() else { continue };
-            self.inner.elsewhere.add(is.pid, is.since_ms);
-            let listener = self.listen(is.pid, channel, plane.clone(), control.clone());
-            watched.push(Watched { is, lead, follows: true, listener: Some(listener) });
-        }
-        drop(watched);
-        let pending = self.inner.pending.lock().take();
-        for (revision, changes) in pending.unwrap_or_default() {
-            self.follow(revision, &changes);
+            let listener = self.listen(is.pid, channel, notes.clone());
+            watched.push(Watched { is, lead, follows: Follows::WantsState, listener });
         }
     }
 
-    fn follow(&self, revision: u64, changes: &[Change]) {
-        if let Some(pending) = &mut *self.inner.pending.lock() {
-            pending.push((revision, changes.to_vec()));
-            return;
-        }
+    /// Has each process follow to `snapshot`, to which `changes` lead.
+    fn follow(&self, snapshot: &Snapshot, changes: &[Change]) {
+        let revision = snapshot.revision();
         let mut watched = self.inner.watched.lock();
-        for of in watched.iter_mut().filter(|of| of.follows) {
-            let news = Lead::Changed { revision, changes: changes.to_vec() };
-            of.follows = of.lead.send_within(&news, PATIENCE).is_ok();
+        watched.retain(|of| !of.listener.is_finished());
+        for of in watched.iter_mut().filter(|of| of.follows != Follows::Never) {
+            let news = match of.follows {
+                Follows::Changes => Lead::Changed { revision, changes: changes.to_vec() },
+                _ => Lead::State { revision, state: whole(snapshot) },
+            };
+            // One that takes nothing is heard of no more either.
+            let _ = of.lead.send_within(&news, PATIENCE);
         }
-        for of in watched.iter_mut().filter(|of| of.follows) {
-            of.follows = self.inner.elsewhere.wait_for(of.is.pid, revision, PATIENCE);
-            if !of.follows {
+        for of in watched.iter_mut().filter(|of| of.follows != Follows::Never) {
+            let has_followed = self.inner.elsewhere.wait_for(of.is.pid, revision, PATIENCE);
+            of.follows = match (has_followed, of.follows) {
+                (true, _) => Follows::Changes,
+                (false, Follows::Changes) => Follows::WantsState,
+                (false, _) => Follows::Never,
+            };
+            if !has_followed {
                 let pid = of.is.pid;
                 tracing::warn!(
                     pid,
                     revision,
-                    "a process that was replaced follows no more changes"
+                    "a process that was replaced has not followed a change"
                 );
             }
         }
@@ -110,8 +140,7 @@ impl ReplacedProcesses {
         &self,
         pid: u32,
         mut channel: Channel,
-        plane: ControlPlane,
-        control: Handle,
+        notes: mpsc::UnboundedSender<Note>,
     ) -> JoinHandle<Option<Channel>> {
         let inner = Arc::clone(&self.inner);
         std::thread::spawn(move || {
@@ -126,19 +155,14 @@ impl ReplacedProcesses {
                         inner.elsewhere.set(pid, remains(running));
                     }
                     Ok(Some(Aftermath::Outcome { event, outcome })) => {
-                        let set = control.block_on(plane.note_outcome(event, outcome));
-                        if let Err(error) = set {
-                            tracing::error!(%error, "the end of a drain is not in the history");
-                        }
+                        let _ = notes.send(Note::Outcome(event, outcome));
                     }
                     Err(_) => break,
                 }
             }
             tracing::info!(pid, "a process that was replaced has ended");
-            if inner.elsewhere.remove(pid)
-                && let Err(error) = control.block_on(plane.end_interrupted())
-            {
-                tracing::error!(%error, "drains that were cut short are not in the history");
+            if inner.elsewhere.remove(pid) {
+                let _ = notes.send(Note::AllHaveEnded);
             }
             None
         })
@@ -149,7 +173,7 @@ impl ReplacedProcesses {
         self.inner.pausing.store(true, Ordering::Relaxed);
         let watched = std::mem::take(&mut *self.inner.watched.lock());
         let of = watched.into_iter().filter_map(|of| {
-            let channel = of.listener?.join().ok().flatten()?;
+            let channel = of.listener.join().ok().flatten()?;
             Some((of.is, channel))
         });
         let paused = of.collect();
@@ -164,19 +188,36 @@ impl ReplacedProcesses {
         plane: &ControlPlane,
         control: &Handle,
     ) {
-        let mut watched = self.inner.watched.lock();
-        for (is, channel) in paused {
-            let Ok(lead) = channel.again() else { continue };
-            let listener = self.listen(is.pid, channel, plane.clone(), control.clone());
-            watched.push(Watched { is, lead, follows: true, listener: Some(listener) });
-        }
+        self.listen_to(paused, plane, control);
     }
 
     /// Those that have not ended, with the descriptors of their channels.
     pub(super) fn to_hand_on(&self) -> Vec<(ReplacedProcess, OwnedFd)> {
         let watched = self.inner.watched.lock();
-        watched.iter().filter_map(|of| Some((of.is.clone(), of.lead.descriptor().ok()?))).collect()
+        let there = watched.iter().filter(|of| !of.listener.is_finished());
+        there.filter_map(|of| Some((of.is.clone(), of.lead.descriptor().ok()?))).collect()
     }
+}
+
+/// Writes what there is to note, as long as somebody listens.
+async fn write(plane: ControlPlane, mut noted: mpsc::UnboundedReceiver<Note>) {
+    while let Some(note) = noted.recv().await {
+        let written = match note {
+            Note::Outcome(event, outcome) => plane.note_outcome(event, outcome).await,
+            Note::AllHaveEnded => plane.end_interrupted().await,
+        };
+        if let Err(error) = written {
+            tracing::error!(%error, "the end of a drain is not in the history");
+        }
+    }
+}
+
+/// The whole state, as edits of one that is empty.
+fn whole(snapshot: &Snapshot) -> Vec<Change> {
+    let apps = snapshot.apps().map(|node| Change::PutApp(node.app.clone()));
+    let backends = snapshot.backends().map(|node| Change::PutBackend(node.backend.clone()));
+    let domains = snapshot.domains().map(|node| Change::PutDomain(node.virtual_host.clone()));
+    apps.chain(backends).chain(domains).collect()
 }
 
 fn remains(running: Running) -> Remains {

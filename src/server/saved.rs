@@ -25,6 +25,10 @@ fn opened(
     mut store: Store,
     ends_drains: bool,
 ) -> Result<(Store, Saved), ServerError> {
+    if ends_drains {
+        // Nobody takes it back any more.
+        store.forget_copy();
+    }
     let interrupted = if ends_drains { store.mark_interrupted(u64::MAX)? } else { 0 };
     if interrupted > 0 {
         tracing::warn!(interrupted, "the last stop cut short the drain of switches");

@@ -53,6 +53,15 @@ pub(super) fn and_try_files_again(settle: Settle, certificates: Certificates) ->
     })
 }
 
+/// Has upgrades take as long as the config says.
+pub(super) fn and_upgrade_so(settle: Settle, times: &Arc<ArcSwap<UpgradeTimes>>) -> Settle {
+    let times = Arc::clone(times);
+    Box::new(move |config| {
+        settle(config);
+        times.store(Arc::new(upgrade_times(config)));
+    })
+}
+
 pub(super) fn upgrade_times(config: &Config) -> UpgradeTimes {
     UpgradeTimes {
         takes_over: config.proxy.upgrade_timeout_secs,

@@ -25,7 +25,7 @@ const MAX_UNSENT: u32 = 128 * 1024;
 pub(super) const ADMIN: &str = "proxy.admin_socket";
 
 /// Stands behind an address that takes no connections over IPv4.
-const IPV6_ONLY: &str = " only";
+pub(super) const IPV6_ONLY: &str = " only";
 
 /// A socket, and what it is for.
 #[derive(Debug)]
@@ -56,16 +56,20 @@ impl Held {
     }
 }
 
-/// `[::]` of a socket unit takes IPv4 as well, so it stands for `0.0.0.0` too.
-fn is_same_address(one: &str, other: &str) -> bool {
-    let parsed = |text: &str| text.trim_end_matches(IPV6_ONLY).parse::<SocketAddr>().ok();
-    let [one_at, other_at] = [one, other].map(parsed);
-    match (one_at, other_at) {
-        (Some(one), Some(other)) => {
-            let any = one.ip().is_unspecified() && other.ip().is_unspecified();
-            one.port() == other.port() && (any || one.ip() == other.ip())
+/// `[::]` of a socket unit that takes IPv4 as well stands for `0.0.0.0` too.
+fn is_same_address(held: &str, wanted: &str) -> bool {
+    let parsed = |text: &str| {
+        let only = text.ends_with(IPV6_ONLY);
+        let address = text.trim_end_matches(IPV6_ONLY).parse::<SocketAddr>().ok()?;
+        Some((address, only))
+    };
+    match (parsed(held), parsed(wanted)) {
+        (Some((held, only)), Some((wanted, _))) if wanted.is_ipv4() => {
+            let is_dual = held.is_ipv6() && held.ip().is_unspecified() && !only;
+            let is_any = wanted.ip().is_unspecified() && held.port() == wanted.port();
+            held == wanted || (is_dual && is_any)
         }
-        _ => one == other,
+        _ => held == wanted,
     }
 }
 
@@ -124,7 +128,11 @@ impl Sockets {
         let exact = inherited
             .iter()
             .position(|held| held.is.address == wanted.address && held.is_for(wanted));
-        let place = exact.or_else(|| inherited.iter().position(|held| held.is_for(wanted)))?;
+        // An address that the config has for another thing now is the same address.
+        let moved = |held: &Held| held.is.address == wanted.address && !has_free_port(wanted);
+        let place = exact
+            .or_else(|| inherited.iter().position(|held| held.is_for(wanted)))
+            .or_else(|| inherited.iter().position(moved))?;
         Some(inherited.remove(place).socket)
     }
 
@@ -162,6 +170,12 @@ pub(super) fn bound(ListenAddr { address, ipv6_only }: ListenAddr) -> io::Result
     }
     socket.bind(address)?;
     Ok(socket)
+}
+
+/// Whether the kernel chooses the port.
+fn has_free_port(wanted: &HeldSocket) -> bool {
+    let address = wanted.address.trim_end_matches(IPV6_ONLY);
+    address.parse::<SocketAddr>().is_ok_and(|address| address.port() == 0)
 }
 
 fn admin(path: &std::path::Path) -> HeldSocket {

@@ -15,7 +15,9 @@ use super::predecessor::Predecessor;
 use super::process::{prepare_process, runtime};
 use super::replaced::ReplacedProcesses;
 use super::saved::{apply_file, open_given_store, open_store, publish};
-use super::settle::{and_try_files_again, control_options, proxy_options, settle, upgrade_times};
+use super::settle::{
+    and_try_files_again, and_upgrade_so, control_options, proxy_options, settle, upgrade_times,
+};
 use super::sockets::Sockets;
 use super::upgrade::{UpgradeTimes, Upgrades, upgrade_by};
 use super::watch::{journal_to, keep_pages, observe, observed_before, prove_with, resolved};
@@ -120,9 +122,6 @@ impl Server {
             Arc::clone(&metrics),
             replaced.elsewhere().clone(),
         );
-        if takes_over {
-            replaced.lead(&plane);
-        }
         let declared = std::mem::take(&mut config.declared);
         control.block_on(apply_file(&plane, &saved, declared, files, &source))?;
         drop(saved);
@@ -184,6 +183,7 @@ impl Server {
         let settle =
             settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, reserved_paths);
         let settle = and_try_files_again(settle, https.certificates.clone());
+        let settle = and_upgrade_so(settle, &upgrade_times);
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
         let tokens = opened.tokens;
         let dispatch = Dispatch::new(
@@ -366,7 +366,9 @@ fn open_socket(
     sockets: &Sockets,
 ) -> Result<AdminSocket, ServerError> {
     let (path, group) = (&config.proxy.admin_socket, config.proxy.admin_group.as_deref());
-    let socket = match sockets.inherited_admin(path) {
+    let there = AdminSocket::has_file(path);
+    let inherited = there.then(|| sockets.inherited_admin(path)).flatten();
+    let socket = match inherited {
         Some(listener) => AdminSocket::inherited(path, listener, group)?,
         None => AdminSocket::bind(path, group)?,
     };

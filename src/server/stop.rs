@@ -33,14 +33,15 @@ impl Server {
         // It would be on its own.
         self.upgrades.abandon();
         let timeout = **self.shutdown_timeout.load();
-        self.finish(timeout, now).await
+        self.finish(timeout, std::future::pending(), now).await
     }
 
     /// Leaves everything but what runs to the process that has taken over, and waits until that has ended, it has been
-    /// long enough, or `now` is.
+    /// long enough, or `now` is. From `soon` on it has as long as at a stop.
     pub(crate) async fn leave(
         mut self,
         taken_over: TakenOver,
+        soon: impl Future<Output = ()>,
         now: impl Future<Output = ()>,
     ) -> Stopped {
         self.keeping.iter().for_each(AbortHandle::abort);
@@ -49,12 +50,17 @@ impl Server {
             self.socket.leave();
         }
         let (timeout, upgrades) = (self.upgrade_times.load().drain, self.upgrades.clone());
-        let stopped = self.finish(timeout, now).await;
+        let stopped = self.finish(timeout, soon, now).await;
         upgrades.say_the_last().await;
         stopped
     }
 
-    async fn finish(mut self, timeout: Duration, now: impl Future<Output = ()>) -> Stopped {
+    async fn finish(
+        mut self,
+        mut timeout: Duration,
+        soon: impl Future<Output = ()>,
+        now: impl Future<Output = ()>,
+    ) -> Stopped {
         let started = Instant::now();
         self.metrics.stop();
         self.stopping.send_replace(true);
@@ -64,9 +70,11 @@ impl Server {
             in_flight = self.metrics.busy.count(),
             "stopping"
         );
-        tokio::pin!(now);
-        let mut hurried = false;
+        tokio::pin!(soon, now);
+        let (mut is_soon, mut hurried) = (false, false);
         while !self.has_ended(started) {
+            // Nobody listens any more: whoever watches over this process is to start it again.
+            hurried |= self.upgrades.has_lost_successor();
             if hurried || started.elapsed() >= timeout {
                 let cut = self.metrics.busy.count();
                 tracing::warn!(cut, "stopped before all requests had ended");
@@ -75,6 +83,10 @@ impl Server {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
+                () = &mut soon, if !is_soon => {
+                    is_soon = true;
+                    timeout = timeout.min(started.elapsed() + **self.shutdown_timeout.load());
+                }
                 () = &mut now => hurried = true,
             }
         }

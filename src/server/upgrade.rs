@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -28,6 +29,9 @@ use crate::model::{UpgradeProgress, UpgradeReport};
 use crate::rpc::UpgradeServer;
 use crate::state::Snapshot;
 use crate::store::SCHEMA;
+
+/// How long the other process may take once it has the state.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// How long a process that was killed may take to be gone.
 const GONE: Duration = Duration::from_secs(5);
@@ -69,6 +73,7 @@ struct Inner {
     taken_over: watch::Sender<Option<TakenOver>>,
     /// What is done for the process that has taken over.
     service: Mutex<Option<aftermath::Service>>,
+    is_lost: AtomicBool,
 }
 
 /// A process that has all but the state.
@@ -107,6 +112,7 @@ impl Upgrades {
                 child,
                 taken_over,
                 service: Mutex::default(),
+                is_lost: AtomicBool::new(false),
             }),
         }
     }
@@ -144,6 +150,9 @@ impl Upgrades {
     ) -> Result<UpgradeReport, UpgradeError> {
         let inner = Arc::clone(&self.inner);
         let _turn = inner.turn.try_lock().map_err(|_| UpgradeError::UnderWay)?;
+        if std::process::id() == 1 {
+            return Err(UpgradeError::FirstProcess);
+        }
         let started = Instant::now();
         let times = **inner.times.load();
         let deadline = started + times.takes_over;
@@ -202,10 +211,17 @@ impl Upgrades {
         self.inner.end_child();
     }
 
+    /// Whether the process that has taken over has ended.
+    pub(crate) fn has_lost_successor(&self) -> bool {
+        let is_lost = self.inner.service.lock().as_ref().is_some_and(aftermath::Service::is_lost);
+        is_lost || self.inner.is_lost.load(Ordering::Relaxed)
+    }
+
     /// Says to the process that has taken over what there is to say yet.
     pub(super) async fn say_the_last(&self) {
         let service = self.inner.service.lock().take();
         if let Some(service) = service {
+            self.inner.is_lost.store(service.is_lost(), Ordering::Relaxed);
             let _ = tokio::task::spawn_blocking(move || service.end()).await;
         }
     }
@@ -282,6 +298,8 @@ impl Inner {
 
     /// Hands the state over, and then the sockets. Says whether the other process has the admin socket.
     fn take_over(&self, channel: &mut Channel, snapshot: &Snapshot) -> Result<bool, UpgradeError> {
+        // Changes wait for it.
+        channel.hurry(LONGEST_PAUSE);
         let backends = snapshot.backends().map(|node| ObservedBackend {
             id: node.backend.id.clone(),
             address: node.backend.address.clone(),

@@ -8,7 +8,7 @@ use rusqlite::backup::Backup;
 
 use super::database::private_file;
 use super::lock;
-use super::{Store, StoreError};
+use super::{SCHEMA, Store, StoreError};
 
 /// A copy of the database as it was before it was given away, in the state directory.
 const COPY: &str = "state.db.before-upgrade";
@@ -31,7 +31,10 @@ impl Store {
         let unusable = |source| StoreError::Directory { path: self.directory.clone(), source };
         remove(&copy).map_err(unusable)?;
         private_file(&copy).map_err(unusable)?;
-        self.connection.execute("VACUUM INTO ?1", [path_text(&copy)])?;
+        if let Err(error) = self.connection.execute("VACUUM INTO ?1", [path_text(&copy)]) {
+            self.forget_copy();
+            return Err(error.into());
+        }
         let version = self.data_version()?;
         self.lock = None;
         Ok(Given { version })
@@ -60,6 +63,14 @@ impl Store {
     pub(crate) fn forget_copy(&self) {
         if let Err(error) = remove(&self.copy_path()) {
             tracing::warn!(%error, "a copy of the database stays in the state directory");
+        }
+    }
+
+    /// Keeps the copy of what was given away, which a newer version has changed so that this one can't read it.
+    pub(crate) fn keep_copy(&self) {
+        let kept = self.directory.join(format!("state.db.schema-{SCHEMA}"));
+        if let Err(error) = std::fs::rename(self.copy_path(), kept) {
+            tracing::error!(%error, "the copy of the database can't be kept");
         }
     }
 

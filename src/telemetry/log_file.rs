@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -15,6 +16,14 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use crate::model::{LogFileSettings, Rotation};
 
 const DAY_MS: u64 = 86_400_000;
+
+/// Whether another process has the files now, so that this one only writes to them.
+static OTHERS_ROTATE: AtomicBool = AtomicBool::new(false);
+
+/// From now on another process rotates the files of logs: two would lose lines of each other.
+pub(crate) fn never_rotate() {
+    OTHERS_ROTATE.store(true, Ordering::Relaxed);
+}
 
 /// The file that is written to.
 #[derive(Debug)]
@@ -77,7 +86,7 @@ impl LogFile {
             Rotation::Daily => today > self.day,
             Rotation::Size(most) => self.size + more > most,
         };
-        due && self.size > 0 && self.is_regular
+        due && self.size > 0 && self.is_regular && !OTHERS_ROTATE.load(Ordering::Relaxed)
     }
 
     /// Renames each file to the next number, the current one to 1, and starts a new one.

@@ -16,3 +16,4 @@ pub(crate) use access_log::{AnswerKeeper, KeptHeaders, LoggedHeader};
 pub use error::TelemetryError;
 pub use level::LevelHandle;
 pub use log::{LogHandle, TelemetryGuard, check_files, init};
+pub(crate) use log_file::never_rotate;

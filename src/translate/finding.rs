@@ -14,8 +14,10 @@ const MAX_FINDINGS: usize = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
-    /// It limits who may reach what.
+    /// It limits who may reach what, and is not translated.
     Error,
+    /// It may limit who may reach what: a person has to compare it with the result.
+    Check,
     /// Something is left out.
     Warning,
     /// It is as it was, or nearly so, in another way.
@@ -27,6 +29,7 @@ impl Severity {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
+            Self::Check => "check",
             Self::Warning => "warning",
             Self::Note => "note",
         }
@@ -104,6 +107,20 @@ impl Findings {
         self.closes_all
     }
 
+    /// A line of a file may limit who may reach what. One that stands in the list already is not listed again.
+    pub(super) fn check(&mut self, file: &Path, line: usize, text: &str) {
+        let known = self.files.iter().position(|known| known == file);
+        let number = known.unwrap_or_else(|| self.add_file(file));
+        let place = Place { file: number, line };
+        let is_error = |(severity, of, ..): &(Severity, Place, String, String)| {
+            *severity == Severity::Error && *of == place
+        };
+        if !self.found.iter().any(is_error) {
+            let message = "it may limit who may reach what: compare it with the result";
+            self.add(Severity::Check, place, text, message.to_owned());
+        }
+    }
+
     /// Something that matters is left out.
     pub(super) fn warn(
         &mut self,
@@ -126,7 +143,7 @@ impl Findings {
 
     fn add(&mut self, severity: Severity, place: Place, directive: &str, message: String) {
         // What limits access is never left out of the list.
-        if self.found.len() < MAX_FINDINGS || severity == Severity::Error {
+        if self.found.len() < MAX_FINDINGS || severity <= Severity::Check {
             let directive = on_one_line(&shorten(directive, 80));
             self.found.insert((severity, place, directive, message));
         }

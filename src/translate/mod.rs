@@ -8,6 +8,7 @@ mod caddy;
 mod draft;
 mod finding;
 mod kamal;
+mod limiting;
 mod nginx;
 mod pools;
 mod run;

@@ -1,12 +1,15 @@
 //! The translation of a whole config.
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::blocks::Blocks;
 use super::draft::Draft;
-use super::finding::Findings;
+use super::finding::{Findings, Place};
 use super::source::{Hints, Read, Source, SourceError, Translation, Work};
-use super::{caddy, kamal, nginx, traefik, tree_file};
+use super::{caddy, kamal, limiting, nginx, traefik, tree_file};
 
 impl Source {
     /// Translates a config; `path` is where it is.
@@ -19,6 +22,7 @@ impl Source {
         reader: &dyn Read,
         hints: &Hints,
     ) -> Result<Translation, SourceError> {
+        let reader = &Remembering { reader, read: RefCell::default() };
         let mut work = Work {
             source: self,
             draft: Draft::default(),
@@ -45,17 +49,41 @@ impl Source {
             }
         }
         let heading = format!("# Translated from {} by `vhost from`.", self.name());
-        let Work { mut draft, findings, .. } = work;
+        let Work { mut draft, mut findings, .. } = work;
+        for (file, text) in reader.read.borrow().iter() {
+            for (line, text) in limiting::lines(self, text) {
+                findings.check(file, line, &text);
+            }
+        }
         draft.finish(&findings);
-        Ok(Translation { config: draft.render(&heading), findings: findings.into_sorted() })
+        let config = draft.render(&heading);
+        if !config.contains("[[virtual_hosts]]") {
+            findings.warn(
+                Place::default(),
+                path.display().to_string(),
+                "no domain was found in it",
+            );
+        }
+        Ok(Translation { config, findings: findings.into_sorted() })
+    }
+}
+
+/// Remembers what was read.
+struct Remembering<'r> {
+    reader: &'r dyn Read,
+    read: RefCell<BTreeMap<PathBuf, String>>,
+}
+
+impl Read for Remembering<'_> {
+    fn matching(&self, pattern: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+        let found = self.reader.matching(pattern)?;
+        self.read.borrow_mut().extend(found.iter().cloned());
+        Ok(found)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::path::PathBuf;
-
     use proptest::prelude::*;
 
     use super::*;

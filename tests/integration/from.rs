@@ -100,13 +100,27 @@ fn check(output: &CtlOutput) -> CtlOutput {
 #[test]
 fn every_example_passes_the_check_and_its_list_is_as_expected() {
     for (source, path, code, expected) in [
-        ("nginx", "nginx/shop.conf", 0, &["everything was translated"][..]),
-        ("nginx", "nginx/certbot.conf", 0, &["everything was translated"]),
+        (
+            "nginx",
+            "nginx/shop.conf",
+            1,
+            &["2 lines to compare with the result", "everything else was translated"][..],
+        ),
+        (
+            "nginx",
+            "nginx/certbot.conf",
+            1,
+            &["2 lines to compare with the result", "everything else was translated"],
+        ),
         (
             "nginx",
             "nginx/nginx.conf",
-            0,
-            &["everything was translated", "nginx.conf:17: note: `access_log"],
+            1,
+            &[
+                "sites/admin:7: check: `deny all;`",
+                "everything else was translated",
+                "nginx.conf:17: note: `access_log",
+            ],
         ),
         (
             "nginx",
@@ -121,9 +135,9 @@ fn every_example_passes_the_check_and_its_list_is_as_expected() {
         ),
         ("caddy", "caddy/shop.Caddyfile", 0, &["everything was translated"]),
         ("caddy", "caddy/small.Caddyfile", 0, &["everything was translated"]),
-        ("caddy", "caddy/many.Caddyfile", 0, &["everything was translated"]),
-        ("traefik", "traefik/compose.yaml", 0, &["everything was translated"]),
-        ("traefik", "traefik/traefik.yml", 0, &["everything was translated"]),
+        ("caddy", "caddy/many.Caddyfile", 1, &["many.Caddyfile:20: check: `respond @outside 403`"]),
+        ("traefik", "traefik/compose.yaml", 1, &["compose.yaml:5: check: `command:"]),
+        ("traefik", "traefik/traefik.yml", 1, &["intern.yml:18: check: `basicAuth:`"]),
         ("traefik", "traefik/dynamic.toml", 0, &["everything was translated"]),
         (
             "traefik",
@@ -294,7 +308,7 @@ fn a_file_that_exists_is_replaced_by_force_alone() {
     let to = file.to_str().expect("UTF-8");
     let written =
         from("nginx", &example("nginx/shop.conf"), &["--email", "a@b.test", "--write", to]);
-    assert_eq!((written.code, written.stdout.as_str()), (0, ""), "{written:?}");
+    assert_eq!((written.code, written.stdout.as_str()), (1, ""), "{written:?}");
     let first = std::fs::read_to_string(&file).expect("it is written");
     assert!(first.contains("shop.example.com"), "{first}");
     let refused = from("nginx", &example("nginx/locked.conf"), &["--write", to]);
@@ -304,4 +318,10 @@ fn a_file_that_exists_is_replaced_by_force_alone() {
     let forced = from("nginx", &example("nginx/locked.conf"), &["--write", to, "--force"]);
     assert!(forced.stderr.contains("auth_request"), "{forced:?}");
     assert_ne!(std::fs::read_to_string(&file).expect("it is there"), first);
+    // What is no file of its own is nobody's config.
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    let to = link.to_str().expect("UTF-8");
+    let refused = from("nginx", &example("nginx/shop.conf"), &["--write", to, "--force"]);
+    assert!(refused.stderr.contains("is no regular file"), "{refused:?}");
 }

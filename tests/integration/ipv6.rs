@@ -117,7 +117,7 @@ fn one_key_listens_on_both_families_and_each_is_its_own() {
     let reloaded = vhost.ctl_ok(&["reload"]);
     let expected = format!(
         "not yet   `proxy.listen_addr_http` is [\"{own}\",\"[::]:{port}\"], the file says [\"{own}\"]: \
-         restart the server\n"
+         `vhost ctl reload --upgrade` puts it into effect\n"
     );
     assert!(reloaded.stderr.contains(&expected), "{reloaded:?}");
 }

@@ -426,10 +426,13 @@ fn what_needs_a_restart_is_told_until_it_had_one() {
         let (threads, listen) = (find("proxy.threads"), find("proxy.listen_addr_http"));
         assert_eq!((&threads["running"], &threads["file"]), (&json!("2"), &json!("3")));
         assert_eq!(listen["running"], site.vhost.http().to_string());
-        assert!(listen["hint"].as_str().unwrap().contains("restart"));
+        assert!(listen["hint"].as_str().unwrap().contains("vhost ctl reload --upgrade"));
     }
     let words = site.vhost.ctl_ok(&["reload"]).stderr;
-    assert!(words.contains("`proxy.threads` is 2, the file says 3: restart"), "{words}");
+    assert!(
+        words.contains("`proxy.threads` is 2, the file says 3: `vhost ctl reload --upgrade`"),
+        "{words}"
+    );
     assert_eq!(site.vhost.get("example.com", "/").status, 200, "it serves where it did");
     site.setup = before;
     site.edit(|setup| setup);

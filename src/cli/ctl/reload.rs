@@ -68,12 +68,15 @@ impl ReloadArgs {
         if !upgrades {
             print_restarts(&mut session.printer, &report.needs_restart);
         }
-        if let Some(problem) = shortfall(&report) {
+        let problem = shortfall(&report);
+        if upgrades {
+            // The old process serves to the end what had not drained.
+            let exit = super::upgrade::upgrade(session, &UpgradeParams::default()).await?;
+            return problem.map_or(Ok(exit), Err);
+        }
+        if let Some(problem) = problem {
             session.printer.for_scripts(&report);
             return Err(problem);
-        }
-        if upgrades {
-            return super::upgrade::upgrade(session, &UpgradeParams::default()).await;
         }
         session.printer.changed(&report, &conclusion(&report));
         Ok(ExitCode::Done)

@@ -30,7 +30,7 @@ fn it_can_be_removed_at_once_or_after_a_time() {
     assert_eq!(backends(&vhost), ["shop-b-1"]);
     assert_eq!(vhost.newest_event()["kind"], "standby_removed");
     let refused = vhost.ctl(&["undo", "shop"]);
-    assert_eq!(refused.code, 1, "{refused:?}");
+    assert_eq!(refused.code, 4, "{refused:?}");
     assert!(refused.stderr.contains("its backends were removed: deploy that version again"));
 
     vhost.ctl_ok(&["deploy", "shop", &addresses[2], "--keep", "1s"]);

@@ -155,3 +155,52 @@ fn web_sockets_of_the_old_process_end_with_their_tag() {
     assert_eq!(switch.code, 0, "{switch:?}");
     assert!(socket.echo("gone").is_err());
 }
+
+#[test]
+fn a_process_that_was_stopped_for_a_while_follows_again() {
+    let backends = backends();
+    let vhost = site(&backends).start();
+    vhost.wait_until_healthy(2);
+    let mut socket = WebSocket::open(vhost.http(), HOST);
+    let mut kept = vhost.connect();
+    assert_eq!(kept.get(HOST, "/").backend(), Some("a1"));
+    vhost.upgrade();
+    vhost.signal(nix::sys::signal::Signal::SIGSTOP);
+    vhost.ctl_ok(&["switch", HOST, "b", "--no-drain"]);
+    vhost.wait_for_log("has not followed a change");
+    vhost.signal(nix::sys::signal::Signal::SIGCONT);
+    // What it has missed comes with the next change, whatever that is.
+    vhost.ctl_ok(&["backend", "set", "a1", "--weight", "2"]);
+    assert_eq!(kept.get(HOST, "/").backend(), Some("b1"));
+    assert_eq!(replaced(&vhost).len(), 1, "it is still heard of");
+    socket.echo("still there").expect("the WebSocket lives on");
+}
+
+#[test]
+fn a_stop_of_the_old_process_gives_its_requests_their_time() {
+    let backends = backends();
+    let mut vhost = site(&backends).start();
+    vhost.wait_until_healthy(2);
+    let mut client = held(&vhost, &backends[0]);
+    vhost.upgrade();
+    vhost.signal(nix::sys::signal::Signal::SIGTERM);
+    vhost.wait_for_log("stopping");
+    backends[0].release();
+    assert_eq!(client.read_response().backend(), Some("a1"));
+    assert!(vhost.wait_for_exit(SOON).success());
+}
+
+/// A process whose successor is gone ends with a failure, so that whoever watches over it starts another.
+#[test]
+fn a_process_whose_successor_was_killed_ends() {
+    let backends = backends();
+    let mut vhost = site(&backends).start();
+    vhost.wait_until_healthy(2);
+    let _socket = WebSocket::open(vhost.http(), HOST);
+    let new = vhost.upgrade();
+    nix::sys::signal::kill(new, nix::sys::signal::Signal::SIGKILL).expect("it runs");
+    let ended = vhost.wait_for_exit(SOON);
+    assert_eq!(ended.code(), Some(1));
+    vhost.restart();
+    assert_eq!(vhost.get(HOST, "/").status, 200);
+}
