@@ -245,15 +245,28 @@ fn compare(mode: Bytewise, is_of: impl Fn(usize, usize) -> bool) -> BTreeSet<usi
                 continue;
             }
             count += 1;
-            let (old, new) = std::thread::scope(|scope| {
-                let old = scope.spawn(|| pingora.run(request, number, answer, mode));
-                let new = exchange.run(request, number, answer, mode);
-                (old.join().expect("the client does not panic"), new)
-            });
+            let mut both = || {
+                std::thread::scope(|scope| {
+                    let old = scope.spawn(|| pingora.run(request, number, answer, mode));
+                    let new = exchange.run(request, number, answer, mode);
+                    (old.join().expect("the client does not panic"), new)
+                })
+            };
+            let (mut old, new) = both();
             if old == new {
                 continue;
             }
-            let listed = explained(request.name, answer.name, &old, &new);
+            let mut listed = explained(request.name, answer.name, &old, &new);
+            if listed.is_empty() {
+                // On a busy machine Pingora's carrier may close between two pipelined requests. Ours must do the same
+                // each time.
+                let (again, same) = both();
+                if same == new && again == new {
+                    continue;
+                }
+                old = again;
+                listed = explained(request.name, answer.name, &old, &new);
+            }
             if listed.is_empty() {
                 let case = format!("{}; {}", request.name, answer.name);
                 wrong.push(describe(&case, &old, &new));
