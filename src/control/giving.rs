@@ -1,6 +1,7 @@
 //! The writer's role, given to a successor.
 
-use super::{ControlError, ControlPlane, Follow, TellOutcome};
+use super::followers::{Follow, TellOutcome};
+use super::{ControlError, ControlPlane};
 use crate::model::{Change, Outcome};
 use crate::state::{ReadyMade, Snapshot};
 use crate::tls::PeerFiles;
@@ -44,7 +45,7 @@ impl ControlPlane {
         .await
     }
 
-    /// Calls `first` with the state of now, and has every change from now on followed: no change is made in between.
+    /// Calls `first` with the current state, and calls `follow` for each later change. None comes in between.
     pub(crate) fn lead(&self, first: impl FnOnce(&Snapshot), follow: Follow) {
         let mut writer = self.inner.lock();
         first(&self.snapshot());
@@ -64,16 +65,24 @@ impl ControlPlane {
         writer.publisher.publish(next);
     }
 
-    /// Writes how a drain ended that was begun in a process that this one has replaced.
+    /// Writes how a switch went on: one of this process, or of one that it has replaced.
     ///
     /// # Errors
     /// When it can't be saved.
-    pub(crate) async fn note_outcome(
+    pub(crate) async fn set_outcome(
         &self,
         event: u64,
         outcome: Outcome,
     ) -> Result<(), ControlError> {
-        self.set_outcome(event, outcome).await
+        let after = outcome.clone();
+        let set = self.writing(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?));
+        match (set.await, self.inner.outcomes.get()) {
+            (Err(ControlError::TakenOver), Some(tell)) => {
+                tell(event, after);
+                Ok(())
+            }
+            (set, _) => set,
+        }
     }
 
     /// Marks the drains as interrupted that were begun in processes that have all ended, and that nobody has said the

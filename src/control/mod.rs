@@ -18,6 +18,7 @@ mod error;
 mod export;
 mod files;
 pub(crate) mod find;
+mod followers;
 mod forecast;
 mod gate;
 mod giving;
@@ -43,7 +44,7 @@ pub(crate) use error::ControlError;
 pub(crate) use export::Secrets;
 pub(crate) use gate::{ProbeNow, Probed};
 pub(crate) use plan::SwitchTarget;
-pub(crate) use plane::{ControlOptions, ControlPlane, Effect, Follow, TellOutcome};
+pub(crate) use plane::{ControlOptions, ControlPlane, Effect};
 pub(crate) use reach::Reach;
 pub(crate) use reload::ReloadOptions;
 

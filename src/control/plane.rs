@@ -10,11 +10,12 @@ use tokio::sync::{Semaphore, watch};
 use super::announce::announce;
 use super::claims::{Claims, UnderWay};
 use super::edit::Edit;
+use super::followers::{Follow, TellOutcome};
 use super::{Caller, ControlError, ProbeNow, Reach, files};
 use crate::clock::now_ms;
 use crate::counters::{Elsewhere, Metrics};
 use crate::crash_point::crash_point;
-use crate::model::{Actor, Change, DomainName, EventKind, HealthCheckOptions, Outcome};
+use crate::model::{Actor, DomainName, EventKind, HealthCheckOptions};
 use crate::state::{Publisher, Reader, Snapshot};
 use crate::store::{Commit, HistoryReader, Store, StoreError};
 
@@ -74,13 +75,6 @@ pub(super) struct Writer {
     pub(super) followers: Option<Follow>,
 }
 
-/// Has the processes follow that this one has replaced: changes, and the state that they lead to. Blocks until they do.
-/// Given by the server.
-pub(crate) type Follow = Box<dyn Fn(&Snapshot, &[Change]) + Send>;
-
-/// Takes the outcome of a drain, with the number of its event.
-pub(crate) type TellOutcome = Box<dyn Fn(u64, Outcome) + Send + Sync>;
-
 /// A change that has been persisted and published.
 #[derive(Debug)]
 pub(super) struct Applied {
@@ -124,7 +118,7 @@ impl ControlPlane {
         elsewhere: Elsewhere,
     ) -> Self {
         let history = store.history();
-        // What can't be read now is not read when it matters either, and then somebody is told.
+        // If it can't be read, it will be logged where the end of a drain can't be written.
         let started_with = history.newest().unwrap_or_default();
         let writer = Mutex::new(Writer { store, publisher, is_over: false, followers: None });
         let claims = Claims::default();
@@ -297,23 +291,6 @@ impl ControlPlane {
         .await
     }
 
-    /// Writes how a switch went on.
-    pub(super) async fn set_outcome(
-        &self,
-        event: u64,
-        outcome: Outcome,
-    ) -> Result<(), ControlError> {
-        let after = outcome.clone();
-        let set = self.writing(move |writer, _| Ok(writer.store.set_outcome(event, &outcome)?));
-        match (set.await, self.inner.outcomes.get()) {
-            (Err(ControlError::TakenOver), Some(tell)) => {
-                tell(event, after);
-                Ok(())
-            }
-            (set, _) => set,
-        }
-    }
-
     /// Reads the history; no change waits for it.
     pub(super) async fn reading<T: Send + 'static>(
         &self,
@@ -325,7 +302,7 @@ impl ControlPlane {
     }
 
     /// Writes, and wakes those who watch the history.
-    async fn writing<T: Send + 'static>(
+    pub(super) async fn writing<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer, &Reader) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ControlError> {

@@ -97,7 +97,7 @@ impl Channel {
     /// What the other end says next.
     ///
     /// # Errors
-    /// When it has ended, says nothing in time, or nothing that can be understood.
+    /// When it has ended, is too slow, or sends what is no message.
     pub(crate) fn receive<M: DeserializeOwned>(&mut self) -> Result<M, ChannelError> {
         let mut searched = 0;
         loop {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_says_nothing_or_nonsense_is_told_apart_from_one_who_has_ended() {
+    fn silence_and_nonsense_are_other_errors_than_the_end() {
         let [one, mut other] = pair();
         other.deadline = Instant::now() + Duration::from_millis(20);
         assert!(matches!(other.receive::<String>(), Err(ChannelError::Late)));

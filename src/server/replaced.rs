@@ -203,7 +203,7 @@ impl ReplacedProcesses {
 async fn write(plane: ControlPlane, mut noted: mpsc::UnboundedReceiver<Note>) {
     while let Some(note) = noted.recv().await {
         let written = match note {
-            Note::Outcome(event, outcome) => plane.note_outcome(event, outcome).await,
+            Note::Outcome(event, outcome) => plane.set_outcome(event, outcome).await,
             Note::AllHaveEnded => plane.end_interrupted().await,
         };
         if let Err(error) = written {

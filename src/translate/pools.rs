@@ -66,9 +66,10 @@ pub(super) fn slug(name: &str) -> String {
 }
 
 fn unique(wish: &str, taken: &BTreeSet<String>) -> String {
-    if !taken.contains(wish) {
-        return wish.to_owned();
+    let (mut name, mut number) = (wish.to_owned(), 2_usize);
+    while taken.contains(&name) {
+        name = format!("{wish}-{number}");
+        number += 1;
     }
-    let mut numbered = (2..).map(|number| format!("{wish}-{number}"));
-    numbered.find(|name| !taken.contains(name)).expect("numbers don't end")
+    name
 }

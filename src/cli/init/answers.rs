@@ -135,7 +135,7 @@ fn app_of(domain: &DomainName) -> AppName {
     let name = domain.to_string();
     let mut labels = name.split('.').filter(|label| !matches!(*label, "*" | "www" | ""));
     let label = labels.next().and_then(|label| label.parse().ok());
-    label.unwrap_or_else(|| "app".parse().expect("a name"))
+    label.unwrap_or_else(|| "app".parse().expect("`app` is a name that apps may have"))
 }
 
 #[cfg(test)]

@@ -18,9 +18,9 @@ pub(in crate::translate) fn translate(blocks: &Blocks, work: &mut Work<'_>) {
     }
     let sites: Vec<_> = directives.iter().filter(|it| !it.name.is_empty()).collect();
     // Without braces, a file is one site.
-    let is_bare = sites.first().is_some_and(|first| first.block.is_none());
-    if is_bare {
-        let (first, rest) = sites.split_first().expect("there is a first");
+    if let Some((first, rest)) = sites.split_first()
+        && first.block.is_none()
+    {
         let block = rest.iter().map(|&it| it.clone()).collect();
         site::add(&Directive { block: Some(block), ..(*first).clone() }, &mut whole, work);
     } else {

@@ -37,8 +37,8 @@ pub(super) fn add(
     }
     let tag = match &target {
         Some(target) => {
-            if target.path.as_deref().is_some_and(|path| path != "/") {
-                let pass = pass.expect("a target comes from it");
+            let is_replaced = target.path.as_deref().is_some_and(|path| path != "/");
+            if let Some(pass) = pass.filter(|_| is_replaced) {
                 let why = "not in vhost: a path is not replaced by another; requests keep theirs";
                 work.findings.warn(pass.place, pass.shown(), why);
             }
