@@ -12,6 +12,13 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// SipHash-1-3 of the bytes with this key: who does not know it can't tell what it makes of them.
+pub fn keyed_hash(key: u64, bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(key, 0);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

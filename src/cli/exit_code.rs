@@ -28,6 +28,10 @@ worded! {
         Unhealthy = 6 "not healthy in time, nothing changed; or no certificate in time",
         /// The change was made, but its drain did not end in time.
         NotDrained = 7 "switched, but not drained in time",
+        /// The new tag was worse than the old one by its own traffic, and the old one is live again.
+        RolledBack = 8 "the new tag was worse by its own traffic, and was rolled back",
+        /// The traffic did not say whether the new tag is worse: it stays, or its rollout is paused.
+        CannotTell = 9 "the traffic did not say whether the new tag is worse",
         /// Ctrl-C, after the operation had begun: 128 and the number of SIGINT, as shells have it.
         Interrupted = 130 "interrupted; the server goes on",
     }
@@ -108,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_numbers_never_change() {
-        assert_eq!(ExitCode::ALL.map(ExitCode::number), [0, 1, 2, 3, 4, 5, 6, 7, 130]);
+        assert_eq!(ExitCode::ALL.map(ExitCode::number), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130]);
         for (kind, number) in [
             (FaultKind::NotFound, 4),
             (FaultKind::AlreadyExists, 5),

@@ -1,8 +1,8 @@
 //! What the log has of an event of the history.
 
-use tracing::info;
+use tracing::{error, info, warn};
 
-use crate::model::{Actor, EventKind, ReleaseLabel, Tag};
+use crate::model::{Actor, EventKind, ReleaseLabel, SplitMove, Tag, TrialEnd, TrialNews};
 
 /// Logs an event: one line for each domain that moves, and one for all else.
 pub(super) fn announce(revision: u64, actor: &Actor, event: &EventKind) {
@@ -12,6 +12,49 @@ pub(super) fn announce(revision: u64, actor: &Actor, event: &EventKind) {
                 let (domain, from, to) = (&step.domain, step.from.as_str(), step.to.as_str());
                 info!(revision, %actor, event = "switched", %domain, from, to, undo, forced, reason, "state changed");
             }
+        }
+        EventKind::Split { moves, reason } => {
+            for SplitMove { domain, tag, before, after } in moves {
+                let tag = tag.as_str();
+                info!(revision, %actor, event = "split", %domain, tag, %before, %after, reason, "state changed");
+            }
+        }
+        EventKind::Trial { id, trial, domains, from, to, news } => {
+            let (from, to) = (from.as_str(), to.as_str());
+            for domain in domains {
+                match news {
+                    TrialNews::Started { steps } => {
+                        info!(revision, %actor, event = "trial_started", trial_id = id, %trial, %domain, from, to, %steps, "state changed");
+                    }
+                    TrialNews::Stepped { share } => {
+                        info!(revision, %actor, event = "trial_stepped", trial_id = id, %trial, %domain, from, to, %share, "state changed");
+                    }
+                    TrialNews::Paused => {
+                        info!(revision, %actor, event = "trial_paused", trial_id = id, %trial, %domain, from, to, "state changed");
+                    }
+                    TrialNews::Resumed => {
+                        info!(revision, %actor, event = "trial_resumed", trial_id = id, %trial, %domain, from, to, "state changed");
+                    }
+                    TrialNews::Alarm { cause } | TrialNews::Ended { end: TrialEnd::Alarm, cause: Some(cause) } => {
+                        error!(revision, %actor, event = "trial_alarm", trial_id = id, %trial, %domain, from, to, cause, "the new tag is worse, and the old one can't take its place");
+                    }
+                    TrialNews::Ended { end: TrialEnd::RolledBack, cause } => {
+                        warn!(revision, %actor, event = "trial_ended", trial_id = id, %trial, %domain, from, to, end = %TrialEnd::RolledBack, cause, "state changed");
+                    }
+                    TrialNews::Ended { end, cause } => {
+                        info!(revision, %actor, event = "trial_ended", trial_id = id, %trial, %domain, from, to, %end, cause, "state changed");
+                    }
+                    TrialNews::Unknown => {}
+                }
+            }
+        }
+        EventKind::PreviewMade { domain, tag, until_ms } => {
+            let tag = tag.as_str();
+            info!(revision, %actor, event = "preview_made", %domain, tag, until_ms, "state changed");
+        }
+        EventKind::PreviewsEnded { domain, tags } => {
+            let tags = tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
+            info!(revision, %actor, event = "previews_ended", %domain, tags, "state changed");
         }
         EventKind::DomainAdded { domain, live } => {
             let tag = live.as_str();

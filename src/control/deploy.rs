@@ -14,11 +14,12 @@ use super::edit::Edit;
 use super::left::Left;
 use super::left_tags::LeftTags;
 use super::plane::{Applied, off_the_runtime};
+use super::trials::{Begin, trial_of};
 use super::{Caller, ControlError, ControlPlane, files, gate};
 use crate::clock::{now_ms, whole_millis};
 use crate::model::{
     Backend, Change, DeployOptions, DeployPlan, DeployProgress, DeployReport, EventKind, KeptPlan,
-    Millis, Outcome, PlannedDeploy, PoolName, SwitchEnd,
+    Millis, Outcome, PlannedDeploy, PoolName, RolloutOptions, SwitchEnd,
 };
 use crate::state::{BackendNode, ReadyMade, Snapshot};
 use crate::tls::PeerFiles;
@@ -62,9 +63,19 @@ impl ControlPlane {
             return Ok(unchanged(&snapshot));
         }
         let started = Instant::now();
+        let begin = match &options.rollout {
+            Some(rollout) => Begin::steps(&RolloutOptions {
+                steps: rollout.steps.clone(),
+                max_wait_ms: rollout.max_wait_ms,
+                unguarded: false,
+                guard: options.switch.guard.clone().unwrap_or_default(),
+                switch: options.switch.clone(),
+            }, &self.inner.baseline),
+            None => Begin::whole(options.switch.guard.clone(), false, &self.inner.baseline),
+        };
         let operation = self.begin(caller.actor.clone(), first.event(not_yet(), &options)).await?;
         let committed =
-            self.prove_and_commit(&caller, &options, planned, at_ms, operation, &progress).await;
+            self.prove_and_commit(&caller, &options, planned, at_ms, operation, &begin, &progress).await;
         let (plan, applied, left, gate_ms, switch_ms) = match committed {
             Ok(committed) => committed,
             Err(error) => {
@@ -90,6 +101,7 @@ impl ControlPlane {
             switch_ms,
         });
         let mut report = DeployReport {
+            trial: trial_of(&applied.snapshot, &plan.steps, begin.id),
             apps: plan.apps.clone(),
             steps: plan.steps.clone(),
             revision,
@@ -102,7 +114,7 @@ impl ControlPlane {
         };
         let tags = self.left_tags(&applied.snapshot, &plan.steps);
         report.ended_after_ms = tags.end_in(&applied.snapshot).map(whole_millis);
-        if !options.switch.no_drain {
+        if !options.switch.no_drain && options.rollout.is_none() {
             let draining = Instant::now();
             report.outcome = self.drain_left(&left, &tags, &options, &progress).await;
             report.web_sockets = tags.web_sockets(&self.snapshot());
@@ -210,6 +222,7 @@ impl ControlPlane {
     }
 
     /// Proves the new backends and commits. Where others change what the plan depends on, it is made anew.
+    #[expect(clippy::too_many_arguments, reason = "each is another thing")]
     async fn prove_and_commit(
         &self,
         caller: &Caller,
@@ -217,6 +230,7 @@ impl ControlPlane {
         planned: Option<&PlannedDeploy>,
         at_ms: u64,
         operation: u64,
+        begin: &Begin,
         progress: &(impl Fn(DeployProgress) + Send + Sync),
     ) -> Result<(Plan, Applied, Left, u64, Millis), ControlError> {
         let started = Instant::now();
@@ -232,7 +246,7 @@ impl ControlPlane {
             let switching = Instant::now();
             let (changes, event) =
                 (plan.changes.clone(), plan.event(first_outcome(options), options));
-            let (asked, mut caller) = (options.clone(), caller.clone());
+            let (asked, mut caller, begin) = (options.clone(), caller.clone(), begin.clone());
             // It was looked at when the deploy began; what was changed since is compared below.
             caller.revisions = None;
             let (applied, before) = self
@@ -241,6 +255,7 @@ impl ControlPlane {
                     if again.changes != changes {
                         return Ok((None, None));
                     }
+                    let changes = plan::begun(changes, now, &begin);
                     let edit = Edit {
                         files,
                         ready_made,
@@ -335,11 +350,16 @@ fn not_yet() -> Outcome {
 }
 
 fn first_outcome(options: &DeployOptions) -> Outcome {
-    if options.switch.no_drain { Outcome::NotDrained } else { Outcome::Draining }
+    match (&options.rollout, options.switch.no_drain) {
+        (Some(_), _) => Outcome::Done,
+        (None, true) => Outcome::NotDrained,
+        (None, false) => Outcome::Draining,
+    }
 }
 
 fn unchanged(snapshot: &Snapshot) -> DeployReport {
     DeployReport {
+        trial: None,
         apps: Vec::new(),
         steps: Vec::new(),
         revision: snapshot.revision(),

@@ -131,6 +131,10 @@ fn made(event: &EventKind, difference: &Difference) -> bool {
         EventKind::Switch { outcome, .. } => {
             field == Some(LIVE) && !matches!(outcome, Outcome::GateFailed { .. })
         }
+        EventKind::Trial { news, .. } => field == Some(LIVE) && news.sets_live(),
+        EventKind::Split { .. }
+        | EventKind::PreviewMade { .. }
+        | EventKind::PreviewsEnded { .. } => false,
         EventKind::DomainAdded { .. }
         | EventKind::BackendAdded { .. }
         | EventKind::AppAdded { .. } => difference.live.is_some(),

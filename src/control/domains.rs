@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::edit::Edit;
 use super::{Caller, ControlError, ControlPlane, Effect, Reach, find};
 use crate::model::record::{self, Differing, Record};
-use crate::model::{Change, DomainName, EventKind, OptionError, VirtualHost};
+use crate::model::{Beside, Change, DomainName, EventKind, OptionError, VirtualHost};
 use crate::state::Snapshot;
 
 /// A virtual host to be added.
@@ -120,6 +120,7 @@ fn set(
     if after.app() != before.app() {
         // The tag before is one of the other app.
         after.previous = None;
+        after.beside = Beside::default();
     }
     let changed = changes(before.differences(&after));
     if changed.is_empty() {

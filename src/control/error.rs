@@ -10,10 +10,14 @@ use crate::model::{
     OptionError, PoolName, Tag, counted, with_causes,
 };
 use crate::store::StoreError;
+use super::trials::TrialError;
 
 /// Why a command was refused, or how far it came. Unless it says otherwise, nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControlError {
+    /// It is about splits, trials or previews.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
     /// There is no such virtual host.
     #[error("unknown domain `{domain}`")]
     UnknownDomain {

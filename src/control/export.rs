@@ -107,7 +107,7 @@ fn write_app(text: &mut String, app: &App) {
 
 /// Writes a domain, and says whether anything of it is hidden.
 fn write_domain(text: &mut String, virtual_host: &VirtualHost, secrets: Secrets) -> bool {
-    let VirtualHost { domain, live, previous: _, top, options } = virtual_host;
+    let VirtualHost { domain, live, previous: _, beside: _, top, options } = virtual_host;
     begin(text, "[[virtual_hosts]]");
     write_key(text, "domain", escaped(domain));
     write_key(text, "enabled_backends_tag", escaped(live));

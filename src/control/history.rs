@@ -78,6 +78,7 @@ impl ControlPlane {
                     .any(|step| step.from == tag || (step.to == tag && !failed))
             }
             EventKind::DomainAdded { live, .. } => *live == tag,
+            EventKind::Trial { from, to, .. } => *from == tag || *to == tag,
             _ => false,
         }))
     }

@@ -29,11 +29,14 @@ mod loss;
 mod plan;
 mod plane;
 mod planned;
+mod previews;
 mod reach;
 mod reconcile;
 mod reload;
 mod settings;
+mod splits;
 mod switch;
+mod trials;
 mod wait;
 
 pub(crate) use backends::BackendEdit;
@@ -47,6 +50,7 @@ pub(crate) use plan::SwitchTarget;
 pub(crate) use plane::{ControlOptions, ControlPlane, Effect};
 pub(crate) use reach::Reach;
 pub(crate) use reload::ReloadOptions;
+pub(crate) use trials::{BaselineNow, Stepped, TrialError, TrialStep, kind_of};
 
 #[cfg(test)]
 mod tests;

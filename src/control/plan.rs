@@ -41,12 +41,15 @@ pub(super) fn plan(
             if !seen.insert(domain.clone()) {
                 return Err(ControlError::NamedTwice { name: name.clone() });
             }
-            if to == virtual_host.live {
+            let mut left = virtual_host.live_tags().filter(|tag| **tag != to).peekable();
+            if left.peek().is_none() {
                 plan.unchanged.push(domain);
-            } else {
-                find::carried(snapshot, &virtual_host.pool(&to))?;
-                plan.steps.push(SwitchStep { domain, from: virtual_host.live.clone(), to });
+                continue;
             }
+            find::carried(snapshot, &virtual_host.pool(&to))?;
+            plan.steps.extend(left.map(|from| {
+                SwitchStep { domain: domain.clone(), from: from.clone(), to: to.clone() }
+            }));
         }
     }
     Ok(plan)
@@ -137,6 +140,10 @@ pub(super) fn foreign<'a>(
 
 /// The tag before; or, of a domain that was never switched, the only tag beside the live one.
 fn previous_tag(snapshot: &Snapshot, virtual_host: &VirtualHost) -> Result<Tag, ControlError> {
+    // What was begun last was to give other tags a share.
+    if !virtual_host.beside.tags().is_empty() {
+        return Ok(virtual_host.live.clone());
+    }
     let previous = virtual_host.previous.as_ref();
     let domain = virtual_host.domain.clone();
     let previous = previous.ok_or(ControlError::NothingToUndo { domain })?;

@@ -11,7 +11,7 @@ use super::announce::announce;
 use super::claims::{Claims, UnderWay};
 use super::edit::Edit;
 use super::followers::{Follow, TellOutcome};
-use super::{Caller, ControlError, ProbeNow, Reach, files};
+use super::{BaselineNow, Caller, ControlError, ProbeNow, Reach, files};
 use crate::clock::now_ms;
 use crate::counters::{Elsewhere, Metrics};
 use crate::crash_point::crash_point;
@@ -55,6 +55,7 @@ pub(super) struct Inner {
     pub(super) reader: Reader,
     pub(super) options: ArcSwap<ControlOptions>,
     pub(super) probe: ProbeNow,
+    pub(super) baseline: BaselineNow,
     pub(super) metrics: Arc<Metrics>,
     pub(super) elsewhere: Elsewhere,
     /// The number of the newest event when this process began.
@@ -114,6 +115,7 @@ impl ControlPlane {
         reader: Reader,
         options: ControlOptions,
         probe: ProbeNow,
+        baseline: BaselineNow,
         metrics: Arc<Metrics>,
         elsewhere: Elsewhere,
     ) -> Self {
@@ -132,6 +134,7 @@ impl ControlPlane {
                 reader,
                 options,
                 probe,
+                baseline,
                 metrics,
                 elsewhere,
                 started_with,

@@ -18,8 +18,9 @@ impl PlannedSwitch {
     /// backends of the tags that they leave and join. Health moves all the time; the gate is for that.
     pub(super) fn check(&self, snapshot: &Snapshot) -> Result<(), ControlError> {
         for step in &self.steps {
-            let now = &find::domain(snapshot, &step.domain)?.virtual_host.live;
-            if *now != step.from {
+            let host = &find::domain(snapshot, &step.domain)?.virtual_host;
+            let now = &host.live;
+            if !host.live_tags().any(|tag| *tag == step.from) {
                 let what = format!("`{}` is on `{now}` now, not on `{}`", step.domain, step.from);
                 return Err(ControlError::PlanOutdated { what });
             }

@@ -328,13 +328,11 @@ fn merge_domains(
             }
             (Some(old), Some(now)) => {
                 let live = pick(&old.live, &new.live, &now.live);
-                let moved = live != now.live;
+                let moved = if live == now.live { now.clone() } else { now.moved_to(&live) };
                 VirtualHost {
-                    domain: now.domain.clone(),
-                    previous: if moved { Some(now.live.clone()) } else { now.previous.clone() },
-                    live,
                     top: record::merged(&now.top, &old.top, &new.top),
                     options: now.options.merged(&old.options, &new.options),
+                    ..moved
                 }
             }
         };

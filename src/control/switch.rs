@@ -6,11 +6,13 @@ use std::time::Instant;
 use super::edit::Edit;
 use super::left_tags::LeftTags;
 use super::plan::{Plan, SwitchTarget};
-use super::{Caller, ControlError, ControlPlane, find, gate, plan};
+use super::splits::check_proven;
+use super::trials::{Begin, check_free};
+use super::{Caller, ControlError, ControlPlane, find, gate, plan, trials};
 use crate::clock::whole_millis;
 use crate::model::{
-    BackendId, Change, DomainName, EventKind, KeptPlan, Millis, Outcome, PlannedSwitch, SwitchEnd,
-    SwitchOptions, SwitchProgress, SwitchReport, SwitchStep, VirtualHost,
+    BackendId, Change, DomainName, EventKind, KeptPlan, Millis, Outcome, PlannedSwitch, PoolName,
+    SwitchEnd, SwitchOptions, SwitchProgress, SwitchReport, SwitchStep, TrialNews,
 };
 use crate::state::Snapshot;
 
@@ -42,7 +44,8 @@ impl ControlPlane {
         if !options.force {
             self.refuse_foreign(&snapshot, &plan.steps).await?;
         }
-        self.carry_out(caller, plan, undo, options, None, progress).await
+        let begin = Begin::whole(options.guard.clone(), undo, &self.inner.baseline);
+        self.carry_out(caller, plan, undo, options, None, begin, progress).await
     }
 
     /// Makes the switch that [`Self::plan_switch`] gave `token` for: that one and no other.
@@ -64,7 +67,8 @@ impl ControlPlane {
         planned.check(&self.snapshot())?;
         let plan = Plan { steps: planned.steps.clone(), unchanged: Vec::new() };
         let options = planned.options.clone();
-        self.carry_out(caller.into(), plan, false, options, Some(planned), progress).await
+        let begin = Begin::whole(options.guard.clone(), false, &self.inner.baseline);
+        self.carry_out(caller.into(), plan, false, options, Some(planned), begin, progress).await
     }
 
     /// A domain in no app is not moved to the backends of another one by a slip of the fingers.
@@ -84,13 +88,16 @@ impl ControlPlane {
         })
     }
 
-    async fn carry_out(
+    /// Makes a switch, or begins a rollout: `begin` says how the new tag becomes live.
+    #[expect(clippy::too_many_arguments, reason = "each is another thing")]
+    pub(super) async fn carry_out(
         &self,
         caller: Caller,
         plan: Plan,
         undo: bool,
         options: SwitchOptions,
         planned: Option<PlannedSwitch>,
+        begin: Begin,
         progress: impl Fn(SwitchProgress) + Send + Sync,
     ) -> Result<SwitchReport, ControlError> {
         let mut claim = self.inner.claims.take(&plan.steps, undo)?;
@@ -120,15 +127,20 @@ impl ControlPlane {
         let gate_ms = whole_millis(started.elapsed());
 
         let switching = Instant::now();
-        let first = if options.no_drain { Outcome::NotDrained } else { Outcome::Draining };
+        let is_rollout = begin.rollout().is_some();
+        let first = match (is_rollout, options.no_drain) {
+            (true, _) => Outcome::Done,
+            (false, true) => Outcome::NotDrained,
+            (false, false) => Outcome::Draining,
+        };
         let edit = event(first.clone(), &options);
         let steps = plan.steps.clone();
-        let percent = self.options().min_healthy_percent;
+        let (percent, trial) = (self.options().min_healthy_percent, begin.id);
         let committed = self
             .change(caller, move |snapshot| {
                 // Again, now that nobody else can change the state.
                 planned.as_ref().map_or(Ok(()), |planned| planned.check(snapshot))?;
-                commit(snapshot, &steps, proven.as_ref(), percent, edit).map(Some)
+                commit(snapshot, &steps, proven.as_ref(), percent, edit, &begin).map(Some)
             })
             .await
             .and_then(|applied| applied.ok_or(ControlError::Stopping));
@@ -153,9 +165,14 @@ impl ControlPlane {
             gate_ms,
             switch_ms,
             drain_ms: 0,
+            trial: None,
             web_sockets: 0,
             ended_after_ms: None,
         };
+        report.trial = trials::trial_of(&applied.snapshot, &report.steps, trial);
+        if is_rollout {
+            return Ok(report);
+        }
         let left = self.left_tags(&applied.snapshot, &report.steps);
         report.ended_after_ms = left.end_in(&applied.snapshot).map(whole_millis);
         if !options.no_drain {
@@ -193,18 +210,28 @@ impl ControlPlane {
         options: &SwitchOptions,
         progress: &(impl Fn(SwitchProgress) + Send + Sync),
     ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
+        let pools = plan::joined(&self.snapshot(), steps)?;
+        self.prove_pools(&pools, options, progress).await
+    }
+
+    /// Proves pools. `None` when the gate was skipped.
+    pub(super) async fn prove_pools(
+        &self,
+        pools: &BTreeSet<PoolName>,
+        options: &SwitchOptions,
+        progress: &(impl Fn(SwitchProgress) + Send + Sync),
+    ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
         let snapshot = self.snapshot();
-        let pools = plan::joined(&snapshot, steps)?;
         if options.force {
             // Not proven is one thing; that nobody could answer is another.
-            for pool in &pools {
+            for pool in pools {
                 gate::ready_pool(&snapshot, pool)?;
             }
             return Ok(None);
         }
         let deadline = Instant::now() + options.timeout().unwrap_or(self.options().gate_timeout);
         let mut proven = BTreeSet::new();
-        for pool in &pools {
+        for pool in pools {
             let timeout = deadline.saturating_duration_since(Instant::now());
             let percent = self.options().min_healthy_percent;
             let report = |healthy, needed, total| {
@@ -240,6 +267,7 @@ fn unchanged(snapshot: &Snapshot, plan: Plan) -> SwitchReport {
         gate_ms: 0,
         switch_ms: Some(Millis::default()),
         drain_ms: 0,
+        trial: None,
         web_sockets: 0,
         ended_after_ms: None,
     }
@@ -252,27 +280,33 @@ fn commit(
     proven: Option<&BTreeSet<BackendId>>,
     percent: u8,
     event: EventKind,
+    begin: &Begin,
 ) -> Result<Edit, ControlError> {
-    let mut changes = Vec::new();
+    let (mut changes, mut domains, mut trial) = (Vec::new(), BTreeSet::new(), None);
     for step in steps {
         let before = &find::domain(snapshot, &step.domain)?.virtual_host;
-        if before.live != step.from || before.domain != step.domain {
+        let is_left = before.live_tags().any(|tag| *tag == step.from);
+        if !is_left || before.domain != step.domain {
             return Err(ControlError::Moved { what: step.domain.to_string() });
         }
-        let to = before.pool(&step.to);
-        find::carried(snapshot, &to)?;
-        if let Some(proven) = proven {
-            let pool = gate::ready_pool(snapshot, &to)?;
-            let healthy = pool.ready().filter(|node| proven.contains(&node.backend.id)).count();
-            if healthy < gate::needed(pool.ready().count(), percent) {
-                return Err(ControlError::Moved { what: step.to.to_string() });
-            }
+        check_proven(snapshot, &before.pool(&step.to), proven, percent)?;
+        if begin.rollout().is_some() {
+            check_free(before)?;
         }
-        changes.push(Change::PutDomain(VirtualHost {
-            live: step.to.clone(),
-            previous: Some(step.from.clone()),
-            ..before.clone()
-        }));
+        // A domain that leaves several tags has a step for each of them.
+        if domains.insert(step.domain.clone()) {
+            let app = before.app().and_then(|app| snapshot.app(app)).map(|node| &node.app.options);
+            let next = begin.on(before, &step.to, app);
+            trial = trial.or_else(|| next.beside.trial.clone());
+            changes.push(Change::PutDomain(next));
+        }
     }
+    let event = match (begin.rollout(), &trial) {
+        (Some(rollout), Some(trial)) => {
+            let news = TrialNews::Started { steps: rollout.clone() };
+            trials::event(trial, domains.into_iter().collect(), news)
+        }
+        _ => event,
+    };
     Ok(Edit::new(changes, event))
 }

@@ -46,6 +46,7 @@ impl Plane {
             reader.clone(),
             options,
             probe,
+            std::sync::Arc::new(|_, _, _| None),
             std::sync::Arc::default(),
             crate::counters::Elsewhere::default(),
         );
@@ -100,6 +101,7 @@ fn virtual_host(domain: &str) -> VirtualHost {
         domain: domain.parse().unwrap(),
         live: "a".parse().unwrap(),
         previous: None,
+        beside: crate::model::Beside::default(),
         top: crate::model::TopOptions { http_to_https: false, ..Default::default() },
         options: crate::model::HostOptions::default(),
     }

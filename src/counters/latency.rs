@@ -97,6 +97,16 @@ impl LatencyCells {
         Self(self.0.iter().zip(&before.0).map(|(now, was)| now.saturating_sub(*was)).collect())
     }
 
+    /// How many have each length, with the longest duration of it, in microseconds; the last is of what is longer
+    /// than all of them.
+    pub fn histogram(&self) -> (Vec<u64>, &[u64]) {
+        let longest = |cell| {
+            let (first, width) = bounds_of(cell);
+            first + width - 1
+        };
+        ((0..CELLS - 1).map(longest).collect(), &self.0)
+    }
+
     /// The duration that a share of them, 0 to 1, does not exceed: the middle of its cell. Nothing
     /// where there are none.
     pub fn quantile(&self, share: f64) -> Option<Duration> {

@@ -7,6 +7,7 @@ mod elsewhere;
 mod in_flight;
 mod latency;
 mod metrics;
+mod observed;
 
 pub(crate) use byte_pool::BytePool;
 pub(crate) use departure::Departure;
@@ -14,3 +15,4 @@ pub(crate) use elsewhere::{Elsewhere, Remains, Replaced};
 pub(crate) use in_flight::{InFlight, InFlightGuard};
 pub(crate) use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub(crate) use metrics::{DroppedLines, Metrics};
+pub(crate) use observed::{CELLS, CellCounts, Observed, Sample};

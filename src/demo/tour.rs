@@ -144,6 +144,7 @@ fn config(folder: &Path, backends: &[(&str, &str, SocketAddr)]) -> Config {
     config.health_check.check.interval_secs = Seconds::try_from(1.0).ok();
     config.declared.domains.push(VirtualHost {
         previous: None,
+        beside: crate::model::Beside::default(),
         domain: domain(),
         live: parsed("a"),
         top: TopOptions { http_to_https: false, ..Default::default() },

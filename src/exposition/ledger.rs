@@ -183,6 +183,7 @@ mod tests {
             domain: name.parse().unwrap(),
             live: live.parse().unwrap(),
             previous: None,
+            beside: crate::model::Beside::default(),
             top: crate::model::TopOptions { http_to_https: false, ..Default::default() },
             options: crate::model::HostOptions::default(),
         })
@@ -197,10 +198,11 @@ mod tests {
             received: 1,
             sent: 0,
             retries: 0,
+            is_backends_fault: false,
         };
         let node = snapshot.domain(&name.parse().unwrap()).unwrap();
         for _ in 0..requests {
-            node.live().traffic.count(&ended);
+            node.live().traffic.count(&ended, || 1);
         }
     }
 

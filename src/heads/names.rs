@@ -87,6 +87,8 @@ known! {
     CF_CONNECTING_IPV6 "CF-Connecting-IPv6",
     CF_PSEUDO_IPV4 "CF-Pseudo-IPv4",
     FASTLY_CLIENT_IP "Fastly-Client-IP",
+    X_VHOST_TAG "X-Vhost-Tag",
+    X_ROBOTS_TAG "X-Robots-Tag",
 }
 
 /// What can name a field.

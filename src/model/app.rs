@@ -11,7 +11,7 @@ use super::record::{
     self, Canonical, Differing, Keys as _, OptionError, Record, as_stored, record, stored,
 };
 use super::{
-    AccessLogRule, AppName, BackendOptions, Drain, HealthCheckOptions, ParseError, RequestLimit,
+    AccessLogRule, AppName, BackendOptions, Drain, GuardOptions, HealthCheckOptions, ParseError, RequestLimit,
     Size, Tag, Timeouts, text,
 };
 
@@ -37,6 +37,9 @@ record! {
         /// Which requests the access log has, where a domain does not say so itself.
         #[serde(skip_serializing_if = "is_empty")]
         pub access_log: AccessLogRule,
+        /// How its switches, deploys and rollouts are watched, where the command does not say so itself.
+        #[serde(skip_serializing_if = "is_empty")]
+        pub guard: GuardOptions,
     }
 }
 
@@ -60,6 +63,10 @@ impl Record for AppOptions {
         ),
         ("drain", &["websockets"]),
         ("access_log", &["enabled", "sample"]),
+        (
+            "guard",
+            &["time_secs", "max_error_delta", "max_p95_ratio", "min_requests", "inconclusive"],
+        ),
     ];
 
     fn problems(&self) -> Vec<OptionError> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::record::New;
 use super::{
     AppName, AppOptions, BackendAddr, BackendId, BackendOptions, DomainName, Millis, Outcome,
-    ReleaseLabel, SwitchOptions, SwitchStep, Tag,
+    ReleaseLabel, RolloutSteps, SwitchOptions, SwitchStep, Tag,
 };
 
 /// What a deploy is asked to do.
@@ -48,9 +48,23 @@ pub struct DeployOptions {
     /// If another deploy or switch of the app is under way, wait for its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wait: bool,
+    /// Make it live step by step, instead of at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<DeployRollout>,
     /// How it is proven healthy, switched and drained.
     #[serde(default)]
     pub switch: SwitchOptions,
+}
+
+/// How a deploy is rolled out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeployRollout {
+    /// Its steps.
+    pub steps: RolloutSteps,
+    /// How long a step may wait for enough requests after its own time, in milliseconds. The default is an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_wait_ms: Option<u64>,
 }
 
 fn no_options(given: &New<BackendOptions>) -> bool {
@@ -154,6 +168,9 @@ pub struct DeployReport {
     pub switch_ms: Millis,
     /// How long the drain took, in milliseconds.
     pub drain_ms: u64,
+    /// The number of the guard, or of the rollout, that watches the new version from now on; absent if none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<u64>,
     /// How many of the requests that the drain did not wait for are WebSockets.
     #[serde(default)]
     pub web_sockets: usize,

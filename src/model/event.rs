@@ -5,7 +5,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, CertificateNews, DomainName, Outcome, Tag, TokenName};
+use super::{
+    AppName, CertificateNews, DomainName, Outcome, SplitMove, Tag, TokenName, TrialKind, TrialNews,
+};
 
 /// The longest phrase on a change that the history keeps, in characters.
 const MAX_PHRASE_CHARS: usize = 500;
@@ -87,6 +89,46 @@ pub enum EventKind {
         /// The operator's words.
         #[serde(default)]
         reason: Option<String>,
+    },
+    /// Shares of tags beside the live one changed.
+    Split {
+        /// What changed.
+        moves: Vec<SplitMove>,
+        /// The operator's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Something happened in a rollout, or under a guard.
+    Trial {
+        /// Its number, the same in all events of it.
+        id: u64,
+        /// What it is.
+        trial: TrialKind,
+        /// Its domains.
+        domains: Vec<DomainName>,
+        /// The old tag.
+        from: Tag,
+        /// The new tag.
+        to: Tag,
+        /// What.
+        #[serde(flatten)]
+        news: TrialNews,
+    },
+    /// A preview was made.
+    PreviewMade {
+        /// The domain.
+        domain: DomainName,
+        /// The tag.
+        tag: Tag,
+        /// When it ends, in milliseconds since the Unix epoch.
+        until_ms: u64,
+    },
+    /// Previews ended, by their time or because an operator has revoked them.
+    PreviewsEnded {
+        /// The domain.
+        domain: DomainName,
+        /// Their tags.
+        tags: Vec<Tag>,
     },
     /// A virtual host was added.
     DomainAdded {
@@ -211,6 +253,7 @@ impl EventKind {
                     && (steps.iter().any(|step| step.domain == *domain) || is_added())
             }
             Self::DomainAdded { domain: added, .. } => added == domain,
+            Self::Trial { domains, news, .. } => news.sets_live() && domains.contains(domain),
             Self::FileApplied { changed, .. } => {
                 let name = format!("`{domain}`");
                 // The live tag is the first that a phrase names, so no cut takes it away.
@@ -221,6 +264,9 @@ impl EventKind {
                 changed.iter().any(tells)
             }
             Self::DomainSet { .. }
+            | Self::Split { .. }
+            | Self::PreviewMade { .. }
+            | Self::PreviewsEnded { .. }
             | Self::StandbyRemoved { .. }
             | Self::AppAdded { .. }
             | Self::AppSet { .. }
@@ -254,7 +300,19 @@ impl EventKind {
                 news: CertificateNews::Failed { error, .. } | CertificateNews::Rejected { error },
                 ..
             } => cut(error, MAX_TEXT_CHARS),
-            Self::DomainAdded { .. }
+            Self::Split { reason, .. } => {
+                if let Some(reason) = reason {
+                    cut(reason, MAX_TEXT_CHARS);
+                }
+            }
+            Self::Trial { news, .. } => {
+                if let TrialNews::Alarm { cause } | TrialNews::Ended { cause: Some(cause), .. } = news {
+                    cut(cause, MAX_TEXT_CHARS);
+                }
+            }
+            Self::PreviewMade { .. }
+            | Self::PreviewsEnded { .. }
+            | Self::DomainAdded { .. }
             | Self::DomainRemoved { .. }
             | Self::StandbyRemoved { .. }
             | Self::AppAdded { .. }
@@ -285,6 +343,10 @@ impl EventKind {
             | Self::StandbyRemoved { .. }
             | Self::AppRemoved { .. } => vec!["removed".to_owned()],
             Self::Switch { .. }
+            | Self::Split { .. }
+            | Self::Trial { .. }
+            | Self::PreviewMade { .. }
+            | Self::PreviewsEnded { .. }
             | Self::Deploy { .. }
             | Self::Certificate { .. }
             | Self::Unknown => Vec::new(),
@@ -308,11 +370,19 @@ impl EventKind {
                 let added = apps.iter().flat_map(|app| &app.domains_added);
                 steps.iter().map(|step| &step.domain).chain(added).collect()
             }
-            Self::DomainAdded { domain, .. }
+            Self::Split { moves, .. } => {
+                let mut domains: Vec<_> = moves.iter().map(|one| &one.domain).collect();
+                domains.dedup();
+                domains
+            }
+            Self::PreviewMade { domain, .. }
+            | Self::PreviewsEnded { domain, .. }
+            | Self::DomainAdded { domain, .. }
             | Self::DomainSet { domain, .. }
             | Self::DomainRemoved { domain }
             | Self::Certificate { domain, .. } => vec![domain],
-            Self::FileApplied { domains, .. }
+            Self::Trial { domains, .. }
+            | Self::FileApplied { domains, .. }
             | Self::AppAdded { domains, .. }
             | Self::AppRemoved { domains, .. } => domains.iter().collect(),
             Self::AppSet { .. }

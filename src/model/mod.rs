@@ -12,6 +12,7 @@ mod backend;
 mod backend_addr;
 mod backend_options;
 mod balance;
+mod beside;
 mod certificate;
 mod change;
 mod deploy;
@@ -20,6 +21,7 @@ mod domain_name;
 mod event;
 mod explanation;
 mod forwarded_headers;
+mod guard;
 mod health_check;
 mod host_options;
 mod kept_plan;
@@ -30,6 +32,7 @@ mod outcome;
 mod own_host;
 mod proxy_header;
 mod public_name;
+mod ratio;
 mod reason;
 pub mod record;
 mod reference;
@@ -39,7 +42,10 @@ mod request_variable;
 mod sample_rate;
 mod scheme;
 mod seconds;
+mod share;
 mod size;
+mod split;
+mod split_report;
 mod stats;
 mod status_class;
 mod switch;
@@ -47,6 +53,8 @@ mod tag;
 mod timeout;
 mod tls_name;
 mod top_options;
+mod trial;
+mod trial_report;
 mod trusted_proxy;
 mod underscores_in_headers;
 mod unicode_name;
@@ -67,12 +75,15 @@ pub use backend::{Backend, BackendId, BackendState};
 pub use backend_addr::BackendAddr;
 pub use backend_options::{BackendOptions, from_stored as stored_backend_options};
 pub use balance::Balance;
+pub use beside::Beside;
 pub use certificate::{
     CertificateFacts, CertificateNews, CertificateReport, CertificateSource, CertificateState,
     ChallengeKind, KeyType, TlsMode,
 };
 pub use change::Change;
-pub use deploy::{DeployOptions, DeployPlan, DeployProgress, DeployReport, DeployedApp};
+pub use deploy::{
+    DeployOptions, DeployPlan, DeployProgress, DeployReport, DeployRollout, DeployedApp,
+};
 pub use domain_mode::DomainMode;
 pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
 pub use event::{Actor, CUT, Event, EventKind, Made};
@@ -81,6 +92,7 @@ pub use explanation::{
     RequestUrl, Since, Unfit,
 };
 pub use forwarded_headers::ForwardedHeaders;
+pub use guard::{GuardOptions, GuardRules, Inconclusive};
 pub use health_check::{
     ExpectedBody, GrpcCheck, GrpcService, HealthCheck, HealthCheckKind, HealthCheckOptions,
     HealthHost, HealthPath, HealthReport, HealthStatus, HttpCheck, MAX_BODY_LOOKED_AT, ProbeCount,
@@ -90,7 +102,7 @@ pub use host_options::{
     AccessLogRule, BasicAuth, CloseAfter, Drain, Encoding, ErrorPages, HeaderContent, HeaderEdits,
     HeaderField, HeaderPart, HeaderText, HostOptions, LeftWebSockets, MAX_PAGE_BYTES, Maintenance,
     Network, OptionSet, Page, PageFor, PageText, PasswordHash, PathPrefix, PathRoute, Pause,
-    RateLimit, Sticky, Timeouts, UserName,
+    RateLimit, SplitKey, SplitOptions, Sticky, Timeouts, UserName,
 };
 pub use kept_plan::{KeptPlan, PlannedDeploy, PlannedSwitch};
 pub use likeness::nearest;
@@ -101,6 +113,7 @@ pub use millis::Millis;
 pub use outcome::Outcome;
 pub use own_host::{ForeignHost, check_own_host};
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};
+pub use ratio::Ratio;
 pub use reason::{Blame, Reason, ReasonRow, UpstreamFailure};
 pub use record::OptionError;
 pub use reference::{
@@ -115,7 +128,10 @@ pub use request_variable::RequestVariable;
 pub use sample_rate::SampleRate;
 pub use scheme::Scheme;
 pub use seconds::{Seconds, WholeSeconds, seconds_as_json};
+pub use share::Share;
 pub use size::Size;
+pub use split::{MAX_SPLIT_TAGS, Point, Split};
+pub use split_report::{SplitMove, SplitReport, TagShare};
 pub use stats::{StatsSort, StatsWindow};
 pub use status_class::StatusClass;
 pub use switch::{
@@ -126,6 +142,13 @@ pub use tag::Tag;
 pub use timeout::nonzero_millis;
 pub use tls_name::TlsName;
 pub use top_options::TopOptions;
+pub use trial::{
+    Baseline, Course, MAX_ROLLOUT_STEPS, Preview, Rollout, RolloutStep, RolloutSteps, Trial, TrialEnd,
+};
+pub use trial_report::{
+    Between, Finding, RolloutOptions, RolloutStanding, SideFigures, TrialEvidence, TrialKind, TrialNews,
+    TrialReport,
+};
 pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};
 pub use underscores_in_headers::UnderscoresInHeaders;
 pub use unicode_name::{unicode_host, with_unicode_names};

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppName, BackendAddr, BackendId, BackendState, DomainName, HealthReport, Millis, Outcome, Tag,
+    AppName, BackendAddr, BackendId, BackendState, DomainName, GuardOptions, HealthReport, Millis, Outcome, Tag,
     Weight, nonzero_millis, worded,
 };
 
@@ -28,6 +28,9 @@ pub struct SwitchOptions {
     pub force: bool,
     /// A text for the history.
     pub reason: Option<String>,
+    /// How the new tag is watched afterwards, and judged by its own traffic; what is not given is as its app says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardOptions>,
 }
 
 impl SwitchOptions {
@@ -120,6 +123,9 @@ pub struct SwitchReport {
     pub switch_ms: Option<Millis>,
     /// How long the drain took, in milliseconds.
     pub drain_ms: u64,
+    /// The number of the guard, or of the rollout, that watches the new tag from now on; absent if none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<u64>,
     /// How many of the requests that the drain did not wait for are WebSockets.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub web_sockets: usize,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::record::{self, Differing, as_stored, stored};
-use super::{AppName, DomainMode, DomainName, HostOptions, PoolName, Tag, TopOptions};
+use super::{AppName, Beside, DomainMode, DomainName, HostOptions, PoolName, Tag, TopOptions, Trial};
 
 /// A virtual host as the operator declared it, and the tag that serves it now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct VirtualHost {
     /// The tag that was live before the last switch; `undo` goes back to it.
     #[serde(default)]
     pub previous: Option<Tag>,
+    /// What serves beside the live tag.
+    #[serde(default, skip_serializing_if = "Beside::is_empty")]
+    pub beside: Beside,
     #[serde(flatten, serialize_with = "as_stored", deserialize_with = "stored")]
     pub top: TopOptions,
     /// Its other options.
@@ -61,12 +64,33 @@ impl VirtualHost {
         PoolName::new(self.app(), tag)
     }
 
-    /// The tags that serve it: the live one, and those of paths.
-    pub fn serving(&self) -> impl Iterator<Item = &Tag> {
-        std::iter::once(&self.live).chain(self.options.get().paths.iter().map(|path| &path.tag))
+    /// The tags that serve what no path takes: the live one, and those that have a share beside it.
+    pub fn live_tags(&self) -> impl Iterator<Item = &Tag> {
+        std::iter::once(&self.live).chain(self.beside.tags())
     }
 
-    /// The pools that serve it: the live one, and those of paths.
+    /// The tags that serve it: the live one, those with a share, and those of paths.
+    pub fn serving(&self) -> impl Iterator<Item = &Tag> {
+        self.live_tags().chain(self.options.get().paths.iter().map(|path| &path.tag))
+    }
+
+    /// Whether a tag serves it, or is the one to which a rollback of what is on trial goes.
+    pub fn needs(&self, tag: &Tag) -> bool {
+        let goes_back = |trial: &Trial| trial.from == *tag;
+        self.serving().any(|of| of == tag) || self.beside.trial.as_ref().is_some_and(goes_back)
+    }
+
+    /// The same, moved to another tag: all of it.
+    #[must_use]
+    pub fn moved_to(&self, tag: &Tag) -> Self {
+        let mut moved = Self { beside: self.beside.moved(), ..self.clone() };
+        if moved.live != *tag {
+            moved.previous = Some(std::mem::replace(&mut moved.live, tag.clone()));
+        }
+        moved
+    }
+
+    /// The pools that serve it: of the live tag, those with a share, and those of paths.
     pub fn serving_pools(&self) -> impl Iterator<Item = PoolName> {
         self.serving().map(|tag| self.pool(tag))
     }

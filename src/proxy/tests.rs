@@ -125,6 +125,7 @@ fn proxy_of(
         domain: "example.com".parse().unwrap(),
         live: "a".parse().unwrap(),
         previous: None,
+        beside: crate::model::Beside::default(),
         top: crate::model::TopOptions {
             aliases: vec!["www.example.com".parse().unwrap()],
             http_to_https: false,

@@ -160,6 +160,7 @@ impl Switch {
             no_drain: !self.drain,
             force: self.force,
             reason: self.reason,
+            guard: None,
         }
     }
 }

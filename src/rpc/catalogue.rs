@@ -2,19 +2,22 @@
 //! `docs/admin-rpc.md`.
 
 use super::methods::{
-    app, backend, cert, config, domain, event, log, name, route, server, state, stats, switch,
-    token,
+    app, backend, cert, config, domain, event, log, name, preview, rollout, route, server, split,
+    state, stats, switch, token,
 };
 pub use super::run::Entry;
 
 /// The methods by noun, in the order of their documentation.
-static NOUNS: [&[Entry]; 14] = [
+static NOUNS: [&[Entry]; 17] = [
     state::METHODS,
     stats::METHODS,
     app::METHODS,
     domain::METHODS,
     backend::METHODS,
     switch::METHODS,
+    split::METHODS,
+    rollout::METHODS,
+    preview::METHODS,
     config::METHODS,
     cert::METHODS,
     token::METHODS,

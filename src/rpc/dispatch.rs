@@ -15,6 +15,7 @@ use crate::counters::{Elsewhere, InFlightGuard, Metrics};
 use crate::hand_over::UpgradeError;
 use crate::model::{Actor, UpgradeProgress, UpgradeReport, ValueError};
 use crate::proxy::explain::Explainer;
+use crate::rollout::Trials;
 use crate::stats::Stats;
 use crate::telemetry::LevelHandle;
 use crate::tokens::{TokenError, Tokens};
@@ -34,6 +35,8 @@ pub(crate) struct ServerFacts {
     pub explainer: Explainer,
     /// How traffic is.
     pub stats: Stats,
+    /// The new tags that are on trial.
+    pub trials: Trials,
     /// Turns to true when the server stops.
     pub stopping: watch::Receiver<bool>,
     /// How much is logged.

@@ -6,7 +6,7 @@ use super::envelope::{Fault, FaultData, FaultKind, code};
 use super::run::Entry;
 use super::version::PeerVersion;
 use crate::certs::CertError;
-use crate::control::ControlError;
+use crate::control::{ControlError, TrialError};
 use crate::hand_over::UpgradeError;
 use crate::model::{shorten, with_causes};
 use crate::tokens::TokenError;
@@ -54,6 +54,11 @@ pub(super) fn of_failure(failure: Failure, method: &Entry, request_id: &str) -> 
 /// The class of a control error.
 fn kind_of(error: &ControlError) -> FaultKind {
     match error {
+        ControlError::Trial(error) if error.is_missing() => FaultKind::NotFound,
+        ControlError::Trial(error) if error.is_invalid() => FaultKind::Invalid,
+        ControlError::Trial(TrialError::Unhealthy { .. }) => FaultKind::Unhealthy,
+        ControlError::Trial(TrialError::Late { .. }) => FaultKind::Timeout,
+        ControlError::Trial(_) => FaultKind::Conflict,
         ControlError::UnknownDomain { .. }
         | ControlError::UnknownBackend { .. }
         | ControlError::UnknownTag { .. }

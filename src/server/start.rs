@@ -20,7 +20,7 @@ use super::settle::{
 };
 use super::sockets::Sockets;
 use super::upgrade::{UpgradeTimes, Upgrades, upgrade_by};
-use super::watch::{journal_to, keep_pages, observe, observed_before, prove_with, resolved};
+use super::watch::{baseline_of, journal_to, keep_pages, observe, observed_before, prove_with, resolved};
 use super::{Configuration, Logs, ServerError, activation, expose, https, management};
 use crate::clock::now_ms;
 use crate::config::{Config, Source};
@@ -31,6 +31,7 @@ use crate::health::Checker;
 use crate::proxy::explain::Explainer;
 use crate::proxy::{self, HostServices};
 use crate::rest::{self, Api, Door};
+use crate::rollout::Trials;
 use crate::rpc::{self, AdminSocket, Asked, Dispatch, ServerFacts};
 use crate::state::Reader;
 use crate::telemetry::LogHandle;
@@ -43,7 +44,7 @@ pub(crate) struct Server {
     /// Turns to true when nothing but traffic is to be accepted any more.
     pub(super) closing: watch::Sender<bool>,
     /// What only one process may do at a time.
-    pub(super) keeping: [AbortHandle; 2],
+    pub(super) keeping: [AbortHandle; 3],
     pub(super) upgrades: Upgrades,
     pub(super) upgrade_times: Arc<ArcSwap<UpgradeTimes>>,
     pub(super) admin_socket: PathBuf,
@@ -119,6 +120,7 @@ impl Server {
             reader.clone(),
             control_options(&config, config.reserved_paths()),
             prove_with(&checker),
+            baseline_of(&stats),
             Arc::clone(&metrics),
             replaced.elsewhere().clone(),
         );
@@ -152,6 +154,7 @@ impl Server {
             replaced.clone(),
             control.handle().clone(),
         );
+        let trials = Trials::new(plane.clone(), reader.clone());
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.all().map(Listener::to_string).collect(),
@@ -159,6 +162,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             explainer,
             stats,
+            trials: trials.clone(),
             stopping: stopped.clone(),
             log_level: logs.level(),
             upgrade: upgrade_by(&upgrades),
@@ -210,6 +214,7 @@ impl Server {
         let keeping = [
             control.spawn(https.opened.keep()).abort_handle(),
             control.spawn(plane.clone().keep_standbys()).abort_handle(),
+            control.spawn(trials.keep()).abort_handle(),
         ];
         if let Some(bound) = management.take() {
             management::serve(bound, &door, &control, &closed);

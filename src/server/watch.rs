@@ -9,14 +9,14 @@ use super::logs::log_doubts;
 use super::settle::{health_settings, page_rules};
 use crate::certs::Journal;
 use crate::config::Config;
-use crate::control::{ControlPlane, ProbeNow, Probed};
+use crate::control::{BaselineNow, ControlPlane, ProbeNow, Probed};
 use crate::hand_over::ObservedBackend;
 use crate::health::{self, Checker};
 use crate::model::{BackendAddr, BackendState};
 use crate::proxy::{HostServices, PageKeeper};
 use crate::rpc::Warnings;
 use crate::state::{BackendNode, Reader, Snapshot};
-use crate::stats::Stats;
+use crate::stats::{MOST_MINUTES, Stats};
 
 /// How long a start waits for names of backends to resolve, before it takes traffic without them.
 const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
@@ -61,6 +61,15 @@ pub(super) fn prove_with(checker: &Checker) -> ProbeNow {
             let verdict = checker.probe_now(&node).await;
             Probed { succeeded: verdict.passed, report: verdict.report }
         })
+    })
+}
+
+/// What is known of an old tag's traffic when a new one begins.
+pub(super) fn baseline_of(stats: &Stats) -> BaselineNow {
+    let stats = stats.clone();
+    Arc::new(move |domain, tag, ratio| {
+        let recent = stats.recent(domain, tag, MOST_MINUTES)?;
+        Some(crate::rollout::baseline(&recent, ratio))
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::{DomainTimes, PauseLine, Rates, Switches, Traffic};
+use super::{DomainTimes, OnTrial, PauseLine, Rates, RouteNode, Switches, Traffic, Way};
 use crate::counters::{InFlight, InFlightGuard};
 use crate::model::{AccessLogRule, App, PathRoute, PoolName, ReleaseLabel, Size, Tag, VirtualHost};
 
@@ -15,7 +15,7 @@ pub struct TagLive {
     pub pool: PoolName,
     /// The label of the version that was deployed there.
     pub release: Option<ReleaseLabel>,
-    /// Requests in flight that came because the tag was live.
+    /// Requests in flight that came because the tag was live, had a share, or was asked for.
     pub in_flight: Arc<InFlight>,
     /// Requests in flight that came by a path. Counted on their own: they go on coming when the domain
     /// is switched away from the tag.
@@ -45,24 +45,22 @@ impl TagLive {
     }
 }
 
-/// A path of a domain that another tag serves: where its option and its tag stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RouteNode {
-    /// In the options' `paths`.
-    option: usize,
-    /// In the node's tags.
-    tag: usize,
-}
-
 /// A virtual host as routing sees it.
 #[derive(Debug)]
 pub struct DomainNode {
     /// What the operator declared, and the live tag.
     pub virtual_host: VirtualHost,
-    /// The live tag first, then those of paths, then tags left behind that still count.
+    /// The live tag first, then those with a share, those with a preview, those of paths, and then tags left
+    /// behind that still count.
     tags: Vec<TagLive>,
+    /// How many of the first of them serve what no path takes.
+    chosen: usize,
+    /// How many of the first of them serve.
+    served: usize,
     /// The longest prefix first.
     routes: Box<[RouteNode]>,
+    /// The new tag that is on trial.
+    on_trial: Option<Arc<OnTrial>>,
     switches: Arc<Switches>,
     /// The value of `Strict-Transport-Security` (RFC 6797 §6.1), written once; boxed, for most domains have none.
     hsts: Option<Box<HeaderValue>>,
@@ -102,14 +100,21 @@ impl DomainNode {
         let live = known.iter().find(|known| known.pool == live_pool).cloned();
         let mut tags = Vec::with_capacity(1);
         tags.push(live.unwrap_or_else(|| TagLive::new(live_pool)));
+        let beside = &virtual_host.beside;
+        let previews = beside.previews.iter().map(|preview| &preview.tag);
+        for tag in beside.tags().into_iter().chain(previews) {
+            place_of(virtual_host.pool(tag), &known, &mut tags);
+        }
+        let chosen = tags.len();
         let routes = routes(&virtual_host, &known, &mut tags);
+        let (served, on_trial) = (tags.len(), OnTrial::of(&virtual_host, before.and_then(Self::on_trial)));
         // The tags that are being left stay on the list even at zero: a request may have read the
         // snapshot before this one and be about to count itself. One that still has backends stays
         // with its counters: the next switch may go back.
-        let served = before.map_or(0, |node| node.serving().len());
+        let served_before = before.map_or(0, |node| node.served);
         let stays = |(place, known): &(usize, &TagLive)| {
             tags.iter().all(|tag| tag.pool != known.pool)
-                && (*place < served
+                && (*place < served_before
                     || known.requests() > 0
                     || (known.traffic.counts().is_some() && has_backends(&known.pool)))
         };
@@ -135,7 +140,10 @@ impl DomainNode {
         Self {
             virtual_host,
             tags,
+            chosen,
+            served,
             routes,
+            on_trial,
             switches,
             hsts,
             pause_line,
@@ -185,16 +193,36 @@ impl DomainNode {
         &self.switches
     }
 
-    /// What is observed of each tag that counts: the live one first, then those of paths, then those
-    /// left behind.
+    /// What is observed of each tag that counts: the live one first, then those beside it, those of paths, and
+    /// then those left behind.
     pub fn tags(&self) -> &[TagLive] {
         &self.tags
     }
 
-    /// Those of them that serve: the live one, and those of paths.
+    /// Those of them that serve: the live one, those beside it, and those of paths.
     pub fn serving(&self) -> &[TagLive] {
-        let routed = self.routes.iter().map(|route| route.tag).max().unwrap_or_default();
-        &self.tags[..=routed]
+        &self.tags[..self.served]
+    }
+
+    /// Whether anything but its path decides which tag a request goes to.
+    pub fn has_choice(&self) -> bool {
+        !self.virtual_host.beside.is_empty()
+    }
+
+    /// The new tag that is on trial.
+    pub fn on_trial(&self) -> Option<&Arc<OnTrial>> {
+        self.on_trial.as_ref()
+    }
+
+    /// The way of a request for this path where nothing else decides.
+    pub fn way_of_path(&self, path: &str) -> Way {
+        self.route_of(path).map_or(Way::Live, Way::Path)
+    }
+
+    /// The way to a tag that serves what no path takes; `by` says why it goes there.
+    pub fn way_to(&self, tag: &Tag, by: fn(usize) -> Way) -> Option<Way> {
+        let place = self.tags[..self.chosen].iter().position(|of| of.pool.tag == *tag)?;
+        Some(if place == 0 && by(0) == Way::Share(0) { Way::Live } else { by(place) })
     }
 
     /// Whether the live tag serves every path.
@@ -213,15 +241,20 @@ impl DomainNode {
         &self.virtual_host.options.get().paths[route.option]
     }
 
-    /// What is observed of the tag of a route, or of the live tag.
-    pub fn tag_of(&self, route: Option<RouteNode>) -> &TagLive {
-        &self.tags[route.map_or(0, |route| route.tag)]
+    /// What is observed of the tag of a way.
+    pub fn tag_of(&self, way: Way) -> &TagLive {
+        &self.tags[way.place()]
     }
 
-    /// Counts a request in on the tag of a route, or on the live tag.
-    pub(super) fn enter(&self, route: Option<RouteNode>) -> InFlightGuard {
-        let tag = self.tag_of(route);
-        let by_path = route.and(tag.by_path.as_ref());
+    /// The backends that a request on its way to the tag on trial may be tried on once if that fails it.
+    pub(super) fn net(&self, way: Way) -> Option<&PoolName> {
+        self.on_trial.as_ref()?.net(way, self.tag_of(way).tag())
+    }
+
+    /// Counts a request in on the tag of its way.
+    pub(super) fn enter(&self, way: Way) -> InFlightGuard {
+        let tag = self.tag_of(way);
+        let by_path = way.route().and(tag.by_path.as_ref());
         by_path.unwrap_or(&tag.in_flight).enter()
     }
 
@@ -235,7 +268,7 @@ impl DomainNode {
         let by_path =
             |tag: &Tag| self.routes.iter().any(|route| self.option_of(*route).tag == *tag);
         self.tags.iter().enumerate().map(move |(place, of)| {
-            let live = if place == 0 { 0 } else { of.in_flight.count() };
+            let live = if place < self.chosen { 0 } else { of.in_flight.count() };
             (of.tag(), live + if by_path(of.tag()) { 0 } else { of.requests_by_path() })
         })
     }
@@ -255,7 +288,7 @@ impl DomainNode {
         self.tags.iter().enumerate().flat_map(move |(place, of)| {
             let is_routed = self.routes.iter().any(|route| route.tag == place);
             let by_path = of.by_path.iter().map(move |by_path| (by_path, is_routed));
-            std::iter::once((&of.in_flight, place == 0)).chain(by_path)
+            std::iter::once((&of.in_flight, place < self.chosen)).chain(by_path)
         })
     }
 
@@ -292,6 +325,15 @@ impl DomainNode {
     }
 }
 
+/// The place of a pool in `tags`, which it joins if it must, with what is `known` of it.
+fn place_of(pool: PoolName, known: &[TagLive], tags: &mut Vec<TagLive>) -> usize {
+    tags.iter().position(|of| of.pool == pool).unwrap_or_else(|| {
+        let known = known.iter().find(|known| known.pool == pool).cloned();
+        tags.push(known.unwrap_or_else(|| TagLive::new(pool)));
+        tags.len() - 1
+    })
+}
+
 /// The routes of a virtual host, the longest prefix first. Their tags join `tags`, with what is `known`
 /// of them.
 fn routes(
@@ -302,12 +344,7 @@ fn routes(
     let paths = &virtual_host.options.get().paths;
     let mut routes: Vec<RouteNode> = Vec::with_capacity(paths.len());
     for (option, path) in paths.iter().enumerate() {
-        let pool = virtual_host.pool(&path.tag);
-        let tag = tags.iter().position(|of| of.pool == pool).unwrap_or_else(|| {
-            let known = known.iter().find(|known| known.pool == pool).cloned();
-            tags.push(known.unwrap_or_else(|| TagLive::new(pool)));
-            tags.len() - 1
-        });
+        let tag = place_of(virtual_host.pool(&path.tag), known, tags);
         tags[tag].by_path.get_or_insert_default();
         routes.push(RouteNode { option, tag });
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 
-use super::{DomainNode, Pool, RouteNode, Snapshot, TagLive};
+use super::{DomainNode, Pool, Snapshot, TagLive, Way};
 use crate::counters::InFlightGuard;
 use crate::sync::{ArcSwap, fence};
 
@@ -70,24 +70,26 @@ impl Reader {
         self.changed.changed().await
     }
 
-    /// Routes a request for `path` at `host` and counts it in flight, as one step.
+    /// Routes a request at `host` and counts it in flight, as one step. `way` says to which of the domain's tags it
+    /// goes.
     ///
     /// The request counts itself first and then looks whether the snapshot is still the one it read;
     /// a switch publishes first and reads the count after. So a drain that finds nobody can't be
     /// followed by a request that still goes to the old tag.
-    pub fn pin(&self, host: &str, path: &str) -> Option<Pinned> {
+    pub fn pin(&self, host: &str, mut way: impl FnMut(&DomainNode) -> Way) -> Option<Pinned> {
         let mut snapshot = self.current.load();
         loop {
             let domain = snapshot.route(host)?;
-            let route = domain.route_of(path);
-            let in_flight = domain.enter(route);
+            let way = way(domain);
+            let in_flight = domain.enter(way);
             fence(Ordering::SeqCst);
             let now = self.current.load();
             if Arc::ptr_eq(&snapshot, &now) {
                 return Some(Pinned {
                     domain: Arc::clone(domain),
-                    pool: snapshot.pool(&domain.tag_of(route).pool).map(Arc::clone),
-                    route,
+                    pool: snapshot.pool(&domain.tag_of(way).pool).map(Arc::clone),
+                    net: domain.net(way).and_then(|pool| snapshot.pool(pool)).map(Arc::clone),
+                    way,
                     in_flight,
                 });
             }
@@ -101,10 +103,12 @@ impl Reader {
 pub struct Pinned {
     /// The domain it is for.
     pub domain: Arc<DomainNode>,
-    /// Its path's, else the live tag's backends, unless none carries it.
+    /// The backends of its tag, unless none carries it.
     pub pool: Option<Arc<Pool>>,
-    /// Which of the domain's paths it is for; nothing where that is none of them.
-    pub route: Option<RouteNode>,
+    /// Those that it may be tried on once if the tag on trial fails it.
+    pub net: Option<Arc<Pool>>,
+    /// To which of the domain's tags it goes.
+    pub way: Way,
     /// Counts it in flight on its tag.
     pub in_flight: InFlightGuard,
 }
@@ -112,7 +116,7 @@ pub struct Pinned {
 impl Pinned {
     /// What is observed of its tag.
     pub fn tag(&self) -> &TagLive {
-        self.domain.tag_of(self.route)
+        self.domain.tag_of(self.way)
     }
 }
 
@@ -126,6 +130,7 @@ mod tests {
             domain: "example.com".parse().unwrap(),
             live: live.parse().unwrap(),
             previous: None,
+            beside: crate::model::Beside::default(),
             top: crate::model::TopOptions { http_to_https: false, ..Default::default() },
             options: crate::model::HostOptions::default(),
         })
@@ -139,7 +144,7 @@ mod tests {
             for _ in 0..2 {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
-                        let pinned = reader.pin("example.com", "/").expect("routed");
+                        let pinned = reader.pin("example.com", |_| Way::Live).expect("routed");
                         let tag = &pinned.domain.virtual_host.live;
                         let count = pinned.domain.in_flight_on(tag).expect("its own tag").count();
                         assert!(count > 0, "a pinned request is counted");
@@ -160,7 +165,7 @@ mod tests {
                 for _ in 0..20 {
                     // A request may still touch the count for a moment before it turns away, but
                     // none may be pinned to the old tag.
-                    let pinned = reader.pin("example.com", "/").expect("routed");
+                    let pinned = reader.pin("example.com", |_| Way::Live).expect("routed");
                     assert_eq!(pinned.domain.virtual_host.live.as_str(), new);
                 }
             }

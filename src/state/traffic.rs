@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::networks::Networks;
 use crate::counters::Latency;
 use crate::model::StatusClass;
 
@@ -22,6 +23,8 @@ pub struct Ended {
     pub sent: u64,
     /// How often it was sent again.
     pub retries: u64,
+    /// Whether its backend has failed it.
+    pub is_backends_fault: bool,
 }
 
 /// The requests of one domain on one tag, or of one backend. They never restart.
@@ -31,14 +34,16 @@ pub struct Ended {
 pub struct Traffic(OnceLock<Box<TrafficCounts>>);
 
 impl Traffic {
-    /// Counts a request that has ended.
-    pub fn count(&self, ended: &Ended) {
+    /// Counts a request that has ended. `network` is the one that it came from, as a number.
+    pub fn count(&self, ended: &Ended, network: impl FnOnce() -> u64) {
         let counts = self.0.get_or_init(Box::default);
         let class = StatusClass::of(ended.status);
-        counts.classes[class as usize].fetch_add(1, Ordering::Relaxed);
+        let before = counts.classes[class as usize].fetch_add(1, Ordering::Relaxed);
+        counts.networks.sample(before, network);
         counts.latency.count(ended.took);
         for (counter, more) in [
             (&counts.errors, u64::from(ended.failed)),
+            (&counts.faults, u64::from(ended.is_backends_fault)),
             (&counts.received, ended.received),
             (&counts.sent, ended.sent),
             (&counts.retries, ended.retries),
@@ -61,6 +66,8 @@ impl Traffic {
 pub struct TrafficCounts {
     classes: [AtomicU64; StatusClass::ALL.len()],
     errors: AtomicU64,
+    faults: AtomicU64,
+    networks: Networks,
     latency: Latency,
     received: AtomicU64,
     sent: AtomicU64,
@@ -81,6 +88,16 @@ impl TrafficCounts {
     /// Requests that failed on the server's side: with status 500 or above, or with an answer that broke off.
     pub fn errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
+    }
+
+    /// Requests that backends have failed.
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
+    }
+
+    /// The network that nearly all of the last requests came from.
+    pub fn sole_network(&self) -> Option<u64> {
+        self.networks.sole()
     }
 
     /// How long they took.
@@ -119,12 +136,15 @@ mod tests {
             received: 2,
             sent: 3,
             retries: 0,
+            is_backends_fault: false,
         };
-        traffic.count(&ended);
-        traffic.count(&Ended { status: Some(502), failed: true, retries: 2, ..ended });
-        traffic.count(&Ended { status: None, ..ended });
+        traffic.count(&ended, || 1);
+        let failed =
+            Ended { status: Some(502), failed: true, retries: 2, is_backends_fault: true, ..ended };
+        traffic.count(&failed, || 1);
+        traffic.count(&Ended { status: None, ..ended }, || 1);
         let counts = traffic.counts().unwrap();
-        assert_eq!((counts.requests(), counts.errors()), (3, 1));
+        assert_eq!((counts.requests(), counts.errors(), counts.faults()), (3, 1, 1));
         assert_eq!(counts.requests_of(StatusClass::Success), 1);
         assert_eq!((counts.received(), counts.sent(), counts.retries()), (6, 9, 2));
         assert_eq!(counts.latency().cells().total(), 3);

@@ -9,6 +9,8 @@ pub(crate) struct Counters {
     pub requests: u64,
     /// Those that failed at the server's side.
     pub errors: u64,
+    /// Those that backends failed.
+    pub faults: u64,
     /// Bytes of request bodies.
     pub received_bytes: u64,
     /// Bytes of response bodies.
@@ -22,6 +24,7 @@ impl Counters {
         Self {
             requests: counts.requests(),
             errors: counts.errors(),
+            faults: counts.faults(),
             received_bytes: counts.received(),
             sent_bytes: counts.sent(),
             retries: counts.retries(),
@@ -31,6 +34,7 @@ impl Counters {
     pub(super) fn add(&mut self, more: &Self) {
         self.requests += more.requests;
         self.errors += more.errors;
+        self.faults += more.faults;
         self.received_bytes += more.received_bytes;
         self.sent_bytes += more.sent_bytes;
         self.retries += more.retries;
@@ -41,6 +45,7 @@ impl Counters {
         Self {
             requests: self.requests.saturating_sub(before.requests),
             errors: self.errors.saturating_sub(before.errors),
+            faults: self.faults.saturating_sub(before.faults),
             received_bytes: self.received_bytes.saturating_sub(before.received_bytes),
             sent_bytes: self.sent_bytes.saturating_sub(before.sent_bytes),
             retries: self.retries.saturating_sub(before.retries),

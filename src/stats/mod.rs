@@ -5,11 +5,13 @@
 
 mod counters;
 mod history;
+mod recent;
 mod report;
 mod sampler;
 mod track;
 
 pub(crate) use counters::Counters;
+pub(crate) use recent::{MOST_MINUTES, Recent};
 pub(crate) use report::{BackendReport, DomainReport, Figures, Query, Report, TagReport};
 pub(crate) use sampler::Stats;
 

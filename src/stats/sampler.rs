@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::history::{History, TICK};
 use super::report::{Query, Report, report};
-use crate::state::Reader;
+use crate::state::{Reader, Snapshot};
 
 /// The handle for reports. Clones share the recorded ticks, which last as long as one of them.
 #[derive(Debug, Clone)]
@@ -40,6 +40,14 @@ impl Stats {
         };
         // It takes milliseconds with many domains: too long for an async thread.
         tokio::task::spawn_blocking(report).await.ok()
+    }
+}
+
+impl Stats {
+    /// Reads what was recorded, beside the published state.
+    pub(super) fn with_history<T>(&self, read: impl FnOnce(&History, &Snapshot) -> T) -> T {
+        let history = self.0.history.lock();
+        read(&history, &self.0.reader.load())
     }
 }
 

@@ -14,6 +14,7 @@ fn domain(name: &str, live: &str) -> Change {
         domain: name.parse().unwrap(),
         live: live.parse().unwrap(),
         previous: None,
+        beside: crate::model::Beside::default(),
         top: crate::model::TopOptions { http_to_https: false, ..Default::default() },
         options: crate::model::HostOptions::default(),
     })
@@ -46,7 +47,8 @@ fn count(traffic: &Traffic, times: u64, millis: u64) {
             received: 1,
             sent: 10,
             retries: 0,
-        });
+            is_backends_fault: millis >= 1000,
+        }, || 1);
     }
 }
 

@@ -9,8 +9,11 @@ use super::Counters;
 use crate::counters::{LatencyCells, PackedCells};
 use crate::state::{BackendLive, Traffic, TrafficCounts};
 
-/// The number of recorded ticks.
+/// The number of recorded ticks: those of a minute.
 pub(super) const TICKS: u64 = 12;
+
+/// The number of minutes of which the sums are kept, the one that runs included.
+const MINUTES: u64 = 11;
 
 /// Who owns a set of counters, and keeps it alive.
 pub(super) trait Owner: Clone {
@@ -54,13 +57,15 @@ struct Track<O> {
     mark: Gain<PackedCells>,
     /// The counts of the ticks that have any, by the tick's number.
     gains: VecDeque<(u64, Gain<PackedCells>)>,
+    /// The counts of the minutes that have any, by the minute's number.
+    minutes: VecDeque<(u64, Gain<PackedCells>)>,
     /// The last tick at which they were part of the published state.
     seen: u64,
 }
 
 impl<O: Owner> Track<O> {
     fn new(owner: O) -> Self {
-        Self { owner, mark: Gain::default(), gains: VecDeque::new(), seen: 0 }
+        Self { owner, mark: Gain::default(), gains: VecDeque::new(), minutes: VecDeque::new(), seen: 0 }
     }
 
     /// The counts since the last tick.
@@ -81,8 +86,13 @@ impl<O: Owner> Track<O> {
         while self.gains.front().is_some_and(|(tick, _)| tick + TICKS <= number) {
             self.gains.pop_front();
         }
+        let minute = number / TICKS;
+        while self.minutes.front().is_some_and(|(of, _)| of + MINUTES <= minute) {
+            self.minutes.pop_front();
+        }
         let gain = self.gain();
         if let Some(gain) = &gain {
+            self.add_to_minute(minute, gain);
             let cells = gain.cells.packed();
             let mut all = gain.cells.clone();
             all.add_packed(&self.mark.cells);
@@ -93,6 +103,23 @@ impl<O: Owner> Track<O> {
             self.gains = VecDeque::new();
         }
         gain
+    }
+}
+
+impl<O: Owner> Track<O> {
+    fn add_to_minute(&mut self, minute: u64, gain: &Gain<LatencyCells>) {
+        match self.minutes.back_mut() {
+            Some((of, sum)) if *of == minute => {
+                sum.counters.add(&gain.counters);
+                let mut cells = gain.cells.clone();
+                cells.add_packed(&sum.cells);
+                sum.cells = cells.packed();
+            }
+            _ => {
+                let sum = Gain { counters: gain.counters, cells: gain.cells.packed() };
+                self.minutes.push_back((minute, sum));
+            }
+        }
     }
 }
 
@@ -171,6 +198,26 @@ impl<O: Owner> Tracks<O> {
                 }
             }
         }
+    }
+
+    /// The counts of one owner in the last minutes, up to `MINUTES`, and in the part of one that runs.
+    pub(super) fn recent(&self, owner: &O, last: u64, minutes: u64) -> Gain<LatencyCells> {
+        let mut sum = Gain::<LatencyCells>::default();
+        let Some(counts) = owner.traffic().counts() else { return sum };
+        let Some(track) = self.0.get(&key(owner)) else {
+            let (counters, cells) = (Counters::read(counts), counts.latency().cells());
+            return Gain { counters, cells };
+        };
+        let first = (last / TICKS).saturating_sub(minutes);
+        for (_, gain) in track.minutes.iter().filter(|(minute, _)| *minute >= first) {
+            sum.counters.add(&gain.counters);
+            sum.cells.add_packed(&gain.cells);
+        }
+        if let Some(gain) = track.gain() {
+            sum.counters.add(&gain.counters);
+            sum.cells.add(&gain.cells);
+        }
+        sum
     }
 
     /// The requests of one owner in each of the ticks up to `last`, the oldest first.

@@ -55,6 +55,7 @@ fn put_domain(live: &str, path: Option<&str>) -> Change {
         domain: HOST.parse().unwrap(),
         live: live.parse().unwrap(),
         previous: None,
+        beside: crate::model::Beside::default(),
         top: TopOptions { http_to_https: false, ..Default::default() },
         options,
     })

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::connect::Session;
+use super::guard::{GuardArgs, follow};
 use super::domain::unfit;
 use super::history::deployed;
 use super::options::OptionArgs;
@@ -19,14 +20,14 @@ use crate::cli::table::{count, join};
 use crate::cli::time::{parse_drain_timeout, parse_millis, parse_timeout, span};
 use crate::model::{
     AppName, AppOptions, BackendAddr, DeployOptions, DeployPlan, DeployProgress, DeployReport,
-    DeployedApp, DomainName, HealthPath, Outcome, ReleaseLabel, Scheme, SwitchOptions, Tag, Weight,
+    DeployRollout, DeployedApp, DomainName, HealthPath, Outcome, ReleaseLabel, RolloutSteps, Scheme, SwitchOptions, Tag, Weight,
 };
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::app;
 use crate::rpc::methods::switch::ApplyParams;
 
 /// What a plan says already. Not `exclusive`, which would refuse `--socket` too.
-const OTHERS: [&str; 19] = [
+const OTHERS: [&str; 26] = [
     "app",
     "addresses",
     "hosts",
@@ -46,6 +47,13 @@ const OTHERS: [&str; 19] = [
     "no_drain",
     "force",
     "reason",
+    "steps",
+    "max_wait",
+    "guard",
+    "max_error_delta",
+    "max_p95_ratio",
+    "min_requests",
+    "inconclusive",
 ];
 
 /// Make a new version of an app live without losing a request
@@ -126,6 +134,16 @@ pub(super) struct DeployArgs {
     /// A text for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Make it live step by step: the shares of clients that get it, and how long each lasts at least, such as
+    /// `1%:5m,10%:10m,50%:10m`
+    #[arg(long, value_name = "SHARE:TIME,…", help_heading = "Guard", conflicts_with = "keep")]
+    steps: Option<RolloutSteps>,
+    /// How long a step may wait for enough requests after its own time; then it counts as inconclusive
+    /// [default: 1h]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout, requires = "steps", help_heading = "Guard")]
+    max_wait: Option<u64>,
+    #[command(flatten)]
+    guard: GuardArgs,
     /// Wait until a valid certificate is served for each `--host`
     #[arg(long, requires = "hosts", conflicts_with = "plan")]
     wait_cert: bool,
@@ -145,9 +163,9 @@ impl DeployArgs {
                     |printer, progress| tell(printer, &progress),
                 )
                 .await?;
-            return conclude(session, &report).map_or(Ok(ExitCode::from(&report.outcome)), Err);
+            return ended(session, &report, self.guard.judge.no_wait).await;
         }
-        let (plan, wait_cert) = (self.plan, self.wait_cert);
+        let (plan, wait_cert, no_wait) = (self.plan, self.wait_cert, self.guard.judge.no_wait);
         let params = self.params().map_err(unfit)?;
         let action = format!("deploy `{}`", params.app);
         if plan {
@@ -162,7 +180,7 @@ impl DeployArgs {
             })
             .await?;
         if !wait_cert || shortfall(&report).is_some() {
-            return conclude(session, &report).map_or(Ok(ExitCode::from(&report.outcome)), Err);
+            return ended(session, &report, no_wait).await;
         }
         // The result for scripts, even if there is no certificate in the end.
         session.printer.for_scripts(&report);
@@ -173,6 +191,9 @@ impl DeployArgs {
                 return Err(problem);
             }
             session.printer.reached("done", &cert_view::summary(&report));
+        }
+        if let Some(id) = report.trial.filter(|_| !no_wait) {
+            return follow(session, id).await;
         }
         Ok(ExitCode::from(&report.outcome))
     }
@@ -188,6 +209,7 @@ impl DeployArgs {
             no_drain: self.no_drain,
             force: self.force,
             reason: self.reason,
+            guard: self.guard.options(),
         };
         let health =
             self.health_path.map(|path| ("health_check".to_owned(), json!({ "path": path })));
@@ -203,8 +225,26 @@ impl DeployArgs {
             backend: backend.into(),
             options,
             wait: self.wait,
+            rollout: self
+                .steps
+                .map(|steps| DeployRollout { steps, max_wait_ms: self.max_wait }),
             switch,
         })
+    }
+}
+
+/// Prints how a deploy ended, and follows its guard or its rollout where it has one.
+async fn ended(
+    session: &mut Session<'_>,
+    report: &DeployReport,
+    no_wait: bool,
+) -> Result<ExitCode, Problem> {
+    match report.trial.filter(|_| !no_wait && shortfall(report).is_none()) {
+        Some(id) => {
+            session.printer.reached("deployed", &conclusion(report));
+            follow(session, id).await
+        }
+        None => conclude(session, report).map_or(Ok(ExitCode::from(&report.outcome)), Err),
     }
 }
 

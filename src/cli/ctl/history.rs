@@ -10,7 +10,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, join};
 use crate::cli::time::{date, timestamp};
-use crate::model::{
+use crate::model::{TrialNews, 
     Actor, CertificateNews, DeployedApp, DomainName, Event, EventKind, Outcome, counted,
     with_unicode_names,
 };
@@ -89,6 +89,22 @@ fn what_at_most(kind: &EventKind, most: usize) -> String {
     with_unicode_names(&phrased(kind, most)).into_owned()
 }
 
+/// What happened in a trial.
+fn trial_news(news: &TrialNews) -> String {
+    match news {
+        TrialNews::Started { steps } => format!("started: {steps}"),
+        TrialNews::Stepped { share } => format!("at {share}"),
+        TrialNews::Paused => "paused".to_owned(),
+        TrialNews::Resumed => "resumed".to_owned(),
+        TrialNews::Alarm { cause } => format!("paused, alarm: {cause}"),
+        TrialNews::Ended { end, cause } => {
+            let end = end.as_str().replace('_', " ");
+            cause.as_ref().map_or(end.clone(), |cause| format!("{end}: {cause}"))
+        }
+        TrialNews::Unknown => "an event of a newer `vhost`".to_owned(),
+    }
+}
+
 fn phrased(kind: &EventKind, most: usize) -> String {
     match kind {
         EventKind::Switch { steps, outcome, undo, forced, reason } => {
@@ -98,6 +114,20 @@ fn phrased(kind: &EventKind, most: usize) -> String {
             format!("{verb}{}{gate}, {}{reason}", moves(steps), came_to(outcome))
         }
         EventKind::Unknown => "an event of a newer `vhost`".to_owned(),
+        EventKind::Split { moves, reason } => {
+            let reason = reason.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
+            let moves = moves.iter().map(|one| {
+                format!("{} {} {} → {}", one.domain, one.tag, one.before, one.after)
+            });
+            format!("split {}{reason}", join(moves))
+        }
+        EventKind::Trial { trial, domains, from, to, news, .. } => {
+            format!("{trial} {} {from} → {to}, {}", join(domains), trial_news(news))
+        }
+        EventKind::PreviewMade { domain, tag, .. } => format!("{domain} {tag} preview made"),
+        EventKind::PreviewsEnded { domain, tags } => {
+            format!("{domain} previews of {} ended", join(tags))
+        }
         EventKind::DomainAdded { domain, live } => format!("{domain} added, live {live}"),
         EventKind::DomainSet { domain, changed } => format!("{domain} {}", join(changed)),
         EventKind::DomainRemoved { domain } => format!("{domain} removed"),

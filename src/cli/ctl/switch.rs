@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::connect::Session;
+use super::guard::{GuardArgs, follow};
 use super::plan;
 use super::switch_progress::{self, moves};
 use crate::cli::exit_code::ExitCode;
@@ -18,8 +19,21 @@ use crate::rpc::methods::Method;
 use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
 /// What a plan says already. Not `exclusive`, which would refuse `--socket` too.
-const OTHERS: [&str; 8] =
-    ["domain", "also", "plan", "timeout", "drain_timeout", "no_drain", "force", "reason"];
+const OTHERS: [&str; 13] = [
+    "domain",
+    "also",
+    "plan",
+    "timeout",
+    "drain_timeout",
+    "no_drain",
+    "force",
+    "reason",
+    "guard",
+    "max_error_delta",
+    "max_p95_ratio",
+    "min_requests",
+    "inconclusive",
+];
 
 /// Move a domain, or all domains of an app, to another tag
 ///
@@ -30,6 +44,7 @@ const OTHERS: [&str; 8] =
 #[command(after_help = "Examples:
   vhost ctl switch example.com b
   vhost ctl switch example.com --also shop.example.com --reason 'release 42'
+  vhost ctl switch example.com b --guard 5m
   vhost ctl switch example.com b --plan
   vhost ctl switch --apply p2223k7q4xmw")]
 pub(super) struct SwitchArgs {
@@ -50,6 +65,8 @@ pub(super) struct SwitchArgs {
     apply: Option<String>,
     #[command(flatten)]
     options: OptionArgs,
+    #[command(flatten)]
+    guard: GuardArgs,
 }
 
 /// Move a domain, or all domains of an app, back to the previous tag
@@ -100,10 +117,11 @@ struct OptionArgs {
 
 impl SwitchArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let Self { domain, tag, also, plan, apply, options } = self;
+        let Self { domain, tag, also, plan, apply, options, guard } = self;
+        let no_wait = guard.judge.no_wait;
         if let Some(token) = apply {
             let params = ApplyParams { token };
-            return operate::<switch::Apply>(session, "apply the plan", &params, None).await;
+            return operate::<switch::Apply>(session, "apply the plan", &params, None, no_wait).await;
         }
         let domains: Vec<_> = domain.into_iter().chain(also).collect();
         let names = join(domains.iter().map(|domain| format!("`{}`", domain.shown())));
@@ -111,14 +129,15 @@ impl SwitchArgs {
             Some(tag) => format!("switch {names} to `{tag}`"),
             None => format!("switch {names}"),
         };
-        let params = StartParams { domains, tag: tag.clone(), options: options.into() };
+        let options = SwitchOptions { guard: guard.options(), ..options.into() };
+        let params = StartParams { domains, tag: tag.clone(), options };
         if plan {
             let action = format!("plan to {action}");
             let plan = session.call::<switch::Plan>(&action, &params).await?;
             plan::show(&mut session.printer, &plan);
             return Ok(ExitCode::Done);
         }
-        operate::<switch::Start>(session, &action, &params, tag.as_ref()).await
+        operate::<switch::Start>(session, &action, &params, tag.as_ref(), no_wait).await
     }
 }
 
@@ -127,14 +146,14 @@ impl UndoArgs {
         let Self { domain, options } = self;
         let action = format!("undo the switch of `{}`", domain.shown());
         let params = UndoParams { domain, options: options.into() };
-        operate::<switch::Undo>(session, &action, &params, None).await
+        operate::<switch::Undo>(session, &action, &params, None, false).await
     }
 }
 
 impl From<OptionArgs> for SwitchOptions {
     fn from(args: OptionArgs) -> Self {
         let OptionArgs { timeout, drain_timeout, no_drain, force, reason } = args;
-        Self { timeout_ms: timeout, drain_timeout_ms: drain_timeout, no_drain, force, reason }
+        Self { timeout_ms: timeout, drain_timeout_ms: drain_timeout, no_drain, force, reason, guard: None }
     }
 }
 
@@ -143,6 +162,7 @@ async fn operate<M>(
     action: &str,
     params: &M::Params,
     tag: Option<&Tag>,
+    no_wait: bool,
 ) -> Result<ExitCode, Problem>
 where
     M: Method<Result = SwitchReport, Progress = SwitchProgress>,
@@ -160,8 +180,16 @@ where
         session.printer.for_scripts(&report);
         return Err(problem);
     }
-    session.printer.concluded(&report, &conclusion(&report));
-    Ok(ExitCode::from(&report.outcome))
+    match report.trial.filter(|_| !no_wait) {
+        Some(id) => {
+            session.printer.reached("done", &conclusion(&report));
+            follow(session, id).await
+        }
+        None => {
+            session.printer.concluded(&report, &conclusion(&report));
+            Ok(ExitCode::from(&report.outcome))
+        }
+    }
 }
 
 /// The last line of a successful switch; the moves were printed before.
@@ -199,7 +227,7 @@ pub(super) fn late_web_sockets(web_sockets: usize, ended_after_ms: Option<u64>) 
 }
 
 /// The problem to print if the switch did not end as intended.
-fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
+pub(super) fn shortfall(action: &str, report: &SwitchReport) -> Option<Problem> {
     let steps = moves(&report.steps);
     let domain = report.steps.first().map_or_else(String::new, |step| step.domain.shown());
     let (what, message, hint, kind) = match &report.outcome {

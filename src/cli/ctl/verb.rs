@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::{Session, socket_of_environment};
 use super::{
-    app, backend, call, cert, config, deploy, domain, events, explain, history, log, reload, stats,
-    status, switch, token, top, upgrade, wait,
+    app, backend, call, cert, config, deploy, domain, events, explain, history, log, preview, reload,
+    rollout, split, stats, status, switch, token, top, upgrade, wait,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -55,8 +55,14 @@ enum Verb {
     Stats(stats::StatsArgs),
     Top(top::TopArgs),
     Deploy(Box<deploy::DeployArgs>),
-    Switch(switch::SwitchArgs),
+    Switch(Box<switch::SwitchArgs>),
     Undo(switch::UndoArgs),
+    Split(split::SplitArgs),
+    Promote(split::PromoteArgs),
+    /// Make a tag live step by step, judged by its own traffic
+    #[command(subcommand, arg_required_else_help = true)]
+    Rollout(Box<rollout::RolloutVerb>),
+    Preview(preview::PreviewArgs),
     Wait(wait::WaitArgs),
     /// Show and change apps
     #[command(subcommand, arg_required_else_help = true)]
@@ -160,6 +166,10 @@ impl Verb {
             Self::Deploy(args) => args.run(session).await,
             Self::Switch(args) => args.run(session).await,
             Self::Undo(args) => args.run(session).await,
+            Self::Split(args) => args.run(session).await,
+            Self::Promote(args) => args.run(session).await,
+            Self::Rollout(verb) => verb.run(session).await,
+            Self::Preview(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
             Self::App(verb) => verb.run(session).await,
             Self::Domain(verb) => verb.run(session).await,

@@ -4,18 +4,21 @@ use clap::{Args, ValueEnum};
 
 use super::connect::Session;
 use super::domain_view::summary;
+use super::guard;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::count;
 use crate::cli::time::parse_timeout;
 use crate::model::DomainName;
-use crate::rpc::methods::domain::{self, WaitFor, WaitParams};
+use crate::rpc::methods::domain::{self, WaitFor};
+use crate::rpc::methods::rollout::WaitParams;
 
-/// Wait until a domain is healthy, or until its old tags have drained
+/// Wait until a domain is healthy, its old tags have drained, or its new tag is promoted
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vhost ctl wait example.com --until healthy
-  vhost ctl wait example.com --until drained --timeout 2m")]
+  vhost ctl wait example.com --until drained --timeout 2m
+  vhost ctl wait example.com --until promoted --timeout 40m")]
 pub(super) struct WaitArgs {
     /// The domain, not an app: name one of its domains
     domain: DomainName,
@@ -23,7 +26,8 @@ pub(super) struct WaitArgs {
     #[arg(long, value_name = "STATE")]
     until: Until,
     /// How long to wait, such as `30s`, or `1ms` to check once [default: `gate_timeout_secs` of `[switch]`
-    /// until it is healthy, `drain_timeout_secs` until it has drained, 30s each]
+    /// until it is healthy, `drain_timeout_secs` until it has drained, 30s each; as long as it takes until it
+    /// is promoted]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     timeout: Option<u64>,
 }
@@ -34,6 +38,8 @@ enum Until {
     Healthy,
     /// No requests are left on tags that are not live
     Drained,
+    /// The rollout or guard that runs has ended well
+    Promoted,
 }
 
 impl WaitArgs {
@@ -41,9 +47,19 @@ impl WaitArgs {
         let (until, word, left) = match self.until {
             Until::Healthy => (WaitFor::Healthy, "healthy", "backend"),
             Until::Drained => (WaitFor::Drained, "drained", "request"),
+            Until::Promoted => {
+                let action = format!("wait for the rollout of `{}`", self.domain.shown());
+                let params = WaitParams {
+                    domain: Some(self.domain),
+                    id: None,
+                    through_pauses: true,
+                    timeout_ms: self.timeout,
+                };
+                return guard::attend(session, &action, &params).await;
+            }
         };
         let action = format!("wait until `{}` is {word}", self.domain.shown());
-        let params = WaitParams { domain: self.domain, until, timeout_ms: self.timeout };
+        let params = domain::WaitParams { domain: self.domain, until, timeout_ms: self.timeout };
         let info = session
             .attend::<domain::Wait>(&action, &params, Problem::given_up, |printer, progress| {
                 printer.counting("waiting", &format!("for {}", count(progress.remaining, left)));

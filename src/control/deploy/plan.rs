@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use crate::control::apps::patched;
 use crate::control::domains::check_names;
-use crate::control::{ControlError, files, find};
+use crate::control::trials::Begin;
+use crate::control::{ControlError, TrialError, files, find};
 use crate::model::record;
 use crate::model::{
+    Beside,
     App, AppName, AppOptions, Backend, BackendAddr, BackendId, BackendOptions, BackendState,
     Change, DeployOptions, DeployedApp, EventKind, HostOptions, Outcome, PlannedDeploy, Release,
     SwitchStep, Tag, TopOptions, VirtualHost,
@@ -46,12 +48,35 @@ impl Plan {
     pub(super) fn event(&self, outcome: Outcome, options: &DeployOptions) -> EventKind {
         EventKind::Deploy {
             apps: self.apps.clone(),
-            steps: self.steps.clone(),
+            // Where it is rolled out, nobody has left the old version yet.
+            steps: if options.rollout.is_some() { Vec::new() } else { self.steps.clone() },
             outcome,
             forced: options.switch.force,
             reason: options.switch.reason.clone(),
         }
     }
+}
+
+/// The changes of a plan, with the new versions as they begin on `snapshot`: watched, or with their first share.
+pub(super) fn begun(changes: Vec<Change>, snapshot: &Snapshot, begin: &Begin) -> Vec<Change> {
+    let apps: Vec<App> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::PutApp(app) => Some(app.clone()),
+            _ => None,
+        })
+        .collect();
+    let begun = |change| match change {
+        Change::PutDomain(host) => {
+            let before = snapshot.domain(&host.domain).map(|node| &node.virtual_host);
+            let app = apps.iter().find(|app| Some(&app.name) == host.app()).map(|app| &app.options);
+            let moves = before.filter(|before| before.live != host.live);
+            let host = moves.map_or_else(|| host.clone(), |before| begin.on(before, &host.live, app));
+            Change::PutDomain(host)
+        }
+        other => other,
+    };
+    changes.into_iter().map(begun).collect()
 }
 
 /// Works out what a deploy that began at `at_ms` changes about `snapshot`.
@@ -61,6 +86,9 @@ pub(super) fn plan(
     at_ms: u64,
 ) -> Result<Plan, ControlError> {
     check_addresses(options)?;
+    if options.rollout.is_some() && options.keep_ms.is_some() {
+        return Err(TrialError::Kept.into());
+    }
     let mut plan = Plan::default();
     for name in options.apps() {
         let hosts = if *name == options.app { options.hosts.as_slice() } else { &[] };
@@ -195,7 +223,7 @@ impl<'a> OfApp<'a> {
         let live = "a".parse().map_err(|_| ControlError::NoDomain)?;
         let top = TopOptions { app: Some(self.name.clone()), ..TopOptions::default() };
         let options = HostOptions::default();
-        let host = VirtualHost { domain: domain.clone(), live, previous: None, top, options };
+        let host = VirtualHost { domain: domain.clone(), live, previous: None, beside: Beside::default(), top, options };
         check_names(self.snapshot, &host)?;
         self.new_hosts.push(host);
         Ok(())
@@ -246,14 +274,12 @@ impl<'a> OfApp<'a> {
         plan.changes.extend(untagged.into_iter().map(Change::PutBackend));
         plan.changes.extend(added.into_iter().map(Change::PutBackend));
         for host in self.hosts.iter().filter(|host| host.live != to) {
-            let step =
-                SwitchStep { domain: host.domain.clone(), from: host.live.clone(), to: to.clone() };
-            plan.changes.push(Change::PutDomain(VirtualHost {
-                live: to.clone(),
-                previous: Some(host.live.clone()),
-                ..VirtualHost::clone(host)
+            plan.changes.push(Change::PutDomain(host.moved_to(&to)));
+            plan.steps.extend(host.live_tags().map(|from| SwitchStep {
+                domain: host.domain.clone(),
+                from: from.clone(),
+                to: to.clone(),
             }));
-            plan.steps.push(step);
         }
         let hosts = self.new_hosts.into_iter();
         plan.changes

@@ -105,7 +105,7 @@ fn removal(snapshot: &Snapshot, name: &AppName, tag: &Tag) -> Option<Edit> {
     let node = snapshot.app(name)?;
     let mut app = node.app.clone();
     let hosts = node.domains().filter_map(|domain| snapshot.domain(domain));
-    if hosts.into_iter().any(|host| host.virtual_host.serving().any(|of| of == tag)) {
+    if hosts.into_iter().any(|host| host.virtual_host.needs(tag)) {
         app.releases.get_mut(tag)?.remove_at_ms = None;
         let changed = vec![format!("{tag}: kept, because it is live again")];
         let event = EventKind::AppSet { app: name.clone(), changed };

@@ -217,6 +217,7 @@ mod properties {
             VirtualHost {
                 domain: names.next().unwrap(),
                 previous: None,
+                beside: crate::model::Beside::default(),
                 live,
                 top: crate::model::TopOptions {
                     aliases: names.collect(),

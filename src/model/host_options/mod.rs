@@ -14,6 +14,7 @@ mod header_text;
 mod maintenance;
 mod option_set;
 mod path_route;
+mod split_options;
 mod sticky;
 mod timeouts;
 
@@ -28,6 +29,7 @@ pub use header_text::{HeaderContent, HeaderPart, HeaderText};
 pub use maintenance::{Maintenance, Pause};
 pub use option_set::{HostOptions, OptionSet};
 pub use path_route::{PathPrefix, PathRoute};
+pub use split_options::{SplitKey, SplitOptions};
 pub use sticky::Sticky;
 pub use timeouts::Timeouts;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     AccessLogRule, BasicAuth, Drain, Encoding, ErrorPages, HeaderEdits, HeaderField, Maintenance,
-    Network, PageFor, PathRoute, Pause, RateLimit, Sticky, Timeouts, UserName, compression,
+    Network, PageFor, PathRoute, Pause, RateLimit, SplitOptions, Sticky, Timeouts, UserName, compression,
     path_route,
 };
 use crate::model::record::{Canonical, Held, OptionError, Record, as_written, record};
@@ -33,6 +33,8 @@ record! {
         pub pause: Option<Pause>,
         /// Keeps each client at the backend that it got first, by a cookie.
         pub sticky: Option<Sticky>,
+        /// How clients are dealt out while the domain is live on several tags.
+        pub split: SplitOptions,
         /// How long backends may take for requests of this domain. What is not given is as its app says.
         pub timeouts: Timeouts,
         /// What becomes of WebSockets and event streams that a switch leaves behind. Without it, what its app

@@ -7,7 +7,7 @@ use pingora::Result;
 use super::asked::Asked;
 use super::failure::respond;
 use super::intake::put_right;
-use super::redirect::{prove, redirect};
+use super::redirect::{pin, prove, redirect};
 use super::sent::Sent;
 use super::shared::Shared;
 use super::stages::{RequestContext, Seen, Stage};
@@ -19,10 +19,11 @@ use crate::proxy::client::downstream::Downstream;
 use crate::proxy::client::forwarded::Sources;
 use crate::proxy::client::sender::Client;
 use crate::proxy::decision::{
-    Answer, Facts, Forward, Kind, Progress, Site, Step, Verdict, World, decide, is_secure,
+    Answer, Facts, Forward, Kind, Progress, Site, Step, Verdict, World, decide, is_secure, way_of,
 };
 use crate::proxy::host::auth::Attempt;
 use crate::proxy::host::pause::Wait;
+use crate::state::DomainNode;
 use crate::proxy::limits::{BodyMeter, RateFields, RequestShare, check_head, is_last};
 
 /// How often a request is routed: a backend may have left between the pool that was pinned and the
@@ -67,6 +68,7 @@ impl Shared {
                 ctx.failure = Some(respond(session, reason, self.host(ctx), rate).await?);
             }
             Err(Answer::Redirect(to)) => redirect(session, to, self.host(ctx)).await?,
+            Err(Answer::Pin(pinned)) => pin(session, pinned, self.host(ctx)).await?,
             Err(Answer::Challenge(answer)) => prove(session, &answer).await?,
         }
         Ok(ctx.sent().is_none())
@@ -147,7 +149,7 @@ impl Shared {
         let mut rounds = 0;
         loop {
             let site =
-                ctx.pinned().map(|pinned| Site { domain: &pinned.domain, route: pinned.route });
+                ctx.pinned().map(|pinned| Site { domain: &pinned.domain, way: pinned.way });
             let progress = Progress {
                 site,
                 is_counted: *is_counted,
@@ -157,7 +159,10 @@ impl Shared {
             match decide(&facts, world, progress) {
                 Verdict::Answer(answer) => return Err(answer),
                 Verdict::First(Step::Route(host)) => {
-                    let pinned = self.reader.pin(host, facts.path()).ok_or(Reason::UnknownHost)?;
+                    let way = |domain: &DomainNode| {
+                        way_of(domain, &facts, &self.hosts, &mut ctx.newcomer)
+                    };
+                    let pinned = self.reader.pin(host, way).ok_or(Reason::UnknownHost)?;
                     ctx.stage = Stage::Routed(pinned);
                 }
                 Verdict::First(Step::Count(client)) => {

@@ -11,6 +11,7 @@ use super::shared::Shared;
 use super::stages::RequestContext;
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::decision::Kind;
+use crate::counters::Sample;
 use crate::state::Ended;
 
 impl Shared {
@@ -82,17 +83,24 @@ fn count(session: &impl Downstream, ctx: &RequestContext, took: Duration) {
     };
     let ended = Ended {
         status,
-        failed: ctx.has_failed(status),
+        failed: ctx.has_failed(status) || ctx.is_netted(),
         took,
         received: session.received(),
         sent: session.sent(),
         retries: ctx.attempts().saturating_sub(1) as u64,
+        is_backends_fault: ctx.speaks_of_backend(status) == Some(true),
     };
-    pinned.tag().traffic.count(&ended);
+    pinned.tag().traffic.count(&ended, || ctx.network());
+    if let Some(on_trial) = pinned.domain.on_trial()
+        && let Some(failed) = ctx.speaks_of_backend(status)
+    {
+        let first_byte = answered_at.and(ctx.upstream_time()).filter(|_| !ctx.is_netted());
+        on_trial.count(pinned.way, pinned.tag().tag(), Sample { network: ctx.network(), failed, first_byte });
+    }
     if let (Some(node), Some(took)) = (ctx.backend(), ctx.upstream_time()) {
         if answered_at.is_some() {
             node.live.pace().note(took);
         }
-        node.live.traffic().count(&Ended { took, ..ended });
+        node.live.traffic().count(&Ended { took, ..ended }, || ctx.network());
     }
 }

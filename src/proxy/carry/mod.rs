@@ -14,6 +14,7 @@ pub(super) mod headers;
 pub(super) mod hop;
 mod intake;
 pub(super) mod leaving;
+mod net;
 mod pass;
 pub(super) mod phases;
 mod redirect;

@@ -17,6 +17,7 @@ use pingora::{Error, Result};
 
 use super::arrive::take_over;
 use super::leaving::{Coming, note_stream};
+use super::net::caught;
 use super::pass::pass_body;
 use super::shared::Shared;
 use super::stages::RequestContext;
@@ -127,12 +128,15 @@ impl ProxyHttp for Phases {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
         let mut head = response_of(response);
         upstream::check_answer(&mut head, ctx.kind() == Kind::WebSocket)?;
+        if self.0.catch_answer(session, head.status, ctx) {
+            return Err(caught());
+        }
         if head.headers.len() != response.headers.len() {
             *response = pingora_response(&head)?;
         }

@@ -10,7 +10,7 @@ use super::answer::send;
 use super::headers::{frame_for, strip_hop_by_hop};
 use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
-use crate::heads::names::{CONTENT_LENGTH, EXPECT};
+use crate::heads::names::{CONTENT_LENGTH, EXPECT, X_ROBOTS_TAG};
 use crate::heads::{RequestHead, ResponseHead};
 use crate::model::UpstreamFailure;
 use crate::proxy::client::downstream::{DRAIN_BODY, Downstream};
@@ -19,6 +19,8 @@ use crate::proxy::host::compression::{self, Encode};
 use crate::proxy::host::content::Content;
 use crate::proxy::host::headers::Came;
 use crate::proxy::host::pages::without_body;
+use crate::proxy::host::split;
+use crate::state::{BackendNode, Way};
 
 /// What becomes of the body of a backend's answer.
 pub(crate) enum Body {
@@ -53,7 +55,9 @@ impl Shared {
         if let Some(rate) = &ctx.rate {
             rate.write(response);
         }
-        judge(response.status, ctx);
+        if let Some(node) = ctx.backend() {
+            judge(response.status, node, ctx);
+        }
         if !matches!(body, Body::Page(_)) && !response.status.is_informational() {
             self.host(ctx).finish(response, Came::of(session));
         }
@@ -83,17 +87,23 @@ impl Shared {
         ctx: &RequestContext,
     ) -> Result<Body> {
         let host = self.host(ctx);
+        if response.status.is_informational() {
+            return Ok(Body::AsItIs);
+        }
+        let secure = ctx.seen.as_ref().is_some_and(|seen| seen.is_secure);
+        if let Some(newcomer) = ctx.newcomer {
+            split::set_cookie(response, newcomer, secure);
+        }
+        if ctx.pinned().is_some_and(|pinned| matches!(pinned.way, Way::Asked(_))) {
+            response.headers.insert(X_ROBOTS_TAG, "noindex");
+        }
         let (Some(domain), Some(options), Some(sent)) = (ctx.domain(), host.options(), ctx.sent())
         else {
             return Ok(Body::AsItIs);
         };
-        if response.status.is_informational() {
-            return Ok(Body::AsItIs);
-        }
         if let (Some(sticky), Some(node)) = (&options.sticky, sent.backend())
             && !sent.stays()
         {
-            let secure = ctx.seen.as_ref().is_some_and(|seen| seen.is_secure);
             self.hosts.sticky.set(response, sticky, domain, &node.backend.id, secure);
         }
         // A call of gRPC has its status in trailers, and nobody reads a page.
@@ -130,8 +140,7 @@ fn begin_answer(session: &mut impl Downstream, status: StatusCode, ctx: &mut Req
 }
 
 /// Notes of a backend how it has answered.
-fn judge(status: StatusCode, ctx: &RequestContext) {
-    let Some(node) = ctx.backend() else { return };
+pub(super) fn judge(status: StatusCode, node: &BackendNode, ctx: &RequestContext) {
     if ctx.options.upstream.count_5xx && status.is_server_error() {
         let words = || format!("status {}", status.as_u16());
         node.live.note_failure(UpstreamFailure::Status5xx, words);

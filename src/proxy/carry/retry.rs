@@ -3,6 +3,7 @@
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::failure::words_of;
+use super::net::is_caught;
 use super::response::is_answering;
 use super::shared::Shared;
 use super::stages::{RequestContext, Stage};
@@ -23,7 +24,7 @@ impl Shared {
             return true;
         }
         blame(ctx, error, false);
-        self.try_elsewhere(ctx)
+        self.try_elsewhere(ctx) || self.catch_unsent(ctx)
     }
 
     /// It failed while it was carried. What may have been acted on is not sent twice, and what is not kept
@@ -35,6 +36,9 @@ impl Shared {
         ctx: &mut RequestContext,
         client_reused: bool,
     ) {
+        if is_caught(error) {
+            return;
+        }
         let is_kept = session.can_replay();
         let is_unprocessed = !is_answering(session)
             && *error.esource() == ErrorSource::Upstream
@@ -62,6 +66,7 @@ impl Shared {
         }
         if *error.esource() == ErrorSource::Upstream && !error.retry() && !stalled_client {
             blame(ctx, error, is_answering(session));
+            error.set_retry(ctx.has_net() && self.catch(session, ctx));
         }
     }
 

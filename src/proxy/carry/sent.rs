@@ -32,6 +32,8 @@ pub(super) struct Sent {
     pub(super) replayed: bool,
     /// Keeps it counted as tried on a further backend.
     retry: Option<InFlightGuard>,
+    /// Whether the tag on trial has failed it, and it was sent to the old one.
+    pub(super) is_netted: bool,
     /// Whether it would have been, but for the retry budget.
     pub(super) is_over_budget: bool,
     /// What is held of its answer.
@@ -125,6 +127,7 @@ impl Sent {
             answered_at: None,
             replayed: false,
             retry: None,
+            is_netted: false,
             is_over_budget: false,
             account: None,
             gate: None,
@@ -144,6 +147,9 @@ impl Sent {
         retries: &Retries,
         running: usize,
     ) -> bool {
+        if self.is_netted {
+            return false;
+        }
         if let Some(failed) = self.chosen.take() {
             self.tried.push(failed.node);
         }
@@ -153,6 +159,29 @@ impl Sent {
         }
         self.chosen = self.choose_again(pinned, upstream);
         self.chosen.is_some()
+    }
+
+    /// Gives up the tag on trial, and chooses a backend of the old one: once.
+    pub(super) fn fall(
+        &mut self,
+        pinned: &Pinned,
+        upstream: &UpstreamOptions,
+        retries: &Retries,
+        running: usize,
+    ) -> bool {
+        let Some(net) = pinned.net.as_ref().filter(|_| !self.is_netted) else { return false };
+        if !self.may_try_again(upstream, retries, running) {
+            return false;
+        }
+        let (forward, tried) = (&self.forward, &self.tried[..]);
+        let candidates = Candidates { pinned, forward, upstream, tried };
+        let Some(chosen) = kept(candidates.choice(net)) else { return false };
+        if let Some(failed) = self.chosen.replace(chosen) {
+            self.tried.push(failed.node);
+        }
+        // Its connection is another one, and so is what becomes of it.
+        (self.is_netted, self.replayed) = (true, false);
+        true
     }
 
     fn may_try_again(

@@ -10,10 +10,11 @@ use super::headers::RequestId;
 use super::sent::Sent;
 use crate::counters::InFlightGuard;
 use crate::model::{DomainName, Reason};
-use crate::places::{ClientKey, Who};
+use crate::places::{ClientKey, Who, client_network};
 use crate::proxy::client::connection::Arrival;
 use crate::proxy::client::sender::Client;
 use crate::proxy::decision::Kind;
+use crate::proxy::host::split::Newcomer;
 use crate::proxy::limits::{RateFields, RequestShare};
 use crate::proxy::memory::{Budget, Gate};
 use crate::proxy::options::ProxyOptions;
@@ -36,6 +37,8 @@ pub(crate) struct RequestContext {
     pub(super) rate: Option<Box<RateFields>>,
     /// Its id, where the client sent none.
     pub(super) request_id: Option<RequestId>,
+    /// Whom it was dealt out as, where its client has no cookie for that yet.
+    pub(super) newcomer: Option<Newcomer>,
     /// Why it was refused or failed.
     pub(super) failure: Option<Failure>,
     /// What it asked for, until it has ended and that is logged.
@@ -92,6 +95,7 @@ impl RequestContext {
             stage: Stage::Arrived,
             rate: None,
             request_id: None,
+            newcomer: None,
             failure: None,
             asked: None,
             _busy: busy,
@@ -179,6 +183,33 @@ impl RequestContext {
     /// How long the backend took until its answer began, or until it failed.
     pub(super) fn upstream_time(&self) -> Option<Duration> {
         self.sent()?.upstream_time()
+    }
+
+    /// The network of its client, as a number; all clients that can't be distinguished have the same.
+    pub(super) fn network(&self) -> u64 {
+        let origin = self.client().and_then(|client| client.origin);
+        origin.map_or(0, |origin| stable_hash(&client_network(origin).octets()))
+    }
+
+    /// Whether the tag on trial has failed it, and the old one was asked then.
+    pub(super) fn is_netted(&self) -> bool {
+        self.sent().is_some_and(|sent| sent.is_netted)
+    }
+
+    /// Whether its backend has failed it, where its end says something of that at all: what clients, limits or
+    /// operators have ended doesn't.
+    pub(super) fn speaks_of_backend(&self, status: Option<u16>) -> Option<bool> {
+        if self.is_netted() {
+            return Some(true);
+        }
+        match &self.failure {
+            // A place in a queue is one of our limits.
+            Some(failure) => match failure.reason {
+                Reason::Upstream(_) | Reason::NoBackend => Some(true),
+                _ => None,
+            },
+            None => status.map(|status| status >= 500),
+        }
     }
 
     /// Whether the server's side failed it.

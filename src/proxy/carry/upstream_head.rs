@@ -14,7 +14,7 @@ use super::headers::{RequestId, set_te, to_origin_form};
 use super::hop::Hop;
 use super::shared::Shared;
 use super::stages::RequestContext;
-use crate::heads::names::{CONNECTION, UPGRADE, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REQUEST_ID};
+use crate::heads::names::{CONNECTION, UPGRADE, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REQUEST_ID, X_VHOST_TAG};
 use crate::heads::{RequestHead, Scheme, Set};
 use crate::model::ProxyHeader;
 use crate::proxy::client::downstream::Downstream;
@@ -145,10 +145,18 @@ impl Shared {
         // Not what the client says of itself: an application takes it for how it was reached.
         request.set_scheme(if is_https { Scheme::Https } else { Scheme::Http });
         set_request_id(request, &mut ctx.request_id);
+        // What strangers say of their tag, backends must not take for what the proxy says.
+        request.headers.remove(X_VHOST_TAG);
+        if let Some(pinned) = ctx.pinned()
+            && pinned.domain.has_choice()
+            && pinned.domain.virtual_host.options.get().split.sends_tag()
+        {
+            request.headers.insert(X_VHOST_TAG, pinned.tag().tag().as_str());
+        }
         if let Some(pinned) = ctx.pinned()
             && let Some(options) = self.host(ctx).options()
         {
-            if let Some(route) = pinned.route {
+            if let Some(route) = pinned.way.route() {
                 paths::strip(pinned.domain.option_of(route), request);
             }
             let source =

@@ -8,12 +8,12 @@ use crate::places::{PlaceInLine, client_network};
 use crate::proxy::host::auth::Login;
 use crate::proxy::host::location::location;
 use crate::proxy::host::pause::Wait;
-use crate::proxy::host::{HostServices, canonical, paths};
+use crate::proxy::host::{HostServices, canonical, paths, preview};
 use crate::proxy::limits::{declared_too_large, is_denied};
 use crate::proxy::options::Https;
 use crate::proxy::wire::request::cookies;
 use crate::stable_hash::stable_hash;
-use crate::state::{DomainNode, RouteNode};
+use crate::state::{DomainNode, Way};
 
 /// What decisions on all requests depend on.
 #[derive(Clone, Copy)]
@@ -22,11 +22,11 @@ pub(crate) struct World<'a> {
     pub(crate) hosts: &'a HostServices,
 }
 
-/// The domain of a host, and the matching path route.
+/// The domain of a host, and to which of its tags the request goes.
 #[derive(Clone, Copy)]
 pub(crate) struct Site<'a> {
     pub(crate) domain: &'a DomainNode,
-    pub(crate) route: Option<RouteNode>,
+    pub(crate) way: Way,
 }
 
 /// What was done for a request so far.
@@ -53,13 +53,14 @@ pub(crate) fn decide<'r>(
         Err(reason) => return reason.into(),
         Ok(host) => host,
     };
-    let Some(Site { domain, route }) = progress.site else { return unrouted(facts, world, host) };
+    let Some(Site { domain, way }) = progress.site else { return unrouted(facts, world, host) };
     let options = domain.virtual_host.options.get();
-    let case = Case { facts, world, progress, host, domain, route, options };
+    let case = Case { facts, world, progress, host, domain, way, options };
     case.admission()
         .or_else(|| case.closed())
         .or_else(|| case.redirect())
         .or_else(|| case.login())
+        .or_else(|| case.preview())
         .or_else(|| case.pause())
         .or_else(|| case.odd_path())
         .unwrap_or_else(|| Verdict::Forward(case.forward()))
@@ -82,7 +83,7 @@ struct Case<'a, 'r> {
     progress: Progress<'a>,
     host: &'r str,
     domain: &'a DomainNode,
-    route: Option<RouteNode>,
+    way: Way,
     options: &'a OptionSet,
 }
 
@@ -151,6 +152,13 @@ impl<'r> Case<'_, 'r> {
         }
     }
 
+    /// Whether its browser has followed a link to a preview.
+    fn preview(&self) -> Option<Verdict<'r>> {
+        let (request, key) = (self.facts.request, &self.world.hosts.sticky);
+        let pinned = preview::by_link(request, &self.domain.virtual_host, key, self.facts.is_secure);
+        Some(Answer::Pin(pinned?).into())
+    }
+
     fn pause(&self) -> Option<Verdict<'r>> {
         let line = self.domain.pause_line().filter(|_| !self.progress.has_waited)?;
         let has_turn = self.progress.turn.is_some_and(|turn| line.has(turn));
@@ -158,7 +166,7 @@ impl<'r> Case<'_, 'r> {
     }
 
     fn odd_path(&self) -> Option<Verdict<'r>> {
-        let is_plain = paths::is_plain(self.domain, self.route, self.facts.path());
+        let is_plain = paths::is_plain(self.domain, self.way.route(), self.facts.path());
         (!is_plain).then(|| Reason::BadRequest.into())
     }
 

@@ -11,16 +11,17 @@ use super::decide::{Progress, Site, World, decide};
 use super::facts::{Facts, Kind, is_secure};
 use super::standing::{matched, standings, unserved};
 use super::verdict::{Answer, Step, Verdict};
+use super::way::way_of;
 use crate::clock::whole_millis;
 use crate::heads::names::HOST;
 use crate::heads::{RequestHead, text_of};
 use crate::model::{
-    Explanation, HeaderLine, LiveTag, MatchedBy, RateLimit, Reason, Refusal, RequestTimeouts,
+    DomainName, Explanation, HeaderLine, LiveTag, MatchedBy, Preview, RateLimit, Reason, Refusal, RequestTimeouts,
     RequestUrl, TlsMode, normalise_host, time_in_words,
 };
 use crate::proxy::client::forwarded::Sources;
 use crate::proxy::client::sender::Client;
-use crate::proxy::host::HostServices;
+use crate::proxy::host::{HostServices, preview};
 use crate::proxy::host::times::UpstreamTimes;
 use crate::proxy::limits::check_head;
 use crate::proxy::options::{Https, ProxyOptions, SharedOptions};
@@ -57,6 +58,27 @@ impl Explainer {
         Self { options, https, hosts }
     }
 
+    /// The link to a preview; `None` where there is no randomness.
+    pub(crate) fn preview_url(
+        &self,
+        snapshot: &Snapshot,
+        domain: &DomainName,
+        preview: &Preview,
+    ) -> Option<String> {
+        let token = preview::token(&self.hosts.sticky, domain, preview)?;
+        let is_secure = |https: &&Arc<Https>| {
+            let host = snapshot.domain(domain).map(|node| &node.virtual_host);
+            https.port != 0 && host.is_some_and(|host| host.top.tls != TlsMode::Off)
+        };
+        let host = domain.to_string().replace('*', "preview");
+        let origin = match self.https.as_ref().filter(is_secure).map(|https| https.port) {
+            Some(443) => format!("https://{host}"),
+            Some(port) => format!("https://{host}:{port}"),
+            None => format!("http://{host}"),
+        };
+        Some(format!("{origin}/?{}", preview::query(&token)))
+    }
+
     /// What would happen to a request. When and by whom its tag became live is the history's to add.
     pub(crate) fn explain(&self, snapshot: &Snapshot, question: Question<'_>) -> Explanation {
         let options = self.options.load();
@@ -89,6 +111,10 @@ impl Explainer {
             Ok(()) => {}
             Err(Answer::Refuse(reason)) => explanation.refused = Some(refusal(reason)),
             Err(Answer::Challenge(_)) => explanation.answers_challenge = true,
+            Err(Answer::Pin(_)) => {
+                let note = "a link to a preview: its browser gets that tag from then on";
+                explanation.notes.push(note.to_owned());
+            }
             Err(Answer::Redirect(to)) => {
                 let note = format!("redirected to {to}; the backends shown are for that URL");
                 explanation.notes.push(note);
@@ -129,7 +155,7 @@ impl Explainer {
             match decide(&facts, world, progress) {
                 Verdict::First(Step::Route(host)) => {
                     let (by, domain) = snapshot.route_by(host).ok_or(Reason::UnknownHost)?;
-                    let site = Site { domain, route: domain.route_of(facts.path()) };
+                    let site = Site { domain, way: way_of(domain, &facts, &self.hosts, &mut None) };
                     explanation.matched = Some(matched(domain, by, host));
                     describe(site, snapshot, client.is_some(), options, explanation);
                     explanation.timeouts = timeouts(options, Some(request), domain.times());
@@ -235,8 +261,8 @@ fn describe(
         switching: None,
     });
     explanation.balance = Some(virtual_host.top.balance.clone());
-    explanation.route = site.route.map(|route| node.option_of(route).clone());
-    let pool = snapshot.pool(&node.tag_of(site.route).pool);
+    explanation.route = site.way.route().map(|route| node.option_of(route).clone());
+    let pool = snapshot.pool(&node.tag_of(site.way).pool);
     let most = options.upstream.max_requests;
     explanation.backends = pool.map(|pool| standings(pool, most)).unwrap_or_default();
     explanation.notes = notes(node, is_client_known);

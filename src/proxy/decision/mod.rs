@@ -6,7 +6,9 @@ pub(crate) mod explain;
 mod facts;
 mod standing;
 mod verdict;
+mod way;
 
 pub(super) use decide::{Progress, Site, World, decide};
 pub(super) use facts::{Facts, Kind, is_secure};
 pub(super) use verdict::{Answer, Forward, Step, Verdict};
+pub(super) use way::way_of;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::{BackendId, Reason};
 use crate::proxy::host::auth::Attempt;
 use crate::proxy::host::pause::Wait;
+use crate::proxy::host::preview::Pinned;
 
 /// What becomes of a request.
 pub(crate) enum Verdict<'r> {
@@ -31,6 +32,8 @@ pub(crate) enum Answer {
     Refuse(Reason),
     /// To this location.
     Redirect(String),
+    /// To where a browser goes on that has followed a link to a preview.
+    Pin(Pinned),
     /// With what a CA wants to see.
     Challenge(Arc<str>),
 }

@@ -49,6 +49,13 @@ enum Came {
     ToHttp2,
 }
 
+/// How far one try came.
+enum Exchanged {
+    ToItsEnd,
+    /// The tag on trial has failed it, and the old one is asked next.
+    Caught,
+}
+
 impl Carrier {
     pub(crate) fn new(shared: Arc<Shared>, options: ConnectorOptions) -> Self {
         Self { shared, connector: Connector::new(options) }
@@ -96,14 +103,15 @@ impl Carrier {
                 }
                 Err(error) => return Err(error),
             };
-            if link.is_used && client.request().method.is_idempotent() {
+            if (link.is_used || ctx.has_net()) && client.request().method.is_idempotent() {
                 client.keep_body();
             }
             request::write(&head, link.outbox.head());
             let is_used = link.is_used;
             has_begun |= body != Body::None;
             match self.exchange(client, ctx, link, body, &target).await {
-                Ok(()) => return Ok(Came::ToItsEnd),
+                Ok(Exchanged::ToItsEnd) => return Ok(Came::ToItsEnd),
+                Ok(Exchanged::Caught) => client.rewind(),
                 Err(mut error) => {
                     self.shared.retry_request(client, &mut error, ctx, is_used);
                     if !error.retry() {
@@ -146,7 +154,7 @@ impl Carrier {
         mut link: Box<Link>,
         body: Body,
         target: &Target,
-    ) -> Result<()> {
+    ) -> Result<Exchanged> {
         let mut relay = Relay::begin(client, &mut link, ctx, body, target);
         let mut interim = 0;
         let goes_on = loop {
@@ -163,12 +171,16 @@ impl Carrier {
             if interim > MAX_HEADS {
                 return Err(malformed_answer(&"it has too many interim answers"));
             }
+            if self.shared.catch_answer(relay.client, head.status, relay.ctx) {
+                return Ok(Exchanged::Caught);
+            }
             let goes_on = keeps(head.version, &head.headers);
             let body = body_of(&relay.client.request().method, &head);
             let edited = self.shared.edit_response(relay.client, &mut head, relay.ctx)?;
             let encode = match edited {
                 response::Body::Page(page) => {
-                    return self.shared.send_page(relay.client, &head, page, relay.ctx).await;
+                    self.shared.send_page(relay.client, &head, page, relay.ctx).await?;
+                    return Ok(Exchanged::ToItsEnd);
                 }
                 response::Body::Encoded(encode) => Some(encode),
                 response::Body::AsItIs => None,
@@ -181,7 +193,7 @@ impl Carrier {
                 let leaving = self.shared.leaving(relay.ctx);
                 let mut tunnel = Tunnel::new(relay.ctx.tunnel_timeouts(), leaving);
                 poll_fn(|cx| relay.poll_tunnel(cx, &mut tunnel)).await;
-                return Ok(());
+                return Ok(Exchanged::ToItsEnd);
             }
             if !status.is_informational() {
                 relay.begin_answer(body, encode);
@@ -194,6 +206,6 @@ impl Carrier {
         if goes_on && relay.is_link_clean() && !target.is_websocket {
             keep(link, target);
         }
-        Ok(())
+        Ok(Exchanged::ToItsEnd)
     }
 }

@@ -11,7 +11,9 @@ pub(super) mod maintenance;
 pub(super) mod pages;
 pub(super) mod paths;
 pub(super) mod pause;
+pub(super) mod preview;
 mod services;
+pub(super) mod split;
 pub(super) mod sticky;
 pub(super) mod times;
 

@@ -73,20 +73,31 @@ impl StickyKey {
     }
 
     fn read(&self, value: &str, domain: &DomainName) -> Option<BackendId> {
-        let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
-        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut sealed = sealed.to_vec();
-        let id = self.0.open_in_place(nonce, bound_to(domain), &mut sealed).ok()?;
-        std::str::from_utf8(id).ok()?.parse().ok()
+        String::from_utf8(self.unseal(value, &domain.to_string())?).ok()?.parse().ok()
     }
 
     fn write(&self, id: &BackendId, domain: &DomainName) -> Option<String> {
+        self.seal(id.as_str().as_bytes(), &domain.to_string())
+    }
+
+    /// What was sealed for this purpose; nothing where `text` is not from this server, or for another one.
+    pub(super) fn unseal(&self, text: &str, purpose: &str) -> Option<Vec<u8>> {
+        let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut sealed = sealed.to_vec();
+        let opened = self.0.open_in_place(nonce, Aad::from(purpose), &mut sealed).ok()?;
+        Some(opened.to_vec())
+    }
+
+    /// Seals bytes, so that only this server can read them, and only for this purpose. As text that may stand in
+    /// cookies and URLs.
+    pub(super) fn seal(&self, bytes: &[u8], purpose: &str) -> Option<String> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
-        let mut sealed = id.as_str().as_bytes().to_vec();
+        let mut sealed = bytes.to_vec();
         let unique = Nonce::assume_unique_for_key(nonce);
-        self.0.seal_in_place_append_tag(unique, bound_to(domain), &mut sealed).ok()?;
+        self.0.seal_in_place_append_tag(unique, Aad::from(purpose), &mut sealed).ok()?;
         Some(URL_SAFE_NO_PAD.encode([&nonce, &*sealed].concat()))
     }
 
@@ -112,10 +123,6 @@ impl StickyKey {
         // A header may have all that is in it: the name is a token, the value is base64.
         response.headers.append(SET_COOKIE, cookie.to_string());
     }
-}
-
-fn bound_to(domain: &DomainName) -> Aad<String> {
-    Aad::from(domain.to_string())
 }
 
 impl fmt::Debug for StickyKey {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{Changed, Confirmed, Listed, Open, Page, PageParams};
 use crate::control::{ControlError, DomainEdit, Effect, NewDomain, find};
 use crate::model::record::{self, Edited, New, Shown};
-use crate::model::{
+use crate::model::{Beside, 
     BackendState, DomainMode, DomainName, HealthStatus, HostOptions, PoolName, ReleaseLabel, Tag,
     TopOptions, VirtualHost, nonzero_millis,
 };
@@ -201,7 +201,7 @@ impl Run for Add {
         let top = record::patched(&TopOptions::default(), top.values).map_err(refuse)?;
         let options = HostOptions::default().patched(options).map_err(refuse)?;
         let virtual_host =
-            VirtualHost { domain: domain.clone(), live, previous: None, top, options };
+            VirtualHost { domain: domain.clone(), live, previous: None, beside: Beside::default(), top, options };
         let new = NewDomain { virtual_host, force };
         changed(server.control.add_domain(call.caller(), new).await?, &domain)
     }

@@ -239,6 +239,7 @@ mod tests {
             domain: domain.parse().unwrap(),
             live: "a".parse().unwrap(),
             previous: None,
+            beside: crate::model::Beside::default(),
             top: TopOptions {
                 aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
                 ..Default::default()

@@ -90,12 +90,14 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     let store = Store::open(&folder.join("state")).unwrap();
     let certificates = crate::certs::testing::certificates(folder, reader.clone());
     let stats = crate::stats::Stats::spawn(reader.clone());
+    let state = reader.clone();
     let control = ControlPlane::new(
         store,
         publisher,
         reader,
         options,
         probe,
+        Arc::new(|_, _, _| None),
         Arc::default(),
         crate::counters::Elsewhere::default(),
     );
@@ -122,6 +124,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
             crate::proxy::tests::host_services(),
         ),
         stats,
+        trials: crate::rollout::Trials::new(control.clone(), state),
         stopping: tokio::sync::watch::channel(false).1,
         log_level: LevelHandle::default(),
     };

@@ -11,6 +11,7 @@ const ENDED: Ended = Ended {
     received: 0,
     sent: 0,
     retries: 0,
+    is_backends_fault: false,
 };
 
 fn host(domain: &str, aliases: &[&str], live: &str) -> Change {
@@ -18,6 +19,7 @@ fn host(domain: &str, aliases: &[&str], live: &str) -> Change {
         domain: domain.parse().unwrap(),
         live: live.parse().unwrap(),
         previous: None,
+        beside: crate::model::Beside::default(),
         top: crate::model::TopOptions {
             aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
             ..Default::default()
@@ -137,7 +139,7 @@ fn a_domain_that_joins_an_app_goes_on_with_its_counters() {
     let backends = ["a", "b"].map(|tag| backend(tag, "127.0.0.1:1", &[tag], BackendState::Ready));
     let one = Snapshot::default().after(backends.into(), 1);
     let one = one.after(vec![host("example.com", &[], "b")], 2);
-    one.domain(&domain).unwrap().live().traffic.count(&ENDED);
+    one.domain(&domain).unwrap().live().traffic.count(&ENDED, || 1);
     let one = one.after(vec![host("example.com", &[], "a")], 3);
     let guard = one.domain(&domain).unwrap().live().in_flight.enter();
     let counters = |snapshot: &Snapshot| {

@@ -14,6 +14,7 @@ fn virtual_host(live: &str) -> VirtualHost {
         domain: "example.com".parse().unwrap(),
         live: live.parse().unwrap(),
         previous: None,
+        beside: crate::model::Beside::default(),
         top: crate::model::TopOptions {
             aliases: vec!["www.example.com".parse().unwrap()],
             ..Default::default()

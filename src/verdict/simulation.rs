@@ -1,0 +1,204 @@
+//! Equal versions, seeded: how often the guard would roll one back. Each run is looked at a hundred
+//! times, and one look that fails is enough.
+
+use super::chance::{Chance, rounded};
+use super::counts::real;
+use super::*;
+
+const RUNS: u64 = 1_000;
+const LOOKS: u64 = 100;
+const ERROR_SHARES: [f64; 4] = [0.0, 0.001, 0.01, 0.1];
+const NEW_SHARES: [f64; 6] = [0.01, 0.05, 0.1, 0.25, 0.5, 0.9];
+
+/// Log-normal latencies in microseconds.
+struct Latency {
+    median: f64,
+    spread: f64,
+}
+
+impl Latency {
+    fn draw(&self, chance: &mut Chance) -> u64 {
+        rounded(self.median * (self.spread * chance.normal()).exp())
+    }
+
+    /// From so many requests before the comparison.
+    fn threshold(&self, window: u64, ratio: f64, chance: &mut Chance) -> Option<u64> {
+        let bounds: Vec<u64> = (0..400).map(|power| rounded(1.04_f64.powi(power) * 50.0)).collect();
+        let mut counts = vec![0; bounds.len() + 1];
+        for _ in 0..window {
+            let latency = self.draw(chance);
+            counts[bounds.partition_point(|bound| *bound < latency)] += 1;
+        }
+        slow_threshold(Histogram { bounds: &bounds, counts: &counts }, ratio, 0)
+    }
+}
+
+/// 100 to 100,000, each power of ten as likely.
+fn requests(chance: &mut Chance) -> u64 {
+    rounded(10_f64.powf(chance.between(2.0, 5.0)))
+}
+
+fn observe(requests: u64, errors: f64, slow: f64, chance: &mut Chance) -> Counts {
+    Counts {
+        requests,
+        failures: chance.successes(requests, errors),
+        slow: chance.successes(requests, slow),
+    }
+}
+
+fn add(sum: &mut Counts, more: Counts) {
+    sum.requests += more.requests;
+    sum.failures += more.failures;
+    sum.slow += more.slow;
+}
+
+/// Whether the guard rolls back, as its first condition may be in the tests that no run fulfils.
+fn fails(networks: &[Network], rest: &Network, limits: &Limits) -> bool {
+    judge(&capped(networks, rest), limits).so_far() == Verdict::Fail
+}
+
+/// Nothing is allowed that isn't chance: this is the hardest.
+fn strict() -> Limits {
+    Limits { max_error_delta: 0.0, min_requests: 20, ..Limits::default() }
+}
+
+/// How many of the runs fail; fewer than 3 in 1,000 is the aim.
+fn rolled_back(mut run: impl FnMut(&mut Chance) -> bool) -> usize {
+    (0..RUNS).filter(|seed| run(&mut Chance::new(*seed))).count()
+}
+
+fn assert_rare(rolled_back: usize, what: &str) {
+    println!("{what}: {rolled_back} of {RUNS} rolled back");
+    assert!(rolled_back <= 3, "{what}: {rolled_back}");
+}
+
+/// A split whose versions fail and answer the same way, request by request.
+fn split(limits: &Limits, ratio: f64, chance: &mut Chance) -> bool {
+    let (total, errors) = (requests(chance), chance.one_of(&ERROR_SHARES));
+    let to_new = chance.one_of(&NEW_SHARES);
+    let latency = Latency { median: 20_000.0, spread: chance.between(0.3, 1.5) };
+    let window = requests(chance).min(5_000);
+    let threshold = latency.threshold(window, ratio, chance).unwrap_or(u64::MAX);
+    let mut seen = Network::default();
+    for look in 0..LOOKS {
+        let more = total * (look + 1) / LOOKS - total * look / LOOKS;
+        let new = chance.successes(more, to_new);
+        for (sum, requests) in [(&mut seen.old, more - new), (&mut seen.new, new)] {
+            let slow = (0..requests).filter(|_| latency.draw(chance) > threshold).count() as u64;
+            add(sum, Counts { slow, ..observe(requests, errors, 0.0, chance) });
+        }
+        if fails(&[], &seen, limits) {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_split_between_equal_versions_is_kept() {
+    assert_rare(rolled_back(|chance| split(&Limits::default(), 1.5, chance)), "split");
+}
+
+#[test]
+fn a_split_between_equal_versions_is_kept_where_nothing_is_allowed() {
+    assert_rare(rolled_back(|chance| split(&strict(), 1.0, chance)), "split, strict");
+}
+
+#[test]
+fn an_equal_version_after_a_switch_is_kept() {
+    let rolled_back = rolled_back(|chance| {
+        let errors = chance.one_of(&ERROR_SHARES);
+        let slow = chance.one_of(&[0.001, 0.01, 0.05]);
+        let before = requests(chance);
+        let total = requests(chance);
+        let mut seen =
+            Network { old: observe(before, errors, slow, chance), new: Counts::default() };
+        (0..LOOKS).any(|look| {
+            let more = total * (look + 1) / LOOKS - total * look / LOOKS;
+            add(&mut seen.new, observe(more, errors, slow, chance));
+            fails(&[], &seen, &strict())
+        })
+    });
+    assert_rare(rolled_back, "after a switch, strict");
+}
+
+#[test]
+fn hiccups_that_hit_both_versions_are_kept() {
+    let rolled_back = rolled_back(|chance| {
+        let (total, errors) = (requests(chance), chance.one_of(&ERROR_SHARES));
+        let to_new = chance.one_of(&NEW_SHARES);
+        let mut seen = Network::default();
+        (0..LOOKS).any(|look| {
+            let more = total * (look + 1) / LOOKS - total * look / LOOKS;
+            let hiccup = if chance.unit() < 0.05 { chance.between(0.1, 1.0) } else { 0.0 };
+            let (errors, slow) = (f64::max(errors, hiccup), f64::max(0.01, hiccup));
+            let new = chance.successes(more, to_new);
+            add(&mut seen.old, observe(more - new, errors, slow, chance));
+            add(&mut seen.new, observe(new, errors, slow, chance));
+            fails(&[], &seen, &strict())
+        })
+    });
+    assert_rare(rolled_back, "hiccups, strict");
+}
+
+/// Networks of very different size, of which some fail often with any version.
+struct Crowd {
+    sizes: Vec<f64>,
+    errors: Vec<f64>,
+}
+
+impl Crowd {
+    fn new(chance: &mut Chance) -> Self {
+        let many = chance.one_of(&[2_u32, 5, 12, 40, 150]);
+        let slope = chance.between(0.0, 1.3);
+        let often = chance.one_of(&[0.0, 0.05, 0.2]);
+        let sizes: Vec<f64> = (1..=many).map(|rank| f64::from(rank).powf(-slope)).collect();
+        let sum: f64 = sizes.iter().sum();
+        let base = chance.one_of(&[0.0, 0.001, 0.02]);
+        let errors = sizes
+            .iter()
+            .map(|_| if chance.unit() < often { chance.between(0.1, 1.0) } else { base })
+            .collect();
+        Self { sizes: sizes.iter().map(|size| size / sum).collect(), errors }
+    }
+
+    /// `to_new` is the share of each network that the new version serves.
+    fn run(&self, total: u64, to_new: &[f64], limits: &Limits, chance: &mut Chance) -> bool {
+        let mut seen = vec![Network::default(); self.sizes.len()];
+        (0..LOOKS).any(|look| {
+            let more = total * (look + 1) / LOOKS - total * look / LOOKS;
+            for (network, sum) in seen.iter_mut().enumerate() {
+                let (size, errors) = (self.sizes[network] * real(more), self.errors[network]);
+                let whole = rounded(size.floor()) + u64::from(chance.unit() < size.fract());
+                let new = chance.successes(whole, to_new[network]);
+                add(&mut sum.old, observe(whole - new, errors, 0.01, chance));
+                add(&mut sum.new, observe(new, errors, 0.01, chance));
+            }
+            fails(&seen, &Network::default(), limits)
+        })
+    }
+}
+
+#[test]
+fn clients_of_all_kinds_whose_requests_go_to_either_version_are_no_reason() {
+    let rolled_back = rolled_back(|chance| {
+        let (crowd, total) = (Crowd::new(chance), requests(chance));
+        let to_new = vec![chance.one_of(&NEW_SHARES); crowd.sizes.len()];
+        crowd.run(total, &to_new, &strict(), chance)
+    });
+    assert_rare(rolled_back, "clients, strict");
+}
+
+/// A client stays with its version, so that those who fail often may by chance be with the new one.
+#[test]
+fn clients_of_all_kinds_that_stay_with_their_version_are_rarely_a_reason() {
+    let rolled_back = rolled_back(|chance| {
+        let (crowd, total) = (Crowd::new(chance), requests(chance));
+        let share = chance.one_of(&[0.1, 0.25, 0.5]);
+        let to_new: Vec<f64> =
+            crowd.sizes.iter().map(|_| f64::from(u8::from(chance.unit() < share))).collect();
+        crowd.run(total, &to_new, &Limits::default(), chance)
+    });
+    println!("clients that stay: {rolled_back} of {RUNS} rolled back");
+    assert!(rolled_back <= 10, "{rolled_back}");
+}
