@@ -9,8 +9,8 @@ use super::records::{ReadRecord, References, note, read_record};
 use super::report::{Place, Span};
 use super::value::{choice, parsed};
 use crate::model::{
-    AppName, AppOptions, BackendAddr, BackendId, BackendOptions, BackendState, DomainName,
-    Beside, HostOptions, MAX_PAGE_BYTES, OptionSet, PoolName, Tag, TlsMode, TopOptions, VirtualHost,
+    AppName, AppOptions, BackendAddr, BackendId, BackendOptions, BackendState, Beside, DomainName,
+    HostOptions, MAX_PAGE_BYTES, OptionSet, PoolName, Tag, TlsMode, TopOptions, VirtualHost,
     nearest,
 };
 use crate::plain_file;
@@ -232,7 +232,14 @@ fn read_domain(
             entry.problem("paths", message);
         }
     }
-    Some(VirtualHost { domain: domain?, live: live?, previous: None, beside: Beside::default(), top: top?, options })
+    Some(VirtualHost {
+        domain: domain?,
+        live: live?,
+        previous: None,
+        beside: Beside::default(),
+        top: top?,
+        options,
+    })
 }
 
 /// Two domains that are in no app and live on one tag are served by the same backends. That may be what is

@@ -64,18 +64,22 @@ impl ControlPlane {
         }
         let started = Instant::now();
         let begin = match &options.rollout {
-            Some(rollout) => Begin::steps(&RolloutOptions {
-                steps: rollout.steps.clone(),
-                max_wait_ms: rollout.max_wait_ms,
-                unguarded: false,
-                guard: options.switch.guard.clone().unwrap_or_default(),
-                switch: options.switch.clone(),
-            }, &self.inner.baseline),
+            Some(rollout) => Begin::steps(
+                &RolloutOptions {
+                    steps: rollout.steps.clone(),
+                    max_wait_ms: rollout.max_wait_ms,
+                    unguarded: false,
+                    guard: options.switch.guard.clone().unwrap_or_default(),
+                    switch: options.switch.clone(),
+                },
+                &self.inner.baseline,
+            ),
             None => Begin::whole(options.switch.guard.clone(), false, &self.inner.baseline),
         };
         let operation = self.begin(caller.actor.clone(), first.event(not_yet(), &options)).await?;
-        let committed =
-            self.prove_and_commit(&caller, &options, planned, at_ms, operation, &begin, &progress).await;
+        let committed = self
+            .prove_and_commit(&caller, &options, planned, at_ms, operation, &begin, &progress)
+            .await;
         let (plan, applied, left, gate_ms, switch_ms) = match committed {
             Ok(committed) => committed,
             Err(error) => {

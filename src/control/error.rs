@@ -4,13 +4,13 @@ mod hint;
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::trials::TrialError;
 use crate::config::ConfigError;
 use crate::model::{
     AppName, BackendAddr, BackendAnswer, BackendId, BackendState, DomainName, EntryKind, Made,
     OptionError, PoolName, Tag, counted, with_causes,
 };
 use crate::store::StoreError;
-use super::trials::TrialError;
 
 /// Why a command was refused, or how far it came. Unless it says otherwise, nothing has changed.
 #[derive(Debug, thiserror::Error)]

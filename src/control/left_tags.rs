@@ -69,7 +69,8 @@ impl<'s> LeftTags<'s> {
 /// Once a domain is back on the tag it left, that tag's requests never end; whoever moved it there is the one
 /// to drain.
 fn is_back(now: &Snapshot, step: &SwitchStep) -> bool {
-    now.domain(&step.domain).is_some_and(|node| node.virtual_host.live_tags().any(|tag| *tag == step.from))
+    now.domain(&step.domain)
+        .is_some_and(|node| node.virtual_host.live_tags().any(|tag| *tag == step.from))
 }
 
 impl ControlPlane {

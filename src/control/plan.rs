@@ -47,8 +47,10 @@ pub(super) fn plan(
                 continue;
             }
             find::carried(snapshot, &virtual_host.pool(&to))?;
-            plan.steps.extend(left.map(|from| {
-                SwitchStep { domain: domain.clone(), from: from.clone(), to: to.clone() }
+            plan.steps.extend(left.map(|from| SwitchStep {
+                domain: domain.clone(),
+                from: from.clone(),
+                to: to.clone(),
             }));
         }
     }

@@ -29,11 +29,8 @@ impl ControlPlane {
         tag: Tag,
         time: Duration,
     ) -> Result<(DomainName, Preview), ControlError> {
-        let preview = Preview {
-            id: fastrand::u64(1..MAX_ID),
-            tag,
-            until_ms: now_ms() + whole_millis(time),
-        };
+        let preview =
+            Preview { id: fastrand::u64(1..MAX_ID), tag, until_ms: now_ms() + whole_millis(time) };
         let made = preview.clone();
         let (_, domain) = self
             .change_and(caller, move |snapshot| {

@@ -8,13 +8,13 @@ use super::edit::Edit;
 use super::{Caller, ControlError, ControlPlane, SwitchTarget, find, plan};
 use crate::model::{
     Actor, AppName, Change, Course, DomainName, EventKind, HealthStatus, Outcome, RolloutOptions,
-    Share, SwitchOptions, SwitchProgress, SwitchReport, SwitchStep, Tag, Trial, TrialEnd, TrialKind,
-    TrialNews, VirtualHost,
+    Share, SwitchOptions, SwitchProgress, SwitchReport, SwitchStep, Tag, Trial, TrialEnd,
+    TrialKind, TrialNews, VirtualHost,
 };
 use crate::state::Snapshot;
 
-pub(super) use begin::Begin;
 pub(crate) use begin::BaselineNow;
+pub(super) use begin::Begin;
 pub(crate) use error::TrialError;
 
 /// A step of a trial.
@@ -82,7 +82,8 @@ impl ControlPlane {
     /// When there is none of that name, or nothing of it is on trial.
     pub(crate) fn trial_of(&self, name: &DomainName) -> Result<Trial, ControlError> {
         let snapshot = self.snapshot();
-        let trial = hosts_of(&snapshot, name)?.into_iter().find_map(|host| host.beside.trial.clone());
+        let trial =
+            hosts_of(&snapshot, name)?.into_iter().find_map(|host| host.beside.trial.clone());
         trial.ok_or_else(|| TrialError::None { name: name.to_string() }.into())
     }
 
@@ -150,7 +151,9 @@ fn planned(
     let mut story = None;
     for node in snapshot.domains() {
         let host = &node.virtual_host;
-        let Some(trial) = host.beside.trial.as_ref().filter(|trial| trial.id == id) else { continue };
+        let Some(trial) = host.beside.trial.as_ref().filter(|trial| trial.id == id) else {
+            continue;
+        };
         let Some((next, news)) = stepped(snapshot, host, trial, step)? else { return Ok(None) };
         for tag in host.live_tags().filter(|tag| !next.live_tags().any(|of| of == *tag)) {
             let (domain, from, to) = (host.domain.clone(), tag.clone(), next.live.clone());
@@ -187,7 +190,8 @@ fn stepped(
     };
     Ok(Some(match step {
         TrialStep::Next { from, at_ms } => {
-            let Some(rollout) = rollout.filter(|of| of.at == *from && of.paused_ms.is_none()) else {
+            let Some(rollout) = rollout.filter(|of| of.at == *from && of.paused_ms.is_none())
+            else {
                 return Ok(None);
             };
             let Some(share) = rollout.next().map(|step| step.share) else { return Ok(None) };
@@ -237,7 +241,10 @@ fn stepped(
                     back(host, trial)
                 }
                 TrialEnd::Promoted => host.moved_to(&trial.to),
-                TrialEnd::Passed | TrialEnd::Inconclusive | TrialEnd::Alarm | TrialEnd::Superseded => {
+                TrialEnd::Passed
+                | TrialEnd::Inconclusive
+                | TrialEnd::Alarm
+                | TrialEnd::Superseded => {
                     let mut next = host.clone();
                     next.beside.trial = None;
                     next
@@ -254,11 +261,7 @@ fn back(host: &VirtualHost, trial: &Trial) -> VirtualHost {
 }
 
 /// Whether some backend of the tag that a domain would go back to is healthy.
-fn check_healthy(
-    snapshot: &Snapshot,
-    host: &VirtualHost,
-    from: &Tag,
-) -> Result<(), ControlError> {
+fn check_healthy(snapshot: &Snapshot, host: &VirtualHost, from: &Tag) -> Result<(), ControlError> {
     let pool = snapshot.pool(&host.pool(from));
     let is_healthy = pool
         .into_iter()
@@ -320,5 +323,5 @@ pub(crate) fn kind_of(trial: &Trial) -> TrialKind {
 /// An event of a trial.
 pub(super) fn event(trial: &Trial, domains: Vec<DomainName>, news: TrialNews) -> EventKind {
     let (from, to) = (trial.from.clone(), trial.to.clone());
-    EventKind::Trial { id: trial.id, trial: kind_of(trial), domains, from, to, news }
+    EventKind::Trial { trial_id: trial.id, trial: kind_of(trial), domains, from, to, news }
 }

@@ -11,8 +11,8 @@ use super::record::{
     self, Canonical, Differing, Keys as _, OptionError, Record, as_stored, record, stored,
 };
 use super::{
-    AccessLogRule, AppName, BackendOptions, Drain, GuardOptions, HealthCheckOptions, ParseError, RequestLimit,
-    Size, Tag, Timeouts, text,
+    AccessLogRule, AppName, BackendOptions, Drain, GuardOptions, HealthCheckOptions, ParseError,
+    RequestLimit, Size, Tag, Timeouts, text,
 };
 
 record! {

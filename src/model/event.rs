@@ -101,7 +101,7 @@ pub enum EventKind {
     /// Something happened in a rollout, or under a guard.
     Trial {
         /// Its number, the same in all events of it.
-        id: u64,
+        trial_id: u64,
         /// What it is.
         trial: TrialKind,
         /// Its domains.
@@ -306,7 +306,9 @@ impl EventKind {
                 }
             }
             Self::Trial { news, .. } => {
-                if let TrialNews::Alarm { cause } | TrialNews::Ended { cause: Some(cause), .. } = news {
+                if let TrialNews::Alarm { cause } | TrialNews::Ended { cause: Some(cause), .. } =
+                    news
+                {
                     cut(cause, MAX_TEXT_CHARS);
                 }
             }

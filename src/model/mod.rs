@@ -143,11 +143,12 @@ pub use timeout::nonzero_millis;
 pub use tls_name::TlsName;
 pub use top_options::TopOptions;
 pub use trial::{
-    Baseline, Course, MAX_ROLLOUT_STEPS, Preview, Rollout, RolloutStep, RolloutSteps, Trial, TrialEnd,
+    Baseline, Course, MAX_ROLLOUT_STEPS, Preview, Rollout, RolloutStep, RolloutSteps, Trial,
+    TrialEnd,
 };
 pub use trial_report::{
-    Between, Finding, RolloutOptions, RolloutStanding, SideFigures, TrialEvidence, TrialKind, TrialNews,
-    TrialReport,
+    Between, Finding, RolloutOptions, RolloutStanding, SideFigures, TrialEvidence, TrialKind,
+    TrialNews, TrialReport,
 };
 pub use trusted_proxy::{NETWORK_LISTS, NetworkList, TrustedProxy};
 pub use underscores_in_headers::UnderscoresInHeaders;

@@ -35,7 +35,8 @@ impl FromStr for Ratio {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let wrong = || {
-            let reason = "write a number above 1 and up to 100, with at most two decimals, such as `1.5`";
+            let reason =
+                "write a number above 1 and up to 100, with at most two decimals, such as `1.5`";
             ParseError::new("ratio", text, reason)
         };
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
@@ -81,7 +82,9 @@ mod tests {
 
     #[test]
     fn a_ratio_is_above_one() {
-        for (text, shown) in [("1.5", "1.5"), ("2", "2"), ("1.01", "1.01"), ("100", "100"), ("3.10", "3.1")] {
+        for (text, shown) in
+            [("1.5", "1.5"), ("2", "2"), ("1.01", "1.01"), ("100", "100"), ("3.10", "3.1")]
+        {
             let ratio: Ratio = text.parse().unwrap();
             assert_eq!(ratio.to_string(), shown);
             let json = serde_json::to_string(&ratio).unwrap();

@@ -63,7 +63,8 @@ impl FromStr for Share {
         let wrong = |reason: &str| ParseError::new("share", text, reason);
         let number = text.strip_suffix('%').unwrap_or(text).trim_end();
         let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-        let is_number = !whole.is_empty() && [whole, decimals].concat().bytes().all(|c| c.is_ascii_digit());
+        let is_number =
+            !whole.is_empty() && [whole, decimals].concat().bytes().all(|c| c.is_ascii_digit());
         if !is_number || number.ends_with('.') {
             return Err(wrong("write a number of per cent from 0 to 100, such as `10%` or `0.5%`"));
         }
@@ -71,7 +72,10 @@ impl FromStr for Share {
             return Err(wrong("a share has at most four decimals"));
         }
         let decimals: u32 = format!("{decimals:0<4}").parse().unwrap_or_default();
-        let parts = whole.parse::<u32>().ok().and_then(|whole| whole.checked_mul(PER_CENT)?.checked_add(decimals));
+        let parts = whole
+            .parse::<u32>()
+            .ok()
+            .and_then(|whole| whole.checked_mul(PER_CENT)?.checked_add(decimals));
         match parts {
             Some(parts) if parts <= Self::ALL.0 => Ok(Self(parts)),
             _ => Err(wrong("a share is at most 100%")),
@@ -134,7 +138,9 @@ mod tests {
             assert_eq!(json!(share), value);
             assert_eq!(serde_json::from_value::<Share>(value).unwrap(), share);
         }
-        for wrong in ["", "%", "-1", "101", "100.0001", "1.", ".5", "1e1", "0.00001", "ten", "99999999999"] {
+        for wrong in
+            ["", "%", "-1", "101", "100.0001", "1.", ".5", "1e1", "0.00001", "ten", "99999999999"]
+        {
             assert!(wrong.parse::<Share>().is_err(), "{wrong}");
         }
     }

@@ -177,9 +177,8 @@ mod tests {
         const KEYS: u32 = 1_000_000;
         for (salt, percent) in [(7, "1"), (8, "10"), (9, "33.3333"), (10, "50")] {
             let split = Split::new(salt).with(&tag("b"), share(percent)).unwrap();
-            let there = (0..KEYS).filter(|key| {
-                split.tag_at(Point::of(salt, &key.to_le_bytes())).is_some()
-            });
+            let there =
+                (0..KEYS).filter(|key| split.tag_at(Point::of(salt, &key.to_le_bytes())).is_some());
             let there = f64::from(u32::try_from(there.count()).unwrap());
             let wanted = share(percent).fraction();
             let deviation = (f64::from(KEYS) * wanted * (1.0 - wanted)).sqrt();

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppName, BackendAddr, BackendId, BackendState, DomainName, GuardOptions, HealthReport, Millis, Outcome, Tag,
-    Weight, nonzero_millis, worded,
+    AppName, BackendAddr, BackendId, BackendState, DomainName, GuardOptions, HealthReport, Millis,
+    Outcome, Tag, Weight, nonzero_millis, worded,
 };
 
 /// The options of a switch.

@@ -133,7 +133,12 @@ pub struct RolloutStep {
 
 impl fmt::Display for RolloutStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.share, humantime::format_duration(self.time).to_string().replace(' ', ""))
+        write!(
+            f,
+            "{}:{}",
+            self.share,
+            humantime::format_duration(self.time).to_string().replace(' ', "")
+        )
     }
 }
 
@@ -165,15 +170,19 @@ impl FromStr for RolloutSteps {
         let mut steps: Vec<RolloutStep> = Vec::new();
         for part in text.split(',') {
             let (share, time) = part.trim().split_once(':').ok_or_else(form)?;
-            let share: Share = share.parse().map_err(|error: ParseError| wrong(error.to_string()))?;
-            let time = humantime::parse_duration(time)
-                .map_err(|_| wrong(format!("`{time}` is no time; write one such as `30s` or `5m`")))?;
+            let share: Share =
+                share.parse().map_err(|error: ParseError| wrong(error.to_string()))?;
+            let time = humantime::parse_duration(time).map_err(|_| {
+                wrong(format!("`{time}` is no time; write one such as `30s` or `5m`"))
+            })?;
             if time.is_zero() || time > DAYS_30 {
                 return Err(wrong("a step takes from a millisecond to 30 days".to_owned()));
             }
             let before = steps.last().map_or(Share::NONE, |step| step.share);
             if share <= before {
-                return Err(wrong(format!("each share is larger than the one before: {share} is not above {before}")));
+                return Err(wrong(format!(
+                    "each share is larger than the one before: {share} is not above {before}"
+                )));
             }
             steps.push(RolloutStep { share, time });
         }
@@ -184,7 +193,10 @@ impl FromStr for RolloutSteps {
     }
 }
 
-serde_as_text!(RolloutSteps, "Shares and times, such as `1%:5m,10%:10m,50%:10m`; each share is larger than the one before.");
+serde_as_text!(
+    RolloutSteps,
+    "Shares and times, such as `1%:5m,10%:10m,50%:10m`; each share is larger than the one before."
+);
 
 /// A tag of a domain that some browsers get by a link, whatever tag is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::record::{self, Differing, as_stored, stored};
-use super::{AppName, Beside, DomainMode, DomainName, HostOptions, PoolName, Tag, TopOptions, Trial};
+use super::{
+    AppName, Beside, DomainMode, DomainName, HostOptions, PoolName, Tag, TopOptions, Trial,
+};
 
 /// A virtual host as the operator declared it, and the tag that serves it now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,7 +23,8 @@ pub(crate) fn baseline(recent: &Recent, ratio: Ratio) -> Baseline {
     let all = histogram.total();
     // The backends may have answered for other domains too.
     let requests = recent.counters.requests;
-    let slow = slow_micros.map_or(0, |micros| histogram.above(micros) * requests.min(all) / all.max(1));
+    let slow =
+        slow_micros.map_or(0, |micros| histogram.above(micros) * requests.min(all) / all.max(1));
     let p95 = recent.first_byte.quantile(0.95).map(whole_micros);
     Baseline {
         requests,

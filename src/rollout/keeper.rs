@@ -122,7 +122,10 @@ impl Trials {
             }
             let domains: Vec<_> = domains.into_iter().collect();
             if let Err(error) = self.0.control.record_superseded(&trial, domains.clone()).await {
-                tracing::error!(error = error.in_full(), "the end of a trial is not in the history");
+                tracing::error!(
+                    error = error.in_full(),
+                    "the end of a trial is not in the history"
+                );
             }
             let mut ended = report(&trial, &[], None, now_ms());
             ended.domains = domains;
@@ -232,10 +235,8 @@ impl Trials {
             .map(|node| node.virtual_host.domain.clone())
             .collect();
         let now = now_ms();
-        let mut all: Vec<_> = running(&snapshot, &beside)
-            .iter()
-            .map(|one| one.report(&snapshot, now))
-            .collect();
+        let mut all: Vec<_> =
+            running(&snapshot, &beside).iter().map(|one| one.report(&snapshot, now)).collect();
         all.sort_by_key(|one| std::cmp::Reverse(one.began_ms));
         all.extend(self.0.ended.lock().iter().rev().cloned());
         all
@@ -244,9 +245,8 @@ impl Trials {
     /// The trial of that number, as it is or as it ended.
     pub(crate) fn find(&self, id: u64) -> Option<TrialReport> {
         let snapshot = self.0.reader.load();
-        let is_it = |node: &&Arc<DomainNode>| {
-            node.on_trial().is_some_and(|on_trial| on_trial.id == id)
-        };
+        let is_it =
+            |node: &&Arc<DomainNode>| node.on_trial().is_some_and(|on_trial| on_trial.id == id);
         let nodes: Vec<_> = snapshot.domains().filter(is_it).cloned().collect();
         let trial = nodes.first().and_then(|node| node.virtual_host.beside.trial.clone());
         match trial {

@@ -9,7 +9,9 @@ use crate::model::{
     time_in_words,
 };
 use crate::state::{DomainNode, OnTrial, Snapshot};
-use crate::verdict::{self, Counts, Evidence, Limits, Network, Pair, Verdict, capped, judge, streak_to_trip};
+use crate::verdict::{
+    self, Counts, Evidence, Limits, Network, Pair, Verdict, capped, judge, streak_to_trip,
+};
 
 /// The probability that equal versions trip the guard by failures in a row.
 const TRIP_RISK: f64 = 0.000_5;
@@ -26,7 +28,12 @@ pub(super) struct Sight {
 }
 
 /// Looks at the domains of a trial.
-pub(super) fn look(snapshot: &Snapshot, trial: &Trial, rules: GuardRules, nodes: &[Arc<DomainNode>]) -> Sight {
+pub(super) fn look(
+    snapshot: &Snapshot,
+    trial: &Trial,
+    rules: GuardRules,
+    nodes: &[Arc<DomainNode>],
+) -> Sight {
     let on_trial: Vec<&Arc<OnTrial>> = nodes.iter().filter_map(|node| node.on_trial()).collect();
     let traffic = Traffic::of(trial, nodes, &on_trial);
     let evidence = Evidence {
@@ -39,9 +46,8 @@ pub(super) fn look(snapshot: &Snapshot, trial: &Trial, rules: GuardRules, nodes:
         ..Limits::default()
     };
     let finding = judge(&evidence, &limits);
-    let worse = dead(snapshot, trial, nodes)
-        .or_else(|| tripped(&traffic, &on_trial))
-        .or_else(|| {
+    let worse =
+        dead(snapshot, trial, nodes).or_else(|| tripped(&traffic, &on_trial)).or_else(|| {
             (finding.at_end() == Verdict::Fail).then(|| worse_by(&finding, &traffic, rules))
         });
     let is_enough = finding.at_end() != Verdict::CantTell;
@@ -57,8 +63,10 @@ pub(super) fn look(snapshot: &Snapshot, trial: &Trial, rules: GuardRules, nodes:
     };
     let interval = finding.errors.interval;
     let has_both = traffic.all.old.requests > 0 && traffic.all.new.requests > 0;
-    let error_delta_percent =
-        has_both.then(|| Between { low: rounded(interval.low * 100.0), high: rounded(interval.high * 100.0) });
+    let error_delta_percent = has_both.then(|| Between {
+        low: rounded(interval.low * 100.0),
+        high: rounded(interval.high * 100.0),
+    });
     let evidence = TrialEvidence {
         new: figures(traffic.all.new, traffic.p95.new),
         old: figures(traffic.all.old, traffic.p95.old),
@@ -121,8 +129,7 @@ impl Traffic {
 
 fn add(networks: &mut [Network], observed: &Observed, side: fn(&mut Network) -> &mut Counts) {
     for (network, cell) in networks.iter_mut().zip(observed.cells()) {
-        let counts =
-            Counts { requests: cell.requests, failures: cell.failures, slow: cell.slow };
+        let counts = Counts { requests: cell.requests, failures: cell.failures, slow: cell.slow };
         sum_up(side(network), counts);
     }
 }
@@ -158,17 +165,17 @@ fn worse_by(finding: &verdict::Finding, traffic: &Traffic, rules: GuardRules) ->
     let Pair { old, new } = traffic.all;
     if finding.more_errors {
         return format!(
-            "{} of {} requests failed, and {} with the old tag; at most {} points more are allowed",
+            "{} of {} requests failed, and {} with the old tag; up to {} more is allowed",
             percent(new.failures, new.requests),
             new.requests,
             percent(old.failures, old.requests),
-            rules.max_error_delta.percent(),
+            rules.max_error_delta,
         );
     }
     let time = |time: Option<Duration>| time.map_or_else(|| "unknown".to_owned(), time_in_words);
     format!(
-        "too slow: the 95th percentile to the first byte is {}, and {} with the old tag; at most {} \
-         times as much is allowed",
+        "too slow: the 95th percentile to the first byte is {}, and {} with the old tag; up to {} \
+         times that is allowed",
         time(traffic.p95.new),
         time(traffic.p95.old),
         rules.max_p95_ratio,

@@ -20,7 +20,9 @@ use super::settle::{
 };
 use super::sockets::Sockets;
 use super::upgrade::{UpgradeTimes, Upgrades, upgrade_by};
-use super::watch::{baseline_of, journal_to, keep_pages, observe, observed_before, prove_with, resolved};
+use super::watch::{
+    baseline_of, journal_to, keep_pages, observe, observed_before, prove_with, resolved,
+};
 use super::{Configuration, Logs, ServerError, activation, expose, https, management};
 use crate::clock::now_ms;
 use crate::config::{Config, Source};

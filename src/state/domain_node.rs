@@ -107,7 +107,8 @@ impl DomainNode {
         }
         let chosen = tags.len();
         let routes = routes(&virtual_host, &known, &mut tags);
-        let (served, on_trial) = (tags.len(), OnTrial::of(&virtual_host, before.and_then(Self::on_trial)));
+        let (served, on_trial) =
+            (tags.len(), OnTrial::of(&virtual_host, before.and_then(Self::on_trial)));
         // The tags that are being left stay on the list even at zero: a request may have read the
         // snapshot before this one and be about to count itself. One that still has backends stays
         // with its counters: the next switch may go back.

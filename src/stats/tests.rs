@@ -40,15 +40,18 @@ fn live(snapshot: &Snapshot, domain: &str) -> Arc<Traffic> {
 
 fn count(traffic: &Traffic, times: u64, millis: u64) {
     for _ in 0..times {
-        traffic.count(&Ended {
-            status: Some(200),
-            failed: millis >= 1000,
-            took: Duration::from_millis(millis),
-            received: 1,
-            sent: 10,
-            retries: 0,
-            is_backends_fault: millis >= 1000,
-        }, || 1);
+        traffic.count(
+            &Ended {
+                status: Some(200),
+                failed: millis >= 1000,
+                took: Duration::from_millis(millis),
+                received: 1,
+                sent: 10,
+                retries: 0,
+                is_backends_fault: millis >= 1000,
+            },
+            || 1,
+        );
     }
 }
 

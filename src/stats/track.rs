@@ -65,7 +65,13 @@ struct Track<O> {
 
 impl<O: Owner> Track<O> {
     fn new(owner: O) -> Self {
-        Self { owner, mark: Gain::default(), gains: VecDeque::new(), minutes: VecDeque::new(), seen: 0 }
+        Self {
+            owner,
+            mark: Gain::default(),
+            gains: VecDeque::new(),
+            minutes: VecDeque::new(),
+            seen: 0,
+        }
     }
 
     /// The counts since the last tick.

@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::connect::Session;
-use super::guard::{GuardArgs, follow};
 use super::domain::unfit;
+use super::guard::{GuardArgs, follow};
 use super::history::deployed;
 use super::options::OptionArgs;
 use super::switch::late_web_sockets;
@@ -20,7 +20,8 @@ use crate::cli::table::{count, join};
 use crate::cli::time::{parse_drain_timeout, parse_millis, parse_timeout, span};
 use crate::model::{
     AppName, AppOptions, BackendAddr, DeployOptions, DeployPlan, DeployProgress, DeployReport,
-    DeployRollout, DeployedApp, DomainName, HealthPath, Outcome, ReleaseLabel, RolloutSteps, Scheme, SwitchOptions, Tag, Weight,
+    DeployRollout, DeployedApp, DomainName, HealthPath, Outcome, ReleaseLabel, RolloutSteps,
+    Scheme, SwitchOptions, Tag, Weight,
 };
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::app;
@@ -225,9 +226,7 @@ impl DeployArgs {
             backend: backend.into(),
             options,
             wait: self.wait,
-            rollout: self
-                .steps
-                .map(|steps| DeployRollout { steps, max_wait_ms: self.max_wait }),
+            rollout: self.steps.map(|steps| DeployRollout { steps, max_wait_ms: self.max_wait }),
             switch,
         })
     }

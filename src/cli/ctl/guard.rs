@@ -87,7 +87,7 @@ pub(super) async fn attend(
                 TrialKind::Guard => "guarding",
                 TrialKind::Rollout => "rollout",
             };
-            printer.passing(phase, &standing(&now));
+            printer.counting(phase, &standing(&now));
         })
         .await?;
     match shortfall(&report) {
@@ -104,9 +104,10 @@ pub(super) async fn attend(
 
 /// The problem to print if a trial did not end well.
 fn shortfall(report: &TrialReport) -> Option<Problem> {
-    let cause = report.cause.clone().or_else(|| {
-        report.evidence.as_ref().map(|evidence| evidence.reason.clone())
-    });
+    let cause = report
+        .cause
+        .clone()
+        .or_else(|| report.evidence.as_ref().map(|evidence| evidence.reason.clone()));
     let cause = cause.unwrap_or_else(|| "no cause is known".to_owned());
     let name = report.domains.first().map_or_else(|| "DOMAIN".to_owned(), |one| one.shown());
     let (from, to) = (&report.from, &report.to);

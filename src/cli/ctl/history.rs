@@ -10,8 +10,8 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::table::{Table, join};
 use crate::cli::time::{date, timestamp};
-use crate::model::{TrialNews, 
-    Actor, CertificateNews, DeployedApp, DomainName, Event, EventKind, Outcome, counted,
+use crate::model::{
+    Actor, CertificateNews, DeployedApp, DomainName, Event, EventKind, Outcome, TrialNews, counted,
     with_unicode_names,
 };
 use crate::rpc::methods::event::{self, ListParams};
@@ -116,9 +116,9 @@ fn phrased(kind: &EventKind, most: usize) -> String {
         EventKind::Unknown => "an event of a newer `vhost`".to_owned(),
         EventKind::Split { moves, reason } => {
             let reason = reason.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
-            let moves = moves.iter().map(|one| {
-                format!("{} {} {} → {}", one.domain, one.tag, one.before, one.after)
-            });
+            let moves = moves
+                .iter()
+                .map(|one| format!("{} {} {} → {}", one.domain, one.tag, one.before, one.after));
             format!("split {}{reason}", join(moves))
         }
         EventKind::Trial { trial, domains, from, to, news, .. } => {

@@ -9,7 +9,7 @@ use super::{switch_progress, trial_view};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::cli::time::{parse_drain_timeout, parse_timeout};
-use crate::model::{DomainName, RolloutOptions, RolloutSteps, SwitchOptions, Tag};
+use crate::model::{DomainName, RolloutOptions, RolloutSteps, SwitchOptions, SwitchProgress, Tag};
 use crate::rpc::methods::rollout::{
     self, AbortParams, ListParams, NameParams, StartParams, WaitParams,
 };
@@ -18,7 +18,9 @@ use crate::rpc::methods::rollout::{
 pub(super) enum RolloutVerb {
     Start(StartArgs),
     /// Show the rollouts and guards that run, and the last that ended
-    #[command(after_help = "Examples:\n  vhost ctl rollout status\n  vhost ctl rollout status example.com")]
+    #[command(
+        after_help = "Examples:\n  vhost ctl rollout status\n  vhost ctl rollout status example.com"
+    )]
     Status {
         /// The domain, or its app: shown in full
         #[arg(value_name = "DOMAIN|APP")]
@@ -88,7 +90,9 @@ pub(super) struct StartArgs {
 
 /// End a rollout, or a guard: every client gets the old tag again
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vhost ctl rollout abort example.com --reason 'checkout is broken'")]
+#[command(
+    after_help = "Example:\n  vhost ctl rollout abort example.com --reason 'checkout is broken'"
+)]
 pub(super) struct AbortArgs {
     /// The domain, or its app
     #[arg(value_name = "DOMAIN|APP")]
@@ -123,14 +127,20 @@ impl RolloutVerb {
             Self::Status { domain } => status(session, domain).await,
             Self::Pause { domain } => {
                 let action = format!("pause the rollout of `{}`", domain.shown());
-                let report = session.call::<rollout::Pause>(&action, &NameParams { domain }).await?;
-                session.printer.changed(&report, &format!("paused: {}", trial_view::standing(&report)));
+                let report =
+                    session.call::<rollout::Pause>(&action, &NameParams { domain }).await?;
+                session
+                    .printer
+                    .changed(&report, &format!("paused: {}", trial_view::standing(&report)));
                 Ok(ExitCode::Done)
             }
             Self::Resume { domain } => {
                 let action = format!("resume the rollout of `{}`", domain.shown());
-                let report = session.call::<rollout::Resume>(&action, &NameParams { domain }).await?;
-                session.printer.changed(&report, &format!("goes on: {}", trial_view::standing(&report)));
+                let report =
+                    session.call::<rollout::Resume>(&action, &NameParams { domain }).await?;
+                session
+                    .printer
+                    .changed(&report, &format!("goes on: {}", trial_view::standing(&report)));
                 Ok(ExitCode::Done)
             }
             Self::Promote(args) => args.run(session).await,
@@ -180,9 +190,19 @@ impl StartArgs {
         };
         let params = StartParams { domains, tag: self.tag.clone(), options };
         let report = session
-            .attend::<rollout::Start>(&action, &params, Problem::interrupted, |printer, progress| {
-                switch_progress::report(printer, self.tag.as_ref(), &progress);
-            })
+            .attend::<rollout::Start>(
+                &action,
+                &params,
+                Problem::interrupted,
+                |printer, progress| match &progress {
+                    SwitchProgress::Switched { steps, revision, .. } => {
+                        let text =
+                            format!("{} at revision {revision}", switch_progress::moves(steps));
+                        printer.reached("started", &text);
+                    }
+                    _ => switch_progress::report(printer, self.tag.as_ref(), &progress),
+                },
+            )
             .await?;
         match report.trial.filter(|_| !self.judge.no_wait) {
             Some(id) => follow(session, id).await,

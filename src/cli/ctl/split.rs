@@ -74,7 +74,14 @@ struct OptionArgs {
 impl From<OptionArgs> for SwitchOptions {
     fn from(args: OptionArgs) -> Self {
         let OptionArgs { timeout, drain_timeout, no_drain, force, reason } = args;
-        Self { timeout_ms: timeout, drain_timeout_ms: drain_timeout, no_drain, force, reason, guard: None }
+        Self {
+            timeout_ms: timeout,
+            drain_timeout_ms: drain_timeout,
+            no_drain,
+            force,
+            reason,
+            guard: None,
+        }
     }
 }
 
@@ -114,9 +121,14 @@ impl PromoteArgs {
         let action = format!("promote the new tag of `{}`", domain.shown());
         let params = PromoteParams { domain, tag: tag.clone(), options: options.into() };
         let report = session
-            .attend::<split::Promote>(&action, &params, Problem::interrupted, |printer, progress| {
-                switch_progress::report(printer, tag.as_ref(), &progress);
-            })
+            .attend::<split::Promote>(
+                &action,
+                &params,
+                Problem::interrupted,
+                |printer, progress| {
+                    switch_progress::report(printer, tag.as_ref(), &progress);
+                },
+            )
             .await?;
         moved(session, &action, &report)
     }
@@ -142,9 +154,10 @@ fn conclusion(report: &SplitReport) -> String {
     if report.moves.is_empty() {
         return format!("nothing changed, revision {}", report.revision);
     }
-    let moves = report.moves.iter().map(|one| {
-        format!("{} {} {} → {}", one.domain.shown(), one.tag, one.before, one.after)
-    });
+    let moves = report
+        .moves
+        .iter()
+        .map(|one| format!("{} {} {} → {}", one.domain.shown(), one.tag, one.before, one.after));
     let drain = match &report.outcome {
         Outcome::DrainTimedOut { remaining } => format!(", {remaining} requests not drained"),
         Outcome::NotDrained => ", drain not waited for".to_owned(),

@@ -121,7 +121,8 @@ impl SwitchArgs {
         let no_wait = guard.judge.no_wait;
         if let Some(token) = apply {
             let params = ApplyParams { token };
-            return operate::<switch::Apply>(session, "apply the plan", &params, None, no_wait).await;
+            return operate::<switch::Apply>(session, "apply the plan", &params, None, no_wait)
+                .await;
         }
         let domains: Vec<_> = domain.into_iter().chain(also).collect();
         let names = join(domains.iter().map(|domain| format!("`{}`", domain.shown())));
@@ -153,7 +154,14 @@ impl UndoArgs {
 impl From<OptionArgs> for SwitchOptions {
     fn from(args: OptionArgs) -> Self {
         let OptionArgs { timeout, drain_timeout, no_drain, force, reason } = args;
-        Self { timeout_ms: timeout, drain_timeout_ms: drain_timeout, no_drain, force, reason, guard: None }
+        Self {
+            timeout_ms: timeout,
+            drain_timeout_ms: drain_timeout,
+            no_drain,
+            force,
+            reason,
+            guard: None,
+        }
     }
 }
 

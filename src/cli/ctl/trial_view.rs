@@ -77,11 +77,8 @@ pub(super) fn facts(report: &TrialReport, now_ms: u64) -> Table {
         table.fact(
             "judged by",
             format!(
-                "{} points more failures, {} times the 95th percentile, {} requests; else {}",
-                rules.max_error_delta.percent(),
-                rules.max_p95_ratio,
-                rules.min_requests,
-                rules.inconclusive
+                "up to {} more failures and {} times the p95; {} requests at least, else {}",
+                rules.max_error_delta, rules.max_p95_ratio, rules.min_requests, rules.inconclusive
             ),
         );
     }
@@ -97,7 +94,10 @@ pub(super) fn facts(report: &TrialReport, now_ms: u64) -> Table {
             Finding::Pass => Tone::Good,
             Finding::CannotTell => Tone::Plain,
         };
-        table.fact("verdict", Cell::toned(format!("{}: {}", verdict(report), evidence.reason), tone));
+        table.fact(
+            "verdict",
+            Cell::toned(format!("{}: {}", verdict(report), evidence.reason), tone),
+        );
     }
     table.known("cause", report.cause.clone());
     table

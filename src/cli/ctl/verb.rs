@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::{Session, socket_of_environment};
 use super::{
-    app, backend, call, cert, config, deploy, domain, events, explain, history, log, preview, reload,
-    rollout, split, stats, status, switch, token, top, upgrade, wait,
+    app, backend, call, cert, config, deploy, domain, events, explain, history, log, preview,
+    reload, rollout, split, stats, status, switch, token, top, upgrade, wait,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};

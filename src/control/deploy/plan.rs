@@ -10,10 +10,9 @@ use crate::control::trials::Begin;
 use crate::control::{ControlError, TrialError, files, find};
 use crate::model::record;
 use crate::model::{
-    Beside,
     App, AppName, AppOptions, Backend, BackendAddr, BackendId, BackendOptions, BackendState,
-    Change, DeployOptions, DeployedApp, EventKind, HostOptions, Outcome, PlannedDeploy, Release,
-    SwitchStep, Tag, TopOptions, VirtualHost,
+    Beside, Change, DeployOptions, DeployedApp, EventKind, HostOptions, Outcome, PlannedDeploy,
+    Release, SwitchStep, Tag, TopOptions, VirtualHost,
 };
 use crate::state::{AppNode, Snapshot};
 
@@ -71,7 +70,8 @@ pub(super) fn begun(changes: Vec<Change>, snapshot: &Snapshot, begin: &Begin) ->
             let before = snapshot.domain(&host.domain).map(|node| &node.virtual_host);
             let app = apps.iter().find(|app| Some(&app.name) == host.app()).map(|app| &app.options);
             let moves = before.filter(|before| before.live != host.live);
-            let host = moves.map_or_else(|| host.clone(), |before| begin.on(before, &host.live, app));
+            let host =
+                moves.map_or_else(|| host.clone(), |before| begin.on(before, &host.live, app));
             Change::PutDomain(host)
         }
         other => other,
@@ -223,7 +223,14 @@ impl<'a> OfApp<'a> {
         let live = "a".parse().map_err(|_| ControlError::NoDomain)?;
         let top = TopOptions { app: Some(self.name.clone()), ..TopOptions::default() };
         let options = HostOptions::default();
-        let host = VirtualHost { domain: domain.clone(), live, previous: None, beside: Beside::default(), top, options };
+        let host = VirtualHost {
+            domain: domain.clone(),
+            live,
+            previous: None,
+            beside: Beside::default(),
+            top,
+            options,
+        };
         check_names(self.snapshot, &host)?;
         self.new_hosts.push(host);
         Ok(())

@@ -17,7 +17,8 @@ const MAX_ID: u64 = 1 << 53;
 
 /// What is known of a domain's traffic on a tag until now. The ratio is by how much a request must be slower than the
 /// 95th percentile to count as slow. Given by the server, so that control need not know how traffic is kept.
-pub(crate) type BaselineNow = Arc<dyn Fn(&DomainName, &Tag, Ratio) -> Option<Baseline> + Send + Sync>;
+pub(crate) type BaselineNow =
+    Arc<dyn Fn(&DomainName, &Tag, Ratio) -> Option<Baseline> + Send + Sync>;
 
 /// How a new tag becomes live.
 #[derive(Clone)]

@@ -32,7 +32,9 @@ pub(crate) enum TrialError {
     #[error("`{tag}` is the live tag of `{domain}`")]
     Live { domain: DomainName, tag: Tag },
     /// There is not so much to give.
-    #[error("`{tag}` can't have {share} of `{domain}`: the live tag `{live}` has only {rest} left to give")]
+    #[error(
+        "`{tag}` can't have {share} of `{domain}`: the live tag `{live}` has only {rest} left to give"
+    )]
     NotLeft { domain: DomainName, tag: Tag, share: Share, live: Tag, rest: Share },
     /// Too many tags.
     #[error("at most {MAX_SPLIT_TAGS} tags of `{domain}` may have a share beside the live one")]
@@ -87,7 +89,9 @@ impl TrialError {
             }
             Self::Live { .. } => "name another tag; the live one gets what the others leave".into(),
             Self::NotLeft { tag, rest, .. } => {
-                format!("give `{tag}` at most {rest} more, or take from another tag in the same command")
+                format!(
+                    "give `{tag}` at most {rest} more, or take from another tag in the same command"
+                )
             }
             Self::TooManyTags { .. } => "take the share of another one away first (`TAG=0`)".into(),
             Self::TagTwice { .. } => "name each once".into(),
@@ -97,7 +101,9 @@ impl TrialError {
             ),
             Self::Kept => "leave `--keep` out: the next deploy removes it".into(),
             Self::Late { name, .. } => format!("`vhost ctl rollout status {name}` shows it"),
-            Self::NoPreview { domain, .. } => format!("`vhost ctl preview {domain} --list` shows them"),
+            Self::NoPreview { domain, .. } => {
+                format!("`vhost ctl preview {domain} --list` shows them")
+            }
             Self::TooManyPreviews { domain, .. } => {
                 format!("revoke some first: `vhost ctl preview {domain} --revoke all`")
             }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::{
     AccessLogRule, BasicAuth, Drain, Encoding, ErrorPages, HeaderEdits, HeaderField, Maintenance,
-    Network, PageFor, PathRoute, Pause, RateLimit, SplitOptions, Sticky, Timeouts, UserName, compression,
-    path_route,
+    Network, PageFor, PathRoute, Pause, RateLimit, SplitOptions, Sticky, Timeouts, UserName,
+    compression, path_route,
 };
 use crate::model::record::{Canonical, Held, OptionError, Record, as_written, record};
 use crate::model::{DomainName, Pattern, Size};

@@ -23,8 +23,8 @@ use crate::proxy::decision::{
 };
 use crate::proxy::host::auth::Attempt;
 use crate::proxy::host::pause::Wait;
-use crate::state::DomainNode;
 use crate::proxy::limits::{BodyMeter, RateFields, RequestShare, check_head, is_last};
+use crate::state::DomainNode;
 
 /// How often a request is routed: a backend may have left between the pool that was pinned and the
 /// choice. Then the state has changed, and the request, of which nothing was sent yet, is routed by the
@@ -148,8 +148,7 @@ impl Shared {
         let world = World { https: self.https.as_deref(), hosts: &self.hosts };
         let mut rounds = 0;
         loop {
-            let site =
-                ctx.pinned().map(|pinned| Site { domain: &pinned.domain, way: pinned.way });
+            let site = ctx.pinned().map(|pinned| Site { domain: &pinned.domain, way: pinned.way });
             let progress = Progress {
                 site,
                 is_counted: *is_counted,

@@ -9,9 +9,9 @@ use super::failure::{Failure, reason_of, respond, words_of};
 use super::response::is_answering;
 use super::shared::Shared;
 use super::stages::RequestContext;
+use crate::counters::Sample;
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::decision::Kind;
-use crate::counters::Sample;
 use crate::state::Ended;
 
 impl Shared {
@@ -95,7 +95,11 @@ fn count(session: &impl Downstream, ctx: &RequestContext, took: Duration) {
         && let Some(failed) = ctx.speaks_of_backend(status)
     {
         let first_byte = answered_at.and(ctx.upstream_time()).filter(|_| !ctx.is_netted());
-        on_trial.count(pinned.way, pinned.tag().tag(), Sample { network: ctx.network(), failed, first_byte });
+        on_trial.count(
+            pinned.way,
+            pinned.tag().tag(),
+            Sample { network: ctx.network(), failed, first_byte },
+        );
     }
     if let (Some(node), Some(took)) = (ctx.backend(), ctx.upstream_time()) {
         if answered_at.is_some() {

@@ -14,7 +14,9 @@ use super::headers::{RequestId, set_te, to_origin_form};
 use super::hop::Hop;
 use super::shared::Shared;
 use super::stages::RequestContext;
-use crate::heads::names::{CONNECTION, UPGRADE, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REQUEST_ID, X_VHOST_TAG};
+use crate::heads::names::{
+    CONNECTION, UPGRADE, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REQUEST_ID, X_VHOST_TAG,
+};
 use crate::heads::{RequestHead, Scheme, Set};
 use crate::model::ProxyHeader;
 use crate::proxy::client::downstream::Downstream;

@@ -155,7 +155,8 @@ impl<'r> Case<'_, 'r> {
     /// Whether its browser has followed a link to a preview.
     fn preview(&self) -> Option<Verdict<'r>> {
         let (request, key) = (self.facts.request, &self.world.hosts.sticky);
-        let pinned = preview::by_link(request, &self.domain.virtual_host, key, self.facts.is_secure);
+        let pinned =
+            preview::by_link(request, &self.domain.virtual_host, key, self.facts.is_secure);
         Some(Answer::Pin(pinned?).into())
     }
 

@@ -16,13 +16,13 @@ use crate::clock::whole_millis;
 use crate::heads::names::HOST;
 use crate::heads::{RequestHead, text_of};
 use crate::model::{
-    DomainName, Explanation, HeaderLine, LiveTag, MatchedBy, Preview, RateLimit, Reason, Refusal, RequestTimeouts,
-    RequestUrl, TlsMode, normalise_host, time_in_words,
+    DomainName, Explanation, HeaderLine, LiveTag, MatchedBy, Preview, RateLimit, Reason, Refusal,
+    RequestTimeouts, RequestUrl, TlsMode, normalise_host, time_in_words,
 };
 use crate::proxy::client::forwarded::Sources;
 use crate::proxy::client::sender::Client;
-use crate::proxy::host::{HostServices, preview};
 use crate::proxy::host::times::UpstreamTimes;
+use crate::proxy::host::{HostServices, preview};
 use crate::proxy::limits::check_head;
 use crate::proxy::options::{Https, ProxyOptions, SharedOptions};
 use crate::proxy::wire::request::{Wire, has_plain_length};

@@ -29,11 +29,7 @@ fn asked(domain: &DomainNode, facts: &Facts<'_>, hosts: &HostServices) -> Option
     domain.way_to(&tag.parse().ok()?, Way::Asked)
 }
 
-fn shared(
-    domain: &DomainNode,
-    facts: &Facts<'_>,
-    newcomer: &mut Option<Newcomer>,
-) -> Option<Way> {
+fn shared(domain: &DomainNode, facts: &Facts<'_>, newcomer: &mut Option<Newcomer>) -> Option<Way> {
     let split = domain.virtual_host.beside.split.as_ref()?;
     let options = domain.virtual_host.options.get();
     let tag = tag_of(split, options, facts.request, facts.client, newcomer)?;

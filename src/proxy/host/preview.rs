@@ -76,7 +76,11 @@ pub(crate) fn by_link(
     Some(Pinned { location, cookie: cookie.build().to_string() })
 }
 
-fn of_token<'d>(token: &str, virtual_host: &'d VirtualHost, key: &StickyKey) -> Option<&'d Preview> {
+fn of_token<'d>(
+    token: &str,
+    virtual_host: &'d VirtualHost,
+    key: &StickyKey,
+) -> Option<&'d Preview> {
     let id = key.unseal(token, &purpose(&virtual_host.domain))?;
     let id = u64::from_le_bytes(id.try_into().ok()?);
     let now_ms = now_ms();

@@ -34,14 +34,11 @@ pub(crate) fn tag_of<'d>(
     let point = match options.split.by.as_ref().unwrap_or(&SplitKey::Cookie) {
         SplitKey::Cookie => {
             let known = cookies(request, COOKIE).find_map(|cookie| number_in(cookie.value()));
-            let number = known.unwrap_or_else(|| {
-                newcomer.get_or_insert_with(|| Newcomer(fastrand::u64(..))).0
-            });
+            let number = known
+                .unwrap_or_else(|| newcomer.get_or_insert_with(|| Newcomer(fastrand::u64(..))).0);
             Point::of(split.salt, &number.to_le_bytes())
         }
-        SplitKey::Client => {
-            Point::of(split.salt, &client_network(client?.origin?).octets())
-        }
+        SplitKey::Client => Point::of(split.salt, &client_network(client?.origin?).octets()),
         SplitKey::Header(name) => Point::of(split.salt, request.headers.get(name)?),
         SplitKey::CookieOf(name) => {
             Point::of(split.salt, cookies(request, name).next()?.value().as_bytes())
@@ -118,7 +115,8 @@ mod tests {
         for number in 0..100_u64 {
             let cookie = format!("a=b; vhost_split={number:016x}");
             let mut newcomer = None;
-            let there = tag_of(&split, &options, &request(&[("cookie", &cookie)]), None, &mut newcomer);
+            let there =
+                tag_of(&split, &options, &request(&[("cookie", &cookie)]), None, &mut newcomer);
             assert_eq!(newcomer, None);
             assert_eq!(there, split.tag_at(Point::of(7, &number.to_le_bytes())));
         }
@@ -127,7 +125,9 @@ mod tests {
     #[test]
     fn a_newcomer_gets_a_number_by_which_it_is_known_from_then_on() {
         let (split, options) = (half(), OptionSet::default());
-        for odd in ["", "vhost_split=", "vhost_split=0123456789ABCDEF", "vhost_split=+12345678901234f"] {
+        for odd in
+            ["", "vhost_split=", "vhost_split=0123456789ABCDEF", "vhost_split=+12345678901234f"]
+        {
             let (request, mut newcomer) = (request(&[("cookie", odd)]), None);
             let first = tag_of(&split, &options, &request, None, &mut newcomer);
             let number = newcomer.expect("it had none");

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use super::{Changed, Confirmed, Listed, Open, Page, PageParams};
 use crate::control::{ControlError, DomainEdit, Effect, NewDomain, find};
 use crate::model::record::{self, Edited, New, Shown};
-use crate::model::{Beside, 
-    BackendState, DomainMode, DomainName, HealthStatus, HostOptions, PoolName, ReleaseLabel, Tag,
-    TopOptions, VirtualHost, nonzero_millis,
+use crate::model::{
+    BackendState, Beside, DomainMode, DomainName, HealthStatus, HostOptions, PoolName,
+    ReleaseLabel, Tag, TopOptions, VirtualHost, nonzero_millis,
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure};
 use crate::rpc::run::{Answered, Run, methods};
@@ -200,8 +200,14 @@ impl Run for Add {
         let refuse = |error| ControlError::domain_option(&domain, error);
         let top = record::patched(&TopOptions::default(), top.values).map_err(refuse)?;
         let options = HostOptions::default().patched(options).map_err(refuse)?;
-        let virtual_host =
-            VirtualHost { domain: domain.clone(), live, previous: None, beside: Beside::default(), top, options };
+        let virtual_host = VirtualHost {
+            domain: domain.clone(),
+            live,
+            previous: None,
+            beside: Beside::default(),
+            top,
+            options,
+        };
         let new = NewDomain { virtual_host, force };
         changed(server.control.add_domain(call.caller(), new).await?, &domain)
     }

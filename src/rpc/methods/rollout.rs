@@ -150,7 +150,8 @@ impl Run for Abort {
         let AbortParams { domain, options } = params;
         let (trials, caller) = (server.facts.trials.clone(), call.caller());
         let trial = server.control.trial_of(&domain)?;
-        to_its_end(async move { trials.end(caller, &trial, TrialEnd::Aborted, options).await }).await
+        to_its_end(async move { trials.end(caller, &trial, TrialEnd::Aborted, options).await })
+            .await
     }
 }
 
@@ -165,7 +166,8 @@ impl Run for Wait {
             (None, None) => return Err(gone(name())),
             (None, Some(domain)) => {
                 let domains = server.control.domains_of(domain)?;
-                let of = |trial: &&TrialReport| trial.domains.iter().any(|one| domains.contains(one));
+                let of =
+                    |trial: &&TrialReport| trial.domains.iter().any(|one| domains.contains(one));
                 let all = trials.all();
                 all.iter().find(of).map(|trial| trial.id).ok_or_else(|| gone(name()))?
             }

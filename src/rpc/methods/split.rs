@@ -51,7 +51,8 @@ impl Run for Set {
         let SetParams { domains, shares, options } = params;
         let report = call.reporter::<Self>();
         let (control, caller) = (server.control.clone(), call.caller());
-        to_its_end(async move { control.split(caller, domains, shares, options, report).await }).await
+        to_its_end(async move { control.split(caller, domains, shares, options, report).await })
+            .await
     }
 }
 
@@ -63,11 +64,11 @@ impl Run for Promote {
         if let Ok(trial) = control.trial_of(&domain)
             && tag.as_ref().is_none_or(|tag| *tag == trial.to)
         {
-            let promoted = async move { trials.end(caller, &trial, TrialEnd::Promoted, options).await };
+            let promoted =
+                async move { trials.end(caller, &trial, TrialEnd::Promoted, options).await };
             return to_its_end(promoted).await;
         }
         let report = call.reporter::<Self>();
         to_its_end(async move { control.promote(caller, domain, tag, options, report).await }).await
     }
 }
-
