@@ -78,7 +78,9 @@ fn lookup(criterion: &mut Criterion) {
                         let mut buffer: HostBuffer = [0; 256];
                         let asked = next.next().expect("it goes round");
                         let host = normalise_host(black_box(asked), &mut buffer).expect("a host");
-                        black_box(reader.pin(host, "/").expect("routed"));
+                        black_box(
+                            reader.pin(host, |domain| domain.way_of_path("/")).expect("routed"),
+                        );
                     });
                 },
             );

@@ -50,7 +50,7 @@ pub(crate) use plan::SwitchTarget;
 pub(crate) use plane::{ControlOptions, ControlPlane, Effect};
 pub(crate) use reach::Reach;
 pub(crate) use reload::ReloadOptions;
-pub(crate) use trials::{BaselineNow, Stepped, TrialError, TrialStep, kind_of};
+pub(crate) use trials::{BaselineNow, TrialError, TrialStep, kind_of};
 
 #[cfg(test)]
 mod tests;

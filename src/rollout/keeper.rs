@@ -40,6 +40,8 @@ struct Inner {
     reader: Reader,
     /// Those that have ended, the last one at the end. Not on the request path.
     ended: Mutex<VecDeque<TrialReport>>,
+    /// Those that operators end at this moment.
+    ending: Mutex<BTreeSet<u64>>,
     /// How many have ended.
     ends: watch::Sender<u64>,
 }
@@ -61,8 +63,8 @@ struct Running {
 
 impl Trials {
     pub(crate) fn new(control: ControlPlane, reader: Reader) -> Self {
-        let (ended, ends) = (Mutex::default(), watch::Sender::default());
-        Self(Arc::new(Inner { control, reader, ended, ends }))
+        let (ended, ending, ends) = (Mutex::default(), Mutex::default(), watch::Sender::default());
+        Self(Arc::new(Inner { control, reader, ended, ending, ends }))
     }
 
     /// Looks after the trials. One process does: the one that writes.
@@ -117,7 +119,8 @@ impl Trials {
             known.insert(one.trial.id, (one.trial.clone(), domains));
         }
         for (id, (trial, domains)) in before {
-            if known.contains_key(&id) || self.find_ended(id).is_some() {
+            let is_ending = self.0.ending.lock().contains(&id);
+            if known.contains_key(&id) || is_ending || self.find_ended(id).is_some() {
                 continue;
             }
             let domains: Vec<_> = domains.into_iter().collect();
@@ -186,15 +189,18 @@ impl Trials {
         let report = self.find(trial.id);
         let step = TrialStep::End { end, cause: options.reason.clone() };
         let draining = Instant::now();
-        let ended = self.0.control.step_trial(caller, trial.id, step, &options).await?;
+        self.0.ending.lock().insert(trial.id);
+        let ended = self.0.control.step_trial(caller, trial.id, step, &options).await;
+        if let (Ok(Some(_)), Some(report)) = (&ended, &report) {
+            self.note_end(report.clone(), end, options.reason.clone());
+        }
+        self.0.ending.lock().remove(&trial.id);
+        let ended = ended?;
         let gone = || {
             let domain = report.as_ref().and_then(|report| report.domains.first());
             TrialError::None { name: domain.map(ToString::to_string).unwrap_or_default() }
         };
         let ended = ended.ok_or_else(gone)?;
-        if let Some(report) = report {
-            self.note_end(report, end, options.reason);
-        }
         Ok(SwitchReport {
             steps: ended.steps,
             unchanged: Vec::new(),

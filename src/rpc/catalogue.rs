@@ -107,7 +107,9 @@ mod tests {
     #[test]
     fn durations_in_results_are_in_milliseconds_and_sizes_in_bytes() {
         let mut options = BTreeSet::new();
-        for schema in [TopOptions::schema(), OptionSet::schema(), BackendOptions::schema()] {
+        let of_apps = crate::model::AppOptions::schema();
+        for schema in [TopOptions::schema(), OptionSet::schema(), BackendOptions::schema(), of_apps]
+        {
             properties(schema, &BTreeSet::new(), &mut options);
         }
         assert!(options.contains("hsts_max_age_secs") && options.contains("max_wait_secs"));

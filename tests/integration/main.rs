@@ -55,6 +55,7 @@ mod readme;
 mod reload;
 mod rest;
 mod retry;
+mod rollout;
 mod routing;
 mod secrets;
 mod shutdown;

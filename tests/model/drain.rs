@@ -117,11 +117,11 @@ fn left_on(snapshot: &Snapshot, tag: &str) -> usize {
 }
 
 fn request(reader: &Reader) -> Pinned {
-    reader.pin(HOST, "/").expect("it is routed")
+    reader.pin(HOST, |domain| domain.way_of_path("/")).expect("it is routed")
 }
 
 fn request_by_path(reader: &Reader) -> Pinned {
-    reader.pin(HOST, "/api").expect("it is routed")
+    reader.pin(HOST, |domain| domain.way_of_path("/api")).expect("it is routed")
 }
 
 fn is_on(pinned: &Pinned, tag: &str) -> bool {

@@ -458,6 +458,7 @@ mod tests {
             backend: record::New::default(),
             options: serde_json::Map::new(),
             wait: false,
+            rollout: None,
             switch: crate::model::SwitchOptions::default(),
         }
     }

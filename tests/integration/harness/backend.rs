@@ -104,6 +104,8 @@ impl BackendBuilder {
         let shared = Arc::new(Shared {
             id: self.id,
             health: AtomicU16::new(200),
+            failing: AtomicU16::new(0),
+            slow_ms: AtomicU16::new(0),
             requests: AtomicUsize::new(0),
             orders: Orders::default(),
             probes: AtomicUsize::new(0),
@@ -151,6 +153,8 @@ pub(crate) struct Backend {
 struct Shared {
     id: String,
     health: AtomicU16,
+    failing: AtomicU16,
+    slow_ms: AtomicU16,
     requests: AtomicUsize,
     orders: Orders,
     probes: AtomicUsize,
@@ -195,6 +199,16 @@ impl Backend {
     /// What `/health` answers from now on.
     pub(crate) fn set_health(&self, status: u16) {
         self.shared.health.store(status, Ordering::SeqCst);
+    }
+
+    /// So many of a hundred requests get a 500 from now on, spread evenly; probes don't.
+    pub(crate) fn set_failing(&self, percent: u16) {
+        self.shared.failing.store(percent, Ordering::SeqCst);
+    }
+
+    /// Each request takes so much longer from now on; probes don't.
+    pub(crate) fn set_slow(&self, millis: u16) {
+        self.shared.slow_ms.store(millis, Ordering::SeqCst);
     }
 
     /// Requests other than probes that have arrived.
@@ -318,8 +332,16 @@ async fn handle(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
         let status = StatusCode::from_u16(shared.health.load(Ordering::SeqCst));
         return respond(shared, status.expect("a status"), full("health"));
     }
-    shared.requests.fetch_add(1, Ordering::SeqCst);
+    let number = shared.requests.fetch_add(1, Ordering::SeqCst);
     shared.orders.note(request.headers());
+    let slow = shared.slow_ms.load(Ordering::SeqCst);
+    if slow > 0 {
+        tokio::time::sleep(Duration::from_millis(slow.into())).await;
+    }
+    // A step of a size that has no common divisor with a hundred goes through all of them.
+    if number.wrapping_mul(37) % 100 < usize::from(shared.failing.load(Ordering::SeqCst)) {
+        return echo(request, shared, StatusCode::INTERNAL_SERVER_ERROR).await;
+    }
     match path.as_str() {
         "/ws" => web_socket(request, shared),
         "/stream" => stream(&request, shared),
