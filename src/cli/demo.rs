@@ -16,11 +16,14 @@ use crate::demo::{self, DemoOutcome};
 /// Sends traffic, switches from version a to version b and back under it, and prints the results.
 /// Then the proxy keeps running so that you can try it.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  vhost demo\n  vhost demo --exit")]
+#[command(after_help = "Examples:\n  vhost demo\n  vhost demo --exit\n  vhost demo --rollout")]
 pub(super) struct DemoArgs {
     /// Stop after the tour; the exit status is 0 only if no request failed
     #[arg(long)]
     pub exit: bool,
+    /// Show rollouts instead: a bad version meets its first clients and is rolled back, a good one stays
+    #[arg(long)]
+    pub rollout: bool,
 }
 
 /// Shows the tour. Returns the exit status.
@@ -35,7 +38,12 @@ pub(super) fn run(args: &DemoArgs) -> u8 {
             until_signal().await;
             end.send_replace(true);
         });
-        demo::run(&mut io::stdout(), !args.exit, ended).await
+        let stays = !args.exit;
+        if args.rollout {
+            demo::run_rollouts(&mut io::stdout(), stays, ended).await
+        } else {
+            demo::run(&mut io::stdout(), stays, ended).await
+        }
     });
     match shown {
         Ok(DemoOutcome::NoneFailed) => ExitCode::Done,

@@ -5,7 +5,10 @@
 
 mod backend;
 mod report;
+mod rollout;
+mod stage;
 mod tour;
 mod traffic;
 
+pub(crate) use rollout::run as run_rollouts;
 pub(crate) use tour::{DemoOutcome, run};

@@ -1,10 +1,10 @@
 //! What the demo prints.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::stage::Running;
 use super::traffic::{DOMAIN, Site, Tally};
 use crate::model::SwitchReport;
 
@@ -29,15 +29,25 @@ pub(super) struct Report {
 pub(super) fn introduce(
     talk: &mut impl Write,
     site: &Site,
-    backends: &[(&str, &str, SocketAddr)],
+    backends: &[Running],
 ) -> io::Result<()> {
     writeln!(talk, "vhost demo: two versions of a site, and a switch under traffic\n")?;
+    places(talk, site, backends)?;
+    writeln!(talk, "\nsending requests, switching a → b, then back …\n")
+}
+
+/// Prints where everything is.
+pub(super) fn places(talk: &mut impl Write, site: &Site, backends: &[Running]) -> io::Result<()> {
     writeln!(talk, "  proxy     http://{DOMAIN}:{}", site.http.port())?;
     writeln!(talk, "            https://{DOMAIN}:{}", site.https.port())?;
-    for (id, tag, address) in backends {
-        writeln!(talk, "  backend   {id}  {address}  tag {tag}")?;
+    for Running { plan, address } in backends {
+        let fails = match plan.failing {
+            0 => String::new(),
+            percent => format!(", fails {percent} of 100 requests"),
+        };
+        writeln!(talk, "  backend   {}  {address}  tag {}{fails}", plan.id, plan.tag)?;
     }
-    writeln!(talk, "\nsending requests, switching a → b, then back …\n")
+    Ok(())
 }
 
 impl Report {
@@ -94,6 +104,24 @@ pub(super) fn invite(talk: &mut impl Write, site: &Site, socket: &Path) -> io::R
     writeln!(talk, "  {ctl} switch {DOMAIN} b")?;
     writeln!(talk, "  {ctl} undo {DOMAIN}")?;
     writeln!(talk, "  {ctl} history\n")?;
+    writeln!(talk, "Ctrl-C stops it and leaves nothing behind.")?;
+    talk.flush()
+}
+
+/// Prints what to try after the rollouts.
+pub(super) fn invite_to_rollouts(
+    talk: &mut impl Write,
+    site: &Site,
+    socket: &Path,
+) -> io::Result<()> {
+    let ctl = format!("{} ctl --socket {}", program(), socket.display());
+    writeln!(talk, "\nThe server and its traffic keep running. Try from another terminal:\n")?;
+    writeln!(talk, "  {ctl} rollout start {DOMAIN} b --steps 10%:5s,50%:5s")?;
+    writeln!(talk, "  {ctl} switch {DOMAIN} b --guard 10s")?;
+    writeln!(talk, "  {ctl} split {DOMAIN} a=20%")?;
+    writeln!(talk, "  {ctl} rollout status")?;
+    writeln!(talk, "  {ctl} history")?;
+    writeln!(talk, "  curl http://{DOMAIN}:{}/\n", site.http.port())?;
     writeln!(talk, "Ctrl-C stops it and leaves nothing behind.")?;
     talk.flush()
 }

@@ -110,6 +110,11 @@ impl Traffic {
         None
     }
 
+    /// What came of it so far.
+    pub(super) fn tally(&self) -> Tally {
+        self.tally.lock().clone()
+    }
+
     /// Lets every client finish its request.
     pub(super) async fn stop(&self) -> Tally {
         self.stopping.store(true, Ordering::Relaxed);
