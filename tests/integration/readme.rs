@@ -1,4 +1,5 @@
-//! The README's tours work line by line as printed, one after the other in one shell.
+//! The README's session prints what it says, its config is right, and its links lead somewhere. The tours of
+//! `docs/tour.md` work line by line as printed, one after the other in one shell.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -58,10 +59,14 @@ impl Ports {
     }
 }
 
-/// The commands of each tour of the README.
+fn page(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The commands of each tour.
 fn tours() -> Vec<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let text = std::fs::read_to_string(path).expect("there is a README");
+    let text = page("docs/tour.md");
     let tour = |rest: &str| {
         let (tour, _) = rest.split_once("<!-- end of the tour -->").expect("the tour ends");
         let blocks = tour.split("```sh\n").skip(1);
@@ -110,7 +115,6 @@ fn the_tours_work_as_printed_one_after_the_other_in_one_shell() {
     let redirect = format!("this site is served at https://example.com:{port}");
     assert!(tls.contains(&redirect), "{stdout}\n{stderr}");
     assert!(tls.contains("Pebble Intermediate CA"), "{stdout}\n{stderr}");
-    // The tests of REST compare the status of each answer with the one that is printed.
     assert!(tags.contains("at most 30 s"), "{stdout}\n{stderr}");
     assert!(tags.contains("\"openapi\""), "{stdout}\n{stderr}");
     for refused in ["\"status\":4", "\"status\":5"] {
@@ -158,4 +162,131 @@ fn with_a_ca_the_example_config_serves_https_within_10_s_of_the_start() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(stdout.contains("\nhello over HTTPS\n"), "{stdout}\n{stderr}");
     assert_only_the_scripts_are_left(folder.path());
+}
+
+/// What the README's session begins with: two versions, and a server at its ports.
+const SESSION: &str = r#"
+mkdir v1 v2
+python3 -m http.server 3001 --bind 127.0.0.1 --directory v1 > /dev/null 2>&1 &
+python3 -m http.server 3002 --bind 127.0.0.1 --directory v2 > /dev/null 2>&1 &
+vhost serve --config vhost.toml 2> log &
+export VHOST_SOCKET="$PWD/admin.sock"
+until vhost ctl status > /dev/null 2>&1; do sleep 0.1; done
+exec 2>&1
+"#;
+
+/// The blocks of one language in a page.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).map(|rest| rest.split_once("```").expect("a block ends").0).collect()
+}
+
+/// The README's config with addresses and paths of its own.
+fn config_of_the_readme() -> String {
+    let readme = page("README.md");
+    let [config] = blocks(&readme, "toml")[..] else { panic!("the README has one config") };
+    let config = config
+        .replace(r#"["0.0.0.0:443", "[::]:443"]"#, r#""127.0.0.1:8443""#)
+        .replace(r#"["0.0.0.0:80", "[::]:80"]"#, r#""127.0.0.1:8000""#);
+    let paths = "[proxy]\nadmin_socket = \"admin.sock\"\nstate_dir = \"state\"\n";
+    let config = config.replacen("[proxy]\n", paths, 1);
+    for part in ["8443", "8000", paths] {
+        assert!(config.contains(part), "no {part}: {config}");
+    }
+    config
+}
+
+#[test]
+fn the_config_of_the_readme_is_right() {
+    let (ports, folder) = (Ports::new(), tempfile::tempdir().unwrap());
+    let config = config_of_the_readme();
+    std::fs::write(folder.path().join("vhost.toml"), ports.put_into(&config)).unwrap();
+    ports.run("vhost check vhost.toml", folder.path());
+}
+
+/// The lines as a terminal has them at the end, with `N` for each figure: durations differ from run to run.
+fn without_figures(text: &str) -> Vec<String> {
+    let word = |word: &str| {
+        let bare = word.trim_matches(|mark: char| !mark.is_ascii_alphanumeric());
+        match bare {
+            "ms" => word.replace(bare, "s"),
+            _ if bare.parse::<f64>().is_ok() => word.replace(bare, "N"),
+            _ => word.to_owned(),
+        }
+    };
+    // What is not a terminal gets the time of each step, and those before the last.
+    let is_time = |word: &&str| word.starts_with("20") && word.ends_with('Z');
+    let line = |line: &str| {
+        let words = line.split_whitespace().skip_while(is_time);
+        words.map(word).collect::<Vec<_>>().join(" ")
+    };
+    text.lines().map(line).filter(|line| !line.starts_with("checking ")).collect()
+}
+
+#[test]
+fn the_session_of_the_readme_prints_what_it_says() {
+    let (ports, folder) = (Ports::new(), tempfile::tempdir().unwrap());
+    let config = config_of_the_readme();
+    // No test orders a certificate of Let's Encrypt.
+    let (config, _) = config.split_once("[lets_encrypt]").expect("the config has a CA");
+    std::fs::write(folder.path().join("vhost.toml"), ports.put_into(config)).unwrap();
+    let readme = page("README.md");
+    let session = blocks(&readme, "console").concat().replace("$ sudo ", "$ ");
+    let commands = session.lines().filter_map(|line| line.strip_prefix("$ "));
+    let commands = commands.map(|command| ["echo '$ ", command, "'\n", command, "\n"].concat());
+    let script = SESSION.to_owned() + &commands.collect::<String>() + "kill $(jobs -p); wait\n";
+    let (stdout, _) = ports.run(&script, folder.path());
+    let printed = without_figures(&ports.put_into(&session));
+    assert_eq!(without_figures(&stdout), printed, "{stdout}");
+}
+
+/// What a page has outside of blocks of code.
+fn prose(page: &str) -> String {
+    let parts = page.split("```").step_by(2);
+    parts.collect()
+}
+
+/// The names that GitHub gives the headings of a page.
+fn anchors(page: &str) -> Vec<String> {
+    let title = |line: &str| Some(line.trim_start_matches('#').strip_prefix(' ')?.to_lowercase());
+    let name = |title: String| {
+        let kept = |sign: &char| sign.is_alphanumeric() || matches!(sign, ' ' | '-' | '_');
+        title.chars().filter(kept).collect::<String>().replace(' ', "-")
+    };
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.filter_map(title).map(name).collect()
+}
+
+#[test]
+fn links_between_the_pages_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    for folder in ["docs", "docs/from"] {
+        let files = std::fs::read_dir(root.join(folder)).unwrap().flatten();
+        let pages_in_it = files.map(|file| file.path());
+        pages.extend(pages_in_it.filter(|path| path.extension().is_some_and(|end| end == "md")));
+    }
+    let (mut seen, mut broken) = (0, Vec::new());
+    for path in &pages {
+        let text = prose(&std::fs::read_to_string(path).unwrap());
+        for rest in text.split("](").skip(1) {
+            let (link, _) = rest.split_once(')').expect("a link ends");
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let folder = path.parent().expect("it is in a folder");
+            let target = if file.is_empty() { path.clone() } else { folder.join(file) };
+            let has_anchor = || {
+                let page = prose(&std::fs::read_to_string(&target).unwrap());
+                anchors(&page).iter().any(|name| name == anchor)
+            };
+            if !target.exists() || !(anchor.is_empty() || has_anchor()) {
+                broken.push(format!("{}: {link}", path.display()));
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "{seen} links were found");
+    assert_eq!(broken, [""; 0]);
 }

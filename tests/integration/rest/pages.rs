@@ -1,4 +1,4 @@
-//! The README's session and `docs/rest.md` work as printed, with the statuses that they print.
+//! `docs/rest.md` works as printed, with the statuses that it prints.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -72,24 +72,11 @@ fn left_out(api: &Api, asked: &[Asked]) -> Vec<String> {
     left
 }
 
-#[track_caller]
-fn works_as_printed(text: &str) {
+#[test]
+fn the_page_on_the_api_works_as_printed_and_asks_for_everything() {
     let api = Api::start();
-    let (asked, printed) = run(&api, text);
+    let (asked, printed) = run(&api, include_str!("../../../docs/rest.md"));
     let statuses: Vec<u16> = asked.iter().map(|(status, ..)| *status).collect();
     assert_eq!(statuses, printed, "{asked:#?}");
     assert_eq!(left_out(&api, &asked), [""; 0]);
-}
-
-#[test]
-fn the_session_of_the_readme_asks_for_everything() {
-    let text = include_str!("../../../README.md");
-    let (_, tour) = text.split_once("<!-- REST session: run by a test -->").expect("it begins");
-    let (tour, _) = tour.split_once("<!-- end of the REST session -->").expect("it ends");
-    works_as_printed(tour);
-}
-
-#[test]
-fn the_page_on_the_api_works_as_printed() {
-    works_as_printed(include_str!("../../../docs/rest.md"));
 }
