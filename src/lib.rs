@@ -45,5 +45,4 @@ pub mod tls;
 mod tokens;
 mod translate;
 mod upstream;
-mod verdict;
 mod wrapped;

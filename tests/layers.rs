@@ -30,6 +30,8 @@ acme::order_file:
 certs: acme config state tls
 control: config state store tls
 hand_over: control
+# Watches new tags, decides, and has control take the steps.
+rollout: control state stats
 upstream: state
 exposition: certs state
 health: state upstream
@@ -58,7 +60,7 @@ rpc:
     method: .envelope
     page:
     # Its types are the wire's, and name nothing of the server; below them is how each method runs.
-    methods: .dispatch .method .page .run control hand_over proxy::explain state stats tokens
+    methods: .dispatch .method .page .run control hand_over proxy::explain rollout state stats tokens
     catalogue: .methods .run
     # What both ends want to know before they trust the socket's place.
     folder:
@@ -68,14 +70,14 @@ rpc:
     peer_check:
     socket: .folder .peer_check
     server: .dispatch .envelope .fault .lines .peer_check .progress .socket .version control
-    dispatch: .method .progress certs control hand_over proxy::explain state stats tokens
+    dispatch: .method .progress certs control hand_over proxy::explain rollout state stats tokens
     run: .dispatch .envelope .method
     call: .catalogue .dispatch .envelope .fault .methods .progress .run
     progress: .envelope
     fault: .catalogue .dispatch .envelope .run .version certs control hand_over tokens
 
 rest: exposition rpc rpc::catalogue rpc::envelope rpc::methods state tokens
-server: acme certs config control exposition hand_over health proxy proxy::explain rest rpc state stats store tls tokens
+server: acme certs config control exposition hand_over health proxy proxy::explain rest rollout rpc state stats store tls tokens
 demo: config rpc::client rpc::methods server upstream
 # Configs of other proxies: pure, what it reads comes through a trait.
 translate:

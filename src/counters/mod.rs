@@ -15,4 +15,4 @@ pub(crate) use elsewhere::{Elsewhere, Remains, Replaced};
 pub(crate) use in_flight::{InFlight, InFlightGuard};
 pub(crate) use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub(crate) use metrics::{DroppedLines, Metrics};
-pub(crate) use observed::{CELLS, CellCounts, Observed, Sample};
+pub(crate) use observed::{CELLS, Observed, Sample};

@@ -9,7 +9,7 @@ use crate::clock::whole_micros;
 use crate::stable_hash::keyed_hash;
 
 /// How many cells the networks are dealt out to. Those of one cell count as one.
-pub const CELLS: usize = 256;
+pub(crate) const CELLS: usize = 256;
 
 /// Of a failed row: who failed is kept as bits of their networks.
 const ROW_BITS: u64 = 64;

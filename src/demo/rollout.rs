@@ -16,7 +16,7 @@ use super::traffic::{Tally, Traffic};
 use crate::model::{
     GuardOptions, RolloutOptions, SideFigures, SwitchOptions, TrialEnd, TrialReport, time_in_words,
 };
-use crate::rpc::client::{Client, ClientError};
+use crate::rpc::client::Client;
 use crate::rpc::methods::rollout;
 
 /// How long traffic flows before the first rollout: what the old version does is what new ones are compared with.

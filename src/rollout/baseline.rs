@@ -1,10 +1,11 @@
 //! What is known of an old tag from before the new one served.
 
+use verdict::{Histogram, slow_threshold};
+
 use crate::clock::whole_micros;
 use crate::counters::LatencyCells;
 use crate::model::{Baseline, Ratio};
 use crate::stats::Recent;
-use crate::verdict::{Histogram, slow_threshold};
 
 /// A request is not slow for a few milliseconds more, however fast the old tag is.
 const LEAST_EXCESS_MICROS: u64 = 5_000;

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use verdict::{
+    Counts, Evidence, Limits, Network, Pair, Traffic, Verdict, capped, judge, measure,
+    streak_to_trip,
+};
+
 use crate::counters::{CELLS, LatencyCells, Observed};
 use crate::model::{
     Between, Course, Finding, GuardRules, HealthStatus, SideFigures, Trial, TrialEvidence,
     time_in_words,
 };
 use crate::state::{DomainNode, OnTrial, Snapshot};
-use crate::verdict::{
-    self, Counts, Evidence, Limits, Network, Pair, Verdict, capped, judge, streak_to_trip,
-};
 
 /// The probability that equal versions trip the guard by failures in a row.
 const TRIP_RISK: f64 = 0.000_5;
@@ -35,21 +37,17 @@ pub(super) fn look(
     nodes: &[Arc<DomainNode>],
 ) -> Sight {
     let on_trial: Vec<&Arc<OnTrial>> = nodes.iter().filter_map(|node| node.on_trial()).collect();
-    let traffic = Traffic::of(trial, nodes, &on_trial);
-    let evidence = Evidence {
-        slow: capped(&traffic.networks, &traffic.rest).slow.filter(|_| traffic.has_slow),
-        ..capped(&traffic.networks, &traffic.rest)
-    };
+    let seen = Seen::of(trial, nodes, &on_trial);
+    let traffic = Traffic { networks: &seen.networks, rest: seen.rest, counts_slow: seen.has_slow };
     let limits = Limits {
         max_error_delta: rules.max_error_delta.fraction(),
         min_requests: u64::from(rules.min_requests.get()),
         ..Limits::default()
     };
-    let finding = judge(&evidence, &limits);
-    let worse =
-        dead(snapshot, trial, nodes).or_else(|| tripped(&traffic, &on_trial)).or_else(|| {
-            (finding.at_end() == Verdict::Fail).then(|| worse_by(&finding, &traffic, rules))
-        });
+    let (evidence, finding) = (capped(&traffic), judge(&traffic, &limits));
+    let worse = dead(snapshot, trial, nodes)
+        .or_else(|| tripped(&seen, &on_trial))
+        .or_else(|| (finding.at_end() == Verdict::Fail).then(|| worse_by(&finding, &seen, rules)));
     let is_enough = finding.at_end() != Verdict::CantTell;
     let reason = match &worse {
         Some(worse) => worse.clone(),
@@ -61,15 +59,15 @@ pub(super) fn look(
         (None, true) => Finding::Pass,
         (None, false) => Finding::CannotTell,
     };
-    let interval = finding.errors.interval;
-    let has_both = traffic.all.old.requests > 0 && traffic.all.new.requests > 0;
+    let interval = measure(&evidence, &limits).errors.interval;
+    let has_both = seen.all.old.requests > 0 && seen.all.new.requests > 0;
     let error_delta_percent = has_both.then(|| Between {
         low: rounded(interval.low * 100.0),
         high: rounded(interval.high * 100.0),
     });
     let evidence = TrialEvidence {
-        new: figures(traffic.all.new, traffic.p95.new),
-        old: figures(traffic.all.old, traffic.p95.old),
+        new: figures(seen.all.new, seen.p95.new),
+        old: figures(seen.all.old, seen.p95.old),
         error_delta_percent,
         finding: verdict,
         reason,
@@ -77,8 +75,8 @@ pub(super) fn look(
     Sight { evidence, worse, is_enough }
 }
 
-/// The traffic of both tags.
-struct Traffic {
+/// What was observed of both tags.
+struct Seen {
     networks: Vec<Network>,
     rest: Network,
     all: Pair<Counts>,
@@ -86,7 +84,7 @@ struct Traffic {
     has_slow: bool,
 }
 
-impl Traffic {
+impl Seen {
     fn of(trial: &Trial, nodes: &[Arc<DomainNode>], on_trial: &[&Arc<OnTrial>]) -> Self {
         let mut networks = vec![Network::default(); CELLS];
         let mut rest = Network::default();
@@ -151,18 +149,18 @@ fn dead(snapshot: &Snapshot, trial: &Trial, nodes: &[Arc<DomainNode>]) -> Option
 }
 
 /// Whether so many requests of different clients have failed in a row that nothing else is to be expected, in words.
-fn tripped(traffic: &Traffic, on_trial: &[&Arc<OnTrial>]) -> Option<String> {
-    let old = traffic.all.old;
+fn tripped(seen: &Seen, on_trial: &[&Arc<OnTrial>]) -> Option<String> {
+    let old = seen.all.old;
     let share = verdict::Share::of_counts(old.failures, old.requests).estimate();
-    let needed = streak_to_trip(share, traffic.all.new.requests, TRIP_RISK)?;
+    let needed = streak_to_trip(share, seen.all.new.requests, TRIP_RISK)?;
     let row = on_trial.iter().map(|of| of.new.failed_in_a_row()).max()?;
     (usize::try_from(row).ok()? >= needed)
         .then(|| format!("requests of at least {row} clients have failed in a row"))
 }
 
 /// By what the new tag is worse, in words.
-fn worse_by(finding: &verdict::Finding, traffic: &Traffic, rules: GuardRules) -> String {
-    let Pair { old, new } = traffic.all;
+fn worse_by(finding: &verdict::Finding, seen: &Seen, rules: GuardRules) -> String {
+    let Pair { old, new } = seen.all;
     if finding.more_errors {
         return format!(
             "{} of {} requests failed, and {} with the old tag; up to {} more is allowed",
@@ -176,8 +174,8 @@ fn worse_by(finding: &verdict::Finding, traffic: &Traffic, rules: GuardRules) ->
     format!(
         "too slow: the 95th percentile to the first byte is {}, and {} with the old tag; up to {} \
          times that is allowed",
-        time(traffic.p95.new),
-        time(traffic.p95.old),
+        time(seen.p95.new),
+        time(seen.p95.old),
         rules.max_p95_ratio,
     )
 }

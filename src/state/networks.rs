@@ -11,7 +11,7 @@ const EACH: u64 = 8;
 
 /// The networks of some of the last requests, as numbers. A number costs one write for each eighth request.
 #[derive(Debug)]
-pub struct Networks([AtomicU64; PLACES]);
+pub(super) struct Networks([AtomicU64; PLACES]);
 
 impl Default for Networks {
     fn default() -> Self {

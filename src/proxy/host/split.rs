@@ -9,6 +9,7 @@ use crate::model::{OptionSet, Point, Split, SplitKey, Tag};
 use crate::places::client_network;
 use crate::proxy::client::sender::Client;
 use crate::proxy::wire::request::cookies;
+use crate::stable_hash::keyed_hash;
 
 /// The cookie that a client is known by where nothing else is said.
 const COOKIE: &str = "vhost_split";
@@ -36,15 +37,20 @@ pub(crate) fn tag_of<'d>(
             let known = cookies(request, COOKIE).find_map(|cookie| number_in(cookie.value()));
             let number = known
                 .unwrap_or_else(|| newcomer.get_or_insert_with(|| Newcomer(fastrand::u64(..))).0);
-            Point::of(split.salt, &number.to_le_bytes())
+            point(split.salt, &number.to_le_bytes())
         }
-        SplitKey::Client => Point::of(split.salt, &client_network(client?.origin?).octets()),
-        SplitKey::Header(name) => Point::of(split.salt, request.headers.get(name)?),
+        SplitKey::Client => point(split.salt, &client_network(client?.origin?).octets()),
+        SplitKey::Header(name) => point(split.salt, request.headers.get(name)?),
         SplitKey::CookieOf(name) => {
-            Point::of(split.salt, cookies(request, name).next()?.value().as_bytes())
+            point(split.salt, cookies(request, name).next()?.value().as_bytes())
         }
     };
     split.tag_at(point)
+}
+
+/// Where a client stands that is known by these bytes.
+fn point(salt: u64, key: &[u8]) -> Point {
+    Point::of(keyed_hash(salt, key))
 }
 
 /// The tag that a tester asks for.
@@ -109,6 +115,21 @@ mod tests {
         Split::new(7).with(&"b".parse().unwrap(), Share::of_parts(500_000)).unwrap()
     }
 
+    /// The share of a million keys is that of the tag, within four standard deviations.
+    #[test]
+    fn a_million_clients_are_dealt_fairly() {
+        const KEYS: u32 = 1_000_000;
+        for (salt, percent) in [(7, "1"), (8, "10"), (9, "33.3333"), (10, "50")] {
+            let share: Share = percent.parse().unwrap();
+            let split = Split::new(salt).with(&"b".parse().unwrap(), share).unwrap();
+            let is_there = |key: &u32| split.tag_at(point(salt, &key.to_le_bytes())).is_some();
+            let there = f64::from(u32::try_from((0..KEYS).filter(is_there).count()).unwrap());
+            let wanted = f64::from(KEYS) * share.fraction();
+            let deviation = (wanted * (1.0 - share.fraction())).sqrt();
+            assert!((there - wanted).abs() < 4.0 * deviation, "{percent}: {there} of {KEYS}");
+        }
+    }
+
     #[test]
     fn a_cookie_keeps_its_client_where_it_is() {
         let (split, options) = (half(), OptionSet::default());
@@ -118,7 +139,7 @@ mod tests {
             let there =
                 tag_of(&split, &options, &request(&[("cookie", &cookie)]), None, &mut newcomer);
             assert_eq!(newcomer, None);
-            assert_eq!(there, split.tag_at(Point::of(7, &number.to_le_bytes())));
+            assert_eq!(there, split.tag_at(point(7, &number.to_le_bytes())));
         }
     }
 

@@ -9,7 +9,7 @@ fn network(old: (u64, u64), new: (u64, u64)) -> Network {
 }
 
 fn of(networks: &[Network]) -> Evidence {
-    capped(networks, &Network::default())
+    capped(&Traffic { networks, rest: Network::default(), counts_slow: true })
 }
 
 /// To within rounding.
@@ -94,11 +94,13 @@ fn who_fails_with_both_versions_is_held_against_neither() {
 }
 
 #[test]
-fn a_sole_client_counts_as_it_is() {
+fn a_sole_client_counts_as_it_is_and_nobody_else() {
     let found = of(&[network((5_000, 5), (1_000, 300))]);
     assert_share(found.failures.limited.new, 300.0, 1_000.0);
     let found = of(&[network((5_000, 5), (1_000, 300)), network((60, 0), (12, 0))]);
-    assert_share(found.failures.limited.new, 300.0, 1_012.0);
+    assert_share(found.failures.limited.new, 300.0, 1_000.0);
+    let found = of(&[network((5_000, 5), (1_000, 1)), network((9, 0), (50, 50))]);
+    assert_share(found.failures.limited.new, 1.0, 1_000.0);
 }
 
 #[test]

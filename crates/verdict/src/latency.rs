@@ -1,13 +1,13 @@
 //! Latencies from histograms: a threshold for slow, and between which limits a quantile lies.
 //!
 //! The p95 of the new version is above that of the old one times a ratio just when more than 5 % of
-//! its requests take longer than that product. So latency becomes a share, compared like failures.
+//! its requests take longer than that product. So latency becomes a share, tested like failures.
 //! The threshold is fixed once, from what the old version did *before* the comparison; both versions
 //! are counted against it. Equal versions then have equal shares whatever the threshold is, so that
 //! a bad estimate of the p95 costs time, never a wrong rollback.
 
 use super::counts::{Share, real};
-use super::proportions::{ln_beta_average, ln_likelihood};
+use super::proportions::is_not;
 
 /// How many went into each bucket. One more count than bounds: the last is of what is above all of
 /// them.
@@ -70,10 +70,7 @@ pub struct QuantileRange {
 /// coin is (Howard and Ramdas, arXiv:1906.09712).
 pub fn quantile_range(histogram: Histogram, quantile: f64, risk: f64) -> QuantileRange {
     let total = histogram.total();
-    let refuted = |count: u64| {
-        let share = Share::of_counts(count, total);
-        ln_beta_average(share, (0.5, 0.5)) - ln_likelihood(share, quantile) >= -risk.ln()
-    };
+    let refuted = |count: u64| is_not(Share::of_counts(count, total), quantile, risk);
     let is_below = |count: u64| real(count) < real(total) * quantile && refuted(count);
     let is_above = |count: u64| real(count) > real(total) * quantile && refuted(count);
     QuantileRange {

@@ -19,10 +19,10 @@ mod power;
 #[cfg(test)]
 mod simulation;
 
-pub use cap::{Evidence, Limited, Network, capped};
+pub use cap::{Evidence, Limited, Network, Traffic, capped};
 pub use compare::{Comparison, QuantileComparison, compare};
 pub use counts::{Counts, Interval, Pair, Share};
 pub use latency::{Histogram, QuantileRange, quantile_range, slow_threshold};
-pub use proportions::{Difference, difference, exceeds};
+pub use proportions::{Difference, difference, exceeds, is_below};
 pub use streak::{FailureStreak, streak_to_trip};
-pub use verdict::{Finding, Limits, SLOW_MARGIN, Verdict, judge};
+pub use verdict::{Finding, Limits, Measured, SLOW_MARGIN, SLOW_SHARE, Verdict, judge, measure};

@@ -14,26 +14,30 @@
 //!    of evidence than they are requests. The variance of the difference, taken over networks,
 //!    against what independent requests would have says how many make one (the design effect of
 //!    cluster sampling); the evidence is divided by it.
+//! 5. *Without any one* (in [`super::judge`]). A regression has to be proven by what is left as well
+//!    when any one network is taken away, all steps from the start.
 //!
-//! What this guarantees: a network that alone makes the failures of the new version has none of them
-//! counted, whatever its share of the requests; and of the failures and the requests that count, no
+//! What this guarantees: no single network rolls a version back, whatever it sends to whichever
+//! version, since what the others did has to prove it too. A network that alone makes the failures
+//! of the new version has none of them counted. Of the failures and the requests that count, no
 //! network makes more than the limit. At least ten networks have to fail where 18 others ask, two
 //! where few do.
 //!
-//! The exception is a *sole client*, a network that makes at least 95 % of the requests of *both*
+//! The exception is a *sole client*: a network that makes at least 95 % of the requests of *both*
 //! versions: a load balancer in front, or the one caller of an internal service. Then no cap would
-//! leave anything, and everything counts as it is. A client cannot become one by flooding the new
-//! version only; and who floods both fails with both.
+//! leave anything. Its requests count as they are, and nobody else's do: not those of a monitor,
+//! nor of an attacker beside it. A client cannot become one by flooding the new version only; and
+//! who floods both fails with both.
 //!
-//! What it doesn't do: a network that makes the old version fail, and not the new one, can hide a
-//! worse new version. That keeps a version, it never rolls one back.
+//! What it doesn't do: a network that makes the old version fail, and not the new one, can hide that
+//! the new one is worse. That keeps a version, it never rolls one back.
 
 use super::counts::{Counts, Pair, Share, real};
 
 /// The most that one network may ever have where it isn't the sole client.
 const LARGEST_LIMIT: f64 = 0.5;
 
-/// The tenth: what one network may have where enough others ask.
+/// What one network may have where enough others ask.
 const SMALLEST_LIMIT: f64 = 0.1;
 
 /// The share of the requests of both versions from which a network is the sole client.
@@ -48,25 +52,40 @@ pub type Network = Pair<Counts>;
 /// Failures, or slow requests, of both versions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Limited {
-    /// After all four steps: what may be held against the new version.
+    /// After the first four steps: what may be held against the new version.
     pub limited: Pair<Share>,
     /// Without the third step: nothing is cut for the outcome. What may be held in its favour.
     pub whole: Pair<Share>,
 }
 
+/// All requests of both versions.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic<'a> {
+    pub networks: &'a [Network],
+    /// What came from networks that nobody counts one by one. There must be so many of them that
+    /// none matters: keep the busiest apart.
+    pub rest: Network,
+    /// There is a threshold to be slower than.
+    pub counts_slow: bool,
+}
+
 /// What may be concluded from.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Evidence {
+    /// Only what one network did counts.
+    pub sole_client: bool,
     /// Weighed requests.
     pub requests: Pair<f64>,
     pub failures: Limited,
-    /// `None` where there is no threshold to be slower than.
+    /// `None` without a threshold.
     pub slow: Option<Limited>,
 }
 
-/// `rest` is what came from networks that nobody counts one by one. There must be so many of them
-/// that none matters: keep the busiest apart.
-pub fn capped(networks: &[Network], rest: &Network) -> Evidence {
+pub fn capped(traffic: &Traffic) -> Evidence {
+    let Traffic { networks, rest, counts_slow } = traffic;
+    if let Some(sole) = sole_client(networks, rest) {
+        return of_sole_client(sole, *counts_slow);
+    }
     let weights = weights(networks, rest);
     let requests = networks.iter().zip(&weights.each).fold(
         rest.map(|counts| real(counts.requests)),
@@ -84,9 +103,34 @@ pub fn capped(networks: &[Network], rest: &Network) -> Evidence {
         limited(&shares, share_of(rest, hits), weights.limit)
     };
     Evidence {
+        sole_client: false,
         requests,
         failures: of(|counts| counts.failures),
-        slow: Some(of(|counts| counts.slow)),
+        slow: counts_slow.then(|| of(|counts| counts.slow)),
+    }
+}
+
+fn sole_client<'a>(networks: &'a [Network], rest: &Network) -> Option<&'a Network> {
+    let all = networks.iter().fold(rest.map(|counts| real(counts.requests)), |sum, network| Pair {
+        old: sum.old + real(network.old.requests),
+        new: sum.new + real(network.new.requests),
+    });
+    let is_most = |one: Counts, all: f64| real(one.requests) >= all * SOLE_CLIENT;
+    networks.iter().find(|network| {
+        network.new.requests > 0 && is_most(network.old, all.old) && is_most(network.new, all.new)
+    })
+}
+
+fn of_sole_client(sole: &Network, counts_slow: bool) -> Evidence {
+    let of = |hits: fn(&Counts) -> u64| {
+        let whole = share_of(sole, hits);
+        Limited { limited: whole, whole }
+    };
+    Evidence {
+        sole_client: true,
+        requests: sole.map(|counts| real(counts.requests)),
+        failures: of(|counts| counts.failures),
+        slow: counts_slow.then(|| of(|counts| counts.slow)),
     }
 }
 
@@ -96,17 +140,14 @@ fn share_of(network: &Network, hits: fn(&Counts) -> u64) -> Pair<Share> {
 
 struct Weights {
     each: Vec<f64>,
-    /// What one network may have of the new version's failures; `None` with a sole client.
-    limit: Option<f64>,
+    /// What one network may have of the new version.
+    limit: f64,
 }
 
 fn weights(networks: &[Network], rest: &Network) -> Weights {
     let requests: Vec<Pair<f64>> =
         networks.iter().map(|network| network.map(|counts| real(counts.requests))).collect();
     let rest = rest.map(|counts| real(counts.requests));
-    if has_sole_client(&requests, rest) {
-        return Weights { each: vec![1.0; networks.len()], limit: None };
-    }
     let column = |pick: fn(&Pair<f64>) -> f64| -> Vec<f64> { requests.iter().map(pick).collect() };
     let (old, new) = (column(|pair| pair.old), column(|pair| pair.new));
     let old_ceiling = ceiling(&old, rest.old, limit(&old, rest.old));
@@ -118,18 +159,7 @@ fn weights(networks: &[Network], rest: &Network) -> Weights {
     let weighed: Vec<f64> = new.iter().zip(&first).map(|(requests, by)| requests * by).collect();
     let new_ceiling = ceiling(&weighed, rest.new, new_limit);
     let each = first.iter().zip(&weighed).map(|(by, requests)| by * weight(*requests, new_ceiling));
-    Weights { each: each.collect(), limit: Some(new_limit) }
-}
-
-fn has_sole_client(requests: &[Pair<f64>], rest: Pair<f64>) -> bool {
-    let all = requests
-        .iter()
-        .fold(rest, |sum, network| Pair { old: sum.old + network.old, new: sum.new + network.new });
-    requests.iter().any(|network| {
-        network.new > 0.0
-            && network.new >= all.new * SOLE_CLIENT
-            && network.old >= all.old * SOLE_CLIENT
-    })
+    Weights { each: each.collect(), limit: new_limit }
 }
 
 /// The share that one network may have of all; each request of the `rest` is a network.
@@ -163,12 +193,8 @@ fn ceiling(counts: &[f64], rest: f64, limit: f64) -> f64 {
     limit * rest / left
 }
 
-/// Steps three and four. `limit` is that of the new version, `None` with a sole client.
-fn limited(networks: &[Pair<Share>], rest: Pair<Share>, limit: Option<f64>) -> Limited {
-    let Some(limit) = limit else {
-        let all = sum(networks, rest);
-        return Limited { limited: all, whole: all };
-    };
+/// Steps three and four. `limit` is that of the new version.
+fn limited(networks: &[Pair<Share>], rest: Pair<Share>, limit: f64) -> Limited {
     let hits: Vec<f64> = networks.iter().map(|network| network.new.hits).collect();
     let ceiling = ceiling(&hits, rest.new.hits, limit);
     let cut: Vec<Pair<Share>> = networks

@@ -1,4 +1,4 @@
-//! Chance for tests, from a seed: SplitMix64 (Steele, Lea and Flood, 2014).
+//! Chance for tests, from a seed: `SplitMix64` (Steele, Lea and Flood, 2014).
 
 use super::counts::real;
 
@@ -46,8 +46,11 @@ impl Chance {
             let value = mean + self.normal() * (mean * (1.0 - share)).sqrt();
             return rounded(value.clamp(0.0, real(trials)));
         }
+        if share <= 0.0 {
+            return 0;
+        }
         let (mut found, mut at) = (0, 0);
-        while share > 0.0 {
+        loop {
             at += rounded((self.unit().ln() / (-share).ln_1p()).floor().min(1e15)) + 1;
             if at > trials {
                 break;
@@ -56,6 +59,18 @@ impl Chance {
         }
         found
     }
+}
+
+/// The probability that [`Chance::normal`] is above `z`: Abramowitz and Stegun, 26.2.17.
+pub(super) fn normal_above(z: f64) -> f64 {
+    const TERMS: [f64; 5] =
+        [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
+    if z < 0.0 {
+        return 1.0 - normal_above(-z);
+    }
+    let t = (1.0 + 0.231_641_9 * z).recip();
+    let sum = TERMS.iter().rev().fold(0.0, |sum, term| (sum + term) * t);
+    sum * (-z * z / 2.0).exp() / std::f64::consts::TAU.sqrt()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests, small values")]

@@ -82,6 +82,11 @@ pub fn is_below(shares: &Pair<Share>, margin: f64, risk: f64) -> bool {
     shares.new.estimate() - shares.old.estimate() < margin && is_refuted(shares, margin, risk)
 }
 
+/// Whether it is proven that a share on its own is not `p`, between 0 and 1.
+pub(super) fn is_not(share: Share, p: f64, risk: f64) -> bool {
+    ln_beta_average(share, (0.5, 0.5)) - ln_likelihood(share, p) >= -risk.ln()
+}
+
 fn is_refuted(shares: &Pair<Share>, difference: f64, risk: f64) -> bool {
     (-1.0..=1.0).contains(&difference)
         && ln_best(shares, difference) <= ln_average(shares) + risk.ln()
@@ -89,13 +94,13 @@ fn is_refuted(shares: &Pair<Share>, difference: f64, risk: f64) -> bool {
 
 /// The logarithm of how likely it is that a share is `p`, by the hits of one version: 0 to the power
 /// of 0 is 1.
-pub(super) fn ln_likelihood(share: Share, p: f64) -> f64 {
+fn ln_likelihood(share: Share, p: f64) -> f64 {
     let times = |count: f64, ln: f64| if count > 0.0 { count * ln } else { 0.0 };
     times(share.hits, p.ln()) + times(share.misses(), (-p).ln_1p())
 }
 
 /// The logarithm of the likelihood, averaged over a Beta distribution of the share.
-pub(super) fn ln_beta_average(share: Share, (a, b): (f64, f64)) -> f64 {
+fn ln_beta_average(share: Share, (a, b): (f64, f64)) -> f64 {
     ln_beta(share.hits + a, share.misses() + b) - ln_beta(a, b)
 }
 
