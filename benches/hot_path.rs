@@ -10,9 +10,10 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use serde_json::json;
 use vhost::model::AccessFormat;
 use vhost::model::{
-    Backend, BackendState, Balance, Change, HealthReport, HealthStatus, PoolName, VirtualHost,
+    Backend, BackendState, Balance, Beside, Change, Course, GuardRules, HealthReport, HealthStatus,
+    PoolName, Rollout, Share, Split, Tag, Trial, VirtualHost,
 };
-use vhost::proxy::measured::{Answer, Request, pick, take};
+use vhost::proxy::measured::{Answer, Request, deal, pick, take};
 use vhost::state::{Pool, Snapshot};
 use vhost::telemetry::{AccessLine, AccessLogSettings, LineLayout};
 
@@ -51,6 +52,40 @@ fn balancing(criterion: &mut Criterion) {
                 bencher.iter(|| assert!(pick(black_box(pool), &balance, black_box(Some(7)))));
             });
         }
+    }
+    group.finish();
+}
+
+/// What a domain that is split, with a rollout under way, costs each of its requests: its client is dealt out, and how
+/// it went is counted.
+fn splitting(criterion: &mut Criterion) {
+    let tag: Tag = "b".parse().expect("a tag");
+    let mut group = criterion.benchmark_group("split, with a rollout");
+    for by in ["cookie", "client"] {
+        let mut host: VirtualHost = serde_json::from_value(json!({
+            "domain": "example.com", "live": "a", "options": { "split": { "by": by } },
+        }))
+        .expect("a domain");
+        let steps = "10%:5m".parse().expect("steps");
+        let rollout = Rollout { steps, at: 0, since_ms: 0, paused_ms: None, max_wait_ms: 0 };
+        let trial = Trial {
+            id: 7,
+            from: host.live.clone(),
+            to: tag.clone(),
+            rules: Some(GuardRules::default()),
+            began_ms: 0,
+            course: Course::Rollout(rollout),
+            baseline: None,
+        };
+        let split = Split::new(7).with(&tag, Share::of_parts(100_000));
+        host.beside = Beside { split, trial: Some(trial), previews: Vec::new() };
+        let snapshot = Snapshot::default().after(vec![Change::PutDomain(host)], 1);
+        let node = snapshot.domains().next().expect("a domain");
+        let request = Request::new("/", &[("Cookie", "session=1; vhost_split=0123456789abcdef")]);
+        let ip: IpAddr = "203.0.113.9".parse().expect("an address");
+        group.bench_function(by, |bencher| {
+            bencher.iter(|| black_box(deal(black_box(node), black_box(&request), ip)));
+        });
     }
     group.finish();
 }
@@ -151,5 +186,5 @@ fn logging(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, balancing, limiting, heads, logging);
+criterion_group!(benches, balancing, splitting, limiting, heads, logging);
 criterion_main!(benches);

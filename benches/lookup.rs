@@ -30,7 +30,7 @@ fn published(domains: usize) -> Reader {
             domain: format!("shop-{index}.example.com").parse().expect("a name"),
             live: "a".parse().expect("a tag"),
             previous: None,
-            beside: pingora_vhost::model::Beside::default(),
+            beside: vhost::model::Beside::default(),
             top: vhost::model::TopOptions::default(),
             options: vhost::model::HostOptions::default(),
         })

@@ -52,7 +52,7 @@ proxy:
     exchange: .carry .client .host .memory .wire link state upstream
     front: .carry .client .exchange .host .limits .memory .options .wire link state tls
     # For the benchmarks.
-    measured: .balance .carry .client .limits .options .wire state
+    measured: .balance .carry .client .host .limits .options .wire state
 
 rpc:
     version:

@@ -19,36 +19,7 @@ pub(super) fn announce(revision: u64, actor: &Actor, event: &EventKind) {
                 info!(revision, %actor, event = "split", %domain, tag, %before, %after, reason, "state changed");
             }
         }
-        EventKind::Trial { trial_id, trial, domains, from, to, news } => {
-            let (from, to) = (from.as_str(), to.as_str());
-            for domain in domains {
-                match news {
-                    TrialNews::Started { steps } => {
-                        info!(revision, %actor, event = "trial_started", trial_id, %trial, %domain, from, to, %steps, "state changed");
-                    }
-                    TrialNews::Stepped { share } => {
-                        info!(revision, %actor, event = "trial_stepped", trial_id, %trial, %domain, from, to, %share, "state changed");
-                    }
-                    TrialNews::Paused => {
-                        info!(revision, %actor, event = "trial_paused", trial_id, %trial, %domain, from, to, "state changed");
-                    }
-                    TrialNews::Resumed => {
-                        info!(revision, %actor, event = "trial_resumed", trial_id, %trial, %domain, from, to, "state changed");
-                    }
-                    TrialNews::Alarm { cause }
-                    | TrialNews::Ended { end: TrialEnd::Alarm, cause: Some(cause) } => {
-                        error!(revision, %actor, event = "trial_alarm", trial_id, %trial, %domain, from, to, cause, "the new tag is worse, and the old one can't take its place");
-                    }
-                    TrialNews::Ended { end: TrialEnd::RolledBack, cause } => {
-                        warn!(revision, %actor, event = "trial_ended", trial_id, %trial, %domain, from, to, end = %TrialEnd::RolledBack, cause, "state changed");
-                    }
-                    TrialNews::Ended { end, cause } => {
-                        info!(revision, %actor, event = "trial_ended", trial_id, %trial, %domain, from, to, %end, cause, "state changed");
-                    }
-                    TrialNews::Unknown => {}
-                }
-            }
-        }
+        EventKind::Trial { .. } => announce_trial(revision, actor, event),
         EventKind::PreviewMade { domain, tag, until_ms } => {
             let tag = tag.as_str();
             info!(revision, %actor, event = "preview_made", %domain, tag, until_ms, "state changed");
@@ -111,5 +82,38 @@ pub(super) fn announce(revision: u64, actor: &Actor, event: &EventKind) {
         }
         // They are not changes of the state: the keeper logs what happens to certificates.
         EventKind::Certificate { .. } | EventKind::Unknown => {}
+    }
+}
+
+/// Logs what happened in a trial: a line for each domain.
+fn announce_trial(revision: u64, actor: &Actor, event: &EventKind) {
+    let EventKind::Trial { trial_id, trial, domains, from, to, news } = event else { return };
+    let (from, to) = (from.as_str(), to.as_str());
+    for domain in domains {
+        match news {
+            TrialNews::Started { steps } => {
+                info!(revision, %actor, event = "trial_started", trial_id, %trial, %domain, from, to, %steps, "state changed");
+            }
+            TrialNews::Stepped { share } => {
+                info!(revision, %actor, event = "trial_stepped", trial_id, %trial, %domain, from, to, %share, "state changed");
+            }
+            TrialNews::Paused => {
+                info!(revision, %actor, event = "trial_paused", trial_id, %trial, %domain, from, to, "state changed");
+            }
+            TrialNews::Resumed => {
+                info!(revision, %actor, event = "trial_resumed", trial_id, %trial, %domain, from, to, "state changed");
+            }
+            TrialNews::Alarm { cause }
+            | TrialNews::Ended { end: TrialEnd::Alarm, cause: Some(cause) } => {
+                error!(revision, %actor, event = "trial_alarm", trial_id, %trial, %domain, from, to, cause, "a new tag waits for a person");
+            }
+            TrialNews::Ended { end: TrialEnd::RolledBack, cause } => {
+                warn!(revision, %actor, event = "trial_ended", trial_id, %trial, %domain, from, to, end = %TrialEnd::RolledBack, cause, "state changed");
+            }
+            TrialNews::Ended { end, cause } => {
+                info!(revision, %actor, event = "trial_ended", trial_id, %trial, %domain, from, to, %end, cause, "state changed");
+            }
+            TrialNews::Unknown => {}
+        }
     }
 }

@@ -132,9 +132,6 @@ fn made(event: &EventKind, difference: &Difference) -> bool {
             field == Some(LIVE) && !matches!(outcome, Outcome::GateFailed { .. })
         }
         EventKind::Trial { news, .. } => field == Some(LIVE) && news.sets_live(),
-        EventKind::Split { .. }
-        | EventKind::PreviewMade { .. }
-        | EventKind::PreviewsEnded { .. } => false,
         EventKind::DomainAdded { .. }
         | EventKind::BackendAdded { .. }
         | EventKind::AppAdded { .. } => difference.live.is_some(),
@@ -149,7 +146,12 @@ fn made(event: &EventKind, difference: &Difference) -> bool {
                 .iter()
                 .any(|change| change.strip_prefix(field).is_some_and(|rest| rest.starts_with(':')))
         }),
-        EventKind::FileApplied { .. } | EventKind::Certificate { .. } | EventKind::Unknown => false,
+        EventKind::Split { .. }
+        | EventKind::PreviewMade { .. }
+        | EventKind::PreviewsEnded { .. }
+        | EventKind::FileApplied { .. }
+        | EventKind::Certificate { .. }
+        | EventKind::Unknown => false,
     }
 }
 

@@ -109,6 +109,7 @@ impl From<Applied> for Effect {
 
 impl ControlPlane {
     /// Takes over the store and the writing end of the publication. `probe` proves backends healthy.
+    #[expect(clippy::too_many_arguments, reason = "each is another room's")]
     pub(crate) fn new(
         store: Store,
         publisher: Publisher,

@@ -107,9 +107,9 @@ impl Observed {
         self.slow_micros.store(micros, Ordering::Relaxed);
     }
 
-    /// Whether that is known.
-    pub fn has_slow(&self) -> bool {
-        self.slow_micros.load(Ordering::Relaxed) != u64::MAX
+    /// That time, where it is known.
+    pub fn slow(&self) -> Option<u64> {
+        Some(self.slow_micros.load(Ordering::Relaxed)).filter(|micros| *micros != u64::MAX)
     }
 
     /// What came of the requests, by cells.

@@ -22,7 +22,6 @@ pub struct Beside {
 
 impl Beside {
     /// Whether there is nothing.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

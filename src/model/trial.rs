@@ -164,7 +164,7 @@ impl FromStr for RolloutSteps {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        const DAYS_30: Duration = Duration::from_secs(30 * 86_400);
+        const DAYS_30: Duration = Duration::from_hours(30 * 24);
         let wrong = |reason: String| ParseError::new("list of steps", text, reason);
         let form = || wrong("write shares and times, such as `1%:5m,10%:10m,50%:10m`".to_owned());
         let mut steps: Vec<RolloutStep> = Vec::new();

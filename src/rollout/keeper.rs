@@ -327,7 +327,7 @@ fn running(snapshot: &Snapshot, beside: &BTreeSet<DomainName>) -> Vec<Running> {
 fn find_slow(trial: &Trial, nodes: &[Arc<DomainNode>]) {
     let Some(rules) = trial.rules else { return };
     for on_trial in nodes.iter().filter_map(|node| node.on_trial()) {
-        if on_trial.new.has_slow() {
+        if on_trial.new.slow().is_some() {
             continue;
         }
         let cells = on_trial.old.first_byte().cells();

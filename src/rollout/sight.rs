@@ -47,7 +47,7 @@ pub(super) fn look(
     let (evidence, finding) = (capped(&traffic), judge(&traffic, &limits));
     let worse = dead(snapshot, trial, nodes)
         .or_else(|| tripped(&seen, &on_trial))
-        .or_else(|| (finding.at_end() == Verdict::Fail).then(|| worse_by(&finding, &seen, rules)));
+        .or_else(|| (finding.at_end() == Verdict::Fail).then(|| worse_by(finding, &seen, rules)));
     let is_enough = finding.at_end() != Verdict::CantTell;
     let reason = match &worse {
         Some(worse) => worse.clone(),
@@ -120,7 +120,7 @@ impl Seen {
             sum_up(&mut all.new, network.new);
         }
         networks.retain(|network| network.old.requests + network.new.requests > 0);
-        let has_slow = !on_trial.is_empty() && on_trial.iter().all(|of| of.new.has_slow());
+        let has_slow = !on_trial.is_empty() && on_trial.iter().all(|of| of.new.slow().is_some());
         Self { networks, rest, all, p95, has_slow }
     }
 }
@@ -159,7 +159,7 @@ fn tripped(seen: &Seen, on_trial: &[&Arc<OnTrial>]) -> Option<String> {
 }
 
 /// By what the new tag is worse, in words.
-fn worse_by(finding: &verdict::Finding, seen: &Seen, rules: GuardRules) -> String {
+fn worse_by(finding: verdict::Finding, seen: &Seen, rules: GuardRules) -> String {
     let Pair { old, new } = seen.all;
     if finding.more_errors {
         return format!(

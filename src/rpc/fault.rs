@@ -54,11 +54,7 @@ pub(super) fn of_failure(failure: Failure, method: &Entry, request_id: &str) -> 
 /// The class of a control error.
 fn kind_of(error: &ControlError) -> FaultKind {
     match error {
-        ControlError::Trial(error) if error.is_missing() => FaultKind::NotFound,
-        ControlError::Trial(error) if error.is_invalid() => FaultKind::Invalid,
-        ControlError::Trial(TrialError::Unhealthy { .. }) => FaultKind::Unhealthy,
-        ControlError::Trial(TrialError::Late { .. }) => FaultKind::Timeout,
-        ControlError::Trial(_) => FaultKind::Conflict,
+        ControlError::Trial(error) => kind_of_trial(error),
         ControlError::UnknownDomain { .. }
         | ControlError::UnknownBackend { .. }
         | ControlError::UnknownTag { .. }
@@ -112,6 +108,17 @@ fn kind_of(error: &ControlError) -> FaultKind {
         ControlError::Store(_) | ControlError::TakenOver | ControlError::Stopping => {
             FaultKind::Internal
         }
+    }
+}
+
+/// The class of an error about splits, trials or previews.
+fn kind_of_trial(error: &TrialError) -> FaultKind {
+    match error {
+        error if error.is_missing() => FaultKind::NotFound,
+        error if error.is_invalid() => FaultKind::Invalid,
+        error if error.is_about_health() => FaultKind::Unhealthy,
+        error if error.is_late() => FaultKind::Timeout,
+        _ => FaultKind::Conflict,
     }
 }
 

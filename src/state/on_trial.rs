@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use super::Way;
 use crate::counters::{Observed, Sample};
-use crate::model::{PoolName, Tag, VirtualHost};
+use crate::model::{Course, PoolName, Tag, VirtualHost};
 
 /// A new tag of a domain that is on trial, with what speaks for it and against it.
 #[derive(Debug)]
 pub struct OnTrial {
     /// The number of the trial.
     pub id: u64,
+    /// The number of its step. Each is judged by its own traffic: a share that changes would mix up what the time
+    /// does and what the version does.
+    step: usize,
     /// What is observed of the new tag.
     pub new: Observed,
     /// What is observed of the old one, while it serves too.
@@ -23,14 +26,20 @@ pub struct OnTrial {
 }
 
 impl OnTrial {
-    /// That of a virtual host; what was observed before goes on.
+    /// That of a virtual host; what was observed in the same step goes on.
     pub(super) fn of(virtual_host: &VirtualHost, before: Option<&Arc<Self>>) -> Option<Arc<Self>> {
         let trial = virtual_host.beside.trial.as_ref()?;
+        let step = match &trial.course {
+            Course::Guard { .. } => 0,
+            Course::Rollout(rollout) => rollout.at,
+        };
         let known = before.filter(|known| known.id == trial.id);
         let slow_micros = trial.baseline.and_then(|baseline| baseline.slow_micros);
-        let on_trial = known.cloned().unwrap_or_else(|| {
+        let slow_micros = slow_micros.or_else(|| known?.new.slow());
+        let on_trial = known.filter(|known| known.step == step).cloned().unwrap_or_else(|| {
             Arc::new(Self {
                 id: trial.id,
+                step,
                 new: Observed::new(trial.id),
                 old: Observed::new(trial.id),
                 from: virtual_host.pool(&trial.from),

@@ -4,7 +4,7 @@ use super::history::History;
 use super::{Counters, Stats};
 use crate::counters::LatencyCells;
 use crate::model::{DomainName, Tag};
-use crate::state::Snapshot;
+use crate::state::{Snapshot, TrafficCounts};
 
 /// The most minutes that can be asked for.
 pub(crate) const MOST_MINUTES: u64 = 10;
@@ -44,6 +44,6 @@ fn recent(
     for node in snapshot.pool(&of.pool).into_iter().flat_map(|pool| pool.backends()) {
         first_byte.add(&history.backends.recent(&node.live, history.number, minutes).cells);
     }
-    let sole_network = of.traffic.counts().and_then(|counts| counts.sole_network());
+    let sole_network = of.traffic.counts().and_then(TrafficCounts::sole_network);
     Some(Recent { counters: gain.counters, took: gain.cells, first_byte, sole_network })
 }

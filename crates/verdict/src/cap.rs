@@ -29,6 +29,9 @@
 //! nor of an attacker beside it. A client cannot become one by flooding the new version only; and
 //! who floods both fails with both.
 //!
+//! The risk of the test is proven for weights that don't depend on outcomes. Those of steps 3 and 4
+//! do: that the risk stays below its bound with them is simulated.
+//!
 //! What it doesn't do: a network that makes the old version fail, and not the new one, can hide that
 //! the new one is worse. That keeps a version, it never rolls one back.
 

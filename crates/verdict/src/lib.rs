@@ -24,5 +24,5 @@ pub use compare::{Comparison, QuantileComparison, compare};
 pub use counts::{Counts, Interval, Pair, Share};
 pub use latency::{Histogram, QuantileRange, quantile_range, slow_threshold};
 pub use proportions::{Difference, difference, exceeds, is_below};
-pub use streak::{FailureStreak, streak_to_trip};
+pub use streak::streak_to_trip;
 pub use verdict::{Finding, Limits, Measured, SLOW_MARGIN, SLOW_SHARE, Verdict, judge, measure};

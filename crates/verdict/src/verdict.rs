@@ -1,4 +1,5 @@
-//! From evidence to a verdict: fail, pass, or can't tell.
+//! From evidence to a verdict: fail, pass, or can't tell. Looking after each moment, and acting on
+//! the first proof, is how Lindon, Sanden and Shirikian watch deployments: arXiv:2205.14762.
 
 use super::cap::{Evidence, Limited, Traffic, capped};
 use super::counts::{Pair, Share};

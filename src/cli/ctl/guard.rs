@@ -9,7 +9,7 @@ use super::trial_view::{conclusion, standing};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::model::{
-    GuardOptions, Inconclusive, Ratio, Seconds, Share, TrialEnd, TrialKind, TrialReport,
+    DomainName, GuardOptions, Inconclusive, Ratio, Seconds, Share, TrialEnd, TrialKind, TrialReport,
 };
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::rollout::{self, WaitParams};
@@ -90,16 +90,12 @@ pub(super) async fn attend(
             printer.counting(phase, &standing(&now));
         })
         .await?;
-    match shortfall(&report) {
-        Some(problem) => {
-            session.printer.for_scripts(&report);
-            Err(problem)
-        }
-        None => {
-            session.printer.concluded(&report, &conclusion(&report));
-            Ok(ExitCode::Done)
-        }
+    if let Some(problem) = shortfall(&report) {
+        session.printer.for_scripts(&report);
+        return Err(problem);
     }
+    session.printer.concluded(&report, &conclusion(&report));
+    Ok(ExitCode::Done)
 }
 
 /// The problem to print if a trial did not end well.
@@ -109,7 +105,7 @@ fn shortfall(report: &TrialReport) -> Option<Problem> {
         .clone()
         .or_else(|| report.evidence.as_ref().map(|evidence| evidence.reason.clone()));
     let cause = cause.unwrap_or_else(|| "no cause is known".to_owned());
-    let name = report.domains.first().map_or_else(|| "DOMAIN".to_owned(), |one| one.shown());
+    let name = report.domains.first().map_or_else(|| "DOMAIN".to_owned(), DomainName::shown);
     let (from, to) = (&report.from, &report.to);
     let (exit, what, hint, kind) = match report.end {
         Some(TrialEnd::Passed | TrialEnd::Promoted) => return None,

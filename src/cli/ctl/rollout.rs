@@ -155,7 +155,7 @@ impl RolloutVerb {
                 };
                 let params = AbortParams { domain, options };
                 let report = session.call::<rollout::Abort>(&action, &params).await?;
-                moved(session, &action, &report)
+                moved(session, &action, &report).map_or(Ok(ExitCode::from(&report.outcome)), Err)
             }
             Self::Wait(WaitArgs { domain, timeout }) => {
                 let action = format!("wait for the rollout of `{}`", domain.shown());
@@ -204,14 +204,12 @@ impl StartArgs {
                 },
             )
             .await?;
-        match report.trial.filter(|_| !self.judge.no_wait) {
-            Some(id) => follow(session, id).await,
-            None => {
-                let moves = switch_progress::moves(&report.steps);
-                session.printer.concluded(&report, &format!("rollout of {moves} began"));
-                Ok(ExitCode::Done)
-            }
+        if let Some(id) = report.trial.filter(|_| !self.judge.no_wait) {
+            return follow(session, id).await;
         }
+        let moves = switch_progress::moves(&report.steps);
+        session.printer.concluded(&report, &format!("rollout of {moves} began"));
+        Ok(ExitCode::Done)
     }
 }
 
@@ -222,12 +220,11 @@ async fn status(
     let params = ListParams { domain: domain.clone() };
     let list = session.call::<rollout::List>("list the rollouts", &params).await?;
     let now_ms = session.printer.now_ms();
-    match (domain, list.trials.first()) {
-        (Some(_), Some(first)) => session.printer.show(first, trial_view::facts(first, now_ms)),
-        _ => {
-            let table = trial_view::table(&list.trials, now_ms);
-            session.printer.list(&list, table, "nothing is rolled out, and nothing guarded");
-        }
+    if let (Some(_), Some(first)) = (domain, list.trials.first()) {
+        session.printer.show(first, trial_view::facts(first, now_ms));
+    } else {
+        let table = trial_view::table(&list.trials, now_ms);
+        session.printer.list(&list, table, "nothing is rolled out, and nothing guarded");
     }
     Ok(ExitCode::Done)
 }

@@ -130,24 +130,25 @@ impl PromoteArgs {
                 },
             )
             .await?;
-        moved(session, &action, &report)
+        moved(session, &action, &report).map_or(Ok(ExitCode::from(&report.outcome)), Err)
     }
 }
 
-/// Prints how a move ended that `report` is about.
+/// Prints how a move ended that `report` is about. What is wrong, where something is.
 pub(super) fn moved(
     session: &mut Session<'_>,
     action: &str,
     report: &SwitchReport,
-) -> Result<ExitCode, Problem> {
-    if let Some(problem) = switch::shortfall(action, report) {
+) -> Option<Problem> {
+    let problem = switch::shortfall(action, report);
+    if problem.is_some() {
         session.printer.for_scripts(report);
-        return Err(problem);
+    } else {
+        let moves = switch_progress::moves(&report.steps);
+        let text = format!("{moves} at revision {}", report.revision);
+        session.printer.concluded(report, &text);
     }
-    let moves = switch_progress::moves(&report.steps);
-    let text = format!("{moves} at revision {}", report.revision);
-    session.printer.concluded(report, &text);
-    Ok(ExitCode::from(&report.outcome))
+    problem
 }
 
 fn conclusion(report: &SplitReport) -> String {

@@ -188,16 +188,12 @@ where
         session.printer.for_scripts(&report);
         return Err(problem);
     }
-    match report.trial.filter(|_| !no_wait) {
-        Some(id) => {
-            session.printer.reached("done", &conclusion(&report));
-            follow(session, id).await
-        }
-        None => {
-            session.printer.concluded(&report, &conclusion(&report));
-            Ok(ExitCode::from(&report.outcome))
-        }
+    if let Some(id) = report.trial.filter(|_| !no_wait) {
+        session.printer.reached("done", &conclusion(&report));
+        return follow(session, id).await;
     }
+    session.printer.concluded(&report, &conclusion(&report));
+    Ok(ExitCode::from(&report.outcome))
 }
 
 /// The last line of a successful switch; the moves were printed before.

@@ -65,7 +65,7 @@ pub(super) fn begun(changes: Vec<Change>, snapshot: &Snapshot, begin: &Begin) ->
             _ => None,
         })
         .collect();
-    let begun = |change| match change {
+    let replaced = |change| match change {
         Change::PutDomain(host) => {
             let before = snapshot.domain(&host.domain).map(|node| &node.virtual_host);
             let app = apps.iter().find(|app| Some(&app.name) == host.app()).map(|app| &app.options);
@@ -76,7 +76,7 @@ pub(super) fn begun(changes: Vec<Change>, snapshot: &Snapshot, begin: &Begin) ->
         }
         other => other,
     };
-    changes.into_iter().map(begun).collect()
+    changes.into_iter().map(replaced).collect()
 }
 
 /// Works out what a deploy that began at `at_ms` changes about `snapshot`.

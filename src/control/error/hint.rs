@@ -9,7 +9,7 @@ impl ControlError {
     #[expect(clippy::too_many_lines, reason = "one table, an entry for each error")]
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Trial(error) => return error.hint(),
+            Self::Trial(error) => error.hint(),
             Self::UnknownDomain { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownDomain { .. } => "`vhost ctl domain list` shows all".into(),
             Self::UnknownBackend { near: Some(near), .. } => format!("did you mean `{near}`?"),

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::clock::{now_ms, whole_millis};
 use crate::model::{
     AppOptions, Baseline, Beside, Course, DomainName, GuardOptions, GuardRules, Ratio, Rollout,
-    RolloutOptions, RolloutSteps, Split, Tag, Trial, VirtualHost,
+    RolloutOptions, RolloutSteps, Seconds, Split, Tag, Trial, VirtualHost,
 };
 
 /// How long a step of a rollout may wait for enough requests unless that is said.
-const MAX_WAIT: Duration = Duration::from_secs(3600);
+const MAX_WAIT: Duration = Duration::from_hours(1);
 
 /// The largest number that every reader of JSON gets right.
 const MAX_ID: u64 = 1 << 53;
@@ -96,7 +96,7 @@ impl Begin {
             How::Whole { guard } => {
                 let guard = over_app(guard);
                 let mut moved = host.moved_to(to);
-                let time = guard.time_secs.map(|time| time.get()).filter(|time| !time.is_zero());
+                let time = guard.time_secs.map(Seconds::get).filter(|time| !time.is_zero());
                 moved.beside.trial = time.filter(|_| host.live != *to).map(|time| {
                     let until_ms = self.at_ms + whole_millis(time);
                     self.trial(host, to, Some(guard.rules()), Course::Guard { until_ms })

@@ -64,8 +64,8 @@ pub(crate) enum TrialError {
 
 impl TrialError {
     /// What to do next.
-    pub(crate) fn hint(&self) -> Option<String> {
-        Some(match self {
+    pub(crate) fn hint(&self) -> String {
+        match self {
             Self::None { .. } => "`vhost ctl rollout status` shows what runs".into(),
             Self::Guarded { domain, .. } => {
                 format!("`vhost ctl undo {domain}` goes back; the guard ends by itself")
@@ -107,7 +107,17 @@ impl TrialError {
             Self::TooManyPreviews { domain, .. } => {
                 format!("revoke some first: `vhost ctl preview {domain} --revoke all`")
             }
-        })
+        }
+    }
+
+    /// Whether too little is well.
+    pub(crate) fn is_about_health(&self) -> bool {
+        matches!(self, Self::Unhealthy { .. })
+    }
+
+    /// Whether it took too long.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self, Self::Late { .. })
     }
 
     /// Whether it is about something that there isn't.

@@ -1,7 +1,7 @@
 //! The net under a new tag that is on trial: what it fails before its answer has begun, the old one may answer.
 
 use http::StatusCode;
-use pingora::{Error, ErrorType};
+use pingora::{Error, ErrorType, Result};
 
 use super::response::{is_answering, judge};
 use super::shared::Shared;
@@ -59,10 +59,10 @@ impl RequestContext {
 }
 
 /// Ends the try of a request that was caught, where Pingora carries it.
-pub(super) fn caught() -> Box<Error> {
+pub(super) fn caught<T>() -> Result<T> {
     let mut error = Error::explain(CAUGHT, "the tag on trial has failed it").into_up();
     error.set_retry(true);
-    error
+    Err(error)
 }
 
 /// Whether it is that.

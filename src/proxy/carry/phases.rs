@@ -135,7 +135,7 @@ impl ProxyHttp for Phases {
         let mut head = response_of(response);
         upstream::check_answer(&mut head, ctx.kind() == Kind::WebSocket)?;
         if self.0.catch_answer(session, head.status, ctx) {
-            return Err(caught());
+            return caught();
         }
         if head.headers.len() != response.headers.len() {
             *response = pingora_response(&head)?;

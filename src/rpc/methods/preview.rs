@@ -20,7 +20,7 @@ methods! {
 }
 
 /// How long a preview lasts unless that is said.
-const TIME: Duration = Duration::from_secs(3600);
+const TIME: Duration = Duration::from_hours(1);
 
 /// The longest time of a preview.
 const MOST_MS: u64 = 30 * 86_400_000;

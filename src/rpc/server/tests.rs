@@ -90,7 +90,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     let store = Store::open(&folder.join("state")).unwrap();
     let certificates = crate::certs::testing::certificates(folder, reader.clone());
     let stats = crate::stats::Stats::spawn(reader.clone());
-    let state = reader.clone();
+    let of_trials = reader.clone();
     let control = ControlPlane::new(
         store,
         publisher,
@@ -124,7 +124,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
             crate::proxy::tests::host_services(),
         ),
         stats,
-        trials: crate::rollout::Trials::new(control.clone(), state),
+        trials: crate::rollout::Trials::new(control.clone(), of_trials),
         stopping: tokio::sync::watch::channel(false).1,
         log_level: LevelHandle::default(),
     };

@@ -128,7 +128,7 @@ fn there_is_no_way_back_to_a_version_that_is_gone() {
     });
     assert_eq!(site.vhost.live(HOST), "b");
     assert_eq!(site.story(), ["ended alarm"]);
-    site.vhost.wait_for_log("the old one can't take its place");
+    site.vhost.wait_for_log("a new tag waits for a person");
 }
 
 #[test]
