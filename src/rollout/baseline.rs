@@ -7,8 +7,9 @@ use crate::counters::LatencyCells;
 use crate::model::{Baseline, Ratio};
 use crate::stats::Recent;
 
-/// A request is not slow for a few milliseconds more, however fast the old tag is.
-const LEAST_EXCESS_MICROS: u64 = 5_000;
+/// A request is not slow for a few milliseconds more, however fast the old tag is: nobody notices them, and a busy
+/// machine makes them.
+const LEAST_EXCESS_MICROS: u64 = 20_000;
 
 /// The time to the first byte that makes a request slow where it is exceeded; nothing where too little is known.
 pub(super) fn slow_micros(first_byte: &LatencyCells, ratio: Ratio) -> Option<u64> {

@@ -40,10 +40,29 @@ struct Inner {
     reader: Reader,
     /// Those that have ended, the last one at the end. Not on the request path.
     ended: Mutex<VecDeque<TrialReport>>,
-    /// Those that operators end at this moment.
+    /// Those that take a step at this moment, so that how they ended may not be noted yet.
     ending: Mutex<BTreeSet<u64>>,
     /// How many have ended.
     ends: watch::Sender<u64>,
+}
+
+/// A trial takes a step that may end it, until this is dropped.
+struct Ending<'a> {
+    inner: &'a Inner,
+    id: u64,
+}
+
+impl<'a> Ending<'a> {
+    fn of(inner: &'a Inner, id: u64) -> Self {
+        inner.ending.lock().insert(id);
+        Self { inner, id }
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.inner.ending.lock().remove(&self.id);
+    }
 }
 
 /// For what somebody waits.
@@ -154,8 +173,8 @@ impl Trials {
             }
             _ => None,
         };
-        // Before the step: whoever sees that it is gone finds out why.
         let report = report(trial, nodes, sight.as_ref(), now_ms());
+        let _ending = Ending::of(&self.0, trial.id);
         match self.take(Actor::Server, trial.id, step).await {
             Ok(true) => {
                 if let Some((end, cause)) = end {
@@ -189,13 +208,12 @@ impl Trials {
         let report = self.find(trial.id);
         let step = TrialStep::End { end, cause: options.reason.clone() };
         let draining = Instant::now();
-        self.0.ending.lock().insert(trial.id);
-        let ended = self.0.control.step_trial(caller, trial.id, step, &options).await;
-        if let (Ok(Some(_)), Some(report)) = (&ended, &report) {
+        let ending = Ending::of(&self.0, trial.id);
+        let ended = self.0.control.step_trial(caller, trial.id, step, &options).await?;
+        if let (Some(_), Some(report)) = (&ended, &report) {
             self.note_end(report.clone(), end, options.reason.clone());
         }
-        self.0.ending.lock().remove(&trial.id);
-        let ended = ended?;
+        drop(ending);
         let gone = || {
             let domain = report.as_ref().and_then(|report| report.domains.first());
             TrialError::None { name: domain.map(ToString::to_string).unwrap_or_default() }
@@ -270,17 +288,24 @@ impl Trials {
         report: impl Fn(&TrialReport),
     ) -> Option<TrialReport> {
         let mut ends = self.0.ends.subscribe();
-        let mut told: Option<String> = None;
+        let mut reported: Option<String> = None;
         loop {
-            let now = self.find(id)?;
+            let Some(now) = self.find(id) else {
+                // It is gone; how it ended is noted in a moment, or has just been.
+                if self.0.ending.lock().contains(&id) {
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+                return self.find_ended(id);
+            };
             let is_at_rest = now.rollout.as_ref().is_some_and(|rollout| rollout.is_paused);
             if now.end.is_some() || (wait_for == WaitFor::Rest && is_at_rest) {
                 return Some(now);
             }
             let gist = gist(&now);
-            if told.as_ref() != Some(&gist) {
+            if reported.as_ref() != Some(&gist) {
                 report(&now);
-                told = Some(gist);
+                reported = Some(gist);
             }
             _ = tokio::time::timeout(LOOK, ends.changed()).await;
         }

@@ -3,7 +3,10 @@
 use super::*;
 
 /// A guard that ends soon.
-const QUICK: [&str; 4] = ["--guard", "3s", "--min-requests", "50"];
+const QUICK: [&str; 4] = ["--guard", "6s", "--min-requests", "30"];
+
+/// For tests that are not about times: those of a busy machine are what they are.
+const ANY_TIME: [&str; 2] = ["--max-p95-ratio", "100"];
 
 /// Moves to `b` under load, watched; the exit status, what clients got, and what was found.
 fn switched(site: &Site, more: &[&str]) -> (CtlOutput, usize, Value) {
@@ -20,7 +23,7 @@ fn switched(site: &Site, more: &[&str]) -> (CtlOutput, usize, Value) {
 fn a_version_that_fails_is_rolled_back_and_no_get_is_lost() {
     let site = Site::start();
     site.b.set_failing(30);
-    let (ended, failed, trial) = switched(&site, &[]);
+    let (ended, failed, trial) = switched(&site, &ANY_TIME);
     assert_eq!(ended.code, 8, "{ended:?}");
     assert!(ended.stderr.contains("rolled back"), "{}", ended.stderr);
     assert_eq!(failed, 0, "the net has caught them all");
@@ -34,7 +37,7 @@ fn where_both_fail_alike_the_new_one_stays() {
     let site = Site::start();
     site.a.set_failing(10);
     site.b.set_failing(10);
-    let (ended, _, trial) = switched(&site, &[]);
+    let (ended, _, trial) = switched(&site, &ANY_TIME);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!((site.vhost.live(HOST).as_str(), &trial["end"]), ("b", &json!("passed")));
 }
@@ -71,7 +74,7 @@ fn what_clients_do_is_not_held_against_a_version() {
     let site = Site::start();
     site.under_load(|load| {
         load.wait_for(500);
-        let args = [&["switch", HOST, "b"], &QUICK[..]].concat();
+        let args = [&["switch", HOST, "b"], &QUICK[..], &ANY_TIME].concat();
         let switch = site.vhost.ctl_in_background(&args);
         eventually("b is live", SOON, || site.vhost.live(HOST) == "b");
         // One client asks for what there isn't, and goes away before it is answered.
@@ -92,7 +95,7 @@ fn one_client_that_alone_makes_all_errors_rolls_nothing_back() {
     let site = Site::start();
     site.under_load(|load| {
         load.wait_for(500);
-        let args = [&["switch", HOST, "b"], &QUICK[..]].concat();
+        let args = [&["switch", HOST, "b"], &QUICK[..], &ANY_TIME].concat();
         let mut switch = site.vhost.ctl_in_background(&args);
         eventually("b is live", SOON, || site.vhost.live(HOST) == "b");
         let mut poison = site.vhost.connect();

@@ -48,6 +48,14 @@ impl Site {
         self.vhost.rpc("domain.show", json!({ "domain": HOST })).expect("it is there")
     }
 
+    /// The share of the new tag, where a rollout runs and somebody is there to say so.
+    fn share(&self) -> Option<u64> {
+        let mut connection = self.vhost.rpc_connection_if_any()?;
+        let list =
+            connection.try_call("rollout.list", &json!({ "domain": HOST }), |_| {}).ok()?.ok()?;
+        list["trials"][0]["rollout"]["share"].as_u64()
+    }
+
     /// What ran, or runs, for the domain; the newest first.
     fn trials(&self) -> Vec<Value> {
         let list = self.vhost.rpc("rollout.list", json!({ "domain": HOST })).expect("it is there");

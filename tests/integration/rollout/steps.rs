@@ -9,7 +9,18 @@ fn a_good_version_is_promoted_step_by_step() {
     let site = Site::start();
     site.under_load(|load| {
         load.wait_for(200);
-        let args = ["rollout", "start", HOST, "b", "--steps", STEPS, "--min-requests", "20"];
+        let args = [
+            "rollout",
+            "start",
+            HOST,
+            "b",
+            "--steps",
+            STEPS,
+            "--min-requests",
+            "20",
+            "--max-p95-ratio",
+            "100",
+        ];
         let ended = site.vhost.ctl(&args);
         assert_eq!(ended.code, 0, "{ended:?}");
         assert_eq!(load.failed(), 0);
@@ -26,8 +37,18 @@ fn a_bad_version_never_gets_beyond_its_first_step_and_no_get_fails() {
     site.b.set_failing(30);
     site.under_load(|load| {
         load.wait_for(200);
-        let args =
-            ["rollout", "start", HOST, "b", "--steps", "20%:30s,50%:1s", "--min-requests", "50"];
+        let args = [
+            "rollout",
+            "start",
+            HOST,
+            "b",
+            "--steps",
+            "20%:30s,50%:1s",
+            "--min-requests",
+            "50",
+            "--max-p95-ratio",
+            "100",
+        ];
         let ended = site.vhost.ctl(&args);
         assert_eq!(ended.code, 8, "{ended:?}");
         assert_eq!(load.failed(), 0);
@@ -87,10 +108,7 @@ fn a_rollout_goes_on_after_a_crash_and_an_upgrade_where_it_was() {
     let args = ["rollout", "start", HOST, "b", "--steps", steps, "--unguarded", "--no-wait"];
     site.vhost.ctl_ok(&args);
     for (at, share) in [(0, 10), (1, 20), (2, 40)] {
-        let is_there = |site: &Site| {
-            site.trials().first().is_some_and(|trial| trial["rollout"]["share"] == share)
-        };
-        eventually(&format!("the share is {share}"), SOON, || is_there(&site));
+        eventually(&format!("the share is {share}"), SOON, || site.share() == Some(share));
         if at == 1 {
             site.vhost.upgrade();
         } else {
@@ -98,7 +116,7 @@ fn a_rollout_goes_on_after_a_crash_and_an_upgrade_where_it_was() {
             site.vhost.restart();
         }
     }
-    eventually("the last step runs", SOON, || site.trials()[0]["rollout"]["share"] == 60);
+    eventually("the last step runs", SOON, || site.share() == Some(60));
     site.vhost.ctl_ok(&["promote", HOST]);
     let story = ["started", "stepped 20", "stepped 40", "stepped 60", "ended promoted"];
     assert_eq!(site.story(), story, "one story, each step once");
