@@ -76,8 +76,8 @@ make_static() {
     folder=$(mktemp -d)
     mkdir "$folder/$name"
     cp "$stage/vhost-static" "$folder/$name/vhost"
-    cp -r man completions deploy/vhost.service deploy/vhost.logrotate deploy/config.toml config.example.toml \
-        README.md CHANGELOG.md LICENSE "$stage/third-party-licences" "$folder/$name/"
+    cp -r man completions deploy/vhost.service deploy/vhost.socket deploy/vhost.logrotate deploy/config.toml \
+        config.example.toml README.md CHANGELOG.md LICENSE "$stage/third-party-licences" "$folder/$name/"
     chmod -R u=rwX,go=rX "$folder/$name"
     tar --create --directory "$folder" --sort=name --owner=0 --group=0 --numeric-owner \
         --mtime="@$SOURCE_DATE_EPOCH" "$name" | gzip --no-name -9 >"$out/$name.tar.gz"

@@ -71,19 +71,21 @@ class Container:
     def init(self):
         return machine.Machine.child(self.process.pid)
 
-    def run(self, command):
-        """`docker exec`: the exit status, and the output."""
+    def run(self, command, within=60):
+        """`docker exec`: the exit status, and the output. As a health check, it is ended after some seconds."""
         done = subprocess.run(
-            ["nsenter", "--target", self.init(), "--mount", "--pid", "--ipc", "--uts", *self.inside(command)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+            ["timeout", "--signal=KILL", str(within),
+             "nsenter", "--target", self.init(), "--mount", "--pid", "--ipc", "--uts", *self.inside(command)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         return done.returncode, done.stdout
 
     def health(self):
-        kind, *command = self.image.config["Healthcheck"]["Test"]
+        check = self.image.config["Healthcheck"]
+        kind, *command = check["Test"]
         assert kind == "CMD"
         try:
-            return self.run(command)
+            return self.run(command, within=check["Timeout"] / 1_000_000_000)
         except (IndexError, FileNotFoundError):
             return 1, "no process"
 

@@ -1,9 +1,11 @@
 """The packages of dist/, installed and used as an operator does. `./dev test --packages` runs it."""
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +20,8 @@ from image import Container, Image
 from traffic import Backend, Load, get
 
 DIST = machine.WORK / "dist"
-VERSIONS = ["0.1.0~first", "0.1.0~second"]
+# Of the packages. The programs in them are two builds, whose versions are what stands before the tilde.
+VERSIONS = ["0.1.0~first", "0.1.1~second"]
 PAGE = b"hello from the backend\n"
 HOST = "shop.example.com"
 CONFIG = "/etc/vhost/config.toml"
@@ -54,6 +57,30 @@ class PackageTest(unittest.TestCase):
     def install(self, version):
         return self.machine.run(f"dpkg --install /packages/{package(version)}").stdout
 
+    def served_by(self):
+        """The version of the running program, and its process."""
+        status = json.loads(self.machine.run("vhost ctl status --output json").stdout)
+        return status["version"], status["pid"]
+
+    @contextlib.contextmanager
+    def no_failures(self, what, kept=True):
+        """Clients ask before, during and after a change: not one is refused or gets a wrong answer."""
+        loads = [Load(80, HOST, PAGE), *([Load(80, HOST, PAGE, kept=True)] if kept else [])]
+        for load in loads:
+            self.addCleanup(load.stop)
+            load.wait_for_more()
+        before = [load.answered for load in loads]
+        yield
+        during = [load.answered - had for load, had in zip(loads, before)]
+        for load in loads:
+            load.wait_for_more()
+            load.stop()
+        for load in loads:
+            self.assertEqual(load.failures, [], self.machine.journal())
+        self.assertGreater(min(during), 10)
+        print(f"\n{sum(load.answered for load in loads)} requests, {sum(during)} of them while {what}: "
+              "0 refused, 0 failed", file=sys.stderr)
+
     def deploy(self):
         self.machine.run(f"vhost ctl deploy shop 127.0.0.1:{self.backend.port} --host {HOST}")
         self.assertEqual(get(80, HOST), (200, PAGE))
@@ -77,6 +104,39 @@ class PackageTest(unittest.TestCase):
         # In tenths. The exit status says if it is above.
         self.machine.run(f"systemd-analyze security --offline=true --threshold=20 --no-pager {unit}")
         self.assertNotIn("/usr/local", self.machine.run(f"cat {unit}").stdout)
+
+    def test_the_packaged_socket_holds_the_ports_and_the_server_needs_no_privilege(self):
+        self.install(VERSIONS[0])
+        self.deploy()
+        self.assertEqual(self.machine.show("UnitFileState", "vhost.socket"), "disabled")
+        self.assertEqual(self.machine.show("ActiveState", "vhost.socket"), "inactive")
+        unit = "/usr/lib/systemd/system/vhost.socket"
+        self.assertEqual(self.machine.run(f"systemd-analyze verify {unit}").stdout, "")
+        self.machine.run("""
+            mkdir -p /run/systemd/system/vhost.service.d
+            printf '[Service]\\nAmbientCapabilities=\\nCapabilityBoundingSet=\\n' \
+                > /run/systemd/system/vhost.service.d/local.conf
+            systemctl daemon-reload
+            systemctl stop vhost
+            systemctl enable --quiet --now vhost.socket vhost || { journalctl --no-pager --unit vhost; false; }
+        """)
+        self.assertEqual(get(80, HOST), (200, PAGE), self.machine.journal())
+        capabilities = self.machine.run("grep -E 'Cap(Eff|Bnd)' /proc/$(systemctl show -P MainPID vhost)/status").stdout
+        self.assertEqual(set(capabilities.split()[1::2]), {"0000000000000000"}, capabilities)
+        self.assertNotIn("nothing is served at this socket", self.machine.journal())
+        with self.no_failures("it was upgraded, with the sockets of systemd"):
+            self.install(VERSIONS[1])
+        self.assertEqual(self.served_by()[0], "0.1.1")
+        with self.no_failures("it was restarted", kept=False):
+            self.machine.run("systemctl restart vhost")
+        # The first connection starts it.
+        self.machine.run("systemctl stop vhost")
+        self.assertEqual(self.machine.show("ActiveState"), "inactive")
+        self.assertEqual(get(80, HOST), (200, PAGE), self.machine.journal())
+        self.assertEqual(self.machine.show("ActiveState"), "active")
+        self.machine.run("dpkg --purge vhost")
+        self.assertEqual(self.machine.run("systemctl is-active vhost.socket", check=False).stdout.strip(), "inactive")
+        self.assertEqual(self.left(), (["/var/lib/vhost"], "vhost"))
 
     def test_manual_pages_completions_and_logrotate_are_where_programs_look(self):
         files = subprocess.check_output(["dpkg-deb", "--fsys-tarfile", DIST / package(VERSIONS[0])])
@@ -155,17 +215,15 @@ TOML
         self.install(VERSIONS[0])
         self.machine.run(f"echo '# ours' >> {CONFIG}")
         self.deploy()
-        load = Load(80, HOST, PAGE)
-        time.sleep(1)
-        before = load.answered
-        output = self.machine.run("dpkg --force-confold --install /run/app/vhost.deb").stdout
-        during = load.answered - before
-        time.sleep(1)
-        load.stop()
-        self.assertEqual(load.failures, [], f"{output}\n{self.machine.journal()}")
-        self.assertGreater(during, 10)
-        print(f"\n{load.answered} requests, {during} of them while dpkg ran; none failed", file=sys.stderr)
+        old, process = self.served_by()
+        self.assertEqual(old, "0.1.0")
+        with self.no_failures("dpkg ran"):
+            output = self.machine.run("dpkg --force-confold --install /run/app/vhost.deb").stdout
         self.assertNotIn("could not be reloaded", output)
+        new, successor = self.served_by()
+        self.assertEqual(new, "0.1.1", output)
+        self.assertNotEqual(successor, process)
+        self.assertEqual(self.machine.show("MainPID"), str(successor))
         self.assertEqual(self.machine.run("dpkg-query -W -f '${Version}' vhost").stdout, VERSIONS[1])
         self.assertEqual(self.machine.run(f"tail -n 1 {CONFIG}").stdout, "# ours\n")
         self.assertEqual(self.machine.run(f"stat -c '%U:%G %a' {CONFIG}").stdout, "root:vhost 640\n")
@@ -270,6 +328,13 @@ class ImageTest(unittest.TestCase):
         command = ["vhost", "ctl", "deploy", "shop", f"127.0.0.1:{backend.port}", "--host", HOST]
         self.assertEqual((deployed := container.run(command))[0], 0, deployed)
         self.assertEqual(get(8080, HOST), (200, PAGE))
+        # A domain that its operator has paused is no reason to restart the server.
+        self.assertEqual((paused := container.run(["vhost", "ctl", "domain", "pause", HOST]))[0], 0, paused)
+        self.assertEqual((health := container.health())[0], 0, health)
+        self.assertEqual((resumed := container.run(["vhost", "ctl", "domain", "resume", HOST]))[0], 0, resumed)
+        os.kill(int(container.init()), signal.SIGSTOP)
+        self.assertNotEqual(container.health()[0], 0)
+        os.kill(int(container.init()), signal.SIGCONT)
         status, log = container.stop()
         self.assertEqual(status, 0, log)
         container = self.start()

@@ -4,6 +4,7 @@ import http.client
 import http.server
 import socketserver
 import threading
+import time
 
 
 class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -54,13 +55,14 @@ def get(port, host, path="/"):
 
 
 class Load:
-    """Clients that ask without a pause, each request on a new connection, until `stop`."""
+    """Clients that ask without a pause until `stop`: each request on a new connection, or on one that is `kept`."""
 
-    def __init__(self, port, host, expected, clients=4):
+    def __init__(self, port, host, expected, kept=False, clients=4):
         self.answered, self.failures = 0, []
         self.ended, self.lock = threading.Event(), threading.Lock()
+        ask = self.keep if kept else self.ask
         self.threads = [
-            threading.Thread(target=self.ask, args=(port, host, expected), daemon=True) for _ in range(clients)
+            threading.Thread(target=ask, args=(port, host, expected), daemon=True) for _ in range(clients)
         ]
         for thread in self.threads:
             thread.start()
@@ -69,15 +71,36 @@ class Load:
         while not self.ended.is_set():
             try:
                 answer = get(port, host)
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 answer = error
-            except http.client.HTTPException as error:
+            self.count(answer, expected)
+
+    def keep(self, port, host, expected):
+        """`http.client` connects again where the server has said that it closes, and only there."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        while not self.ended.is_set():
+            try:
+                connection.request("GET", "/", headers={"Host": host})
+                answer = connection.getresponse()
+                answer = answer.status, answer.read()
+            except (OSError, http.client.HTTPException) as error:
                 answer = error
-            with self.lock:
-                if answer == (200, expected):
-                    self.answered += 1
-                else:
-                    self.failures.append(answer)
+                connection.close()
+            self.count(answer, expected)
+        connection.close()
+
+    def count(self, answer, expected):
+        with self.lock:
+            if answer == (200, expected):
+                self.answered += 1
+            else:
+                self.failures.append(answer)
+
+    def wait_for_more(self, requests=200):
+        """Until so many more are answered; a failure ends it too."""
+        wanted, deadline = self.answered + requests, time.monotonic() + 30
+        while self.answered < wanted and not self.failures and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def stop(self):
         self.ended.set()
