@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Makes what is released, in dist/. `./dev dist` runs it, and installs what it needs first.
 #
-#   deploy/dist.sh [--arch amd64|arm64] [--profile release|dev] [--version VERSION] [--out DIR] [PART...]
+#   deploy/dist.sh [--arch amd64|arm64] [--profile dist|dev] [--version VERSION] [--out DIR] [PART...]
 #
 # PART is deb, image, static, sbom or sums; without any, all of them that there are for this architecture.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-arch=$(dpkg --print-architecture) profile=release version= out=dist parts=()
+arch=$(dpkg --print-architecture) profile=dist version= out=dist parts=()
 while (($#)); do
     case $1 in
     --arch) arch=$2 && shift ;;
@@ -32,7 +32,7 @@ arm64) machine=aarch64 ;;
     exit 2
     ;;
 esac
-native=$(rustc --version --verbose | sed -n 's/^host: //p')
+native=$("${RUSTC:-rustc}" --version --verbose | sed -n 's/^host: //p')
 triple=$machine-unknown-linux-gnu
 if ((!${#parts[@]})); then
     # Other architectures' packages of Debian, and musl's compilers for them, are not at hand.
@@ -47,7 +47,7 @@ compile() {
     local target=$1 to=$2 folder=${CARGO_TARGET_DIR:-target} options=() strip=strip name=${1^^}
     if [[ $target != "$native" ]]; then
         options=(--target "$target") folder+=/$target
-        rustup target list --installed | grep -qx "$target" || rustup target add "$target"
+        [[ -d $("${RUSTC:-rustc}" --print target-libdir --target "$target") ]] || rustup target add "$target"
         case $target in
         *-musl) export "CC_${target//-/_}=musl-gcc" ;;
         *)
@@ -65,7 +65,7 @@ make_deb() {
     sed 's|/usr/local/bin/|/usr/bin/|' deploy/vhost.service >"$stage/vhost.service"
     local options=()
     [[ $triple == "$native" ]] || options+=(--target "$triple")
-    [[ $profile == release ]] || options+=(--fast)
+    [[ $profile == dist ]] || options+=(--fast)
     cargo deb --no-build --no-strip --no-dbgsym --quiet "${options[@]}" --deb-version "$version" --output \
         "$out/vhost_${version}_$arch.deb"
 }
