@@ -1,6 +1,7 @@
 //! Files that a command writes where none is yet.
 
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use crate::atomic_file;
@@ -43,18 +44,28 @@ impl NewFileError {
 }
 
 /// Writes a config as a whole or not at all. The server's user can read it, unless it has hashes of
-/// passwords. A file that exists is replaced with `force` alone.
+/// passwords. A file that exists is replaced with `force` alone, and keeps its owner and group: the one of packages is
+/// for the server's group only.
 pub(super) fn write(path: &Path, config: &str, force: bool) -> Result<(), NewFileError> {
     // A device is nobody's config, and behind a link there may be anything.
-    if let Ok(found) = std::fs::symlink_metadata(path)
-        && !found.is_file()
-    {
+    let before = std::fs::symlink_metadata(path).ok();
+    if before.as_ref().is_some_and(|found| !found.is_file()) {
         return Err(NewFileError::NoFile { path: path.to_owned() });
     }
-    let mode = if config.contains("basic_auth") { 0o600 } else { 0o644 };
+    let secret = config.contains("basic_auth");
+    let mode = match &before {
+        Some(found) => found.mode() & if secret { 0o660 } else { 0o666 },
+        None if secret => 0o600,
+        None => 0o644,
+    };
     let written = atomic_file::write_with_mode(path, config.as_bytes(), mode, force);
     written.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => NewFileError::Exists { path: path.to_owned() },
         _ => NewFileError::Write { path: path.to_owned(), source },
-    })
+    })?;
+    if let Some(found) = before {
+        // Who may not do that has made a file of its own, as before.
+        let _ = chown(path, Some(found.uid()), Some(found.gid()));
+    }
+    Ok(())
 }

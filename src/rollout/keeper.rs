@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The time between two looks for previews that are over.
 const SWEEP: Duration = Duration::from_secs(10);
 
+/// How long after a trial was moved away it may take until that is noted.
+const NOTED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How many trials that have ended are remembered.
 const ENDED: usize = 100;
 
@@ -288,20 +291,25 @@ impl Trials {
         report: impl Fn(&TrialReport),
     ) -> Option<TrialReport> {
         let mut ends = self.0.ends.subscribe();
-        let mut reported: Option<String> = None;
+        let (mut reported, mut seen): (Option<String>, _) = (None, None);
         loop {
             let Some(now) = self.find(id) else {
-                // It is gone; how it ended is noted in a moment, or has just been.
-                if self.0.ending.lock().contains(&id) {
-                    tokio::time::sleep(LOOK).await;
-                    continue;
+                // It is gone; how it ended has just been noted, or is in a moment.
+                let is_ending = self.0.ending.lock().contains(&id);
+                if let Some(ended) = self.find_ended(id) {
+                    return Some(ended);
                 }
-                return self.find_ended(id);
+                if !is_ending && seen.is_none_or(|seen: Instant| seen.elapsed() > NOTED_WITHIN) {
+                    return None;
+                }
+                tokio::time::sleep(LOOK).await;
+                continue;
             };
             let is_at_rest = now.rollout.as_ref().is_some_and(|rollout| rollout.is_paused);
             if now.end.is_some() || (wait_for == WaitFor::Rest && is_at_rest) {
                 return Some(now);
             }
+            seen = Some(Instant::now());
             let gist = gist(&now);
             if reported.as_ref() != Some(&gist) {
                 report(&now);

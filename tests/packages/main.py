@@ -95,6 +95,12 @@ class PackageTest(unittest.TestCase):
         user = self.machine.run("ps -o user= -C vhost 2> /dev/null || stat -c %U /proc/$(systemctl show -P MainPID vhost)")
         self.assertEqual(user.stdout.strip(), "vhost")
         self.assertEqual(self.machine.run(f"stat -c '%U:%G %a' {CONFIG}").stdout, "root:vhost 640\n")
+        # `vhost init` replaces the file and leaves it to those who may read it.
+        init = f"vhost init --domain {HOST} --backend localhost:{self.backend.port} --no-email --yes --force"
+        self.machine.run(init)
+        self.assertEqual(self.machine.run(f"stat -c '%U:%G %a' {CONFIG}").stdout, "root:vhost 640\n")
+        self.machine.run("systemctl reload vhost")
+        self.assertEqual(get(80, HOST), (200, PAGE))
         self.assertIn("config.toml: ok", self.machine.run(f"vhost check {CONFIG}", check=False).stdout)
 
     def test_the_unit_is_valid_and_confined(self):
