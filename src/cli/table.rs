@@ -2,6 +2,8 @@
 //! their least important columns, and sentences wrap within their column; in a pipe neither
 //! happens.
 
+use std::borrow::Cow;
+
 use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, presets};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -10,7 +12,7 @@ use crate::model::HealthStatus;
 /// A list with a header, or facts about one thing without.
 #[derive(Debug)]
 pub(super) struct Table {
-    header: Vec<&'static str>,
+    header: Vec<Cow<'static, str>>,
     rows: Vec<Vec<Cell>>,
     shorten: &'static [(usize, usize)],
 }
@@ -18,7 +20,8 @@ pub(super) struct Table {
 impl Table {
     /// A list of things, one a row.
     pub(super) fn list(header: &[&'static str]) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new(), shorten: &[] }
+        let header = header.iter().map(|name| Cow::Borrowed(*name)).collect();
+        Self { header, rows: Vec::new(), shorten: &[] }
     }
 
     /// A list of things, one a row: its values, each with the name of its column.
@@ -28,11 +31,17 @@ impl Table {
     {
         let mut table = Self::list(&[]);
         for thing in things {
-            let cells;
-            (table.header, cells) = row(thing).into_iter().unzip();
+            let (header, cells): (Vec<_>, _) = row(thing).into_iter().unzip();
+            table.header = header.into_iter().map(Cow::Borrowed).collect();
             table.rows.push(cells);
         }
         table
+    }
+
+    /// Figures, one a row: of two things that are beside each other under their names, and how they differ.
+    pub(super) fn beside([first, second]: [String; 2]) -> Self {
+        let header = ["FIGURE".into(), first.into(), second.into(), "DIFFERENCE".into()];
+        Self { header: header.into(), rows: Vec::new(), shorten: &[] }
     }
 
     /// If there is too little room, shortens these columns, one after the other, each to at least
@@ -108,7 +117,7 @@ impl Table {
             table.force_no_tty();
         }
         if header && !self.header.is_empty() {
-            let cell = |name| {
+            let cell = |name: Cow<'static, str>| {
                 let cell = comfy_table::Cell::new(name);
                 if color { cell.add_attribute(Attribute::Dim) } else { cell }
             };

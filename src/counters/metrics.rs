@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{BytePool, InFlight, Latency};
-use crate::model::{Reason, ReloadEnd};
+use crate::model::{Reason, ReloadEnd, TrialEnd, TrialKind};
 
 /// Lines that no log has, because its output was too slow or could not be written.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,8 @@ pub(crate) struct Metrics {
     dropped_fields: AtomicU64,
     refused: Refused,
     reloads: [AtomicU64; ReloadEnd::ALL.len()],
+    trial_ends: [[AtomicU64; TrialEnd::ALL.len()]; TrialKind::ALL.len()],
+    netted: AtomicU64,
 }
 
 /// A counter for each reason.
@@ -92,6 +94,26 @@ impl Metrics {
     /// Reloads of the config that ended so.
     pub(crate) fn reloads(&self, end: ReloadEnd) -> u64 {
         self.reloads[end as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a rollout or a guard that has ended.
+    pub(crate) fn count_trial_end(&self, kind: TrialKind, end: TrialEnd) {
+        self.trial_ends[kind as usize][end as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Rollouts or guards that ended so.
+    pub(crate) fn trial_ends(&self, kind: TrialKind, end: TrialEnd) -> u64 {
+        self.trial_ends[kind as usize][end as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that the tag on trial has failed, and that the old tag gets.
+    pub(crate) fn count_netted(&self) {
+        self.netted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that the old tag got because the one on trial has failed them.
+    pub(crate) fn netted(&self) -> u64 {
+        self.netted.load(Ordering::Relaxed)
     }
 
     /// Requests that have ended.

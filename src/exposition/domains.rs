@@ -2,12 +2,12 @@
 
 use super::family::{
     BYTES, DRAIN_REMAINING, IN_FLIGHT, LIVE_TAG, RELEASE_INFO, REQUEST_DURATION, REQUESTS, RETRIES,
-    SWITCHES,
+    SPLIT_SHARE, SWITCHES,
 };
 use super::ledger::{DomainView, OTHER};
 use super::text::Text;
 use super::totals::{Flow, Totals};
-use crate::model::{AppName, PoolName, StatusClass, SwitchEnd};
+use crate::model::{AppName, PoolName, StatusClass, SwitchEnd, TagShare};
 
 /// A domain on one tag.
 struct Row<'a> {
@@ -74,6 +74,13 @@ fn write_tags(seen: &DomainView, text: &mut Text) {
         ([of.name.as_str(), app.as_ref().map_or("", AppName::as_str), tag.as_str()], 1)
     });
     text.counts(&LIVE_TAG, live);
+    let shares = seen.listed.iter().flat_map(|of| {
+        let shares = of.node.virtual_host.shares().into_iter();
+        shares.map(|TagShare { tag, share }| {
+            SPLIT_SHARE.number([of.name.as_str(), tag.as_str()], share.fraction())
+        })
+    });
+    text.add(SPLIT_SHARE.with(shares.collect()));
     let releases = seen.listed.iter().flat_map(|of| {
         let named = of.node.tags().iter();
         let named =

@@ -52,6 +52,14 @@ families! {
         "1 for each version with a label that serves the domain or did: its tag, and its label.";
     DRAIN_REMAINING: GAUGE "drain_remaining" ["domain", "tag"]
         "Requests in flight on a tag that no longer serves the domain.";
+    SPLIT_SHARE: GAUGE "vhost_split_share" ["domain", "tag"]
+        "The share of the domain's clients that the tag has, 0 to 1; no series while the live tag has all.";
+    TRIALS: GAUGE "vhost_trials" ["kind"]
+        "Rollouts and guards that run.";
+    TRIAL_ENDS: COUNTER "vhost_trial_ends_total" ["kind", "end"]
+        "Rollouts and guards that have ended, by how.";
+    NETTED: COUNTER "vhost_netted_requests_total" []
+        "Requests that the tag on trial failed and the old tag answered in its place.";
     SWITCHES: COUNTER "switches_total" ["domain", "outcome"]
         "Switches of the domain, by outcome.";
     SWITCH_DURATION: HISTOGRAM "switch_duration_seconds" []

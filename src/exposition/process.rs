@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use super::exposed::Exposed;
 use super::family::{
     BUFFERED, BUILD_INFO, CERTIFICATE_NOT_AFTER, CONFIG_RELOADS, CONNECTIONS, DROPPED_FIELDS,
-    DROPPED_LINES, REFUSED, STATE_REVISION, SWITCH_DURATION,
+    DROPPED_LINES, NETTED, REFUSED, STATE_REVISION, SWITCH_DURATION, TRIAL_ENDS, TRIALS,
 };
 use super::ledger::{Ledger, OTHER};
 use super::text::Text;
 use super::totals::{Durations, float};
 use crate::certs::Certificates;
-use crate::model::{Reason, ReloadEnd};
+use crate::counters::Metrics;
+use crate::model::{Course, Reason, ReloadEnd, Trial, TrialEnd, TrialKind};
 use crate::state::Snapshot;
 
 pub(super) fn write(exposed: &Exposed, snapshot: &Snapshot, text: &mut Text) {
@@ -24,6 +25,7 @@ pub(super) fn write(exposed: &Exposed, snapshot: &Snapshot, text: &mut Text) {
     let refused = Reason::all().map(|reason| ([reason.as_str()], metrics.refused_for(reason)));
     text.counts(&REFUSED, refused);
     text.counts(&DROPPED_FIELDS, [([], metrics.dropped_fields())]);
+    write_trials(metrics, snapshot, text);
     text.durations(&SWITCH_DURATION, [([], Durations::of(&metrics.switch_durations))]);
     text.counts(&CONFIG_RELOADS, ReloadEnd::ALL.map(|end| ([end.as_str()], metrics.reloads(end))));
     let dropped =
@@ -32,6 +34,26 @@ pub(super) fn write(exposed: &Exposed, snapshot: &Snapshot, text: &mut Text) {
     text.counts(&DROPPED_LINES, dropped);
     text.counts(&STATE_REVISION, [([], snapshot.revision())]);
     text.counts(&BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1)]);
+}
+
+fn write_trials(metrics: &Metrics, snapshot: &Snapshot, text: &mut Text) {
+    // All domains of an app have the same.
+    let trials = snapshot.domains().filter_map(|node| node.virtual_host.beside.trial.as_ref());
+    let trials: BTreeMap<u64, TrialKind> = trials.map(|trial| (trial.id, kind_of(trial))).collect();
+    let running = |kind| trials.values().filter(|of| **of == kind).count() as u64;
+    text.counts(&TRIALS, TrialKind::ALL.map(|kind| ([kind.as_str()], running(kind))));
+    let ends = TrialKind::ALL.into_iter().flat_map(|kind| TrialEnd::ALL.map(|end| (kind, end)));
+    let ends =
+        ends.map(|(kind, end)| ([kind.as_str(), end.as_str()], metrics.trial_ends(kind, end)));
+    text.counts(&TRIAL_ENDS, ends);
+    text.counts(&NETTED, [([], metrics.netted())]);
+}
+
+fn kind_of(trial: &Trial) -> TrialKind {
+    match trial.course {
+        Course::Guard { .. } => TrialKind::Guard,
+        Course::Rollout(_) => TrialKind::Rollout,
+    }
 }
 
 /// Of domains without series of their own, the certificate that expires first.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, AppName, BackendAddr, BackendId, BackendState, Balance, DomainName, HealthReport,
-    ParseError, PathRoute, ReleaseLabel, Scheme, Tag, Weight, serde_as_text, worded,
+    ParseError, PathRoute, ReleaseLabel, Scheme, SplitKey, Tag, TagShare, Weight, serde_as_text,
+    worded,
 };
 
 /// The URL of a request: `http://host/path`, or `host/path`.
@@ -140,6 +141,9 @@ pub struct Explanation {
     /// The path route of the domain that matches, if a tag other than the live one serves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<PathRoute>,
+    /// The tag that serves it where not only the path decides, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<ChosenTag>,
     /// The domain's live tag.
     pub live: Option<LiveTag>,
     /// How a backend of the tag is chosen.
@@ -195,6 +199,42 @@ worded! {
         Wildcard "wildcard",
         /// By the default domain `*`.
         Default "default",
+    }
+}
+
+/// The tag that serves a request of a domain that several tags serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChosenTag {
+    /// The tag.
+    pub tag: Tag,
+    /// The label of the version that was deployed there; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseLabel>,
+    /// Why it is this one.
+    pub by: ChosenBy,
+    /// By what the client is known, where shares decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SplitKey>,
+    /// The tags that share the clients, in percent, the live one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<TagShare>,
+}
+
+worded! {
+    /// Why a tag serves a request.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ChosenBy {
+        /// It is the live one, and no share is given to another.
+        Live "live",
+        /// Its client is one of its share.
+        Share "share",
+        /// Its client is not known yet, and would be dealt out at random: the live tag is shown.
+        Chance "chance",
+        /// Its client has asked for it with `X-Vhost-Tag`.
+        Header "header",
+        /// Its client has a preview of it.
+        Preview "preview",
     }
 }
 

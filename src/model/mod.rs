@@ -88,8 +88,8 @@ pub use domain_mode::DomainMode;
 pub use domain_name::{DomainName, HostBuffer, HostError, Pattern, normalise_host};
 pub use event::{Actor, CUT, Event, EventKind, Made};
 pub use explanation::{
-    BackendStanding, Explanation, HeaderLine, LiveTag, Match, MatchedBy, Refusal, RequestTimeouts,
-    RequestUrl, Since, Unfit,
+    BackendStanding, ChosenBy, ChosenTag, Explanation, HeaderLine, LiveTag, Match, MatchedBy,
+    Refusal, RequestTimeouts, RequestUrl, Since, Unfit,
 };
 pub use forwarded_headers::ForwardedHeaders;
 pub use guard::{GuardOptions, GuardRules, Inconclusive};

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{self, Differing, as_stored, stored};
 use super::{
-    AppName, Beside, DomainMode, DomainName, HostOptions, PoolName, Tag, TopOptions, Trial,
+    AppName, Beside, DomainMode, DomainName, HostOptions, PoolName, Share, Tag, TagShare,
+    TopOptions, Trial,
 };
 
 /// A virtual host as the operator declared it, and the tag that serves it now.
@@ -28,6 +29,23 @@ pub struct VirtualHost {
 }
 
 impl VirtualHost {
+    /// What share of its clients a tag has.
+    pub fn share_of(&self, tag: &Tag) -> Share {
+        match &self.beside.split {
+            Some(split) if *tag == self.live => split.rest(),
+            None if *tag == self.live => Share::ALL,
+            _ => self.beside.share_of(tag),
+        }
+    }
+
+    /// The tags that share its clients, the live one first; empty while that has all of them.
+    pub fn shares(&self) -> Vec<TagShare> {
+        let beside = self.beside.tags();
+        let live = (!beside.is_empty()).then_some(&self.live);
+        let tags = live.into_iter().chain(beside);
+        tags.map(|tag| TagShare { tag: tag.clone(), share: self.share_of(tag) }).collect()
+    }
+
     /// Each key that differs, with what both say of it, for people.
     pub fn differences(&self, other: &Self) -> Vec<Differing> {
         let mut differing = Vec::new();

@@ -74,7 +74,10 @@ pub(super) async fn given(
     if head.method == http::Method::PUT {
         no_idle_null(&given)?;
     }
-    given.extend(path);
+    given.extend(path.into_iter().map(|(name, value)| {
+        let value = value.as_str().map_or(Value::Null, |text| typed(text, properties.get(&name)));
+        (name, value)
+    }));
     Ok(given)
 }
 

@@ -19,6 +19,7 @@ mod revision;
 mod routes;
 mod shapes;
 mod stream;
+mod trials;
 
 pub(crate) use api::Api;
 pub(crate) use connection::Listener;

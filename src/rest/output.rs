@@ -47,7 +47,11 @@ pub(super) fn done(
 
 /// Where what was made is. Names and ids have no character that a path would escape.
 fn location(operation: &Operation, result: &Value, uri: &Uri) -> Option<String> {
-    let name = result.get("domain").or_else(|| result.get("id"))?.as_str()?;
+    let number = result.get("id").filter(|id| id.is_number());
+    let name = match (number, result.get("domain").or_else(|| result.get("id"))) {
+        (Some(number), _) => number.to_string(),
+        (None, name) => name?.as_str()?.to_owned(),
+    };
     (operation.done == Done::Created).then(|| format!("{}/{name}", uri.path()))
 }
 

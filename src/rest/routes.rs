@@ -8,7 +8,11 @@ use serde::de::DeserializeOwned;
 use super::input;
 use super::operation::{Done, Operation, Streams, Takes};
 use super::shapes::{Domain, NewDomain, Remove, Stats, Switch, Undo};
-use crate::rpc::methods::{Confirmed, Method, Page, app, backend, domain, event, stats, switch};
+use super::trials;
+use crate::rpc::methods::{
+    Confirmed, Method, Page, app, backend, compare, domain, event, preview, rollout, split, stats,
+    switch,
+};
 
 /// One operation at one path.
 pub(super) struct Route {
@@ -114,6 +118,32 @@ routes! {
         shaped::<switch::Start, Switch>(Takes::OptionalBody, Done::Shown).streaming(Streams::Progress));
     POST "/domains/{domain}/undo" undo_switch: Does::Call(
         shaped::<switch::Undo, Undo>(Takes::OptionalBody, Done::Shown).streaming(Streams::Progress));
+    GET "/domains/{domain}/compare" compare_tags: Does::Call(
+        shaped::<compare::Compare, trials::Compare>(Takes::Query, Done::Shown));
+    PUT "/domains/{domain}/split" split_domain: Does::Call(
+        shaped::<split::Set, trials::Split>(Takes::Body, Done::Shown).streaming(Streams::Progress));
+    POST "/domains/{domain}/promote" promote_tag: Does::Call(
+        shaped::<split::Promote, trials::Promote>(Takes::OptionalBody, Done::Shown)
+            .streaming(Streams::Progress));
+    GET "/rollouts" list_rollouts: Does::Call(call::<rollout::List>(Takes::Query, Done::Shown));
+    GET "/domains/{domain}/rollout" show_rollout: Does::Call(
+        call::<rollout::List>(Takes::Path, Done::Shown));
+    POST "/domains/{domain}/rollout" start_rollout: Does::Call(
+        shaped::<rollout::Start, trials::Rollout>(Takes::Body, Done::Shown).streaming(Streams::Progress));
+    POST "/domains/{domain}/rollout/pause" pause_rollout: Does::Call(
+        call::<rollout::Pause>(Takes::OptionalBody, Done::Shown));
+    POST "/domains/{domain}/rollout/resume" resume_rollout: Does::Call(
+        call::<rollout::Resume>(Takes::OptionalBody, Done::Shown));
+    POST "/domains/{domain}/rollout/abort" abort_rollout: Does::Call(
+        shaped::<rollout::Abort, trials::Abort>(Takes::OptionalBody, Done::Shown));
+    GET "/domains/{domain}/previews" list_previews: Does::Call(
+        call::<preview::List>(Takes::Path, Done::Shown));
+    POST "/domains/{domain}/previews" make_preview: Does::Call(
+        shaped::<preview::Make, trials::NewPreview>(Takes::Body, Done::Created));
+    DELETE "/domains/{domain}/previews" revoke_previews: Does::Call(
+        call::<preview::Revoke>(Takes::Path, Done::Gone));
+    DELETE "/domains/{domain}/previews/{id}" revoke_preview: Does::Call(
+        call::<preview::Revoke>(Takes::Path, Done::Gone));
     GET "/backends" list_backends: Does::Call(call::<backend::List>(Takes::Query, Done::State));
     POST "/backends" add_backend: Does::Call(call::<backend::Add>(Takes::Body, Done::Created));
     GET "/backends/{id}" show_backend: Does::Call(call::<backend::Show>(Takes::Path, Done::State));

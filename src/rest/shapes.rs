@@ -7,7 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::whole_millis;
-use crate::model::{BackendId, DomainName, StatsSort, StatsWindow, SwitchOptions, Tag};
+use crate::model::{
+    BackendId, DomainName, GuardOptions, StatsSort, StatsWindow, SwitchOptions, Tag,
+};
 use crate::rpc::methods::Listed;
 use crate::rpc::methods::backend::DrainParams;
 use crate::rpc::methods::domain::{AddParams, DomainInfo};
@@ -51,9 +53,9 @@ impl Listed for Domain {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "StartParams")]
 pub(super) struct Switch {
-    domain: DomainName,
+    pub(super) domain: DomainName,
     /// The tag to move to. The default is the previous tag, or the other one if there are two.
-    tag: Option<Tag>,
+    pub(super) tag: Option<Tag>,
     /// How long the new tag may take to become healthy. The default is `gate_timeout_secs` of `[switch]`.
     timeout_secs: Option<Seconds>,
     /// How long the old tag's requests may take to end. The default is `drain_timeout_secs` of `[switch]`.
@@ -66,12 +68,14 @@ pub(super) struct Switch {
     force: bool,
     /// A text for the history.
     reason: Option<String>,
+    /// How the new tag is watched afterwards, and judged by its own traffic; what is not given is as its app says.
+    guard: Option<GuardOptions>,
 }
 
-/// The parameters of an undo: those of a switch, except the tag.
+/// The parameters of an undo: those of a switch, except the tag and the guard.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Switch", into = "UndoParams")]
-#[schemars(transform = without_tag)]
+#[schemars(transform = without_tag_and_guard)]
 pub(super) struct Undo(Switch);
 
 /// What the removal of a backend takes, as a query.
@@ -137,6 +141,12 @@ fn without_tag(schema: &mut Schema) {
     without(schema, "tag");
 }
 
+/// Takes out of a schema what an undo doesn't take.
+fn without_tag_and_guard(schema: &mut Schema) {
+    without(schema, "tag");
+    without(schema, "guard");
+}
+
 /// Takes out of a schema the name that the methods have for [`LIVE_TAG`] in what they answer.
 fn without_live(schema: &mut Schema) {
     without(schema, "live");
@@ -153,14 +163,14 @@ pub(super) fn without(schema: &mut Schema, name: &str) {
 }
 
 impl Switch {
-    fn options(self) -> SwitchOptions {
+    pub(super) fn options(self) -> SwitchOptions {
         SwitchOptions {
             timeout_ms: self.timeout_secs.map(Seconds::millis),
             drain_timeout_ms: self.drain_timeout_secs.map(Seconds::millis),
             no_drain: !self.drain,
             force: self.force,
             reason: self.reason,
-            guard: None,
+            guard: self.guard,
         }
     }
 }
@@ -198,10 +208,10 @@ const MAX_WAIT: Duration = Duration::from_hours(7 * 24);
 
 /// A time in seconds, whole or with decimals.
 #[derive(Debug, Clone, Copy)]
-struct Seconds(Duration);
+pub(super) struct Seconds(Duration);
 
 impl Seconds {
-    fn millis(self) -> u64 {
+    pub(super) fn millis(self) -> u64 {
         whole_millis(self.0)
     }
 }

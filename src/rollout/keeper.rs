@@ -13,6 +13,7 @@ use super::report::report;
 use super::sight::{Sight, look};
 use crate::clock::{now_ms, whole_millis};
 use crate::control::{Caller, ControlError, ControlPlane, TrialError, TrialStep};
+use crate::counters::Metrics;
 use crate::model::{
     Actor, Course, DomainName, Finding, HealthStatus, SwitchOptions, SwitchReport, Trial, TrialEnd,
     TrialReport,
@@ -41,6 +42,7 @@ pub(crate) struct Trials(Arc<Inner>);
 struct Inner {
     control: ControlPlane,
     reader: Reader,
+    metrics: Arc<Metrics>,
     /// Those that have ended, the last one at the end. Not on the request path.
     ended: Mutex<VecDeque<TrialReport>>,
     /// Those that take a step at this moment, so that how they ended may not be noted yet.
@@ -84,9 +86,9 @@ struct Running {
 }
 
 impl Trials {
-    pub(crate) fn new(control: ControlPlane, reader: Reader) -> Self {
+    pub(crate) fn new(control: ControlPlane, reader: Reader, metrics: Arc<Metrics>) -> Self {
         let (ended, ending, ends) = (Mutex::default(), Mutex::default(), watch::Sender::default());
-        Self(Arc::new(Inner { control, reader, ended, ending, ends }))
+        Self(Arc::new(Inner { control, reader, metrics, ended, ending, ends }))
     }
 
     /// Looks after the trials. One process does: the one that writes.
@@ -241,11 +243,13 @@ impl Trials {
         if ended.iter().any(|one| one.id == report.id) {
             return;
         }
+        let kind = report.kind;
         ended.push_back(TrialReport { end: Some(end), cause, ..report });
         if ended.len() > ENDED {
             ended.pop_front();
         }
         drop(ended);
+        self.0.metrics.count_trial_end(kind, end);
         self.0.ends.send_modify(|ends| *ends += 1);
     }
 

@@ -6,7 +6,7 @@ use super::catalogue;
 use super::dispatch::{Call, Dispatch, Failure};
 use super::envelope::{Fault, code};
 use super::fault;
-use super::methods::{NoParams, event, state, stats};
+use super::methods::{NoParams, event, rollout, state, stats};
 use super::progress::ProgressSink;
 use super::run::Run;
 use crate::clock::now_ms;
@@ -38,8 +38,8 @@ impl Dispatch {
         })
     }
 
-    /// How the server is, as JSON for a page: what `state.get`, `stats.get` and `event.list` answer.
-    /// `None` when one of them has no answer.
+    /// How the server is, as JSON for a page: what `state.get`, `stats.get`, `event.list` and `rollout.list`
+    /// answer. `None` when one of them has no answer.
     pub(crate) async fn overview(&self) -> Option<String> {
         serde_json::to_string(&self.read_overview().await.ok()?).ok()
     }
@@ -57,6 +57,7 @@ impl Dispatch {
             "server": state::Get::run(self, NoParams {}, &call).await?,
             "stats": stats::Get::run(self, traffic, &call).await?,
             "events": event::List::run(self, history, &call).await?.events,
+            "trials": rollout::List::run(self, rollout::ListParams::default(), &call).await?.trials,
         }))
     }
 }

@@ -2,15 +2,16 @@
 //! `docs/admin-rpc.md`.
 
 use super::methods::{
-    app, backend, cert, config, domain, event, log, name, preview, rollout, route, server, split,
-    state, stats, switch, token,
+    app, backend, cert, compare, config, domain, event, log, name, preview, rollout, route, server,
+    split, state, stats, switch, token,
 };
 pub use super::run::Entry;
 
 /// The methods by noun, in the order of their documentation.
-static NOUNS: [&[Entry]; 17] = [
+static NOUNS: [&[Entry]; 18] = [
     state::METHODS,
     stats::METHODS,
+    compare::METHODS,
     app::METHODS,
     domain::METHODS,
     backend::METHODS,

@@ -138,7 +138,9 @@ impl Server {
         let upgrade_times = Arc::new(ArcSwap::from_pointee(upgrade_times(&config)));
         let warnings = keep_pages(&config, &hosts, &reader, &control);
         // One for all listeners: they share the connections to backends.
-        let explainer = Explainer::new(Arc::clone(&options), https.served.clone(), hosts.clone());
+        let plain_port = listeners.http.first().map(|listener| listener.address().port());
+        let explainer = Explainer::new(Arc::clone(&options), https.served.clone(), hosts.clone())
+            .with_plain_port(plain_port);
         let pages = hosts.pages.clone();
         let front = proxy::front(
             Arc::clone(&options),
@@ -156,7 +158,7 @@ impl Server {
             replaced.clone(),
             control.handle().clone(),
         );
-        let trials = Trials::new(plane.clone(), reader.clone());
+        let trials = Trials::new(plane.clone(), reader.clone(), Arc::clone(&metrics));
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.all().map(Listener::to_string).collect(),

@@ -1,5 +1,8 @@
 //! Counts without their times.
 
+use std::array;
+
+use crate::model::StatusClass;
 use crate::state::TrafficCounts;
 
 /// Counts of requests, without their durations.
@@ -17,17 +20,21 @@ pub(crate) struct Counters {
     pub sent_bytes: u64,
     /// Requests that were sent again, each time counted.
     pub retries: u64,
+    /// Requests by the class of their status, in the order of [`StatusClass::ALL`].
+    pub classes: [u64; StatusClass::ALL.len()],
 }
 
 impl Counters {
     pub(super) fn read(counts: &TrafficCounts) -> Self {
+        let classes = StatusClass::ALL.map(|class| counts.requests_of(class));
         Self {
-            requests: counts.requests(),
+            requests: classes.iter().sum(),
             errors: counts.errors(),
             faults: counts.faults(),
             received_bytes: counts.received(),
             sent_bytes: counts.sent(),
             retries: counts.retries(),
+            classes,
         }
     }
 
@@ -38,6 +45,9 @@ impl Counters {
         self.received_bytes += more.received_bytes;
         self.sent_bytes += more.sent_bytes;
         self.retries += more.retries;
+        for (sum, more) in self.classes.iter_mut().zip(more.classes) {
+            *sum += more;
+        }
     }
 
     /// The difference from `before`.
@@ -49,6 +59,7 @@ impl Counters {
             received_bytes: self.received_bytes.saturating_sub(before.received_bytes),
             sent_bytes: self.sent_bytes.saturating_sub(before.sent_bytes),
             retries: self.retries.saturating_sub(before.retries),
+            classes: array::from_fn(|at| self.classes[at].saturating_sub(before.classes[at])),
         }
     }
 }

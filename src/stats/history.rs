@@ -61,11 +61,26 @@ impl History {
     /// How far back a window reaches, and its length: to the first tick that is at least as long
     /// ago, or to the start.
     pub(super) fn reach(&self, window: StatsWindow, now: Duration) -> (Reach, Duration) {
-        let Some(secs) = window.secs() else { return (Reach::Start, now) };
-        let ticks = usize::try_from(secs / TICK.as_secs()).unwrap_or(usize::MAX);
+        match window.secs() {
+            Some(secs) => self.reach_back(Duration::from_secs(secs), now),
+            None => (Reach::Start, now),
+        }
+    }
+
+    /// The same for a time of up to a minute.
+    pub(super) fn reach_back(&self, last: Duration, now: Duration) -> (Reach, Duration) {
+        let ticks = usize::try_from(last.as_secs().div_ceil(TICK.as_secs())).unwrap_or(usize::MAX);
         let at = self.times.len().saturating_sub(ticks + 1);
         let back = (self.times.len() - 1 - at) as u64;
         (Reach::After(self.number - back), now.saturating_sub(self.times[at]))
+    }
+
+    /// How much time the last minutes cover that are kept as sums, with the part of one that runs.
+    pub(super) fn covered(&self, minutes: u64, now: Duration) -> Duration {
+        let first = (self.number / TICKS).saturating_sub(minutes) * TICKS;
+        let ticks = u32::try_from(self.number + 1 - first.max(1)).unwrap_or(u32::MAX);
+        let since = now.saturating_sub(self.times.back().copied().unwrap_or_default());
+        if first == 0 { now } else { now.min(since + TICK * ticks) }
     }
 
     /// The counts of all tags.
@@ -112,7 +127,7 @@ impl History {
 }
 
 impl Gain<LatencyCells> {
-    fn add(&mut self, more: &Self) {
+    pub(super) fn add(&mut self, more: &Self) {
         self.counters.add(&more.counters);
         self.cells.add(&more.cells);
     }

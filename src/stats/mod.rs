@@ -8,12 +8,14 @@ mod history;
 mod recent;
 mod report;
 mod sampler;
+mod side_by_side;
 mod track;
 
 pub(crate) use counters::Counters;
 pub(crate) use recent::{MOST_MINUTES, Recent};
 pub(crate) use report::{BackendReport, DomainReport, Figures, Query, Report, TagReport};
 pub(crate) use sampler::Stats;
+pub(crate) use side_by_side::{SideBySide, TagTraffic};
 
 #[cfg(test)]
 mod tests;

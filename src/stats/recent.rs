@@ -14,8 +14,6 @@ pub(crate) const MOST_MINUTES: u64 = 10;
 pub(crate) struct Recent {
     /// Its requests.
     pub counters: Counters,
-    /// How long they took.
-    pub took: LatencyCells,
     /// How long the backends of the tag took until their answers began, whichever domain they answered for.
     pub first_byte: LatencyCells,
     /// The network that nearly all requests came from.
@@ -45,5 +43,5 @@ fn recent(
         first_byte.add(&history.backends.recent(&node.live, history.number, minutes).cells);
     }
     let sole_network = of.traffic.counts().and_then(TrafficCounts::sole_network);
-    Some(Recent { counters: gain.counters, took: gain.cells, first_byte, sole_network })
+    Some(Recent { counters: gain.counters, first_byte, sole_network })
 }

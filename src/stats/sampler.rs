@@ -33,13 +33,8 @@ impl Stats {
 
     /// The current figures of the published state. `None` if the server stops in between.
     pub(crate) async fn report(&self, query: Query) -> Option<Report> {
-        let inner = Arc::clone(&self.0);
-        let report = move || {
-            let history = inner.history.lock();
-            report(&history, &inner.reader.load(), &query, inner.now())
-        };
         // It takes milliseconds with many domains: too long for an async thread.
-        tokio::task::spawn_blocking(report).await.ok()
+        self.reading(move |history, snapshot, now| report(history, snapshot, &query, now)).await
     }
 }
 
@@ -48,6 +43,20 @@ impl Stats {
     pub(super) fn with_history<T>(&self, read: impl FnOnce(&History, &Snapshot) -> T) -> T {
         let history = self.0.history.lock();
         read(&history, &self.0.reader.load())
+    }
+
+    /// The same on a thread that may take its time, with the time since the start. `None` if the server stops in
+    /// between.
+    pub(super) async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&History, &Snapshot, Duration) -> T + Send + 'static,
+    ) -> Option<T> {
+        let inner = Arc::clone(&self.0);
+        let read = move || {
+            let history = inner.history.lock();
+            read(&history, &inner.reader.load(), inner.now())
+        };
+        tokio::task::spawn_blocking(read).await.ok()
     }
 }
 

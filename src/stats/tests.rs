@@ -271,3 +271,33 @@ fn a_hundred_thousand_domains_cost_milliseconds() {
         });
     }
 }
+
+#[test]
+fn two_tags_have_their_traffic_of_the_last_time_side_by_side() {
+    let snapshot = Snapshot::default().after(vec![domain("a.test", "a"), domain("b.test", "a")], 1);
+    let mut history = History::default();
+    let side = |history: &History, last: u64, now: u64| {
+        let domains = [name("a.test"), name("b.test")];
+        let (last, now) = (Duration::from_secs(last), Duration::from_secs(now));
+        super::side_by_side::traffic(history, &snapshot, &domains, &"a".parse().unwrap(), last, now)
+    };
+    count(&live(&snapshot, "a.test"), 3, 10);
+    count(&live(&snapshot, "b.test"), 1, 1_000);
+    assert_eq!(side(&history, 600, 1).counters.requests, 4, "before the first tick");
+    for tick in 1..=20 {
+        history.tick(&snapshot, tick * 5 * SECOND);
+    }
+    count(&live(&snapshot, "a.test"), 2, 10);
+    assert_eq!(side(&history, 10, 101).counters.requests, 2);
+    assert_eq!(side(&history, 60, 101).counters.requests, 2);
+    let all = side(&history, 600, 101);
+    assert_eq!((all.counters.requests, all.counters.errors, all.took.total()), (6, 1, 6));
+    assert_eq!(all.counters.classes.iter().sum::<u64>(), 6);
+    assert_eq!(history.covered(10, 101 * SECOND), 101 * SECOND);
+    for tick in 21..=300 {
+        history.tick(&snapshot, tick * 5 * SECOND);
+    }
+    assert_eq!(side(&history, 600, 1_501).counters.requests, 0, "long ago");
+    let covered = history.covered(10, 1_501 * SECOND);
+    assert!((600..=665).contains(&covered.as_secs()), "{covered:?}");
+}

@@ -63,6 +63,7 @@ impl Stage {
             (setup.http_address().to_string(), "0.0.0.0:80".to_owned()),
             (https.to_string(), "0.0.0.0:443".to_owned()),
             (format!("https://www.example.com:{}", https.port()), "https://www.example.com".into()),
+            (format!("https://example.com:{}", https.port()), "https://example.com".into()),
             (pebble.address().to_string(), "acme.example.net".to_owned()),
             (pebble.ca_root().display().to_string(), "/etc/vhost/ca-root.pem".to_owned()),
             (pebble.address().ip().to_string(), "acme.example.net".to_owned()),

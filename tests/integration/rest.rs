@@ -16,6 +16,7 @@ mod pages;
 mod races;
 mod streams;
 mod tokens;
+mod trials;
 mod units;
 
 /// How soon something that is to happen must have happened.

@@ -1,15 +1,16 @@
 //! Apps as people read them.
 
+use super::trial_view;
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::cli::time::{age, elapsed};
-use crate::model::record;
+use crate::model::{Share, record};
 use crate::rpc::methods::app::{AppInfo, VersionInfo};
 use crate::rpc::methods::domain::PoolInfo;
 
 /// The state of an app in one line.
 pub(super) fn summary(info: &AppInfo) -> String {
     let AppInfo { app, revision, domains, .. } = info;
-    let live = join(live(info).map(name));
+    let live = join(live(info).map(with_share));
     let live = if live.is_empty() { String::new() } else { format!("live {live}, ") };
     format!("{app}: {live}{}, revision {revision}", count(domains.len(), "domain"))
 }
@@ -21,7 +22,7 @@ pub(super) fn table(apps: &[AppInfo], wide: bool, now_ms: u64) -> Table {
         let ready = live(info).map(|of| of.backends.ready).sum();
         let mut row = vec![
             ("APP", info.app.to_string().into()),
-            ("LIVE", join(live(info).map(name)).into()),
+            ("LIVE", join(live(info).map(with_share)).into()),
             ("BACKENDS", pool(healthy, ready)),
             ("STAND-BY", join(standby(info).map(|of| with_end(of, now_ms))).into()),
         ];
@@ -44,7 +45,9 @@ pub(super) fn facts(info: &AppInfo, now_ms: u64) -> Table {
     table.fact("app", info.app.to_string());
     table.fact("domains", join(&info.domains));
     for of in &info.versions {
-        let role = if of.live_domains == 0 {
+        let role = if of.live_domains == 0 && of.share > Share::NONE {
+            "split".to_owned()
+        } else if of.live_domains == 0 {
             "stand-by".to_owned()
         } else if of.live_domains == info.domains.len() {
             "live".to_owned()
@@ -54,8 +57,17 @@ pub(super) fn facts(info: &AppInfo, now_ms: u64) -> Table {
         let PoolInfo { healthy, ready, .. } = of.backends;
         let mut words = vec![with_end(of, now_ms), pool_text(healthy, ready), join(&of.ids)];
         words.extend(of.deployed_at_ms.map(|at| format!("deployed {}", age(now_ms, at))));
+        if of.share > Share::NONE && of.share < Share::ALL {
+            words.insert(1, of.share.to_string());
+        }
         words.retain(|word| !word.is_empty());
         table.fact(&role, Cell::toned(words.join(", "), Tone::of_pool(healthy, ready)));
+    }
+    if let Some(trial) = &info.trial {
+        table.fact(trial.kind.as_str(), trial_view::brief(trial));
+    }
+    if info.previews > 0 {
+        table.fact("previews", info.previews.to_string());
     }
     for (key, value) in info.options.iter() {
         table.fact(&key.replace('_', " "), record::text(key, Some(value)));
@@ -65,11 +77,11 @@ pub(super) fn facts(info: &AppInfo, now_ms: u64) -> Table {
 }
 
 fn live(info: &AppInfo) -> impl Iterator<Item = &VersionInfo> {
-    info.versions.iter().filter(|of| of.live_domains > 0)
+    info.versions.iter().filter(|of| of.live_domains > 0 || of.share > Share::NONE)
 }
 
 fn standby(info: &AppInfo) -> impl Iterator<Item = &VersionInfo> {
-    info.versions.iter().filter(|of| of.live_domains == 0)
+    info.versions.iter().filter(|of| of.live_domains == 0 && of.share == Share::NONE)
 }
 
 /// A version by its tag, and what the operator calls it.
@@ -78,6 +90,14 @@ fn name(of: &VersionInfo) -> String {
         Some(label) => format!("{} ({label})", of.tag),
         None => of.tag.to_string(),
     }
+}
+
+/// The same, with its share where it has not all.
+fn with_share(of: &VersionInfo) -> String {
+    if of.share > Share::NONE && of.share < Share::ALL {
+        return format!("{} {}", name(of), of.share);
+    }
+    name(of)
 }
 
 /// The same, with how long it is still kept.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::trial_view;
 use crate::cli::table::{Cell, Table, Tone, count, join};
 use crate::model::{DomainMode, DomainName, Tag, record, with_unicode_names};
 use crate::rpc::methods::Open;
@@ -24,8 +25,7 @@ pub(super) fn summary(info: &DomainInfo) -> String {
     };
     let draining = left_behind(info);
     let draining = if draining.is_empty() { draining } else { format!(", {draining} in flight") };
-    let DomainInfo { domain, live, revision, .. } = info;
-    let domain = domain.shown();
+    let (live, domain, revision) = (live(info), info.domain.shown(), info.revision);
     format!("{domain}: live {live}{held}, {backends}{draining}, revision {revision}")
 }
 
@@ -34,9 +34,9 @@ pub(super) fn table(domains: &[DomainInfo], wide: bool) -> Table {
     let row = |info: &DomainInfo| {
         let mut row = vec![
             ("DOMAIN", info.domain.shown().into()),
-            ("LIVE", info.live.as_str().into()),
+            ("LIVE", live(info).into()),
             ("BEFORE", join(&info.previous).into()),
-            ("MODE", mode(&info.mode)),
+            ("MODE", mode(info)),
             ("BACKENDS", pool(info.backends)),
             ("IN-FLIGHT", in_flight(info).into()),
         ];
@@ -66,6 +66,16 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
     table.known("ascii", info.domain.unicode().map(|_| info.domain.to_string()));
     table.fact("mode", Cell::toned(info.mode.to_string(), tone(&info.mode)));
     table.fact("live", info.live.as_str());
+    if !info.shares.is_empty() {
+        let shares = info.shares.iter().map(|of| format!("{} {}", of.tag, of.share));
+        table.fact("shares", join(shares));
+    }
+    if let Some(trial) = &info.trial {
+        table.fact(trial.kind.as_str(), trial_view::brief(trial));
+    }
+    if info.previews > 0 {
+        table.fact("previews", info.previews.to_string());
+    }
     table.fact("before", join(&info.previous));
     table.fact("backends", pool(info.backends));
     table.fact("in flight", in_flight(info));
@@ -85,12 +95,24 @@ pub(super) fn facts(info: &DomainInfo) -> Table {
     table
 }
 
-/// The mode of a domain, where it is not the usual one: a list has little room.
-fn mode(mode: &Open<DomainMode>) -> Cell {
-    match mode.known() {
-        Some(DomainMode::Serving) => "".into(),
-        Some(DomainMode::Paused | DomainMode::Maintenance) | None => {
-            Cell::toned(mode.to_string(), tone(mode))
+/// The live tag, and those that have a share beside it.
+fn live(info: &DomainInfo) -> String {
+    let beside = info.shares.iter().skip(1).map(|of| format!("{} {}", of.tag, of.share));
+    join([info.live.to_string()].into_iter().chain(beside))
+}
+
+/// The mode of a domain, where it is not the usual one, or what is tried there: a list has little room.
+fn mode(info: &DomainInfo) -> Cell {
+    match (info.mode.known(), &info.trial) {
+        (Some(DomainMode::Serving), None) => "".into(),
+        (Some(DomainMode::Serving), Some(trial)) if trial.is_paused => {
+            Cell::toned(format!("{} paused", trial.kind), Tone::Unsure)
+        }
+        (Some(DomainMode::Serving), Some(trial)) => {
+            Cell::toned(trial.kind.as_str(), trial_view::tone(trial.finding))
+        }
+        (Some(DomainMode::Paused | DomainMode::Maintenance) | None, _) => {
+            Cell::toned(info.mode.to_string(), tone(&info.mode))
         }
     }
 }
@@ -143,6 +165,8 @@ fn left_behind(info: &DomainInfo) -> String {
     let paths = info.options.get("paths").and_then(Value::as_array);
     let by_path = |tag: &Tag| paths.into_iter().flatten().any(|path| path["tag"] == tag.as_str());
     let left = info.in_flight.iter();
-    let left = left.filter(|of| of.tag != info.live && of.requests > 0 && !by_path(&of.tag));
+    let has_share = |tag: &Tag| info.shares.iter().any(|of| of.tag == *tag);
+    let serves = |tag: &Tag| *tag == info.live || by_path(tag) || has_share(tag);
+    let left = left.filter(|of| of.requests > 0 && !serves(&of.tag));
     join(left.map(|of| format!("{} on {}", of.requests, of.tag)))
 }

@@ -12,8 +12,8 @@ use crate::cli::problem::Problem;
 use crate::cli::table::{Cell, Table, Tone, join};
 use crate::cli::time::{elapsed, timestamp};
 use crate::model::{
-    BackendStanding, Explanation, HeaderLine, HealthStatus, LiveTag, Match, PathRoute,
-    RequestTimeouts, RequestUrl, Unfit, time_in_words, unicode_host,
+    BackendStanding, ChosenBy, ChosenTag, Explanation, HeaderLine, HealthStatus, LiveTag, Match,
+    PathRoute, RequestTimeouts, RequestUrl, SplitKey, Unfit, time_in_words, unicode_host,
 };
 use crate::rpc::methods::route::{self, ExplainParams};
 
@@ -65,8 +65,12 @@ fn facts(explanation: &Explanation) -> Table {
         let stripped = if *strip { ", which is removed" } else { "" };
         table.fact("tag", format!("{tag}, by the path {prefix}{stripped}"));
     }
+    if let Some(chosen) = &explanation.chosen {
+        table.fact("tag", chosen_by(chosen));
+    }
     if let Some(live) = &explanation.live {
-        let fact = if explanation.route.is_some() { "live tag" } else { "tag" };
+        let is_other = explanation.route.is_some() || explanation.chosen.is_some();
+        let fact = if is_other { "live tag" } else { "tag" };
         let app = live.app.as_ref().map(|app| format!(" of {app}")).unwrap_or_default();
         let release = live.release.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
         table.fact(fact, format!("{}{release}{app}", live.tag));
@@ -104,6 +108,29 @@ fn facts(explanation: &Explanation) -> Table {
         table.fact("note", note.as_str());
     }
     table
+}
+
+/// The tag that serves a request, and why.
+fn chosen_by(chosen: &ChosenTag) -> String {
+    let ChosenTag { tag, release, by, key, shares } = chosen;
+    let release = release.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
+    let shares = join(shares.iter().map(|of| format!("{} {}", of.tag, of.share)));
+    let known_by = match key {
+        None | Some(SplitKey::Cookie) => "the cookie `vhost_split`".to_owned(),
+        Some(SplitKey::Client) => "its address".to_owned(),
+        Some(SplitKey::Header(name)) => format!("the header `{name}`"),
+        Some(SplitKey::CookieOf(name)) => format!("the cookie `{name}`"),
+    };
+    let why = match by {
+        ChosenBy::Live => "the live one".to_owned(),
+        ChosenBy::Share => format!("by {known_by}; shares: {shares}"),
+        ChosenBy::Chance => {
+            format!("or another: without {known_by} it is dealt out at random; shares: {shares}")
+        }
+        ChosenBy::Header => "asked for by `X-Vhost-Tag`".to_owned(),
+        ChosenBy::Preview => "by a preview".to_owned(),
+    };
+    format!("{tag}{release}, {why}")
 }
 
 fn millis(ms: u64) -> String {

@@ -8,6 +8,7 @@ mod call;
 mod cert;
 mod cert_files;
 mod cert_view;
+mod compare;
 mod config;
 mod confirm;
 mod connect;

@@ -14,7 +14,7 @@ use crate::rpc::methods::{NoParams, state};
 /// Show the state of the server
 ///
 /// Warnings are problems that need your attention: a domain that no backend can serve, one that is
-/// paused or in maintenance, or a backend that should serve but is unhealthy.
+/// paused or in maintenance, a rollout that is paused, or a backend that should serve but is unhealthy.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vhost ctl status\n  vhost ctl status --check --quiet")]
 pub(super) struct StatusArgs {
@@ -64,6 +64,9 @@ fn facts(server: &state::ServerInfo, now_ms: u64) -> Table {
     let held = join(held.iter().map(|(domains, how)| format!("{domains} {how}")));
     let held = if held.is_empty() { held } else { format!(": {held}") };
     table.fact("domains", Cell::toned(format!("{}{held}", server.domains), tone));
+    if server.trials > 0 {
+        table.fact("on trial", format!("{}: `vhost ctl rollout status`", server.trials));
+    }
     let tone = match (server.healthy, server.unhealthy) {
         (_, 0) => Tone::Plain,
         (0, _) => Tone::Bad,

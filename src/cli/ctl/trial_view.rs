@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cli::table::{Cell, Table, Tone, join};
 use crate::cli::time::{elapsed, span};
 use crate::model::{Finding, SideFigures, TrialEnd, TrialKind, TrialReport};
+use crate::rpc::methods::rollout::TrialStanding;
 
 /// How a trial stands, in a line.
 pub(super) fn standing(report: &TrialReport) -> String {
@@ -29,6 +30,31 @@ pub(super) fn standing(report: &TrialReport) -> String {
             report.from,
             figures(&evidence.old)
         ),
+    }
+}
+
+/// How one stands, in a few words.
+pub(super) fn brief(standing: &TrialStanding) -> Cell {
+    let TrialStanding { from, to, share, step, is_paused, left_ms, finding, .. } = standing;
+    let place = match step {
+        Some([step, steps]) => format!("{from} → {to} at {share}, step {step} of {steps}"),
+        None => format!("{to} live, {from} before"),
+    };
+    let left = match (is_paused, left_ms) {
+        (true, _) => "paused".to_owned(),
+        (false, 0) => "waits for more requests".to_owned(),
+        (false, left) => format!("{} left", seconds(*left)),
+    };
+    let tone = if *is_paused { Tone::Unsure } else { tone(*finding) };
+    Cell::toned(format!("{place}, {left}: {}", words(*finding)), tone)
+}
+
+/// What it means that the traffic says so.
+pub(super) fn tone(finding: Option<Finding>) -> Tone {
+    match finding {
+        Some(Finding::Fail) => Tone::Bad,
+        Some(Finding::Pass) => Tone::Good,
+        Some(Finding::CannotTell) | None => Tone::Plain,
     }
 }
 
@@ -89,11 +115,7 @@ pub(super) fn facts(report: &TrialReport, now_ms: u64) -> Table {
             let text = format!("from {:.2} to {:.2} points more", delta.low, delta.high);
             table.fact("failures", text);
         }
-        let tone = match evidence.finding {
-            Finding::Fail => Tone::Bad,
-            Finding::Pass => Tone::Good,
-            Finding::CannotTell => Tone::Plain,
-        };
+        let tone = tone(Some(evidence.finding));
         table.fact(
             "verdict",
             Cell::toned(format!("{}: {}", verdict(report), evidence.reason), tone),
@@ -129,8 +151,12 @@ fn state(report: &TrialReport) -> Cell {
     }
 }
 
-fn verdict(report: &TrialReport) -> &'static str {
-    match report.evidence.as_ref().map(|evidence| evidence.finding) {
+pub(super) fn verdict(report: &TrialReport) -> &'static str {
+    words(report.evidence.as_ref().map(|evidence| evidence.finding))
+}
+
+fn words(finding: Option<Finding>) -> &'static str {
+    match finding {
         Some(Finding::Fail) => "worse",
         Some(Finding::Pass) => "no worse",
         Some(Finding::CannotTell) => "can't tell",
@@ -146,6 +172,6 @@ fn figures(side: &SideFigures) -> String {
 }
 
 /// A time that is counted down.
-fn seconds(ms: u64) -> String {
+pub(super) fn seconds(ms: u64) -> String {
     span(Duration::from_secs(ms.div_ceil(1000)))
 }

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::connect::{Session, socket_of_environment};
 use super::{
-    app, backend, call, cert, config, deploy, domain, events, explain, history, log, preview,
-    reload, rollout, split, stats, status, switch, token, top, upgrade, wait,
+    app, backend, call, cert, compare, config, deploy, domain, events, explain, history, log,
+    preview, reload, rollout, split, stats, status, switch, token, top, upgrade, wait,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -62,6 +62,7 @@ enum Verb {
     /// Make a tag live step by step, judged by its own traffic
     #[command(subcommand, arg_required_else_help = true)]
     Rollout(Box<rollout::RolloutVerb>),
+    Compare(compare::CompareArgs),
     Preview(preview::PreviewArgs),
     Wait(wait::WaitArgs),
     /// Show and change apps
@@ -169,6 +170,7 @@ impl Verb {
             Self::Split(args) => args.run(session).await,
             Self::Promote(args) => args.run(session).await,
             Self::Rollout(verb) => verb.run(session).await,
+            Self::Compare(args) => args.run(session).await,
             Self::Preview(args) => args.run(session).await,
             Self::Wait(args) => args.run(session).await,
             Self::App(verb) => verb.run(session).await,

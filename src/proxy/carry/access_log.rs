@@ -11,7 +11,7 @@ use crate::heads::names::{REFERER, USER_AGENT};
 use crate::model::{AccessLogRule, Blame, Reason, ReleaseLabel};
 use crate::proxy::client::downstream::Downstream;
 use crate::proxy::wire::request::{host_of, usable_request_id};
-use crate::state::Pinned;
+use crate::state::{Pinned, TagLive};
 use crate::telemetry::{AccessLine, AccessLog, Headers};
 
 /// A request that goes without an end was cut off.
@@ -91,7 +91,10 @@ fn write(log: &AccessLog, session: &impl Downstream, ctx: &RequestContext, took:
 
 /// What is known of a request's way, whether it came to its end or not.
 fn way_of(ctx: &RequestContext) -> AccessLine<'_> {
-    let tag = ctx.pinned().map(Pinned::tag);
+    let asked = ctx.pinned().map(Pinned::tag);
+    // The old tag has answered for the one on trial.
+    let net = ctx.pinned().filter(|_| ctx.is_netted()).and_then(old_tag);
+    let tag = net.or(asked);
     AccessLine {
         time_ms: now_ms(),
         client_ip: ctx.client().and_then(|client| client.origin),
@@ -101,10 +104,17 @@ fn way_of(ctx: &RequestContext) -> AccessLine<'_> {
         domain: ctx.domain(),
         tag: tag.map(|of| of.tag().as_str()),
         release: tag.and_then(|of| of.release.as_ref()).map(ReleaseLabel::as_str),
+        failed_tag: net.and(asked).map(|of| of.tag().as_str()),
         backend_id: ctx.backend().map(|node| node.backend.id.as_str()),
         tries: ctx.attempts(),
         ..AccessLine::default()
     }
+}
+
+/// The tag to which the one on trial would go back.
+fn old_tag(pinned: &Pinned) -> Option<&TagLive> {
+    let trial = pinned.domain.virtual_host.beside.trial.as_ref()?;
+    pinned.domain.tags().iter().find(|of| *of.tag() == trial.from)
 }
 
 /// What is said of the log for this request; `[access_log]` says the rest.

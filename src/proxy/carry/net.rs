@@ -29,7 +29,11 @@ impl Shared {
         }
         let running = self.metrics.busy.count();
         let Stage::Sent(pinned, sent) = &mut ctx.stage else { return false };
-        sent.fall(pinned, &ctx.options.upstream, &self.retries, running)
+        let is_caught = sent.fall(pinned, &ctx.options.upstream, &self.retries, running);
+        if is_caught {
+            self.metrics.count_netted();
+        }
+        is_caught
     }
 
     /// The same for one that the tag on trial has answered with this status, where that is a failure.

@@ -16,8 +16,9 @@ use crate::clock::whole_millis;
 use crate::heads::names::HOST;
 use crate::heads::{RequestHead, text_of};
 use crate::model::{
-    DomainName, Explanation, HeaderLine, LiveTag, MatchedBy, Preview, RateLimit, Reason, Refusal,
-    RequestTimeouts, RequestUrl, TlsMode, normalise_host, time_in_words,
+    ChosenBy, ChosenTag, DomainName, Explanation, HeaderLine, LiveTag, MatchedBy, Preview,
+    RateLimit, Reason, Refusal, RequestTimeouts, RequestUrl, TlsMode, normalise_host,
+    time_in_words,
 };
 use crate::proxy::client::forwarded::Sources;
 use crate::proxy::client::sender::Client;
@@ -26,7 +27,7 @@ use crate::proxy::host::{HostServices, preview};
 use crate::proxy::limits::check_head;
 use crate::proxy::options::{Https, ProxyOptions, SharedOptions};
 use crate::proxy::wire::request::{Wire, has_plain_length};
-use crate::state::{DomainNode, DomainTimes, Snapshot};
+use crate::state::{DomainNode, DomainTimes, Snapshot, Way};
 use crate::tls::Slot;
 
 /// Explains requests as the request path of these options would decide about them.
@@ -35,6 +36,8 @@ pub(crate) struct Explainer {
     options: SharedOptions,
     https: Option<Arc<Https>>,
     hosts: HostServices,
+    /// The port of the first listener of plain HTTP.
+    plain_port: Option<u16>,
 }
 
 /// What would be asked, and by whom.
@@ -55,7 +58,12 @@ impl Explainer {
         https: Option<Arc<Https>>,
         hosts: HostServices,
     ) -> Self {
-        Self { options, https, hosts }
+        Self { options, https, hosts, plain_port: None }
+    }
+
+    /// Links over plain HTTP name this port.
+    pub(crate) fn with_plain_port(self, port: Option<u16>) -> Self {
+        Self { plain_port: port, ..self }
     }
 
     /// The link to a preview; `None` where there is no randomness.
@@ -74,7 +82,10 @@ impl Explainer {
         let origin = match self.https.as_ref().filter(is_secure).map(|https| https.port) {
             Some(443) => format!("https://{host}"),
             Some(port) => format!("https://{host}:{port}"),
-            None => format!("http://{host}"),
+            None => match self.plain_port.filter(|port| *port != 80) {
+                Some(port) => format!("http://{host}:{port}"),
+                None => format!("http://{host}"),
+            },
         };
         Some(format!("{origin}/?{}", preview::query(&token)))
     }
@@ -90,6 +101,7 @@ impl Explainer {
             matched: None,
             near: None,
             route: None,
+            chosen: None,
             live: None,
             balance: None,
             backends: Vec::new(),
@@ -155,9 +167,19 @@ impl Explainer {
             match decide(&facts, world, progress) {
                 Verdict::First(Step::Route(host)) => {
                     let (by, domain) = snapshot.route_by(host).ok_or(Reason::UnknownHost)?;
-                    let site = Site { domain, way: way_of(domain, &facts, &self.hosts, &mut None) };
+                    let mut newcomer = None;
+                    let way = way_of(domain, &facts, &self.hosts, &mut newcomer);
+                    // Who is dealt out at random gets no answer twice: the live tag is shown.
+                    let is_chance = newcomer.is_some();
+                    let way = if is_chance { domain.way_of_path(facts.path()) } else { way };
+                    let site = Site { domain, way };
                     explanation.matched = Some(matched(domain, by, host));
                     describe(site, snapshot, client.is_some(), options, explanation);
+                    let is_preview = || {
+                        preview::of_cookie(request, &domain.virtual_host, &self.hosts.sticky)
+                            .is_some()
+                    };
+                    explanation.chosen = chosen(site, is_chance, is_preview);
                     explanation.timeouts = timeouts(options, Some(request), domain.times());
                     progress.site = Some(site);
                 }
@@ -273,6 +295,32 @@ fn describe(
              {spread}"
         )
     }));
+}
+
+/// The tag that serves a request where not only its path decides.
+fn chosen(site: Site<'_>, is_chance: bool, is_preview: impl FnOnce() -> bool) -> Option<ChosenTag> {
+    let (node, virtual_host) = (site.domain, &site.domain.virtual_host);
+    let shares = virtual_host.shares();
+    let by = match site.way {
+        Way::Path(_) => return None,
+        Way::Asked(_) if is_preview() => ChosenBy::Preview,
+        Way::Asked(_) => ChosenBy::Header,
+        Way::Live | Way::Share(_) if is_chance => ChosenBy::Chance,
+        Way::Share(_) => ChosenBy::Share,
+        Way::Live if !shares.is_empty() => ChosenBy::Share,
+        Way::Live if node.has_choice() => ChosenBy::Live,
+        Way::Live => return None,
+    };
+    let is_by_share = matches!(by, ChosenBy::Share | ChosenBy::Chance);
+    let key = || virtual_host.options.get().split.by.clone().unwrap_or_default();
+    let of = node.tag_of(site.way);
+    Some(ChosenTag {
+        tag: of.tag().clone(),
+        release: of.release.clone(),
+        by,
+        key: is_by_share.then(key),
+        shares,
+    })
 }
 
 /// What a client meets on the way to a backend.

@@ -3,14 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::domain::{PoolInfo, pool};
+use super::domain::{PoolInfo, is_zero, pool, running, trial_of};
+use super::rollout::TrialStanding;
 use super::switch::ApplyParams;
 use super::{Changed, Confirmed, Listed, Page, PageParams};
 use crate::control::{Effect, find};
 use crate::model::record::{Edited, New, Shown};
 use crate::model::{
     AppName, AppOptions, BackendId, DeployOptions, DeployPlan, DeployProgress, DeployReport,
-    DomainName, PoolName, ReleaseLabel, Tag,
+    DomainName, PoolName, ReleaseLabel, Share, Tag,
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
 use crate::rpc::run::{Answered, Run, methods};
@@ -102,6 +103,12 @@ pub(crate) struct AppInfo {
     pub domains: Vec<DomainName>,
     /// Its tags with backends, or that are live; live ones first, then by name.
     pub versions: Vec<VersionInfo>,
+    /// The rollout or the guard that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialStanding>,
+    /// How many previews its domains have.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub previews: usize,
 }
 
 /// A tag of an app.
@@ -114,6 +121,9 @@ pub(crate) struct VersionInfo {
     pub release: Option<ReleaseLabel>,
     /// How many of the app's domains are live on it.
     pub live_domains: usize,
+    /// What share of the clients it has, in percent: the largest where the app's domains differ.
+    #[serde(default)]
+    pub share: Share,
     /// Backends that carry it.
     pub backends: PoolInfo,
     /// Their ids.
@@ -132,14 +142,14 @@ impl Run for List {
         let snapshot = server.control.snapshot();
         let nodes = snapshot.apps_after(params.after.as_ref());
         let (page, next) = params.take(nodes, |node| node.app.name.clone());
-        let entries = page.into_iter().map(|node| app(&snapshot, node)).collect();
+        let entries = page.into_iter().map(|node| app(server, &snapshot, node)).collect();
         Ok(Page { revision: snapshot.revision(), entries, next })
     }
 }
 
 impl Run for Show {
     async fn run(server: &Dispatch, params: AppParams, _: &Call) -> Answered<Self> {
-        info(&server.control.snapshot(), &params.app)
+        info(server, &server.control.snapshot(), &params.app)
     }
 }
 
@@ -147,7 +157,7 @@ impl Run for Add {
     async fn run(server: &Dispatch, params: AddParams, call: &Call) -> Answered<Self> {
         let AddParams { app, domains, options } = params;
         let adding = server.control.add_app(call.caller(), app.clone(), options.values, domains);
-        changed(adding.await?, &app)
+        changed(server, adding.await?, &app)
     }
 }
 
@@ -155,7 +165,7 @@ impl Run for Set {
     async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Answered<Self> {
         let SetParams { app, options } = params;
         let effect = server.control.set_app(call.caller(), app.clone(), options.values).await?;
-        changed(effect, &app)
+        changed(server, effect, &app)
     }
 }
 
@@ -191,25 +201,31 @@ impl Run for ApplyDeploy {
     }
 }
 
-fn changed(effect: Effect, name: &AppName) -> Result<Confirmed<AppInfo>, Failure> {
+fn changed(
+    server: &Dispatch,
+    effect: Effect,
+    name: &AppName,
+) -> Result<Confirmed<AppInfo>, Failure> {
     let Effect { snapshot, changed } = effect;
-    Ok(Confirmed::new(info(&snapshot, name)?, changed))
+    Ok(Confirmed::new(info(server, &snapshot, name)?, changed))
 }
 
-fn info(snapshot: &Snapshot, name: &AppName) -> Result<AppInfo, Failure> {
-    Ok(app(snapshot, find::app(snapshot, name)?))
+fn info(server: &Dispatch, snapshot: &Snapshot, name: &AppName) -> Result<AppInfo, Failure> {
+    Ok(app(server, snapshot, find::app(snapshot, name)?))
 }
 
-fn app(snapshot: &Snapshot, node: &AppNode) -> AppInfo {
+fn app(server: &Dispatch, snapshot: &Snapshot, node: &AppNode) -> AppInfo {
     let name = &node.app.name;
     let hosts = || node.domains().filter_map(|domain| snapshot.domain(domain));
+    let trials = running(server, hosts());
+    let share = |tag: &Tag| hosts().map(|host| host.virtual_host.share_of(tag)).max();
     let live = |tag: &Tag| hosts().filter(|host| host.virtual_host.live == *tag).count();
     let mut tags: Vec<&Tag> = snapshot.tags(Some(name));
     tags.extend(hosts().map(|host| &host.virtual_host.live));
     tags.sort();
     tags.dedup();
-    let mut versions: Vec<_> =
-        tags.into_iter().map(|tag| version(snapshot, node, tag, live(tag))).collect();
+    let of = |tag| version(snapshot, node, tag, live(tag), share(tag).unwrap_or_default());
+    let mut versions: Vec<_> = tags.into_iter().map(of).collect();
     versions.sort_by_key(|version| std::cmp::Reverse(version.live_domains));
     AppInfo {
         revision: snapshot.revision(),
@@ -217,10 +233,18 @@ fn app(snapshot: &Snapshot, node: &AppNode) -> AppInfo {
         options: (&node.app.options).into(),
         domains: node.domains().cloned().collect(),
         versions,
+        trial: hosts().find_map(|host| trial_of(&host.virtual_host, &trials)),
+        previews: hosts().map(|host| host.virtual_host.beside.previews.len()).sum(),
     }
 }
 
-fn version(snapshot: &Snapshot, node: &AppNode, tag: &Tag, live_domains: usize) -> VersionInfo {
+fn version(
+    snapshot: &Snapshot,
+    node: &AppNode,
+    tag: &Tag,
+    live_domains: usize,
+    share: Share,
+) -> VersionInfo {
     let name = PoolName::new(Some(&node.app.name), tag);
     let release = node.app.releases.get(tag);
     let backends = snapshot.pool(&name).into_iter().flat_map(|pool| pool.backends());
@@ -228,6 +252,7 @@ fn version(snapshot: &Snapshot, node: &AppNode, tag: &Tag, live_domains: usize) 
         tag: tag.clone(),
         release: node.app.label_of(tag).cloned(),
         live_domains,
+        share,
         backends: pool(snapshot, &name),
         ids: backends.map(|node| node.backend.id.clone()).collect(),
         deployed_at_ms: release.and_then(|release| release.deployed_at_ms),

@@ -1,18 +1,20 @@
 //! Methods on virtual hosts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::rollout::TrialStanding;
 use super::{Changed, Confirmed, Listed, Open, Page, PageParams};
 use crate::control::{ControlError, DomainEdit, Effect, NewDomain, find};
 use crate::model::record::{self, Edited, New, Shown};
 use crate::model::{
     BackendState, Beside, DomainMode, DomainName, HealthStatus, HostOptions, PoolName,
-    ReleaseLabel, Tag, TopOptions, VirtualHost, nonzero_millis,
+    ReleaseLabel, Tag, TagShare, TopOptions, TrialReport, VirtualHost, nonzero_millis,
 };
 use crate::rpc::dispatch::{Call, Dispatch, Failure};
 use crate::rpc::run::{Answered, Run, methods};
@@ -132,6 +134,15 @@ pub(crate) struct DomainInfo {
     /// The label of the version that was deployed there; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseLabel>,
+    /// The tags that share its clients, in percent, the live one first; left out while that has all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<TagShare>,
+    /// The rollout or the guard that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialStanding>,
+    /// How many previews it has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub previews: usize,
     #[serde(flatten)]
     pub top: Shown<TopOptions>,
     /// Its other options. Hashes of passwords are not shown.
@@ -147,7 +158,7 @@ pub(crate) struct DomainInfo {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_zero(number: &usize) -> bool {
+pub(super) fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
@@ -178,9 +189,11 @@ impl Run for List {
         let mut pools: HashMap<&PoolName, PoolInfo> = HashMap::new();
         let nodes = snapshot.domains_after(params.after.as_ref());
         let (page, next) = params.take(nodes, |node| node.virtual_host.domain.clone());
+        let trials = running(server, page.iter().copied());
         let entries = page.into_iter().map(|node| {
             let live = &node.live().pool;
-            served(&snapshot, node, *pools.entry(live).or_insert_with(|| pool(&snapshot, live)))
+            let pool = *pools.entry(live).or_insert_with(|| pool(&snapshot, live));
+            served(&snapshot, node, pool, &trials)
         });
         let entries = entries.collect();
         Ok(Page { revision: snapshot.revision(), entries, next })
@@ -190,7 +203,7 @@ impl Run for List {
 impl Run for Show {
     async fn run(server: &Dispatch, params: DomainParams, _: &Call) -> Answered<Self> {
         let DomainParams { domain } = params;
-        info(&server.control.snapshot(), &domain)
+        info(server, &server.control.snapshot(), &domain)
     }
 }
 
@@ -209,7 +222,7 @@ impl Run for Add {
             options,
         };
         let new = NewDomain { virtual_host, force };
-        changed(server.control.add_domain(call.caller(), new).await?, &domain)
+        changed(server, server.control.add_domain(call.caller(), new).await?, &domain)
     }
 }
 
@@ -217,7 +230,8 @@ impl Run for Set {
     async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Answered<Self> {
         let SetParams { domain, top, options } = params;
         let edit = DomainEdit { top: top.values, options };
-        changed(server.control.set_domain(call.caller(), domain.clone(), edit).await?, &domain)
+        let set = server.control.set_domain(call.caller(), domain.clone(), edit).await?;
+        changed(server, set, &domain)
     }
 }
 
@@ -244,26 +258,48 @@ impl Run for Wait {
                 server.control.wait_drained(&domain, timeout, progress).await?;
             }
         }
-        info(&server.control.snapshot(), &domain)
+        info(server, &server.control.snapshot(), &domain)
     }
 }
 
 /// The virtual host after a change.
-fn changed(effect: Effect, name: &DomainName) -> Result<Confirmed<DomainInfo>, Failure> {
+fn changed(
+    server: &Dispatch,
+    effect: Effect,
+    name: &DomainName,
+) -> Result<Confirmed<DomainInfo>, Failure> {
     let Effect { snapshot, changed } = effect;
-    Ok(Confirmed::new(info(&snapshot, name)?, changed))
-}
-
-fn info(snapshot: &Snapshot, name: &DomainName) -> Result<DomainInfo, Failure> {
-    Ok(domain(snapshot, find::domain(snapshot, name)?))
+    Ok(Confirmed::new(info(server, &snapshot, name)?, changed))
 }
 
 /// A virtual host with what serves it now.
-fn domain(snapshot: &Snapshot, node: &DomainNode) -> DomainInfo {
-    served(snapshot, node, pool(snapshot, &node.live().pool))
+fn info(server: &Dispatch, snapshot: &Snapshot, name: &DomainName) -> Result<DomainInfo, Failure> {
+    let node = find::domain(snapshot, name)?;
+    let trials = running(server, [node]);
+    Ok(served(snapshot, node, pool(snapshot, &node.live().pool), &trials))
 }
 
-fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainInfo {
+/// The rollouts and guards, if one of these domains has one: to look at them takes a while.
+pub(super) fn running<'n>(
+    server: &Dispatch,
+    nodes: impl IntoIterator<Item = &'n Arc<DomainNode>>,
+) -> Vec<TrialReport> {
+    let is_any = nodes.into_iter().any(|node| node.virtual_host.beside.trial.is_some());
+    if is_any { server.facts.trials.all() } else { Vec::new() }
+}
+
+/// How the trial of a domain stands.
+pub(super) fn trial_of(host: &VirtualHost, trials: &[TrialReport]) -> Option<TrialStanding> {
+    let id = host.beside.trial.as_ref()?.id;
+    trials.iter().find(|report| report.id == id).map(TrialStanding::from)
+}
+
+fn served(
+    snapshot: &Snapshot,
+    node: &DomainNode,
+    backends: PoolInfo,
+    trials: &[TrialReport],
+) -> DomainInfo {
     let virtual_host = &node.virtual_host;
     let live = &virtual_host.live;
     DomainInfo {
@@ -274,6 +310,9 @@ fn served(snapshot: &Snapshot, node: &DomainNode, backends: PoolInfo) -> DomainI
         live: live.clone(),
         previous: virtual_host.previous.clone(),
         release: node.live().release.clone(),
+        shares: virtual_host.shares(),
+        trial: trial_of(virtual_host, trials),
+        previews: virtual_host.beside.previews.len(),
         top: (&virtual_host.top).into(),
         options: virtual_host.options.shown(),
         backends,

@@ -8,6 +8,7 @@
 pub(crate) mod app;
 pub(crate) mod backend;
 pub(crate) mod cert;
+pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod domain;
 pub(crate) mod event;

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use crate::clock::now_ms;
 use crate::control::{TrialError, TrialStep};
 use crate::model::{
-    DomainName, RolloutOptions, SwitchOptions, SwitchProgress, SwitchReport, Tag, TrialEnd,
-    TrialReport, nonzero_millis,
+    DomainName, Finding, RolloutOptions, Share, SwitchOptions, SwitchProgress, SwitchReport, Tag,
+    TrialEnd, TrialKind, TrialReport, nonzero_millis,
 };
 use crate::rollout::WaitFor;
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
@@ -59,6 +59,54 @@ pub(crate) struct ListParams {
 pub(crate) struct TrialList {
     /// Those that run first, then those that ended; the newest first.
     pub trials: Vec<TrialReport>,
+}
+
+/// How a rollout or a guard that runs stands, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TrialStanding {
+    /// Its number, the same in the history.
+    pub id: u64,
+    /// What it is.
+    pub kind: TrialKind,
+    /// The tag to which a rollback goes.
+    pub from: Tag,
+    /// The tag that is on trial.
+    pub to: Tag,
+    /// The share of that tag.
+    pub share: Share,
+    /// The number of the step that runs, from 1, and of all; absent if it is a guard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<[usize; 2]>,
+    /// Whether it is paused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_paused: bool,
+    /// In how many milliseconds its step, or the guard, is over; 0 if it waits for more requests.
+    pub left_ms: u64,
+    /// What its traffic says; absent if it isn't judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<Finding>,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<&TrialReport> for TrialStanding {
+    fn from(report: &TrialReport) -> Self {
+        let rollout = report.rollout.as_ref();
+        let evidence = report.evidence.as_ref();
+        Self {
+            id: report.id,
+            kind: report.kind,
+            from: report.from.clone(),
+            to: report.to.clone(),
+            share: rollout.map_or(Share::ALL, |rollout| rollout.share),
+            step: rollout.map(|rollout| [rollout.step, rollout.steps.get().len()]),
+            is_paused: rollout.is_some_and(|rollout| rollout.is_paused),
+            left_ms: rollout.map(|rollout| rollout.left_ms).or(report.left_ms).unwrap_or_default(),
+            finding: evidence.map(|evidence| evidence.finding),
+            reason: evidence.map(|evidence| evidence.reason.clone()),
+        }
+    }
 }
 
 /// What `rollout.pause` and `rollout.resume` take.

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::NoParams;
 use crate::counters::{Remains, Replaced};
-use crate::model::{BackendState, DomainMode, HealthStatus, counted};
+use crate::model::{
+    BackendState, DomainMode, DomainName, Finding, HealthStatus, TrialEnd, TrialReport, counted,
+};
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
 use crate::state::{BackendNode, DomainNode, Snapshot};
@@ -39,6 +41,9 @@ pub(crate) struct ServerInfo {
     /// How many of them are in maintenance.
     #[serde(default)]
     pub maintenance: usize,
+    /// How many rollouts and guards run.
+    #[serde(default)]
+    pub trials: usize,
     /// How many backends there are.
     pub backends: usize,
     /// How many backends are ready and healthy.
@@ -86,6 +91,7 @@ impl Run for Get {
             node.in_flight().map(|(_, requests)| requests).sum()
         };
         let facts = &server.facts;
+        let trials = facts.trials.all();
         Ok(ServerInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -95,6 +101,7 @@ impl Run for Get {
             domains: snapshot.domains().len(),
             paused: in_mode(&snapshot, DomainMode::Paused).count(),
             maintenance: in_mode(&snapshot, DomainMode::Maintenance).count(),
+            trials: trials.iter().filter(|trial| trial.end.is_none()).count(),
             backends: snapshot.backends().len(),
             healthy: with(HealthStatus::Healthy),
             unhealthy: with(HealthStatus::Unhealthy),
@@ -104,8 +111,13 @@ impl Run for Get {
             refused: facts.metrics.refused(),
             new_program: facts.new_program.now(),
             replaced: facts.elsewhere.all().into_iter().map(replaced).collect(),
-            warnings: [warnings(&snapshot), server.certificates.warnings(), facts.warnings.now()]
-                .concat(),
+            warnings: [
+                warnings(&snapshot),
+                trial_warnings(&snapshot, &trials),
+                server.certificates.warnings(),
+                facts.warnings.now(),
+            ]
+            .concat(),
         })
     }
 }
@@ -142,6 +154,38 @@ fn warnings(snapshot: &Snapshot) -> Vec<String> {
         format!("`{domain}` is in maintenance: `vhost ctl domain maintenance {domain} off` ends it")
     });
     [unserved, unhealthy, closed, paused].concat()
+}
+
+/// Trials that wait for a person.
+fn trial_warnings(snapshot: &Snapshot, trials: &[TrialReport]) -> Vec<String> {
+    let name =
+        |trial: &TrialReport| trial.domains.first().map_or_else(String::new, |one| one.to_string());
+    let is_paused = |trial: &&TrialReport| {
+        trial.end.is_none() && trial.rollout.as_ref().is_some_and(|rollout| rollout.is_paused)
+    };
+    let paused = first(trials.iter().filter(is_paused), "paused rollouts", |trial| {
+        let (name, to) = (name(trial), &trial.to);
+        let evidence = trial.evidence.as_ref().filter(|evidence| evidence.finding != Finding::Pass);
+        let reason = evidence.map_or_else(String::new, |evidence| format!(": {}", evidence.reason));
+        format!(
+            "the rollout of `{to}` at `{name}` is paused{reason}: `vhost ctl rollout resume {name}` goes on, \
+             `promote` makes it live, `abort` ends it"
+        )
+    });
+    // It is over, and the tag that was found worse still serves.
+    let is_alarm = |trial: &&TrialReport| {
+        let serves = |domain: &DomainName| {
+            let host = snapshot.domain(domain).map(|node| &node.virtual_host);
+            host.is_some_and(|host| host.live == trial.to && host.beside.trial.is_none())
+        };
+        trial.end == Some(TrialEnd::Alarm) && trial.domains.iter().any(serves)
+    };
+    let alarms = first(trials.iter().filter(is_alarm), "worse tags that stay", |trial| {
+        let (name, from, to) = (name(trial), &trial.from, &trial.to);
+        let cause = trial.cause.as_deref().unwrap_or("it is worse");
+        format!("`{to}` stays at `{name}`, for `{from}` can't take its place: {cause}")
+    });
+    [paused, alarms].concat()
 }
 
 fn in_mode(snapshot: &Snapshot, mode: DomainMode) -> impl Iterator<Item = &Arc<DomainNode>> {

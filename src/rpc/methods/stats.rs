@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{Open, PAGE};
 use crate::control::{ControlError, find};
 use crate::model::{
-    BackendAddr, BackendId, BackendState, DomainMode, DomainName, HealthStatus, Millis, StatsSort,
-    StatsWindow, Tag,
+    BackendAddr, BackendId, BackendState, DomainMode, DomainName, HealthStatus, Millis, Share,
+    StatsSort, StatsWindow, Tag,
 };
 use crate::rpc::dispatch::{Call, Dispatch};
 use crate::rpc::run::{Answered, Run, methods};
@@ -135,8 +135,11 @@ pub(crate) struct DomainStats {
 pub(crate) struct TagStats {
     /// The tag.
     pub tag: Tag,
-    /// Whether it serves the domain now.
+    /// Whether it is the domain's live tag.
     pub live: bool,
+    /// What share of the domain's clients it has, in percent.
+    #[serde(default)]
+    pub share: Share,
     /// Its figures.
     pub figures: Figures,
 }
@@ -207,6 +210,7 @@ fn domain(report: &stats::DomainReport) -> DomainStats {
     let tag = |of: &stats::TagReport| TagStats {
         tag: of.tag.clone(),
         live: of.tag == virtual_host.live,
+        share: virtual_host.share_of(&of.tag),
         figures: figures(&of.figures),
     };
     DomainStats {
@@ -265,6 +269,6 @@ fn rates(rates: &[f64]) -> Vec<f64> {
 }
 
 /// To a thousandth.
-fn rounded(number: f64) -> f64 {
+pub(super) fn rounded(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
 }

@@ -124,7 +124,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
             crate::proxy::tests::host_services(),
         ),
         stats,
-        trials: crate::rollout::Trials::new(control.clone(), of_trials),
+        trials: crate::rollout::Trials::new(control.clone(), of_trials, Arc::default()),
         stopping: tokio::sync::watch::channel(false).1,
         log_level: LevelHandle::default(),
     };

@@ -75,6 +75,11 @@ static ROWS: &[FieldRow] = &[
     row("release", "the label of the version that was deployed under that tag", |line| {
         line.release.into()
     }),
+    row(
+        "failed_tag",
+        "the tag on trial that failed it, if the old tag then served it in its place",
+        |line| line.failed_tag.into(),
+    ),
     row("backend_id", "the last backend that it was sent to", |line| line.backend_id.into()),
     row("tries", "how often it was sent to a backend, or an attempt was made", |line| {
         Value::Number(line.tries as u64)

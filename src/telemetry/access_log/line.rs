@@ -47,6 +47,8 @@ pub struct AccessLine<'a> {
     pub domain: Option<&'a DomainName>,
     /// The tag that served it.
     pub tag: Option<&'a str>,
+    /// The tag on trial that has failed it, where that one served it then.
+    pub failed_tag: Option<&'a str>,
     /// The label of the version that was deployed there.
     pub release: Option<&'a str>,
     /// The backend that it went to last.

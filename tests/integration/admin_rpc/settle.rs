@@ -17,6 +17,9 @@ const DAY: u64 = 24 * 3_600_000;
 /// The day of [`NOT_AFTER`].
 const LAST_DAY: &str = "2026-03-31";
 
+/// The number of a rollout, or of a preview.
+const RANDOM: u64 = 2_718_281_828;
+
 /// Who signs certificates.
 const ISSUER: &str = "Example Intermediate CA 1";
 
@@ -75,7 +78,10 @@ fn settle_member(name: &str, value: &mut Value, events: &RefCell<Vec<u64>>) {
         "not_before_ms" => *value = json!(NOT_BEFORE),
         "not_after_ms" => *value = json!(NOT_AFTER),
         "switch_ms" | "latency_ms" if value.is_number() => *value = json!(0.85),
-        "window_ms" if value.is_u64() => {}
+        // Numbers that are chosen at random.
+        "id" | "trial" | "trial_id" if value.as_u64() > Some(1 << 16) => *value = json!(RANDOM),
+        "ended" if value.is_array() => *value = json!([RANDOM]),
+        "window_ms" | "last_ms" if value.is_u64() => {}
         "next_ms" if is_point => *value = json!(RENEWAL),
         "window_ms" if value.is_array() => *value = json!([RENEWAL - DAY, RENEWAL + DAY]),
         name if name.ends_with("_ms") && is_point => *value = json!(NOW),
@@ -89,6 +95,9 @@ fn settled(text: &str) -> String {
     if let Some((before, rest)) = text.split_once("/my-account/") {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
         text = format!("{before}/my-account/1{}", &rest[end..]);
+    }
+    if let Some((before, _)) = text.split_once("vhost_preview=") {
+        text = format!("{before}vhost_preview=AbCdEf…");
     }
     // Each run has CAs of its own.
     for issuer in ["Pebble Intermediate CA ", "authority "] {

@@ -10,13 +10,14 @@ use tokio::time::sleep;
 use super::model::{MAX_EVENTS, Message, Planned};
 use crate::cli::ctl::switch_progress::moves;
 use crate::model::{
-    DomainName, Event, Outcome, SwitchOptions, SwitchProgress, SwitchReport, Tag,
+    DomainName, Event, Outcome, SwitchOptions, SwitchProgress, SwitchReport, Tag, TrialReport,
     with_unicode_names,
 };
 use crate::rpc::client::{Client, ClientError};
 use crate::rpc::envelope::FaultKind;
 use crate::rpc::methods::Method;
 use crate::rpc::methods::event::{self, ListParams, WatchParams};
+use crate::rpc::methods::rollout;
 use crate::rpc::methods::stats::{self, GetParams, StatsReport};
 use crate::rpc::methods::switch::{self, StartParams};
 
@@ -27,13 +28,23 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) async fn look(
     socket: &Path,
     question: &GetParams,
-) -> Result<(StatsReport, Vec<Event>), ClientError> {
+) -> Result<(StatsReport, Vec<TrialReport>, Vec<Event>), ClientError> {
     let mut client = Client::connect(socket).await?;
     let report = client.call::<stats::Get>(question, |()| {}).await?;
+    let trials = trials(&mut client).await?;
     let params = ListParams { domain: None, limit: Some(MAX_EVENTS) };
     let mut events = client.call::<event::List>(&params, |()| {}).await?.events;
     events.reverse();
-    Ok((report, events))
+    Ok((report, trials, events))
+}
+
+/// The rollouts and guards; none at a server that knows of none.
+async fn trials(client: &mut Client) -> Result<Vec<TrialReport>, ClientError> {
+    match client.call::<rollout::List>(&rollout::ListParams::default(), |()| {}).await {
+        Ok(list) => Ok(list.trials),
+        Err(ClientError::Fault(_)) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Fetches the figures periodically, and at once if the query changes.
@@ -48,7 +59,8 @@ pub(super) async fn figures(
         let question = questions.borrow_and_update().clone();
         let asked = ask(&mut client, &socket, &question).await;
         let (message, pause) = match asked {
-            Ok(report) => {
+            Ok((report, trials)) => {
+                let _ = messages.send(Message::Trials(trials));
                 let of = question.domain;
                 (Message::Report { of, report: Box::new(report) }, interval)
             }
@@ -76,12 +88,13 @@ async fn ask(
     client: &mut Option<Client>,
     socket: &Path,
     question: &GetParams,
-) -> Result<StatsReport, ClientError> {
+) -> Result<(StatsReport, Vec<TrialReport>), ClientError> {
     let client = match client {
         Some(client) => client,
         None => client.insert(Client::connect(socket).await?),
     };
-    client.call::<stats::Get>(question, |()| {}).await
+    let report = client.call::<stats::Get>(question, |()| {}).await?;
+    Ok((report, trials(client).await?))
 }
 
 /// Sends each event as it happens; from the beginning after a reconnect.
@@ -121,15 +134,20 @@ pub(super) async fn plan(
     });
 }
 
-/// Makes a switch, or an undo.
+/// Makes a switch, or what ends like one. `phase_of` says what of its progress is shown.
 pub(super) async fn operate<M>(
     socket: PathBuf,
     params: M::Params,
+    phase_of: fn(M::Progress) -> Option<SwitchProgress>,
     messages: UnboundedSender<Message>,
 ) where
-    M: Method<Result = SwitchReport, Progress = SwitchProgress>,
+    M: Method<Result = SwitchReport>,
 {
-    let phase = |phase| drop(messages.send(Message::Phase(phase)));
+    let phase = |progress| {
+        if let Some(phase) = phase_of(progress) {
+            let _ = messages.send(Message::Phase(phase));
+        }
+    };
     let operated = async { Client::connect(&socket).await?.call::<M>(&params, phase).await };
     let ended = match operated.await {
         Ok(report) => {

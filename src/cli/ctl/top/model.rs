@@ -7,7 +7,9 @@ use std::collections::{BTreeSet, VecDeque};
 use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
 
 use crate::cli::ctl::switch_progress;
-use crate::model::{DomainName, Event, StatsSort, StatsWindow, SwitchPlan, SwitchProgress, Tag};
+use crate::model::{
+    DomainName, Event, StatsSort, StatsWindow, SwitchPlan, SwitchProgress, Tag, TrialReport,
+};
 use crate::rpc::methods::stats::{DomainStats, GetParams, StatsReport};
 
 /// The most events to keep.
@@ -36,6 +38,8 @@ pub(super) enum Message {
     Lost(String),
     /// The plan of a switch.
     Planned(Box<Planned>),
+    /// The rollouts and guards that run.
+    Trials(Vec<TrialReport>),
     /// Planning failed.
     Unplanned { domain: DomainName, why: String, tag_was_named: bool },
     /// A phase of a switch.
@@ -69,6 +73,10 @@ pub(super) enum Action {
     Apply(String),
     /// Move the domain back.
     Undo(DomainName),
+    /// End the rollout or the guard of the domain.
+    Abort(DomainName),
+    /// Make the tag that is rolled out at the domain live alone.
+    Promote(DomainName),
 }
 
 /// The state of the last operation.
@@ -97,6 +105,8 @@ pub(super) enum Mode {
     Tag { domain: DomainName, typed: String },
     /// A yes or no.
     Confirm(Box<Planned>),
+    /// A yes or no to the end of a trial: the new tag live alone, or not at all.
+    End { trial: Box<TrialReport>, promote: bool },
 }
 
 /// Everything that a frame shows.
@@ -104,6 +114,8 @@ pub(super) enum Mode {
 pub(super) struct Model {
     report: Option<StatsReport>,
     events: VecDeque<Event>,
+    /// The rollouts and guards that run.
+    trials: Vec<TrialReport>,
     /// Why the server doesn't answer.
     pub(super) lost: Option<String>,
     pub(super) mode: Mode,
@@ -146,6 +158,9 @@ impl Model {
                     self.doing = Doing::Ended(format!("{} was removed", domain.shown()), false);
                     return self.close();
                 }
+            }
+            Message::Trials(trials) => {
+                self.trials = trials.into_iter().filter(|trial| trial.end.is_none()).collect();
             }
             Message::Events(events) => self.events = events.into(),
             Message::Event(event) => self.tell(*event),
@@ -243,6 +258,22 @@ impl Model {
     /// The domain that keys apply to.
     fn subject(&self) -> Option<&DomainStats> {
         if self.open.is_some() { self.opened() } else { self.chosen() }
+    }
+
+    /// The trials of the shown domains.
+    pub(super) fn trials(&self) -> impl Iterator<Item = &TrialReport> {
+        self.trials
+            .iter()
+            .filter(|trial| self.open.as_ref().is_none_or(|domain| trial.domains.contains(domain)))
+    }
+
+    /// The trial that keys apply to: that of the domain, or the only one.
+    pub(super) fn trial(&self) -> Option<&TrialReport> {
+        let of_subject = self
+            .subject()
+            .and_then(|of| self.trials().find(|trial| trial.domains.contains(&of.domain)));
+        let mut all = self.trials();
+        of_subject.or_else(|| all.next().filter(|_| all.next().is_none()))
     }
 
     /// The events of the shown domains, the newest first.

@@ -16,6 +16,8 @@ use super::{feed, view};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
 use crate::model::SwitchOptions;
+use crate::rpc::methods::rollout::{Abort, AbortParams};
+use crate::rpc::methods::split::{Promote, PromoteParams};
 use crate::rpc::methods::stats::GetParams;
 use crate::rpc::methods::switch::{Apply, ApplyParams, Undo, UndoParams};
 
@@ -93,19 +95,24 @@ impl Screen {
                 }
                 Action::Apply(token) => {
                     let params = ApplyParams { token };
-                    tokio::spawn(feed::operate::<Apply>(
-                        socket.to_owned(),
-                        params,
-                        messages.clone(),
-                    ));
+                    let (socket, messages) = (socket.to_owned(), messages.clone());
+                    tokio::spawn(feed::operate::<Apply>(socket, params, Some, messages));
                 }
                 Action::Undo(domain) => {
                     let params = UndoParams { domain, options: SwitchOptions::default() };
-                    tokio::spawn(feed::operate::<Undo>(
-                        socket.to_owned(),
-                        params,
-                        messages.clone(),
-                    ));
+                    let (socket, messages) = (socket.to_owned(), messages.clone());
+                    tokio::spawn(feed::operate::<Undo>(socket, params, Some, messages));
+                }
+                Action::Abort(domain) => {
+                    let params = AbortParams { domain, options: SwitchOptions::default() };
+                    let (socket, messages) = (socket.to_owned(), messages.clone());
+                    tokio::spawn(feed::operate::<Abort>(socket, params, |()| None, messages));
+                }
+                Action::Promote(domain) => {
+                    let options = SwitchOptions::default();
+                    let params = PromoteParams { domain, tag: None, options };
+                    let (socket, messages) = (socket.to_owned(), messages.clone());
+                    tokio::spawn(feed::operate::<Promote>(socket, params, Some, messages));
                 }
             }
             if at_once || self.last.elapsed() >= FRAME_INTERVAL {

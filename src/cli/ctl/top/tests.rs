@@ -328,3 +328,59 @@ fn without_colour_there_is_none() {
     let buffer = terminal.backend().buffer();
     assert!(buffer.content.iter().all(|cell| cell.fg == plain && cell.bg == plain));
 }
+
+fn trial() -> Message {
+    let side = |requests: u64, failed: f64| {
+        json!({
+            "requests": requests, "failures": 3, "failed_percent": failed, "p95_ms": 12.0,
+        })
+    };
+    let trial = json!({
+        "id": 7, "kind": "rollout", "domains": ["example.com"], "from": "a", "to": "old",
+        "began_ms": 1_782_907_200_000_u64,
+        "rollout": {
+            "steps": "10%:5m,50%:5m", "step": 1, "share": 10, "is_paused": false, "left_ms": 90_000,
+        },
+        "evidence": {
+            "new": side(200, 1.5), "old": side(1_800, 0.1), "finding": "pass",
+            "reason": "no worse so far",
+        },
+    });
+    Message::Trials(vec![serde_json::from_value(trial).unwrap()])
+}
+
+#[test]
+fn a_rollout_has_both_tags_side_by_side_with_the_verdict() {
+    let mut model = model();
+    model.update(trial());
+    let expected = "\
+ON TRIAL                     SHARE RATE/S REQUESTS  FAILED    P95
+example.com: rollout a → old, step 1 of 2, 90 s left
+  a                            90%     20     1800    0.1%   12ms
+  old                          10%      0      200    1.5%   12ms
+  no worse: no worse so far
+";
+    let frame = frame(&model, 80);
+    assert!(frame.contains(expected), "{frame}");
+    let screen = screen(&model, 80, 24);
+    assert!(screen.contains(expected), "{screen}");
+    assert!(screen.contains("a abort  p promote"), "{screen}");
+}
+
+#[test]
+fn one_key_ends_a_rollout_after_a_confirmation() {
+    let mut model = model();
+    assert_eq!(press(&mut model, KeyCode::Char('a')), Action::None);
+    assert!(screen(&model, 80, 24).contains("nothing is on trial here"));
+    model.update(trial());
+    for (key, action) in
+        [('a', Action::Abort(name("example.com"))), ('p', Action::Promote(name("example.com")))]
+    {
+        press(&mut model, KeyCode::Char(key));
+        assert!(screen(&model, 80, 24).contains("y yes  n no"));
+        assert_eq!(press(&mut model, KeyCode::Char('n')), Action::None);
+        press(&mut model, KeyCode::Char(key));
+        assert_eq!(press(&mut model, KeyCode::Char('y')), action);
+        model.update(Message::Ended("done".to_owned(), true));
+    }
+}

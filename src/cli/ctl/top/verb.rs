@@ -88,9 +88,10 @@ impl TopArgs {
 
     async fn look(&self, session: &mut Session<'_>, model: &mut Model) -> Result<(), Problem> {
         let looked = feed::look(session.socket(), &model.question()).await;
-        let (report, events) =
+        let (report, trials, events) =
             looked.map_err(|error| Problem::calling("show the figures", error))?;
         let of = model.open.clone();
+        model.update(Message::Trials(trials));
         model.update(Message::Report { of, report: Box::new(report) });
         model.update(Message::Events(events));
         Ok(())

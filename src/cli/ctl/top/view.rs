@@ -4,6 +4,7 @@ mod columns;
 mod lists;
 mod opened;
 mod section;
+mod trials;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -15,7 +16,7 @@ use super::look::Look;
 use super::model::{Doing, Mode, Model, Planned};
 use crate::cli::ctl::figures::{millis, number, share};
 use crate::cli::table::{Tone, count, join, printable, shortened};
-use crate::model::with_unicode_names;
+use crate::model::{TrialReport, with_unicode_names};
 
 /// Draws everything. A `whole` frame is printed as text: without a cursor and keys.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look, whole: bool) {
@@ -65,14 +66,19 @@ fn gaps(wanted: &[usize]) -> usize {
     wanted.iter().filter(|wanted| **wanted > 0).count().saturating_sub(1)
 }
 
-fn sections(model: &Model, width: u16, look: Look, whole: bool) -> [Section<'_>; 3] {
+fn sections(model: &Model, width: u16, look: Look, whole: bool) -> [Section<'_>; 4] {
     let width = usize::from(width);
     let main = match (&model.open, model.opened()) {
         (Some(_), Some(domain)) => opened::domain(domain, width, look),
         (Some(domain), None) => waiting(format!("{}: asking the server", domain.shown())),
         (None, _) => lists::domains(model, width, look, whole),
     };
-    [main, lists::backends(model, width, look), lists::events(model, width, look)]
+    [
+        trials::section(model, width, look),
+        main,
+        lists::backends(model, width, look),
+        lists::events(model, width, look),
+    ]
 }
 
 fn waiting<'a>(text: String) -> Section<'a> {
@@ -81,9 +87,9 @@ fn waiting<'a>(text: String) -> Section<'a> {
 
 /// Shares out the room: something to each, the rest to the first that want it. What is last goes first
 /// where there is too little.
-fn heights(room: usize, wanted: [usize; 3]) -> [usize; 3] {
-    let least = [4, 1 + (room / 5).max(2), 1 + (room / 6).max(2)];
-    let mut heights = [0; 3];
+fn heights(room: usize, wanted: [usize; 4]) -> [usize; 4] {
+    let least = [1 + trials::LINES, 4, 1 + (room / 5).max(2), 1 + (room / 6).max(2)];
+    let mut heights = [0; 4];
     let mut left = room;
     for (height, (wanted, least)) in heights.iter_mut().zip(wanted.into_iter().zip(least)) {
         let part = wanted.min(least);
@@ -152,9 +158,16 @@ fn footer<'a>(model: &Model, area: Rect, look: Look) -> Vec<Line<'a>> {
             }
             None => "y yes  n no".to_owned(),
         },
+        Mode::End { .. } => "y yes  n no".to_owned(),
         Mode::Search => "Enter keep  Esc clear".to_owned(),
         Mode::Tag { .. } => "Enter plan  Esc cancel".to_owned(),
         Mode::Help => "any key: back".to_owned(),
+        Mode::Browse if model.trial().is_some() && model.open.is_some() => {
+            "q quit  ? help  Esc back  S switch  u undo  a abort  p promote".to_owned()
+        }
+        Mode::Browse if model.trial().is_some() => {
+            "q quit  ? help  ↑↓ choose  Enter open  S switch  u undo  a abort  p promote".to_owned()
+        }
         Mode::Browse if model.open.is_some() => {
             "q quit  ? help  Esc back  w window  S switch  u undo".to_owned()
         }
@@ -179,6 +192,7 @@ fn said<'a>(model: &Model, width: usize, look: Look) -> Option<Line<'a>> {
     };
     match (&model.mode, &model.doing) {
         (Mode::Confirm(planned), _) => line(&question(planned), Tone::Unsure),
+        (Mode::End { trial, promote }, _) => line(&end_question(trial, *promote), Tone::Unsure),
         (Mode::Tag { domain, typed }, _) => {
             let tags = join(model.tags_beside_live(domain));
             let domain = domain.shown();
@@ -209,6 +223,17 @@ fn question(planned: &Planned) -> String {
     format!("{verb} {}?", steps.collect::<Vec<_>>().join("; "))
 }
 
+/// What the end of a trial means, in a line.
+fn end_question(trial: &TrialReport, promote: bool) -> String {
+    let TrialReport { kind, from, to, .. } = trial;
+    let domains = trials::domains(trial);
+    if promote {
+        format!("promote {to} at {domains}? It becomes live alone, whatever its {kind} says")
+    } else {
+        format!("abort the {kind} of {to} at {domains}? Every client gets {from} again")
+    }
+}
+
 fn help<'a>(look: Look) -> Vec<Line<'a>> {
     let keys = [
         ("↑ ↓  k j", "choose a domain; Page Up, Page Down, Home, End"),
@@ -219,6 +244,8 @@ fn help<'a>(look: Look) -> Vec<Line<'a>> {
         ("w", "figures of the last 10 s, 60 s, or since the start"),
         ("S", "switch the domain to its other tag, after a confirmation"),
         ("u", "undo: back to the previous tag, after a confirmation"),
+        ("a", "abort the rollout or the guard, after a confirmation"),
+        ("p", "promote: make the tag that is rolled out live alone"),
         ("q  Ctrl-C", "quit; running operations go on at the server"),
     ];
     let line = |(key, what): (&'static str, &'static str)| {

@@ -5,7 +5,7 @@ use std::mem;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Action, Doing, Mode, Model, Planned};
-use crate::model::Word;
+use crate::model::{TrialKind, Word};
 
 impl Model {
     pub(super) fn key(&mut self, key: KeyEvent) -> Action {
@@ -40,6 +40,7 @@ impl Model {
                 _ => Action::None,
             },
             Mode::Confirm(_) => self.answer(key.code),
+            Mode::End { .. } => self.answer_end(key.code),
         }
     }
 
@@ -78,6 +79,8 @@ impl Model {
             }
             KeyCode::Char('S') => return self.plan(false),
             KeyCode::Char('u') => return self.plan(true),
+            KeyCode::Char('a') => self.ask_end(false),
+            KeyCode::Char('p') => self.ask_end(true),
             _ => {}
         }
         Action::None
@@ -138,6 +141,45 @@ impl Model {
             // Neither: ignored.
             _ => {
                 self.mode = Mode::Confirm(planned);
+                Action::None
+            }
+        }
+    }
+
+    /// Asks whether a trial is to end.
+    fn ask_end(&mut self, promote: bool) {
+        if matches!(self.doing, Doing::Busy(_)) {
+            return;
+        }
+        let Some(trial) = self.trial().cloned() else {
+            self.doing = Doing::Ended("nothing is on trial here".to_owned(), false);
+            return;
+        };
+        if promote && trial.kind == TrialKind::Guard {
+            let how = format!("{} is live already: its guard ends by itself", trial.to);
+            self.doing = Doing::Ended(how, false);
+            return;
+        }
+        self.mode = Mode::End { trial: Box::new(trial), promote };
+    }
+
+    fn answer_end(&mut self, key: KeyCode) -> Action {
+        let Mode::End { trial, promote } = mem::replace(&mut self.mode, Mode::Browse) else {
+            return Action::None;
+        };
+        match key {
+            KeyCode::Char('y' | 'Y') => {
+                let Some(domain) = trial.domains.first().cloned() else { return Action::None };
+                self.doing = Doing::Busy("asking the server".to_owned());
+                if promote { Action::Promote(domain) } else { Action::Abort(domain) }
+            }
+            KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc => {
+                self.doing = Doing::Ended("nothing was changed".to_owned(), true);
+                Action::None
+            }
+            // Neither: ignored.
+            _ => {
+                self.mode = Mode::End { trial, promote };
                 Action::None
             }
         }

@@ -12,8 +12,8 @@ use crate::cli::ctl::stats::standing;
 use crate::cli::ctl::top::look::Look;
 use crate::cli::ctl::top::model::Model;
 use crate::cli::time::timestamp;
-use crate::model::{DomainMode, Event};
-use crate::rpc::methods::stats::{BackendStats, DomainStats, Figures};
+use crate::model::{DomainMode, Event, Share};
+use crate::rpc::methods::stats::{BackendStats, DomainStats, Figures, TagStats};
 
 /// Ticks of the last minute.
 pub(super) const BARS: usize = 12;
@@ -95,12 +95,15 @@ pub(super) fn domains<'a>(model: &Model, width: usize, look: Look, whole: bool) 
     Section { title, lines, cursor: cursor.unwrap_or_default() }
 }
 
-/// The live tag, and the one that is still draining.
+/// The live tag, those that have a share beside it, and the one that is still draining.
 fn live(of: &DomainStats) -> String {
-    let draining = of.tags.iter().find(|tag| !tag.live && tag.figures.in_flight > 0);
-    match draining {
-        Some(old) => format!("{}→{}", old.tag, of.live),
-        None => of.live.to_string(),
+    let has_share = |tag: &&TagStats| !tag.live && tag.share > Share::NONE;
+    let beside: String =
+        of.tags.iter().filter(has_share).map(|of| format!("+{} {}", of.tag, of.share)).collect();
+    let mut left = of.tags.iter().filter(|tag| !tag.live && tag.share == Share::NONE);
+    match left.find(|tag| tag.figures.in_flight > 0) {
+        Some(old) => format!("{}→{}{beside}", old.tag, of.live),
+        None => format!("{}{beside}", of.live),
     }
 }
 

@@ -9,7 +9,7 @@ use super::section::Section;
 use crate::cli::ctl::domain_view::tone;
 use crate::cli::ctl::figures::{bars, bytes, count, millis, number, share};
 use crate::cli::ctl::top::look::Look;
-use crate::model::DomainMode;
+use crate::model::{DomainMode, Share};
 use crate::rpc::methods::stats::{DomainStats, Figures, TagStats};
 
 /// Columns of one tag, of a figure's name.
@@ -58,7 +58,10 @@ fn title<'a>(of: &DomainStats, look: Look) -> Line<'a> {
 }
 
 fn head(tag: &TagStats, look: Look) -> Value {
+    let is_part = tag.share > Share::NONE && tag.share < Share::ALL;
     match (tag.live, tag.figures.in_flight) {
+        (true, _) if is_part => Value(format!("{} (live {})", tag.tag, tag.share), look.title()),
+        (false, _) if is_part => Value(format!("{} ({})", tag.tag, tag.share), look.title()),
         (true, _) => Value(format!("{} (live)", tag.tag), look.title()),
         (false, 0) => Value(tag.tag.to_string(), Style::new()),
         (false, _) => Value(format!("{} (draining)", tag.tag), Style::new()),
