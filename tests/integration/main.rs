@@ -59,6 +59,7 @@ mod routing;
 mod secrets;
 mod shutdown;
 pub(crate) mod soak;
+mod state;
 mod stats;
 mod streams;
 mod switch;
