@@ -12,6 +12,7 @@ mod backend;
 mod backend_addr;
 mod backend_options;
 mod balance;
+mod carried;
 mod certificate;
 mod change;
 mod deploy;
@@ -67,6 +68,10 @@ pub use backend::{Backend, BackendId, BackendState};
 pub use backend_addr::BackendAddr;
 pub use backend_options::{BackendOptions, from_stored as stored_backend_options};
 pub use balance::Balance;
+pub use carried::{
+    BackendTraffic, Carried, ObservedBackend, RecentTraffic, StepTraffic, TagTraffic, TicketSecret,
+    TicketSecrets, UsedRate, UsedRates,
+};
 pub use certificate::{
     CertificateFacts, CertificateNews, CertificateReport, CertificateSource, CertificateState,
     ChallengeKind, KeyType, TlsMode,

@@ -13,10 +13,12 @@ mod pause_line;
 mod pool;
 mod publication;
 mod queue;
+mod rate_store;
 mod rates;
 mod snapshot;
 mod switches;
 mod traffic;
+mod used_rates;
 
 pub use app_node::AppNode;
 pub use backend_node::BackendNode;
@@ -32,3 +34,4 @@ pub use rates::{Allowance, Rates};
 pub use snapshot::{ReadyMade, Snapshot};
 pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};
+pub(crate) use used_rates::{resume_rates, used_rates};
