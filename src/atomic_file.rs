@@ -21,7 +21,7 @@ const UNFINISHED: &str = ".unfinished-";
 /// # Errors
 /// When a step fails; `path` then is what it was.
 pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    write_by(path, content, |file| file.persist(path))
+    write_by(path, |file| file.write_all(content), |file| file.persist(path))
 }
 
 /// As [`write`], with the mode that the file is to have, and in the place of another file only if
@@ -35,24 +35,46 @@ pub(crate) fn write_with_mode(
     mode: u32,
     replaces: bool,
 ) -> io::Result<()> {
-    write_by(path, content, |file| {
-        if let Err(error) = file.as_file().set_permissions(Permissions::from_mode(mode)) {
-            return Err(PersistError { error, file });
-        }
-        if replaces { file.persist(path) } else { file.persist_noclobber(path) }
-    })
+    write_by(
+        path,
+        |file| file.write_all(content),
+        |file| {
+            if let Err(error) = file.as_file().set_permissions(Permissions::from_mode(mode)) {
+                return Err(PersistError { error, file });
+            }
+            if replaces { file.persist(path) } else { file.persist_noclobber(path) }
+        },
+    )
 }
 
-fn write_by(
+/// As [`write`], of what `write` writes piece by piece, and in the place of another file only if `replaces`.
+///
+/// # Errors
+/// As [`write_with_mode`], and those of `write`.
+pub(crate) fn write_filled<E: From<io::Error>>(
     path: &Path,
-    content: &[u8],
+    replaces: bool,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
+    write_by(
+        path,
+        write,
+        |file| {
+            if replaces { file.persist(path) } else { file.persist_noclobber(path) }
+        },
+    )
+}
+
+fn write_by<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
     rename: impl FnOnce(NamedTempFile) -> Result<File, PersistError>,
-) -> io::Result<()> {
+) -> Result<(), E> {
     let directory = parent_of(path);
     // Of mode 0600 from its beginning, and gone when it is not renamed.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
     crash_point("file");
-    file.write_all(content)?;
+    write(file.as_file_mut())?;
     crash_point("file.written");
     file.as_file().sync_all()?;
     crash_point("file.synced");
@@ -61,6 +83,17 @@ fn write_by(
     sync(directory)?;
     crash_point("file.done");
     Ok(())
+}
+
+/// Moves a file or directory to where nothing is, on the same file system, and syncs both ends.
+///
+/// # Errors
+/// When it can't be moved.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    crash_point("file.move");
+    fs::rename(from, to)?;
+    sync(parent_of(from))?;
+    sync(parent_of(to))
 }
 
 /// Removes a file that may be gone already, and syncs that.
@@ -168,7 +201,11 @@ fn parent_of(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-fn sync(directory: &Path) -> io::Result<()> {
+/// Has what was made, renamed or removed in a directory outlive a power cut.
+///
+/// # Errors
+/// When the disk fails.
+pub(crate) fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 

@@ -12,6 +12,7 @@
 mod accept;
 pub mod acme;
 mod atomic_file;
+mod backup;
 mod certs;
 pub mod cli;
 pub mod clock;

@@ -77,11 +77,13 @@ rpc:
     fault: .catalogue .dispatch .envelope .run .version certs control hand_over tokens
 
 rest: exposition rpc rpc::catalogue rpc::envelope rpc::methods state tokens
+# Files alone: nothing of it runs in a server.
+backup: acme config proxy store tls tokens
 server: acme certs config control exposition hand_over health proxy proxy::explain rest rollout rpc state stats store tls tokens
 demo: config rpc::client rpc::methods server upstream
 # Configs of other proxies: pure, what it reads comes through a trait.
 translate:
-cli: config demo rpc::client rpc::envelope server translate
+cli: backup config demo rpc::client rpc::envelope server translate
 cli::ctl: cli config::default_admin_socket rpc::client rpc::envelope rpc::methods
 cli::completions: cli cli::ctl rpc::catalogue rpc::client rpc::methods
 ";

@@ -239,6 +239,11 @@ fn read(path: &Path) -> io::Result<Option<AccountFile>> {
     }
 }
 
+/// Whether a text is what is kept of an account.
+pub(super) fn is_account(json: &[u8]) -> serde_json::Result<()> {
+    serde_json::from_slice::<AccountFile>(json).map(drop)
+}
+
 fn write(path: &Path, file: &AccountFile) -> io::Result<()> {
     storage::write(path, &serde_json::to_vec_pretty(file)?)
 }

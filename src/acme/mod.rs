@@ -23,6 +23,7 @@ mod prove;
 mod renewal;
 pub(crate) mod schedule;
 pub(crate) mod storage;
+mod survey;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -39,3 +40,4 @@ pub(crate) use order::OrderRequest;
 pub(crate) use renewal::RenewalWindow;
 pub(crate) use storage::{Loaded, Stored};
 pub use storage::{Meta, Storage};
+pub(crate) use survey::{Survey, own_directories};

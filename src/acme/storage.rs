@@ -30,6 +30,7 @@ use crate::atomic_file;
 use crate::model::{Attempt, ChallengeKind, DomainName};
 use crate::plain_file::{self, MAX_PEM_BYTES};
 pub(crate) use bundles::Bundles;
+pub(super) use layout::IMPORTED;
 
 /// The files below `cache_dir`. A clone means the same ones.
 #[derive(Debug, Clone)]
@@ -220,6 +221,11 @@ impl Storage {
     fn order(&self, directory_url: &str, name: &DomainName) -> PathBuf {
         self.ca(directory_url).join("orders").join(layout::file(name, "json"))
     }
+}
+
+/// The bundles in a directory.
+pub(super) fn bundles_of(directory: PathBuf) -> Bundles {
+    Bundles(directory)
 }
 
 /// Writes a file into a directory that is made when it is missing.

@@ -16,6 +16,7 @@ use super::init::{self, InitArgs};
 use super::man::{self, ManArgs};
 use super::schema::{self, SchemaArgs};
 use super::serve::{self, ServeArgs};
+use super::state::{self, StateArgs};
 
 /// An edge proxy that moves live traffic between versions of a web application.
 #[derive(Debug, Parser)]
@@ -34,6 +35,7 @@ enum Command {
     From(FromArgs),
     Demo(DemoArgs),
     Ctl(CtlArgs),
+    State(StateArgs),
     HashPassword(HashPasswordArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -51,6 +53,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             Command::From(args) => from::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Ctl(args) => ctl::run(args),
+            Command::State(args) => state::run(&args),
             Command::HashPassword(args) => hash_password::run(&args),
             Command::Completions(args) => completions::run(&args, Cli::command()),
             Command::Man(args) => man::run(&args, Cli::command()),
@@ -180,7 +183,7 @@ mod tests {
         let mut seen = Vec::new();
         let root = Cli::command();
         walk(root.find_subcommand("ctl").expect("it exists"), "vhost ctl", &mut seen);
-        for verb in ["serve", "check", "schema", "init", "from", "hash-password"] {
+        for verb in ["serve", "check", "schema", "init", "from", "state", "hash-password"] {
             let command = root.find_subcommand(verb).expect("it exists");
             walk(command, &format!("vhost {verb}"), &mut Vec::new());
         }

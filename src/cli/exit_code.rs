@@ -151,6 +151,8 @@ is in another app or in none; or it was live, and another switch or an undo came
 drain had ended
     6  not healthy in time, nothing changed; or no certificate in time
     7  switched, but not drained in time
+    8  the new tag was worse by its own traffic, and was rolled back
+    9  the traffic did not say whether the new tag is worse
   130  interrupted; the server goes on"
         );
     }

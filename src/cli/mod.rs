@@ -18,6 +18,7 @@ mod problem;
 mod progress;
 mod schema;
 mod serve;
+mod state;
 mod table;
 mod time;
 mod words;

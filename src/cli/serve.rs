@@ -216,6 +216,8 @@ fn exit_code(error: &ServerError) -> ExitCode {
     match error {
         ServerError::Apply(_) => ExitCode::Usage,
         ServerError::Listen { .. }
+        | ServerError::SelfRequest { .. }
+        | ServerError::Overlaps { .. }
         | ServerError::AccessLog(_)
         | ServerError::Store(_)
         | ServerError::Tokens(_)

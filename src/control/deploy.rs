@@ -82,6 +82,8 @@ impl ControlPlane {
             .await;
         let (plan, applied, left, gate_ms, switch_ms) = match committed {
             Ok(committed) => committed,
+            // The process that has taken over has written to the history that it was cut off.
+            Err(ControlError::TakenOver) => return Err(ControlError::TakenOver),
             Err(error) => {
                 let outcome = Outcome::GateFailed { cause: error.to_string() };
                 self.count_end(&first.steps, SwitchEnd::GateFailed);
@@ -321,7 +323,8 @@ impl ControlPlane {
             let timeout = deadline.saturating_duration_since(Instant::now());
             let (percent, probe) = (self.options().min_healthy_percent, &self.inner.probe);
             let pool = PoolName::new(Some(&of.app), &of.to);
-            gate::prove(next, &pool, percent, timeout, probe, on_change).await?;
+            let gate = gate::prove(next, &pool, percent, timeout, probe, on_change);
+            self.unless_taken_over(gate).await?;
         }
         Ok(())
     }

@@ -434,7 +434,9 @@ pub(crate) enum ControlError {
     #[error("the change could not be saved")]
     Store(#[from] StoreError),
     /// Another process is the server now.
-    #[error("the server was upgraded while this waited; nothing was changed by it")]
+    #[error(
+        "the server was upgraded while this was under way: it was given up, and has changed nothing"
+    )]
     TakenOver,
     /// The server is stopping.
     #[error("the server is stopping")]

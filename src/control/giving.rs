@@ -25,7 +25,7 @@ impl ControlPlane {
         T: Send + 'static,
         E: Send + 'static,
     {
-        self.with_writer(move |writer, reader| {
+        let given = self.with_writer(move |writer, reader| {
             let given = writer.store.give_away()?;
             let offered = offer(&reader.load());
             if offered.is_ok() {
@@ -41,8 +41,25 @@ impl ControlPlane {
                 return Err(error.into());
             }
             Ok(offered)
-        })
-        .await
+        });
+        let given = given.await;
+        if given.as_ref().is_ok_and(Result::is_ok) {
+            self.inner.over.send_replace(true);
+        }
+        given
+    }
+
+    /// Waits for a gate, or until another process has taken over: what passes it then could not be committed any more.
+    pub(super) async fn unless_taken_over<T>(
+        &self,
+        gate: impl Future<Output = Result<T, ControlError>>,
+    ) -> Result<T, ControlError> {
+        let mut over = self.inner.over.subscribe();
+        tokio::select! {
+            biased;
+            _ = over.wait_for(|over| *over) => Err(ControlError::TakenOver),
+            passed = gate => passed,
+        }
     }
 
     /// Calls `first` with the current state, and calls `follow` for each later change. None comes in between.

@@ -60,6 +60,8 @@ pub(super) struct Inner {
     pub(super) elsewhere: Elsewhere,
     /// The number of the newest event when this process began.
     pub(super) started_with: u64,
+    /// Turns to true when another process has taken over.
+    pub(super) over: watch::Sender<bool>,
     /// Takes the outcomes of drains once another process has taken over.
     pub(super) outcomes: OnceLock<TellOutcome>,
     pub(super) claims: Claims,
@@ -139,6 +141,7 @@ impl ControlPlane {
                 metrics,
                 elsewhere,
                 started_with,
+                over: watch::Sender::new(false),
                 outcomes: OnceLock::new(),
                 claims,
                 written,

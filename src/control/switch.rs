@@ -111,6 +111,8 @@ impl ControlPlane {
         };
         let proven = match self.pass_gate(&plan.steps, &options, &progress).await {
             Ok(proven) => proven,
+            // It is not this process that writes the history.
+            Err(ControlError::TakenOver) => return Err(ControlError::TakenOver),
             Err(error) => {
                 self.count_end(&plan.steps, SwitchEnd::GateFailed);
                 let outcome = Outcome::GateFailed { cause: error.to_string() };
@@ -238,7 +240,8 @@ impl ControlPlane {
                 progress(SwitchProgress::Checking { healthy, needed, total });
             };
             let probe = &self.inner.probe;
-            proven.extend(gate::prove(&snapshot, pool, percent, timeout, probe, report).await?);
+            let gate = gate::prove(&snapshot, pool, percent, timeout, probe, report);
+            proven.extend(self.unless_taken_over(gate).await?);
         }
         Ok(Some(proven))
     }

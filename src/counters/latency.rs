@@ -158,6 +158,16 @@ impl LatencyCells {
 pub struct PackedCells(Box<[(u16, u64)]>);
 
 impl PackedCells {
+    /// With these counts of cells; those of no cell are left out.
+    pub fn of(counts: &[(u16, u64)]) -> Self {
+        Self(counts.iter().copied().filter(|(cell, _)| usize::from(*cell) < CELLS).collect())
+    }
+
+    /// The cells that have any, with their counts.
+    pub fn counts(&self) -> &[(u16, u64)] {
+        &self.0
+    }
+
     /// How many durations there are.
     pub fn total(&self) -> u64 {
         self.0.iter().map(|(_, count)| count).sum()

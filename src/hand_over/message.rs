@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BackendAddr, BackendId, Change, HealthReport, Outcome};
+use crate::model::{Carried, Change, Outcome};
 
 /// The version of the messages. One who speaks another is refused.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -16,10 +16,7 @@ pub(crate) enum Incumbent {
     /// First of all, with its listening sockets.
     Hello(Hello),
     /// The state directory is the successor's: nobody else writes there.
-    State {
-        /// What is known of the backends.
-        backends: Vec<ObservedBackend>,
-    },
+    State(Carried),
     /// From now on the successor serves.
     Serve,
 }
@@ -50,6 +47,9 @@ pub(crate) struct Hello {
     pub pid: u32,
     /// The sockets that come along, in their order.
     pub sockets: Vec<HeldSocket>,
+    /// The program of upgrades that name none, where it is another one than that of whoever speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
     /// Processes that it has replaced and that serve what they have. Their channels come along behind the sockets.
     pub replaced: Vec<ReplacedProcess>,
 }
@@ -92,17 +92,6 @@ pub(crate) struct Refusal {
     pub error: String,
     /// What to do about it.
     pub hint: Option<String>,
-}
-
-/// What is known of a backend.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ObservedBackend {
-    /// The backend.
-    pub id: BackendId,
-    /// Where: what was observed of another address is void.
-    pub address: BackendAddr,
-    /// How it is.
-    pub health: HealthReport,
 }
 
 /// What the process that serves says to one that was replaced.
@@ -175,4 +164,35 @@ pub(crate) struct OnBackend {
     pub backend: String,
     /// Its requests.
     pub requests: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A version of before knows backends alone, and passes over what it doesn't know.
+    #[test]
+    fn the_state_is_understood_by_versions_of_before_and_theirs_by_this_one() {
+        #[derive(Deserialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        enum Before {
+            State { backends: Vec<ObservedBefore> },
+        }
+        #[derive(Deserialize)]
+        struct ObservedBefore {
+            id: String,
+        }
+        let health = json!({ "status": "healthy" });
+        let backend = json!({ "id": "a1", "address": "127.0.0.1:1", "health": health });
+        let before = json!({ "kind": "state", "backends": [backend] });
+        let understood = serde_json::from_value(before).expect("it is understood");
+        let Incumbent::State(carried) = understood else { panic!("another message") };
+        assert_eq!(carried.backends.len(), 1);
+        assert!(carried.tickets.is_none());
+        let now = serde_json::to_string(&Incumbent::State(carried)).unwrap();
+        let Before::State { backends } = serde_json::from_str(&now).expect("it is understood");
+        assert_eq!(backends[0].id, "a1");
+    }
 }

@@ -10,6 +10,6 @@ mod message;
 pub(crate) use channel::{Channel, ChannelError};
 pub(crate) use error::UpgradeError;
 pub(crate) use message::{
-    Aftermath, HeldSocket, Hello, Incumbent, Lead, ObservedBackend, OnBackend, OnTag, PROTOCOL,
-    Prepared, Refusal, ReplacedProcess, Running, Successor,
+    Aftermath, HeldSocket, Hello, Incumbent, Lead, OnBackend, OnTag, PROTOCOL, Prepared, Refusal,
+    ReplacedProcess, Running, Successor,
 };

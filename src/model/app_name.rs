@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{ParseError, Tag, text};
 
 text! {
@@ -32,7 +34,7 @@ fn check_name(text: &str) -> Result<(), ParseError> {
 }
 
 /// Which pool: a tag of an app, or a tag of what is in no app.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PoolName {
     /// The app, if any.
     pub app: Option<AppName>,

@@ -13,6 +13,7 @@ mod backend_addr;
 mod backend_options;
 mod balance;
 mod beside;
+mod carried;
 mod certificate;
 mod change;
 mod deploy;
@@ -76,6 +77,10 @@ pub use backend_addr::BackendAddr;
 pub use backend_options::{BackendOptions, from_stored as stored_backend_options};
 pub use balance::Balance;
 pub use beside::Beside;
+pub use carried::{
+    BackendTraffic, Carried, ObservedBackend, RecentTraffic, StepTraffic, TagTraffic, TicketSecret,
+    TicketSecrets, UsedRate, UsedRates,
+};
 pub use certificate::{
     CertificateFacts, CertificateNews, CertificateReport, CertificateSource, CertificateState,
     ChallengeKind, KeyType, TlsMode,

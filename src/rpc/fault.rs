@@ -100,14 +100,13 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::FileNameTaken { .. }
         | ControlError::FileUnserved { .. }
         | ControlError::AppInUse { .. }
+        | ControlError::TakenOver
         | ControlError::NeverStill => FaultKind::Conflict,
         ControlError::NoneReady { .. }
         | ControlError::GateFailed { .. }
         | ControlError::NotHealthy { .. } => FaultKind::Unhealthy,
         ControlError::NotDrained { .. } | ControlError::NotRemoved { .. } => FaultKind::Timeout,
-        ControlError::Store(_) | ControlError::TakenOver | ControlError::Stopping => {
-            FaultKind::Internal
-        }
+        ControlError::Store(_) | ControlError::Stopping => FaultKind::Internal,
     }
 }
 

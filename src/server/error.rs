@@ -23,6 +23,25 @@ pub(crate) enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// This process doesn't answer itself.
+    #[error("a request of the new process to itself got no answer ({of})")]
+    SelfRequest {
+        /// What was asked for.
+        of: &'static str,
+        /// What came of it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server before listens at an address that this one would be part of, or the other way round.
+    #[error("cannot listen on `{address}` (`{key}`): the running server listens on `{held}`")]
+    Overlaps {
+        /// The key of the config file.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Where the running server listens, as its config had it.
+        held: String,
+    },
     /// The access log can't be opened.
     #[error(transparent)]
     AccessLog(#[from] TelemetryError),
@@ -102,6 +121,11 @@ impl ServerError {
                 }
                 _ => format!("change `{key}`"),
             }),
+            Self::Overlaps { address, .. } => Some(format!(
+                "an upgrade can't exchange addresses that overlap: keep the old one, or restart the server, which \
+                 refuses connections to port {} for a moment",
+                address.port()
+            )),
             Self::AccessLog(error) => error.hint(),
             Self::Store(error) => Some(error.hint()),
             Self::Tokens(error) => error.hint(),
@@ -130,6 +154,9 @@ impl ServerError {
             ),
             Self::HostServices(_) => {
                 Some("make `sticky.key` there readable for the server's user, or remove it".into())
+            }
+            Self::SelfRequest { .. } => {
+                Some("its lines in the log may say why; the server goes on as it was".into())
             }
             Self::Serve(_) | Self::Tls(_) | Self::HandOver(_) => None,
             Self::Activation(_) => {

@@ -10,7 +10,7 @@ use crate::certs::{CertSettings, Certificates, Journal, Opened};
 use crate::config::{Config, IssuerSettings, LetsEncryptSettings};
 use crate::proxy::Https;
 use crate::state::Reader;
-use crate::tls::{CertStore, Serving};
+use crate::tls::{CertStore, Serving, Tickets};
 
 /// The directory of our own CA, in the state directory.
 const AUTHORITY: &str = "ca";
@@ -29,6 +29,13 @@ pub(super) struct Opening {
 pub(super) struct Prepared {
     storage: Storage,
     serving: Serving,
+}
+
+impl Prepared {
+    /// The keys of session tickets.
+    pub(super) fn tickets(&self) -> &Tickets {
+        self.serving.tickets()
+    }
 }
 
 /// Makes ready what may not be there to be had. Blocks.

@@ -67,7 +67,15 @@ fn bind_all<L>(
     let addresses = config.listeners().filter(|(of, _)| *of == key).map(|(_, address)| address);
     let bind = |wanted: ListenAddr| {
         let socket = sockets.listen(key, wanted).and_then(&listener);
-        socket.map_err(|source| ServerError::Listen { key, address: wanted.address, source })
+        socket.map_err(|source| {
+            let address = wanted.address;
+            match sockets.held_by_predecessor(address.port()) {
+                Some(held) if source.kind() == io::ErrorKind::AddrInUse => {
+                    ServerError::Overlaps { key, address, held }
+                }
+                _ => ServerError::Listen { key, address, source },
+            }
+        })
     };
     addresses.map(bind).collect()
 }
@@ -89,7 +97,7 @@ impl Listeners {
 }
 
 impl Listener {
-    fn new(listener: TcpListener) -> io::Result<Self> {
+    pub(super) fn new(listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
         Ok(Self { address, open: Arc::default(), socket: Mutex::new(Some(listener)) })
     }

@@ -2,6 +2,7 @@
 
 mod activation;
 mod aftermath;
+mod carried;
 mod error;
 mod expose;
 mod https;
@@ -11,6 +12,8 @@ mod management;
 mod predecessor;
 mod preflight;
 mod process;
+mod program;
+mod prove;
 mod replaced;
 mod saved;
 mod secrets;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::SFlag;
@@ -12,9 +12,10 @@ use nix::sys::stat::SFlag;
 use super::sockets::{Held, Serves};
 use crate::clock::now_ms;
 use crate::hand_over::{
-    Channel, ChannelError, Hello, Incumbent, ObservedBackend, PROTOCOL, Prepared, Refusal,
-    ReplacedProcess, Successor,
+    Channel, ChannelError, Hello, Incumbent, PROTOCOL, Prepared, Refusal, ReplacedProcess,
+    Successor,
 };
+use crate::model::Carried;
 use crate::store::SCHEMA;
 
 /// Names the process that started this one to take over from it.
@@ -34,6 +35,7 @@ pub(crate) struct Predecessor {
     channel: Option<Channel>,
     pid: u32,
     sockets: Vec<Held>,
+    program: Option<PathBuf>,
     /// Those that it has replaced, with their channels.
     replaced: Vec<(ReplacedProcess, Channel)>,
 }
@@ -50,7 +52,8 @@ impl Predecessor {
         match Self::at_standard_input() {
             Err(ChannelError::Ended) => {
                 wait_until_gone(pid);
-                Ok(Some(Self { channel: None, pid, sockets: Vec::new(), replaced: Vec::new() }))
+                let (sockets, replaced) = (Vec::new(), Vec::new());
+                Ok(Some(Self { channel: None, pid, sockets, program: None, replaced }))
             }
             predecessor => predecessor.map(Some),
         }
@@ -69,7 +72,7 @@ impl Predecessor {
                 return Err(ChannelError::Foreign);
             }
         };
-        let Hello { pid, sockets, replaced, protocol: _ } = hello;
+        let Hello { pid, sockets, program, replaced, protocol: _ } = hello;
         let mut descriptors = channel.take_descriptors();
         if descriptors.len() != sockets.len() + replaced.len() {
             return Err(ChannelError::Foreign);
@@ -82,12 +85,17 @@ impl Predecessor {
         let replaced = replaced
             .map(|(is, channel)| (is, Channel::new(UnixStream::from(channel), Instant::now())))
             .collect();
-        Ok(Self { channel: Some(channel), pid, sockets, replaced })
+        Ok(Self { channel: Some(channel), pid, sockets, program, replaced })
     }
 
     /// The sockets that it has handed over.
     pub(super) fn take_sockets(&mut self) -> Vec<Held> {
         std::mem::take(&mut self.sockets)
+    }
+
+    /// The program of upgrades that name none.
+    pub(super) fn program(&self) -> Option<PathBuf> {
+        self.program.clone()
     }
 
     /// Whether it has not ended, as far as is known.
@@ -99,17 +107,14 @@ impl Predecessor {
     ///
     /// # Errors
     /// When it can't be understood.
-    pub(super) fn ask_for_state(
-        &mut self,
-        state_dir: &Path,
-    ) -> Result<Vec<ObservedBackend>, ChannelError> {
+    pub(super) fn ask_for_state(&mut self, state_dir: &Path) -> Result<Carried, ChannelError> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let state_dir = state_dir.to_owned();
         let prepared = Prepared { protocol: PROTOCOL, version, schema: SCHEMA, state_dir };
         match self.ask(&Successor::Prepared(prepared))? {
-            Some(Incumbent::State { backends }) => Ok(backends),
+            Some(Incumbent::State(carried)) => Ok(carried),
             Some(_) => Err(ChannelError::Foreign),
-            None => Ok(Vec::new()),
+            None => Ok(Carried::default()),
         }
     }
 

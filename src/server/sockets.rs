@@ -79,6 +79,8 @@ pub(super) struct Sockets {
     /// Handed to it, and not in use yet.
     inherited: Mutex<Vec<Held>>,
     has_inherited_admin: AtomicBool,
+    /// Handed to it, and closed.
+    unused: Mutex<Vec<HeldSocket>>,
     /// Those in use, to be handed on.
     held: Mutex<Vec<Held>>,
 }
@@ -94,7 +96,7 @@ impl Sockets {
     pub(super) fn listen(&self, key: &str, wanted: ListenAddr) -> io::Result<TcpListener> {
         let is = HeldSocket { key: key.to_owned(), address: text_of(wanted) };
         let socket = match self.take(&is) {
-            Some(socket) => StdListener::from(socket),
+            Some(socket) => listening(StdListener::from(socket))?,
             None => bound(wanted)?.listen(BACKLOG)?.into_std()?,
         };
         socket.set_nonblocking(true)?;
@@ -136,16 +138,39 @@ impl Sockets {
         Some(inherited.remove(place).socket)
     }
 
+    /// Where a socket listens that was handed over for this port, and that nothing has taken yet.
+    pub(super) fn held_by_predecessor(&self, port: u16) -> Option<String> {
+        let inherited = self.inherited.lock();
+        let mut addresses = inherited.iter().map(|held| &held.is.address);
+        let is_at = |address: &&String| {
+            let address = address.trim_end_matches(IPV6_ONLY).parse::<SocketAddr>();
+            address.is_ok_and(|address| address.port() == port)
+        };
+        addresses.find(is_at).cloned()
+    }
+
     /// Closes what was handed over and is not wanted.
     pub(super) fn close_unused(&self) {
         for Held { is, .. } in self.inherited.lock().drain(..) {
-            let (key, listen_addr) = (is.key, is.address);
+            let HeldSocket { key, address: listen_addr } = &is;
             tracing::warn!(
                 key,
                 listen_addr,
                 "nothing is served at this socket: the config has no address for it"
             );
+            self.unused.lock().push(is);
         }
+    }
+
+    /// What was handed over and is not wanted, for whoever asks how the server is.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let warning = |HeldSocket { key, address }: &HeldSocket| {
+            format!(
+                "the socket `{address}` (`{key}`) was handed to this server, and the config has no address for it: \
+                 nothing is served there"
+            )
+        };
+        self.unused.lock().iter().map(warning).collect()
     }
 
     /// Calls `with` with those in use.
@@ -157,6 +182,14 @@ impl Sockets {
     pub(super) fn close(&self) {
         self.held.lock().clear();
     }
+}
+
+/// A socket that was handed over, if it is one that listens: only then does accepting work.
+fn listening(socket: StdListener) -> io::Result<StdListener> {
+    if SockRef::from(&socket).is_listener()? {
+        return Ok(socket);
+    }
+    Err(io::Error::other("the socket that was handed over does not listen"))
 }
 
 /// Binds an address.

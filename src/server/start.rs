@@ -19,11 +19,11 @@ use super::settle::{
     and_try_files_again, and_upgrade_so, control_options, proxy_options, settle, upgrade_times,
 };
 use super::sockets::Sockets;
-use super::upgrade::{UpgradeTimes, Upgrades, upgrade_by};
-use super::watch::{
-    baseline_of, journal_to, keep_pages, observe, observed_before, prove_with, resolved,
+use super::upgrade::{Upgradable, UpgradeTimes, Upgrades, upgrade_by};
+use super::watch::{baseline_of, journal_to, keep_pages, observe, prove_with, resolved};
+use super::{
+    Configuration, Logs, ServerError, activation, carried, expose, https, management, prove,
 };
-use super::{Configuration, Logs, ServerError, activation, expose, https, management};
 use crate::clock::now_ms;
 use crate::config::{Config, Source};
 use crate::control::ControlPlane;
@@ -98,10 +98,10 @@ impl Server {
         if !takes_over && let Some(bound) = management.take() {
             management::serve(bound, &door, &control, &closed);
         }
-        let observed = predecessor
+        let carried = predecessor
             .as_mut()
             .map(|predecessor| predecessor.ask_for_state(&config.proxy.state_dir));
-        let observed = observed.transpose()?.unwrap_or_default();
+        let carried = carried.transpose()?.unwrap_or_default();
         let (store, saved) = if let Some(store) = store {
             store
         } else {
@@ -112,9 +112,11 @@ impl Server {
         // All that may fail is open; the file is applied to the state last.
         let mut files = std::mem::take(&mut config.peer_files);
         let (publisher, reader) = publish(&saved, &mut files);
-        observed_before(&reader.load(), &observed);
+        let tickets = opened.https.tickets().clone();
+        carried::resume(&carried, &reader.load(), &tickets);
         let metrics = Arc::new(Metrics::new(logs.dropped()));
-        let (checker, stats) = observe(&control, &config, &reader);
+        let (checker, stats) = observe(&control, &config, &reader, &carried);
+        drop(carried);
         let replaced = ReplacedProcesses::default();
         let plane = ControlPlane::new(
             store,
@@ -136,12 +138,16 @@ impl Server {
         let https = https::open(opened.https, &config, &listeners, &reader, journal_to(&plane));
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout_secs));
         let upgrade_times = Arc::new(ArcSwap::from_pointee(upgrade_times(&config)));
-        let warnings = keep_pages(&config, &hosts, &reader, &control);
+        let warnings = keep_pages(&config, &hosts, &reader, &control, &sockets);
         // One for all listeners: they share the connections to backends.
         let plain_port = listeners.http.first().map(|listener| listener.address().port());
         let explainer = Explainer::new(Arc::clone(&options), https.served.clone(), hosts.clone())
             .with_plain_port(plain_port);
         let pages = hosts.pages.clone();
+        if takes_over {
+            let https = https.served.as_ref();
+            prove::prove(&config, https, hosts.clone(), &traffic, &control)?;
+        }
         let front = proxy::front(
             Arc::clone(&options),
             reader.clone(),
@@ -149,15 +155,18 @@ impl Server {
             https.served.clone(),
             hosts,
         );
-        let upgrades = Upgrades::new(
-            config.proxy.state_dir.clone(),
-            plane.clone(),
-            Arc::clone(&sockets),
-            Arc::clone(&upgrade_times),
-            Arc::clone(&metrics),
-            replaced.clone(),
-            control.handle().clone(),
-        );
+        let upgrades = Upgrades::new(Upgradable {
+            state_dir: config.proxy.state_dir.clone(),
+            plane: plane.clone(),
+            sockets: Arc::clone(&sockets),
+            times: Arc::clone(&upgrade_times),
+            metrics: Arc::clone(&metrics),
+            replaced: replaced.clone(),
+            control: control.handle().clone(),
+            stats: stats.clone(),
+            tickets,
+            program: predecessor.as_ref().and_then(|predecessor| predecessor.program()),
+        });
         let trials = Trials::new(plane.clone(), reader.clone(), Arc::clone(&metrics));
         let facts = ServerFacts {
             started_ms: now_ms(),

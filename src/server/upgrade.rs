@@ -14,21 +14,23 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::aftermath;
 use super::predecessor::VARIABLE;
+use super::program::DefaultProgram;
 use super::replaced::ReplacedProcesses;
 use super::sockets::Sockets;
+use super::{aftermath, carried};
 use crate::clock::whole_millis;
 use crate::control::ControlPlane;
 use crate::counters::Metrics;
 use crate::hand_over::{
-    Channel, ChannelError, Hello, Incumbent, ObservedBackend, PROTOCOL, Prepared, Successor,
-    UpgradeError,
+    Channel, ChannelError, Hello, Incumbent, PROTOCOL, Prepared, Successor, UpgradeError,
 };
 use crate::model::{UpgradeProgress, UpgradeReport};
 use crate::rpc::UpgradeServer;
 use crate::state::Snapshot;
+use crate::stats::Stats;
 use crate::store::SCHEMA;
+use crate::tls::Tickets;
 
 /// How long the other process may take once it has the state.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -58,15 +60,24 @@ pub(crate) struct Upgrades {
     inner: Arc<Inner>,
 }
 
+/// What of a server its upgrade needs.
+pub(super) struct Upgradable {
+    pub(super) state_dir: PathBuf,
+    pub(super) plane: ControlPlane,
+    pub(super) sockets: Arc<Sockets>,
+    pub(super) times: Arc<ArcSwap<UpgradeTimes>>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) replaced: ReplacedProcesses,
+    pub(super) control: Handle,
+    pub(super) stats: Stats,
+    pub(super) tickets: Tickets,
+    /// The program of upgrades that name none, if the server before has said so.
+    pub(super) program: Option<PathBuf>,
+}
+
 struct Inner {
-    program: PathBuf,
-    state_dir: PathBuf,
-    plane: ControlPlane,
-    sockets: Arc<Sockets>,
-    times: Arc<ArcSwap<UpgradeTimes>>,
-    metrics: Arc<Metrics>,
-    replaced: ReplacedProcesses,
-    control: Handle,
+    program: DefaultProgram,
+    server: Upgradable,
     turn: tokio::sync::Mutex<()>,
     /// The process that is about to take over.
     child: Mutex<Option<Child>>,
@@ -86,28 +97,14 @@ struct Begun {
 }
 
 impl Upgrades {
-    pub(super) fn new(
-        state_dir: PathBuf,
-        plane: ControlPlane,
-        sockets: Arc<Sockets>,
-        times: Arc<ArcSwap<UpgradeTimes>>,
-        metrics: Arc<Metrics>,
-        replaced: ReplacedProcesses,
-        control: Handle,
-    ) -> Self {
+    pub(super) fn new(server: Upgradable) -> Self {
         let (turn, child, taken_over) =
             (tokio::sync::Mutex::default(), Mutex::default(), watch::Sender::default());
-        let program = program();
+        let program = DefaultProgram::of(server.program.clone());
         Self {
             inner: Arc::new(Inner {
                 program,
-                state_dir,
-                plane,
-                sockets,
-                times,
-                metrics,
-                replaced,
-                control,
+                server,
                 turn,
                 child,
                 taken_over,
@@ -119,11 +116,7 @@ impl Upgrades {
 
     /// Whether another program stands where this process's was.
     pub(crate) fn has_new_program(&self) -> bool {
-        use std::os::unix::fs::MetadataExt as _;
-        let inode =
-            |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
-        let there = inode(&self.inner.program);
-        there.is_some() && there != inode(Path::new("/proc/self/exe"))
+        self.inner.program.is_new()
     }
 
     /// Waits until another process has taken over.
@@ -154,9 +147,9 @@ impl Upgrades {
             return Err(UpgradeError::FirstProcess);
         }
         let started = Instant::now();
-        let times = **inner.times.load();
+        let times = **inner.server.times.load();
         let deadline = started + times.takes_over;
-        let program = program.unwrap_or_else(|| inner.program.clone());
+        let program = program.unwrap_or_else(|| inner.program.path.clone());
         tracing::info!(program = %program.display(), "upgrading");
         let start = {
             let (inner, program) = (Arc::clone(&inner), program.clone());
@@ -180,7 +173,7 @@ impl Upgrades {
                     }
                 }
             };
-            self.inner.plane.give_away(migrates, give).await
+            self.inner.server.plane.give_away(migrates, give).await
         };
         let given = given.map_err(UpgradeError::from).and_then(|given| given);
         let (channel, keeps_admin_socket, pause) = match given {
@@ -189,7 +182,11 @@ impl Upgrades {
         };
         // It goes on by itself.
         drop(inner.child.lock().take());
-        let service = aftermath::begin(channel, inner.plane.clone(), Arc::clone(&inner.metrics));
+        let service = aftermath::begin(
+            channel,
+            inner.server.plane.clone(),
+            Arc::clone(&inner.server.metrics),
+        );
         *inner.service.lock() = Some(service);
         let report = UpgradeReport {
             pid,
@@ -198,7 +195,7 @@ impl Upgrades {
             old_version: env!("CARGO_PKG_VERSION").to_owned(),
             pause_ms: whole_millis(pause),
             took_ms: whole_millis(started.elapsed()),
-            connections: inner.metrics.connections.count(),
+            connections: inner.server.metrics.connections.count(),
             drain_timeout_ms: whole_millis(times.drain),
         };
         tracing::info!(pid, version = report.version, took_ms = report.took_ms, "upgraded");
@@ -261,12 +258,13 @@ impl Inner {
         *self.child.lock() = Some(child);
         progress(UpgradeProgress::Started { pid });
         let mut channel = Channel::new(ours, deadline);
-        let replaced = self.replaced.to_hand_on();
-        self.sockets.with_held(|held| {
+        let replaced = self.server.replaced.to_hand_on();
+        self.server.sockets.with_held(|held| {
             let hello = Hello {
                 protocol: PROTOCOL,
                 pid: std::process::id(),
                 sockets: held.iter().map(|held| held.is.clone()).collect(),
+                program: Some(self.program.path.clone()),
                 replaced: replaced.iter().map(|(is, _)| is.clone()).collect(),
             };
             let sockets = held.iter().map(|held| held.socket.as_fd());
@@ -283,8 +281,8 @@ impl Inner {
         if protocol != PROTOCOL {
             return Err(ChannelError::Foreign.into());
         }
-        if state_dir != self.state_dir {
-            return Err(UpgradeError::OtherState { state_dir, own: self.state_dir.clone() });
+        if state_dir != self.server.state_dir {
+            return Err(UpgradeError::OtherState { state_dir, own: self.server.state_dir.clone() });
         }
         if schema < SCHEMA {
             return Err(UpgradeError::OlderSchema { version, schema, own: SCHEMA });
@@ -300,12 +298,8 @@ impl Inner {
     fn take_over(&self, channel: &mut Channel, snapshot: &Snapshot) -> Result<bool, UpgradeError> {
         // Changes wait for it.
         channel.hurry(LONGEST_PAUSE);
-        let backends = snapshot.backends().map(|node| ObservedBackend {
-            id: node.backend.id.clone(),
-            address: node.backend.address.clone(),
-            health: node.live.health_report(),
-        });
-        channel.send(&Incumbent::State { backends: backends.collect() }, &[])?;
+        let carried = carried::gather(snapshot, &self.server.stats, &self.server.tickets);
+        channel.send(&Incumbent::State(carried), &[])?;
         match channel.receive()? {
             Successor::Ready => {}
             Successor::Refused(refusal) => return Err(refusal.into()),
@@ -314,10 +308,10 @@ impl Inner {
             }
         }
         // From here on those before this one listen to the other process.
-        let paused = self.replaced.pause();
+        let paused = self.server.replaced.pause();
         let served = serve(channel);
         if served.is_err() {
-            self.replaced.resume(paused, &self.plane, &self.control);
+            self.server.replaced.resume(paused, &self.server.plane, &self.server.control);
         }
         served
     }
@@ -361,14 +355,6 @@ pub(super) fn upgrade_by(upgrades: &Upgrades) -> UpgradeServer {
         let upgrades = upgrades.clone();
         async move { upgrades.upgrade(program, migrate, progress).await }
     })
-}
-
-/// The program of this process, by the path by which it was started: where that is a link, it may lead elsewhere by now.
-fn program() -> PathBuf {
-    let given = std::env::args_os().next().map(PathBuf::from);
-    let given = given.filter(|path| path.components().count() > 1);
-    let given = given.and_then(|path| std::path::absolute(path).ok());
-    given.or_else(|| std::env::current_exe().ok()).unwrap_or_else(|| PathBuf::from("vhost"))
 }
 
 async fn off_the_runtime<T: Send + 'static>(

@@ -7,12 +7,12 @@ use tokio::runtime::Runtime;
 
 use super::logs::log_doubts;
 use super::settle::{health_settings, page_rules};
+use super::sockets::Sockets;
 use crate::certs::Journal;
 use crate::config::Config;
 use crate::control::{BaselineNow, ControlPlane, ProbeNow, Probed};
-use crate::hand_over::ObservedBackend;
 use crate::health::{self, Checker};
-use crate::model::{BackendAddr, BackendState};
+use crate::model::{BackendAddr, BackendState, Carried};
 use crate::proxy::{HostServices, PageKeeper};
 use crate::rpc::Warnings;
 use crate::state::{BackendNode, Reader, Snapshot};
@@ -21,11 +21,20 @@ use crate::stats::{MOST_MINUTES, Stats};
 /// How long a start waits for names of backends to resolve, before it takes traffic without them.
 const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
 
-/// Begins to probe backends and to remember traffic.
-pub(super) fn observe(control: &Runtime, config: &Config, reader: &Reader) -> (Checker, Stats) {
+/// Begins to probe backends and to remember traffic, from where the server before has come to.
+pub(super) fn observe(
+    control: &Runtime,
+    config: &Config,
+    reader: &Reader,
+    carried: &Carried,
+) -> (Checker, Stats) {
     let _context = control.enter();
     let checker = health::spawn(health_settings(config), reader.clone());
-    (checker, Stats::spawn(reader.clone()))
+    let stats = Stats::spawn(reader.clone());
+    if let Some(recent) = &carried.traffic {
+        stats.resume(&reader.load(), recent);
+    }
+    (checker, stats)
 }
 
 /// Waits until every ready backend with a name has an address, or it has been long enough.
@@ -40,16 +49,6 @@ pub(super) async fn resolved(reader: &Reader) {
     };
     while unresolved() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Takes over what another process has observed of the backends, where they are still the same.
-pub(super) fn observed_before(snapshot: &Snapshot, observed: &[ObservedBackend]) {
-    for of in observed {
-        let node = snapshot.backend(&of.id);
-        if let Some(node) = node.filter(|node| node.backend.address == of.address) {
-            node.live.set_health_report(of.health.clone());
-        }
     }
 }
 
@@ -82,18 +81,21 @@ pub(super) fn journal_to(plane: &ControlPlane) -> Journal {
     })
 }
 
-/// Keeps error pages as their files are. Gives what is wrong with them, and with files of backends.
+/// Keeps error pages as their files are. Gives what is wrong with them, with files of backends, and with sockets.
 pub(super) fn keep_pages(
     config: &Config,
     hosts: &HostServices,
     reader: &Reader,
     control: &Runtime,
+    sockets: &Arc<Sockets>,
 ) -> Warnings {
     log_doubts(config);
     let (pages, reader) = (hosts.pages.clone(), reader.clone());
     pages.set_rules(page_rules(config, config.reserved_paths()));
     control.spawn(PageKeeper::open(pages.clone(), reader.clone()).keep());
-    let warnings = move || [pages.warnings(), without_handshake(&reader.load())].concat();
+    let sockets = Arc::clone(sockets);
+    let warnings =
+        move || [pages.warnings(), without_handshake(&reader.load()), sockets.warnings()].concat();
     Warnings::new(warnings)
 }
 

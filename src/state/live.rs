@@ -359,6 +359,20 @@ impl BackendLive {
         row_length(self.passive_row.load(Ordering::Relaxed))
     }
 
+    /// Failures of traffic in a row, so far, and why the first failed: for a successor.
+    pub fn passive_row(&self) -> (u32, String) {
+        let failures = u32::try_from(self.passive_failures()).unwrap_or(u32::MAX);
+        let reason = self.passive_reason.load_full().filter(|_| failures > 0);
+        (failures, reason.map(|reason| reason.to_string()).unwrap_or_default())
+    }
+
+    /// Goes on with a row of failures of the process before. They were taken there.
+    pub fn resume_passive_row(&self, failures: u32, reason: &str) {
+        self.passive_reason.store((failures > 0).then(|| Arc::new(reason.to_owned())));
+        self.passive_row.store(u64::from(failures), Ordering::Relaxed);
+        self.passive_taken.store(u64::from(failures), Ordering::Relaxed);
+    }
+
     /// Waits until traffic has failed here since the last wait. One task at a time waits.
     pub async fn passive_failure_noted(&self) {
         self.passive_noted.notified().await;
@@ -402,6 +416,24 @@ mod tests {
         live.note_success();
         assert_eq!(live.passive_failures(), 0);
         assert_eq!(taken(&live), None);
+    }
+
+    #[test]
+    fn a_row_goes_on_in_a_successor_and_is_not_taken_twice() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let before = BackendLive::new(&address, BackendState::Ready);
+        assert_eq!(before.passive_row(), (0, String::new()));
+        before.note_failure(UpstreamFailure::ConnectRefused, || "refused".into());
+        before.note_failure(UpstreamFailure::ConnectRefused, || "refused".into());
+        let (failures, reason) = before.passive_row();
+        let after = BackendLive::new(&address, BackendState::Ready);
+        after.resume_passive_row(failures, &reason);
+        assert_eq!((after.passive_failures(), after.take_passive_failures()), (2, None));
+        after.note_failure(UpstreamFailure::Timeout, || panic!("only the first failure says why"));
+        let taken = after.take_passive_failures().map(|(n, why)| (n, why.to_string()));
+        assert_eq!(taken, Some((3, "refused".into())));
+        after.note_success();
+        assert_eq!(after.passive_row(), (0, String::new()));
     }
 
     #[tokio::test]

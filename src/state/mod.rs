@@ -15,10 +15,12 @@ mod pause_line;
 mod pool;
 mod publication;
 mod queue;
+mod rate_store;
 mod rates;
 mod snapshot;
 mod switches;
 mod traffic;
+mod used_rates;
 mod way;
 
 pub use app_node::AppNode;
@@ -36,4 +38,5 @@ pub use rates::{Allowance, Rates};
 pub use snapshot::{ReadyMade, Snapshot};
 pub use switches::Switches;
 pub use traffic::{Ended, Traffic, TrafficCounts};
+pub(crate) use used_rates::{resume_rates, used_rates};
 pub use way::{RouteNode, Way};

@@ -1,6 +1,6 @@
 //! How many requests a domain takes: buckets of tokens, shared by every snapshot that holds the domain.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,7 +13,8 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use http::HeaderValue;
 
-use crate::model::{HostOptions, RateLimit};
+use super::rate_store::{RateStore, nanos};
+use crate::model::{HostOptions, RateLimit, UsedRate, UsedRates};
 use crate::places::client_network;
 
 /// After so many requests of a domain, clients that have been quiet are forgotten.
@@ -29,14 +30,16 @@ const SHARED_BUCKETS: u128 = 1 << 16;
 const CLIENT: &str = "client";
 const DOMAIN: &str = "domain";
 
-type OneBucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
-type Buckets = RateLimiter<u128, DashMapStateStore<u128>, DefaultClock, StateInformationMiddleware>;
+type OneStore = RateStore<InMemoryState>;
+type OneBucket = RateLimiter<NotKeyed, OneStore, DefaultClock, StateInformationMiddleware>;
+type ClientStore = RateStore<DashMapStateStore<u128>>;
+type Buckets = RateLimiter<u128, ClientStore, DefaultClock, StateInformationMiddleware>;
 
 /// The buckets of one domain.
 #[derive(Debug)]
 pub struct Rates {
     policy: HeaderValue,
-    all: Option<Arc<Limiter<OneBucket>>>,
+    all: Option<Arc<Limiter<All>>>,
     client: Option<Arc<Limiter<Clients>>>,
 }
 
@@ -47,10 +50,18 @@ struct Limiter<L> {
     limiter: L,
 }
 
+/// The bucket of all clients.
+#[derive(Debug)]
+struct All {
+    bucket: OneBucket,
+    store: OneStore,
+}
+
 /// The buckets of clients.
 #[derive(Debug)]
 struct Clients {
     buckets: Arc<Buckets>,
+    store: ClientStore,
     asked: AtomicU32,
     crowded: Arc<AtomicBool>,
 }
@@ -78,8 +89,7 @@ impl Rates {
             let kept = before.and_then(|rates| rates.all.as_ref());
             let kept = kept.filter(|kept| kept.limit == *limit).map(Arc::clone);
             kept.unwrap_or_else(|| {
-                let limiter = RateLimiter::direct(quota(limit)).with_middleware();
-                Arc::new(Limiter { limit: limit.clone(), limiter })
+                Arc::new(Limiter { limit: limit.clone(), limiter: All::new(limit) })
             })
         });
         let client = options.client_rate_limit.as_ref().map(|limit| {
@@ -111,17 +121,71 @@ impl Rates {
             return [of_client, None];
         }
         let of_all = self.all.as_ref().map(|of| {
-            let (left, wait) = outcome(of.limiter.check());
+            let (left, wait) = outcome(of.limiter.bucket.check());
             Allowance { policy: DOMAIN, left, wait }
         });
         [of_client, of_all]
+    }
+
+    /// The limit that each client has.
+    pub(super) fn client_limit(&self) -> Option<&RateLimit> {
+        self.client.as_ref().map(|of| &of.limit)
+    }
+
+    /// Calls back with each client that has used anything: how long it takes until its bucket is full again, and how
+    /// long for an empty one.
+    pub(super) fn each_client(&self, mut with: impl FnMut(u128, Duration, Duration)) {
+        if let Some(of) = &self.client {
+            let full = quota(&of.limit).burst_size_replenished_in();
+            of.limiter.store.each_used(|client, full_in| with(client, full_in, full));
+        }
+    }
+
+    /// What was used of the limit that all clients share.
+    pub(super) fn used_by_all(&self) -> Option<UsedRate> {
+        let of = self.all.as_ref()?;
+        let full_in = Some(of.limiter.store.used()).filter(|full_in| !full_in.is_zero());
+        let full_in_ns = full_in.map(|full_in| (Ipv6Addr::UNSPECIFIED, nanos(full_in)));
+        Some(UsedRate { limit: of.limit.clone(), full_in_ns: full_in_ns.into_iter().collect() })
+    }
+
+    /// Goes on with what was used before, where the limit is the same.
+    pub(super) fn resume(&self, used: &UsedRates) {
+        // Whatever was said: no bucket is emptier than empty.
+        let full_in =
+            |limit, ns| Duration::from_nanos(ns).min(quota(limit).burst_size_replenished_in());
+        if let (Some(of), Some(used)) = (&self.all, &used.all)
+            && of.limit == used.limit
+        {
+            for (_, ns) in &used.full_in_ns {
+                of.limiter.store.resume(full_in(&of.limit, *ns));
+            }
+        }
+        if let (Some(of), Some(used)) = (&self.client, &used.client)
+            && of.limit == used.limit
+        {
+            for (client, ns) in &used.full_in_ns {
+                of.limiter.store.resume_one(client.to_bits(), full_in(&of.limit, *ns));
+            }
+        }
+    }
+}
+
+impl All {
+    fn new(limit: &RateLimit) -> Self {
+        let store = OneStore::new();
+        let bucket = OneBucket::new(quota(limit), store.clone(), DefaultClock::default());
+        Self { bucket, store }
     }
 }
 
 impl Clients {
     fn new(limit: &RateLimit) -> Self {
+        let store = ClientStore::new();
+        let buckets = Buckets::new(quota(limit), store.clone(), DefaultClock::default());
         Self {
-            buckets: Arc::new(RateLimiter::dashmap(quota(limit)).with_middleware()),
+            buckets: Arc::new(buckets),
+            store,
             asked: AtomicU32::new(0),
             crowded: Arc::default(),
         }
@@ -236,6 +300,52 @@ mod tests {
         let other = Rates::of(&options(3), Some(&before)).unwrap();
         assert!(is_taken(&other, "192.0.2.1"), "another limit begins anew");
         assert!(Rates::of(&HostOptions::default(), Some(&before)).is_none());
+    }
+
+    #[test]
+    fn what_was_taken_stays_so_in_a_successor() {
+        let snapshot = |limit: u32| {
+            let domain = crate::model::VirtualHost {
+                domain: "a.test".parse().unwrap(),
+                live: "a".parse().unwrap(),
+                previous: None,
+                beside: crate::model::Beside::default(),
+                top: crate::model::TopOptions::default(),
+                options: options(limit),
+            };
+            crate::state::Snapshot::default()
+                .after(vec![crate::model::Change::PutDomain(domain)], 1)
+        };
+        let rates_of = |snapshot: &crate::state::Snapshot, client: &str| {
+            is_taken(snapshot.domain(&"a.test".parse().unwrap()).unwrap().rates().unwrap(), client)
+        };
+        let before = snapshot(1);
+        for client in ["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3"] {
+            assert!(rates_of(&before, client));
+        }
+        // Over the wire.
+        let used = serde_json::to_string(&crate::state::used_rates(&before)).unwrap();
+        let used: Vec<UsedRates> = serde_json::from_str(&used).unwrap();
+        assert_eq!(used[0].client.as_ref().unwrap().full_in_ns.len(), 4);
+        let after = snapshot(1);
+        crate::state::resume_rates(&after, &used);
+        assert!(!rates_of(&after, "192.0.2.1"));
+        assert!(!rates_of(&after, "2001:db8::2"), "the same network");
+        assert!(rates_of(&after, "192.0.2.4"));
+        assert!(!rates_of(&after, "192.0.2.5"), "five were taken in all");
+        let other = snapshot(2);
+        crate::state::resume_rates(&other, &used);
+        assert!(rates_of(&other, "192.0.2.1"), "another limit of clients begins anew");
+        assert!(!rates_of(&other, "192.0.2.1"), "the one of all goes on");
+        // No bucket is emptier than empty.
+        let mut endless = used.clone();
+        endless[0].client.as_mut().unwrap().full_in_ns[0].1 = u64::MAX;
+        let after = snapshot(1);
+        crate::state::resume_rates(&after, &endless);
+        let client = endless[0].client.as_ref().unwrap().full_in_ns[0].0;
+        let rates = after.domain(&"a.test".parse().unwrap()).unwrap().rates().unwrap();
+        let [of_client, _] = rates.take(client.into());
+        assert!(of_client.unwrap().wait.unwrap() <= Duration::from_hours(1));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::track::{Gain, Reach, TICKS, Tracks};
-use crate::counters::LatencyCells;
+use crate::counters::{LatencyCells, PackedCells};
 use crate::model::StatsWindow;
 use crate::state::{BackendLive, Snapshot, Traffic};
 
@@ -17,14 +17,16 @@ pub(super) const TICK: Duration = Duration::from_secs(5);
 pub(super) struct History {
     /// The number of the last tick; the start is one.
     pub(super) number: u64,
-    /// When the last ticks were, the last one at the end.
-    times: VecDeque<Duration>,
+    /// When the last ticks were, the last one at the end; the start is at `before`.
+    pub(super) times: VecDeque<Duration>,
     pub(super) tags: Tracks<Arc<Traffic>>,
     pub(super) backends: Tracks<Arc<BackendLive>>,
     /// The counts of all tags since the start, including removed ones.
     total: Gain<LatencyCells>,
     /// The same in each of the last ticks.
-    totals: VecDeque<Gain<LatencyCells>>,
+    pub(super) totals: VecDeque<Gain<LatencyCells>>,
+    /// How much of the time lies before the start: what was counted by the server before this one.
+    pub(super) before: Duration,
 }
 
 impl Default for History {
@@ -36,6 +38,7 @@ impl Default for History {
             backends: Tracks::default(),
             total: Gain::default(),
             totals: VecDeque::new(),
+            before: Duration::ZERO,
         }
     }
 }
@@ -44,7 +47,7 @@ impl History {
     /// Records the counts since the last tick.
     pub(super) fn tick(&mut self, snapshot: &Snapshot, now: Duration) {
         self.number += 1;
-        self.times.push_back(now);
+        self.times.push_back(now + self.before);
         let mut total = Gain::<LatencyCells>::default();
         let tags = snapshot.domains().flat_map(|node| node.tags()).map(|tag| &tag.traffic);
         self.tags.tick(self.number, tags, |gain| total.add(gain));
@@ -72,7 +75,7 @@ impl History {
         let ticks = usize::try_from(last.as_secs().div_ceil(TICK.as_secs())).unwrap_or(usize::MAX);
         let at = self.times.len().saturating_sub(ticks + 1);
         let back = (self.times.len() - 1 - at) as u64;
-        (Reach::After(self.number - back), now.saturating_sub(self.times[at]))
+        (Reach::After(self.number - back), (now + self.before).saturating_sub(self.times[at]))
     }
 
     /// How much time the last minutes cover that are kept as sums, with the part of one that runs.
@@ -130,6 +133,11 @@ impl Gain<LatencyCells> {
     pub(super) fn add(&mut self, more: &Self) {
         self.counters.add(&more.counters);
         self.cells.add(&more.cells);
+    }
+
+    pub(super) fn add_packed(&mut self, more: &Gain<PackedCells>) {
+        self.counters.add(&more.counters);
+        self.cells.add_packed(&more.cells);
     }
 }
 

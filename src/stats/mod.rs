@@ -3,6 +3,7 @@
 //! Requests only use the counters of `state`. A task reads those every few seconds and records the
 //! differences; a report adds the counts since the last tick.
 
+mod carried;
 mod counters;
 mod history;
 mod recent;

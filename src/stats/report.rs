@@ -204,7 +204,9 @@ impl Reading<'_> {
             StatsSort::InFlight => in_flight() as u64,
             StatsSort::P99 => {
                 // Most of many have had no request at all.
-                if owners.clone().all(|owner| owner.traffic().counts().is_none()) {
+                let is_idle =
+                    |owner: &O| owner.traffic().counts().is_none() && !tracks.knows(owner);
+                if owners.clone().all(is_idle) {
                     return 0;
                 }
                 let mut cells = LatencyCells::default();

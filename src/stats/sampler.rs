@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::history::{History, TICK};
 use super::report::{Query, Report, report};
+use crate::model::RecentTraffic;
 use crate::state::{Reader, Snapshot};
 
 /// The handle for reports. Clones share the recorded ticks, which last as long as one of them.
@@ -29,6 +30,16 @@ impl Stats {
         let inner = Arc::new(Inner { reader, started: Instant::now(), history });
         tokio::spawn(keep(Arc::downgrade(&inner)));
         Self(inner)
+    }
+
+    /// The last minute of `snapshot`, for a successor. Blocks for a moment.
+    pub(crate) fn last_minute(&self, snapshot: &Snapshot) -> RecentTraffic {
+        self.0.history.lock().recent(snapshot, self.0.now())
+    }
+
+    /// Goes on from the last minute of the server before.
+    pub(crate) fn resume(&self, snapshot: &Snapshot, recent: &RecentTraffic) {
+        self.0.history.lock().resume(snapshot, recent);
     }
 
     /// The current figures of the published state. `None` if the server stops in between.

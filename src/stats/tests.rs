@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::state::{Ended, Snapshot, Traffic};
 
-fn domain(name: &str, live: &str) -> Change {
+pub(super) fn domain(name: &str, live: &str) -> Change {
     Change::PutDomain(VirtualHost {
         domain: name.parse().unwrap(),
         live: live.parse().unwrap(),
@@ -34,11 +34,11 @@ fn name(name: &str) -> DomainName {
     name.parse().unwrap()
 }
 
-fn live(snapshot: &Snapshot, domain: &str) -> Arc<Traffic> {
+pub(super) fn live(snapshot: &Snapshot, domain: &str) -> Arc<Traffic> {
     Arc::clone(&snapshot.domain(&name(domain)).unwrap().live().traffic)
 }
 
-fn count(traffic: &Traffic, times: u64, millis: u64) {
+pub(super) fn count(traffic: &Traffic, times: u64, millis: u64) {
     for _ in 0..times {
         traffic.count(
             &Ended {

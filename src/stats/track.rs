@@ -178,12 +178,11 @@ impl<O: Owner> Tracks<O> {
 
     /// The counters of one owner in a period, without durations.
     pub(super) fn counters(&self, owner: &O, reach: Reach) -> Counters {
-        let mut sum = Counters::default();
-        let Some(counts) = owner.traffic().counts() else { return sum };
-        let now = Counters::read(counts);
+        let now = owner.traffic().counts().map(Counters::read).unwrap_or_default();
         match (reach, self.0.get(&key(owner))) {
             (Reach::Start, _) | (_, None) => now,
             (Reach::After(tick), Some(track)) => {
+                let mut sum = Counters::default();
                 track.after(tick).for_each(|gain| sum.add(&gain.counters));
                 sum.add(&now.since(&track.mark.counters));
                 sum
@@ -193,10 +192,12 @@ impl<O: Owner> Tracks<O> {
 
     /// Adds the durations of one owner's requests in a period.
     pub(super) fn add_cells(&self, owner: &O, reach: Reach, sum: &mut LatencyCells) {
-        let Some(counts) = owner.traffic().counts() else { return };
-        let now = || TrafficCounts::latency(counts).cells();
         match (reach, self.0.get(&key(owner))) {
-            (Reach::Start, _) | (_, None) => sum.add(&now()),
+            (Reach::Start, _) | (_, None) => {
+                if let Some(counts) = owner.traffic().counts() {
+                    sum.add(&TrafficCounts::latency(counts).cells());
+                }
+            }
             (Reach::After(tick), Some(track)) => {
                 track.after(tick).for_each(|gain| sum.add_packed(&gain.cells));
                 if let Some(gain) = track.gain() {
@@ -241,6 +242,23 @@ impl<O: Owner> Tracks<O> {
     /// it.
     pub(super) fn gains(&self, gained: impl FnMut(Gain<LatencyCells>)) {
         self.0.values().filter_map(Track::gain).for_each(gained);
+    }
+
+    /// What was recorded of an owner, by the numbers of the ticks.
+    pub(super) fn recorded(&self, owner: &O) -> impl Iterator<Item = (u64, &Gain<PackedCells>)> {
+        let gains = self.0.get(&key(owner)).into_iter().flat_map(|track| &track.gains);
+        gains.map(|(number, gain)| (*number, gain))
+    }
+
+    /// Goes on from what was recorded of an owner up to tick `number` by another process.
+    pub(super) fn resume(
+        &mut self,
+        owner: &O,
+        number: u64,
+        gains: VecDeque<(u64, Gain<PackedCells>)>,
+    ) {
+        let track = Track { gains, seen: number, ..Track::new(O::clone(owner)) };
+        self.0.insert(key(owner), track);
     }
 
     /// Whether the owner had counted something at the last tick.

@@ -6,7 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
+
+use super::StoreError;
+
+/// What is escaped of a path in a URI.
+const IN_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
 
 /// How often a copy is made anew because a server wrote meanwhile.
 const MAX_ATTEMPTS: u32 = 10;
@@ -46,8 +53,15 @@ impl DatabaseCopy {
     }
 }
 
+/// Opens a database that nobody changes, so that SQLite makes no files beside it.
+pub(super) fn open_still(path: &Path) -> Result<Connection, StoreError> {
+    let uri = percent_encode(path.as_os_str().as_encoded_bytes(), IN_URI);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Ok(Connection::open_with_flags(format!("file:{uri}?immutable=1"), flags)?)
+}
+
 /// The log of writes that SQLite keeps beside a database.
-fn log_of(path: &Path) -> PathBuf {
+pub(super) fn log_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()

@@ -7,28 +7,23 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use super::copy::DatabaseCopy;
+use super::copy::{DatabaseCopy, open_still};
 use super::history::HistoryReader;
-use super::lock::{self, DirectoryLock};
+use super::lock::{self, DirectoryLock, refuse_unfinished};
 use super::retention::{HistorySize, Retention};
 use super::value::{read, signed, write};
 use crate::atomic_file;
 use crate::crash_point::crash_point;
 use crate::model::{Actor, App, Backend, Change, EventKind, Outcome, VirtualHost};
 pub(crate) use schema::SCHEMA;
-pub(super) use schema::private_file;
-use schema::{check_schema, create_schema};
-
-/// What is escaped of a path in a URI.
-const IN_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+pub(super) use schema::{check_schema, create_schema, private_file, schema_of};
 
 /// The database, in the state directory.
-const FILE: &str = "state.db";
+pub(crate) const FILE: &str = "state.db";
 
 /// The state directory, held for as long as this lives.
 #[derive(Debug)]
@@ -99,6 +94,7 @@ impl Store {
     }
 
     fn open_with(lock: DirectoryLock, directory: &Path) -> Result<Self, StoreError> {
+        refuse_unfinished(directory)?;
         let path = directory.join(FILE);
         private_file(&path)
             .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
@@ -136,6 +132,7 @@ impl Store {
     /// As [`Self::open`] and [`Self::load`].
     pub(crate) fn check(directory: &Path) -> Result<(), StoreError> {
         lock::check(directory)?;
+        refuse_unfinished(directory)?;
         let path = directory.join(FILE);
         if !path.exists() {
             return Ok(());
@@ -144,9 +141,7 @@ impl Store {
         atomic_file::check_file(&path).map_err(unusable)?;
         // Before it is copied: it may be anything, of any size. Unless it is taken for one that nobody
         // changes, SQLite makes files beside it, if only to read.
-        let uri = percent_encode(path.as_os_str().as_encoded_bytes(), IN_URI);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let connection = Connection::open_with_flags(format!("file:{uri}?immutable=1"), flags)?;
+        let connection = open_still(&path)?;
         check_schema(&connection, &path)?;
         drop(connection);
 
@@ -272,17 +267,18 @@ impl Store {
     }
 }
 
-fn load(connection: &Connection) -> Result<Saved, StoreError> {
+/// The revision of the state.
+pub(super) fn load_revision(connection: &Connection) -> Result<u64, StoreError> {
     let revision = "SELECT value FROM meta WHERE key = 'revision'";
     let revision: Option<String> =
         connection.query_row(revision, [], |row| row.get(0)).optional()?;
+    let Some(found) = revision else { return Ok(0) };
+    found.parse().map_err(|_| StoreError::Revision { found })
+}
+
+fn load(connection: &Connection) -> Result<Saved, StoreError> {
     Ok(Saved {
-        revision: match revision {
-            None => 0,
-            Some(found) => {
-                found.parse().map_err(|_| StoreError::Revision { found: found.clone() })?
-            }
-        },
+        revision: load_revision(connection)?,
         apps: rows(connection, "SELECT value FROM apps ORDER BY name", "an app")?,
         domains: rows(connection, "SELECT value FROM domains ORDER BY name", "a domain")?,
         backends: rows(connection, "SELECT value FROM backends ORDER BY id", "a backend")?,
@@ -290,7 +286,7 @@ fn load(connection: &Connection) -> Result<Saved, StoreError> {
     })
 }
 
-fn applied_file(connection: &Connection) -> Result<Option<String>, StoreError> {
+pub(super) fn applied_file(connection: &Connection) -> Result<Option<String>, StoreError> {
     let query = "SELECT value FROM applied_file";
     Ok(connection.query_row(query, [], |row| row.get(0)).optional()?)
 }

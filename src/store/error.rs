@@ -44,6 +44,18 @@ pub(crate) enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// A restore was cut short.
+    #[error("a restore of the state directory `{path}` was cut short")]
+    HalfRestored {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// SQLite finds it damaged.
+    #[error("the database is damaged: {found}")]
+    Damaged {
+        /// The first that it finds.
+        found: String,
+    },
     /// SQLite failed. Its error is not a source: it has its text twice, once with a number.
     #[error("the database failed: {0}")]
     Database(rusqlite::Error),
@@ -86,18 +98,22 @@ impl StoreError {
                     .into()
             }
             Self::Shared { .. } => "set `proxy.state_dir` to a directory of its own".into(),
+            Self::HalfRestored { .. } => {
+                "run `vhost state restore` again; what was there before stays beside it".into()
+            }
             Self::Database(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) =>
             {
                 RESTORE.into()
             }
             Self::Database(_) => "check the disk's space and health; nothing was changed".into(),
-            Self::Row { .. } | Self::Revision { .. } => RESTORE.into(),
+            Self::Damaged { .. } | Self::Row { .. } | Self::Revision { .. } => RESTORE.into(),
         }
     }
 }
 
-const RESTORE: &str = "restore the state directory from a backup, or move it away to start afresh";
+const RESTORE: &str = "restore the state directory from a backup (`vhost state restore FILE`), or move it away to \
+                       start afresh";
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {

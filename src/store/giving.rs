@@ -11,7 +11,7 @@ use super::lock;
 use super::{SCHEMA, Store, StoreError};
 
 /// A copy of the database as it was before it was given away, in the state directory.
-const COPY: &str = "state.db.before-upgrade";
+pub(super) const COPY: &str = "state.db.before-upgrade";
 
 /// What was given away, as long as it may have to be taken back.
 #[derive(Debug)]

@@ -15,6 +15,9 @@ use crate::atomic_file;
 /// How long the kernel may take to let go of what a process held that was killed.
 const LET_GO: Duration = Duration::from_secs(5);
 
+/// Says that a restore was cut short: what is in the directory is no state.
+pub(crate) const UNFINISHED_RESTORE: &str = "restore.unfinished";
+
 /// Holds the state directory. The kernel lets go when the process ends, however it ends, so there is
 /// no stale lock.
 #[derive(Debug)]
@@ -91,6 +94,14 @@ pub(super) fn check(directory: &Path) -> Result<(), StoreError> {
         }
     }
     atomic_file::check_file(&directory.join("lock")).map_err(failed)
+}
+
+/// Refuses a directory in which a restore was cut short.
+pub(super) fn refuse_unfinished(directory: &Path) -> Result<(), StoreError> {
+    if directory.join(UNFINISHED_RESTORE).exists() {
+        return Err(StoreError::HalfRestored { path: directory.to_owned() });
+    }
+    Ok(())
 }
 
 /// Takes away whatever the group and others may.

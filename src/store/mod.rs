@@ -2,6 +2,8 @@
 //!
 //! Says how to load and commit, not when. A commit that returned is on the disk.
 
+mod audit;
+mod backup;
 mod copy;
 mod database;
 mod error;
@@ -11,7 +13,9 @@ mod lock;
 mod retention;
 mod value;
 
-pub(crate) use database::{Commit, SCHEMA, Saved, Store};
+pub(crate) use backup::DATABASE_FILES;
+pub(crate) use database::{Commit, FILE, SCHEMA, Saved, Store};
 pub(crate) use error::StoreError;
 pub(crate) use history::{HistoryReader, ReadLimit};
+pub(crate) use lock::UNFINISHED_RESTORE;
 pub(crate) use retention::{MAX_PLAN_AGE, MAX_PLANS};

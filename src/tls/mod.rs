@@ -10,6 +10,7 @@ mod peer;
 mod serving;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tickets;
 
 pub use authority::{Authority, AuthorityError};
 pub use cert_store::{CertStore, Slot};
@@ -19,3 +20,4 @@ pub(crate) use pair::listed;
 pub use pair::{PairError, expiry_error, read_fitting_pair, read_pair};
 pub use peer::{PeerFiles, PeerKeys, PeerTls, TlsFileError};
 pub use serving::{Served, Serving, TlsVersion, Trust};
+pub(crate) use tickets::Tickets;

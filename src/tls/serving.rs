@@ -10,7 +10,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{ALL_VERSIONS, ServerConfig};
 
-use super::Certificate;
+use super::{Certificate, Tickets};
 use crate::clock::now_ms;
 use crate::model::worded;
 
@@ -19,6 +19,7 @@ use crate::model::worded;
 pub struct Serving {
     /// A handshake with it ends with an alert, and reveals nothing.
     refusing: Arc<ServerConfig>,
+    tickets: Tickets,
 }
 
 worded! {
@@ -74,8 +75,9 @@ impl Serving {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Nobody));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.ticketer = ring::Ticketer::new()?;
-        Ok(Self { refusing: Arc::new(config) })
+        let tickets = Tickets::new()?;
+        config.ticketer = Arc::new(tickets.clone());
+        Ok(Self { refusing: Arc::new(config), tickets })
     }
 
     /// Makes a certificate ready to be served.
@@ -85,6 +87,11 @@ impl Serving {
             Arc::new(SingleCertAndKey::from(Arc::clone(certificate.certified_key())));
         let used = Arc::new(AtomicU64::new(now_ms() / 1000));
         Served { certificate, trust, config: Arc::new(config), used }
+    }
+
+    /// The keys of session tickets, which all configs share.
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.tickets
     }
 
     /// A config with which every handshake fails.

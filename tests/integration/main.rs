@@ -61,6 +61,7 @@ mod routing;
 mod secrets;
 mod shutdown;
 pub(crate) mod soak;
+mod state;
 mod stats;
 mod streams;
 mod switch;

@@ -158,7 +158,7 @@ fn metrics_and_the_access_log_have_shares_trials_and_what_was_netted() {
     }
     vhost.ctl_ok(&["rollout", "abort", HOST]);
     eventually("the end is counted", SOON, || {
-        exported().contains("vhost_trial_ends_total{end=\"aborted\",kind=\"rollout\"} 1")
+        exported().contains("vhost_trial_ends_total{kind=\"rollout\",end=\"aborted\"} 1")
     });
 
     vhost.ctl_ok(&["switch", HOST, "b", "--guard", "1h", "--min-requests", "100000", "--no-wait"]);

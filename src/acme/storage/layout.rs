@@ -2,7 +2,7 @@
 
 use crate::model::{DomainName, Pattern};
 
-pub(super) const IMPORTED: &str = "imported";
+pub(in crate::acme) const IMPORTED: &str = "imported";
 
 const WILDCARD: &str = "_wildcard.";
 

@@ -97,7 +97,7 @@ impl Rows {
     fn apart(&mut self, name: &str, values: [String; 2], difference: &Difference) {
         let Difference { low, high, is_real, .. } = difference;
         let mark = if *is_real { format!("{REAL}, ") } else { String::new() };
-        self.marked(name, values, &format!("{mark}{low:+.2} to {high:+.2} points"));
+        self.marked(name, values, &format!("{mark}{low:+.1} to {high:+.1} pt"));
     }
 
     fn table(self, [old, new]: [&Tag; 2]) -> Table {

@@ -40,6 +40,7 @@ pub(super) enum RolloutVerb {
         #[arg(value_name = "DOMAIN|APP")]
         domain: DomainName,
     },
+    #[command(after_help = "Example:\n  vhost ctl rollout promote example.com")]
     Promote(PromoteArgs),
     Abort(AbortArgs),
     Wait(WaitArgs),

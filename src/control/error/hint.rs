@@ -150,7 +150,7 @@ impl ControlError {
                 "`vhost ctl` changes domains and backends; to change settings, start it with others"
                     .into()
             }
-            Self::TakenOver => "run it again: the new process answers".into(),
+            Self::TakenOver => "run the same command again: the new process carries it out".into(),
             Self::Stopping => return None,
         })
     }

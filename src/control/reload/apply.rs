@@ -121,7 +121,8 @@ impl Merge<'_> {
             };
             let (percent, probe) = (options.min_healthy_percent, &self.control.inner.probe);
             let timeout = deadline.saturating_duration_since(Instant::now());
-            gate::prove(&plan.next, &pool, percent, timeout, probe, on_change).await?;
+            let gate = gate::prove(&plan.next, &pool, percent, timeout, probe, on_change);
+            self.control.unless_taken_over(gate).await?;
         }
         Ok(())
     }

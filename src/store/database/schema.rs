@@ -80,8 +80,16 @@ pub(in crate::store) fn private_file(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The number of the schema; 0 where nothing was written yet.
+pub(in crate::store) fn schema_of(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
 /// Refuses, before anything is written, what this version doesn't understand.
-pub(super) fn check_schema(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(in crate::store) fn check_schema(
+    connection: &Connection,
+    path: &Path,
+) -> Result<(), StoreError> {
     let path = || PathBuf::from(path);
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let version = match number("user_version") {
@@ -103,7 +111,7 @@ pub(super) fn check_schema(connection: &Connection, path: &Path) -> Result<(), S
     Ok(())
 }
 
-pub(super) fn create_schema(connection: &mut Connection) -> Result<(), StoreError> {
+pub(in crate::store) fn create_schema(connection: &mut Connection) -> Result<(), StoreError> {
     crash_point("schema");
     let transaction = connection.transaction()?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;

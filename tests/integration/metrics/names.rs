@@ -34,6 +34,7 @@ fn everything() -> (Vhost, Scrape, [Backend; 3]) {
     let shop = backends[2].address();
     vhost.ctl_ok(&["deploy", "shop", &shop, "--host", "shop.example", "--release", "v1"]);
     assert_eq!(vhost.get("shop.example", "/").status, 200);
+    vhost.ctl_ok(&["split", "example.com", "a=1%"]);
     // One more than have series of their own.
     vhost.ctl_ok(&["domain", "add", "idle.example", "--tag", "b"]);
     let scrape = eventually_exported("everything", metrics, |scrape| {

@@ -49,6 +49,8 @@ fn the_sockets_of_systemd_are_served_and_handed_on() {
     let vhost = setup.program(&program).start();
     vhost.wait_until_healthy(2);
     vhost.wait_for_log("the config has no address for it");
+    let status = vhost.ctl_ok(&["status"]).stdout;
+    assert!(status.contains(&format!("the socket `{unknown}`")), "{status}");
     for _ in 0..2 {
         assert_eq!(vhost.get(HOST, "/").status, 200);
         let open = TlsClient::accepts_any().connect(further, Some(HOST));

@@ -1,9 +1,11 @@
 //! A new process takes over from the one that runs, and nobody notices.
 
 mod activation;
+mod carried;
 mod crash;
 mod drains;
 mod refused;
+mod rough;
 mod soak;
 
 use std::time::Duration;
