@@ -247,8 +247,8 @@ mod tests {
         assert_eq!(figures(&after, &next, StatsWindow::Minute, second), [10, 10, 13]);
         assert_eq!(
             figures(&after, &next, StatsWindow::TenSecs, 2 * second)[0],
-            6,
-            "the last step, and since"
+            10,
+            "the steps that reach back ten seconds, and since"
         );
         after.tick(&next, 5 * second);
         assert_eq!(figures(&after, &next, StatsWindow::Minute, 6 * second), [10, 10, 18]);
