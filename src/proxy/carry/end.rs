@@ -105,6 +105,9 @@ fn count(session: &impl Downstream, ctx: &RequestContext, took: Duration) {
         if answered_at.is_some() {
             node.live.pace().note(took);
         }
-        node.live.traffic().count(&Ended { took, ..ended }, || ctx.network());
+        // What the tag on trial has failed, and the old one has answered, is not the old one's failure.
+        let failed = ctx.has_failed(status);
+        let ended = Ended { took, failed, is_backends_fault: failed, ..ended };
+        node.live.traffic().count(&ended, || ctx.network());
     }
 }
