@@ -90,7 +90,6 @@ fn write_by<E: From<io::Error>>(
 /// # Errors
 /// When it can't be moved.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    crash_point("file.move");
     fs::rename(from, to)?;
     sync(parent_of(from))?;
     sync(parent_of(to))

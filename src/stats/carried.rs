@@ -175,10 +175,10 @@ fn gain_of(step: &StepTraffic) -> Gain<PackedCells> {
             requests,
             errors,
             faults,
-            classes,
             received_bytes,
             sent_bytes,
             retries,
+            classes,
         },
         cells: PackedCells::of(&step.durations),
     }

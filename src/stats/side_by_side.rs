@@ -10,7 +10,7 @@ use crate::model::{DomainName, Tag};
 use crate::state::Snapshot;
 
 /// What is kept tick by tick.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The recent traffic of two tags.
 #[derive(Debug)]

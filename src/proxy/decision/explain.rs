@@ -302,14 +302,13 @@ fn chosen(site: Site<'_>, is_chance: bool, is_preview: impl FnOnce() -> bool) ->
     let (node, virtual_host) = (site.domain, &site.domain.virtual_host);
     let shares = virtual_host.shares();
     let by = match site.way {
-        Way::Path(_) => return None,
         Way::Asked(_) if is_preview() => ChosenBy::Preview,
         Way::Asked(_) => ChosenBy::Header,
         Way::Live | Way::Share(_) if is_chance => ChosenBy::Chance,
         Way::Share(_) => ChosenBy::Share,
         Way::Live if !shares.is_empty() => ChosenBy::Share,
         Way::Live if node.has_choice() => ChosenBy::Live,
-        Way::Live => return None,
+        Way::Live | Way::Path(_) => return None,
     };
     let is_by_share = matches!(by, ChosenBy::Share | ChosenBy::Chance);
     let key = || virtual_host.options.get().split.by.clone().unwrap_or_default();

@@ -159,7 +159,7 @@ fn warnings(snapshot: &Snapshot) -> Vec<String> {
 /// Trials that wait for a person.
 fn trial_warnings(snapshot: &Snapshot, trials: &[TrialReport]) -> Vec<String> {
     let name =
-        |trial: &TrialReport| trial.domains.first().map_or_else(String::new, |one| one.to_string());
+        |trial: &TrialReport| trial.domains.first().map_or_else(String::new, ToString::to_string);
     let is_paused = |trial: &&TrialReport| {
         trial.end.is_none() && trial.rollout.as_ref().is_some_and(|rollout| rollout.is_paused)
     };

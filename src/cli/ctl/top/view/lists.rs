@@ -98,8 +98,9 @@ pub(super) fn domains<'a>(model: &Model, width: usize, look: Look, whole: bool) 
 /// The live tag, those that have a share beside it, and the one that is still draining.
 fn live(of: &DomainStats) -> String {
     let has_share = |tag: &&TagStats| !tag.live && tag.share > Share::NONE;
-    let beside: String =
-        of.tags.iter().filter(has_share).map(|of| format!("+{} {}", of.tag, of.share)).collect();
+    let shares = of.tags.iter().filter(has_share);
+    let beside: Vec<_> = shares.map(|of| format!("+{} {}", of.tag, of.share)).collect();
+    let beside = beside.concat();
     let mut left = of.tags.iter().filter(|tag| !tag.live && tag.share == Share::NONE);
     match left.find(|tag| tag.figures.in_flight > 0) {
         Some(old) => format!("{}→{}{beside}", old.tag, of.live),
