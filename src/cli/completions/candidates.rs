@@ -163,7 +163,7 @@ fn complete_arg(arg: Arg, path: &str, line: &Line) -> Arg {
 
 /// For connect and answers together: with the start of the process, completion takes at most 200 ms
 /// whatever the server does.
-const LOOKUP_TIMEOUT: Duration = Duration::from_millis(150);
+const LOOKUP_TIMEOUT: Duration = Duration::from_millis(120);
 
 /// The names that begin with `prefix`; empty if the server at `socket` does not answer in time.
 fn names(socket: &Path, nouns: &[Noun], domain: Option<&DomainName>, prefix: &str) -> Vec<Name> {
