@@ -138,6 +138,7 @@ fn metrics_and_the_access_log_have_shares_trials_and_what_was_netted() {
         setup
             .set("metrics.enabled", true)
             .set("metrics.listen_addr", format!("\"{metrics}\""))
+            .set("access_log.enabled", true)
             .set("access_log.output", "\"file\"")
             .set("access_log.format", "\"json\"")
             .set("access_log.file_path", format!("\"{}\"", log.display()))

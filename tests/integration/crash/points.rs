@@ -320,6 +320,8 @@ fn every_point_of_the_sources_is_tried() {
             .into_iter()
             // What a deploy passes besides.
             .chain(crate::apps::crash::POINTS.into_iter().filter(|point| !point.contains('*')))
+            // What a restore passes.
+            .chain(crate::state::crash::POINTS.into_iter().filter(|point| !point.contains('*')))
             .collect();
     let mut found = BTreeSet::new();
     let mut directories = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];

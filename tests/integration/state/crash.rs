@@ -4,6 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
+/// What a restore passes.
+pub(crate) const POINTS: [&str; 4] =
+    ["restore.begun", "restore.aside", "2*off->restore.aside", "restore.moved"];
+
 const ROUNDS: usize = 6;
 
 #[test]
@@ -72,7 +76,7 @@ fn after_a_restore_that_was_cut_short_no_server_starts_until_it_has_run_again() 
     let (config, path) = (vhost.config_file(), backed_up(&vhost));
     vhost.ctl_ok(&["switch", HOST, "a", "--force"]);
     vhost.kill();
-    for point in ["restore.begun", "restore.aside", "2*off->restore.aside", "restore.moved"] {
+    for point in POINTS {
         let (count, point) = point.split_once("->").unwrap_or(("", point));
         let action =
             if count.is_empty() { "return".to_owned() } else { format!("{count}->return") };

@@ -1,6 +1,6 @@
 //! Backups: made beside a server, checked, and put back.
 
-mod crash;
+pub(crate) mod crash;
 mod refused;
 
 use std::collections::BTreeMap;
