@@ -173,7 +173,7 @@ fn truncated() -> BackupError {
 }
 
 fn name_of(name: &str) -> EntryName {
-    EntryName::parse(name).expect("it is one of those that are known")
+    EntryName::parse(name).expect("the names of the archive's own entries are names of entries")
 }
 
 /// A line as `sha256sum --check` reads it.

@@ -139,5 +139,6 @@ fn files_of(directory: &Path) -> Result<Vec<std::ffi::OsString>, BackupError> {
 }
 
 fn name_in(directory: &str, file: &str) -> EntryName {
-    EntryName::of(directory, Path::new(file)).expect("it is one of those that are known")
+    EntryName::of(directory, Path::new(file))
+        .expect("the database is an entry of the state's folder")
 }

@@ -122,7 +122,6 @@ impl ControlPlane {
         let left = self.left_tags(&applied.snapshot, &steps);
         let remaining = || left.requests(&self.snapshot());
         let outcome = self.wait_until_drained(&left, remaining, options, |_, _, _| {}).await;
-        drop(left);
         Ok(Some(Stepped { steps, revision, outcome }))
     }
 
@@ -238,7 +237,7 @@ fn stepped(
             let next = match end {
                 TrialEnd::RolledBack | TrialEnd::Aborted => {
                     check_healthy(snapshot, host, &trial.from)?;
-                    back(host, trial)
+                    host.moved_to(&trial.from)
                 }
                 TrialEnd::Promoted => host.moved_to(&trial.to),
                 TrialEnd::Passed
@@ -253,11 +252,6 @@ fn stepped(
             (next, TrialNews::Ended { end: *end, cause: cause.clone() })
         }
     }))
-}
-
-/// The host with the old tag live alone.
-fn back(host: &VirtualHost, trial: &Trial) -> VirtualHost {
-    host.moved_to(&trial.from)
 }
 
 /// Whether some backend of the tag that a domain would go back to is healthy.

@@ -96,7 +96,7 @@ impl Trials {
         let mut reader = self.0.reader.clone();
         let mut known: BTreeMap<u64, (Trial, BTreeSet<DomainName>)> = BTreeMap::new();
         let mut beside = BTreeSet::new();
-        let mut seen = Arc::new(Snapshot::default());
+        let (mut seen, mut swept) = (Arc::new(Snapshot::default()), None::<Instant>);
         loop {
             let now = self.0.reader.load();
             for (was, is) in now.domains_changed_since(&seen) {
@@ -113,15 +113,16 @@ impl Trials {
             for one in &running {
                 self.look_after(&seen, one).await;
             }
-            let pause = if !running.is_empty() {
-                Some(LOOK)
-            } else if !beside.is_empty() {
+            if !beside.is_empty() && swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
+                swept = Some(Instant::now());
                 if let Err(error) = self.0.control.end_previews().await {
                     tracing::warn!(error = error.in_full(), "previews could not be ended");
                 }
-                Some(SWEEP)
-            } else {
-                None
+            }
+            let pause = match (running.is_empty(), beside.is_empty()) {
+                (false, _) => Some(LOOK),
+                (true, false) => Some(SWEEP),
+                (true, true) => None,
             };
             match pause {
                 Some(pause) => _ = tokio::time::timeout(pause, reader.changed()).await,
