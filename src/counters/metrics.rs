@@ -23,8 +23,8 @@ pub(crate) struct Metrics {
     pub connections: Arc<InFlight>,
     /// Connections on which a request is being read, answered, or both.
     pub busy: Arc<InFlight>,
-    /// Calls at the admin socket that are being carried out and answered.
-    pub calls: Arc<InFlight>,
+    /// Open connections at the admin socket and to the management API.
+    pub managers: Arc<InFlight>,
     /// Bytes of bodies that were received and have not gone on.
     pub buffered: Arc<BytePool>,
     /// Log lines that were dropped.

@@ -108,7 +108,6 @@ impl Api {
         path: PathParams,
         request: Request,
     ) -> Result<Response, Problem> {
-        let _answering = self.dispatch.enter();
         let (head, body) = request.into_parts();
         let actor = head.extensions.get::<Actor>().cloned().ok_or_else(Problem::internal)?;
         let path = path.map_err(|wrong| {

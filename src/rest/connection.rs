@@ -69,6 +69,7 @@ impl Door {
         let Ok(own) = stream.local_addr() else { return };
         // Answers are small and somebody waits for each.
         let _ = stream.set_nodelay(true);
+        let _open = self.open.enter();
         self.serve(stream, Peer::Tcp { client, own: own.ip() }).await;
     }
 
@@ -116,7 +117,7 @@ mod tests {
         client.write_all(REQUEST).await.unwrap();
         let start = Instant::now();
         // Its answer is longer than what the pipe holds.
-        Door::new().serve_local(server, Actor::Unknown).await;
+        Door::new(std::sync::Arc::default()).serve_local(server, Actor::Unknown).await;
         let ended = start.elapsed();
         assert!(ended >= WRITE_TIMEOUT && ended < 2 * WRITE_TIMEOUT, "{ended:?}");
     }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use axum::Router;
 
 use super::api::{self, Api};
+use crate::counters::InFlight;
 
 /// Where requests come in. Cloned handles are the same door.
 #[derive(Clone)]
@@ -15,13 +16,16 @@ pub(crate) struct Door {
     /// Answers until there is an API.
     starting: Router,
     started: Instant,
+    /// The connections that came in.
+    pub(super) open: Arc<InFlight>,
 }
 
 impl Door {
-    /// A door without an API yet: every request is answered that the server is starting.
-    pub(crate) fn new() -> Self {
+    /// A door without an API yet: every request is answered that the server is starting. It counts the `open`
+    /// connections.
+    pub(crate) fn new(open: Arc<InFlight>) -> Self {
         let started = Instant::now();
-        Self { api: Arc::default(), starting: api::starting(started), started }
+        Self { api: Arc::default(), starting: api::starting(started), started, open }
     }
 
     /// When it was made, which is when the server started.

@@ -197,9 +197,9 @@ impl Dispatch {
         Self { control, configuration, certificates, tokens, facts: Arc::new(facts) }
     }
 
-    /// Counts a call, so that a stop of the server leaves it a moment to be answered.
+    /// Counts a connection, so that a stop of the server leaves what comes on it a moment to be answered.
     pub(crate) fn enter(&self) -> InFlightGuard {
-        self.facts.metrics.calls.enter()
+        self.facts.metrics.managers.enter()
     }
 }
 

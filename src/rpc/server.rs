@@ -75,9 +75,10 @@ async fn accept(listener: UnixListener, peer_check: PeerCheck, speakers: Speaker
         if let Ok(place) = timeout(patience, Arc::clone(&places).acquire_owned()).await {
             patience = limits.place_wait;
             let speakers = speakers.clone();
+            let open = speakers.dispatch.enter();
             tokio::spawn(async move {
                 connection(stream, peer_check, speakers, limits).await;
-                drop(place);
+                drop((place, open));
             });
         } else {
             // Those behind it have waited as long.

@@ -93,7 +93,8 @@ impl Server {
         let opened = Opened::open(&config, &socket, &sockets, &control, &traffic)?;
         let (listeners, hosts) = (opened.listeners, opened.hosts);
         let (closing, closed) = watch::channel(false);
-        let door = Door::new();
+        let metrics = Arc::new(Metrics::new(logs.dropped()));
+        let door = Door::new(Arc::clone(&metrics.managers));
         let mut management = Some(opened.management);
         if !takes_over && let Some(bound) = management.take() {
             management::serve(bound, &door, &control, &closed);
@@ -114,7 +115,6 @@ impl Server {
         let (publisher, reader) = publish(&saved, &mut files);
         let tickets = opened.https.tickets().clone();
         carried::resume(&carried, &reader.load(), &tickets);
-        let metrics = Arc::new(Metrics::new(logs.dropped()));
         let (checker, stats) = observe(&control, &config, &reader, &carried);
         drop(carried);
         let replaced = ReplacedProcesses::default();

@@ -104,7 +104,7 @@ impl Server {
     }
 
     fn has_ended(&self, started: Instant) -> bool {
-        let idle = self.metrics.connections.count() + self.metrics.calls.count();
+        let idle = self.metrics.connections.count() + self.metrics.managers.count();
         let idle_may_go = idle == 0 || started.elapsed() >= LINGER;
         self.metrics.busy.count() == 0 && idle_may_go
     }

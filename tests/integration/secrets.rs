@@ -100,7 +100,7 @@ impl Site {
     /// Calls each method that changes nothing with whatever parameters it takes.
     fn ask_every_method(&self, read: &mut Vec<(String, String)>) {
         // A new method is asked unless it is named here.
-        const CHANGES: [&str; 23] = [
+        const CHANGES: [&str; 24] = [
             "domain.add",
             "domain.set",
             "domain.remove",
@@ -124,6 +124,7 @@ impl Site {
             "token.add",
             "token.remove",
             "event.watch",
+            "server.upgrade",
         ];
         let given = [
             json!({}),

@@ -72,6 +72,19 @@ fn a_request_that_comes_on_an_open_connection_is_answered_with_close() {
 }
 
 #[test]
+fn a_command_that_has_just_connected_is_waited_for() {
+    let (mut vhost, _backend) = start(|setup| setup);
+    let connected = vhost.rpc_connection();
+    vhost.signal(Signal::SIGTERM);
+    assert!(vhost.wait_for_exit(SOON).success());
+    let log = vhost.log();
+    let (_, duration) = log.split_once("stopped duration_ms=").expect("it says how long it took");
+    let duration: u64 = duration.lines().next().unwrap().trim().parse().unwrap();
+    assert!(duration >= 1000, "{log}");
+    drop(connected);
+}
+
+#[test]
 fn streams_and_uploads_in_flight_are_finished() {
     let (mut vhost, backend) = start(|setup| setup.set("proxy.shutdown_timeout_secs", 30));
     let mut download = vhost.connect();

@@ -37,7 +37,6 @@ impl Conversation {
             match timeout_at(deadline, lines::read(&mut reader, max)).await {
                 // What a call needs is kept apart, so that an idle connection costs little.
                 Ok(Ok(Line::Whole(line))) => {
-                    let _answering = self.dispatch.enter();
                     Box::pin(self.carry_out(&line)).await;
                     if std::mem::take(&mut self.has_asked) {
                         deadline = Instant::now() + self.limits.idle;

@@ -242,12 +242,15 @@ impl Vhost {
     }
 
     fn kill_successors(&self) {
+        let mut killed = Vec::new();
         eventually("no process of the server is left", START, || {
             let left = self.processes();
             for pid in &left {
                 let _ = kill(*pid, Signal::SIGKILL);
             }
-            left.is_empty()
+            let is_last = left.is_empty();
+            killed.extend(left);
+            is_last && killed.iter().all(|pid| has_closed_everything(*pid))
         });
     }
 
@@ -433,4 +436,14 @@ pub(crate) fn serve_once(config: &Path) -> CtlOutput {
     let mut command = Command::new(vhost_binary());
     command.args(["serve", "--config"]).arg(config);
     RunningCtl::of(command).wait()
+}
+
+/// Whether a process that was killed listens no more. One that ends has no command line for a moment, and its sockets
+/// still: only a zombie, which waits for its parent, has closed them.
+fn has_closed_everything(pid: Pid) -> bool {
+    // The state comes behind the name, which is in brackets (proc_pid_stat(5)).
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| Some(stat.rsplit_once(") ")?.1.starts_with(['Z', 'X'])))
+        .unwrap_or(true)
 }
