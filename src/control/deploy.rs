@@ -9,13 +9,14 @@ mod standby;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::checks::{Check, CheckError, Checks};
 use super::claims::{Claim, Claimed};
 use super::edit::Edit;
 use super::left::Left;
 use super::left_tags::LeftTags;
 use super::plane::{Applied, off_the_runtime};
 use super::trials::{Begin, trial_of};
-use super::{Caller, ControlError, ControlPlane, files, gate};
+use super::{Caller, ControlError, ControlPlane, files};
 use crate::clock::{now_ms, whole_millis};
 use crate::model::{
     Backend, Change, DeployOptions, DeployPlan, DeployProgress, DeployReport, EventKind, KeptPlan,
@@ -72,9 +73,11 @@ impl ControlPlane {
                     guard: options.switch.guard.clone().unwrap_or_default(),
                     switch: options.switch.clone(),
                 },
-                &self.inner.baseline,
+                &self.inner.services.baseline,
             ),
-            None => Begin::whole(options.switch.guard.clone(), false, &self.inner.baseline),
+            None => {
+                Begin::whole(options.switch.guard.clone(), false, &self.inner.services.baseline)
+            }
         };
         let operation = self.begin(caller.actor.clone(), first.event(not_yet(), &options)).await?;
         let committed = self
@@ -176,11 +179,14 @@ impl ControlPlane {
     /// As [`Self::deploy`], before its gate.
     pub(crate) async fn plan_deploy(
         &self,
+        caller: impl Into<Caller> + Send,
         options: DeployOptions,
     ) -> Result<DeployPlan, ControlError> {
         let snapshot = self.snapshot();
         let plan = plan::plan(&snapshot, &options, now_ms())?;
         let (switch, defaults) = (options.switch.clone(), self.options());
+        let (_, _, next) = self.prepare(&caller.into(), &snapshot, &plan).await?;
+        let shortage = self.shortage(&snapshot, &next, &plan.steps).filter(|_| !switch.force);
         let token = if plan.changes.is_empty() {
             None
         } else {
@@ -194,6 +200,7 @@ impl ControlPlane {
             gate_timeout_ms: whole_millis(switch.timeout().unwrap_or(defaults.gate_timeout)),
             drain_timeout_ms: (!switch.no_drain)
                 .then(|| whole_millis(switch.drain_timeout().unwrap_or(defaults.drain_timeout))),
+            warnings: shortage.iter().map(CheckError::forecast).collect(),
             token,
         })
     }
@@ -240,14 +247,13 @@ impl ControlPlane {
         progress: &(impl Fn(DeployProgress) + Send + Sync),
     ) -> Result<(Plan, Applied, Left, u64, Millis), ControlError> {
         let started = Instant::now();
-        let gate_timeout = options.switch.timeout().unwrap_or(self.options().gate_timeout);
-        let deadline = started + gate_timeout;
+        let deadline = self.gate_deadline(&options.switch);
         for _ in 0..ATTEMPTS {
             let live = self.snapshot();
             let plan = plan::plan(&live, options, at_ms)?;
             planned.map_or(Ok(()), |planned| plan.check(planned))?;
             let (files, ready_made, next) = self.prepare(caller, &live, &plan).await?;
-            self.prove(&plan, &next, options, deadline, progress).await?;
+            self.check(&live, &plan, &next, options, deadline, progress).await?;
             let gate_ms = whole_millis(started.elapsed());
             let switching = Instant::now();
             let (changes, event) =
@@ -304,29 +310,39 @@ impl ControlPlane {
         .await
     }
 
-    async fn prove(
+    async fn check(
         &self,
+        live: &Snapshot,
         plan: &Plan,
         next: &Snapshot,
         options: &DeployOptions,
         deadline: Instant,
         progress: &(impl Fn(DeployProgress) + Send + Sync),
     ) -> Result<(), ControlError> {
-        if options.switch.force {
-            return Ok(());
-        }
-        for of in plan.apps.iter().filter(|of| !of.backends_added.is_empty()) {
-            let on_change = |healthy, needed, total| {
-                let (app, tag) = (of.app.clone(), of.to.clone());
-                progress(DeployProgress::Checking { app, tag, healthy, needed, total });
-            };
-            let timeout = deadline.saturating_duration_since(Instant::now());
-            let (percent, probe) = (self.options().min_healthy_percent, &self.inner.probe);
-            let pool = PoolName::new(Some(&of.app), &of.to);
-            let gate = gate::prove(next, &pool, percent, timeout, probe, on_change);
-            self.unless_taken_over(gate).await?;
-        }
-        Ok(())
+        let new = plan.apps.iter().filter(|of| !of.backends_added.is_empty());
+        let pools: Vec<_> = new.map(|of| PoolName::new(Some(&of.app), &of.to)).collect();
+        let checks = Checks {
+            live,
+            after: next,
+            steps: &plan.steps,
+            pools: &pools,
+            looks_at_capacity: true,
+            options: &options.switch,
+            deadline,
+        };
+        let report = |check: Check<'_>| match check {
+            Check::Probing { pool: PoolName { app, tag }, healthy, needed, total } => {
+                let app = app.clone().unwrap_or_else(|| options.app.clone());
+                progress(DeployProgress::Checking {
+                    app,
+                    tag: tag.clone(),
+                    healthy,
+                    needed,
+                    total,
+                });
+            }
+        };
+        self.pass_checks(&checks, &report).await.map(drop)
     }
 
     /// Waits for the requests of the version before, and of older ones that were removed.

@@ -4,6 +4,7 @@ mod hint;
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::checks::CheckError;
 use super::trials::TrialError;
 use crate::config::ConfigError;
 use crate::model::{
@@ -18,6 +19,9 @@ pub(crate) enum ControlError {
     /// It is about splits, trials or previews.
     #[error(transparent)]
     Trial(#[from] TrialError),
+    /// A new tag did not pass what it must.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// There is no such virtual host.
     #[error("unknown domain `{domain}`")]
     UnknownDomain {

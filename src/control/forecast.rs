@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::checks::CheckError;
 use super::plan::{Plan, joined, plan};
 use super::{ControlError, ControlPlane, SwitchTarget, find, gate};
 use crate::clock::{now_ms, whole_millis};
@@ -61,6 +62,10 @@ impl ControlPlane {
             token: None,
         };
         forecast.warnings = self.warnings(&forecast, options.force);
+        if !options.force && !matches!(target, SwitchTarget::Previous) {
+            let shortage = self.shortage(&snapshot, &snapshot, &steps);
+            forecast.warnings.extend(shortage.as_ref().map(CheckError::forecast));
+        }
         if !steps.is_empty() {
             let plan = KeptPlan::Switch(PlannedSwitch::on(&snapshot, steps, options));
             forecast.token = Some(self.keep_plan(plan).await?);

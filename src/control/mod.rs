@@ -7,6 +7,7 @@ mod announce;
 mod apps;
 mod backends;
 mod caller;
+mod checks;
 mod claims;
 mod configuration;
 mod deploy;
@@ -33,6 +34,7 @@ mod previews;
 mod reach;
 mod reconcile;
 mod reload;
+mod services;
 mod settings;
 mod splits;
 mod switch;
@@ -45,12 +47,15 @@ pub(crate) use configuration::{Configuration, Settle};
 pub(crate) use domains::{DomainEdit, NewDomain};
 pub(crate) use error::ControlError;
 pub(crate) use export::Secrets;
-pub(crate) use gate::{ProbeNow, Probed};
+#[cfg(test)]
+pub(crate) use gate::ProbeNow;
+pub(crate) use gate::Probed;
 pub(crate) use plan::SwitchTarget;
 pub(crate) use plane::{ControlOptions, ControlPlane, Effect};
 pub(crate) use reach::Reach;
 pub(crate) use reload::ReloadOptions;
-pub(crate) use trials::{BaselineNow, TrialError, TrialStep, kind_of};
+pub(crate) use services::Services;
+pub(crate) use trials::{TrialError, TrialStep, kind_of};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The control plane: validate, persist, publish, answer.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::announce::announce;
 use super::claims::{Claims, UnderWay};
 use super::edit::Edit;
 use super::followers::{Follow, TellOutcome};
-use super::{BaselineNow, Caller, ControlError, ProbeNow, Reach, files};
+use super::{Caller, ControlError, Reach, Services, files};
 use crate::clock::now_ms;
 use crate::counters::{Elsewhere, Metrics};
 use crate::crash_point::crash_point;
@@ -28,6 +29,10 @@ pub(crate) struct ControlOptions {
     pub drain_timeout: Duration,
     /// The share of a new tag's ready backends that must be proven healthy, in percent.
     pub min_healthy_percent: u8,
+    /// The share of an old tag's capacity that a new one must have, in percent; 0 is not to look at it.
+    pub min_capacity_percent: u8,
+    /// Requests that may run at once on a backend that has no limit of its own; nothing is any number.
+    pub max_requests_per_backend: Option<NonZeroUsize>,
     /// How backends are probed that don't say otherwise.
     pub health_check: HealthCheckOptions,
     /// The keys of it that refer to the environment, as the file writes them: nobody is shown what they
@@ -54,8 +59,7 @@ pub(super) struct Inner {
     reads: Semaphore,
     pub(super) reader: Reader,
     pub(super) options: ArcSwap<ControlOptions>,
-    pub(super) probe: ProbeNow,
-    pub(super) baseline: BaselineNow,
+    pub(super) services: Services,
     pub(super) metrics: Arc<Metrics>,
     pub(super) elsewhere: Elsewhere,
     /// The number of the newest event when this process began.
@@ -110,15 +114,13 @@ impl From<Applied> for Effect {
 }
 
 impl ControlPlane {
-    /// Takes over the store and the writing end of the publication. `probe` proves backends healthy.
-    #[expect(clippy::too_many_arguments, reason = "each is another room's")]
+    /// Takes over the store and the writing end of the publication.
     pub(crate) fn new(
         store: Store,
         publisher: Publisher,
         reader: Reader,
         options: ControlOptions,
-        probe: ProbeNow,
-        baseline: BaselineNow,
+        services: Services,
         metrics: Arc<Metrics>,
         elsewhere: Elsewhere,
     ) -> Self {
@@ -136,8 +138,7 @@ impl ControlPlane {
                 reads: Semaphore::new(1),
                 reader,
                 options,
-                probe,
-                baseline,
+                services,
                 metrics,
                 elsewhere,
                 started_with,

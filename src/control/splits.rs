@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use super::checks::{Checks, reporting};
 use super::edit::Edit;
 use super::trials::{TrialError, hosts_of};
 use super::{Caller, ControlError, ControlPlane, SwitchTarget, find, gate};
@@ -34,7 +35,18 @@ impl ControlPlane {
         caller.has_seen(snapshot.revision())?;
         let plan = planned(&snapshot, &names, &shares, salt)?;
         let started = Instant::now();
-        let proven = self.prove_pools(&plan.joins, &options, &progress).await?;
+        let pools: Vec<PoolName> = plan.joins.iter().cloned().collect();
+        let checks = Checks {
+            live: &snapshot,
+            after: &snapshot,
+            steps: &[],
+            pools: &pools,
+            // A share is a part of the traffic, and may be taken back.
+            looks_at_capacity: false,
+            options: &options,
+            deadline: self.gate_deadline(&options),
+        };
+        let proven = self.pass_checks(&checks, &reporting(&progress)).await?;
         let gate_ms = whole_millis(started.elapsed());
         let (reason, percent) = (options.reason.clone(), self.options().min_healthy_percent);
         let (applied, plan) = self

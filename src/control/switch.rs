@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use super::checks::{Checks, reporting};
 use super::edit::Edit;
 use super::left_tags::LeftTags;
 use super::plan::{Plan, SwitchTarget};
 use super::splits::check_proven;
 use super::trials::{Begin, check_free};
-use super::{Caller, ControlError, ControlPlane, find, gate, plan, trials};
+use super::{Caller, ControlError, ControlPlane, find, plan, trials};
 use crate::clock::whole_millis;
 use crate::model::{
     BackendId, Change, DomainName, EventKind, KeptPlan, Millis, Outcome, PlannedSwitch, PoolName,
@@ -44,7 +45,7 @@ impl ControlPlane {
         if !options.force {
             self.refuse_foreign(&snapshot, &plan.steps).await?;
         }
-        let begin = Begin::whole(options.guard.clone(), undo, &self.inner.baseline);
+        let begin = Begin::whole(options.guard.clone(), undo, &self.inner.services.baseline);
         self.carry_out(caller, plan, undo, options, None, begin, progress).await
     }
 
@@ -67,7 +68,7 @@ impl ControlPlane {
         planned.check(&self.snapshot())?;
         let plan = Plan { steps: planned.steps.clone(), unchanged: Vec::new() };
         let options = planned.options.clone();
-        let begin = Begin::whole(options.guard.clone(), false, &self.inner.baseline);
+        let begin = Begin::whole(options.guard.clone(), false, &self.inner.services.baseline);
         self.carry_out(caller.into(), plan, false, options, Some(planned), begin, progress).await
     }
 
@@ -109,7 +110,7 @@ impl ControlPlane {
             forced: reason.force,
             reason: reason.reason.clone(),
         };
-        let proven = match self.pass_gate(&plan.steps, &options, &progress).await {
+        let proven = match self.pass_gate(&plan.steps, undo, &options, &progress).await {
             Ok(proven) => proven,
             // It is not this process that writes the history.
             Err(ControlError::TakenOver) => return Err(ControlError::TakenOver),
@@ -205,45 +206,31 @@ impl ControlPlane {
         }
     }
 
-    /// Proves every tag that becomes live. `None` when the gate was skipped.
+    /// Checks every tag that becomes live. `None` when the checks were skipped.
     async fn pass_gate(
         &self,
         steps: &[SwitchStep],
-        options: &SwitchOptions,
-        progress: &(impl Fn(SwitchProgress) + Send + Sync),
-    ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
-        let pools = plan::joined(&self.snapshot(), steps)?;
-        self.prove_pools(&pools, options, progress).await
-    }
-
-    /// Proves pools. `None` when the gate was skipped.
-    pub(super) async fn prove_pools(
-        &self,
-        pools: &BTreeSet<PoolName>,
+        undo: bool,
         options: &SwitchOptions,
         progress: &(impl Fn(SwitchProgress) + Send + Sync),
     ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
         let snapshot = self.snapshot();
-        if options.force {
-            // Not proven is one thing; that nobody could answer is another.
-            for pool in pools {
-                gate::ready_pool(&snapshot, pool)?;
-            }
-            return Ok(None);
-        }
-        let deadline = Instant::now() + options.timeout().unwrap_or(self.options().gate_timeout);
-        let mut proven = BTreeSet::new();
-        for pool in pools {
-            let timeout = deadline.saturating_duration_since(Instant::now());
-            let percent = self.options().min_healthy_percent;
-            let report = |healthy, needed, total| {
-                progress(SwitchProgress::Checking { healthy, needed, total });
-            };
-            let probe = &self.inner.probe;
-            let gate = gate::prove(&snapshot, pool, percent, timeout, probe, report);
-            proven.extend(self.unless_taken_over(gate).await?);
-        }
-        Ok(Some(proven))
+        let pools: Vec<PoolName> = plan::joined(&snapshot, steps)?.into_iter().collect();
+        let checks = Checks {
+            live: &snapshot,
+            after: &snapshot,
+            steps,
+            pools: &pools,
+            looks_at_capacity: !undo,
+            options,
+            deadline: self.gate_deadline(options),
+        };
+        self.pass_checks(&checks, &reporting(progress)).await
+    }
+
+    /// When a gate that opens now closes.
+    pub(super) fn gate_deadline(&self, options: &SwitchOptions) -> Instant {
+        Instant::now() + options.timeout().unwrap_or(self.options().gate_timeout)
     }
 
     /// Waits for the requests of the tags that were left.

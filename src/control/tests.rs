@@ -30,11 +30,13 @@ impl Plane {
             gate_timeout: Duration::from_millis(50),
             drain_timeout: Duration::from_millis(50),
             min_healthy_percent: 100,
+            min_capacity_percent: 50,
+            max_requests_per_backend: None,
             health_check: crate::model::HealthCheckOptions::default(),
             health_check_written: serde_json::Map::new(),
             reach: Reach::default(),
         };
-        let probe: ProbeNow = std::sync::Arc::new(|node| {
+        let probe: gate::ProbeNow = std::sync::Arc::new(|node| {
             let succeeded = !node.backend.id.as_str().starts_with("sick");
             let status = if succeeded { HealthStatus::Healthy } else { HealthStatus::Unhealthy };
             let report = HealthReport { status, ..HealthReport::default() };
@@ -45,8 +47,11 @@ impl Plane {
             publisher,
             reader.clone(),
             options,
-            probe,
-            std::sync::Arc::new(|_, _, _| None),
+            Services {
+                probe,
+                baseline: std::sync::Arc::new(|_, _, _| None),
+                peak: std::sync::Arc::new(|_| 0),
+            },
             std::sync::Arc::default(),
             crate::counters::Elsewhere::default(),
         );

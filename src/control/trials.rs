@@ -72,7 +72,7 @@ impl ControlPlane {
         if !options.switch.force {
             self.refuse_foreign(&snapshot, &plan.steps).await?;
         }
-        let begin = Begin::steps(&options, &self.inner.baseline);
+        let begin = Begin::steps(&options, &self.inner.services.baseline);
         self.carry_out(caller, plan, false, options.switch, None, begin, progress).await
     }
 

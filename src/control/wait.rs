@@ -32,7 +32,7 @@ impl ControlPlane {
     /// When there is no such backend.
     pub(crate) async fn probe_backend(&self, id: &BackendId) -> Result<Probed, ControlError> {
         let node = Arc::clone(find::backend(&self.snapshot(), id)?);
-        Ok((self.inner.probe)(node).await)
+        Ok((self.inner.services.probe)(node).await)
     }
 
     /// Waits until a backend is healthy.

@@ -193,6 +193,9 @@ pub struct DeployPlan {
     pub gate_timeout_ms: u64,
     /// How long requests of the old version may take to end, in milliseconds; null if that is not waited for.
     pub drain_timeout_ms: Option<u64>,
+    /// What to think about before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What `app.apply_deploy` takes to do this and nothing else; null if there is nothing to do.
     pub token: Option<String>,
 }

@@ -102,7 +102,8 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::AppInUse { .. }
         | ControlError::TakenOver
         | ControlError::NeverStill => FaultKind::Conflict,
-        ControlError::NoneReady { .. }
+        ControlError::Check(_)
+        | ControlError::NoneReady { .. }
         | ControlError::GateFailed { .. }
         | ControlError::NotHealthy { .. } => FaultKind::Unhealthy,
         ControlError::NotDrained { .. } | ControlError::NotRemoved { .. } => FaultKind::Timeout,

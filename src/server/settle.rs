@@ -87,6 +87,8 @@ pub(super) fn control_options(config: &Config, reserved_paths: ReservedPaths) ->
         gate_timeout: config.switch.gate_timeout_secs,
         drain_timeout: config.switch.drain_timeout_secs,
         min_healthy_percent: config.switch.min_healthy_percent,
+        min_capacity_percent: config.switch.min_capacity_percent,
+        max_requests_per_backend: NonZeroUsize::new(config.upstream.max_requests_per_backend),
         health_check: config.health_check.check.clone(),
         health_check_written: of_check.collect(),
         reach: Reach { pages_dir: config.proxy.pages_dir.clone(), reserved_paths },

@@ -20,7 +20,7 @@ use super::settle::{
 };
 use super::sockets::Sockets;
 use super::upgrade::{Upgradable, UpgradeTimes, Upgrades, upgrade_by};
-use super::watch::{baseline_of, journal_to, keep_pages, observe, prove_with, resolved};
+use super::watch::{journal_to, keep_pages, observe, resolved, services};
 use super::{
     Configuration, Logs, ServerError, activation, carried, expose, https, management, prove,
 };
@@ -123,8 +123,7 @@ impl Server {
             publisher,
             reader.clone(),
             control_options(&config, config.reserved_paths()),
-            prove_with(&checker),
-            baseline_of(&stats),
+            services(&checker, &stats),
             Arc::clone(&metrics),
             replaced.elsewhere().clone(),
         );

@@ -10,7 +10,7 @@ use super::settle::{health_settings, page_rules};
 use super::sockets::Sockets;
 use crate::certs::Journal;
 use crate::config::Config;
-use crate::control::{BaselineNow, ControlPlane, ProbeNow, Probed};
+use crate::control::{ControlPlane, Probed, Services};
 use crate::health::{self, Checker};
 use crate::model::{BackendAddr, BackendState, Carried};
 use crate::proxy::{HostServices, PageKeeper};
@@ -52,24 +52,23 @@ pub(super) async fn resolved(reader: &Reader) {
     }
 }
 
-pub(super) fn prove_with(checker: &Checker) -> ProbeNow {
-    let checker = checker.clone();
-    Arc::new(move |node| {
-        let checker = checker.clone();
-        Box::pin(async move {
-            let verdict = checker.probe_now(&node).await;
-            Probed { succeeded: verdict.passed, report: verdict.report }
-        })
-    })
-}
-
-/// What is known of an old tag's traffic when a new one begins.
-pub(super) fn baseline_of(stats: &Stats) -> BaselineNow {
-    let stats = stats.clone();
-    Arc::new(move |domain, tag, ratio| {
-        let recent = stats.recent(domain, tag, MOST_MINUTES)?;
-        Some(crate::rollout::baseline(&recent, ratio))
-    })
+/// What the control plane needs of the rooms that probe and that remember traffic.
+pub(super) fn services(checker: &Checker, stats: &Stats) -> Services {
+    let (checker, of_tags, of_peaks) = (checker.clone(), stats.clone(), stats.clone());
+    Services {
+        probe: Arc::new(move |node| {
+            let checker = checker.clone();
+            Box::pin(async move {
+                let verdict = checker.probe_now(&node).await;
+                Probed { succeeded: verdict.passed, report: verdict.report }
+            })
+        }),
+        baseline: Arc::new(move |domain, tag, ratio| {
+            let recent = of_tags.recent(domain, tag, MOST_MINUTES)?;
+            Some(crate::rollout::baseline(&recent, ratio))
+        }),
+        peak: Arc::new(move |steps| of_peaks.peak_in_flight(steps)),
+    }
 }
 
 /// Writes to the history what happens to certificates.

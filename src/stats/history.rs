@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::peaks::Peaks;
 use super::track::{Gain, Reach, TICKS, Tracks};
 use crate::counters::{LatencyCells, PackedCells};
 use crate::model::StatsWindow;
@@ -21,6 +22,7 @@ pub(super) struct History {
     pub(super) times: VecDeque<Duration>,
     pub(super) tags: Tracks<Arc<Traffic>>,
     pub(super) backends: Tracks<Arc<BackendLive>>,
+    pub(super) peaks: Peaks,
     /// The counts of all tags since the start, including removed ones.
     total: Gain<LatencyCells>,
     /// The same in each of the last ticks.
@@ -36,6 +38,7 @@ impl Default for History {
             times: [Duration::ZERO].into(),
             tags: Tracks::default(),
             backends: Tracks::default(),
+            peaks: Peaks::default(),
             total: Gain::default(),
             totals: VecDeque::new(),
             before: Duration::ZERO,
@@ -53,6 +56,7 @@ impl History {
         self.tags.tick(self.number, tags, |gain| total.add(gain));
         let backends = snapshot.backends().map(|node| &node.live);
         self.backends.tick(self.number, backends, |_| {});
+        self.peaks.tick(self.number, snapshot);
         self.total.add(&total);
         self.totals.push_back(total);
         while self.totals.len() as u64 > TICKS {

@@ -6,6 +6,7 @@
 mod carried;
 mod counters;
 mod history;
+mod peaks;
 mod recent;
 mod report;
 mod sampler;

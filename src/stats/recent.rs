@@ -3,7 +3,7 @@
 use super::history::History;
 use super::{Counters, Stats};
 use crate::counters::LatencyCells;
-use crate::model::{DomainName, Tag};
+use crate::model::{DomainName, SwitchStep, Tag};
 use crate::state::{Snapshot, TrafficCounts};
 
 /// The most minutes that can be asked for.
@@ -25,6 +25,11 @@ impl Stats {
     /// had none of its requests.
     pub(crate) fn recent(&self, domain: &DomainName, tag: &Tag, minutes: u64) -> Option<Recent> {
         self.with_history(|history, snapshot| recent(history, snapshot, domain, tag, minutes))
+    }
+
+    /// The most requests that were in flight together on what `steps` leave, within the last ten minutes.
+    pub(crate) fn peak_in_flight(&self, steps: &[SwitchStep]) -> usize {
+        self.with_history(|history, snapshot| history.peaks.together(steps, snapshot))
     }
 }
 

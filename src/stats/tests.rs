@@ -301,3 +301,39 @@ fn two_tags_have_their_traffic_of_the_last_time_side_by_side() {
     let covered = history.covered(10, 1_501 * SECOND);
     assert!((600..=665).contains(&covered.as_secs()), "{covered:?}");
 }
+
+#[test]
+fn the_most_requests_at_once_are_known_for_ten_minutes() {
+    let changes = vec![domain("one.test", "a"), domain("two.test", "a"), backend("w", "a")];
+    let snapshot = Snapshot::default().after(changes, 1);
+    let counts = |of: &str| {
+        let node = snapshot.domain(&name(of)).unwrap();
+        Arc::clone(node.in_flight_on(&"a".parse().unwrap()).unwrap())
+    };
+    let step = |of: &str| crate::model::SwitchStep {
+        domain: name(of),
+        from: "a".parse().unwrap(),
+        to: "b".parse().unwrap(),
+    };
+    let (one, both) = (vec![step("one.test")], vec![step("one.test"), step("two.test")]);
+    let mut history = History::default();
+    let ticks = |history: &mut History, number: u32| {
+        (0..number).for_each(|_| history.tick(&snapshot, SECOND));
+    };
+    let held: Vec<_> = (0..3).map(|_| counts("one.test").enter()).collect();
+    ticks(&mut history, 11);
+    drop(held);
+    let other = counts("two.test").enter();
+    ticks(&mut history, 12);
+    drop(other);
+    assert_eq!(history.peaks.together(&one, &snapshot), 3);
+    // They had them in different minutes: 3 and 0, then 0 and 1.
+    assert_eq!(history.peaks.together(&both, &snapshot), 3);
+    ticks(&mut history, 8 * 12);
+    assert_eq!(history.peaks.together(&one, &snapshot), 3);
+    ticks(&mut history, 3 * 12);
+    assert_eq!(history.peaks.together(&both, &snapshot), 0);
+    // What has no minute yet counts as it is.
+    let _held = counts("two.test").enter();
+    assert_eq!(history.peaks.together(&both, &snapshot), 1);
+}

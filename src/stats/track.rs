@@ -13,7 +13,7 @@ use crate::state::{BackendLive, Traffic, TrafficCounts};
 pub(super) const TICKS: u64 = 12;
 
 /// The number of minutes of which the sums are kept, the one that runs included.
-const MINUTES: u64 = 11;
+pub(super) const MINUTES: u64 = 11;
 
 /// Who owns a set of counters, and keeps it alive.
 pub(super) trait Owner: Clone {

@@ -21,6 +21,7 @@ fn pair() -> (Vhost, Vec<Backend>) {
         .backend("b2", refusing_address(), &["b"])
         .backend("c1", backends[0].address(), &["c"])
         .set("switch.min_healthy_percent", 50)
+        .set("switch.min_capacity_percent", 0)
         .start();
     vhost.wait_until_healthy(4);
     vhost.wait_for_health("b2", "unhealthy");

@@ -1,5 +1,6 @@
 //! Moving a domain from one tag to another: the reason for the product.
 
+mod capacity;
 mod commit;
 mod drain;
 mod left_streams;

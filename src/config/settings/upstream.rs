@@ -49,4 +49,8 @@ settings! {
     drain_timeout_secs: Time = Duration::from_secs(30);
     /// The share of the new tag's ready backends, in percent, that must be healthy.
     min_healthy_percent: Whole<u8, 1, 100> = 100;
+    /// The share of the old tag's capacity, in percent, that the new tag must have: its healthy weight
+    /// beside that of the old, and the `max_requests` of its backends beside the most requests that the
+    /// old had in flight within ten minutes. 0 is not to look at it.
+    min_capacity_percent: Whole<u8, 0, 100> = 50;
 }

@@ -10,6 +10,7 @@ impl ControlError {
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Trial(error) => error.hint(),
+            Self::Check(error) => error.hint(),
             Self::UnknownDomain { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownDomain { .. } => "`vhost ctl domain list` shows all".into(),
             Self::UnknownBackend { near: Some(near), .. } => format!("did you mean `{near}`?"),

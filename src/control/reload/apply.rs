@@ -119,7 +119,8 @@ impl Merge<'_> {
             let on_change = |healthy, needed, total| {
                 progress(ReloadProgress::Checking { tag: tag.clone(), healthy, needed, total });
             };
-            let (percent, probe) = (options.min_healthy_percent, &self.control.inner.probe);
+            let (percent, probe) =
+                (options.min_healthy_percent, &self.control.inner.services.probe);
             let timeout = deadline.saturating_duration_since(Instant::now());
             let gate = gate::prove(&plan.next, &pool, percent, timeout, probe, on_change);
             self.control.unless_taken_over(gate).await?;

@@ -187,8 +187,8 @@ impl Run for Deploy {
 }
 
 impl Run for PlanDeploy {
-    async fn run(server: &Dispatch, params: DeployOptions, _: &Call) -> Answered<Self> {
-        Ok(server.control.plan_deploy(params).await?)
+    async fn run(server: &Dispatch, params: DeployOptions, call: &Call) -> Answered<Self> {
+        Ok(server.control.plan_deploy(call.caller(), params).await?)
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::net::unix::OwnedReadHalf;
 use super::request::{json as read_json, parse};
 use super::*;
 use crate::config::{Config, ProxySettings, Source};
-use crate::control::{Configuration, ControlOptions, ControlPlane, ProbeNow, Probed};
+use crate::control::{Configuration, ControlOptions, ControlPlane, Probed, Services};
 use crate::counters::Metrics;
 use crate::hand_over::UpgradeError;
 use crate::model::{Actor, Backend, BackendState, HealthReport};
@@ -79,11 +79,13 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         gate_timeout: Duration::from_millis(20),
         drain_timeout: Duration::from_millis(20),
         min_healthy_percent: 100,
+        min_capacity_percent: 50,
+        max_requests_per_backend: None,
         health_check: crate::model::HealthCheckOptions::default(),
         health_check_written: serde_json::Map::new(),
         reach: crate::control::Reach::default(),
     };
-    let probe: ProbeNow = Arc::new(|_| {
+    let probe: crate::control::ProbeNow = Arc::new(|_| {
         let report = HealthReport::default();
         Box::pin(std::future::ready(Probed { succeeded: false, report }))
     });
@@ -96,8 +98,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         publisher,
         reader,
         options,
-        probe,
-        Arc::new(|_, _, _| None),
+        Services { probe, baseline: Arc::new(|_, _, _| None), peak: Arc::new(|_| 0) },
         Arc::default(),
         crate::counters::Elsewhere::default(),
     );

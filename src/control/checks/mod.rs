@@ -1,0 +1,126 @@
+//! What a new tag must pass before it is made live.
+
+mod capacity;
+mod error;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+pub(crate) use capacity::PeakNow;
+pub(crate) use error::CheckError;
+
+use super::{ControlError, ControlPlane, gate};
+use crate::model::{BackendId, PoolName, SwitchOptions, SwitchProgress, SwitchStep};
+use crate::state::Snapshot;
+
+/// What is checked.
+pub(super) struct Checks<'a> {
+    /// The state of now.
+    pub(super) live: &'a Snapshot,
+    /// The state with the new backends.
+    pub(super) after: &'a Snapshot,
+    /// The moves that are to be made.
+    pub(super) steps: &'a [SwitchStep],
+    /// The pools that are to be proven.
+    pub(super) pools: &'a [PoolName],
+    /// Whether the new tags must be able to carry what the old ones do. What goes back has carried it.
+    pub(super) looks_at_capacity: bool,
+    pub(super) options: &'a SwitchOptions,
+    /// When the gate closes.
+    pub(super) deadline: Instant,
+}
+
+/// A check that is being made.
+#[derive(Debug)]
+pub(super) enum Check<'a> {
+    /// The backends of a pool are being probed.
+    Probing {
+        pool: &'a PoolName,
+        /// Backends proven healthy so far, those that must be, and all that are ready.
+        healthy: usize,
+        needed: usize,
+        total: usize,
+    },
+}
+
+impl ControlPlane {
+    /// Checks what is to be live: its capacity, before anything is probed and as what was proven has it; its health. Gives
+    /// the backends that were proven, `None` where the caller wants no checks.
+    pub(super) async fn pass_checks(
+        &self,
+        checks: &Checks<'_>,
+        progress: &(impl Fn(Check<'_>) + Send + Sync),
+    ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
+        // Not proven is one thing; that nobody could answer is another.
+        for pool in checks.pools {
+            gate::ready_pool(checks.after, pool)?;
+        }
+        if checks.options.force {
+            return Ok(None);
+        }
+        self.check_capacity(checks, None)?;
+        let mut proven = BTreeSet::new();
+        for pool in checks.pools {
+            let timeout = checks.deadline.saturating_duration_since(Instant::now());
+            let percent = self.options().min_healthy_percent;
+            let report = |healthy, needed, total| {
+                progress(Check::Probing { pool, healthy, needed, total });
+            };
+            let probe = &self.inner.services.probe;
+            let gate = gate::prove(checks.after, pool, percent, timeout, probe, report);
+            proven.extend(self.unless_taken_over(gate).await?);
+        }
+        self.check_capacity(checks, Some(&proven))?;
+        Ok(Some(proven))
+    }
+
+    fn check_capacity(
+        &self,
+        checks: &Checks<'_>,
+        proven: Option<&BTreeSet<BackendId>>,
+    ) -> Result<(), CheckError> {
+        if !checks.looks_at_capacity {
+            return Ok(());
+        }
+        let options = self.options();
+        let rule = capacity::Rule {
+            percent: options.min_capacity_percent,
+            most: options.max_requests_per_backend,
+        };
+        let peak = &self.inner.services.peak;
+        match rule.shortage(checks.live, checks.after, checks.steps, proven, peak) {
+            Some(shortage) => Err(shortage),
+            None => Ok(()),
+        }
+    }
+
+    /// What moves would be refused for by capacity, as far as is known now.
+    pub(super) fn shortage(
+        &self,
+        live: &Snapshot,
+        after: &Snapshot,
+        steps: &[SwitchStep],
+    ) -> Option<CheckError> {
+        let checks = Checks {
+            live,
+            after,
+            steps,
+            pools: &[],
+            looks_at_capacity: true,
+            options: &SwitchOptions::default(),
+            deadline: Instant::now(),
+        };
+        self.check_capacity(&checks, None).err()
+    }
+}
+
+/// Reports checks as a switch does.
+pub(super) fn reporting(
+    progress: &(impl Fn(SwitchProgress) + Send + Sync),
+) -> impl Fn(Check<'_>) + Send + Sync {
+    |check| match check {
+        Check::Probing { healthy, needed, total, .. } => {
+            progress(SwitchProgress::Checking { healthy, needed, total });
+        }
+    }
+}
