@@ -341,6 +341,9 @@ impl ControlPlane {
                     total,
                 });
             }
+            Check::Smoke { passed, failed, total } => {
+                progress(DeployProgress::Smoke { passed, failed, total });
+            }
         };
         self.pass_checks(&checks, &report).await.map(drop)
     }

@@ -43,6 +43,7 @@ mod wait;
 
 pub(crate) use backends::BackendEdit;
 pub(crate) use caller::Caller;
+pub(crate) use checks::{SmokeNow, SmokeTry};
 pub(crate) use configuration::{Configuration, Settle};
 pub(crate) use domains::{DomainEdit, NewDomain};
 pub(crate) use error::ControlError;

@@ -1,6 +1,6 @@
 //! What the control plane has other rooms do for it.
 
-use super::checks::PeakNow;
+use super::checks::{PeakNow, SmokeNow};
 use super::gate::ProbeNow;
 use super::trials::BaselineNow;
 
@@ -13,4 +13,6 @@ pub(crate) struct Services {
     pub baseline: BaselineNow,
     /// Says how many requests were in flight at once.
     pub peak: PeakNow,
+    /// Tries a new backend with requests.
+    pub smoke: SmokeNow,
 }

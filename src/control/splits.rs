@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::checks::{Checks, reporting};
 use super::edit::Edit;
 use super::trials::{TrialError, hosts_of};
-use super::{Caller, ControlError, ControlPlane, SwitchTarget, find, gate};
+use super::{Caller, ControlError, ControlPlane, SwitchTarget, find, gate, plan};
 use crate::clock::whole_millis;
 use crate::model::{
     BackendId, Change, DomainName, EventKind, MAX_SPLIT_TAGS, Outcome, PoolName, Share, Split,
@@ -35,11 +35,11 @@ impl ControlPlane {
         caller.has_seen(snapshot.revision())?;
         let plan = planned(&snapshot, &names, &shares, salt)?;
         let started = Instant::now();
-        let pools: Vec<PoolName> = plan.joins.iter().cloned().collect();
+        let pools: Vec<PoolName> = plan.joined(&snapshot)?.into_iter().collect();
         let checks = Checks {
             live: &snapshot,
             after: &snapshot,
-            steps: &[],
+            steps: &plan.joins,
             pools: &pools,
             // A share is a part of the traffic, and may be taken back.
             looks_at_capacity: false,
@@ -52,8 +52,8 @@ impl ControlPlane {
         let (applied, plan) = self
             .change_and(caller, move |snapshot| {
                 let plan = planned(snapshot, &names, &shares, salt)?;
-                for pool in &plan.joins {
-                    check_proven(snapshot, pool, proven.as_ref(), percent)?;
+                for pool in plan.joined(snapshot)? {
+                    check_proven(snapshot, &pool, proven.as_ref(), percent)?;
                 }
                 let edit = (!plan.moves.is_empty()).then(|| {
                     let event = EventKind::Split { moves: plan.moves.clone(), reason };
@@ -129,8 +129,8 @@ impl ControlPlane {
 struct Plan {
     changes: Vec<Change>,
     moves: Vec<SplitMove>,
-    /// The pools that get traffic and had none.
-    joins: BTreeSet<PoolName>,
+    /// The tags that get a share and had none.
+    joins: Vec<SwitchStep>,
     /// The tags that had a share and have none.
     left: Vec<SwitchStep>,
 }
@@ -164,6 +164,11 @@ fn planned(
 }
 
 impl Plan {
+    /// The pools that get traffic and had none.
+    fn joined(&self, snapshot: &Snapshot) -> Result<BTreeSet<PoolName>, ControlError> {
+        plan::joined(snapshot, &self.joins)
+    }
+
     fn add(
         &mut self,
         snapshot: &Snapshot,
@@ -200,7 +205,8 @@ impl Plan {
                 self.moves.push(SplitMove { domain: domain(), tag, before, after });
             }
             if had == Share::NONE && *share > had {
-                self.joins.insert(host.pool(tag));
+                let (from, to) = (host.live.clone(), tag.clone());
+                self.joins.push(SwitchStep { domain: domain(), from, to });
             }
             if *share == Share::NONE && had > *share {
                 let (from, to) = (tag.clone(), host.live.clone());

@@ -51,6 +51,7 @@ impl Plane {
                 probe,
                 baseline: std::sync::Arc::new(|_, _, _| None),
                 peak: std::sync::Arc::new(|_| 0),
+                smoke: std::sync::Arc::new(|_| Box::pin(std::future::ready(Vec::new()))),
             },
             std::sync::Arc::default(),
             crate::counters::Elsewhere::default(),

@@ -127,6 +127,15 @@ pub enum DeployProgress {
         /// All of them.
         total: usize,
     },
+    /// The new backends are being tried with smoke requests.
+    Smoke {
+        /// Requests that were answered as expected.
+        passed: usize,
+        /// Requests that were not.
+        failed: usize,
+        /// All of them.
+        total: usize,
+    },
     /// Every request from now on goes to the new version.
     Switched {
         /// Each app, with its tags and backends.

@@ -45,6 +45,7 @@ mod scheme;
 mod seconds;
 mod share;
 mod size;
+mod smoke;
 mod split;
 mod split_report;
 mod stats;
@@ -135,6 +136,10 @@ pub use scheme::Scheme;
 pub use seconds::{Seconds, WholeSeconds, seconds_as_json};
 pub use share::Share;
 pub use size::Size;
+pub use smoke::{
+    MAX_SMOKE_BODY, MAX_SMOKE_REQUESTS, SmokeAnswer, SmokeExpectation, SmokeFailure, SmokeRequest,
+    SmokeRequests,
+};
 pub use split::{MAX_SPLIT_TAGS, Point, Split};
 pub use split_report::{SplitMove, SplitReport, TagShare};
 pub use stats::{StatsSort, StatsWindow};

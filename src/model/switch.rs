@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AppName, BackendAddr, BackendId, BackendState, DomainName, GuardOptions, HealthReport, Millis,
-    Outcome, Tag, Weight, nonzero_millis, worded,
+    Outcome, SmokeRequests, Tag, Weight, nonzero_millis, worded,
 };
 
 /// The options of a switch.
@@ -31,6 +31,9 @@ pub struct SwitchOptions {
     /// How the new tag is watched afterwards, and judged by its own traffic; what is not given is as its app says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardOptions>,
+    /// Requests that each new backend must answer as expected, before the new tag is live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smoke: Option<SmokeRequests>,
 }
 
 impl SwitchOptions {
@@ -76,6 +79,15 @@ pub enum SwitchProgress {
         /// Backends that must be.
         needed: usize,
         /// Backends that carry the new tag and are ready.
+        total: usize,
+    },
+    /// The new tag's backends are being tried with smoke requests.
+    Smoke {
+        /// Requests that were answered as expected.
+        passed: usize,
+        /// Requests that were not.
+        failed: usize,
+        /// All of them.
         total: usize,
     },
     /// Every request from now on goes to the new tag.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::whole_millis;
 use crate::model::{
-    BackendId, DomainName, GuardOptions, StatsSort, StatsWindow, SwitchOptions, Tag,
+    BackendId, DomainName, GuardOptions, SmokeRequests, StatsSort, StatsWindow, SwitchOptions, Tag,
 };
 use crate::rpc::methods::Listed;
 use crate::rpc::methods::backend::DrainParams;
@@ -70,6 +70,8 @@ pub(super) struct Switch {
     reason: Option<String>,
     /// How the new tag is watched afterwards, and judged by its own traffic; what is not given is as its app says.
     guard: Option<GuardOptions>,
+    /// Requests that each new backend must answer as expected, before the new tag is live.
+    smoke: Option<SmokeRequests>,
 }
 
 /// The parameters of an undo: those of a switch, except the tag and the guard.
@@ -171,6 +173,7 @@ impl Switch {
             force: self.force,
             reason: self.reason,
             guard: self.guard,
+            smoke: self.smoke,
         }
     }
 }

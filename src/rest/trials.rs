@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::shapes::{Seconds, Switch, without};
 use crate::model::{
-    DomainName, GuardOptions, RolloutOptions, RolloutSteps, SwitchOptions, Tag, TagShare,
+    DomainName, GuardOptions, RolloutOptions, RolloutSteps, SmokeRequests, SwitchOptions, Tag,
+    TagShare,
 };
 use crate::rpc::methods::compare::CompareParams;
 use crate::rpc::methods::preview::MakeParams;
@@ -64,6 +65,8 @@ pub(super) struct Rollout {
     force: bool,
     /// A text for the history.
     reason: Option<String>,
+    /// Requests that each new backend must answer as expected, before the new tag gets its first share.
+    smoke: Option<SmokeRequests>,
 }
 
 /// How a rollout or a guard is ended. All are optional.
@@ -125,6 +128,7 @@ impl From<Split> for SetParams {
             force,
             reason,
             guard: None,
+            smoke: None,
         };
         Self { domains: vec![domain], shares, options }
     }
@@ -149,6 +153,7 @@ impl From<Rollout> for StartParams {
             timeout_ms: rollout.timeout_secs.map(Seconds::millis),
             force: rollout.force,
             reason: rollout.reason,
+            smoke: rollout.smoke,
             ..SwitchOptions::default()
         };
         let options = RolloutOptions {

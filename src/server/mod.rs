@@ -18,6 +18,7 @@ mod replaced;
 mod saved;
 mod secrets;
 mod settle;
+mod smoke;
 mod sockets;
 mod start;
 mod stop;

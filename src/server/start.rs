@@ -22,7 +22,7 @@ use super::sockets::Sockets;
 use super::upgrade::{Upgradable, UpgradeTimes, Upgrades, upgrade_by};
 use super::watch::{journal_to, keep_pages, observe, resolved, services};
 use super::{
-    Configuration, Logs, ServerError, activation, carried, expose, https, management, prove,
+    Configuration, Logs, ServerError, activation, carried, expose, https, management, prove, smoke,
 };
 use crate::clock::now_ms;
 use crate::config::{Config, Source};
@@ -118,12 +118,17 @@ impl Server {
         let (checker, stats) = observe(&control, &config, &reader, &carried);
         drop(carried);
         let replaced = ReplacedProcesses::default();
+        let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
+        let smoke = {
+            let (options, traffic) = (Arc::clone(&options), traffic.handle().clone());
+            smoke::smoke(options, hosts.clone(), traffic, !listeners.https.is_empty())
+        };
         let plane = ControlPlane::new(
             store,
             publisher,
             reader.clone(),
             control_options(&config, config.reserved_paths()),
-            services(&checker, &stats),
+            services(&checker, &stats, smoke),
             Arc::clone(&metrics),
             replaced.elsewhere().clone(),
         );
@@ -133,7 +138,6 @@ impl Server {
         control.block_on(resolved(&reader));
 
         let (stopping, stopped) = watch::channel(false);
-        let options = Arc::new(ArcSwap::from_pointee(proxy_options(&config, logs.access_log())));
         let https = https::open(opened.https, &config, &listeners, &reader, journal_to(&plane));
         let shutdown_timeout = Arc::new(ArcSwap::from_pointee(config.proxy.shutdown_timeout_secs));
         let upgrade_times = Arc::new(ArcSwap::from_pointee(upgrade_times(&config)));

@@ -10,7 +10,7 @@ use super::settle::{health_settings, page_rules};
 use super::sockets::Sockets;
 use crate::certs::Journal;
 use crate::config::Config;
-use crate::control::{ControlPlane, Probed, Services};
+use crate::control::{ControlPlane, Probed, Services, SmokeNow};
 use crate::health::{self, Checker};
 use crate::model::{BackendAddr, BackendState, Carried};
 use crate::proxy::{HostServices, PageKeeper};
@@ -52,8 +52,8 @@ pub(super) async fn resolved(reader: &Reader) {
     }
 }
 
-/// What the control plane needs of the rooms that probe and that remember traffic.
-pub(super) fn services(checker: &Checker, stats: &Stats) -> Services {
+/// What the control plane needs of the rooms that probe, that remember traffic, and that carry requests.
+pub(super) fn services(checker: &Checker, stats: &Stats, smoke: SmokeNow) -> Services {
     let (checker, of_tags, of_peaks) = (checker.clone(), stats.clone(), stats.clone());
     Services {
         probe: Arc::new(move |node| {
@@ -68,6 +68,7 @@ pub(super) fn services(checker: &Checker, stats: &Stats) -> Services {
             Some(crate::rollout::baseline(&recent, ratio))
         }),
         peak: Arc::new(move |steps| of_peaks.peak_in_flight(steps)),
+        smoke,
     }
 }
 

@@ -5,6 +5,7 @@ mod commit;
 mod drain;
 mod left_streams;
 mod several;
+mod smoke;
 mod undo;
 
 use std::time::{Duration, Instant};

@@ -10,8 +10,9 @@ use super::domain::unfit;
 use super::guard::{GuardArgs, follow};
 use super::history::deployed;
 use super::options::OptionArgs;
+use super::smoke::SmokeArgs;
 use super::switch::late_web_sockets;
-use super::switch_progress::{left_behind, moves};
+use super::switch_progress::{left_behind, moves, smoke};
 use super::{cert, cert_view};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::Printer;
@@ -28,7 +29,7 @@ use crate::rpc::methods::app;
 use crate::rpc::methods::switch::ApplyParams;
 
 /// What a plan says already. Not `exclusive`, which would refuse `--socket` too.
-const OTHERS: [&str; 26] = [
+const OTHERS: [&str; 27] = [
     "app",
     "addresses",
     "hosts",
@@ -50,6 +51,7 @@ const OTHERS: [&str; 26] = [
     "reason",
     "steps",
     "max_wait",
+    "smoke",
     "guard",
     "max_error_delta",
     "max_p95_ratio",
@@ -144,6 +146,8 @@ pub(super) struct DeployArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_timeout, requires = "steps", help_heading = "Guard")]
     max_wait: Option<u64>,
     #[command(flatten)]
+    smoke: SmokeArgs,
+    #[command(flatten)]
     guard: GuardArgs,
     /// Wait until a valid certificate is served for each `--host`
     #[arg(long, requires = "hosts", conflicts_with = "plan")]
@@ -211,6 +215,7 @@ impl DeployArgs {
             force: self.force,
             reason: self.reason,
             guard: self.guard.options(),
+            smoke: self.smoke.read()?,
         };
         let health =
             self.health_path.map(|path| ("health_check".to_owned(), json!({ "path": path })));
@@ -269,6 +274,7 @@ fn tell(printer: &mut Printer<'_>, progress: &DeployProgress) {
             let text = format!("{healthy} of {backends} of `{app}`, tag `{tag}`, healthy{enough}");
             printer.passing("checking", &text);
         }
+        DeployProgress::Smoke { passed, failed, total } => smoke(printer, *passed, *failed, *total),
         DeployProgress::Switched { apps, steps, revision, switch_ms } => {
             let took = span(switch_ms.get());
             let what =

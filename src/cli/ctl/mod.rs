@@ -28,6 +28,7 @@ mod plan;
 mod preview;
 mod reload;
 mod rollout;
+mod smoke;
 mod split;
 mod stats;
 mod status;

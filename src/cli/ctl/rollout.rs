@@ -3,7 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::connect::Session;
+use super::domain::unfit;
 use super::guard::{JudgeArgs, attend, follow};
+use super::smoke::SmokeArgs;
 use super::split::{PromoteArgs, moved};
 use super::{switch_progress, trial_view};
 use crate::cli::exit_code::ExitCode;
@@ -84,6 +86,8 @@ pub(super) struct StartArgs {
     /// Go on without the gate
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    smoke: SmokeArgs,
     /// A text for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -180,6 +184,7 @@ impl StartArgs {
             timeout_ms: self.timeout,
             force: self.force,
             reason: self.reason,
+            smoke: self.smoke.read().map_err(unfit)?,
             ..SwitchOptions::default()
         };
         let options = RolloutOptions {

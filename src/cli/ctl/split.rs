@@ -5,6 +5,8 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::connect::Session;
+use super::domain::unfit;
+use super::smoke::SmokeArgs;
 use super::{switch, switch_progress};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
@@ -69,19 +71,23 @@ struct OptionArgs {
     /// A text for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    #[command(flatten)]
+    smoke: SmokeArgs,
 }
 
-impl From<OptionArgs> for SwitchOptions {
-    fn from(args: OptionArgs) -> Self {
-        let OptionArgs { timeout, drain_timeout, no_drain, force, reason } = args;
-        Self {
+impl OptionArgs {
+    /// The options, with what the file of smoke requests says.
+    fn read(self) -> Result<SwitchOptions, String> {
+        let Self { timeout, drain_timeout, no_drain, force, reason, smoke } = self;
+        Ok(SwitchOptions {
             timeout_ms: timeout,
             drain_timeout_ms: drain_timeout,
             no_drain,
             force,
             reason,
             guard: None,
-        }
+            smoke: smoke.read()?,
+        })
     }
 }
 
@@ -104,7 +110,11 @@ impl SplitArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let action = format!("split `{}`", self.domain.shown());
         let shares = self.shares.into_iter().map(|share| share.0).collect();
-        let params = SetParams { domains: vec![self.domain], shares, options: self.options.into() };
+        let params = SetParams {
+            domains: vec![self.domain],
+            shares,
+            options: self.options.read().map_err(unfit)?,
+        };
         let report = session
             .attend::<split::Set>(&action, &params, Problem::interrupted, |printer, progress| {
                 switch_progress::report(printer, None, &progress);
@@ -119,7 +129,8 @@ impl PromoteArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { domain, tag, options } = self;
         let action = format!("promote the new tag of `{}`", domain.shown());
-        let params = PromoteParams { domain, tag: tag.clone(), options: options.into() };
+        let params =
+            PromoteParams { domain, tag: tag.clone(), options: options.read().map_err(unfit)? };
         let report = session
             .attend::<split::Promote>(
                 &action,

@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::connect::Session;
+use super::domain::unfit;
 use super::guard::{GuardArgs, follow};
 use super::plan;
+use super::smoke::SmokeArgs;
 use super::switch_progress::{self, moves};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::problem::Problem;
@@ -19,7 +21,7 @@ use crate::rpc::methods::Method;
 use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
 /// What a plan says already. Not `exclusive`, which would refuse `--socket` too.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "domain",
     "also",
     "plan",
@@ -28,6 +30,7 @@ const OTHERS: [&str; 13] = [
     "no_drain",
     "force",
     "reason",
+    "smoke",
     "guard",
     "max_error_delta",
     "max_p95_ratio",
@@ -65,6 +68,8 @@ pub(super) struct SwitchArgs {
     apply: Option<String>,
     #[command(flatten)]
     options: OptionArgs,
+    #[command(flatten)]
+    smoke: SmokeArgs,
     #[command(flatten)]
     guard: GuardArgs,
 }
@@ -117,7 +122,7 @@ struct OptionArgs {
 
 impl SwitchArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let Self { domain, tag, also, plan, apply, options, guard } = self;
+        let Self { domain, tag, also, plan, apply, options, smoke, guard } = self;
         let no_wait = guard.judge.no_wait;
         if let Some(token) = apply {
             let params = ApplyParams { token };
@@ -130,7 +135,8 @@ impl SwitchArgs {
             Some(tag) => format!("switch {names} to `{tag}`"),
             None => format!("switch {names}"),
         };
-        let options = SwitchOptions { guard: guard.options(), ..options.into() };
+        let smoke = smoke.read().map_err(unfit)?;
+        let options = SwitchOptions { guard: guard.options(), smoke, ..options.into() };
         let params = StartParams { domains, tag: tag.clone(), options };
         if plan {
             let action = format!("plan to {action}");
@@ -161,6 +167,7 @@ impl From<OptionArgs> for SwitchOptions {
             force,
             reason,
             guard: None,
+            smoke: None,
         }
     }
 }

@@ -16,6 +16,7 @@ pub(super) fn report(printer: &mut Printer<'_>, tag: Option<&Tag>, progress: &Sw
             let enough = if needed == total { String::new() } else { format!(", {needed} needed") };
             printer.passing("checking", &format!("{healthy} of {backends}{of} healthy{enough}"));
         }
+        SwitchProgress::Smoke { passed, failed, total } => smoke(printer, *passed, *failed, *total),
         SwitchProgress::Switched { steps, revision, switch_ms } => {
             let took = switch_ms.map(|took| format!(" ({})", span(took.get())));
             let (moves, took) = (moves(steps), took.unwrap_or_default());
@@ -25,6 +26,12 @@ pub(super) fn report(printer: &mut Printer<'_>, tag: Option<&Tag>, progress: &Sw
             printer.counting("draining", &left_behind(*remaining, *web_sockets, *ended_in_ms));
         }
     }
+}
+
+/// Prints how smoke requests go.
+pub(super) fn smoke(printer: &mut Printer<'_>, passed: usize, failed: usize, total: usize) {
+    let failed = if failed == 0 { String::new() } else { format!(", {failed} failed") };
+    printer.passing("trying", &format!("{passed} of {} passed{failed}", count(total, "request")));
 }
 
 /// What is still running on the old tags.

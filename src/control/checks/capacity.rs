@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::CheckError;
+use super::error::CheckError;
 use crate::model::{BackendId, HealthStatus, PoolName, SwitchStep};
 use crate::state::{BackendNode, Snapshot};
 

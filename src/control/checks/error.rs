@@ -1,6 +1,6 @@
 //! Why a new tag is not made live.
 
-use crate::model::{Tag, counted};
+use crate::model::{DomainName, SmokeFailure, Tag, counted};
 
 /// Why a new tag is not made live.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,45 @@ pub(crate) enum CheckError {
         /// The most that the new tag takes.
         room: usize,
     },
+    /// Backends did not answer as they should.
+    #[error("{}", failed(.failures, *.total))]
+    Smoke {
+        /// The requests that failed, with what is wrong with each.
+        failures: Vec<SmokeFailure>,
+        /// How many were made.
+        total: usize,
+    },
+    /// A smoke request is for a domain that matches many hosts.
+    #[error("the smoke request `{request}` names no host, and `{domain}` is none")]
+    SmokeHost {
+        /// The domain.
+        domain: DomainName,
+        /// The request.
+        request: String,
+    },
+    /// A smoke request is for a host that does not move.
+    #[error("the smoke request `{request}` is for `{host}`, which is not among what moves")]
+    SmokeElsewhere {
+        /// The host.
+        host: DomainName,
+        /// The request.
+        request: String,
+    },
+}
+
+/// The first of the requests that failed, and how many there are.
+fn failed(failures: &[SmokeFailure], total: usize) -> String {
+    const MAX_LISTED: usize = 5;
+    let listed =
+        failures.iter().take(MAX_LISTED).map(|SmokeFailure { backend, host, request, fault }| {
+            format!("`{backend}` to {request} of {}: {fault}", host.shown())
+        });
+    let mut lines =
+        vec![format!("{} of {} failed", failures.len(), counted(total, "smoke request"))];
+    lines.extend(listed);
+    let left = failures.len().saturating_sub(MAX_LISTED);
+    lines.extend((left > 0).then(|| format!("and {left} more")));
+    lines.join("; ")
 }
 
 impl CheckError {
@@ -51,6 +90,15 @@ impl CheckError {
                 "nothing was changed; give `{to}` more backends, set `min_capacity_percent` of `[switch]`, or pass \
                  `--force`, which skips the gate too"
             ),
+            Self::Smoke { .. } => {
+                "nothing was changed; the new version serves nobody yet: look at its log".into()
+            }
+            Self::SmokeHost { .. } => {
+                "give it a `host`, such as `host = \"shop.example.com\"`".into()
+            }
+            Self::SmokeElsewhere { .. } => {
+                "name a host of a domain that moves, or leave `host` out".into()
+            }
             Self::LessRoom { to, .. } => format!(
                 "nothing was changed; give the backends of `{to}` a higher `max_requests`, or more of them; `--force` \
                  skips this, and the gate too"

@@ -2,33 +2,20 @@
 
 mod capacity;
 mod error;
+mod smoke;
+mod subject;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 pub(crate) use capacity::PeakNow;
 pub(crate) use error::CheckError;
+pub(crate) use smoke::{SmokeNow, SmokeTry};
+pub(super) use subject::Checks;
 
 use super::{ControlError, ControlPlane, gate};
 use crate::model::{BackendId, PoolName, SwitchOptions, SwitchProgress, SwitchStep};
 use crate::state::Snapshot;
-
-/// What is checked.
-pub(super) struct Checks<'a> {
-    /// The state of now.
-    pub(super) live: &'a Snapshot,
-    /// The state with the new backends.
-    pub(super) after: &'a Snapshot,
-    /// The moves that are to be made.
-    pub(super) steps: &'a [SwitchStep],
-    /// The pools that are to be proven.
-    pub(super) pools: &'a [PoolName],
-    /// Whether the new tags must be able to carry what the old ones do. What goes back has carried it.
-    pub(super) looks_at_capacity: bool,
-    pub(super) options: &'a SwitchOptions,
-    /// When the gate closes.
-    pub(super) deadline: Instant,
-}
 
 /// A check that is being made.
 #[derive(Debug)]
@@ -41,10 +28,18 @@ pub(super) enum Check<'a> {
         needed: usize,
         total: usize,
     },
+    /// The new backends are being tried with requests.
+    Smoke {
+        /// Requests that were answered as expected, those that were not, and all.
+        passed: usize,
+        failed: usize,
+        total: usize,
+    },
 }
 
 impl ControlPlane {
-    /// Checks what is to be live: its capacity, before anything is probed and as what was proven has it; its health. Gives
+    /// Checks what is to be live: its capacity, before anything is probed and as what was proven has it; its health; what it answers to
+    /// smoke requests. Gives
     /// the backends that were proven, `None` where the caller wants no checks.
     pub(super) async fn pass_checks(
         &self,
@@ -57,6 +52,9 @@ impl ControlPlane {
         }
         if checks.options.force {
             return Ok(None);
+        }
+        if let Some(requests) = &checks.options.smoke {
+            smoke::check(checks, requests)?;
         }
         self.check_capacity(checks, None)?;
         let mut proven = BTreeSet::new();
@@ -71,6 +69,13 @@ impl ControlPlane {
             proven.extend(self.unless_taken_over(gate).await?);
         }
         self.check_capacity(checks, Some(&proven))?;
+        if let Some(requests) = &checks.options.smoke {
+            let report = |passed, failed, total| progress(Check::Smoke { passed, failed, total });
+            let smoke = &self.inner.services.smoke;
+            let tried =
+                async { Ok(smoke::try_all(checks, requests, &proven, smoke, report).await?) };
+            self.unless_taken_over(tried).await?;
+        }
         Ok(Some(proven))
     }
 
@@ -121,6 +126,9 @@ pub(super) fn reporting(
     |check| match check {
         Check::Probing { healthy, needed, total, .. } => {
             progress(SwitchProgress::Checking { healthy, needed, total });
+        }
+        Check::Smoke { passed, failed, total } => {
+            progress(SwitchProgress::Smoke { passed, failed, total });
         }
     }
 }

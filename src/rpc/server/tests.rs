@@ -98,7 +98,12 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         publisher,
         reader,
         options,
-        Services { probe, baseline: Arc::new(|_, _, _| None), peak: Arc::new(|_| 0) },
+        Services {
+            probe,
+            baseline: Arc::new(|_, _, _| None),
+            peak: Arc::new(|_| 0),
+            smoke: std::sync::Arc::new(|_| Box::pin(std::future::ready(Vec::new()))),
+        },
         Arc::default(),
         crate::counters::Elsewhere::default(),
     );

@@ -289,6 +289,9 @@ fn words(phase: &SwitchProgress) -> String {
         SwitchProgress::Checking { healthy, total, .. } => {
             format!("checking: {healthy} of {total} healthy")
         }
+        SwitchProgress::Smoke { passed, total, .. } => {
+            format!("trying: {passed} of {total} requests passed")
+        }
         SwitchProgress::Switched { steps, revision, .. } => {
             format!("switched: {} at revision {revision}", switch_progress::moves(steps))
         }
