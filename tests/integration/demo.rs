@@ -37,6 +37,24 @@ fn the_demo_shows_a_switch_and_loses_nothing() {
 }
 
 #[test]
+fn the_demo_of_rollouts_rolls_a_bad_version_back_and_nobody_sees_a_failure() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(vhost_binary());
+    command
+        .args(["demo", "--rollout", "--exit"])
+        .env("HOME", home.path())
+        .env("TMPDIR", home.path());
+    let output = RunningCtl::of(command).wait();
+    assert_eq!(output.code, 0, "{output:?}");
+    for part in ["rolled back after", "promoted: it is live alone"] {
+        assert!(output.stdout.contains(part), "no `{part}`: {output:?}");
+    }
+    let failed = output.stdout.lines().find_map(|line| line.trim().strip_prefix("failed "));
+    assert_eq!(failed.map(str::trim), Some("0"), "{output:?}");
+    assert!(output.stdout.lines().all(|line| line.chars().count() <= 80), "{output:?}");
+}
+
+#[test]
 fn the_demo_stays_up_for_ctl_and_curl_and_ends_cleanly() {
     let mut child = Command::new(vhost_binary())
         .arg("demo")

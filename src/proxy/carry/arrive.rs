@@ -177,6 +177,9 @@ impl Shared {
                     *turn = None;
                     rounds += 1;
                     if ctx.choose(forward).await? {
+                        if ctx.is_netted() {
+                            self.metrics.count_netted();
+                        }
                         return Ok(None);
                     }
                     if rounds == MAX_ROUNDS {
@@ -203,7 +206,8 @@ impl RequestContext {
     async fn choose(&mut self, forward: Forward) -> Result<bool, Reason> {
         let Some(pinned) = self.pinned() else { return Ok(false) };
         let upstream = &self.options.upstream;
-        let sent = Sent::choose(pinned, forward, upstream, || self.who()).await?;
+        let may_fall = self.kind() != Kind::WebSocket;
+        let sent = Sent::choose(pinned, forward, upstream, may_fall, || self.who()).await?;
         let is_chosen = sent.is_some();
         if let Some(sent) = sent {
             self.stage.send(sent);

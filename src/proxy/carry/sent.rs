@@ -94,7 +94,8 @@ fn kept(choice: Choice) -> Option<Chosen> {
 }
 
 impl Sent {
-    /// Chooses a backend of the pinned pool; waits in order, as `who`, while all are busy.
+    /// Chooses a backend of the pinned pool; waits in order, as `who`, while all are busy. Where the tag is on trial and
+    /// none of it can serve, the old one may, if the request `may_fall` to it: nothing was sent, so that is no retry.
     ///
     /// # Errors
     /// When too many wait, or it takes too long.
@@ -102,6 +103,7 @@ impl Sent {
         pinned: &Pinned,
         forward: Forward,
         upstream: &UpstreamOptions,
+        may_fall: bool,
         who: impl FnOnce() -> Who,
     ) -> Result<Option<Self>, Reason> {
         let Some(pool) = &pinned.pool else { return Ok(None) };
@@ -115,7 +117,16 @@ impl Sent {
             // Boxed: few requests wait, and all would carry what waiting needs.
             choice = Box::pin(waiting).await?;
         }
-        Ok(kept(choice).map(|chosen| Self::new(chosen, forward)))
+        if let Some(chosen) = kept(choice) {
+            return Ok(Some(Self::new(chosen, forward)));
+        }
+        let net = pinned.net.as_ref().filter(|_| may_fall);
+        let caught = net.and_then(|net| kept(candidates.choice(net)));
+        Ok(caught.map(|chosen| {
+            let mut sent = Self::new(chosen, forward);
+            sent.is_netted = true;
+            sent
+        }))
     }
 
     fn new(chosen: Chosen, forward: Forward) -> Self {

@@ -41,6 +41,20 @@ fn a_new_tag_that_is_gone_is_netted_for_any_method() {
 }
 
 #[test]
+fn nobody_meets_a_new_tag_that_has_no_healthy_backend_left() {
+    let site = guarded();
+    site.b.set_health(503);
+    // Until the guard has seen it, and the domain is back on its old tag.
+    eventually("it is rolled back", SOON, || {
+        let response = site.vhost.get(HOST, "/");
+        assert_eq!(response.status, 200, "{:?}", response.headers);
+        let posted = site.vhost.connect().post(HOST, "/", b"order");
+        assert_eq!(posted.status, 200, "{:?}", posted.headers);
+        site.vhost.live(HOST) == "a"
+    });
+}
+
+#[test]
 fn without_a_guard_there_is_no_net() {
     let site = Site::start();
     site.vhost.ctl_ok(&["switch", HOST, "b"]);

@@ -34,6 +34,16 @@ fn a_client_keeps_its_tag_over_connections_restarts_and_upgrades() {
         }
     };
     assert_same(&site, "again");
+    in_runtime(async {
+        let mut connection = H2::connect(site.vhost.http()).await;
+        for (cookie, backend) in &clients {
+            let request = http::Request::get(format!("http://{HOST}/")).header("cookie", cookie);
+            let (response, _) = connection.start(request.body(()).unwrap(), true).await.unwrap();
+            let response = read(response).await.unwrap();
+            assert_eq!(response.headers["x-backend"], backend.as_str(), "over HTTP/2");
+            assert!(!response.headers.contains_key("set-cookie"), "who has one keeps it");
+        }
+    });
     site.vhost.upgrade();
     assert_same(&site, "after an upgrade");
     site.vhost.restart();
