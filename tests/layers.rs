@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// The rooms that every room may use. They import nothing but each other.
 const SHARED: &str = "
-    accept heads model atomic_file clock counters crash_point places plain_file reserved_paths slow_reader
+    accept heads model atomic_file clock counters crash_point https_client own_program places plain_file reserved_paths slow_reader
     stable_hash sync telemetry wrapped";
 
 /// The other rooms, by the path of their modules, and the rooms that they may use besides [`SHARED`]
@@ -34,6 +34,8 @@ hand_over: control
 rollout: control state stats
 upstream: state
 exposition: certs state
+# Who is notified, and asked.
+notify: config control health state
 health: state upstream
 
 proxy:
@@ -60,7 +62,7 @@ rpc:
     method: .envelope
     page:
     # Its types are the wire's, and name nothing of the server; below them is how each method runs.
-    methods: .dispatch .method .page .run control hand_over proxy::explain rollout state stats tokens
+    methods: .dispatch .method .page .run control hand_over notify proxy::explain rollout state stats tokens
     catalogue: .methods .run
     # What both ends want to know before they trust the socket's place.
     folder:
@@ -70,16 +72,16 @@ rpc:
     peer_check:
     socket: .folder .peer_check
     server: .dispatch .envelope .fault .lines .peer_check .progress .socket .version control
-    dispatch: .method .progress certs control hand_over proxy::explain rollout state stats tokens
+    dispatch: .method .progress certs control hand_over notify proxy::explain rollout state stats tokens
     run: .dispatch .envelope .method
     call: .catalogue .dispatch .envelope .fault .methods .progress .run
     progress: .envelope
-    fault: .catalogue .dispatch .envelope .run .version certs control hand_over tokens
+    fault: .catalogue .dispatch .envelope .run .version certs control hand_over notify tokens
 
 rest: exposition rpc rpc::catalogue rpc::envelope rpc::methods state tokens
 # Files alone: nothing of it runs in a server.
 backup: acme config proxy store tls tokens
-server: acme certs config control exposition hand_over health proxy proxy::explain rest rollout rpc state stats store tls tokens
+server: acme certs config control exposition hand_over health notify proxy proxy::explain rest rollout rpc state stats store tls tokens
 demo: config rpc::client rpc::methods server upstream
 # Configs of other proxies: pure, what it reads comes through a trait.
 translate:

@@ -10,8 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
-use super::connection::{USER_AGENT_VALUE, connector, words};
-use super::trust;
+use crate::https_client::{USER_AGENT_VALUE, client_config, connector, words};
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -36,7 +35,7 @@ async fn get(url: &str, name: &str) -> Result<bool, String> {
         .body(Empty::<Bytes>::new())
         .map_err(|error| error.to_string())?;
     let tls = if url.starts_with("https:") {
-        let config = tokio::task::spawn_blocking(|| trust::client_config(None)).await;
+        let config = tokio::task::spawn_blocking(|| client_config(None)).await;
         Some(config.map_err(|error| error.to_string())??)
     } else {
         None

@@ -3,7 +3,6 @@
 //! instant-acme expects JSON everywhere and drops the headers of errors; but middleboxes answer
 //! with HTML, and `Retry-After` is in the headers.
 
-use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,51 +13,19 @@ use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER, USER_AGENT};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
 use parking_lot::Mutex;
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::ClientConfig;
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::http_date;
-
-pub(super) const USER_AGENT_VALUE: &str = concat!("vhost/", env!("CARGO_PKG_VERSION"));
-
-/// A connector for `http` and `https`; without TLS settings it trusts no certificate.
-pub(super) fn connector(
-    tls: Option<ClientConfig>,
-    connect_timeout: Duration,
-) -> Result<HttpsConnector<HttpConnector>, String> {
-    let tls = match tls {
-        Some(tls) => tls,
-        None => ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth(),
-    };
-    let mut tcp = HttpConnector::new();
-    tcp.set_connect_timeout(Some(connect_timeout));
-    tcp.set_nodelay(true);
-    tcp.enforce_http(false);
-    let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
-    Ok(builder.https_or_http().enable_http1().wrap_connector(tcp))
-}
-
-/// The innermost cause of an error, which is the informative one.
-pub(super) fn words(error: &(dyn StdError + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    let text = last.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
-}
+use crate::https_client::{USER_AGENT_VALUE, connector, words};
 
 /// The answer is missing, or is not that of an ACME CA.
 #[derive(Debug, thiserror::Error)]

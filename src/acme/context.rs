@@ -13,8 +13,8 @@ use super::connection::Connection;
 use super::error::AcmeError;
 use super::order_file::Answer;
 use super::storage::Storage;
-use super::trust;
 use crate::config::IssuerSettings;
+use crate::https_client;
 use crate::model::DomainName;
 
 /// Which listeners the server has: a challenge is only used if it can be answered.
@@ -76,7 +76,7 @@ impl CaContext {
             };
             let url = self.issuer.directory_url.clone();
             let made = blocking(move || {
-                Ok(trust::client_config(ca_root.as_deref())
+                Ok(https_client::client_config(ca_root.as_deref())
                     .and_then(|config| Connection::new(url, config)))
             });
             let made = made.await.unwrap_or_else(|error| Err(error.to_string()));

@@ -6,10 +6,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::process::{Child, Command};
-use tokio::time::{sleep, timeout};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::error::AcmeError;
+use crate::own_program::spawn;
 
 const HOOK_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -65,24 +66,12 @@ async fn outcome(command: &mut Command) -> io::Result<Option<String>> {
     }))
 }
 
-/// Starts the program. An editor that has just saved it may still have it open for writing.
-async fn spawn(command: &mut Command) -> io::Result<Child> {
-    const RETRY_INTERVAL: Duration = Duration::from_millis(50);
-    for _ in 0..20 {
-        match command.spawn() {
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
-                sleep(RETRY_INTERVAL).await;
-            }
-            done => return done,
-        }
-    }
-    command.spawn()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+
+    use tokio::time::sleep;
 
     use super::*;
 

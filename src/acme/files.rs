@@ -7,9 +7,9 @@ use nix::unistd::AccessFlags;
 
 use super::account::binding;
 use super::storage::Storage;
-use super::trust;
 use crate::atomic_file;
 use crate::config::LetsEncryptSettings;
+use crate::https_client;
 
 /// A file that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) fn missing_files(settings: &LetsEncryptSettings, storage: &Storage) -
     for (number, issuer) in settings.issuers.iter().enumerate() {
         let mut miss = |key, message| missing.push(MissingFile { key, issuer: number, message });
         if let Some(path) = &issuer.ca_root
-            && let Err(message) = trust::client_config(Some(path))
+            && let Err(message) = https_client::client_config(Some(path))
         {
             miss("ca_root", message);
         }

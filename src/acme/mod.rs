@@ -28,7 +28,6 @@ mod survey;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod trust;
 
 pub(crate) use ask::ask;
 pub(crate) use ca::Ca;

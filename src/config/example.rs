@@ -15,7 +15,8 @@ const SET: [&str; 3] = ["proxy.listen_addr", "proxy.listen_addr_http", "logging.
 pub(crate) fn example() -> String {
     let mut text = HEAD.to_owned();
     let mut described = BTreeMap::new();
-    for table in tables() {
+    // Of lists the entries show the keys.
+    for table in tables().into_iter().filter(|table| !table.is_list()) {
         write_table(&mut text, &table, &mut described);
     }
     text + ENTRIES
@@ -116,7 +117,7 @@ mod tests {
         let (mut descriptions, mut keys) = (BTreeSet::new(), BTreeSet::new());
         let (mut section, mut comment) = ("", String::new());
         // Entries show keys as they are needed.
-        let (sections, _) = example.split_once("#[[apps]]\n").unwrap();
+        let (sections, _) = example.split_once("#[[notify]]\n").unwrap();
         for line in sections.lines() {
             let line_of_key = line.strip_prefix('#').unwrap_or(line);
             if let Some(text) = line.strip_prefix("# ") {

@@ -36,7 +36,8 @@ pub(crate) use paths::{default_admin_socket, variable};
 pub(crate) use problem::{ConfigError, Problem};
 pub(crate) use schema::schema;
 pub(crate) use settings::{
-    CertificateFiles, Config, EabSettings, IssuerSettings, LetsEncryptSettings, ListenAddr,
-    MetricsSettings, OnDemandSettings, ProxySettings, remedy, sections,
+    CallBy, Callee, CertificateFiles, Config, EabSettings, IssuerSettings, LetsEncryptSettings,
+    ListenAddr, MetricsSettings, NotifySettings, OnDemandSettings, ProxySettings, Secret, remedy,
+    sections,
 };
 pub(crate) use source::Source;

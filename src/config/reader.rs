@@ -277,6 +277,11 @@ impl<'r, 't> Section<'r, 't> {
         self.report.bad_files.borrow_mut().push(self.problem_of(key, message));
     }
 
+    /// Notes a problem of a key whose value is not to be shown.
+    pub(super) fn hiding_problem(&self, key: &str, message: impl Into<String>) {
+        self.report.add(&self.span_of(key), self.path_of(key), None, message);
+    }
+
     fn problem_of(&self, key: &str, message: impl Into<String>) -> Problem {
         let shown = self.table.and_then(|table| self.report.shown(table.get(key)?));
         self.report.problem(&self.span_of(key), self.path_of(key), shown, message.into())
@@ -295,6 +300,12 @@ impl<'r, 't> Section<'r, 't> {
     /// What the key says, where it refers to the environment.
     pub(super) fn written(&self, key: &str) -> Option<&'r str> {
         self.report.references.written(self.table?.get(key)?)
+    }
+
+    /// Whether the key refers to the environment, also to a variable that is not set.
+    pub(super) fn is_reference(&self, key: &str) -> bool {
+        let value = self.table.and_then(|table| table.get(key));
+        value.is_some_and(|value| self.report.references.is_reference(value))
     }
 
     /// What an element of a list says, where it refers to the environment.

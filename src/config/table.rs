@@ -41,8 +41,19 @@ pub(super) struct Row {
 }
 
 impl Table {
-    /// The schema of the section.
+    /// Whether it is of the entries of a list, which is a key of the file itself.
+    pub(super) fn is_list(&self) -> bool {
+        ["notify", "hooks"].contains(&self.name)
+    }
+
+    /// The schema of the section, or of the list.
     pub(super) fn schema(&self) -> Json {
+        let one = self.schema_of_one();
+        let list = || json!({ "type": "array", "description": self.about, "items": one });
+        if self.is_list() { list() } else { one }
+    }
+
+    fn schema_of_one(&self) -> Json {
         let properties = self.rows.iter().map(|row| (row.key.to_owned(), row.schema()));
         let required = self.rows.iter().filter(|row| row.required).map(|row| row.key);
         let mut schema = json!({

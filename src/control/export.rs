@@ -76,14 +76,27 @@ fn export(settings: &[Setting], live: &Snapshot, secrets: Secrets) -> Exported {
 fn write_settings(text: &mut String, settings: &[Setting]) {
     let mut open = "";
     for setting in settings.iter().filter(|setting| was_set(setting)) {
-        let Some((section, key)) = setting.key.split_once('.') else { continue };
         let value = setting.value.as_ref().and_then(|value| toml::Value::try_from(value).ok());
         let Some(value) = value else { continue };
+        let Some((section, key)) = setting.key.split_once('.') else {
+            write_entries(text, &setting.key, &value);
+            continue;
+        };
         if section != open {
             begin(text, &format!("[{section}]"));
             open = section;
         }
         write_key(text, key, value);
+    }
+}
+
+/// The tables of a list such as `[[notify]]`. What the file includes is no table, and stands in the text itself.
+fn write_entries(text: &mut String, name: &str, list: &toml::Value) {
+    for entry in list.as_array().into_iter().flatten().filter_map(toml::Value::as_table) {
+        begin(text, &format!("[[{name}]]"));
+        for (key, value) in entry {
+            write_key(text, key, value.clone());
+        }
     }
 }
 
@@ -194,6 +207,9 @@ mod tests {
              [lets_encrypt]\nemail = \"a@b.example\"\nchallenges = [\"http-01\"]\n\
              on_demand_ask = \"http://localhost/a\"\n\
              [[lets_encrypt.fallback]]\ndirectory_url = \"https://c.example/d\"\nca_root = \"c.pem\"\n\
+             [[notify]]\nname = \"chat\"\nurl = \"http://a/$${x}\"\nevents = [\"health\"]\n\
+             [[notify]]\nname = \"log\"\nexec = [\"/bin/log\"]\n\
+             [[hooks]]\nname = \"ask\"\nexec = [\"/bin/ask\"]\n\
              [[virtual_hosts]]\ndomain = \"a.example\"\nenabled_backends_tag = \"a\"\n\
              tls = { cert = \"a$${x}.pem\", key = 'k\"ey' }\nhsts_max_age_secs = 5\n\
              [[virtual_hosts]]\ndomain = \"b.example\"\nenabled_backends_tag = \"a\"\ntls = \"internal\"\n\
@@ -227,5 +243,6 @@ mod tests {
         };
         assert_eq!(tls(&again), tls(&file));
         assert_eq!((again.proxy, again.lets_encrypt), (file.proxy, file.lets_encrypt));
+        assert_eq!((again.notify, again.hooks), (file.notify, file.hooks));
     }
 }

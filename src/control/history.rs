@@ -83,6 +83,11 @@ impl ControlPlane {
         }))
     }
 
+    /// The number of the newest event when this process began.
+    pub(crate) fn started_with(&self) -> u64 {
+        self.inner.started_with
+    }
+
     /// Follows the history, beginning behind the event `after`, or with the last `limit` events. Where no
     /// event is as new as `after`, it begins behind the newest. Nothing is lost in between: a watcher reads
     /// from the store, and is only woken by what is written.
@@ -122,6 +127,12 @@ pub(super) enum Place {
 }
 
 impl EventWatch {
+    /// Gives these events, which had not ended, once more when they have.
+    pub(crate) fn with_open(mut self, open: Vec<u64>) -> Self {
+        self.open = open;
+        self
+    }
+
     /// What happened next, the oldest first. A switch comes twice when it was sent before it ended:
     /// with its outcome the second time.
     ///
@@ -162,7 +173,7 @@ impl EventWatch {
         let last = fresh.last().map_or(newest, |event| event.id);
         self.place = Place::After { event: last };
         let news: Vec<_> = ended.into_iter().chain(fresh).collect();
-        let open = news.iter().filter(|event| is_open(event)).map(|event| event.id);
+        let open = news.iter().filter(|event| event.is_open()).map(|event| event.id);
         self.open.extend(open);
         Ok(news)
     }
@@ -177,19 +188,10 @@ fn ended(store: &HistoryReader, events: Vec<u64>) -> Result<(Vec<Event>, Vec<u64
             continue;
         }
         match store.event(id)? {
-            Some(event) if is_open(&event) => open.push(id),
+            Some(event) if event.is_open() => open.push(id),
             Some(event) => ended.push(event),
             None => {}
         }
     }
     Ok((ended, open))
-}
-
-/// Whether its outcome is still to come.
-fn is_open(event: &Event) -> bool {
-    matches!(
-        event.kind,
-        EventKind::Switch { outcome: Outcome::Draining, .. }
-            | EventKind::Deploy { outcome: Outcome::Draining, .. }
-    )
 }

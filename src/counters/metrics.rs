@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{BytePool, InFlight, Latency};
+use super::{BytePool, InFlight, Latency, NotifyTargets};
 use crate::model::{Reason, ReloadEnd, TrialEnd, TrialKind};
 
 /// Lines that no log has, because its output was too slow or could not be written.
@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     pub dropped_lines: DroppedLines,
     /// How long switches took, from the command to the end of the drain.
     pub switch_durations: Latency,
+    /// Deliveries to those who are notified of events.
+    pub notified: NotifyTargets,
     stopping: AtomicBool,
     requests: AtomicU64,
     dropped_fields: AtomicU64,

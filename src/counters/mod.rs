@@ -7,6 +7,7 @@ mod elsewhere;
 mod in_flight;
 mod latency;
 mod metrics;
+mod notified;
 mod observed;
 
 pub(crate) use byte_pool::BytePool;
@@ -15,4 +16,5 @@ pub(crate) use elsewhere::{Elsewhere, Remains, Replaced};
 pub(crate) use in_flight::{InFlight, InFlightGuard};
 pub(crate) use latency::{BUCKETS_MICROS, Latency, LatencyCells, PackedCells};
 pub(crate) use metrics::{DroppedLines, Metrics};
+pub(crate) use notified::{NotifyCounts, NotifyTargets};
 pub(crate) use observed::{CELLS, Observed, Sample};

@@ -82,6 +82,10 @@ families! {
         "When the certificate of the name expires, in seconds since 1970.";
     CONFIG_RELOADS: COUNTER "config_reloads_total" ["outcome"]
         "Reloads of the config, by outcome.";
+    NOTIFY_DELIVERIES: COUNTER "vhost_notify_deliveries_total" ["target", "outcome"]
+        "Events that the target got (delivered) or never gets (dropped), and tries that failed (failed).";
+    NOTIFY_WAITING: GAUGE "vhost_notify_waiting" ["target"]
+        "Events that the target has not got yet.";
     DROPPED_LINES: COUNTER "log_lines_dropped_total" ["log"]
         "Log lines that were dropped, because the output was too slow or could not be written.";
     STATE_REVISION: GAUGE "state_revision" []

@@ -1,12 +1,13 @@
 //! The metrics of the server as a whole.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::exposed::Exposed;
 use super::family::{
     BUFFERED, BUILD_INFO, CERTIFICATE_NOT_AFTER, CONFIG_RELOADS, CONNECTIONS, DROPPED_FIELDS,
-    DROPPED_LINES, NETTED, REFUSED, STATE_REVISION, SWITCH_DURATION, TRIAL_ENDS, TRIALS,
+    DROPPED_LINES, NETTED, NOTIFY_DELIVERIES, NOTIFY_WAITING, REFUSED, STATE_REVISION,
+    SWITCH_DURATION, TRIAL_ENDS, TRIALS,
 };
 use super::ledger::{Ledger, OTHER};
 use super::text::Text;
@@ -28,12 +29,31 @@ pub(super) fn write(exposed: &Exposed, snapshot: &Snapshot, text: &mut Text) {
     write_trials(metrics, snapshot, text);
     text.durations(&SWITCH_DURATION, [([], Durations::of(&metrics.switch_durations))]);
     text.counts(&CONFIG_RELOADS, ReloadEnd::ALL.map(|end| ([end.as_str()], metrics.reloads(end))));
+    write_notified(metrics, text);
     let dropped =
         [("log", &metrics.dropped_lines.log), ("access_log", &metrics.dropped_lines.access_log)];
     let dropped = dropped.map(|(log, lines)| ([log], lines.load(Ordering::Relaxed)));
     text.counts(&DROPPED_LINES, dropped);
     text.counts(&STATE_REVISION, [([], snapshot.revision())]);
     text.counts(&BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1)]);
+}
+
+fn write_notified(metrics: &Metrics, text: &mut Text) {
+    let targets = metrics.notified.all();
+    let deliveries = targets.iter().flat_map(|(name, counts)| {
+        let outcomes = [
+            ("delivered", &counts.delivered),
+            ("failed", &counts.failed),
+            ("dropped", &counts.dropped),
+        ];
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        outcomes.map(|(outcome, counted)| ([name.as_str(), outcome], count(counted)))
+    });
+    text.counts(&NOTIFY_DELIVERIES, deliveries);
+    let waiting = targets
+        .iter()
+        .map(|(name, counts)| ([name.as_str()], counts.waiting.load(Ordering::Relaxed)));
+    text.counts(&NOTIFY_WAITING, waiting);
 }
 
 fn write_trials(metrics: &Metrics, snapshot: &Snapshot, text: &mut Text) {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use super::change::{HealthChange, MAX_KEPT_CHANGES};
 use super::ejection::EjectionCap;
 use super::monitor::{Monitor, Verdict};
 use super::pace::{FAST_INTERVAL, Recoveries, jittered, spread};
@@ -54,6 +55,7 @@ pub(crate) fn spawn(settings: HealthSettings, reader: Reader) -> Checker {
         turns: Semaphore::new(MAX_RUNNING_PROBES),
         cap: Arc::new(EjectionCap::new(reader.clone(), settings.max_ejected_percent)),
         recoveries: Recoveries::default(),
+        changes: broadcast::Sender::new(MAX_KEPT_CHANGES),
         reader: reader.clone(),
         watched: Mutex::default(),
     });
@@ -81,6 +83,11 @@ impl Checker {
         }
     }
 
+    /// Follows the changes of health, from now on.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<HealthChange> {
+        self.watch.changes.subscribe()
+    }
+
     /// Probes the backend now. The outcome counts like a scheduled probe's, in the order in which
     /// they end: both count towards the same thresholds.
     pub(crate) async fn probe_now(&self, node: &BackendNode) -> Verdict {
@@ -101,6 +108,7 @@ struct Watch {
     turns: Semaphore,
     cap: Arc<EjectionCap>,
     recoveries: Recoveries,
+    changes: broadcast::Sender<HealthChange>,
     reader: Reader,
     /// By the address of the `BackendLive`: an edit of the backend keeps it, another address makes
     /// a new one. The monitor keeps it alive, so the key stays unique.
@@ -209,7 +217,9 @@ impl Watch {
             let own = Arc::clone(node.health_check());
             let check = self.check_of(&own, &node.backend.address);
             let (cap, recoveries) = (Arc::clone(&self.cap), self.recoveries.clone());
-            let monitor = Arc::new(Monitor::new(node.clone(), check, cap, recoveries));
+            let changes = self.changes.clone();
+            let monitor = Monitor::new(node.clone(), check, cap, recoveries, changes);
+            let monitor = Arc::new(monitor);
             self.names.follow(&monitor);
             Watched { monitor, own, schedule: None }
         })

@@ -3,6 +3,7 @@
 //!
 //! Follows the published snapshot and reads nothing else. Never on the request path.
 
+mod change;
 mod checker;
 mod ejection;
 mod exchange;
@@ -16,4 +17,5 @@ mod resolver;
 mod testing;
 mod threshold;
 
+pub(crate) use change::HealthChange;
 pub(crate) use checker::{Checker, HealthSettings, spawn};

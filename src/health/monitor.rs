@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::change::HealthChange;
 use super::ejection::EjectionCap;
 use super::pace::{FAST_INTERVAL, Recoveries, Recovery};
 use super::probe::Probe;
@@ -43,6 +44,7 @@ pub(super) struct Monitor {
     moved: Notify,
     cap: Arc<EjectionCap>,
     recoveries: Recoveries,
+    changes: broadcast::Sender<HealthChange>,
 }
 
 #[derive(Debug)]
@@ -82,12 +84,13 @@ impl Monitor {
         check: Arc<HealthCheck>,
         cap: Arc<EjectionCap>,
         recoveries: Recoveries,
+        changes: broadcast::Sender<HealthChange>,
     ) -> Self {
         let mut observed = Observed::new(&check);
         observed.resume(node.live.health_report(), &recoveries);
         let observed = Mutex::new(observed);
         let (check, moved) = (watch::Sender::new(check), Notify::new());
-        Self { node, check, observed, moved, cap, recoveries }
+        Self { node, check, observed, moved, cap, recoveries, changes }
     }
 
     /// Records the outcome of a probe and publishes the result.
@@ -244,7 +247,7 @@ impl Monitor {
 
     fn publish(&self, observed: &mut Observed, changed: bool, now: u64) {
         let report = &mut observed.report;
-        report.status = observed.threshold.status();
+        let before = std::mem::replace(&mut report.status, observed.threshold.status());
         if changed {
             report.since_ms = Some(now);
             let is_down = report.status == HealthStatus::Unhealthy;
@@ -256,6 +259,14 @@ impl Monitor {
         }
         let (id, address) = (&self.node.backend.id, &self.node.backend.address);
         let reason = report.last_error.as_deref().unwrap_or("enough probes in a row passed");
+        // Nobody may follow, and none who does is waited for.
+        let _ = self.changes.send(HealthChange {
+            at_ms: now,
+            backend: id.clone(),
+            from: before,
+            to: report.status,
+            reason: reason.to_owned(),
+        });
         match report.status {
             HealthStatus::Healthy => {
                 // The failures that ejected it are settled.

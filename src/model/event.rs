@@ -413,6 +413,17 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// Whether its outcome is still to come.
+    pub fn is_open(&self) -> bool {
+        matches!(
+            self.kind,
+            EventKind::Switch { outcome: Outcome::Draining, .. }
+                | EventKind::Deploy { outcome: Outcome::Draining, .. }
+        )
+    }
+}
+
 fn cut_phrases(phrases: &mut Vec<String>) {
     let left_out = phrases.len().saturating_sub(MAX_PHRASES);
     phrases.truncate(MAX_PHRASES);

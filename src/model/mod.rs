@@ -29,6 +29,7 @@ mod kept_plan;
 mod likeness;
 mod logging;
 mod millis;
+mod notify_kind;
 mod outcome;
 mod own_host;
 mod proxy_header;
@@ -116,6 +117,7 @@ pub use logging::{
     AccessFormat, LogFileSettings, LogFormat, LogLevel, LogOutput, LoggingSettings, Rotation,
 };
 pub use millis::Millis;
+pub use notify_kind::NotifyKind;
 pub use outcome::Outcome;
 pub use own_host::{ForeignHost, check_own_host};
 pub use proxy_header::{BadProxyHeader, ProxyHeader, SendProxyProtocol};

@@ -10,8 +10,8 @@ use super::operation::{Done, Operation, Streams, Takes};
 use super::shapes::{Domain, NewDomain, Remove, Stats, Switch, Undo};
 use super::trials;
 use crate::rpc::methods::{
-    Confirmed, Method, Page, app, backend, compare, domain, event, preview, rollout, split, stats,
-    switch,
+    Confirmed, Method, Page, app, backend, compare, domain, event, notify, preview, rollout, split,
+    stats, switch,
 };
 
 /// One operation at one path.
@@ -156,5 +156,7 @@ routes! {
     GET "/history" history: Does::Call(call::<event::List>(Takes::Query, Done::Shown));
     GET "/events" events: Does::Call(
         call::<event::Watch>(Takes::Query, Done::Shown).streaming(Streams::Reports));
+    GET "/notify" list_notify: Does::Call(call::<notify::List>(Takes::Path, Done::Shown));
+    POST "/notify/{name}/test" test_notify: Does::Call(call::<notify::Test>(Takes::Path, Done::Shown));
     GET "/openapi.json" openapi: Does::Document;
 }

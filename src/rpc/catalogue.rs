@@ -2,13 +2,13 @@
 //! `docs/admin-rpc.md`.
 
 use super::methods::{
-    app, backend, cert, compare, config, domain, event, log, name, preview, rollout, route, server,
-    split, state, stats, switch, token,
+    app, backend, cert, compare, config, domain, event, log, name, notify, preview, rollout, route,
+    server, split, state, stats, switch, token,
 };
 pub use super::run::Entry;
 
 /// The methods by noun, in the order of their documentation.
-static NOUNS: [&[Entry]; 18] = [
+static NOUNS: [&[Entry]; 19] = [
     state::METHODS,
     stats::METHODS,
     compare::METHODS,
@@ -23,6 +23,7 @@ static NOUNS: [&[Entry]; 18] = [
     cert::METHODS,
     token::METHODS,
     event::METHODS,
+    notify::METHODS,
     route::METHODS,
     log::METHODS,
     server::METHODS,

@@ -14,6 +14,7 @@ use crate::control::{Caller, Configuration, ControlError, ControlPlane};
 use crate::counters::{Elsewhere, InFlightGuard, Metrics};
 use crate::hand_over::UpgradeError;
 use crate::model::{Actor, UpgradeProgress, UpgradeReport, ValueError};
+use crate::notify::{Notifier, NotifyError};
 use crate::proxy::explain::Explainer;
 use crate::rollout::Trials;
 use crate::stats::Stats;
@@ -37,6 +38,8 @@ pub(crate) struct ServerFacts {
     pub stats: Stats,
     /// The new tags that are on trial.
     pub trials: Trials,
+    /// Who is notified of events.
+    pub notifier: Notifier,
     /// Turns to true when the server stops.
     pub stopping: watch::Receiver<bool>,
     /// How much is logged.
@@ -78,7 +81,7 @@ impl Warnings {
         Self(Box::new(ask))
     }
 
-    pub(super) fn now(&self) -> Vec<String> {
+    pub(crate) fn now(&self) -> Vec<String> {
         (self.0)()
     }
 }
@@ -181,6 +184,8 @@ pub(super) enum Failure {
     Token(#[from] TokenError),
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
     #[error(transparent)]
     Result(serde_json::Error),
 }

@@ -28,6 +28,7 @@ pub(super) fn of_failure(failure: Failure, method: &Entry, request_id: &str) -> 
         Failure::Control(error) => (kind_of(error), error.in_full(), error.hint()),
         Failure::Cert(error) => (kind_of_cert(error), with_causes(error), error.hint()),
         Failure::Token(error) => (kind_of_token(error), with_causes(error), error.hint()),
+        Failure::Notify(error) => (FaultKind::NotFound, error.to_string(), Some(error.hint())),
         Failure::Upgrade(error) => (kind_of_upgrade(error), error.in_full(), error.hint()),
     };
     if kind == FaultKind::Internal {

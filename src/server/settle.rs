@@ -13,6 +13,7 @@ use crate::config::{Config, Origin};
 use crate::control::{ControlOptions, ControlPlane, Reach, Settle};
 use crate::health::{Checker, HealthSettings};
 use crate::model::TrustedProxy;
+use crate::notify::Notifier;
 use crate::proxy::{
     ConnectionLimits, HandshakeLimits, MemoryLimits, PageRules, Pages, ProxyOptions, RequestLimits,
     UpstreamOptions, forwarded_names,
@@ -59,6 +60,15 @@ pub(super) fn and_upgrade_so(settle: Settle, times: &Arc<ArcSwap<UpgradeTimes>>)
     Box::new(move |config| {
         settle(config);
         times.store(Arc::new(upgrade_times(config)));
+    })
+}
+
+/// Has those notified of events that the config says.
+pub(super) fn and_notify(settle: Settle, notifier: &Notifier) -> Settle {
+    let notifier = notifier.clone();
+    Box::new(move |config| {
+        settle(config);
+        notifier.set(config.notify.clone());
     })
 }
 

@@ -16,11 +16,12 @@ use super::process::{prepare_process, runtime};
 use super::replaced::ReplacedProcesses;
 use super::saved::{apply_file, open_given_store, open_store, publish};
 use super::settle::{
-    and_try_files_again, and_upgrade_so, control_options, proxy_options, settle, upgrade_times,
+    and_notify, and_try_files_again, and_upgrade_so, control_options, proxy_options, settle,
+    upgrade_times,
 };
 use super::sockets::Sockets;
 use super::upgrade::{Upgradable, UpgradeTimes, Upgrades, upgrade_by};
-use super::watch::{journal_to, keep_pages, observe, resolved, services};
+use super::watch::{and_of_targets, journal_to, keep_pages, observe, resolved, services};
 use super::{
     Configuration, Logs, ServerError, activation, carried, expose, https, management, prove, smoke,
 };
@@ -30,6 +31,7 @@ use crate::control::ControlPlane;
 use crate::counters::Metrics;
 use crate::exposition::Exposed;
 use crate::health::Checker;
+use crate::notify::Notifier;
 use crate::proxy::explain::Explainer;
 use crate::proxy::{self, HostServices};
 use crate::rest::{self, Api, Door};
@@ -46,7 +48,7 @@ pub(crate) struct Server {
     /// Turns to true when nothing but traffic is to be accepted any more.
     pub(super) closing: watch::Sender<bool>,
     /// What only one process may do at a time.
-    pub(super) keeping: [AbortHandle; 3],
+    pub(super) keeping: [AbortHandle; 4],
     pub(super) upgrades: Upgrades,
     pub(super) upgrade_times: Arc<ArcSwap<UpgradeTimes>>,
     pub(super) admin_socket: PathBuf,
@@ -171,14 +173,17 @@ impl Server {
             program: predecessor.as_ref().and_then(|predecessor| predecessor.program()),
         });
         let trials = Trials::new(plane.clone(), reader.clone(), Arc::clone(&metrics));
+        let notify = std::mem::take(&mut config.notify);
+        let notifier = Notifier::new(notify, &config.proxy.state_dir, Arc::clone(&metrics));
         let facts = ServerFacts {
             started_ms: now_ms(),
             listeners: listeners.all().map(Listener::to_string).collect(),
-            warnings,
+            warnings: and_of_targets(warnings, &notifier),
             metrics: Arc::clone(&metrics),
             explainer,
             stats,
             trials: trials.clone(),
+            notifier: notifier.clone(),
             stopping: stopped.clone(),
             log_level: logs.level(),
             upgrade: upgrade_by(&upgrades),
@@ -204,6 +209,7 @@ impl Server {
             settle(options, &plane, &checker, &logs, &shutdown_timeout, pages, reserved_paths);
         let settle = and_try_files_again(settle, https.certificates.clone());
         let settle = and_upgrade_so(settle, &upgrade_times);
+        let settle = and_notify(settle, &notifier);
         let configuration = Configuration::new(plane.clone(), source, config.effective, settle);
         let tokens = opened.tokens;
         let dispatch = Dispatch::new(
@@ -231,6 +237,9 @@ impl Server {
             control.spawn(https.opened.keep()).abort_handle(),
             control.spawn(plane.clone().keep_standbys()).abort_handle(),
             control.spawn(trials.keep()).abort_handle(),
+            control
+                .spawn(notifier.keep(plane.clone(), checker.changes(), reader.clone()))
+                .abort_handle(),
         ];
         if let Some(bound) = management.take() {
             management::serve(bound, &door, &control, &closed);

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::control::{ControlPlane, Probed, Services, SmokeNow};
 use crate::health::{self, Checker};
 use crate::model::{BackendAddr, BackendState, Carried};
+use crate::notify::Notifier;
 use crate::proxy::{HostServices, PageKeeper};
 use crate::rpc::Warnings;
 use crate::state::{BackendNode, Reader, Snapshot};
@@ -97,6 +98,12 @@ pub(super) fn keep_pages(
     let warnings =
         move || [pages.warnings(), without_handshake(&reader.load()), sockets.warnings()].concat();
     Warnings::new(warnings)
+}
+
+/// Warns of targets of notifications that fail as well.
+pub(super) fn and_of_targets(warnings: Warnings, notifier: &Notifier) -> Warnings {
+    let notifier = notifier.clone();
+    Warnings::new(move || [warnings.now(), notifier.warnings()].concat())
 }
 
 /// The backends that there can be no handshake with, and why.

@@ -51,6 +51,7 @@ impl Stage {
         let https = setup.https_address();
         let setup = setup
             .acme(&pebble)
+            .entries("[[notify]]\nname = \"chat\"\nexec = [\"/bin/true\"]\nevents = [\"guard\"]\n")
             .domain_with("example.com", "a", "aliases = [\"www.example.com\"]")
             .backend("web-a", backends[0].address(), &["a"])
             .backend("web-b", backends[1].address(), &["b"]);

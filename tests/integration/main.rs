@@ -47,6 +47,7 @@ mod metrics;
 mod misdirected;
 mod must_do;
 mod nginx;
+mod notify;
 mod oracle;
 mod paging;
 mod plan;

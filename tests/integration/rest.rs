@@ -43,6 +43,7 @@ impl Api {
         let backends: Vec<Backend> = ["web-a", "web-b"].map(Backend::start).into();
         let address = free_address();
         let setup = Setup::new()
+            .entries("[[notify]]\nname = \"chat\"\nexec = [\"/bin/true\"]\nevents = [\"guard\"]\n")
             .set("proxy.management_api_addr", format!("\"{address}\""))
             .domain("example.com", "a")
             .backend("web-a", backends[0].address(), &["a"])

@@ -14,12 +14,14 @@ const SECRET: &str = "s3cr3t-f0r-the-backend";
 const MESSAGE: &str = "w0rds-in-maintenance";
 const REALM: &str = "r3alm-of-the-staff";
 const NEXT: &str = "the-next-s3cr3t";
+const SIGNING: &str = "s1gns-what-is-posted";
+const HOOK: &str = "a-path-that-is-a-s3cret";
 /// Of `hunter2`, by bcrypt with the least cost.
 const HASH: &str = "$2b$04$DQW8Ek0qqNwSEqmBLpdtoO8lj4CyYQDBTZZLPKN1g1BNoKVRDxN8u";
 const OTHER_HASH: &str = "$2b$04$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
 
 /// Whatever a reader must not find.
-const HIDDEN: [&str; 6] = [SECRET, MESSAGE, REALM, NEXT, HASH, OTHER_HASH];
+const HIDDEN: [&str; 8] = [SECRET, MESSAGE, REALM, NEXT, HASH, OTHER_HASH, SIGNING, HOOK];
 
 const OPTIONS: &str = r#"
 request_headers = { set = { X-Key = "${BACKEND_KEY}", X-Bearer = "Bearer ${BACKEND_KEY}" } }
@@ -43,6 +45,12 @@ impl Site {
             .set("metrics.enabled", true)
             .set("metrics.status_page", true)
             .set("metrics.listen_addr", format!("\"{metrics}\""))
+            .entries(
+                "[[notify]]\nname = \"chat\"\nurl = \"http://127.0.0.1:9/${HOOK_PATH}\"\n\
+                 secret = \"${NOTIFY_SECRET}\"\n",
+            )
+            .env("NOTIFY_SECRET", SIGNING.into())
+            .env("HOOK_PATH", HOOK.into())
             .domain_with(
                 "open.test",
                 "a",
@@ -89,6 +97,8 @@ impl Site {
             &["reload", "--dry-run"],
             &["explain", "http://open.test/"],
             &["status"],
+            &["notify", "list"],
+            &["notify", "test", "chat"],
         ] {
             let output = self.vhost.ctl(words);
             read.push((format!("{words:?}"), output.stdout + &output.stderr));
@@ -138,6 +148,7 @@ impl Site {
             json!({"id": "w1"}),
             json!({"backend": "w1"}),
             json!({"name": "example.com"}),
+            json!({"name": "chat"}),
             json!({"url": "http://open.test/"}),
             json!({"kind": "domain"}),
         ];
@@ -235,7 +246,7 @@ fn what_the_environment_says_is_used_and_nowhere_to_be_read() {
     let shown =
         read.iter().find(|(what, _)| what.starts_with("domain.show") && what.contains("open"));
     assert!(shown.unwrap().1.contains("${NEXT_KEY}"), "{shown:?}");
-    for secret in [SECRET, MESSAGE, REALM, NEXT] {
+    for secret in [SECRET, MESSAGE, REALM, NEXT, SIGNING, HOOK] {
         assert_eq!(is_kept(&site.vhost.state_dir(), secret), None, "{secret}");
     }
     // The store had the reference alone, and the value is there again.

@@ -22,6 +22,7 @@ mod flags;
 mod guard;
 mod history;
 mod log;
+mod notify;
 mod options;
 mod pages;
 mod plan;

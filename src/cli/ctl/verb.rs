@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueHint};
 use super::connect::{Session, socket_of_environment};
 use super::{
     app, backend, call, cert, compare, config, deploy, domain, events, explain, history, log,
-    preview, reload, rollout, split, stats, status, switch, token, top, upgrade, wait,
+    notify, preview, reload, rollout, split, stats, status, switch, token, top, upgrade, wait,
 };
 use crate::cli::exit_code::{self, ExitCode};
 use crate::cli::output::{ColorChoice, Format, Look, Printer};
@@ -80,6 +80,9 @@ enum Verb {
     /// Show, make and remove the tokens of the management API
     #[command(subcommand, arg_required_else_help = true)]
     Token(token::TokenVerb),
+    /// Show and test who is notified of events
+    #[command(subcommand, arg_required_else_help = true)]
+    Notify(notify::NotifyVerb),
     History(history::HistoryArgs),
     Reload(reload::ReloadArgs),
     Upgrade(upgrade::UpgradeArgs),
@@ -178,6 +181,7 @@ impl Verb {
             Self::Backend(verb) => verb.run(session).await,
             Self::Cert(verb) => verb.run(session).await,
             Self::Token(verb) => verb.run(session).await,
+            Self::Notify(verb) => verb.run(session).await,
             Self::History(args) => args.run(session).await,
             Self::Reload(args) => args.run(session).await,
             Self::Upgrade(args) => args.run(session).await,

@@ -37,7 +37,8 @@ tags = ["b"]
 
 fn within(text: &str) -> (Result<Config, ConfigError>, KnownKeys) {
     let path = Path::new("/etc/vhost.toml");
-    let loaded = read_text(path, text, &Environment::new(&|_| None, 0));
+    let variable = |name: &str| (name == "NOTIFY_SECRET").then(|| "of-the-environment".to_owned());
+    let loaded = read_text(path, text, &Environment::new(&variable, 0));
     let known = loaded.known.clone();
     (loaded.into_result(path), known)
 }
@@ -571,3 +572,4 @@ fn a_domain_says_in_a_word_or_by_files_where_its_certificate_comes_from() {
 
 mod fuzz;
 mod mistakes;
+mod notified;

@@ -192,6 +192,9 @@ fn its_ranges_and_words_are_those_of_the_reader() {
             "logging" | "access_log" if key == "output" => {
                 format!("[{section}]\nfile_path = \"/log\"\n{said}")
             }
+            "notify" | "hooks" => {
+                format!("[[{section}]]\nname = \"n\"\nurl = \"http://a\"\n{said}")
+            }
             section => format!("[{section}]\n{said}"),
         };
         let (in_proxy, in_domain, in_backend) = (of("proxy"), of("virtual_hosts"), of("backends"));

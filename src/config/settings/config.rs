@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{
-    HealthCheckSettings, LetsEncryptSettings, ListenAddr, ListenAddrs, Listeners, MetricsSettings,
-    ProxySettings, SwitchSettings, UpstreamSettings, lets_encrypt, logging, metrics, proxy,
+    Callee, HealthCheckSettings, LetsEncryptSettings, ListenAddr, ListenAddrs, Listeners,
+    MetricsSettings, NotifySettings, ProxySettings, SwitchSettings, UpstreamSettings, lets_encrypt,
+    logging, metrics, notify, proxy,
 };
 use crate::config::paths::Environment;
 use crate::config::reader::Section;
@@ -37,6 +38,10 @@ pub(crate) struct Config {
     pub cache_dir: PathBuf,
     /// The metrics endpoint.
     pub metrics: MetricsSettings,
+    /// Who is notified of events.
+    pub notify: Vec<NotifySettings>,
+    /// Who may be asked before a switch.
+    pub hooks: Vec<Callee>,
     /// The domains and backends.
     pub declared: Declared,
     /// The files that it names as error pages, wherever they are.
@@ -92,7 +97,7 @@ impl Config {
 }
 
 /// Every section, in the order of the file.
-pub(in crate::config) fn tables() -> [Table; 9] {
+pub(in crate::config) fn tables() -> [Table; 11] {
     [
         ProxySettings::table(),
         UpstreamSettings::table(),
@@ -103,6 +108,8 @@ pub(in crate::config) fn tables() -> [Table; 9] {
         MetricsSettings::table(),
         lets_encrypt::LetsEncryptSection::table(),
         lets_encrypt::Fallback::table(),
+        notify::NotifySection::table(),
+        notify::HookSection::table(),
     ]
 }
 
@@ -143,5 +150,7 @@ pub(in crate::config) fn read(root: &mut Section<'_, '_>, environment: &Environm
         logging::read_access_log(section, &own, &config.logging.output)
     });
     config.metrics = root.section("metrics", |section| metrics::read(section, &mut listeners));
+    config.notify = notify::read_notify(root);
+    config.hooks = notify::read_hooks(root);
     config
 }

@@ -6,6 +6,7 @@ mod lets_encrypt;
 mod listeners;
 mod logging;
 mod metrics;
+mod notify;
 mod proxy;
 mod upstream;
 
@@ -17,5 +18,6 @@ pub(crate) use lets_encrypt::{EabSettings, IssuerSettings, LetsEncryptSettings, 
 pub(crate) use listeners::{ListenAddr, ListenAddrs};
 pub(super) use listeners::{Listeners, Listens, collide};
 pub(crate) use metrics::MetricsSettings;
+pub(crate) use notify::{CallBy, Callee, NotifySettings, Secret};
 pub(crate) use proxy::{CertificateFiles, ProxySettings};
 pub(crate) use upstream::{SwitchSettings, UpstreamSettings};

@@ -15,6 +15,7 @@ fn monitor(address: &str) -> Monitor {
         Arc::new(quick_check().check()),
         no_cap(),
         Recoveries::default(),
+        broadcast::Sender::new(16),
     )
 }
 

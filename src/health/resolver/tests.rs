@@ -42,7 +42,9 @@ fn monitor(address: &str) -> Arc<Monitor> {
         &crate::tls::PeerFiles::default(),
     );
     let check = Arc::new(quick_check().check());
-    Arc::new(Monitor::new(node, check, no_cap(), crate::health::pace::Recoveries::default()))
+    let recoveries = crate::health::pace::Recoveries::default();
+    let changes = tokio::sync::broadcast::Sender::new(16);
+    Arc::new(Monitor::new(node, check, no_cap(), recoveries, changes))
 }
 
 fn endpoints(monitor: &Monitor) -> Vec<String> {

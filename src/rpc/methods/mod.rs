@@ -14,6 +14,7 @@ pub(crate) mod domain;
 pub(crate) mod event;
 pub(crate) mod log;
 pub(crate) mod name;
+pub(crate) mod notify;
 mod open;
 pub(crate) mod preview;
 pub(crate) mod rollout;

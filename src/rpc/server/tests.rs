@@ -116,7 +116,10 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
     };
     control.add_backend(Actor::File, backend).await.unwrap();
     let tokens = crate::tokens::Tokens::open(folder).unwrap();
+    let state_dir = std::path::Path::new("/nowhere");
+    let notifier = crate::notify::Notifier::new(Vec::new(), state_dir, Arc::default());
     let facts = ServerFacts {
+        notifier,
         elsewhere: crate::counters::Elsewhere::default(),
         new_program: Asked::new(|| false),
         upgrade: UpgradeServer::new(|_, _, _| async { Err(UpgradeError::UnderWay) }),
