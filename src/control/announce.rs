@@ -7,7 +7,7 @@ use crate::model::{Actor, EventKind, ReleaseLabel, SplitMove, Tag, TrialEnd, Tri
 /// Logs an event: one line for each domain that moves, and one for all else.
 pub(super) fn announce(revision: u64, actor: &Actor, event: &EventKind) {
     match event {
-        EventKind::Switch { steps, outcome: _, undo, forced, reason } => {
+        EventKind::Switch { steps, outcome: _, undo, forced, reason, before: _ } => {
             for step in steps {
                 let (domain, from, to) = (&step.domain, step.from.as_str(), step.to.as_str());
                 info!(revision, %actor, event = "switched", %domain, from, to, undo, forced, reason, "state changed");
@@ -49,7 +49,7 @@ pub(super) fn announce(revision: u64, actor: &Actor, event: &EventKind) {
         EventKind::BackendRemoved { backend } => {
             info!(revision, %actor, event = "backend_removed", backend_id = %backend, "state changed");
         }
-        EventKind::Deploy { apps, steps, outcome: _, forced, reason } => {
+        EventKind::Deploy { apps, steps, outcome: _, forced, reason, before: _ } => {
             for of in apps {
                 let (app, from, to) = (&of.app, of.from.as_ref().map(Tag::as_str), of.to.as_str());
                 let release = of.release.as_ref().map(ReleaseLabel::as_str);
@@ -91,7 +91,7 @@ fn announce_trial(revision: u64, actor: &Actor, event: &EventKind) {
     let (from, to) = (from.as_str(), to.as_str());
     for domain in domains {
         match news {
-            TrialNews::Started { steps } => {
+            TrialNews::Started { steps, before: _ } => {
                 info!(revision, %actor, event = "trial_started", trial_id, %trial, %domain, from, to, %steps, "state changed");
             }
             TrialNews::Stepped { share } => {

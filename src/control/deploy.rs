@@ -6,6 +6,7 @@
 mod plan;
 mod standby;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,8 +20,8 @@ use super::trials::{Begin, trial_of};
 use super::{Caller, ControlError, ControlPlane, files};
 use crate::clock::{now_ms, whole_millis};
 use crate::model::{
-    Backend, Change, DeployOptions, DeployPlan, DeployProgress, DeployReport, EventKind, KeptPlan,
-    Millis, Outcome, PlannedDeploy, PoolName, RolloutOptions, SwitchEnd,
+    Backend, BackendId, Change, DeployOptions, DeployPlan, DeployProgress, DeployReport, EventKind,
+    KeptPlan, Millis, Outcome, PlannedDeploy, PoolName, RolloutOptions, SwitchEnd,
 };
 use crate::state::{BackendNode, ReadyMade, Snapshot};
 use crate::tls::PeerFiles;
@@ -54,6 +55,7 @@ impl ControlPlane {
         planned: Option<&PlannedDeploy>,
         progress: impl Fn(DeployProgress) + Send + Sync,
     ) -> Result<DeployReport, ControlError> {
+        self.check_hooks(&options.switch.before)?;
         let mut claim = self.claim_apps(&options, &progress).await?;
         let snapshot = self.snapshot();
         caller.has_seen(snapshot.revision())?;
@@ -184,6 +186,7 @@ impl ControlPlane {
     ) -> Result<DeployPlan, ControlError> {
         let snapshot = self.snapshot();
         let plan = plan::plan(&snapshot, &options, now_ms())?;
+        self.check_hooks(&options.switch.before)?;
         let (switch, defaults) = (options.switch.clone(), self.options());
         let (_, _, next) = self.prepare(&caller.into(), &snapshot, &plan).await?;
         let shortage = self.shortage(&snapshot, &next, &plan.steps).filter(|_| !switch.force);
@@ -201,6 +204,7 @@ impl ControlPlane {
             drain_timeout_ms: (!switch.no_drain)
                 .then(|| whole_millis(switch.drain_timeout().unwrap_or(defaults.drain_timeout))),
             warnings: shortage.iter().map(CheckError::forecast).collect(),
+            before: switch.before,
             token,
         })
     }
@@ -253,7 +257,9 @@ impl ControlPlane {
             let plan = plan::plan(&live, options, at_ms)?;
             planned.map_or(Ok(()), |planned| plan.check(planned))?;
             let (files, ready_made, next) = self.prepare(caller, &live, &plan).await?;
-            self.check(&live, &plan, &next, options, deadline, progress).await?;
+            let proven = self.check(&live, &plan, &next, options, deadline, progress).await?;
+            self.ask_about_deploy(caller, options, &plan.apps, &plan.steps, proven.as_ref())
+                .await?;
             let gate_ms = whole_millis(started.elapsed());
             let switching = Instant::now();
             let (changes, event) =
@@ -318,7 +324,7 @@ impl ControlPlane {
         options: &DeployOptions,
         deadline: Instant,
         progress: &(impl Fn(DeployProgress) + Send + Sync),
-    ) -> Result<(), ControlError> {
+    ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
         let new = plan.apps.iter().filter(|of| !of.backends_added.is_empty());
         let pools: Vec<_> = new.map(|of| PoolName::new(Some(&of.app), &of.to)).collect();
         let checks = Checks {
@@ -345,7 +351,7 @@ impl ControlPlane {
                 progress(DeployProgress::Smoke { passed, failed, total });
             }
         };
-        self.pass_checks(&checks, &report).await.map(drop)
+        self.pass_checks(&checks, &report).await
     }
 
     /// Waits for the requests of the version before, and of older ones that were removed.

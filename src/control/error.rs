@@ -338,6 +338,36 @@ pub(crate) enum ControlError {
         /// Each backend with its last answer.
         answers: Vec<BackendAnswer>,
     },
+    /// A hook does not agree.
+    #[error("the hook `{hook}` does not agree: {reason}")]
+    HookRefused {
+        /// Its name.
+        hook: String,
+        /// What came of asking it.
+        reason: String,
+    },
+    /// There is no such hook.
+    #[error("unknown hook `{hook}`")]
+    UnknownHook {
+        /// What was asked for.
+        hook: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// The command asks no hooks.
+    #[error("{verb} asks no hooks")]
+    NoHooks {
+        /// What it does.
+        verb: &'static str,
+    },
+    /// There are too many hooks.
+    #[error("there are {given} hooks; at most {most} are asked")]
+    TooManyHooks {
+        /// How many were named.
+        given: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// What was waited for did not become healthy in time.
     #[error(
         "{} did not become healthy within {}",

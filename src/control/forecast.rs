@@ -34,6 +34,7 @@ impl ControlPlane {
     ) -> Result<SwitchPlan, ControlError> {
         let snapshot = self.snapshot();
         let Plan { steps, unchanged } = plan(&snapshot, domains, target)?;
+        self.check_hooks(&options.before)?;
         if !options.force {
             self.refuse_foreign(&snapshot, &steps).await?;
         }
@@ -58,6 +59,7 @@ impl ControlPlane {
             drain_timeout_ms: (!options.no_drain).then(|| {
                 whole_millis(options.drain_timeout().unwrap_or(self.options().drain_timeout))
             }),
+            before: options.before.clone(),
             warnings: Vec::new(),
             token: None,
         };

@@ -5,6 +5,7 @@
 
 mod announce;
 mod apps;
+mod ask;
 mod backends;
 mod caller;
 mod checks;
@@ -24,6 +25,7 @@ mod forecast;
 mod gate;
 mod giving;
 mod history;
+mod hooks;
 mod left;
 mod left_tags;
 mod loss;
@@ -51,6 +53,7 @@ pub(crate) use export::Secrets;
 #[cfg(test)]
 pub(crate) use gate::ProbeNow;
 pub(crate) use gate::Probed;
+pub(crate) use hooks::{AskHook, Hooks, without_hooks};
 pub(crate) use plan::SwitchTarget;
 pub(crate) use plane::{ControlOptions, ControlPlane, Effect};
 pub(crate) use reach::Reach;

@@ -12,7 +12,7 @@ use super::announce::announce;
 use super::claims::{Claims, UnderWay};
 use super::edit::Edit;
 use super::followers::{Follow, TellOutcome};
-use super::{Caller, ControlError, Reach, Services, files};
+use super::{Caller, ControlError, Hooks, Reach, Services, files};
 use crate::clock::now_ms;
 use crate::counters::{Elsewhere, Metrics};
 use crate::crash_point::crash_point;
@@ -40,6 +40,8 @@ pub(crate) struct ControlOptions {
     pub health_check_written: Map<String, Value>,
     /// What commands may have the server reach.
     pub reach: Reach,
+    /// Who may be asked before a change.
+    pub hooks: Hooks,
 }
 
 /// The one writer of the state. Cloned handles share it.

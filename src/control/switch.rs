@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use serde_json::Value;
+
+use super::ask::Proposal;
 use super::checks::{Checks, reporting};
 use super::edit::Edit;
 use super::left_tags::LeftTags;
@@ -101,6 +104,7 @@ impl ControlPlane {
         begin: Begin,
         progress: impl Fn(SwitchProgress) + Send + Sync,
     ) -> Result<SwitchReport, ControlError> {
+        self.check_hooks(&options.before)?;
         let mut claim = self.inner.claims.take(&plan.steps, undo)?;
         let started = Instant::now();
         let event = |outcome, reason: &SwitchOptions| EventKind::Switch {
@@ -109,8 +113,17 @@ impl ControlPlane {
             undo,
             forced: reason.force,
             reason: reason.reason.clone(),
+            before: reason.before.clone(),
         };
-        let proven = match self.pass_gate(&plan.steps, undo, &options, &progress).await {
+        let command = if begin.rollout().is_some() { "rollout" } else { "switch" };
+        let (actor, steps, apps) = (&caller.actor, &plan.steps, Value::Null);
+        let gate = async {
+            let proven = self.pass_gate(&plan.steps, undo, &options, &progress).await?;
+            let proposal = Proposal { command, actor, steps, apps, proven: proven.as_ref() };
+            self.ask_hooks(&options, &proposal).await?;
+            Ok(proven)
+        };
+        let proven = match gate.await {
             Ok(proven) => proven,
             // It is not this process that writes the history.
             Err(ControlError::TakenOver) => return Err(ControlError::TakenOver),
@@ -293,7 +306,8 @@ fn commit(
     }
     let event = match (begin.rollout(), &trial) {
         (Some(rollout), Some(trial)) => {
-            let news = TrialNews::Started { steps: rollout.clone() };
+            let before = event.hooks().to_vec();
+            let news = TrialNews::Started { steps: rollout.clone(), before };
             trials::event(trial, domains.into_iter().collect(), news)
         }
         _ => event,

@@ -34,6 +34,7 @@ impl Plane {
             max_requests_per_backend: None,
             health_check: crate::model::HealthCheckOptions::default(),
             health_check_written: serde_json::Map::new(),
+            hooks: crate::control::Hooks::default(),
             reach: Reach::default(),
         };
         let probe: gate::ProbeNow = std::sync::Arc::new(|node| {

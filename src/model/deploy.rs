@@ -205,6 +205,9 @@ pub struct DeployPlan {
     /// What to think about before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The hooks that would be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
     /// What `app.apply_deploy` takes to do this and nothing else; null if there is nothing to do.
     pub token: Option<String>,
 }

@@ -89,6 +89,9 @@ pub enum EventKind {
         /// The operator's words.
         #[serde(default)]
         reason: Option<String>,
+        /// The hooks that were to agree.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        before: Vec<String>,
     },
     /// Shares of tags beside the live one changed.
     Split {
@@ -180,6 +183,9 @@ pub enum EventKind {
         /// The operator's words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// The hooks that were to agree.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        before: Vec<String>,
     },
     /// The version before a deploy was kept for as long as that said, and then removed.
     StandbyRemoved {
@@ -355,6 +361,14 @@ impl EventKind {
         }
     }
 
+    /// The hooks that were to agree to it.
+    pub fn hooks(&self) -> &[String] {
+        match self {
+            Self::Switch { before, .. } | Self::Deploy { before, .. } => before,
+            _ => &[],
+        }
+    }
+
     /// Whether it changed `domain` and its phrase on that was left out.
     pub fn leaves_out(&self, domain: &DomainName) -> bool {
         let Self::FileApplied { changed, domains, .. } = self else { return false };
@@ -474,6 +488,7 @@ mod tests {
             undo: false,
             forced: false,
             reason: Some("r".repeat(1 << 20)),
+            before: Vec::new(),
         };
         assert!(serde_json::to_string(&switch.bounded()).unwrap().len() < 3 * MAX_TEXT_CHARS);
     }

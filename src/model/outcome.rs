@@ -20,7 +20,7 @@ pub enum Outcome {
         /// Requests that had not ended.
         remaining: usize,
     },
-    /// Nothing changed: the gate failed.
+    /// Nothing changed: the gate failed, or a hook refused.
     GateFailed {
         /// Why, in words.
         cause: String,

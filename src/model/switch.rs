@@ -34,6 +34,10 @@ pub struct SwitchOptions {
     /// Requests that each new backend must answer as expected, before the new tag is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smoke: Option<SmokeRequests>,
+    /// The hooks of the config file that are asked after the gate, in this order; up to 4. If one refuses, nothing
+    /// changes. `force` does not skip them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
 }
 
 impl SwitchOptions {
@@ -169,6 +173,9 @@ pub struct SwitchPlan {
     pub gate_timeout_ms: u64,
     /// How long requests of the old tags may take to end; nothing when that is not waited for.
     pub drain_timeout_ms: Option<u64>,
+    /// The hooks that would be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
     /// What to think about before.
     pub warnings: Vec<String>,
     /// What `switch.apply` takes to do this and nothing else; nothing when there is nothing to do.

@@ -152,6 +152,9 @@ pub enum TrialNews {
     Started {
         /// Its steps.
         steps: RolloutSteps,
+        /// The hooks that have agreed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        before: Vec<String>,
     },
     /// The share of the new tag grew.
     Stepped {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::call::Payload;
+use super::payload::Payload;
 use crate::clock::now_ms;
 use crate::health::HealthChange;
 use crate::model::{Event, HealthStatus, NotifyKind};
@@ -101,7 +101,8 @@ mod tests {
 
     fn switch(outcome: Outcome) -> Event {
         let steps = Vec::new();
-        event(EventKind::Switch { steps, outcome, undo: false, forced: false, reason: None })
+        let (reason, before) = (None, Vec::new());
+        event(EventKind::Switch { steps, outcome, undo: false, forced: false, reason, before })
     }
 
     #[test]

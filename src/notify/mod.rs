@@ -7,10 +7,12 @@
 mod backoff;
 mod call;
 mod error;
+mod hooks;
 mod keeper;
 mod message;
 mod notifier;
 mod outstanding;
+mod payload;
 mod places;
 mod post;
 mod program;
@@ -18,4 +20,5 @@ mod signature;
 mod target;
 
 pub(crate) use error::NotifyError;
+pub(crate) use hooks::hooks;
 pub(crate) use notifier::{Notifier, TargetFacts};

@@ -11,7 +11,7 @@ use super::NotifyError;
 use super::call::call;
 use super::message;
 use super::places::FILE;
-use super::target::Target;
+use super::target::{Failing, Target};
 use crate::clock::{now_ms, time};
 use crate::config::{CallBy, NotifySettings};
 use crate::counters::Metrics;
@@ -142,14 +142,7 @@ impl Notifier {
 
     /// The targets that have failed for a while.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let warning = |target: &Arc<Target>| {
-            let failing = target.failing()?;
-            let for_ms = now_ms().saturating_sub(failing.since_ms);
-            let since = humantime::format_rfc3339_seconds(time(failing.since_ms));
-            (u128::from(for_ms) >= WARN_AFTER.as_millis()).then(|| {
-                format!("notify: `{}` has failed since {since}: {}", target.name, failing.reason)
-            })
-        };
+        let warning = |target: &Arc<Target>| warning(&target.name, &target.failing()?, now_ms());
         self.targets().iter().filter_map(warning).collect()
     }
 
@@ -175,8 +168,31 @@ fn facts(target: &Target) -> TargetFacts {
     }
 }
 
+/// What people are warned of, once it has failed for long enough.
+fn warning(name: &str, failing: &Failing, now_ms: u64) -> Option<String> {
+    let for_ms = now_ms.saturating_sub(failing.since_ms);
+    let since = humantime::format_rfc3339_seconds(time(failing.since_ms));
+    (u128::from(for_ms) > WARN_AFTER.as_millis())
+        .then(|| format!("notify: `{name}` has failed since {since}: {}", failing.reason))
+}
+
 /// The name of this machine, for receivers of several.
 fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_has_failed_for_more_than_a_minute_is_a_warning() {
+        let failing = Failing { since_ms: 1000, reason: "it answered 503".to_owned() };
+        assert_eq!(warning("chat", &failing, 61_000), None);
+        let warned = warning("chat", &failing, 61_001).unwrap();
+        let since = "1970-01-01T00:00:01Z";
+        assert_eq!(warned, format!("notify: `chat` has failed since {since}: it answered 503"));
+        assert_eq!(warning("chat", &failing, 0), None, "the clock was set back");
+    }
 }

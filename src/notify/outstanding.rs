@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
     use crate::model::NotifyKind;
-    use crate::notify::call::Payload;
+    use crate::notify::payload::Payload;
 
     fn message(number: u64, is_open: bool) -> Arc<Message> {
         let payload = Payload { event: "switch", body: Bytes::new() };

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::{Instant, timeout_at};
 
 use super::backoff::{may_try_again, retry_after};
-use super::call::{Again, Payload, Refusal};
+use super::payload::{Again, Payload, Refusal};
 use super::signature::sign;
 use crate::clock::now_ms;
 use crate::https_client::{USER_AGENT_VALUE, client_config, connector, words};

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStderr, Command};
 use tokio::time::timeout;
 
-use super::call::{Again, Payload, Refusal};
+use super::payload::{Again, Payload, Refusal};
 use crate::model::time_in_words;
 use crate::own_program::spawn;
 

@@ -7,9 +7,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::backoff::{MAX_AGE, interval};
-use super::call::{Again, Refusal, call};
+use super::call::call;
 use super::message::{Message, Step};
 use super::outstanding::{Item, MAX_WAITING, Outstanding, Queued};
+use super::payload::{Again, Refusal};
 use super::places::Place;
 use crate::clock::{now_ms, whole_millis};
 use crate::config::NotifySettings;
@@ -204,5 +205,42 @@ impl Target {
 
     fn count_waiting(&self, outstanding: &Outstanding) {
         self.counts.waiting.store(outstanding.len() as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::{CallBy, Callee};
+    use crate::notify::payload::Payload;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_is_given_up_after_a_day_of_tries_that_become_rarer() {
+        let by = CallBy::Exec(vec!["/nowhere/program".to_owned()]);
+        let callee = Callee { name: "gone".to_owned(), by, timeout: Duration::from_secs(1) };
+        let settings = NotifySettings { callee, events: vec![NotifyKind::Health] };
+        let target = Arc::new(Target::new(settings, Arc::default(), Arc::default()));
+        target.begin(|| Outstanding::from(Place::default(), 0));
+        let payload = Payload { event: "health", body: Bytes::new() };
+        let message = Message { kind: NotifyKind::Health, payload, step: None };
+        target.push(&Arc::new(message));
+        let begun = Instant::now();
+        let delivery = tokio::spawn(Arc::clone(&target).deliver());
+        while target.counts.dropped.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+        delivery.abort();
+        let hours = begun.elapsed().as_secs() / 3600;
+        assert!((24..26).contains(&hours), "{hours}");
+        // A dozen within the first hour, and then one in each.
+        let tries = target.counts.failed.load(Ordering::Relaxed);
+        assert!((30..45).contains(&tries), "{tries}");
+        assert_eq!(target.counts.waiting.load(Ordering::Relaxed), 0);
+        assert!(target.failing().unwrap().reason.contains("cannot be run"));
     }
 }

@@ -72,9 +72,13 @@ pub(super) struct Switch {
     guard: Option<GuardOptions>,
     /// Requests that each new backend must answer as expected, before the new tag is live.
     smoke: Option<SmokeRequests>,
+    /// The hooks of the config file that are asked after the gate, in this order; up to 4. If one refuses, nothing
+    /// changes.
+    #[serde(default)]
+    before: Vec<String>,
 }
 
-/// The parameters of an undo: those of a switch, except the tag and the guard.
+/// The parameters of an undo: those of a switch, except the tag, the guard and the hooks.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Switch", into = "UndoParams")]
 #[schemars(transform = without_tag_and_guard)]
@@ -145,8 +149,9 @@ fn without_tag(schema: &mut Schema) {
 
 /// Takes out of a schema what an undo doesn't take.
 fn without_tag_and_guard(schema: &mut Schema) {
-    without(schema, "tag");
-    without(schema, "guard");
+    for name in ["tag", "guard", "before"] {
+        without(schema, name);
+    }
 }
 
 /// Takes out of a schema the name that the methods have for [`LIVE_TAG`] in what they answer.
@@ -174,6 +179,7 @@ impl Switch {
             reason: self.reason,
             guard: self.guard,
             smoke: self.smoke,
+            before: self.before,
         }
     }
 }

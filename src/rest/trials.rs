@@ -67,6 +67,10 @@ pub(super) struct Rollout {
     reason: Option<String>,
     /// Requests that each new backend must answer as expected, before the new tag gets its first share.
     smoke: Option<SmokeRequests>,
+    /// The hooks of the config file that are asked after the gate, in this order; up to 4. If one refuses, nothing
+    /// changes.
+    #[serde(default)]
+    before: Vec<String>,
 }
 
 /// How a rollout or a guard is ended. All are optional.
@@ -115,6 +119,7 @@ fn yes() -> bool {
 /// Takes out of a schema what only a switch has.
 pub(super) fn without_guard(schema: &mut schemars::Schema) {
     without(schema, "guard");
+    without(schema, "before");
 }
 
 impl From<Split> for SetParams {
@@ -127,8 +132,7 @@ impl From<Split> for SetParams {
             no_drain: !drain,
             force,
             reason,
-            guard: None,
-            smoke: None,
+            ..SwitchOptions::default()
         };
         Self { domains: vec![domain], shares, options }
     }
@@ -154,6 +158,7 @@ impl From<Rollout> for StartParams {
             force: rollout.force,
             reason: rollout.reason,
             smoke: rollout.smoke,
+            before: rollout.before,
             ..SwitchOptions::default()
         };
         let options = RolloutOptions {

@@ -61,6 +61,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::UnknownTag { .. }
         | ControlError::UnknownApp { .. }
         | ControlError::UnknownPlan { .. }
+        | ControlError::UnknownHook { .. }
         | ControlError::NoOtherTag { previous: Some(_), .. }
         | ControlError::NotTagged { .. } => FaultKind::NotFound,
         ControlError::DomainExists { .. }
@@ -73,6 +74,8 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::AddressTwice { .. }
         | ControlError::AppTwice { .. }
         | ControlError::TooMany { .. }
+        | ControlError::NoHooks { .. }
+        | ControlError::TooManyHooks { .. }
         | ControlError::LongId { .. }
         | ControlError::NoHost { .. }
         | ControlError::AppIsSplit { .. }
@@ -106,6 +109,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         ControlError::Check(_)
         | ControlError::NoneReady { .. }
         | ControlError::GateFailed { .. }
+        | ControlError::HookRefused { .. }
         | ControlError::NotHealthy { .. } => FaultKind::Unhealthy,
         ControlError::NotDrained { .. } | ControlError::NotRemoved { .. } => FaultKind::Timeout,
         ControlError::Store(_) | ControlError::Stopping => FaultKind::Internal,

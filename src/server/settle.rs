@@ -13,7 +13,7 @@ use crate::config::{Config, Origin};
 use crate::control::{ControlOptions, ControlPlane, Reach, Settle};
 use crate::health::{Checker, HealthSettings};
 use crate::model::TrustedProxy;
-use crate::notify::Notifier;
+use crate::notify::{self, Notifier};
 use crate::proxy::{
     ConnectionLimits, HandshakeLimits, MemoryLimits, PageRules, Pages, ProxyOptions, RequestLimits,
     UpstreamOptions, forwarded_names,
@@ -102,6 +102,7 @@ pub(super) fn control_options(config: &Config, reserved_paths: ReservedPaths) ->
         health_check: config.health_check.check.clone(),
         health_check_written: of_check.collect(),
         reach: Reach { pages_dir: config.proxy.pages_dir.clone(), reserved_paths },
+        hooks: notify::hooks(&config.hooks),
     }
 }
 

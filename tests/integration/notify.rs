@@ -1,6 +1,7 @@
 //! Telling others: events by HTTP and to programs.
 
 mod delivery;
+mod hooks;
 mod program;
 mod receiver;
 mod restarts;

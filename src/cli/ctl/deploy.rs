@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::before::BeforeArgs;
 use super::connect::Session;
 use super::domain::unfit;
 use super::guard::{GuardArgs, follow};
@@ -29,7 +30,8 @@ use crate::rpc::methods::app;
 use crate::rpc::methods::switch::ApplyParams;
 
 /// What a plan says already. Not `exclusive`, which would refuse `--socket` too.
-const OTHERS: [&str; 27] = [
+const OTHERS: [&str; 28] = [
+    "before",
     "app",
     "addresses",
     "hosts",
@@ -137,6 +139,8 @@ pub(super) struct DeployArgs {
     /// A text for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    #[command(flatten)]
+    hooks: BeforeArgs,
     /// Make it live step by step: the shares of clients that get it, and how long each lasts at least, such as
     /// `1%:5m,10%:10m,50%:10m`
     #[arg(long, value_name = "SHARE:TIME,…", help_heading = "Guard", conflicts_with = "keep")]
@@ -216,6 +220,7 @@ impl DeployArgs {
             reason: self.reason,
             guard: self.guard.options(),
             smoke: self.smoke.read()?,
+            before: self.hooks.before,
         };
         let health =
             self.health_path.map(|path| ("health_check".to_owned(), json!({ "path": path })));
@@ -337,6 +342,7 @@ fn planned(params: &DeployOptions, plan: &DeployPlan) -> String {
         || "not waited for".to_owned(),
         |drain| format!("at most {}", span(Duration::from_millis(drain))),
     );
+    lines.extend(plan.before.iter().map(|hook| format!("ask       hook {hook}")));
     lines.push(format!("check     at most {gate}, before anything changes; drain {drain}"));
     lines.extend(plan.warnings.iter().map(|warning| format!("warning   {warning}")));
     lines.extend(

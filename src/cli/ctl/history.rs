@@ -92,7 +92,7 @@ fn what_at_most(kind: &EventKind, most: usize) -> String {
 /// What happened in a trial.
 fn trial_news(news: &TrialNews) -> String {
     match news {
-        TrialNews::Started { steps } => format!("started: {steps}"),
+        TrialNews::Started { steps, before } => format!("started: {steps}{}", asked(before)),
         TrialNews::Stepped { share } => format!("at {share}"),
         TrialNews::Paused => "paused".to_owned(),
         TrialNews::Resumed => "resumed".to_owned(),
@@ -107,11 +107,12 @@ fn trial_news(news: &TrialNews) -> String {
 
 fn phrased(kind: &EventKind, most: usize) -> String {
     match kind {
-        EventKind::Switch { steps, outcome, undo, forced, reason } => {
+        EventKind::Switch { steps, outcome, undo, forced, reason, before } => {
             let verb = if *undo { "undo " } else { "" };
             let gate = if *forced { ", forced" } else { "" };
             let reason = reason.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
-            format!("{verb}{}{gate}, {}{reason}", moves(steps), came_to(outcome))
+            let asked = asked(before);
+            format!("{verb}{}{gate}{asked}, {}{reason}", moves(steps), came_to(outcome))
         }
         EventKind::Unknown => "an event of a newer `vhost`".to_owned(),
         EventKind::Split { moves, reason } => {
@@ -134,11 +135,12 @@ fn phrased(kind: &EventKind, most: usize) -> String {
         EventKind::BackendAdded { backend } => format!("{backend} added"),
         EventKind::BackendSet { backend, changed } => format!("{backend} {}", join(changed)),
         EventKind::BackendRemoved { backend } => format!("{backend} removed"),
-        EventKind::Deploy { apps, outcome, forced, reason, .. } => {
+        EventKind::Deploy { apps, outcome, forced, reason, before, .. } => {
             let gate = if *forced { ", forced" } else { "" };
             let reason = reason.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
             let apps = apps.iter().map(deployed);
-            format!("deploy {}{gate}, {}{reason}", join(apps), came_to(outcome))
+            let asked = asked(before);
+            format!("deploy {}{gate}{asked}, {}{reason}", join(apps), came_to(outcome))
         }
         EventKind::StandbyRemoved { app, tag, backends } => {
             format!("{app} {tag} removed, {}", counted(backends.len(), "backend"))
@@ -166,6 +168,11 @@ fn phrased(kind: &EventKind, most: usize) -> String {
         }
         EventKind::Certificate { domain, news } => certificate(domain, news),
     }
+}
+
+/// The hooks of a change.
+fn asked(before: &[String]) -> String {
+    if before.is_empty() { String::new() } else { format!(", after {}", join(before)) }
 }
 
 fn came_to(outcome: &Outcome) -> String {

@@ -4,6 +4,7 @@ mod app;
 mod app_view;
 mod backend;
 mod backend_view;
+mod before;
 mod call;
 mod cert;
 mod cert_files;

@@ -88,6 +88,9 @@ fn facts(plan: &SwitchPlan) -> Table {
         let drain = plan.drain_timeout_ms.map(|ms| span(Duration::from_millis(ms)));
         let drain = drain.map_or("not waited for".to_owned(), |drain| format!("at most {drain}"));
         table.fact("drain", drain);
+        for hook in &plan.before {
+            table.fact("asks", format!("hook {hook}, after the gate"));
+        }
     }
     for warning in &plan.warnings {
         table.fact("warning", Cell::toned(with_unicode_names(warning), Tone::Unsure));

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::before::BeforeArgs;
 use super::connect::Session;
 use super::domain::unfit;
 use super::guard::{JudgeArgs, attend, follow};
@@ -91,6 +92,8 @@ pub(super) struct StartArgs {
     /// A text for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    #[command(flatten)]
+    hooks: BeforeArgs,
 }
 
 /// End a rollout, or a guard: every client gets the old tag again
@@ -185,6 +188,7 @@ impl StartArgs {
             force: self.force,
             reason: self.reason,
             smoke: self.smoke.read().map_err(unfit)?,
+            before: self.hooks.before,
             ..SwitchOptions::default()
         };
         let options = RolloutOptions {

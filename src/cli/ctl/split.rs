@@ -85,8 +85,8 @@ impl OptionArgs {
             no_drain,
             force,
             reason,
-            guard: None,
             smoke: smoke.read()?,
+            ..SwitchOptions::default()
         })
     }
 }

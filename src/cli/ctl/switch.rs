@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::before::BeforeArgs;
 use super::connect::Session;
 use super::domain::unfit;
 use super::guard::{GuardArgs, follow};
@@ -21,7 +22,8 @@ use crate::rpc::methods::Method;
 use crate::rpc::methods::switch::{self, ApplyParams, StartParams, UndoParams};
 
 /// What a plan says already. Not `exclusive`, which would refuse `--socket` too.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 15] = [
+    "before",
     "domain",
     "also",
     "plan",
@@ -48,6 +50,7 @@ const OTHERS: [&str; 14] = [
   vhost ctl switch example.com b
   vhost ctl switch example.com --also shop.example.com --reason 'release 42'
   vhost ctl switch example.com b --guard 5m
+  vhost ctl switch example.com b --before approve
   vhost ctl switch example.com b --plan
   vhost ctl switch --apply p2223k7q4xmw")]
 pub(super) struct SwitchArgs {
@@ -70,6 +73,8 @@ pub(super) struct SwitchArgs {
     options: OptionArgs,
     #[command(flatten)]
     smoke: SmokeArgs,
+    #[command(flatten)]
+    hooks: BeforeArgs,
     #[command(flatten)]
     guard: GuardArgs,
 }
@@ -122,7 +127,7 @@ struct OptionArgs {
 
 impl SwitchArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
-        let Self { domain, tag, also, plan, apply, options, smoke, guard } = self;
+        let Self { domain, tag, also, plan, apply, options, smoke, guard, hooks } = self;
         let no_wait = guard.judge.no_wait;
         if let Some(token) = apply {
             let params = ApplyParams { token };
@@ -135,8 +140,8 @@ impl SwitchArgs {
             Some(tag) => format!("switch {names} to `{tag}`"),
             None => format!("switch {names}"),
         };
-        let smoke = smoke.read().map_err(unfit)?;
-        let options = SwitchOptions { guard: guard.options(), smoke, ..options.into() };
+        let (guard, before, smoke) = (guard.options(), hooks.before, smoke.read().map_err(unfit)?);
+        let options = SwitchOptions { guard, before, smoke, ..options.into() };
         let params = StartParams { domains, tag: tag.clone(), options };
         if plan {
             let action = format!("plan to {action}");
@@ -166,8 +171,7 @@ impl From<OptionArgs> for SwitchOptions {
             no_drain,
             force,
             reason,
-            guard: None,
-            smoke: None,
+            ..Self::default()
         }
     }
 }

@@ -52,6 +52,7 @@ impl Plan {
             outcome,
             forced: options.switch.force,
             reason: options.switch.reason.clone(),
+            before: options.switch.before.clone(),
         }
     }
 }

@@ -121,6 +121,18 @@ impl ControlError {
             Self::GateFailed { .. } => {
                 "nothing was changed; look at the backends above, then try again".into()
             }
+            Self::HookRefused { hook, .. } => format!(
+                "nothing was changed; `--force` does not skip a hook: without `--before {hook}` it is not asked"
+            ),
+            Self::UnknownHook { known, .. } if known.is_empty() => {
+                "add it as `[[hooks]]` to the config file, then run `vhost ctl reload`".into()
+            }
+            Self::UnknownHook { known, .. } => {
+                let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+                format!("the config file has {}", known.join(", "))
+            }
+            Self::NoHooks { .. } => "switches, deploys and rollouts do; leave `before` out here".into(),
+            Self::TooManyHooks { .. } => "let one of them ask the others".into(),
             Self::NotHealthy { .. } => "look at the backends above".into(),
             Self::NotDrained { .. } => {
                 "they may still finish: run it again to keep waiting; stopping their backend cuts them off".into()

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control::without_hooks;
 use crate::model::{
     DomainName, SplitReport, SwitchOptions, SwitchProgress, SwitchReport, Tag, TagShare, TrialEnd,
 };
@@ -49,6 +50,7 @@ pub(crate) struct PromoteParams {
 impl Run for Set {
     async fn run(server: &Dispatch, params: SetParams, call: &Call) -> Answered<Self> {
         let SetParams { domains, shares, options } = params;
+        without_hooks("split", &options)?;
         let report = call.reporter::<Self>();
         let (control, caller) = (server.control.clone(), call.caller());
         to_its_end(async move { control.split(caller, domains, shares, options, report).await })
@@ -59,6 +61,7 @@ impl Run for Set {
 impl Run for Promote {
     async fn run(server: &Dispatch, params: PromoteParams, call: &Call) -> Answered<Self> {
         let PromoteParams { domain, tag, options } = params;
+        without_hooks("promote", &options)?;
         let (control, caller, trials) =
             (server.control.clone(), call.caller(), server.facts.trials.clone());
         if let Ok(trial) = control.trial_of(&domain)

@@ -83,6 +83,7 @@ async fn dispatch(folder: &std::path::Path) -> Dispatch {
         max_requests_per_backend: None,
         health_check: crate::model::HealthCheckOptions::default(),
         health_check_written: serde_json::Map::new(),
+        hooks: crate::control::Hooks::default(),
         reach: crate::control::Reach::default(),
     };
     let probe: crate::control::ProbeNow = Arc::new(|_| {

@@ -34,6 +34,7 @@ fn switch(outcome: Outcome) -> EventKind {
         undo: false,
         forced: false,
         reason: Some("release 7".into()),
+        before: Vec::new(),
     }
 }
 

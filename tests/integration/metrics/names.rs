@@ -22,6 +22,7 @@ fn everything() -> (Vhost, Scrape, [Backend; 3]) {
     let backends = ["a1", "b1", "shop"].map(Backend::start);
     let (setup, metrics) = with_metrics(
         Setup::new()
+            .entries("[[notify]]\nname = \"chat\"\nexec = [\"/bin/true\"]\n")
             .set("metrics.per_domain_limit", 2)
             .domain_with("example.com", "a", "tls = \"internal\"\nhttp_to_https = false")
             .backend("a1", backends[0].address(), &["a"])

@@ -106,7 +106,7 @@ fn the_oldest_are_dropped_and_counted_when_too_many_wait() {
     assert_eq!(site.vhost.wait_for_log("too many events wait").len(), 1);
     let text = get(metrics, "localhost", "/metrics").text();
     for line in [
-        "vhost_notify_deliveries_total{outcome=\"dropped\",target=\"slow\"} 43",
+        "vhost_notify_deliveries_total{target=\"slow\",outcome=\"dropped\"} 43",
         "vhost_notify_waiting{target=\"slow\"} 257",
     ] {
         assert!(text.contains(line), "no `{line}` in {text}");
