@@ -155,7 +155,8 @@ fn conclude(talk: &mut impl Write, tally: &Tally) -> io::Result<()> {
     }
     writeln!(
         talk,
-        "\nWhat b failed before its answer began, a has answered: nobody saw it, and b was blamed."
+        "\nWhat b failed before its answer began, a has answered: nobody saw it, and b\n\
+         was blamed."
     )?;
     talk.flush()
 }

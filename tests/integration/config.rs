@@ -197,6 +197,8 @@ fn edited() -> (Setup, Vhost, [Backend; 3]) {
     let backends = ["a1", "b1", "c1"].map(Backend::start);
     let setup = Setup::new()
         .domain("example.com", "a")
+        // What the tests switch to weighs less.
+        .set("switch.min_capacity_percent", 0)
         .backend_with("a1", backends[0].address(), &["a"], "weight = 5")
         .backend("b1", backends[1].address(), &["b"])
         .backend("c1", backends[2].address(), &["c"]);
@@ -563,7 +565,7 @@ fn the_settings_are_shown_with_where_they_came_from() {
     let one = vhost.ctl_ok(&["--no-headers", "config", "show", "--effective", "proxy.threads"]);
     assert_eq!(one.stdout.lines().count(), 1, "{one:?}");
     let section = vhost.ctl_json(&["config", "show", "--effective", "switch"]);
-    assert_eq!(section["settings"].as_array().unwrap().len(), 3, "{section}");
+    assert_eq!(section["settings"].as_array().unwrap().len(), 4, "{section}");
     assert_eq!(vhost.ctl_json(&["config", "show", "prox"])["settings"], json!([]));
     let json = vhost.ctl_json(&["config", "show", "--effective"]);
     let mut answered = vhost.rpc("config.show", json!({"effective": true})).unwrap();

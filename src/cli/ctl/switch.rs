@@ -141,7 +141,7 @@ impl SwitchArgs {
             None => format!("switch {names}"),
         };
         let (guard, before, smoke) = (guard.options(), hooks.before, smoke.read().map_err(unfit)?);
-        let options = SwitchOptions { guard, before, smoke, ..options.into() };
+        let options = SwitchOptions { guard, smoke, before, ..options.into() };
         let params = StartParams { domains, tag: tag.clone(), options };
         if plan {
             let action = format!("plan to {action}");

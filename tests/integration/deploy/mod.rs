@@ -307,9 +307,20 @@ fn the_page_shows_a_config_file_that_is_right() {
     let file = folder.path().join("config.toml");
     let text = repository("docs/deploy.md");
     let head = "[proxy]\nlisten_addr_http = \"127.0.0.1:0\"\nstate_dir = \"state\"\n";
-    std::fs::write(&file, format!("{head}{}", blocks(&text, "toml")[0])).unwrap();
+    let blocks = blocks(&text, "toml");
+    let (smoke, configs): (Vec<_>, Vec<_>) =
+        blocks.into_iter().partition(|block| block.contains("[[requests]]"));
+    std::fs::write(&file, format!("{head}{}", configs[0])).unwrap();
     let mut command = Command::new(vhost_binary());
     command.arg("check").arg(&file);
     let output = RunningCtl::of(command).wait();
     assert_eq!(output.code, 0, "{output:?}");
+    // The file of smoke requests is read before a server is looked for.
+    let requests = folder.path().join("smoke.toml");
+    std::fs::write(&requests, smoke[0]).unwrap();
+    let mut command = Command::new(vhost_binary());
+    command.args(["ctl", "--socket", "/nowhere", "deploy", "shop", "localhost:1", "--smoke"]);
+    command.arg(&requests);
+    let output = RunningCtl::of(command).wait();
+    assert_eq!(output.code, 3, "{output:?}");
 }
