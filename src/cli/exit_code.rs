@@ -24,8 +24,10 @@ worded! {
         Conflict = 5 "it already exists, it changed in the meantime, another switch is running, or a domain \
             is in another app or in none; or it was live, and another switch or an undo came before its \
             drain had ended",
-        /// The gate failed: not healthy in time, or a hook refused, and nothing changed. Or there was no certificate in time.
-        Unhealthy = 6 "not healthy in time, or a hook refused: nothing changed; or no certificate in time",
+        /// Not healthy in time, too small, a smoke request failed, or a hook refused, and nothing changed. Or there was no
+        /// certificate in time.
+        Unhealthy = 6 "not healthy in time, less capacity, a failed smoke request, or a hook refused: nothing changed; \
+            or no certificate in time",
         /// The change was made, but its drain did not end in time.
         NotDrained = 7 "switched, but not drained in time",
         /// The new tag was worse than the old one by its own traffic, and the old one is live again.
@@ -149,7 +151,8 @@ mod tests {
     5  it already exists, it changed in the meantime, another switch is running, or a domain \
 is in another app or in none; or it was live, and another switch or an undo came before its \
 drain had ended
-    6  not healthy in time, or a hook refused: nothing changed; or no certificate in time
+    6  not healthy in time, less capacity, a failed smoke request, or a hook refused: nothing changed; \
+or no certificate in time
     7  switched, but not drained in time
     8  the new tag was worse by its own traffic, and was rolled back
     9  the traffic did not say whether the new tag is worse

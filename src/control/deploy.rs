@@ -3,14 +3,14 @@
 //! The new backends are proven before they are in the state. So a deploy that fails, or is cut off at any
 //! moment before its one commit, leaves nothing behind.
 
+mod check;
 mod plan;
 mod standby;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checks::{Check, CheckError, Checks};
+use super::checks::CheckError;
 use super::claims::{Claim, Claimed};
 use super::edit::Edit;
 use super::left::Left;
@@ -20,8 +20,8 @@ use super::trials::{Begin, trial_of};
 use super::{Caller, ControlError, ControlPlane, files};
 use crate::clock::{now_ms, whole_millis};
 use crate::model::{
-    Backend, BackendId, Change, DeployOptions, DeployPlan, DeployProgress, DeployReport, EventKind,
-    KeptPlan, Millis, Outcome, PlannedDeploy, PoolName, RolloutOptions, SwitchEnd,
+    Backend, Change, DeployOptions, DeployPlan, DeployProgress, DeployReport, EventKind, KeptPlan,
+    Millis, Outcome, PlannedDeploy, RolloutOptions, SwitchEnd,
 };
 use crate::state::{BackendNode, ReadyMade, Snapshot};
 use crate::tls::PeerFiles;
@@ -251,15 +251,12 @@ impl ControlPlane {
         progress: &(impl Fn(DeployProgress) + Send + Sync),
     ) -> Result<(Plan, Applied, Left, u64, Millis), ControlError> {
         let started = Instant::now();
-        let deadline = self.gate_deadline(&options.switch);
         for _ in 0..ATTEMPTS {
             let live = self.snapshot();
             let plan = plan::plan(&live, options, at_ms)?;
             planned.map_or(Ok(()), |planned| plan.check(planned))?;
             let (files, ready_made, next) = self.prepare(caller, &live, &plan).await?;
-            let proven = self.check(&live, &plan, &next, options, deadline, progress).await?;
-            self.ask_about_deploy(caller, options, &plan.apps, &plan.steps, proven.as_ref())
-                .await?;
+            self.pass_deploy(caller, options, &live, &plan, &next, progress).await?;
             let gate_ms = whole_millis(started.elapsed());
             let switching = Instant::now();
             let (changes, event) =
@@ -314,44 +311,6 @@ impl ControlPlane {
             Ok((files, ready_made, next))
         })
         .await
-    }
-
-    async fn check(
-        &self,
-        live: &Snapshot,
-        plan: &Plan,
-        next: &Snapshot,
-        options: &DeployOptions,
-        deadline: Instant,
-        progress: &(impl Fn(DeployProgress) + Send + Sync),
-    ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
-        let new = plan.apps.iter().filter(|of| !of.backends_added.is_empty());
-        let pools: Vec<_> = new.map(|of| PoolName::new(Some(&of.app), &of.to)).collect();
-        let checks = Checks {
-            live,
-            after: next,
-            steps: &plan.steps,
-            pools: &pools,
-            looks_at_capacity: true,
-            options: &options.switch,
-            deadline,
-        };
-        let report = |check: Check<'_>| match check {
-            Check::Probing { pool: PoolName { app, tag }, healthy, needed, total } => {
-                let app = app.clone().unwrap_or_else(|| options.app.clone());
-                progress(DeployProgress::Checking {
-                    app,
-                    tag: tag.clone(),
-                    healthy,
-                    needed,
-                    total,
-                });
-            }
-            Check::Smoke { passed, failed, total } => {
-                progress(DeployProgress::Smoke { passed, failed, total });
-            }
-        };
-        self.pass_checks(&checks, &report).await
     }
 
     /// Waits for the requests of the version before, and of older ones that were removed.

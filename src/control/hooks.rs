@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::ControlError;
+use super::checks::CheckError;
 use crate::model::SwitchOptions;
 
 /// Asks a hook about a change; the error says why it does not agree. Given by the server, so that control need not
@@ -49,4 +50,16 @@ pub(crate) fn without_hooks(
     options: &SwitchOptions,
 ) -> Result<(), ControlError> {
     if options.before.is_empty() { Ok(()) } else { Err(ControlError::NoHooks { verb }) }
+}
+
+/// Refuses hooks and smoke requests of a command that makes no tag live for the first time.
+///
+/// # Errors
+/// When there are some.
+pub(crate) fn without_checks(
+    verb: &'static str,
+    options: &SwitchOptions,
+) -> Result<(), ControlError> {
+    without_hooks(verb, options)?;
+    if options.smoke.is_none() { Ok(()) } else { Err(CheckError::NoSmoke { verb }.into()) }
 }

@@ -53,7 +53,7 @@ pub(crate) use export::Secrets;
 #[cfg(test)]
 pub(crate) use gate::ProbeNow;
 pub(crate) use gate::Probed;
-pub(crate) use hooks::{AskHook, Hooks, without_hooks};
+pub(crate) use hooks::{AskHook, Hooks, without_checks, without_hooks};
 pub(crate) use plan::SwitchTarget;
 pub(crate) use plane::{ControlOptions, ControlPlane, Effect};
 pub(crate) use reach::Reach;

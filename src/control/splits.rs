@@ -40,6 +40,7 @@ impl ControlPlane {
             live: &snapshot,
             after: &snapshot,
             steps: &plan.joins,
+            new: &[],
             pools: &pools,
             // A share is a part of the traffic, and may be taken back.
             looks_at_capacity: false,

@@ -15,8 +15,8 @@ use super::trials::{Begin, check_free};
 use super::{Caller, ControlError, ControlPlane, find, plan, trials};
 use crate::clock::whole_millis;
 use crate::model::{
-    BackendId, Change, DomainName, EventKind, KeptPlan, Millis, Outcome, PlannedSwitch, PoolName,
-    SwitchEnd, SwitchOptions, SwitchProgress, SwitchReport, SwitchStep, TrialNews,
+    Actor, BackendId, Change, DomainName, EventKind, KeptPlan, Millis, Outcome, PlannedSwitch,
+    PoolName, SwitchEnd, SwitchOptions, SwitchProgress, SwitchReport, SwitchStep, TrialNews,
 };
 use crate::state::Snapshot;
 
@@ -116,14 +116,8 @@ impl ControlPlane {
             before: reason.before.clone(),
         };
         let command = if begin.rollout().is_some() { "rollout" } else { "switch" };
-        let (actor, steps, apps) = (&caller.actor, &plan.steps, Value::Null);
-        let gate = async {
-            let proven = self.pass_gate(&plan.steps, undo, &options, &progress).await?;
-            let proposal = Proposal { command, actor, steps, apps, proven: proven.as_ref() };
-            self.ask_hooks(&options, &proposal).await?;
-            Ok(proven)
-        };
-        let proven = match gate.await {
+        let passed = self.pass(command, &caller.actor, &plan.steps, undo, &options, &progress);
+        let proven = match passed.await {
             Ok(proven) => proven,
             // It is not this process that writes the history.
             Err(ControlError::TakenOver) => return Err(ControlError::TakenOver),
@@ -219,6 +213,26 @@ impl ControlPlane {
         }
     }
 
+    /// Checks every tag that becomes live, and asks the hooks. `None` when the checks were skipped.
+    async fn pass(
+        &self,
+        command: &'static str,
+        actor: &Actor,
+        steps: &[SwitchStep],
+        undo: bool,
+        options: &SwitchOptions,
+        progress: &(impl Fn(SwitchProgress) + Send + Sync),
+    ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
+        let proven = self.pass_gate(steps, undo, options, progress).await?;
+        if options.before.is_empty() {
+            return Ok(proven);
+        }
+        let (apps, proven) = (Value::Null, proven.as_ref());
+        self.ask_hooks(options, &Proposal { command, actor, steps, apps, proven }).await?;
+        // A hook may take its time, and a backend may have failed meanwhile.
+        self.pass_gate(steps, undo, &options.without_smoke(), progress).await
+    }
+
     /// Checks every tag that becomes live. `None` when the checks were skipped.
     async fn pass_gate(
         &self,
@@ -233,6 +247,7 @@ impl ControlPlane {
             live: &snapshot,
             after: &snapshot,
             steps,
+            new: &[],
             pools: &pools,
             looks_at_capacity: !undo,
             options,

@@ -16,6 +16,9 @@ pub const MAX_SMOKE_REQUESTS: usize = 100;
 /// The bytes of a body that are looked at.
 pub const MAX_SMOKE_BODY: usize = 1 << 20;
 
+/// The longest that an answer may be given, in milliseconds.
+const MAX_ANSWER_MS: u64 = 3_600_000;
+
 /// The characters of a text that a failure repeats.
 const MAX_SHOWN: usize = 100;
 
@@ -159,7 +162,8 @@ impl SmokeExpectation {
             return None;
         }
         let Ok(json) = serde_json::from_slice::<Value>(body) else {
-            return Some("its body is not JSON".to_owned());
+            let what = if body.len() < MAX_SMOKE_BODY { "not JSON" } else { "longer than 1 MiB" };
+            return Some(format!("its body is {what}"));
         };
         self.json.iter().find_map(|(pointer, wanted)| match json.pointer(pointer) {
             None => Some(format!("its JSON has nothing at `{pointer}`")),
@@ -178,8 +182,8 @@ impl SmokeExpectation {
         if let Some(status) = self.status.filter(|status| !(200..=599).contains(status)) {
             return Err(format!("`expect.status`: `{status}` ends no answer; use 200 to 599"));
         }
-        if self.max_ms == Some(0) {
-            return Err("`expect.max_ms`: nothing is answered within 0 ms".to_owned());
+        if self.max_ms.is_some_and(|most| !(1..=MAX_ANSWER_MS).contains(&most)) {
+            return Err(format!("`expect.max_ms`: use 1 to {MAX_ANSWER_MS}, an hour"));
         }
         if let Some(pointer) = self.json.keys().find(|key| !key.is_empty() && !key.starts_with('/'))
         {
@@ -292,7 +296,7 @@ mod tests {
             (json!({"path": "/", "headers": {"a b": "1"}}), "`headers`: `a b` is no name"),
             (json!({"path": "/", "headers": {"a": "1\n2"}}), "value of `a`"),
             (json!({"path": "/", "expect": {"status": 100}}), "use 200 to 599"),
-            (json!({"path": "/", "expect": {"max_ms": 0}}), "within 0 ms"),
+            (json!({"path": "/", "expect": {"max_ms": 0}}), "use 1 to 3600000"),
             (json!({"path": "/", "expect": {"json": {"a": 1}}}), "as `/a` does"),
             (json!({"path": "/", "expect": {"headers": {"a b": ""}}}), "`expect.headers`"),
             (json!({"path": "/", "expect": {"code": 200}}), "unknown field `code`"),

@@ -41,6 +41,12 @@ pub struct SwitchOptions {
 }
 
 impl SwitchOptions {
+    /// The same without smoke requests.
+    #[must_use]
+    pub fn without_smoke(&self) -> Self {
+        Self { smoke: None, ..self.clone() }
+    }
+
     /// How long the new tag may take to be healthy, where that is given.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout_ms.map(Duration::from_millis)

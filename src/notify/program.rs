@@ -53,7 +53,14 @@ pub(super) async fn run(
             let _ = stdin.write_all(&payload.body).await;
         }
     };
-    let ended = async { tokio::join!(child.wait(), written).0 };
+    let ended = async {
+        tokio::pin!(written);
+        tokio::select! {
+            // What is not read by then never will be.
+            status = child.wait() => status,
+            () = &mut written => child.wait().await,
+        }
+    };
     let ended = timeout(limit, ended).await;
     let status = if let Ok(status) = ended {
         // Its number may be another's from here on.

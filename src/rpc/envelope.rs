@@ -180,7 +180,7 @@ pub enum FaultKind {
     Invalid,
     /// The state does not allow it now: it has changed, or another operation is running.
     Conflict,
-    /// The gate failed: the backends were not healthy in time, or a hook refused.
+    /// The new tag did not pass: not healthy in time, less capacity, a failed smoke request, or a hook refused.
     Unhealthy,
     /// It did not end in time.
     Timeout,

@@ -106,6 +106,7 @@ fn kind_of(error: &ControlError) -> FaultKind {
         | ControlError::AppInUse { .. }
         | ControlError::TakenOver
         | ControlError::NeverStill => FaultKind::Conflict,
+        ControlError::Check(error) if error.is_invalid() => FaultKind::Invalid,
         ControlError::Check(_)
         | ControlError::NoneReady { .. }
         | ControlError::GateFailed { .. }

@@ -27,8 +27,8 @@ use crate::proxy::{self, Front, HostServices, ProxyOptions, Serve as _};
 use crate::state::Reader;
 use crate::telemetry::AccessLog;
 
-/// The longest that one request may take, if it does not say so itself.
-const LONGEST: Duration = Duration::from_secs(30);
+/// How long an answer may take, where its request doesn't give it longer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 const USER_AGENT_VALUE: HeaderValue =
     HeaderValue::from_static(concat!("vhost-smoke/", env!("CARGO_PKG_VERSION")));
@@ -48,10 +48,17 @@ pub(super) fn smoke(
             let SmokeTry { stage, requests, deadline } = tries;
             // It reads the certificates of the system.
             let front = tokio::task::spawn_blocking(move || front(options, stage, hosts));
-            let Ok(front) = front.await else { return Vec::new() };
+            let front = match front.await {
+                Ok(front) => front,
+                Err(error) => {
+                    return vec![Some(format!("it cannot be tried: {error}")); requests.len()];
+                }
+            };
             let mut faults = Vec::new();
             for (host, request) in &requests {
-                let until = deadline.min(Instant::now() + LONGEST);
+                // How much too late it was is worth knowing.
+                let most = request.expect.max_ms.map(Duration::from_millis).unwrap_or_default();
+                let until = deadline.min(Instant::now() + most.max(ANSWER_TIMEOUT));
                 let answer =
                     timeout_at(until.into(), ask(&front, &traffic, host, request, is_https));
                 faults.push(match answer.await {
@@ -71,6 +78,8 @@ fn front(mut options: ProxyOptions, stage: Reader, hosts: HostServices) -> Front
     (options.proxy_protocol, options.proxy_protocol_http) = (false, false);
     options.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()];
     options.client_ip_header = None;
+    // A request may be meant to be answered so; the gate has looked at health.
+    options.upstream.count_5xx = false;
     let options = Arc::new(ArcSwap::from_pointee(options));
     proxy::front(options, stage, Arc::new(Metrics::default()), None, hosts)
 }
@@ -107,11 +116,9 @@ async fn ask(
     let mut body = Vec::new();
     while let Some(frame) = rest.frame().await {
         if let Ok(data) = frame?.into_data() {
+            // The rest is read too: an answer has ended when all of it is there.
             let room = MAX_SMOKE_BODY - body.len();
             body.extend_from_slice(&data[..data.len().min(room)]);
-            if data.len() >= room {
-                break;
-            }
         }
     }
     let took = started.elapsed();

@@ -72,6 +72,8 @@ impl Server {
         );
         tokio::pin!(soon, now);
         let (mut is_soon, mut hurried) = (false, false);
+        // Who has connected a moment ago is counted.
+        tokio::time::sleep(LOOK).await;
         while !self.has_ended(started) {
             // Nobody listens any more: whoever watches over this process is to start it again.
             hurried |= self.upgrades.has_lost_successor();

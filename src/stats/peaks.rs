@@ -34,7 +34,7 @@ impl Peaks {
             }
         }
         self.0.retain(|_, peak| {
-            while peak.minutes.front().is_some_and(|(of, _)| of + MINUTES <= minute) {
+            while peak.minutes.front().is_some_and(|(of, _)| of + MINUTES <= minute + 1) {
                 peak.minutes.pop_front();
             }
             !peak.minutes.is_empty()

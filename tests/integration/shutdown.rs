@@ -74,7 +74,8 @@ fn a_request_that_comes_on_an_open_connection_is_answered_with_close() {
 #[test]
 fn a_command_that_has_just_connected_is_waited_for() {
     let (mut vhost, _backend) = start(|setup| setup);
-    let connected = vhost.rpc_connection();
+    let mut connected = vhost.rpc_connection();
+    connected.call("state.get", &serde_json::json!({})).unwrap();
     vhost.signal(Signal::SIGTERM);
     assert!(vhost.wait_for_exit(SOON).success());
     let log = vhost.log();

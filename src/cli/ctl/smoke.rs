@@ -39,7 +39,10 @@ fn read(path: &Path) -> Result<SmokeRequests, String> {
     if text.len() > MAX_BYTES {
         return Err(format!("`{shown}` of `--smoke` has more than {MAX_BYTES} bytes"));
     }
-    let file: SmokeFile = toml::from_str(&text)
-        .map_err(|error| format!("`{shown}` of `--smoke`: {}", error.to_string().trim_end()))?;
+    let file: SmokeFile = toml::from_str(&text).map_err(|error| {
+        let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+        let line = line.map_or_else(String::new, |line| format!(", line {line}"));
+        format!("`{shown}` of `--smoke`{line}: {}", error.message())
+    })?;
     Ok(file.requests)
 }

@@ -35,6 +35,8 @@ pub(super) struct SplitArgs {
     shares: Vec<ShareArg>,
     #[command(flatten)]
     options: OptionArgs,
+    #[command(flatten)]
+    smoke: SmokeArgs,
 }
 
 /// Make the tag that has a share, or that is being rolled out, live alone
@@ -71,23 +73,19 @@ struct OptionArgs {
     /// A text for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    #[command(flatten)]
-    smoke: SmokeArgs,
 }
 
-impl OptionArgs {
-    /// The options, with what the file of smoke requests says.
-    fn read(self) -> Result<SwitchOptions, String> {
-        let Self { timeout, drain_timeout, no_drain, force, reason, smoke } = self;
-        Ok(SwitchOptions {
+impl From<OptionArgs> for SwitchOptions {
+    fn from(args: OptionArgs) -> Self {
+        let OptionArgs { timeout, drain_timeout, no_drain, force, reason } = args;
+        Self {
             timeout_ms: timeout,
             drain_timeout_ms: drain_timeout,
             no_drain,
             force,
             reason,
-            smoke: smoke.read()?,
-            ..SwitchOptions::default()
-        })
+            ..Self::default()
+        }
     }
 }
 
@@ -110,11 +108,9 @@ impl SplitArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let action = format!("split `{}`", self.domain.shown());
         let shares = self.shares.into_iter().map(|share| share.0).collect();
-        let params = SetParams {
-            domains: vec![self.domain],
-            shares,
-            options: self.options.read().map_err(unfit)?,
-        };
+        let smoke = self.smoke.read().map_err(unfit)?;
+        let options = SwitchOptions { smoke, ..self.options.into() };
+        let params = SetParams { domains: vec![self.domain], shares, options };
         let report = session
             .attend::<split::Set>(&action, &params, Problem::interrupted, |printer, progress| {
                 switch_progress::report(printer, None, &progress);
@@ -129,8 +125,7 @@ impl PromoteArgs {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<ExitCode, Problem> {
         let Self { domain, tag, options } = self;
         let action = format!("promote the new tag of `{}`", domain.shown());
-        let params =
-            PromoteParams { domain, tag: tag.clone(), options: options.read().map_err(unfit)? };
+        let params = PromoteParams { domain, tag: tag.clone(), options: options.into() };
         let report = session
             .attend::<split::Promote>(
                 &action,

@@ -130,7 +130,7 @@ mod tests {
             (
                 "vhost-ctl-switch.1",
                 "vhost ctl switch [DOMAIN|APP] [TAG] [--also DOMAIN]... [--plan] [--apply TOKEN] [--timeout \
-                 TIME] [--drain-timeout TIME] [--no-drain] [--force] [--reason TEXT] [--before HOOK]... [--guard TIME] \
+                 TIME] [--drain-timeout TIME] [--no-drain] [--force] [--reason TEXT] [--smoke FILE] [--before HOOK]... [--guard TIME] \
                  [--max-error-delta PERCENT] [--max-p95-ratio RATIO] [--min-requests NUMBER] \
                  [--inconclusive WHAT] [--no-wait] [global option]...",
             ),

@@ -133,7 +133,12 @@ impl Kind for SecretText {
     }
 
     fn read(value: &DeValue<'_>, _: &Path) -> Result<Secret, String> {
-        string(value).map(Secret)
+        match string(value)? {
+            text if text.trim().is_empty() => {
+                Err("it is empty: give it a long random text".to_owned())
+            }
+            text => Ok(Secret(text)),
+        }
     }
 
     fn schema() -> Json {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::error::CheckError;
-use crate::model::{BackendId, HealthStatus, PoolName, SwitchStep};
+use crate::model::{BackendId, DomainName, HealthStatus, PoolName, SwitchStep};
 use crate::state::{BackendNode, Snapshot};
 
 /// The most requests that were in flight together on what these steps leave, within the last minutes. Given by the
@@ -22,8 +22,8 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    /// Finds a tag that can't carry what moves to it. `after` is the state with the new backends; those of `proven` are
-    /// healthy, and before anything was proven (`None`) all that are ready may be.
+    /// Finds a tag that can't carry what moves to it. `after` is the state with the new backends: before anything was
+    /// proven (`None`) all count that are ready, and then those that were proven or are not known to be unhealthy.
     pub(super) fn shortage(
         self,
         live: &Snapshot,
@@ -42,14 +42,14 @@ impl Rule {
             joined.entry(host.pool(&step.to)).or_default().push(step.clone());
         }
         joined.iter().find_map(|(pool, steps)| {
-            let is_fit = |node: &BackendNode| {
-                let is_healthy = node.live.health() == HealthStatus::Healthy;
-                proven.is_none_or(|proven| is_healthy || proven.contains(&node.backend.id))
+            let may_serve = |node: &BackendNode| {
+                let is_well = node.live.health() != HealthStatus::Unhealthy;
+                proven.is_none_or(|proven| is_well || proven.contains(&node.backend.id))
             };
             let ready = after.pool(pool).into_iter().flat_map(|pool| pool.ready());
-            let fit: Vec<&Arc<BackendNode>> = ready.filter(|node| is_fit(node)).collect();
+            let fit: Vec<&Arc<BackendNode>> = ready.filter(|node| may_serve(node)).collect();
             self.lacks_weight(live, pool, steps, &fit)
-                .or_else(|| self.lacks_room(pool, steps, &fit, peak))
+                .or_else(|| self.lacks_room(live, pool, steps, &fit, peak))
         })
     }
 
@@ -61,14 +61,21 @@ impl Rule {
         fit: &[&Arc<BackendNode>],
     ) -> Option<CheckError> {
         let after = weight(fit.iter().copied());
-        let healthy = |step: &SwitchStep| {
-            let of = &live.domain(&step.domain)?.virtual_host;
-            let ready = live.pool(&of.pool(&step.from))?.ready();
-            Some(weight(ready.filter(|node| node.live.health() == HealthStatus::Healthy)))
-        };
-        let weights = steps.iter().filter_map(|step| Some((healthy(step)?, step)));
-        let (before, step) = weights.max_by_key(|(weight, _)| *weight)?;
-        // At least so much, rounded in favour of the new tag.
+        // Of a domain on several tags the largest counts; domains on one tag share it.
+        let mut left: BTreeMap<&DomainName, (u64, PoolName)> = BTreeMap::new();
+        for step in steps {
+            let of = live.domain(&step.domain)?.virtual_host.pool(&step.from);
+            let ready = live.pool(&of).into_iter().flat_map(|pool| pool.ready());
+            let healthy = weight(ready.filter(|node| node.live.health() == HealthStatus::Healthy));
+            let largest = left.entry(&step.domain).or_insert((healthy, of.clone()));
+            if healthy > largest.0 {
+                *largest = (healthy, of);
+            }
+        }
+        let left: BTreeMap<PoolName, u64> =
+            left.into_values().map(|(weight, of)| (of, weight)).collect();
+        let before: u64 = left.values().sum();
+        let step = steps.first()?;
         (after * 100 < before * u64::from(self.percent)).then(|| CheckError::LessWeight {
             from: step.from.clone(),
             to: pool.tag.clone(),
@@ -78,18 +85,28 @@ impl Rule {
         })
     }
 
+    /// How many requests these backends take at once: any number where one has no limit.
+    fn room(self, nodes: &[&Arc<BackendNode>]) -> Option<usize> {
+        nodes.iter().map(|node| node.live.max_requests(self.most).map(NonZeroUsize::get)).sum()
+    }
+
     fn lacks_room(
         self,
+        live: &Snapshot,
         pool: &PoolName,
         steps: &[SwitchStep],
         fit: &[&Arc<BackendNode>],
         peak: &PeakNow,
     ) -> Option<CheckError> {
-        // One without a limit takes any number.
-        let limits =
-            fit.iter().map(|node| node.live.max_requests(self.most).map(NonZeroUsize::get));
-        let room = limits.sum::<Option<usize>>()?;
-        let peak = peak(steps);
+        // What the old tag could not take has waited: it would wait as long for the new one.
+        let old = steps.iter().filter_map(|step| {
+            let of = &live.domain(&step.domain)?.virtual_host;
+            live.pool(&of.pool(&step.from))
+        });
+        let old = old.map(|pool| pool.ready().collect::<Vec<_>>());
+        let most = old.map(|nodes| self.room(&nodes)).max_by_key(|room| room.unwrap_or(usize::MAX));
+        let room = self.room(fit)?;
+        let peak = peak(steps).min(most.flatten().unwrap_or(usize::MAX));
         (room < peak).then(|| CheckError::LessRoom {
             from: steps[0].from.clone(),
             to: pool.tag.clone(),
@@ -99,6 +116,10 @@ impl Rule {
     }
 }
 
+/// The weight of backends: those that are backups count only where there are no others.
 fn weight<'a>(nodes: impl Iterator<Item = &'a Arc<BackendNode>>) -> u64 {
-    nodes.map(|node| u64::from(node.backend.options.weight.get())).sum()
+    let of = |node: &Arc<BackendNode>| u64::from(node.backend.options.weight.get());
+    let (backups, main): (Vec<_>, Vec<_>) = nodes.partition(|node| node.backend.options.backup);
+    let serving = if main.is_empty() { backups } else { main };
+    serving.into_iter().map(of).sum()
 }

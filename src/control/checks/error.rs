@@ -44,6 +44,12 @@ pub(crate) enum CheckError {
         /// How many were made.
         total: usize,
     },
+    /// A command tries nothing.
+    #[error("`{verb}` makes no smoke requests")]
+    NoSmoke {
+        /// The verb of `vhost ctl`.
+        verb: &'static str,
+    },
     /// A smoke request is for a domain that matches many hosts.
     #[error("the smoke request `{request}` names no host, and `{domain}` is none")]
     SmokeHost {
@@ -78,6 +84,14 @@ fn failed(failures: &[SmokeFailure], total: usize) -> String {
 }
 
 impl CheckError {
+    /// Whether what was asked for does not fit: nothing is said of the new tag.
+    pub(crate) fn is_invalid(&self) -> bool {
+        match self {
+            Self::NoSmoke { .. } | Self::SmokeHost { .. } | Self::SmokeElsewhere { .. } => true,
+            Self::LessWeight { .. } | Self::LessRoom { .. } | Self::Smoke { .. } => false,
+        }
+    }
+
     /// What a plan says of it.
     pub(in crate::control) fn forecast(&self) -> String {
         format!("{self}: it would be refused as it is now")
@@ -93,6 +107,7 @@ impl CheckError {
             Self::Smoke { .. } => {
                 "nothing was changed; the new version serves nobody yet: look at its log".into()
             }
+            Self::NoSmoke { .. } => "leave them out".into(),
             Self::SmokeHost { .. } => {
                 "give it a `host`, such as `host = \"shop.example.com\"`".into()
             }

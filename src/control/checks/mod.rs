@@ -68,6 +68,7 @@ impl ControlPlane {
             let gate = gate::prove(checks.after, pool, percent, timeout, probe, report);
             proven.extend(self.unless_taken_over(gate).await?);
         }
+        // And again, now that more is known of their health.
         self.check_capacity(checks, Some(&proven))?;
         if let Some(requests) = &checks.options.smoke {
             let report = |passed, failed, total| progress(Check::Smoke { passed, failed, total });
@@ -110,6 +111,7 @@ impl ControlPlane {
             live,
             after,
             steps,
+            new: &[],
             pools: &[],
             looks_at_capacity: true,
             options: &SwitchOptions::default(),

@@ -24,7 +24,7 @@ type Answering = Pin<Box<dyn Future<Output = Vec<Option<String>>> + Send>>;
 
 /// Requests that are made one after the other.
 pub(crate) struct SmokeTry {
-    /// The state that they go by, in which one backend alone serves their hosts.
+    /// The state that they go by, in which one backend alone is on the new tag.
     pub stage: Reader,
     /// The requests with their hosts.
     pub requests: Vec<(DomainName, SmokeRequest)>,
@@ -35,7 +35,7 @@ pub(crate) struct SmokeTry {
 /// The most backends that are tried at once.
 const MAX_AT_ONCE: usize = 4;
 
-/// Tries each backend that would serve. `progress` is given how many requests were answered as expected, how many were
+/// Tries each backend that would serve: all that are ready and not known to be unhealthy. `progress` is given how many requests were answered as expected, how many were
 /// not, and how many there are.
 pub(super) async fn try_all(
     checks: &Checks<'_>,
@@ -71,18 +71,17 @@ pub(super) async fn try_all(
 
 /// Finds what can't be tried, before anything is probed.
 pub(super) fn check(checks: &Checks<'_>, requests: &SmokeRequests) -> Result<(), CheckError> {
+    let joining = checks.joining();
     for request in requests.iter() {
         let Some(host) = &request.host else { continue };
-        let is_meant =
-            |host: &VirtualHost| checks.steps.iter().any(|step| step.domain == host.domain);
         let node = checks.after.route(&host.to_string());
-        if !node.is_some_and(|node| is_meant(&node.virtual_host)) {
+        if !node.is_some_and(|node| joining.contains_key(&node.virtual_host.domain)) {
             let (host, request) = (host.clone(), request.named());
             return Err(CheckError::SmokeElsewhere { host, request });
         }
     }
-    for step in checks.steps {
-        if let Some(node) = checks.after.domain(&step.domain) {
+    for domain in joining.keys() {
+        if let Some(node) = checks.after.domain(domain) {
             of_host(checks, requests, &node.virtual_host)?;
         }
     }
@@ -95,23 +94,20 @@ fn tries(
     requests: &SmokeRequests,
     proven: &BTreeSet<BackendId>,
 ) -> Result<Vec<(BackendId, SmokeTry)>, CheckError> {
-    let (mut tries, mut met) = (Vec::new(), BTreeSet::new());
-    for step in checks.steps {
-        // A domain that leaves several tags has a step for each of them.
-        let Some(node) = checks.after.domain(&step.domain) else { continue };
-        if !met.insert(&step.domain) {
-            continue;
-        }
+    let mut tries = Vec::new();
+    for (domain, tag) in checks.joining() {
+        let Some(node) = checks.after.domain(domain) else { continue };
         let host = &node.virtual_host;
         let requests = of_host(checks, requests, host)?;
         if requests.is_empty() {
             continue;
         }
-        let pool = checks.after.pool(&host.pool(&step.to));
+        let pool = checks.after.pool(&host.pool(tag));
         for node in pool.into_iter().flat_map(|pool| pool.ready()) {
             let id = &node.backend.id;
-            if proven.contains(id) || node.live.health() == HealthStatus::Healthy {
-                let stage = stage(checks.live, checks.after, host, &step.to, node);
+            // The gate has waited for as many as it needs: the others may serve too.
+            if proven.contains(id) || node.live.health() != HealthStatus::Unhealthy {
+                let stage = stage(checks.live, checks.after, host, tag, node);
                 let (requests, deadline) = (requests.clone(), checks.deadline);
                 tries.push((id.clone(), SmokeTry { stage, requests, deadline }));
             }

@@ -32,8 +32,8 @@ pub(super) struct Sent {
     pub(super) replayed: bool,
     /// Keeps it counted as tried on a further backend.
     retry: Option<InFlightGuard>,
-    /// Whether the tag on trial has failed it, and it was sent to the old one.
-    pub(super) is_netted: bool,
+    /// Why it was sent to the old tag, if it was: the one on trial has failed it.
+    netted: Option<Netted>,
     /// Whether it would have been, but for the retry budget.
     pub(super) is_over_budget: bool,
     /// What is held of its answer.
@@ -48,6 +48,15 @@ pub(super) struct Sent {
     pub(super) body_of: BodyOf,
     /// Begins to follow whether what an event stream runs on is left, where Pingora carries it.
     pub(super) is_stream: Option<oneshot::Sender<()>>,
+}
+
+/// How far a request had come that was sent to the old tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Netted {
+    /// The tag on trial had nobody to send it to: it was tried nowhere.
+    Unsent,
+    /// The tag on trial has failed it.
+    Tried,
 }
 
 /// Whose body a client gets.
@@ -124,7 +133,7 @@ impl Sent {
         let caught = net.and_then(|net| kept(candidates.choice(net)));
         Ok(caught.map(|chosen| {
             let mut sent = Self::new(chosen, forward);
-            sent.is_netted = true;
+            sent.netted = Some(Netted::Unsent);
             sent
         }))
     }
@@ -138,7 +147,7 @@ impl Sent {
             answered_at: None,
             replayed: false,
             retry: None,
-            is_netted: false,
+            netted: None,
             is_over_budget: false,
             account: None,
             gate: None,
@@ -158,7 +167,7 @@ impl Sent {
         retries: &Retries,
         running: usize,
     ) -> bool {
-        if self.is_netted {
+        if self.netted == Some(Netted::Tried) {
             return false;
         }
         if let Some(failed) = self.chosen.take() {
@@ -180,7 +189,7 @@ impl Sent {
         retries: &Retries,
         running: usize,
     ) -> bool {
-        let Some(net) = pinned.net.as_ref().filter(|_| !self.is_netted) else { return false };
+        let Some(net) = pinned.net.as_ref().filter(|_| !self.is_netted()) else { return false };
         if !self.may_try_again(upstream, retries, running) {
             return false;
         }
@@ -191,7 +200,7 @@ impl Sent {
             self.tried.push(failed.node);
         }
         // Its connection is another one, and so is what becomes of it.
-        (self.is_netted, self.replayed) = (true, false);
+        (self.netted, self.replayed) = (Some(Netted::Tried), false);
         true
     }
 
@@ -213,12 +222,18 @@ impl Sent {
     fn choose_again(&self, pinned: &Pinned, upstream: &UpstreamOptions) -> Option<Chosen> {
         let (forward, tried) = (&self.forward, &self.tried[..]);
         let candidates = Candidates { pinned, forward, upstream, tried };
-        let choice = pinned.pool.as_ref().map(|pool| candidates.choice(pool));
+        let pool = if self.is_netted() { &pinned.net } else { &pinned.pool };
+        let choice = pool.as_ref().map(|pool| candidates.choice(pool));
         choice.and_then(kept).or_else(|| {
             let last =
                 tried.last().filter(|last| self.tries_of(last) < last.live.endpoints().len());
             Chosen::admit(last?, upstream.max_requests).ok()
         })
+    }
+
+    /// Whether the tag on trial has failed it, and it was sent to the old one.
+    pub(super) fn is_netted(&self) -> bool {
+        self.netted.is_some()
     }
 
     /// It has a connection with a backend, which has a gate unless it speaks HTTP/2.

@@ -193,7 +193,7 @@ impl RequestContext {
 
     /// Whether the tag on trial has failed it, and the old one was asked then.
     pub(super) fn is_netted(&self) -> bool {
-        self.sent().is_some_and(|sent| sent.is_netted)
+        self.sent().is_some_and(Sent::is_netted)
     }
 
     /// Whether its backend has failed it, where its end says something of that at all: what clients, limits or

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::clock::now_ms;
-use crate::control::{TrialError, TrialStep, without_hooks};
+use crate::control::{TrialError, TrialStep, without_checks};
 use crate::model::{
     DomainName, Finding, RolloutOptions, Share, SwitchOptions, SwitchProgress, SwitchReport, Tag,
     TrialEnd, TrialKind, TrialReport, nonzero_millis,
@@ -196,7 +196,7 @@ async fn step(
 impl Run for Abort {
     async fn run(server: &Dispatch, params: AbortParams, call: &Call) -> Answered<Self> {
         let AbortParams { domain, options } = params;
-        without_hooks("abort", &options)?;
+        without_checks("abort", &options)?;
         let (trials, caller) = (server.facts.trials.clone(), call.caller());
         let trial = server.control.trial_of(&domain)?;
         to_its_end(async move { trials.end(caller, &trial, TrialEnd::Aborted, options).await })

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control::{SwitchTarget, without_hooks};
+use crate::control::{SwitchTarget, without_checks};
 use crate::model::{DomainName, SwitchOptions, SwitchPlan, SwitchProgress, SwitchReport, Tag};
 use crate::rpc::dispatch::{Call, Dispatch, Failure, to_its_end};
 use crate::rpc::method::Method;
@@ -83,7 +83,7 @@ impl Run for Start {
 impl Run for Undo {
     async fn run(server: &Dispatch, params: UndoParams, call: &Call) -> Answered<Self> {
         let UndoParams { domain, options } = params;
-        without_hooks("undo", &options)?;
+        without_checks("undo", &options)?;
         switch::<Self>(server, call, vec![domain], SwitchTarget::Previous, options).await
     }
 }

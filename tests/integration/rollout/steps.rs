@@ -81,6 +81,7 @@ fn an_operator_pauses_resumes_promotes_and_aborts() {
     site.vhost.ctl_ok(&start);
     let waiting =
         site.vhost.ctl_in_background(&["wait", HOST, "--until", "promoted", "--timeout", "40m"]);
+    eventually("it waits", SOON, || site.vhost.log().contains("rollout.wait"));
     site.vhost.ctl_ok(&["rollout", "promote", HOST]);
     assert_eq!(waiting.wait().code, 0);
     assert_eq!(site.vhost.live(HOST), "b");

@@ -131,10 +131,14 @@ fn a_backend_that_is_silent_or_gone_fails_in_time() {
 fn a_deploy_leaves_no_trace_where_its_smoke_requests_fail() {
     let (old, new) = (Backend::start("old"), Backend::start("new"));
     let vhost = Setup::new().start();
-    vhost.ctl_ok(&["deploy", "shop", &old.address(), "--host", "example.com"]);
     let file = vhost.directory().join("smoke.toml");
-    std::fs::write(&file, "[[requests]]\npath = \"/status/503\"\n").unwrap();
+    std::fs::write(&file, "[[requests]]\npath = \"/status/503\"\nhost = \"example.com\"\n")
+        .unwrap();
     let file = file.to_str().unwrap();
+    let first = ["deploy", "shop", &old.address(), "--host", "example.com"];
+    let refused = vhost.ctl(&[&first[..], &["--smoke", file]].concat());
+    assert_eq!(refused.code, 6, "the first version is tried too: {}", refused.stderr);
+    vhost.ctl_ok(&first);
     let before = vhost.rpc("state.get", json!({})).unwrap()["revision"].clone();
     let deploy = || vhost.ctl(&["deploy", "shop", &new.address(), "--smoke", file]);
     let refused = deploy();
@@ -145,7 +149,7 @@ fn a_deploy_leaves_no_trace_where_its_smoke_requests_fail() {
     let deployed = deploy();
     assert_eq!(deployed.code, 0, "{}", deployed.stderr);
     assert!(deployed.stderr.contains("1 of 1 request passed"), "{}", deployed.stderr);
-    assert_eq!((old.requests(), new.requests()), (0, 2));
+    assert_eq!((old.requests(), new.requests()), (1, 2));
     assert_eq!(vhost.get("example.com", "/").echo()["id"], "new");
 }
 
