@@ -28,7 +28,7 @@ impl Site {
         let setup = more(
             Setup::new()
                 .domain("example.com", "a")
-                .backend_with("a1", backends[0].address(), &["a"], "weight = 5")
+                .backend_with("a1", backends[0].address(), &["a"], "weight = 2")
                 .backend("b1", backends[1].address(), &["b"])
                 .backend("c1", backends[2].address(), &["c"]),
         );
@@ -102,16 +102,16 @@ fn a_reload_applies_what_changed_in_the_file_and_nothing_else() {
     assert!(told(&site.reload()).is_empty(), "the file has not changed");
     assert_eq!(site.revision(), revision);
 
-    site.edit(|setup| setup.replace("weight = 5", "weight = 6").domain("new.test", "c"));
+    site.edit(|setup| setup.replace("weight = 2", "weight = 3").domain("new.test", "c"));
     let report = site.reload();
     assert_eq!(
         told(&report),
-        ["backend a1 changed weight: 5 → 6", "domain new.test added"],
+        ["backend a1 changed weight: 2 → 3", "domain new.test added"],
         "{report:#}"
     );
     let vhost = &site.vhost;
     assert_eq!(report["revision"], revision + 1);
-    assert_eq!(vhost.backend("a1")["weight"], 6);
+    assert_eq!(vhost.backend("a1")["weight"], 3);
     assert_eq!(vhost.live("new.test"), "c");
     assert_eq!(vhost.live("example.com"), "b", "the switch is not undone");
     assert_eq!(vhost.backend("b1")["weight"], 3, "what the file doesn't say is not touched");
@@ -129,7 +129,7 @@ fn a_reload_applies_what_changed_in_the_file_and_nothing_else() {
 fn a_reload_survives_kill_9() {
     let mut site = Site::start();
     site.vhost.ctl_ok(&["switch", "example.com", "b"]);
-    site.edit(|setup| setup.replace("weight = 5", "weight = 6").domain("new.test", "c"));
+    site.edit(|setup| setup.replace("weight = 2", "weight = 3").domain("new.test", "c"));
     let report = site.reload();
     let exported = site.vhost.ctl_ok(&["config", "export"]).stdout;
     site.vhost.kill();
@@ -356,9 +356,9 @@ fn a_switch_under_way_and_a_file_that_moves_the_same_domain_are_a_conflict() {
     site.edit(|setup| {
         setup
             .replace("enabled_backends_tag = \"c\"", "enabled_backends_tag = \"a\"")
-            .replace("weight = 5", "weight = 6")
+            .replace("weight = 2", "weight = 3")
     });
-    assert_eq!(told(&site.reload()), ["backend a1 changed weight: 5 → 6"], "this is none");
+    assert_eq!(told(&site.reload()), ["backend a1 changed weight: 2 → 3"], "this is none");
     assert!(!switch.has_ended());
     site.backends[0].release();
     assert_eq!(switch.wait().code, 0);
@@ -481,7 +481,7 @@ fn sighup_reloads_under_traffic_and_loses_nothing() {
 #[test]
 fn two_reloads_at_once_apply_the_file_once() {
     let mut site = Site::start();
-    site.edit(|setup| setup.replace("weight = 5", "weight = 6"));
+    site.edit(|setup| setup.replace("weight = 2", "weight = 3"));
     let revision = site.revision().as_u64().unwrap();
     let reloads: Vec<_> =
         (0..4).map(|_| site.vhost.ctl_in_background(&["--output", "json", "reload"])).collect();
@@ -525,7 +525,7 @@ fn diff_says_what_was_done_since_the_file_and_by_whom() {
         [
             ["domain", "example.com", "live", "a", "b"],
             ["domain", "made.test", "-", "-", "live b"],
-            ["backend", "a1", "weight", "5", "9"],
+            ["backend", "a1", "weight", "2", "9"],
             ["backend", "c1", "-", &c1, "-"],
         ]
         .map(|row| row.map(str::to_owned))
@@ -534,7 +534,7 @@ fn diff_says_what_was_done_since_the_file_and_by_whom() {
     assert_eq!((output.code, output.stderr.as_str()), (1, ""), "{output:?}");
     assert_eq!(output.stdout.lines().count(), 5, "{}", output.stdout);
 
-    site.edit(|setup| setup.replace("weight = 5", "weight = 6").set("switch.gate_timeout_secs", 9));
+    site.edit(|setup| setup.replace("weight = 2", "weight = 3").set("switch.gate_timeout_secs", 9));
     let output = site.vhost.ctl_ok(&["config", "diff"]);
     assert!(output.stderr.contains("has 2 changes not applied yet"), "{output:?}");
     site.reload();
