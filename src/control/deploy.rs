@@ -189,7 +189,7 @@ impl ControlPlane {
         self.check_hooks(&options.switch.before)?;
         let (switch, defaults) = (options.switch.clone(), self.options());
         let (_, _, next) = self.prepare(&caller.into(), &snapshot, &plan).await?;
-        let shortage = self.shortage(&snapshot, &next, &plan.steps).filter(|_| !switch.force);
+        let shortage = self.shortage(&snapshot, &next, &plan.steps, None).filter(|_| !switch.force);
         let token = if plan.changes.is_empty() {
             None
         } else {

@@ -65,7 +65,7 @@ impl ControlPlane {
         };
         forecast.warnings = self.warnings(&forecast, options.force);
         if !options.force && !matches!(target, SwitchTarget::Previous) {
-            let shortage = self.shortage(&snapshot, &snapshot, &steps);
+            let shortage = self.shortage(&snapshot, &snapshot, &steps, None);
             forecast.warnings.extend(shortage.as_ref().map(CheckError::forecast));
         }
         if !steps.is_empty() {

@@ -1,4 +1,4 @@
-//! A state beside the one of now, in which one backend alone is on a new tag.
+//! A state beside the current one, in which one backend alone is on a new tag.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::tls::PeerFiles;
 
 /// What requests that try a backend go by: `host` as it will be on `tag`, with all that it does to requests and answers,
 /// but open to everybody, and with `backend` alone in its pool. Paths that other tags serve are served by these. Nothing of
-/// the state of now (`live`) is changed.
+/// the current state (`live`) is changed.
 ///
 /// The backend is the very one of `after`, with its health, its limits and its connections.
 pub fn stage(

@@ -98,15 +98,14 @@ impl Rule {
         fit: &[&Arc<BackendNode>],
         peak: &PeakNow,
     ) -> Option<CheckError> {
-        // What the old tag could not take has waited: it would wait as long for the new one.
-        let old = steps.iter().filter_map(|step| {
-            let of = &live.domain(&step.domain)?.virtual_host;
-            live.pool(&of.pool(&step.from))
-        });
-        let old = old.map(|pool| pool.ready().collect::<Vec<_>>());
-        let most = old.map(|nodes| self.room(&nodes)).max_by_key(|room| room.unwrap_or(usize::MAX));
+        // What the old tags could not take has waited: it would wait as long for the new one.
+        let of = |step: &SwitchStep| Some(live.domain(&step.domain)?.virtual_host.pool(&step.from));
+        let left: BTreeSet<PoolName> = steps.iter().filter_map(of).collect();
+        let left = left.iter().filter_map(|of| live.pool(of));
+        let taken: Option<usize> =
+            left.map(|pool| self.room(&pool.ready().collect::<Vec<_>>())).sum();
         let room = self.room(fit)?;
-        let peak = peak(steps).min(most.flatten().unwrap_or(usize::MAX));
+        let peak = peak(steps).min(taken.unwrap_or(usize::MAX));
         (room < peak).then(|| CheckError::LessRoom {
             from: steps[0].from.clone(),
             to: pool.tag.clone(),

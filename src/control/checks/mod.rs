@@ -14,7 +14,7 @@ pub(crate) use smoke::{SmokeNow, SmokeTry};
 pub(super) use subject::Checks;
 
 use super::{ControlError, ControlPlane, gate};
-use crate::model::{BackendId, PoolName, SwitchOptions, SwitchProgress, SwitchStep};
+use crate::model::{BackendId, PoolName, SwitchProgress, SwitchStep};
 use crate::state::Snapshot;
 
 /// A check that is being made.
@@ -38,9 +38,9 @@ pub(super) enum Check<'a> {
 }
 
 impl ControlPlane {
-    /// Checks what is to be live: its capacity, before anything is probed and as what was proven has it; its health; what it answers to
-    /// smoke requests. Gives
-    /// the backends that were proven, `None` where the caller wants no checks.
+    /// Checks what is to be live: its capacity before anything is probed, its health, its capacity as what was proven
+    /// has it, and what it answers to smoke requests. Gives the backends that were proven; `None` where the caller wants
+    /// no checks.
     pub(super) async fn pass_checks(
         &self,
         checks: &Checks<'_>,
@@ -88,36 +88,23 @@ impl ControlPlane {
         if !checks.looks_at_capacity {
             return Ok(());
         }
-        let options = self.options();
-        let rule = capacity::Rule {
-            percent: options.min_capacity_percent,
-            most: options.max_requests_per_backend,
-        };
-        let peak = &self.inner.services.peak;
-        match rule.shortage(checks.live, checks.after, checks.steps, proven, peak) {
-            Some(shortage) => Err(shortage),
-            None => Ok(()),
-        }
+        self.shortage(checks.live, checks.after, checks.steps, proven).map_or(Ok(()), Err)
     }
 
-    /// What moves would be refused for by capacity, as far as is known now.
+    /// What moves are refused for by capacity. Without `proven`, as far as is known before anything is probed.
     pub(super) fn shortage(
         &self,
         live: &Snapshot,
         after: &Snapshot,
         steps: &[SwitchStep],
+        proven: Option<&BTreeSet<BackendId>>,
     ) -> Option<CheckError> {
-        let checks = Checks {
-            live,
-            after,
-            steps,
-            new: &[],
-            pools: &[],
-            looks_at_capacity: true,
-            options: &SwitchOptions::default(),
-            deadline: Instant::now(),
+        let options = self.options();
+        let rule = capacity::Rule {
+            percent: options.min_capacity_percent,
+            most: options.max_requests_per_backend,
         };
-        self.check_capacity(&checks, None).err()
+        rule.shortage(live, after, steps, proven, &self.inner.services.peak)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::state::Snapshot;
 
 /// What is checked.
 pub(in crate::control) struct Checks<'a> {
-    /// The state of now.
+    /// The current state.
     pub(in crate::control) live: &'a Snapshot,
     /// The state with the new backends.
     pub(in crate::control) after: &'a Snapshot,

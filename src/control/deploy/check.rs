@@ -6,7 +6,7 @@ use super::plan::Plan;
 use crate::control::checks::{Check, Checks};
 use crate::control::{Caller, ControlError, ControlPlane};
 use crate::model::{
-    AppName, BackendId, Change, DeployOptions, DeployProgress, DomainName, PoolName, SwitchOptions,
+    AppName, BackendId, Change, DeployOptions, DeployProgress, PoolName, SwitchOptions,
 };
 use crate::state::Snapshot;
 
@@ -43,12 +43,11 @@ impl ControlPlane {
     ) -> Result<Option<BTreeSet<BackendId>>, ControlError> {
         let new = plan.apps.iter().filter(|of| !of.backends_added.is_empty());
         let pools: Vec<_> = new.map(|of| PoolName::new(Some(&of.app), &of.to)).collect();
-        let moves = |domain: &DomainName| plan.steps.iter().any(|step| step.domain == *domain);
         let added: Vec<_> = plan
             .changes
             .iter()
             .filter_map(|change| match change {
-                Change::PutDomain(host) if !moves(&host.domain) => {
+                Change::PutDomain(host) if live.domain(&host.domain).is_none() => {
                     Some((host.domain.clone(), host.live.clone()))
                 }
                 _ => None,

@@ -89,6 +89,31 @@ fn limits_below_the_most_requests_of_the_last_minutes_are_refused() {
 }
 
 #[test]
+fn domains_that_come_together_add_up() {
+    let backends: Vec<_> = ["m1", "m2", "n1"].into_iter().map(Backend::start).collect();
+    let mut setup = Setup::new().domain("one.test", "m1").domain("two.test", "m2");
+    for (backend, most) in backends.iter().zip([2, 2, 3]) {
+        let most = format!("max_requests = {most}");
+        setup = setup.backend_with(backend.id(), backend.address(), &[backend.id()], &most);
+    }
+    let vhost = setup.start();
+    vhost.wait_until_healthy(3);
+    let mut held: Vec<_> = (0..4).map(|_| vhost.connect()).collect();
+    for (client, host) in held.iter_mut().zip(["one.test", "one.test", "two.test", "two.test"]) {
+        client.send(format!("GET /hold HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    }
+    let on_hold = || backends.iter().map(Backend::held).sum::<usize>();
+    eventually("four requests are held", SOON, || on_hold() == 4);
+    let refused = vhost.ctl(&["switch", "one.test", "n1", "--also", "two.test"]);
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert!(refused.stderr.contains("take 3 requests at once"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("had 4 within ten minutes"), "{}", refused.stderr);
+    // One of them alone has room.
+    vhost.ctl_ok(&["switch", "one.test", "n1", "--no-drain"]);
+    backends.iter().for_each(Backend::release);
+}
+
+#[test]
 fn a_deploy_of_fewer_backends_is_refused_and_leaves_no_trace() {
     let backends: Vec<_> = ["v1", "v2", "v3", "v4"].into_iter().map(Backend::start).collect();
     let vhost = Setup::new().start();
